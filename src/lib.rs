@@ -1,0 +1,4 @@
+#![doc = include_str!("../README.md")]
+
+pub use waterwheel_http as http;
+pub use waterwheel_runtime as runtime;
