@@ -1,0 +1,180 @@
+//! The runtime this thread is inside, and how everybody else reaches one.
+//!
+//! # Invariants
+//!
+//! - Never: user code run while the thread-local is borrowed: [`with`] is for this crate's own
+//!   short steps.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::executor::Executor;
+use crate::join::JoinHandle;
+use crate::run_queue::{Entered, Message, Remote};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` with the executor this thread is inside, if it is inside one.
+pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
+    CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
+}
+
+/// # Panics
+///
+/// Outside a runtime; the message names what was done with what.
+#[track_caller]
+pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> T) -> T {
+    let value = try_with(f);
+    value.unwrap_or_else(|| {
+        panic!("{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on")
+    })
+}
+
+/// Inside the runtime until this drops; then inside the one from before, if there was one.
+pub(crate) struct Inside {
+    outer: Option<Rc<Executor>>,
+    _queue: Entered,
+}
+
+impl Inside {
+    pub(crate) fn enter(executor: &Rc<Executor>) -> Self {
+        let queue = executor.queue().enter();
+        let outer = CURRENT.with(|current| current.replace(Some(executor.clone())));
+        Self { outer, _queue: queue }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let inner = CURRENT.with(|current| current.replace(self.outer.take()));
+        drop(inner);
+    }
+}
+
+/// Runs `future` as a task of its own, beside everything else on this thread.
+///
+/// The future need not be `Send`: it never leaves this thread. It runs whether or not the handle
+/// is awaited; when it panics, the handle gives the panic and nobody else is harmed. It ends with
+/// the runtime: what still runs when [`block_on`](crate::block_on) returns is dropped.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// use waterwheel_runtime::{block_on, spawn};
+///
+/// block_on(async {
+///     let count = Rc::new(Cell::new(0));
+///     let tasks: Vec<_> = (0..3)
+///         .map(|_| {
+///             let count = count.clone();
+///             spawn(async move { count.set(count.get() + 1) })
+///         })
+///         .collect();
+///     for task in tasks {
+///         task.await.unwrap();
+///     }
+///     assert_eq!(count.get(), 3);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    let executor = CURRENT.with(|current| current.borrow().clone());
+    let Some(executor) = executor else {
+        panic!("a task was spawned outside a waterwheel runtime: do it within runtime::block_on");
+    };
+    executor.spawn(future)
+}
+
+/// A runtime, as other threads see it: a way to spawn there, and to wake it.
+///
+/// `Send`, `Sync` and cheap to clone. It does not keep the runtime alive.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::mpsc;
+/// use waterwheel_runtime::{Handle, block_on, time::sleep};
+///
+/// block_on(async {
+///     let (sender, receiver) = mpsc::channel();
+///     let handle = Handle::current();
+///     std::thread::spawn(move || {
+///         // The closure travels; the future is made over there and need not be `Send`.
+///         handle.spawn_with(move || async move { sender.send(7).unwrap() }).unwrap();
+///     });
+///     while receiver.try_recv().is_err() {
+///         sleep(std::time::Duration::from_millis(1)).await;
+///     }
+/// });
+/// ```
+#[derive(Clone)]
+pub struct Handle {
+    remote: Arc<Remote>,
+}
+
+impl Handle {
+    /// The runtime this thread is inside.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[must_use]
+    #[track_caller]
+    pub fn current() -> Self {
+        with("Handle::current", "called", Self::of)
+    }
+
+    pub(crate) fn of(executor: &Executor) -> Self {
+        Self { remote: executor.remote().clone() }
+    }
+
+    /// Calls `make` on the runtime's thread and spawns the future that it returns there.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeGone`] if the runtime has ended. One that ends before it got round to it drops
+    /// `make` uncalled.
+    pub fn spawn_with<F>(&self, make: impl FnOnce() -> F + Send + 'static) -> Result<(), RuntimeGone>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let run = Box::new(move || spawn(async move { make().await }).detach());
+        self.remote.send(Message::Run(run)).map_err(|_| RuntimeGone(()))
+    }
+
+    /// Wakes the runtime from its wait, so that [`Runtime::poll_timeout`] returns.
+    ///
+    /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
+    pub fn wake(&self) {
+        // A runtime that is gone does not wait.
+        drop(self.remote.send(Message::Run(Box::new(|| ()))));
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("runtime", &self.remote.id()).finish()
+    }
+}
+
+/// The runtime has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuntimeGone(());
+
+impl fmt::Display for RuntimeGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the runtime has ended")
+    }
+}
+
+impl std::error::Error for RuntimeGone {}

@@ -1,0 +1,101 @@
+//! How many file descriptors are open, how many may be, and who waits for one.
+//!
+//! # How it works
+//!
+//! The count is the process's, not the runtime's: files, pipes and the sockets of other threads
+//! count like our own. On Linux since 6.2 the kernel says it in the size of `/proc/self/fd`
+//! (300 ns); on older kernels the folder is listed; elsewhere only our own ledger is known.
+//!
+//! Whoever is out of descriptors waits for [`freed`]: each socket of this runtime that closes
+//! completes it. What others close, nobody reports; so look again from time to time as well.
+//!
+//! # Invariants
+//!
+//! - Always: measured afresh at each call. Caching is the caller's business.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::context;
+use crate::probe::{Probe, soft_limit};
+
+thread_local! {
+    static PROBE: RefCell<Option<Probe>> = const { RefCell::new(None) };
+}
+
+/// How many sockets all runtimes of this process hold.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// How many descriptors this process has open, whoever opened them.
+///
+/// The first call on a thread opens one itself, and keeps it.
+///
+/// # Errors
+///
+/// When there is no `/proc` to be asked. [`held`] is known in any case.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::descriptors;
+///
+/// let before = descriptors::open()?;
+/// let file = std::fs::File::open("/dev/null")?;
+/// assert!(descriptors::open()? > before);
+/// # drop(file);
+/// # std::io::Result::Ok(())
+/// ```
+pub fn open() -> io::Result<usize> {
+    PROBE.with_borrow_mut(|probe| match probe {
+        Some(probe) => probe.open_count(),
+        None => probe.insert(Probe::new()?).open_count(),
+    })
+}
+
+/// How many descriptors this process may have open: the soft limit (`getrlimit(2)`,
+/// `RLIMIT_NOFILE`) as it is now; `usize::MAX` for none.
+#[must_use]
+pub fn limit() -> usize {
+    soft_limit()
+}
+
+/// How many of the open descriptors are sockets held by this crate's types, in all threads.
+#[must_use]
+pub fn held() -> usize {
+    HELD.load(Ordering::Relaxed)
+}
+
+/// Completes when a socket of this thread's runtime is closed, after this call.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Cancel safety
+///
+/// Dropping it is harmless; a close that happens between this call and its first poll counts.
+#[track_caller]
+pub fn freed() -> impl Future<Output = ()> + use<> {
+    let freed = context::with("descriptors::freed", "called", |executor| executor.freed().clone());
+    let seen = freed.times();
+    async move { freed.changed_since(seen).await }
+}
+
+pub(crate) fn opened() {
+    HELD.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A socket is about to be closed on this thread.
+pub(crate) fn closed() {
+    HELD.fetch_sub(1, Ordering::Relaxed);
+    notify_freed();
+}
+
+/// Tells whoever waits here that a socket is gone.
+pub(crate) fn notify_freed() {
+    let freed = context::try_with(|executor| executor.freed().clone());
+    if let Some(freed) = freed {
+        freed.notify_all();
+    }
+}

@@ -1,0 +1,299 @@
+//! The turn of the loop: whose turn it is, in which order, and when to wait.
+//!
+//! # How it works
+//!
+//! [`Executor::turn`] is the design. Everything else here is its steps, and the loops around it:
+//! until a future is done ([`Executor::block_on`]), until the time is over
+//! ([`Executor::run_for`]), until nothing is ready ([`Executor::run_until_idle`]).
+//!
+//! # Invariants
+//!
+//! - Always: a turn polls what was ready when it began, and each of it once. What is woken
+//!   meanwhile waits for the next turn, after the reactor has had its look.
+//! - Always: the time that passes between two looks at the reactor is that of one turn.
+//! - Never: a borrow of anything here while a future is polled, or a waker woken or dropped.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::blocking::Pool;
+use crate::budget;
+use crate::join::{Join, JoinHandle};
+use crate::notify::Notify;
+use crate::reactor::Reactor;
+use crate::run_queue::{Message, Remote, RunQueue, RuntimeId, TaskId};
+use crate::task::{self, Task, Tasks};
+use crate::time::Instant;
+use crate::time::timers::Timers;
+use crate::waker::TaskWaker;
+
+/// Everything that one runtime consists of.
+pub(crate) struct Executor {
+    queue: Rc<RunQueue>,
+    tasks: RefCell<Tasks>,
+    reactor: Reactor,
+    timers: Timers,
+    blocking: Pool,
+    /// Who waits for the reactor's next delivery.
+    delivered: Rc<Notify>,
+    /// Who waits for a descriptor.
+    freed: Rc<Notify>,
+    closing: Cell<bool>,
+    /// Used again in each turn.
+    due: Cell<Vec<Waker>>,
+}
+
+/// How long a turn may wait when nothing is ready.
+#[derive(Clone, Copy)]
+enum Wait {
+    No,
+    Until(Instant),
+    Forever,
+}
+
+impl Executor {
+    /// # Errors
+    ///
+    /// When the process has no descriptors left for epoll and its eventfd.
+    pub(crate) fn new() -> io::Result<Rc<Self>> {
+        let reactor = Reactor::new()?;
+        let queue = Rc::new(RunQueue::new(reactor.unparker()?));
+        Ok(Rc::new(Self {
+            queue,
+            tasks: RefCell::default(),
+            reactor,
+            timers: Timers::new(),
+            blocking: Pool::default(),
+            delivered: Rc::default(),
+            freed: Rc::default(),
+            closing: Cell::new(false),
+            due: Cell::default(),
+        }))
+    }
+
+    /// One turn of the wheel.
+    fn turn(&self, root: &mut dyn FnMut() -> Poll<()>, wait: Wait) -> Poll<()> {
+        // 1. What is ready now; what is woken meanwhile waits for the next turn.
+        let ready = RunQueue::ready_len();
+        // 2. Each of it is polled once.
+        for _ in 0..ready {
+            if self.poll_next(root).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        // 3. What other threads have sent.
+        self.read_inbox();
+        // 4. and 5. Until when we may sleep, and sleep.
+        let mut due = self.due.take();
+        let events = self.park(wait, &mut due);
+        // 6. Whoever can go on is woken, now that nothing is borrowed.
+        self.timers.begin_turn(&mut due);
+        due.drain(..).for_each(Waker::wake);
+        self.due.set(due);
+        if events > 0 {
+            self.delivered.notify_all();
+        }
+        Poll::Pending
+    }
+
+    fn poll_next(&self, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
+        budget::refill();
+        match RunQueue::pop() {
+            Some(TaskId::ROOT) => return root(),
+            Some(task) => task::run(&self.tasks, task),
+            None => {}
+        }
+        Poll::Pending
+    }
+
+    fn read_inbox(&self) {
+        for message in self.queue.take_inbox() {
+            match message {
+                Message::Wake(task) => self.queue.remote().wake(task),
+                Message::Run(run) => run(),
+            }
+        }
+    }
+
+    /// Lets the reactor look, and sleep if it may; says how many events there were.
+    fn park(&self, wait: Wait, due: &mut Vec<Waker>) -> usize {
+        let timeout = self.timeout(wait);
+        if timeout == Some(Duration::ZERO) || !self.queue.try_park() {
+            return self.look(Some(Duration::ZERO), due);
+        }
+        let events = self.look(timeout, due);
+        self.queue.unparked();
+        events
+    }
+
+    fn look(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
+        let events = self.reactor.park(timeout, due);
+        events.expect("epoll_wait fails only if its own descriptor has been closed by somebody else")
+    }
+
+    /// How long the reactor may sleep; zero if there is anything to do.
+    fn timeout(&self, wait: Wait) -> Option<Duration> {
+        if RunQueue::ready_len() > 0 || self.skipped_time(wait) {
+            return Some(Duration::ZERO);
+        }
+        let until_timer = self.timers.until_next();
+        let until_end = match wait {
+            Wait::No => Some(Duration::ZERO),
+            Wait::Until(end) => Some(end.saturating_duration_since(Instant::real())),
+            Wait::Forever => None,
+        };
+        match (until_timer, until_end) {
+            (Some(timer), Some(end)) => Some(timer.min(end)),
+            (timer, end) => timer.or(end),
+        }
+    }
+
+    /// With a paused clock, waiting is a jump: to the next deadline, if nothing else can happen.
+    fn skipped_time(&self, wait: Wait) -> bool {
+        let nothing_else = !matches!(wait, Wait::No)
+            && self.timers.clock().is_paused()
+            && self.blocking.is_idle()
+            && self.nothing_delivered();
+        nothing_else && self.timers.skip_to_next()
+    }
+
+    /// Looks whether the reactor has anything; what it has goes its way.
+    fn nothing_delivered(&self) -> bool {
+        let mut due = Vec::new();
+        self.look(Some(Duration::ZERO), &mut due);
+        let nothing = due.is_empty();
+        due.drain(..).for_each(Waker::wake);
+        nothing
+    }
+
+    /// Runs `future` to its end, and the spawned tasks beside it.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let waker = TaskWaker::queued(TaskId::ROOT, self.queue.remote().clone());
+        self.queue.remote().wake(TaskId::ROOT);
+        let mut value = None;
+        let mut root = || {
+            waker.begin_poll();
+            poll_root(future.as_mut(), &waker).map(|output| value = Some(output))
+        };
+        while self.turn(&mut root, Wait::Forever).is_pending() {}
+        waker.retire();
+        value.expect("the loop ends when the future has given its value")
+    }
+
+    /// Waits at most `duration` for something to do, and does what is there, for at most
+    /// `duration` in all; `true` if some is left to do.
+    pub(crate) fn run_for(&self, duration: Duration) -> bool {
+        let end = Instant::real() + duration;
+        let wait = if duration.is_zero() { Wait::No } else { Wait::Until(end) };
+        self.step(wait);
+        for _ in 1..TURNS_MAX {
+            let over = !duration.is_zero() && Instant::real() >= end;
+            if over || RunQueue::ready_len() == 0 {
+                break;
+            }
+            self.step(Wait::No);
+        }
+        RunQueue::ready_len() > 0
+    }
+
+    /// Takes turns until every task waits for something outside; says how many tasks there are.
+    pub(crate) fn run_until_idle(&self) -> usize {
+        loop {
+            self.step(Wait::No);
+            if RunQueue::ready_len() == 0 {
+                return self.tasks.borrow().len();
+            }
+        }
+    }
+
+    fn step(&self, wait: Wait) {
+        let pending = self.turn(&mut || Poll::Pending, wait);
+        debug_assert!(pending.is_pending(), "there is no root to end");
+    }
+
+    /// Takes a future in as a task of its own, queued for the next turn.
+    pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        let mut join = None;
+        let remote = self.queue.remote();
+        let task = self.tasks.borrow_mut().insert(remote, |waker: &Arc<TaskWaker>| {
+            let cell = Join::new(futures_task::waker(waker.clone()));
+            join = Some(cell.clone());
+            Task::new(future, cell)
+        });
+        remote.wake(task);
+        let join = join.expect("insert has called the closure");
+        if self.closing.get() {
+            task::end_any(&self.tasks);
+        }
+        JoinHandle::new(join)
+    }
+
+    pub(crate) fn id(&self) -> RuntimeId {
+        self.queue.remote().id()
+    }
+
+    /// # Panics
+    ///
+    /// When something of another runtime is used in this one.
+    pub(crate) fn expect_own(&self, runtime: RuntimeId, what: &str, operation: &str) {
+        assert!(self.id() == runtime, "{what} was {operation} under another runtime than the one it first ran under");
+    }
+
+    pub(crate) fn queue(&self) -> &Rc<RunQueue> {
+        &self.queue
+    }
+
+    pub(crate) fn remote(&self) -> &Arc<Remote> {
+        self.queue.remote()
+    }
+
+    pub(crate) fn reactor(&self) -> &Reactor {
+        &self.reactor
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    pub(crate) fn blocking(&self) -> &Pool {
+        &self.blocking
+    }
+
+    /// Notified when the reactor has delivered something.
+    pub(crate) fn delivered(&self) -> &Rc<Notify> {
+        &self.delivered
+    }
+
+    /// Notified when a socket is closed.
+    pub(crate) fn freed(&self) -> &Rc<Notify> {
+        &self.freed
+    }
+
+    pub(crate) fn tasks_len(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    /// Ends all tasks and drops all messages. The caller has entered the runtime, so that what
+    /// they hold finds its way.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        while task::end_any(&self.tasks) {}
+        drop(self.queue.close());
+        while RunQueue::pop().is_some() {}
+    }
+}
+
+/// No call of [`Executor::run_for`] takes more turns, so that tasks which keep waking each other
+/// cannot keep it.
+const TURNS_MAX: usize = 256;
+
+fn poll_root<F: Future>(future: Pin<&mut F>, waker: &Arc<TaskWaker>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&futures_task::waker_ref(waker)))
+}

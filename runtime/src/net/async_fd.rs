@@ -1,0 +1,132 @@
+//! Foreign descriptors: pipes, eventfds, whatever epoll takes.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::AsFd;
+use std::task::{Context, Poll};
+
+use super::socket::{Left, Socket};
+use crate::source::{Direction, Interest};
+
+/// Waits for a descriptor of any type.
+///
+/// The descriptor must be non-blocking, and of a kind that epoll takes (a regular file is not:
+/// use [`spawn_blocking`](crate::spawn_blocking)).
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+/// use waterwheel_runtime::{block_on, net::AsyncFd};
+///
+/// let (mut writer, reader) = UnixStream::pair()?;
+/// reader.set_nonblocking(true)?;
+/// block_on(async {
+///     let reader = AsyncFd::new(reader);
+///     writer.write_all(b"x")?;
+///     let mut buffer = [0; 8];
+///     let count = reader.read_with(|mut io| io.read(&mut buffer)).await?;
+///     assert_eq!(buffer[..count], *b"x");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct AsyncFd<T: AsFd> {
+    socket: Socket<T>,
+}
+
+impl<T: AsFd> AsyncFd<T> {
+    /// Takes a descriptor that is in non-blocking mode.
+    pub fn new(io: T) -> Self {
+        Self { socket: Socket::new(io) }
+    }
+
+    /// What is inside.
+    pub fn io(&self) -> &T {
+        self.socket.io()
+    }
+
+    /// Gives back what is inside, no longer registered.
+    pub fn into_inner(self) -> T {
+        self.socket.into_io()
+    }
+
+    /// Calls `operation` when the descriptor is readable, again and again until it does not say
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
+    ///
+    /// # Errors
+    ///
+    /// What `operation` says, and what epoll says when it does not take such a descriptor.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, when it has to wait; and under another runtime than the first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it is cancelled only between two calls of `operation`.
+    pub async fn read_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.with(Direction::Read, operation).await
+    }
+
+    /// As [`read_with`](Self::read_with), for writing.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn write_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.with(Direction::Write, operation).await
+    }
+
+    /// The poll behind [`read_with`](Self::read_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_read_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_with(cx, Direction::Read, &mut operation)
+    }
+
+    async fn with<R>(&self, direction: Direction, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        poll_fn(|cx| self.poll_with(cx, direction, &mut operation)).await
+    }
+
+    fn poll_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        operation: &mut impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.socket.poll_io(cx, Interest::One(direction), 1, |io| Ok((operation(io)?, Left::Perhaps)))
+    }
+
+    /// Whether it is readable now; wakes the task when it becomes so.
+    ///
+    /// # Errors
+    ///
+    /// What epoll says when it does not take such a descriptor.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_ready(cx, Interest::One(Direction::Read))
+    }
+
+    /// As [`poll_readable`](Self::poll_readable), for writing.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_ready(cx, Interest::One(Direction::Write))
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncFd").field(self.io()).finish()
+    }
+}

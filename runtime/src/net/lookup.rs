@@ -1,0 +1,33 @@
+//! Names to addresses.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use crate::blocking::spawn_blocking;
+
+/// Resolves `host:port`, on the blocking pool unless it is an address already.
+///
+/// # Errors
+///
+/// When the name does not parse or resolve.
+///
+/// # Panics
+///
+/// Outside a runtime, when it has to ask.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::{block_on, net::lookup_host};
+///
+/// let addresses = block_on(lookup_host("127.0.0.1:80")).unwrap();
+/// assert_eq!(addresses, ["127.0.0.1:80".parse().unwrap()]);
+/// ```
+pub async fn lookup_host(host: &str) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    let host = host.to_owned();
+    let resolve = move || host.to_socket_addrs().map(Iterator::collect);
+    spawn_blocking(resolve).await.map_err(io::Error::other)?
+}

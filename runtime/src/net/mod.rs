@@ -1,0 +1,26 @@
+//! Sockets: TCP, and any other descriptor that can be waited for.
+//!
+//! # How it works
+//!
+//! All of them are a `Socket` inside: a non-blocking descriptor that registers with the
+//! reactor of the runtime it first has to wait in. They implement the `futures-io` traits, by
+//! value and by reference, so reading and writing at once needs no lock and no clone.
+//!
+//! # Invariants
+//!
+//! - Always: plain data. A socket can be made outside a runtime and sent to another thread; it
+//!   stays with the runtime it first waited in.
+//! - Never: SIGPIPE. Writing to a connection that is gone is an error.
+
+mod async_fd;
+mod lookup;
+mod socket;
+mod split;
+mod tcp_listener;
+mod tcp_stream;
+
+pub use async_fd::AsyncFd;
+pub use lookup::lookup_host;
+pub use split::{ReadHalf, WriteHalf};
+pub use tcp_listener::{ListenOptions, TcpListener};
+pub use tcp_stream::TcpStream;

@@ -1,0 +1,291 @@
+//! What all sockets have in common: a descriptor, and its registration with a reactor.
+//!
+//! # How it works
+//!
+//! A [`Socket`] is plain data. It can be made outside a runtime and moved to another thread; it
+//! registers with the runtime it is first polled in, and only when it has to wait: an operation
+//! that can be done at once needs no registration. A connection that is accepted, read, answered
+//! and closed in one go never costs an `epoll_ctl`.
+//!
+//! ```text
+//!            tried: done                    tried: WouldBlock, or asked to wait
+//!  unregistered ────────► unregistered      unregistered ────────────────► registered
+//! ```
+//!
+//! Registering reports what is ready already, so nothing is lost between the try and the wait.
+//!
+//! # Invariants
+//!
+//! - Always: `WouldBlock`, a short read and a short write clear readiness; nothing else does. So
+//!   an `accept` that fails with EMFILE leaves the listener ready: its edge is used up although
+//!   the queue is full.
+//! - Never: `epoll_ctl` more than once in a socket's life, unless it is handed out again.
+
+use std::any::type_name;
+use std::cell::Cell;
+use std::io::{self, IoSlice, Read, Write};
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd};
+use std::task::{Context, Poll, Waker};
+
+use mio::unix::SourceFd;
+
+use crate::budget;
+use crate::context;
+use crate::descriptors;
+use crate::executor::Executor;
+use crate::reactor::SourceId;
+use crate::run_queue::{Message, RuntimeId, send_to};
+use crate::source::{Direction, Interest};
+
+/// A non-blocking descriptor that can be waited for.
+pub(crate) struct Socket<S> {
+    // In this order: first forgotten, then closed.
+    registration: Registration<S>,
+    io: S,
+}
+
+/// What an operation showed of its direction, beside its result.
+pub(crate) enum Left {
+    /// There may be more.
+    Perhaps,
+    /// It was short: the edge is used up.
+    Nothing,
+}
+
+impl Left {
+    /// A transfer of less than was asked for has emptied, or filled, the kernel's buffer.
+    fn after(moved: usize, asked: usize) -> Self {
+        if moved < asked { Self::Nothing } else { Self::Perhaps }
+    }
+}
+
+impl<S: AsFd> Socket<S> {
+    /// Takes a descriptor that is non-blocking already.
+    pub(crate) fn new(io: S) -> Self {
+        Self { registration: Registration::new(), io }
+    }
+
+    pub(crate) fn io(&self) -> &S {
+        &self.io
+    }
+
+    /// Hands the descriptor out again, no longer registered.
+    pub(crate) fn into_io(self) -> S {
+        self.registration.undo(&self.io);
+        self.io
+    }
+
+    /// Does `operation` as soon as its direction is ready; costs that much of the budget.
+    pub(crate) fn poll_io<T>(
+        &self,
+        cx: &mut Context<'_>,
+        interest: Interest,
+        cost: u32,
+        mut operation: impl FnMut(&S) -> io::Result<(T, Left)>,
+    ) -> Poll<io::Result<T>> {
+        std::task::ready!(budget::poll_spend(cx, cost));
+        loop {
+            if self.registration.must_wait(interest, cx) {
+                return Poll::Pending;
+            }
+            match operation(&self.io) {
+                Ok((value, left)) => {
+                    if matches!(left, Left::Nothing) {
+                        self.registration.clear(interest.direction());
+                    }
+                    return Poll::Ready(Ok(value));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.registration.ensure(&self.io)? {
+                        self.registration.clear(interest.direction());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Does `operation` now; [`io::ErrorKind::WouldBlock`] clears the direction.
+    pub(crate) fn try_io<T>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(&S) -> io::Result<(T, Left)>,
+    ) -> io::Result<T> {
+        loop {
+            match operation(&self.io) {
+                Ok((value, left)) => {
+                    if matches!(left, Left::Nothing) {
+                        self.registration.clear(direction);
+                    }
+                    return Ok(value);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        self.registration.clear(direction);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Waits until `interest` holds, without doing anything.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<()>> {
+        std::task::ready!(budget::poll_spend(cx, 1));
+        self.registration.ensure(&self.io)?;
+        if self.registration.must_wait(interest, cx) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What is known without waiting and without asking the kernel. Unregistered: nothing.
+    pub(crate) fn is_ready(&self, interest: Interest) -> bool {
+        self.registration.is_ready(interest)
+    }
+}
+
+impl<S: AsFd> Socket<S>
+where
+    for<'a> &'a S: Read,
+{
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, Interest::One(Direction::Read), 1, |io| read(io, buffer))
+    }
+
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_io(Direction::Read, |io| read(io, buffer))
+    }
+}
+
+fn read<S>(mut io: &S, buffer: &mut [u8]) -> io::Result<(usize, Left)>
+where
+    for<'a> &'a S: Read,
+{
+    let moved = io.read(buffer)?;
+    Ok((moved, Left::after(moved, buffer.len())))
+}
+
+impl<S: AsFd> Socket<S>
+where
+    for<'a> &'a S: Write,
+{
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, Interest::One(Direction::Write), 1, |io| write(io, bytes))
+    }
+
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_io(Direction::Write, |io| write(io, bytes))
+    }
+
+    pub(crate) fn poll_write_vectored(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let asked = slices.iter().map(|slice| slice.len()).sum();
+        self.poll_io(cx, Interest::One(Direction::Write), 1, |mut io| {
+            let moved = io.write_vectored(slices)?;
+            Ok((moved, Left::after(moved, asked)))
+        })
+    }
+}
+
+fn write<S>(mut io: &S, bytes: &[u8]) -> io::Result<(usize, Left)>
+where
+    for<'a> &'a S: Write,
+{
+    let moved = io.write(bytes)?;
+    Ok((moved, Left::after(moved, bytes.len())))
+}
+
+/// Which source of which runtime a socket is, once it is one.
+struct Registration<S> {
+    place: Cell<Option<Place>>,
+    of: PhantomData<fn(S)>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    runtime: RuntimeId,
+    source: SourceId,
+}
+
+impl<S> Registration<S> {
+    fn new() -> Self {
+        descriptors::opened();
+        Self { place: Cell::new(None), of: PhantomData }
+    }
+
+    /// Registers if that has not been done; says whether it did.
+    fn ensure(&self, io: &impl AsFd) -> io::Result<bool> {
+        if self.place.get().is_some() {
+            return Ok(false);
+        }
+        let fd = io.as_fd().as_raw_fd();
+        let place = context::with(type_name::<S>(), "polled", |executor| {
+            let source = executor.reactor().register(|registry, token| {
+                let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+                registry.register(&mut SourceFd(&fd), token, interest)
+            })?;
+            io::Result::Ok(Place { runtime: executor.id(), source })
+        })?;
+        self.place.set(Some(place));
+        Ok(true)
+    }
+
+    /// Whether a wait for `interest` has begun. Not when it holds, and not when unregistered:
+    /// then the way to find out is to try.
+    fn must_wait(&self, interest: Interest, cx: &mut Context<'_>) -> bool {
+        let Some(place) = self.place.get() else { return false };
+        context::with(type_name::<S>(), "polled", |executor| {
+            executor.expect_own(place.runtime, type_name::<S>(), "polled");
+            !executor.reactor().is_ready_or_wait(place.source, interest, cx.waker())
+        })
+    }
+
+    fn is_ready(&self, interest: Interest) -> bool {
+        self.here(|executor, source| executor.reactor().is_ready(source, interest)).unwrap_or(false)
+    }
+
+    fn clear(&self, direction: Direction) {
+        self.here(|executor, source| executor.reactor().clear(source, direction));
+    }
+
+    /// Runs `f` if this thread is inside the runtime the socket is registered with.
+    fn here<T>(&self, f: impl FnOnce(&Executor, SourceId) -> T) -> Option<T> {
+        let place = self.place.get()?;
+        context::try_with(|executor| (executor.id() == place.runtime).then(|| f(executor, place.source)))?
+    }
+
+    /// Takes the descriptor out of epoll: closing will not, since it lives on.
+    fn undo(&self, io: &impl AsFd) {
+        let fd = io.as_fd().as_raw_fd();
+        // What cannot be undone (from another thread) costs an event without a source, now and then.
+        let undone =
+            self.here(|executor, _| executor.reactor().deregister(|registry| registry.deregister(&mut SourceFd(&fd))));
+        drop(undone);
+    }
+}
+
+impl<S> Drop for Registration<S> {
+    fn drop(&mut self) {
+        descriptors::closed();
+        let Some(place) = self.place.get() else { return };
+        match self.here(|executor, source| executor.reactor().forget(source)) {
+            Some(waiters) => wake_all(waiters),
+            None => send_to(place.runtime, Message::Run(Box::new(move || forgotten_elsewhere(place.source)))),
+        }
+    }
+}
+
+/// The rest of a drop on another thread, back home.
+fn forgotten_elsewhere(source: SourceId) {
+    if let Some(waiters) = context::try_with(|executor| executor.reactor().forget(source)) {
+        wake_all(waiters);
+    }
+    descriptors::notify_freed();
+}
+
+fn wake_all(waiters: Option<impl Iterator<Item = Waker>>) {
+    waiters.into_iter().flatten().for_each(Waker::wake);
+}

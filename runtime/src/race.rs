@@ -1,0 +1,130 @@
+//! Two futures at once, in one task.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+/// Runs both; gives the value of the one that is ready first, and drops the other.
+///
+/// `first` is polled first: it wins when both are ready.
+///
+/// # Cancel safety
+///
+/// The loser is cancelled: see to it that it can be.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel_runtime::{block_on, race, time::sleep};
+///
+/// let winner = block_on(race(
+///     async { sleep(Duration::from_secs(60)).await; "tortoise" },
+///     async { "hare" },
+/// ));
+/// assert_eq!(winner, "hare");
+/// ```
+pub fn race<T, A, B>(first: A, second: B) -> Race<A, B>
+where
+    A: Future<Output = T>,
+    B: Future<Output = T>,
+{
+    Race { first, second }
+}
+
+pin_project! {
+    /// The future of [`race`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Race<A, B> {
+        #[pin]
+        first: A,
+        #[pin]
+        second: B,
+    }
+}
+
+impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let this = self.project();
+        match this.first.poll(cx) {
+            Poll::Pending => this.second.poll(cx),
+            ready @ Poll::Ready(_) => ready,
+        }
+    }
+}
+
+/// Runs both to their end; gives both values.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::{block_on, join};
+///
+/// assert_eq!(block_on(join(async { 1 }, async { "one" })), (1, "one"));
+/// ```
+pub fn join<A: Future, B: Future>(first: A, second: B) -> Join<A, B> {
+    Join { first: Half::Running { future: first }, second: Half::Running { future: second } }
+}
+
+pin_project! {
+    /// The future of [`join`].
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Join<A: Future, B: Future> {
+        #[pin]
+        first: Half<A>,
+        #[pin]
+        second: Half<B>,
+    }
+}
+
+pin_project! {
+    #[project = HalfProjection]
+    enum Half<F: Future> {
+        Running { #[pin] future: F },
+        Done { value: Option<F::Output> },
+    }
+}
+
+impl<F: Future> Half<F> {
+    /// Whether its value is there; runs it if not.
+    fn run(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        if let HalfProjection::Running { future } = self.as_mut().project() {
+            let Poll::Ready(value) = future.poll(cx) else { return false };
+            self.set(Self::Done { value: Some(value) });
+        }
+        true
+    }
+
+    fn take(self: Pin<&mut Self>) -> Option<F::Output> {
+        match self.project() {
+            HalfProjection::Running { .. } => None,
+            HalfProjection::Done { value } => value.take(),
+        }
+    }
+}
+
+impl<A: Future, B: Future> Future for Join<A, B> {
+    type Output = (A::Output, B::Output);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let first = this.first.as_mut().run(cx);
+        let second = this.second.as_mut().run(cx);
+        if !(first && second) {
+            return Poll::Pending;
+        }
+        let values = this.first.take().zip(this.second.take());
+        Poll::Ready(values.expect("join is not polled after it has completed"))
+    }
+}
+
+impl<A: Future, B: Future> std::fmt::Debug for Join<A, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Join").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,245 @@
+//! Which tasks are ready, and how a wake finds its way into that list.
+//!
+//! # How it works
+//!
+//! ```text
+//!  wake on the runtime's own thread ──► local queue ─────────────┐
+//!                                       (thread-local VecDeque)  ├──► executor
+//!  wake from another thread ──► inbox ── unpark ─────────────────┘
+//!                               (Mutex<Vec<Message>>)
+//! ```
+//!
+//! A wake on the thread that is inside the runtime pushes an id onto a thread-local queue and is
+//! done: no lock, no system call. Any other wake goes into the inbox; if the executor is parked,
+//! the one that finds it so unparks it.
+//!
+//! The inbox and the park are tied together by one state word, [`Remote::state`]:
+//!
+//! | state | meaning | who sets it |
+//! |---|---|---|
+//! | `AWAKE` | the executor runs and will look at the inbox before it sleeps | the executor |
+//! | `MAIL` | there is something in the inbox | a sender, after it has put it there |
+//! | `PARKED` | the executor sleeps, or is about to: unpark it | the executor, only from `AWAKE` |
+//!
+//! A sender first puts its message in, then swaps in `MAIL`; the executor parks only if it can
+//! move from `AWAKE` to `PARKED`. Whichever comes second sees the other: a message is never left
+//! behind by a sleeping executor.
+//!
+//! # Invariants
+//!
+//! - Always: the local queue is the queue of the runtime whose id stands beside it.
+//! - Never: a message dropped while the inbox is locked (its destructor is user code).
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Names a task of one runtime, also after the task has ended and its slot has a new tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskId {
+    /// The slot in the executor's slab.
+    pub(crate) index: u32,
+    /// Which of the slot's tenants.
+    pub(crate) generation: u32,
+}
+
+impl TaskId {
+    /// The future that `block_on` was given. It has no slot.
+    pub(crate) const ROOT: Self = Self { index: u32::MAX, generation: 0 };
+}
+
+/// Names a runtime within this process; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RuntimeId(NonZeroU32);
+
+impl RuntimeId {
+    fn next() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(NonZeroU32::new(id).expect("fewer than four thousand million runtimes in a process"))
+    }
+}
+
+/// What other threads can ask of a runtime.
+pub(crate) enum Message {
+    /// Put this task into the local queue.
+    Wake(TaskId),
+    /// Run this on the runtime's thread, inside the runtime.
+    Run(Box<dyn FnOnce() + Send>),
+}
+
+struct Local {
+    runtime: Cell<Option<RuntimeId>>,
+    ready: RefCell<VecDeque<TaskId>>,
+}
+
+thread_local! {
+    static LOCAL: Local = const {
+        Local { runtime: Cell::new(None), ready: RefCell::new(VecDeque::new()) }
+    };
+}
+
+/// The executor's end: the local queue while the runtime is entered, and the inbox.
+pub(crate) struct RunQueue {
+    remote: Arc<Remote>,
+    /// The local queue while nobody is inside the runtime.
+    stowed: RefCell<VecDeque<TaskId>>,
+}
+
+impl RunQueue {
+    pub(crate) fn new(unpark: mio::Waker) -> Self {
+        Self { remote: Remote::new(unpark), stowed: RefCell::default() }
+    }
+
+    pub(crate) fn remote(&self) -> &Arc<Remote> {
+        &self.remote
+    }
+
+    /// Makes this runtime's queue the thread's, until the guard drops. Guards nest.
+    pub(crate) fn enter(self: &std::rc::Rc<Self>) -> Entered {
+        let outer = LOCAL.with(|local| local.runtime.replace(Some(self.remote.id)));
+        self.exchange();
+        Entered { queue: self.clone(), outer }
+    }
+
+    /// Swaps the thread's queue with the stowed one.
+    fn exchange(&self) {
+        LOCAL.with(|local| std::mem::swap(&mut *local.ready.borrow_mut(), &mut *self.stowed.borrow_mut()));
+    }
+
+    /// How many tasks are ready in the runtime that this thread has entered.
+    pub(crate) fn ready_len() -> usize {
+        LOCAL.with(|local| local.ready.borrow().len())
+    }
+
+    /// The task that has been ready for longest, in the runtime that this thread has entered.
+    pub(crate) fn pop() -> Option<TaskId> {
+        LOCAL.with(|local| local.ready.borrow_mut().pop_front())
+    }
+
+    /// Takes what other threads have sent; costs one atomic load when there is nothing.
+    pub(crate) fn take_inbox(&self) -> Vec<Message> {
+        if self.remote.state.load(Ordering::Acquire) != MAIL {
+            return Vec::new();
+        }
+        self.remote.state.swap(AWAKE, Ordering::AcqRel);
+        self.remote.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Announces that the executor is about to sleep; `false` if there is mail to be read first.
+    pub(crate) fn try_park(&self) -> bool {
+        self.remote.state.compare_exchange(AWAKE, PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Takes the announcement back. Mail that came meanwhile stays announced.
+    pub(crate) fn unparked(&self) {
+        // Either outcome is right: AWAKE again, or MAIL that the next look will find.
+        _ = self.remote.state.compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Refuses all further messages and hands out those that are left.
+    pub(crate) fn close(&self) -> Vec<Message> {
+        registry().retain(|(id, _)| *id != self.remote.id);
+        self.remote.lock().take().unwrap_or_default()
+    }
+}
+
+/// The runtime's queue is this thread's queue while this lives.
+pub(crate) struct Entered {
+    queue: std::rc::Rc<RunQueue>,
+    outer: Option<RuntimeId>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.queue.exchange();
+        LOCAL.with(|local| local.runtime.set(self.outer));
+    }
+}
+
+const AWAKE: u8 = 0;
+const MAIL: u8 = 1;
+const PARKED: u8 = 2;
+
+/// The way into a runtime for everybody else: wakers, handles, and what is dropped far from home.
+pub(crate) struct Remote {
+    id: RuntimeId,
+    /// `None` once the runtime is gone.
+    inbox: Mutex<Option<Vec<Message>>>,
+    state: AtomicU8,
+    unpark: mio::Waker,
+}
+
+impl Remote {
+    fn new(unpark: mio::Waker) -> Arc<Self> {
+        let remote = Arc::new(Self {
+            id: RuntimeId::next(),
+            inbox: Mutex::new(Some(Vec::new())),
+            state: AtomicU8::new(AWAKE),
+            unpark,
+        });
+        registry().push((remote.id, Arc::downgrade(&remote)));
+        remote
+    }
+
+    pub(crate) fn id(&self) -> RuntimeId {
+        self.id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Message>>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a task ready, by the short way if this thread is inside its runtime.
+    pub(crate) fn wake(&self, task: TaskId) {
+        if !self.wake_here(task) {
+            // A runtime that is gone has no tasks left to wake.
+            _ = self.send(Message::Wake(task));
+        }
+    }
+
+    fn wake_here(&self, task: TaskId) -> bool {
+        LOCAL
+            .try_with(|local| {
+                let here = local.runtime.get() == Some(self.id);
+                if here {
+                    local.ready.borrow_mut().push_back(task);
+                }
+                here
+            })
+            .unwrap_or(false)
+    }
+
+    /// Puts a message into the inbox and sees to it that it is read.
+    ///
+    /// # Errors
+    ///
+    /// The message itself, if the runtime is gone.
+    pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
+        match &mut *self.lock() {
+            Some(inbox) => inbox.push(message),
+            None => return Err(message),
+        }
+        if self.state.swap(MAIL, Ordering::AcqRel) == PARKED {
+            // An eventfd write fails only when its counter is full, and then it is readable.
+            _ = self.unpark.wake();
+        }
+        Ok(())
+    }
+}
+
+/// All runtimes of the process, for what is dropped on a thread that is not its own.
+fn registry() -> MutexGuard<'static, Vec<(RuntimeId, Weak<Remote>)>> {
+    static REGISTRY: Mutex<Vec<(RuntimeId, Weak<Remote>)>> = Mutex::new(Vec::new());
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends a message to the runtime of that id; does nothing if it is gone.
+pub(crate) fn send_to(id: RuntimeId, message: Message) {
+    let remote = registry().iter().find(|(candidate, _)| *candidate == id).and_then(|(_, remote)| remote.upgrade());
+    if let Some(remote) = remote {
+        _ = remote.send(message);
+    }
+}

@@ -1,0 +1,162 @@
+//! The runtime as its owner holds it.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::context::{Handle, Inside};
+use crate::executor::Executor;
+use crate::join::JoinHandle;
+
+/// Runs `future` to its end on this thread, and everything it spawns beside it.
+///
+/// The short way: it makes a [`Runtime`], and drops it in the end; tasks that still run then are
+/// dropped.
+///
+/// # Panics
+///
+/// Inside another runtime (a thread can only wait for one), when the future panics, and when the
+/// process has no descriptors left for a new runtime (it needs two; [`Runtime::new`] gives the
+/// error instead).
+///
+/// # Examples
+///
+/// ```
+/// let answer = waterwheel_runtime::block_on(async { 42 });
+/// assert_eq!(answer, 42);
+/// ```
+#[track_caller]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = Runtime::new().expect("a runtime needs two file descriptors, for epoll and eventfd");
+    runtime.block_on(future)
+}
+
+/// A runtime for those who turn the wheel themselves.
+///
+/// [`block_on`](fn@block_on) is enough for most programs. A `Runtime` keeps its tasks between calls,
+/// so a program with a loop of its own (a game, a user interface, another event loop) can
+/// give it a moment at a time.
+///
+/// Dropping it drops all tasks; their destructors run inside the runtime.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::Runtime;
+///
+/// let runtime = Runtime::new()?;
+/// let task = runtime.spawn(async { "done" });
+/// while !task.is_finished() {
+///     runtime.poll();
+/// }
+/// assert_eq!(runtime.block_on(task).unwrap(), "done");
+/// # std::io::Result::Ok(())
+/// ```
+pub struct Runtime {
+    executor: Rc<Executor>,
+}
+
+impl Runtime {
+    /// Opens a runtime: an epoll instance and an eventfd.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { executor: Executor::new()? })
+    }
+
+    /// Runs `future` to its end, and all tasks beside it. Tasks stay for the next call.
+    ///
+    /// # Panics
+    ///
+    /// Inside a runtime, and when the future panics.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _inside = self.enter("block_on");
+        self.executor.block_on(future)
+    }
+
+    /// Does what can be done without waiting; `true` if some is left to do.
+    ///
+    /// It takes turns until nothing is ready, but at most 256 of them, so that tasks which keep
+    /// waking each other cannot keep it.
+    ///
+    /// # Panics
+    ///
+    /// Inside a runtime.
+    #[track_caller]
+    pub fn poll(&self) -> bool {
+        self.poll_timeout(Duration::ZERO)
+    }
+
+    /// Waits for something to do, but at most `duration`, and does it; `true` if some is left.
+    ///
+    /// It returns as soon as nothing is ready any more, and in any case when `duration` has
+    /// passed: under steady load it does not stay longer than asked, except for the rest of the
+    /// turn in which the time ran out.
+    ///
+    /// # Panics
+    ///
+    /// Inside a runtime.
+    #[track_caller]
+    pub fn poll_timeout(&self, duration: Duration) -> bool {
+        let _inside = self.enter("poll_timeout");
+        self.executor.run_for(duration)
+    }
+
+    /// Takes turns until every task waits for something outside: an event, a deadline, another
+    /// thread. Says how many tasks there are then.
+    ///
+    /// # Panics
+    ///
+    /// Inside a runtime.
+    #[track_caller]
+    pub fn run_until_idle(&self) -> usize {
+        let _inside = self.enter("run_until_idle");
+        self.executor.run_until_idle()
+    }
+
+    /// Spawns a task from outside; it first runs when the runtime is next given time.
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        let _inside = Inside::enter(&self.executor);
+        self.executor.spawn(future)
+    }
+
+    /// The runtime as other threads see it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::of(&self.executor)
+    }
+
+    /// How many tasks have not ended.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.executor.tasks_len()
+    }
+
+    #[track_caller]
+    fn enter(&self, operation: &str) -> Inside {
+        let outside = crate::context::try_with(|_| ()).is_none();
+        assert!(
+            outside,
+            "{operation} was called inside a runtime: a thread can wait for only one. Await the future, or spawn it"
+        );
+        Inside::enter(&self.executor)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let _inside = Inside::enter(&self.executor);
+        self.executor.close();
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("tasks", &self.tasks()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! One spawned future: where it lives, and what one poll of it can lead to.
+//!
+//! # How it works
+//!
+//! ```text
+//!            spawn                 popped                 Pending
+//!   (new) ─────────► 1 queued ─────────────► 2 running ─────────► 3 waiting
+//!                       ▲                      │    │                │
+//!                       └──── woken meanwhile ─┘    │                │
+//!                       └──────────────── woken ────┼────────────────┘
+//!                                                   ▼
+//!                                 4 ended: value, panic, or aborted
+//! ```
+//!
+//! 1. *Queued*: the id is in the run queue, the waker's flag is set, the future is in its slot.
+//! 2. *Running*: future and waker have been **taken out** of the slot, and no table is borrowed:
+//!    the future may spawn, wake, abort or drop whatever it likes.
+//! 3. *Waiting*: the future is back in its slot; some leaf holds a clone of the waker.
+//! 4. *Ended*: the slot is free, its next tenant gets another generation, and an id that is still
+//!    in some queue finds nobody.
+//!
+//! # Invariants
+//!
+//! - Always: a panic ends in the task's [`Join`] cell, also one from the future's destructor.
+//! - Never: a borrow of [`Tasks`] while a future is polled or dropped.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use slab::Slab;
+
+use crate::join::{Join, JoinError};
+use crate::run_queue::{Remote, TaskId};
+use crate::waker::TaskWaker;
+
+type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// All tasks of a runtime.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    slots: Slab<Slot>,
+    spawned: u32,
+}
+
+struct Slot {
+    generation: u32,
+    /// `None` while the task is running.
+    tenant: Option<Tenant>,
+}
+
+struct Tenant {
+    future: BoxFuture,
+    waker: Arc<TaskWaker>,
+}
+
+impl Tasks {
+    /// Takes in a future that is made once its waker is known; the caller queues the id.
+    pub(crate) fn insert<F>(&mut self, remote: &Arc<Remote>, make: impl FnOnce(&Arc<TaskWaker>) -> F) -> TaskId
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let entry = self.slots.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("fewer than four thousand million tasks");
+        let task = TaskId { index, generation: self.spawned };
+        self.spawned = self.spawned.wrapping_add(1);
+        let waker = TaskWaker::queued(task, remote.clone());
+        let future = Box::pin(make(&waker));
+        entry.insert(Slot { generation: task.generation, tenant: Some(Tenant { future, waker }) });
+        task
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn check_out(&mut self, task: TaskId) -> Option<Tenant> {
+        let slot = self.slots.get_mut(task.index as usize)?;
+        if slot.generation != task.generation {
+            return None;
+        }
+        slot.tenant.take()
+    }
+
+    /// Puts a task back; gives it back if the runtime was closed from within it.
+    fn check_in(&mut self, task: TaskId, tenant: Tenant) -> Option<Tenant> {
+        match self.slots.get_mut(task.index as usize) {
+            Some(slot) => slot.tenant.replace(tenant),
+            None => Some(tenant),
+        }
+    }
+}
+
+/// Ends any task at all, for the end of the runtime; `false` when none is left.
+pub(crate) fn end_any(tasks: &RefCell<Tasks>) -> bool {
+    let index = tasks.borrow().slots.iter().next().map(|(index, _)| index);
+    let Some(index) = index else { return false };
+    let slot = tasks.borrow_mut().slots.remove(index);
+    if let Some(tenant) = slot.tenant {
+        evict(tenant);
+    }
+    true
+}
+
+/// Polls one task once. A stale id, or one whose task is running further up the stack, is nothing.
+pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
+    let Some(mut tenant) = tasks.borrow_mut().check_out(task) else {
+        return;
+    };
+    tenant.waker.begin_poll();
+    let waker = futures_task::waker_ref(&tenant.waker);
+    let poll = tenant.future.as_mut().poll(&mut Context::from_waker(&waker));
+    if poll.is_pending() {
+        let homeless = tasks.borrow_mut().check_in(task, tenant);
+        homeless.into_iter().for_each(evict);
+    } else {
+        tasks.borrow_mut().slots.try_remove(task.index as usize);
+        evict(tenant);
+    }
+}
+
+/// Drops a task for good. What its destructors panic with ends here.
+fn evict(tenant: Tenant) {
+    tenant.waker.retire();
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(tenant))) {
+        // The payload is user data too: its destructor may panic in its turn, so it gets none.
+        std::mem::forget(payload);
+    }
+}
+
+pin_project! {
+    /// A future that runs for a [`Join`] cell: it never panics and leaves an outcome behind.
+    pub(crate) struct Task<F: Future> {
+        #[pin]
+        stage: Stage<F>,
+        join: Rc<Join<F::Output>>,
+    }
+
+    impl<F: Future> PinnedDrop for Task<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if !this.join.is_finished() {
+                let error = end(this.stage.as_mut()).unwrap_or_else(JoinError::cancelled);
+                this.join.finish(Err(error));
+            }
+        }
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<F> {
+        Running { #[pin] future: F },
+        Ended,
+    }
+}
+
+impl<F: Future> Task<F> {
+    pub(crate) fn new(future: F, join: Rc<Join<F::Output>>) -> Self {
+        Self { stage: Stage::Running { future }, join }
+    }
+}
+
+impl<F: Future> Future for Task<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let outcome = if this.join.is_aborting() {
+            Err(JoinError::cancelled())
+        } else {
+            match poll_once(this.stage.as_mut(), cx) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(value)) => Ok(value),
+                Err(error) => Err(error),
+            }
+        };
+        let outcome = match end(this.stage) {
+            Some(panic_in_drop) if outcome.is_ok() => Err(panic_in_drop),
+            _ => outcome,
+        };
+        this.join.finish(outcome);
+        Poll::Ready(())
+    }
+}
+
+fn poll_once<F: Future>(stage: Pin<&mut Stage<F>>, cx: &mut Context<'_>) -> Result<Poll<F::Output>, JoinError> {
+    let StageProjection::Running { future } = stage.project() else {
+        return Err(JoinError::cancelled());
+    };
+    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).map_err(JoinError::panicked)
+}
+
+/// Drops the future where it stands; gives the panic of its destructor, if there is one.
+fn end<F>(mut stage: Pin<&mut Stage<F>>) -> Option<JoinError> {
+    catch_unwind(AssertUnwindSafe(|| stage.set(Stage::Ended))).err().map(JoinError::panicked)
+}

@@ -1,0 +1,159 @@
+//! Points in time, and the clock that gives them.
+//!
+//! # How it works
+//!
+//! An [`Instant`] is a number of nanoseconds since the first time this process asked, in eight
+//! bytes; it reaches 584 years. Inside a runtime, [`Instant::now`] is the runtime's clock, which
+//! a test can pause: then it moves only when it is told to, or when there is nothing left to do
+//! but wait.
+//!
+//! # Invariants
+//!
+//! - Always: monotonic, whether running or paused.
+
+use std::cell::Cell;
+use std::ops::{Add, AddAssign, Sub};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// A point in time, by the clock of the runtime this thread is inside.
+///
+/// Comparable, and eight bytes small. Adding a duration that leads beyond the 584 years it can
+/// hold stays at the end of them: "never" is [`Instant::FAR_FUTURE`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel_runtime::time::Instant;
+///
+/// let start = Instant::now();
+/// assert!(start + Duration::from_secs(1) > start);
+/// assert!(start.elapsed() < Duration::from_secs(1));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant {
+    nanos: u64,
+}
+
+impl Instant {
+    /// A point that no clock reaches.
+    pub const FAR_FUTURE: Self = Self { nanos: u64::MAX };
+
+    /// The present, exactly: reads the clock (about 25 ns).
+    ///
+    /// Inside a runtime whose clock is paused, this is the paused clock's time.
+    #[must_use]
+    pub fn now() -> Self {
+        crate::context::try_with(|executor| executor.timers().now()).unwrap_or_else(Self::real)
+    }
+
+    /// When the current turn of the loop began: a look into memory instead of at the clock.
+    ///
+    /// Never later than [`now`](Self::now). Right for deadlines that are far longer than a turn.
+    /// Outside a runtime it is the same as `now`.
+    #[must_use]
+    pub fn of_turn() -> Self {
+        crate::context::try_with(|executor| executor.timers().of_turn()).unwrap_or_else(Self::real)
+    }
+
+    /// The time since then; zero if it lies in the future.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        Self::now().saturating_duration_since(self)
+    }
+
+    /// The time from `earlier` to this; zero if `earlier` is later.
+    #[must_use]
+    pub fn saturating_duration_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
+    }
+
+    /// What the machine's monotonic clock says.
+    pub(crate) fn real() -> Self {
+        static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
+        let origin = *ORIGIN.get_or_init(std::time::Instant::now);
+        Self { nanos: nanos(origin.elapsed()) }
+    }
+
+    /// The wheel's tick in which a deadline at this point is due: never before it.
+    pub(crate) fn tick_ceil(self) -> u64 {
+        self.nanos.div_ceil(NANOS_PER_TICK)
+    }
+
+    /// The wheel's tick that has begun at this point.
+    pub(crate) fn tick_floor(self) -> u64 {
+        self.nanos / NANOS_PER_TICK
+    }
+
+    /// When a tick of the wheel begins.
+    pub(crate) fn of_tick(tick: u64) -> Self {
+        Self { nanos: tick.saturating_mul(NANOS_PER_TICK) }
+    }
+}
+
+/// A tick is a millisecond, which is also the kernel's resolution for a wait.
+const NANOS_PER_TICK: u64 = 1_000_000;
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self { nanos: self.nanos.saturating_add(nanos(duration)) }
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self { nanos: self.nanos.saturating_sub(nanos(duration)) }
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+
+    /// As [`Instant::saturating_duration_since`].
+    fn sub(self, earlier: Self) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+}
+
+/// Running, or paused at a point.
+#[derive(Default)]
+pub(crate) struct Clock {
+    paused_at: Cell<Option<Instant>>,
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> Instant {
+        self.paused_at.get().unwrap_or_else(Instant::real)
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused_at.get().is_some()
+    }
+
+    /// Pauses at the beginning of a tick, so that whole milliseconds are met exactly.
+    pub(crate) fn pause(&self) {
+        self.paused_at.set(Some(Instant::of_tick(self.now().tick_ceil())));
+    }
+
+    /// Moves a paused clock forward, never back.
+    pub(crate) fn advance_to(&self, to: Instant) {
+        if let Some(at) = self.paused_at.get() {
+            self.paused_at.set(Some(at.max(to)));
+        }
+    }
+}

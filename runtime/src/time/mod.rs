@@ -1,0 +1,65 @@
+//! Time: sleeps, timeouts, intervals, and the clock they go by.
+//!
+//! # How it works
+//!
+//! Each runtime has one timing wheel with ticks of a millisecond. A [`Sleep`] enters it when it
+//! is first polled; each turn of the loop moves the wheel to the present and wakes what is due.
+//! The loop never sleeps longer than until the next deadline.
+//!
+//! # A paused clock, for tests
+//!
+//! [`pause`] stops the runtime's clock. From then on it moves in two ways: [`advance`] moves it,
+//! and whenever nothing is ready and something sleeps, it jumps to the next deadline by itself.
+//! So a test of an hour's timeout takes no time and gives the same result every time.
+//!
+//! ```
+//! use std::time::Duration;
+//! use waterwheel_runtime::{block_on, time};
+//!
+//! block_on(async {
+//!     time::pause();
+//!     let start = time::Instant::now();
+//!     time::sleep(Duration::from_secs(3600)).await; // returns at once
+//!     assert_eq!(start.elapsed(), Duration::from_secs(3600));
+//! });
+//! ```
+//!
+//! The clock does not jump while a job of [`spawn_blocking`](crate::spawn_blocking) is under way.
+//! It cannot know of other threads or processes: with those on the other end of a socket, use the
+//! real clock.
+
+mod instant;
+mod interval;
+mod sleep;
+mod timeout;
+pub(crate) mod timers;
+pub(crate) mod wheel;
+
+use std::time::Duration;
+
+pub use instant::Instant;
+pub use interval::{Interval, interval, interval_at};
+pub use sleep::{Sleep, sleep, sleep_until};
+pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
+
+use crate::context;
+
+/// Stops the runtime's clock; see the [module's documentation](self).
+///
+/// # Panics
+///
+/// Outside a runtime.
+pub fn pause() {
+    context::with("the clock", "paused", |executor| executor.timers().clock().pause());
+}
+
+/// Moves a paused clock forward by `duration`, firing what is due on the way in order.
+///
+/// # Panics
+///
+/// Outside a runtime, or when the clock is not paused.
+pub async fn advance(duration: Duration) {
+    let paused = context::with("the clock", "advanced", |executor| executor.timers().clock().is_paused());
+    assert!(paused, "only a paused clock can be advanced: call time::pause() first");
+    sleep(duration).await;
+}

@@ -1,0 +1,159 @@
+//! A future that completes at a deadline.
+//!
+//! # How it works
+//!
+//! A [`Sleep`] is plain data: a deadline, and the key of an entry in the wheel of the runtime that
+//! first polled it. Moving the deadline *later* is a store: the entry stays where it is, fires
+//! too early, and the sleep enters itself anew. A keep-alive connection moves its deadline with
+//! each request and touches the wheel once a minute.
+//!
+//! # Invariants
+//!
+//! - Never: ready before the deadline.
+//! - Always: an entry in the wheel is due no later than the deadline.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::instant::Instant;
+use super::wheel::Key;
+use crate::context;
+use crate::run_queue::{Message, RuntimeId, send_to};
+
+/// Completes after `duration`, and not before.
+///
+/// The resolution is a millisecond; a sleep is up to that much longer than asked.
+///
+/// # Panics
+///
+/// The sleep panics when it is polled outside a runtime.
+///
+/// # Cancel safety
+///
+/// Dropping it cancels it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel_runtime::{block_on, time::sleep};
+///
+/// block_on(sleep(Duration::from_millis(5)));
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep::until(Instant::now() + duration)
+}
+
+/// Completes at `deadline`; see [`sleep`].
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep::until(deadline)
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+///
+/// Plain data: `Send`, `Sync` and `Unpin`. It belongs to the runtime that first polls it.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Sleep {
+    deadline: Instant,
+    entry: Option<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    runtime: RuntimeId,
+    key: Key,
+    due: Instant,
+}
+
+impl Sleep {
+    fn until(deadline: Instant) -> Self {
+        Self { deadline, entry: None }
+    }
+
+    /// When it completes.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether the deadline has passed, by the turn's clock.
+    #[must_use]
+    pub fn is_elapsed(&self) -> bool {
+        self.deadline <= Instant::of_turn()
+    }
+
+    /// Moves the deadline; a sleep that has completed sleeps again.
+    ///
+    /// Moving it to a later point costs a store. Poll it afterwards as ever: a task that was
+    /// waiting for the earlier deadline may be woken for that one, once.
+    pub fn reset(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        if self.entry.is_some_and(|entry| deadline < entry.due) {
+            self.cancel();
+        }
+    }
+
+    fn cancel(&mut self) {
+        let Some(Entry { runtime, key, .. }) = self.entry.take() else { return };
+        let here = context::try_with(|executor| (executor.id() == runtime).then(|| executor.timers().remove(key)));
+        if let Some(Some(waker)) = here {
+            drop(waker);
+        } else {
+            send_to(runtime, Message::Run(Box::new(move || cancel_here(key))));
+        }
+    }
+
+    /// Enters the deadline into the wheel, unless an entry that is due in time stands there.
+    fn arm(&mut self, waker: &Waker) {
+        let entry = self.entry;
+        let armed = context::with("a Sleep", "polled", |executor| {
+            entry.is_some_and(|entry| {
+                executor.expect_own(entry.runtime, "a Sleep", "polled");
+                executor.timers().will_wake(entry.key, waker)
+            })
+        });
+        if armed {
+            return;
+        }
+        self.cancel();
+        let waker = waker.clone();
+        let due = self.deadline;
+        self.entry = Some(context::with("a Sleep", "polled", |executor| Entry {
+            runtime: executor.id(),
+            key: executor.timers().insert(due, waker),
+            due,
+        }));
+    }
+}
+
+fn cancel_here(key: Key) {
+    let waker = context::try_with(|executor| executor.timers().remove(key));
+    drop(waker);
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_elapsed() {
+            self.cancel();
+            return Poll::Ready(());
+        }
+        self.arm(cx.waker());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+const _: () = {
+    const fn assert_send_sync<T: Send + Sync>() {}
+    assert_send_sync::<Sleep>();
+};

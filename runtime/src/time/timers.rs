@@ -1,0 +1,78 @@
+//! The executor's timers: the wheel, the clock, and the time at which this turn began.
+//!
+//! # Invariants
+//!
+//! - Never: a waker woken or dropped while the wheel is borrowed.
+
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
+use std::time::Duration;
+
+use super::instant::{Clock, Instant};
+use super::wheel::{Key, Wheel};
+
+pub(crate) struct Timers {
+    wheel: RefCell<Wheel>,
+    clock: Clock,
+    turn: Cell<Instant>,
+}
+
+impl Timers {
+    pub(crate) fn new() -> Self {
+        let clock = Clock::default();
+        let turn = Cell::new(clock.now());
+        Self { wheel: RefCell::new(Wheel::new()), clock, turn }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(crate) fn of_turn(&self) -> Instant {
+        self.turn.get()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Enters a deadline; the waker is woken once it has passed, never before.
+    pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Key {
+        self.wheel.borrow_mut().insert(deadline.tick_ceil(), waker)
+    }
+
+    /// Takes a deadline out, and hands out its waker to be dropped.
+    pub(crate) fn remove(&self, key: Key) -> Option<Waker> {
+        self.wheel.borrow_mut().remove(key)
+    }
+
+    /// Whether that entry is still to come, and will wake exactly this waker's task.
+    pub(crate) fn will_wake(&self, key: Key, waker: &Waker) -> bool {
+        self.wheel.borrow().waker(key).is_some_and(|waiting| waiting.will_wake(waker))
+    }
+
+    /// How long the loop may wait: until the next deadline, which may come out a little early.
+    pub(crate) fn until_next(&self) -> Option<Duration> {
+        let tick = self.wheel.borrow().next_deadline()?;
+        Some(Instant::of_tick(tick).saturating_duration_since(self.now()))
+    }
+
+    /// Begins a turn: reads the clock, and moves the wakers of all that is due into `due`.
+    pub(crate) fn begin_turn(&self, due: &mut Vec<Waker>) {
+        let now = self.clock.now();
+        self.turn.set(now);
+        self.wheel.borrow_mut().advance(now.tick_floor(), due);
+    }
+
+    /// Moves a paused clock to the next deadline; `false` if it runs, or nothing is waited for.
+    pub(crate) fn skip_to_next(&self) -> bool {
+        let next = self.wheel.borrow().next_deadline();
+        match next {
+            Some(tick) if self.clock.is_paused() => {
+                self.clock.advance_to(Instant::of_tick(tick));
+                true
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,760 @@
+//! Which timers there are, and which of them are due: a hierarchical timing wheel.
+//!
+//! The wheel is a pure data structure. It reads no clock: a *tick* is a millisecond since an origin
+//! that its owner chose, and time passes only in [`Wheel::advance`]. Arming and disarming a timer
+//! cost the same whether ten are armed or a million.
+//!
+//! # How it works
+//!
+//! There are eleven levels of 64 slots. A slot of level 0 is one tick wide, a slot of any other
+//! level is as wide as the whole level below it:
+//!
+//! ```text
+//! level   one slot   all 64
+//!   0       1 ms       64 ms     ┌┬┬┬┬┬┬┬┐   a slot here holds one tick: it fires
+//!   1      64 ms      4.1 s      ├┼┼┼┼┼┼┼┤ ↑
+//!   2     4.1 s       4.4 min    ├┼┼┼┼┼┼┼┤ │ a slot here, when its first tick comes,
+//!   3     4.4 min     4.7 h      ├┼┼┼┼┼┼┼┤ │ is dealt out among the levels below
+//!   4     4.7 h      12.4 days   ├┼┼┼┼┼┼┼┤ │ (it cascades)
+//!   5    12.4 days    2.2 years  ├┼┼┼┼┼┼┼┤ │
+//!   ⋮                            └┴┴┴┴┴┴┴┘ │ eleven levels hold any u64
+//! ```
+//!
+//! The level of a timer is read off the highest bit in which its deadline differs from the present
+//! tick: six bits a level. So what level 0 holds is earlier than what level 1 holds, and so on
+//! upwards, and the next slot to come is the first occupied one on the lowest occupied level: a
+//! bitmap per level finds it in two instructions, however far away it is. A timer moves down at
+//! most once per level in its life.
+//!
+//! ```text
+//! present tick 100 = 000001 100100    deadline 130 = 000010 000010: differs in level 1, slot 2
+//!                   level 1 level 0   at tick 128 that slot is dealt out: level 0, slot 2
+//! ```
+//!
+//! Six levels would do for two years. With five more, which cost 1.3 KiB in all, every deadline has
+//! its place: no far end, no special case for what lies beyond it, and a leap of the clock costs
+//! nothing.
+//!
+//! The timers live in one vector. A slot is a circular doubly linked list through it, by index, and
+//! the vacant entries are one more such list. Keys carry the number of the insertion besides the
+//! index, so a key that outlives its timer finds nothing.
+//!
+//! **Memory.** An entry is 40 bytes. Entries at the end of the vector are dropped as soon as they
+//! are vacant, and the vector shrinks to twice what it holds when that is a quarter of what it has
+//! room for. Low entries are filled first, so after a burst the survivors move down as they are
+//! armed anew, and the rest is given back.
+//!
+//! # Invariants
+//!
+//! - Always: a timer fires at the first [`advance`](Wheel::advance) to its deadline or later, never
+//!   earlier.
+//! - Always: timers fire in order of deadline, and those with the same deadline in order of
+//!   insertion.
+//! - Always: every occupied slot begins after the present tick, but for the present slot of level
+//!   0, which holds what was due already when it was inserted.
+//! - Always: what is in a slot shares with the present tick all bits above those of its level.
+//! - Never: the wheel wakes, clones or drops a waker while it is at work; what it lets go of, it
+//!   hands out.
+
+use std::task::Waker;
+
+const SLOT_BITS: u32 = 6;
+const SLOTS: u32 = 1 << SLOT_BITS;
+const SLOT_MASK: u64 = 63;
+const LEVELS: u32 = u64::BITS.div_ceil(SLOT_BITS);
+
+/// The list of the vacant entries, after those of the slots.
+const VACANT: u32 = LEVELS * SLOTS;
+
+/// The head of an empty list.
+const NONE: u32 = u32::MAX;
+
+/// Below this many entries nothing is given back.
+const CAPACITY_MIN: usize = 64;
+
+const _: () = assert!(size_of::<Entry>() <= 40 && size_of::<Key>() == 8);
+
+/// Names one armed timer; once that has fired or was removed, it names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    index: u32,
+    generation: u32,
+}
+
+/// Eleven levels of 64 slots of timers.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    now_tick: u64,
+    /// One bit for each slot that holds a timer.
+    occupied: [u64; LEVELS as usize],
+    /// The first entry of each list: the slots, level by level, then the vacant entries.
+    heads: [u32; VACANT as usize + 1],
+    entries: Vec<Entry>,
+    len: usize,
+    /// Counts insertions. It belongs to the wheel, not to the entry, so that entries can be given
+    /// back and their keys stay stale: a key is mistaken only for one made exactly 2³² insertions
+    /// later.
+    generation: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    deadline_tick: u64,
+    /// There is one if and only if the entry is not vacant.
+    waker: Option<Waker>,
+    previous: u32,
+    next: u32,
+    generation: u32,
+    /// Which list it is in.
+    list: u32,
+}
+
+/// An occupied slot and the tick at which it begins.
+struct Upcoming {
+    level: u32,
+    list: u32,
+    tick: u64,
+}
+
+impl Wheel {
+    /// An empty wheel at tick 0.
+    pub(crate) fn new() -> Self {
+        Self {
+            now_tick: 0,
+            occupied: [0; LEVELS as usize],
+            heads: [NONE; VACANT as usize + 1],
+            entries: Vec::new(),
+            len: 0,
+            generation: 0,
+        }
+    }
+
+    /// How many timers are armed.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no timer is armed.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Arms a timer. A deadline that has passed counts as the present tick: it fires at the next
+    /// [`advance`](Self::advance).
+    ///
+    /// # Panics
+    ///
+    /// With 2³² − 1 timers armed already.
+    pub(crate) fn insert(&mut self, deadline_tick: u64, waker: Waker) -> Key {
+        let index = self.vacant_entry();
+        self.generation = self.generation.wrapping_add(1);
+        self.len += 1;
+        let entry = self.entry_mut(index);
+        entry.deadline_tick = deadline_tick;
+        entry.waker = Some(waker);
+        let generation = self.generation;
+        self.entry_mut(index).generation = generation;
+        self.link_last(index, self.slot_of(deadline_tick));
+        Key { index, generation }
+    }
+
+    /// Disarms a timer and hands out its waker; `None` if it has fired or was removed.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Waker> {
+        self.alive(key)?;
+        self.unlink(key.index);
+        self.vacate(key.index)
+    }
+
+    /// When a timer is due, in ticks, as it was inserted; `None` if it has fired or was removed.
+    #[cfg(test)]
+    pub(crate) fn deadline(&self, key: Key) -> Option<u64> {
+        self.alive(key).map(|entry| entry.deadline_tick)
+    }
+
+    /// Whom a timer will wake; `None` if it has fired or was removed.
+    pub(crate) fn waker(&self, key: Key) -> Option<&Waker> {
+        self.alive(key)?.waker.as_ref()
+    }
+
+    /// Makes a timer wake somebody else, and hands out whom it would have woken.
+    ///
+    /// Cloning the new waker and dropping the old one are left to the caller, because either may
+    /// run foreign code, which must not find the wheel borrowed.
+    ///
+    /// # Errors
+    ///
+    /// Hands `waker` back if the timer has fired or was removed.
+    #[cfg(test)]
+    pub(crate) fn replace_waker(&mut self, key: Key, waker: Waker) -> Result<Waker, Waker> {
+        if self.alive(key).is_none() {
+            return Err(waker);
+        }
+        let replaced = self.entry_mut(key.index).waker.replace(waker);
+        Ok(replaced.expect("an entry that is alive has a waker"))
+    }
+
+    /// The tick at which to call [`advance`](Self::advance) next; `None` if no timer is armed.
+    ///
+    /// It is never later than the earliest deadline. It is earlier when a slot must be dealt out
+    /// before that: at most once for each level that a timer moves down.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.upcoming().map(|slot| slot.tick)
+    }
+
+    /// Lets time pass, and appends the wakers of all timers that are due at `now_tick` to `due`,
+    /// the earliest deadline first. Time does not run backwards: an earlier tick than the present
+    /// one counts as the present one.
+    ///
+    /// The cost is that of the timers that fire or move down; the ticks between are free.
+    pub(crate) fn advance(&mut self, now_tick: u64, due: &mut Vec<Waker>) {
+        let now_tick = now_tick.max(self.now_tick);
+        while let Some(slot) = self.upcoming().filter(|slot| slot.tick <= now_tick) {
+            self.now_tick = slot.tick;
+            if slot.level == 0 {
+                self.fire(slot.list, due);
+            } else {
+                self.cascade(slot.list);
+            }
+        }
+        self.now_tick = now_tick;
+    }
+
+    fn fire(&mut self, list: u32, due: &mut Vec<Waker>) {
+        while let Some(index) = self.unlink_first(list) {
+            due.extend(self.vacate(index));
+        }
+    }
+
+    fn cascade(&mut self, list: u32) {
+        while let Some(index) = self.unlink_first(list) {
+            let deadline_tick = self.entry(index).deadline_tick;
+            self.link_last(index, self.slot_of(deadline_tick));
+        }
+    }
+
+    /// The first occupied slot on the lowest occupied level.
+    fn upcoming(&self) -> Option<Upcoming> {
+        let (level, occupied) = (0..).zip(self.occupied).find(|&(_, slots)| slots != 0)?;
+        let slot = occupied.trailing_zeros();
+        let shift = SLOT_BITS * level;
+        let first_slot = (self.now_tick >> shift) & !SLOT_MASK;
+        let tick = (first_slot | u64::from(slot)) << shift;
+        Some(Upcoming { level, list: level * SLOTS + slot, tick })
+    }
+
+    /// The list that a deadline belongs to at the present tick.
+    fn slot_of(&self, deadline_tick: u64) -> u32 {
+        let tick = deadline_tick.max(self.now_tick);
+        let highest_bit = ((self.now_tick ^ tick) | 1).ilog2();
+        let level = highest_bit / SLOT_BITS;
+        let slot = (tick >> (SLOT_BITS * level)) & SLOT_MASK;
+        level * SLOTS + slot as u32
+    }
+}
+
+/// The entries: which are alive, where new ones come from and what becomes of old ones.
+impl Wheel {
+    fn entry(&self, index: u32) -> &Entry {
+        &self.entries[index as usize]
+    }
+
+    fn entry_mut(&mut self, index: u32) -> &mut Entry {
+        &mut self.entries[index as usize]
+    }
+
+    fn alive(&self, key: Key) -> Option<&Entry> {
+        let entry = self.entries.get(key.index as usize)?;
+        (entry.generation == key.generation && entry.waker.is_some()).then_some(entry)
+    }
+
+    /// An entry that is in no list.
+    fn vacant_entry(&mut self) -> u32 {
+        if let Some(index) = self.unlink_first(VACANT) {
+            return index;
+        }
+        let index = self.end();
+        assert!(index < NONE, "too many timers");
+        self.entries.push(Entry::unlinked());
+        index
+    }
+
+    /// One past the last entry.
+    fn end(&self) -> u32 {
+        u32::try_from(self.entries.len()).expect("indices are 32 bits wide")
+    }
+
+    /// Takes the waker out of an entry that is in no list, and the entry out of use.
+    fn vacate(&mut self, index: u32) -> Option<Waker> {
+        self.len -= 1;
+        let waker = self.entry_mut(index).waker.take();
+        // The lowest first, as far as one comparison can tell: so that high entries fall out of
+        // use.
+        let lowest = index < self.heads[VACANT as usize];
+        self.link_last(index, VACANT);
+        if lowest {
+            self.heads[VACANT as usize] = index;
+        }
+        self.give_back();
+        waker
+    }
+
+    /// Drops the vacant entries at the end; each pays for itself, since it was pushed once.
+    fn give_back(&mut self) {
+        while self.entries.last().is_some_and(|entry| entry.waker.is_none()) {
+            self.unlink(self.end() - 1);
+            self.entries.pop();
+        }
+        let capacity = self.entries.capacity();
+        if self.entries.len() <= capacity / 4 && capacity > CAPACITY_MIN {
+            self.entries.shrink_to((self.entries.len() * 2).max(CAPACITY_MIN));
+        }
+    }
+}
+
+/// The lists: circular, so that the last entry is the one before the first.
+impl Wheel {
+    fn link_last(&mut self, index: u32, list: u32) {
+        self.entry_mut(index).list = list;
+        let first = self.heads[list as usize];
+        if first == NONE {
+            self.set_head(list, index);
+            return self.join(index, index);
+        }
+        self.join(self.entry(first).previous, index);
+        self.join(index, first);
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Entry { previous, next, list, .. } = *self.entry(index);
+        if next == index {
+            return self.set_head(list, NONE);
+        }
+        self.join(previous, next);
+        if self.heads[list as usize] == index {
+            self.heads[list as usize] = next;
+        }
+    }
+
+    fn unlink_first(&mut self, list: u32) -> Option<u32> {
+        let first = self.heads[list as usize];
+        if first == NONE {
+            return None;
+        }
+        self.unlink(first);
+        Some(first)
+    }
+
+    /// Fills an empty list or empties one that has a single entry.
+    fn set_head(&mut self, list: u32, head: u32) {
+        self.heads[list as usize] = head;
+        if let Some(slots) = self.occupied.get_mut((list / SLOTS) as usize) {
+            *slots ^= 1 << (list % SLOTS);
+        }
+    }
+
+    fn join(&mut self, previous: u32, next: u32) {
+        self.entry_mut(previous).next = next;
+        self.entry_mut(next).previous = previous;
+    }
+}
+
+impl Entry {
+    fn unlinked() -> Self {
+        Self { deadline_tick: 0, waker: None, previous: NONE, next: NONE, generation: 0, list: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+    use std::task::Wake;
+
+    /// A wheel whose wakers write down their numbers.
+    struct Trial {
+        wheel: Wheel,
+        woken: Arc<Mutex<Vec<u64>>>,
+    }
+
+    struct Note {
+        number: u64,
+        woken: Arc<Mutex<Vec<u64>>>,
+    }
+
+    impl Wake for Note {
+        fn wake(self: Arc<Self>) {
+            self.woken.lock().expect("no test panics while it holds the list").push(self.number);
+        }
+    }
+
+    impl Trial {
+        fn new() -> Self {
+            Self { wheel: Wheel::new(), woken: Arc::default() }
+        }
+
+        fn at(tick: u64) -> Self {
+            let mut trial = Self::new();
+            assert_eq!(trial.advance(tick), [0; 0]);
+            trial
+        }
+
+        fn waker(&self, number: u64) -> Waker {
+            Arc::new(Note { number, woken: self.woken.clone() }).into()
+        }
+
+        fn insert(&mut self, deadline_tick: u64, number: u64) -> Key {
+            self.wheel.insert(deadline_tick, self.waker(number))
+        }
+
+        /// The numbers of the timers that fire, in order.
+        fn advance(&mut self, now_tick: u64) -> Vec<u64> {
+            let mut due = Vec::new();
+            self.wheel.advance(now_tick, &mut due);
+            self.wheel.check();
+            due.into_iter().for_each(Waker::wake);
+            std::mem::take(&mut self.woken.lock().expect("no test panics while it holds the list"))
+        }
+
+        /// Advances to what `next_deadline` says until something fires: when, and how often before.
+        fn advance_as_told(&mut self) -> (u64, u32) {
+            for early in 0.. {
+                let tick = self.wheel.next_deadline().expect("a timer is armed");
+                if !self.advance(tick).is_empty() {
+                    return (tick, early);
+                }
+            }
+            unreachable!("the loop has no end")
+        }
+    }
+
+    impl Wheel {
+        /// Panics if the lists, the bitmaps or the counts contradict each other.
+        fn check(&self) {
+            let mut linked = 0;
+            for (list, &head) in (0..).zip(&self.heads) {
+                let indices = self.indices(head);
+                assert!(indices.iter().all(|&index| self.entry(index).list == list));
+                assert!(indices.iter().all(|&index| self.entry(index).waker.is_some() == (list != VACANT)));
+                if let Some(slots) = self.occupied.get((list / SLOTS) as usize) {
+                    assert_eq!(slots >> (list % SLOTS) & 1 == 1, head != NONE, "list {list}");
+                    linked += indices.len();
+                }
+            }
+            assert_eq!(linked, self.len);
+            assert_eq!(linked + self.indices(self.heads[VACANT as usize]).len(), self.entries.len());
+        }
+
+        fn indices(&self, head: u32) -> Vec<u32> {
+            let mut indices = Vec::new();
+            let mut index = head;
+            while index != NONE && (indices.is_empty() || index != head) {
+                assert_eq!(self.entry(self.entry(index).next).previous, index);
+                indices.push(index);
+                index = self.entry(index).next;
+            }
+            indices
+        }
+    }
+
+    /// The first tick of each level above the lowest.
+    fn level_boundaries() -> impl Iterator<Item = u64> {
+        (1..LEVELS).map(|level| 1 << (SLOT_BITS * level))
+    }
+
+    #[test]
+    fn an_empty_wheel_has_no_next_deadline() {
+        let mut trial = Trial::new();
+        assert_eq!(trial.wheel.next_deadline(), None);
+        assert_eq!(trial.advance(u64::MAX), [0; 0]);
+        assert!(trial.wheel.is_empty());
+    }
+
+    #[test]
+    fn a_timer_fires_at_its_deadline_and_not_before() {
+        for deadline in level_boundaries().flat_map(|boundary| [boundary - 1, boundary, boundary + 1]) {
+            for start in [0, 1, 63, 64, 4_095, (1 << 36) - 1, 1 << 36, (1 << 40) + 12_345] {
+                let mut trial = Trial::at(start);
+                trial.insert(start + deadline, 1);
+                assert_eq!(trial.advance(start + deadline - 1), [0; 0], "{start} + {deadline}");
+                assert_eq!(trial.advance(start + deadline), [1], "{start} + {deadline}");
+                assert!(trial.wheel.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn timers_fire_in_order_of_deadline_whatever_the_order_of_insertion() {
+        let mut trial = Trial::new();
+        for deadline in level_boundaries().flat_map(|boundary| [boundary + 1, boundary - 1, boundary]) {
+            trial.insert(deadline, deadline);
+        }
+        let fired = trial.advance(u64::MAX);
+        assert_eq!(fired.len(), 30);
+        assert!(fired.is_sorted());
+    }
+
+    #[test]
+    fn ten_thousand_timers_with_one_deadline_fire_in_order_of_insertion() {
+        for deadline in [5, 100, 5_000, 300_000] {
+            let mut trial = Trial::new();
+            for number in 0..5_000 {
+                trial.insert(deadline, number);
+            }
+            assert_eq!(trial.advance(deadline - 1), [0; 0]);
+            for number in 5_000..10_000 {
+                trial.insert(deadline, number);
+            }
+            assert_eq!(trial.advance(deadline), (0..10_000).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_fires_at_the_next_advance() {
+        let mut trial = Trial::at(1_000);
+        trial.insert(1_000, 1);
+        trial.insert(0, 2);
+        assert_eq!(trial.wheel.next_deadline(), Some(1_000));
+        assert_eq!(trial.advance(1_000), [1, 2]);
+    }
+
+    #[test]
+    fn time_does_not_run_backwards() {
+        let mut trial = Trial::at(1_000);
+        trial.insert(900, 1);
+        trial.insert(1_001, 2);
+        assert_eq!(trial.advance(500), [1]);
+        assert_eq!(trial.advance(1_001), [2]);
+    }
+
+    #[test]
+    fn the_last_tick_of_all_has_its_place() {
+        for (start, deadline) in [(0, u64::MAX), (5, u64::MAX - 1), (1 << 63, u64::MAX), (u64::MAX - 1, u64::MAX)] {
+            let mut trial = Trial::at(start);
+            trial.insert(deadline, 1);
+            assert_eq!(trial.advance(deadline - 1), [0; 0]);
+            assert_eq!(trial.advance(deadline), [1]);
+        }
+    }
+
+    #[test]
+    fn the_next_deadline_wakes_early_at_most_once_for_each_level_that_the_timer_moves_down() {
+        for boundary in level_boundaries() {
+            for deadline in [boundary - 1, boundary, boundary + boundary / 3] {
+                let mut trial = Trial::new();
+                trial.insert(deadline, 1);
+                let (tick, early) = trial.advance_as_told();
+                assert_eq!(tick, deadline);
+                assert!(early <= deadline.ilog2() / SLOT_BITS, "{early} times before {deadline}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_deadline_is_exact_within_the_first_level() {
+        let mut trial = Trial::at(128);
+        trial.insert(150, 2);
+        trial.insert(140, 1);
+        assert_eq!(trial.wheel.next_deadline(), Some(140));
+    }
+
+    #[test]
+    fn a_removed_timer_hands_out_its_waker_and_does_not_fire() {
+        let mut trial = Trial::new();
+        let keys: Vec<Key> = (0..4).map(|number| trial.insert(100, number)).collect();
+        for index in [0, 3, 1] {
+            assert!(trial.wheel.remove(keys[index]).is_some());
+            trial.wheel.check();
+        }
+        assert_eq!(trial.wheel.len(), 1);
+        assert_eq!(trial.advance(100), [2]);
+    }
+
+    #[test]
+    fn a_stale_key_finds_nothing_even_when_its_entry_is_used_again() {
+        let mut trial = Trial::new();
+        let removed = trial.insert(10, 1);
+        assert!(trial.wheel.remove(removed).is_some());
+        let fired = trial.insert(10, 2);
+        assert_eq!(trial.advance(10), [2]);
+        let alive = trial.insert(20, 3);
+        assert_eq!((removed.index, fired.index), (alive.index, alive.index));
+        for stale in [removed, fired] {
+            assert_eq!(trial.wheel.deadline(stale), None);
+            assert!(trial.wheel.waker(stale).is_none());
+            assert!(trial.wheel.remove(stale).is_none());
+            assert!(trial.wheel.replace_waker(stale, trial.waker(4)).is_err());
+        }
+        assert_eq!(trial.wheel.deadline(alive), Some(20));
+        assert_eq!(trial.advance(20), [3]);
+    }
+
+    #[test]
+    fn a_replaced_waker_is_the_one_that_is_woken() {
+        let mut trial = Trial::new();
+        let key = trial.insert(10, 1);
+        let second = trial.waker(2);
+        let first = trial.wheel.replace_waker(key, second.clone()).expect("the timer is armed");
+        assert!(!first.will_wake(&second));
+        assert!(trial.wheel.waker(key).is_some_and(|waker| waker.will_wake(&second)));
+        assert_eq!(trial.advance(10), [2]);
+    }
+
+    #[test]
+    fn memory_is_given_back_after_a_burst() {
+        let mut trial = Trial::new();
+        for number in 0..10_000 {
+            trial.insert(number, number);
+        }
+        assert!(trial.wheel.entries.capacity() >= 10_000);
+        trial.advance(10_000);
+        assert!(trial.wheel.entries.capacity() <= CAPACITY_MIN);
+    }
+
+    #[test]
+    fn memory_is_given_back_although_the_last_timers_of_a_burst_live_on_if_they_are_armed_anew() {
+        let mut trial = Trial::new();
+        let mut keys: Vec<Key> = (0..10_000).map(|number| trial.insert(1_000, number)).collect();
+        let mut survivors = keys.split_off(9_990);
+        for key in keys {
+            assert!(trial.wheel.remove(key).is_some());
+        }
+        for _ in 0..20 {
+            for key in &mut survivors {
+                let waker = trial.wheel.remove(*key).expect("the timer is armed");
+                *key = trial.wheel.insert(1_000, waker);
+            }
+        }
+        trial.wheel.check();
+        assert!(trial.wheel.entries.capacity() <= 2 * CAPACITY_MIN, "{}", trial.wheel.entries.capacity());
+    }
+
+    #[test]
+    fn a_wheel_that_is_warm_does_not_allocate() {
+        let mut trial = Trial::new();
+        for number in 0..100 {
+            trial.insert(1 << 30, number);
+        }
+        let capacity = trial.wheel.entries.capacity();
+        for number in 0..1_000 {
+            let key = trial.insert(number, number);
+            assert!(trial.wheel.remove(key).is_some());
+        }
+        assert_eq!(trial.wheel.entries.capacity(), capacity);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert { ticks_ahead: u64 },
+        InsertOverdue { ticks_ago: u64 },
+        Remove { choice: usize },
+        Advance { ticks: u64 },
+        AdvanceAsTold,
+    }
+
+    /// Spans of every order of magnitude up to `bits`, and those around the level boundaries.
+    fn span_ticks(bits: u32) -> impl Strategy<Value = u64> {
+        prop_oneof![
+            (0..bits, any::<u64>()).prop_map(|(shift, bits)| bits & ((2 << shift) - 1)),
+            (1..LEVELS, 0..3_u64).prop_map(|(level, offset)| (1 << (SLOT_BITS * level)) - 1 + offset),
+        ]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => span_ticks(24).prop_map(|ticks_ahead| Step::Insert { ticks_ahead }),
+            2 => span_ticks(63).prop_map(|ticks_ahead| Step::Insert { ticks_ahead }),
+            1 => span_ticks(63).prop_map(|ticks_ago| Step::InsertOverdue { ticks_ago }),
+            3 => any::<usize>().prop_map(|choice| Step::Remove { choice }),
+            3 => span_ticks(14).prop_map(|ticks| Step::Advance { ticks }),
+            1 => span_ticks(42).prop_map(|ticks| Step::Advance { ticks }),
+            2 => Just(Step::AdvanceAsTold),
+        ]
+    }
+
+    /// What the wheel should hold: the numbers by deadline, as it counts, and then by insertion.
+    #[derive(Default)]
+    struct Model {
+        now_tick: u64,
+        numbers: u64,
+        armed: BTreeMap<(u64, u64), Key>,
+    }
+
+    impl Model {
+        fn insert(&mut self, trial: &mut Trial, deadline_tick: u64) {
+            let key = trial.insert(deadline_tick, self.numbers);
+            assert_eq!(trial.wheel.deadline(key), Some(deadline_tick));
+            self.armed.insert((deadline_tick.max(self.now_tick), self.numbers), key);
+            self.numbers += 1;
+        }
+
+        fn remove(&mut self, trial: &mut Trial, choice: usize) {
+            let Some(nth) = choice.checked_rem(self.armed.len()) else {
+                return;
+            };
+            let (&id, &key) = self.armed.iter().nth(nth).expect("within the length");
+            self.armed.remove(&id);
+            assert!(trial.wheel.remove(key).is_some());
+            assert!(trial.wheel.remove(key).is_none());
+        }
+
+        fn advance(&mut self, trial: &mut Trial, now_tick: u64) {
+            self.now_tick = now_tick;
+            let later = self.armed.split_off(&(now_tick, u64::MAX));
+            let due = std::mem::replace(&mut self.armed, later);
+            let expected: Vec<u64> = due.into_keys().map(|(_, number)| number).collect();
+            assert_eq!(trial.advance(now_tick), expected);
+        }
+
+        fn take(&mut self, trial: &mut Trial, step: &Step) {
+            match *step {
+                Step::Insert { ticks_ahead } => {
+                    self.insert(trial, self.now_tick.saturating_add(ticks_ahead));
+                }
+                Step::InsertOverdue { ticks_ago } => {
+                    self.insert(trial, self.now_tick.saturating_sub(ticks_ago));
+                }
+                Step::Remove { choice } => self.remove(trial, choice),
+                Step::Advance { ticks } => self.advance(trial, self.now_tick.saturating_add(ticks)),
+                Step::AdvanceAsTold => {
+                    if let Some(tick) = trial.wheel.next_deadline() {
+                        self.advance(trial, tick);
+                    }
+                }
+            }
+        }
+
+        fn compare(&self, trial: &Trial) {
+            trial.wheel.check();
+            assert_eq!(trial.wheel.len(), self.armed.len());
+            let earliest = self.armed.keys().next().map(|&(tick, _)| tick);
+            assert_eq!(trial.wheel.next_deadline().is_some(), earliest.is_some());
+            assert!(trial.wheel.next_deadline() <= earliest);
+            assert!(trial.wheel.next_deadline().is_none_or(|tick| tick >= self.now_tick));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 250,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_wheel_does_what_a_sorted_map_would_do(
+            steps in proptest::collection::vec(step(), 1..200),
+        ) {
+            let (mut trial, mut model) = (Trial::new(), Model::default());
+            for step in &steps {
+                model.take(&mut trial, step);
+                model.compare(&trial);
+            }
+            model.advance(&mut trial, u64::MAX);
+            prop_assert!(trial.wheel.is_empty());
+        }
+    }
+}
