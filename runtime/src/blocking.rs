@@ -66,12 +66,16 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let slot = Arc::new(Slot { state: Mutex::new(State::Queued) });
+    let slot = Arc::new(Slot {
+        state: Mutex::new(State::Queued),
+    });
     let job: Job = Box::new({
         let slot = slot.clone();
         move |order| slot.carry_out(order, job)
     });
-    let refused = context::with("a blocking job", "spawned", |executor| executor.blocking().push(job));
+    let refused = context::with("a blocking job", "spawned", |executor| {
+        executor.blocking().push(job)
+    });
     if let Some(job) = refused {
         job(Order::Cancel);
     }
@@ -222,7 +226,9 @@ impl Pool {
     fn start(&self, queue: &mut Queue) -> io::Result<()> {
         let shared = self.shared.clone();
         let name = format!("waterwheel-blocking-{}", queue.started);
-        let thread = thread::Builder::new().name(name).spawn(move || shared.work())?;
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(move || shared.work())?;
         queue.threads.retain(|thread| !thread.is_finished());
         queue.threads.push(thread);
         queue.running += 1;

@@ -21,7 +21,10 @@ thread_local! {
 
 /// Runs `f` with the executor this thread is inside, if it is inside one.
 pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
-    CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
+    CURRENT
+        .try_with(|current| current.borrow().as_deref().map(f))
+        .ok()
+        .flatten()
 }
 
 /// # Panics
@@ -31,7 +34,9 @@ pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
 pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> T) -> T {
     let value = try_with(f);
     value.unwrap_or_else(|| {
-        panic!("{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on")
+        panic!(
+            "{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on"
+        )
     })
 }
 
@@ -45,7 +50,10 @@ impl Inside {
     pub(crate) fn enter(executor: &Rc<Executor>) -> Self {
         let queue = executor.queue().enter();
         let outer = CURRENT.with(|current| current.replace(Some(executor.clone())));
-        Self { outer, _queue: queue }
+        Self {
+            outer,
+            _queue: queue,
+        }
     }
 }
 
@@ -135,7 +143,9 @@ impl Handle {
     }
 
     pub(crate) fn of(executor: &Executor) -> Self {
-        Self { remote: executor.remote().clone() }
+        Self {
+            remote: executor.remote().clone(),
+        }
     }
 
     /// Calls `make` on the runtime's thread and spawns the future that it returns there.
@@ -144,12 +154,17 @@ impl Handle {
     ///
     /// [`RuntimeGone`] if the runtime has ended. One that ends before it got round to it drops
     /// `make` uncalled.
-    pub fn spawn_with<F>(&self, make: impl FnOnce() -> F + Send + 'static) -> Result<(), RuntimeGone>
+    pub fn spawn_with<F>(
+        &self,
+        make: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<(), RuntimeGone>
     where
         F: Future<Output = ()> + 'static,
     {
         let run = Box::new(move || spawn(async move { make().await }).detach());
-        self.remote.send(Message::Run(run)).map_err(|_| RuntimeGone(()))
+        self.remote
+            .send(Message::Run(run))
+            .map_err(|_| RuntimeGone(()))
     }
 
     /// Wakes the runtime from its wait, so that [`Runtime::poll_timeout`] returns.
@@ -163,7 +178,9 @@ impl Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("runtime", &self.remote.id()).finish()
+        f.debug_struct("Handle")
+            .field("runtime", &self.remote.id())
+            .finish()
     }
 }
 

@@ -77,7 +77,9 @@ pub fn held() -> usize {
 /// Dropping it is harmless; a close that happens between this call and its first poll counts.
 #[track_caller]
 pub fn freed() -> impl Future<Output = ()> + use<> {
-    let freed = context::with("descriptors::freed", "called", |executor| executor.freed().clone());
+    let freed = context::with("descriptors::freed", "called", |executor| {
+        executor.freed().clone()
+    });
     let seen = freed.times();
     async move { freed.changed_since(seen).await }
 }

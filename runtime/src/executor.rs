@@ -134,7 +134,8 @@ impl Executor {
 
     fn look(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
         let events = self.reactor.park(timeout, due);
-        events.expect("epoll_wait fails only if its own descriptor has been closed by somebody else")
+        events
+            .expect("epoll_wait fails only if its own descriptor has been closed by somebody else")
     }
 
     /// How long the reactor may sleep; zero if there is anything to do.
@@ -191,7 +192,11 @@ impl Executor {
     /// `duration` in all; `true` if some is left to do.
     pub(crate) fn run_for(&self, duration: Duration) -> bool {
         let end = Instant::real() + duration;
-        let wait = if duration.is_zero() { Wait::No } else { Wait::Until(end) };
+        let wait = if duration.is_zero() {
+            Wait::No
+        } else {
+            Wait::Until(end)
+        };
         self.step(wait);
         for _ in 1..TURNS_MAX {
             let over = !duration.is_zero() && Instant::real() >= end;
@@ -222,11 +227,14 @@ impl Executor {
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let mut join = None;
         let remote = self.queue.remote();
-        let task = self.tasks.borrow_mut().insert(remote, |waker: &Arc<TaskWaker>| {
-            let cell = Join::new(futures_task::waker(waker.clone()));
-            join = Some(cell.clone());
-            Task::new(future, cell)
-        });
+        let task = self
+            .tasks
+            .borrow_mut()
+            .insert(remote, |waker: &Arc<TaskWaker>| {
+                let cell = Join::new(futures_task::waker(waker.clone()));
+                join = Some(cell.clone());
+                Task::new(future, cell)
+            });
         remote.wake(task);
         let join = join.expect("insert has called the closure");
         if self.closing.get() {
@@ -243,7 +251,10 @@ impl Executor {
     ///
     /// When something of another runtime is used in this one.
     pub(crate) fn expect_own(&self, runtime: RuntimeId, what: &str, operation: &str) {
-        assert!(self.id() == runtime, "{what} was {operation} under another runtime than the one it first ran under");
+        assert!(
+            self.id() == runtime,
+            "{what} was {operation} under another runtime than the one it first ran under"
+        );
     }
 
     pub(crate) fn queue(&self) -> &Rc<RunQueue> {

@@ -69,7 +69,11 @@ impl<T> Join<T> {
     }
 
     fn wait(&self, waker: &Waker) {
-        let current = self.waiter.borrow().as_ref().is_some_and(|waiter| waiter.will_wake(waker));
+        let current = self
+            .waiter
+            .borrow()
+            .as_ref()
+            .is_some_and(|waiter| waiter.will_wake(waker));
         if !current {
             let waker = waker.clone();
             let old = self.waiter.replace(Some(waker));
@@ -168,7 +172,10 @@ impl<T> Future for JoinHandle<T> {
         if let Some(outcome) = self.join.outcome.take() {
             return Poll::Ready(outcome);
         }
-        assert!(!self.join.is_finished(), "JoinHandle polled again after it gave its value");
+        assert!(
+            !self.join.is_finished(),
+            "JoinHandle polled again after it gave its value"
+        );
         self.join.wait(cx.waker());
         Poll::Pending
     }
@@ -176,7 +183,9 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish_non_exhaustive()
+        f.debug_struct("JoinHandle")
+            .field("finished", &self.is_finished())
+            .finish_non_exhaustive()
     }
 }
 
@@ -197,11 +206,18 @@ enum Cause {
 
 impl JoinError {
     pub(crate) fn cancelled() -> Self {
-        Self { cause: Cause::Cancelled }
+        Self {
+            cause: Cause::Cancelled,
+        }
     }
 
     pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
-        Self { cause: Cause::Panicked { message: panic_message(&*payload).into(), payload: Mutex::new(payload) } }
+        Self {
+            cause: Cause::Panicked {
+                message: panic_message(&*payload).into(),
+                payload: Mutex::new(payload),
+            },
+        }
     }
 
     /// Whether the task was aborted, or went down with its runtime.
@@ -223,7 +239,9 @@ impl JoinError {
     /// Gives the error back if it was no panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.cause {
-            Cause::Panicked { payload, .. } => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Cause::Panicked { payload, .. } => {
+                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
+            }
             Cause::Cancelled => Err(self),
         }
     }
@@ -232,7 +250,8 @@ impl JoinError {
 /// The words of a panic, when it had words.
 fn panic_message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is not text")
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is not text")
 }
 
 impl fmt::Display for JoinError {

@@ -87,7 +87,11 @@ impl Notify {
         if self.times() != times {
             return Poll::Ready(());
         }
-        let waits = self.waiters.borrow().iter().any(|waiter| waiter.will_wake(cx.waker()));
+        let waits = self
+            .waiters
+            .borrow()
+            .iter()
+            .any(|waiter| waiter.will_wake(cx.waker()));
         if !waits {
             let waker = cx.waker().clone();
             self.waiters.borrow_mut().push(waker);

@@ -36,7 +36,11 @@ impl Probe {
     ///
     /// When there is no `/proc`.
     pub(crate) fn new() -> io::Result<Self> {
-        match open(FOLDER, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        match open(
+            FOLDER,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
             Ok(folder) if fstat(&folder)?.st_size > 0 => Ok(Self::Size(folder)),
             Ok(_) | Err(Errno::MFILE | Errno::NFILE) => Ok(Self::Listing),
             Err(error) => Err(error.into()),
@@ -66,11 +70,16 @@ fn listed() -> io::Result<usize> {
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }
 
 /// The soft limit as it is now; `usize::MAX` for none.
 pub(crate) fn soft_limit() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
 }

@@ -68,7 +68,10 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
 /// assert_eq!(block_on(join(async { 1 }, async { "one" })), (1, "one"));
 /// ```
 pub fn join<A: Future, B: Future>(first: A, second: B) -> Join<A, B> {
-    Join { first: Half::Running { future: first }, second: Half::Running { future: second } }
+    Join {
+        first: Half::Running { future: first },
+        second: Half::Running { future: second },
+    }
 }
 
 pin_project! {
@@ -94,7 +97,9 @@ impl<F: Future> Half<F> {
     /// Whether its value is there; runs it if not.
     fn run(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         if let HalfProjection::Running { future } = self.as_mut().project() {
-            let Poll::Ready(value) = future.poll(cx) else { return false };
+            let Poll::Ready(value) = future.poll(cx) else {
+                return false;
+            };
             self.set(Self::Done { value: Some(value) });
         }
         true

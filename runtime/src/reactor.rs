@@ -50,7 +50,10 @@ impl SourceId {
     }
 }
 
-const _: () = assert!(usize::BITS >= 64, "a token holds an index and a generation of 32 bits each");
+const _: () = assert!(
+    usize::BITS >= 64,
+    "a token holds an index and a generation of 32 bits each"
+);
 
 pub(crate) struct Reactor {
     poll: RefCell<Poll>,
@@ -80,11 +83,15 @@ impl Reactor {
     /// Registers a socket; `register` hands its mio half to the registry.
     ///
     /// A socket that is ready already is reported by the next [`park`](Self::park).
-    pub(crate) fn register(&self, register: impl FnOnce(&Registry, Token) -> io::Result<()>) -> io::Result<SourceId> {
+    pub(crate) fn register(
+        &self,
+        register: impl FnOnce(&Registry, Token) -> io::Result<()>,
+    ) -> io::Result<SourceId> {
         let mut sources = self.sources.borrow_mut();
         let entry = sources.vacant_entry();
         let id = SourceId {
-            index: u32::try_from(entry.key()).expect("descriptors are fewer than two thousand million"),
+            index: u32::try_from(entry.key())
+                .expect("descriptors are fewer than two thousand million"),
             generation: self.registered.get(),
         };
         register(self.poll.borrow().registry(), id.token())?;
@@ -94,7 +101,10 @@ impl Reactor {
     }
 
     /// Takes a socket out of the poll that will live on elsewhere.
-    pub(crate) fn deregister(&self, deregister: impl FnOnce(&Registry) -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn deregister(
+        &self,
+        deregister: impl FnOnce(&Registry) -> io::Result<()>,
+    ) -> io::Result<()> {
         deregister(self.poll.borrow().registry())
     }
 
@@ -110,7 +120,9 @@ impl Reactor {
     pub(crate) fn is_ready_or_wait(&self, id: SourceId, interest: Interest, waker: &Waker) -> bool {
         {
             let sources = self.sources.borrow();
-            let Some(source) = current(&sources, id) else { return true };
+            let Some(source) = current(&sources, id) else {
+                return true;
+            };
             if source.is_ready(interest) {
                 return true;
             }
@@ -145,7 +157,11 @@ impl Reactor {
     /// # Errors
     ///
     /// What epoll says, except for an interrupted wait, which counts as one without events.
-    pub(crate) fn park(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> io::Result<usize> {
+    pub(crate) fn park(
+        &self,
+        timeout: Option<Duration>,
+        due: &mut Vec<Waker>,
+    ) -> io::Result<usize> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),

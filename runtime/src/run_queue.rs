@@ -47,7 +47,10 @@ pub(crate) struct TaskId {
 
 impl TaskId {
     /// The future that `block_on` was given. It has no slot.
-    pub(crate) const ROOT: Self = Self { index: u32::MAX, generation: 0 };
+    pub(crate) const ROOT: Self = Self {
+        index: u32::MAX,
+        generation: 0,
+    };
 }
 
 /// Names a runtime within this process; never reused.
@@ -90,7 +93,10 @@ pub(crate) struct RunQueue {
 
 impl RunQueue {
     pub(crate) fn new(unpark: mio::Waker) -> Self {
-        Self { remote: Remote::new(unpark), stowed: RefCell::default() }
+        Self {
+            remote: Remote::new(unpark),
+            stowed: RefCell::default(),
+        }
     }
 
     pub(crate) fn remote(&self) -> &Arc<Remote> {
@@ -101,12 +107,20 @@ impl RunQueue {
     pub(crate) fn enter(self: &std::rc::Rc<Self>) -> Entered {
         let outer = LOCAL.with(|local| local.runtime.replace(Some(self.remote.id)));
         self.exchange();
-        Entered { queue: self.clone(), outer }
+        Entered {
+            queue: self.clone(),
+            outer,
+        }
     }
 
     /// Swaps the thread's queue with the stowed one.
     fn exchange(&self) {
-        LOCAL.with(|local| std::mem::swap(&mut *local.ready.borrow_mut(), &mut *self.stowed.borrow_mut()));
+        LOCAL.with(|local| {
+            std::mem::swap(
+                &mut *local.ready.borrow_mut(),
+                &mut *self.stowed.borrow_mut(),
+            )
+        });
     }
 
     /// How many tasks are ready in the runtime that this thread has entered.
@@ -125,18 +139,28 @@ impl RunQueue {
             return Vec::new();
         }
         self.remote.state.swap(AWAKE, Ordering::AcqRel);
-        self.remote.lock().as_mut().map(std::mem::take).unwrap_or_default()
+        self.remote
+            .lock()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Announces that the executor is about to sleep; `false` if there is mail to be read first.
     pub(crate) fn try_park(&self) -> bool {
-        self.remote.state.compare_exchange(AWAKE, PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.remote
+            .state
+            .compare_exchange(AWAKE, PARKED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// Takes the announcement back. Mail that came meanwhile stays announced.
     pub(crate) fn unparked(&self) {
         // Either outcome is right: AWAKE again, or MAIL that the next look will find.
-        _ = self.remote.state.compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Acquire);
+        _ = self
+            .remote
+            .state
+            .compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Refuses all further messages and hands out those that are left.
@@ -238,7 +262,10 @@ fn registry() -> MutexGuard<'static, Vec<(RuntimeId, Weak<Remote>)>> {
 
 /// Sends a message to the runtime of that id; does nothing if it is gone.
 pub(crate) fn send_to(id: RuntimeId, message: Message) {
-    let remote = registry().iter().find(|(candidate, _)| *candidate == id).and_then(|(_, remote)| remote.upgrade());
+    let remote = registry()
+        .iter()
+        .find(|(candidate, _)| *candidate == id)
+        .and_then(|(_, remote)| remote.upgrade());
     if let Some(remote) = remote {
         _ = remote.send(message);
     }

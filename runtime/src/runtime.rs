@@ -29,7 +29,8 @@ use crate::join::JoinHandle;
 /// ```
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = Runtime::new().expect("a runtime needs two file descriptors, for epoll and eventfd");
+    let runtime =
+        Runtime::new().expect("a runtime needs two file descriptors, for epoll and eventfd");
     runtime.block_on(future)
 }
 
@@ -65,7 +66,9 @@ impl Runtime {
     ///
     /// When the process has no descriptors left.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { executor: Executor::new()? })
+        Ok(Self {
+            executor: Executor::new()?,
+        })
     }
 
     /// Runs `future` to its end, and all tasks beside it. Tasks stay for the next call.
@@ -157,6 +160,8 @@ impl Drop for Runtime {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("tasks", &self.tasks()).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("tasks", &self.tasks())
+            .finish_non_exhaustive()
     }
 }

@@ -68,7 +68,9 @@ impl Signal {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn shutdown() -> Shutdown {
-    Shutdown { inner: Receiver::new(&[Signal::Interrupt, Signal::Terminate]) }
+    Shutdown {
+        inner: Receiver::new(&[Signal::Interrupt, Signal::Terminate]),
+    }
 }
 
 /// The future of [`shutdown`].
@@ -118,7 +120,11 @@ impl Receiver {
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
         let reader = AsyncFd::new(reader);
-        let mut receiver = Self { reader, last: Arc::default(), handlers: Vec::new() };
+        let mut receiver = Self {
+            reader,
+            last: Arc::default(),
+            handlers: Vec::new(),
+        };
         for signal in signals {
             receiver.install(*signal, writer.try_clone()?)?;
         }

@@ -74,7 +74,12 @@ impl Readiness {
             (event.is_write_closed(), WRITE_CLOSED),
             (event.is_error(), ERROR),
         ];
-        Self(flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag))
+        Self(
+            flags
+                .iter()
+                .filter(|(set, _)| *set)
+                .fold(0, |all, (_, flag)| all | flag),
+        )
     }
 
     fn satisfies(self, interest: Interest) -> bool {
@@ -102,7 +107,13 @@ type Others = Vec<(Interest, Waker)>;
 
 impl Source {
     pub(crate) fn new(generation: u32) -> Self {
-        Self { generation, readiness: Readiness(0), reader: None, writer: None, others: None }
+        Self {
+            generation,
+            readiness: Readiness(0),
+            reader: None,
+            writer: None,
+            others: None,
+        }
     }
 
     pub(crate) fn is_ready(&self, interest: Interest) -> bool {
@@ -122,10 +133,11 @@ impl Source {
         match interest {
             Interest::One(Direction::Read) => will_wake(self.reader.as_ref(), waker),
             Interest::One(Direction::Write) => will_wake(self.writer.as_ref(), waker),
-            _ => self
-                .others
-                .iter()
-                .any(|others| others.iter().any(|(other, waiter)| *other == interest && waiter.will_wake(waker))),
+            _ => self.others.iter().any(|others| {
+                others
+                    .iter()
+                    .any(|(other, waiter)| *other == interest && waiter.will_wake(waker))
+            }),
         }
     }
 

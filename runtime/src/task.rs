@@ -61,17 +61,27 @@ struct Tenant {
 
 impl Tasks {
     /// Takes in a future that is made once its waker is known; the caller queues the id.
-    pub(crate) fn insert<F>(&mut self, remote: &Arc<Remote>, make: impl FnOnce(&Arc<TaskWaker>) -> F) -> TaskId
+    pub(crate) fn insert<F>(
+        &mut self,
+        remote: &Arc<Remote>,
+        make: impl FnOnce(&Arc<TaskWaker>) -> F,
+    ) -> TaskId
     where
         F: Future<Output = ()> + 'static,
     {
         let entry = self.slots.vacant_entry();
         let index = u32::try_from(entry.key()).expect("fewer than four thousand million tasks");
-        let task = TaskId { index, generation: self.spawned };
+        let task = TaskId {
+            index,
+            generation: self.spawned,
+        };
         self.spawned = self.spawned.wrapping_add(1);
         let waker = TaskWaker::queued(task, remote.clone());
         let future = Box::pin(make(&waker));
-        entry.insert(Slot { generation: task.generation, tenant: Some(Tenant { future, waker }) });
+        entry.insert(Slot {
+            generation: task.generation,
+            tenant: Some(Tenant { future, waker }),
+        });
         task
     }
 
@@ -114,7 +124,10 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     };
     tenant.waker.begin_poll();
     let waker = futures_task::waker_ref(&tenant.waker);
-    let poll = tenant.future.as_mut().poll(&mut Context::from_waker(&waker));
+    let poll = tenant
+        .future
+        .as_mut()
+        .poll(&mut Context::from_waker(&waker));
     if poll.is_pending() {
         let homeless = tasks.borrow_mut().check_in(task, tenant);
         homeless.into_iter().for_each(evict);
@@ -162,7 +175,10 @@ pin_project! {
 
 impl<F: Future> Task<F> {
     pub(crate) fn new(future: F, join: Rc<Join<F::Output>>) -> Self {
-        Self { stage: Stage::Running { future }, join }
+        Self {
+            stage: Stage::Running { future },
+            join,
+        }
     }
 }
 
@@ -189,7 +205,10 @@ impl<F: Future> Future for Task<F> {
     }
 }
 
-fn poll_once<F: Future>(stage: Pin<&mut Stage<F>>, cx: &mut Context<'_>) -> Result<Poll<F::Output>, JoinError> {
+fn poll_once<F: Future>(
+    stage: Pin<&mut Stage<F>>,
+    cx: &mut Context<'_>,
+) -> Result<Poll<F::Output>, JoinError> {
     let StageProjection::Running { future } = stage.project() else {
         return Err(JoinError::cancelled());
     };
@@ -198,5 +217,7 @@ fn poll_once<F: Future>(stage: Pin<&mut Stage<F>>, cx: &mut Context<'_>) -> Resu
 
 /// Drops the future where it stands; gives the panic of its destructor, if there is one.
 fn end<F>(mut stage: Pin<&mut Stage<F>>) -> Option<JoinError> {
-    catch_unwind(AssertUnwindSafe(|| stage.set(Stage::Ended))).err().map(JoinError::panicked)
+    catch_unwind(AssertUnwindSafe(|| stage.set(Stage::Ended)))
+        .err()
+        .map(JoinError::panicked)
 }

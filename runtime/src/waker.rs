@@ -30,7 +30,11 @@ pub(crate) struct TaskWaker {
 impl TaskWaker {
     /// A waker whose task is queued already: the spawner pushes the id.
     pub(crate) fn queued(task: TaskId, remote: Arc<Remote>) -> Arc<Self> {
-        Arc::new(Self { task, queued: AtomicBool::new(true), remote })
+        Arc::new(Self {
+            task,
+            queued: AtomicBool::new(true),
+            remote,
+        })
     }
 
     /// From here on, a wake queues the task again. Called right before each poll.

@@ -40,7 +40,9 @@ pub struct AsyncFd<T: AsFd> {
 impl<T: AsFd> AsyncFd<T> {
     /// Takes a descriptor that is in non-blocking mode.
     pub fn new(io: T) -> Self {
-        Self { socket: Socket::new(io) }
+        Self {
+            socket: Socket::new(io),
+        }
     }
 
     /// What is inside.
@@ -93,7 +95,11 @@ impl<T: AsFd> AsyncFd<T> {
         self.poll_with(cx, Direction::Read, &mut operation)
     }
 
-    async fn with<R>(&self, direction: Direction, mut operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+    async fn with<R>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
         poll_fn(|cx| self.poll_with(cx, direction, &mut operation)).await
     }
 
@@ -103,7 +109,9 @@ impl<T: AsFd> AsyncFd<T> {
         direction: Direction,
         operation: &mut impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.socket.poll_io(cx, Interest::One(direction), 1, |io| Ok((operation(io)?, Left::Perhaps)))
+        self.socket.poll_io(cx, Interest::One(direction), 1, |io| {
+            Ok((operation(io)?, Left::Perhaps))
+        })
     }
 
     /// Whether it is readable now; wakes the task when it becomes so.

@@ -56,14 +56,21 @@ pub(crate) enum Left {
 impl Left {
     /// A transfer of less than was asked for has emptied, or filled, the kernel's buffer.
     fn after(moved: usize, asked: usize) -> Self {
-        if moved < asked { Self::Nothing } else { Self::Perhaps }
+        if moved < asked {
+            Self::Nothing
+        } else {
+            Self::Perhaps
+        }
     }
 }
 
 impl<S: AsFd> Socket<S> {
     /// Takes a descriptor that is non-blocking already.
     pub(crate) fn new(io: S) -> Self {
-        Self { registration: Registration::new(), io }
+        Self {
+            registration: Registration::new(),
+            io,
+        }
     }
 
     pub(crate) fn io(&self) -> &S {
@@ -133,7 +140,11 @@ impl<S: AsFd> Socket<S> {
     }
 
     /// Waits until `interest` holds, without doing anything.
-    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        interest: Interest,
+    ) -> Poll<io::Result<()>> {
         std::task::ready!(budget::poll_spend(cx, 1));
         self.registration.ensure(&self.io)?;
         if self.registration.must_wait(interest, cx) {
@@ -152,7 +163,11 @@ impl<S: AsFd> Socket<S>
 where
     for<'a> &'a S: Read,
 {
-    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_io(cx, Interest::One(Direction::Read), 1, |io| read(io, buffer))
     }
 
@@ -174,14 +189,20 @@ where
     for<'a> &'a S: Write,
 {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, Interest::One(Direction::Write), 1, |io| write(io, bytes))
+        self.poll_io(cx, Interest::One(Direction::Write), 1, |io| {
+            write(io, bytes)
+        })
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_io(Direction::Write, |io| write(io, bytes))
     }
 
-    pub(crate) fn poll_write_vectored(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let asked = slices.iter().map(|slice| slice.len()).sum();
         self.poll_io(cx, Interest::One(Direction::Write), 1, |mut io| {
             let moved = io.write_vectored(slices)?;
@@ -213,7 +234,10 @@ struct Place {
 impl<S> Registration<S> {
     fn new() -> Self {
         descriptors::opened();
-        Self { place: Cell::new(None), of: PhantomData }
+        Self {
+            place: Cell::new(None),
+            of: PhantomData,
+        }
     }
 
     /// Registers if that has not been done; says whether it did.
@@ -227,7 +251,10 @@ impl<S> Registration<S> {
                 let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
                 registry.register(&mut SourceFd(&fd), token, interest)
             })?;
-            io::Result::Ok(Place { runtime: executor.id(), source })
+            io::Result::Ok(Place {
+                runtime: executor.id(),
+                source,
+            })
         })?;
         self.place.set(Some(place));
         Ok(true)
@@ -236,15 +263,20 @@ impl<S> Registration<S> {
     /// Whether a wait for `interest` has begun. Not when it holds, and not when unregistered:
     /// then the way to find out is to try.
     fn must_wait(&self, interest: Interest, cx: &mut Context<'_>) -> bool {
-        let Some(place) = self.place.get() else { return false };
+        let Some(place) = self.place.get() else {
+            return false;
+        };
         context::with(type_name::<S>(), "polled", |executor| {
             executor.expect_own(place.runtime, type_name::<S>(), "polled");
-            !executor.reactor().is_ready_or_wait(place.source, interest, cx.waker())
+            !executor
+                .reactor()
+                .is_ready_or_wait(place.source, interest, cx.waker())
         })
     }
 
     fn is_ready(&self, interest: Interest) -> bool {
-        self.here(|executor, source| executor.reactor().is_ready(source, interest)).unwrap_or(false)
+        self.here(|executor, source| executor.reactor().is_ready(source, interest))
+            .unwrap_or(false)
     }
 
     fn clear(&self, direction: Direction) {
@@ -254,15 +286,20 @@ impl<S> Registration<S> {
     /// Runs `f` if this thread is inside the runtime the socket is registered with.
     fn here<T>(&self, f: impl FnOnce(&Executor, SourceId) -> T) -> Option<T> {
         let place = self.place.get()?;
-        context::try_with(|executor| (executor.id() == place.runtime).then(|| f(executor, place.source)))?
+        context::try_with(|executor| {
+            (executor.id() == place.runtime).then(|| f(executor, place.source))
+        })?
     }
 
     /// Takes the descriptor out of epoll: closing will not, since it lives on.
     fn undo(&self, io: &impl AsFd) {
         let fd = io.as_fd().as_raw_fd();
         // What cannot be undone (from another thread) costs an event without a source, now and then.
-        let undone =
-            self.here(|executor, _| executor.reactor().deregister(|registry| registry.deregister(&mut SourceFd(&fd))));
+        let undone = self.here(|executor, _| {
+            executor
+                .reactor()
+                .deregister(|registry| registry.deregister(&mut SourceFd(&fd)))
+        });
         drop(undone);
     }
 }
@@ -270,10 +307,15 @@ impl<S> Registration<S> {
 impl<S> Drop for Registration<S> {
     fn drop(&mut self) {
         descriptors::closed();
-        let Some(place) = self.place.get() else { return };
+        let Some(place) = self.place.get() else {
+            return;
+        };
         match self.here(|executor, source| executor.reactor().forget(source)) {
             Some(waiters) => wake_all(waiters),
-            None => send_to(place.runtime, Message::Run(Box::new(move || forgotten_elsewhere(place.source)))),
+            None => send_to(
+                place.runtime,
+                Message::Run(Box::new(move || forgotten_elsewhere(place.source))),
+            ),
         }
     }
 }

@@ -38,7 +38,12 @@ pub struct ListenOptions {
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { reuse_address: true, reuse_port: false, nodelay: true, backlog: 4096 }
+        Self {
+            reuse_address: true,
+            reuse_port: false,
+            nodelay: true,
+            backlog: 4096,
+        }
     }
 }
 
@@ -88,7 +93,10 @@ impl ListenOptions {
     /// `AddrInUse`, `PermissionDenied`, and whatever else `bind(2)` says of the last address
     /// tried; `InvalidInput` if there is none.
     pub fn bind(&self, address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name resolves to no address");
+        let mut last = io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the name resolves to no address",
+        );
         for address in address.to_socket_addrs()? {
             match self.listen(address) {
                 Ok(listener) => return Ok(listener),
@@ -108,7 +116,9 @@ impl ListenOptions {
         socket.set_tcp_nodelay(self.nodelay)?;
         socket.bind(&address.into())?;
         socket.listen(self.backlog)?;
-        Ok(TcpListener { socket: Socket::new(socket.into()) })
+        Ok(TcpListener {
+            socket: Socket::new(socket.into()),
+        })
     }
 }
 
@@ -136,7 +146,9 @@ impl TcpListener {
     /// What `fcntl(2)` says.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { socket: Socket::new(listener) })
+        Ok(Self {
+            socket: Socket::new(listener),
+        })
     }
 
     /// Hands the listener to the standard library; it is still non-blocking.
@@ -182,7 +194,10 @@ impl TcpListener {
     ///
     /// As there.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        self.socket.poll_io(cx, Interest::AnyReader, ACCEPT_COST, |io| Ok((accept(io)?, Left::Perhaps)))
+        self.socket
+            .poll_io(cx, Interest::AnyReader, ACCEPT_COST, |io| {
+                Ok((accept(io)?, Left::Perhaps))
+            })
     }
 
     /// Takes the next connection if one waits.
@@ -200,7 +215,8 @@ fn accept(listener: &std::net::TcpListener) -> io::Result<(TcpStream, SocketAddr
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (descriptor, peer) = acceptfrom_with(listener, flags)?;
     let peer = peer.and_then(|peer| peer.try_into().ok());
-    let peer = peer.ok_or_else(|| io::Error::other("accept gave a peer that has no internet address"))?;
+    let peer =
+        peer.ok_or_else(|| io::Error::other("accept gave a peer that has no internet address"))?;
     Ok((TcpStream::from_nonblocking(descriptor.into()), peer))
 }
 

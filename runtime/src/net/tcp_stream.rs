@@ -68,12 +68,16 @@ impl TcpStream {
         let domain = Domain::for_address(address);
         let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         match socket.connect(&address.into()) {
-            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+            Err(error)
+                if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+            {
                 return Err(error);
             }
             _ => {}
         }
-        let stream = Self { socket: Socket::new(socket.into()) };
+        let stream = Self {
+            socket: Socket::new(socket.into()),
+        };
         stream.writable().await?;
         match stream.socket.io().take_error()? {
             Some(error) => Err(error),
@@ -92,7 +96,9 @@ impl TcpStream {
     }
 
     pub(crate) fn from_nonblocking(stream: std::net::TcpStream) -> Self {
-        Self { socket: Socket::new(stream) }
+        Self {
+            socket: Socket::new(stream),
+        }
     }
 
     /// Hands the connection to the standard library; it is still non-blocking.
@@ -245,7 +251,12 @@ impl TcpStream {
     /// What `sendfile(2)` says, of either end.
     ///
     /// The file is read on this thread: a file that is not in memory blocks it.
-    pub async fn send_file(&self, file: impl AsFd, offset: &mut u64, count: usize) -> io::Result<usize> {
+    pub async fn send_file(
+        &self,
+        file: impl AsFd,
+        offset: &mut u64,
+        count: usize,
+    ) -> io::Result<usize> {
         let file = file.as_fd();
         poll_fn(|cx| self.poll_send_file(cx, file, offset, count)).await
     }
@@ -262,11 +273,12 @@ impl TcpStream {
         offset: &mut u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        self.socket.poll_io(cx, Interest::One(Direction::Write), 1, |io| {
-            // Short at the end of the file as well: no proof that the edge is used up.
-            let sent = rustix::fs::sendfile(io, file, Some(&mut *offset), count)?;
-            Ok((sent, Left::Perhaps))
-        })
+        self.socket
+            .poll_io(cx, Interest::One(Direction::Write), 1, |io| {
+                // Short at the end of the file as well: no proof that the edge is used up.
+                let sent = rustix::fs::sendfile(io, file, Some(&mut *offset), count)?;
+                Ok((sent, Left::Perhaps))
+            })
     }
 
     /// Its two directions, to be used at once.
@@ -276,7 +288,11 @@ impl TcpStream {
 }
 
 impl AsyncRead for &TcpStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         self.socket.poll_read(cx, buffer)
     }
 
@@ -286,12 +302,18 @@ impl AsyncRead for &TcpStream {
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         self.socket
-            .poll_io(cx, Interest::One(Direction::Read), 1, |mut io| Ok((io.read_vectored(buffers)?, Left::Perhaps)))
+            .poll_io(cx, Interest::One(Direction::Read), 1, |mut io| {
+                Ok((io.read_vectored(buffers)?, Left::Perhaps))
+            })
     }
 }
 
 impl AsyncWrite for &TcpStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.socket.poll_write(cx, bytes)
     }
 
@@ -315,7 +337,11 @@ impl AsyncWrite for &TcpStream {
 }
 
 impl AsyncRead for TcpStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self).poll_read(cx, buffer)
     }
 
@@ -329,7 +355,11 @@ impl AsyncRead for TcpStream {
 }
 
 impl AsyncWrite for TcpStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self).poll_write(cx, bytes)
     }
 

@@ -73,7 +73,9 @@ impl Instant {
     pub(crate) fn real() -> Self {
         static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
         let origin = *ORIGIN.get_or_init(std::time::Instant::now);
-        Self { nanos: nanos(origin.elapsed()) }
+        Self {
+            nanos: nanos(origin.elapsed()),
+        }
     }
 
     /// The wheel's tick in which a deadline at this point is due: never before it.
@@ -88,7 +90,9 @@ impl Instant {
 
     /// When a tick of the wheel begins.
     pub(crate) fn of_tick(tick: u64) -> Self {
-        Self { nanos: tick.saturating_mul(NANOS_PER_TICK) }
+        Self {
+            nanos: tick.saturating_mul(NANOS_PER_TICK),
+        }
     }
 }
 
@@ -103,7 +107,9 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self { nanos: self.nanos.saturating_add(nanos(duration)) }
+        Self {
+            nanos: self.nanos.saturating_add(nanos(duration)),
+        }
     }
 }
 
@@ -117,7 +123,9 @@ impl Sub<Duration> for Instant {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        Self { nanos: self.nanos.saturating_sub(nanos(duration)) }
+        Self {
+            nanos: self.nanos.saturating_sub(nanos(duration)),
+        }
     }
 }
 
@@ -147,7 +155,8 @@ impl Clock {
 
     /// Pauses at the beginning of a tick, so that whole milliseconds are met exactly.
     pub(crate) fn pause(&self) {
-        self.paused_at.set(Some(Instant::of_tick(self.now().tick_ceil())));
+        self.paused_at
+            .set(Some(Instant::of_tick(self.now().tick_ceil())));
     }
 
     /// Moves a paused clock forward, never back.

@@ -42,8 +42,14 @@ pub fn interval(period: Duration) -> Interval {
 ///
 /// When `period` is zero.
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
-    assert!(!period.is_zero(), "the period of an interval is longer than zero");
-    Interval { sleep: sleep_until(start), period }
+    assert!(
+        !period.is_zero(),
+        "the period of an interval is longer than zero"
+    );
+    Interval {
+        sleep: sleep_until(start),
+        period,
+    }
 }
 
 /// Made by [`interval`].
@@ -67,7 +73,8 @@ impl Interval {
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let planned = self.sleep.deadline();
         std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
-        self.sleep.reset(next_after(planned, Instant::of_turn(), self.period));
+        self.sleep
+            .reset(next_after(planned, Instant::of_turn(), self.period));
         Poll::Ready(planned)
     }
 }

@@ -50,7 +50,9 @@ use crate::context;
 ///
 /// Outside a runtime.
 pub fn pause() {
-    context::with("the clock", "paused", |executor| executor.timers().clock().pause());
+    context::with("the clock", "paused", |executor| {
+        executor.timers().clock().pause()
+    });
 }
 
 /// Moves a paused clock forward by `duration`, firing what is due on the way in order.
@@ -59,7 +61,12 @@ pub fn pause() {
 ///
 /// Outside a runtime, or when the clock is not paused.
 pub async fn advance(duration: Duration) {
-    let paused = context::with("the clock", "advanced", |executor| executor.timers().clock().is_paused());
-    assert!(paused, "only a paused clock can be advanced: call time::pause() first");
+    let paused = context::with("the clock", "advanced", |executor| {
+        executor.timers().clock().is_paused()
+    });
+    assert!(
+        paused,
+        "only a paused clock can be advanced: call time::pause() first"
+    );
     sleep(duration).await;
 }

@@ -70,7 +70,10 @@ struct Entry {
 
 impl Sleep {
     fn until(deadline: Instant) -> Self {
-        Self { deadline, entry: None }
+        Self {
+            deadline,
+            entry: None,
+        }
     }
 
     /// When it completes.
@@ -97,8 +100,12 @@ impl Sleep {
     }
 
     fn cancel(&mut self) {
-        let Some(Entry { runtime, key, .. }) = self.entry.take() else { return };
-        let here = context::try_with(|executor| (executor.id() == runtime).then(|| executor.timers().remove(key)));
+        let Some(Entry { runtime, key, .. }) = self.entry.take() else {
+            return;
+        };
+        let here = context::try_with(|executor| {
+            (executor.id() == runtime).then(|| executor.timers().remove(key))
+        });
         if let Some(Some(waker)) = here {
             drop(waker);
         } else {

@@ -21,7 +21,11 @@ impl Timers {
     pub(crate) fn new() -> Self {
         let clock = Clock::default();
         let turn = Cell::new(clock.now());
-        Self { wheel: RefCell::new(Wheel::new()), clock, turn }
+        Self {
+            wheel: RefCell::new(Wheel::new()),
+            clock,
+            turn,
+        }
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -48,7 +52,10 @@ impl Timers {
 
     /// Whether that entry is still to come, and will wake exactly this waker's task.
     pub(crate) fn will_wake(&self, key: Key, waker: &Waker) -> bool {
-        self.wheel.borrow().waker(key).is_some_and(|waiting| waiting.will_wake(waker))
+        self.wheel
+            .borrow()
+            .waker(key)
+            .is_some_and(|waiting| waiting.will_wake(waker))
     }
 
     /// How long the loop may wait: until the next deadline, which may come out a little early.

@@ -241,7 +241,11 @@ impl Wheel {
         let shift = SLOT_BITS * level;
         let first_slot = (self.now_tick >> shift) & !SLOT_MASK;
         let tick = (first_slot | u64::from(slot)) << shift;
-        Some(Upcoming { level, list: level * SLOTS + slot, tick })
+        Some(Upcoming {
+            level,
+            list: level * SLOTS + slot,
+            tick,
+        })
     }
 
     /// The list that a deadline belongs to at the present tick.
@@ -302,13 +306,18 @@ impl Wheel {
 
     /// Drops the vacant entries at the end; each pays for itself, since it was pushed once.
     fn give_back(&mut self) {
-        while self.entries.last().is_some_and(|entry| entry.waker.is_none()) {
+        while self
+            .entries
+            .last()
+            .is_some_and(|entry| entry.waker.is_none())
+        {
             self.unlink(self.end() - 1);
             self.entries.pop();
         }
         let capacity = self.entries.capacity();
         if self.entries.len() <= capacity / 4 && capacity > CAPACITY_MIN {
-            self.entries.shrink_to((self.entries.len() * 2).max(CAPACITY_MIN));
+            self.entries
+                .shrink_to((self.entries.len() * 2).max(CAPACITY_MIN));
         }
     }
 }
@@ -327,7 +336,12 @@ impl Wheel {
     }
 
     fn unlink(&mut self, index: u32) {
-        let Entry { previous, next, list, .. } = *self.entry(index);
+        let Entry {
+            previous,
+            next,
+            list,
+            ..
+        } = *self.entry(index);
         if next == index {
             return self.set_head(list, NONE);
         }
@@ -362,7 +376,14 @@ impl Wheel {
 
 impl Entry {
     fn unlinked() -> Self {
-        Self { deadline_tick: 0, waker: None, previous: NONE, next: NONE, generation: 0, list: 0 }
+        Self {
+            deadline_tick: 0,
+            waker: None,
+            previous: NONE,
+            next: NONE,
+            generation: 0,
+            list: 0,
+        }
     }
 }
 
@@ -387,13 +408,19 @@ mod tests {
 
     impl Wake for Note {
         fn wake(self: Arc<Self>) {
-            self.woken.lock().expect("no test panics while it holds the list").push(self.number);
+            self.woken
+                .lock()
+                .expect("no test panics while it holds the list")
+                .push(self.number);
         }
     }
 
     impl Trial {
         fn new() -> Self {
-            Self { wheel: Wheel::new(), woken: Arc::default() }
+            Self {
+                wheel: Wheel::new(),
+                woken: Arc::default(),
+            }
         }
 
         fn at(tick: u64) -> Self {
@@ -403,7 +430,11 @@ mod tests {
         }
 
         fn waker(&self, number: u64) -> Waker {
-            Arc::new(Note { number, woken: self.woken.clone() }).into()
+            Arc::new(Note {
+                number,
+                woken: self.woken.clone(),
+            })
+            .into()
         }
 
         fn insert(&mut self, deadline_tick: u64, number: u64) -> Key {
@@ -416,7 +447,12 @@ mod tests {
             self.wheel.advance(now_tick, &mut due);
             self.wheel.check();
             due.into_iter().for_each(Waker::wake);
-            std::mem::take(&mut self.woken.lock().expect("no test panics while it holds the list"))
+            std::mem::take(
+                &mut self
+                    .woken
+                    .lock()
+                    .expect("no test panics while it holds the list"),
+            )
         }
 
         /// Advances to what `next_deadline` says until something fires: when, and how often before.
@@ -438,14 +474,25 @@ mod tests {
             for (list, &head) in (0..).zip(&self.heads) {
                 let indices = self.indices(head);
                 assert!(indices.iter().all(|&index| self.entry(index).list == list));
-                assert!(indices.iter().all(|&index| self.entry(index).waker.is_some() == (list != VACANT)));
+                assert!(
+                    indices
+                        .iter()
+                        .all(|&index| self.entry(index).waker.is_some() == (list != VACANT))
+                );
                 if let Some(slots) = self.occupied.get((list / SLOTS) as usize) {
-                    assert_eq!(slots >> (list % SLOTS) & 1 == 1, head != NONE, "list {list}");
+                    assert_eq!(
+                        slots >> (list % SLOTS) & 1 == 1,
+                        head != NONE,
+                        "list {list}"
+                    );
                     linked += indices.len();
                 }
             }
             assert_eq!(linked, self.len);
-            assert_eq!(linked + self.indices(self.heads[VACANT as usize]).len(), self.entries.len());
+            assert_eq!(
+                linked + self.indices(self.heads[VACANT as usize]).len(),
+                self.entries.len()
+            );
         }
 
         fn indices(&self, head: u32) -> Vec<u32> {
@@ -475,11 +522,26 @@ mod tests {
 
     #[test]
     fn a_timer_fires_at_its_deadline_and_not_before() {
-        for deadline in level_boundaries().flat_map(|boundary| [boundary - 1, boundary, boundary + 1]) {
-            for start in [0, 1, 63, 64, 4_095, (1 << 36) - 1, 1 << 36, (1 << 40) + 12_345] {
+        for deadline in
+            level_boundaries().flat_map(|boundary| [boundary - 1, boundary, boundary + 1])
+        {
+            for start in [
+                0,
+                1,
+                63,
+                64,
+                4_095,
+                (1 << 36) - 1,
+                1 << 36,
+                (1 << 40) + 12_345,
+            ] {
                 let mut trial = Trial::at(start);
                 trial.insert(start + deadline, 1);
-                assert_eq!(trial.advance(start + deadline - 1), [0; 0], "{start} + {deadline}");
+                assert_eq!(
+                    trial.advance(start + deadline - 1),
+                    [0; 0],
+                    "{start} + {deadline}"
+                );
                 assert_eq!(trial.advance(start + deadline), [1], "{start} + {deadline}");
                 assert!(trial.wheel.is_empty());
             }
@@ -489,7 +551,9 @@ mod tests {
     #[test]
     fn timers_fire_in_order_of_deadline_whatever_the_order_of_insertion() {
         let mut trial = Trial::new();
-        for deadline in level_boundaries().flat_map(|boundary| [boundary + 1, boundary - 1, boundary]) {
+        for deadline in
+            level_boundaries().flat_map(|boundary| [boundary + 1, boundary - 1, boundary])
+        {
             trial.insert(deadline, deadline);
         }
         let fired = trial.advance(u64::MAX);
@@ -532,7 +596,12 @@ mod tests {
 
     #[test]
     fn the_last_tick_of_all_has_its_place() {
-        for (start, deadline) in [(0, u64::MAX), (5, u64::MAX - 1), (1 << 63, u64::MAX), (u64::MAX - 1, u64::MAX)] {
+        for (start, deadline) in [
+            (0, u64::MAX),
+            (5, u64::MAX - 1),
+            (1 << 63, u64::MAX),
+            (u64::MAX - 1, u64::MAX),
+        ] {
             let mut trial = Trial::at(start);
             trial.insert(deadline, 1);
             assert_eq!(trial.advance(deadline - 1), [0; 0]);
@@ -548,7 +617,10 @@ mod tests {
                 trial.insert(deadline, 1);
                 let (tick, early) = trial.advance_as_told();
                 assert_eq!(tick, deadline);
-                assert!(early <= deadline.ilog2() / SLOT_BITS, "{early} times before {deadline}");
+                assert!(
+                    early <= deadline.ilog2() / SLOT_BITS,
+                    "{early} times before {deadline}"
+                );
             }
         }
     }
@@ -597,9 +669,17 @@ mod tests {
         let mut trial = Trial::new();
         let key = trial.insert(10, 1);
         let second = trial.waker(2);
-        let first = trial.wheel.replace_waker(key, second.clone()).expect("the timer is armed");
+        let first = trial
+            .wheel
+            .replace_waker(key, second.clone())
+            .expect("the timer is armed");
         assert!(!first.will_wake(&second));
-        assert!(trial.wheel.waker(key).is_some_and(|waker| waker.will_wake(&second)));
+        assert!(
+            trial
+                .wheel
+                .waker(key)
+                .is_some_and(|waker| waker.will_wake(&second))
+        );
         assert_eq!(trial.advance(10), [2]);
     }
 
@@ -617,7 +697,9 @@ mod tests {
     #[test]
     fn memory_is_given_back_although_the_last_timers_of_a_burst_live_on_if_they_are_armed_anew() {
         let mut trial = Trial::new();
-        let mut keys: Vec<Key> = (0..10_000).map(|number| trial.insert(1_000, number)).collect();
+        let mut keys: Vec<Key> = (0..10_000)
+            .map(|number| trial.insert(1_000, number))
+            .collect();
         let mut survivors = keys.split_off(9_990);
         for key in keys {
             assert!(trial.wheel.remove(key).is_some());
@@ -629,7 +711,11 @@ mod tests {
             }
         }
         trial.wheel.check();
-        assert!(trial.wheel.entries.capacity() <= 2 * CAPACITY_MIN, "{}", trial.wheel.entries.capacity());
+        assert!(
+            trial.wheel.entries.capacity() <= 2 * CAPACITY_MIN,
+            "{}",
+            trial.wheel.entries.capacity()
+        );
     }
 
     #[test]
@@ -659,7 +745,8 @@ mod tests {
     fn span_ticks(bits: u32) -> impl Strategy<Value = u64> {
         prop_oneof![
             (0..bits, any::<u64>()).prop_map(|(shift, bits)| bits & ((2 << shift) - 1)),
-            (1..LEVELS, 0..3_u64).prop_map(|(level, offset)| (1 << (SLOT_BITS * level)) - 1 + offset),
+            (1..LEVELS, 0..3_u64)
+                .prop_map(|(level, offset)| (1 << (SLOT_BITS * level)) - 1 + offset),
         ]
     }
 
@@ -687,7 +774,8 @@ mod tests {
         fn insert(&mut self, trial: &mut Trial, deadline_tick: u64) {
             let key = trial.insert(deadline_tick, self.numbers);
             assert_eq!(trial.wheel.deadline(key), Some(deadline_tick));
-            self.armed.insert((deadline_tick.max(self.now_tick), self.numbers), key);
+            self.armed
+                .insert((deadline_tick.max(self.now_tick), self.numbers), key);
             self.numbers += 1;
         }
 
@@ -733,7 +821,12 @@ mod tests {
             let earliest = self.armed.keys().next().map(|&(tick, _)| tick);
             assert_eq!(trial.wheel.next_deadline().is_some(), earliest.is_some());
             assert!(trial.wheel.next_deadline() <= earliest);
-            assert!(trial.wheel.next_deadline().is_none_or(|tick| tick >= self.now_tick));
+            assert!(
+                trial
+                    .wheel
+                    .next_deadline()
+                    .is_none_or(|tick| tick >= self.now_tick)
+            );
         }
     }
 
