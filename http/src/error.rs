@@ -1,0 +1,386 @@
+//! What can go wrong, by whose fault it is.
+//!
+//! | whose | type | what happens |
+//! |---|---|---|
+//! | the client's, or the hour's | [`Refusal`] | its status goes out, then the connection closes |
+//! | the handler's answer | [`InvalidAnswer`] | nothing of it is written; 500 |
+//! | anything else in a handler | [`Error`] | 500 and a line in the log |
+//!
+//! A refusal that a handler passes on with `?` (a body that came too long, say) is still the
+//! client's: [`Error::status`] finds it again.
+//!
+//! **Always**: one place maps failures to statuses, the table in [`Refusal`]. **Never**: a
+//! byte the peer sent, or a word about our insides, in the text of an answer.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use http::StatusCode;
+
+/// What a handler returns: an answer, or whatever error got in the way.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request is answered by the server and not by the handler.
+///
+/// After each of these the connection closes: nothing that follows on it can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A line feed without its carriage return (RFC 9112, 2.2).
+    BareLineFeed,
+    /// A carriage return without its line feed (RFC 9112, 2.2).
+    BareCarriageReturn,
+    /// A control byte in a head, NUL among them (RFC 9110, 5.5).
+    ControlByte,
+    /// More empty lines before a request line than are read past (RFC 9112, 2.2).
+    EmptyLines,
+    /// A method that is no token, or none (RFC 9110, 9.1).
+    Method,
+    /// A method longer than any that could be implemented (RFC 9112, 3).
+    MethodTooLong,
+    /// A target with a byte that no target has: a space, a `#`, non-ASCII (RFC 9112, 3.2).
+    Target,
+    /// A target longer than the limit (RFC 9112, 3).
+    TargetTooLong,
+    /// A target in a form its method does not take, or in none (RFC 9112, 3.2.1 to 3.2.4).
+    TargetForm,
+    /// No `HTTP/` digit `.` digit at the end of the request line (RFC 9112, 2.3).
+    Version,
+    /// A version of another major number than 1 (RFC 9110, 15.6.6).
+    VersionUnsupported,
+    /// White space between the request line and the first field (RFC 9112, 2.2).
+    LeadingWhitespace,
+    /// A field value folded over two lines (RFC 9112, 5.2).
+    ObsoleteFold,
+    /// A field name that is no token, or none, or no colon after it (RFC 9112, 5).
+    FieldName,
+    /// White space between a field's name and its colon (RFC 9112, 5.1).
+    SpaceBeforeColon,
+    /// A field line longer than the limit (RFC 6585, 5).
+    FieldLineTooLong,
+    /// More fields than the limit (RFC 6585, 5).
+    TooManyFields,
+    /// A head longer than the limit (RFC 6585, 5).
+    HeadTooLarge,
+    /// No Host in HTTP/1.1 (RFC 9112, 3.2).
+    HostMissing,
+    /// More than one Host (RFC 9112, 3.2).
+    HostRepeated,
+    /// A Host that is no host with an optional port (RFC 9110, 7.2).
+    HostInvalid,
+    /// A Content-Length that is not digits only, or beyond 2⁶⁴ (RFC 9110, 8.6).
+    ContentLength,
+    /// More than one Content-Length (RFC 9110, 8.6; RFC 9112, 6.3).
+    ContentLengthRepeated,
+    /// Both Content-Length and Transfer-Encoding (RFC 9112, 6.1).
+    LengthAndCoding,
+    /// Transfer-Encoding in HTTP/1.0 (RFC 9112, 6.1).
+    CodingInOldVersion,
+    /// Transfer-Encoding without `chunked` once and last (RFC 9112, 6.3).
+    CodingNotChunked,
+    /// A transfer coding other than `chunked` (RFC 9112, 6.1).
+    CodingUnknown,
+    /// CONNECT with content, which has no meaning (RFC 9110, 9.3.6).
+    ConnectContent,
+    /// An expectation other than `100-continue` (RFC 9110, 10.1.1).
+    Expectation,
+    /// Content longer than the limit (RFC 9110, 15.5.14).
+    BodyTooLarge,
+    /// The connection ended within the content (RFC 9112, 8).
+    BodyCutShort,
+    /// A chunk size that is not hexadecimal, or beyond 2⁶³ (RFC 9112, 7.1).
+    ChunkSize,
+    /// A chunk extension against its grammar (RFC 9112, 7.1.1).
+    ChunkExtension,
+    /// Chunk size lines or extensions longer than the limit (RFC 9112, 7.1.1).
+    ChunkLineTooLong,
+    /// Chunk data not followed by its line end (RFC 9112, 7.1).
+    ChunkEnd,
+    /// Trailers longer or more than the limit (RFC 6585, 5).
+    TrailersTooLarge,
+    /// A head that took too long (RFC 9110, 15.5.9).
+    HeadTooSlow,
+    /// Content that took too long (RFC 9110, 15.5.9).
+    BodyTooSlow,
+    /// The server takes no requests now, or not this long (RFC 9110, 15.6.4).
+    Unavailable,
+}
+
+impl Refusal {
+    /// The status it is answered with.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.entry().0
+    }
+
+    /// The text it is answered with: one short line, without its end.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        self.entry().1
+    }
+
+    /// The one table from failures to statuses.
+    const fn entry(self) -> (StatusCode, &'static str) {
+        use StatusCode as Status;
+        const BAD: StatusCode = StatusCode::BAD_REQUEST;
+        const FIELDS: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        match self {
+            Self::BareLineFeed => (BAD, "line feed without carriage return"),
+            Self::BareCarriageReturn => (BAD, "carriage return without line feed"),
+            Self::ControlByte => (BAD, "control byte in the head"),
+            Self::EmptyLines => (BAD, "too many empty lines before the request line"),
+            Self::Method => (BAD, "malformed method"),
+            Self::MethodTooLong => (Status::NOT_IMPLEMENTED, "unknown method"),
+            Self::Target => (BAD, "malformed request target"),
+            Self::TargetTooLong => (Status::URI_TOO_LONG, "request target too long"),
+            Self::TargetForm => (BAD, "wrong form of request target"),
+            Self::Version => (BAD, "malformed HTTP version"),
+            Self::VersionUnsupported => (
+                Status::HTTP_VERSION_NOT_SUPPORTED,
+                "this server speaks HTTP/1.1",
+            ),
+            Self::LeadingWhitespace => (BAD, "white space before the first field"),
+            Self::ObsoleteFold => (BAD, "folded field"),
+            Self::FieldName => (BAD, "malformed field name"),
+            Self::SpaceBeforeColon => (BAD, "white space before a colon"),
+            Self::FieldLineTooLong => (FIELDS, "field too long"),
+            Self::TooManyFields => (FIELDS, "too many fields"),
+            Self::HeadTooLarge => (FIELDS, "head too large"),
+            Self::HostMissing => (BAD, "Host missing"),
+            Self::HostRepeated => (BAD, "more than one Host"),
+            Self::HostInvalid => (BAD, "malformed Host"),
+            Self::ContentLength => (BAD, "malformed Content-Length"),
+            Self::ContentLengthRepeated => (BAD, "more than one Content-Length"),
+            Self::LengthAndCoding => (BAD, "both Content-Length and Transfer-Encoding"),
+            Self::CodingInOldVersion => (BAD, "Transfer-Encoding in HTTP/1.0"),
+            Self::CodingNotChunked => (BAD, "Transfer-Encoding without chunked once and last"),
+            Self::CodingUnknown => (Status::NOT_IMPLEMENTED, "unknown transfer coding"),
+            Self::ConnectContent => (BAD, "CONNECT with content"),
+            Self::Expectation => (Status::EXPECTATION_FAILED, "unknown expectation"),
+            Self::BodyTooLarge => (Status::PAYLOAD_TOO_LARGE, "content too large"),
+            Self::BodyCutShort => (BAD, "content shorter than announced"),
+            Self::ChunkSize => (BAD, "malformed chunk size"),
+            Self::ChunkExtension => (BAD, "malformed chunk extension"),
+            Self::ChunkLineTooLong => (BAD, "chunk extensions too long"),
+            Self::ChunkEnd => (BAD, "chunk without its end"),
+            Self::TrailersTooLarge => (FIELDS, "trailers too large"),
+            Self::HeadTooSlow => (Status::REQUEST_TIMEOUT, "the head took too long"),
+            Self::BodyTooSlow => (Status::REQUEST_TIMEOUT, "the content took too long"),
+            Self::Unavailable => (Status::SERVICE_UNAVAILABLE, "not now"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.reason())
+    }
+}
+
+impl StdError for Refusal {}
+
+/// An answer the server does not send: its header would break the message it stands in.
+///
+/// Nothing of such an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidAnswer {
+    /// A field name that is no token (RFC 9110, 5.1).
+    Name,
+    /// A field value with a control byte, such as a line end (RFC 9110, 5.5).
+    Value,
+    /// A Content-Length other than the one decided, or where none may be (RFC 9110, 8.6).
+    Length,
+    /// A Transfer-Encoding, which is the server's to decide (RFC 9112, 6.1).
+    Coding,
+    /// A Connection member other than `close` and `upgrade`, or a field that is about the
+    /// connection: Keep-Alive, Proxy-Connection (RFC 9110, 7.6.1).
+    Connection,
+    /// Trailer on an answer that can have none, or in a trailer a field that may not be there
+    /// (RFC 9110, 6.5.1).
+    Trailer,
+    /// A second Date, Server or Content-Length, of which there is only one (RFC 9110, 5.3).
+    Repeated,
+}
+
+impl fmt::Display for InvalidAnswer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Name => "a header name of the answer is not a token",
+            Self::Value => "a header value of the answer has a control byte",
+            Self::Length => "the answer's content-length is not the length of its body",
+            Self::Coding => "transfer-encoding is decided by the server",
+            Self::Connection => "of connection fields an answer sets only close and upgrade",
+            Self::Trailer => "a field that may not be in, or announce, a trailer",
+            Self::Repeated => "a field of which an answer has only one",
+        })
+    }
+}
+
+impl StdError for InvalidAnswer {}
+
+/// Whatever went wrong in a handler. Any error becomes one with `?`.
+///
+/// One pointer wide, so that `Result<Responded>` stays small. It does not implement
+/// [`std::error::Error`] itself; [`source`](Self::source) gives the error it was made from.
+///
+/// ```
+/// fn parse(text: &str) -> waterwheel_http::Result<u16> {
+///     Ok(text.parse::<u16>()?)
+/// }
+/// let error = parse("many").unwrap_err();
+/// assert_eq!(error.to_string(), "invalid digit found in string");
+/// assert_eq!(error.status(), http::StatusCode::INTERNAL_SERVER_ERROR);
+/// ```
+pub struct Error(Box<Cause>);
+
+/// Makes the fat pointer to a trait object a thin one to itself.
+struct Cause {
+    source: Box<dyn StdError>,
+}
+
+impl Error {
+    /// An error that is only a message.
+    #[must_use]
+    pub fn message(text: impl Into<String>) -> Self {
+        let source: Box<dyn StdError> = text.into().into();
+        Self(Box::new(Cause { source }))
+    }
+
+    /// The status a request is answered with that ended in this error: the refusal's if it
+    /// is one, 500 otherwise.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.refusal()
+            .map_or(StatusCode::INTERNAL_SERVER_ERROR, Refusal::status)
+    }
+
+    /// The refusal this error is, if the client is to blame.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.downcast_ref().copied()
+    }
+
+    /// The error this one was made from, if it is an `E`.
+    #[must_use]
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        self.0.source.downcast_ref()
+    }
+
+    /// The error this one was made from.
+    #[must_use]
+    pub fn source(&self) -> &(dyn StdError + 'static) {
+        &*self.0.source
+    }
+}
+
+impl<E: StdError + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self(Box::new(Cause {
+            source: Box::new(error),
+        }))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.source.fmt(formatter)
+    }
+}
+
+/// The error and what it came from, for the log: `outer: middle: inner`.
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.source.fmt(formatter)?;
+        let mut deeper = self.0.source.source();
+        while let Some(error) = deeper {
+            write!(formatter, ": {error}")?;
+            deeper = error.source();
+        }
+        Ok(())
+    }
+}
+
+const _: () = assert!(size_of::<Error>() == size_of::<usize>());
+const _: () = assert!(size_of::<Refusal>() == 1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Outer(std::num::ParseIntError);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("no number")
+        }
+    }
+
+    impl StdError for Outer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    fn outer() -> Error {
+        "x".parse::<u8>().map_err(Outer).unwrap_err().into()
+    }
+
+    #[test]
+    fn an_error_shows_itself_and_on_debug_what_it_came_from() {
+        assert_eq!(outer().to_string(), "no number");
+        assert_eq!(
+            format!("{:?}", outer()),
+            "no number: invalid digit found in string"
+        );
+        assert_eq!(Error::message("tired").to_string(), "tired");
+    }
+
+    #[test]
+    fn an_error_is_found_again_as_what_it_was() {
+        assert!(outer().downcast_ref::<Outer>().is_some());
+        assert!(outer().downcast_ref::<Refusal>().is_none());
+        assert!(outer().source().source().is_some());
+    }
+
+    #[test]
+    fn a_refusal_that_passed_through_a_handler_keeps_its_status() {
+        let passed_on = || -> Result<()> { Err(Refusal::BodyTooLarge)? };
+        let error = passed_on().unwrap_err();
+        assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(error.refusal(), Some(Refusal::BodyTooLarge));
+        assert_eq!(outer().status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(
+            Error::from(InvalidAnswer::Value).status(),
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+    }
+
+    fn check(refusal: Refusal, status: u16) {
+        assert_eq!(refusal.status().as_u16(), status, "{refusal:?}");
+        let reason = refusal.reason();
+        assert!(reason.is_ascii() && !reason.contains(['\r', '\n']) && reason.len() < 60);
+    }
+
+    #[test]
+    fn a_refusal_has_its_status_and_one_short_line_of_reason() {
+        check(Refusal::BareLineFeed, 400); // RFC 9112, 2.2
+        check(Refusal::HostMissing, 400); // RFC 9112, 3.2
+        check(Refusal::LengthAndCoding, 400); // RFC 9112, 6.1
+        check(Refusal::CodingNotChunked, 400); // RFC 9112, 6.3
+        check(Refusal::HeadTooSlow, 408); // RFC 9110, 15.5.9
+        check(Refusal::BodyTooSlow, 408);
+        check(Refusal::BodyTooLarge, 413); // RFC 9110, 15.5.14
+        check(Refusal::TargetTooLong, 414); // RFC 9112, 3
+        check(Refusal::Expectation, 417); // RFC 9110, 10.1.1
+        check(Refusal::FieldLineTooLong, 431); // RFC 6585, 5
+        check(Refusal::TooManyFields, 431);
+        check(Refusal::HeadTooLarge, 431);
+        check(Refusal::TrailersTooLarge, 431);
+        check(Refusal::CodingUnknown, 501); // RFC 9112, 6.1
+        check(Refusal::MethodTooLong, 501); // RFC 9112, 3
+        check(Refusal::Unavailable, 503); // RFC 9110, 15.6.4
+        check(Refusal::VersionUnsupported, 505); // RFC 9110, 15.6.6
+    }
+}

@@ -1,0 +1,301 @@
+//! Header fields, as they came and as they go.
+//!
+//! A request's fields stay where they arrived: [`Headers`] is a pair of references, the bytes
+//! of the head and the positions of its fields, and every look-up reads those. An answer's
+//! fields are any list of pairs: [`AnswerHeaders`] hands them over one by one, straight into
+//! the write buffer.
+//!
+//! ```text
+//! bytes   GET / HTTP/1.1␍␊Host: example.org␍␊Accept: */*␍␊␍␊
+//! fields                  └──┘  └─────────┘  └────┘  └─┘
+//! ```
+//!
+//! **Always**: in the order of arrival, names in any case. **Never**: a copy, unless a
+//! `HeaderMap` is asked for; a field of a trailer among those of a head.
+
+use std::ops::Range;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// A piece of a head, by position. Two bytes each, since no head is longer than 65,535.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u16,
+    end: u16,
+}
+
+impl Span {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Limits holds every head below 65,536"
+    )]
+    pub(crate) const fn new(start: usize, end: usize) -> Self {
+        debug_assert!(start <= end && end <= u16::MAX as usize);
+        Self {
+            start: start as u16,
+            end: end as u16,
+        }
+    }
+
+    pub(crate) const fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    pub(crate) const fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// The bytes themselves.
+    #[inline]
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.range()]
+    }
+}
+
+/// Where one field's name and value are; the value without the white space around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub(crate) name: Span,
+    pub(crate) value: Span,
+}
+
+/// The header fields of a request, read where they arrived.
+///
+/// Names are found in any case (RFC 9110, 5.1). A view: two references, freely copied, and
+/// what it gives lives as long as the head itself, not as long as the view.
+#[derive(Clone, Copy)]
+pub struct Headers<'a> {
+    bytes: &'a [u8],
+    fields: &'a [Field],
+}
+
+impl<'a> Headers<'a> {
+    pub(crate) const fn new(bytes: &'a [u8], fields: &'a [Field]) -> Self {
+        Self { bytes, fields }
+    }
+
+    /// The value of the first field of that name, if there is one and it is UTF-8.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<&'a str> {
+        str::from_utf8(self.get_bytes(name)?).ok()
+    }
+
+    /// The value of the first field of that name, as it came (RFC 9110, 5.5).
+    #[must_use]
+    pub fn get_bytes(self, name: &str) -> Option<&'a [u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The values of all fields of that name, in the order of arrival (RFC 9110, 5.3).
+    pub fn get_all(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.pairs()
+            .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// Whether there is a field of that name.
+    #[must_use]
+    pub fn contains(self, name: &str) -> bool {
+        self.get_bytes(name).is_some()
+    }
+
+    /// All fields, in the order of arrival, names written as they came.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.pairs()
+            .map(|(name, value)| (str::from_utf8(name).unwrap_or_default(), value))
+    }
+
+    /// How many fields there are, repeated ones counted each time.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// A copy of all fields as a `HeaderMap`, for code that wants one.
+    #[must_use]
+    pub fn to_header_map(self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.len());
+        for (name, value) in self.pairs() {
+            // What the parser lets through, these let through too.
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+
+    fn pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.fields
+            .iter()
+            .map(move |field| (field.name.of(self.bytes), field.value.of(self.bytes)))
+    }
+}
+
+impl std::fmt::Debug for Headers<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lossy = |(name, value)| (name, String::from_utf8_lossy(value));
+        formatter
+            .debug_map()
+            .entries(self.iter().map(lossy))
+            .finish()
+    }
+}
+
+/// The header fields of an answer: any list of pairs, or `()` for none.
+///
+/// Arrays, slices and `Vec`s of `(name, value)`, where each is text or bytes (`&str`,
+/// `String`, `HeaderName`, `HeaderValue` …), a `HeaderMap`, and references to all of these.
+/// Nothing is copied on the way into the write buffer, and what is in it is validated there.
+pub trait AnswerHeaders {
+    /// Hands each field to `visit`, name first, until it has seen all or returns an error.
+    ///
+    /// # Errors
+    ///
+    /// The first one that `visit` returns.
+    fn try_for_each<E>(&self, visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>) -> Result<(), E>;
+}
+
+impl AnswerHeaders for () {
+    fn try_for_each<E>(&self, _: impl FnMut(&[u8], &[u8]) -> Result<(), E>) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> AnswerHeaders for [(N, V)] {
+    fn try_for_each<E>(
+        &self,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.iter()
+            .try_for_each(|(name, value)| visit(name.as_ref(), value.as_ref()))
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>, const COUNT: usize> AnswerHeaders for [(N, V); COUNT] {
+    fn try_for_each<E>(&self, visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.as_slice().try_for_each(visit)
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> AnswerHeaders for Vec<(N, V)> {
+    fn try_for_each<E>(&self, visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.as_slice().try_for_each(visit)
+    }
+}
+
+impl AnswerHeaders for HeaderMap {
+    fn try_for_each<E>(
+        &self,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.iter()
+            .try_for_each(|(name, value)| visit(name.as_ref(), value.as_bytes()))
+    }
+}
+
+impl<T: AnswerHeaders + ?Sized> AnswerHeaders for &T {
+    fn try_for_each<E>(&self, visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>) -> Result<(), E> {
+        T::try_for_each(self, visit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    const BYTES: &[u8] = b"Host: a\r\nX-Tag: one\r\nx-tag: two\r\nX-Raw: \xff\r\n";
+
+    fn fields() -> Vec<Field> {
+        let field = |name: (usize, usize), value: (usize, usize)| Field {
+            name: Span::new(name.0, name.1),
+            value: Span::new(value.0, value.1),
+        };
+        vec![
+            field((0, 4), (6, 7)),
+            field((9, 14), (16, 19)),
+            field((21, 26), (28, 31)),
+            field((33, 38), (40, 41)),
+        ]
+    }
+
+    #[test]
+    fn a_field_is_found_in_any_case_and_the_first_one_wins() {
+        let fields = fields();
+        let headers = Headers::new(BYTES, &fields);
+        assert_eq!(headers.get("host"), Some("a"), "RFC 9110, 5.1");
+        assert_eq!(headers.get("X-TAG"), Some("one"));
+        assert_eq!(headers.get("x-ta"), None);
+        assert_eq!(
+            headers.get_all("x-tag").collect::<Vec<_>>(),
+            [b"one", b"two"]
+        );
+        assert!(headers.contains("x-tag") && !headers.contains("tag"));
+        assert_eq!((headers.len(), headers.is_empty()), (4, false));
+    }
+
+    #[test]
+    fn a_value_that_is_not_utf_8_is_read_as_bytes() {
+        let fields = fields();
+        let headers = Headers::new(BYTES, &fields);
+        assert_eq!(headers.get("x-raw"), None, "RFC 9110, 5.5");
+        assert_eq!(headers.get_bytes("x-raw"), Some(&b"\xff"[..]));
+        assert_eq!(headers.to_header_map()["x-raw"].as_bytes(), b"\xff");
+    }
+
+    #[test]
+    fn what_a_view_gives_outlives_the_view() {
+        let fields = fields();
+        let host = { Headers::new(BYTES, &fields).get("host") };
+        assert_eq!(host, Some("a"));
+        let map = Headers::new(BYTES, &fields).to_header_map();
+        assert_eq!(map.get_all("x-tag").iter().count(), 2);
+        let names: Vec<_> = Headers::new(BYTES, &fields)
+            .iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["Host", "X-Tag", "x-tag", "X-Raw"]);
+    }
+
+    fn check(headers: impl AnswerHeaders, expected: &[(&str, &str)]) {
+        let mut seen = Vec::new();
+        let visited = headers.try_for_each(|name, value| {
+            seen.push((name.to_vec(), value.to_vec()));
+            Ok::<(), Infallible>(())
+        });
+        assert_eq!(visited, Ok(()));
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn an_answers_headers_are_any_list_of_pairs() {
+        let pair = ("content-type", "text/plain");
+        let map: HeaderMap = [(
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain"),
+        )]
+        .into_iter()
+        .collect();
+        check((), &[]);
+        check([pair], &[pair]);
+        check([pair, ("a", "b")], &[pair, ("a", "b")]);
+        check(&[pair][..], &[pair]);
+        check(vec![(pair.0.to_owned(), pair.1.to_owned())], &[pair]);
+        check([(http::header::CONTENT_TYPE, b"text/plain")], &[pair]);
+        check(&map, &[pair]);
+        check(map, &[pair]);
+    }
+}

@@ -1,0 +1,351 @@
+//! The chunked coding, both ways (RFC 9112, 7.1).
+//!
+//! ```text
+//!        ┌───────────────────────────── CR LF ◄───────────────────────┐
+//!        ▼                                                            │
+//!   ─► size ──[ ; extensions ]── CR LF ──► data, as long as its size ─┘
+//!        └── 0 ─[ ; extensions ]── CR LF ──► trailer fields ── CR LF ──► end
+//! ```
+//!
+//! [`Decoder`] is that drawing as a state: it is given bytes and says which of them are data.
+//! What it must keep, it keeps itself: a digit sum, how much is left, the trailers.
+//!
+//! **Always**: a size is bounded before it can overflow, extensions by line and by body, the
+//! sum of all sizes before a byte of the chunk is read. **Never**: a byte behind the end; a
+//! trailer among the headers; an empty chunk in the midst of an answer, where it would end it.
+
+use std::ops::Range;
+
+use super::fields::{FieldSection, Line, push_field};
+use super::scan::{Step, Stop, TOKEN, is_white};
+use crate::error::{InvalidAnswer, Refusal};
+use crate::headers::{AnswerHeaders, Field, Headers};
+use crate::limits::Limits;
+
+/// Reads a chunked body.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    state: State,
+    /// The sizes of all chunks so far.
+    body_bytes: u64,
+    line_bytes: u16,
+    extension_bytes: u32,
+    trailers: Trailers,
+}
+
+/// What a call to [`Decoder::decode`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    /// Data, here in the input; what precedes it is done with too.
+    Data(Range<usize>),
+    /// Nothing more in this input, all of it is done with.
+    Incomplete,
+    /// The body is over, and that much of the input was its end.
+    End(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Size { digits: u8, size: u64 },
+    Extension { part: Extension, size: u64 },
+    SizeLineFeed { size: u64 },
+    Data { left: u64 },
+    DataReturn,
+    DataLineFeed,
+    Trailers,
+    Done,
+}
+
+/// Where in `*( BWS ";" BWS name [ BWS "=" BWS value ] )` the reading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    BeforeSemicolon,
+    BeforeName,
+    Name,
+    BehindName,
+    BeforeValue,
+    Value,
+    Quoted,
+    Escaped,
+    BehindQuoted,
+}
+
+const SIZE_DIGITS_MAX: u8 = 16;
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Size { digits: 0, size: 0 }
+    }
+}
+
+impl Decoder {
+    /// Reads `input`, which follows all that was said to be done with, up to and with the
+    /// next piece of data.
+    pub(crate) fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
+        let mut at = 0;
+        loop {
+            match self.state {
+                State::Done => return Ok(Decoded::End(at)),
+                _ if at == input.len() => return Ok(Decoded::Incomplete),
+                State::Data { left } => return Ok(Decoded::Data(self.data(at, input.len(), left))),
+                State::Trailers => match self.trailers.read(&input[at..], limits) {
+                    Ok(end) => (self.state, at) = (State::Done, at + end),
+                    Err(Stop::Incomplete) => return Ok(Decoded::Incomplete),
+                    Err(Stop::Refused(refusal)) => return Err(refusal),
+                },
+                _ => {
+                    self.state = self.advance(input[at], limits)?;
+                    at += 1;
+                }
+            }
+        }
+    }
+
+    /// Whether the body is over.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// The fields behind the last chunk, once the body is over. They are no headers: whoever
+    /// reads them decides whether they may mean anything (RFC 9110, 6.5.1).
+    pub(crate) fn trailers(&self) -> Headers<'_> {
+        Headers::new(&self.trailers.bytes, &self.trailers.fields)
+    }
+
+    fn data(&mut self, at: usize, end: usize, left: u64) -> Range<usize> {
+        let here = usize::try_from(left).unwrap_or(usize::MAX).min(end - at);
+        self.state = match left - here as u64 {
+            0 => State::DataReturn,
+            left => State::Data { left },
+        };
+        at..at + here
+    }
+
+    /// One byte of what is between the data.
+    fn advance(&mut self, byte: u8, limits: &Limits) -> Result<State, Refusal> {
+        match self.state {
+            State::Size { digits, size } => self.size(byte, digits, size, limits),
+            State::Extension { part, size } => self.extension(byte, part, size, limits),
+            State::SizeLineFeed { size } if byte == b'\n' => self.line_ends(size, limits),
+            State::DataReturn if byte == b'\r' => Ok(State::DataLineFeed),
+            State::DataLineFeed if byte == b'\n' => Ok(State::default()),
+            State::SizeLineFeed { .. } => Err(Refusal::BareCarriageReturn),
+            _ => Err(Refusal::ChunkEnd),
+        }
+    }
+
+    fn size(&mut self, byte: u8, digits: u8, size: u64, limits: &Limits) -> Result<State, Refusal> {
+        self.count_line_byte(byte, limits)?;
+        let next = match (byte, char::from(byte).to_digit(16)) {
+            (_, Some(digit)) if digits < SIZE_DIGITS_MAX => State::Size {
+                digits: digits + 1,
+                size: size << 4 | u64::from(digit),
+            },
+            _ if digits == 0 || size > i64::MAX as u64 => return Err(Refusal::ChunkSize),
+            (b'\r', _) => State::SizeLineFeed { size },
+            (b';' | b' ' | b'\t', _) => {
+                self.extension(byte, Extension::BeforeSemicolon, size, limits)?
+            }
+            (b'\n', _) => return Err(Refusal::BareLineFeed),
+            _ => return Err(Refusal::ChunkSize),
+        };
+        Ok(next)
+    }
+
+    fn extension(
+        &mut self,
+        byte: u8,
+        part: Extension,
+        size: u64,
+        limits: &Limits,
+    ) -> Result<State, Refusal> {
+        self.count_line_byte(byte, limits)?;
+        self.extension_bytes += 1;
+        if self.extension_bytes > limits.chunk_extension_bytes_max {
+            return Err(Refusal::ChunkLineTooLong);
+        }
+        match byte {
+            b'\r' if part.may_end() => Ok(State::SizeLineFeed { size }),
+            b'\n' => Err(Refusal::BareLineFeed),
+            _ => part
+                .and(byte)
+                .map(|part| State::Extension { part, size })
+                .ok_or(Refusal::ChunkExtension),
+        }
+    }
+
+    fn count_line_byte(&mut self, byte: u8, limits: &Limits) -> Result<(), Refusal> {
+        if byte != b'\r' && self.line_bytes == limits.chunk_line_bytes_max {
+            return Err(Refusal::ChunkLineTooLong);
+        }
+        self.line_bytes += 1;
+        Ok(())
+    }
+
+    fn line_ends(&mut self, size: u64, limits: &Limits) -> Result<State, Refusal> {
+        self.line_bytes = 0;
+        if size > limits.body_bytes_max - self.body_bytes {
+            return Err(Refusal::BodyTooLarge);
+        }
+        self.body_bytes += size;
+        Ok(match size {
+            0 => State::Trailers,
+            left => State::Data { left },
+        })
+    }
+}
+
+impl Extension {
+    /// The part that `byte` leads to (RFC 9112, 7.1.1).
+    fn and(self, byte: u8) -> Option<Self> {
+        use Extension as Part;
+        let white = is_white(byte);
+        let token = TOKEN[usize::from(byte)];
+        match (self, byte) {
+            (Part::Quoted, b'"') => Some(Part::BehindQuoted),
+            (Part::Quoted, b'\\') => Some(Part::Escaped),
+            (Part::Quoted | Part::Escaped, b'\t' | b' '..=b'~' | 0x80..) => Some(Part::Quoted),
+            (Part::Quoted | Part::Escaped, _) => None,
+            (Part::BeforeSemicolon | Part::BeforeName | Part::BeforeValue, _) if white => {
+                Some(self)
+            }
+            (Part::BeforeName | Part::Name, _) if token => Some(Part::Name),
+            (Part::BeforeValue | Part::Value, _) if token => Some(Part::Value),
+            (Part::BeforeValue, b'"') => Some(Part::Quoted),
+            (Part::BeforeName | Part::BeforeValue, _) => None,
+            (_, b';') => Some(Part::BeforeName),
+            (Part::Name | Part::BehindName, b'=') => Some(Part::BeforeValue),
+            (Part::Name | Part::BehindName, _) if white => Some(Part::BehindName),
+            (Part::Value | Part::BehindQuoted, _) if white => Some(Part::BeforeSemicolon),
+            _ => None,
+        }
+    }
+
+    /// Whether the line may end here: not within a pair, nor behind white space that leads
+    /// nowhere.
+    fn may_end(self) -> bool {
+        matches!(self, Self::Name | Self::Value | Self::BehindQuoted)
+    }
+}
+
+/// A trailer section, kept because it comes in pieces and is read after the body.
+#[derive(Debug, Default)]
+struct Trailers {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+    section: FieldSection,
+}
+
+impl Trailers {
+    /// Gives the position in `input` behind the section.
+    fn read(&mut self, input: &[u8], limits: &Limits) -> Step<usize> {
+        if self.bytes.is_empty() && input.starts_with(b"\r\n") {
+            return Ok(2);
+        }
+        let before = self.bytes.len();
+        let room = usize::from(limits.trailer_bytes_max) - before;
+        self.bytes
+            .extend_from_slice(&input[..input.len().min(room)]);
+        match self.fields(limits) {
+            Err(Stop::Incomplete) if self.bytes.len() == before + room => {
+                Err(Refusal::TrailersTooLarge.into())
+            }
+            end => Ok(end? - before),
+        }
+    }
+
+    fn fields(&mut self, limits: &Limits) -> Step<usize> {
+        loop {
+            match self
+                .section
+                .next(&self.bytes, limits.field_line_bytes_max)?
+            {
+                Line::Field(_) if self.fields.len() == usize::from(limits.trailer_fields_max) => {
+                    return Err(Refusal::TrailersTooLarge.into());
+                }
+                Line::Field(field) => self.fields.push(field),
+                Line::End(end) => return Ok(end),
+            }
+        }
+    }
+}
+
+/// Writes a chunk: size, data, line end. No data, no chunk.
+pub(crate) fn push_chunk(out: &mut Vec<u8>, data: &[u8]) {
+    if data.is_empty() {
+        return;
+    }
+    push_size_line(out, data.len());
+    out.extend_from_slice(data);
+    out.extend_from_slice(CHUNK_END);
+}
+
+/// Writes what precedes the data of a chunk of `size` bytes, at least one. Behind the data
+/// goes [`CHUNK_END`].
+pub(crate) fn push_size_line(out: &mut Vec<u8>, size: usize) {
+    debug_assert!(size > 0, "an empty chunk is the last one");
+    let digits = size.checked_ilog2().unwrap_or(0) / 4;
+    for digit in (0..=digits).rev() {
+        out.push(b"0123456789abcdef"[size >> (4 * digit) & 0xf]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What follows the data of a chunk.
+pub(crate) const CHUNK_END: &[u8] = b"\r\n";
+
+/// Writes the last chunk and the trailers.
+///
+/// # Errors
+///
+/// If a trailer is malformed, or is one that a recipient must know before the body
+/// (RFC 9110, 6.5.1). Then nothing is written.
+pub(crate) fn push_last_chunk(
+    out: &mut Vec<u8>,
+    trailers: &impl AnswerHeaders,
+) -> Result<(), InvalidAnswer> {
+    let start = out.len();
+    out.extend_from_slice(b"0\r\n");
+    let pushed = trailers.try_for_each(|name, value| {
+        may_trail(name)?;
+        push_field(out, name, value)
+    });
+    match pushed {
+        Ok(()) => out.extend_from_slice(b"\r\n"),
+        Err(_) => out.truncate(start),
+    }
+    pushed
+}
+
+/// Fields for framing, routing, authentication and the understanding of the content.
+const NEVER_TRAILERS: [&[u8]; 19] = [
+    b"age",
+    b"authorization",
+    b"cache-control",
+    b"connection",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"date",
+    b"expires",
+    b"host",
+    b"keep-alive",
+    b"location",
+    b"proxy-authenticate",
+    b"set-cookie",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"www-authenticate",
+];
+
+fn may_trail(name: &[u8]) -> Result<(), InvalidAnswer> {
+    match NEVER_TRAILERS
+        .iter()
+        .any(|never| name.eq_ignore_ascii_case(never))
+    {
+        true => Err(InvalidAnswer::Trailer),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,267 @@
+//! The head of an answer, written into the connection's buffer.
+//!
+//! ```text
+//! HTTP/1.1 200 OK                     rendered beforehand
+//! content-type: text/plain            the handler's, each validated
+//! content-length: 11                  decided by framing
+//! date: Sun, 06 Nov 1994 08:49:37 GMT handed in, unless the handler has its own
+//! connection: close                   decided by keep_alive, the handler may ask for it
+//! ```
+//!
+//! What a handler may say of these:
+//!
+//! | field | |
+//! |---|---|
+//! | Date, Server | once; its own goes out instead of ours |
+//! | Content-Length | what is so anyway; or, for a body of unknown length or none sent, what will be |
+//! | Connection | `close`, `upgrade` |
+//! | Upgrade | yes; Connection then names it by itself |
+//! | Trailer | for a chunked body; dropped where the client cannot have one |
+//! | Transfer-Encoding, Keep-Alive, Proxy-Connection | never |
+//!
+//! **Always**: all of a head or, after an error, not a byte of it. **Never**: a line end out
+//! of a name or a value; two lengths; an allocation but for the buffer's growth.
+
+use http::{Method, StatusCode};
+
+use super::fields::push_field;
+use super::framing::AnswerFraming;
+use super::keep_alive::Persistence;
+use super::scan::members;
+use crate::error::InvalidAnswer;
+use crate::headers::AnswerHeaders;
+
+/// Tells the client to send its body (RFC 9110, 15.2.1).
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Lines every answer has unless its handler says otherwise, each whole with its line end;
+/// an empty one is left out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnLines<'a> {
+    pub(crate) date: &'a [u8],
+    pub(crate) server: &'a [u8],
+}
+
+/// What was decided about an answer once its handler's fields were known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decided {
+    /// As given, or with the length the handler announced.
+    pub(crate) framing: AnswerFraming,
+    /// As given, or `Close` because the handler or the framing wants it.
+    pub(crate) persistence: Persistence,
+}
+
+/// Writes the head of an answer.
+///
+/// # Errors
+///
+/// If one of the handler's fields may not be written. Then nothing is.
+pub(crate) fn push_head(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    decided: Decided,
+    own: OwnLines<'_>,
+    headers: &impl AnswerHeaders,
+) -> Result<Decided, InvalidAnswer> {
+    let start = out.len();
+    push_status_line(out, status);
+    let mut head = Writer {
+        out,
+        decided,
+        seen: Seen::default(),
+    };
+    match headers.try_for_each(|name, value| head.push(name, value)) {
+        Ok(()) => Ok(head.finish(own)),
+        Err(invalid) => {
+            out.truncate(start);
+            Err(invalid)
+        }
+    }
+}
+
+/// Writes a whole answer of one line of text, after which the connection closes. `method` is
+/// that of the request, as far as it is known: HEAD gets no text.
+pub(crate) fn push_error(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    text: &str,
+    method: &Method,
+    own: OwnLines<'_>,
+) {
+    push_status_line(out, status);
+    out.extend_from_slice(b"content-type: text/plain; charset=utf-8\r\n");
+    push_length(out, text.len() as u64 + 1);
+    out.extend_from_slice(own.server);
+    out.extend_from_slice(own.date);
+    out.extend_from_slice(b"connection: close\r\n\r\n");
+    if *method != Method::HEAD {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'\n');
+    }
+}
+
+/// Which of the fields that are looked at a handler has given.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen(u8);
+
+impl Seen {
+    const DATE: u8 = 1;
+    const SERVER: u8 = 1 << 1;
+    const LENGTH: u8 = 1 << 2;
+    const UPGRADE: u8 = 1 << 3;
+
+    const fn has(self, field: u8) -> bool {
+        self.0 & field != 0
+    }
+
+    fn once(&mut self, field: u8) -> Result<(), InvalidAnswer> {
+        if self.has(field) {
+            return Err(InvalidAnswer::Repeated);
+        }
+        self.0 |= field;
+        Ok(())
+    }
+}
+
+/// A head in the making.
+struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    decided: Decided,
+    seen: Seen,
+}
+
+impl Writer<'_> {
+    /// Takes in one of the handler's fields.
+    #[inline]
+    fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidAnswer> {
+        let is = |lower: &[u8]| name.eq_ignore_ascii_case(lower);
+        match name.len() {
+            4 if is(b"date") => self.seen.once(Seen::DATE)?,
+            6 if is(b"server") => self.seen.once(Seen::SERVER)?,
+            7 if is(b"upgrade") => self.seen.0 |= Seen::UPGRADE,
+            7 if is(b"trailer") && !self.may_announce_trailers()? => return Ok(()),
+            10 if is(b"connection") => return self.connection(value),
+            14 if is(b"content-length") => return self.length(value),
+            17 if is(b"transfer-encoding") => return Err(InvalidAnswer::Coding),
+            10 if is(b"keep-alive") => return Err(InvalidAnswer::Connection),
+            16 if is(b"proxy-connection") => return Err(InvalidAnswer::Connection),
+            _ => {}
+        }
+        push_field(self.out, name, value)
+    }
+
+    fn length(&mut self, value: &[u8]) -> Result<(), InvalidAnswer> {
+        self.seen.once(Seen::LENGTH)?;
+        self.decided.framing = self.decided.framing.with_length(value)?;
+        Ok(())
+    }
+
+    fn connection(&mut self, value: &[u8]) -> Result<(), InvalidAnswer> {
+        for member in members(value) {
+            if member.eq_ignore_ascii_case(b"close") {
+                self.decided.persistence = Persistence::Close;
+            } else if member.eq_ignore_ascii_case(b"upgrade") {
+                self.seen.0 |= Seen::UPGRADE;
+            } else {
+                return Err(InvalidAnswer::Connection);
+            }
+        }
+        Ok(())
+    }
+
+    fn may_announce_trailers(&self) -> Result<bool, InvalidAnswer> {
+        match self.decided.framing {
+            AnswerFraming::Chunked => Ok(true),
+            AnswerFraming::UntilClose | AnswerFraming::Withheld(_) => Ok(false),
+            _ => Err(InvalidAnswer::Trailer),
+        }
+    }
+
+    /// Adds what is ours and the empty line.
+    #[inline]
+    fn finish(mut self, own: OwnLines<'_>) -> Decided {
+        if self.decided.framing == AnswerFraming::UntilClose {
+            self.decided.persistence = Persistence::Close;
+        }
+        if !self.seen.has(Seen::SERVER) {
+            self.out.extend_from_slice(own.server);
+        }
+        push_framing(self.out, self.decided.framing);
+        if !self.seen.has(Seen::DATE) {
+            self.out.extend_from_slice(own.date);
+        }
+        self.out.extend_from_slice(self.last_lines());
+        self.decided
+    }
+
+    /// The Connection line, if there is one, and the empty line.
+    fn last_lines(&self) -> &'static [u8] {
+        match (self.decided.persistence, self.seen.has(Seen::UPGRADE)) {
+            (Persistence::Persist, false) => b"\r\n",
+            (Persistence::Persist, true) => b"connection: upgrade\r\n\r\n",
+            (Persistence::PersistConfirmed, false) => b"connection: keep-alive\r\n\r\n",
+            (Persistence::PersistConfirmed, true) => b"connection: keep-alive, upgrade\r\n\r\n",
+            (Persistence::Close, false) => b"connection: close\r\n\r\n",
+            (Persistence::Close, true) => b"connection: close, upgrade\r\n\r\n",
+        }
+    }
+}
+
+#[inline]
+fn push_framing(out: &mut Vec<u8>, framing: AnswerFraming) {
+    match framing {
+        AnswerFraming::Sized(length) | AnswerFraming::Withheld(Some(length)) => {
+            push_length(out, length);
+        }
+        AnswerFraming::Empty => push_length(out, 0),
+        AnswerFraming::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        AnswerFraming::UntilClose | AnswerFraming::Withheld(None) | AnswerFraming::Bare => {}
+    }
+}
+
+#[inline]
+fn push_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"content-length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn push_status_line(out: &mut Vec<u8>, status: StatusCode) {
+    match ready_status_line(status) {
+        [] => push_rare_status_line(out, status),
+        line => out.extend_from_slice(line),
+    }
+}
+
+/// The status lines most answers have, and those whose reason phrase has changed since they
+/// were first registered (RFC 9110, 15).
+#[inline]
+fn ready_status_line(status: StatusCode) -> &'static [u8] {
+    match status.as_u16() {
+        200 => b"HTTP/1.1 200 OK\r\n",
+        201 => b"HTTP/1.1 201 Created\r\n",
+        204 => b"HTTP/1.1 204 No Content\r\n",
+        206 => b"HTTP/1.1 206 Partial Content\r\n",
+        301 => b"HTTP/1.1 301 Moved Permanently\r\n",
+        302 => b"HTTP/1.1 302 Found\r\n",
+        303 => b"HTTP/1.1 303 See Other\r\n",
+        304 => b"HTTP/1.1 304 Not Modified\r\n",
+        400 => b"HTTP/1.1 400 Bad Request\r\n",
+        404 => b"HTTP/1.1 404 Not Found\r\n",
+        413 => b"HTTP/1.1 413 Content Too Large\r\n",
+        422 => b"HTTP/1.1 422 Unprocessable Content\r\n",
+        500 => b"HTTP/1.1 500 Internal Server Error\r\n",
+        _ => b"",
+    }
+}
+
+/// The space behind the status stays where there is no reason phrase (RFC 9112, 4).
+#[cold]
+fn push_rare_status_line(out: &mut Vec<u8>, status: StatusCode) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}

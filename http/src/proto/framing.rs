@@ -1,0 +1,205 @@
+//! How long a body is: the only place that decides it.
+//!
+//! For a request, [`Announced`] takes in the two fields that speak of it as they arrive, and
+//! [`Announced::decide`] gives the verdict at the end of the head (RFC 9112, 6.3):
+//!
+//! | Content-Length | Transfer-Encoding | body |
+//! |---|---|---|
+//! | none | none | none |
+//! | one, digits only | none | as long as it says, or 413 |
+//! | repeated, even if equal | any | 400 |
+//! | any | any | 400 |
+//! | none | `chunked` | chunked |
+//! | none | others, then `chunked` | 501 |
+//! | none | anything else | 400 |
+//!
+//! Equal repeated lengths could be folded into one (RFC 9110, 8.6). They are refused: no
+//! client sends two, so somebody on the way added one, and whether all others on the way
+//! folded alike is what a smuggler hopes to be wrong.
+//!
+//! For an answer, [`AnswerFraming::of`] decides by method, version, status and what is known
+//! of the length.
+//!
+//! **Always**: of two readings of a length, neither. **Never**: a body that ends with the
+//! connection, in a request.
+
+use http::{Method, StatusCode, Version};
+
+use super::scan::members;
+use crate::error::{InvalidAnswer, Refusal};
+
+/// The body of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// No content.
+    #[default]
+    None,
+    /// That many bytes, at least one.
+    Sized(u64),
+    /// Chunks, until an empty one (RFC 9112, 7.1).
+    Chunked,
+}
+
+/// What a head has said about its body so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Announced {
+    length: Option<u64>,
+    coding: Option<Coding>,
+}
+
+/// What all Transfer-Encoding fields so far amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    /// Fields without a member, or only with codings we do not know.
+    NotYetChunked { others: bool },
+    /// `chunked` and nothing else.
+    Chunked,
+    /// Others, then `chunked`.
+    OthersThenChunked,
+    /// Something after `chunked`.
+    ChunkedNotLast,
+}
+
+impl Announced {
+    /// Takes in a Content-Length.
+    pub(super) fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        let length = digits(value).ok_or(Refusal::ContentLength)?;
+        match self.length.replace(length) {
+            None => Ok(()),
+            Some(_) => Err(Refusal::ContentLengthRepeated),
+        }
+    }
+
+    /// Takes in a Transfer-Encoding.
+    pub(super) fn transfer_encoding(&mut self, value: &[u8]) {
+        let so_far = self
+            .coding
+            .unwrap_or(Coding::NotYetChunked { others: false });
+        self.coding = Some(members(value).fold(so_far, Coding::and));
+    }
+
+    /// The verdict.
+    #[inline]
+    pub(super) fn decide(
+        self,
+        method: &Method,
+        version: Version,
+        body_bytes_max: u64,
+    ) -> Result<Framing, Refusal> {
+        let framing = match (self.coding, self.length) {
+            (None, None | Some(0)) => return Ok(Framing::None),
+            (None, Some(length)) => sized(length, body_bytes_max)?,
+            (Some(coding), length) => coded(coding, length, version)?,
+        };
+        if *method == Method::CONNECT {
+            return Err(Refusal::ConnectContent);
+        }
+        Ok(framing)
+    }
+}
+
+impl Coding {
+    fn and(self, member: &[u8]) -> Self {
+        match (self, member.eq_ignore_ascii_case(b"chunked")) {
+            (Self::NotYetChunked { others: false }, true) => Self::Chunked,
+            (Self::NotYetChunked { others: true }, true) => Self::OthersThenChunked,
+            (Self::NotYetChunked { .. }, false) => Self::NotYetChunked { others: true },
+            _ => Self::ChunkedNotLast,
+        }
+    }
+}
+
+fn sized(length: u64, body_bytes_max: u64) -> Result<Framing, Refusal> {
+    if length > body_bytes_max {
+        return Err(Refusal::BodyTooLarge);
+    }
+    Ok(Framing::Sized(length))
+}
+
+fn coded(coding: Coding, length: Option<u64>, version: Version) -> Result<Framing, Refusal> {
+    match coding {
+        _ if version == Version::HTTP_10 => Err(Refusal::CodingInOldVersion),
+        _ if length.is_some() => Err(Refusal::LengthAndCoding),
+        Coding::Chunked => Ok(Framing::Chunked),
+        Coding::OthersThenChunked => Err(Refusal::CodingUnknown),
+        Coding::NotYetChunked { .. } | Coding::ChunkedNotLast => Err(Refusal::CodingNotChunked),
+    }
+}
+
+/// `1*DIGIT`, as far as a `u64` goes (RFC 9110, 8.6).
+fn digits(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0_u64, |sum, digit| {
+        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+        sum.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+/// How the end of an answer is found, and whether it has a body at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerFraming {
+    /// `content-length`, and that many bytes.
+    Sized(u64),
+    /// `transfer-encoding: chunked`, and chunks.
+    Chunked,
+    /// No length; the body ends with the connection, which cannot persist (RFC 9112, 6.3).
+    UntilClose,
+    /// `content-length: 0`, no body, whatever there is to send (205: RFC 9110, 15.3.6).
+    Empty,
+    /// No body, and as `content-length` what GET would have had, if that is known: HEAD and
+    /// 304 (RFC 9110, 8.6).
+    Withheld(Option<u64>),
+    /// No body, and no field may speak of one: 1xx, 204, and success to CONNECT (RFC 9112, 6.1).
+    Bare,
+}
+
+impl AnswerFraming {
+    /// The framing of an answer whose body has `length` bytes, or some number yet unknown.
+    ///
+    /// An empty body in answer to HEAD announces nothing: a handler that knows of HEAD saves
+    /// itself the work, and 0 would be untrue for GET.
+    #[inline]
+    pub(crate) fn of(
+        method: &Method,
+        version: Version,
+        status: StatusCode,
+        length: Option<u64>,
+    ) -> Self {
+        match status.as_u16() {
+            100..=199 | 204 => Self::Bare,
+            200..=299 if *method == Method::CONNECT => Self::Bare,
+            205 => Self::Empty,
+            304 => Self::Withheld(None),
+            _ if *method == Method::HEAD => Self::Withheld(length.filter(|length| *length > 0)),
+            _ => Self::with_body(version, length),
+        }
+    }
+
+    fn with_body(version: Version, length: Option<u64>) -> Self {
+        match length {
+            Some(length) => Self::Sized(length),
+            None if version == Version::HTTP_10 => Self::UntilClose,
+            None => Self::Chunked,
+        }
+    }
+
+    /// What a handler's own Content-Length makes of it: it may say what is so, or what is not
+    /// known otherwise.
+    pub(super) fn with_length(self, value: &[u8]) -> Result<Self, InvalidAnswer> {
+        let said = digits(value).ok_or(InvalidAnswer::Length)?;
+        match self {
+            Self::Sized(length) if length == said => Ok(self),
+            Self::Empty if said == 0 => Ok(self),
+            Self::Chunked | Self::UntilClose => Ok(Self::Sized(said)),
+            Self::Withheld(_) => Ok(Self::Withheld(Some(said))),
+            Self::Sized(_) | Self::Empty | Self::Bare => Err(InvalidAnswer::Length),
+        }
+    }
+
+    /// Whether bytes of the body go out.
+    pub(crate) const fn sends_body(self) -> bool {
+        matches!(self, Self::Sized(_) | Self::Chunked | Self::UntilClose)
+    }
+}

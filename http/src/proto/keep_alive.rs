@@ -1,0 +1,129 @@
+//! Whether a connection serves another request, or another protocol.
+//!
+//! [`ConnectionOptions`] takes in all members of all Connection fields; with the version they
+//! decide (RFC 9112, 9.3):
+//!
+//! | version | `close` | `keep-alive` | |
+//! |---|---|---|---|
+//! | any | yes | either | close |
+//! | 1.1 | no | either | persist |
+//! | 1.0 | no | yes | persist, and say so: its default is to close |
+//! | 1.0 | no | no | close |
+//!
+//! **Always**: the client's wish and the version only; that the server stops, or that a body
+//! was left unread, is for the connection to add. **Never**: `close` outvoted.
+
+use http::Version;
+
+use super::scan::members;
+
+/// The members of all Connection fields that mean something to us (RFC 9110, 7.6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionOptions {
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+}
+
+/// What becomes of a connection after an answer, and what the answer says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// It serves the next request; nothing need be said, the version says it.
+    Persist,
+    /// It serves the next request, and `connection: keep-alive` confirms it to HTTP/1.0.
+    PersistConfirmed,
+    /// It closes, and `connection: close` says so.
+    Close,
+}
+
+impl ConnectionOptions {
+    /// Takes in one Connection field.
+    pub(super) fn add(&mut self, value: &[u8]) {
+        for member in members(value) {
+            self.close |= member.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= member.eq_ignore_ascii_case(b"keep-alive");
+            self.upgrade |= member.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+
+    /// What the client would like.
+    #[inline]
+    pub(crate) fn persistence(self, version: Version) -> Persistence {
+        match (self.close, version) {
+            (true, _) => Persistence::Close,
+            (false, Version::HTTP_11) => Persistence::Persist,
+            (false, _) if self.keep_alive => Persistence::PersistConfirmed,
+            (false, _) => Persistence::Close,
+        }
+    }
+
+    /// Whether an Upgrade field counts: Connection must name it, and HTTP/1.0 has none
+    /// (RFC 9110, 7.8).
+    pub(crate) fn allows_upgrade(self, version: Version) -> bool {
+        self.upgrade && version == Version::HTTP_11
+    }
+}
+
+impl Persistence {
+    /// Whether another request may follow.
+    pub(crate) const fn persists(self) -> bool {
+        matches!(self, Self::Persist | Self::PersistConfirmed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Persistence::{Close, Persist, PersistConfirmed};
+
+    fn options(fields: &[&str]) -> ConnectionOptions {
+        let mut options = ConnectionOptions::default();
+        fields
+            .iter()
+            .for_each(|value| options.add(value.as_bytes()));
+        options
+    }
+
+    fn check(fields: &[&str], in_11: Persistence, in_10: Persistence) {
+        let options = options(fields);
+        assert_eq!(options.persistence(Version::HTTP_11), in_11, "{fields:?}");
+        assert_eq!(options.persistence(Version::HTTP_10), in_10, "{fields:?}");
+    }
+
+    #[test]
+    fn close_in_any_member_of_any_field_wins() {
+        // RFC 9112, 9.3 and 9.6
+        check(&[], Persist, Close);
+        check(&[""], Persist, Close);
+        check(&["close"], Close, Close);
+        check(&["Close"], Close, Close);
+        check(&["closed"], Persist, Close);
+        check(&["close;q=1"], Persist, Close);
+        check(&["foo, close"], Close, Close);
+        check(&["foo,,\tCLOSE\t,"], Close, Close);
+        check(&["foo close"], Persist, Close);
+        check(&["foo", "close"], Close, Close);
+        check(&["keep-alive, close"], Close, Close);
+        check(&["close", "keep-alive"], Close, Close);
+    }
+
+    #[test]
+    fn http_1_0_persists_only_where_it_asks_and_is_told_so() {
+        // RFC 9112, 9.3 and C.2.2
+        check(&["keep-alive"], Persist, PersistConfirmed);
+        check(&["Keep-Alive"], Persist, PersistConfirmed);
+        check(&["foo, keep-alive"], Persist, PersistConfirmed);
+        check(&["foo", "keep-alive"], Persist, PersistConfirmed);
+        check(&["keepalive"], Persist, Close);
+        check(&["keep-alive-not"], Persist, Close);
+    }
+
+    #[test]
+    fn an_upgrade_needs_its_member_and_http_1_1() {
+        // RFC 9110, 7.8
+        assert!(options(&["keep-alive, Upgrade"]).allows_upgrade(Version::HTTP_11));
+        assert!(!options(&["keep-alive, Upgrade"]).allows_upgrade(Version::HTTP_10));
+        assert!(!options(&["keep-alive"]).allows_upgrade(Version::HTTP_11));
+        assert!(!options(&["upgrades"]).allows_upgrade(Version::HTTP_11));
+    }
+}

@@ -1,0 +1,224 @@
+//! The request line: `method SP target SP version CR LF` (RFC 9112, 3).
+//!
+//! Four parts, each a run of one class of bytes; which part the reading has come to and where
+//! in it is all that is remembered between two calls.
+//!
+//! ```text
+//! CR LF (a few) ─► Method ──SP──► Path ──'?'──► Query ──SP──► Version ─► the fields
+//!                                  └──────────────────SP────────┘
+//! ```
+//!
+//! **Always**: one space between the parts, and a target's form judged once the version is
+//! known, so that another HTTP is told so (505) before its target is (400). **Never**: a
+//! request line without a version.
+
+use http::{Method, Version};
+
+use super::fields::line_end;
+use super::scan::{Class, PATH, QUERY, Step, Stop, TOKEN, misplaced, run_end};
+use super::target::{Target, judge};
+use crate::error::Refusal;
+use crate::limits::{Limits, METHOD_BYTES_MAX};
+
+/// What a request line says.
+#[derive(Debug)]
+pub(crate) struct RequestLine {
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    /// 1.0 or 1.1; any later 1.x is read as 1.1 (RFC 9110, 2.5).
+    pub(crate) version: Version,
+}
+
+impl Default for RequestLine {
+    fn default() -> Self {
+        Self {
+            method: Method::GET,
+            target: Target::default(),
+            version: Version::HTTP_11,
+        }
+    }
+}
+
+/// How far a request line has been read.
+#[derive(Debug, Default)]
+pub(super) struct LineReader {
+    part: Part,
+    /// Where the method or the target begins.
+    start: usize,
+    position: usize,
+    /// The end of the target up to its `?`, and of all of it: known one after the other.
+    path_end: usize,
+    target_end: usize,
+    empty_lines: u8,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Method,
+    Path,
+    Query,
+    Version,
+}
+
+impl LineReader {
+    /// Whether nothing has been read yet.
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.position == 0
+    }
+
+    /// Reads on in `bytes`, which begin with all that earlier calls saw; gives the position
+    /// behind the line. The method is set as soon as it is known.
+    #[inline]
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        line: &mut RequestLine,
+    ) -> Step<usize> {
+        if self.part == Part::Method {
+            self.skip_empty_lines(bytes, limits.empty_lines_max)?;
+            line.method = self.method(bytes)?;
+        }
+        if self.part == Part::Path {
+            self.path(bytes, limits.target_bytes_max)?;
+        }
+        if self.part == Part::Query {
+            self.query(bytes, limits.target_bytes_max)?;
+        }
+        line.version = version(bytes, self.position)?;
+        line.target = judge(
+            bytes,
+            &line.method,
+            (self.start, self.path_end, self.target_end),
+        )?;
+        Ok(self.position + VERSION_BYTES)
+    }
+
+    #[inline]
+    fn skip_empty_lines(&mut self, bytes: &[u8], empty_lines_max: u8) -> Step<()> {
+        while self.position == self.start && bytes.get(self.start) == Some(&b'\r') {
+            if self.empty_lines == empty_lines_max {
+                return Err(Refusal::EmptyLines.into());
+            }
+            self.start = line_end(bytes, self.start)?;
+            self.position = self.start;
+            self.empty_lines += 1;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn method(&mut self, bytes: &[u8]) -> Step<Method> {
+        self.position = run_end(bytes, self.position, &TOKEN);
+        if self.position - self.start > METHOD_BYTES_MAX {
+            return Err(Refusal::MethodTooLong.into());
+        }
+        let method = &bytes[self.start..self.position];
+        match bytes.get(self.position) {
+            None => return Err(Stop::Incomplete),
+            Some(b' ') if !method.is_empty() => self.begin(Part::Path),
+            Some(byte) => return Err(misplaced(*byte, Refusal::Method).into()),
+        }
+        Method::from_bytes(method).map_err(|_| Refusal::Method.into())
+    }
+
+    #[inline]
+    fn path(&mut self, bytes: &[u8], target_bytes_max: u16) -> Step<()> {
+        let found = self.run(bytes, &PATH, target_bytes_max)?;
+        self.path_end = self.position;
+        if found == b'?' {
+            self.position += 1;
+            self.part = Part::Query;
+            return Ok(());
+        }
+        self.target_ends(found)
+    }
+
+    #[inline]
+    fn query(&mut self, bytes: &[u8], target_bytes_max: u16) -> Step<()> {
+        let found = self.run(bytes, &QUERY, target_bytes_max)?;
+        self.target_ends(found)
+    }
+
+    /// Reads on over bytes of `class`, gives the first one that is of none.
+    #[inline]
+    fn run(&mut self, bytes: &[u8], class: &Class, target_bytes_max: u16) -> Step<u8> {
+        self.position = run_end(bytes, self.position, class);
+        if self.position - self.start > usize::from(target_bytes_max) {
+            return Err(Refusal::TargetTooLong.into());
+        }
+        bytes.get(self.position).copied().ok_or(Stop::Incomplete)
+    }
+
+    #[inline]
+    fn target_ends(&mut self, found: u8) -> Step<()> {
+        if found != b' ' || self.position == self.start {
+            return Err(misplaced(found, Refusal::Target).into());
+        }
+        self.target_end = self.position;
+        self.part = Part::Version;
+        self.position += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn begin(&mut self, part: Part) {
+        self.part = part;
+        self.position += 1;
+        self.start = self.position;
+    }
+}
+
+/// The bytes of `HTTP/1.1` and its line end.
+const VERSION_BYTES: usize = 10;
+
+/// The version that begins at `start` (RFC 9112, 2.3).
+#[inline]
+fn version(bytes: &[u8], start: usize) -> Step<Version> {
+    match bytes.get(start..) {
+        Some(
+            [
+                b'H',
+                b'T',
+                b'T',
+                b'P',
+                b'/',
+                b'1',
+                b'.',
+                b'1',
+                b'\r',
+                b'\n',
+                ..,
+            ],
+        ) => Ok(Version::HTTP_11),
+        rest => rare_version(rest.unwrap_or_default()),
+    }
+}
+
+/// Any other version, or the beginning of one, byte by byte.
+#[cold]
+fn rare_version(rest: &[u8]) -> Step<Version> {
+    for (index, byte) in rest.iter().take(VERSION_BYTES).enumerate() {
+        let fits = match index {
+            5 | 7 => byte.is_ascii_digit(),
+            _ => *byte == b"HTTP/ . \r\n"[index],
+        };
+        if !fits {
+            return Err(misfit(index, *byte));
+        }
+    }
+    match rest {
+        [_, _, _, _, _, b'1', _, b'0', _, _, ..] => Ok(Version::HTTP_10),
+        [_, _, _, _, _, b'1', _, _, _, _, ..] => Ok(Version::HTTP_11),
+        [_, _, _, _, _, _, _, _, _, _, ..] => Err(Refusal::VersionUnsupported.into()),
+        _ => Err(Stop::Incomplete),
+    }
+}
+
+fn misfit(index: usize, byte: u8) -> Stop {
+    match index {
+        9 => Refusal::BareCarriageReturn.into(),
+        _ => misplaced(byte, Refusal::Version).into(),
+    }
+}
