@@ -119,7 +119,7 @@ impl RunQueue {
             std::mem::swap(
                 &mut *local.ready.borrow_mut(),
                 &mut *self.stowed.borrow_mut(),
-            )
+            );
         });
     }
 

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Type};
 
@@ -100,7 +101,7 @@ impl ListenOptions {
         for address in address.to_socket_addrs()? {
             match self.listen(address) {
                 Ok(listener) => return Ok(listener),
-                Err(error) => last = error,
+                Err(error) => last = naming(address, &error),
             }
         }
         Err(last)
@@ -120,6 +121,11 @@ impl ListenOptions {
             socket: Socket::new(socket.into()),
         })
     }
+}
+
+/// The same error, saying where.
+fn naming(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
 /// A socket that accepts TCP connections.
@@ -198,6 +204,35 @@ impl TcpListener {
             .poll_io(cx, Interest::AnyReader, ACCEPT_COST, |io| {
                 Ok((accept(io)?, Left::Perhaps))
             })
+    }
+
+    /// Waits until a connection is there to be accepted, without accepting it.
+    ///
+    /// # Errors
+    ///
+    /// What `poll(2)` says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn pending(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_pending(cx)).await
+    }
+
+    /// The poll behind [`pending`](Self::pending). It asks the kernel each time: what the reactor
+    /// remembers may be out of date once somebody else has accepted.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_pending(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_io(cx, Interest::AnyReader, 1, |io| {
+            let mut wanted = [PollFd::new(io, PollFlags::IN)];
+            match poll(&mut wanted, Some(&Timespec::default()))? {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(((), Left::Perhaps)),
+            }
+        })
     }
 
     /// Takes the next connection if one waits.

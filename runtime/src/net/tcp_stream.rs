@@ -237,6 +237,11 @@ impl TcpStream {
         drop(poll_fn(|cx| self.socket.poll_ready(cx, interest)).await);
     }
 
+    /// The poll behind [`closed`](Self::closed).
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_ready(cx, Interest::Closed).map(drop)
+    }
+
     /// Whether the peer has ended its direction, as far as the reactor has been told.
     #[must_use]
     pub fn is_read_closed(&self) -> bool {

@@ -51,7 +51,7 @@ use crate::context;
 /// Outside a runtime.
 pub fn pause() {
     context::with("the clock", "paused", |executor| {
-        executor.timers().clock().pause()
+        executor.timers().clock().pause();
     });
 }
 

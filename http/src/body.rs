@@ -1,0 +1,149 @@
+//! A request's body: read as it comes, or whole with a limit.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_io::AsyncRead;
+use http::HeaderMap;
+
+use crate::error::{Error, Refusal, Result};
+use crate::link::Link;
+
+/// A request's body.
+///
+/// Three ways to read it, which share one position: whole ([`bytes`](Self::bytes)), piece by piece
+/// ([`next`](Self::next), or as a `futures` `Stream`), or into a buffer (`futures-io`'s
+/// `AsyncRead`). Nothing is read from the network before it is asked for: a handler that is slow
+/// slows its client down, and a client that waits for `100 Continue` gets it with the first read.
+///
+/// The server's limit on a body's length holds however it is read and however it is framed.
+///
+/// # Cancel safety
+///
+/// `next` and `AsyncRead` are safe: bytes are taken when they are given. `bytes` is not: what it
+/// has gathered goes with it.
+pub struct Body<'c> {
+    link: Link<'c>,
+    /// What came behind the head.
+    behind: &'c [u8],
+}
+
+impl<'c> Body<'c> {
+    pub(crate) fn new(link: Link<'c>, behind: &'c [u8]) -> Self {
+        Self { link, behind }
+    }
+
+    /// How many bytes are still to come; `None` if the client has not said.
+    pub fn left(&self) -> Option<u64> {
+        self.link.exchange.body.borrow().left()
+    }
+
+    /// Reads all of it, into memory.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] if it is longer than `bytes_max`, malformed, cut short or too slow: return it
+    /// from the handler, and the client is told.
+    pub async fn bytes(mut self, bytes_max: u64) -> Result<Vec<u8>> {
+        if self.left().is_some_and(|left| left > bytes_max) {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        let mut all = Vec::new();
+        loop {
+            let room = self.room(&all, bytes_max);
+            let filled = all.len();
+            all.resize(filled + room, 0);
+            let count = poll_fn(|cx| self.poll_read_to(cx, &mut all[filled..])).await?;
+            all.truncate(filled + count);
+            if count == 0 {
+                return Ok(all);
+            }
+            if all.len() as u64 > bytes_max {
+                return Err(Refusal::BodyTooLarge.into());
+            }
+        }
+    }
+
+    /// How much to make room for: what is left if that is known, but never much more than has
+    /// come already, so that a length costs its sender the bytes.
+    fn room(&self, all: &[u8], bytes_max: u64) -> usize {
+        const FIRST_BYTES: usize = 16 * 1024;
+        let wanted = self
+            .left()
+            .unwrap_or(bytes_max.saturating_add(1) - (all.len() as u64).min(bytes_max));
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        wanted.clamp(1, all.len().max(FIRST_BYTES))
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`bytes`](Self::bytes).
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        poll_fn(|cx| self.poll_piece(cx)).await
+    }
+
+    fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        let mut piece = Bytes::new();
+        let mut sink = |data: &[u8]| {
+            if !data.is_empty() {
+                piece = Bytes::copy_from_slice(data);
+            }
+        };
+        let more = ready!(self.link.poll_take(cx, self.behind, &mut sink))?;
+        Poll::Ready(Ok(more.then_some(piece)))
+    }
+
+    fn poll_read_to(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        self.link.poll_read_body(cx, self.behind, buffer)
+    }
+
+    /// The fields that came behind a chunked body, once it has been read to its end. They are no
+    /// headers: a recipient uses only those it knows to be harmless (RFC 9110, 6.5.1).
+    pub fn trailers(&self) -> Option<HeaderMap> {
+        self.link.exchange.body.borrow().trailers()
+    }
+}
+
+impl Stream for Body<'_> {
+    type Item = Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_piece(cx).map(Result::transpose)
+    }
+}
+
+impl AsyncRead for Body<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if buffer.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.poll_read_to(cx, buffer)
+            .map_err(|error| into_io(&error))
+    }
+}
+
+fn into_io(error: &Error) -> io::Error {
+    match error.refusal() {
+        Some(refusal) => io::Error::new(io::ErrorKind::InvalidData, refusal),
+        None => io::Error::other(error.to_string()),
+    }
+}
+
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("left", &self.left())
+            .finish_non_exhaustive()
+    }
+}

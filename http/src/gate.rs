@@ -1,0 +1,195 @@
+//! Whether the process has descriptors for another connection.
+//!
+//! # How it works
+//!
+//! ```text
+//!  asked ──► shut? ──yes, and nothing freed, and not over yet──► no
+//!              │ no
+//!              ▼
+//!            measured within 10 ms, and at most half of that headroom granted since?
+//!              │ yes                             │ no
+//!              │                                 ▼
+//!              │                    measure: headroom = limit − open
+//!              ▼                                 │
+//!            headroom − granted ≥ assumed  ◄─────┘
+//! ```
+//!
+//! Measuring costs 600 ns, which at every accept would be a tenth of it; hence the memory, which
+//! is short, and shorter the less room there is. A "no" is always measured.
+//!
+//! Nothing bounds what the rest of the process opens meanwhile. When `accept` itself runs dry, the
+//! gate is *shut*, whatever the count says: until a descriptor is freed, or for 50 ms, then 100, up
+//! to a second, with jitter.
+//!
+//! # Invariants
+//!
+//! - Always: a grant is backed by a measurement no older than 10 ms.
+//! - Never: more than one attempt per back-off while attempts fail.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use waterwheel_runtime::descriptors;
+use waterwheel_runtime::time::Instant;
+
+const MEASUREMENT_AGE_MAX: Duration = Duration::from_millis(10);
+const BACK_OFF_MIN: Duration = Duration::from_millis(50);
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// So many connections in a row may be lost in the queue before it looks like something else.
+const LOSSES_MAX: u32 = 16;
+
+pub(crate) struct Gate {
+    assumed: usize,
+    measured: Cell<Option<Measurement>>,
+    shut: Cell<Option<Shut>>,
+    back_off: Cell<Duration>,
+    losses: Cell<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Measurement {
+    at: Instant,
+    headroom: usize,
+    granted: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Shut {
+    until: Instant,
+    /// How many descriptors were open: fewer mean that one has been freed.
+    open: Option<usize>,
+}
+
+impl Gate {
+    pub(crate) fn new(assumed: usize) -> Self {
+        Self {
+            assumed,
+            measured: Cell::new(None),
+            shut: Cell::new(None),
+            back_off: Cell::new(BACK_OFF_MIN),
+            losses: Cell::new(0),
+        }
+    }
+
+    /// Whether a connection may be accepted.
+    pub(crate) fn is_open(&self) -> bool {
+        let now = Instant::now();
+        if self
+            .shut
+            .get()
+            .is_some_and(|shut| shut.until > now && !freed_since(shut))
+        {
+            return false;
+        }
+        self.shut.set(None);
+        self.remembers_room(now) || self.measure(now)
+    }
+
+    fn remembers_room(&self, now: Instant) -> bool {
+        self.measured.get().is_some_and(|measured| {
+            let fresh = now - measured.at <= MEASUREMENT_AGE_MAX
+                && measured.granted <= measured.headroom / 2;
+            fresh && has_room(measured, self.assumed)
+        })
+    }
+
+    fn measure(&self, now: Instant) -> bool {
+        let headroom = Descriptors::new().headroom();
+        let measured = Measurement {
+            at: now,
+            headroom,
+            granted: 0,
+        };
+        self.measured.set(Some(measured));
+        has_room(measured, self.assumed)
+    }
+
+    /// Until when it is shut, if it is.
+    pub(crate) fn shut_until(&self) -> Option<Instant> {
+        self.shut.get().map(|shut| shut.until)
+    }
+
+    /// A connection has been accepted.
+    pub(crate) fn granted(&self) {
+        self.back_off.set(BACK_OFF_MIN);
+        self.losses.set(0);
+        if let Some(measured) = self.measured.get() {
+            self.measured.set(Some(Measurement {
+                granted: measured.granted + 1,
+                ..measured
+            }));
+        }
+    }
+
+    /// A connection was lost in the queue. One costs nothing; an endless row of them is a fault of
+    /// the system, and not to be turned into a loop.
+    pub(crate) fn lost(&self) {
+        self.losses.set(self.losses.get().saturating_add(1));
+        if self.losses.get() > LOSSES_MAX {
+            self.shut();
+        }
+    }
+
+    /// `accept` itself has run dry.
+    pub(crate) fn shut(&self) {
+        let back_off = self.back_off.get();
+        self.back_off.set((back_off * 2).min(BACK_OFF_MAX));
+        self.measured.set(None);
+        let until = Instant::now() + jittered(back_off);
+        self.shut.set(Some(Shut {
+            until,
+            open: descriptors::open().ok(),
+        }));
+    }
+}
+
+fn has_room(measured: Measurement, assumed: usize) -> bool {
+    measured.headroom.saturating_sub(measured.granted) >= assumed
+}
+
+fn freed_since(shut: Shut) -> bool {
+    let before = shut.open.unwrap_or(0);
+    descriptors::open().is_ok_and(|open| open < before)
+}
+
+/// Between three quarters and all of it, so that many servers do not try in step.
+fn jittered(duration: Duration) -> Duration {
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let eighths = nanos.map_or(0, |since| since.subsec_nanos() >> 4 & 0xff);
+    duration.mul_f64(1.0 - f64::from(eighths) / 1024.0)
+}
+
+/// What is open in this process, and how much may be: always measured afresh.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Descriptors(());
+
+impl Descriptors {
+    /// Nothing is measured yet.
+    pub fn new() -> Self {
+        Self(())
+    }
+
+    /// How many descriptors are open in this process, whoever opened them. Where the system does
+    /// not say, those that the runtime holds.
+    #[doc(alias = "activeDescriptors")]
+    pub fn open(self) -> usize {
+        descriptors::open().unwrap_or_else(|_| descriptors::held())
+    }
+
+    /// How many may be open: the soft limit as it is now.
+    #[doc(alias = "maxDescriptors")]
+    pub fn limit(self) -> usize {
+        descriptors::limit()
+    }
+
+    /// How many more may be opened.
+    pub fn headroom(self) -> usize {
+        self.limit().saturating_sub(self.open())
+    }
+
+    /// How many of the open ones are the runtime's sockets.
+    pub fn in_use_by_runtime(self) -> usize {
+        descriptors::held()
+    }
+}

@@ -1,0 +1,83 @@
+//! What answers requests: any async function of a request.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use crate::answer::Responded;
+use crate::error::Result;
+use crate::request::Request;
+
+/// Answers requests.
+///
+/// Implemented for every `AsyncFn(Request<'_>) -> Result<Responded>`: plain `async fn`s, closures
+/// and async closures. State is captured as it is; nothing needs to be `Send`. To serve many
+/// connections with one handler that has state, wrap it with [`shared`].
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+/// use waterwheel_http::{Handler, Request, StatusCode};
+///
+/// let count = Rc::new(Cell::new(0_u32));
+/// let handler = async move |request: Request<'_>| {
+///     count.set(count.get() + 1);
+///     request.respond(StatusCode::OK, count.get().to_string(), ()).await
+/// };
+/// fn takes(_: impl Handler) {}
+/// takes(handler);
+/// ```
+pub trait Handler: 'static {
+    /// Answers one request.
+    fn call(&self, request: Request<'_>) -> impl Future<Output = Result<Responded>>;
+}
+
+impl<F> Handler for F
+where
+    F: AsyncFn(Request<'_>) -> Result<Responded> + 'static,
+{
+    fn call(&self, request: Request<'_>) -> impl Future<Output = Result<Responded>> {
+        self(request)
+    }
+}
+
+/// One handler for all connections; see [`shared`].
+#[derive(Debug)]
+pub struct Shared<H>(Rc<H>);
+
+/// Makes a handler that can be cloned: all clones are the same one, state and all.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::cell::Cell;
+/// use waterwheel_http::{self as http, Request, Server, StatusCode};
+///
+/// # async fn example(server: Server) {
+/// let count = Cell::new(0_u32);
+/// let counted = http::shared(async move |request: Request<'_>| {
+///     count.set(count.get() + 1);
+///     request.respond(StatusCode::OK, count.get().to_string(), ()).await
+/// });
+/// loop {
+///     server.capacity().await;
+///     drop(server.accept_request(counted.clone()).await);
+/// }
+/// # }
+/// ```
+pub fn shared<H: Handler>(handler: H) -> Shared<H> {
+    Shared(Rc::new(handler))
+}
+
+impl<H> Clone for Shared<H> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<H: Handler> Handler for Shared<H> {
+    fn call(&self, request: Request<'_>) -> impl Future<Output = Result<Responded>> {
+        self.0.call(request)
+    }
+}

@@ -1,0 +1,76 @@
+//! What a connection speaks over: TCP, or anything else that reads and writes.
+//!
+//! # Invariants
+//!
+//! - Always: through a shared reference, so that an answer can be written while a body is read.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use waterwheel_runtime::net::TcpStream;
+
+/// A byte stream under a connection.
+///
+/// Implemented for [`TcpStream`]; implement it for your own transport to have
+/// [`Server::connection`](crate::Server::connection) speak HTTP over it.
+pub trait Io {
+    /// Waits until there is something to read, without reading it.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Reads; 0 is the end of the stream.
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes from several slices, as much as there is room for.
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Writes one slice.
+    fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// Ends the writing direction.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone.
+    fn end_writing(&self) -> io::Result<()>;
+
+    /// Whether a byte waits to be read right now.
+    fn has_input(&self) -> bool;
+
+    /// Waits until the peer is gone: a reset or a hang-up, not a mere end of its direction.
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl Io for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_readable(self, cx)
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_read(cx, buffer)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write_vectored(cx, slices)
+    }
+
+    fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write(cx, bytes)
+    }
+
+    fn end_writing(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn has_input(&self) -> bool {
+        matches!(self.try_peek(&mut [0]), Ok(1..))
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_closed(self, cx)
+    }
+}

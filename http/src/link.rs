@@ -1,0 +1,334 @@
+//! Moves an exchange's bytes between its buffers and the stream.
+//!
+//! # How it works
+//!
+//! A [`Link`] is three references, freely copied into request, body and answer: the exchange (what
+//! is to be moved), the stream (where to), and the server's shared part (by which rules).
+//!
+//! # Invariants
+//!
+//! - Always: a wait for the peer has a deadline.
+//! - Never: a cell of the exchange borrowed across a poll of the stream's waits.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::StatusCode;
+use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+
+use crate::error::{Error, Refusal, Result};
+use crate::exchange::{Answer, Exchange, Taken};
+use crate::headers::AnswerHeaders;
+use crate::io::Io;
+use crate::proto::encode::{self, Decided, OwnLines};
+use crate::proto::framing::AnswerFraming;
+use crate::proto::head::Head;
+use crate::proto::keep_alive::Persistence;
+use crate::shared::Shared;
+
+/// More than this many queued bytes are written before more are queued.
+const HIGH_WATER: usize = 64 * 1024;
+
+/// A body up to this size is copied behind its head, so that both go out in one piece with
+/// whatever else is queued; a larger one is written from where it is.
+pub(crate) const COPIED_MAX: usize = 16 * 1024;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Link<'c> {
+    pub(crate) exchange: &'c Exchange,
+    pub(crate) io: &'c dyn Io,
+    pub(crate) shared: &'c Shared,
+}
+
+/// Writing.
+impl Link<'_> {
+    /// Writes everything that is queued.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        while !self.exchange.output.borrow().is_empty() {
+            let poll = self
+                .io
+                .poll_write_one(cx, self.exchange.output.borrow().queued());
+            let count = ready!(self.or_stalled(poll, cx))?;
+            self.exchange.output.borrow_mut().add_written(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until there is room for more to be queued.
+    pub(crate) async fn back_pressure(&self) -> Result<()> {
+        if self.exchange.output.borrow().queued().len() < HIGH_WATER {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    /// Writes what is queued, and then `data` from where it is.
+    pub(crate) async fn write_through(&self, data: &[u8]) -> Result<()> {
+        let mut written = 0;
+        poll_fn(|cx| self.poll_write_through(cx, data, &mut written)).await
+    }
+
+    fn poll_write_through(
+        &self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        written: &mut usize,
+    ) -> Poll<Result<()>> {
+        while *written < data.len() {
+            let (poll, queued) = {
+                let output = self.exchange.output.borrow();
+                let queued = output.queued();
+                let slices = [IoSlice::new(queued), IoSlice::new(&data[*written..])];
+                let slices = if queued.is_empty() {
+                    &slices[1..]
+                } else {
+                    &slices[..]
+                };
+                (self.io.poll_write(cx, slices), queued.len())
+            };
+            let count = ready!(self.or_stalled(poll, cx))?;
+            let of_output = count.min(queued);
+            self.exchange.output.borrow_mut().add_written(of_output);
+            *written += count - of_output;
+        }
+        self.poll_flush(cx)
+    }
+
+    /// A write that waits, waits only so long.
+    fn or_stalled(
+        &self,
+        poll: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize>> {
+        let stall = &self.exchange.write_stall;
+        match poll {
+            Poll::Ready(Ok(0)) => {
+                Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()))
+            }
+            Poll::Ready(count) => {
+                stall.take();
+                Poll::Ready(count.map_err(Error::from))
+            }
+            Poll::Pending => {
+                let limit = self.shared.limits.write_stall_duration_max;
+                ready!(poll_stall(stall, cx, || Instant::now() + limit));
+                Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the peer takes no more of its answer",
+                )
+                .into()))
+            }
+        }
+    }
+
+    /// Queues the head of an answer, decided and validated.
+    ///
+    /// # Errors
+    ///
+    /// If the handler's fields cannot be sent. Then nothing is queued.
+    pub(crate) fn queue_head(
+        &self,
+        head: &Head,
+        status: StatusCode,
+        length: Option<u64>,
+        headers: &impl AnswerHeaders,
+    ) -> Result<Decided> {
+        let decided = Decided {
+            framing: AnswerFraming::of(head.method(), head.version(), status, length),
+            persistence: self.persistence(),
+        };
+        let decided = self.shared.with_date(|date| {
+            let own = OwnLines {
+                date,
+                server: &self.shared.server_line,
+            };
+            let out = &mut self.exchange.output.borrow_mut().bytes;
+            encode::push_head(out, status, decided, own, headers)
+        })?;
+        self.exchange.persistence.set(decided.persistence);
+        Ok(decided)
+    }
+
+    /// What becomes of the connection: a body that will not be read to its end, ends it.
+    fn persistence(&self) -> Persistence {
+        let body = self.exchange.body.borrow();
+        let too_much = body
+            .left()
+            .is_some_and(|left| left > self.shared.limits.drain_bytes_max);
+        if too_much || body.owes_continue || self.shared.pressed.get() {
+            return Persistence::Close;
+        }
+        self.exchange.persistence.get()
+    }
+
+    /// Queues the answer to a request that went wrong, after which the connection closes.
+    pub(crate) fn queue_error(&self, head: &Head, status: StatusCode, text: &str) {
+        self.shared.with_date(|date| {
+            let own = OwnLines {
+                date,
+                server: &self.shared.server_line,
+            };
+            let out = &mut self.exchange.output.borrow_mut().bytes;
+            encode::push_error(out, status, text, head.method(), own);
+        });
+        self.exchange.answer.set(Answer::Complete);
+        self.exchange.persistence.set(Persistence::Close);
+    }
+}
+
+/// Reading.
+impl Link<'_> {
+    /// Reads up to `buffer.len()` bytes of the body; 0 is its end. `behind` is what came behind
+    /// the head.
+    pub(crate) fn poll_read_body(
+        &self,
+        cx: &mut Context<'_>,
+        behind: &[u8],
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize>> {
+        loop {
+            let mut at = 0;
+            let taken = self.take(behind, buffer.len(), &mut |data| {
+                buffer[at..at + data.len()].copy_from_slice(data);
+                at += data.len();
+            })?;
+            match taken {
+                Taken::Bytes(count) => return Poll::Ready(Ok(count)),
+                Taken::End => return Poll::Ready(Ok(0)),
+                Taken::Nothing => {}
+            }
+            let direct = self.exchange.body.borrow().direct(behind);
+            if let Some(left) = direct {
+                return self.poll_read_direct(cx, buffer, left);
+            }
+            ready!(self.poll_more(cx))?;
+        }
+    }
+
+    /// Gives the next piece of the body to `sink`; `false` is its end.
+    pub(crate) fn poll_take(
+        &self,
+        cx: &mut Context<'_>,
+        behind: &[u8],
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Poll<Result<bool>> {
+        loop {
+            match self.take(behind, usize::MAX, sink)? {
+                Taken::Bytes(_) => return Poll::Ready(Ok(true)),
+                Taken::End => return Poll::Ready(Ok(false)),
+                Taken::Nothing => ready!(self.poll_more(cx))?,
+            }
+        }
+    }
+
+    /// Out of what is here already.
+    pub(crate) fn take(
+        &self,
+        behind: &[u8],
+        max: usize,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<Taken, Refusal> {
+        self.exchange
+            .body
+            .borrow_mut()
+            .take(behind, max, &self.shared.limits, sink)
+    }
+
+    fn poll_read_direct(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        left: u64,
+    ) -> Poll<Result<usize>> {
+        ready!(self.poll_continue(cx))?;
+        let max = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let poll = self.io.poll_read(cx, &mut buffer[..max]);
+        let count = ready!(self.or_too_slow(poll, cx))?;
+        self.exchange.body.borrow_mut().add_direct(count);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Reads more of the body into its buffer.
+    fn poll_more(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.poll_continue(cx))?;
+        let poll = self
+            .io
+            .poll_read(cx, self.exchange.body.borrow_mut().room());
+        let count = ready!(self.or_too_slow(poll, cx))?;
+        self.exchange.body.borrow_mut().add(count);
+        Poll::Ready(Ok(()))
+    }
+
+    /// The client may be waiting for 100: now is the time, unless the answer is out already.
+    fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let owed = std::mem::take(&mut self.exchange.body.borrow_mut().owes_continue);
+        if owed && self.exchange.answer.get() == Answer::Awaited {
+            self.exchange
+                .output
+                .borrow_mut()
+                .bytes
+                .extend_from_slice(encode::CONTINUE);
+        }
+        self.poll_flush(cx)
+    }
+
+    /// A read that waits, waits only so long; and one that finds the end, finds it too early.
+    fn or_too_slow(
+        &self,
+        poll: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize>> {
+        let stall = &self.exchange.read_stall;
+        let refusal = match poll {
+            Poll::Ready(Ok(0)) => Refusal::BodyCutShort,
+            Poll::Ready(count) => {
+                stall.take();
+                return Poll::Ready(count.map_err(Error::from));
+            }
+            Poll::Pending => {
+                ready!(poll_stall(stall, cx, || self.body_deadline()));
+                Refusal::BodyTooSlow
+            }
+        };
+        self.exchange.body.borrow_mut().break_off(refusal);
+        Poll::Ready(Err(refusal.into()))
+    }
+
+    /// When the body is too slow: nothing for a while, or too little for too long.
+    fn body_deadline(&self) -> Instant {
+        let now = Instant::now();
+        let limits = &self.shared.limits;
+        let stalled = now + limits.body_stall_duration_max;
+        let mut body = self.exchange.body.borrow_mut();
+        let since = *body.waiting_since.get_or_insert(now);
+        let earned_seconds = body.received / u64::from(limits.body_bytes_per_second_min.max(1));
+        let earned = since + limits.body_stall_duration_max + Duration::from_secs(earned_seconds);
+        if limits.body_bytes_per_second_min == 0 {
+            stalled
+        } else {
+            stalled.min(earned)
+        }
+    }
+}
+
+/// Runs the stall's clock while a wait lasts; ready when it has lasted too long.
+fn poll_stall(
+    stall: &RefCell<Option<Sleep>>,
+    cx: &mut Context<'_>,
+    deadline: impl FnOnce() -> Instant,
+) -> Poll<()> {
+    let mut sleep = stall.take().unwrap_or_else(|| sleep_until(deadline()));
+    let poll = Pin::new(&mut sleep).poll(cx);
+    stall.replace(Some(sleep));
+    poll
+}

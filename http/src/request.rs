@@ -1,0 +1,217 @@
+//! One request, as its handler sees it.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use http::{Method, StatusCode, Version};
+
+use crate::answer::{AnswerBody, Responded};
+use crate::body::Body;
+use crate::error::Result;
+use crate::headers::{AnswerHeaders, Headers};
+use crate::link::Link;
+use crate::proto::head::Head;
+
+/// One request, and the obligation to answer it.
+///
+/// It must be answered exactly once: each way to answer takes the request and gives a
+/// [`Responded`], which a handler has to return. Forgetting it does not compile:
+///
+/// ```compile_fail
+/// use waterwheel_http::{Request, Responded, Result};
+///
+/// async fn forgetful(request: Request<'_>) -> Result<Responded> {
+///     println!("{}", request.path());
+/// }
+/// ```
+///
+/// nor does answering twice:
+///
+/// ```compile_fail
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+///
+/// async fn eager(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "once", ()).await?;
+///     request.respond(StatusCode::OK, "twice", ()).await
+/// }
+/// ```
+///
+/// What it says of itself (path, headers) borrows from the connection, not from the request: it
+/// can be used after the body has been read and after the answer.
+pub struct Request<'c> {
+    link: Link<'c>,
+    head: &'c Head,
+    /// What has come, from the first byte of the head.
+    bytes: &'c [u8],
+    head_bytes: usize,
+    peer: Option<SocketAddr>,
+}
+
+impl<'c> Request<'c> {
+    pub(crate) fn new(
+        link: Link<'c>,
+        head: &'c Head,
+        bytes: &'c [u8],
+        head_bytes: usize,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        Self {
+            link,
+            head,
+            bytes,
+            head_bytes,
+            peer,
+        }
+    }
+
+    /// GET, POST, or any other token (RFC 9110, 9.1).
+    #[doc(alias = "reqMethod")]
+    pub fn method(&self) -> &'c Method {
+        self.head.method()
+    }
+
+    /// The request target as it came (RFC 9112, 3.2).
+    #[doc(alias = "raw_url")]
+    pub fn target(&self) -> &'c str {
+        self.head.target(self.bytes)
+    }
+
+    /// The target's path, as it came: nothing decoded.
+    #[doc(alias = "url")]
+    pub fn path(&self) -> &'c str {
+        self.head.path(self.bytes)
+    }
+
+    /// What follows the target's first `?`, as it came.
+    #[doc(alias = "raw_query_string")]
+    pub fn query(&self) -> Option<&'c str> {
+        self.head.query(self.bytes)
+    }
+
+    /// The host, and port if there is one, that the request is for: the target's if it has one, else
+    /// the Host field's. `None` only in HTTP/1.0.
+    pub fn host(&self) -> Option<&'c str> {
+        self.head.host(self.bytes)
+    }
+
+    /// HTTP/1.0 or HTTP/1.1.
+    #[doc(alias = "protocol")]
+    pub fn version(&self) -> Version {
+        self.head.version()
+    }
+
+    /// The header fields, where they arrived.
+    pub fn headers(&self) -> Headers<'c> {
+        self.head.headers(self.bytes)
+    }
+
+    /// Who sent it, where the transport knows addresses.
+    #[doc(alias = "hostname")]
+    #[doc(alias = "remote_addr")]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The body, to be read as it comes.
+    pub fn body(&self) -> Body<'c> {
+        Body::new(self.link, &self.bytes[self.head_bytes..])
+    }
+
+    /// The whole body, in memory; at most as long as the server takes any
+    /// ([`Limits::body_bytes_max`](crate::Limits::body_bytes_max)).
+    ///
+    /// # Errors
+    ///
+    /// As [`Body::bytes`].
+    pub async fn bytes(&self) -> Result<Vec<u8>> {
+        self.body()
+            .bytes(self.link.shared.limits.body_bytes_max)
+            .await
+    }
+
+    /// Completes when the peer is gone: a reset or a hang-up. A peer that has only ended its
+    /// direction is still there, waiting for its answer.
+    pub async fn disconnected(&self) {
+        std::future::poll_fn(|cx| self.link.io.poll_closed(cx)).await;
+    }
+
+    /// Answers: status, body, and header fields.
+    ///
+    /// The body is anything that is bytes. Content-Length and Date are added, and Connection where
+    /// it is needed; an answer that may not have a body (to HEAD, 204, 304) is sent without one.
+    ///
+    /// It completes when the answer is queued: it is written when the handler returns, or waits,
+    /// in one piece with whatever else is queued. A body of more than 16 KiB is not copied; then it
+    /// completes when the kernel has taken all of it.
+    ///
+    /// # Errors
+    ///
+    /// When a header field may not be sent (a line end in it, a second Content-Length): then
+    /// nothing has been queued, and a handler that returns the error answers 500. When the peer is
+    /// gone or takes nothing: then there is nobody to answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn hello(request: Request<'_>) -> Result<Responded> {
+    ///     request.respond(StatusCode::OK, "Hello World", [("content-type", "text/plain")]).await
+    /// }
+    /// ```
+    pub async fn respond(
+        self,
+        status: StatusCode,
+        body: impl AsRef<[u8]>,
+        headers: impl AnswerHeaders,
+    ) -> Result<Responded> {
+        crate::answer::respond(self.link, self.head, status, body.as_ref(), &headers).await
+    }
+
+    /// Begins an answer whose body is sent piece by piece.
+    ///
+    /// It goes out chunked (and until the end of the connection to HTTP/1.0), or with the
+    /// Content-Length that is among `headers`. [`AnswerBody::finish`] ends it; if that is never
+    /// called, the connection is cut, so that nobody takes half an answer for a whole one.
+    ///
+    /// # Errors
+    ///
+    /// As [`respond`](Self::respond).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn count(request: Request<'_>) -> Result<Responded> {
+    ///     let mut body = request.start(StatusCode::OK, ()).await?;
+    ///     for line in ["one\n", "two\n", "three\n"] {
+    ///         body.write(line).await?;
+    ///     }
+    ///     body.finish().await
+    /// }
+    /// ```
+    pub async fn start(
+        self,
+        status: StatusCode,
+        headers: impl AnswerHeaders,
+    ) -> Result<AnswerBody<'c>> {
+        crate::answer::start(self.link, self.head, status, &headers).await
+    }
+
+    /// Answers nothing and cuts the connection.
+    pub fn abort(self) -> Responded {
+        crate::answer::abort(self.link)
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", self.method())
+            .field("target", &self.target())
+            .field("version", &self.version())
+            .field("headers", &self.headers())
+            .finish_non_exhaustive()
+    }
+}
