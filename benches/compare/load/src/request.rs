@@ -1,0 +1,59 @@
+//! The bytes that are sent, and the body that must come back.
+
+use crate::options::{Life, Options};
+
+/// One request, as often as a batch holds it, and what its answer must say.
+pub(crate) struct Request {
+    /// The same request over and over.
+    pub(crate) batch: Vec<u8>,
+    /// Bytes of one request.
+    pub(crate) one: usize,
+    /// The body of every answer, where it is known beforehand.
+    pub(crate) expected: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// Renders the request: a `Host` field and whatever the options add.
+    pub(crate) fn new(options: &Options) -> Self {
+        let body = "w".repeat(options.post_bytes.unwrap_or(0));
+        let method = if options.post_bytes.is_some() {
+            "POST"
+        } else {
+            "GET"
+        };
+        let mut head = format!(
+            "{method} {} HTTP/1.1\r\nHost: {}\r\n",
+            options.path, options.address
+        );
+        if options.post_bytes.is_some() {
+            head += &format!(
+                "Content-Type: application/octet-stream\r\nContent-Length: {}\r\n",
+                body.len()
+            );
+        }
+        if options.life == Life::OneRequest {
+            head += "Connection: close\r\n";
+        }
+        for line in &options.headers {
+            head += &format!("{line}\r\n");
+        }
+        let request = format!("{head}\r\n{body}");
+        Self {
+            one: request.len(),
+            batch: request.repeat(options.depth).into_bytes(),
+            expected: expected(options),
+        }
+    }
+}
+
+fn expected(options: &Options) -> Option<Vec<u8>> {
+    if let Some(body) = &options.expect {
+        return Some(body.clone().into_bytes());
+    }
+    match (options.post_bytes, options.path.as_str()) {
+        (Some(bytes), _) => Some(vec![b'w'; bytes]),
+        (None, "/plaintext") => Some(b"Hello, World!".to_vec()),
+        (None, "/json") => Some(br#"{"message":"Hello, World!"}"#.to_vec()),
+        _ => None,
+    }
+}
