@@ -84,7 +84,7 @@ impl Options {
         while let Some(argument) = parser.next()? {
             match argument {
                 Value(address) => {
-                    options.address = address.string()?.trim_start_matches("http://").parse()?
+                    options.address = address.string()?.trim_start_matches("http://").parse()?;
                 }
                 Long(name) => {
                     let name = name.to_owned();

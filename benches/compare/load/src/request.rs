@@ -21,23 +21,19 @@ impl Request {
         } else {
             "GET"
         };
-        let mut head = format!(
-            "{method} {} HTTP/1.1\r\nHost: {}\r\n",
-            options.path, options.address
-        );
+        let mut lines = vec![
+            format!("{method} {} HTTP/1.1", options.path),
+            format!("Host: {}", options.address),
+        ];
         if options.post_bytes.is_some() {
-            head += &format!(
-                "Content-Type: application/octet-stream\r\nContent-Length: {}\r\n",
-                body.len()
-            );
+            lines.push("Content-Type: application/octet-stream".to_owned());
+            lines.push(format!("Content-Length: {}", body.len()));
         }
         if options.life == Life::OneRequest {
-            head += "Connection: close\r\n";
+            lines.push("Connection: close".to_owned());
         }
-        for line in &options.headers {
-            head += &format!("{line}\r\n");
-        }
-        let request = format!("{head}\r\n{body}");
+        lines.extend(options.headers.iter().cloned());
+        let request = format!("{}\r\n\r\n{body}", lines.join("\r\n"));
         Self {
             one: request.len(),
             batch: request.repeat(options.depth).into_bytes(),
