@@ -86,9 +86,10 @@ fn aligned(head: &[String], rows: &[Vec<String>]) -> String {
 }
 
 fn cpu(results: &Results) -> String {
-    let columns: Vec<Column<'_>> = results
-        .floors
-        .keys()
+    let columns: Vec<Column<'_>> = works::WORKS
+        .iter()
+        .map(|work| work.name)
+        .filter(|work| results.floors.contains_key(*work))
         .map(|work| -> Column<'_> {
             let cell = move |server: &Measured| {
                 let cpu = server.cpu.get(work)?;
@@ -98,7 +99,7 @@ fn cpu(results: &Results) -> String {
                     ratio.median, ratio.lowest, ratio.highest, cpu.microseconds.median
                 ))
             };
-            (work.clone(), Box::new(cell))
+            (work.to_owned(), Box::new(cell))
         })
         .collect();
     let mut text = table("CPU time as a ratio to the floor", results, &columns);

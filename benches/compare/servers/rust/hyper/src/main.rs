@@ -53,7 +53,9 @@ async fn connection(socket: TcpStream) {
 }
 
 /// The contract: fixed text, JSON rendered per request, and an echo.
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Box<dyn Error>> {
+async fn answer(
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
     let (kind, body) = match request.uri().path() {
         "/plaintext" => ("text/plain", Bytes::from_static(b"Hello, World!")),
         "/json" => (
