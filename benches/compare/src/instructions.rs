@@ -9,7 +9,7 @@ use crate::works::Work;
 use std::error::Error;
 
 /// Two counts of requests; their difference is what is counted, so that start and end drop out.
-const REQUESTS: [u32; 2] = [3_200, 16_000];
+const REQUESTS: [u32; 2] = [1_600, 8_000];
 
 /// Counts the instructions of one server at one work.
 ///

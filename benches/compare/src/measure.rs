@@ -115,13 +115,13 @@ fn one(index: usize, server: &Server, measure: Measure, options: &Options, resul
     }
 }
 
-/// The works at which calls and instructions are counted: with thousands of connections both are as with few.
+/// The works at which calls and instructions are counted; the others are like one of these.
 fn counted(options: &Options) -> impl Iterator<Item = &'static Work> {
     options
         .works
         .iter()
         .copied()
-        .filter(|work| work.name != "many")
+        .filter(|work| ["single", "pipelined", "close"].contains(&work.name))
 }
 
 impl Results {

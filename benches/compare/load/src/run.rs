@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// Without any answer for this long, the run has failed.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
+/// A run that counts answers has failed if it takes longer than this.
+const RUN_TIME_MAX: Duration = Duration::from_secs(120);
+
 /// Events taken at once.
 const EVENTS_MAX: usize = 1024;
 
@@ -45,6 +48,9 @@ pub(crate) fn run(options: &Options) -> Result<Report, Box<dyn Error>> {
             heard = now;
         } else if now - heard >= SILENCE_MAX {
             return Err("no answer for five seconds".into());
+        }
+        if matches!(options.end, End::Answered(_)) && now - clock.started >= RUN_TIME_MAX {
+            return Err("not done within two minutes".into());
         }
         for event in &events {
             let until = if event.is_read_closed() {
