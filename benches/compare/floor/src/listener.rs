@@ -1,0 +1,36 @@
+//! A listening socket whose connections need no further option.
+
+use rustix::fd::AsFd;
+use rustix::net::SocketFlags;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+
+/// The longest queue of connections not yet accepted; the kernel caps it at `somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Listens, non-blocking; accepted connections inherit `TCP_NODELAY`.
+///
+/// # Errors
+/// Whatever bind, listen or setsockopt say.
+pub(crate) fn bind(address: &str) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    rustix::net::listen(&listener, BACKLOG)?; // once more: std's backlog is 128
+    rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The next connection, non-blocking from birth (`accept4`), or `None` if no one waits.
+///
+/// # Errors
+/// Whatever accept says, but for connections that died in the queue, which are passed over.
+pub(crate) fn accept(listener: impl AsFd) -> io::Result<Option<TcpStream>> {
+    loop {
+        match rustix::net::accept_with(&listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok(descriptor) => return Ok(Some(descriptor.into())),
+            Err(rustix::io::Errno::AGAIN) => return Ok(None),
+            Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

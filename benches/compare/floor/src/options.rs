@@ -1,0 +1,94 @@
+//! What the command line asks for.
+
+use crate::answers::Answer;
+use std::error::Error;
+
+/// How to wait for readiness.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Bare epoll, level-triggered: one read per event.
+    Level,
+    /// Bare epoll, edge-triggered: reads until a read comes back short.
+    Edge,
+    /// The same over mio.
+    Mio,
+}
+
+/// How long a connection lives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Until the peer closes.
+    Persistent,
+    /// One answer, said to be the last, then closed.
+    OneAnswer,
+}
+
+/// When a new connection is read first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstRead {
+    /// When epoll says so.
+    OnReadiness,
+    /// Straight after accept; registered only if that was too early.
+    AfterAccept,
+}
+
+/// The command line.
+pub(crate) struct Options {
+    /// Where to listen; port 0 picks one.
+    pub(crate) address: String,
+    /// How to wait.
+    pub(crate) mode: Mode,
+    /// How long connections live.
+    pub(crate) life: Life,
+    /// When to read first.
+    pub(crate) first_read: FirstRead,
+    /// What to answer.
+    pub(crate) answer: Answer,
+}
+
+impl Options {
+    /// Reads `floor ADDRESS [--mode level|edge|mio] [--answer plaintext|json|echo] [--close] [--eager]`.
+    ///
+    /// # Errors
+    /// For an unknown option or value.
+    pub(crate) fn from_arguments() -> Result<Self, Box<dyn Error>> {
+        use lexopt::prelude::{Long, Value};
+        let mut options = Self {
+            address: "127.0.0.1:8080".to_owned(),
+            mode: Mode::Level,
+            life: Life::Persistent,
+            first_read: FirstRead::OnReadiness,
+            answer: Answer::Plaintext,
+        };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Value(address) => options.address = address.to_string_lossy().into_owned(),
+                Long("mode") => options.mode = mode(&parser.value()?.to_string_lossy())?,
+                Long("answer") => options.answer = answer(&parser.value()?.to_string_lossy())?,
+                Long("close") => options.life = Life::OneAnswer,
+                Long("eager") => options.first_read = FirstRead::AfterAccept,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn mode(name: &str) -> Result<Mode, String> {
+    match name {
+        "level" => Ok(Mode::Level),
+        "edge" => Ok(Mode::Edge),
+        "mio" => Ok(Mode::Mio),
+        other => Err(format!("no such mode: {other}")),
+    }
+}
+
+fn answer(name: &str) -> Result<Answer, String> {
+    match name {
+        "plaintext" => Ok(Answer::Plaintext),
+        "json" => Ok(Answer::Json),
+        "echo" => Ok(Answer::Echo),
+        other => Err(format!("no such answer: {other}")),
+    }
+}

@@ -1,0 +1,48 @@
+// The contract on Go's net/http.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+)
+
+func answer(w http.ResponseWriter, kind string, body []byte) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Server", "go")
+	w.Write(body)
+}
+
+func main() {
+	address := "127.0.0.1:8080"
+	if len(os.Args) > 1 {
+		address = os.Args[1]
+	}
+	http.HandleFunc("/plaintext", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, "text/plain", []byte("Hello, World!"))
+	})
+	http.HandleFunc("/json", func(w http.ResponseWriter, _ *http.Request) {
+		body, _ := json.Marshal(map[string]string{"message": "Hello, World!"})
+		answer(w, "application/json", body)
+	})
+	http.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		answer(w, "application/octet-stream", body)
+	})
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("listening on http://" + listener.Addr().String())
+	log.Fatal(http.Serve(listener, nil))
+}

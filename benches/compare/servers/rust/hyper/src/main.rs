@@ -1,0 +1,86 @@
+//! hyper, HTTP/1 only, on a current-thread tokio.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue, SERVER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::error::Error;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::LocalSet;
+
+/// The longest queue of connections not yet accepted.
+const BACKLOG: u32 = 4096;
+
+#[derive(serde::Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    LocalSet::new().block_on(&runtime, serve())
+}
+
+async fn serve() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address.parse()?)?;
+    let listener = socket.listen(BACKLOG)?;
+    println!("listening on http://{}", listener.local_addr()?);
+    loop {
+        let (socket, _) = listener.accept().await?;
+        tokio::task::spawn_local(connection(socket));
+    }
+}
+
+/// Serves one connection; one that fails concerns no other.
+async fn connection(socket: TcpStream) {
+    socket.set_nodelay(true).ok();
+    http1::Builder::new()
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(socket), service_fn(answer))
+        .await
+        .ok();
+}
+
+/// The contract: fixed text, JSON rendered per request, and an echo.
+async fn answer(
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
+    let (kind, body) = match request.uri().path() {
+        "/plaintext" => ("text/plain", Bytes::from_static(b"Hello, World!")),
+        "/json" => (
+            "application/json",
+            serde_json::to_vec(&Message {
+                message: "Hello, World!",
+            })?
+            .into(),
+        ),
+        "/echo" => (
+            "application/octet-stream",
+            request.into_body().collect().await?.to_bytes(),
+        ),
+        _ => {
+            return Ok(Response::builder()
+                .status(StatusCode::NOT_FOUND)
+                .body(Full::default())?);
+        }
+    };
+    let mut response = Response::new(Full::new(body));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(SERVER, HeaderValue::from_static("hyper"));
+    Ok(response)
+}

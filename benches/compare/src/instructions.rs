@@ -1,0 +1,60 @@
+//! User instructions per request, counted by callgrind.
+
+use crate::calls::scratch;
+use crate::generator;
+use crate::options::Options;
+use crate::running::Running;
+use crate::servers::Server;
+use crate::works::Work;
+use std::error::Error;
+
+/// Two counts of requests; their difference is what is counted, so that start and end drop out.
+const REQUESTS: [u32; 2] = [1_600, 8_000];
+
+/// Counts the instructions of one server at one work.
+///
+/// # Errors
+/// If valgrind is not there, or the server fails under it.
+pub(crate) fn count(
+    server: &Server,
+    work: &Work,
+    options: &Options,
+) -> Result<f64, Box<dyn Error>> {
+    let few = total(server, work, REQUESTS[0], options)?;
+    let many = total(server, work, REQUESTS[1], options)?;
+    Ok((many - few) / f64::from(REQUESTS[1] - REQUESTS[0]))
+}
+
+fn total(
+    server: &Server,
+    work: &Work,
+    requests: u32,
+    options: &Options,
+) -> Result<f64, Box<dyn Error>> {
+    let base = scratch("callgrind");
+    let file = format!("--callgrind-out-file={}.%p", base.display());
+    let wrapper = [
+        "valgrind",
+        "--quiet",
+        "--tool=callgrind",
+        "--trace-children=yes",
+        &file,
+    ]
+    .map(str::to_owned);
+    let own = if server.is_floor() { work.floor } else { &[] };
+    let mut running = Running::start_under(&wrapper, server, own, options.server_core)?;
+    generator::run(
+        &running,
+        &[work.load, &["--requests", &requests.to_string()]].concat(),
+        options,
+    )?;
+    running.end()?;
+    let path = format!("{}.{}", base.display(), running.pid);
+    let text = std::fs::read_to_string(&path)?;
+    std::fs::remove_file(&path)?;
+    let totals = text.lines().rev().find_map(|line| {
+        line.strip_prefix("totals:")
+            .or(line.strip_prefix("summary:"))
+    });
+    Ok(totals.ok_or("callgrind counted nothing")?.trim().parse()?)
+}
