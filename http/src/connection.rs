@@ -170,7 +170,10 @@ impl<T: Io> Connection<T> {
             let Some((link, request)) = self.request() else {
                 return ControlFlow::Break(());
             };
-            let outcome = drive(link, handler.call(request)).await;
+            let outcome = {
+                let call = pin!(handler.call(request));
+                drive(link, call).await
+            };
             self.settle(outcome).await?;
             poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         }
@@ -530,8 +533,12 @@ impl<T: Io> fmt::Debug for Connection<T> {
 type Outcome = std::result::Result<Result<Option<Responded>>, Box<dyn Any + Send>>;
 
 /// Polls a handler. Whatever is queued when it waits goes out; its panic ends here.
-async fn drive(link: Link<'_>, handler: impl Future<Output = Result<Responded>>) -> Outcome {
-    let mut handler = pin!(handler);
+///
+/// Pinned where it stands: a handler's future may be large, and is not moved.
+async fn drive(
+    link: Link<'_>,
+    mut handler: Pin<&mut impl Future<Output = Result<Responded>>>,
+) -> Outcome {
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
             Ok(Poll::Ready(responded)) => Poll::Ready(Ok(responded.map(Some))),

@@ -24,7 +24,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::exchange::{Answer, Exchange, Taken};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
-use crate::proto::encode::{self, Decided, OwnLines};
+use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
@@ -145,11 +145,7 @@ impl Link<'_> {
             framing: AnswerFraming::of(head.method(), head.version(), status, length),
             persistence: self.persistence(),
         };
-        let decided = self.shared.with_date(|date| {
-            let own = OwnLines {
-                date,
-                server: &self.shared.server_line,
-            };
+        let decided = self.shared.with_own_lines(|own| {
             let out = &mut self.exchange.output.borrow_mut().bytes;
             encode::push_head(out, status, decided, own, headers)
         })?;
@@ -171,11 +167,7 @@ impl Link<'_> {
 
     /// Queues the answer to a request that went wrong, after which the connection closes.
     pub(crate) fn queue_error(&self, head: &Head, status: StatusCode, text: &str) {
-        self.shared.with_date(|date| {
-            let own = OwnLines {
-                date,
-                server: &self.shared.server_line,
-            };
+        self.shared.with_own_lines(|own| {
             let out = &mut self.exchange.output.borrow_mut().bytes;
             encode::push_error(out, status, text, head.method(), own);
         });

@@ -11,14 +11,13 @@ use waterwheel_runtime::time::Instant;
 
 use crate::date::DateLine;
 use crate::limits::Limits;
+use crate::proto::encode::{EMPTY_LINE, OwnLines};
 use crate::rate::Rate;
 use crate::register::Register;
 use crate::work::Work;
 
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
-    /// The whole `server` line, or nothing.
-    pub(crate) server_line: Vec<u8>,
     pub(crate) register: Register,
     /// For what handlers do wrong.
     pub(crate) log: Rate,
@@ -31,6 +30,28 @@ pub(crate) struct Shared {
 struct Date {
     line: DateLine,
     checked: Instant,
+    /// The `server` line or nothing, the `date` line, and the empty line.
+    rendered: Vec<u8>,
+    server_bytes: usize,
+}
+
+impl Date {
+    fn new(server_line: Vec<u8>) -> Self {
+        let mut date = Self {
+            line: DateLine::new(SystemTime::now()),
+            checked: Instant::now(),
+            server_bytes: server_line.len(),
+            rendered: server_line,
+        };
+        date.render();
+        date
+    }
+
+    fn render(&mut self) {
+        self.rendered.truncate(self.server_bytes);
+        self.rendered.extend_from_slice(self.line.bytes());
+        self.rendered.extend_from_slice(EMPTY_LINE);
+    }
 }
 
 /// How long a look at the wall clock is good for.
@@ -41,18 +62,13 @@ const SPARE_MAX: usize = 32;
 
 impl Shared {
     pub(crate) fn new(limits: Limits, server_line: Vec<u8>) -> Self {
-        let date = Date {
-            line: DateLine::new(SystemTime::now()),
-            checked: Instant::now(),
-        };
         Self {
             limits,
-            server_line,
             register: Register::default(),
             log: Rate::default(),
             pressed: Cell::new(false),
             spare: RefCell::default(),
-            date: RefCell::new(date),
+            date: RefCell::new(Date::new(server_line)),
         }
     }
 
@@ -70,14 +86,24 @@ impl Shared {
         }
     }
 
-    /// Calls `f` with the present `date` line.
-    pub(crate) fn with_date<T>(&self, f: impl FnOnce(&[u8]) -> T) -> T {
-        let mut date = self.date.borrow_mut();
+    /// Calls `f` with the lines that every answer has, true for the present second.
+    pub(crate) fn with_own_lines<T>(&self, f: impl FnOnce(OwnLines<'_>) -> T) -> T {
         let now = Instant::of_turn();
-        if now - date.checked >= DATE_CHECK {
-            date.checked = now;
-            date.line.refresh(SystemTime::now());
+        if now - self.date.borrow().checked >= DATE_CHECK {
+            self.refresh_date(now);
         }
-        f(date.line.bytes())
+        let date = self.date.borrow();
+        f(OwnLines {
+            lines: &date.rendered,
+            server_bytes: date.server_bytes,
+        })
+    }
+
+    #[cold]
+    fn refresh_date(&self, now: Instant) {
+        let date = &mut *self.date.borrow_mut();
+        date.checked = now;
+        date.line.refresh(SystemTime::now());
+        date.render();
     }
 }

@@ -34,13 +34,27 @@ use crate::headers::AnswerHeaders;
 /// Tells the client to send its body (RFC 9110, 15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Lines every answer has unless its handler says otherwise, each whole with its line end;
-/// an empty one is left out.
+/// Lines every answer has unless its handler says otherwise: `server` (or nothing), `date`, and
+/// the empty line, in one piece, since they mostly go out as one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnLines<'a> {
-    pub(crate) date: &'a [u8],
-    pub(crate) server: &'a [u8],
+    pub(crate) lines: &'a [u8],
+    /// How many of those bytes are the server's line.
+    pub(crate) server_bytes: usize,
 }
+
+impl<'a> OwnLines<'a> {
+    fn server(self) -> &'a [u8] {
+        &self.lines[..self.server_bytes]
+    }
+
+    fn date(self) -> &'a [u8] {
+        &self.lines[self.server_bytes..self.lines.len() - EMPTY_LINE.len()]
+    }
+}
+
+/// The end of a head.
+pub(crate) const EMPTY_LINE: &[u8] = b"\r\n";
 
 /// What was decided about an answer once its handler's fields were known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +105,8 @@ pub(crate) fn push_error(
     push_status_line(out, status);
     out.extend_from_slice(b"content-type: text/plain; charset=utf-8\r\n");
     push_length(out, text.len() as u64 + 1);
-    out.extend_from_slice(own.server);
-    out.extend_from_slice(own.date);
+    out.extend_from_slice(own.server());
+    out.extend_from_slice(own.date());
     out.extend_from_slice(b"connection: close\r\n\r\n");
     if *method != Method::HEAD {
         out.extend_from_slice(text.as_bytes());
@@ -183,12 +197,21 @@ impl Writer<'_> {
         if self.decided.framing == AnswerFraming::UntilClose {
             self.decided.persistence = Persistence::Close;
         }
-        if !self.seen.has(Seen::SERVER) {
-            self.out.extend_from_slice(own.server);
-        }
         push_framing(self.out, self.decided.framing);
+        let ours = Seen::SERVER | Seen::DATE | Seen::UPGRADE;
+        if self.decided.persistence == Persistence::Persist && !self.seen.has(ours) {
+            self.out.extend_from_slice(own.lines);
+            return self.decided;
+        }
+        self.finish_rarer(own)
+    }
+
+    fn finish_rarer(self, own: OwnLines<'_>) -> Decided {
+        if !self.seen.has(Seen::SERVER) {
+            self.out.extend_from_slice(own.server());
+        }
         if !self.seen.has(Seen::DATE) {
-            self.out.extend_from_slice(own.date);
+            self.out.extend_from_slice(own.date());
         }
         self.out.extend_from_slice(self.last_lines());
         self.decided

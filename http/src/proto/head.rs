@@ -36,6 +36,9 @@ pub(crate) struct Head {
     line: RequestLine,
     fields: Vec<Field>,
     host: Option<Span>,
+    /// The last Host that was judged and found valid. All requests of a connection tend to have
+    /// the same one, and comparing is cheaper than judging.
+    known_host: Vec<u8>,
     announced: Announced,
     framing: Framing,
     options: ConnectionOptions,
@@ -130,9 +133,11 @@ fn read_fields(
 impl Head {
     fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
+        let known_host = std::mem::take(&mut self.known_host);
         fields.clear();
         *self = Self {
             fields,
+            known_host,
             ..Self::default()
         };
     }
@@ -157,9 +162,19 @@ impl Head {
         if self.host.replace(span).is_some() {
             return Err(Refusal::HostRepeated);
         }
-        is_host_field(value)
-            .then_some(())
-            .ok_or(Refusal::HostInvalid)
+        if value == self.known_host {
+            return Ok(());
+        }
+        self.judge_host(value)
+    }
+
+    fn judge_host(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        if !is_host_field(value) {
+            return Err(Refusal::HostInvalid);
+        }
+        self.known_host.clear();
+        self.known_host.extend_from_slice(value);
+        Ok(())
     }
 
     fn add_expectation(&mut self, value: &[u8]) -> Result<(), Refusal> {

@@ -110,6 +110,15 @@ impl LineReader {
 
     #[inline]
     fn method(&mut self, bytes: &[u8]) -> Step<Method> {
+        if let Some([b'G', b'E', b'T', b' ', ..]) = bytes.get(self.start..) {
+            self.position = self.start + 3;
+            self.begin(Part::Path);
+            return Ok(Method::GET);
+        }
+        self.any_method(bytes)
+    }
+
+    fn any_method(&mut self, bytes: &[u8]) -> Step<Method> {
         self.position = run_end(bytes, self.position, &TOKEN);
         if self.position - self.start > METHOD_BYTES_MAX {
             return Err(Refusal::MethodTooLong.into());
