@@ -284,14 +284,14 @@ impl<E: StdError + 'static> From<E> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.source.fmt(formatter)
+        write!(formatter, "{}", self.0.source)
     }
 }
 
 /// The error and what it came from, for the log: `outer: middle: inner`.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.source.fmt(formatter)?;
+        write!(formatter, "{}", self.0.source)?;
         let mut deeper = self.0.source.source();
         while let Some(error) = deeper {
             write!(formatter, ": {error}")?;
@@ -324,7 +324,10 @@ mod tests {
     }
 
     fn outer() -> Error {
-        "x".parse::<u8>().map_err(Outer).unwrap_err().into()
+        "x".parse::<u8>()
+            .map_err(Outer)
+            .expect_err("x is no number")
+            .into()
     }
 
     #[test]
@@ -347,7 +350,7 @@ mod tests {
     #[test]
     fn a_refusal_that_passed_through_a_handler_keeps_its_status() {
         let passed_on = || -> Result<()> { Err(Refusal::BodyTooLarge)? };
-        let error = passed_on().unwrap_err();
+        let error = passed_on().expect_err("it refuses");
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(error.refusal(), Some(Refusal::BodyTooLarge));
         assert_eq!(outer().status(), StatusCode::INTERNAL_SERVER_ERROR);

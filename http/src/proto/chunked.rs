@@ -123,6 +123,9 @@ impl Decoder {
 
     /// One byte of what is between the data.
     fn advance(&mut self, byte: u8, limits: &Limits) -> Result<State, Refusal> {
+        if matches!(self.state, State::Size { .. } | State::Extension { .. }) {
+            self.count_line_byte(byte, limits)?;
+        }
         match self.state {
             State::Size { digits, size } => self.size(byte, digits, size, limits),
             State::Extension { part, size } => self.extension(byte, part, size, limits),
@@ -135,7 +138,6 @@ impl Decoder {
     }
 
     fn size(&mut self, byte: u8, digits: u8, size: u64, limits: &Limits) -> Result<State, Refusal> {
-        self.count_line_byte(byte, limits)?;
         let next = match (byte, char::from(byte).to_digit(16)) {
             (_, Some(digit)) if digits < SIZE_DIGITS_MAX => State::Size {
                 digits: digits + 1,
@@ -159,7 +161,6 @@ impl Decoder {
         size: u64,
         limits: &Limits,
     ) -> Result<State, Refusal> {
-        self.count_line_byte(byte, limits)?;
         self.extension_bytes += 1;
         if self.extension_bytes > limits.chunk_extension_bytes_max {
             return Err(Refusal::ChunkLineTooLong);
@@ -201,23 +202,22 @@ impl Extension {
         use Extension as Part;
         let white = is_white(byte);
         let token = TOKEN[usize::from(byte)];
+        let is_text = byte == b'\t' || !byte.is_ascii_control();
         match (self, byte) {
             (Part::Quoted, b'"') => Some(Part::BehindQuoted),
             (Part::Quoted, b'\\') => Some(Part::Escaped),
-            (Part::Quoted | Part::Escaped, b'\t' | b' '..=b'~' | 0x80..) => Some(Part::Quoted),
-            (Part::Quoted | Part::Escaped, _) => None,
+            (Part::Quoted | Part::Escaped, _) => is_text.then_some(Part::Quoted),
+            (Part::BeforeValue, b'"') => Some(Part::Quoted),
             (Part::BeforeSemicolon | Part::BeforeName | Part::BeforeValue, _) if white => {
                 Some(self)
             }
             (Part::BeforeName | Part::Name, _) if token => Some(Part::Name),
             (Part::BeforeValue | Part::Value, _) if token => Some(Part::Value),
-            (Part::BeforeValue, b'"') => Some(Part::Quoted),
-            (Part::BeforeName | Part::BeforeValue, _) => None,
-            (_, b';') => Some(Part::BeforeName),
             (Part::Name | Part::BehindName, b'=') => Some(Part::BeforeValue),
             (Part::Name | Part::BehindName, _) if white => Some(Part::BehindName),
             (Part::Value | Part::BehindQuoted, _) if white => Some(Part::BeforeSemicolon),
-            _ => None,
+            (Part::BeforeName | Part::BeforeValue, _) => None,
+            _ => (byte == b';').then_some(Part::BeforeName),
         }
     }
 
@@ -341,11 +341,14 @@ const NEVER_TRAILERS: [&[u8]; 19] = [
 ];
 
 fn may_trail(name: &[u8]) -> Result<(), InvalidAnswer> {
-    match NEVER_TRAILERS
+    if NEVER_TRAILERS
         .iter()
         .any(|never| name.eq_ignore_ascii_case(never))
     {
-        true => Err(InvalidAnswer::Trailer),
-        false => Ok(()),
+        return Err(InvalidAnswer::Trailer);
     }
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

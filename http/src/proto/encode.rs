@@ -288,3 +288,6 @@ fn push_rare_status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,3 +203,50 @@ impl AnswerFraming {
         matches!(self, Self::Sized(_) | Self::Chunked | Self::UntilClose)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use AnswerFraming::{Bare, Chunked, Empty, Sized, UntilClose, Withheld};
+
+    use super::*;
+
+    fn check(method: &Method, status: u16, length: Option<u64>, expected: AnswerFraming) {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        let framing = AnswerFraming::of(method, Version::HTTP_11, status, length);
+        assert_eq!(framing, expected, "{method} {status} {length:?}");
+    }
+
+    #[test]
+    fn an_answer_is_framed_by_what_is_known_of_it() {
+        // RFC 9112, 6.1 to 6.3
+        check(&Method::GET, 200, Some(5), Sized(5));
+        check(&Method::GET, 200, Some(0), Sized(0));
+        check(&Method::GET, 200, None, Chunked);
+        check(&Method::GET, 404, Some(5), Sized(5));
+        check(&Method::CONNECT, 405, Some(5), Sized(5));
+        let old =
+            |length| AnswerFraming::of(&Method::GET, Version::HTTP_10, StatusCode::OK, length);
+        assert_eq!((old(Some(5)), old(None)), (Sized(5), UntilClose));
+    }
+
+    #[test]
+    fn some_answers_never_have_a_body() {
+        check(&Method::HEAD, 200, Some(5), Withheld(Some(5))); // RFC 9110, 9.3.2
+        check(&Method::HEAD, 200, Some(0), Withheld(None)); // RFC 9110, 8.6
+        check(&Method::HEAD, 404, None, Withheld(None));
+        check(&Method::HEAD, 204, Some(5), Bare);
+        check(&Method::GET, 304, Some(5), Withheld(None)); // RFC 9110, 15.4.5
+        check(&Method::GET, 204, Some(5), Bare); // RFC 9110, 15.3.5
+        check(&Method::GET, 204, None, Bare);
+        check(&Method::GET, 101, None, Bare); // RFC 9110, 15.2
+        check(&Method::GET, 103, Some(5), Bare);
+        check(&Method::GET, 205, Some(5), Empty); // RFC 9110, 15.3.6
+        check(&Method::CONNECT, 200, Some(5), Bare); // RFC 9110, 9.3.6
+        for framing in [Withheld(Some(5)), Withheld(None), Bare, Empty] {
+            assert!(!framing.sends_body());
+        }
+        for framing in [Sized(5), Chunked, UntilClose] {
+            assert!(framing.sends_body());
+        }
+    }
+}

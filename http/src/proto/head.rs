@@ -94,15 +94,14 @@ impl HeadParser {
 
     #[inline]
     fn advance(&mut self, bytes: &[u8], head: &mut Head, limits: &Limits) -> Step<usize> {
-        let section = match &mut self.section {
-            Some(section) => section,
-            None => {
-                if self.line.is_fresh() {
-                    head.clear();
-                }
-                let end = self.line.read(bytes, limits, &mut head.line)?;
-                self.section.insert(FieldSection::at(end))
+        let section = if let Some(section) = &mut self.section {
+            section
+        } else {
+            if self.line.is_fresh() {
+                head.clear();
             }
+            let end = self.line.read(bytes, limits, &mut head.line)?;
+            self.section.insert(FieldSection::at(end))
         };
         let end = read_fields(section, bytes, head, limits)?;
         head.decide(limits)?;
@@ -147,14 +146,15 @@ impl Head {
         self.fields.push(field);
         let (name, value) = (field.name.of(bytes), field.value.of(bytes));
         match name.len() {
-            4 if is(name, b"host") => self.add_host(value, field.value),
-            6 if is(name, b"expect") => self.add_expectation(value),
-            7 if is(name, b"upgrade") => self.add_upgrade(field.value),
-            10 if is(name, b"connection") => self.add_options(value),
-            14 if is(name, b"content-length") => self.announced.content_length(value),
-            17 if is(name, b"transfer-encoding") => self.add_coding(value),
-            _ => Ok(()),
+            4 if is(name, b"host") => self.add_host(value, field.value)?,
+            6 if is(name, b"expect") => self.add_expectation(value)?,
+            7 if is(name, b"upgrade") => self.upgrade = self.upgrade.or(Some(field.value)),
+            10 if is(name, b"connection") => self.options.add(value),
+            14 if is(name, b"content-length") => self.announced.content_length(value)?,
+            17 if is(name, b"transfer-encoding") => self.announced.transfer_encoding(value),
+            _ => {}
         }
+        Ok(())
     }
 
     #[inline]
@@ -184,21 +184,6 @@ impl Head {
             }
             self.expectation = Expectation::Continue;
         }
-        Ok(())
-    }
-
-    fn add_upgrade(&mut self, span: Span) -> Result<(), Refusal> {
-        self.upgrade.get_or_insert(span);
-        Ok(())
-    }
-
-    fn add_options(&mut self, value: &[u8]) -> Result<(), Refusal> {
-        self.options.add(value);
-        Ok(())
-    }
-
-    fn add_coding(&mut self, value: &[u8]) -> Result<(), Refusal> {
-        self.announced.transfer_encoding(value);
         Ok(())
     }
 
@@ -313,3 +298,6 @@ impl Head {
 fn text(span: Span, bytes: &[u8]) -> &str {
     str::from_utf8(span.of(bytes)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! All of them stand on `scan`, which knows the characters. To be read in the order head,
-//! framing, chunked, encode, keep_alive.
+//! framing, chunked, encode, `keep_alive`.
 //!
 //! **Always**: one strict reading; what the RFC leaves ambiguous is refused. A head comes out
 //! the same in however many pieces it came in, and each byte is looked at once. Only `framing`
