@@ -54,12 +54,13 @@ use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
 use crate::register::{Key, State};
 use crate::request::Request;
+use crate::serve::Serve;
 use crate::shared::Shared;
 use crate::work::Work;
 
 /// How long a burst outlives its last request, so that a client that comes again soon finds
 /// everything in place.
-const BURST_LINGER: Duration = Duration::from_secs(1);
+pub(crate) const BURST_LINGER: Duration = Duration::from_secs(1);
 
 /// One connection to a client.
 ///
@@ -114,7 +115,7 @@ enum Stage {
 
 /// What came of a wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Woken {
+pub(crate) enum Woken {
     /// There is something to read.
     Readable,
     /// Nothing for as long as the burst lasts.
@@ -125,8 +126,12 @@ enum Woken {
 
 /// How long to wait for a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Patience {
+pub(crate) enum Patience {
+    /// Not at all: what has come, and no more.
+    Nothing,
+    /// As long as the burst lasts.
     Burst,
+    /// As long as a connection may be idle.
     Idle,
 }
 
@@ -155,18 +160,18 @@ impl<T: Io> Connection<T> {
     /// # Cancel safety
     ///
     /// Dropping the future cuts the connection where it is.
-    pub async fn serve<H: Handler>(mut self, handler: H) {
-        loop {
-            let flow = Box::pin(self.burst(&handler)).await;
-            if flow.is_break() || self.wait(Patience::Idle).await != Woken::Readable {
-                return;
-            }
-        }
+    pub fn serve<H: Handler>(self, handler: H) -> impl Future<Output = ()> {
+        Serve::new(self, handler)
     }
 
-    /// Serves requests for as long as they come one after the other.
-    async fn burst<H: Handler>(&mut self, handler: &H) -> ControlFlow<()> {
-        while let Woken::Readable = self.fill(Patience::Burst).await? {
+    /// Serves requests for as long as they come one after the other; breaks when the connection
+    /// is over.
+    pub(crate) async fn burst<H: Handler>(
+        &mut self,
+        handler: &H,
+        patience: Patience,
+    ) -> ControlFlow<()> {
+        while let Woken::Readable = self.fill(patience).await? {
             let Some((link, request)) = self.request() else {
                 return ControlFlow::Break(());
             };
@@ -338,10 +343,13 @@ impl<T: Io> Connection<T> {
     /// Waits until something can be read. With nothing begun, the working set goes back.
     async fn wait(&mut self, patience: Patience) -> Woken {
         self.prepare_to_wait(patience);
+        if patience == Patience::Nothing {
+            return Woken::Quiet;
+        }
         match poll_fn(|cx| self.poll_wait(cx)).await {
             Some(woken) => woken,
-            None if self.stage == Stage::WithinHead => {
-                self.refuse(Refusal::HeadTooSlow).await;
+            None if self.is_within_head() => {
+                self.refuse_late().await;
                 Woken::Over
             }
             None if patience == Patience::Burst && self.requests > 0 => Woken::Quiet,
@@ -349,7 +357,17 @@ impl<T: Io> Connection<T> {
         }
     }
 
-    fn prepare_to_wait(&mut self, patience: Patience) {
+    /// Whether a head has begun and is not whole.
+    pub(crate) fn is_within_head(&self) -> bool {
+        self.stage == Stage::WithinHead
+    }
+
+    /// A head has taken too long.
+    pub(crate) async fn refuse_late(&mut self) {
+        self.refuse(Refusal::HeadTooSlow).await;
+    }
+
+    pub(crate) fn prepare_to_wait(&mut self, patience: Patience) {
         let limits = &self.place.shared.limits;
         let begun = self
             .work
@@ -373,14 +391,14 @@ impl<T: Io> Connection<T> {
             self.stage = Stage::Between;
             let idle = match patience {
                 Patience::Burst => BURST_LINGER.min(limits.idle_duration_max),
-                Patience::Idle => limits.idle_duration_max,
+                Patience::Nothing | Patience::Idle => limits.idle_duration_max,
             };
             self.sleep.reset(Instant::of_turn() + idle);
         }
     }
 
     /// What happened; `None` when the time is over.
-    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
+    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
         match self.io.poll_readable(cx) {
             Poll::Ready(Ok(())) => {
                 self.place.shared.register.busy(self.place.key);

@@ -16,7 +16,7 @@ use waterwheel_runtime::net::TcpStream;
 ///
 /// Implemented for [`TcpStream`]; implement it for your own transport to have
 /// [`Server::connection`](crate::Server::connection) speak HTTP over it.
-pub trait Io {
+pub trait Io: 'static {
     /// Waits until there is something to read, without reading it.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 

@@ -17,6 +17,7 @@ mod proto;
 mod rate;
 mod register;
 mod request;
+mod serve;
 mod server;
 mod shared;
 mod work;

@@ -161,7 +161,7 @@ impl Decoder {
         size: u64,
         limits: &Limits,
     ) -> Result<State, Refusal> {
-        self.extension_bytes += 1;
+        self.extension_bytes += u32::from(byte != b'\r');
         if self.extension_bytes > limits.chunk_extension_bytes_max {
             return Err(Refusal::ChunkLineTooLong);
         }

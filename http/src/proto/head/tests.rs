@@ -1566,7 +1566,7 @@ const SMALL: Limits = Limits {
     target_bytes_max: 8,
     field_line_bytes_max: 10,
     fields_max: 3,
-    head_bytes_max: 60,
+    head_bytes_max: 54,
     ..Limits::DEFAULT
 };
 

@@ -1,0 +1,148 @@
+//! A connection that is served by a handler: what its task consists of.
+//!
+//! # How it works
+//!
+//! ```text
+//!             readable, or a head has taken too long
+//!   Idle ─────────────────────────────────────────────► Burst (boxed)
+//!     ▲                                                   │   │
+//!     └──── nothing more to do: connection and handler ───┘   └──► over
+//!           come back by value
+//! ```
+//!
+//! An `async fn` stores everything at its largest: as one future, an idle connection would carry its
+//! handler's state and all waits it is not in. So the task is written by hand, as these two
+//! states; what is large lives in the burst's own allocation, for as long as there is a burst.
+//!
+//! A connection that is asked again within a second is *brisk*: its burst waits for the next
+//! request itself, so that steady traffic allocates nothing. One that is not gives everything back
+//! at once, which keeps ten thousand of them from each leaving a hole in the heap.
+
+use std::future::Future;
+use std::mem;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use waterwheel_runtime::time::Instant;
+
+use crate::connection::{BURST_LINGER, Connection, Patience, Woken};
+use crate::handler::Handler;
+use crate::io::Io;
+
+pub(crate) struct Serve<T: Io, H> {
+    state: State<T, H>,
+}
+
+enum State<T: Io, H> {
+    Idle(Idle<T, H>),
+    Burst(Pin<Box<dyn Future<Output = Option<Idle<T, H>>>>>),
+    Over,
+}
+
+struct Idle<T: Io, H> {
+    connection: Connection<T>,
+    handler: H,
+    quiet_since: Option<Instant>,
+}
+
+// Nothing in it is pinned but the burst, which has a box of its own.
+impl<T: Io, H> Unpin for Serve<T, H> {}
+
+impl<T: Io, H: Handler> Serve<T, H> {
+    /// Begins with a burst: a new connection has often sent its request already.
+    pub(crate) fn new(connection: Connection<T>, handler: H) -> Self {
+        let idle = Idle {
+            connection,
+            handler,
+            quiet_since: None,
+        };
+        Self {
+            state: State::Burst(Box::pin(burst(idle, Patience::Nothing))),
+        }
+    }
+
+    /// What the end of a wait leads to.
+    fn wake(idle: Idle<T, H>, woken: Option<Woken>) -> State<T, H> {
+        match woken {
+            Some(Woken::Readable) => {
+                let now = Instant::of_turn();
+                let brisk = idle
+                    .quiet_since
+                    .is_some_and(|since| now - since < BURST_LINGER);
+                let patience = if brisk {
+                    Patience::Burst
+                } else {
+                    Patience::Nothing
+                };
+                State::Burst(Box::pin(burst(idle, patience)))
+            }
+            None if idle.connection.is_within_head() => State::Burst(Box::pin(late(idle))),
+            _ => State::Over,
+        }
+    }
+}
+
+impl<T: Io, H: Handler> Future for Serve<T, H> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.state = match &mut self.state {
+                State::Idle(idle) => {
+                    let woken = ready!(idle.connection.poll_wait(cx));
+                    let State::Idle(idle) = mem::replace(&mut self.state, State::Over) else {
+                        continue;
+                    };
+                    Self::wake(idle, woken)
+                }
+                State::Burst(burst) => match ready!(burst.as_mut().poll(cx)) {
+                    Some(idle) => State::Idle(idle),
+                    None => State::Over,
+                },
+                State::Over => return Poll::Ready(()),
+            };
+        }
+    }
+}
+
+/// Serves what there is; gives the connection back when it has become quiet.
+async fn burst<T: Io, H: Handler>(mut idle: Idle<T, H>, patience: Patience) -> Option<Idle<T, H>> {
+    match idle.connection.burst(&idle.handler, patience).await {
+        ControlFlow::Continue(()) => {
+            idle.connection.prepare_to_wait(Patience::Idle);
+            idle.quiet_since = Some(Instant::of_turn());
+            Some(idle)
+        }
+        ControlFlow::Break(()) => None,
+    }
+}
+
+/// Refuses what has taken too long.
+async fn late<T: Io, H>(mut idle: Idle<T, H>) -> Option<Idle<T, H>> {
+    idle.connection.refuse_late().await;
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use waterwheel_runtime::net::TcpStream;
+
+    use super::*;
+    use crate::{Request, Responded, Result};
+
+    #[test]
+    fn an_idle_connection_does_not_carry_its_handler() {
+        async fn large(request: Request<'_>) -> Result<Responded> {
+            let ballast = [1_u8; 4096];
+            std::future::ready(()).await;
+            request
+                .respond(crate::StatusCode::OK, &ballast[..], ())
+                .await
+        }
+        fn size<H: Handler>(_: &H) -> usize {
+            size_of::<Serve<TcpStream, H>>()
+        }
+        assert!(size(&large) <= 152, "{}", size(&large));
+    }
+}
