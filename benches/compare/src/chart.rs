@@ -13,7 +13,11 @@ const NAMES_WIDTH: f64 = 150.0;
 const VALUES_WIDTH: f64 = 90.0;
 const ROW_HEIGHT: f64 = 26.0;
 const TOP_HEIGHT: f64 = 58.0;
-const FOOT_HEIGHT: f64 = 46.0;
+const FOOT_HEIGHT: f64 = 20.0;
+const FOOT_LINE_HEIGHT: f64 = 14.0;
+
+/// Characters of a line below the chart.
+const FOOT_LINE_CHARACTERS: usize = 125;
 
 /// A bar longer than so many times the shortest is cut, and says so.
 const CUT_AT: f64 = 8.0;
@@ -136,7 +140,9 @@ fn rows(results: &Results, value: impl Fn(&Measured) -> Option<Stats>) -> Vec<(&
 impl Chart<'_> {
     #[expect(clippy::cast_precision_loss, reason = "a few rows")]
     fn draw(&self, theme: &Theme, results: &Results) -> String {
-        let height = TOP_HEIGHT + self.rows.len() as f64 * ROW_HEIGHT + FOOT_HEIGHT;
+        let foot = foot(results);
+        let bottom = TOP_HEIGHT + self.rows.len() as f64 * ROW_HEIGHT;
+        let height = bottom + FOOT_HEIGHT + foot.len() as f64 * FOOT_LINE_HEIGHT;
         let scale = self.scale();
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
@@ -157,9 +163,17 @@ impl Chart<'_> {
             );
         }
         if let Some((at, label)) = &self.line {
-            svg += &rule(NAMES_WIDTH + at * scale, height - FOOT_HEIGHT, label, theme);
+            svg += &rule(NAMES_WIDTH + at * scale, bottom, label, theme);
         }
-        svg += &foot(results, height, theme);
+        for (index, line) in foot.iter().enumerate() {
+            let y = bottom + FOOT_HEIGHT + index as f64 * FOOT_LINE_HEIGHT;
+            let (colour, line) = (theme.faint, escaped(line));
+            writeln!(
+                svg,
+                "<text x=\"16\" y=\"{y}\" font-size=\"10\" fill=\"{colour}\">{line}</text>"
+            )
+            .ok();
+        }
         svg + "</svg>\n"
     }
 
@@ -226,24 +240,22 @@ fn rule(x: f64, bottom: f64, label: &str, theme: &Theme) -> String {
     )
 }
 
-/// When, where and how it was measured.
-fn foot(results: &Results, height: f64, theme: &Theme) -> String {
-    let mut text = String::new();
-    let lines = [
+/// When, where and how it was measured, in lines that fit.
+fn foot(results: &Results) -> Vec<String> {
+    let mut lines = vec![
         format!("{} · {}", results.date, results.machine),
-        results.command.clone(),
+        String::new(),
     ];
-    for (line, up) in lines.iter().zip([26.0, 10.0]) {
-        let y = height - up;
-        let line = escaped(line);
-        writeln!(
-            text,
-            "<text x=\"16\" y=\"{y}\" font-size=\"10\" fill=\"{}\">{line}</text>",
-            theme.faint
-        )
-        .ok();
+    for word in results.command.split_whitespace() {
+        let last = lines.len() - 1;
+        if lines[last].chars().count() + word.chars().count() > FOOT_LINE_CHARACTERS {
+            lines.push(format!("    {word}"));
+        } else {
+            let gap = if lines[last].is_empty() { "" } else { " " };
+            lines[last] = format!("{}{gap}{word}", lines[last]);
+        }
     }
-    text
+    lines
 }
 
 fn escaped(text: &str) -> String {

@@ -103,15 +103,21 @@ fn cpu(results: &Results) -> String {
         })
         .collect();
     let mut text = table("CPU time as a ratio to the floor", results, &columns);
-    for (work, floor) in &results.floors {
-        let known = works::find(work);
-        let title = known.map_or(work.as_str(), |work| work.title);
-        let goal = known
-            .and_then(|work| work.goal)
+    for work in &works::WORKS {
+        let Some(floor) = results.floors.get(work.name) else {
+            continue;
+        };
+        let goal = work
+            .goal
             .map_or(String::new(), |goal| format!("; goal {goal:.2}"));
         let us = floor.microseconds;
         let us = format!("{:.2} µs ({:.2}–{:.2})", us.median, us.lowest, us.highest);
-        writeln!(text, "{work}: {title}; {} {us}{goal}", floor.mode).ok();
+        writeln!(
+            text,
+            "{}: {}; {} {us}{goal}",
+            work.name, work.title, floor.mode
+        )
+        .ok();
     }
     text
 }
