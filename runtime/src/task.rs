@@ -151,15 +151,16 @@ pin_project! {
     pub(crate) struct Task<F: Future> {
         #[pin]
         stage: Stage<F>,
-        join: Rc<Join<F::Output>>,
+        // `None` once nobody holds the handle: a task that was let go needs no cell.
+        join: Option<Rc<Join<F::Output>>>,
     }
 
     impl<F: Future> PinnedDrop for Task<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if !this.join.is_finished() {
-                let error = end(this.stage.as_mut()).unwrap_or_else(JoinError::cancelled);
-                this.join.finish(Err(error));
+            let panic_in_drop = end(this.stage.as_mut());
+            if let Some(join) = this.join.take() && !join.is_finished() {
+                join.finish(Err(panic_in_drop.unwrap_or_else(JoinError::cancelled)));
             }
         }
     }
@@ -177,7 +178,7 @@ impl<F: Future> Task<F> {
     pub(crate) fn new(future: F, join: Rc<Join<F::Output>>) -> Self {
         Self {
             stage: Stage::Running { future },
-            join,
+            join: Some(join),
         }
     }
 }
@@ -187,11 +188,15 @@ impl<F: Future> Future for Task<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let outcome = if this.join.is_aborting() {
+        let outcome = if this.join.as_ref().is_some_and(|join| join.is_aborting()) {
             Err(JoinError::cancelled())
         } else {
             match poll_once(this.stage.as_mut(), cx) {
-                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Pending) => {
+                    // Dropped after the poll, when nothing of the task is on the stack.
+                    drop(this.join.take_if(|join| is_let_go(join)));
+                    return Poll::Pending;
+                }
                 Ok(Poll::Ready(value)) => Ok(value),
                 Err(error) => Err(error),
             }
@@ -200,9 +205,16 @@ impl<F: Future> Future for Task<F> {
             Some(panic_in_drop) if outcome.is_ok() => Err(panic_in_drop),
             _ => outcome,
         };
-        this.join.finish(outcome);
+        if let Some(join) = this.join.take() {
+            join.finish(outcome);
+        }
         Poll::Ready(())
     }
+}
+
+/// Whether the handle is gone and has not asked for an abort on its way.
+fn is_let_go<T>(join: &Rc<Join<T>>) -> bool {
+    Rc::strong_count(join) == 1 && !join.is_aborting()
 }
 
 fn poll_once<F: Future>(
