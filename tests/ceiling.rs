@@ -1,0 +1,311 @@
+//! What happens when the process runs out of file descriptors.
+//!
+//! Each server is a process of its own with a low limit: this test binary, started again to run
+//! [`child`]. Its clients are plain blocking sockets.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use waterwheel::http::{Request, Responded, Result, Server, StatusCode, shared};
+use waterwheel::runtime::{self, signal, time::sleep};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How the child accepts.
+#[derive(Clone, Copy, Debug)]
+enum Loop {
+    Explicit,
+    Serve,
+}
+
+const LOOPS: [Loop; 2] = [Loop::Explicit, Loop::Serve];
+
+/// The server process; does nothing unless it was started as one.
+#[test]
+fn child() {
+    let Ok(limit) = std::env::var("CEILING_LIMIT") else {
+        return;
+    };
+    let limit = limit.parse().ok();
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit,
+            maximum,
+        },
+    )
+    .unwrap();
+    runtime::block_on(serve()).unwrap();
+}
+
+async fn serve() -> io::Result<()> {
+    let server = Server::bind("127.0.0.1:0")?;
+    let shutdown = signal::shutdown();
+    println!("listening on http://{}", server.local_address());
+    let files = RefCell::new(Vec::new());
+    let handler = shared(async move |request: Request<'_>| answer(request, &files).await);
+    let accept = async {
+        if std::env::var("CEILING_LOOP").is_ok_and(|name| name == "Serve") {
+            return server.serve(handler).await;
+        }
+        loop {
+            if server.should_accept_request() {
+                match server.accept_request(handler.clone()).await {
+                    Err(error) if error.is_fatal() => return Err(error.into()),
+                    _ => {}
+                }
+            } else {
+                server.capacity().await;
+            }
+        }
+    };
+    runtime::race(accept, async { shutdown.await.map(drop) }).await
+}
+
+async fn answer(request: Request<'_>, files: &RefCell<Vec<std::fs::File>>) -> Result<Responded> {
+    match request.path() {
+        "/sleep" => sleep(Duration::from_secs(2)).await,
+        "/files" => {
+            let opened: io::Result<Vec<_>> =
+                (0..30).map(|_| std::fs::File::open("/dev/null")).collect();
+            files.borrow_mut().extend(opened?);
+        }
+        _ => {}
+    }
+    request.respond(StatusCode::OK, "here", ()).await
+}
+
+/// A server process, ended when dropped.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    fn start(accept_loop: Loop, limit: u32) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+            .env("CEILING_LIMIT", limit.to_string())
+            .env("CEILING_LOOP", format!("{accept_loop:?}"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines
+            .map(Result::unwrap)
+            .find(|line| line.contains("http://"))
+            .unwrap();
+        let address = line.rsplit("http://").next().unwrap().parse().unwrap();
+        Self { child, address }
+    }
+
+    fn client(&self) -> Client {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Client { stream }
+    }
+
+    /// User and system time so far, in clock ticks of 10 ms.
+    fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<_> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Asserts that it uses less than 5 % of a core for half a second.
+    fn assert_quiet(&self) {
+        let before = self.cpu_ticks();
+        std::thread::sleep(Duration::from_millis(500));
+        let ticks = self.cpu_ticks() - before;
+        assert!(ticks <= 3, "{ticks} ticks of 10 ms in half a second");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+}
+
+impl Client {
+    fn send(&mut self, path: &str) {
+        write!(self.stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+
+    fn read(&mut self) -> String {
+        let mut answer = Vec::new();
+        let mut buffer = [0; 512];
+        while !answer.ends_with(b"here") {
+            let count = self.stream.read(&mut buffer).unwrap();
+            assert!(
+                count > 0,
+                "closed after {:?}",
+                String::from_utf8_lossy(&answer)
+            );
+            answer.extend_from_slice(&buffer[..count]);
+        }
+        String::from_utf8(answer).unwrap()
+    }
+
+    fn ask(&mut self, path: &str) -> String {
+        self.send(path);
+        self.read()
+    }
+}
+
+/// The parent needs one descriptor for each client.
+fn raise_limit() {
+    let limits = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limits.maximum,
+            ..limits
+        },
+    )
+    .unwrap();
+}
+
+#[test]
+fn five_hundred_clients_that_stay_are_all_answered() {
+    raise_limit();
+    for accept_loop in LOOPS {
+        for limit in [32, 64, 256] {
+            let mut server = Process::start(accept_loop, limit);
+            let clients: Vec<_> = (0..500)
+                .map(|_| {
+                    let mut client = server.client();
+                    client.ask("/");
+                    client
+                })
+                .collect();
+            server.assert_quiet();
+            assert!(server.is_alive(), "{accept_loop:?} {limit}");
+            drop(clients);
+        }
+    }
+}
+
+#[test]
+fn five_hundred_clients_at_once_are_all_answered() {
+    raise_limit();
+    for accept_loop in LOOPS {
+        let mut server = Process::start(accept_loop, 64);
+        let mut clients: Vec<_> = (0..500).map(|_| server.client()).collect();
+        clients.iter_mut().for_each(|client| client.send("/"));
+        for client in &mut clients {
+            client.read();
+        }
+        assert!(server.is_alive());
+    }
+}
+
+#[test]
+fn clients_whose_handlers_sleep_are_all_answered_and_nothing_spins_meanwhile() {
+    raise_limit();
+    for accept_loop in LOOPS {
+        let mut server = Process::start(accept_loop, 64);
+        let mut clients: Vec<_> = (0..160).map(|_| server.client()).collect();
+        clients.iter_mut().for_each(|client| client.send("/sleep"));
+        std::thread::sleep(Duration::from_millis(300));
+        server.assert_quiet();
+        for client in &mut clients {
+            client.read();
+        }
+        assert!(server.is_alive());
+    }
+}
+
+#[test]
+fn files_that_a_handler_opened_count() {
+    raise_limit();
+    for accept_loop in LOOPS {
+        let mut server = Process::start(accept_loop, 64);
+        server.client().ask("/files");
+        let clients: Vec<_> = (0..500)
+            .map(|_| {
+                let mut client = server.client();
+                client.ask("/");
+                client
+            })
+            .collect();
+        server.assert_quiet();
+        assert!(server.is_alive());
+        drop(clients);
+    }
+}
+
+#[test]
+fn a_client_that_comes_when_only_idle_ones_fill_the_table_is_answered_at_once() {
+    raise_limit();
+    for accept_loop in LOOPS {
+        let server = Process::start(accept_loop, 64);
+        let clients: Vec<_> = (0..120)
+            .map(|_| {
+                let mut client = server.client();
+                client.ask("/");
+                client
+            })
+            .collect();
+        for _ in 0..10 {
+            let start = Instant::now();
+            server.client().ask("/");
+            assert!(
+                start.elapsed() < Duration::from_millis(100),
+                "{:?}",
+                start.elapsed()
+            );
+        }
+        drop(clients);
+    }
+}
+
+#[test]
+fn two_thousand_clients_of_one_request_each_pass_through_sixty_four_descriptors() {
+    raise_limit();
+    for accept_loop in LOOPS {
+        let server = Process::start(accept_loop, 64);
+        let start = Instant::now();
+        let mut clients: Vec<_> = (0..2000).map(|_| server.client()).collect();
+        clients.iter_mut().for_each(|client| client.send("/"));
+        clients.iter_mut().for_each(|client| drop(client.read()));
+        println!(
+            "{accept_loop:?}: 2,000 clients, 64 descriptors: {:?}",
+            start.elapsed()
+        );
+        assert!(start.elapsed() < Duration::from_secs(4));
+    }
+}
+
+#[test]
+fn an_answer_under_way_is_never_cut_for_room() {
+    raise_limit();
+    for accept_loop in LOOPS {
+        let server = Process::start(accept_loop, 32);
+        let mut sleeper = server.client();
+        sleeper.send("/sleep");
+        let mut others: Vec<_> = (0..100).map(|_| server.client()).collect();
+        others.iter_mut().for_each(|client| drop(client.ask("/")));
+        assert!(sleeper.read().starts_with("HTTP/1.1 200 OK"));
+    }
+}
