@@ -205,7 +205,8 @@ impl<F: Future> Future for Task<F> {
             Some(panic_in_drop) if outcome.is_ok() => Err(panic_in_drop),
             _ => outcome,
         };
-        if let Some(join) = this.join.take() {
+        // The cell goes with the task: what a value panics with that nobody wants ends in `evict`.
+        if let Some(join) = this.join {
             join.finish(outcome);
         }
         Poll::Ready(())
