@@ -2,7 +2,16 @@
 //!
 //! Each server is a process of its own with a low limit: this test binary, started again to run
 //! [`child`]. Its clients are plain blocking sockets.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::async_yields_async,
+    clippy::option_map_unit_fn,
+    clippy::drop_non_drop,
+    clippy::format_collect,
+    dropping_copy_types,
+    clippy::print_stdout,
+    reason = "a test may"
+)]
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Read, Write};

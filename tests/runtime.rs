@@ -1,5 +1,13 @@
 //! What the runtime promises, through its public API.
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::async_yields_async,
+    clippy::option_map_unit_fn,
+    clippy::drop_non_drop,
+    clippy::format_collect,
+    dropping_copy_types,
+    reason = "a test may"
+)]
 
 mod support;
 

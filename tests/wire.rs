@@ -2,7 +2,15 @@
 //!
 //! Each row is sent in one piece, byte by byte, and split in two at each position: the outcome is
 //! always the same.
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::async_yields_async,
+    clippy::option_map_unit_fn,
+    clippy::drop_non_drop,
+    clippy::format_collect,
+    dropping_copy_types,
+    reason = "a test may"
+)]
 
 mod support;
 

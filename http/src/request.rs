@@ -100,6 +100,12 @@ impl<'c> Request<'c> {
         self.head.version()
     }
 
+    /// The protocols the client would like to switch to, as its Upgrade field names them; `None`
+    /// also where that does not count: Connection does not name it, or HTTP/1.0 (RFC 9110, 7.8).
+    pub fn upgrade(&self) -> Option<&'c [u8]> {
+        self.head.upgrade(self.bytes)
+    }
+
     /// The header fields, where they arrived.
     pub fn headers(&self) -> Headers<'c> {
         self.head.headers(self.bytes)

@@ -36,9 +36,14 @@ pub(crate) struct Serve<T: Io, H> {
 
 enum State<T: Io, H> {
     Idle(Idle<T, H>),
-    Burst(Pin<Box<dyn Future<Output = Option<Idle<T, H>>>>>),
+    Burst(Pin<Box<dyn Burst<T, H>>>),
     Over,
 }
+
+/// Gives the connection back when it has become quiet, and nothing when it is over.
+trait Burst<T: Io, H>: Future<Output = Option<Idle<T, H>>> {}
+
+impl<T: Io, H, F: Future<Output = Option<Idle<T, H>>>> Burst<T, H> for F {}
 
 struct Idle<T: Io, H> {
     connection: Connection<T>,

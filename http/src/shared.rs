@@ -23,6 +23,10 @@ pub(crate) struct Shared {
     pub(crate) log: Rate,
     /// Whether new clients wait for descriptors: then connections close after their answers.
     pub(crate) pressed: Cell<bool>,
+    #[expect(
+        clippy::vec_box,
+        reason = "it is the boxes that are handed out and come back"
+    )]
     spare: RefCell<Vec<Box<Work>>>,
     date: RefCell<Date>,
 }

@@ -1,6 +1,11 @@
 //! What the tests share: a server on a thread of its own, and a client that speaks literal bytes.
 #![allow(
     clippy::unwrap_used,
+    clippy::async_yields_async,
+    clippy::option_map_unit_fn,
+    clippy::drop_non_drop,
+    clippy::format_collect,
+    dropping_copy_types,
     dead_code,
     reason = "a test may; and not every test uses all of it"
 )]
@@ -15,10 +20,10 @@ use waterwheel::http::{Builder, Handler};
 use waterwheel::runtime::{self, Handle, Notify};
 
 /// Nothing in a test takes longer.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A server on a thread of its own; ends when dropped.
-pub struct TestServer {
+pub(crate) struct TestServer {
     pub address: SocketAddr,
     stop: mpsc::Sender<()>,
     handle: Handle,
@@ -26,7 +31,10 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    pub fn start<H: Handler>(builder: Builder, make: impl FnOnce() -> H + Send + 'static) -> Self {
+    pub(crate) fn start<H: Handler>(
+        builder: Builder,
+        make: impl FnOnce() -> H + Send + 'static,
+    ) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -53,7 +61,7 @@ impl TestServer {
         }
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -62,7 +70,7 @@ impl TestServer {
     }
 
     /// Sends `request` in the given pieces, ends the writing direction, and reads to the end.
-    pub fn exchange(&self, pieces: &[&[u8]]) -> String {
+    pub(crate) fn exchange(&self, pieces: &[&[u8]]) -> String {
         let mut client = self.client();
         for piece in pieces {
             // The server may have seen enough and closed.
@@ -92,24 +100,24 @@ impl Drop for TestServer {
     }
 }
 
-pub struct Client {
+pub(crate) struct Client {
     pub stream: TcpStream,
 }
 
 impl Client {
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
     /// Everything up to the end of the connection.
-    pub fn read_to_end(&mut self) -> String {
+    pub(crate) fn read_to_end(&mut self) -> String {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Everything up to and with `end`.
-    pub fn read_until(&mut self, end: &str) -> String {
+    pub(crate) fn read_until(&mut self, end: &str) -> String {
         let mut bytes = Vec::new();
         let mut byte = [0];
         while !bytes.ends_with(end.as_bytes()) {
@@ -126,7 +134,7 @@ impl Client {
 }
 
 /// The answers without what changes from second to second.
-pub fn without_dates(answers: &str) -> String {
+pub(crate) fn without_dates(answers: &str) -> String {
     let lines = answers.split_inclusive("\r\n");
     lines.filter(|line| !line.starts_with("date: ")).collect()
 }

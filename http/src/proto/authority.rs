@@ -93,7 +93,7 @@ fn is_port(port: &[u8]) -> bool {
         port.iter()
             .fold(0_u32, |sum, digit| sum * 10 + u32::from(digit - b'0'))
     };
-    port.len() <= 5 && port.iter().all(u8::is_ascii_digit) && number() <= u32::from(u16::MAX)
+    port.len() <= 5 && port.iter().all(u8::is_ascii_digit) && u16::try_from(number()).is_ok()
 }
 
 #[cfg(test)]

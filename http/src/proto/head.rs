@@ -219,6 +219,7 @@ impl Head {
     }
 
     /// Where the target and its parts are, and in which form it came.
+    #[cfg(test)]
     pub(crate) const fn target_parts(&self) -> Target {
         self.line.target
     }

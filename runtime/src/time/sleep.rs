@@ -145,7 +145,8 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_elapsed() {
+        // Before it waits for the first time, it asks the clock itself: the turn's may be behind.
+        if self.is_elapsed() || (self.entry.is_none() && self.deadline <= Instant::now()) {
             self.cancel();
             return Poll::Ready(());
         }

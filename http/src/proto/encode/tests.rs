@@ -339,7 +339,7 @@ proptest! {
         if push_head(&mut out, StatusCode::OK, decided, own, &[(name, value)]).is_ok() {
             let lines = out.windows(2).filter(|pair| *pair == b"\r\n").count();
             prop_assert_eq!(lines, 4);
-            prop_assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 4);
+            prop_assert_eq!(memchr::memchr_iter(b'\n', &out).count(), 4);
         }
     }
 }

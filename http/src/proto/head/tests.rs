@@ -1740,7 +1740,7 @@ fn the_default_limits_hold() {
             ("431", &many(101), Err(Refusal::TooManyFields)),
             ("431", &large(32_768), Ok("32768 6")),
             ("431", &large(32_769), Err(Refusal::HeadTooLarge)),
-            ("endless", &[b'G'; 70_000], Err(Refusal::MethodTooLong)),
+            ("endless", &vec![b'G'; 70_000], Err(Refusal::MethodTooLong)),
         ],
         length,
     );
@@ -1887,6 +1887,22 @@ proptest! {
             let text = String::from_utf8_lossy(&bytes[..end]).replace("\r\n", "");
             prop_assert!(!text.contains(['\r', '\n', '\0']));
             prop_assert!(head.version() == Version::HTTP_10 || head.host(&bytes).is_some());
+        }
+    }
+
+    /// A second opinion: httparse is laxer, so it must accept all that is accepted here, and read
+    /// the same out of it.
+    #[test]
+    fn what_passes_here_passes_httparse_and_reads_the_same(bytes in nearly_a_head()) {
+        let (mut parser, mut head) = (HeadParser::default(), Head::default());
+        if let Ok(Parsed::Complete(end)) = parser.parse(&bytes, &mut head, &Limits::DEFAULT) {
+            let mut fields = [httparse::EMPTY_HEADER; 32];
+            let mut theirs = httparse::Request::new(&mut fields);
+            prop_assert_eq!(theirs.parse(&bytes), Ok(httparse::Status::Complete(end)));
+            prop_assert_eq!(theirs.method, Some(head.method().as_str()));
+            prop_assert_eq!(theirs.path, Some(head.target(&bytes)));
+            let theirs = theirs.headers.iter().map(|field| (field.name, field.value));
+            prop_assert!(theirs.eq(head.headers(&bytes).iter()));
         }
     }
 }
