@@ -54,7 +54,6 @@ use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
 use crate::register::{Key, State};
 use crate::request::Request;
-use crate::serve::Serve;
 use crate::shared::Shared;
 use crate::work::Work;
 
@@ -153,15 +152,6 @@ impl<T: Io> Connection<T> {
     /// Who is at the other end, where the transport knows addresses.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.peer
-    }
-
-    /// Serves all requests of this connection, and closes it.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future cuts the connection where it is.
-    pub fn serve<H: Handler>(self, handler: H) -> impl Future<Output = ()> {
-        Serve::new(self, handler)
     }
 
     /// Serves requests for as long as they come one after the other; breaks when the connection

@@ -30,7 +30,18 @@ use crate::connection::{BURST_LINGER, Connection, Patience, Woken};
 use crate::handler::Handler;
 use crate::io::Io;
 
-pub(crate) struct Serve<T: Io, H> {
+impl<T: Io> Connection<T> {
+    /// Serves all requests of this connection, and closes it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cuts the connection where it is.
+    pub fn serve<H: Handler>(self, handler: H) -> impl Future<Output = ()> {
+        Serve::new(self, handler)
+    }
+}
+
+struct Serve<T: Io, H> {
     state: State<T, H>,
 }
 
@@ -56,7 +67,7 @@ impl<T: Io, H> Unpin for Serve<T, H> {}
 
 impl<T: Io, H: Handler> Serve<T, H> {
     /// Begins with a burst: a new connection has often sent its request already.
-    pub(crate) fn new(connection: Connection<T>, handler: H) -> Self {
+    fn new(connection: Connection<T>, handler: H) -> Self {
         let idle = Idle {
             connection,
             handler,

@@ -22,14 +22,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::blocking::Pool;
 use crate::budget;
 use crate::join::{Join, JoinHandle};
 use crate::notify::Notify;
+use crate::pool::Pool;
 use crate::reactor::Reactor;
 use crate::run_queue::{Message, Remote, RunQueue, RuntimeId, TaskId};
 use crate::task::{self, Task, Tasks};
-use crate::time::Instant;
+use crate::time::instant::Instant;
 use crate::time::timers::Timers;
 use crate::waker::TaskWaker;
 

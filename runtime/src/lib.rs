@@ -39,7 +39,7 @@
 //! - *What runs*: `yield_now` → `task` → `run_queue` → `waker` → `executor` → `join`
 //! - *What waits for sockets*: `source` → `reactor` → `context` → `net::socket`
 //! - *What waits for time*: `time::wheel` → `time::sleep` → `time::timeout`
-//! - *The rest*: `budget`, `blocking`, `signal`, `descriptors`, `notify`, `race`
+//! - *The rest*: `budget`, `pool`, `blocking`, `signal`, `descriptors`, `notify`, `race`
 //!
 //! # What is where
 //!
@@ -63,6 +63,7 @@ mod executor;
 mod join;
 pub mod net;
 mod notify;
+mod pool;
 mod probe;
 mod race;
 mod reactor;
@@ -76,10 +77,11 @@ mod turn;
 mod waker;
 mod yield_now;
 
-pub use blocking::{Blocking, THREADS_MAX, spawn_blocking};
+pub use blocking::{Blocking, spawn_blocking};
 pub use context::{Handle, RuntimeGone, spawn};
 pub use join::{JoinError, JoinHandle};
 pub use notify::Notify;
+pub use pool::THREADS_MAX;
 pub use race::{Join, Race, join, race};
 pub use runtime::{Runtime, block_on};
 pub use turn::turn;

@@ -40,29 +40,6 @@ impl Instant {
     /// A point that no clock reaches.
     pub const FAR_FUTURE: Self = Self { nanos: u64::MAX };
 
-    /// The present, exactly: reads the clock (about 25 ns).
-    ///
-    /// Inside a runtime whose clock is paused, this is the paused clock's time.
-    #[must_use]
-    pub fn now() -> Self {
-        crate::context::try_with(|executor| executor.timers().now()).unwrap_or_else(Self::real)
-    }
-
-    /// When the current turn of the loop began: a look into memory instead of at the clock.
-    ///
-    /// Never later than [`now`](Self::now). Right for deadlines that are far longer than a turn.
-    /// Outside a runtime it is the same as `now`.
-    #[must_use]
-    pub fn of_turn() -> Self {
-        crate::context::try_with(|executor| executor.timers().of_turn()).unwrap_or_else(Self::real)
-    }
-
-    /// The time since then; zero if it lies in the future.
-    #[must_use]
-    pub fn elapsed(self) -> Duration {
-        Self::now().saturating_duration_since(self)
-    }
-
     /// The time from `earlier` to this; zero if `earlier` is later.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {

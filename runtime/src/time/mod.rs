@@ -28,8 +28,9 @@
 //! It cannot know of other threads or processes: with those on the other end of a socket, use the
 //! real clock.
 
-mod instant;
+pub(crate) mod instant;
 mod interval;
+mod now;
 mod sleep;
 mod timeout;
 pub(crate) mod timers;

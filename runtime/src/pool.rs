@@ -1,0 +1,145 @@
+//! A bounded pool of named threads, for jobs that block.
+//!
+//! # How it works
+//!
+//! ```text
+//!  push ──► queue ──► a thread takes the job and runs it
+//!             └─ no idle thread, fewer than the maximum: start one
+//! ```
+//!
+//! Threads are started on demand and end after ten idle seconds. The pool belongs to its runtime:
+//! when that ends, jobs that have not begun are cancelled, those that run are waited for.
+//!
+//! # Invariants
+//!
+//! - Always: at most [`THREADS_MAX`] threads for a runtime.
+//! - Never: a job run while the queue is locked.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// The most threads a runtime's pool has. They wait for disks rather than compute, so it may be
+/// more than there are cores.
+pub const THREADS_MAX: usize = 16;
+
+/// How long a thread waits for work before it ends.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// Something to do once, or to give up.
+pub(crate) type Job = Box<dyn FnOnce(Order) + Send>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Do it.
+    Run,
+    /// Give it up: there will be no thread for it.
+    Cancel,
+}
+
+/// A runtime's threads, none of which has been started until one is needed.
+#[derive(Default)]
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    work: Condvar,
+    /// Jobs that have been queued and have not ended.
+    jobs: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    threads: Vec<thread::JoinHandle<()>>,
+    running: usize,
+    idle: usize,
+    started: usize,
+    closed: bool,
+}
+
+impl Pool {
+    /// Whether no job is queued or under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.shared.jobs.load(Ordering::Acquire) == 0
+    }
+
+    /// Queues a job; gives it back if there is no thread for it and none can be started.
+    pub(crate) fn push(&self, job: Job) -> Option<Job> {
+        let mut queue = self.shared.lock();
+        let must_start = queue.idle <= queue.jobs.len() && queue.running < THREADS_MAX;
+        if must_start && self.start(&mut queue).is_err() && queue.running == 0 {
+            return Some(job);
+        }
+        queue.jobs.push_back(job);
+        self.shared.jobs.fetch_add(1, Ordering::AcqRel);
+        self.shared.work.notify_one();
+        None
+    }
+
+    fn start(&self, queue: &mut Queue) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let name = format!("waterwheel-blocking-{}", queue.started);
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(move || shared.work())?;
+        queue.threads.retain(|thread| !thread.is_finished());
+        queue.threads.push(thread);
+        queue.running += 1;
+        queue.started += 1;
+        Ok(())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        queue.closed = true;
+        let jobs = std::mem::take(&mut queue.jobs);
+        let threads = std::mem::take(&mut queue.threads);
+        drop(queue);
+        self.shared.work.notify_all();
+        for job in jobs {
+            job(Order::Cancel);
+        }
+        for thread in threads {
+            // Its jobs' panics have been caught; there is nothing left to report.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thread's life.
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            job(Order::Run);
+            self.jobs.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The next job; `None` when it is time to end.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.lock();
+        queue.idle += 1;
+        let no_work = |queue: &mut Queue| queue.jobs.is_empty() && !queue.closed;
+        let waited = self.work.wait_timeout_while(queue, IDLE_MAX, no_work);
+        queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        queue.idle -= 1;
+        let job = queue.jobs.pop_front();
+        if job.is_none() {
+            queue.running -= 1;
+        }
+        job
+    }
+}
