@@ -1,4 +1,70 @@
 //! An async HTTP/1.1 server with an explicit accept loop.
+//!
+//! ```no_run
+//! use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
+//! use waterwheel_runtime::block_on;
+//!
+//! async fn hello(request: Request<'_>) -> Result<Responded> {
+//!     request.respond(StatusCode::OK, "Hello World", [("content-type", "text/plain")]).await
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! block_on(async {
+//!     let server = Server::bind("127.0.0.1:8080")?;
+//!     loop {
+//!         if server.should_accept_request() {
+//!             match server.accept_request(hello).await {
+//!                 Err(error) if error.is_fatal() => return Err(error.into()),
+//!                 _ => {}
+//!             }
+//!         } else {
+//!             server.capacity().await;
+//!         }
+//!     }
+//! })
+//! # }
+//! ```
+//!
+//! # The tour
+//!
+//! **Bind.** [`Server::bind`] listens with the defaults, [`Server::builder`] with yours.
+//!
+//! **Accept.** [`Server::should_accept_request`] says whether the process has descriptors for another
+//! connection; [`Server::accept_request`] takes one in and spawns its task; [`Server::capacity`]
+//! waits for room. [`Server::serve`] is that loop. [`Server::accept`] gives the [`Connection`] itself,
+//! to be served as you like, or to pull its requests one by one.
+//!
+//! **Handle.** A handler is any `async fn(Request<'_>) -> Result<Responded>`, or a closure; its state
+//! need not be `Send`. [`shared`] makes one handler with state serve all connections.
+//!
+//! **Answer.** [`Request::respond`] answers at once; [`Request::start`] begins an answer that is sent
+//! piece by piece. Both give a [`Responded`] in the end, which the handler must return: so each request
+//! is answered, and once.
+//!
+//! **Read.** [`Request::bytes`] is the whole body; [`Request::body`] the same as it comes.
+//!
+//! **Limit.** [`Limits`] is the table of everything a client may ask for, in bytes and in time.
+//!
+//! **Fail.** Any error becomes an [`Error`] with `?`. What is the client's fault is a [`Refusal`] and
+//! answered as such; everything else is a 500 and a line in the log (`tracing`). A panic is a 500 too,
+//! and costs one connection.
+//!
+//! # Nim's names
+//!
+//! | asynchttpserver | here |
+//! |---|---|
+//! | `newAsyncHttpServer`, `listen` | [`Server::builder`], [`Builder::bind`] |
+//! | `getPort` | [`Server::local_address`] |
+//! | `shouldAcceptRequest` | [`Server::should_accept_request`] |
+//! | `acceptRequest` | [`Server::accept_request`] |
+//! | `serve` | [`Server::serve`] |
+//! | `close` | [`Server::close`] |
+//! | `poll` | [`Server::capacity`], [`waterwheel_runtime::turn`] |
+//! | `activeDescriptors`, `maxDescriptors` | [`Descriptors::open`], [`Descriptors::limit`] |
+//! | `respond` | [`Request::respond`] |
+//! | `reqMethod`, `url`, `headers`, `protocol` | [`Request::method`], [`Request::path`] and [`Request::query`], [`Request::headers`], [`Request::version`] |
+//! | `hostname` (the peer's address) | [`Request::peer_address`] |
+//! | `body` | [`Request::bytes`] |
 
 mod accept_error;
 mod answer;

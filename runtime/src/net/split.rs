@@ -8,15 +8,22 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::tcp_stream::TcpStream;
 
+impl TcpStream {
+    /// Its two directions, to be used at once.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        (ReadHalf(self), WriteHalf(self))
+    }
+}
+
 /// The reading half of a [`TcpStream`], for as long as the stream is borrowed.
 ///
 /// For halves that own the stream together, put it into an `Rc`: `&TcpStream` reads and writes.
 #[derive(Debug)]
-pub struct ReadHalf<'a>(pub(crate) &'a TcpStream);
+pub struct ReadHalf<'a>(&'a TcpStream);
 
 /// The writing half of a [`TcpStream`]; see [`ReadHalf`].
 #[derive(Debug)]
-pub struct WriteHalf<'a>(pub(crate) &'a TcpStream);
+pub struct WriteHalf<'a>(&'a TcpStream);
 
 impl AsyncRead for ReadHalf<'_> {
     fn poll_read(

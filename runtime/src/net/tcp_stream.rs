@@ -12,7 +12,6 @@ use futures_io::{AsyncRead, AsyncWrite};
 use socket2::{Domain, Protocol, Type};
 
 use super::socket::{Left, Socket};
-use super::split::{ReadHalf, WriteHalf};
 use crate::source::{Direction, Interest};
 
 /// A TCP connection.
@@ -284,11 +283,6 @@ impl TcpStream {
                 let sent = rustix::fs::sendfile(io, file, Some(&mut *offset), count)?;
                 Ok((sent, Left::Perhaps))
             })
-    }
-
-    /// Its two directions, to be used at once.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        (ReadHalf(self), WriteHalf(self))
     }
 }
 
