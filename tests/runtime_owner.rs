@@ -1,0 +1,393 @@
+//! Claims about whoever turns the wheel: `block_on`, `poll`, several runtimes, other threads.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{OnDrop, count_drop, panic_text, run, tcp_pair, within_deadline};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use waterwheel::runtime::net::TcpStream;
+use waterwheel::runtime::{Handle, Runtime, RuntimeGone, block_on, spawn, time, yield_now};
+
+#[test]
+fn block_on_inside_block_on_is_refused_in_words() {
+    let text = panic_text(|| block_on(async { block_on(async {}) }));
+    assert!(
+        text.contains("block_on was called inside a runtime"),
+        "{text}"
+    );
+    let text = panic_text(|| {
+        let runtime = Rc::new(Runtime::new().unwrap());
+        let inner = runtime.clone();
+        runtime.block_on(async move { inner.poll() });
+    });
+    assert!(text.contains("called inside a runtime"), "{text}");
+}
+
+#[test]
+fn tasks_stay_between_the_calls() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        let task = runtime.block_on(async {
+            spawn(async {
+                yield_now().await;
+                yield_now().await;
+                "later"
+            })
+        });
+        assert_eq!(runtime.tasks(), 1);
+        assert_eq!(runtime.block_on(task).unwrap(), "later");
+        assert_eq!(runtime.tasks(), 0);
+    });
+}
+
+#[test]
+fn poll_does_what_is_there_and_says_what_is_left() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        assert!(!runtime.poll());
+        let turns = Rc::new(Cell::new(0_u32));
+        let counted = turns.clone();
+        let busy = runtime.spawn(async move {
+            loop {
+                counted.set(counted.get() + 1);
+                yield_now().await;
+            }
+        });
+        assert!(runtime.poll(), "the busy task is ready still");
+        assert!(turns.get() > 0);
+        busy.abort();
+        assert!(!runtime.poll());
+    });
+}
+
+#[test]
+fn poll_timeout_does_not_stay_longer_than_asked_under_steady_load() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        runtime
+            .spawn(async {
+                loop {
+                    yield_now().await;
+                }
+            })
+            .detach();
+        let start = Instant::now();
+        assert!(runtime.poll_timeout(Duration::from_millis(5)));
+        assert!(start.elapsed() < Duration::from_secs(2));
+    });
+}
+
+#[test]
+fn poll_timeout_waits_for_a_timer_and_no_longer() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        let sleep = runtime.spawn(time::sleep(Duration::from_millis(2)));
+        let start = Instant::now();
+        while !sleep.is_finished() {
+            runtime.poll_timeout(Duration::from_secs(3600));
+        }
+        assert!(start.elapsed() >= Duration::from_millis(2));
+        let start = Instant::now();
+        assert!(!runtime.poll_timeout(Duration::from_millis(3)));
+        assert!(start.elapsed() >= Duration::from_millis(2));
+    });
+}
+
+#[test]
+fn poll_timeout_returns_when_its_handle_is_woken() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        let handle = runtime.handle();
+        let waker = thread::spawn(move || handle.wake());
+        runtime.poll_timeout(Duration::from_secs(3600));
+        waker.join().unwrap();
+    });
+}
+
+#[test]
+fn run_until_idle_says_how_many_tasks_wait() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        for _ in 0..3 {
+            runtime.spawn(pending::<()>()).detach();
+        }
+        runtime.spawn(yield_now()).detach();
+        assert_eq!(runtime.run_until_idle(), 3);
+    });
+}
+
+#[test]
+fn two_runtimes_on_one_thread_take_turns() {
+    within_deadline(|| {
+        let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+        let (request, answer) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let asking = first.spawn({
+            let (request, answer) = (request.clone(), answer.clone());
+            async move {
+                for number in 1..=100 {
+                    request.set(number);
+                    while answer.get() != number {
+                        yield_now().await;
+                    }
+                }
+            }
+        });
+        let answering = second.spawn(async move {
+            while answer.get() < 100 {
+                answer.set(request.get());
+                yield_now().await;
+            }
+        });
+        while !(asking.is_finished() && answering.is_finished()) {
+            first.poll();
+            second.poll();
+        }
+    });
+}
+
+#[test]
+fn a_task_of_one_runtime_wakes_a_task_of_another() {
+    within_deadline(|| {
+        let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+        let waiting = first.spawn(async {
+            let mut polls = 0;
+            poll_fn(move |_| {
+                polls += 1;
+                if polls == 2 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        });
+        let waker = Rc::new(Cell::new(None::<Waker>));
+        let stored = waker.clone();
+        let second_waits = second.spawn(async move {
+            let mut waiting = waiting;
+            poll_fn(|cx| {
+                stored.set(Some(cx.waker().clone()));
+                std::pin::Pin::new(&mut waiting).poll(cx)
+            })
+            .await
+        });
+        second.run_until_idle();
+        first.run_until_idle();
+        assert!(!second_waits.is_finished());
+        // The handle was polled under the second runtime: its end wakes that one's task.
+        waker.take().unwrap().wake();
+        second.run_until_idle();
+        drop(first);
+        second.run_until_idle();
+        assert!(second_waits.is_finished());
+    });
+}
+
+#[test]
+fn a_socket_and_a_sleep_refuse_another_runtime_by_name() {
+    within_deadline(|| {
+        let first = Runtime::new().unwrap();
+        let (mut client, _server) = first.block_on(tcp_pair());
+        first.block_on(async {
+            let mut byte = [0];
+            assert!(
+                futures_lite::future::poll_once(client.read(&mut byte))
+                    .await
+                    .is_none()
+            );
+        });
+        let text = panic_text(|| {
+            block_on(async { client.read(&mut [0]).await.unwrap() });
+        });
+        assert!(
+            text.contains("TcpStream") && text.contains("another runtime"),
+            "{text}"
+        );
+
+        let mut sleep = time::sleep(Duration::from_secs(3600));
+        first.block_on(async {
+            assert!(futures_lite::future::poll_once(&mut sleep).await.is_none());
+        });
+        let text = panic_text(|| block_on(async { (&mut sleep).await }));
+        assert!(
+            text.contains("Sleep was polled") && text.contains("another runtime"),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn no_wake_from_another_thread_is_lost() {
+    const ROUNDS: u32 = 10_000;
+    run(async {
+        // Each round: the task leaves its waker and waits; the thread takes it, counts, wakes.
+        let slot = Arc::new((Mutex::new(None::<Waker>), AtomicU32::new(0)));
+        let thread = thread::spawn({
+            let slot = slot.clone();
+            move || {
+                while slot.1.load(Ordering::Acquire) < ROUNDS {
+                    let waker = slot.0.lock().unwrap().take();
+                    if let Some(waker) = waker {
+                        slot.1.fetch_add(1, Ordering::AcqRel);
+                        waker.wake();
+                    } else {
+                        thread::yield_now();
+                    }
+                }
+            }
+        });
+        for round in 1..=ROUNDS {
+            let mut left = false;
+            poll_fn(|cx| {
+                if slot.1.load(Ordering::Acquire) >= round {
+                    return Poll::Ready(());
+                }
+                if !std::mem::replace(&mut left, true) {
+                    *slot.0.lock().unwrap() = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            })
+            .await;
+        }
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn other_threads_spawn_here() {
+    run(async {
+        let handle = Handle::current();
+        let count = Arc::new(AtomicU32::new(0));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (handle, count) = (handle.clone(), count.clone());
+                thread::spawn(move || {
+                    for _ in 0..1_000 {
+                        let count = count.clone();
+                        let make = move || async move {
+                            // Not `Send`, and need not be.
+                            let one = Rc::new(1);
+                            yield_now().await;
+                            count.fetch_add(*one, Ordering::Relaxed);
+                        };
+                        handle.spawn_with(make).unwrap();
+                    }
+                })
+            })
+            .collect();
+        while count.load(Ordering::Relaxed) < 4_000 {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_spawn_into_a_runtime_that_is_gone_says_so_and_drops_the_closure() {
+    let runtime = Runtime::new().unwrap();
+    let handle = runtime.handle();
+    let dropped = Arc::new(AtomicBool::new(false));
+    let guard = OnDrop({
+        let dropped = dropped.clone();
+        move || dropped.store(true, Ordering::Release)
+    });
+    // Sent in time, but the runtime never gets round to it.
+    let make = move || {
+        drop(guard);
+        async {}
+    };
+    assert_eq!(handle.spawn_with(make), Ok(()));
+    assert!(!dropped.load(Ordering::Acquire));
+    drop(runtime);
+    assert!(dropped.load(Ordering::Acquire));
+    let gone: Result<(), RuntimeGone> = handle.spawn_with(|| async {});
+    assert_eq!(gone.unwrap_err().to_string(), "the runtime has ended");
+    handle.wake();
+}
+
+#[test]
+fn a_stream_dropped_on_another_thread_leaves_its_runtime_in_order() {
+    run(async {
+        for _ in 0..100 {
+            let (mut client, mut server) = tcp_pair().await;
+            client.write_all(b"x").await.unwrap();
+            server.read_exact(&mut [0]).await.unwrap();
+            thread::spawn(move || drop(server)).join().unwrap();
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_sleep_dropped_on_another_thread_wakes_nobody() {
+    run(async {
+        let mut sleep = time::sleep(Duration::from_secs(3600));
+        assert!(futures_lite::future::poll_once(&mut sleep).await.is_none());
+        thread::spawn(move || drop(sleep)).join().unwrap();
+        yield_now().await;
+    });
+}
+
+#[test]
+fn streams_and_sleeps_outlive_their_runtime() {
+    within_deadline(|| {
+        let (client, server, sleep) = block_on(async {
+            let (mut client, server) = tcp_pair().await;
+            let mut sleep = time::sleep(Duration::from_secs(3600));
+            assert!(futures_lite::future::poll_once(&mut sleep).await.is_none());
+            assert!(
+                futures_lite::future::poll_once(client.read(&mut [0]))
+                    .await
+                    .is_none()
+            );
+            (client, server, sleep)
+        });
+        drop(sleep);
+        drop(server);
+        let (sent, received) = mpsc::channel::<TcpStream>();
+        let dropper = thread::spawn(move || drop(received.recv().unwrap()));
+        sent.send(client).unwrap();
+        dropper.join().unwrap();
+    });
+}
+
+#[test]
+fn a_runtime_dropped_with_sockets_and_sleeps_under_way_drops_them() {
+    within_deadline(|| {
+        let dropped = Rc::new(Cell::new(0));
+        let runtime = Runtime::new().unwrap();
+        for _ in 0..10 {
+            let (first, second) = (count_drop(&dropped), count_drop(&dropped));
+            runtime
+                .spawn(async move {
+                    let _guard = first;
+                    let (mut client, _server) = tcp_pair().await;
+                    client.read(&mut [0]).await.unwrap();
+                })
+                .detach();
+            runtime
+                .spawn(async move {
+                    let _guard = second;
+                    time::sleep(Duration::from_secs(3600)).await;
+                })
+                .detach();
+        }
+        for _ in 0..20 {
+            runtime.poll_timeout(Duration::from_millis(1));
+        }
+        drop(runtime);
+        assert_eq!(dropped.get(), 20);
+    });
+}

@@ -1,0 +1,539 @@
+//! Claims about tasks: in which order they run, how they end, and whom they take with them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use common::{Counted, Log, OnDrop, count_drop, panic_text, run, within_deadline};
+use futures_lite::future::poll_once;
+use waterwheel::runtime::{
+    JoinHandle, Notify, Runtime, block_on, budget, join, race, spawn, time, yield_now,
+};
+
+#[test]
+fn tasks_run_in_the_order_in_which_they_were_spawned() {
+    run(async {
+        let log = Log::new();
+        let tasks: Vec<_> = (0..100)
+            .map(|number| {
+                let log = log.clone();
+                spawn(async move { log.add(number) })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(log.take(), Vec::from_iter(0..100));
+    });
+}
+
+#[test]
+fn tasks_that_yield_take_turns() {
+    run(async {
+        let log = Log::new();
+        let count_to_three = |name| {
+            let log = log.clone();
+            spawn(async move {
+                for number in 0..3 {
+                    log.add((name, number));
+                    yield_now().await;
+                }
+            })
+        };
+        let (a, b) = join(count_to_three('a'), count_to_three('b')).await;
+        assert!(a.is_ok() && b.is_ok());
+        let turns = [('a', 0), ('b', 0), ('a', 1), ('b', 1), ('a', 2), ('b', 2)];
+        assert_eq!(log.take(), turns);
+    });
+}
+
+#[test]
+fn a_task_that_wakes_itself_starves_neither_another_task_nor_a_timer() {
+    run(async {
+        let stop = Rc::new(Cell::new(false));
+        let busy = spawn({
+            let stop = stop.clone();
+            async move {
+                while !stop.get() {
+                    yield_now().await;
+                }
+            }
+        });
+        spawn(async {}).await.unwrap();
+        time::sleep(Duration::from_millis(2)).await;
+        stop.set(true);
+        busy.await.unwrap();
+    });
+}
+
+#[test]
+fn what_is_woken_during_a_turn_waits_for_the_next_one() {
+    let runtime = Runtime::new().unwrap();
+    let log = Log::new();
+    let outer = log.clone();
+    runtime
+        .spawn(async move {
+            let inner = outer.clone();
+            spawn(async move { inner.add("spawned") }).detach();
+            outer.add("spawner");
+        })
+        .detach();
+    let second = log.clone();
+    runtime.spawn(async move { second.add("beside") }).detach();
+    assert_eq!(runtime.run_until_idle(), 0);
+    assert_eq!(log.take(), ["spawner", "beside", "spawned"]);
+}
+
+#[test]
+fn a_spent_budget_lets_others_have_a_turn_and_is_full_again_afterwards() {
+    run(async {
+        let mut granted = 0;
+        let mut refused = 0;
+        poll_fn(|cx| {
+            while budget::poll_spend(cx, 1).is_ready() {
+                granted += 1;
+                if granted == 2 * budget::BUDGET {
+                    return Poll::Ready(());
+                }
+            }
+            refused += 1;
+            Poll::Pending
+        })
+        .await;
+        assert_eq!(refused, 1);
+    });
+}
+
+#[test]
+fn many_wakes_before_a_task_runs_are_one_run() {
+    run(async {
+        let polls = Rc::new(Cell::new(0));
+        let waker = Rc::new(RefCell::new(None::<Waker>));
+        let task = spawn(Counted {
+            polls: polls.clone(),
+            future: poll_fn({
+                let waker = waker.clone();
+                move |cx| {
+                    *waker.borrow_mut() = Some(cx.waker().clone());
+                    Poll::<()>::Pending
+                }
+            }),
+        });
+        yield_now().await;
+        assert_eq!(polls.get(), 1);
+        let waker = waker.take().unwrap();
+        for _ in 0..100 {
+            waker.wake_by_ref();
+        }
+        yield_now().await;
+        yield_now().await;
+        assert_eq!(polls.get(), 2);
+        drop(task);
+    });
+}
+
+#[test]
+fn a_task_woken_while_it_runs_runs_once_more() {
+    let runtime = Runtime::new().unwrap();
+    let polls = Rc::new(Cell::new(0));
+    let counted = polls.clone();
+    let task = runtime.spawn(poll_fn(move |cx| {
+        counted.set(counted.get() + 1);
+        if counted.get() == 1 {
+            cx.waker().wake_by_ref();
+            cx.waker().wake_by_ref();
+        }
+        Poll::<()>::Pending
+    }));
+    runtime.run_until_idle();
+    assert_eq!(polls.get(), 2);
+    drop(task);
+}
+
+#[test]
+fn a_wake_after_the_task_has_ended_does_nothing() {
+    run(async {
+        let waker = spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+        let waker = waker.await.unwrap();
+        let polls = Rc::new(Cell::new(0));
+        let tenant = spawn(Counted {
+            polls: polls.clone(),
+            future: pending::<()>(),
+        });
+        yield_now().await;
+        waker.wake_by_ref();
+        waker.wake();
+        yield_now().await;
+        yield_now().await;
+        assert_eq!(polls.get(), 1, "the slot's next tenant was polled");
+        tenant.abort();
+    });
+}
+
+#[test]
+fn a_wake_after_the_runtime_has_ended_does_nothing() {
+    within_deadline(|| {
+        let (root, task) = block_on(async {
+            let task = spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+            let root = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+            (root, task.await.unwrap())
+        });
+        root.wake_by_ref();
+        task.wake_by_ref();
+        block_on(async {
+            root.wake();
+            task.wake();
+            yield_now().await;
+        });
+    });
+}
+
+#[test]
+fn a_panic_ends_its_own_task_only_and_the_handle_says_so() {
+    run(async {
+        let other = spawn(async {
+            yield_now().await;
+            "unharmed"
+        });
+        let number = std::hint::black_box(7);
+        let bad = spawn(async move { assert!(number == 0, "went wrong: {number}") });
+        let error = bad.await.unwrap_err();
+        assert!(error.is_panic() && !error.is_cancelled());
+        assert_eq!(error.to_string(), "the task panicked: went wrong: 7");
+        let payload = error.try_into_panic().unwrap();
+        assert_eq!(*payload.downcast::<String>().unwrap(), "went wrong: 7");
+        assert_eq!(other.await.unwrap(), "unharmed");
+    });
+}
+
+#[test]
+fn a_panic_in_the_destructor_of_a_task_ends_in_its_handle() {
+    run(async {
+        let task = spawn(async {
+            let _guard = OnDrop(|| panic!("in drop"));
+            pending::<()>().await;
+        });
+        yield_now().await;
+        task.abort();
+        let error = task.await.unwrap_err();
+        assert!(error.is_panic() || error.is_cancelled());
+        spawn(async {}).await.unwrap();
+    });
+}
+
+#[test]
+fn a_panic_of_the_main_future_is_block_ons() {
+    within_deadline(|| {
+        let dropped = Rc::new(Cell::new(0));
+        let text = panic_text(|| {
+            block_on(async {
+                let guard = count_drop(&dropped);
+                spawn(async move {
+                    let _guard = guard;
+                    pending::<()>().await;
+                })
+                .detach();
+                yield_now().await;
+                panic!("main")
+            })
+        });
+        assert_eq!(text, "main");
+        assert_eq!(dropped.get(), 1);
+        assert_eq!(block_on(async { 1 }), 1, "the thread can go on");
+    });
+}
+
+#[test]
+fn a_task_aborted_before_its_first_run_never_runs() {
+    run(async {
+        let (ran, dropped) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
+        let task = spawn({
+            let (ran, guard) = (ran.clone(), count_drop(&dropped));
+            async move {
+                let _guard = guard;
+                ran.set(true);
+            }
+        });
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert!(!ran.get());
+        assert_eq!(dropped.get(), 1);
+    });
+}
+
+#[test]
+fn a_task_aborted_while_it_waits_is_dropped_in_the_next_turn() {
+    run(async {
+        let dropped = Rc::new(Cell::new(0));
+        let guard = count_drop(&dropped);
+        let task = spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        yield_now().await;
+        task.abort();
+        task.abort();
+        assert!(!task.is_finished());
+        yield_now().await;
+        yield_now().await;
+        assert_eq!(dropped.get(), 1);
+        assert!(task.is_finished());
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn a_task_that_aborts_itself_ends_at_its_next_await() {
+    run(async {
+        let handle = Rc::new(RefCell::new(None::<JoinHandle<()>>));
+        let reached = Log::new();
+        let task = spawn({
+            let (handle, reached) = (handle.clone(), reached.clone());
+            async move {
+                reached.add("before");
+                handle.borrow().as_ref().unwrap().abort();
+                reached.add("still in the same poll");
+                yield_now().await;
+                reached.add("never");
+            }
+        });
+        *handle.borrow_mut() = Some(task);
+        yield_now().await;
+        yield_now().await;
+        let task = handle.take().unwrap();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(reached.take(), ["before", "still in the same poll"]);
+    });
+}
+
+#[test]
+fn a_task_that_has_finished_keeps_its_value_when_it_is_aborted() {
+    run(async {
+        let task = spawn(async { 7 });
+        yield_now().await;
+        assert!(task.is_finished());
+        task.abort();
+        assert_eq!(task.await.unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_detached_task_runs_to_its_end() {
+    run(async {
+        let bell = Rc::new(Notify::new());
+        let rung = bell.notified();
+        let ringer = bell.clone();
+        spawn(async move {
+            yield_now().await;
+            ringer.notify_all();
+        })
+        .detach();
+        rung.await;
+    });
+}
+
+#[test]
+fn a_handle_that_lost_a_race_can_be_awaited_again() {
+    run(async {
+        let mut task = spawn(async {
+            yield_now().await;
+            3
+        });
+        let first = race(async { Some((&mut task).await) }, async { None }).await;
+        assert!(first.is_none());
+        assert_eq!(task.await.unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_value_nobody_wants_is_dropped_with_its_task() {
+    run(async {
+        let dropped = Rc::new(Cell::new(0));
+        let guard = count_drop(&dropped);
+        drop(spawn(async move { guard }));
+        yield_now().await;
+        assert_eq!(dropped.get(), 1);
+    });
+}
+
+#[test]
+fn destructors_may_spawn_and_wake() {
+    run(async {
+        let log = Log::new();
+        let waker = Rc::new(RefCell::new(None::<Waker>));
+        let sleeper = spawn({
+            let (waker, log) = (waker.clone(), log.clone());
+            let mut polls = 0;
+            poll_fn(move |cx| {
+                *waker.borrow_mut() = Some(cx.waker().clone());
+                polls += 1;
+                log.add(format!("poll {polls}"));
+                if polls == 2 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+        });
+        let guard = OnDrop({
+            let log = log.clone();
+            move || {
+                let log = log.clone();
+                waker.take().unwrap().wake();
+                spawn(async move { log.add("spawned".to_owned()) }).detach();
+            }
+        });
+        let task = spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        yield_now().await;
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        sleeper.await.unwrap();
+        yield_now().await;
+        assert_eq!(log.take(), ["poll 1", "poll 2", "spawned"]);
+    });
+}
+
+#[test]
+fn destructors_may_abort_and_drop_each_other() {
+    run(async {
+        let first = Rc::new(RefCell::new(None::<JoinHandle<()>>));
+        let inner = first.clone();
+        let second = spawn(async move {
+            let _guard = OnDrop(move || drop(inner.take().map(|task| task.abort())));
+            pending::<()>().await;
+        });
+        *first.borrow_mut() = Some(spawn(async move {
+            let _guard = OnDrop(move || second.abort());
+            pending::<()>().await;
+        }));
+        yield_now().await;
+        first.borrow().as_ref().unwrap().abort();
+        yield_now().await;
+        yield_now().await;
+        yield_now().await;
+        assert!(first.borrow().is_none());
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_drops_its_tasks_inside_itself() {
+    within_deadline(|| {
+        let log = Log::new();
+        let runtime = Runtime::new().unwrap();
+        let guard = OnDrop({
+            let log = log.clone();
+            move || {
+                let (ran, dropped) = (log.clone(), log.clone());
+                let guard = OnDrop(move || dropped.add("the late one's drop"));
+                let late = spawn(async move {
+                    let _guard = &guard;
+                    ran.add("ran");
+                });
+                log.add("drop");
+                late.detach();
+            }
+        });
+        runtime
+            .spawn(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            })
+            .detach();
+        runtime.run_until_idle();
+        drop(runtime);
+        let mut entries = log.take();
+        entries.sort_unstable();
+        assert_eq!(entries, ["drop", "the late one's drop"]);
+    });
+}
+
+#[test]
+fn a_handle_outlives_its_runtime_and_says_cancelled() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        let task = runtime.spawn(pending::<()>());
+        runtime.poll();
+        drop(runtime);
+        assert!(task.is_finished());
+        assert!(block_on(task).unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn a_hundred_thousand_tasks_come_and_go() {
+    run(async {
+        let bell = Rc::new(Notify::new());
+        let done = Rc::new(Cell::new(0));
+        for _ in 0..100_000 {
+            let done = done.clone();
+            spawn(async move {
+                yield_now().await;
+                done.set(done.get() + 1);
+            })
+            .detach();
+        }
+        while done.get() < 100_000 {
+            yield_now().await;
+        }
+        bell.notify_all();
+    });
+}
+
+#[test]
+fn join_takes_both_and_race_takes_the_first() {
+    run(async {
+        let slow = async {
+            yield_now().await;
+            "slow"
+        };
+        assert_eq!(join(slow, async { 1 }).await, ("slow", 1));
+        assert_eq!(race(async { 1 }, async { 2 }).await, 1);
+        assert_eq!(race(pending(), async { 2 }).await, 2);
+    });
+}
+
+#[test]
+fn a_notification_wakes_all_who_wait_and_none_who_come_later() {
+    run(async {
+        let bell = Rc::new(Notify::new());
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let bell = bell.clone();
+                spawn(async move { bell.notified().await })
+            })
+            .collect();
+        yield_now().await;
+        bell.notify_all();
+        let mut late = pin!(bell.notified());
+        for waiter in waiters {
+            waiter.await.unwrap();
+        }
+        assert!(poll_once(late.as_mut()).await.is_none());
+    });
+}
+
+#[test]
+fn a_panic_message_names_what_was_done_outside_a_runtime() {
+    let spawned = panic_text(|| drop(spawn(async {})));
+    assert!(
+        spawned.contains("spawned outside a waterwheel runtime"),
+        "{spawned}"
+    );
+    let slept = panic_text(|| {
+        let mut sleep = time::sleep(Duration::from_secs(1));
+        let mut cx = std::task::Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut sleep).poll(&mut cx).is_pending());
+    });
+    assert!(slept.contains("Sleep was polled outside"), "{slept}");
+}
