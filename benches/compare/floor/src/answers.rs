@@ -1,20 +1,12 @@
 //! The canned answers, of the same length as a real server's.
 
-use crate::options::{Life, Options};
+use crate::options::{Answer, Life, Options};
 
 /// The largest number of requests that one read can end: the shortest request has 18 bytes.
-const REPEATS: usize = crate::connection::BUFFER_BYTES / 18 + 1;
+const REPEATS: usize = BUFFER_BYTES / 18 + 1;
 
-/// Which answer is given, to whatever is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// `Hello, World!`
-    Plaintext,
-    /// The same as a JSON object.
-    Json,
-    /// 1 KiB, as the load generator sends it.
-    Echo,
-}
+/// Bytes read at once.
+pub(crate) const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The same answer over and over, so that any number of them is one slice.
 pub(crate) struct Answers {

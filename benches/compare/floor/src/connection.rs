@@ -1,12 +1,9 @@
 //! One connection: bytes in, request ends counted, as many answers out.
 
-use crate::answers::Answers;
+use crate::answers::{Answers, BUFFER_BYTES};
 use crate::options::{Life, Mode, Options};
 use memchr::memmem::Finder;
 use std::io::{ErrorKind, Read, Write};
-
-/// Bytes read at once.
-pub(crate) const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The end of a request's head, which ends the request as far as the floor is concerned.
 const END: &[u8] = b"\r\n\r\n";

@@ -1,7 +1,17 @@
 //! What the command line asks for.
 
-use crate::answers::Answer;
 use std::error::Error;
+
+/// Which answer is given, to whatever is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// `Hello, World!`
+    Plaintext,
+    /// The same as a JSON object.
+    Json,
+    /// 1 KiB, as the load generator sends it.
+    Echo,
+}
 
 /// How to wait for readiness.
 #[derive(Clone, Copy, PartialEq, Eq)]
