@@ -391,3 +391,16 @@ fn a_runtime_dropped_with_sockets_and_sleeps_under_way_drops_them() {
         assert_eq!(dropped.get(), 20);
     });
 }
+
+#[test]
+fn a_wake_that_comes_before_the_wait_is_not_lost() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        runtime.handle().wake();
+        runtime.poll_timeout(Duration::from_secs(3600));
+        // From within, as late as possible.
+        let handle = runtime.handle();
+        runtime.spawn(async move { handle.wake() }).detach();
+        runtime.poll_timeout(Duration::from_secs(3600));
+    });
+}

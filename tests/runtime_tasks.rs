@@ -410,7 +410,7 @@ fn destructors_may_abort_and_drop_each_other() {
         let first = Rc::new(RefCell::new(None::<JoinHandle<()>>));
         let inner = first.clone();
         let second = spawn(async move {
-            let _guard = OnDrop(move || drop(inner.take().map(|task| task.abort())));
+            let _guard = OnDrop(move || inner.take().into_iter().for_each(|task| task.abort()));
             pending::<()>().await;
         });
         *first.borrow_mut() = Some(spawn(async move {
