@@ -167,12 +167,12 @@ impl Handle {
             .map_err(|_| RuntimeGone(()))
     }
 
-    /// Wakes the runtime from its wait, so that [`Runtime::poll_timeout`] returns.
+    /// Wakes the runtime from its wait, so that [`Runtime::poll_timeout`] returns; one that does
+    /// not wait yet will not begin to: the next wait ends at once. Many calls are one.
     ///
     /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
     pub fn wake(&self) {
-        // A runtime that is gone does not wait.
-        drop(self.remote.send(Message::Run(Box::new(|| ()))));
+        self.remote.nudge();
     }
 }
 

@@ -18,7 +18,7 @@
 //! | state | meaning | who sets it |
 //! |---|---|---|
 //! | `AWAKE` | the executor runs and will look at the inbox before it sleeps | the executor |
-//! | `MAIL` | there is something in the inbox | a sender, after it has put it there |
+//! | `MAIL` | there is something in the inbox, or somebody nudged | a sender, after it has put it there |
 //! | `PARKED` | the executor sleeps, or is about to: unpark it | the executor, only from `AWAKE` |
 //!
 //! A sender first puts its message in, then swaps in `MAIL`; the executor parks only if it can
@@ -133,17 +133,20 @@ impl RunQueue {
         LOCAL.with(|local| local.ready.borrow_mut().pop_front())
     }
 
-    /// Takes what other threads have sent; costs one atomic load when there is nothing.
-    pub(crate) fn take_inbox(&self) -> Vec<Message> {
-        if self.remote.state.load(Ordering::Acquire) != MAIL {
-            return Vec::new();
+    /// Whether other threads have asked for attention.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.remote.state.load(Ordering::Acquire) == MAIL
+    }
+
+    /// Takes what other threads have sent, which is nothing if they only nudged; costs one atomic
+    /// load when there is no mail.
+    pub(crate) fn take_inbox(&self) -> Option<Vec<Message>> {
+        if !self.has_mail() {
+            return None;
         }
         self.remote.state.swap(AWAKE, Ordering::AcqRel);
-        self.remote
-            .lock()
-            .as_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
+        let messages = self.remote.lock().as_mut().map(std::mem::take);
+        Some(messages.unwrap_or_default())
     }
 
     /// Announces that the executor is about to sleep; `false` if there is mail to be read first.
@@ -246,11 +249,16 @@ impl Remote {
             Some(inbox) => inbox.push(message),
             None => return Err(message),
         }
+        self.nudge();
+        Ok(())
+    }
+
+    /// Sees to it that the executor looks around: it does not begin to sleep before it has.
+    pub(crate) fn nudge(&self) {
         if self.state.swap(MAIL, Ordering::AcqRel) == PARKED {
             // An eventfd write fails only when its counter is full, and then it is readable.
             _ = self.unpark.wake();
         }
-        Ok(())
     }
 }
 
