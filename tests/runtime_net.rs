@@ -480,3 +480,73 @@ fn every_future_hears_of_a_signal() {
         });
     });
 }
+
+#[test]
+fn an_error_that_passes_does_not_keep_a_datagram_socket_ready() {
+    run(async {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let gone = closed.local_addr().unwrap();
+        drop(closed);
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(gone).unwrap();
+        let socket = AsyncFd::new(socket);
+        assert!(
+            poll_once(socket.read_with(|io| io.recv(&mut [0])))
+                .await
+                .is_none()
+        );
+        socket.io().send(b"x").unwrap();
+        let error = socket.read_with(|io| io.recv(&mut [0])).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        // Now the socket is as good as new: nothing to read.
+        assert!(
+            poll_once(socket.read_with(|io| io.recv(&mut [0])))
+                .await
+                .is_none()
+        );
+        let revived = std::net::UdpSocket::bind(gone).unwrap();
+        revived
+            .send_to(b"y", socket.io().local_addr().unwrap())
+            .unwrap();
+        assert_eq!(socket.read_with(|io| io.recv(&mut [0])).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_borrowed_descriptor_can_be_watched_again() {
+    let read_one = |mut io: &UnixStream| io.read(&mut [0]);
+    run(async {
+        let (reader, mut writer) = UnixStream::pair().unwrap();
+        reader.set_nonblocking(true).unwrap();
+        for _ in 0..3 {
+            let watched = AsyncFd::new(&reader);
+            assert!(
+                poll_once(watched.read_with(|io| read_one(io)))
+                    .await
+                    .is_none()
+            );
+        }
+        writer.write_all(b"x").unwrap();
+        let watched = AsyncFd::new(&reader);
+        assert_eq!(watched.read_with(|io| read_one(io)).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_peek_that_would_block_uses_the_edge_up() {
+    run(async {
+        let (ours, mut peer) = tcp_with_std().await;
+        assert!(poll_once(ours.readable()).await.is_none());
+        peer.write_all(b"x").unwrap();
+        ours.readable().await.unwrap();
+        assert_eq!(
+            ours.try_read(&mut [0]).unwrap(),
+            1,
+            "a full buffer proves nothing"
+        );
+        let error = ours.try_peek(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(poll_once(ours.readable()).await.is_none());
+    });
+}

@@ -251,7 +251,7 @@ impl Executor {
         remote.wake(task);
         let join = join.expect("insert has called the closure");
         if self.closing.get() {
-            task::end_any(&self.tasks);
+            task::end_all(&self.tasks);
         }
         JoinHandle::new(join)
     }
@@ -308,8 +308,8 @@ impl Executor {
     /// they hold finds its way.
     pub(crate) fn close(&self) {
         self.closing.set(true);
-        while task::end_any(&self.tasks) {}
-        drop(self.queue.close());
+        while task::end_all(&self.tasks) {}
+        self.queue.close().into_iter().for_each(task::discard);
         while RunQueue::pop().is_some() {}
     }
 }
