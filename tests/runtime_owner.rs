@@ -391,3 +391,111 @@ fn a_runtime_dropped_with_sockets_and_sleeps_under_way_drops_them() {
         assert_eq!(dropped.get(), 20);
     });
 }
+
+#[test]
+fn a_wake_that_comes_before_the_wait_is_not_lost() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        runtime.handle().wake();
+        runtime.poll_timeout(Duration::from_secs(3600));
+        // From within, as late as possible.
+        let handle = runtime.handle();
+        runtime.spawn(async move { handle.wake() }).detach();
+        runtime.poll_timeout(Duration::from_secs(3600));
+    });
+}
+
+#[test]
+fn a_runtime_can_be_spawned_into_from_within_itself() {
+    within_deadline(|| {
+        let runtime = Rc::new(Runtime::new().unwrap());
+        let inner = runtime.clone();
+        let value = runtime.block_on(async move {
+            let first = inner.spawn(async { 1 });
+            let second = spawn(async { 2 });
+            first.await.unwrap() + second.await.unwrap()
+        });
+        assert_eq!(value, 3);
+    });
+}
+
+#[test]
+fn a_runtime_can_be_spawned_into_from_the_end_of_another_one_inside_it() {
+    within_deadline(|| {
+        let outer = Rc::new(Runtime::new().unwrap());
+        let log = common::Log::new();
+        let again = outer.clone();
+        let spawned = log.clone();
+        outer.block_on(async move {
+            let inner = Runtime::new().unwrap();
+            let guard = OnDrop(move || {
+                let log = spawned.clone();
+                again.spawn(async move { log.add("ran") }).detach();
+            });
+            let task = inner.spawn(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            });
+            drop(inner);
+            assert!(task.await.unwrap_err().is_cancelled());
+            yield_now().await;
+            yield_now().await;
+        });
+        assert_eq!(log.take(), ["ran"]);
+    });
+}
+
+thread_local! {
+    static KEPT: std::cell::RefCell<Option<Runtime>> = const { std::cell::RefCell::new(None) };
+}
+
+#[test]
+fn a_runtime_may_end_with_its_thread() {
+    within_deadline(|| {
+        let (sent, received) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            KEPT.with_borrow_mut(|kept| {
+                let runtime = kept.insert(Runtime::new().unwrap());
+                let guard = OnDrop(move || sent.send("dropped").unwrap());
+                runtime
+                    .spawn(async move {
+                        let _guard = guard;
+                        let (mut client, _server) = tcp_pair().await;
+                        let hour = time::sleep(Duration::from_secs(3600));
+                        futures_lite::future::zip(hour, client.read(&mut [0]))
+                            .await
+                            .1
+                            .unwrap();
+                    })
+                    .detach();
+                for _ in 0..10 {
+                    runtime.poll_timeout(Duration::from_millis(1));
+                }
+            });
+        });
+        thread.join().unwrap();
+        assert_eq!(received.recv(), Ok("dropped"));
+    });
+}
+
+#[test]
+fn a_closure_that_panics_when_it_is_dropped_does_not_reach_the_end_of_the_runtime() {
+    let runtime = Runtime::new().unwrap();
+    let dropped = Arc::new(AtomicU32::new(0));
+    for _ in 0..2 {
+        let bomb = OnDrop({
+            let dropped = dropped.clone();
+            move || {
+                dropped.fetch_add(1, Ordering::Relaxed);
+                panic!("dropped");
+            }
+        });
+        let make = move || {
+            drop(bomb);
+            async {}
+        };
+        runtime.handle().spawn_with(make).unwrap();
+    }
+    drop(runtime);
+    assert_eq!(dropped.load(Ordering::Relaxed), 2);
+}

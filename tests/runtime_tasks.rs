@@ -410,7 +410,7 @@ fn destructors_may_abort_and_drop_each_other() {
         let first = Rc::new(RefCell::new(None::<JoinHandle<()>>));
         let inner = first.clone();
         let second = spawn(async move {
-            let _guard = OnDrop(move || drop(inner.take().map(|task| task.abort())));
+            let _guard = OnDrop(move || inner.take().into_iter().for_each(|task| task.abort()));
             pending::<()>().await;
         });
         *first.borrow_mut() = Some(spawn(async move {
@@ -536,4 +536,48 @@ fn a_panic_message_names_what_was_done_outside_a_runtime() {
         assert!(Pin::new(&mut sleep).poll(&mut cx).is_pending());
     });
     assert!(slept.contains("Sleep was polled outside"), "{slept}");
+}
+
+/// Panics when it is dropped, with something that panics when it is dropped.
+struct Bomb(u32);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        let next = self.0.checked_sub(1).map(Bomb);
+        std::panic::panic_any(next);
+    }
+}
+
+#[test]
+fn a_task_whose_every_destructor_panics_takes_nobody_down() {
+    run(async {
+        // The poll, the future's destructor and the payloads.
+        let all = spawn({
+            let bomb = Bomb(1);
+            poll_fn(move |_| -> Poll<()> {
+                let _kept = &bomb;
+                std::panic::panic_any(Bomb(1))
+            })
+        });
+        // The value, after the future's destructor.
+        let value = spawn({
+            let bomb = Bomb(1);
+            poll_fn(move |_| {
+                let _kept = &bomb;
+                Poll::Ready(Bomb(1))
+            })
+        });
+        let detached = spawn(async { Bomb(1) });
+        detached.detach();
+        for error in [all.await, value.await.map(std::mem::forget)] {
+            let payload = error.unwrap_err().try_into_panic().unwrap();
+            std::mem::forget(payload);
+        }
+        spawn(async {}).await.unwrap();
+    });
+}
+
+#[test]
+fn a_leaf_that_costs_more_than_the_budget_is_granted_once_in_a_turn() {
+    run(poll_fn(|cx| budget::poll_spend(cx, 10 * budget::BUDGET)));
 }

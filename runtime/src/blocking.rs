@@ -131,13 +131,17 @@ impl<T> Future for Blocking<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let waker = cx.waker().clone();
         let mut state = self.slot.lock();
-        let (next, poll) = match std::mem::replace(&mut *state, State::Closed) {
-            State::Done(outcome) => (State::Closed, Poll::Ready(outcome)),
-            State::Queued | State::Awaited(_) => (State::Awaited(waker), Poll::Pending),
-            State::Closed => panic!("Blocking polled again after it gave its value"),
+        let next = match &*state {
+            State::Queued | State::Awaited(_) => State::Awaited(waker),
+            State::Done(_) | State::Closed => State::Closed,
         };
-        *state = next;
-        poll
+        let before = std::mem::replace(&mut *state, next);
+        drop(state);
+        match before {
+            State::Done(outcome) => Poll::Ready(outcome),
+            State::Queued | State::Awaited(_) => Poll::Pending,
+            State::Closed => panic!("Blocking polled again after it gave its value"),
+        }
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) fn refill() {
 /// }));
 /// ```
 pub fn poll_spend(cx: &mut Context<'_>, cost: u32) -> Poll<()> {
-    let Some(left) = LEFT.get().checked_sub(cost) else {
+    // What costs more than all is granted to whoever has spent nothing yet.
+    let Some(left) = LEFT.get().checked_sub(cost.min(BUDGET)) else {
         cx.waker().wake_by_ref();
         return Poll::Pending;
     };

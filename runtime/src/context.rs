@@ -2,8 +2,7 @@
 //!
 //! # Invariants
 //!
-//! - Never: user code run while the thread-local is borrowed: [`with`] is for this crate's own
-//!   short steps.
+//! - Never: anything run while the thread-local is borrowed; it is only looked at, and replaced.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -19,12 +18,24 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
 }
 
+/// The executor this thread is inside, if it is inside one.
+fn current() -> Option<Rc<Executor>> {
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .unwrap_or_default()
+}
+
+/// What this thread was inside before; nothing at the end of the thread, when the thread-local
+/// is gone.
+fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
+    CURRENT
+        .try_with(|current| current.replace(executor))
+        .unwrap_or_default()
+}
+
 /// Runs `f` with the executor this thread is inside, if it is inside one.
 pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
-    CURRENT
-        .try_with(|current| current.borrow().as_deref().map(f))
-        .ok()
-        .flatten()
+    current().as_deref().map(f)
 }
 
 /// # Panics
@@ -49,7 +60,7 @@ pub(crate) struct Inside {
 impl Inside {
     pub(crate) fn enter(executor: &Rc<Executor>) -> Self {
         let queue = executor.queue().enter();
-        let outer = CURRENT.with(|current| current.replace(Some(executor.clone())));
+        let outer = replace(Some(executor.clone()));
         Self {
             outer,
             _queue: queue,
@@ -59,7 +70,7 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        let inner = CURRENT.with(|current| current.replace(self.outer.take()));
+        let inner = replace(self.outer.take());
         drop(inner);
     }
 }
@@ -96,8 +107,7 @@ impl Drop for Inside {
 /// ```
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    let executor = CURRENT.with(|current| current.borrow().clone());
-    let Some(executor) = executor else {
+    let Some(executor) = current() else {
         panic!("a task was spawned outside a waterwheel runtime: do it within runtime::block_on");
     };
     executor.spawn(future)
@@ -167,12 +177,12 @@ impl Handle {
             .map_err(|_| RuntimeGone(()))
     }
 
-    /// Wakes the runtime from its wait, so that [`Runtime::poll_timeout`] returns.
+    /// Wakes the runtime from its wait, so that [`Runtime::poll_timeout`] returns; one that does
+    /// not wait yet will not begin to: the next wait ends at once. Many calls are one.
     ///
     /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
     pub fn wake(&self) {
-        // A runtime that is gone does not wait.
-        drop(self.remote.send(Message::Run(Box::new(|| ()))));
+        self.remote.nudge();
     }
 }
 

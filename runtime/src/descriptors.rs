@@ -88,7 +88,7 @@ pub(crate) fn opened() {
     HELD.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A socket is about to be closed on this thread.
+/// A socket has been closed on this thread.
 pub(crate) fn closed() {
     HELD.fetch_sub(1, Ordering::Relaxed);
     notify_freed();

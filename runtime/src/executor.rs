@@ -64,12 +64,13 @@ impl Executor {
     pub(crate) fn new() -> io::Result<Rc<Self>> {
         let reactor = Reactor::new()?;
         let queue = Rc::new(RunQueue::new(reactor.unparker()?));
+        let blocking = Pool::new(queue.remote().clone());
         Ok(Rc::new(Self {
             queue,
             tasks: RefCell::default(),
             reactor,
             timers: Timers::new(),
-            blocking: Pool::default(),
+            blocking,
             delivered: Rc::default(),
             freed: Rc::default(),
             closing: Cell::new(false),
@@ -87,8 +88,9 @@ impl Executor {
                 return Poll::Ready(());
             }
         }
-        // 3. What other threads have sent.
-        self.read_inbox();
+        // 3. What other threads have sent. Whoever sends expects the caller's attention, so that
+        //    there is no sleep in a turn with mail.
+        let wait = if self.read_inbox() { Wait::No } else { wait };
         // 4. and 5. Until when we may sleep, and sleep.
         let mut due = self.due.take();
         let events = self.park(wait, &mut due);
@@ -112,13 +114,18 @@ impl Executor {
         Poll::Pending
     }
 
-    fn read_inbox(&self) {
-        for message in self.queue.take_inbox() {
+    /// Does what other threads ask for; `true` if they have.
+    fn read_inbox(&self) -> bool {
+        let Some(messages) = self.queue.take_inbox() else {
+            return false;
+        };
+        for message in messages {
             match message {
                 Message::Wake(task) => self.queue.remote().wake(task),
                 Message::Run(run) => run(),
             }
         }
+        true
     }
 
     /// Lets the reactor look, and sleep if it may; says how many events there were.
@@ -140,7 +147,8 @@ impl Executor {
 
     /// How long the reactor may sleep; zero if there is anything to do.
     fn timeout(&self, wait: Wait) -> Option<Duration> {
-        if RunQueue::ready_len() > 0 || self.skipped_time(wait) {
+        // In this order: the look before a jump may make a task ready.
+        if self.skipped_time(wait) || RunQueue::ready_len() > 0 {
             return Some(Duration::ZERO);
         }
         let until_timer = self.timers.until_next();
@@ -159,7 +167,10 @@ impl Executor {
     fn skipped_time(&self, wait: Wait) -> bool {
         let nothing_else = !matches!(wait, Wait::No)
             && self.timers.clock().is_paused()
-            && self.blocking.is_idle()
+            && RunQueue::ready_len() == 0
+            // A job that has ended has sent its mail before: look for that afterwards.
+            && self.blocking.is_idle_or_reports()
+            && !self.queue.has_mail()
             && self.nothing_delivered();
         nothing_else && self.timers.skip_to_next()
     }
@@ -167,10 +178,12 @@ impl Executor {
     /// Looks whether the reactor has anything; what it has goes its way.
     fn nothing_delivered(&self) -> bool {
         let mut due = Vec::new();
-        self.look(Some(Duration::ZERO), &mut due);
-        let nothing = due.is_empty();
+        let events = self.look(Some(Duration::ZERO), &mut due);
         due.drain(..).for_each(Waker::wake);
-        nothing
+        if events > 0 {
+            self.delivered.notify_all();
+        }
+        RunQueue::ready_len() == 0
     }
 
     /// Runs `future` to its end, and the spawned tasks beside it.
@@ -238,7 +251,7 @@ impl Executor {
         remote.wake(task);
         let join = join.expect("insert has called the closure");
         if self.closing.get() {
-            task::end_any(&self.tasks);
+            task::end_all(&self.tasks);
         }
         JoinHandle::new(join)
     }
@@ -295,8 +308,8 @@ impl Executor {
     /// they hold finds its way.
     pub(crate) fn close(&self) {
         self.closing.set(true);
-        while task::end_any(&self.tasks) {}
-        drop(self.queue.close());
+        while task::end_all(&self.tasks) {}
+        self.queue.close().into_iter().for_each(task::discard);
         while RunQueue::pop().is_some() {}
     }
 }

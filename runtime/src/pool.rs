@@ -17,10 +17,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use crate::run_queue::Remote;
 
 /// The most threads a runtime's pool has. They wait for disks rather than compute, so it may be
 /// more than there are cores.
@@ -41,17 +44,18 @@ pub(crate) enum Order {
 }
 
 /// A runtime's threads, none of which has been started until one is needed.
-#[derive(Default)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
     /// Jobs that have been queued and have not ended.
     jobs: AtomicUsize,
+    /// Whether the runtime wants to know when there are none left.
+    reports: AtomicBool,
+    runtime: Arc<Remote>,
 }
 
 #[derive(Default)]
@@ -65,9 +69,25 @@ struct Queue {
 }
 
 impl Pool {
-    /// Whether no job is queued or under way.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.shared.jobs.load(Ordering::Acquire) == 0
+    pub(crate) fn new(runtime: Arc<Remote>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                queue: Mutex::default(),
+                work: Condvar::new(),
+                jobs: AtomicUsize::new(0),
+                reports: AtomicBool::new(false),
+                runtime,
+            }),
+        }
+    }
+
+    /// Whether no job is queued or under way; if one is, the runtime is nudged when the last has
+    /// ended, also if nobody awaits it.
+    pub(crate) fn is_idle_or_reports(&self) -> bool {
+        // First the flag, then the count; a thread does it the other way round. One of the two
+        // sees what the other has done.
+        self.shared.reports.store(true, Ordering::SeqCst);
+        self.shared.jobs.load(Ordering::SeqCst) == 0
     }
 
     /// Queues a job; gives it back if there is no thread for it and none can be started.
@@ -78,7 +98,7 @@ impl Pool {
             return Some(job);
         }
         queue.jobs.push_back(job);
-        self.shared.jobs.fetch_add(1, Ordering::AcqRel);
+        self.shared.jobs.fetch_add(1, Ordering::SeqCst);
         self.shared.work.notify_one();
         None
     }
@@ -106,12 +126,21 @@ impl Drop for Pool {
         drop(queue);
         self.shared.work.notify_all();
         for job in jobs {
-            job(Order::Cancel);
+            complete(job, Order::Cancel);
         }
         for thread in threads {
             // Its jobs' panics have been caught; there is nothing left to report.
             drop(thread.join());
         }
+    }
+}
+
+/// Whatever a job that nobody wants any more, or a value, panics with when it is dropped ends here:
+/// it must cost neither a thread nor the end of a runtime.
+fn complete(job: Job, order: Order) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| job(order))) {
+        // Its destructor may panic in its turn, so it gets none.
+        std::mem::forget(payload);
     }
 }
 
@@ -123,8 +152,11 @@ impl Shared {
     /// A thread's life.
     fn work(&self) {
         while let Some(job) = self.next() {
-            job(Order::Run);
-            self.jobs.fetch_sub(1, Ordering::AcqRel);
+            complete(job, Order::Run);
+            let left = self.jobs.fetch_sub(1, Ordering::SeqCst) - 1;
+            if left == 0 && self.reports.swap(false, Ordering::SeqCst) {
+                self.runtime.nudge();
+            }
         }
     }
 

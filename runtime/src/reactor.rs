@@ -144,10 +144,19 @@ impl Reactor {
 
     /// The edge of this direction is used up.
     pub(crate) fn clear(&self, id: SourceId, direction: Direction) {
+        self.change(id, |source| source.clear(direction));
+    }
+
+    /// This direction would block.
+    pub(crate) fn block(&self, id: SourceId, direction: Direction) {
+        self.change(id, |source| source.block(direction));
+    }
+
+    fn change(&self, id: SourceId, change: impl FnOnce(&mut Source)) {
         if let Some(source) = self.sources.borrow_mut().get_mut(id.index as usize)
             && source.generation == id.generation
         {
-            source.clear(direction);
+            change(source);
         }
     }
 

@@ -18,7 +18,7 @@
 //! | state | meaning | who sets it |
 //! |---|---|---|
 //! | `AWAKE` | the executor runs and will look at the inbox before it sleeps | the executor |
-//! | `MAIL` | there is something in the inbox | a sender, after it has put it there |
+//! | `MAIL` | there is something in the inbox, or somebody nudged | a sender, after it has put it there |
 //! | `PARKED` | the executor sleeps, or is about to: unpark it | the executor, only from `AWAKE` |
 //!
 //! A sender first puts its message in, then swaps in `MAIL`; the executor parks only if it can
@@ -84,11 +84,32 @@ thread_local! {
     };
 }
 
+/// `None` at the end of a thread, when its queue is gone: a runtime that lives in a thread-local
+/// of its owner's may be dropped after it.
+fn with_ready<T>(f: impl FnOnce(&mut VecDeque<TaskId>) -> T) -> Option<T> {
+    LOCAL
+        .try_with(|local| f(&mut local.ready.borrow_mut()))
+        .ok()
+}
+
+fn current() -> Option<RuntimeId> {
+    LOCAL
+        .try_with(|local| local.runtime.get())
+        .unwrap_or_default()
+}
+
+fn set_current(runtime: Option<RuntimeId>) {
+    // At the end of the thread there is nothing to be set.
+    _ = LOCAL.try_with(|local| local.runtime.set(runtime));
+}
+
 /// The executor's end: the local queue while the runtime is entered, and the inbox.
 pub(crate) struct RunQueue {
     remote: Arc<Remote>,
     /// The local queue while nobody is inside the runtime.
     stowed: RefCell<VecDeque<TaskId>>,
+    /// Whether somebody is inside, perhaps further up the stack.
+    entered: Cell<bool>,
 }
 
 impl RunQueue {
@@ -96,6 +117,7 @@ impl RunQueue {
         Self {
             remote: Remote::new(unpark),
             stowed: RefCell::default(),
+            entered: Cell::new(false),
         }
     }
 
@@ -104,46 +126,55 @@ impl RunQueue {
     }
 
     /// Makes this runtime's queue the thread's, until the guard drops. Guards nest.
+    ///
+    /// A runtime that is entered from within itself keeps the queue it has. If another one lies
+    /// between, its queue is out of reach for the time being, and wakes go through the inbox.
     pub(crate) fn enter(self: &std::rc::Rc<Self>) -> Entered {
-        let outer = LOCAL.with(|local| local.runtime.replace(Some(self.remote.id)));
-        self.exchange();
+        let id = Some(self.remote.id);
+        let outer = current();
+        let again = self.entered.replace(true);
+        if again {
+            set_current(id.filter(|_| outer == id));
+        } else {
+            set_current(id);
+            self.exchange();
+        }
         Entered {
             queue: self.clone(),
             outer,
+            again,
         }
     }
 
     /// Swaps the thread's queue with the stowed one.
     fn exchange(&self) {
-        LOCAL.with(|local| {
-            std::mem::swap(
-                &mut *local.ready.borrow_mut(),
-                &mut *self.stowed.borrow_mut(),
-            );
-        });
+        with_ready(|ready| std::mem::swap(ready, &mut *self.stowed.borrow_mut()));
     }
 
     /// How many tasks are ready in the runtime that this thread has entered.
     pub(crate) fn ready_len() -> usize {
-        LOCAL.with(|local| local.ready.borrow().len())
+        with_ready(|ready| ready.len()).unwrap_or(0)
     }
 
     /// The task that has been ready for longest, in the runtime that this thread has entered.
     pub(crate) fn pop() -> Option<TaskId> {
-        LOCAL.with(|local| local.ready.borrow_mut().pop_front())
+        with_ready(VecDeque::pop_front).flatten()
     }
 
-    /// Takes what other threads have sent; costs one atomic load when there is nothing.
-    pub(crate) fn take_inbox(&self) -> Vec<Message> {
-        if self.remote.state.load(Ordering::Acquire) != MAIL {
-            return Vec::new();
+    /// Whether other threads have asked for attention.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.remote.state.load(Ordering::Acquire) == MAIL
+    }
+
+    /// Takes what other threads have sent, which is nothing if they only nudged; costs one atomic
+    /// load when there is no mail.
+    pub(crate) fn take_inbox(&self) -> Option<Vec<Message>> {
+        if !self.has_mail() {
+            return None;
         }
         self.remote.state.swap(AWAKE, Ordering::AcqRel);
-        self.remote
-            .lock()
-            .as_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
+        let messages = self.remote.lock().as_mut().map(std::mem::take);
+        Some(messages.unwrap_or_default())
     }
 
     /// Announces that the executor is about to sleep; `false` if there is mail to be read first.
@@ -174,12 +205,17 @@ impl RunQueue {
 pub(crate) struct Entered {
     queue: std::rc::Rc<RunQueue>,
     outer: Option<RuntimeId>,
+    /// Whether this runtime had been entered further up the stack.
+    again: bool,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.queue.exchange();
-        LOCAL.with(|local| local.runtime.set(self.outer));
+        if !self.again {
+            self.queue.exchange();
+            self.queue.entered.set(false);
+        }
+        set_current(self.outer);
     }
 }
 
@@ -246,11 +282,16 @@ impl Remote {
             Some(inbox) => inbox.push(message),
             None => return Err(message),
         }
+        self.nudge();
+        Ok(())
+    }
+
+    /// Sees to it that the executor looks around: it does not begin to sleep before it has.
+    pub(crate) fn nudge(&self) {
         if self.state.swap(MAIL, Ordering::AcqRel) == PARKED {
             // An eventfd write fails only when its counter is full, and then it is readable.
             _ = self.unpark.wake();
         }
-        Ok(())
     }
 }
 

@@ -8,14 +8,19 @@
 //!
 //! | flag | set by | cleared by | makes ready |
 //! |---|---|---|---|
-//! | `READABLE` | event | short read, `WouldBlock` | reading |
-//! | `WRITABLE` | event | short write, `WouldBlock` | writing |
-//! | `READ_CLOSED` | event (FIN, reset) | never | reading |
-//! | `WRITE_CLOSED` | event (reset, hang-up) | never | writing |
-//! | `ERROR` | event | never | both |
+//! | `READABLE` | event | short read, `WouldBlock` of a read | reading |
+//! | `WRITABLE` | event | short write, `WouldBlock` of a write | writing |
+//! | `READ_CLOSED` | event (FIN, reset) | `WouldBlock` of a read | reading |
+//! | `WRITE_CLOSED` | event (reset, hang-up) | `WouldBlock` of a write | writing |
+//! | `READ_ERROR` | event | `WouldBlock` of a read | reading |
+//! | `WRITE_ERROR` | event | `WouldBlock` of a write | writing |
 //!
-//! The last three are sticky: a request and its FIN in one segment are *one* event; if the short
+//! The last four are sticky: a request and its FIN in one segment are *one* event; if the short
 //! read of the request cleared everything, the end of the stream would never be seen.
+//!
+//! No connection says `WouldBlock` after its end. But other descriptors do: a datagram socket
+//! goes on after it has reported an error, a named pipe after its next writer has come. There
+//! the kernel's word counts for more than our memory.
 //!
 //! # Invariants
 //!
@@ -60,7 +65,12 @@ const READABLE: u8 = 1;
 const WRITABLE: u8 = 1 << 1;
 const READ_CLOSED: u8 = 1 << 2;
 const WRITE_CLOSED: u8 = 1 << 3;
-const ERROR: u8 = 1 << 4;
+const READ_ERROR: u8 = 1 << 4;
+const WRITE_ERROR: u8 = 1 << 5;
+const ERROR: u8 = READ_ERROR | WRITE_ERROR;
+
+const READING: u8 = READABLE | READ_CLOSED | READ_ERROR;
+const WRITING: u8 = WRITABLE | WRITE_CLOSED | WRITE_ERROR;
 
 #[derive(Clone, Copy)]
 struct Readiness(u8);
@@ -84,8 +94,8 @@ impl Readiness {
 
     fn satisfies(self, interest: Interest) -> bool {
         let wanted = match interest {
-            Interest::One(Direction::Read) | Interest::AnyReader => READABLE | READ_CLOSED | ERROR,
-            Interest::One(Direction::Write) => WRITABLE | WRITE_CLOSED | ERROR,
+            Interest::One(Direction::Read) | Interest::AnyReader => READING,
+            Interest::One(Direction::Write) => WRITING,
             Interest::ReadClosed => READ_CLOSED | WRITE_CLOSED | ERROR,
             Interest::Closed => WRITE_CLOSED | ERROR,
         };
@@ -125,6 +135,14 @@ impl Source {
         self.readiness.0 &= match direction {
             Direction::Read => !READABLE,
             Direction::Write => !WRITABLE,
+        };
+    }
+
+    /// The kernel has said that this direction would block, whatever was known of it.
+    pub(crate) fn block(&mut self, direction: Direction) {
+        self.readiness.0 &= match direction {
+            Direction::Read => !READING,
+            Direction::Write => !WRITING,
         };
     }
 

@@ -26,6 +26,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -106,15 +107,14 @@ impl Tasks {
     }
 }
 
-/// Ends any task at all, for the end of the runtime; `false` when none is left.
-pub(crate) fn end_any(tasks: &RefCell<Tasks>) -> bool {
-    let index = tasks.borrow().slots.iter().next().map(|(index, _)| index);
-    let Some(index) = index else { return false };
-    let slot = tasks.borrow_mut().slots.remove(index);
-    if let Some(tenant) = slot.tenant {
-        evict(tenant);
-    }
-    true
+/// Ends all tasks there are, for the end of the runtime; `false` if there were none. Their
+/// destructors may have spawned others meanwhile.
+pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
+    let slots = mem::take(&mut tasks.borrow_mut().slots);
+    let found = !slots.is_empty();
+    let tenants = slots.into_iter().filter_map(|(_, slot)| slot.tenant);
+    tenants.for_each(evict);
+    found
 }
 
 /// Polls one task once. A stale id, or one whose task is running further up the stack, is nothing.
@@ -137,12 +137,17 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     }
 }
 
-/// Drops a task for good. What its destructors panic with ends here.
+/// Drops a task for good.
 fn evict(tenant: Tenant) {
     tenant.waker.retire();
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(tenant))) {
-        // The payload is user data too: its destructor may panic in its turn, so it gets none.
-        std::mem::forget(payload);
+    discard(tenant);
+}
+
+/// Drops what is the user's. What its destructor panics with ends here.
+pub(crate) fn discard<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // The payload is the user's too: its destructor may panic in its turn, so it gets none.
+        mem::forget(payload);
     }
 }
 
@@ -201,9 +206,15 @@ impl<F: Future> Future for Task<F> {
                 Err(error) => Err(error),
             }
         };
-        let outcome = match end(this.stage) {
-            Some(panic_in_drop) if outcome.is_ok() => Err(panic_in_drop),
-            _ => outcome,
+        let outcome = match (outcome, end(this.stage)) {
+            (Ok(value), Some(panic_in_drop)) => {
+                discard(value);
+                Err(panic_in_drop)
+            }
+            (outcome, panic_in_drop) => {
+                discard(panic_in_drop);
+                outcome
+            }
         };
         // The cell goes with the task: what a value panics with that nobody wants ends in `evict`.
         if let Some(join) = this.join {

@@ -19,10 +19,10 @@ use waterwheel::runtime::{block_on, join};
 
 /// No test may take longer. It is long, since machines may be slow; a test that hangs, hangs for
 /// ever.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs a test; ends the process, with the test's name, when the deadline has passed.
-pub fn within_deadline<T>(test: impl FnOnce() -> T) -> T {
+pub(crate) fn within_deadline<T>(test: impl FnOnce() -> T) -> T {
     let (running, watched) = mpsc::channel::<()>();
     let name = thread::current().name().unwrap_or("a test").to_owned();
     thread::spawn(move || {
@@ -37,12 +37,12 @@ pub fn within_deadline<T>(test: impl FnOnce() -> T) -> T {
 }
 
 /// Runs a test that is a future, in a runtime of its own.
-pub fn run<F: Future>(test: F) -> F::Output {
+pub(crate) fn run<F: Future>(test: F) -> F::Output {
     within_deadline(|| block_on(test))
 }
 
 /// Two connected streams: the client's, and the server's.
-pub async fn tcp_pair() -> (TcpStream, TcpStream) {
+pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_address().unwrap();
     let (connected, accepted) = join(TcpStream::connect(address), listener.accept()).await;
@@ -50,7 +50,7 @@ pub async fn tcp_pair() -> (TcpStream, TcpStream) {
 }
 
 /// A stream of ours, and its blocking peer.
-pub async fn tcp_with_std() -> (TcpStream, net::TcpStream) {
+pub(crate) async fn tcp_with_std() -> (TcpStream, net::TcpStream) {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
     (ours.unwrap(), listener.accept().unwrap().0)
@@ -58,24 +58,24 @@ pub async fn tcp_with_std() -> (TcpStream, net::TcpStream) {
 
 /// A list that tasks write into, to show in which order they ran.
 #[derive(Clone, Debug, Default)]
-pub struct Log<T>(Rc<std::cell::RefCell<Vec<T>>>);
+pub(crate) struct Log<T>(Rc<std::cell::RefCell<Vec<T>>>);
 
 impl<T> Log<T> {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Rc::default())
     }
 
-    pub fn add(&self, entry: T) {
+    pub(crate) fn add(&self, entry: T) {
         self.0.borrow_mut().push(entry);
     }
 
-    pub fn take(&self) -> Vec<T> {
+    pub(crate) fn take(&self) -> Vec<T> {
         std::mem::take(&mut *self.0.borrow_mut())
     }
 }
 
 /// Calls a closure when it is dropped.
-pub struct OnDrop<F: FnMut()>(pub F);
+pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
@@ -84,15 +84,15 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 }
 
 /// Something that counts up in a cell when it is dropped.
-pub fn count_drop(count: &Rc<Cell<u32>>) -> OnDrop<impl FnMut() + use<>> {
+pub(crate) fn count_drop(count: &Rc<Cell<u32>>) -> OnDrop<impl FnMut() + use<>> {
     let count = count.clone();
     OnDrop(move || count.set(count.get() + 1))
 }
 
 /// Counts how often the future inside is polled.
-pub struct Counted<F> {
-    pub future: F,
-    pub polls: Rc<Cell<u32>>,
+pub(crate) struct Counted<F> {
+    pub(crate) future: F,
+    pub(crate) polls: Rc<Cell<u32>>,
 }
 
 impl<F: Future + Unpin> Future for Counted<F> {
@@ -105,19 +105,19 @@ impl<F: Future + Unpin> Future for Counted<F> {
 }
 
 /// Whether this process was started by [`in_child`] for this test.
-pub fn is_child(test: &str) -> bool {
+pub(crate) fn is_child(test: &str) -> bool {
     std::env::var_os("WATERWHEEL_CHILD").is_some_and(|child| child == test)
 }
 
 /// Runs the named test again in a process of its own, for what touches the whole process.
-pub fn in_child(test: &str) -> Output {
+pub(crate) fn in_child(test: &str) -> Output {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.arg0("child").args([test, "--exact", "--nocapture"]);
     child.env("WATERWHEEL_CHILD", test).output().unwrap()
 }
 
 /// Runs `test` in a child process; its failure is this one's.
-pub fn alone(name: &str, test: impl FnOnce()) {
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     within_deadline(|| {
         if is_child(name) {
             return test();
@@ -133,7 +133,7 @@ pub fn alone(name: &str, test: impl FnOnce()) {
 }
 
 /// The words of a panic.
-pub fn panic_text(test: impl FnOnce()) -> String {
+pub(crate) fn panic_text(test: impl FnOnce()) -> String {
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
     let payload = panic.expect_err("it should have panicked");
     let text = payload.downcast_ref::<&str>().map(ToString::to_string);

@@ -34,25 +34,35 @@ use crate::source::{Direction, Interest};
 /// # std::io::Result::Ok(())
 /// ```
 pub struct AsyncFd<T: AsFd> {
-    socket: Socket<T>,
+    /// `None` only on the way out.
+    socket: Option<Socket<T>>,
 }
 
 impl<T: AsFd> AsyncFd<T> {
     /// Takes a descriptor that is in non-blocking mode.
     pub fn new(io: T) -> Self {
         Self {
-            socket: Socket::new(io),
+            socket: Some(Socket::new(io)),
         }
+    }
+
+    fn socket(&self) -> &Socket<T> {
+        self.socket
+            .as_ref()
+            .expect("only into_inner and drop take it out")
     }
 
     /// What is inside.
     pub fn io(&self) -> &T {
-        self.socket.io()
+        self.socket().io()
     }
 
     /// Gives back what is inside, no longer registered.
-    pub fn into_inner(self) -> T {
-        self.socket.into_io()
+    pub fn into_inner(mut self) -> T {
+        let socket = self.socket.take();
+        socket
+            .expect("only into_inner and drop take it out")
+            .into_io()
     }
 
     /// Calls `operation` when the descriptor is readable, again and again until it does not say
@@ -109,9 +119,10 @@ impl<T: AsFd> AsyncFd<T> {
         direction: Direction,
         operation: &mut impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.socket.poll_io(cx, Interest::One(direction), 1, |io| {
-            Ok((operation(io)?, Left::Perhaps))
-        })
+        self.socket()
+            .poll_io(cx, Interest::One(direction), 1, |io| {
+                Ok((operation(io)?, Left::Perhaps))
+            })
     }
 
     /// Whether it is readable now; wakes the task when it becomes so.
@@ -120,7 +131,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// What epoll says when it does not take such a descriptor.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_ready(cx, Interest::One(Direction::Read))
+        self.socket().poll_ready(cx, Interest::One(Direction::Read))
     }
 
     /// As [`poll_readable`](Self::poll_readable), for writing.
@@ -129,7 +140,17 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// As there.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_ready(cx, Interest::One(Direction::Write))
+        self.socket()
+            .poll_ready(cx, Interest::One(Direction::Write))
+    }
+}
+
+impl<T: AsFd> Drop for AsyncFd<T> {
+    fn drop(&mut self) {
+        // What is inside may be a mere reference, or a duplicate: the descriptor may live on.
+        if let Some(socket) = &self.socket {
+            socket.deregister();
+        }
     }
 }
 

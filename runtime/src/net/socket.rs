@@ -40,9 +40,10 @@ use crate::source::{Direction, Interest};
 
 /// A non-blocking descriptor that can be waited for.
 pub(crate) struct Socket<S> {
-    // In this order: first forgotten, then closed.
-    registration: Registration<S>,
+    // In this order: first closed, then forgotten, so that whoever waits for a descriptor to be
+    // freed is told once it is.
     io: S,
+    registration: Registration<S>,
 }
 
 /// What an operation showed of its direction, beside its result.
@@ -79,8 +80,13 @@ impl<S: AsFd> Socket<S> {
 
     /// Hands the descriptor out again, no longer registered.
     pub(crate) fn into_io(self) -> S {
-        self.registration.undo(&self.io);
+        self.deregister();
         self.io
+    }
+
+    /// For a descriptor that will live on when this is dropped.
+    pub(crate) fn deregister(&self) {
+        self.registration.undo(&self.io);
     }
 
     /// Does `operation` as soon as its direction is ready; costs that much of the budget.
@@ -105,7 +111,7 @@ impl<S: AsFd> Socket<S> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !self.registration.ensure(&self.io)? {
-                        self.registration.clear(interest.direction());
+                        self.registration.block(interest.direction());
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -131,7 +137,7 @@ impl<S: AsFd> Socket<S> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     if error.kind() == io::ErrorKind::WouldBlock {
-                        self.registration.clear(direction);
+                        self.registration.block(direction);
                     }
                     return Err(error);
                 }
@@ -281,6 +287,10 @@ impl<S> Registration<S> {
 
     fn clear(&self, direction: Direction) {
         self.here(|executor, source| executor.reactor().clear(source, direction));
+    }
+
+    fn block(&self, direction: Direction) {
+        self.here(|executor, source| executor.reactor().block(source, direction));
     }
 
     /// Runs `f` if this thread is inside the runtime the socket is registered with.

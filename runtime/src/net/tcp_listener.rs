@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Type};
 
 use super::socket::{Left, Socket};
 use super::tcp_stream::TcpStream;
-use crate::source::Interest;
+use crate::source::{Direction, Interest};
 
 /// What an accept costs of a task's budget: 16 of them, then everybody else has a turn.
 const ACCEPT_COST: u32 = 4;
@@ -241,7 +241,8 @@ impl TcpListener {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none does; else as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        accept(self.socket.io())
+        self.socket
+            .try_io(Direction::Read, |io| Ok((accept(io)?, Left::Perhaps)))
     }
 }
 

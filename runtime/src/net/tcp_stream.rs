@@ -213,7 +213,8 @@ impl TcpStream {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; else what `recv(2)` says.
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.io().peek(buffer)
+        self.socket
+            .try_io(Direction::Read, |io| Ok((io.peek(buffer)?, Left::Perhaps)))
     }
 
     /// Waits until the connection is gone: a reset, a hang-up, or both directions ended.

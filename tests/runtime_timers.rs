@@ -1,0 +1,501 @@
+//! Claims about time: sleeps, timeouts, intervals, the paused clock, and the blocking pool.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::future::pending;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::Duration;
+
+use common::{Log, OnDrop, run, tcp_pair, within_deadline};
+use futures_lite::future::poll_once;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use waterwheel::runtime::time::{self, Instant, interval, sleep, sleep_until, timeout};
+use waterwheel::runtime::{
+    Notify, Runtime, THREADS_MAX, block_on, join, spawn, spawn_blocking, turn, yield_now,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Runs a test with the clock paused.
+fn run_paused<F: Future>(test: F) -> F::Output {
+    run(async {
+        time::pause();
+        test.await
+    })
+}
+
+#[test]
+fn a_sleep_takes_as_long_as_asked_by_the_real_clock() {
+    let start = std::time::Instant::now();
+    run(sleep(ms(3)));
+    assert!(start.elapsed() >= ms(3));
+}
+
+#[test]
+fn sleeps_end_in_the_order_of_their_deadlines_and_equal_ones_in_that_of_their_start() {
+    run_paused(async {
+        let log = Log::new();
+        let tasks: Vec<_> = [30, 10, 20, 10, 30, 10]
+            .into_iter()
+            .enumerate()
+            .map(|(number, millis)| {
+                let log = log.clone();
+                spawn(async move {
+                    sleep(ms(millis)).await;
+                    log.add((millis, number));
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(
+            log.take(),
+            [(10, 1), (10, 3), (10, 5), (20, 2), (30, 0), (30, 4)]
+        );
+    });
+}
+
+#[test]
+fn ten_thousand_equal_deadlines_end_together() {
+    run_paused(async {
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..10_000).map(|_| spawn(sleep(HOUR))).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(start.elapsed(), HOUR);
+    });
+}
+
+#[test]
+fn a_sleep_that_is_dropped_is_not_waited_for() {
+    run_paused(async {
+        let start = Instant::now();
+        {
+            let mut dropped = pin!(sleep(HOUR));
+            assert!(poll_once(dropped.as_mut()).await.is_none());
+            sleep(ms(1)).await;
+        }
+        let mut boxed = Box::pin(sleep(HOUR));
+        assert!(poll_once(boxed.as_mut()).await.is_none());
+        drop(boxed);
+        sleep(2 * HOUR).await;
+        assert_eq!(start.elapsed(), 2 * HOUR + ms(1));
+    });
+}
+
+#[test]
+fn a_sleep_can_be_reset_later_and_earlier_and_after_its_end() {
+    run_paused(async {
+        let start = Instant::now();
+        let mut sleep = sleep(ms(100));
+        assert!(poll_once(&mut sleep).await.is_none());
+        sleep.reset(start + ms(300));
+        (&mut sleep).await;
+        assert_eq!(start.elapsed(), ms(300), "later");
+
+        sleep.reset(start + HOUR);
+        assert!(poll_once(&mut sleep).await.is_none());
+        sleep.reset(start + ms(400));
+        (&mut sleep).await;
+        assert_eq!(start.elapsed(), ms(400), "earlier");
+
+        sleep.reset(start + ms(500));
+        (&mut sleep).await;
+        assert_eq!(start.elapsed(), ms(500), "again");
+        sleep_until(start).await;
+        assert_eq!(start.elapsed(), ms(500), "a deadline that has passed");
+    });
+}
+
+#[test]
+fn a_sleep_moves_to_the_task_that_polls_it_last() {
+    run_paused(async {
+        let mut sleep = sleep(ms(10));
+        assert!(poll_once(&mut sleep).await.is_none());
+        spawn(sleep).await.unwrap();
+    });
+}
+
+#[test]
+fn an_interval_keeps_its_schedule_when_a_tick_is_taken_late() {
+    run_paused(async {
+        let start = Instant::now();
+        let mut interval = interval(ms(10));
+        let mut planned = Vec::new();
+        for late in [0, 0, 4, 0, 27, 0, 0] {
+            let tick = interval.tick().await;
+            planned.push((tick.saturating_duration_since(start)).as_millis());
+            sleep(ms(late)).await;
+        }
+        // Taken at 30, the tick is followed by 27 ms of work: those at 50 are skipped, 57 → 40 is
+        // still there.
+        assert_eq!(planned, [0, 10, 20, 30, 40, 50, 70]);
+    });
+}
+
+#[test]
+fn a_timeout_gives_the_value_or_says_elapsed() {
+    run_paused(async {
+        let start = Instant::now();
+        assert_eq!(timeout(HOUR, async { 7 }).await, Ok(7));
+        let elapsed = timeout(HOUR, pending::<()>()).await.unwrap_err();
+        assert_eq!(start.elapsed(), HOUR);
+        assert_eq!(elapsed.to_string(), "the deadline has passed");
+        let error = std::io::Error::from(elapsed);
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        let together = timeout(ms(10), async {
+            sleep(ms(10)).await;
+            "in time"
+        });
+        assert_eq!(together.await, Ok("in time"));
+    });
+}
+
+#[test]
+fn a_year_of_paused_time_passes_at_once() {
+    let real = std::time::Instant::now();
+    run_paused(async {
+        let start = Instant::now();
+        sleep(24 * 365 * HOUR).await;
+        assert_eq!(start.elapsed(), 24 * 365 * HOUR);
+    });
+    assert!(real.elapsed() < HOUR);
+}
+
+#[test]
+fn advance_fires_what_is_due_on_the_way_in_order() {
+    run_paused(async {
+        let log = Log::new();
+        let start = Instant::now();
+        let tasks = [300, 100, 200].map(|millis| {
+            let log = log.clone();
+            spawn(async move {
+                sleep(ms(millis)).await;
+                log.add((millis, start.elapsed()));
+            })
+        });
+        yield_now().await;
+        time::advance(ms(250)).await;
+        assert_eq!(log.take(), [(100, ms(100)), (200, ms(200))]);
+        assert_eq!(start.elapsed(), ms(250));
+        drop(tasks);
+    });
+}
+
+#[test]
+fn what_is_ready_runs_before_the_paused_clock_jumps() {
+    run_paused(async {
+        let start = Instant::now();
+        let busy = spawn(async move {
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            start.elapsed()
+        });
+        sleep(HOUR).await;
+        assert_eq!(busy.await.unwrap(), Duration::ZERO);
+    });
+}
+
+#[test]
+fn a_socket_is_looked_at_before_the_paused_clock_jumps() {
+    run_paused(async {
+        let (mut client, mut server) = tcp_pair().await;
+        let start = Instant::now();
+        let echo = spawn(async move {
+            let mut byte = [0];
+            while server.read(&mut byte).await.unwrap() == 1 {
+                server.write_all(&byte).await.unwrap();
+            }
+        });
+        for _ in 0..100 {
+            client.write_all(b"x").await.unwrap();
+            timeout(HOUR, client.read_exact(&mut [0]))
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        drop(client);
+        timeout(HOUR, echo).await.unwrap().unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    });
+}
+
+/// A door that blocks a thread until it is opened.
+#[derive(Clone, Default)]
+struct Door(Arc<(Mutex<bool>, Condvar)>);
+
+impl Door {
+    fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let open = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(open, |open| !*open).unwrap());
+    }
+}
+
+#[test]
+fn the_paused_clock_does_not_jump_while_a_blocking_job_runs() {
+    run_paused(async {
+        let start = Instant::now();
+        let door = Door::default();
+        let job = spawn_blocking({
+            let door = door.clone();
+            move || door.pass()
+        });
+        let sleeper = spawn(sleep(HOUR));
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        assert!(!sleeper.is_finished());
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        door.open();
+        job.await.unwrap();
+        sleeper.await.unwrap();
+        assert_eq!(start.elapsed(), HOUR);
+    });
+}
+
+#[test]
+fn a_blocking_job_gives_its_value_or_its_panic() {
+    run(async {
+        assert_eq!(spawn_blocking(|| 6 * 7).await.unwrap(), 42);
+        let error = spawn_blocking(|| panic!("on the pool")).await.unwrap_err();
+        assert_eq!(error.to_string(), "the task panicked: on the pool");
+        assert_eq!(spawn_blocking(|| "goes on").await.unwrap(), "goes on");
+    });
+}
+
+#[test]
+fn the_pool_has_no_more_threads_than_it_may() {
+    run(async {
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let door = Door::default();
+        let (began, has_begun) = mpsc::channel();
+        let jobs: Vec<_> = (0..4 * THREADS_MAX)
+            .map(|_| {
+                let (running, most) = (running.clone(), most.clone());
+                let (door, began) = (door.clone(), began.clone());
+                spawn_blocking(move || {
+                    most.fetch_max(running.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
+                    began.send(()).unwrap();
+                    door.pass();
+                    running.fetch_sub(1, Ordering::AcqRel);
+                })
+            })
+            .collect();
+        for _ in 0..THREADS_MAX {
+            has_begun.recv().unwrap();
+        }
+        door.open();
+        for job in jobs {
+            job.await.unwrap();
+        }
+        assert_eq!(most.load(Ordering::Acquire), THREADS_MAX);
+    });
+}
+
+#[test]
+fn a_blocking_job_dropped_before_it_began_is_skipped() {
+    run(async {
+        let door = Door::default();
+        let busy: Vec<_> = (0..THREADS_MAX)
+            .map(|_| {
+                let door = door.clone();
+                spawn_blocking(move || door.pass())
+            })
+            .collect();
+        let ran = Arc::new(AtomicBool::new(false));
+        let skipped = spawn_blocking({
+            let ran = ran.clone();
+            move || ran.store(true, Ordering::Release)
+        });
+        drop(skipped);
+        door.open();
+        for job in busy {
+            job.await.unwrap();
+        }
+        // Behind the skipped one in the queue.
+        spawn_blocking(|| ()).await.unwrap();
+        assert!(!ran.load(Ordering::Acquire));
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_waits_for_the_job_that_runs_and_cancels_the_rest() {
+    within_deadline(|| {
+        let ended = Arc::new(AtomicBool::new(false));
+        let runtime = Runtime::new().unwrap();
+        let door = Door::default();
+        runtime.block_on(async {
+            let (began, has_begun) = mpsc::channel();
+            let (ended, inside) = (ended.clone(), door.clone());
+            drop(spawn_blocking(|| ()).await);
+            let job = spawn_blocking(move || {
+                began.send(()).unwrap();
+                inside.pass();
+                ended.store(true, Ordering::Release);
+            });
+            has_begun.recv().unwrap();
+            drop(job);
+        });
+        door.open();
+        drop(runtime);
+        assert!(ended.load(Ordering::Acquire));
+    });
+}
+
+#[test]
+fn a_name_is_looked_up_on_the_pool() {
+    run(async {
+        let addresses = waterwheel::runtime::net::lookup_host("localhost:80").await;
+        assert!(
+            addresses
+                .unwrap()
+                .iter()
+                .all(|address| address.ip().is_loopback())
+        );
+        assert!(
+            waterwheel::runtime::net::lookup_host("no port")
+                .await
+                .is_err()
+        );
+    });
+}
+
+#[test]
+fn turn_resumes_once_the_reactor_has_delivered() {
+    run(async {
+        let (mut client, mut server) = tcp_pair().await;
+        assert!(poll_once(server.read(&mut [0])).await.is_none());
+        let waiting = spawn(turn());
+        yield_now().await;
+        client.write_all(b"x").await.unwrap();
+        waiting.await.unwrap();
+        server.read_exact(&mut [0]).await.unwrap();
+    });
+}
+
+#[test]
+fn turn_resumes_after_half_a_second_in_any_case() {
+    run_paused(async {
+        let start = Instant::now();
+        turn().await;
+        assert_eq!(start.elapsed(), ms(500));
+    });
+}
+
+#[test]
+fn a_destructor_run_by_the_end_of_a_timeout_may_use_timers() {
+    run_paused(async {
+        let bell = std::rc::Rc::new(Notify::new());
+        let rung = bell.notified();
+        let guard = OnDrop({
+            let bell = bell.clone();
+            move || {
+                let bell = bell.clone();
+                spawn(async move {
+                    sleep(ms(1)).await;
+                    bell.notify_all();
+                })
+                .detach();
+            }
+        });
+        let guarded = async {
+            let _guard = guard;
+            pending::<()>().await;
+        };
+        assert!(timeout(ms(1), guarded).await.is_err());
+        rung.await;
+    });
+}
+
+#[test]
+fn instants_saturate() {
+    assert_eq!(Instant::FAR_FUTURE + HOUR, Instant::FAR_FUTURE);
+    assert_eq!(Instant::now() - Instant::FAR_FUTURE, Duration::ZERO);
+    let far = block_on(async { poll_once(sleep_until(Instant::FAR_FUTURE)).await });
+    assert!(far.is_none());
+    run(async {
+        let far = sleep_until(Instant::FAR_FUTURE);
+        let near = sleep(ms(1));
+        assert!(poll_once(join(far, async {})).await.is_none());
+        near.await;
+    });
+}
+
+#[test]
+fn the_paused_clock_jumps_again_after_a_blocking_job_that_nobody_awaits() {
+    run_paused(async {
+        let door = Door::default();
+        let (began, has_begun) = mpsc::channel();
+        let job = spawn_blocking({
+            let door = door.clone();
+            move || {
+                began.send(()).unwrap();
+                door.pass();
+            }
+        });
+        has_begun.recv().unwrap();
+        drop(job);
+        let opener = std::thread::spawn(move || door.open());
+        sleep(HOUR).await;
+        opener.join().unwrap();
+    });
+}
+
+#[test]
+fn the_paused_clock_does_not_outrun_the_value_of_a_blocking_job() {
+    run_paused(async {
+        for _ in 0..300 {
+            let start = Instant::now();
+            let job = timeout(HOUR, spawn_blocking(|| ()));
+            job.await.expect("in time").unwrap();
+            assert_eq!(start.elapsed(), Duration::ZERO);
+            sleep(HOUR).await;
+        }
+    });
+}
+
+#[test]
+fn a_job_that_panics_when_it_is_dropped_costs_no_thread() {
+    run_paused(async {
+        let door = Door::default();
+        let (began, has_begun) = mpsc::channel();
+        let busy: Vec<_> = (0..THREADS_MAX)
+            .map(|_| {
+                let (door, began) = (door.clone(), began.clone());
+                spawn_blocking(move || {
+                    began.send(()).unwrap();
+                    door.pass();
+                })
+            })
+            .collect();
+        for _ in 0..THREADS_MAX {
+            has_begun.recv().unwrap();
+        }
+        for _ in 0..2 * THREADS_MAX {
+            let bomb = OnDrop(|| panic!("dropped"));
+            drop(spawn_blocking(move || drop(bomb)));
+        }
+        door.open();
+        for job in busy {
+            job.await.unwrap();
+        }
+        spawn_blocking(|| ()).await.unwrap();
+        sleep(HOUR).await;
+    });
+}
