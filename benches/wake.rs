@@ -38,14 +38,14 @@ fn on_local_pool() -> Duration {
     use futures_task::LocalSpawn;
 
     let mut pool = LocalPool::new();
-    let spawner: LocalSpawner = pool.spawner();
+    let handle: LocalSpawner = pool.spawner();
     for _ in 0..TASKS {
         let task = Box::new(async {
             for _ in 0..YIELDS {
                 foreign_yield_now().await;
             }
         });
-        let spawned = spawner.spawn_local_obj(task.into());
+        let spawned = handle.spawn_local_obj(task.into());
         spawned.expect("the pool is there");
     }
     let start = Instant::now();

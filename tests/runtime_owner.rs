@@ -37,13 +37,13 @@ fn block_on_inside_block_on_is_refused_in_words() {
 fn tasks_stay_between_the_calls() {
     within_deadline(|| {
         let runtime = Runtime::new().unwrap();
-        let task = runtime.block_on(async {
-            spawn(async {
+        let task = runtime.spawn(async {
+            for _ in 0..5 {
                 yield_now().await;
-                yield_now().await;
-                "later"
-            })
+            }
+            "later"
         });
+        runtime.block_on(yield_now());
         assert_eq!(runtime.tasks(), 1);
         assert_eq!(runtime.block_on(task).unwrap(), "later");
         assert_eq!(runtime.tasks(), 0);

@@ -30,7 +30,7 @@ fn tasks_run_in_the_order_in_which_they_were_spawned() {
         for task in tasks {
             task.await.unwrap();
         }
-        assert_eq!(log.take(), Vec::from_iter(0..100));
+        assert_eq!(log.take(), (0..100).collect::<Vec<_>>());
     });
 }
 
@@ -241,8 +241,8 @@ fn a_panic_of_the_main_future_is_block_ons() {
                 })
                 .detach();
                 yield_now().await;
-                panic!("main")
-            })
+                panic!("main");
+            });
         });
         assert_eq!(text, "main");
         assert_eq!(dropped.get(), 1);

@@ -499,3 +499,29 @@ fn a_job_that_panics_when_it_is_dropped_costs_no_thread() {
         sleep(HOUR).await;
     });
 }
+
+#[test]
+fn advance_moves_the_clock_while_a_task_is_busy() {
+    run_paused(async {
+        let busy = spawn(async {
+            loop {
+                yield_now().await;
+            }
+        });
+        let log = Log::new();
+        let start = Instant::now();
+        for millis in [7, 3] {
+            let log = log.clone();
+            spawn(async move {
+                sleep(ms(millis)).await;
+                log.add((millis, start.elapsed()));
+            })
+            .detach();
+        }
+        yield_now().await;
+        time::advance(ms(10)).await;
+        assert_eq!(start.elapsed(), ms(10));
+        assert_eq!(log.take(), [(3, ms(3)), (7, ms(7))]);
+        busy.abort();
+    });
+}

@@ -133,8 +133,8 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
 }
 
 /// The words of a panic.
-pub(crate) fn panic_text(test: impl FnOnce()) -> String {
-    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
+pub(crate) fn panic_text(action: impl FnOnce()) -> String {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(action));
     let payload = panic.expect_err("it should have panicked");
     let text = payload.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| payload.downcast_ref::<String>().cloned())

@@ -58,6 +58,7 @@ impl<T: AsFd> AsyncFd<T> {
     }
 
     /// Gives back what is inside, no longer registered.
+    #[expect(clippy::missing_panics_doc, reason = "whoever calls it still has it")]
     pub fn into_inner(mut self) -> T {
         let socket = self.socket.take();
         socket

@@ -44,6 +44,7 @@ pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 
 use crate::context;
+use crate::yield_now::yield_now;
 
 /// Stops the runtime's clock; see the [module's documentation](self).
 ///
@@ -56,7 +57,8 @@ pub fn pause() {
     });
 }
 
-/// Moves a paused clock forward by `duration`, firing what is due on the way in order.
+/// Moves a paused clock forward by `duration`, firing what is due on the way in order; also while
+/// other tasks are busy, or a blocking job runs.
 ///
 /// # Panics
 ///
@@ -69,5 +71,14 @@ pub async fn advance(duration: Duration) {
         paused,
         "only a paused clock can be advanced: call time::pause() first"
     );
-    sleep(duration).await;
+    let end = Instant::now() + duration;
+    let mut on_the_way = true;
+    while on_the_way {
+        on_the_way = context::with("the clock", "advanced", |executor| {
+            executor.timers().step_towards(end)
+        });
+        // One turn for the timers to fire, one for those whom they wake.
+        yield_now().await;
+        yield_now().await;
+    }
 }

@@ -71,6 +71,14 @@ impl Timers {
         self.wheel.borrow_mut().advance(now.tick_floor(), due);
     }
 
+    /// Moves a paused clock to the next deadline, but not beyond `end`; `false` once it is there.
+    pub(crate) fn step_towards(&self, end: Instant) -> bool {
+        let next = self.wheel.borrow().next_deadline().map(Instant::of_tick);
+        let to = next.map_or(end, |next| next.min(end));
+        self.clock.advance_to(to);
+        to < end
+    }
+
     /// Moves a paused clock to the next deadline; `false` if it runs, or nothing is waited for.
     pub(crate) fn skip_to_next(&self) -> bool {
         let next = self.wheel.borrow().next_deadline();
