@@ -193,3 +193,77 @@ impl Descriptors {
         descriptors::held()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_if_what_is_open_and_what_is_assumed_fit_under_the_limit() {
+        let at = Instant::now();
+        for (headroom, granted, assumed, expected) in [
+            (5, 0, 5, true),
+            (4, 0, 5, false),
+            (6, 1, 5, true),
+            (6, 2, 5, false),
+            (0, 0, 0, true),
+            (1, 3, 1, false),
+        ] {
+            let measured = Measurement {
+                at,
+                headroom,
+                granted,
+            };
+            assert_eq!(
+                has_room(measured, assumed),
+                expected,
+                "{headroom} {granted} {assumed}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_memory_is_used_for_half_of_its_headroom_and_ten_milliseconds() {
+        let gate = Gate::new(1);
+        let at = Instant::now();
+        let remembers = |granted, age: Duration| {
+            gate.measured.set(Some(Measurement {
+                at,
+                headroom: 10,
+                granted,
+            }));
+            gate.remembers_room(at + age)
+        };
+        assert!(remembers(5, Duration::from_millis(10)));
+        assert!(!remembers(6, Duration::from_millis(10)));
+        assert!(!remembers(5, Duration::from_millis(11)));
+    }
+
+    #[test]
+    fn a_back_off_doubles_up_to_a_second_and_a_success_ends_it() {
+        let gate = Gate::new(0);
+        for milliseconds in [50, 100, 200, 400, 800, 1000, 1000] {
+            assert_eq!(gate.back_off.get(), Duration::from_millis(milliseconds));
+            gate.shut();
+            let left = gate
+                .shut_until()
+                .map(|until| until - Instant::now())
+                .unwrap_or_default();
+            assert!(left <= Duration::from_millis(milliseconds));
+            assert!(left > Duration::from_millis(milliseconds * 6 / 10));
+        }
+        gate.granted();
+        assert_eq!(gate.back_off.get(), BACK_OFF_MIN);
+    }
+
+    #[test]
+    fn a_row_of_lost_connections_shuts_it_and_a_few_do_not() {
+        let gate = Gate::new(0);
+        for _ in 0..LOSSES_MAX {
+            gate.lost();
+        }
+        assert!(gate.is_open());
+        gate.lost();
+        assert!(gate.shut_until().is_some());
+    }
+}
