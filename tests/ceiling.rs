@@ -114,6 +114,16 @@ impl Process {
         Self { child, address }
     }
 
+    /// So many clients that have been answered and stay.
+    fn clients_that_stay(&self, count: usize) -> Vec<Client> {
+        let answered = |_| {
+            let mut client = self.client();
+            client.ask("/");
+            client
+        };
+        (0..count).map(answered).collect()
+    }
+
     fn client(&self) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -201,13 +211,7 @@ fn five_hundred_clients_that_stay_are_all_answered() {
     for accept_loop in LOOPS {
         for limit in [32, 64, 256] {
             let mut server = Process::start(accept_loop, limit);
-            let clients: Vec<_> = (0..500)
-                .map(|_| {
-                    let mut client = server.client();
-                    client.ask("/");
-                    client
-                })
-                .collect();
+            let clients = server.clients_that_stay(500);
             server.assert_quiet();
             assert!(server.is_alive(), "{accept_loop:?} {limit}");
             drop(clients);
@@ -251,13 +255,7 @@ fn files_that_a_handler_opened_count() {
     for accept_loop in LOOPS {
         let mut server = Process::start(accept_loop, 64);
         server.client().ask("/files");
-        let clients: Vec<_> = (0..500)
-            .map(|_| {
-                let mut client = server.client();
-                client.ask("/");
-                client
-            })
-            .collect();
+        let clients = server.clients_that_stay(500);
         server.assert_quiet();
         assert!(server.is_alive());
         drop(clients);
@@ -269,13 +267,7 @@ fn a_client_that_comes_when_only_idle_ones_fill_the_table_is_answered_at_once() 
     raise_limit();
     for accept_loop in LOOPS {
         let server = Process::start(accept_loop, 64);
-        let clients: Vec<_> = (0..120)
-            .map(|_| {
-                let mut client = server.client();
-                client.ask("/");
-                client
-            })
-            .collect();
+        let clients = server.clients_that_stay(120);
         for _ in 0..10 {
             let start = Instant::now();
             server.client().ask("/");
