@@ -1,0 +1,141 @@
+//! How a connection waits, and reads when there is something.
+//!
+//! # Invariants
+//!
+//! - Always: with nothing begun, a connection that waits holds no working set.
+//! - Never: a wait without a deadline.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use waterwheel_runtime::time::Instant;
+
+use super::{BURST_LINGER, Connection, Patience, Stage, Woken};
+use crate::error::Refusal;
+use crate::io::Io;
+use crate::register::State;
+
+impl<T: Io> Connection<T> {
+    /// Waits until something can be read, and reads it.
+    pub(super) async fn read_or_wait(&mut self, patience: Patience) -> Woken {
+        loop {
+            // What was just accepted has often sent its request already.
+            if self.stage != Stage::Fresh {
+                let woken = self.wait(patience).await;
+                if woken != Woken::Readable {
+                    return woken;
+                }
+            }
+            match self.read_once().await {
+                Some(Ok(0) | Err(_)) => return Woken::Over,
+                Some(Ok(_)) => return Woken::Readable,
+                None if self.stage == Stage::Fresh => self.stage = Stage::Between,
+                None => {}
+            }
+        }
+    }
+
+    /// Reads if there is something; `None` if there is not.
+    async fn read_once(&mut self) -> Option<std::io::Result<usize>> {
+        let work = self
+            .work
+            .get_or_insert_with(|| self.place.shared.take_work());
+        let io = &self.io;
+        let read = poll_fn(|cx| match io.poll_read(cx, work.input.room()) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        let read = read.await;
+        if let Some(Ok(count)) = read {
+            work.input.add(count);
+        }
+        read
+    }
+
+    /// Waits until something can be read. With nothing begun, the working set goes back.
+    async fn wait(&mut self, patience: Patience) -> Woken {
+        self.prepare_to_wait(patience);
+        if patience == Patience::Nothing {
+            return Woken::Quiet;
+        }
+        match poll_fn(|cx| self.poll_wait(cx)).await {
+            Some(woken) => woken,
+            None if self.is_within_head() => {
+                self.refuse_late().await;
+                Woken::Over
+            }
+            None if patience == Patience::Burst && self.requests > 0 => Woken::Quiet,
+            None => Woken::Over,
+        }
+    }
+
+    /// Whether a head has begun and is not whole.
+    pub(crate) fn is_within_head(&self) -> bool {
+        self.stage == Stage::WithinHead
+    }
+
+    /// A head has taken too long.
+    pub(crate) async fn refuse_late(&mut self) {
+        self.refuse(Refusal::HeadTooSlow).await;
+    }
+
+    pub(crate) fn prepare_to_wait(&mut self, patience: Patience) {
+        let limits = &self.place.shared.limits;
+        let begun = self
+            .work
+            .as_ref()
+            .is_some_and(|work| !work.input.is_empty());
+        if begun {
+            if self.stage != Stage::WithinHead {
+                self.stage = Stage::WithinHead;
+                self.sleep
+                    .reset(Instant::of_turn() + limits.head_duration_max);
+            }
+            if let Some(work) = &mut self.work {
+                work.input.shrink();
+            }
+            return;
+        }
+        if let Some(work) = self.work.take() {
+            self.place.shared.give_back(work);
+        }
+        if self.requests > 0 {
+            self.stage = Stage::Between;
+            let idle = match patience {
+                Patience::Burst => BURST_LINGER.min(limits.idle_duration_max),
+                Patience::Nothing | Patience::Idle => limits.idle_duration_max,
+            };
+            self.sleep.reset(Instant::of_turn() + idle);
+        }
+    }
+
+    /// What happened; `None` when the time is over.
+    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
+        match self.io.poll_readable(cx) {
+            Poll::Ready(Ok(())) => {
+                self.place.shared.register.busy(self.place.key);
+                return Poll::Ready(Some(Woken::Readable));
+            }
+            Poll::Ready(Err(_)) => return Poll::Ready(Some(Woken::Over)),
+            Poll::Pending => {}
+        }
+        if self.stage == Stage::Between && self.requests > 0 && self.must_leave(cx) {
+            // One last look: what has come in the meantime is served first.
+            let woken = if self.io.has_input() {
+                Woken::Readable
+            } else {
+                Woken::Over
+            };
+            return Poll::Ready(Some(woken));
+        }
+        Pin::new(&mut self.sleep).poll(cx).map(|()| None)
+    }
+
+    /// Registers as idle; whether room is wanted.
+    fn must_leave(&self, cx: &Context<'_>) -> bool {
+        let register = &self.place.shared.register;
+        register.idle(self.place.key, cx.waker());
+        self.place.shared.pressed.get() || register.state(self.place.key) == State::Leaving
+    }
+}
