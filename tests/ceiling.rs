@@ -23,7 +23,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waterwheel::http::{Request, Responded, Result, Server, StatusCode, shared};
 use waterwheel::runtime::{self, signal, time::sleep};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How the child accepts.
 #[derive(Clone, Copy, Debug)]
@@ -234,19 +234,22 @@ fn five_hundred_clients_at_once_are_all_answered() {
 }
 
 #[test]
-fn clients_whose_handlers_sleep_are_all_answered_and_nothing_spins_meanwhile() {
+fn five_hundred_clients_whose_handlers_sleep_are_all_answered_and_nothing_spins_meanwhile() {
     raise_limit();
-    for accept_loop in LOOPS {
-        let mut server = Process::start(accept_loop, 64);
-        let mut clients: Vec<_> = (0..160).map(|_| server.client()).collect();
-        clients.iter_mut().for_each(|client| client.send("/sleep"));
-        std::thread::sleep(Duration::from_millis(300));
-        server.assert_quiet();
-        for client in &mut clients {
-            client.read();
+    // Some fifty at a time, for two seconds each: both loops beside each other, to save time.
+    std::thread::scope(|scope| {
+        for accept_loop in LOOPS {
+            scope.spawn(move || {
+                let mut server = Process::start(accept_loop, 64);
+                let mut clients: Vec<_> = (0..500).map(|_| server.client()).collect();
+                clients.iter_mut().for_each(|client| client.send("/sleep"));
+                std::thread::sleep(Duration::from_millis(300));
+                server.assert_quiet();
+                clients.iter_mut().for_each(|client| drop(client.read()));
+                assert!(server.is_alive());
+            });
         }
-        assert!(server.is_alive());
-    }
+    });
 }
 
 #[test]
