@@ -435,7 +435,8 @@ fn whatever_a_handler_does_its_request_is_answered_or_the_connection_ends() {
 
 #[test]
 fn an_aborted_request_cuts_the_connection() {
-    let mut client = server().client();
+    let server = server();
+    let mut client = server.client();
     client.send("GET /abort HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(client.read_to_end(), "");
 }

@@ -1,8 +1,9 @@
 //! A request's body: read as it comes, or whole with a limit.
 
 use std::fmt;
+use std::fs::File;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,15 +11,17 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::AsyncRead;
 use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use waterwheel_runtime::spawn_blocking;
 
 use crate::error::{Error, Refusal, Result};
 use crate::link::Link;
 
 /// A request's body.
 ///
-/// Three ways to read it, which share one position: whole ([`bytes`](Self::bytes)), piece by piece
-/// ([`next`](Self::next), or as a `futures` `Stream`), or into a buffer (`futures-io`'s
-/// `AsyncRead`). Nothing is read from the network before it is asked for: a handler that is slow
+/// Several ways to read it, which share one position: whole ([`bytes`](Self::bytes)), into a file
+/// ([`to_file`](Self::to_file)), piece by piece ([`next`](Self::next), or as a `futures` `Stream`, or
+/// as an `http_body::Body`), or into a buffer (`futures-io`'s `AsyncRead`). Nothing is read from the network before it is asked for: a handler that is slow
 /// slows its client down, and a client that waits for `100 Continue` gets it with the first read.
 ///
 /// The server's limit on a body's length holds however it is read and however it is framed.
@@ -89,6 +92,42 @@ impl<'c> Body<'c> {
         poll_fn(|cx| self.poll_piece(cx)).await
     }
 
+    /// Writes all of it into a file, from where that stands; says how many bytes that were. The
+    /// file is written on another thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`bytes`](Self::bytes), and what `write(2)` says. What had come until then is in the file.
+    pub async fn to_file(mut self, file: File, bytes_max: u64) -> Result<u64> {
+        if self.left().is_some_and(|left| left > bytes_max) {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        let mut file = file;
+        let mut piece = vec![0; SAVED_BYTES];
+        let mut total = 0;
+        loop {
+            let mut filled = 0;
+            let mut over = false;
+            while filled < piece.len() && !over {
+                let count = poll_fn(|cx| self.poll_read_to(cx, &mut piece[filled..])).await?;
+                filled += count;
+                over = count == 0;
+            }
+            total += filled as u64;
+            if total > bytes_max {
+                return Err(Refusal::BodyTooLarge.into());
+            }
+            (file, piece) = spawn_blocking(move || {
+                file.write_all(&piece[..filled])?;
+                io::Result::Ok((file, piece))
+            })
+            .await??;
+            if over {
+                return Ok(total);
+            }
+        }
+    }
+
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         let mut piece = Bytes::new();
         let mut sink = |data: &[u8]| {
@@ -108,6 +147,68 @@ impl<'c> Body<'c> {
     /// headers: a recipient uses only those it knows to be harmless (RFC 9110, 6.5.1).
     pub fn trailers(&self) -> Option<HeaderMap> {
         self.link.exchange.body.borrow().trailers()
+    }
+}
+
+/// How much of a body is gathered before it is written into a file.
+const SAVED_BYTES: usize = 128 * 1024;
+
+/// Whether a body has been read past.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// The next byte is the next request's.
+    Whole,
+    /// There is more, or it is broken: nothing can be found behind it.
+    Given,
+}
+
+/// Reads what is left of a body and throws it away, up to the limit.
+pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> Drained {
+    let mut left = link.shared.limits.drain_bytes_max;
+    loop {
+        if link.exchange.body.borrow().is_done() {
+            return Drained::Whole;
+        }
+        if left == 0 || !link.exchange.persistence.get().persists() {
+            return Drained::Given;
+        }
+        let mut count = 0;
+        let mut sink = |data: &[u8]| count += data.len() as u64;
+        if poll_fn(|cx| link.poll_take(cx, behind, &mut sink))
+            .await
+            .is_err()
+        {
+            return Drained::Given;
+        }
+        left = left.saturating_sub(count);
+    }
+}
+
+/// `http-body`'s view: data, then the trailers if there are any.
+impl http_body::Body for Body<'_> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match ready!(self.poll_piece(cx)) {
+            Ok(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            Ok(None) => {
+                let trailers = self.link.exchange.body.borrow_mut().take_trailers();
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Err(error) => Poll::Ready(Some(Err(into_io(&error)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == Some(0) && self.trailers().is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left().map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }
 

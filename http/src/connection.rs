@@ -54,8 +54,9 @@ use crate::work::Work;
 
 mod settle;
 mod wait;
+mod watch;
 
-use settle::drive;
+use settle::{Outcome, drive};
 
 /// How long a burst outlives its last request, so that a client that comes again soon finds
 /// everything in place.
@@ -78,7 +79,8 @@ pub(crate) const BURST_LINGER: Duration = Duration::from_secs(1);
 /// }
 /// ```
 pub struct Connection<T: Io = TcpStream> {
-    io: T,
+    /// Until it is handed over.
+    io: Option<T>,
     place: Place,
     peer: Option<SocketAddr>,
     sleep: Sleep,
@@ -139,7 +141,7 @@ impl<T: Io> Connection<T> {
         let key = shared.register.add();
         let deadline = Instant::of_turn() + shared.limits.head_duration_max;
         Self {
-            io,
+            io: Some(io),
             place: Place { shared, key },
             peer,
             sleep: sleep_until(deadline),
@@ -187,7 +189,7 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: what has come stays.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
-        if self.stage == Stage::Handling && self.settle(Ok(Ok(None))).await.is_break() {
+        if self.stage == Stage::Handling && self.settle(Outcome::Pulled).await.is_break() {
             return Ok(None);
         }
         match self.fill(Patience::Idle).await {
@@ -279,7 +281,7 @@ impl<T: Io> Connection<T> {
         let exchange = &self.work.as_deref()?.exchange;
         Some(Link {
             exchange,
-            io: &self.io,
+            io: self.io.as_ref()?,
             shared: &self.place.shared,
         })
     }

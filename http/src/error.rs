@@ -14,6 +14,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 
 use http::StatusCode;
 
@@ -102,7 +103,9 @@ pub enum Refusal {
     HeadTooSlow,
     /// Content that took too long (RFC 9110, 15.5.9).
     BodyTooSlow,
-    /// The server takes no requests now, or not this long (RFC 9110, 15.6.4).
+    /// A handler that took longer than it may (RFC 9110, 15.6.4).
+    HandlerTooSlow,
+    /// The server takes no requests now (RFC 9110, 15.6.4).
     Unavailable,
 }
 
@@ -166,6 +169,7 @@ impl Refusal {
             Self::TrailersTooLarge => (FIELDS, "trailers too large"),
             Self::HeadTooSlow => (Status::REQUEST_TIMEOUT, "the head took too long"),
             Self::BodyTooSlow => (Status::REQUEST_TIMEOUT, "the content took too long"),
+            Self::HandlerTooSlow => (Status::SERVICE_UNAVAILABLE, "the answer took too long"),
             Self::Unavailable => (Status::SERVICE_UNAVAILABLE, "not now"),
         }
     }
@@ -201,6 +205,10 @@ pub enum InvalidAnswer {
     Trailer,
     /// A second Date, Server or Content-Length, of which there is only one (RFC 9110, 5.3).
     Repeated,
+    /// A status that is no final one where one is due, or a final one where none is (RFC 9110, 15).
+    Status,
+    /// A change to a protocol that the client has not offered (RFC 9110, 7.8).
+    Upgrade,
 }
 
 impl fmt::Display for InvalidAnswer {
@@ -213,6 +221,8 @@ impl fmt::Display for InvalidAnswer {
             Self::Connection => "of connection fields an answer sets only close and upgrade",
             Self::Trailer => "a field that may not be in, or announce, a trailer",
             Self::Repeated => "a field of which an answer has only one",
+            Self::Status => "1xx is no final answer, and nothing else is an interim one",
+            Self::Upgrade => "the client has not offered to change to that protocol",
         })
     }
 }
@@ -255,10 +265,12 @@ impl Error {
             .map_or(StatusCode::INTERNAL_SERVER_ERROR, Refusal::status)
     }
 
-    /// The refusal this error is, if the client is to blame.
+    /// The refusal this error is, if the client is to blame; also where an `io::Error` carries it,
+    /// because the body was read as `futures-io` or `http-body`.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
-        self.downcast_ref().copied()
+        let carried = || self.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+        self.downcast_ref().or_else(carried).copied()
     }
 
     /// The error this one was made from, if it is an `E`.

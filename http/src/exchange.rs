@@ -7,8 +7,9 @@
 //!
 //! ```text
 //!  answer:  Awaited ──respond──────────────────────► Complete
-//!              └────start───► Streaming ──finish──────┘
-//!                                └──dropped, failed──► (the connection is cut)
+//!              ├────start───► Streaming ──finish──────┘
+//!              │                 └──dropped, failed──► (the connection is cut)
+//!              └────upgrade───► HandsOver ───────────► (the stream changes hands)
 //! ```
 //!
 //! # Invariants
@@ -26,6 +27,7 @@ use crate::limits::Limits;
 use crate::proto::chunked::{Decoded, Decoder};
 use crate::proto::framing::Framing;
 use crate::proto::keep_alive::Persistence;
+use crate::upgrade::Promise;
 
 /// How far the answer to the present request is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) enum Answer {
     Streaming,
     /// All of it is queued.
     Complete,
+    /// All of it is queued, and it promises the stream.
+    HandsOver,
 }
 
 pub(crate) struct Exchange {
@@ -45,6 +49,8 @@ pub(crate) struct Exchange {
     pub(crate) persistence: Cell<Persistence>,
     pub(crate) body: RefCell<BodyState>,
     pub(crate) output: RefCell<Output>,
+    /// To whom the stream is promised.
+    pub(crate) promise: Cell<Option<Promise>>,
     /// Runs while the peer takes nothing.
     pub(crate) write_stall: RefCell<Option<Sleep>>,
     /// Runs while the peer sends nothing.
@@ -58,6 +64,7 @@ impl Default for Exchange {
             persistence: Cell::new(Persistence::Close),
             body: RefCell::default(),
             output: RefCell::default(),
+            promise: Cell::default(),
             write_stall: RefCell::default(),
             read_stall: RefCell::default(),
         }
@@ -77,11 +84,6 @@ impl Exchange {
         }
     }
 
-    /// Whether the answer is queued whole.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.answer.get() == Answer::Complete
-    }
-
     /// How many bytes the body has taken from behind the head.
     pub(crate) fn taken_from_input(&self) -> usize {
         self.body.borrow().cursor
@@ -96,6 +98,7 @@ impl Exchange {
         self.answer.set(Answer::Awaited);
         self.body.get_mut().reset();
         self.output.get_mut().reset();
+        self.promise.take();
         self.write_stall.take();
         self.read_stall.take();
     }
@@ -219,6 +222,13 @@ impl BodyState {
             Kind::ChunkedDone(decoder) => Some(decoder.trailers().to_header_map()),
             _ => None,
         }
+    }
+
+    /// The trailers, if there are any: once.
+    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        let trailers = self.trailers().filter(|trailers| !trailers.is_empty())?;
+        self.kind = Kind::Done;
+        Some(trailers)
     }
 
     /// Gives up to `max` bytes of the body to `sink`, out of what is here: first the bytes that

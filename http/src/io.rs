@@ -4,8 +4,10 @@
 //!
 //! - Always: through a shared reference, so that an answer can be written while a body is read.
 
+use std::any::Any;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -16,7 +18,7 @@ use waterwheel_runtime::net::TcpStream;
 ///
 /// Implemented for [`TcpStream`]; implement it for your own transport to have
 /// [`Server::connection`](crate::Server::connection) speak HTTP over it.
-pub trait Io: 'static {
+pub trait Io: Any {
     /// Waits until there is something to read, without reading it.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -43,6 +45,27 @@ pub trait Io: 'static {
 
     /// Waits until the peer is gone: a reset or a hang-up, not a mere end of its direction.
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Waits until the peer has ended its direction, or is gone. A transport that cannot tell waits
+    /// until it is gone.
+    fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_closed(cx)
+    }
+
+    /// Sends up to `count` bytes of a file from `offset`, which moves along, without copying them
+    /// through this process; 0 is the end of the file.
+    ///
+    /// `None` from a transport that cannot: then the file is read and written.
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Option<Poll<io::Result<usize>>> {
+        let _ = (cx, file, offset, count);
+        None
+    }
 }
 
 impl Io for TcpStream {
@@ -72,5 +95,19 @@ impl Io for TcpStream {
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         Self::poll_closed(self, cx)
+    }
+
+    fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_read_closed(self, cx)
+    }
+
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Option<Poll<io::Result<usize>>> {
+        Some(Self::poll_send_file(self, cx, file, offset, count))
     }
 }

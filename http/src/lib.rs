@@ -49,6 +49,8 @@
 //! answered as such; everything else is a 500 and a line in the log (`tracing`). A panic is a 500 too,
 //! and costs one connection.
 //!
+//! **Test.** [`testing`] serves a handler over a connection in memory, through the real parser.
+//!
 //! # Nim's names
 //!
 //! | asynchttpserver | here |
@@ -68,9 +70,11 @@
 
 mod accept_error;
 mod answer;
+mod answer_body;
 mod body;
 mod connection;
 mod date;
+mod disconnect;
 mod error;
 mod exchange;
 mod gate;
@@ -83,15 +87,20 @@ mod proto;
 mod rate;
 mod register;
 mod request;
+mod send;
 mod serve;
 mod server;
 mod shared;
+pub mod testing;
+mod upgrade;
 mod work;
 
 pub use accept_error::AcceptError;
-pub use answer::{AnswerBody, Responded};
+pub use answer::Responded;
+pub use answer_body::AnswerBody;
 pub use body::Body;
 pub use connection::Connection;
+pub use disconnect::{OnDisconnect, OnHalfClose};
 pub use error::{Error, InvalidAnswer, Refusal, Result};
 pub use gate::Descriptors;
 pub use handler::{Handler, Shared, shared};
@@ -101,3 +110,4 @@ pub use io::Io;
 pub use limits::Limits;
 pub use request::Request;
 pub use server::{Builder, Server};
+pub use upgrade::{Upgrade, Upgraded};

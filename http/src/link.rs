@@ -13,6 +13,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,7 +21,8 @@ use std::time::Duration;
 use http::StatusCode;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
-use crate::error::{Error, Refusal, Result};
+use crate::disconnect::OnHalfClose;
+use crate::error::{Error, InvalidAnswer, Refusal, Result};
 use crate::exchange::{Answer, Exchange, Taken};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
@@ -102,6 +104,22 @@ impl Link<'_> {
         self.poll_flush(cx)
     }
 
+    /// Sends up to `count` bytes of a file by the transport itself; `None` if it cannot. The end of
+    /// the file is 0.
+    pub(crate) async fn send_file(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Option<Result<usize>> {
+        poll_fn(|cx| match self.io.poll_send_file(cx, file, offset, count) {
+            Some(Poll::Ready(Ok(0))) => Poll::Ready(Some(Ok(0))),
+            Some(poll) => self.or_stalled(poll, cx).map(Some),
+            None => Poll::Ready(None),
+        })
+        .await
+    }
+
     /// A write that waits, waits only so long.
     fn or_stalled(
         &self,
@@ -141,8 +159,13 @@ impl Link<'_> {
         length: Option<u64>,
         headers: &impl AnswerHeaders,
     ) -> Result<Decided> {
+        let framing = AnswerFraming::of(head.method(), head.version(), status, length);
+        if framing == AnswerFraming::Bare && status != StatusCode::NO_CONTENT {
+            // An interim answer, or one after which the client speaks another protocol.
+            return Err(InvalidAnswer::Status.into());
+        }
         let decided = Decided {
-            framing: AnswerFraming::of(head.method(), head.version(), status, length),
+            framing,
             persistence: self.persistence(),
         };
         let decided = self.shared.with_own_lines(|own| {
@@ -151,6 +174,24 @@ impl Link<'_> {
         })?;
         self.exchange.persistence.set(decided.persistence);
         Ok(decided)
+    }
+
+    /// Queues a head without a body behind which the connection goes on: interim, or to another
+    /// protocol.
+    pub(crate) fn queue_bare(
+        &self,
+        status: StatusCode,
+        headers: &impl AnswerHeaders,
+    ) -> Result<()> {
+        let decided = Decided {
+            framing: AnswerFraming::Bare,
+            persistence: Persistence::Persist,
+        };
+        self.shared.with_own_lines(|own| {
+            let out = &mut self.exchange.output.borrow_mut().bytes;
+            encode::push_head(out, status, decided, own, headers)
+        })?;
+        Ok(())
     }
 
     /// What becomes of the connection: a body that will not be read to its end, ends it.
@@ -173,6 +214,17 @@ impl Link<'_> {
         });
         self.exchange.answer.set(Answer::Complete);
         self.exchange.persistence.set(Persistence::Close);
+    }
+}
+
+/// Waiting.
+impl Link<'_> {
+    /// Waits until the peer has left, by what the server makes of the end of its direction.
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.shared.departure.half_close {
+            OnHalfClose::KeepServing => self.io.poll_closed(cx),
+            OnHalfClose::Disconnect => self.io.poll_read_closed(cx),
+        }
     }
 }
 

@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 
 use http::{Method, StatusCode, Version};
 
-use crate::answer::{AnswerBody, Responded};
+use crate::answer::Responded;
+use crate::answer_body::AnswerBody;
 use crate::body::Body;
-use crate::error::Result;
+use crate::error::{InvalidAnswer, Result};
 use crate::headers::{AnswerHeaders, Headers};
 use crate::link::Link;
 use crate::proto::head::Head;
+use crate::proto::scan::members;
+use crate::upgrade::Upgrade;
 
 /// One request, and the obligation to answer it.
 ///
@@ -100,10 +103,12 @@ impl<'c> Request<'c> {
         self.head.version()
     }
 
-    /// The protocols the client would like to switch to, as its Upgrade field names them; `None`
-    /// also where that does not count: Connection does not name it, or HTTP/1.0 (RFC 9110, 7.8).
-    pub fn upgrade(&self) -> Option<&'c [u8]> {
-        self.head.upgrade(self.bytes)
+    /// Whether the client offers to change to that protocol (any case): an Upgrade field names it,
+    /// Connection names Upgrade, and it is not HTTP/1.0 (RFC 9110, 7.8).
+    pub fn offers(&self, protocol: &str) -> bool {
+        let offered =
+            |field| members(field).any(|one| one.eq_ignore_ascii_case(protocol.as_bytes()));
+        self.head.allows_upgrade() && self.headers().get_all("upgrade").any(offered)
     }
 
     /// The header fields, where they arrived.
@@ -120,7 +125,12 @@ impl<'c> Request<'c> {
 
     /// The body, to be read as it comes.
     pub fn body(&self) -> Body<'c> {
-        Body::new(self.link, &self.bytes[self.head_bytes..])
+        Body::new(self.link, self.behind())
+    }
+
+    /// What came behind the head.
+    fn behind(&self) -> &'c [u8] {
+        &self.bytes[self.head_bytes..]
     }
 
     /// The whole body, in memory; at most as long as the server takes any
@@ -135,10 +145,29 @@ impl<'c> Request<'c> {
             .await
     }
 
-    /// Completes when the peer is gone: a reset or a hang-up. A peer that has only ended its
-    /// direction is still there, waiting for its answer.
+    /// Completes when the client has left: a reset or a hang-up.
+    ///
+    /// A client that has only ended its direction is still there, waiting for its answer; unless
+    /// the server has been told otherwise, by
+    /// [`Builder::on_half_close`](crate::Builder::on_half_close).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
     pub async fn disconnected(&self) {
-        std::future::poll_fn(|cx| self.link.io.poll_closed(cx)).await;
+        std::future::poll_fn(|cx| self.link.poll_gone(cx)).await;
+    }
+
+    /// Queues an interim answer, such as 103 (Early Hints); the final one is still due. To a client
+    /// of HTTP/1.0, which knows of none, nothing is sent (RFC 9110, 15.2).
+    ///
+    /// 100 (Continue) needs no help: it goes out with the first read of the body.
+    ///
+    /// # Errors
+    ///
+    /// When it is no interim status, or 100 or 101; when a header field may not be sent.
+    pub fn inform(&self, status: StatusCode, headers: impl AnswerHeaders) -> Result<()> {
+        crate::answer::inform(self.link, self.head, status, &headers)
     }
 
     /// Answers: status, body, and header fields.
@@ -203,6 +232,53 @@ impl<'c> Request<'c> {
         headers: impl AnswerHeaders,
     ) -> Result<AnswerBody<'c>> {
         crate::answer::start(self.link, self.head, status, &headers).await
+    }
+
+    /// Changes to a protocol that the client [offers](Self::offers): answers 101, and hands the
+    /// stream over, with whatever of it has been read.
+    ///
+    /// What is left of the request's body is read past first. The handler returns the `Responded`;
+    /// the stream comes out of the [`Upgrade`], mostly in a task of its own:
+    ///
+    /// ```
+    /// use futures_lite::AsyncWriteExt;
+    /// use waterwheel_http::{Request, Responded, Result};
+    /// use waterwheel_runtime::spawn;
+    ///
+    /// async fn greet(request: Request<'_>) -> Result<Responded> {
+    ///     let (responded, upgrade) = request.upgrade("greeting", ()).await?;
+    ///     spawn(async {
+    ///         let mut stream = upgrade.await?;
+    ///         stream.write_all(b"good morning\n").await
+    ///     })
+    ///     .detach();
+    ///     Ok(responded)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the client does not offer it, when a header field may not be sent, when the body is
+    /// longer than is read past ([`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max)).
+    pub async fn upgrade(
+        self,
+        protocol: &str,
+        headers: impl AnswerHeaders,
+    ) -> Result<(Responded, Upgrade)> {
+        if !self.offers(protocol) {
+            return Err(InvalidAnswer::Upgrade.into());
+        }
+        crate::answer::upgrade(self.link, self.behind(), protocol, &headers).await
+    }
+
+    /// Answers CONNECT with 200, and hands the stream over: from here on it is a tunnel
+    /// (RFC 9110, 9.3.6).
+    ///
+    /// # Errors
+    ///
+    /// When the method is another; when a header field may not be sent.
+    pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
+        crate::answer::tunnel(self.link, self.head, &headers)
     }
 
     /// Answers nothing and cuts the connection.

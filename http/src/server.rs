@@ -30,6 +30,7 @@ use waterwheel_runtime::{descriptors, race, spawn};
 
 use crate::accept_error::AcceptError;
 use crate::connection::Connection;
+use crate::disconnect::{Departure, OnDisconnect, OnHalfClose};
 use crate::gate::{Descriptors, Gate};
 use crate::handler::{Handler, shared};
 use crate::io::Io;
@@ -62,6 +63,7 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 pub struct Builder {
     listen: ListenOptions,
     limits: Limits,
+    departure: Departure,
     assumed_descriptors: usize,
     server_name: Option<String>,
 }
@@ -71,6 +73,7 @@ impl Default for Builder {
         Self {
             listen: ListenOptions::new(),
             limits: Limits::DEFAULT,
+            departure: Departure::default(),
             assumed_descriptors: 5,
             server_name: None,
         }
@@ -119,6 +122,18 @@ impl Builder {
         self
     }
 
+    /// What the end of a client's direction means: that it still waits for its answer, by default.
+    pub fn on_half_close(mut self, meaning: OnHalfClose) -> Self {
+        self.departure.half_close = meaning;
+        self
+    }
+
+    /// What becomes of the handler of a client that has left: by default, it runs to its end.
+    pub fn on_disconnect(mut self, fate: OnDisconnect) -> Self {
+        self.departure.disconnect = fate;
+        self
+    }
+
     /// A `server` field for all answers. None by default.
     ///
     /// # Panics
@@ -151,16 +166,30 @@ impl Builder {
     ///
     /// When it has no address.
     pub fn listen_on(self, listener: TcpListener) -> io::Result<Server> {
+        let local_address = listener.local_address()?;
+        Ok(self.build(Some(listener), local_address))
+    }
+
+    /// Listens nowhere: connections come by [`Server::connection`] alone.
+    pub fn without_listener(self) -> Server {
+        self.build(None, SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    fn build(self, listener: Option<TcpListener>, local_address: SocketAddr) -> Server {
         let server_line = self
             .server_name
             .map(|name| format!("server: {name}\r\n").into_bytes());
-        Ok(Server {
-            local_address: listener.local_address()?,
-            listener: RefCell::new(Some(listener)),
-            shared: Rc::new(Shared::new(self.limits, server_line.unwrap_or_default())),
+        Server {
+            local_address,
+            listener: RefCell::new(listener),
+            shared: Rc::new(Shared::new(
+                self.limits,
+                self.departure,
+                server_line.unwrap_or_default(),
+            )),
             gate: Gate::new(self.assumed_descriptors),
             warned: Cell::new(None),
-        })
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use waterwheel_runtime::time::Instant;
 
 use crate::date::DateLine;
+use crate::disconnect::Departure;
 use crate::limits::Limits;
 use crate::proto::encode::{EMPTY_LINE, OwnLines};
 use crate::rate::Rate;
@@ -18,6 +19,7 @@ use crate::work::Work;
 
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
+    pub(crate) departure: Departure,
     pub(crate) register: Register,
     /// For what handlers do wrong.
     pub(crate) log: Rate,
@@ -65,9 +67,10 @@ const DATE_CHECK: Duration = Duration::from_millis(100);
 const SPARE_MAX: usize = 32;
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, server_line: Vec<u8>) -> Self {
+    pub(crate) fn new(limits: Limits, departure: Departure, server_line: Vec<u8>) -> Self {
         Self {
             limits,
+            departure,
             register: Register::default(),
             log: Rate::default(),
             pressed: Cell::new(false),

@@ -13,13 +13,30 @@ use std::task::{Context, Poll};
 
 use waterwheel_runtime::time::Instant;
 
+use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
 use crate::answer::Responded;
+use crate::body::{Drained, drain};
 use crate::error::{Error, Refusal, Result};
 use crate::exchange::Answer;
 use crate::io::Io;
 use crate::link::Link;
 use crate::proto::keep_alive::Persistence;
+use crate::upgrade::Upgraded;
+
+/// How a handler ended.
+pub(super) enum Outcome {
+    /// With what proves an answer.
+    Answered(Responded),
+    /// There was none: the request was pulled, and has been dropped since.
+    Pulled,
+    /// With an error, its own or the watch's.
+    Failed(Error),
+    /// With a panic.
+    Panicked(Box<dyn Any + Send>),
+    /// It was dropped: its client has left.
+    Gone,
+}
 
 impl<T: Io> Connection<T> {
     /// The handler is done, one way or the other: sees to it that the request is answered, and
@@ -29,6 +46,10 @@ impl<T: Io> Connection<T> {
         let Some(link) = self.link() else {
             return ControlFlow::Break(());
         };
+        if link.exchange.answer.get() == Answer::HandsOver {
+            self.hand_over().await;
+            return ControlFlow::Break(());
+        }
         let drained = drain(link, self.behind()).await;
         let persists = link.exchange.persistence.get().persists();
         let Some(work) = &mut self.work else {
@@ -50,6 +71,22 @@ impl<T: Io> Connection<T> {
         }
     }
 
+    /// Sends what is queued, and gives the stream to whom it was promised, with what has been read
+    /// of it.
+    async fn hand_over(&mut self) {
+        if self.flush().await.is_err() {
+            return;
+        }
+        if let (Some(mut work), Some(io)) = (self.work.take(), self.io.take()) {
+            work.advance();
+            let read = work.input.filled().to_vec();
+            if let Some(promise) = work.exchange.promise.take() {
+                promise.keep(Upgraded::new(io, read, self.peer));
+            }
+            self.place.shared.give_back(work);
+        }
+    }
+
     /// What came behind the head at the front.
     fn behind(&self) -> &[u8] {
         self.work
@@ -62,30 +99,42 @@ impl<T: Io> Connection<T> {
         let (Some(link), Some(work)) = (self.link(), self.work.as_deref()) else {
             return ControlFlow::Break(());
         };
-        let error = match outcome {
-            Ok(Ok(_)) if link.exchange.is_answered() => return ControlFlow::Continue(()),
-            Ok(Ok(_)) if link.exchange.answer.get() == Answer::Streaming => {
+        let answer = link.exchange.answer.get();
+        let error = match (outcome, answer) {
+            (Outcome::Answered(_) | Outcome::Pulled, Answer::Complete | Answer::HandsOver) => {
+                return ControlFlow::Continue(());
+            }
+            (Outcome::Answered(_) | Outcome::Pulled, Answer::Streaming) | (Outcome::Gone, _) => {
                 return ControlFlow::Break(());
             }
-            Ok(Ok(_)) => Error::message("the handler gave back a Responded of another request"),
-            Ok(Err(error)) => error,
-            Err(payload) => Error::message(format!(
+            (Outcome::Answered(_), Answer::Awaited) => {
+                Error::message("the handler gave back a Responded of another request")
+            }
+            (Outcome::Pulled, Answer::Awaited) => {
+                Error::message("a pulled request was dropped without an answer")
+            }
+            (Outcome::Failed(error), _) => error,
+            (Outcome::Panicked(payload), _) => Error::message(format!(
                 "the handler panicked: {}",
                 panic_message(&*payload)
             )),
         };
         self.log(&error);
-        match link.exchange.answer.get() {
+        match answer {
             Answer::Awaited => link.queue_error(&work.head, error.status(), reason(&error)),
             Answer::Streaming => return ControlFlow::Break(()),
             Answer::Complete => link.exchange.persistence.set(Persistence::Close),
+            // The handler has failed after it promised the stream: whoever has the promise goes on.
+            Answer::HandsOver => {}
         }
         ControlFlow::Continue(())
     }
 
     /// Errors that are the client's fault, or the network's, are no news to the operator.
     fn log(&self, error: &Error) {
-        let foreign = error.refusal().is_some()
+        let foreign = error
+            .refusal()
+            .is_some_and(|refusal| refusal != Refusal::HandlerTooSlow)
             || error
                 .downcast_ref::<std::io::Error>()
                 .is_some_and(is_of_peer);
@@ -108,7 +157,8 @@ impl<T: Io> Connection<T> {
     /// Sends what is queued, ends the writing direction, and reads on for a while: a client that
     /// is still sending would lose the answer to a reset otherwise.
     async fn close_lingering(&mut self) {
-        if self.flush().await.is_ok() && self.io.end_writing().is_ok() {
+        let Some(io) = &self.io else { return };
+        if self.flush().await.is_ok() && io.end_writing().is_ok() {
             self.sleep
                 .reset(Instant::now() + self.place.shared.limits.linger_duration_max);
             let mut left = self.place.shared.limits.linger_bytes_max;
@@ -119,8 +169,11 @@ impl<T: Io> Connection<T> {
     /// Reads and throws away, until the end, the cap, or the deadline.
     fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut u64) -> Poll<()> {
         let mut scrap = [0; 4096];
+        let Some(io) = &self.io else {
+            return Poll::Ready(());
+        };
         while *left > 0 {
-            match self.io.poll_read(cx, &mut scrap) {
+            match io.poll_read(cx, &mut scrap) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                 Poll::Ready(Ok(count)) => *left = left.saturating_sub(count as u64),
                 Poll::Pending => return Pin::new(&mut self.sleep).poll(cx),
@@ -130,10 +183,6 @@ impl<T: Io> Connection<T> {
     }
 }
 
-/// A handler's end: an answer (or, where requests are pulled, nothing to show), an error, or a
-/// panic.
-pub(super) type Outcome = std::result::Result<Result<Option<Responded>>, Box<dyn Any + Send>>;
-
 /// Polls a handler. Whatever is queued when it waits goes out; its panic ends here.
 ///
 /// Pinned where it stands: a handler's future may be large, and is not moved.
@@ -141,48 +190,23 @@ pub(super) async fn drive(
     link: Link<'_>,
     mut handler: Pin<&mut impl Future<Output = Result<Responded>>>,
 ) -> Outcome {
+    let mut watch = Watch::default();
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-            Ok(Poll::Ready(responded)) => Poll::Ready(Ok(responded.map(Some))),
+            Ok(Poll::Ready(Ok(responded))) => Poll::Ready(Outcome::Answered(responded)),
+            Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
             Ok(Poll::Pending) => {
                 // An error here will be met again by whoever writes next.
                 drop(link.poll_flush(cx));
-                Poll::Pending
+                watch.poll(link, cx).map(|ended| match ended {
+                    Ended::TooSlow => Outcome::Failed(Refusal::HandlerTooSlow.into()),
+                    Ended::Gone => Outcome::Gone,
+                })
             }
-            Err(payload) => Poll::Ready(Err(payload)),
+            Err(payload) => Poll::Ready(Outcome::Panicked(payload)),
         },
     )
     .await
-}
-
-#[derive(PartialEq, Eq)]
-enum Drained {
-    /// The next byte is the next request's.
-    Whole,
-    /// There is more, or it is broken: nothing can be found behind it.
-    Given,
-}
-
-/// Reads what the handler has left of the body, up to the limit.
-async fn drain(link: Link<'_>, behind: &[u8]) -> Drained {
-    let mut left = link.shared.limits.drain_bytes_max;
-    loop {
-        if link.exchange.body.borrow().is_done() {
-            return Drained::Whole;
-        }
-        if left == 0 || !link.exchange.persistence.get().persists() {
-            return Drained::Given;
-        }
-        let mut count = 0;
-        let mut sink = |data: &[u8]| count += data.len() as u64;
-        if poll_fn(|cx| link.poll_take(cx, behind, &mut sink))
-            .await
-            .is_err()
-        {
-            return Drained::Given;
-        }
-        left = left.saturating_sub(count);
-    }
 }
 
 fn reason(error: &Error) -> &'static str {

@@ -38,10 +38,10 @@ impl<T: Io> Connection<T> {
 
     /// Reads if there is something; `None` if there is not.
     async fn read_once(&mut self) -> Option<std::io::Result<usize>> {
+        let io = self.io.as_ref()?;
         let work = self
             .work
             .get_or_insert_with(|| self.place.shared.take_work());
-        let io = &self.io;
         let read = poll_fn(|cx| match io.poll_read(cx, work.input.room()) {
             Poll::Ready(read) => Poll::Ready(Some(read)),
             Poll::Pending => Poll::Ready(None),
@@ -112,7 +112,10 @@ impl<T: Io> Connection<T> {
 
     /// What happened; `None` when the time is over.
     pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
-        match self.io.poll_readable(cx) {
+        let Some(io) = &self.io else {
+            return Poll::Ready(Some(Woken::Over));
+        };
+        match io.poll_readable(cx) {
             Poll::Ready(Ok(())) => {
                 self.place.shared.register.busy(self.place.key);
                 return Poll::Ready(Some(Woken::Readable));
@@ -122,7 +125,7 @@ impl<T: Io> Connection<T> {
         }
         if self.stage == Stage::Between && self.requests > 0 && self.must_leave(cx) {
             // One last look: what has come in the meantime is served first.
-            let woken = if self.io.has_input() {
+            let woken = if io.has_input() {
                 Woken::Readable
             } else {
                 Woken::Over

@@ -276,18 +276,18 @@ pub(crate) fn push_chunk(out: &mut Vec<u8>, data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    push_size_line(out, data.len());
+    push_size_line(out, data.len() as u64);
     out.extend_from_slice(data);
     out.extend_from_slice(CHUNK_END);
 }
 
 /// Writes what precedes the data of a chunk of `size` bytes, at least one. Behind the data
 /// goes [`CHUNK_END`].
-pub(crate) fn push_size_line(out: &mut Vec<u8>, size: usize) {
+pub(crate) fn push_size_line(out: &mut Vec<u8>, size: u64) {
     debug_assert!(size > 0, "an empty chunk is the last one");
     let digits = size.checked_ilog2().unwrap_or(0) / 4;
     for digit in (0..=digits).rev() {
-        out.push(b"0123456789abcdef"[size >> (4 * digit) & 0xf]);
+        out.push(b"0123456789abcdef"[(size >> (4 * digit) & 0xf) as usize]);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -43,7 +43,6 @@ pub(crate) struct Head {
     framing: Framing,
     options: ConnectionOptions,
     expectation: Expectation,
-    upgrade: Option<Span>,
 }
 
 /// What the client waits for before it sends its body (RFC 9110, 10.1.1).
@@ -148,7 +147,6 @@ impl Head {
         match name.len() {
             4 if is(name, b"host") => self.add_host(value, field.value)?,
             6 if is(name, b"expect") => self.add_expectation(value)?,
-            7 if is(name, b"upgrade") => self.upgrade = self.upgrade.or(Some(field.value)),
             10 if is(name, b"connection") => self.options.add(value),
             14 if is(name, b"content-length") => self.announced.content_length(value)?,
             17 if is(name, b"transfer-encoding") => self.announced.transfer_encoding(value),
@@ -286,12 +284,9 @@ impl Head {
             && self.framing != Framing::None
     }
 
-    /// The value of the first Upgrade field, if it counts (RFC 9110, 7.8).
-    pub(crate) fn upgrade<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        let upgrade = self.upgrade?;
-        self.options
-            .allows_upgrade(self.line.version)
-            .then(|| upgrade.of(bytes))
+    /// Whether an Upgrade field counts (RFC 9110, 7.8).
+    pub(crate) fn allows_upgrade(&self) -> bool {
+        self.options.allows_upgrade(self.line.version)
     }
 }
 

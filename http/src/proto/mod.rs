@@ -27,5 +27,5 @@ pub(crate) mod keep_alive;
 mod authority;
 mod fields;
 mod request_line;
-mod scan;
+pub(crate) mod scan;
 mod target;

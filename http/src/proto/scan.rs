@@ -136,7 +136,7 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
 ///
 /// Commas in quoted strings split too: those who ask look for whole plain members only, and
 /// half a quoted string is never one.
-pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|byte| *byte == b',')
         .map(trim)

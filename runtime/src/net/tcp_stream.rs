@@ -242,6 +242,11 @@ impl TcpStream {
         self.socket.poll_ready(cx, Interest::Closed).map(drop)
     }
 
+    /// The poll behind [`read_closed`](Self::read_closed).
+    pub fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_ready(cx, Interest::ReadClosed).map(drop)
+    }
+
     /// Whether the peer has ended its direction, as far as the reactor has been told.
     #[must_use]
     pub fn is_read_closed(&self) -> bool {

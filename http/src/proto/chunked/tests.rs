@@ -502,7 +502,7 @@ fn a_chunk_is_written_with_its_size_and_an_empty_one_is_not() {
         (16, "10\r\n"),
         (255, "ff\r\n"),
         (256, "100\r\n"),
-        (usize::MAX, "ffffffffffffffff\r\n"),
+        (u64::MAX, "ffffffffffffffff\r\n"),
     ] {
         let mut out = Vec::new();
         push_size_line(&mut out, size);

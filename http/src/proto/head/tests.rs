@@ -116,7 +116,11 @@ fn waiting(head: &Head, _: &[u8]) -> String {
 }
 
 fn upgrade(head: &Head, bytes: &[u8]) -> String {
-    String::from_utf8_lossy(head.upgrade(bytes).unwrap_or(b"-")).into_owned()
+    let offered = head
+        .headers(bytes)
+        .get("upgrade")
+        .filter(|_| head.allows_upgrade());
+    offered.unwrap_or("-").to_owned()
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! The body of an answer, sent as it is made.
+
+use std::fmt;
+
+use crate::answer::Responded;
+use crate::error::{InvalidAnswer, Result};
+use crate::exchange::Answer;
+use crate::headers::AnswerHeaders;
+use crate::link::{COPIED_MAX, Link};
+use crate::proto::chunked;
+use crate::proto::framing::AnswerFraming;
+
+/// The body of an answer that is being sent.
+///
+/// Made by [`Request::start`](crate::Request::start). What is written is queued, and goes out when
+/// the handler waits or there is much of it; [`flush`](Self::flush) sends it now. A slow reader
+/// makes `write` wait: no more than 64 KiB are queued.
+///
+/// # Cancel safety
+///
+/// None: a `write` or `flush` that is dropped may have sent a part. Drop the whole body then; the
+/// connection is cut.
+#[must_use = "an answer that is not finished cuts the connection"]
+pub struct AnswerBody<'c> {
+    pub(crate) link: Link<'c>,
+    framing: AnswerFraming,
+    /// What an announced length leaves to be written.
+    left: Option<u64>,
+}
+
+impl<'c> AnswerBody<'c> {
+    pub(crate) fn new(link: Link<'c>, framing: AnswerFraming) -> Self {
+        let left = match framing {
+            AnswerFraming::Sized(length) => Some(length),
+            _ => None,
+        };
+        Self {
+            link,
+            framing,
+            left,
+        }
+    }
+
+    /// Sends a piece. Where the answer may have no body (to HEAD, 204, 304), it goes nowhere.
+    ///
+    /// # Errors
+    ///
+    /// When it is more than was announced; when the peer is gone, or takes nothing for too long.
+    pub async fn write(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
+        let data = data.as_ref();
+        self.count(data.len() as u64)?;
+        match self.framing {
+            AnswerFraming::Chunked if !data.is_empty() => self.write_chunk(data).await,
+            AnswerFraming::Sized(_) | AnswerFraming::UntilClose => self.write_plain(data).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what is written goes out. If not (in answer to HEAD, with 204 or 304), there is no
+    /// need to make it.
+    pub fn is_sent(&self) -> bool {
+        self.framing.sends_body()
+    }
+
+    fn count(&mut self, bytes: u64) -> Result<(), InvalidAnswer> {
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(bytes).ok_or(InvalidAnswer::Length)?;
+        }
+        Ok(())
+    }
+
+    async fn write_chunk(&self, data: &[u8]) -> Result<()> {
+        self.begin_chunk(data.len() as u64);
+        self.write_plain(data).await?;
+        self.end_chunk();
+        Ok(())
+    }
+
+    fn begin_chunk(&self, size: u64) {
+        chunked::push_size_line(&mut self.link.exchange.output.borrow_mut().bytes, size);
+    }
+
+    fn end_chunk(&self) {
+        let bytes = &mut self.link.exchange.output.borrow_mut().bytes;
+        bytes.extend_from_slice(chunked::CHUNK_END);
+    }
+
+    /// Sends `count` bytes that `send` puts on the stream by itself, behind what is queued.
+    pub(crate) async fn write_by(
+        &mut self,
+        count: u64,
+        send: impl AsyncFnOnce(Link<'c>) -> Result<()>,
+    ) -> Result<()> {
+        self.count(count)?;
+        if count == 0 || !self.is_sent() {
+            return Ok(());
+        }
+        let chunked = self.framing == AnswerFraming::Chunked;
+        if chunked {
+            self.begin_chunk(count);
+        }
+        send(self.link).await?;
+        if chunked {
+            self.end_chunk();
+        }
+        Ok(())
+    }
+
+    async fn write_plain(&self, data: &[u8]) -> Result<()> {
+        if data.len() > COPIED_MAX {
+            return self.link.write_through(data).await;
+        }
+        self.link
+            .exchange
+            .output
+            .borrow_mut()
+            .bytes
+            .extend_from_slice(data);
+        self.link.back_pressure().await
+    }
+
+    /// Sends what is queued.
+    ///
+    /// # Errors
+    ///
+    /// When the peer is gone, or takes nothing for too long.
+    pub async fn flush(&mut self) -> Result<()> {
+        self.link.flush().await
+    }
+
+    /// Ends the answer.
+    ///
+    /// # Errors
+    ///
+    /// When less was written than announced: then the connection is cut.
+    pub async fn finish(self) -> Result<Responded> {
+        self.finish_with_trailers(()).await
+    }
+
+    /// Ends the answer with trailer fields, which go out where the answer is chunked and are
+    /// dropped where it is not.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish), and when a field may not be in a trailer (RFC 9110, 6.5.1).
+    pub async fn finish_with_trailers(self, trailers: impl AnswerHeaders) -> Result<Responded> {
+        if self.left.is_some_and(|left| left > 0) {
+            return Err(InvalidAnswer::Length.into());
+        }
+        if self.framing == AnswerFraming::Chunked {
+            chunked::push_last_chunk(&mut self.link.exchange.output.borrow_mut().bytes, &trailers)?;
+        }
+        self.link.exchange.answer.set(Answer::Complete);
+        self.link.back_pressure().await?;
+        Ok(Responded(()))
+    }
+}
+
+impl fmt::Debug for AnswerBody<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerBody")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,305 @@
+//! Tests without a network: a connection in memory, through the real parser and writer.
+//!
+//! ```
+//! use waterwheel_http::testing::TestClient;
+//! use waterwheel_http::{Request, Responded, Result, StatusCode};
+//! use waterwheel_runtime::block_on;
+//!
+//! async fn greet(request: Request<'_>) -> Result<Responded> {
+//!     let name = request.bytes().await?;
+//!     let greeting = [b"good morning, ", &name[..]].concat();
+//!     request.respond(StatusCode::OK, greeting, [("x-path", request.path())]).await
+//! }
+//!
+//! block_on(async {
+//!     let mut client = TestClient::new(greet);
+//!     let answer = client.post("/greet", "miller").await;
+//!     assert_eq!(answer.status, StatusCode::OK);
+//!     assert_eq!(answer.headers["x-path"], "/greet");
+//!     assert_eq!(answer.text(), "good morning, miller");
+//!
+//!     client.send("BREW /pot HTTP/1.1\r\n\r\n").await; // no Host
+//!     assert_eq!(client.answer().await.status, StatusCode::BAD_REQUEST);
+//! });
+//! ```
+//!
+//! Everything a server does to a connection happens here too: limits, deadlines, refusals,
+//! persistence. With the clock paused ([`time::pause`](waterwheel_runtime::time::pause)) the deadlines
+//! pass at once, so a test of a timeout takes no time.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use waterwheel_runtime::{JoinHandle, spawn};
+
+use crate::handler::Handler;
+use crate::limits::Limits;
+use crate::proto::chunked::{Decoded, Decoder};
+use crate::server::{Builder, Server};
+
+mod memory;
+
+pub use memory::MemoryStream;
+
+/// A client that speaks to a handler over a connection in memory.
+///
+/// # Panics
+///
+/// Outside a runtime; and, being there for tests, when what comes is not what was to come: no
+/// answer where one is read, or one that is malformed.
+pub struct TestClient {
+    stream: MemoryStream,
+    /// What has been read and not been used.
+    read: Vec<u8>,
+    task: Option<JoinHandle<()>>,
+}
+
+/// An answer, read whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// 200, 404 …
+    pub status: StatusCode,
+    /// All fields of the head.
+    pub headers: HeaderMap,
+    /// The body, out of its chunks.
+    pub body: Vec<u8>,
+    /// What came behind the last chunk.
+    pub trailers: HeaderMap,
+}
+
+impl Answer {
+    /// The body as text; what is not UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl TestClient {
+    /// A new connection, served by `handler` under the default limits.
+    #[must_use]
+    pub fn new(handler: impl Handler) -> Self {
+        Self::with(Server::builder(), handler)
+    }
+
+    /// A new connection to a server that is built so. It listens nowhere.
+    #[must_use]
+    pub fn with(builder: Builder, handler: impl Handler) -> Self {
+        Self::of(&builder.without_listener(), handler)
+    }
+
+    /// One more connection to a server.
+    #[must_use]
+    pub fn of(server: &Server, handler: impl Handler) -> Self {
+        let (stream, far) = MemoryStream::pair();
+        Self {
+            stream,
+            read: Vec::new(),
+            task: Some(spawn(server.connection(far, None).serve(handler))),
+        }
+    }
+
+    /// Sends bytes, which the server reads in one piece (up to the size of its buffer).
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let mut left = bytes.as_ref();
+        while !left.is_empty() {
+            let write = poll_fn(|cx| Pin::new(&mut self.stream).poll_write(cx, left)).await;
+            // A server that has closed reads nothing; what it has said can still be read.
+            let Ok(count) = write else { return };
+            left = &left[count..];
+        }
+    }
+
+    /// Ends the sending direction; answers can still be read.
+    pub fn end(&mut self) {
+        self.stream.end();
+    }
+
+    /// Sends a GET and reads its answer.
+    pub async fn get(&mut self, target: &str) -> Answer {
+        self.request(&Method::GET, target, &[], b"").await
+    }
+
+    /// Sends a POST with a body and reads its answer.
+    pub async fn post(&mut self, target: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.request(&Method::POST, target, &[], body.as_ref())
+            .await
+    }
+
+    /// Sends a request and reads its answer. Host is added, and Content-Length where there is a body.
+    pub async fn request(
+        &mut self,
+        method: &Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nhost: test\r\n");
+        for (name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        if !body.is_empty() {
+            head.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
+        }
+        head.push_str("\r\n");
+        self.send([head.as_bytes(), body].concat()).await;
+        self.answer_to(method).await
+    }
+
+    /// Reads the next final answer to anything but HEAD; interim ones are read past.
+    pub async fn answer(&mut self) -> Answer {
+        self.answer_to(&Method::GET).await
+    }
+
+    async fn answer_to(&mut self, method: &Method) -> Answer {
+        loop {
+            let answer = self.one_answer(method).await;
+            if !answer.status.is_informational() || answer.status == StatusCode::SWITCHING_PROTOCOLS
+            {
+                return answer;
+            }
+        }
+    }
+
+    async fn one_answer(&mut self, method: &Method) -> Answer {
+        let (status, headers) = parse_head(&self.head().await);
+        let mut answer = Answer {
+            status,
+            headers,
+            body: Vec::new(),
+            trailers: HeaderMap::new(),
+        };
+        let has_body = *method != Method::HEAD
+            && !status.is_informational()
+            && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if !has_body {
+            return answer;
+        }
+        if let Some(length) = answer.headers.get("content-length") {
+            let length = length.to_str().ok().and_then(|text| text.parse().ok());
+            answer.body = self.exactly(length.expect("a length is a number")).await;
+        } else if answer.headers.contains_key("transfer-encoding") {
+            (answer.body, answer.trailers) = self.chunks().await;
+        } else {
+            answer.body = self.read_to_end().await;
+        }
+        answer
+    }
+
+    /// Takes a head off the front.
+    async fn head(&mut self) -> Vec<u8> {
+        loop {
+            if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
+                return self.read.drain(..end + 4).collect();
+            }
+            self.must_read_more("within a head").await;
+        }
+    }
+
+    async fn exactly(&mut self, count: usize) -> Vec<u8> {
+        while self.read.len() < count {
+            self.must_read_more("within a body").await;
+        }
+        self.read.drain(..count).collect()
+    }
+
+    async fn chunks(&mut self) -> (Vec<u8>, HeaderMap) {
+        let limits = Limits {
+            body_bytes_max: u64::MAX,
+            ..Limits::DEFAULT
+        };
+        let (mut decoder, mut body) = (Decoder::default(), Vec::new());
+        while !decoder.is_done() {
+            if self.read.is_empty() {
+                self.must_read_more("within chunks").await;
+            }
+            let used = match decoder.decode(&self.read, &limits) {
+                Ok(Decoded::Data(data)) => {
+                    body.extend_from_slice(&self.read[data.clone()]);
+                    data.end
+                }
+                Ok(Decoded::Incomplete) => self.read.len(),
+                Ok(Decoded::End(used)) => used,
+                Err(refusal) => panic!("the answer's chunks are malformed: {refusal}"),
+            };
+            self.read.drain(..used);
+        }
+        (body, decoder.trailers().to_header_map())
+    }
+
+    /// Everything up to the end of the connection, as it came.
+    pub async fn read_to_end(&mut self) -> Vec<u8> {
+        while self.read_more().await {}
+        std::mem::take(&mut self.read)
+    }
+
+    async fn must_read_more(&mut self, place: &str) {
+        assert!(
+            self.read_more().await,
+            "the connection ended {place}: {:?}",
+            String::from_utf8_lossy(&self.read)
+        );
+    }
+
+    /// `false` at the end.
+    async fn read_more(&mut self) -> bool {
+        let mut piece = [0; 4096];
+        let read = poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut piece)).await;
+        let count = read.unwrap_or(0);
+        self.read.extend_from_slice(&piece[..count]);
+        count > 0
+    }
+
+    /// Waits until the server has closed the connection, and its task has ended.
+    pub async fn closed(&mut self) {
+        if let Some(task) = self.task.take() {
+            drop(task.await);
+        }
+    }
+
+    /// The bare stream, for another protocol; and what has been read of it.
+    ///
+    /// The connection is served on.
+    #[must_use]
+    pub fn into_stream(mut self) -> (MemoryStream, Vec<u8>) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+        (self.stream, self.read)
+    }
+}
+
+/// A head as our own writer makes it.
+fn parse_head(head: &[u8]) -> (StatusCode, HeaderMap) {
+    let head = String::from_utf8_lossy(head);
+    let mut lines = head.split("\r\n");
+    let status_line = lines.next().unwrap_or_default();
+    let status = status_line
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3)?.parse().ok());
+    let field = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        let value = HeaderValue::from_bytes(value.trim().as_bytes()).ok()?;
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
+    };
+    let mut headers = HeaderMap::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let Some((name, value)) = field(line) else {
+            panic!("no field: {line:?}");
+        };
+        headers.append(name, value);
+    }
+    let status = status.unwrap_or_else(|| panic!("no status line: {status_line:?}"));
+    (status, headers)
+}
+
+impl fmt::Debug for TestClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestClient")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! A connection that speaks another protocol from here on: its stream, handed over.
+//!
+//! # How it works
+//!
+//! ```text
+//!  handler: request.upgrade("chat", ()) ──► (Responded, Upgrade)     the answer is queued
+//!                              │                        │
+//!                        goes back to           stays with the handler, or with
+//!                        the connection         a task it has spawned
+//!                              ▼                        │
+//!  connection: writes the answer, gives its stream ────►│
+//!              and ends                                 ▼
+//!                                                  Upgraded, owned
+//! ```
+//!
+//! # Invariants
+//!
+//! - Always: what the client has sent behind its request comes out of the stream first.
+//! - Never: the stream closed because the connection that it was part of has ended.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+use crate::io::Io;
+
+/// Completes with the connection's stream, once the answer that promised it is out.
+///
+/// Made by [`Request::upgrade`](crate::Request::upgrade) and
+/// [`Request::tunnel`](crate::Request::tunnel). It owns what it needs: move it into a task of its
+/// own, and return the [`Responded`](crate::Responded) from the handler. Awaiting it *within* the
+/// handler would wait for itself.
+///
+/// # Errors
+///
+/// `ConnectionAborted` when the connection ended before it could be handed over.
+#[derive(Debug)]
+#[must_use = "the stream is closed if nobody takes it"]
+pub struct Upgrade(Rc<RefCell<Slot>>);
+
+/// The connection's half of an [`Upgrade`].
+#[derive(Debug)]
+pub(crate) struct Promise(Rc<RefCell<Slot>>);
+
+#[derive(Debug)]
+enum Slot {
+    Promised(Option<Waker>),
+    Given(Upgraded),
+    /// Taken, or broken.
+    Empty,
+}
+
+pub(crate) fn promise() -> (Promise, Upgrade) {
+    let slot = Rc::new(RefCell::new(Slot::Promised(None)));
+    (Promise(slot.clone()), Upgrade(slot))
+}
+
+impl Promise {
+    pub(crate) fn keep(self, stream: Upgraded) {
+        self.settle(Slot::Given(stream));
+    }
+
+    fn settle(&self, with: Slot) {
+        let before = mem::replace(&mut *self.0.borrow_mut(), with);
+        if let Slot::Promised(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let broken = matches!(*self.0.borrow(), Slot::Promised(_));
+        if broken {
+            self.settle(Slot::Empty);
+        }
+    }
+}
+
+impl Future for Upgrade {
+    type Output = io::Result<Upgraded>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let slot = mem::replace(&mut *self.0.borrow_mut(), Slot::Empty);
+        match slot {
+            Slot::Given(stream) => Poll::Ready(Ok(stream)),
+            Slot::Promised(old) => {
+                let waker = match old {
+                    Some(old) if old.will_wake(cx.waker()) => old,
+                    _ => cx.waker().clone(),
+                };
+                *self.0.borrow_mut() = Slot::Promised(Some(waker));
+                Poll::Pending
+            }
+            Slot::Empty => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the connection ended before it was handed over",
+            ))),
+        }
+    }
+}
+
+/// The stream of a connection that has been handed over: read it, write it, it is yours.
+///
+/// It has no limits and no deadlines any more; the server's were HTTP's.
+pub struct Upgraded {
+    io: Box<dyn Io>,
+    /// What was read behind the request, and how much of it has been given out.
+    read: Vec<u8>,
+    given: usize,
+    peer: Option<SocketAddr>,
+}
+
+impl Upgraded {
+    pub(crate) fn new(io: impl Io, read: Vec<u8>, peer: Option<SocketAddr>) -> Self {
+        Self {
+            io: Box::new(io),
+            read,
+            given: 0,
+            peer,
+        }
+    }
+
+    /// Who is at the other end, where the transport knows addresses.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The transport itself, and what was read of it and not given out yet, if it is a `T` (a
+    /// [`TcpStream`](waterwheel_runtime::net::TcpStream), mostly).
+    ///
+    /// # Errors
+    ///
+    /// This stream again, if it is not.
+    pub fn downcast<T: Io>(self) -> Result<(T, Vec<u8>), Self> {
+        let io: &dyn Any = &*self.io;
+        if !io.is::<T>() {
+            return Err(self);
+        }
+        let Self {
+            io,
+            mut read,
+            given,
+            peer,
+        } = self;
+        let io: Box<dyn Any> = io;
+        match io.downcast::<T>() {
+            Ok(io) => {
+                read.drain(..given);
+                Ok((*io, read))
+            }
+            // Looked at above.
+            Err(_) => unreachable!("the transport of {peer:?} has changed its type"),
+        }
+    }
+}
+
+impl AsyncRead for Upgraded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let here = &self.read[self.given..];
+        if here.is_empty() {
+            return self.io.poll_read(cx, buffer);
+        }
+        let count = here.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&here[..count]);
+        self.given += count;
+        if self.given == self.read.len() {
+            (self.read, self.given) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl AsyncWrite for Upgraded {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.io.poll_write_one(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io.poll_write(cx, slices)
+    }
+
+    /// There is nothing to flush: what was written is with the transport.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the writing direction.
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.io.end_writing())
+    }
+}
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
