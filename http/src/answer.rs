@@ -9,7 +9,6 @@ use crate::exchange::Answer;
 use crate::headers::AnswerHeaders;
 use crate::link::{COPIED_MAX, Link};
 use crate::proto::head::Head;
-use crate::proto::keep_alive::Persistence;
 use crate::upgrade::{self, Upgrade};
 
 /// Proof that a request has been answered.
@@ -130,7 +129,6 @@ impl<H: AnswerHeaders> AnswerHeaders for Upgrading<'_, H> {
 }
 
 pub(crate) fn abort(link: Link<'_>) -> Responded {
-    link.exchange.answer.set(Answer::Streaming);
-    link.exchange.persistence.set(Persistence::Close);
+    link.exchange.answer.set(Answer::Aborted);
     Responded(())
 }

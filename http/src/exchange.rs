@@ -8,8 +8,9 @@
 //! ```text
 //!  answer:  Awaited ──respond──────────────────────► Complete
 //!              ├────start───► Streaming ──finish──────┘
-//!              │                 └──dropped, failed──► (the connection is cut)
-//!              └────upgrade───► HandsOver ───────────► (the stream changes hands)
+//!              │                 └──dropped, failed──► (taken back: 500; or the connection is cut)
+//!              ├────upgrade───► HandsOver ───────────► (the stream changes hands)
+//!              └────abort─────► Aborted ─────────────► (the connection is cut)
 //! ```
 //!
 //! # Invariants
@@ -41,6 +42,8 @@ pub(crate) enum Answer {
     Complete,
     /// All of it is queued, and it promises the stream.
     HandsOver,
+    /// There will be none.
+    Aborted,
 }
 
 pub(crate) struct Exchange {
@@ -109,6 +112,8 @@ impl Exchange {
 pub(crate) struct Output {
     pub(crate) bytes: Vec<u8>,
     pub(crate) written: usize,
+    /// Where the newest head begins, as long as nothing of it has been written.
+    unsent_head: Option<usize>,
 }
 
 /// A write buffer larger than this is not kept.
@@ -130,11 +135,31 @@ impl Output {
             self.bytes.clear();
             self.written = 0;
         }
+        self.unsent_head = self
+            .unsent_head
+            .filter(|head| self.written <= *head && *head < self.bytes.len());
+    }
+
+    /// A head follows.
+    pub(crate) fn mark_head(&mut self) {
+        self.unsent_head = Some(self.bytes.len());
+    }
+
+    /// Takes the newest answer back, if nothing of it is out yet; says whether it did.
+    pub(crate) fn retract(&mut self) -> bool {
+        match self.unsent_head.take() {
+            Some(head) => {
+                self.bytes.truncate(head);
+                true
+            }
+            None => false,
+        }
     }
 
     fn reset(&mut self) {
         self.bytes.clear();
         self.written = 0;
+        self.unsent_head = None;
         self.bytes.shrink_to(OUTPUT_KEPT_MAX);
     }
 }

@@ -169,8 +169,9 @@ impl Link<'_> {
             persistence: self.persistence(),
         };
         let decided = self.shared.with_own_lines(|own| {
-            let out = &mut self.exchange.output.borrow_mut().bytes;
-            encode::push_head(out, status, decided, own, headers)
+            let output = &mut *self.exchange.output.borrow_mut();
+            output.mark_head();
+            encode::push_head(&mut output.bytes, status, decided, own, headers)
         })?;
         self.exchange.persistence.set(decided.persistence);
         Ok(decided)

@@ -38,11 +38,28 @@ pub(super) enum Outcome {
     Gone,
 }
 
+/// What a request has come to.
+enum Verdict {
+    /// Its answer is queued, whoever gave it.
+    Answered,
+    /// It has none, or half of one: what is queued goes out, and nothing else.
+    Cut,
+    /// There is nobody to answer.
+    Gone,
+}
+
 impl<T: Io> Connection<T> {
     /// The handler is done, one way or the other: sees to it that the request is answered, and
     /// that the next one can be found.
     pub(super) async fn settle(&mut self, outcome: Outcome) -> ControlFlow<()> {
-        self.judge(outcome)?;
+        match self.judge(outcome) {
+            Verdict::Answered => {}
+            Verdict::Cut => {
+                drop(self.flush().await);
+                return ControlFlow::Break(());
+            }
+            Verdict::Gone => return ControlFlow::Break(()),
+        }
         let Some(link) = self.link() else {
             return ControlFlow::Break(());
         };
@@ -94,25 +111,22 @@ impl<T: Io> Connection<T> {
             .map_or(&[], |work| &work.input.filled()[work.head_bytes..])
     }
 
-    /// Looks at what became of the request; breaks if the connection has to be cut.
-    fn judge(&self, outcome: Outcome) -> ControlFlow<()> {
+    /// Looks at what became of the request, and answers it if nobody has.
+    fn judge(&self, outcome: Outcome) -> Verdict {
         let (Some(link), Some(work)) = (self.link(), self.work.as_deref()) else {
-            return ControlFlow::Break(());
+            return Verdict::Gone;
         };
         let answer = link.exchange.answer.get();
         let error = match (outcome, answer) {
             (Outcome::Answered(_) | Outcome::Pulled, Answer::Complete | Answer::HandsOver) => {
-                return ControlFlow::Continue(());
+                return Verdict::Answered;
             }
-            (Outcome::Answered(_) | Outcome::Pulled, Answer::Streaming) | (Outcome::Gone, _) => {
-                return ControlFlow::Break(());
-            }
-            (Outcome::Answered(_), Answer::Awaited) => {
+            (Outcome::Gone, _) => return Verdict::Gone,
+            (_, Answer::Aborted) => return Verdict::Cut,
+            (Outcome::Answered(_), _) => {
                 Error::message("the handler gave back a Responded of another request")
             }
-            (Outcome::Pulled, Answer::Awaited) => {
-                Error::message("a pulled request was dropped without an answer")
-            }
+            (Outcome::Pulled, _) => Error::message("a pulled request was dropped unanswered"),
             (Outcome::Failed(error), _) => error,
             (Outcome::Panicked(payload), _) => Error::message(format!(
                 "the handler panicked: {}",
@@ -120,14 +134,20 @@ impl<T: Io> Connection<T> {
             )),
         };
         self.log(&error);
-        match answer {
-            Answer::Awaited => link.queue_error(&work.head, error.status(), reason(&error)),
-            Answer::Streaming => return ControlFlow::Break(()),
-            Answer::Complete => link.exchange.persistence.set(Persistence::Close),
-            // The handler has failed after it promised the stream: whoever has the promise goes on.
-            Answer::HandsOver => {}
+        let unsent = match answer {
+            Answer::Awaited => true,
+            Answer::Streaming => link.exchange.output.borrow_mut().retract(),
+            Answer::Complete | Answer::HandsOver | Answer::Aborted => {
+                // What is out, is out; a stream that is promised changes hands all the same.
+                link.exchange.persistence.set(Persistence::Close);
+                return Verdict::Answered;
+            }
+        };
+        if !unsent {
+            return Verdict::Cut;
         }
-        ControlFlow::Continue(())
+        link.queue_error(&work.head, error.status(), reason(&error));
+        Verdict::Answered
     }
 
     /// Errors that are the client's fault, or the network's, are no news to the operator.
