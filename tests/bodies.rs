@@ -50,7 +50,7 @@ fn file(length: usize) -> File {
 }
 
 fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8).collect()
+    (0..=250).cycle().take(length).collect()
 }
 
 /// Another crate's body: its frames, one after the other.

@@ -27,7 +27,7 @@ async fn shout(mut stream: Upgraded) -> std::io::Result<()> {
             count => {
                 stream
                     .write_all(&piece[..count].to_ascii_uppercase())
-                    .await?
+                    .await?;
             }
         }
     }

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use waterwheel::http::{Builder, Handler};
-use waterwheel::runtime::{self, Handle, Notify};
+use waterwheel::runtime;
 
 /// Nothing in a test takes longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
@@ -26,7 +26,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) struct TestServer {
     pub address: SocketAddr,
     stop: mpsc::Sender<()>,
-    handle: Handle,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -40,23 +39,18 @@ impl TestServer {
         let thread = thread::spawn(move || {
             runtime::block_on(async move {
                 let server = builder.bind("127.0.0.1:0").unwrap();
-                sender
-                    .send((server.local_address(), Handle::current()))
-                    .unwrap();
+                sender.send(server.local_address()).unwrap();
                 let stop = async {
-                    while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
-                        runtime::turn().await;
-                    }
+                    drop(runtime::spawn_blocking(move || stopped.recv()).await);
                     Ok(())
                 };
                 runtime::race(server.serve(make()), stop).await.unwrap();
             });
         });
-        let (address, handle) = receiver.recv().unwrap();
+        let address = receiver.recv().unwrap();
         Self {
             address,
             stop,
-            handle,
             thread: Some(thread),
         }
     }
@@ -86,11 +80,6 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         drop(self.stop.send(()));
-        // A task of its own makes the reactor turn.
-        drop(
-            self.handle
-                .spawn_with(|| async { Notify::new().notify_all() }),
-        );
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
             if !thread::panicking() {
