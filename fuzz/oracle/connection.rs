@@ -1,0 +1,4 @@
+//! A script.
+
+/// The target.
+pub fn connection(_bytes: &[u8]) {}

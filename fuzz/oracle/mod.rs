@@ -1,0 +1,18 @@
+//! What must hold, whatever a client sends.
+//!
+//! Plain modules: the fuzzers include them, and so does the test that replays their corpus.
+//!
+//! | module | is given | and says |
+//! |---|---|---|
+//! | [`head`] | what a client sends | every split of it is answered alike, and well |
+//! | [`chunked`] | a chunked body | a plain decoder understands the same |
+//! | [`connection`] | a script of a client's doings | every answer is the one asked for, and the connection ends |
+//! | [`answers`] | what a server has sent | how it is to be read, strictly |
+//! | [`play`] | a server, a client in memory | how they are brought together, under a paused clock |
+
+pub mod answers;
+pub mod chunked;
+pub mod connection;
+pub mod head;
+pub mod play;
+pub mod seen;
