@@ -1,11 +1,14 @@
 //! What the clients talk to: the `echo` example, by itself or behind a proxy.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 use std::{env, fs, thread};
+
+use rustix::net::{self, AddressFamily, SocketType};
 
 use super::child::{DEADLINE, Owned, tool};
 
@@ -24,7 +27,8 @@ pub(crate) enum Via {
 pub(crate) struct Front {
     pub via: Via,
     pub address: SocketAddr,
-    _processes: Vec<Owned>,
+    processes: Vec<Owned>,
+    reserved: Option<OwnedFd>,
 }
 
 impl Front {
@@ -50,15 +54,16 @@ impl Front {
         Self {
             via: Via::Nobody,
             address: address.parse().unwrap(),
-            _processes: vec![echo],
+            processes: vec![echo],
+            reserved: None,
         }
     }
 
     fn behind(mut self, via: Via, proxy: &Path) -> Self {
-        let start = |_| start_proxy(via, proxy, self.address);
-        // Between its choice and its use, a free port may be taken.
-        let (process, address) = (0..3).find_map(start).expect("the proxy starts");
-        self._processes.insert(0, process);
+        let (socket, address) = reserve();
+        let process = start_proxy(via, proxy, address, self.address);
+        self.processes.insert(0, process);
+        self.reserved = Some(socket);
         Self {
             via,
             address,
@@ -79,48 +84,45 @@ fn echo_program() -> PathBuf {
     program
 }
 
-/// `None` if it ends instead of listening.
-fn start_proxy(via: Via, proxy: &Path, upstream: SocketAddr) -> Option<(Owned, SocketAddr)> {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = address.local_addr().unwrap();
-    let folder = folder(&address.port().to_string());
-    let rendered = |template: &str| {
-        let config = folder.join("config");
-        let text = template
-            .replace("{FOLDER}", &folder.display().to_string())
-            .replace("{LISTEN}", &address.to_string())
-            .replace("{UPSTREAM}", &upstream.to_string());
-        fs::write(&config, text).unwrap();
-        config
+fn start_proxy(via: Via, proxy: &Path, address: SocketAddr, upstream: SocketAddr) -> Owned {
+    let folder = folder(&format!("{via:?}-{}", address.port()));
+    let template = match via {
+        Via::Nginx => include_str!("nginx.conf"),
+        _ => include_str!("haproxy.cfg"),
     };
+    let config = template
+        .replace("{FOLDER}", &folder.display().to_string())
+        .replace("{LISTEN}", &address.to_string())
+        .replace("{UPSTREAM}", &upstream.to_string());
+    let file = folder.join("config");
+    fs::write(&file, config).unwrap();
     let mut command = Command::new(proxy);
     match via {
-        Via::Nobody => unreachable!("nobody is not a proxy"),
-        Via::Nginx => command
-            .args(["-e", "stderr", "-p"])
-            .arg(&folder)
-            .arg("-c")
-            .arg(rendered(include_str!("nginx.conf"))),
-        Via::HAProxy => command
-            .args(["-db", "-q", "-f"])
-            .arg(rendered(include_str!("haproxy.cfg"))),
+        Via::Nginx => command.args(["-e", "stderr", "-c"]),
+        _ => command.args(["-db", "-f"]),
     };
-    let mut process = Owned(command.spawn().unwrap());
-    is_listening(&mut process, address).then_some((process, address))
+    let mut process = Owned(command.arg(file).spawn().unwrap());
+    wait_until_it_listens(&mut process, address);
+    process
 }
 
-fn is_listening(process: &mut Owned, address: SocketAddr) -> bool {
+/// A port for somebody else to listen on: nobody is given it while the socket is open, but who also
+/// says `SO_REUSEPORT` may share it.
+fn reserve() -> (OwnedFd, SocketAddr) {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    net::sockopt::set_socket_reuseport(&socket, true).unwrap();
+    net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = net::getsockname(&socket).unwrap().try_into().unwrap();
+    (socket, address)
+}
+
+fn wait_until_it_listens(process: &mut Owned, address: SocketAddr) {
     let start = Instant::now();
-    while start.elapsed() < DEADLINE {
-        if process.0.try_wait().unwrap().is_some() {
-            return false;
-        }
-        if TcpStream::connect(address).is_ok() {
-            return true;
-        }
+    while TcpStream::connect(address).is_err() {
+        assert!(process.0.try_wait().unwrap().is_none(), "it ended");
+        assert!(start.elapsed() < DEADLINE, "it does not listen");
         thread::yield_now();
     }
-    panic!("not listening on {address} after {DEADLINE:?}");
 }
 
 /// A folder of that name for what a test writes.
