@@ -5,32 +5,71 @@
 //!     [--body-timeout S] [--write-timeout S] [--max-body BYTES]
 //! ```
 //!
-//! `/slow?ms=N` answers after N milliseconds, `/big` with 8 MiB, `/panic` panics.
+//! `/slow?ms=N` answers after N milliseconds, `/big` with 8 MiB or the `Range` of it that was asked
+//! for, `/panic` panics.
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
+use std::ops::Range;
 use std::time::Duration;
 use std::{error, io};
 
 use lexopt::{Arg, ValueExt};
-use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::{Headers, Limits, Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal, time::sleep};
 
 static BIG: [u8; 8 * 1024 * 1024] = [b'w'; 8 * 1024 * 1024];
 
 async fn echo(request: Request<'_>) -> Result<Responded> {
+    match request.path() {
+        "/slow" => sleep(slowness(request.query())).await,
+        "/big" => return big(request).await,
+        "/panic" => panic!("asked to"),
+        _ => {}
+    }
+    let peer = request.peer_address().map(|peer| peer.to_string());
     let headers = [
         ("content-type", "text/plain"),
         ("x-method", request.method().as_str()),
         ("x-target", request.target()),
+        ("x-framing", framing(request.headers())),
+        ("x-peer", peer.as_deref().unwrap_or_default()),
     ];
-    match request.path() {
-        "/slow" => sleep(slowness(request.query())).await,
-        "/big" => return request.respond(StatusCode::OK, &BIG, headers).await,
-        "/panic" => panic!("asked to"),
-        _ => {}
-    }
     let body = request.bytes().await?;
     request.respond(StatusCode::OK, body, headers).await
+}
+
+/// How the request's body was framed (RFC 9112, 6).
+fn framing(headers: Headers<'_>) -> &'static str {
+    if headers.contains("transfer-encoding") {
+        "chunked"
+    } else if headers.contains("content-length") {
+        "sized"
+    } else {
+        "none"
+    }
+}
+
+async fn big(request: Request<'_>) -> Result<Responded> {
+    let Some(range) = asked_range(&request) else {
+        let headers = [("content-type", "text/plain"), ("accept-ranges", "bytes")];
+        return request.respond(StatusCode::OK, &BIG, headers).await;
+    };
+    let place = format!("bytes {}-{}/{}", range.start, range.end - 1, BIG.len());
+    let headers = [("content-type", "text/plain"), ("content-range", &place)];
+    let part = &BIG[range];
+    request
+        .respond(StatusCode::PARTIAL_CONTENT, part, headers)
+        .await
+}
+
+/// The `FIRST-LAST` of a `Range: bytes=FIRST-LAST`, to GET only; any other may be ignored, and is
+/// (RFC 9110, 14.2).
+fn asked_range(request: &Request<'_>) -> Option<Range<usize>> {
+    let range = request.headers().get("range")?.strip_prefix("bytes=")?;
+    let (first, last) = range.split_once('-')?;
+    let range = first.parse().ok()?..last.parse::<usize>().ok()?.checked_add(1)?;
+    let is_inside = !range.is_empty() && range.end <= BIG.len();
+    (is_inside && request.method() == Method::GET).then_some(range)
 }
 
 /// The `N` of `ms=N`; nothing else is looked at.

@@ -1,0 +1,113 @@
+//! Other people's programs: found, run within a deadline, and ended with the test that started them.
+
+use std::env;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// No client takes longer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where `name` is, or `None` after a word about it: without it, a test passes over what needs it.
+///
+/// # Panics
+///
+/// If it is missing and `WATERWHEEL_REQUIRE_CLIENTS` is 1.
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
+    let found = candidates(name).find(|path| path.is_file());
+    found.or_else(|| skip(&format!("{name} is not installed")))
+}
+
+fn candidates(name: &str) -> impl Iterator<Item = PathBuf> {
+    // Servers are where only an administrator's shell looks.
+    let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
+    let folders: Vec<_> = env::split_paths(&path).collect();
+    folders.into_iter().map(move |folder| folder.join(name))
+}
+
+/// A Python that has `module`. The one the system's packages belong to is asked first.
+pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
+    let system = PathBuf::from("/usr/bin/python3");
+    let pythons = [system].into_iter().chain(candidates("python3"));
+    let found = pythons
+        .filter(|python| python.is_file())
+        .find(|python| has_module(python.clone(), module));
+    found.or_else(|| skip(&format!("no python3 has {module}")))
+}
+
+fn has_module(python: PathBuf, module: &str) -> bool {
+    let mut command = Command::new(python);
+    command.args(["-c", &format!("import {module}")]);
+    run(&mut command).status.success()
+}
+
+fn skip<T>(reason: &str) -> Option<T> {
+    let is_required = env::var("WATERWHEEL_REQUIRE_CLIENTS").is_ok_and(|value| value == "1");
+    assert!(!is_required, "{reason}");
+    eprintln!("skipped: {reason}");
+    None
+}
+
+/// A process that ends with its owner.
+pub(crate) struct Owned(pub(crate) Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// How a process ended, and what it said.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// What it said, if all went well.
+    pub(crate) fn expect_success(self) -> String {
+        assert!(self.status.success(), "{self:#?}");
+        self.stdout
+    }
+}
+
+/// Runs it to its end.
+///
+/// # Panics
+///
+/// If that takes longer than [`DEADLINE`].
+pub(crate) fn run(command: &mut Command) -> Outcome {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Owned(child.spawn().unwrap());
+    let stdout = read_aside(child.0.stdout.take().unwrap());
+    let stderr = read_aside(child.0.stderr.take().unwrap());
+    // It has ended, or as good as ended, when both have.
+    let [Ok(stdout), Ok(stderr)] = [stdout, stderr].map(|output| output.recv_timeout(DEADLINE))
+    else {
+        panic!("still running after {DEADLINE:?}: {command:?}");
+    };
+    let status = child.0.wait().unwrap();
+    Outcome {
+        status,
+        stdout,
+        stderr,
+    }
+}
+
+fn read_aside(mut output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        output.read_to_end(&mut bytes).unwrap();
+        // Nobody listens any more if the other output was too late.
+        drop(sender.send(String::from_utf8_lossy(&bytes).into_owned()));
+    });
+    receiver
+}
