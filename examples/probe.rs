@@ -25,7 +25,8 @@ use waterwheel::runtime::{self, signal};
 const TEXT: (&str, &str) = ("content-type", "text/plain; charset=utf-8");
 const ALLOW: (&str, &str) = ("allow", "GET, HEAD, POST, OPTIONS");
 
-async fn probe(request: Request<'_>) -> Result<Responded> {
+/// What `tests/suites.rs` asks too.
+pub(crate) async fn probe(request: Request<'_>) -> Result<Responded> {
     if request.offers("websocket") && request.headers().get("sec-websocket-version") != Some("13") {
         let wanted = [
             ("upgrade", "websocket"),
