@@ -1,17 +1,17 @@
 //! asynchttpserver's requests: what it reads, and what is refused (N-21 to N-59).
 
 use std::cell::RefCell;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::rc::Rc;
 
 use waterwheel::http::{HeaderMap, Limits, Request, Server, StatusCode, shared};
-use waterwheel::runtime::{spawn, turn};
+use waterwheel::runtime::{spawn, spawn_blocking, yield_now};
 
 use super::served::{
     answered, answered_last, check, get, impatient, post, read_answer, refused, say, server,
     server_with, within,
 };
-use crate::support::TestServer;
+use crate::support::{DEADLINE, TestServer};
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 
@@ -201,18 +201,19 @@ fn n_43_who_leaves_within_a_head_is_answered_nothing() {
             "GET / HTTP/1.1\r",
             "GET / HTTP/1.1\r\nHost: x\r\n",
         ] {
-            let client = std::thread::spawn(move || {
+            let client = spawn_blocking(move || {
                 let mut stream = std::net::TcpStream::connect(address).unwrap();
+                stream.set_read_timeout(Some(DEADLINE)).unwrap();
                 stream.write_all(begun.as_bytes()).unwrap();
                 stream.shutdown(std::net::Shutdown::Write).unwrap();
                 let mut answer = String::new();
-                std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+                stream.read_to_string(&mut answer).unwrap();
                 answer
             });
-            while !client.is_finished() || server.connections() > 0 {
-                turn().await;
+            assert_eq!(client.await.unwrap(), "", "{begun:?}");
+            while server.connections() > 0 {
+                yield_now().await;
             }
-            assert_eq!(client.join().unwrap(), "", "{begun:?}");
         }
         serving.abort();
     });

@@ -12,6 +12,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -22,10 +23,14 @@ use waterwheel::runtime::{self, Handle, Notify};
 /// Nothing in a test takes longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
+thread_local! {
+    /// Ends the server of this thread.
+    static STOP: Rc<Notify> = Rc::default();
+}
+
 /// A server on a thread of its own; ends when dropped.
 pub(crate) struct TestServer {
     pub address: SocketAddr,
-    stop: mpsc::Sender<()>,
     handle: Handle,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -35,7 +40,6 @@ impl TestServer {
         builder: Builder,
         make: impl FnOnce() -> H + Send + 'static,
     ) -> Self {
-        let (stop, stopped) = mpsc::channel::<()>();
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             runtime::block_on(async move {
@@ -44,9 +48,7 @@ impl TestServer {
                     .send((server.local_address(), Handle::current()))
                     .unwrap();
                 let stop = async {
-                    while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
-                        runtime::turn().await;
-                    }
+                    STOP.with(Rc::clone).changed_since(0).await;
                     Ok(())
                 };
                 runtime::race(server.serve(make()), stop).await.unwrap();
@@ -55,7 +57,6 @@ impl TestServer {
         let (address, handle) = receiver.recv().unwrap();
         Self {
             address,
-            stop,
             handle,
             thread: Some(thread),
         }
@@ -85,11 +86,9 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        drop(self.stop.send(()));
-        // A task of its own makes the reactor turn.
         drop(
             self.handle
-                .spawn_with(|| async { Notify::new().notify_all() }),
+                .spawn_with(|| async { STOP.with(|stop| stop.notify_all()) }),
         );
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
