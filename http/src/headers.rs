@@ -93,6 +93,18 @@ impl<'a> Headers<'a> {
             .map(|(_, value)| value)
     }
 
+    /// The members of the comma-separated lists in all fields of that name, empty ones left out
+    /// (RFC 9110, 5.6.1): `Accept: a, b` has two.
+    ///
+    /// A comma within a quoted string splits as well, so this is for fields whose members have
+    /// none; and only for fields that are lists, as Cookie and Date are not.
+    pub fn members(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.get_all(name)
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|member| !member.is_empty())
+    }
+
     /// Whether there is a field of that name.
     #[must_use]
     pub fn contains(self, name: &str) -> bool {
@@ -241,6 +253,20 @@ mod tests {
         );
         assert!(headers.contains("x-tag") && !headers.contains("tag"));
         assert_eq!((headers.len(), headers.is_empty()), (4, false));
+    }
+
+    #[test]
+    fn a_list_may_be_spread_over_several_fields() {
+        let bytes = b"Accept: a, b/*\t,,\r\naccept: c";
+        let field = |name: (usize, usize), value: (usize, usize)| Field {
+            name: Span::new(name.0, name.1),
+            value: Span::new(value.0, value.1),
+        };
+        let fields = [field((0, 6), (8, 17)), field((19, 25), (27, 28))];
+        let headers = Headers::new(bytes, &fields);
+        let members: Vec<_> = headers.members("ACCEPT").collect();
+        assert_eq!(members, [&b"a"[..], b"b/*", b"c"], "RFC 9110, 5.6.1");
+        assert_eq!(headers.members("cookie").count(), 0);
     }
 
     #[test]

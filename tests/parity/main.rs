@@ -1,0 +1,31 @@
+//! Parity: what five other servers do, row by row, checked here on ours.
+//!
+//! Each row has an id, and each test's name begins with the id of the row it checks. Where ours
+//! deliberately does otherwise, `tests/parity.md` says so, and the test asserts what ours does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::async_yields_async,
+    clippy::option_map_unit_fn,
+    clippy::drop_non_drop,
+    clippy::format_collect,
+    clippy::print_stdout,
+    reason = "a test may"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "."]
+mod parity {
+    mod mini_async_http;
+    mod nim_answers;
+    mod nim_loop;
+    mod nim_requests;
+    mod nim_suite;
+    mod nim_types;
+    mod rouille;
+    mod rows;
+    mod served;
+    mod tally;
+    mod tiny_http;
+}
