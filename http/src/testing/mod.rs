@@ -6,9 +6,9 @@
 //! use waterwheel_runtime::block_on;
 //!
 //! async fn greet(request: Request<'_>) -> Result<Responded> {
-//!     let name = request.bytes().await?;
-//!     let greeting = [b"good morning, ", &name[..]].concat();
-//!     request.respond(StatusCode::OK, greeting, [("x-path", request.path())]).await
+//!     let path = request.path().to_owned();
+//!     let greeting = [b"good morning, ", &request.bytes().await?[..]].concat();
+//!     request.respond(StatusCode::OK, greeting, [("x-path", path)]).await
 //! }
 //!
 //! block_on(async {
