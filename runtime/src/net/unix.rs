@@ -108,7 +108,7 @@ pub type UnixListener = Listener<Bound>;
 #[derive(Debug)]
 pub struct Bound {
     listener: std_unix::UnixListener,
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
 }
 
 #[derive(Debug)]
@@ -148,14 +148,13 @@ impl UnixListener {
     /// What `fcntl(2)` says.
     pub fn from_std(listener: std_unix::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let _file = None;
-        Ok(Self::from_nonblocking(Bound { listener, _file }))
+        let file = None;
+        Ok(Self::from_nonblocking(Bound { listener, file }))
     }
 
-    /// The path it is bound to; none for an abstract name.
-    pub fn path(&self) -> Option<PathBuf> {
-        let address = self.io().listener.local_addr().ok()?;
-        address.as_pathname().map(Path::to_owned)
+    /// The path of the file it has made and will remove; none for an abstract name.
+    pub fn path(&self) -> Option<&Path> {
+        self.io().file.as_ref().map(|file| &*file.path)
     }
 }
 
@@ -184,14 +183,14 @@ fn bind_locked(path: &Path, backlog: i32) -> io::Result<UnixListener> {
     };
     Ok(UnixListener::from_nonblocking(Bound {
         listener,
-        _file: Some(file),
+        file: Some(file),
     }))
 }
 
 pub(super) fn bind_abstract(name: &[u8], backlog: i32) -> io::Result<UnixListener> {
     let listener = listen(&abstract_address(name)?, backlog)?;
-    let _file = None;
-    Ok(UnixListener::from_nonblocking(Bound { listener, _file }))
+    let file = None;
+    Ok(UnixListener::from_nonblocking(Bound { listener, file }))
 }
 
 fn listen(address: &SockAddr, backlog: i32) -> io::Result<std_unix::UnixListener> {
@@ -214,7 +213,7 @@ fn clear_the_way(path: &Path, address: &SockAddr) -> io::Result<()> {
     }
     match open(address) {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::CONNREFUSED) => {
-            fs::remove_file(path)
+            fs::removefile(path)
         }
         // A queue that is full is somebody's.
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
@@ -231,7 +230,7 @@ impl Drop for SocketFile {
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
         if same {
             // It is in nobody's way: the next one to bind takes it over.
-            drop(fs::remove_file(&self.path));
+            drop(fs::removefile(&self.path));
         }
     }
 }
