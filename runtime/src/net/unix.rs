@@ -213,7 +213,7 @@ fn clear_the_way(path: &Path, address: &SockAddr) -> io::Result<()> {
     }
     match open(address) {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::CONNREFUSED) => {
-            fs::removefile(path)
+            fs::remove_file(path)
         }
         // A queue that is full is somebody's.
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
@@ -230,7 +230,7 @@ impl Drop for SocketFile {
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
         if same {
             // It is in nobody's way: the next one to bind takes it over.
-            drop(fs::removefile(&self.path));
+            drop(fs::remove_file(&self.path));
         }
     }
 }
