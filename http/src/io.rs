@@ -5,18 +5,18 @@
 //! - Always: through a shared reference, so that an answer can be written while a body is read.
 
 use std::any::Any;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use waterwheel_runtime::net::TcpStream;
+use waterwheel_runtime::net;
 
 /// A byte stream under a connection.
 ///
-/// Implemented for [`TcpStream`]; implement it for your own transport to have
+/// Implemented for the runtime's streams; implement it for your own transport to have
 /// [`Server::connection`](crate::Server::connection) speak HTTP over it.
 pub trait Io: Any {
     /// Waits until there is something to read, without reading it.
@@ -68,7 +68,11 @@ pub trait Io: Any {
     }
 }
 
-impl Io for TcpStream {
+impl<S> Io for net::Stream<S>
+where
+    S: AsFd + Unpin + 'static,
+    for<'a> &'a S: Read + Write,
+{
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Self::poll_readable(self, cx)
     }

@@ -133,11 +133,15 @@ impl Link<'_> {
             }
             Poll::Ready(count) => {
                 stall.take();
+                if let Ok(count) = count {
+                    self.shared.counters.bytes_written.add(count);
+                }
                 Poll::Ready(count.map_err(Error::from))
             }
             Poll::Pending => {
                 let limit = self.shared.limits.write_stall_duration_max;
                 ready!(poll_stall(stall, cx, || Instant::now() + limit));
+                self.shared.counters.write_timeouts.one();
                 Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the peer takes no more of its answer",
@@ -201,7 +205,7 @@ impl Link<'_> {
         let too_much = body
             .left()
             .is_some_and(|left| left > self.shared.limits.drain_bytes_max);
-        if too_much || body.owes_continue || self.shared.pressed.get() {
+        if too_much || body.owes_continue || self.shared.is_closing() {
             return Persistence::Close;
         }
         self.exchange.persistence.get()
@@ -338,6 +342,9 @@ impl Link<'_> {
             Poll::Ready(Ok(0)) => Refusal::BodyCutShort,
             Poll::Ready(count) => {
                 stall.take();
+                if let Ok(count) = count {
+                    self.shared.counters.bytes_read.add(count);
+                }
                 return Poll::Ready(count.map_err(Error::from));
             }
             Poll::Pending => {

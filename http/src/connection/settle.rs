@@ -52,6 +52,9 @@ impl<T: Io> Connection<T> {
     /// The handler is done, one way or the other: sees to it that the request is answered, and
     /// that the next one can be found.
     pub(super) async fn settle(&mut self, outcome: Outcome) -> ControlFlow<()> {
+        if let Some(begun) = self.work.as_mut().and_then(|work| work.begun.take()) {
+            self.place.shared.counters.handled(Instant::now() - begun);
+        }
         match self.judge(outcome) {
             Verdict::Answered => {}
             Verdict::Cut => {
@@ -133,6 +136,10 @@ impl<T: Io> Connection<T> {
                 panic_message(&*payload)
             )),
         };
+        match error.refusal() {
+            Some(refusal) => link.shared.counters.refused(refusal),
+            None => link.shared.counters.handler_failures.one(),
+        }
         self.log(&error);
         let unsent = match answer {
             Answer::Awaited => true,
@@ -168,6 +175,7 @@ impl<T: Io> Connection<T> {
 
     /// Answers a request that cannot be read, and ends the connection.
     pub(super) async fn refuse(&mut self, refusal: Refusal) {
+        self.place.shared.counters.refused(refusal);
         if let (Some(link), Some(work)) = (self.link(), self.work.as_deref()) {
             link.queue_error(&work.head, refusal.status(), refusal.reason());
         }

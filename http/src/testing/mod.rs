@@ -35,10 +35,11 @@ use futures_io::{AsyncRead, AsyncWrite};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use waterwheel_runtime::{JoinHandle, spawn};
 
+use crate::builder::Builder;
 use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::proto::chunked::{Decoded, Decoder};
-use crate::server::{Builder, Server};
+use crate::server::Server;
 
 mod memory;
 
