@@ -25,7 +25,7 @@
 //! | connections of one address (of a /64 in v6) | `connections_per_peer_max` | none | closed |
 //! | requests on one connection | `requests_max` | none | closed after the last |
 //! | unread body read to keep the connection | `drain_bytes_max` | 256 KiB | closed |
-//! | bytes read after a refusal | `linger_bytes_max` | 1 MiB | closed |
+//! | bytes read after a refusal | `linger_bytes_max` | 1 MiB | no more are read |
 //! | a head, from its first byte | `head_duration_max` | 10 s | 408 |
 //! | idle between requests | `idle_duration_max` | 75 s | closed |
 //! | no byte of the body | `body_stall_duration_max` | 30 s | 408 |

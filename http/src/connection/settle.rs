@@ -194,7 +194,8 @@ impl<T: Io> Connection<T> {
         }
     }
 
-    /// Reads and throws away, until the end, the cap, or the deadline.
+    /// Reads and throws away, until the end or the deadline. Beyond the cap nothing more is read: then
+    /// the client's own sending stops, and it has time left to look at its answer.
     fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut u64) -> Poll<()> {
         let mut scrap = [0; 4096];
         let Some(io) = &self.io else {
@@ -207,7 +208,10 @@ impl<T: Io> Connection<T> {
                 Poll::Pending => return Pin::new(&mut self.sleep).poll(cx),
             }
         }
-        Poll::Ready(())
+        match io.poll_read_closed(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => Pin::new(&mut self.sleep).poll(cx),
+        }
     }
 }
 
