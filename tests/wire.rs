@@ -538,7 +538,7 @@ fn an_uploader_sees_the_refusal_of_what_it_is_still_sending() {
 #[test]
 fn an_uploader_that_pours_sees_its_refusal_however_much_it_has_sent() {
     use std::io::Write;
-    let server = server();
+    let server = TestServer::start(Server::builder().max_body(10), || say);
     let mut client = server.client();
     client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n");
     // As much as both kernels and the server together take.

@@ -98,6 +98,7 @@ mod shared;
 mod stop;
 mod stream;
 pub mod testing;
+mod threads;
 mod upgrade;
 mod work;
 
@@ -121,4 +122,5 @@ pub use request::Request;
 pub use server::Server;
 pub use stop::{Report, Stopper};
 pub use stream::Stream;
+pub use threads::{ServerThread, Workers};
 pub use upgrade::{Upgrade, Upgraded};
