@@ -42,7 +42,7 @@ struct Record {
 enum State {
     /// No request has come yet.
     New,
-    /// A request has begun and has not been answered to the end.
+    /// A request has begun, if only with a part of its head, and has not been answered to the end.
     Busy,
     /// Answered, and nothing has come since.
     Idle { since: Instant },

@@ -104,6 +104,7 @@ impl<T: Io> Connection<T> {
         if begun {
             if self.stage != Stage::WithinHead {
                 self.stage = Stage::WithinHead;
+                self.place.shared.register.busy(self.place.key);
                 self.sleep
                     .reset(Instant::of_turn() + limits.head_duration_max);
             }
