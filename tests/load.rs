@@ -155,16 +155,35 @@ fn a_client_that_pipelines_flat_out_leaves_a_polite_one_its_latency() {
     alone(|| {
         let server = Process::start(Deadlines::Usual);
         let flood = Flood::start(&server);
-        let is_fair = || {
+        assert_once(|| {
             let before = answered(&server);
-            let latencies = Latencies::of_polite_client(&server, Duration::from_secs(1));
+            let latencies = Latencies::of(&mut Client::new(&server), Duration::from_secs(1));
             let others = answered(&server) - before - latencies.len();
             println!("beside {others} answers: {latencies}");
             assert!(others > 20 * latencies.len(), "that was no flood");
             latencies.p99() < P99_MAX
-        };
-        assert_once(is_fair);
+        });
         drop(flood);
+    });
+}
+
+#[test]
+fn many_large_answers_at_once_leave_a_polite_client_its_turns() {
+    const LARGE_ANSWERS: usize = 300;
+    const LATENCY_MAX: Duration = Duration::from_millis(100);
+    alone(|| {
+        let server = Process::start(Deadlines::Usual);
+        assert_once(|| {
+            let mut polite = Client::new(&server);
+            let mut others: Vec<_> = (0..LARGE_ANSWERS).map(|_| Client::new(&server)).collect();
+            polite.ask("/");
+            let latencies = thread::scope(|scope| {
+                scope.spawn(|| others.iter_mut().for_each(|client| client.send("/large")));
+                Latencies::of(&mut polite, Duration::from_secs(1))
+            });
+            println!("beside {LARGE_ANSWERS} large answers: {latencies}");
+            latencies.longest() < LATENCY_MAX
+        });
     });
 }
 
@@ -174,7 +193,7 @@ fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
     alone(|| {
         let server = Process::start(Deadlines::Short);
         assert_once(|| {
-            let quiet = Latencies::of_polite_client(&server, Duration::from_secs(1));
+            let quiet = Latencies::of(&mut Client::new(&server), Duration::from_secs(1));
             let loaded = latencies_beside_slow_clients(&server);
             println!("quiet: {quiet}\nbeside slow clients: {loaded}");
             loaded.p99() <= 2 * quiet.p99()
@@ -182,15 +201,18 @@ fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
     });
 }
 
-/// Of a good client, from when a thousand slow ones have come until they have been cut.
+/// Of a good client, from when a thousand slow ones are slow until they have been cut.
 fn latencies_beside_slow_clients(server: &Process) -> Latencies {
     let kinds = [Slowness::Head, Slowness::Body, Slowness::Reading];
     let kinds = kinds.into_iter().cycle().take(1000);
     let mut clients: Vec<_> = kinds.map(|slowness| Slow::new(server, slowness)).collect();
-    let duration = SHORT + Duration::from_millis(500);
+    // Those that do not read are first sent what fits into the kernel's buffers, at full speed.
+    let settling = SHORT / 6;
+    let slow = SHORT;
     let latencies = thread::scope(|scope| {
-        scope.spawn(|| drip(&mut clients, SHORT, Instant::now() + duration));
-        Latencies::of_polite_client(server, duration)
+        scope.spawn(|| drip(&mut clients, SHORT, Instant::now() + settling + slow));
+        thread::sleep(settling);
+        Latencies::of(&mut Client::new(server), slow)
     });
     clients.into_iter().for_each(Slow::assert_cut);
     latencies

@@ -176,14 +176,13 @@ pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
     /// Those of a polite client, which asks about once a millisecond and waits for each answer.
-    pub(crate) fn of_polite_client(server: &Process, duration: Duration) -> Self {
-        let mut client = Client::new(server);
+    pub(crate) fn of(polite: &mut Client, duration: Duration) -> Self {
         let end = Instant::now() + duration;
         let mut latencies = Vec::new();
         while Instant::now() < end {
             thread::sleep(Duration::from_millis(1));
             let asked = Instant::now();
-            client.ask("/");
+            polite.ask("/");
             latencies.push(asked.elapsed());
         }
         latencies.sort();
@@ -201,6 +200,10 @@ impl Latencies {
 
     pub(crate) fn p99(&self) -> Duration {
         self.percentile(99)
+    }
+
+    pub(crate) fn longest(&self) -> Duration {
+        self.percentile(100)
     }
 }
 

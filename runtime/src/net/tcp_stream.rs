@@ -283,12 +283,11 @@ impl TcpStream {
         offset: &mut u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        self.socket
-            .poll_io(cx, Interest::One(Direction::Write), 1, |io| {
-                // Short at the end of the file as well: no proof that the edge is used up.
-                let sent = rustix::fs::sendfile(io, file, Some(&mut *offset), count)?;
-                Ok((sent, Left::Perhaps))
-            })
+        self.socket.poll_move(cx, Direction::Write, |io| {
+            // Short at the end of the file as well: no proof that the edge is used up.
+            let sent = rustix::fs::sendfile(io, file, Some(&mut *offset), count)?;
+            Ok((sent, Left::Perhaps))
+        })
     }
 }
 
@@ -306,10 +305,9 @@ impl AsyncRead for &TcpStream {
         cx: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.socket
-            .poll_io(cx, Interest::One(Direction::Read), 1, |mut io| {
-                Ok((io.read_vectored(buffers)?, Left::Perhaps))
-            })
+        self.socket.poll_move(cx, Direction::Read, |mut io| {
+            Ok((io.read_vectored(buffers)?, Left::Perhaps))
+        })
     }
 }
 
