@@ -35,6 +35,20 @@ fn bytes_and_the_end_of_the_stream_in_one_segment_are_both_seen() {
 }
 
 #[test]
+fn a_connection_may_end_in_a_reset() {
+    run(async {
+        let (mut ours, mut peer) = tcp_with_std().await;
+        ours.write_all(b"this still comes").await.unwrap();
+        ours.reset_on_drop().unwrap();
+        drop(ours);
+        let mut read = Vec::new();
+        let error = peer.read_to_end(&mut read).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(read, b"this still comes");
+    });
+}
+
+#[test]
 fn whoever_moves_much_lets_others_have_a_turn() {
     const PIECE: usize = 64 * 1024;
     const PIECES: usize = 64;

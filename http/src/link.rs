@@ -144,6 +144,8 @@ impl Link<'_> {
             Poll::Pending => {
                 let limit = self.shared.limits.write_stall_duration_max;
                 ready!(poll_stall(stall, cx, || Instant::now() + limit));
+                // Else the kernel would keep what it has, perhaps megabytes, for minutes.
+                self.io.reset_on_drop();
                 Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the peer takes no more of its answer",

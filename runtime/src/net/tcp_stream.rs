@@ -7,9 +7,10 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::socket::{Left, Socket};
 use crate::source::{Direction, Interest};
@@ -151,6 +152,17 @@ impl TcpStream {
     /// When the connection is gone already.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket.io().shutdown(how)
+    }
+
+    /// Lets the connection end in a reset when this is dropped, instead of in good order: what the
+    /// peer has not taken by then is thrown away, not kept in the kernel for it (`SO_LINGER` of 0,
+    /// `socket(7)`).
+    ///
+    /// # Errors
+    ///
+    /// What `setsockopt(2)` says.
+    pub fn reset_on_drop(&self) -> io::Result<()> {
+        SockRef::from(self.socket.io()).set_linger(Some(Duration::ZERO))
     }
 
     /// Waits until there is something to read: bytes, the end, or an error.
