@@ -21,7 +21,7 @@ pub(crate) const LARGE_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) const PAGE_BYTES: usize = 1024;
 
 /// How long [`Deadlines::Short`] gives slow clients.
-pub(crate) const SHORT: Duration = Duration::from_secs(2);
+pub(crate) const SHORT: Duration = Duration::from_secs(3);
 
 /// Where a child finds out what it is.
 const VARIABLE: &str = "WATERWHEEL_LOAD";
