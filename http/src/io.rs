@@ -40,6 +40,10 @@ pub trait Io: Any {
     /// When the connection is gone.
     fn end_writing(&self) -> io::Result<()>;
 
+    /// Lets the connection end in a reset when this is dropped: what the peer has not taken by then
+    /// is not kept for it. Nothing, where a transport knows of no such end.
+    fn reset_on_drop(&self) {}
+
     /// Whether a byte waits to be read right now.
     fn has_input(&self) -> bool;
 
@@ -91,6 +95,11 @@ where
 
     fn end_writing(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn reset_on_drop(&self) {
+        // Fails only on a connection that is gone already.
+        drop(Self::reset_on_drop(self));
     }
 
     fn has_input(&self) -> bool {

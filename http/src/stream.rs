@@ -77,6 +77,10 @@ impl Io for Stream {
         either!(self, stream => Io::end_writing(stream))
     }
 
+    fn reset_on_drop(&self) {
+        either!(self, stream => Io::reset_on_drop(stream));
+    }
+
     fn has_input(&self) -> bool {
         either!(self, stream => Io::has_input(stream))
     }

@@ -7,9 +7,11 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use rustix::net::{RecvFlags, recv, shutdown};
+use socket2::SockRef;
 
 use super::socket::{Left, Socket};
 use super::split::{ReadHalf, WriteHalf};
@@ -63,6 +65,17 @@ impl<S: AsFd> Stream<S> {
             Shutdown::Both => rustix::net::Shutdown::Both,
         };
         Ok(shutdown(self.io(), how)?)
+    }
+
+    /// Lets the connection end in a reset when this is dropped, instead of in good order: what the
+    /// peer has not taken by then is thrown away, not kept in the kernel for it (`SO_LINGER` of 0,
+    /// `socket(7)`).
+    ///
+    /// # Errors
+    ///
+    /// What `setsockopt(2)` says.
+    pub fn reset_on_drop(&self) -> io::Result<()> {
+        SockRef::from(self.io()).set_linger(Some(Duration::ZERO))
     }
 
     /// Waits until there is something to read: bytes, the end, or an error.
@@ -179,12 +192,11 @@ impl<S: AsFd> Stream<S> {
         offset: &mut u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        self.socket
-            .poll_io(cx, Interest::One(Direction::Write), 1, |io| {
-                // Short at the end of the file as well: no proof that the edge is used up.
-                let sent = rustix::fs::sendfile(io, file, Some(&mut *offset), count)?;
-                Ok((sent, Left::Perhaps))
-            })
+        self.socket.poll_move(cx, Direction::Write, |io| {
+            // Short at the end of the file as well: no proof that the edge is used up.
+            let sent = rustix::fs::sendfile(io, file, Some(&mut *offset), count)?;
+            Ok((sent, Left::Perhaps))
+        })
     }
 }
 
@@ -233,10 +245,9 @@ where
         cx: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.socket
-            .poll_io(cx, Interest::One(Direction::Read), 1, |mut io| {
-                Ok((io.read_vectored(buffers)?, Left::Perhaps))
-            })
+        self.socket.poll_move(cx, Direction::Read, |mut io| {
+            Ok((io.read_vectored(buffers)?, Left::Perhaps))
+        })
     }
 }
 
