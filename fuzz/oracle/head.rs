@@ -40,7 +40,7 @@ pub const LIMITS: Limits = Limits {
 };
 
 /// Beyond this, one byte after the other takes too long.
-const SLOW_BYTES_MAX: usize = 256;
+pub const SLOW_BYTES_MAX: usize = 256;
 
 /// The target: `bytes` is what a client sends.
 ///
