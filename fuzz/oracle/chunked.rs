@@ -243,7 +243,8 @@ impl Way {
 impl Pace {
     async fn send(self, client: &mut Client, head: &[u8], body: &[u8]) {
         if let Self::Whole = self {
-            return client.send(&[head, body].concat()).await;
+            client.send(&[head, body].concat()).await;
+            return;
         }
         client.send(head).await;
         match self {

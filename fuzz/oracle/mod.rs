@@ -8,6 +8,7 @@
 //! | [`chunked`] | a chunked body | a plain decoder understands the same |
 //! | [`connection`] | a script of a client's doings | every answer is the one asked for, and the connection ends |
 //! | [`decoder`] | a chunked body | what it says, by the rules of the RFC one by one |
+//! | [`manners`] | a request | what handlers do with it, good and bad |
 //! | [`answers`] | what a server has sent | how it is to be read, strictly |
 //! | [`play`] | a server, a client in memory | how they are brought together, under a paused clock |
 
@@ -16,5 +17,6 @@ pub mod chunked;
 pub mod connection;
 pub mod decoder;
 pub mod head;
+pub mod manners;
 pub mod play;
 pub mod seen;
