@@ -64,8 +64,7 @@ enum Action {
 /// How the server is set up, and how the client ends.
 #[derive(Clone, Copy, Debug)]
 struct Settings {
-    /// Sends the rest, ends its direction and reads to the end.
-    patient: bool,
+    finish: Finish,
     half_close: OnHalfClose,
     disconnect: OnDisconnect,
     /// Handlers may take only so long.
@@ -74,6 +73,19 @@ struct Settings {
     counted: bool,
     /// Requests are pulled instead of served.
     pulled: bool,
+}
+
+/// How a client ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finish {
+    /// Sends the rest, ends its direction and reads to the end.
+    End,
+    /// Sends the rest and reads to the end, which is for the server to make.
+    Stay,
+    /// Does nothing any more, but is there.
+    Freeze,
+    /// Leaves.
+    Leave,
 }
 
 /// A client that follows its script.
@@ -144,7 +156,12 @@ impl Settings {
     fn of(byte: u8) -> Self {
         let bit = |number: u8| byte >> number & 1 == 1;
         Self {
-            patient: !bit(0),
+            finish: match (bit(0), bit(6)) {
+                (false, false) => Finish::End,
+                (false, true) => Finish::Stay,
+                (true, true) => Finish::Freeze,
+                (true, false) => Finish::Leave,
+            },
             half_close: if bit(1) {
                 OnHalfClose::Disconnect
             } else {
@@ -267,11 +284,20 @@ impl<'a> Player<'a> {
     }
 
     async fn finish(mut self, settings: Settings) -> Outcome {
-        self.patient &= settings.patient && settings.half_close == OnHalfClose::KeepServing;
-        if settings.patient {
-            self.act(Action::SendAll).await;
-            self.client.end();
-            self.client.read_to_end().await;
+        match settings.finish {
+            Finish::End | Finish::Stay => {
+                self.act(Action::SendAll).await;
+                if settings.finish == Finish::End {
+                    self.client.end();
+                }
+                self.client.read_to_end().await;
+                self.patient &= settings.half_close == OnHalfClose::KeepServing;
+            }
+            Finish::Freeze => {
+                self.client.outlast_server().await;
+                self.patient = false;
+            }
+            Finish::Leave => self.patient = false,
         }
         let output = self.client.leave().await;
         let tunnel = self.notes.tunnel.take();

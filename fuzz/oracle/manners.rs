@@ -377,15 +377,16 @@ async fn give_back(upgrade: Upgrade) -> Tunnelled {
     };
     let mut piece = [0; 1024];
     loop {
-        match stream.read(&mut piece).await {
-            Ok(0) => tunnelled.at_end = true,
-            Ok(count) => {
+        // It has no deadlines but its owner's.
+        match time::timeout(100 * LONG, stream.read(&mut piece)).await {
+            Ok(Ok(0)) => tunnelled.at_end = true,
+            Ok(Ok(count)) => {
                 tunnelled.read.extend_from_slice(&piece[..count]);
                 if stream.write_all(&piece[..count]).await.is_ok() {
                     continue;
                 }
             }
-            Err(_) => {}
+            Ok(Err(_)) | Err(_) => {}
         }
         return tunnelled;
     }

@@ -163,6 +163,17 @@ impl Client {
         self.stream = None;
     }
 
+    /// Waits, and does nothing, until the server has given up on it.
+    pub async fn outlast_server(&mut self) {
+        let over = async {
+            while !self.task.is_finished() {
+                time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let over = time::timeout(AFTERLIFE, over).await;
+        over.expect("the connection goes on for an hour with nobody doing anything");
+    }
+
     /// Leaves if it has not yet: the connection's task must end, and its place be free.
     pub async fn leave(mut self) -> Vec<u8> {
         self.hang_up();
