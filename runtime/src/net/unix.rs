@@ -50,7 +50,8 @@ use super::stream::Stream;
 ///     assert_eq!(received, *b"water");
 ///     std::io::Result::Ok(())
 /// })?;
-/// # std::fs::remove_dir_all(&folder)
+/// # std::fs::remove_dir_all(&folder)?;
+/// # std::io::Result::Ok(())
 /// ```
 pub type UnixStream = Stream<std_unix::UnixStream>;
 
