@@ -25,10 +25,21 @@ pub enum Verdict {
     Incomplete,
 }
 
+/// In a line, for the record.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Accepted(message) => write!(f, "accepted {} {}", message.method, message.path),
+            Self::Accepted(message) => write!(
+                f,
+                "accepted {} in {:?} {}",
+                message.method,
+                message.version,
+                message
+                    .length
+                    .map_or("with chunks".to_owned(), |length| format!(
+                        "with {length} bytes"
+                    ))
+            ),
             Self::Refused(words) => write!(f, "refused {}", words.trim_end()),
             Self::Incomplete => f.write_str("incomplete"),
         }

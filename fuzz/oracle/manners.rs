@@ -179,11 +179,11 @@ pub const NUMBER: &str = "x-number";
 pub const PLAIN: &[u8] = b"plain";
 
 /// What [`Manner::Stream`] sends, so many times.
-const PIECE: [u8; 8 * 1024] = [b's'; 8 * 1024];
+static PIECE: [u8; 8 * 1024] = [b's'; 8 * 1024];
 const PIECES: usize = 24;
 
 /// More than is copied.
-const LARGE: [u8; 40 * 1024] = [b'l'; 40 * 1024];
+static LARGE: [u8; 40 * 1024] = [b'l'; 40 * 1024];
 
 /// The longest that a handler waits for anything but its client.
 const LONG: Duration = Duration::from_secs(7);
@@ -229,17 +229,59 @@ impl Notes {
 /// The handler: does what the path says.
 pub async fn behave(notes: &Notes, request: Request<'_>) -> Result<Responded> {
     let (number, manner) = notes.begin(&request);
-    let own = [(NUMBER, number.to_string())];
-    let ok = StatusCode::OK;
     match manner {
-        Manner::Plain => request.respond(ok, PLAIN, own).await,
-        Manner::Echo => {
-            let body = request.bytes().await?;
-            notes.took(number, &body);
-            request.respond(ok, body, own).await
+        Manner::Echo | Manner::Pieces | Manner::Half | Manner::Behind | Manner::Late => {
+            read(notes, manner, number, request).await
+        }
+        Manner::Slow | Manner::Watch => {
+            let own = own(number);
+            if manner == Manner::Watch {
+                race(request.disconnected(), time::sleep(10 * LONG)).await;
+            } else {
+                time::sleep(LONG).await;
+            }
+            request.respond(StatusCode::OK, PLAIN, own).await
+        }
+        Manner::Upgrade | Manner::Tunnel => hand_over(notes, number, request).await,
+        Manner::Abort => Ok(request.abort()),
+        Manner::Short | Manner::Unfinished | Manner::FailLate | Manner::PanicLate => {
+            break_off(notes, manner, number, request).await
+        }
+        Manner::Fail => Err(Error::message("on purpose")),
+        Manner::Refuse => Err(Refusal::Unavailable.into()),
+        Manner::Panic => panic(),
+        Manner::PanicBehind => {
+            drop(request.respond(StatusCode::OK, PLAIN, own(number)).await?);
+            panic()
+        }
+        _ => send(notes, manner, number, request).await,
+    }
+}
+
+/// Those that read the body.
+async fn read(
+    notes: &Notes,
+    manner: Manner,
+    number: usize,
+    request: Request<'_>,
+) -> Result<Responded> {
+    let own = own(number);
+    let ok = StatusCode::OK;
+    let mut body = request.body();
+    match manner {
+        Manner::Half => {
+            let piece = body.next().await?.unwrap_or_default();
+            notes.took(number, &piece);
+            request.respond(ok, PLAIN, own).await
+        }
+        Manner::Behind => {
+            let responded = request.respond(ok, PLAIN, own).await?;
+            while let Some(piece) = body.next().await? {
+                notes.took(number, &piece);
+            }
+            Ok(responded)
         }
         Manner::Pieces => {
-            let mut body = request.body();
             let mut answer = request.start(ok, own).await?;
             while let Some(piece) = body.next().await? {
                 notes.took(number, &piece);
@@ -247,33 +289,27 @@ pub async fn behave(notes: &Notes, request: Request<'_>) -> Result<Responded> {
             }
             answer.finish().await
         }
-        Manner::Half => {
-            let piece = request.body().next().await?.unwrap_or_default();
-            notes.took(number, &piece);
-            request.respond(ok, PLAIN, own).await
-        }
-        Manner::Behind => {
-            let mut body = request.body();
-            let responded = request.respond(ok, PLAIN, own).await?;
-            while let Some(piece) = body.next().await? {
-                notes.took(number, &piece);
+        _ => {
+            if manner == Manner::Late {
+                time::sleep(LONG).await;
             }
-            Ok(responded)
-        }
-        Manner::Late => {
-            time::sleep(LONG).await;
             let body = request.bytes().await?;
             notes.took(number, &body);
             request.respond(ok, body, own).await
         }
-        Manner::Slow => {
-            time::sleep(LONG).await;
-            request.respond(ok, PLAIN, own).await
-        }
-        Manner::Watch => {
-            race(request.disconnected(), time::sleep(10 * LONG)).await;
-            request.respond(ok, PLAIN, own).await
-        }
+    }
+}
+
+/// Those that do not, and answer.
+async fn send(
+    notes: &Notes,
+    manner: Manner,
+    number: usize,
+    request: Request<'_>,
+) -> Result<Responded> {
+    let own = own(number);
+    let ok = StatusCode::OK;
+    match manner {
         Manner::Stream => {
             let mut answer = request.start(ok, own).await?;
             for _ in 0..PIECES {
@@ -297,61 +333,53 @@ pub async fn behave(notes: &Notes, request: Request<'_>) -> Result<Responded> {
         }
         Manner::NoContent => request.respond(StatusCode::NO_CONTENT, PLAIN, own).await,
         Manner::NotModified => request.respond(StatusCode::NOT_MODIFIED, PLAIN, own).await,
-        Manner::Upgrade => {
-            let (responded, upgrade) = request.upgrade("chat", own).await?;
-            notes.tunnel.replace(Some(spawn(give_back(upgrade))));
-            Ok(responded)
-        }
-        Manner::Tunnel if request.method() == Method::CONNECT => {
-            let (responded, upgrade) = request.tunnel(own)?;
-            notes.tunnel.replace(Some(spawn(give_back(upgrade))));
-            Ok(responded)
-        }
-        Manner::Tunnel => unreachable!("only CONNECT has no path"),
-        Manner::Abort => Ok(request.abort()),
-        bad => misbehave(notes, bad, number, request).await,
+        _ => request.respond(ok, PLAIN, own).await,
     }
 }
 
-/// What no handler should do.
-async fn misbehave(
+/// Those that give the stream away.
+async fn hand_over(notes: &Notes, number: usize, request: Request<'_>) -> Result<Responded> {
+    let own = own(number);
+    let (responded, upgrade) = if request.method() == Method::CONNECT {
+        request.tunnel(own)?
+    } else {
+        request.upgrade("chat", own).await?
+    };
+    notes.tunnel.replace(Some(spawn(give_back(upgrade))));
+    Ok(responded)
+}
+
+/// Those that begin an answer and do not end it.
+async fn break_off(
     notes: &Notes,
     manner: Manner,
     number: usize,
     request: Request<'_>,
 ) -> Result<Responded> {
-    let own = [(NUMBER, number.to_string())];
-    match manner {
-        Manner::Fail => Err(Error::message("on purpose")),
-        Manner::Refuse => Err(Refusal::Unavailable.into()),
-        Manner::Panic => panic(),
-        Manner::PanicBehind => {
-            drop(request.respond(StatusCode::OK, PLAIN, own).await?);
-            panic()
-        }
-        Manner::Short => {
-            let mut answer = request.start(StatusCode::OK, sized(number)).await?;
-            write(notes, &mut answer, &PLAIN[1..]).await?;
-            answer.finish().await
-        }
-        _ => {
-            let mut answer = request.start(StatusCode::OK, own).await?;
-            write(notes, &mut answer, PLAIN).await?;
-            time::sleep(LONG).await;
-            write(notes, &mut answer, PLAIN).await?;
-            match manner {
-                Manner::PanicLate => panic(),
-                Manner::Unfinished => drop(answer),
-                _ => {}
-            }
-            Err(Error::message("on purpose"))
-        }
+    if manner == Manner::Short {
+        let mut answer = request.start(StatusCode::OK, sized(number)).await?;
+        write(notes, &mut answer, &PLAIN[1..]).await?;
+        return answer.finish().await;
     }
+    let mut answer = request.start(StatusCode::OK, own(number)).await?;
+    write(notes, &mut answer, PLAIN).await?;
+    time::sleep(LONG).await;
+    write(notes, &mut answer, PLAIN).await?;
+    match manner {
+        Manner::PanicLate => panic(),
+        Manner::Unfinished => drop(answer),
+        _ => {}
+    }
+    Err(Error::message("on purpose"))
 }
 
 /// No panic hook sees it: a fuzzer takes what does for a finding.
 fn panic() -> ! {
     resume_unwind(Box::new("on purpose"))
+}
+
+fn own(number: usize) -> [(&'static str, String); 1] {
+    [(NUMBER, number.to_string())]
 }
 
 fn sized(number: usize) -> [(&'static str, String); 2] {
