@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use waterwheel::http::testing::MemoryStream;
-use waterwheel::http::{Connection, Limits, OnDisconnect, OnHalfClose, Request, Server};
+use waterwheel::http::{Connection, Limits, OnDisconnect, OnHalfClose, Request, Server, Version};
 use waterwheel::runtime::yield_now;
 
 use super::answers::{self, Answer, Answers, End};
@@ -326,8 +326,11 @@ fn check(settings: Settings, notes: &Notes, outcome: &Outcome) {
     for (number, answer) in answers.last.iter().enumerate() {
         let is_last = number + 1 == answers.last.len();
         assert!(is_last || answer.is_whole(), "{}", context());
-        let goes_on = deeds.len() > number + 1;
-        assert!(!(goes_on && answer.closes()), "{}", context());
+        let is_over = answer.closes()
+            || deeds
+                .get(number)
+                .is_some_and(|deed| deed.manner.ends_connection());
+        assert!(!is_over || deeds.len() <= number + 1, "{}", context());
         if let Some(deed) = deeds.get(number) {
             check_answer(settings, number, deed, answer, context);
         } else {
@@ -338,8 +341,8 @@ fn check(settings: Settings, notes: &Notes, outcome: &Outcome) {
     for (before, interim) in &answers.interim {
         let deed = &deeds[*before];
         let asked = match interim.status {
-            100 => deed.expects,
-            103 => deed.manner == Manner::Inform,
+            100 => deed.expects && deed.version == Version::HTTP_11,
+            103 => deed.manner == Manner::Inform && deed.version == Version::HTTP_11,
             _ => false,
         };
         assert!(asked, "{}", context());
@@ -362,6 +365,8 @@ fn check_answer(
     if let Some(own) = answer.field(NUMBER) {
         assert_eq!(own, number.to_string(), "{}", context());
         assert_eq!(Some(answer.status), manner.status(), "{}", context());
+        let in_time = !(settings.limited && manner.is_slow()) || settings.pulled;
+        assert!(in_time, "{}", context());
         let has_end = matches!(answer.end, End::Length | End::Chunk);
         assert!(!(has_end && manner.never_ends()), "{}", context());
         if has_end {

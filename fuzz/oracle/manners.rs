@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::{
-    AnswerBody, Error, Method, Refusal, Request, Responded, Result, StatusCode, Upgrade,
+    AnswerBody, Error, Method, Refusal, Request, Responded, Result, StatusCode, Upgrade, Version,
 };
 use waterwheel::runtime::{JoinHandle, race, spawn, time};
 
@@ -123,6 +123,16 @@ impl Manner {
         waits || self.reads() || self == Self::Upgrade
     }
 
+    /// Whether no request is served after it, though its answer may not say so.
+    pub fn ends_connection(self) -> bool {
+        self.never_ends() || self == Self::PanicBehind
+    }
+
+    /// Whether it takes longer than a limited handler may.
+    pub fn is_slow(self) -> bool {
+        matches!(self, Self::Late | Self::Slow)
+    }
+
     /// Whether it reads the body.
     pub fn reads(self) -> bool {
         matches!(self, Self::Echo | Self::Pieces | Self::Half | Self::Late)
@@ -145,6 +155,7 @@ impl Manner {
 pub struct Deed {
     pub method: Method,
     pub manner: Manner,
+    pub version: Version,
     /// It came with an expectation.
     pub expects: bool,
     /// The body as far as it was read.
@@ -205,6 +216,7 @@ impl Notes {
         deeds.push(Deed {
             method: request.method().clone(),
             manner,
+            version: request.version(),
             expects: request.headers().contains("expect"),
             body: Vec::new(),
         });
