@@ -350,7 +350,7 @@ fn check(settings: Settings, notes: &Notes, outcome: &Outcome) {
     if outcome.patient {
         check_all_came(settings, &deeds, &answers, context);
     }
-    check_tunnel(outcome, &answers, context);
+    check_tunnel(outcome, &deeds, &answers, context);
     check_memory(notes, outcome);
 }
 
@@ -404,8 +404,8 @@ fn check_all_came(settings: Settings, deeds: &[Deed], answers: &Answers, context
     }
 }
 
-/// What came back of it went there, and ends as what was sent does.
-fn check_tunnel(outcome: &Outcome, answers: &Answers, context: Context<'_>) {
+/// What came back of it went there; it begins behind the request, and ends as what was sent does.
+fn check_tunnel(outcome: &Outcome, deeds: &[Deed], answers: &Answers, context: Context<'_>) {
     let Some(back) = &answers.tunnelled else {
         return;
     };
@@ -413,10 +413,27 @@ fn check_tunnel(outcome: &Outcome, answers: &Answers, context: Context<'_>) {
         panic!("a tunnel that nobody made: {}", context());
     };
     assert!(tunnelled.read.starts_with(back), "{}", context());
-    if tunnelled.at_end {
-        assert!(outcome.sent.ends_with(&tunnelled.read), "{}", context());
-    }
     assert!(!outcome.patient || *back == tunnelled.read, "{}", context());
+    match deeds {
+        _ if !tunnelled.at_end => {}
+        [only] if only.length.is_some() => {
+            let behind = behind_first(&outcome.sent, only.length);
+            assert_eq!(behind, tunnelled.read, "{}", context());
+        }
+        _ => assert!(outcome.sent.ends_with(&tunnelled.read), "{}", context()),
+    }
+}
+
+/// What follows the first request, whose body has that length.
+fn behind_first(sent: &[u8], length: Option<u64>) -> &[u8] {
+    let mut sent = sent;
+    while let Some(rest) = sent.strip_prefix(b"\r\n") {
+        sent = rest;
+    }
+    let head = answers::find(sent, b"\r\n\r\n").map(|end| end + 4);
+    let body = length.and_then(|length| usize::try_from(length).ok());
+    let end = head.zip(body).map(|(head, body)| head + body);
+    end.and_then(|end| sent.get(end..)).unwrap_or_default()
 }
 
 /// Neither what the client does not read, nor what handlers do not read, piles up.

@@ -156,6 +156,8 @@ pub struct Deed {
     pub method: Method,
     pub manner: Manner,
     pub version: Version,
+    /// How long its body is, if it says so beforehand.
+    pub length: Option<u64>,
     /// It came with an expectation.
     pub expects: bool,
     /// The body as far as it was read.
@@ -217,6 +219,7 @@ impl Notes {
             method: request.method().clone(),
             manner,
             version: request.version(),
+            length: request.body().left(),
             expects: request.headers().contains("expect"),
             body: Vec::new(),
         });
