@@ -96,6 +96,8 @@ struct Player<'a> {
     rest: &'a [u8],
     /// What has been.
     sent: Vec<u8>,
+    /// How much of that was a flood.
+    flooded: usize,
     listens: bool,
     /// It has always listened, and stayed.
     patient: bool,
@@ -105,6 +107,7 @@ struct Player<'a> {
 struct Outcome {
     output: Vec<u8>,
     sent: Vec<u8>,
+    flooded: usize,
     patient: bool,
     tunnelled: Option<Tunnelled>,
 }
@@ -217,6 +220,7 @@ impl<'a> Player<'a> {
             notes: notes.clone(),
             rest: wire,
             sent: Vec::new(),
+            flooded: 0,
             listens: true,
             patient: true,
         }
@@ -230,6 +234,7 @@ impl<'a> Player<'a> {
                 let flood = vec![b'a'; count];
                 let count = self.client.send(&flood).await;
                 self.sent.extend_from_slice(&flood[..count]);
+                self.flooded += count;
             }
             Action::Wait(duration) => self.wait(duration).await,
             Action::Turns(count) => {
@@ -308,6 +313,7 @@ impl<'a> Player<'a> {
         Outcome {
             output,
             sent: self.sent,
+            flooded: self.flooded,
             patient: self.patient,
             tunnelled,
         }
@@ -326,18 +332,29 @@ fn check(settings: Settings, notes: &Notes, outcome: &Outcome) {
     for (number, answer) in answers.last.iter().enumerate() {
         let is_last = number + 1 == answers.last.len();
         assert!(is_last || answer.is_whole(), "{}", context());
-        let is_over = answer.closes()
-            || deeds
-                .get(number)
-                .is_some_and(|deed| deed.manner.ends_connection());
-        assert!(!is_over || deeds.len() <= number + 1, "{}", context());
+        assert!(
+            !answer.closes() || deeds.len() <= number + 1,
+            "{}",
+            context()
+        );
         if let Some(deed) = deeds.get(number) {
+            let is_over = deed.manner.ends_connection();
+            assert!(!is_over || deeds.len() == number + 1, "{}", context());
             check_answer(settings, number, deed, answer, context);
         } else {
             assert!(is_last && answer.closes(), "{}", context());
             check_refusal(answer);
         }
     }
+    check_interim(&deeds, &answers, context);
+    if outcome.patient {
+        check_all_came(settings, &deeds, &answers, context);
+    }
+    check_tunnel(outcome, &deeds, &answers, context);
+    check_memory(notes, outcome);
+}
+
+fn check_interim(deeds: &[Deed], answers: &Answers, context: Context<'_>) {
     for (before, interim) in &answers.interim {
         let deed = &deeds[*before];
         let asked = match interim.status {
@@ -347,11 +364,6 @@ fn check(settings: Settings, notes: &Notes, outcome: &Outcome) {
         };
         assert!(asked, "{}", context());
     }
-    if outcome.patient {
-        check_all_came(settings, &deeds, &answers, context);
-    }
-    check_tunnel(outcome, &deeds, &answers, context);
-    check_memory(notes, outcome);
 }
 
 fn check_answer(
@@ -443,25 +455,19 @@ fn check_memory(notes: &Notes, outcome: &Outcome) {
         most <= STREAM_BYTES + QUEUED_BYTES,
         "{most} bytes under way"
     );
-    let requests = notes.deeds.borrow().len();
-    let discarded = LIMITS.drain_bytes_max + LIMITS.linger_bytes_max;
-    let discarded = usize::try_from(discarded).expect("some kilobytes");
-    let tunnelled = outcome
+    let read = outcome
         .tunnelled
         .as_ref()
         .map_or(0, |tunnel| tunnel.read.len());
-    let used = notes.taken() + tunnelled + requests * (discarded + AHEAD_BYTES) + discarded;
-    let most = used + STREAM_BYTES + AHEAD_BYTES + outcome.heads();
-    assert!(
-        outcome.sent.len() <= most,
-        "{} bytes taken in",
-        outcome.sent.len()
-    );
+    let requests = notes.deeds.borrow().len();
+    let discarded = LIMITS.drain_bytes_max + LIMITS.linger_bytes_max;
+    let discarded = (requests + 1) * usize::try_from(discarded).expect("some kilobytes");
+    let ahead = (requests + 1) * AHEAD_BYTES;
+    let most = notes.taken(body_bytes_max()) + read + discarded + ahead + STREAM_BYTES;
+    let flooded = outcome.flooded;
+    assert!(flooded <= most, "{flooded} bytes taken in of a flood");
 }
 
-impl Outcome {
-    /// No more than this was sent in heads and chunks' lines: what is no flood.
-    fn heads(&self) -> usize {
-        self.sent.iter().filter(|byte| **byte != b'a').count() + 64
-    }
+fn body_bytes_max() -> usize {
+    usize::try_from(LIMITS.body_bytes_max).expect("some kilobytes")
 }

@@ -202,9 +202,14 @@ static LARGE: [u8; 40 * 1024] = [b'l'; 40 * 1024];
 const LONG: Duration = Duration::from_secs(7);
 
 impl Notes {
-    /// All bytes that were read of bodies.
-    pub fn taken(&self) -> usize {
-        self.deeds.borrow().iter().map(|deed| deed.body.len()).sum()
+    /// All bytes that were read of bodies, at the most: of one that is read whole nobody knows, if it
+    /// is not got.
+    pub fn taken(&self, body_bytes_max: usize) -> usize {
+        let taken = |deed: &Deed| match deed.manner {
+            Manner::Echo | Manner::Late => body_bytes_max,
+            _ => deed.body.len(),
+        };
+        self.deeds.borrow().iter().map(taken).sum()
     }
 
     /// A request that nobody has answered.
