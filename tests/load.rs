@@ -214,17 +214,20 @@ fn latencies_beside_slow_sockets(server: &Process) -> Latencies {
     })
 }
 
-/// Of a good client, from when slow ones are slow until they have been cut.
+/// Of a good client, from when all slow ones have come until the first is cut. Then all must be.
 fn latencies_beside_slow_clients(server: &Process) -> Latencies {
-    let mut clients = slow_clients(|| {
-        // They come one by one, and so they go.
-        thread::sleep(Duration::from_millis(1));
-        server.connect()
-    });
+    let first = Instant::now();
+    let mut clients = slow_clients(|| server.connect_from_afar());
+    let last = Instant::now();
+    let mut good = Client::new(server);
+    good.ask("/");
     let latencies = thread::scope(|scope| {
-        scope.spawn(|| drip(&mut clients, SHORT, Instant::now() + SHORT));
-        Latencies::of(&mut Client::new(server), SHORT)
+        scope.spawn(|| drip(&mut clients, SHORT, last + SHORT));
+        let slow = (first + SHORT).saturating_duration_since(Instant::now());
+        Latencies::of(&mut good, slow)
     });
+    let cut = Latencies::of(&mut good, Duration::from_millis(200));
+    println!("beside clients that are cut: {cut}");
     clients.into_iter().for_each(Slow::assert_cut);
     latencies
 }
