@@ -190,14 +190,20 @@ fn many_large_answers_at_once_leave_a_polite_client_its_turns() {
 
 #[test]
 fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
+    /// What anything that the machine does besides may take.
+    const INTERRUPT: Duration = Duration::from_micros(50);
     raise_limit();
     alone(|| {
         let server = Process::start(Deadlines::Short);
+        // The shortest of all rounds: noise makes both longer, at different times.
+        let [mut quiet_p99, mut loaded_p99] = [Duration::MAX; 2];
         assert_once(|| {
             let quiet = latencies_beside_slow_sockets(&server);
             let loaded = latencies_beside_slow_clients(&server);
             println!("quiet: {quiet}\nbeside slow clients: {loaded}");
-            loaded.p99() <= 2 * quiet.p99()
+            quiet_p99 = quiet_p99.min(quiet.p99());
+            loaded_p99 = loaded_p99.min(loaded.p99());
+            loaded_p99 <= (2 * quiet_p99).max(quiet_p99 + INTERRUPT)
         });
     });
 }

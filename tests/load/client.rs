@@ -242,7 +242,7 @@ impl Drop for Flood {
 }
 
 fn write_for_ever(mut stream: TcpStream) {
-    let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1024);
+    let requests = b"GET /work HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1024);
     while stream.write_all(&requests).is_ok() {}
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode, shared};
@@ -107,12 +107,23 @@ async fn answer(request: Request<'_>, things: &Things) -> Result<Responded> {
                 .respond(StatusCode::OK, &things.piece[..PAGE_BYTES], ())
                 .await
         }
+        "/work" => {
+            work();
+            request.respond(StatusCode::OK, "done", ()).await
+        }
         "/answered" => {
             let answered = things.answered.get().to_string();
             request.respond(StatusCode::OK, answered, ()).await
         }
         _ => request.respond(StatusCode::OK, "here", ()).await,
     }
+}
+
+/// Takes the time that a handler may take, so that it is the server that has too much to do, not
+/// its clients.
+fn work() {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_micros(10) {}
 }
 
 /// Reads the body piece by piece, and says how many bytes that were.
