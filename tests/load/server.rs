@@ -195,7 +195,7 @@ impl Process {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        connect(self.address)
+        connect(self.address).unwrap_or_else(|error| panic!("{error}: {}", self.state()))
     }
 
     pub(crate) fn connect_from_afar(&self) -> TcpStream {
@@ -204,7 +204,7 @@ impl Process {
 
     /// Bytes of memory that are resident now.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        self.status("VmRSS:")
+        self.size("VmRSS:")
     }
 
     /// Forgets the peak so far.
@@ -216,16 +216,26 @@ impl Process {
 
     /// The most that has been resident since.
     pub(crate) fn peak_bytes(&self) -> u64 {
-        self.status("VmHWM:")
+        self.size("VmHWM:")
     }
 
-    /// A size that `status` tells (proc(5)), in bytes.
-    fn status(&self, name: &str) -> u64 {
-        let status = fs::read_to_string(self.file("status")).unwrap();
-        let mut lines = status.lines();
-        let size = lines.find_map(|line| line.strip_prefix(name)).unwrap();
-        let kibibytes: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+    /// A size that `status` tells, in bytes.
+    fn size(&self, name: &str) -> u64 {
+        let size = self.status(name).unwrap();
+        let kibibytes: u64 = size.trim_end_matches(" kB").parse().unwrap();
         kibibytes * 1024
+    }
+
+    /// Whether it runs, sleeps, or is dead.
+    fn state(&self) -> String {
+        self.status("State:").unwrap_or("gone".to_owned())
+    }
+
+    /// What `status` tells (proc(5)).
+    fn status(&self, name: &str) -> Option<String> {
+        let status = fs::read_to_string(self.file("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().to_owned())
     }
 
     fn file(&self, name: &str) -> String {
@@ -233,10 +243,10 @@ impl Process {
     }
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Connects like a client that is far away and takes little: of an answer that it does not read,
