@@ -71,7 +71,7 @@ fn r_05_running_returns_when_it_is_closed() {
             sleep(Duration::from_millis(20)).await;
             server.close();
         };
-        let (served, ()) = join(server.serve(say), closing).await;
+        let (ended, ()) = join(server.serve(say), closing).await;
         ended.unwrap();
     });
 }
