@@ -6,3 +6,5 @@
 
 #[cfg(feature = "response")]
 pub mod response;
+#[cfg(feature = "routes")]
+pub mod routes;

@@ -1,0 +1,188 @@
+//! The routes, found by path.
+
+use std::rc::Rc;
+
+use http::Method;
+
+use super::answers::Stored;
+use super::params::Params;
+use super::pattern::{Pattern, Reason, RouteError};
+
+/// All routes of a router.
+///
+/// matchit finds the pattern. What its parameters are called is each route's own matter: routes of
+/// patterns that match the same stand at one place.
+#[derive(Clone, Default)]
+pub(super) struct Table {
+    places: matchit::Router<usize>,
+    /// By place: the pattern, and its routes in the order in which they were added.
+    routes: Vec<(String, Vec<Rc<Route>>)>,
+    added: usize,
+}
+
+pub(super) struct Route {
+    /// `None` for all.
+    pub(super) method: Option<Method>,
+    pub(super) pattern: Pattern,
+    pub(super) handler: Rc<dyn Stored>,
+    /// It was the how many-eth to be added.
+    number: usize,
+}
+
+impl Table {
+    pub(super) fn add(
+        &mut self,
+        method: Option<Method>,
+        pattern: Pattern,
+        handler: Rc<dyn Stored>,
+    ) -> Result<(), RouteError> {
+        let place = self.place(&pattern)?;
+        self.routes[place].1.push(Rc::new(Route {
+            method,
+            pattern,
+            handler,
+            number: self.added,
+        }));
+        self.added += 1;
+        Ok(())
+    }
+
+    /// Where a pattern's routes are; a new place if it has none.
+    fn place(&mut self, pattern: &Pattern) -> Result<usize, RouteError> {
+        if let Some(place) = self.known_place(pattern) {
+            return Ok(place);
+        }
+        let place = self.routes.len();
+        let inserted = self.places.insert(&pattern.key, place);
+        inserted.map_err(|error| self.explain(pattern, &error))?;
+        self.routes.push((pattern.key.clone(), Vec::new()));
+        Ok(place)
+    }
+
+    fn known_place(&self, pattern: &Pattern) -> Option<usize> {
+        self.routes.iter().position(|(key, _)| *key == pattern.key)
+    }
+
+    /// A conflict, in the words of those who wrote the patterns.
+    fn explain(&self, pattern: &Pattern, error: &matchit::InsertError) -> RouteError {
+        let other = match error {
+            matchit::InsertError::Conflict { with } => with.as_str(),
+            _ => "",
+        };
+        let mut known = self.routes.iter().filter(|(key, _)| key == other);
+        let written = known.find_map(|(_, routes)| Some(routes.first()?.pattern.text.clone()));
+        RouteError {
+            pattern: pattern.text.clone(),
+            reason: Reason::Conflict(written.unwrap_or_else(|| other.to_owned())),
+        }
+    }
+
+    pub(super) fn remove(&mut self, method: Option<&Method>, pattern: &Pattern) {
+        if let Some(place) = self.known_place(pattern) {
+            let routes = &mut self.routes[place].1;
+            routes.retain(|route| route.method.as_ref() != method);
+        }
+    }
+
+    pub(super) fn routes(&self) -> impl Iterator<Item = &Route> {
+        let mut all: Vec<_> = self.routes.iter().flat_map(|(_, routes)| routes).collect();
+        all.sort_unstable_by_key(|route| route.number);
+        all.into_iter().map(|route| &**route)
+    }
+
+    /// All routes, to be added elsewhere.
+    pub(super) fn into_routes(self) -> impl Iterator<Item = RouteParts> {
+        let parts = self.routes().map(|route| RouteParts {
+            method: route.method.clone(),
+            pattern: route.pattern.clone(),
+            handler: route.handler.clone(),
+        });
+        parts.collect::<Vec<_>>().into_iter()
+    }
+
+    /// The routes of the pattern that a path matches.
+    pub(super) fn find<'c>(&'c self, path: &'c str) -> Option<Found<'c>> {
+        let found = self.places.at(path).ok()?;
+        let routes = self.routes[*found.value].1.as_slice();
+        let found = Found {
+            routes,
+            params: found.params,
+        };
+        (!routes.is_empty() && !found.has_hidden_slash()).then_some(found)
+    }
+
+    /// What Allow says about the server as a whole.
+    pub(super) fn all_methods(&self) -> String {
+        allow(self.routes.iter().flat_map(|(_, routes)| routes))
+    }
+}
+
+/// A route, to be added elsewhere.
+pub(super) struct RouteParts {
+    pub(super) method: Option<Method>,
+    pub(super) pattern: Pattern,
+    pub(super) handler: Rc<dyn Stored>,
+}
+
+/// The routes of the pattern that a path matches, and its parameters.
+pub(super) struct Found<'c> {
+    routes: &'c [Rc<Route>],
+    params: matchit::Params<'c, 'c>,
+}
+
+impl<'c> Found<'c> {
+    /// The routes that take a method. HEAD goes to its own, then to GET's (RFC 9110, 9.3.2).
+    pub(super) fn routes_for(&self, method: &Method) -> impl Iterator<Item = &'c Route> {
+        let routes = self.routes.iter().map(|route| &**route);
+        let is_head = *method == Method::HEAD;
+        let own = routes.clone().filter(move |route| match &route.method {
+            Some(own) => own == method,
+            None => !is_head,
+        });
+        let gets = routes.filter(move |route| {
+            let method = route.method.as_ref();
+            is_head && method.is_none_or(|method| *method == Method::GET)
+        });
+        own.chain(gets)
+    }
+
+    /// The parameters, under the names that this route has for them.
+    pub(super) fn params(&self, route: &'c Route) -> Params<'c> {
+        Params::new(
+            &route.pattern.names,
+            self.params.iter().map(|(_, value)| value),
+        )
+    }
+
+    /// Whether segments were caught together of which one has an escaped slash in it.
+    fn has_hidden_slash(&self) -> bool {
+        let catches_all = self
+            .routes
+            .first()
+            .is_some_and(|route| route.pattern.catches_all);
+        let last = || self.params.iter().last();
+        catches_all && last().is_some_and(|(_, value)| value.contains("%2F"))
+    }
+
+    /// What Allow says (RFC 9110, 10.2.1).
+    pub(super) fn allow(&self) -> String {
+        allow(self.routes)
+    }
+}
+
+/// The methods of routes, HEAD and OPTIONS with them.
+fn allow<'r>(routes: impl IntoIterator<Item = &'r Rc<Route>>) -> String {
+    let mut methods = vec!["OPTIONS"];
+    for route in routes {
+        match &route.method {
+            Some(method) => methods.push(method.as_str()),
+            None => methods.extend(["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        }
+    }
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.sort_unstable();
+    methods.dedup();
+    methods.join(", ")
+}
