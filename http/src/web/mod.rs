@@ -4,6 +4,8 @@
 //! response sends itself through [`Request::respond`](crate::Request::respond), and what reads a
 //! request reads what every handler can.
 
+#[cfg(feature = "input")]
+pub mod input;
 #[cfg(feature = "response")]
 pub mod response;
 #[cfg(feature = "routes")]

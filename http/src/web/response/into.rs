@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// | `&'static str`, `String`, `Cow<'static, str>` | 200, `text/plain; charset=utf-8` |
 /// | `Vec<u8>`, `Bytes`, `&'static [u8]` | 200, `application/octet-stream` |
 /// | [`Html`] | 200, `text/html; charset=utf-8` |
-/// | [`Json`](super::Json) | 200, `application/json` |
+/// | `Json` | 200, `application/json` |
 /// | `()` | 204 |
 /// | `StatusCode` | that status, without a body |
 /// | `(StatusCode, value)` | that status, and what the value is |

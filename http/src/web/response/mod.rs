@@ -26,6 +26,8 @@ mod body;
 mod cache;
 mod disposition;
 mod into;
+#[cfg(feature = "json")]
+mod json;
 
 use std::fs::File;
 use std::io;
@@ -43,6 +45,8 @@ use crate::request::Request;
 
 pub use body::ResponseBody;
 pub use into::{Html, IntoResponse};
+#[cfg(feature = "json")]
+pub use json::Json;
 
 /// A status, header fields, and a body.
 ///
