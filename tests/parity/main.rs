@@ -17,6 +17,7 @@ mod support;
 
 #[path = "."]
 mod parity {
+    mod asked;
     mod mini_async_http;
     mod nim_answers;
     mod nim_loop;
@@ -28,4 +29,5 @@ mod parity {
     mod served;
     mod tally;
     mod tiny_http;
+    mod web_input;
 }

@@ -14,6 +14,7 @@
 //!
 //! **Never**: an answer by value of a handler that has taken the request: that would be two.
 
+use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -214,6 +215,47 @@ with_parameters!(1: A a);
 with_parameters!(2: A a, B b);
 with_parameters!(3: A a, B b, C c);
 with_parameters!(4: A a, B b, C c, D d);
+
+/// A [`Handler`] of whatever may stand behind a route; see [`handler`].
+pub struct AsHandler<H, Kind>(Known<H, Kind>);
+
+/// Makes what may stand behind a route a [`Handler`], to answer all requests by itself: a function
+/// that gives back a value, say. It has no parameters to take.
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::routes::handler;
+/// use waterwheel_http::Request;
+/// use waterwheel_runtime::block_on;
+///
+/// async fn length(request: &Request<'_>) -> String {
+///     request.path().len().to_string()
+/// }
+///
+/// block_on(async {
+///     let mut client = TestClient::new(handler(length));
+///     assert_eq!(client.get("/four").await.text(), "5");
+/// });
+/// ```
+pub fn handler<Kind: 'static, H: Answers<Kind>>(handler: H) -> AsHandler<H, Kind> {
+    AsHandler(Known(handler, PhantomData))
+}
+
+impl<Kind: 'static, H: Answers<Kind>> Handler for AsHandler<H, Kind> {
+    async fn call(&self, request: Request<'_>) -> Result<Responded> {
+        let none = Params::new(&[], std::iter::empty());
+        match self.0.0.answer(request, none) {
+            Ok(answering) => answering.await,
+            Err(declined) => super::not_found(declined).await,
+        }
+    }
+}
+
+impl<H, Kind> fmt::Debug for AsHandler<H, Kind> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsHandler").finish_non_exhaustive()
+    }
+}
 
 /// What a stored handler answers with.
 pub(super) type Answering<'c> = Pin<Box<dyn Future<Output = Result<Responded>> + 'c>>;

@@ -73,7 +73,7 @@ use crate::handler::Handler;
 use crate::request::Request;
 use crate::web::response::Response;
 
-pub use answers::{Alone, Answers, Borrowing, ByName, Taking};
+pub use answers::{Alone, Answers, AsHandler, Borrowing, ByName, Taking, handler};
 pub use params::Params;
 pub use pattern::RouteError;
 
