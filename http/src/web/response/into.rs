@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// |---|---|
 /// | `&'static str`, `String`, `Cow<'static, str>` | 200, `text/plain; charset=utf-8` |
 /// | `Vec<u8>`, `Bytes`, `&'static [u8]` | 200, `application/octet-stream` |
-/// | [`Html`] | 200, `text/html; charset=utf-8` |
+/// | [`Html`](super::Html) | 200, `text/html; charset=utf-8` |
 /// | `Json` | 200, `application/json` |
 /// | `()` | 204 |
 /// | `StatusCode` | that status, without a body |
@@ -50,16 +50,6 @@ pub trait IntoResponse {
 impl IntoResponse for Response {
     fn into_response(self) -> Result<Response> {
         Ok(self)
-    }
-}
-
-/// A page: `text/html; charset=utf-8`. What goes into it unescaped is up to whoever writes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Html<T>(pub T);
-
-impl<T: Into<String>> IntoResponse for Html<T> {
-    fn into_response(self) -> Result<Response> {
-        Ok(Response::html(self.0.into()))
     }
 }
 

@@ -25,6 +25,7 @@
 mod body;
 mod cache;
 mod disposition;
+mod html;
 mod into;
 #[cfg(feature = "json")]
 mod json;
@@ -44,7 +45,8 @@ use crate::error::{InvalidAnswer, Result};
 use crate::request::Request;
 
 pub use body::ResponseBody;
-pub use into::{Html, IntoResponse};
+pub use html::{Html, escape};
+pub use into::IntoResponse;
 #[cfg(feature = "json")]
 pub use json::Json;
 
