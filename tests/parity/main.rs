@@ -30,4 +30,6 @@ mod parity {
     mod tally;
     mod tiny_http;
     mod web_input;
+    mod web_response;
+    mod web_routes;
 }

@@ -1,4 +1,4 @@
-//! What a request brings along: rouille's and micro_http_async's requests, Nim's queries.
+//! What a request brings along: rouille's and `micro_http_async`'s requests, Nim's queries.
 
 use std::net::SocketAddr;
 
