@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use waterwheel::http::testing::TestClient;
+use waterwheel::http::testing::{Answer, TestClient};
 use waterwheel::http::web::input;
 use waterwheel::http::web::response::{IntoResponse, Json, Response};
 use waterwheel::http::web::routes::{Params, Router, TrailingSlash};
@@ -228,7 +228,7 @@ fn a_03_a_router_is_served_as_it_is() {
         counter::counter(),
         &[("GET", "/"), ("GET", "/"), ("GET", "/")],
     );
-    let seen: String = answers.iter().map(|answer| answer.text()).collect();
+    let seen: String = answers.iter().map(Answer::text).collect();
     assert_eq!(seen, "counter: 0\ncounter: 1\ncounter: 2\n");
 }
 

@@ -332,6 +332,26 @@ impl Router {
     }
 }
 
+/// Looking them up.
+impl Router {
+    /// The pattern of the route that a request would be given to: for logs and counts, where paths
+    /// would be too many. Whether its parameters parse is not looked at, nor is the rule about slashes.
+    ///
+    /// ```
+    /// use waterwheel_http::Method;
+    /// use waterwheel_http::web::routes::Router;
+    ///
+    /// let router = Router::new().get("/sacks/{number}", async || "sack");
+    /// assert_eq!(router.pattern(&Method::GET, "/sacks/7"), Some("/sacks/{number}"));
+    /// assert_eq!(router.pattern(&Method::PUT, "/sacks/7"), None);
+    /// ```
+    pub fn pattern(&self, method: &Method, path: &str) -> Option<&str> {
+        let path = path::unescape(path)?;
+        let route = self.table.find(&path)?.routes_for(method).next()?;
+        Some(&route.pattern.text)
+    }
+}
+
 fn stored<K: 'static>(handler: impl Answers<K>) -> Rc<dyn Stored> {
     Rc::new(Known(handler, PhantomData))
 }
@@ -363,7 +383,7 @@ impl Router {
         &self,
         mut request: Request<'_>,
         path: &str,
-        found: &Found<'_>,
+        found: &Found<'_, '_>,
     ) -> Result<Responded> {
         let method = request.method();
         let mut is_allowed = false;

@@ -100,15 +100,15 @@ impl Table {
         parts.collect::<Vec<_>>().into_iter()
     }
 
-    /// The routes of the pattern that a path matches.
-    pub(super) fn find<'c>(&'c self, path: &'c str) -> Option<Found<'c>> {
+    /// The routes of the pattern that a path matches, and its parameters.
+    pub(super) fn find<'r, 'p>(&'r self, path: &'p str) -> Option<Found<'r, 'p>> {
         let found = self.places.at(path).ok()?;
         let routes = self.routes[*found.value].1.as_slice();
-        let found = Found {
+        let is_open = !routes.is_empty() && !has_hidden_slash(routes, &found.params);
+        is_open.then_some(Found {
             routes,
             params: found.params,
-        };
-        (!routes.is_empty() && !found.has_hidden_slash()).then_some(found)
+        })
     }
 
     /// What Allow says about the server as a whole.
@@ -125,49 +125,52 @@ pub(super) struct RouteParts {
 }
 
 /// The routes of the pattern that a path matches, and its parameters.
-pub(super) struct Found<'c> {
-    routes: &'c [Rc<Route>],
-    params: matchit::Params<'c, 'c>,
+pub(super) struct Found<'r, 'p> {
+    routes: &'r [Rc<Route>],
+    params: matchit::Params<'r, 'p>,
 }
 
-impl<'c> Found<'c> {
+impl<'r> Found<'r, '_> {
     /// The routes that take a method. HEAD goes to its own, then to GET's (RFC 9110, 9.3.2).
-    pub(super) fn routes_for(&self, method: &Method) -> impl Iterator<Item = &'c Route> {
-        let routes = self.routes.iter().map(|route| &**route);
+    pub(super) fn routes_for<'m>(
+        &self,
+        method: &'m Method,
+    ) -> impl Iterator<Item = &'r Route> + use<'r, 'm> {
         let is_head = *method == Method::HEAD;
-        let own = routes.clone().filter(move |route| match &route.method {
+        let takes = move |route: &&Route| match &route.method {
             Some(own) => own == method,
             None => !is_head,
-        });
-        let gets = routes.filter(move |route| {
+        };
+        let takes_get = move |route: &&Route| {
             let method = route.method.as_ref();
             is_head && method.is_none_or(|method| *method == Method::GET)
-        });
-        own.chain(gets)
+        };
+        let routes = self.routes.iter().map(|route| &**route);
+        routes.clone().filter(takes).chain(routes.filter(takes_get))
     }
 
     /// The parameters, under the names that this route has for them.
-    pub(super) fn params(&self, route: &'c Route) -> Params<'c> {
+    pub(super) fn params<'c>(&'c self, route: &'c Route) -> Params<'c> {
         Params::new(
             &route.pattern.names,
             self.params.iter().map(|(_, value)| value),
         )
     }
 
-    /// Whether segments were caught together of which one has an escaped slash in it.
-    fn has_hidden_slash(&self) -> bool {
-        let catches_all = self
-            .routes
-            .first()
-            .is_some_and(|route| route.pattern.catches_all);
-        let last = || self.params.iter().last();
-        catches_all && last().is_some_and(|(_, value)| value.contains("%2F"))
-    }
-
     /// What Allow says (RFC 9110, 10.2.1).
     pub(super) fn allow(&self) -> String {
         allow(self.routes)
     }
+}
+
+/// Whether segments were caught together of which one has an escaped slash in it.
+fn has_hidden_slash(routes: &[Rc<Route>], params: &matchit::Params<'_, '_>) -> bool {
+    let first = routes.first();
+    first.is_some_and(|route| route.pattern.catches_all)
+        && params
+            .iter()
+            .last()
+            .is_some_and(|(_, value)| value.contains("%2F"))
 }
 
 /// The methods of routes, HEAD and OPTIONS with them.
