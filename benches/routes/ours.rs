@@ -18,25 +18,25 @@ pub(crate) async fn answer(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, "ok", ()).await
 }
 
-pub(crate) fn router(routes: &[(String, String)]) -> Router {
+pub(crate) fn router(all: &[(String, String)]) -> Router {
     let add = |router: Router, (pattern, _): &(String, String)| router.get(pattern, answer);
-    routes.iter().fold(Router::new(), add)
+    all.iter().fold(Router::new(), add)
 }
 
 /// To find a route, and nothing else.
-pub(crate) fn lookups(routes: &[(String, String)]) -> f64 {
-    let router = router(routes);
-    block_on(nanos(routes.len(), async || {
-        for (_, path) in routes {
+pub(crate) fn lookups(all: &[(String, String)]) -> f64 {
+    let router = router(all);
+    block_on(nanos(all.len(), async || {
+        for (_, path) in all {
             black_box(router.pattern(&Method::GET, black_box(path)));
         }
     }))
 }
 
 /// A request from the head's first byte to the answer's last, over a connection in memory.
-pub(crate) fn requests(handler: impl Handler, routes: &[(String, String)]) -> f64 {
+pub(crate) fn requests(handler: impl Handler, all: &[(String, String)]) -> f64 {
     let head = |(_, path): &(String, String)| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-    let pieces: Vec<String> = routes
+    let pieces: Vec<String> = all
         .chunks(PIPELINED)
         .map(|some| some.iter().map(head).collect())
         .collect();
@@ -56,7 +56,7 @@ pub(crate) fn requests(handler: impl Handler, routes: &[(String, String)]) -> f6
                 left -= memchr::memmem::find_iter(read, "HTTP/1.1").count();
             }
         };
-        nanos(routes.len(), async || {
+        nanos(all.len(), async || {
             for piece in &pieces {
                 answered(piece).await;
             }
