@@ -49,6 +49,9 @@
 //! as a handler finds it a [`ClientError`], and answered as such; everything else is a 500 and a line in the log (`tracing`). A panic is a 500 too,
 //! and costs one connection.
 //!
+//! **Build sites.** [`web`] has routes, responses as values, and what reads queries, forms and JSON;
+//! each piece is a feature, and all of them are `web`.
+//!
 //! **Test.** [`testing`] serves a handler over a connection in memory, through the real parser.
 //!
 //! # Nim's names
