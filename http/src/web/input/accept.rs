@@ -8,20 +8,21 @@ use crate::error::ClientError;
 use crate::request::Request;
 
 /// The media type, of those on offer, that the client would like best: by its Accept, and of equals
-/// the first. Without an Accept, that is the first of all.
+/// the first. Without an Accept, that is the first of all. What is chosen so is to say
+/// `Vary: Accept`, so that caches keep it apart (RFC 9110, 12.5.5).
 ///
 /// ```
 /// use waterwheel_http::web::input;
-/// use waterwheel_http::web::response::{Html, IntoResponse, Response};
+/// use waterwheel_http::web::response::Response;
 /// use waterwheel_http::{Request, Result};
 ///
 /// async fn grain(request: &Request<'_>) -> Result<Response> {
-///     match input::negotiate(request, &["text/html", "application/json"])? {
-///         "application/json" => Ok(Response::data("application/json", r#"{"grains":7}"#)),
-///         _ => Html("<p>7 grains").into_response(),
-///     }
+///     let response = match input::negotiate(request, &["text/html", "application/json"])? {
+///         "application/json" => Response::data("application/json", r#"{"grains":7}"#),
+///         _ => Response::html("<p>7 grains"),
+///     };
+///     Ok(response.with_header("vary", "accept"))
 /// }
-/// # drop(waterwheel_http::web::routes::Router::new().get("/", grain));
 /// ```
 ///
 /// # Errors

@@ -20,7 +20,6 @@ use crate::request::Request;
 ///         _ => Response::unauthorized("the granary"),
 ///     }
 /// }
-/// # drop(waterwheel_http::web::routes::Router::new().get("/", safe));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {

@@ -10,15 +10,15 @@ use crate::error::Result;
 /// ```
 /// use serde::Serialize;
 /// use waterwheel_http::web::response::Json;
-/// use waterwheel_http::web::routes::Router;
 ///
 /// #[derive(Serialize)]
 /// struct Sack {
 ///     grains: u32,
 /// }
 ///
-/// let router = Router::new().get("/sack", async || Json(Sack { grains: 7 }));
-/// # drop(router);
+/// async fn sack() -> Json<Sack> {
+///     Json(Sack { grains: 7 })
+/// }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);

@@ -77,6 +77,25 @@ mod tests {
         check("/%ff", None); // not UTF-8
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_escaped_comes_out_as_it_was(text in "\\PC*") {
+            use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+            let path = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+            let looked_up = unescape(&path).expect("it is well-formed");
+            proptest::prop_assert!(!looked_up.contains('/'));
+            proptest::prop_assert_eq!(&*segment(&looked_up), &*text);
+        }
+
+        #[test]
+        fn a_path_of_any_bytes_is_read_or_refused(path in "[/%0-9a-fA-Fgz.é]*") {
+            if let Some(looked_up) = unescape(&path) {
+                let slashes = |text: &str| text.matches('/').count();
+                proptest::prop_assert_eq!(slashes(&looked_up), slashes(&path));
+            }
+        }
+    }
+
     #[test]
     fn a_parameter_is_unescaped_whole() {
         assert_eq!(segment("a%2Fb"), "a/b");
