@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use waterwheel::http::testing::TestClient;
-use waterwheel::http::{ClientError, Method, Request, Responded, Result, StatusCode};
+use waterwheel::http::{ClientError, Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::block_on;
 
 /// Finds fault with all but `/fine`, before or within its answer.
@@ -79,5 +79,15 @@ fn an_answer_that_is_whole_is_the_answer() {
     block_on(async {
         let mut client = TestClient::new(fastidious);
         assert_eq!(client.get("/answered").await.text(), "fine");
+    });
+}
+
+#[test]
+fn it_is_no_failure_of_the_handler() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut client = TestClient::of(&server, fastidious);
+        assert_eq!(client.get("/").await.status, StatusCode::CONFLICT);
+        assert_eq!(server.numbers().handler_failures, 0);
     });
 }
