@@ -404,6 +404,22 @@ fn a_router_lists_its_routes_and_can_be_given_others() {
 }
 
 #[test]
+fn where_a_route_was_a_less_exact_one_answers() {
+    let router = || {
+        Router::new()
+            .get("/a", async || "exact")
+            .get("/{x}", async |_: &Request<'_>, x: String| x)
+            .without(Method::GET, "/a")
+            .without(Method::GET, "/never")
+    };
+    check(router(), &[("GET", "/a", 200, "a")]);
+    let again = router().get("/a", async || "again");
+    check(again, &[("GET", "/a", 200, "again")]);
+    let other_names = router().without(Method::GET, "/{y}");
+    check(other_names, &[("GET", "/a", 404, "not found\n")]);
+}
+
+#[test]
 fn a_router_is_a_handler_behind_a_route_and_by_itself() {
     let inner = Router::new().get("/a/b", async || "inner");
     let router = Router::new().any("/a/{*rest}", http::shared(inner));

@@ -47,7 +47,8 @@
 //!             with or without its last slash?     405            404, the nearest router's
 //! ```
 //!
-//! - Literal text goes before parameters, and these before `{*rest}`; else, who was added first.
+//! - Literal text goes before parameters, and these before `{*rest}`; else, who was added first. The
+//!   pattern that is chosen so has the last word: what its routes do not take goes to no other.
 //! - HEAD is answered by GET's handler, and OPTIONS by the router, unless they have handlers of
 //!   their own.
 //! - A query is no part of the path. What a path has escaped, its parameters have not: `%2F` is a
@@ -280,9 +281,10 @@ impl Router {
     /// As [`try_route`](Self::try_route).
     pub fn try_nest(mut self, prefix: &str, router: Self) -> Result<Self, RouteError> {
         let prefix = Pattern::parse(prefix)?.text;
-        for route in router.table.into_routes() {
+        for route in router.table.routes() {
             let pattern = Pattern::parse(&Pattern::join(&prefix, &route.pattern.text))?;
-            self.table.add(route.method, pattern, route.handler)?;
+            let (method, handler) = (route.method.clone(), route.handler.clone());
+            self.table.add(method, pattern, handler)?;
         }
         for inner in router.not_found {
             self.add_not_found(Pattern::join(&prefix, &inner.prefix), inner.handler);

@@ -15,7 +15,8 @@ use super::pattern::{Pattern, Reason, RouteError};
 #[derive(Clone, Default)]
 pub(super) struct Table {
     places: matchit::Router<usize>,
-    /// By place: the pattern, and its routes in the order in which they were added.
+    /// By place: the pattern's key, empty if it is no longer there, and its routes in the order in
+    /// which they were added.
     routes: Vec<(String, Vec<Rc<Route>>)>,
     added: usize,
 }
@@ -25,7 +26,7 @@ pub(super) struct Route {
     pub(super) method: Option<Method>,
     pub(super) pattern: Pattern,
     pub(super) handler: Rc<dyn Stored>,
-    /// It was the how many-eth to be added.
+    /// How many had been added before.
     number: usize,
 }
 
@@ -79,49 +80,35 @@ impl Table {
 
     pub(super) fn remove(&mut self, method: Option<&Method>, pattern: &Pattern) {
         if let Some(place) = self.known_place(pattern) {
-            let routes = &mut self.routes[place].1;
+            let (key, routes) = &mut self.routes[place];
             routes.retain(|route| route.method.as_ref() != method);
+            if routes.is_empty() {
+                // So that a path which came here finds a less exact pattern now.
+                self.places.remove(key.as_str());
+                key.clear();
+            }
         }
     }
 
+    /// All routes, in the order in which they were added.
     pub(super) fn routes(&self) -> impl Iterator<Item = &Route> {
         let mut all: Vec<_> = self.routes.iter().flat_map(|(_, routes)| routes).collect();
         all.sort_unstable_by_key(|route| route.number);
         all.into_iter().map(|route| &**route)
     }
 
-    /// All routes, to be added elsewhere.
-    pub(super) fn into_routes(self) -> impl Iterator<Item = RouteParts> {
-        let parts = self.routes().map(|route| RouteParts {
-            method: route.method.clone(),
-            pattern: route.pattern.clone(),
-            handler: route.handler.clone(),
-        });
-        parts.collect::<Vec<_>>().into_iter()
-    }
-
     /// The routes of the pattern that a path matches, and its parameters.
     pub(super) fn find<'r, 'p>(&'r self, path: &'p str) -> Option<Found<'r, 'p>> {
         let found = self.places.at(path).ok()?;
         let routes = self.routes[*found.value].1.as_slice();
-        let is_open = !routes.is_empty() && !has_hidden_slash(routes, &found.params);
-        is_open.then_some(Found {
-            routes,
-            params: found.params,
-        })
+        let params = found.params;
+        (!has_hidden_slash(routes, &params)).then_some(Found { routes, params })
     }
 
     /// What Allow says about the server as a whole.
     pub(super) fn all_methods(&self) -> String {
         allow(self.routes.iter().flat_map(|(_, routes)| routes))
     }
-}
-
-/// A route, to be added elsewhere.
-pub(super) struct RouteParts {
-    pub(super) method: Option<Method>,
-    pub(super) pattern: Pattern,
-    pub(super) handler: Rc<dyn Stored>,
 }
 
 /// The routes of the pattern that a path matches, and its parameters.
