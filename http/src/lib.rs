@@ -45,9 +45,12 @@
 //!
 //! **Limit.** [`Limits`] is the table of everything a client may ask for, in bytes and in time.
 //!
-//! **Fail.** Any error becomes an [`Error`] with `?`. What is the client's fault is a [`Refusal`] and
-//! answered as such; everything else is a 500 and a line in the log (`tracing`). A panic is a 500 too,
+//! **Fail.** Any error becomes an [`Error`] with `?`. What is the client's fault is a [`Refusal`], or
+//! as a handler finds it a [`ClientError`], and answered as such; everything else is a 500 and a line in the log (`tracing`). A panic is a 500 too,
 //! and costs one connection.
+//!
+//! **Build sites.** [`web`] has routes, responses as values, and what reads queries, forms and JSON;
+//! each piece is a feature, and all of them are `web`.
 //!
 //! **Test.** [`testing`] serves a handler over a connection in memory, through the real parser.
 //!
@@ -100,6 +103,7 @@ mod stream;
 pub mod testing;
 mod threads;
 mod upgrade;
+pub mod web;
 mod work;
 
 pub use accept_error::AcceptError;
@@ -109,7 +113,7 @@ pub use body::Body;
 pub use builder::Builder;
 pub use connection::Connection;
 pub use disconnect::{OnDisconnect, OnHalfClose};
-pub use error::{Error, InvalidAnswer, Refusal, Result};
+pub use error::{ClientError, Error, InvalidAnswer, Refusal, Result};
 pub use gate::Descriptors;
 pub use handler::{Handler, Shared, shared};
 pub use headers::{AnswerHeaders, Headers};

@@ -22,7 +22,7 @@ use http::StatusCode;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::disconnect::OnHalfClose;
-use crate::error::{Error, InvalidAnswer, Refusal, Result};
+use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result};
 use crate::exchange::{Answer, Exchange, Taken};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
@@ -217,6 +217,22 @@ impl Link<'_> {
             return Persistence::Close;
         }
         self.exchange.persistence.get()
+    }
+
+    /// Queues the answer to a request that its handler found fault with.
+    pub(crate) fn queue_blame(&self, head: &Head, blame: &ClientError) {
+        let text = format!("{blame}\n");
+        let headers = [("content-type", "text/plain; charset=utf-8")];
+        match self.queue_head(head, blame.status(), Some(text.len() as u64), &headers) {
+            Ok(decided) => {
+                if decided.framing.sends_body() {
+                    let out = &mut self.exchange.output.borrow_mut().bytes;
+                    out.extend_from_slice(text.as_bytes());
+                }
+                self.exchange.answer.set(Answer::Complete);
+            }
+            Err(_) => self.queue_error(head, blame.status(), blame.text()),
+        }
     }
 
     /// Queues the answer to a request that went wrong, after which the connection closes.

@@ -17,6 +17,7 @@ mod support;
 
 #[path = "."]
 mod parity {
+    mod asked;
     mod life;
     mod mini_async_http;
     mod nim_answers;
@@ -32,4 +33,7 @@ mod parity {
     mod served;
     mod tally;
     mod tiny_http;
+    mod web_input;
+    mod web_response;
+    mod web_routes;
 }

@@ -20,6 +20,9 @@ const SOURCES: &[&str] = &[
     include_str!("rouille.rs"),
     include_str!("runtime.rs"),
     include_str!("tiny_http.rs"),
+    include_str!("web_input.rs"),
+    include_str!("web_response.rs"),
+    include_str!("web_routes.rs"),
 ];
 
 /// The names of all tests in a source.

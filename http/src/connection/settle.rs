@@ -136,9 +136,10 @@ impl<T: Io> Connection<T> {
                 panic_message(&*payload)
             )),
         };
-        match error.refusal() {
-            Some(refusal) => link.shared.counters.refused(refusal),
-            None => link.shared.counters.handler_failures.one(),
+        match (error.refusal(), error.client_error()) {
+            (Some(refusal), _) => link.shared.counters.refused(refusal),
+            (None, Some(_)) => {} // the handler has done its work
+            (None, None) => link.shared.counters.handler_failures.one(),
         }
         self.log(&error);
         let unsent = match answer {
@@ -153,7 +154,10 @@ impl<T: Io> Connection<T> {
         if !unsent {
             return Verdict::Cut;
         }
-        link.queue_error(&work.head, error.status(), reason(&error));
+        match error.client_error() {
+            Some(blame) => link.queue_blame(&work.head, blame),
+            None => link.queue_error(&work.head, error.status(), reason(&error)),
+        }
         Verdict::Answered
     }
 
@@ -162,6 +166,7 @@ impl<T: Io> Connection<T> {
         let foreign = error
             .refusal()
             .is_some_and(|refusal| refusal != Refusal::HandlerTooSlow)
+            || error.client_error().is_some()
             || error
                 .downcast_ref::<std::io::Error>()
                 .is_some_and(is_of_peer);
