@@ -93,6 +93,7 @@ mod server;
 mod shared;
 pub mod testing;
 mod upgrade;
+pub mod web;
 mod work;
 
 pub use accept_error::AcceptError;

@@ -1,0 +1,14 @@
+//! What sites are made of: pieces over the public interface, each behind a feature of its name.
+//!
+//! | feature | |
+//! |---|---|
+//! | `files` | [`files`]: folders of static files; [`conditional`], [`range`], [`coding`]: what they are made of |
+
+#[cfg(feature = "files")]
+pub mod coding;
+#[cfg(feature = "files")]
+pub mod conditional;
+#[cfg(feature = "files")]
+pub mod files;
+#[cfg(feature = "files")]
+pub mod range;
