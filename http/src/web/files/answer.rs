@@ -42,7 +42,7 @@ pub(super) async fn respond(
             return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
         }
         Verdict::Failed => {
-            return super::refuse(request, StatusCode::PRECONDITION_FAILED, fields).await;
+            return super::refuse(request, StatusCode::PRECONDITION_FAILED, super::NO_FIELDS).await;
         }
         Verdict::Serve => {}
     }
@@ -134,11 +134,9 @@ impl Sending<'_> {
         body.finish().await
     }
 
-    async fn nothing(mut self, request: Request<'_>) -> Result<Responded> {
-        self.fields.retain(|(name, _)| *name != "content-encoding");
-        let content_range = format!("bytes */{}", self.length);
-        self.fields.push(("content-range", content_range));
-        super::refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, self.fields).await
+    async fn nothing(self, request: Request<'_>) -> Result<Responded> {
+        let fields = [("content-range", format!("bytes */{}", self.length))];
+        super::refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields).await
     }
 
     async fn part(mut self, request: Request<'_>, part: Range<u64>) -> Result<Responded> {

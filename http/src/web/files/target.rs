@@ -15,18 +15,16 @@ use super::DotFiles;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     path: PathBuf,
-    /// Whether it ends in a slash, or is empty: then only a folder can be meant.
+    /// Whether it ends in a slash: then only a folder can be meant.
     pub(super) means_folder: bool,
 }
 
 impl Target {
     /// Reads a path as it came. `None` for whatever names no file that could be served.
     pub(super) fn parse(path: &str, dot_files: DotFiles) -> Option<Self> {
+        let means_folder = path.ends_with('/');
         let path = path.strip_prefix('/').unwrap_or(path);
-        let (names, means_folder) = match path.strip_suffix('/') {
-            Some(names) => (names, true),
-            None => (path, path.is_empty()),
-        };
+        let names = path.strip_suffix('/').unwrap_or(path);
         let mut relative = Vec::new();
         // A lone slash names the folder itself; any other empty name is one too many.
         if !path.is_empty() {
@@ -124,7 +122,7 @@ mod tests {
         check("/a/b.txt", Some(("a/b.txt", false)));
         check("/a/", Some(("a", true)));
         check("/", Some((".", true)));
-        check("", Some((".", true)));
+        check("", Some((".", false)));
         check("a.txt", Some(("a.txt", false)));
     }
 
