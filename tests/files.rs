@@ -114,17 +114,17 @@ fn nginx_answers_the_same_but_for_what_the_table_explains() {
     for (request, [theirs, ours]) in &seen {
         if explained.get(request) != Some(&[theirs.clone(), ours.clone()]) {
             let request = request.replace('|', "\\|");
-            wrong += &format!("| `{request}` | {theirs} | {ours} | |\n");
+            wrong.push_str(&format!("| `{request}` | {theirs} | {ours} | |\n"));
         }
     }
     for request in explained
         .keys()
         .filter(|request| !seen.contains_key(*request))
     {
-        wrong += &format!("they agree, or are not asked: {request}\n");
+        wrong.push_str(&format!("they agree, or are not asked: {request}\n"));
     }
     assert!(wrong.is_empty(), "not explained:\n{wrong}");
-    println!(
+    eprintln!(
         "{} requests, {} of them answered differently",
         REQUESTS.len(),
         seen.len()
@@ -339,16 +339,16 @@ fn a_large_file_reaches_a_slow_reader_whole_and_its_descriptor_is_given_back() {
     let served = scene::make("slow");
     let large: Vec<u8> = (0..=250).cycle().take(32 << 20).collect();
     fs::write(served.join("large.bin"), &large).unwrap();
-    let server = serve(&served, |files| files);
+    let mill = serve(&served, |files| files);
     let is_open = || {
         let mut open = fs::read_dir("/proc/self/fd").unwrap();
         let is_it = |path: &Path| path.ends_with("slow/served/large.bin");
         open.any(|entry| fs::read_link(entry.unwrap().path()).is_ok_and(|path| is_it(&path)))
     };
-    let mut client = server.client();
+    let mut client = mill.client();
     client.send("GET /large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     // Others are served meanwhile.
-    let other = server.exchange(&[b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n"]);
+    let other = mill.exchange(&[b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n"]);
     assert!(other.ends_with("0123456789abcdefghij"), "{other}");
     let start = Instant::now();
     while !is_open() {

@@ -5,8 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// When all of it was changed last, and the second after.
-pub(crate) const CHANGED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+/// When all of it was changed last: on Sun, 06 Nov 1994 at 08:49:37.
 pub(crate) const CHANGED_SECONDS: u64 = 784_111_777;
 
 /// What is in it.
