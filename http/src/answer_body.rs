@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use http::StatusCode;
+
 use crate::answer::Responded;
 use crate::error::{InvalidAnswer, Result};
 use crate::exchange::Answer;
@@ -24,12 +26,14 @@ use crate::proto::framing::AnswerFraming;
 pub struct AnswerBody<'c> {
     pub(crate) link: Link<'c>,
     framing: AnswerFraming,
+    status: StatusCode,
     /// What an announced length leaves to be written.
     left: Option<u64>,
+    sent: u64,
 }
 
 impl<'c> AnswerBody<'c> {
-    pub(crate) fn new(link: Link<'c>, framing: AnswerFraming) -> Self {
+    pub(crate) fn new(link: Link<'c>, status: StatusCode, framing: AnswerFraming) -> Self {
         let left = match framing {
             AnswerFraming::Sized(length) => Some(length),
             _ => None,
@@ -37,7 +41,9 @@ impl<'c> AnswerBody<'c> {
         Self {
             link,
             framing,
+            status,
             left,
+            sent: 0,
         }
     }
 
@@ -65,6 +71,9 @@ impl<'c> AnswerBody<'c> {
     fn count(&mut self, bytes: u64) -> Result<(), InvalidAnswer> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(bytes).ok_or(InvalidAnswer::Length)?;
+        }
+        if self.is_sent() {
+            self.sent += bytes;
         }
         Ok(())
     }
@@ -152,7 +161,7 @@ impl<'c> AnswerBody<'c> {
         }
         self.link.exchange.answer.set(Answer::Complete);
         self.link.back_pressure().await?;
-        Ok(Responded(()))
+        Ok(Responded::new(self.status, self.sent))
     }
 }
 

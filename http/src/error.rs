@@ -3,6 +3,7 @@
 //! | whose | type | what happens |
 //! |---|---|---|
 //! | the client's, or the hour's | [`Refusal`] | its status goes out, then the connection closes |
+//! | the client's, as a handler finds | [`ClientError`] | its status and text go out, the connection stays |
 //! | the handler's answer | [`InvalidAnswer`] | nothing of it is written; 500 |
 //! | anything else in a handler | [`Error`] | 500 and a line in the log |
 //!
@@ -10,8 +11,9 @@
 //! client's: [`Error::status`] finds it again.
 //!
 //! **Always**: one place maps failures to statuses, the table in [`Refusal`]. **Never**: a
-//! byte the peer sent, or a word about our insides, in the text of an answer.
+//! byte the peer sent, or a word about our insides, in the text of an answer of ours.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -183,6 +185,65 @@ impl fmt::Display for Refusal {
 
 impl StdError for Refusal {}
 
+/// What is wrong with a request that is sound as HTTP: found by a handler, told to the client.
+///
+/// Passed on with `?`, it becomes the answer: the status, and the text as a line of `text/plain`.
+/// The connection stays, and it is no news for the log.
+///
+/// ```
+/// use waterwheel_http::{ClientError, Request, Responded, Result, StatusCode};
+///
+/// async fn page(request: Request<'_>) -> Result<Responded> {
+///     let number = request.query().and_then(|query| query.parse::<u32>().ok());
+///     let number = number.ok_or_else(|| {
+///         ClientError::new(StatusCode::BAD_REQUEST, "the query is the number of a page")
+///     })?;
+///     request.respond(StatusCode::OK, format!("page {number}\n"), ()).await
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientError {
+    status: StatusCode,
+    text: Cow<'static, str>,
+}
+
+impl ClientError {
+    /// A fault of the client's, in words it is to read.
+    ///
+    /// # Panics
+    ///
+    /// If the status is not one of 400 to 499 (RFC 9110, 15.5).
+    #[must_use]
+    #[track_caller]
+    pub fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        assert!(status.is_client_error(), "{status} blames no client");
+        Self {
+            status,
+            text: text.into(),
+        }
+    }
+
+    /// The status it is answered with.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The text it is answered with, without a line end.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl StdError for ClientError {}
+
 /// An answer the server does not send: its header would break the message it stands in.
 ///
 /// Nothing of such an answer is written.
@@ -257,12 +318,14 @@ impl Error {
         Self(Box::new(Cause { source }))
     }
 
-    /// The status a request is answered with that ended in this error: the refusal's if it
-    /// is one, 500 otherwise.
+    /// The status a request is answered with that ended in this error: the refusal's or the
+    /// client error's if it is one, 500 otherwise.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.refusal()
-            .map_or(StatusCode::INTERNAL_SERVER_ERROR, Refusal::status)
+        let refused = self.refusal().map(Refusal::status);
+        refused
+            .or_else(|| self.downcast_ref().map(ClientError::status))
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The refusal this error is, if the client is to blame; also where an `io::Error` carries it,
@@ -370,6 +433,21 @@ mod tests {
             Error::from(InvalidAnswer::Value).status(),
             StatusCode::INTERNAL_SERVER_ERROR
         );
+    }
+
+    #[test]
+    fn a_client_error_keeps_its_status_and_its_words() {
+        let passed_on = || -> Result<()> { Err(ClientError::new(StatusCode::CONFLICT, "taken"))? };
+        let error = passed_on().expect_err("it blames");
+        assert_eq!(error.status(), StatusCode::CONFLICT);
+        assert_eq!(error.to_string(), "taken");
+        assert_eq!(error.refusal(), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "500 Internal Server Error blames no client")]
+    fn a_client_error_blames_the_client() {
+        drop(ClientError::new(StatusCode::INTERNAL_SERVER_ERROR, "ours"));
     }
 
     fn check(refusal: Refusal, status: u16) {

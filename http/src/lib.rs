@@ -45,8 +45,8 @@
 //!
 //! **Limit.** [`Limits`] is the table of everything a client may ask for, in bytes and in time.
 //!
-//! **Fail.** Any error becomes an [`Error`] with `?`. What is the client's fault is a [`Refusal`] and
-//! answered as such; everything else is a 500 and a line in the log (`tracing`). A panic is a 500 too,
+//! **Fail.** Any error becomes an [`Error`] with `?`. What is the client's fault is a [`Refusal`], or
+//! as a handler finds it a [`ClientError`], and answered as such; everything else is a 500 and a line in the log (`tracing`). A panic is a 500 too,
 //! and costs one connection.
 //!
 //! **Test.** [`testing`] serves a handler over a connection in memory, through the real parser.
@@ -102,7 +102,7 @@ pub use answer_body::AnswerBody;
 pub use body::Body;
 pub use connection::Connection;
 pub use disconnect::{OnDisconnect, OnHalfClose};
-pub use error::{Error, InvalidAnswer, Refusal, Result};
+pub use error::{ClientError, Error, InvalidAnswer, Refusal, Result};
 pub use gate::Descriptors;
 pub use handler::{Handler, Shared, shared};
 pub use headers::{AnswerHeaders, Headers};

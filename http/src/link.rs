@@ -22,11 +22,11 @@ use http::StatusCode;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::disconnect::OnHalfClose;
-use crate::error::{Error, InvalidAnswer, Refusal, Result};
+use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result};
 use crate::exchange::{Answer, Exchange, Taken};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
-use crate::proto::encode::{self, Decided};
+use crate::proto::encode::{self, Decided, OwnLines};
 use crate::proto::framing::AnswerFraming;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
@@ -171,6 +171,8 @@ impl Link<'_> {
         let decided = self.shared.with_own_lines(|own| {
             let output = &mut *self.exchange.output.borrow_mut();
             output.mark_head();
+            let added = &self.exchange.added.borrow();
+            let own = OwnLines { added, ..own };
             encode::push_head(&mut output.bytes, status, decided, own, headers)
         })?;
         self.exchange.persistence.set(decided.persistence);
@@ -207,10 +209,28 @@ impl Link<'_> {
         self.exchange.persistence.get()
     }
 
+    /// Queues the answer to a request that its handler found fault with.
+    pub(crate) fn queue_blame(&self, head: &Head, blame: &ClientError) {
+        let text = format!("{blame}\n");
+        let headers = [("content-type", "text/plain; charset=utf-8")];
+        match self.queue_head(head, blame.status(), Some(text.len() as u64), &headers) {
+            Ok(decided) => {
+                if decided.framing.sends_body() {
+                    let out = &mut self.exchange.output.borrow_mut().bytes;
+                    out.extend_from_slice(text.as_bytes());
+                }
+                self.exchange.answer.set(Answer::Complete);
+            }
+            Err(_) => self.queue_error(head, blame.status(), blame.text()),
+        }
+    }
+
     /// Queues the answer to a request that went wrong, after which the connection closes.
     pub(crate) fn queue_error(&self, head: &Head, status: StatusCode, text: &str) {
         self.shared.with_own_lines(|own| {
             let out = &mut self.exchange.output.borrow_mut().bytes;
+            let added = &self.exchange.added.borrow();
+            let own = OwnLines { added, ..own };
             encode::push_error(out, status, text, head.method(), own);
         });
         self.exchange.answer.set(Answer::Complete);

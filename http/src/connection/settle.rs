@@ -17,7 +17,7 @@ use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
 use crate::answer::Responded;
 use crate::body::{Drained, drain};
-use crate::error::{Error, Refusal, Result};
+use crate::error::{ClientError, Error, Refusal, Result};
 use crate::exchange::Answer;
 use crate::io::Io;
 use crate::link::Link;
@@ -146,7 +146,10 @@ impl<T: Io> Connection<T> {
         if !unsent {
             return Verdict::Cut;
         }
-        link.queue_error(&work.head, error.status(), reason(&error));
+        match error.downcast_ref() {
+            Some(blame) => link.queue_blame(&work.head, blame),
+            None => link.queue_error(&work.head, error.status(), reason(&error)),
+        }
         Verdict::Answered
     }
 
@@ -155,6 +158,7 @@ impl<T: Io> Connection<T> {
         let foreign = error
             .refusal()
             .is_some_and(|refusal| refusal != Refusal::HandlerTooSlow)
+            || error.downcast_ref::<ClientError>().is_some()
             || error
                 .downcast_ref::<std::io::Error>()
                 .is_some_and(is_of_peer);
