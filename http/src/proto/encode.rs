@@ -129,7 +129,7 @@ pub(crate) fn push_added(
     value: &[u8],
 ) -> Result<(), InvalidAnswer> {
     let is_decided = |decided: &&str| name.eq_ignore_ascii_case(decided.as_bytes());
-    if DECIDED.iter().any(|decided| is_decided(&decided)) {
+    if DECIDED.iter().any(is_decided) {
         return Err(InvalidAnswer::Repeated);
     }
     push_field(out, name, value)

@@ -2,8 +2,11 @@
 //!
 //! | feature | |
 //! |---|---|
+//! | `around` | [`around`]: access log, request ids, limits, handlers that block |
 //! | `files` | [`files`]: folders of static files; [`conditional`], [`range`], [`coding`]: what they are made of |
 
+#[cfg(feature = "around")]
+pub mod around;
 #[cfg(feature = "files")]
 pub mod coding;
 #[cfg(feature = "files")]
