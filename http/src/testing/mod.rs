@@ -8,7 +8,8 @@
 //! async fn greet(request: Request<'_>) -> Result<Responded> {
 //!     let name = request.bytes().await?;
 //!     let greeting = [b"good morning, ", &name[..]].concat();
-//!     request.respond(StatusCode::OK, greeting, [("x-path", request.path())]).await
+//!     let headers = [("x-path", request.path())];
+//!     request.respond(StatusCode::OK, greeting, headers).await
 //! }
 //!
 //! block_on(async {
