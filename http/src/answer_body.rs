@@ -1,6 +1,7 @@
 //! The body of an answer, sent as it is made.
 
 use std::fmt;
+use std::future::poll_fn;
 
 use http::StatusCode;
 
@@ -135,6 +136,16 @@ impl<'c> AnswerBody<'c> {
     /// When the peer is gone, or takes nothing for too long.
     pub async fn flush(&mut self) -> Result<()> {
         self.link.flush().await
+    }
+
+    /// Completes when the client has ended its direction, or has left altogether. A browser does
+    /// both at once; a client that only has no more to say may still listen.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn half_closed(&self) {
+        poll_fn(|cx| self.link.io.poll_read_closed(cx)).await;
     }
 
     /// Ends the answer.

@@ -3,6 +3,7 @@
 //! | feature | |
 //! |---|---|
 //! | `around` | [`around`]: access log, request ids, limits, handlers that block |
+//! | `events` | [`events`]: server-sent events |
 //! | `files` | [`files`]: folders of static files; [`conditional`], [`range`], [`coding`]: what they are made of |
 
 #[cfg(feature = "around")]
@@ -11,6 +12,8 @@ pub mod around;
 pub mod coding;
 #[cfg(feature = "files")]
 pub mod conditional;
+#[cfg(feature = "events")]
+pub mod events;
 #[cfg(feature = "files")]
 pub mod files;
 #[cfg(feature = "files")]
