@@ -5,6 +5,7 @@
 //! | `around` | [`around`]: access log, request ids, limits, handlers that block |
 //! | `events` | [`events`]: server-sent events |
 //! | `files` | [`files`]: folders of static files; [`conditional`], [`range`], [`coding`]: what they are made of |
+//! | `multipart` | [`multipart`]: forms with files in them |
 
 #[cfg(feature = "around")]
 pub mod around;
@@ -16,5 +17,7 @@ pub mod conditional;
 pub mod events;
 #[cfg(feature = "files")]
 pub mod files;
+#[cfg(feature = "multipart")]
+pub mod multipart;
 #[cfg(feature = "files")]
 pub mod range;
