@@ -23,7 +23,7 @@ async fn mill(request: Request<'_>, feed: &Feed) -> Result<Responded> {
         (&Method::GET, "/events") => watch(request, feed).await,
         (&Method::POST, "/words") => {
             let words = request.body().bytes(WORDS_BYTES_MAX).await?;
-            feed.publish(&Event::new(String::from_utf8(words)?).name("words"));
+            feed.publish(&Event::new(String::from_utf8_lossy(&words)).name("words"));
             request.respond(StatusCode::NO_CONTENT, "", ()).await
         }
         _ => {

@@ -38,15 +38,15 @@ async fn upload(request: Request<'_>, folder: &Path) -> Result<Responded> {
 /// Writes each file of the form into the folder; says which, and how long they are.
 async fn save(request: &Request<'_>, folder: &Path) -> Result<String> {
     let mut form = Form::of(request)?;
-    let mut saved = String::new();
+    let mut saved = Vec::new();
     while let Some(field) = form.next().await? {
         if let Some(name) = field.safe_file_name() {
             let file = File::create(folder.join(&name))?;
             let bytes = field.to_file(file, BYTES_MAX).await?;
-            saved.push_str(&format!("{name}: {bytes} bytes\n"));
+            saved.push(format!("{name}: {bytes} bytes\n"));
         }
     }
-    Ok(saved)
+    Ok(saved.concat())
 }
 
 fn main() -> io::Result<()> {
