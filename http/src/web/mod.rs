@@ -6,6 +6,7 @@
 //! | `events` | [`events`]: server-sent events |
 //! | `files` | [`files`]: folders of static files; [`conditional`], [`range`], [`coding`]: what they are made of |
 //! | `multipart` | [`multipart`]: forms with files in them |
+//! | `templates` | [`templates`]: pages |
 
 #[cfg(feature = "around")]
 pub mod around;
@@ -21,3 +22,5 @@ pub mod files;
 pub mod multipart;
 #[cfg(feature = "files")]
 pub mod range;
+#[cfg(feature = "templates")]
+pub mod templates;
