@@ -28,4 +28,6 @@ mod parity {
     mod served;
     mod tally;
     mod tiny_http;
+    mod web_around;
+    mod web_files;
 }

@@ -17,6 +17,8 @@ const SOURCES: &[&str] = &[
     include_str!("nim_types.rs"),
     include_str!("rouille.rs"),
     include_str!("tiny_http.rs"),
+    include_str!("web_around.rs"),
+    include_str!("web_files.rs"),
 ];
 
 /// The names of all tests in a source.
