@@ -8,8 +8,7 @@
 //! async fn greet(request: Request<'_>) -> Result<Responded> {
 //!     let name = request.bytes().await?;
 //!     let greeting = [b"good morning, ", &name[..]].concat();
-//!     let headers = [("x-path", request.path())];
-//!     request.respond(StatusCode::OK, greeting, headers).await
+//!     request.respond(StatusCode::OK, greeting, [("x-path", request.path())]).await
 //! }
 //!
 //! block_on(async {
