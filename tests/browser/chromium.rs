@@ -15,7 +15,7 @@ use crate::child::{DEADLINE, Owned};
 
 /// A browser that ends when it is dropped.
 pub(crate) struct Browser {
-    _process: Owned,
+    process: Owned,
     commands: ChildStdin,
     messages: Receiver<Value>,
     last_id: u64,
@@ -69,7 +69,7 @@ impl Browser {
             }
         });
         Self {
-            _process: process,
+            process,
             commands,
             messages,
             last_id: 0,
@@ -174,6 +174,8 @@ impl Browser {
 
     /// Saves what the page looks like, and sees that it is no wider than its window.
     pub(crate) fn look(&mut self, tab: &Tab, picture: &Path) {
+        // What is behind another is not drawn.
+        self.call(Some(tab), "Page.bringToFront", &json!({}));
         let fits = "document.documentElement.scrollWidth <= innerWidth";
         assert_eq!(
             self.value(tab, fits),
@@ -187,6 +189,21 @@ impl Browser {
             &json!({ "format": "png" }),
         );
         fs::write(picture, from_base64(shot["data"].as_str().unwrap())).unwrap();
+    }
+}
+
+impl Drop for Browser {
+    /// Lets it end by itself, so that none of its processes is left behind.
+    fn drop(&mut self) {
+        let close = json!({ "id": 0, "method": "Browser.close" }).to_string() + "\0";
+        drop(self.commands.write_all(close.as_bytes()));
+        let start = Instant::now();
+        while self.process.0.try_wait().is_ok_and(|ended| ended.is_none())
+            && start.elapsed() < DEADLINE
+        {
+            // Its messages end with it.
+            drop(self.messages.recv_timeout(DEADLINE));
+        }
     }
 }
 
