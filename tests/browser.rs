@@ -130,3 +130,43 @@ fn what_one_page_says_all_see_and_they_know_of_each_other() {
     drop(example);
     browser.wait_for(&one, &status("coming back"));
 }
+
+#[test]
+fn a_list_of_a_folder_leads_to_its_files() {
+    let Some(chromium) = tool("chromium") else {
+        return;
+    };
+    let scene = folder("files");
+    let served = scene.join("served");
+    fs::create_dir_all(served.join("deep & down")).unwrap();
+    fs::write(served.join("deep & down/100% <b>.txt"), "grist").unwrap();
+    fs::write(served.join("large.bin"), vec![0; 3_000_000]).unwrap();
+    fs::write(
+        served.join("a rather long name of a file that has to be wrapped somewhere on a phone.txt"),
+        "",
+    )
+    .unwrap();
+    let (_example, url) = start_example("files", &[served.to_str().unwrap(), "127.0.0.1:0"]);
+    let mut browser = Browser::start(&chromium, &scene.join("profile"));
+    let click = |text: &str| {
+        format!("[...document.links].find(link => link.textContent === '{text}').click()")
+    };
+    let title = |text: &str| format!("document.title === '{text}'");
+    for (width, height) in SIZES {
+        let tab = browser.open(&url, width, height);
+        browser.look(&tab, &scene.join(format!("list-{width}.png")));
+        browser.value(&tab, &click("deep & down/"));
+        browser.wait_for(&tab, &title("/deep & down/"));
+        browser.value(&tab, &click("100% <b>.txt"));
+        browser.wait_for(&tab, "document.body.innerText === 'grist'");
+        browser.value(&tab, "history.back()");
+        browser.wait_for(&tab, &title("/deep & down/"));
+        browser.value(&tab, &click("../"));
+        browser.wait_for(&tab, &title("/"));
+        browser.close(&tab);
+    }
+    browser
+        .complaints
+        .retain(|complaint| !complaint.contains("favicon.ico"));
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+}

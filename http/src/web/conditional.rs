@@ -231,8 +231,17 @@ fn parse_date(value: &[u8]) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::headers::{Field, Span};
+
+    proptest! {
+        #[test]
+        fn whatever_a_list_of_tags_is_it_comes_to_an_end(value in "[\"W/, a*]{0,40}") {
+            prop_assert!(tags(value.as_bytes()).count() <= value.len());
+        }
+    }
 
     const OLDER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";

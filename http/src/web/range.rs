@@ -103,7 +103,25 @@ fn number(digits: &[u8]) -> Option<u64> {
     reason = "one range is what is expected"
 )]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_for_parts_lie_within(
+            value in "(bytes=)?([0-9]{0,21}|-|,| |[a-z]){0,20}",
+            length in prop_oneof![0..30_u64, any::<u64>()],
+        ) {
+            if let Ranges::Parts(parts) = Ranges::parse(value.as_bytes(), length) {
+                prop_assert!(!parts.is_empty() && parts.len() <= PARTS_MAX);
+                let is_within = |part: &Range<u64>| !part.is_empty() && part.end <= length;
+                prop_assert!(parts.iter().all(is_within), "{parts:?}");
+                let total: u64 = parts.iter().map(|part| part.end - part.start).sum();
+                prop_assert!(total <= length);
+            }
+        }
+    }
 
     #[track_caller]
     fn check(value: &str, expected: &[Range<u64>]) {

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, Version};
-use waterwheel_runtime::spawn_blocking;
+use waterwheel_runtime::{Blocking, ThreadPool, spawn_blocking};
 
+use crate::answer::Responded;
 use crate::error::{Error, Result};
 use crate::handler::Handler;
 use crate::request::Request;
@@ -38,14 +39,56 @@ where
 {
     let handler = Arc::new(handler);
     async move |request: Request<'_>| {
-        let owned = OwnedRequest::read(&request).await?;
-        let handler = handler.clone();
-        let replied = spawn_blocking(move || handler(&owned).into_reply()).await?;
-        let reply = replied.map_err(|error| Error::boxed(error))?;
-        request
-            .respond(reply.status, reply.body, reply.headers)
-            .await
+        let job = job(&request, handler.clone()).await?;
+        answer(request, spawn_blocking(job)).await
     }
+}
+
+/// The same on a pool of your own: so many calls at once as it has threads, and no more.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use waterwheel_http::web::around::{OwnedRequest, blocking_on};
+/// use waterwheel_runtime::ThreadPool;
+///
+/// let pool = Arc::new(ThreadPool::new(4));
+/// let handler = blocking_on(pool, |request: &OwnedRequest| request.path().to_owned());
+/// # drop(handler);
+/// ```
+pub fn blocking_on<F, R>(pool: Arc<ThreadPool>, handler: F) -> impl Handler
+where
+    F: Fn(&OwnedRequest) -> R + Send + Sync + 'static,
+    R: IntoReply,
+{
+    let handler = Arc::new(handler);
+    async move |request: Request<'_>| {
+        let job = job(&request, handler.clone()).await?;
+        answer(request, pool.spawn(job)).await
+    }
+}
+
+/// A [`Reply`], or an error that may go to another thread.
+pub type Replied = Result<Reply, Box<dyn StdError + Send + Sync>>;
+
+async fn job<F, R>(
+    request: &Request<'_>,
+    handler: Arc<F>,
+) -> Result<impl FnOnce() -> Replied + use<F, R>>
+where
+    F: Fn(&OwnedRequest) -> R,
+    R: IntoReply,
+{
+    let owned = OwnedRequest::read(request).await?;
+    Ok(move || handler(&owned).into_reply())
+}
+
+async fn answer(request: Request<'_>, replied: Blocking<Replied>) -> Result<Responded> {
+    let reply = replied.await?.map_err(|error| Error::boxed(error))?;
+    request
+        .respond(reply.status, reply.body, reply.headers)
+        .await
 }
 
 /// A request that can leave its connection's thread.
@@ -160,43 +203,43 @@ pub trait IntoReply: 'static {
     /// # Errors
     ///
     /// If it is an error itself.
-    fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>>;
+    fn into_reply(self) -> Replied;
 }
 
 impl IntoReply for Reply {
-    fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>> {
+    fn into_reply(self) -> Replied {
         Ok(self)
     }
 }
 
 impl IntoReply for &'static str {
-    fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>> {
+    fn into_reply(self) -> Replied {
         self.to_owned().into_reply()
     }
 }
 
 impl IntoReply for String {
-    fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>> {
+    fn into_reply(self) -> Replied {
         let reply = Reply::new(StatusCode::OK, self);
         Ok(reply.with_header("content-type", "text/plain; charset=utf-8"))
     }
 }
 
 impl IntoReply for Vec<u8> {
-    fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>> {
+    fn into_reply(self) -> Replied {
         let reply = Reply::new(StatusCode::OK, self);
         Ok(reply.with_header("content-type", "application/octet-stream"))
     }
 }
 
 impl IntoReply for StatusCode {
-    fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>> {
+    fn into_reply(self) -> Replied {
         Ok(Reply::new(self, ""))
     }
 }
 
 impl<T: IntoReply> IntoReply for (StatusCode, T) {
-    fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>> {
+    fn into_reply(self) -> Replied {
         let reply = self.1.into_reply()?;
         Ok(Reply {
             status: self.0,
@@ -210,7 +253,7 @@ where
     T: IntoReply,
     E: Into<Box<dyn StdError + Send + Sync>> + 'static,
 {
-    fn into_reply(self) -> Result<Reply, Box<dyn StdError + Send + Sync>> {
+    fn into_reply(self) -> Replied {
         self.map_err(Into::into)?.into_reply()
     }
 }

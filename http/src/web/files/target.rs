@@ -104,7 +104,24 @@ fn hex(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Component;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_for_the_way_leads_down(path in "(/|\\.|%2e|%2f|%25|\\\\|[a-z%0-9]){0,24}") {
+            for dot_files in [DotFiles::Refuse, DotFiles::Serve] {
+                if let Some(target) = Target::parse(&path, dot_files) {
+                    let mut names = target.path().components();
+                    let leads_down = |name| matches!(name, Component::Normal(_) | Component::CurDir);
+                    prop_assert!(names.all(leads_down), "{:?}", target.path());
+                }
+            }
+        }
+    }
 
     #[track_caller]
     fn check(path: &str, expected: Option<(&str, bool)>) {
