@@ -5,6 +5,7 @@
 //! `WATERWHEEL_REQUIRE_CLIENTS` is 1.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod common;
 mod support;
 
 mod files {
@@ -372,4 +373,34 @@ fn a_large_file_reaches_a_slow_reader_whole_and_its_descriptor_is_given_back() {
         assert!(start.elapsed() < DEADLINE, "a descriptor is kept");
         thread::yield_now();
     }
+}
+
+#[test]
+fn without_a_descriptor_for_the_file_the_answer_is_not_now() {
+    const NAME: &str = "without_a_descriptor_for_the_file_the_answer_is_not_now";
+    common::alone(NAME, || {
+        let files = Files::new(scene::make("scarce")).unwrap();
+        block_on(async {
+            let server = Server::builder().without_listener();
+            let files = waterwheel::http::shared(files);
+            let client = || TestClient::of(&server, files.clone());
+            assert_eq!(client().get("/a.txt").await.status, StatusCode::OK);
+            let limit = rustix::process::Rlimit {
+                current: Some(64),
+                maximum: Some(64),
+            };
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+            let mut hoard = Vec::new();
+            while let Ok(file) = fs::File::open("/dev/null") {
+                hoard.push(file);
+            }
+            let refused = client().get("/a.txt").await;
+            assert_eq!(
+                (refused.status, refused.text().as_str()),
+                (StatusCode::SERVICE_UNAVAILABLE, "not now\n")
+            );
+            hoard.clear();
+            assert_eq!(client().get("/a.txt").await.text(), "0123456789abcdefghij");
+        });
+    });
 }
