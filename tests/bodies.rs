@@ -16,7 +16,7 @@ use http_body::{Body as _, Frame};
 use support::TestServer;
 use waterwheel::http::testing::{Answer, TestClient};
 use waterwheel::http::{
-    HeaderMap, HeaderValue, Method, Request, Responded, Result, Server, StatusCode,
+    HeaderMap, HeaderValue, Limits, Method, Request, Responded, Result, Server, StatusCode,
 };
 use waterwheel::runtime::{block_on, yield_now};
 
@@ -305,6 +305,39 @@ fn what_is_wrong_with_a_body_is_the_clients_fault_however_it_is_read() {
             );
         }
     });
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_read_past_up_to_a_limit() {
+    async fn ignore(request: Request<'_>) -> Result<Responded> {
+        let path = request.path();
+        request.respond(StatusCode::OK, path, ()).await
+    }
+    let kept = |framing: &str, body: &str| {
+        let limits = Limits {
+            drain_bytes_max: 8,
+            ..Limits::default()
+        };
+        let first = format!("POST /1 HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n{body}");
+        block_on(async {
+            let mut client = TestClient::with(Server::builder().limits(limits), ignore);
+            let second = "GET /2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            client
+                .send([first.as_bytes(), second.as_bytes()].concat())
+                .await;
+            client.end();
+            let all = client.read_to_end().await;
+            String::from_utf8(all).unwrap().ends_with("\r\n\r\n/2")
+        })
+    };
+    let chunked = "transfer-encoding: chunked";
+    assert!(kept("content-length: 8", "12345678"));
+    assert!(!kept("content-length: 9", "123456789"));
+    // What ends a body is none of it, in however many chunks it comes.
+    assert!(kept(chunked, "8\r\n12345678\r\n0\r\n\r\n"));
+    assert!(kept(chunked, "4\r\n1234\r\n4\r\n5678\r\n0\r\na: b\r\n\r\n"));
+    assert!(!kept(chunked, "9\r\n123456789\r\n0\r\n\r\n"));
+    assert!(!kept(chunked, "8\r\n12345678\r\n1\r\n9\r\n0\r\n\r\n"));
 }
 
 #[test]

@@ -10,8 +10,7 @@ use std::rc::Rc;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use support::{TestServer, without_dates};
 use waterwheel::http::testing::TestClient;
-use waterwheel::http::{Request, Responded, Result, Server, StatusCode, Upgraded};
-use waterwheel::runtime::net::TcpStream;
+use waterwheel::http::{Request, Responded, Result, Server, StatusCode, Stream, Upgraded};
 use waterwheel::runtime::{block_on, spawn};
 
 const OFFER: &str = "Host: x\r\nConnection: upgrade\r\nUpgrade: shout\r\n";
@@ -233,9 +232,9 @@ fn the_transport_itself_comes_out_with_what_was_read() {
         async |request: Request<'_>| {
             let (responded, upgrade) = request.upgrade("shout", ()).await?;
             spawn(async {
-                let (stream, read) = upgrade.await?.downcast::<TcpStream>().unwrap();
-                (&stream).write_all(&read).await?;
-                (&stream).write_all(b" and on").await
+                let (mut stream, read) = upgrade.await?.downcast::<Stream>().unwrap();
+                stream.write_all(&read).await?;
+                stream.write_all(b" and on").await
             })
             .detach();
             Ok(responded)

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::rc::Rc;
 
-use common::{alone, run, tcp_pair, tcp_with_std};
+use common::{Counted, alone, run, tcp_pair, tcp_with_std};
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -31,6 +31,44 @@ fn bytes_and_the_end_of_the_stream_in_one_segment_are_both_seen() {
         assert_eq!(ours.read(&mut buffer).await.unwrap(), 0);
         assert_eq!(ours.read(&mut buffer).await.unwrap(), 0);
         assert!(ours.is_read_closed());
+    });
+}
+
+#[test]
+fn a_connection_may_end_in_a_reset() {
+    run(async {
+        let (mut ours, mut peer) = tcp_with_std().await;
+        ours.write_all(b"this still comes").await.unwrap();
+        ours.reset_on_drop().unwrap();
+        drop(ours);
+        let mut read = Vec::new();
+        let error = peer.read_to_end(&mut read).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(read, b"this still comes");
+    });
+}
+
+#[test]
+fn whoever_moves_much_lets_others_have_a_turn() {
+    const PIECE: usize = 64 * 1024;
+    const PIECES: usize = 64;
+    run(async {
+        let (mut ours, mut peer) = tcp_with_std().await;
+        let sender = std::thread::spawn(move || peer.write_all(&vec![0; PIECE * PIECES]).unwrap());
+        let polls = Rc::new(Cell::new(0));
+        let reader = Counted {
+            polls: polls.clone(),
+            future: Box::pin(async move {
+                let mut piece = vec![0; PIECE];
+                for _ in 0..PIECES {
+                    ours.read_exact(&mut piece).await.unwrap();
+                }
+            }),
+        };
+        spawn(reader).await.unwrap();
+        sender.join().unwrap();
+        // 256 KiB and one read beyond, at the most.
+        assert!(polls.get() >= 12, "{} polls", polls.get());
     });
 }
 

@@ -40,7 +40,7 @@ pub const LIMITS: Limits = Limits {
 };
 
 /// Beyond this, one byte after the other takes too long.
-const SLOW_BYTES_MAX: usize = 256;
+pub const SLOW_BYTES_MAX: usize = 256;
 
 /// The target: `bytes` is what a client sends.
 ///
@@ -74,7 +74,9 @@ fn exchange(bytes: &[u8], pace: Pace) -> (Vec<Seen>, Answers) {
         };
         let mut client = Client::new(LIMITS, handler);
         match pace {
-            Pace::Whole => client.send(bytes).await,
+            Pace::Whole => {
+                client.send(bytes).await;
+            }
             Pace::Bytes => {
                 for byte in bytes {
                     client.send(std::slice::from_ref(byte)).await;

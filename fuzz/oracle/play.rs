@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use waterwheel::http::testing::MemoryStream;
-use waterwheel::http::{Handler, Limits, Server};
+use waterwheel::http::{Connection, Handler, Limits, Server};
 use waterwheel::runtime::{JoinHandle, Runtime, spawn, time, yield_now};
 
 thread_local! {
@@ -42,6 +42,8 @@ pub struct Client {
     stream: Option<MemoryStream>,
     /// Everything the server has sent, as far as it was read.
     pub output: Vec<u8>,
+    /// How much that is, for those who are elsewhere.
+    pub received: Rc<Cell<usize>>,
     /// Whether the end of it was seen.
     pub at_end: bool,
     server: Server,
@@ -57,15 +59,24 @@ const AFTERLIFE: Duration = Duration::from_secs(3600);
 pub const SENT_BYTES_MAX: usize = 48 * 1024;
 
 impl Client {
-    /// A new connection.
+    /// A new connection, to a server of its own.
     pub fn new(limits: Limits, handler: impl Handler) -> Self {
         let server = Server::builder().limits(limits).without_listener();
+        Self::with(server, |connection| connection.serve(handler))
+    }
+
+    /// A new connection, served so.
+    pub fn with<F: Future<Output = ()> + 'static>(
+        server: Server,
+        serve: impl FnOnce(Connection<MemoryStream>) -> F,
+    ) -> Self {
         let (near, far) = MemoryStream::pair();
         let polls = Rc::<Cell<u64>>::default();
-        let serve = server.connection(far, None).serve(handler);
+        let serve = serve(server.connection(far, None));
         Self {
             stream: Some(near),
             output: Vec::new(),
+            received: Rc::default(),
             at_end: false,
             server,
             task: spawn(counted(serve, polls.clone())),
@@ -75,27 +86,42 @@ impl Client {
     }
 
     /// Sends a piece, which the server reads by itself; what the connection no longer takes is lost.
-    pub async fn send(&mut self, piece: &[u8]) {
+    /// Says how much it took.
+    pub async fn send(&mut self, piece: &[u8]) -> usize {
         self.doings += 1 + piece.len() as u64;
-        let Some(stream) = &mut self.stream else {
-            return;
-        };
-        let mut left = piece;
-        while !left.is_empty() {
+        let mut sent = 0;
+        while let Some(stream) = &mut self.stream
+            && sent < piece.len()
+        {
+            let left = &piece[sent..];
             match now_or_never(|cx| Pin::new(&mut *stream).poll_write(cx, left)).await {
-                Some(Ok(count)) => left = &left[count..],
-                Some(Err(_)) | None => return,
+                Some(Ok(count)) => sent += count,
+                Some(Err(_)) | None => break,
             }
         }
+        sent
     }
 
     /// Reads what is there.
     pub async fn read(&mut self) {
+        self.read_up_to(usize::MAX).await;
+    }
+
+    /// Reads what is there, but no more than that.
+    pub async fn read_up_to(&mut self, bytes_max: usize) {
         self.doings += 1;
         let mut piece = [0; 4096];
-        while let Some(stream) = &mut self.stream {
-            match now_or_never(|cx| Pin::new(&mut *stream).poll_read(cx, &mut piece)).await {
-                Some(Ok(count)) if count > 0 => self.output.extend_from_slice(&piece[..count]),
+        let mut left = bytes_max;
+        while let Some(stream) = &mut self.stream
+            && left > 0
+        {
+            let room = &mut piece[..left.min(4096)];
+            match now_or_never(|cx| Pin::new(&mut *stream).poll_read(cx, room)).await {
+                Some(Ok(count)) if count > 0 => {
+                    self.output.extend_from_slice(&piece[..count]);
+                    self.received.set(self.output.len());
+                    left -= count;
+                }
                 Some(_) => {
                     self.at_end = true;
                     return;
@@ -125,7 +151,7 @@ impl Client {
         }
     }
 
-    /// Ends the sending direction.
+    /// Ends the sending direction: what is sent from then on is lost.
     pub fn end(&mut self) {
         if let Some(stream) = &self.stream {
             stream.end();
@@ -135,6 +161,17 @@ impl Client {
     /// Leaves.
     pub fn hang_up(&mut self) {
         self.stream = None;
+    }
+
+    /// Waits, and does nothing, until the server has given up on it.
+    pub async fn outlast_server(&mut self) {
+        let over = async {
+            while !self.task.is_finished() {
+                time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let over = time::timeout(AFTERLIFE, over).await;
+        over.expect("the connection goes on for an hour with nobody doing anything");
     }
 
     /// Leaves if it has not yet: the connection's task must end, and its place be free.

@@ -30,9 +30,7 @@ pub type Log = Rc<RefCell<Vec<Seen>>>;
 impl Seen {
     /// What the head says.
     pub fn of(request: &Request<'_>) -> Self {
-        let (path, query) = (request.path(), request.query());
-        let tail = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-        assert!(request.target().ends_with(&tail), "path and query");
+        check_target(request);
         Self {
             method: request.method().clone(),
             target: request.target().to_owned(),
@@ -92,6 +90,21 @@ impl Seen {
         }
         assert!(!chunked || self.version == Version::HTTP_11);
     }
+}
+
+/// Path and query are the end of the target as it came. An absolute one may have no path behind its
+/// host: then that is `/` (RFC 9110, 4.2.3).
+fn check_target(request: &Request<'_>) {
+    let (target, path, host) = (request.target(), request.path(), request.host());
+    let query = request
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    let bare = format!("://{}{query}", host.unwrap_or_default());
+    let without_path = path == "/" && target.ends_with(&bare);
+    assert!(
+        target.ends_with(&format!("{path}{query}")) || without_path,
+        "{target}"
+    );
 }
 
 /// A byte of a token (RFC 9110, 5.6.2).

@@ -164,14 +164,16 @@ pub(crate) enum Drained {
 
 /// Reads what is left of a body and throws it away, up to the limit.
 pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> Drained {
-    let mut left = link.shared.limits.drain_bytes_max;
+    let mut allowance = Some(link.shared.limits.drain_bytes_max);
     loop {
         if link.exchange.body.borrow().is_done() {
             return Drained::Whole;
         }
-        if left == 0 || !link.exchange.persistence.get().persists() {
+        // With nothing left, what ends a chunked body may still be to come.
+        let persists = link.exchange.persistence.get().persists();
+        let Some(left) = allowance.filter(|_| persists) else {
             return Drained::Given;
-        }
+        };
         let mut count = 0;
         let mut sink = |data: &[u8]| count += data.len() as u64;
         if poll_fn(|cx| link.poll_take(cx, behind, &mut sink))
@@ -180,7 +182,7 @@ pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> Drained {
         {
             return Drained::Given;
         }
-        left = left.saturating_sub(count);
+        allowance = left.checked_sub(count);
     }
 }
 

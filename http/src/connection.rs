@@ -38,18 +38,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use waterwheel_runtime::budget;
-use waterwheel_runtime::net::TcpStream;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{Refusal, Result};
 use crate::handler::Handler;
 use crate::io::Io;
 use crate::link::Link;
+use crate::peers::Guest;
 use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
-use crate::register::{Key, State};
+use crate::register::Key;
 use crate::request::Request;
 use crate::shared::Shared;
+use crate::stop;
+use crate::stream::Stream;
 use crate::work::Work;
 
 mod settle;
@@ -78,7 +80,7 @@ pub(crate) const BURST_LINGER: Duration = Duration::from_secs(1);
 ///     Ok(())
 /// }
 /// ```
-pub struct Connection<T: Io = TcpStream> {
+pub struct Connection<T: Io = Stream> {
     /// Until it is handed over.
     io: Option<T>,
     place: Place,
@@ -93,6 +95,8 @@ pub struct Connection<T: Io = TcpStream> {
 struct Place {
     shared: Rc<Shared>,
     key: Key,
+    /// Its place among those of its peer, where these are counted.
+    _guest: Option<Box<Guest>>,
 }
 
 impl Drop for Place {
@@ -137,18 +141,32 @@ pub(crate) enum Patience {
 }
 
 impl<T: Io> Connection<T> {
-    pub(crate) fn new(io: T, peer: Option<SocketAddr>, shared: Rc<Shared>) -> Self {
+    pub(crate) fn new(
+        io: T,
+        peer: Option<SocketAddr>,
+        guest: Option<Guest>,
+        shared: Rc<Shared>,
+    ) -> Self {
         let key = shared.register.add();
         let deadline = Instant::of_turn() + shared.limits.head_duration_max;
         Self {
             io: Some(io),
-            place: Place { shared, key },
+            place: Place {
+                shared,
+                key,
+                _guest: guest.map(Box::new),
+            },
             peer,
             sleep: sleep_until(deadline),
             requests: 0,
             stage: Stage::Fresh,
             work: None,
         }
+    }
+
+    /// What it belongs to, and its record there.
+    pub(crate) fn place(&self) -> (Rc<Shared>, Key) {
+        (self.place.shared.clone(), self.place.key)
     }
 
     /// Who is at the other end, where the transport knows addresses.
@@ -242,13 +260,12 @@ impl<T: Io> Connection<T> {
     fn begin(&mut self) {
         self.stage = Stage::Handling;
         self.requests += 1;
-        let last = self
-            .place
-            .shared
-            .limits
-            .requests_max
-            .is_some_and(|max| self.requests >= max)
-            || self.place.shared.register.state(self.place.key) == State::Leaving;
+        self.place.shared.counters.requests.one();
+        let shared = &self.place.shared;
+        let leaves = shared.register.busy(self.place.key);
+        let last = leaves
+            || shared.stage.get() != stop::Stage::Open
+            || (shared.limits.requests_max).is_some_and(|max| self.requests >= max);
         if let Some(work) = &mut self.work {
             let head = &work.head;
             let persistence = if last {
@@ -260,6 +277,12 @@ impl<T: Io> Connection<T> {
             let awaits_continue = head.awaits_continue() && body_is_coming;
             work.exchange
                 .begin(head.framing(), awaits_continue, persistence);
+            if self.place.shared.counters.measures_durations() {
+                let now = Instant::now();
+                work.begun = Some(now);
+                let queued = now - Instant::of_turn();
+                self.place.shared.counters.queued(queued);
+            }
         }
     }
 

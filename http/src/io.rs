@@ -5,18 +5,18 @@
 //! - Always: through a shared reference, so that an answer can be written while a body is read.
 
 use std::any::Any;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use waterwheel_runtime::net::TcpStream;
+use waterwheel_runtime::net;
 
 /// A byte stream under a connection.
 ///
-/// Implemented for [`TcpStream`]; implement it for your own transport to have
+/// Implemented for the runtime's streams; implement it for your own transport to have
 /// [`Server::connection`](crate::Server::connection) speak HTTP over it.
 pub trait Io: Any {
     /// Waits until there is something to read, without reading it.
@@ -39,6 +39,10 @@ pub trait Io: Any {
     ///
     /// When the connection is gone.
     fn end_writing(&self) -> io::Result<()>;
+
+    /// Lets the connection end in a reset when this is dropped: what the peer has not taken by then
+    /// is not kept for it. Nothing, where a transport knows of no such end.
+    fn reset_on_drop(&self) {}
 
     /// Whether a byte waits to be read right now.
     fn has_input(&self) -> bool;
@@ -68,7 +72,11 @@ pub trait Io: Any {
     }
 }
 
-impl Io for TcpStream {
+impl<S> Io for net::Stream<S>
+where
+    S: AsFd + Unpin + 'static,
+    for<'a> &'a S: Read + Write,
+{
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Self::poll_readable(self, cx)
     }
@@ -87,6 +95,11 @@ impl Io for TcpStream {
 
     fn end_writing(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn reset_on_drop(&self) {
+        // Fails only on a connection that is gone already.
+        drop(Self::reset_on_drop(self));
     }
 
     fn has_input(&self) -> bool {

@@ -21,9 +21,11 @@
 //! | chunk extensions of one body | `chunk_extension_bytes_max` | 16 KiB | 400 |
 //! | trailer section | `trailer_bytes_max` | 8 KiB | 431 |
 //! | trailer fields | `trailer_fields_max` | 32 | 431 |
+//! | connections | `connections_max` | none | wait in the queue |
+//! | connections of one address (of a /64 in v6) | `connections_per_peer_max` | none | closed |
 //! | requests on one connection | `requests_max` | none | closed after the last |
 //! | unread body read to keep the connection | `drain_bytes_max` | 256 KiB | closed |
-//! | bytes read after a refusal | `linger_bytes_max` | 1 MiB | closed |
+//! | bytes read after a refusal | `linger_bytes_max` | 1 MiB | no more are read |
 //! | a head, from its first byte | `head_duration_max` | 10 s | 408 |
 //! | idle between requests | `idle_duration_max` | 75 s | closed |
 //! | no byte of the body | `body_stall_duration_max` | 30 s | 408 |
@@ -31,6 +33,7 @@
 //! | no byte of the answer taken | `write_stall_duration_max` | 30 s | closed |
 //! | a handler | `handler_duration_max` | none | 503 |
 //! | lingering after a refusal | `linger_duration_max` | 2 s | closed |
+//! | what is under way when the server ends | `shutdown_duration_max` | 10 s | cut |
 //!
 //! **Always**: a length limit is inclusive, what is exactly as long passes; bytes are
 //! counted while they arrive, so nothing can be stretched by sending it slowly.
@@ -63,6 +66,10 @@ pub struct Limits {
     pub trailer_bytes_max: u16,
     /// Fields of a trailer section; beyond it 431.
     pub trailer_fields_max: u16,
+    /// Connections open at once, `None` for as many as there are descriptors for.
+    pub connections_max: Option<usize>,
+    /// Connections open at once from one address (from one /64 in v6), `None` for any number.
+    pub connections_per_peer_max: Option<usize>,
     /// Requests served on one connection before it is closed, `None` for any number.
     pub requests_max: Option<u64>,
     /// Bytes of an unread body that are read and discarded to keep the connection.
@@ -83,6 +90,8 @@ pub struct Limits {
     pub handler_duration_max: Option<Duration>,
     /// Time spent reading and discarding after a refusal.
     pub linger_duration_max: Duration,
+    /// Time for what is under way when the server is stopped.
+    pub shutdown_duration_max: Duration,
 }
 
 impl Limits {
@@ -98,6 +107,8 @@ impl Limits {
         chunk_extension_bytes_max: 16 * 1024,
         trailer_bytes_max: 8 * 1024,
         trailer_fields_max: 32,
+        connections_max: None,
+        connections_per_peer_max: None,
         requests_max: None,
         drain_bytes_max: 256 * 1024,
         linger_bytes_max: 1024 * 1024,
@@ -108,6 +119,7 @@ impl Limits {
         write_stall_duration_max: Duration::from_secs(30),
         handler_duration_max: None,
         linger_duration_max: Duration::from_secs(2),
+        shutdown_duration_max: Duration::from_secs(10),
     };
 }
 

@@ -39,6 +39,10 @@ const HIGH_WATER: usize = 64 * 1024;
 /// whatever else is queued; a larger one is written from where it is.
 pub(crate) const COPIED_MAX: usize = 16 * 1024;
 
+/// What is written in one call of what the handler has: the kernel may take megabytes at once, and
+/// meanwhile nobody else has a turn.
+const WRITE_BYTES_MAX: usize = 256 * 1024;
+
 #[derive(Clone, Copy)]
 pub(crate) struct Link<'c> {
     pub(crate) exchange: &'c Exchange,
@@ -88,7 +92,8 @@ impl Link<'_> {
             let (poll, queued) = {
                 let output = self.exchange.output.borrow();
                 let queued = output.queued();
-                let slices = [IoSlice::new(queued), IoSlice::new(&data[*written..])];
+                let end = data.len().min(*written + WRITE_BYTES_MAX);
+                let slices = [IoSlice::new(queued), IoSlice::new(&data[*written..end])];
                 let slices = if queued.is_empty() {
                     &slices[1..]
                 } else {
@@ -112,6 +117,7 @@ impl Link<'_> {
         offset: &mut u64,
         count: usize,
     ) -> Option<Result<usize>> {
+        let count = count.min(WRITE_BYTES_MAX);
         poll_fn(|cx| match self.io.poll_send_file(cx, file, offset, count) {
             Some(Poll::Ready(Ok(0))) => Poll::Ready(Some(Ok(0))),
             Some(poll) => self.or_stalled(poll, cx).map(Some),
@@ -133,11 +139,17 @@ impl Link<'_> {
             }
             Poll::Ready(count) => {
                 stall.take();
+                if let Ok(count) = count {
+                    self.shared.counters.bytes_written.add(count);
+                }
                 Poll::Ready(count.map_err(Error::from))
             }
             Poll::Pending => {
                 let limit = self.shared.limits.write_stall_duration_max;
                 ready!(poll_stall(stall, cx, || Instant::now() + limit));
+                self.shared.counters.write_timeouts.one();
+                // Else the kernel would keep what it has, perhaps megabytes, for minutes.
+                self.io.reset_on_drop();
                 Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the peer takes no more of its answer",
@@ -203,7 +215,7 @@ impl Link<'_> {
         let too_much = body
             .left()
             .is_some_and(|left| left > self.shared.limits.drain_bytes_max);
-        if too_much || body.owes_continue || self.shared.pressed.get() {
+        if too_much || body.owes_continue || self.shared.is_closing() {
             return Persistence::Close;
         }
         self.exchange.persistence.get()
@@ -358,6 +370,9 @@ impl Link<'_> {
             Poll::Ready(Ok(0)) => Refusal::BodyCutShort,
             Poll::Ready(count) => {
                 stall.take();
+                if let Ok(count) = count {
+                    self.shared.counters.bytes_read.add(count);
+                }
                 return Poll::Ready(count.map_err(Error::from));
             }
             Poll::Pending => {

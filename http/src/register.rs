@@ -12,10 +12,11 @@
 //! - Always: a record for as long as its connection lives.
 //! - Never: a waker woken or dropped while the slab is borrowed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::task::Waker;
 
 use slab::Slab;
+use waterwheel_runtime::Notify;
 use waterwheel_runtime::time::Instant;
 
 /// Which connection.
@@ -25,27 +26,44 @@ pub(crate) struct Key(usize);
 #[derive(Default)]
 pub(crate) struct Register {
     records: RefCell<Slab<Record>>,
+    /// How many wait for [`Register::settled`].
+    watchers: Cell<usize>,
+    changed: Notify,
 }
 
 struct Record {
     state: State,
+    /// Asked to close as soon as nothing is under way.
+    leaving: bool,
     waker: Option<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// A request has begun and has not been answered to the end; or none has come yet.
+enum State {
+    /// No request has come yet.
+    New,
+    /// A request has begun, if only with a part of its head, and has not been answered to the end.
     Busy,
     /// Answered, and nothing has come since.
     Idle { since: Instant },
-    /// Asked to close as soon as nothing is under way.
-    Leaving,
+}
+
+/// How many connections are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// No request has come yet.
+    pub(crate) new: usize,
+    /// A request is under way.
+    pub(crate) busy: usize,
+    /// Between two requests.
+    pub(crate) idle: usize,
 }
 
 impl Register {
     pub(crate) fn add(&self) -> Key {
         Key(self.records.borrow_mut().insert(Record {
-            state: State::Busy,
+            state: State::New,
+            leaving: false,
             waker: None,
         }))
     }
@@ -53,37 +71,44 @@ impl Register {
     pub(crate) fn remove(&self, key: Key) {
         let record = self.records.borrow_mut().try_remove(key.0);
         drop(record);
+        self.notify();
     }
 
     pub(crate) fn len(&self) -> usize {
         self.records.borrow().len()
     }
 
-    pub(crate) fn state(&self, key: Key) -> State {
-        self.records.borrow()[key.0].state
+    pub(crate) fn is_leaving(&self, key: Key) -> bool {
+        self.records.borrow()[key.0].leaving
     }
 
-    /// A request has begun.
-    pub(crate) fn busy(&self, key: Key) {
+    /// A request has begun; says whether it is to be the last.
+    pub(crate) fn busy(&self, key: Key) -> bool {
         let record = &mut self.records.borrow_mut()[key.0];
-        if record.state != State::Leaving {
-            record.state = State::Busy;
-        }
+        record.state = State::Busy;
+        record.leaving
     }
 
-    /// All is answered; this task is to be woken when the connection is asked to leave.
-    pub(crate) fn idle(&self, key: Key, waker: &Waker) {
-        let known = {
+    /// All is answered, or nothing has come yet.
+    pub(crate) fn idle(&self, key: Key) {
+        {
             let record = &mut self.records.borrow_mut()[key.0];
-            if record.state == State::Busy {
-                record.state = State::Idle {
-                    since: Instant::of_turn(),
-                };
+            if record.state != State::Busy {
+                return;
             }
-            record
-                .waker
-                .as_ref()
-                .is_some_and(|known| known.will_wake(waker))
+            record.state = State::Idle {
+                since: Instant::of_turn(),
+            };
+        }
+        self.notify();
+    }
+
+    /// This task is to be woken when something is wanted of the connection.
+    pub(crate) fn reach(&self, key: Key, waker: &Waker) {
+        let known = {
+            let record = &self.records.borrow()[key.0];
+            let known = record.waker.as_ref();
+            known.is_some_and(|known| known.will_wake(waker))
         };
         if !known {
             let waker = waker.clone();
@@ -94,7 +119,7 @@ impl Register {
 
     /// Asks up to `count` idle connections to leave, longest idle first; says how many.
     pub(crate) fn reclaim(&self, count: usize) -> usize {
-        let mut idle: Vec<(Instant, usize)> = self.idle_since().collect();
+        let mut idle: Vec<(Instant, usize)> = self.idle_since();
         let count = count.min(idle.len());
         if count == 0 {
             return 0;
@@ -104,26 +129,91 @@ impl Register {
         count
     }
 
-    fn idle_since(&self) -> impl Iterator<Item = (Instant, usize)> {
+    fn idle_since(&self) -> Vec<(Instant, usize)> {
         let records = self.records.borrow();
-        let idle: Vec<_> = records
+        let idle = records
             .iter()
             .filter_map(|(key, record)| match record.state {
-                State::Idle { since } => Some((since, key)),
-                State::Busy | State::Leaving => None,
-            })
-            .collect();
-        idle.into_iter()
+                State::Idle { since } if !record.leaving => Some((since, key)),
+                _ => None,
+            });
+        idle.collect()
+    }
+
+    /// Asks all to leave that have no request under way; says how many.
+    pub(crate) fn dismiss_quiet(&self) -> usize {
+        let quiet = self.keys(|record| record.state != State::Busy);
+        quiet.iter().for_each(|key| self.dismiss(*key));
+        quiet.len()
+    }
+
+    /// Wakes the tasks of all.
+    pub(crate) fn wake_all(&self) -> usize {
+        let all = self.keys(|_| true);
+        all.iter().for_each(|key| self.dismiss(*key));
+        all.len()
+    }
+
+    fn keys(&self, which: impl Fn(&Record) -> bool) -> Vec<usize> {
+        let records = self.records.borrow();
+        let keys = records.iter().filter(|(_, record)| which(record));
+        keys.map(|(key, _)| key).collect()
     }
 
     fn dismiss(&self, key: usize) {
         let waker = {
             let record = &mut self.records.borrow_mut()[key];
-            record.state = State::Leaving;
+            record.leaving = true;
             record.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    pub(crate) fn census(&self) -> Census {
+        let mut census = Census::default();
+        for (_, record) in self.records.borrow().iter() {
+            match record.state {
+                State::New => census.new += 1,
+                State::Busy => census.busy += 1,
+                State::Idle { .. } => census.idle += 1,
+            }
+        }
+        census
+    }
+
+    /// Waits until the connections are as wanted. Costs a request nothing as long as nobody waits.
+    pub(crate) async fn settled(&self, wanted: impl Fn(Census) -> bool) {
+        let _watching = Watching::begin(&self.watchers);
+        loop {
+            let changed = self.changed.notified();
+            if wanted(self.census()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn notify(&self) {
+        if self.watchers.get() > 0 {
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// One more watcher, for as long as this lives.
+struct Watching<'a>(&'a Cell<usize>);
+
+impl<'a> Watching<'a> {
+    fn begin(watchers: &'a Cell<usize>) -> Self {
+        watchers.set(watchers.get() + 1);
+        Self(watchers)
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }

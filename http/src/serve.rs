@@ -22,6 +22,7 @@ use std::future::Future;
 use std::mem;
 use std::ops::ControlFlow;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::time::Instant;
@@ -29,6 +30,9 @@ use waterwheel_runtime::time::Instant;
 use crate::connection::{BURST_LINGER, Connection, Patience, Woken};
 use crate::handler::Handler;
 use crate::io::Io;
+use crate::register::Key;
+use crate::shared::Shared;
+use crate::stop::Stage;
 
 impl<T: Io> Connection<T> {
     /// Serves all requests of this connection, and closes it.
@@ -43,6 +47,8 @@ impl<T: Io> Connection<T> {
 
 struct Serve<T: Io, H> {
     state: State<T, H>,
+    shared: Rc<Shared>,
+    key: Key,
 }
 
 enum State<T: Io, H> {
@@ -68,12 +74,15 @@ impl<T: Io, H> Unpin for Serve<T, H> {}
 impl<T: Io, H: Handler> Serve<T, H> {
     /// Begins with a burst: a new connection has often sent its request already.
     fn new(connection: Connection<T>, handler: H) -> Self {
+        let (shared, key) = connection.place();
         let idle = Idle {
             connection,
             handler,
             quiet_since: None,
         };
         Self {
+            shared,
+            key,
             state: State::Burst(Box::pin(burst(idle, Patience::Nothing))),
         }
     }
@@ -94,7 +103,11 @@ impl<T: Io, H: Handler> Serve<T, H> {
                 State::Burst(Box::pin(burst(idle, patience)))
             }
             None if idle.connection.is_within_head() => State::Burst(Box::pin(late(idle))),
-            _ => State::Over,
+            None => {
+                idle.connection.has_idled();
+                State::Over
+            }
+            Some(Woken::Quiet | Woken::Over) => State::Over,
         }
     }
 }
@@ -103,6 +116,9 @@ impl<T: Io, H: Handler> Future for Serve<T, H> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.shared.stage.get() == Stage::Cutting {
+            self.state = State::Over;
+        }
         loop {
             self.state = match &mut self.state {
                 State::Idle(idle) => {
@@ -112,9 +128,14 @@ impl<T: Io, H: Handler> Future for Serve<T, H> {
                     };
                     Self::wake(idle, woken)
                 }
-                State::Burst(burst) => match ready!(burst.as_mut().poll(cx)) {
-                    Some(idle) => State::Idle(idle),
-                    None => State::Over,
+                State::Burst(burst) => match burst.as_mut().poll(cx) {
+                    Poll::Ready(Some(idle)) => State::Idle(idle),
+                    Poll::Ready(None) => State::Over,
+                    Poll::Pending => {
+                        // Whatever it waits for, the server can cut it.
+                        self.shared.register.reach(self.key, cx.waker());
+                        return Poll::Pending;
+                    }
                 },
                 State::Over => return Poll::Ready(()),
             };
@@ -142,10 +163,8 @@ async fn late<T: Io, H>(mut idle: Idle<T, H>) -> Option<Idle<T, H>> {
 
 #[cfg(test)]
 mod tests {
-    use waterwheel_runtime::net::TcpStream;
-
     use super::*;
-    use crate::{Request, Responded, Result};
+    use crate::{Request, Responded, Result, Stream};
 
     #[test]
     fn an_idle_connection_does_not_carry_its_handler() {
@@ -157,8 +176,8 @@ mod tests {
                 .await
         }
         fn size<H: Handler>(_: &H) -> usize {
-            size_of::<Serve<TcpStream, H>>()
+            size_of::<Serve<Stream, H>>()
         }
-        assert!(size(&large) <= 152, "{}", size(&large));
+        assert!(size(&large) <= 160, "{}", size(&large));
     }
 }

@@ -1,4 +1,4 @@
-//! A server: a listener, a gate in front of it, and what its connections share.
+//! A server: listeners, a gate in front of them, and what its connections share.
 //!
 //! # How it works
 //!
@@ -10,6 +10,9 @@
 //!                                        the end of a back-off, or a look again in 100 ms
 //! ```
 //!
+//! - `server/room.rs`: what happens when there is no room
+//! - `server/shutdown.rs`: how it ends
+//!
 //! # Invariants
 //!
 //! - Always: who accepts has asked the gate, or decided not to.
@@ -17,181 +20,33 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use waterwheel_runtime::net::{ListenOptions, TcpListener, TcpStream};
-use waterwheel_runtime::time::{Instant, sleep, sleep_until};
-use waterwheel_runtime::{descriptors, race, spawn};
+use waterwheel_runtime::time::Instant;
+use waterwheel_runtime::{race, spawn};
 
 use crate::accept_error::AcceptError;
+use crate::builder::{Builder, Settings};
 use crate::connection::Connection;
-use crate::disconnect::{Departure, OnDisconnect, OnHalfClose};
 use crate::gate::{Descriptors, Gate};
 use crate::handler::{Handler, shared};
 use crate::io::Io;
-use crate::limits::Limits;
+use crate::listener::{Listener, Listeners};
+use crate::numbers::Numbers;
+use crate::peers::{Guest, Peers};
 use crate::rate::Rate;
 use crate::shared::Shared;
+use crate::stop::{Report, Stage, Stopper, Stopping, Wanted};
+use crate::stream::Stream;
 
-/// How often to look again for descriptors that others have closed.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// How often to say that there are none left.
-const WARN_AGAIN: Duration = Duration::from_secs(60);
-
-/// How to build a [`Server`].
-///
-/// # Examples
-///
-/// ```
-/// use waterwheel_http::{Limits, Server};
-///
-/// let server = Server::builder()
-///     .limits(Limits { body_bytes_max: 64 * 1024, ..Limits::default() })
-///     .server_name("mill")
-///     .bind("127.0.0.1:0")?;
-/// assert_ne!(server.local_address().port(), 0);
-/// # std::io::Result::Ok(())
-/// ```
-#[derive(Clone, Debug)]
-#[must_use = "bind makes the server"]
-pub struct Builder {
-    listen: ListenOptions,
-    limits: Limits,
-    departure: Departure,
-    assumed_descriptors: usize,
-    server_name: Option<String>,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            listen: ListenOptions::new(),
-            limits: Limits::DEFAULT,
-            departure: Departure::default(),
-            assumed_descriptors: 5,
-            server_name: None,
-        }
-    }
-}
-
-impl Builder {
-    /// Whether a port can be bound again right after its last owner went. On by default.
-    #[doc(alias = "reuseAddr")]
-    pub fn reuse_address(mut self, reuse: bool) -> Self {
-        self.listen = self.listen.reuse_address(reuse);
-        self
-    }
-
-    /// Whether other processes may bind the same port. Off by default, so that a clash is seen.
-    #[doc(alias = "reusePort")]
-    pub fn reuse_port(mut self, reuse: bool) -> Self {
-        self.listen = self.listen.reuse_port(reuse);
-        self
-    }
-
-    /// How many connections may wait in the kernel's queue. 4,096 by default.
-    pub fn backlog(mut self, connections: i32) -> Self {
-        self.listen = self.listen.backlog(connections);
-        self
-    }
-
-    /// All limits at once.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// The longest body that is taken, in bytes. 8 MiB by default; what is exactly as long passes.
-    #[doc(alias = "maxBody")]
-    pub fn max_body(mut self, bytes: u64) -> Self {
-        self.limits.body_bytes_max = bytes;
-        self
-    }
-
-    /// How many descriptors a request is assumed to need, its connection included. 5 by default;
-    /// 0 accepts without asking.
-    #[doc(alias = "assumedDescriptorsPerRequest")]
-    pub fn assumed_descriptors_per_request(mut self, descriptors: usize) -> Self {
-        self.assumed_descriptors = descriptors;
-        self
-    }
-
-    /// What the end of a client's direction means: that it still waits for its answer, by default.
-    pub fn on_half_close(mut self, meaning: OnHalfClose) -> Self {
-        self.departure.half_close = meaning;
-        self
-    }
-
-    /// What becomes of the handler of a client that has left: by default, it runs to its end.
-    pub fn on_disconnect(mut self, fate: OnDisconnect) -> Self {
-        self.departure.disconnect = fate;
-        self
-    }
-
-    /// A `server` field for all answers. None by default.
-    ///
-    /// # Panics
-    ///
-    /// If it is not visible ASCII and spaces.
-    pub fn server_name(mut self, name: impl Into<String>) -> Self {
-        let name = name.into();
-        assert!(
-            name.bytes().all(|byte| matches!(byte, b' '..=b'~')),
-            "a server name is visible ASCII"
-        );
-        self.server_name = Some(name);
-        self
-    }
-
-    /// Binds the address and listens. Port 0 means any free one.
-    ///
-    /// # Errors
-    ///
-    /// As [`ListenOptions::bind`]: the port is taken, or not allowed.
-    #[doc(alias = "listen")]
-    pub fn bind(self, address: impl ToSocketAddrs) -> io::Result<Server> {
-        let listener = self.listen.bind(address)?;
-        self.listen_on(listener)
-    }
-
-    /// Serves on a listener that is there already.
-    ///
-    /// # Errors
-    ///
-    /// When it has no address.
-    pub fn listen_on(self, listener: TcpListener) -> io::Result<Server> {
-        let local_address = listener.local_address()?;
-        Ok(self.build(Some(listener), local_address))
-    }
-
-    /// Listens nowhere: connections come by [`Server::connection`] alone.
-    pub fn without_listener(self) -> Server {
-        self.build(None, SocketAddr::from(([0, 0, 0, 0], 0)))
-    }
-
-    fn build(self, listener: Option<TcpListener>, local_address: SocketAddr) -> Server {
-        let server_line = self
-            .server_name
-            .map(|name| format!("server: {name}\r\n").into_bytes());
-        Server {
-            local_address,
-            listener: RefCell::new(listener),
-            shared: Rc::new(Shared::new(
-                self.limits,
-                self.departure,
-                server_line.unwrap_or_default(),
-            )),
-            gate: Gate::new(self.assumed_descriptors),
-            warned: Cell::new(None),
-        }
-    }
-}
+mod room;
+mod shutdown;
 
 /// An HTTP/1.1 server.
 ///
@@ -220,12 +75,28 @@ impl Builder {
 /// ```
 ///
 /// or ours: [`serve`](Self::serve).
+///
+/// # Its end
+///
+/// | | the listeners | what is under way |
+/// |---|---|---|
+/// | dropped | closed | served on |
+/// | [`close`](Self::close) | closed | served on |
+/// | [`shutdown`](Self::shutdown) | closed when their queues are empty | finished, and cut when the time is over |
+/// | [`Stopper`] | the same, asked for from any thread | the same |
 #[doc(alias = "AsyncHttpServer")]
 pub struct Server {
-    listener: RefCell<Option<TcpListener>>,
+    listeners: Listeners,
     local_address: SocketAddr,
     shared: Rc<Shared>,
     gate: Gate,
+    stopping: Stopping,
+    report: Cell<Option<Report>>,
+    /// How many wait in `accept` or `capacity`.
+    acceptors: Cell<usize>,
+    peers: Rc<Peers>,
+    /// A descriptor that is given up to turn somebody away with.
+    reserve: Option<RefCell<Option<File>>>,
     warned: Cell<Option<Instant>>,
 }
 
@@ -245,7 +116,25 @@ impl Server {
         Builder::default()
     }
 
-    /// Where it listens; tells the port when port 0 was asked for.
+    pub(crate) fn new(settings: &Settings, listeners: Vec<Listener>) -> io::Result<Self> {
+        let local_address = listeners.iter().find_map(Listener::local_address);
+        let reserve = settings.turns_away.then(room::open_reserve).transpose()?;
+        Ok(Self {
+            local_address: local_address.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            listeners: Listeners::new(listeners),
+            shared: Rc::new(Shared::new(settings)),
+            gate: Gate::new(settings.assumed_descriptors),
+            stopping: Stopping::default(),
+            report: Cell::new(None),
+            acceptors: Cell::new(0),
+            peers: Rc::default(),
+            reserve: reserve.map(|reserve| RefCell::new(Some(reserve))),
+            warned: Cell::new(None),
+        })
+    }
+
+    /// Where it listens; tells the port when port 0 was asked for. Of several addresses, the first;
+    /// `0.0.0.0:0` if it listens on Unix sockets alone.
     #[doc(alias = "getPort")]
     #[doc(alias = "server_addr")]
     pub fn local_address(&self) -> SocketAddr {
@@ -253,13 +142,14 @@ impl Server {
     }
 
     /// Whether the process has descriptors for another connection: those open plus those assumed
-    /// for a request are at most the soft limit.
+    /// for a request are at most the soft limit. And whether the server may have one more, if its
+    /// connections are limited.
     ///
     /// The truth, at most 10 ms old. `false` also for a while after `accept` itself has failed for
-    /// want of something.
+    /// want of something. Once it is closed, `true`: then [`accept`](Self::accept) says so.
     #[doc(alias = "shouldAcceptRequest")]
     pub fn should_accept_request(&self) -> bool {
-        self.gate.is_open()
+        self.is_closed() || (self.has_place() && self.gate.is_open())
     }
 
     /// What is open in this process, and how much may be.
@@ -272,72 +162,15 @@ impl Server {
         self.shared.register.len()
     }
 
-    /// Waits until [`should_accept_request`](Self::should_accept_request) holds.
-    ///
-    /// When clients wait and none can be accepted, idle connections are asked to leave, longest
-    /// idle first, and those that are answered meanwhile are closed after their answers. Then it
-    /// sleeps until a descriptor is freed: no spin, no fixed timer.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe.
-    pub async fn capacity(&self) {
-        while !self.should_accept_request() {
-            self.make_room().await;
+    /// What it has counted so far.
+    pub fn numbers(&self) -> Numbers {
+        let census = self.shared.register.census();
+        Numbers {
+            open: self.connections(),
+            idle: census.idle,
+            in_flight: census.busy,
+            ..self.shared.counters.read()
         }
-        self.shared.pressed.set(false);
-    }
-
-    /// One round of it.
-    async fn make_room(&self) {
-        let freed = descriptors::freed();
-        if let Some(until) = self.gate.shut_until() {
-            self.press();
-            return race(freed, sleep_until(until)).await;
-        }
-        let wanted = async {
-            self.pending().await;
-            self.press();
-            sleep(LOOK_AGAIN).await;
-        };
-        race(freed, wanted).await;
-    }
-
-    /// Somebody waits: asks a batch of idle connections to leave.
-    fn press(&self) {
-        self.shared.pressed.set(true);
-        let batch = (self.shared.register.len() / 8).max(5);
-        let reclaimed = self.shared.register.reclaim(batch);
-        let now = Instant::now();
-        if self
-            .warned
-            .get()
-            .is_none_or(|warned| now - warned >= WARN_AGAIN)
-        {
-            self.warned.set(Some(now));
-            let descriptors = self.descriptors();
-            tracing::warn!(
-                limit = descriptors.limit(),
-                open = descriptors.open(),
-                connections = self.connections(),
-                reclaimed,
-                "out of file descriptors: idle connections are closed to let new ones in",
-            );
-        }
-    }
-
-    /// Waits until a connection is in the queue.
-    async fn pending(&self) {
-        poll_fn(|cx| match &*self.listener.borrow() {
-            // What the queue has to say, accept will hear.
-            Some(listener) => listener.poll_pending(cx).map(drop),
-            None => Poll::Ready(()),
-        })
-        .await;
     }
 
     /// Takes the next connection. Nothing of it has been read yet: serve it, or pull from it.
@@ -356,29 +189,104 @@ impl Server {
     ///
     /// Safe: a connection is taken only when this completes.
     pub async fn accept(&self) -> Result<Connection, AcceptError> {
-        let (stream, peer) = poll_fn(|cx| self.poll_accept(cx)).await?;
-        Ok(self.connection(stream, Some(peer)))
+        let _waiting = self.waiting();
+        self.until_stage_changes(|cx| self.poll_accept(cx)).await
     }
 
-    fn poll_accept(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(TcpStream, SocketAddr), AcceptError>> {
-        let listener = self.listener.borrow();
-        let Some(listener) = &*listener else {
-            return Poll::Ready(Err(AcceptError::closed()));
-        };
-        listener.poll_accept(cx).map(|accepted| {
-            accepted.inspect(|_| self.gate.granted()).map_err(|error| {
-                let error = AcceptError::new(error);
-                if error.is_exhausted() {
-                    self.gate.shut();
-                } else if error.is_connection() {
-                    self.gate.lost();
-                }
-                error
-            })
+    /// Takes the next connection if there is room when it comes; `None` if there is none.
+    async fn accept_with_room(&self) -> Result<Option<Connection>, AcceptError> {
+        let _waiting = self.waiting();
+        self.until_stage_changes(|cx| {
+            if !self.should_accept_request() {
+                return Poll::Ready(Ok(None));
+            }
+            self.poll_accept(cx).map_ok(Some)
         })
+        .await
+    }
+
+    /// Polls for something, and again when the server begins to end.
+    async fn until_stage_changes<T>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+        loop {
+            let changed = self.shared.stage_changed.notified();
+            let changed = async {
+                changed.await;
+                None
+            };
+            let polled = poll_fn(|cx| poll(cx).map(Some));
+            if let Some(value) = race(polled, changed).await {
+                return value;
+            }
+        }
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Connection, AcceptError>> {
+        loop {
+            if self.is_closed() {
+                return Poll::Ready(Err(AcceptError::closed()));
+            }
+            let accepted = match self.listeners.poll_accept(cx) {
+                Poll::Ready(accepted) => accepted,
+                Poll::Pending if self.has_drained() => {
+                    self.close();
+                    continue;
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    self.gate.granted();
+                    if let Some(connection) = self.admit(stream, peer) {
+                        return Poll::Ready(Ok(connection));
+                    }
+                }
+                Err(error) => return Poll::Ready(Err(self.failed(error))),
+            }
+        }
+    }
+
+    /// Whether it is ending, and nobody is left in the queue.
+    fn has_drained(&self) -> bool {
+        self.shared.stage.get() != Stage::Open && !self.listeners.has_pending()
+    }
+
+    /// A connection for that stream, unless its peer has as many as it may.
+    fn admit(&self, stream: Stream, peer: Option<SocketAddr>) -> Option<Connection> {
+        let max = self.shared.limits.connections_per_peer_max;
+        let guest = match (max, peer) {
+            (Some(max), Some(peer)) => {
+                let guest = self.peers.admit(peer, max);
+                if guest.is_none() {
+                    self.shared.counters.turned_away.one();
+                    return None;
+                }
+                guest
+            }
+            _ => None,
+        };
+        Some(self.connect(stream, peer, guest))
+    }
+
+    fn connect<T: Io>(
+        &self,
+        io: T,
+        peer: Option<SocketAddr>,
+        guest: Option<Guest>,
+    ) -> Connection<T> {
+        self.shared.counters.accepted.one();
+        Connection::new(io, peer, guest, self.shared.clone())
+    }
+
+    /// What a failed accept means for the gate.
+    fn failed(&self, error: io::Error) -> AcceptError {
+        let error = AcceptError::new(error);
+        self.shared.counters.accept_errors.one();
+        if error.is_exhausted() {
+            self.gate.shut();
+        } else if error.is_connection() {
+            self.gate.lost();
+        }
+        error
     }
 
     /// Takes the next connection, and spawns a task that serves all its requests with `handler`.
@@ -403,16 +311,17 @@ impl Server {
 
     /// A connection over a transport of your own, with this server's limits.
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
-        Connection::new(io, peer, self.shared.clone())
+        self.connect(io, peer, None)
     }
 
-    /// Accepts and serves until [`close`](Self::close) is called.
+    /// Accepts and serves until the server ends: by [`close`](Self::close), by
+    /// [`shutdown`](Self::shutdown), or by a [`Stopper`], whose shutdown this carries out.
     ///
     /// The loop of this type's documentation, with errors reported through `tracing`.
     ///
     /// # Errors
     ///
-    /// When the listener is gone otherwise.
+    /// When a listener is gone otherwise.
     ///
     /// # Panics
     ///
@@ -422,11 +331,28 @@ impl Server {
     ///
     /// Safe: connections that were accepted are served on.
     pub async fn serve(&self, handler: impl Handler) -> io::Result<()> {
+        self.stopping.serving();
+        let mut stopped = pin!(async {
+            self.stopping.wanted(Wanted::Stop).await;
+            self.shutdown(self.shared.limits.shutdown_duration_max)
+                .await;
+            Ok(())
+        });
+        // The shutdown's first step is that the loop empties the queue.
+        race(self.accept_and_serve(handler), stopped.as_mut()).await?;
+        if self.stopping.is(Wanted::Stop) && self.report.get().is_none() {
+            stopped.await?;
+        }
+        Ok(())
+    }
+
+    async fn accept_and_serve(&self, handler: impl Handler) -> io::Result<()> {
         let handler = shared(handler);
         let rate = Rate::default();
         loop {
-            self.capacity().await;
-            match self.accept_request(handler.clone()).await {
+            match self.accept_with_room().await {
+                Ok(Some(connection)) => spawn(connection.serve(handler.clone())).detach(),
+                Ok(None) => self.capacity().await,
                 Err(_) if self.is_closed() => return Ok(()),
                 Err(error) if error.is_fatal() => return Err(error.into()),
                 Err(error) => {
@@ -434,20 +360,26 @@ impl Server {
                         tracing::warn!(%error, left_out, "could not accept a connection");
                     }
                 }
-                Ok(()) => {}
             }
         }
     }
 
     /// Stops listening. Connections that are open are served on. Again is nothing.
+    ///
+    /// Clients that are in the queue are lost; [`shutdown`](Self::shutdown) serves them first.
     pub fn close(&self) {
-        let listener = self.listener.take();
-        drop(listener);
+        self.listeners.close();
+        self.shared.stage_changed.notify_all();
     }
 
-    /// Whether [`close`](Self::close) has been called.
+    /// Whether it listens no more.
     pub fn is_closed(&self) -> bool {
-        self.listener.borrow().is_none()
+        self.listeners.is_empty()
+    }
+
+    /// What ends this server from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopping.stopper()
     }
 }
 

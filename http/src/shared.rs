@@ -7,14 +7,18 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
 
+use waterwheel_runtime::Notify;
 use waterwheel_runtime::time::Instant;
 
+use crate::builder::Settings;
 use crate::date::DateLine;
 use crate::disconnect::Departure;
 use crate::limits::Limits;
+use crate::numbers::Counters;
 use crate::proto::encode::{EMPTY_LINE, OwnLines};
 use crate::rate::Rate;
 use crate::register::Register;
+use crate::stop::Stage;
 use crate::work::Work;
 
 pub(crate) struct Shared {
@@ -23,6 +27,10 @@ pub(crate) struct Shared {
     pub(crate) register: Register,
     /// For what handlers do wrong.
     pub(crate) log: Rate,
+    pub(crate) counters: Counters,
+    pub(crate) stage: Cell<Stage>,
+    /// Told when the stage changes, and when the listeners close.
+    pub(crate) stage_changed: Notify,
     /// Whether new clients wait for descriptors: then connections close after their answers.
     pub(crate) pressed: Cell<bool>,
     #[expect(
@@ -67,16 +75,29 @@ const DATE_CHECK: Duration = Duration::from_millis(100);
 const SPARE_MAX: usize = 32;
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, departure: Departure, server_line: Vec<u8>) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let server_line = settings
+            .server_name
+            .as_ref()
+            .map_or_else(Vec::new, |name| format!("server: {name}\r\n").into_bytes());
         Self {
-            limits,
-            departure,
+            limits: settings.limits,
+            departure: settings.departure,
             register: Register::default(),
             log: Rate::default(),
+            counters: Counters::new(settings.measures_durations),
+            stage: Cell::new(Stage::Open),
+            stage_changed: Notify::new(),
             pressed: Cell::new(false),
             spare: RefCell::default(),
             date: RefCell::new(Date::new(server_line)),
         }
+    }
+
+    /// Whether answers announce the end of their connections: to make room, or because the server
+    /// ends.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.pressed.get() || self.stage.get() != Stage::Open
     }
 
     /// A working set: buffers and parsers, for as long as there is something to work on.

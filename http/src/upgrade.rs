@@ -136,7 +136,7 @@ impl Upgraded {
     }
 
     /// The transport itself, and what was read of it and not given out yet, if it is a `T` (a
-    /// [`TcpStream`](waterwheel_runtime::net::TcpStream), mostly).
+    /// [`Stream`](crate::Stream), mostly).
     ///
     /// # Errors
     ///

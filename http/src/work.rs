@@ -15,6 +15,8 @@
 //!
 //! - Always: `start <= end <= bytes.len()`; the bytes of a head do not move while it is used.
 
+use waterwheel_runtime::time::Instant;
+
 use crate::exchange::Exchange;
 use crate::proto::head::{Head, HeadParser};
 
@@ -29,6 +31,8 @@ pub(crate) struct Work {
     pub(crate) exchange: Exchange,
     /// The length of the head at the front of the input, once that is whole.
     pub(crate) head_bytes: usize,
+    /// When the request at the front began, if durations are measured.
+    pub(crate) begun: Option<Instant>,
 }
 
 impl Work {

@@ -16,6 +16,10 @@ use std::task::{Context, Poll};
 /// What a task may spend in one poll.
 pub const BUDGET: u32 = 64;
 
+/// So many bytes cost a unit of their own: copying them takes about as long as a call. One poll of a
+/// task moves 256 KiB, and what its last call moves beyond that.
+const BYTES_PER_UNIT: usize = 4 * 1024;
+
 thread_local! {
     static LEFT: Cell<u32> = const { Cell::new(BUDGET) };
 }
@@ -25,10 +29,16 @@ pub(crate) fn refill() {
     LEFT.set(BUDGET);
 }
 
+/// Spends what so many bytes cost, which have been moved already: all that is left, if it is more.
+pub(crate) fn spend_bytes(bytes: usize) {
+    let cost = u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX);
+    LEFT.set(LEFT.get().saturating_sub(cost));
+}
+
 /// Spends `cost`; when that much is not left, wakes the task for its next turn and gives
 /// `Pending`.
 ///
-/// A read or a write costs 1, an accept 4. For leaf futures of your own that can be ready many
+/// A read or a write costs 1, and 1 more for each 4 KiB that it moves; an accept 4. For leaf futures of your own that can be ready many
 /// times in a row: call it first, and return if it is pending.
 ///
 /// # Examples

@@ -18,6 +18,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::context;
+pub use crate::probe::Holders;
 use crate::probe::{Probe, soft_limit};
 
 thread_local! {
@@ -47,9 +48,32 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 /// # std::io::Result::Ok(())
 /// ```
 pub fn open() -> io::Result<usize> {
+    with_probe(Probe::open_count)
+}
+
+/// What is open in this process, by kind: one look at each descriptor, for a log or a page of
+/// numbers. All zero where there is no `/proc` to be asked.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::descriptors;
+///
+/// let before = descriptors::holders();
+/// let file = std::fs::File::open("/dev/null")?;
+/// assert!(descriptors::holders().files > before.files);
+/// # drop(file);
+/// # std::io::Result::Ok(())
+/// ```
+#[must_use]
+pub fn holders() -> Holders {
+    with_probe(Probe::holders).unwrap_or_default()
+}
+
+fn with_probe<T>(ask: impl FnOnce(&Probe) -> io::Result<T>) -> io::Result<T> {
     PROBE.with_borrow_mut(|probe| match probe {
-        Some(probe) => probe.open_count(),
-        None => probe.insert(Probe::new()?).open_count(),
+        Some(probe) => ask(probe),
+        None => ask(probe.insert(Probe::new()?)),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Asks the kernel how many descriptors this process has open, and how many it may have.
+//! Asks the kernel how many descriptors this process has open, of what kind, and how many it may have.
 //!
 //! # How it works
 //!
@@ -11,11 +11,13 @@
 //!
 //! - Always: a fresh answer. Nothing is remembered but which way works.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{Mode, OFlags, fstat, open};
+use rustix::fs::{Mode, OFlags, fstat, open, readlinkat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -57,6 +59,88 @@ impl Probe {
             Self::Size(folder) => Ok(usize::try_from(fstat(folder)?.st_size).unwrap_or(usize::MAX)),
             Self::Listing => listed(),
         }
+    }
+}
+
+/// The highest descriptor that [`Probe::holders`] looks at: with more open than this, a sample will do.
+const LOOKED_AT_MAX: usize = 65_536;
+
+impl Probe {
+    /// What is open, by kind. Needs no descriptor of its own where the fast way works.
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` is gone, or there is no descriptor to list it with.
+    pub(crate) fn holders(&self) -> io::Result<Holders> {
+        let mut holders = Holders::default();
+        match self {
+            Self::Size(folder) => {
+                let open = self.open_count()?;
+                for number in 0..LOOKED_AT_MAX {
+                    if let Ok(target) = readlinkat(folder, number.to_string(), Vec::new()) {
+                        holders.add(target.to_bytes());
+                    }
+                    if holders.total() >= open {
+                        break;
+                    }
+                }
+            }
+            Self::Listing => {
+                for entry in fs::read_dir(FOLDER)? {
+                    let target = fs::read_link(entry?.path())?;
+                    holders.add(target.as_os_str().as_bytes());
+                }
+            }
+        }
+        Ok(holders)
+    }
+}
+
+/// How many descriptors are open, by kind. See [`holders`](crate::descriptors::holders).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holders {
+    /// Sockets of any family.
+    pub sockets: usize,
+    /// Files, folders and devices.
+    pub files: usize,
+    /// Pipes.
+    pub pipes: usize,
+    /// What has no name: epoll, eventfd, timers, and the like.
+    pub others: usize,
+}
+
+impl Holders {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> usize {
+        self.sockets + self.files + self.pipes + self.others
+    }
+
+    /// Counts one by what its link says (`proc_pid_fd(5)`).
+    fn add(&mut self, target: &[u8]) {
+        let kind = match target {
+            [b'/', ..] => &mut self.files,
+            _ if target.starts_with(b"socket:") => &mut self.sockets,
+            _ if target.starts_with(b"pipe:") => &mut self.pipes,
+            _ => &mut self.others,
+        };
+        *kind += 1;
+    }
+}
+
+impl fmt::Display for Holders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            sockets,
+            files,
+            pipes,
+            others,
+        } = self;
+        write!(
+            f,
+            "{sockets} sockets, {files} files, {pipes} pipes, {others} others"
+        )
     }
 }
 

@@ -73,7 +73,8 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// What it said, if all went well.
     pub(crate) fn expect_success(self) -> String {
-        assert!(self.status.success(), "{self:#?}");
+        let Self { status, stderr, .. } = &self;
+        assert!(status.success(), "{status}: {stderr}{}", self.stdout);
         self.stdout
     }
 }

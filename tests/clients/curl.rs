@@ -1,7 +1,7 @@
 //! What curl is to see, whoever stands between it and the server.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::child::run;
@@ -71,14 +71,14 @@ impl Curl {
     }
 
     /// Sends the file as it is read, in chunks.
-    fn upload_chunked(&self, file: &PathBuf) -> String {
+    fn upload_chunked(&self, file: &Path) -> String {
         let stdin = File::open(file).unwrap();
         let arguments = ["-X", "POST", "-T", "-", "-H", "Expect:"];
         self.ask_with(&arguments, &["/chunked"], stdin.into())
     }
 
     /// Sends the file with its Content-Length, and `expect` for an Expect field.
-    fn upload_sized(&self, file: &PathBuf, expect: &str, arguments: &[&str]) -> String {
+    fn upload_sized(&self, file: &Path, expect: &str, arguments: &[&str]) -> String {
         let file = file.to_str().unwrap();
         // Without a 100, the body would be too late for everything.
         let expect = ["-H", expect, "--expect100-timeout", "20"];

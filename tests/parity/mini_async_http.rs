@@ -61,10 +61,14 @@ fn a_11_an_http_1_0_request_is_one() {
 
 #[test]
 fn a_12_what_cannot_be_read_is_answered_400() {
-    let expected = refused("400 Bad Request", "malformed method");
+    let encrypted = refused("400 Bad Request", "control byte in the head");
+    let method = refused("400 Bad Request", "malformed method");
     check(
         &server(),
-        &[("\u{16}\u{3}\u{1} not HTTP at all\r\n\r\n", &expected)],
+        &[
+            ("\u{16}\u{3}\u{1} not HTTP at all\r\n\r\n", &encrypted),
+            ("(not) HTTP at all\r\n\r\n", &method),
+        ],
     );
 }
 

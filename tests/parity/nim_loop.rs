@@ -1,20 +1,78 @@
-//! asynchttpserver's loop: which connections stay, and who is served meanwhile (N-40, N-60 to
-//! N-66).
+//! asynchttpserver's loop: which connections stay, and who is served meanwhile (N-20, N-40,
+//! N-60 to N-66).
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use waterwheel::http::{Error, Request, Server, StatusCode};
-use waterwheel::runtime::{block_on, time::sleep};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use waterwheel::http::{Error, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::{block_on, spawn, time::sleep};
 
 use super::served::{
     answered, answered_last, check, failed, get, impatient, post, read_answer, server, server_with,
 };
 use crate::support::{Client, DEADLINE, TestServer};
+
+/// Takes the stream, and gives back what comes in capitals, in a task that outlives the handler.
+async fn shout(request: Request<'_>) -> Result<Responded> {
+    let (responded, upgrade) = request.upgrade("shout", ()).await?;
+    spawn(async {
+        let mut stream = upgrade.await?;
+        let mut piece = [0; 16];
+        loop {
+            let count = stream.read(&mut piece).await?;
+            if count == 0 {
+                return stream.close().await;
+            }
+            stream
+                .write_all(&piece[..count].to_ascii_uppercase())
+                .await?;
+        }
+    })
+    .detach();
+    Ok(responded)
+}
+
+const OFFER: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: shout\r\n";
+
+#[test]
+fn n_20_the_handler_can_take_the_stream_and_speak_another_protocol() {
+    let server = TestServer::start(Server::builder(), || shout);
+    let mut client = server.client();
+    client.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{OFFER}\r\nfirst"));
+    let head = client.read_until("\r\n\r\n");
+    assert!(
+        head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"),
+        "{head:?}"
+    );
+    assert_eq!(client.read_until("FIRST"), "FIRST");
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.read_to_end(), "GET / HTTP/1.1\r\n\r\n");
+}
+
+#[test]
+fn n_61_a_stream_that_was_taken_is_not_closed_and_a_mere_offer_changes_nothing() {
+    let taken = TestServer::start(Server::builder(), || shout);
+    let mut client = taken.client();
+    client.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{OFFER}\r\n"));
+    client.read_until("\r\n\r\n");
+    // The handler has long returned.
+    for word in ["one", "two"] {
+        client.send(word);
+        let upper = word.to_uppercase();
+        assert_eq!(client.read_until(&upper), upper);
+    }
+    let offer = format!("GET / HTTP/1.1\r\nHost: x\r\n{OFFER}\r\n");
+    check(
+        &server(),
+        &[(&offer.repeat(2), &answered("GET / ").repeat(2))],
+    );
+}
 
 #[test]
 fn n_40_after_a_413_the_connection_is_closed() {
@@ -167,7 +225,7 @@ impl Process {
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines
-            .map(Result::unwrap)
+            .map(std::io::Result::unwrap)
             .find(|line| line.contains("http://"))
             .unwrap();
         let address = line.rsplit("http://").next().unwrap().parse().unwrap();

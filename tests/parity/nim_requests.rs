@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::rc::Rc;
 
-use waterwheel::http::{HeaderMap, Limits, Request, Server, StatusCode, shared};
+use waterwheel::http::{HeaderMap, Limits, Method, Request, Server, StatusCode, shared};
 use waterwheel::runtime::{spawn, spawn_blocking, yield_now};
 
 use super::served::{
@@ -24,16 +24,24 @@ fn n_21_each_of_the_nine_methods_reaches_the_handler() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             let headers = [("x-method", request.method().as_str())];
-            request.respond(StatusCode::OK, "", headers).await
+            // A 200 to CONNECT would be a tunnel (RFC 9110, 9.3.6).
+            let status = match *request.method() {
+                Method::CONNECT => StatusCode::METHOD_NOT_ALLOWED,
+                _ => StatusCode::OK,
+            };
+            request.respond(status, "", headers).await
         }
     });
     for method in [
         "HEAD", "GET", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "PATCH",
     ] {
-        let target = if method == "CONNECT" { "a:1" } else { "/" };
+        let (target, status) = match method {
+            "CONNECT" => ("a:1", "405 Method Not Allowed"),
+            _ => ("/", "200 OK"),
+        };
         let request = format!("{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n");
         let answer = server.exchange(&[request.as_bytes()]);
-        let expected = format!("HTTP/1.1 200 OK\r\nx-method: {method}\r\n");
+        let expected = format!("HTTP/1.1 {status}\r\nx-method: {method}\r\n");
         assert!(answer.starts_with(&expected), "{answer:?}");
     }
 }

@@ -370,7 +370,8 @@ fn n_84_the_codes_added_since_have_theirs() {
 
 #[test]
 fn n_85_a_code_is_compared_with_a_number_and_the_text_is_closed_by_note() {
-    assert!(StatusCode::NOT_FOUND == 404 && 404 == StatusCode::NOT_FOUND);
+    assert_eq!(StatusCode::NOT_FOUND, 404);
+    assert_ne!(StatusCode::NOT_FOUND, 400);
     assert!(include_str!("../parity.md").contains("- **N-85** "));
 }
 

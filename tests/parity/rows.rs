@@ -4,7 +4,7 @@
 //! says where the answer is another than the original's, and why.
 
 /// What the five do, by the letter of each: Nim's asynchttpserver (and, R behind it, the loop it
-/// runs on), rouille, mini-async-http, micro_http_async, the server at the end of the Rust Book.
+/// runs on), rouille, mini-async-http, `micro_http_async`, the server at the end of the Rust Book.
 #[rustfmt::skip]
 pub(crate) const ROWS: &[&str] = &[
     "N-01", "N-02", "N-03", "N-04", "N-05", "N-06", "N-07", "N-08", "N-09", "N-10", "N-11", "N-12",
@@ -27,7 +27,7 @@ pub(crate) const ROWS: &[&str] = &[
     "B-01", "B-02", "B-03", "B-04", "B-05", "B-06", "B-07", "B-08", "B-09",
 ];
 
-/// What two of them test themselves: Nim's own tests of its server, and tiny_http's.
+/// What two of them test themselves: Nim's own tests of its server, and `tiny_http`'s.
 #[rustfmt::skip]
 pub(crate) const SUITES: &[&str] = &[
     "T-N1", "T-N2", "T-N3", "T-N4", "T-N5", "T-N6", "T-N7", "T-N8", "T-N9", "T-N10", "T-N11",

@@ -250,9 +250,9 @@ async fn pour(request: Request<'_>, told: &mpsc::Sender<usize>) -> Result<Respon
     }
     let mut poured = 0;
     let mut body = request.start(StatusCode::OK, ()).await?;
-    let piece = [b'w'; 8 << 10];
+    let piece = vec![b'w'; 8 << 10];
     while poured < ENOUGH {
-        if let Err(error) = body.write(piece).await {
+        if let Err(error) = body.write(piece.clone()).await {
             told.send(poured)?;
             return Err(error);
         }

@@ -1,4 +1,4 @@
-//! Http11Probe's catalogue: how an origin server answers what is right, wrong, or in between.
+//! `Http11Probe`'s catalogue: how an origin server answers what is right, wrong, or in between.
 //!
 //! A case of several steps is one row, its requests one behind the other. The conditional requests
 //! ask for what that suite asks for when an answer had no validator.

@@ -52,6 +52,9 @@ impl<T: Io> Connection<T> {
     /// The handler is done, one way or the other: sees to it that the request is answered, and
     /// that the next one can be found.
     pub(super) async fn settle(&mut self, outcome: Outcome) -> ControlFlow<()> {
+        if let Some(begun) = self.work.as_mut().and_then(|work| work.begun.take()) {
+            self.place.shared.counters.handled(Instant::now() - begun);
+        }
         match self.judge(outcome) {
             Verdict::Answered => {}
             Verdict::Cut => {
@@ -133,6 +136,10 @@ impl<T: Io> Connection<T> {
                 panic_message(&*payload)
             )),
         };
+        match error.refusal() {
+            Some(refusal) => link.shared.counters.refused(refusal),
+            None => link.shared.counters.handler_failures.one(),
+        }
         self.log(&error);
         let unsent = match answer {
             Answer::Awaited => true,
@@ -172,6 +179,7 @@ impl<T: Io> Connection<T> {
 
     /// Answers a request that cannot be read, and ends the connection.
     pub(super) async fn refuse(&mut self, refusal: Refusal) {
+        self.place.shared.counters.refused(refusal);
         if let (Some(link), Some(work)) = (self.link(), self.work.as_deref()) {
             link.queue_error(&work.head, refusal.status(), refusal.reason());
         }
@@ -190,7 +198,8 @@ impl<T: Io> Connection<T> {
         }
     }
 
-    /// Reads and throws away, until the end, the cap, or the deadline.
+    /// Reads and throws away, until the end or the deadline. Beyond the cap nothing more is read: then
+    /// the client's own sending stops, and it has time left to look at its answer.
     fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut u64) -> Poll<()> {
         let mut scrap = [0; 4096];
         let Some(io) = &self.io else {
@@ -203,7 +212,10 @@ impl<T: Io> Connection<T> {
                 Poll::Pending => return Pin::new(&mut self.sleep).poll(cx),
             }
         }
-        Poll::Ready(())
+        match io.poll_read_closed(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => Pin::new(&mut self.sleep).poll(cx),
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use waterwheel_runtime::time::Instant;
 use super::{BURST_LINGER, Connection, Patience, Stage, Woken};
 use crate::error::Refusal;
 use crate::io::Io;
-use crate::register::State;
 
 impl<T: Io> Connection<T> {
     /// Waits until something can be read, and reads it.
@@ -49,6 +48,7 @@ impl<T: Io> Connection<T> {
         let read = read.await;
         if let Some(Ok(count)) = read {
             work.input.add(count);
+            self.place.shared.counters.bytes_read.add(count);
         }
         read
     }
@@ -66,8 +66,23 @@ impl<T: Io> Connection<T> {
                 Woken::Over
             }
             None if patience == Patience::Burst && self.requests > 0 => Woken::Quiet,
-            None => Woken::Over,
+            None => {
+                self.has_idled();
+                Woken::Over
+            }
         }
+    }
+
+    /// Nothing has come for as long as a connection may wait.
+    pub(crate) fn has_idled(&self) {
+        self.place.shared.counters.idle_timeouts.one();
+    }
+
+    /// Tells a client for whom there is no room, or no server any more, and closes.
+    pub(crate) async fn turn_away(mut self) {
+        // What is unread when a connection closes costs the client its answer.
+        drop(self.read_once().await);
+        self.refuse(Refusal::Unavailable).await;
     }
 
     /// Whether a head has begun and is not whole.
@@ -89,6 +104,7 @@ impl<T: Io> Connection<T> {
         if begun {
             if self.stage != Stage::WithinHead {
                 self.stage = Stage::WithinHead;
+                self.place.shared.register.busy(self.place.key);
                 self.sleep
                     .reset(Instant::of_turn() + limits.head_duration_max);
             }
@@ -123,7 +139,7 @@ impl<T: Io> Connection<T> {
             Poll::Ready(Err(_)) => return Poll::Ready(Some(Woken::Over)),
             Poll::Pending => {}
         }
-        if self.stage == Stage::Between && self.requests > 0 && self.must_leave(cx) {
+        if self.stage == Stage::Between && self.must_leave(cx) {
             // One last look: what has come in the meantime is served first.
             let woken = if io.has_input() {
                 Woken::Readable
@@ -135,10 +151,11 @@ impl<T: Io> Connection<T> {
         Pin::new(&mut self.sleep).poll(cx).map(|()| None)
     }
 
-    /// Registers as idle; whether room is wanted.
+    /// Registers as idle; whether it is to close.
     fn must_leave(&self, cx: &Context<'_>) -> bool {
         let register = &self.place.shared.register;
-        register.idle(self.place.key, cx.waker());
-        self.place.shared.pressed.get() || register.state(self.place.key) == State::Leaving
+        register.idle(self.place.key);
+        register.reach(self.place.key, cx.waker());
+        register.is_leaving(self.place.key) || (self.requests > 0 && self.place.shared.is_closing())
     }
 }

@@ -111,6 +111,9 @@ pub(crate) fn push_error(
     out.extend_from_slice(own.added);
     out.extend_from_slice(own.server());
     out.extend_from_slice(own.date());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        out.extend_from_slice(b"retry-after: 1\r\n"); // RFC 9110, 10.2.3
+    }
     out.extend_from_slice(b"connection: close\r\n\r\n");
     if *method != Method::HEAD {
         out.extend_from_slice(text.as_bytes());

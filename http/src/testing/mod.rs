@@ -6,9 +6,9 @@
 //! use waterwheel_runtime::block_on;
 //!
 //! async fn greet(request: Request<'_>) -> Result<Responded> {
-//!     let name = request.bytes().await?;
-//!     let greeting = [b"good morning, ", &name[..]].concat();
-//!     request.respond(StatusCode::OK, greeting, [("x-path", request.path())]).await
+//!     let path = request.path().to_owned();
+//!     let greeting = [b"good morning, ", &request.bytes().await?[..]].concat();
+//!     request.respond(StatusCode::OK, greeting, [("x-path", path)]).await
 //! }
 //!
 //! block_on(async {
@@ -35,10 +35,11 @@ use futures_io::{AsyncRead, AsyncWrite};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use waterwheel_runtime::{JoinHandle, spawn};
 
+use crate::builder::Builder;
 use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::proto::chunked::{Decoded, Decoder};
-use crate::server::{Builder, Server};
+use crate::server::Server;
 
 mod memory;
 

@@ -1,4 +1,4 @@
-//! Sockets: TCP, and any other descriptor that can be waited for.
+//! Sockets: TCP, Unix, and any other descriptor that can be waited for.
 //!
 //! # How it works
 //!
@@ -13,14 +13,22 @@
 //! - Never: SIGPIPE. Writing to a connection that is gone is an error.
 
 mod async_fd;
+mod listen_options;
+mod listener;
 mod lookup;
 mod socket;
 mod split;
+mod stream;
 mod tcp_listener;
 mod tcp_stream;
+mod unix;
 
 pub use async_fd::AsyncFd;
+pub use listen_options::ListenOptions;
+pub use listener::{Accept, Listener};
 pub use lookup::lookup_host;
 pub use split::{ReadHalf, WriteHalf};
-pub use tcp_listener::{ListenOptions, TcpListener};
+pub use stream::Stream;
+pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;
+pub use unix::{Bound, UnixListener, UnixStream};

@@ -120,6 +120,20 @@ impl<S: AsFd> Socket<S> {
         }
     }
 
+    /// [`poll_io`](Self::poll_io) for what moves bytes, and says how many: they cost something too.
+    pub(crate) fn poll_move(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        operation: impl FnMut(&S) -> io::Result<(usize, Left)>,
+    ) -> Poll<io::Result<usize>> {
+        let moved = std::task::ready!(self.poll_io(cx, Interest::One(direction), 1, operation));
+        if let Ok(bytes) = &moved {
+            budget::spend_bytes(*bytes);
+        }
+        Poll::Ready(moved)
+    }
+
     /// Does `operation` now; [`io::ErrorKind::WouldBlock`] clears the direction.
     pub(crate) fn try_io<T>(
         &self,
@@ -174,7 +188,7 @@ where
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, Interest::One(Direction::Read), 1, |io| read(io, buffer))
+        self.poll_move(cx, Direction::Read, |io| read(io, buffer))
     }
 
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -195,9 +209,7 @@ where
     for<'a> &'a S: Write,
 {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, Interest::One(Direction::Write), 1, |io| {
-            write(io, bytes)
-        })
+        self.poll_move(cx, Direction::Write, |io| write(io, bytes))
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -210,7 +222,7 @@ where
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let asked = slices.iter().map(|slice| slice.len()).sum();
-        self.poll_io(cx, Interest::One(Direction::Write), 1, |mut io| {
+        self.poll_move(cx, Direction::Write, |mut io| {
             let moved = io.write_vectored(slices)?;
             Ok((moved, Left::after(moved, asked)))
         })

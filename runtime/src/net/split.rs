@@ -1,31 +1,36 @@
 //! A stream's two directions, apart.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use super::tcp_stream::TcpStream;
+use super::stream::Stream;
 
-impl TcpStream {
-    /// Its two directions, to be used at once.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        (ReadHalf(self), WriteHalf(self))
+/// The reading half of a [`Stream`], for as long as the stream is borrowed.
+///
+/// For halves that own the stream together, put it into an `Rc`: a reference to it reads and
+/// writes.
+#[derive(Debug)]
+pub struct ReadHalf<'a, S: AsFd>(&'a Stream<S>);
+
+/// The writing half of a [`Stream`]; see [`ReadHalf`].
+#[derive(Debug)]
+pub struct WriteHalf<'a, S: AsFd>(&'a Stream<S>);
+
+impl<'a, S: AsFd> ReadHalf<'a, S> {
+    /// Both halves.
+    pub(crate) fn pair(stream: &'a Stream<S>) -> (Self, WriteHalf<'a, S>) {
+        (Self(stream), WriteHalf(stream))
     }
 }
 
-/// The reading half of a [`TcpStream`], for as long as the stream is borrowed.
-///
-/// For halves that own the stream together, put it into an `Rc`: `&TcpStream` reads and writes.
-#[derive(Debug)]
-pub struct ReadHalf<'a>(&'a TcpStream);
-
-/// The writing half of a [`TcpStream`]; see [`ReadHalf`].
-#[derive(Debug)]
-pub struct WriteHalf<'a>(&'a TcpStream);
-
-impl AsyncRead for ReadHalf<'_> {
+impl<S: AsFd> AsyncRead for ReadHalf<'_, S>
+where
+    for<'a> &'a S: Read,
+{
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -43,7 +48,10 @@ impl AsyncRead for ReadHalf<'_> {
     }
 }
 
-impl AsyncWrite for WriteHalf<'_> {
+impl<S: AsFd> AsyncWrite for WriteHalf<'_, S>
+where
+    for<'a> &'a S: Write,
+{
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,33 +1,15 @@
 //! A TCP connection.
 
-use std::fmt;
-use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut, Read};
-use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io;
+use std::net::SocketAddr;
 
-use futures_io::{AsyncRead, AsyncWrite};
 use socket2::{Domain, Protocol, Type};
 
-use super::socket::{Left, Socket};
-use crate::source::{Direction, Interest};
+use super::stream::Stream;
 
 /// A TCP connection.
 ///
-/// Reads and writes through the `futures-io` traits, which are implemented for `TcpStream` and
-/// for `&TcpStream`. Closed when dropped; data that was written is still delivered.
-///
-/// It is `Send`: it registers with the runtime it first has to wait in, and stays there.
-///
-/// # Panics
-///
-/// All that waits panics outside a runtime, and under another runtime than the first.
-///
-/// # Cancel safety
-///
-/// Everything here moves bytes only when it completes: nothing is lost by dropping a future.
+/// See [`Stream`] for what holds of all streams.
 ///
 /// # Examples
 ///
@@ -49,9 +31,7 @@ use crate::source::{Direction, Interest};
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
-pub struct TcpStream {
-    socket: Socket<std::net::TcpStream>,
-}
+pub type TcpStream = Stream<std::net::TcpStream>;
 
 impl TcpStream {
     /// Opens a connection to an address; for a name, ask [`lookup_host`](super::lookup_host).
@@ -74,11 +54,9 @@ impl TcpStream {
             }
             _ => {}
         }
-        let stream = Self {
-            socket: Socket::new(socket.into()),
-        };
+        let stream = Self::from_nonblocking(socket.into());
         stream.writable().await?;
-        match stream.socket.io().take_error()? {
+        match stream.io().take_error()? {
             Some(error) => Err(error),
             None => Ok(stream),
         }
@@ -94,18 +72,6 @@ impl TcpStream {
         Ok(Self::from_nonblocking(stream))
     }
 
-    pub(crate) fn from_nonblocking(stream: std::net::TcpStream) -> Self {
-        Self {
-            socket: Socket::new(stream),
-        }
-    }
-
-    /// Hands the connection to the standard library; it is still non-blocking.
-    #[must_use]
-    pub fn into_std(self) -> std::net::TcpStream {
-        self.socket.into_io()
-    }
-
     /// The other end.
     ///
     /// # Errors
@@ -113,7 +79,7 @@ impl TcpStream {
     /// What `getpeername(2)` says: not connected any more.
     #[doc(alias = "peer_addr")]
     pub fn peer_address(&self) -> io::Result<SocketAddr> {
-        self.socket.io().peer_addr()
+        self.io().peer_addr()
     }
 
     /// This end.
@@ -123,7 +89,7 @@ impl TcpStream {
     /// What `getsockname(2)` says.
     #[doc(alias = "local_addr")]
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.socket.io().local_addr()
+        self.io().local_addr()
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`, `tcp(7)`).
@@ -132,7 +98,7 @@ impl TcpStream {
     ///
     /// What `getsockopt(2)` says.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.socket.io().nodelay()
+        self.io().nodelay()
     }
 
     /// Sends small writes at once, or waits for more to send with them.
@@ -141,259 +107,7 @@ impl TcpStream {
     ///
     /// What `setsockopt(2)` says.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.socket.io().set_nodelay(nodelay)
-    }
-
-    /// Ends one direction, or both (`shutdown(2)`). The peer sees the end of the stream.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is gone already.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.socket.io().shutdown(how)
-    }
-
-    /// Waits until there is something to read: bytes, the end, or an error.
-    ///
-    /// # Errors
-    ///
-    /// When the connection cannot be registered.
-    pub async fn readable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_readable(cx)).await
-    }
-
-    /// Waits until there is room to write, or an error to be seen by writing.
-    ///
-    /// # Errors
-    ///
-    /// When the connection cannot be registered.
-    pub async fn writable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_writable(cx)).await
-    }
-
-    /// The poll behind [`readable`](Self::readable). One task can wait for it at a time.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_ready(cx, Interest::One(Direction::Read))
-    }
-
-    /// The poll behind [`writable`](Self::writable). One task can wait for it at a time.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_ready(cx, Interest::One(Direction::Write))
-    }
-
-    /// Reads what is there, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is; else what `recv(2)` says.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.try_read(buffer)
-    }
-
-    /// Writes what there is room for, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; else what `send(2)` says.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.try_write(bytes)
-    }
-
-    /// Looks at what is there without taking it; `Ok(0)` is the end of the stream.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; else what `recv(2)` says.
-    pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket
-            .try_io(Direction::Read, |io| Ok((io.peek(buffer)?, Left::Perhaps)))
-    }
-
-    /// Waits until the connection is gone: a reset, a hang-up, or both directions ended.
-    ///
-    /// A peer that only stops sending (FIN) does not complete it; see
-    /// [`read_closed`](Self::read_closed). Any number of tasks can wait, beside readers and
-    /// writers.
-    pub async fn closed(&self) {
-        self.gone(Interest::Closed).await;
-    }
-
-    /// Waits until the peer has ended its direction (FIN), or the connection is gone. Bytes that
-    /// came before are still there to be read.
-    pub async fn read_closed(&self) {
-        self.gone(Interest::ReadClosed).await;
-    }
-
-    async fn gone(&self, interest: Interest) {
-        // A connection that cannot be registered cannot be used either.
-        drop(poll_fn(|cx| self.socket.poll_ready(cx, interest)).await);
-    }
-
-    /// The poll behind [`closed`](Self::closed).
-    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_ready(cx, Interest::Closed).map(drop)
-    }
-
-    /// The poll behind [`read_closed`](Self::read_closed).
-    pub fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_ready(cx, Interest::ReadClosed).map(drop)
-    }
-
-    /// Whether the peer has ended its direction, as far as the reactor has been told.
-    #[must_use]
-    pub fn is_read_closed(&self) -> bool {
-        self.socket.is_ready(Interest::ReadClosed)
-    }
-
-    /// Sends from a file without copying through this process (`sendfile(2)`): up to `count`
-    /// bytes from `offset`, which moves along. `Ok(0)` is the end of the file.
-    ///
-    /// # Errors
-    ///
-    /// What `sendfile(2)` says, of either end.
-    ///
-    /// The file is read on this thread: a file that is not in memory blocks it.
-    pub async fn send_file(
-        &self,
-        file: impl AsFd,
-        offset: &mut u64,
-        count: usize,
-    ) -> io::Result<usize> {
-        let file = file.as_fd();
-        poll_fn(|cx| self.poll_send_file(cx, file, offset, count)).await
-    }
-
-    /// The poll behind [`send_file`](Self::send_file).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn poll_send_file(
-        &self,
-        cx: &mut Context<'_>,
-        file: BorrowedFd<'_>,
-        offset: &mut u64,
-        count: usize,
-    ) -> Poll<io::Result<usize>> {
-        self.socket
-            .poll_io(cx, Interest::One(Direction::Write), 1, |io| {
-                // Short at the end of the file as well: no proof that the edge is used up.
-                let sent = rustix::fs::sendfile(io, file, Some(&mut *offset), count)?;
-                Ok((sent, Left::Perhaps))
-            })
-    }
-}
-
-impl AsyncRead for &TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.socket.poll_read(cx, buffer)
-    }
-
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.socket
-            .poll_io(cx, Interest::One(Direction::Read), 1, |mut io| {
-                Ok((io.read_vectored(buffers)?, Left::Perhaps))
-            })
-    }
-}
-
-impl AsyncWrite for &TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.socket.poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.socket.poll_write_vectored(cx, slices)
-    }
-
-    /// There is nothing to flush: what was written is with the kernel.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Ends the writing direction.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown(Shutdown::Write))
-    }
-}
-
-impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_read(cx, buffer)
-    }
-
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_read_vectored(cx, buffers)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_write_vectored(cx, slices)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_close(cx)
-    }
-}
-
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.io().as_fd()
-    }
-}
-
-impl fmt::Debug for TcpStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.socket.io().fmt(f)
+        self.io().set_nodelay(nodelay)
     }
 }
 

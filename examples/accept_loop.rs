@@ -1,0 +1,76 @@
+//! An accept loop with a policy of its own: it counts, logs, limits each peer and backs off.
+//!
+//! ```text
+//! cargo run --release --example accept_loop [ADDRESS]
+//! ```
+#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use waterwheel::http::{Connection, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::{self, race, signal, spawn, time::sleep};
+
+const PER_PEER_MAX: usize = 100;
+
+/// How many connections each peer has.
+type Peers = Rc<RefCell<HashMap<IpAddr, usize>>>;
+
+async fn hello(request: Request<'_>) -> Result<Responded> {
+    request.respond(StatusCode::OK, "Hello World", ()).await
+}
+
+/// One connection, from its first request to its log line.
+async fn attend(mut connection: Connection, peers: Peers) {
+    let Some(peer) = connection.peer_address().map(|peer| peer.ip()) else {
+        return;
+    };
+    *peers.borrow_mut().entry(peer).or_default() += 1;
+    let mut requests = 0;
+    if peers.borrow()[&peer] <= PER_PEER_MAX {
+        while let Ok(Some(request)) = connection.next().await {
+            requests += 1;
+            if hello(request).await.is_err() {
+                break;
+            }
+        }
+    }
+    println!("{peer}: {requests} requests");
+    let mut peers = peers.borrow_mut();
+    let left = peers[&peer] - 1;
+    match left {
+        0 => peers.remove(&peer),
+        _ => peers.insert(peer, left),
+    };
+}
+
+fn main() -> std::io::Result<()> {
+    let address = std::env::args().nth(1);
+    let address = address.as_deref().unwrap_or("127.0.0.1:8080");
+    runtime::block_on(async {
+        let server = Server::bind(address)?;
+        let shutdown = signal::shutdown();
+        println!("listening on http://{}", server.local_address());
+        let peers = Peers::default();
+        let accept_loop = async {
+            loop {
+                if !server.should_accept_request() {
+                    println!("full, with {} connections", server.connections());
+                    server.capacity().await;
+                }
+                match server.accept().await {
+                    Ok(connection) => spawn(attend(connection, peers.clone())).detach(),
+                    Err(error) if error.is_fatal() => return Err(error.into()),
+                    Err(error) => {
+                        println!("{error}");
+                        sleep(Duration::from_millis(10)).await;
+                    }
+                }
+            }
+        };
+        race(accept_loop, async { shutdown.await.map(drop) }).await
+    })
+}

@@ -1,0 +1,218 @@
+//! What is settled before a server is made.
+
+use std::io;
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::time::Duration;
+
+use waterwheel_runtime::net::ListenOptions;
+
+use crate::disconnect::{Departure, OnDisconnect, OnHalfClose};
+use crate::limits::Limits;
+use crate::listener::Listener;
+use crate::server::Server;
+
+/// How to build a [`Server`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_http::{Limits, Server};
+///
+/// let server = Server::builder()
+///     .limits(Limits { body_bytes_max: 64 * 1024, ..Limits::default() })
+///     .server_name("mill")
+///     .bind("127.0.0.1:0")?;
+/// assert_ne!(server.local_address().port(), 0);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "bind makes the server"]
+pub struct Builder {
+    listen: ListenOptions,
+    pub(crate) settings: Settings,
+}
+
+/// All that is settled before there is a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) departure: Departure,
+    pub(crate) assumed_descriptors: usize,
+    pub(crate) turns_away: bool,
+    pub(crate) measures_durations: bool,
+    pub(crate) server_name: Option<String>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            listen: ListenOptions::new(),
+            settings: Settings {
+                limits: Limits::DEFAULT,
+                departure: Departure::default(),
+                assumed_descriptors: 5,
+                turns_away: false,
+                measures_durations: false,
+                server_name: None,
+            },
+        }
+    }
+}
+
+impl Builder {
+    /// Whether a port can be bound again right after its last owner went. On by default.
+    #[doc(alias = "reuseAddr")]
+    pub fn reuse_address(mut self, reuse: bool) -> Self {
+        self.listen = self.listen.reuse_address(reuse);
+        self
+    }
+
+    /// Whether other processes may bind the same port. Off by default, so that a clash is seen.
+    #[doc(alias = "reusePort")]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.listen = self.listen.reuse_port(reuse);
+        self
+    }
+
+    /// How many connections may wait in the kernel's queue. 4,096 by default.
+    pub fn backlog(mut self, connections: i32) -> Self {
+        self.listen = self.listen.backlog(connections);
+        self
+    }
+
+    /// All limits at once.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// The longest body that is taken, in bytes. 8 MiB by default; what is exactly as long passes.
+    #[doc(alias = "maxBody")]
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.settings.limits.body_bytes_max = bytes;
+        self
+    }
+
+    /// How many descriptors a request is assumed to need, its connection included. 5 by default;
+    /// 0 accepts without asking.
+    #[doc(alias = "assumedDescriptorsPerRequest")]
+    pub fn assumed_descriptors_per_request(mut self, descriptors: usize) -> Self {
+        self.settings.assumed_descriptors = descriptors;
+        self
+    }
+
+    /// What the end of a client's direction means: that it still waits for its answer, by default.
+    pub fn on_half_close(mut self, meaning: OnHalfClose) -> Self {
+        self.settings.departure.half_close = meaning;
+        self
+    }
+
+    /// What becomes of the handler of a client that has left: by default, it runs to its end.
+    pub fn on_disconnect(mut self, fate: OnDisconnect) -> Self {
+        self.settings.departure.disconnect = fate;
+        self
+    }
+
+    /// A `server` field for all answers. None by default.
+    ///
+    /// # Panics
+    ///
+    /// If it is not visible ASCII and spaces.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        assert!(
+            name.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+            "a server name is visible ASCII"
+        );
+        self.settings.server_name = Some(name);
+        self
+    }
+
+    /// Whether clients for whom there is no room are told so: 503 with Retry-After, then closed. Off by
+    /// default: then they wait in the kernel's queue.
+    ///
+    /// Keeps one descriptor in reserve to do it with.
+    pub fn turn_away_when_full(mut self, turn_away: bool) -> Self {
+        self.settings.turns_away = turn_away;
+        self
+    }
+
+    /// Whether [`Numbers`](crate::Numbers) has histograms of handler and queue time. Off by default:
+    /// it costs two readings of the clock a request.
+    pub fn measure_durations(mut self, measure: bool) -> Self {
+        self.settings.measures_durations = measure;
+        self
+    }
+
+    /// Whether a silent client is asked if it is still there, first after this long
+    /// (`SO_KEEPALIVE`). Off by default: the limits end what is silent for too long.
+    pub fn keepalive(mut self, after: Duration) -> Self {
+        self.listen = self.listen.keepalive(after);
+        self
+    }
+
+    /// Whether small answers are sent at once (`TCP_NODELAY`). On by default.
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.listen = self.listen.nodelay(nodelay);
+        self
+    }
+
+    /// Whether a v6 address takes v6 clients alone (`IPV6_V6ONLY`). As the system is set by default,
+    /// which mostly means that `[::]` takes both.
+    pub fn only_v6(mut self, only: bool) -> Self {
+        self.listen = self.listen.only_v6(only);
+        self
+    }
+
+    /// Binds the address and listens. Port 0 means any free one.
+    ///
+    /// For several addresses, or inherited ones, see [`listen_on`](Self::listen_on).
+    ///
+    /// # Errors
+    ///
+    /// As [`ListenOptions::bind`]: the port is taken, or not allowed.
+    #[doc(alias = "listen")]
+    pub fn bind(self, address: impl ToSocketAddrs) -> io::Result<Server> {
+        let listener = self.listener(address)?;
+        self.listen_on([listener])
+    }
+
+    /// Binds a Unix socket; see [`UnixListener::bind`](waterwheel_runtime::net::UnixListener::bind).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn bind_unix(self, path: impl AsRef<Path>) -> io::Result<Server> {
+        let listener = self.listen.bind_unix(path)?;
+        self.listen_on([Listener::from(listener)])
+    }
+
+    /// Serves on listeners that are there already.
+    ///
+    /// # Errors
+    ///
+    /// When the reserve of [`turn_away_when_full`](Self::turn_away_when_full) cannot be opened.
+    pub fn listen_on<L: Into<Listener>>(
+        self,
+        listeners: impl IntoIterator<Item = L>,
+    ) -> io::Result<Server> {
+        let listeners = listeners.into_iter().map(Into::into).collect();
+        Server::new(&self.settings, listeners)
+    }
+
+    /// Listens nowhere: connections come by [`Server::connection`] alone.
+    ///
+    /// # Panics
+    ///
+    /// As [`listen_on`](Self::listen_on) fails, which it does only with a reserve.
+    pub fn without_listener(mut self) -> Server {
+        self.settings.turns_away = false;
+        Server::new(&self.settings, Vec::new()).expect("nothing is opened")
+    }
+
+    /// One listener with these options.
+    pub(crate) fn listener(&self, address: impl ToSocketAddrs) -> io::Result<Listener> {
+        self.listen.bind(address).map(Listener::from)
+    }
+}

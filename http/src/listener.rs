@@ -1,0 +1,183 @@
+//! Where a server listens: one socket or several, of either family, its own or inherited.
+//!
+//! # How it works
+//!
+//! All of a server's listeners are asked in turn, each time beginning behind the one that gave the
+//! last connection, so that a busy one does not keep the others waiting.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
+
+use listenfd::ListenFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use waterwheel_runtime::net::{TcpListener, UnixListener};
+
+use crate::stream::Stream;
+
+/// A listening socket, of either family.
+///
+/// # Examples
+///
+/// ```no_run
+/// use waterwheel_http::{Listener, Server};
+/// use waterwheel_runtime::net::{TcpListener, UnixListener};
+///
+/// let server = Server::builder().listen_on([
+///     Listener::from(TcpListener::bind("[::1]:8080")?),
+///     Listener::from(UnixListener::bind("/run/mill.sock")?),
+/// ])?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub enum Listener {
+    /// For TCP.
+    Tcp(TcpListener),
+    /// For Unix sockets.
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(listener: UnixListener) -> Self {
+        Self::Unix(listener)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+impl Listener {
+    /// The listeners this process was started with, in their order: a supervisor's
+    /// (`LISTEN_FDS`, `sd_listen_fds(3)`), or those of the process it replaces. None if there are
+    /// none; each is given out once.
+    ///
+    /// Ask before there are other threads: the variables are taken out of the environment.
+    ///
+    /// # Errors
+    ///
+    /// When one of the descriptors is no listening stream socket.
+    pub fn inherited() -> io::Result<Vec<Self>> {
+        let mut fds = ListenFd::from_env();
+        (0..fds.len())
+            .map(|index| Self::take(&mut fds, index))
+            .collect()
+    }
+
+    fn take(fds: &mut ListenFd, index: usize) -> io::Result<Self> {
+        // What is refused as one kind is still there to be asked for as another.
+        if let Ok(Some(listener)) = fds.take_tcp_listener(index) {
+            return TcpListener::from_std(listener).map(Self::from);
+        }
+        match fds.take_unix_listener(index)? {
+            Some(listener) => UnixListener::from_std(listener).map(Self::from),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Where it listens, if that is an internet address.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_address().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        match self {
+            Self::Tcp(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|(stream, peer)| (stream.into(), Some(peer))),
+            Self::Unix(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|stream| (stream.into(), None)),
+        }
+    }
+
+    fn poll_pending(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(listener) => listener.poll_pending(cx),
+            Self::Unix(listener) => listener.poll_pending(cx),
+        }
+    }
+}
+
+/// A stream, and from where it comes.
+pub(crate) type Accepted = (Stream, Option<SocketAddr>);
+
+/// All listeners of a server.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    sockets: RefCell<Vec<Listener>>,
+    next: Cell<usize>,
+}
+
+impl Listeners {
+    pub(crate) fn new(sockets: Vec<Listener>) -> Self {
+        Self {
+            sockets: RefCell::new(sockets),
+            next: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sockets.borrow().is_empty()
+    }
+
+    /// Stops listening.
+    pub(crate) fn close(&self) {
+        let sockets = self.sockets.take();
+        drop(sockets);
+    }
+
+    /// The next connection of any of them; an error of any of them.
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        self.poll_each(|listener| listener.poll_accept(cx))
+    }
+
+    /// Waits until a connection is in one of the queues.
+    pub(crate) fn poll_pending(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_empty() {
+            return Poll::Ready(());
+        }
+        // What a queue has to say, accept will hear.
+        self.poll_each(|listener| listener.poll_pending(cx))
+            .map(drop)
+    }
+
+    /// Whether a connection is in one of the queues now.
+    pub(crate) fn has_pending(&self) -> bool {
+        let sockets = self.sockets.borrow();
+        let wanted = sockets.iter();
+        let mut wanted: Vec<_> = wanted
+            .map(|socket| PollFd::new(socket, PollFlags::IN))
+            .collect();
+        poll(&mut wanted, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    fn poll_each<T>(&self, mut poll: impl FnMut(&Listener) -> Poll<T>) -> Poll<T> {
+        let sockets = self.sockets.borrow();
+        for index in 0..sockets.len() {
+            let index = (self.next.get() + index) % sockets.len();
+            let polled = poll(&sockets[index]);
+            if polled.is_ready() {
+                self.next.set(index + 1);
+                return polled;
+            }
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,87 @@
+//! How many connections each peer has, where that is limited.
+//!
+//! A v4 address counts as itself, a v6 address by its /64, which is what one customer has.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+
+#[derive(Default)]
+pub(crate) struct Peers {
+    counts: RefCell<HashMap<IpAddr, usize>>,
+}
+
+/// One of a peer's connections, counted for as long as this lives.
+pub(crate) struct Guest {
+    peers: Rc<Peers>,
+    network: IpAddr,
+}
+
+impl Peers {
+    /// Counts one more of this peer; `None` if it has as many as it may already.
+    pub(crate) fn admit(self: &Rc<Self>, peer: SocketAddr, max: usize) -> Option<Guest> {
+        let network = network(peer.ip());
+        let mut counts = self.counts.borrow_mut();
+        let count = counts.entry(network).or_default();
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Guest {
+            peers: self.clone(),
+            network,
+        })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut counts = self.peers.counts.borrow_mut();
+        if let Some(count) = counts.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.network);
+            }
+        }
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = u128::from(address) & (u128::MAX << 64);
+            Ipv6Addr::from(prefix).into()
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_so_many_and_a_place_again_when_one_goes() {
+        let peers = Rc::new(Peers::default());
+        let admit = |address: &str| peers.admit(address.parse().ok()?, 2);
+        let (first, second) = (admit("1.2.3.4:1"), admit("[::ffff:1.2.3.4]:2"));
+        assert!(first.is_some() && second.is_some());
+        assert!(admit("1.2.3.4:3").is_none());
+        assert!(admit("1.2.3.5:3").is_some());
+        drop(first);
+        assert!(admit("1.2.3.4:3").is_some());
+        drop(second);
+        assert!(peers.counts.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_v6_peer_is_its_network() {
+        let peers = Rc::new(Peers::default());
+        let admit = |address: &str| peers.admit(address.parse().ok()?, 1);
+        let first = admit("[2001:db8:0:1::1]:1");
+        assert!(first.is_some());
+        assert!(admit("[2001:db8:0:1:ffff::2]:1").is_none());
+        assert!(admit("[2001:db8:0:2::1]:1").is_some());
+    }
+}

@@ -1,0 +1,154 @@
+//! What happens when there is no room for another connection.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::future::poll_fn;
+use std::io;
+use std::time::Duration;
+
+use waterwheel_runtime::time::{Instant, sleep, sleep_until};
+use waterwheel_runtime::{descriptors, race};
+
+use super::Server;
+
+/// How often to look again for descriptors that others have closed.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often to say that there are none left.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long one client is given to take its 503 from the reserve, while others wait for it.
+const TURN_AWAY_MAX: Duration = Duration::from_millis(250);
+
+/// Something that needs a descriptor and nothing else.
+pub(super) fn open_reserve() -> io::Result<File> {
+    File::open("/dev/null")
+}
+
+/// One more who waits, for as long as this lives.
+pub(super) struct Waiting<'a>(&'a Server);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.acceptors.set(self.0.acceptors.get() - 1);
+    }
+}
+
+impl Server {
+    pub(super) fn waiting(&self) -> Waiting<'_> {
+        self.acceptors.set(self.acceptors.get() + 1);
+        Waiting(self)
+    }
+
+    /// Whether the number of its connections allows another.
+    pub(super) fn has_place(&self) -> bool {
+        let max = self.shared.limits.connections_max;
+        max.is_none_or(|max| self.connections() < max)
+    }
+
+    /// Waits until [`should_accept_request`](Self::should_accept_request) holds.
+    ///
+    /// When clients wait and none can be accepted, idle connections are asked to leave, longest
+    /// idle first, and those that are answered meanwhile are closed after their answers. Then it
+    /// sleeps until a descriptor is freed: no spin, no fixed timer.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn capacity(&self) {
+        let _waiting = self.waiting();
+        while !self.should_accept_request() {
+            self.make_room().await;
+        }
+        self.shared.pressed.set(false);
+    }
+
+    /// One round of it.
+    async fn make_room(&self) {
+        let freed = descriptors::freed();
+        if let Some(until) = self.gate.shut_until() {
+            self.press();
+            return race(freed, sleep_until(until)).await;
+        }
+        let wanted = async {
+            poll_fn(|cx| self.listeners.poll_pending(cx)).await;
+            if self.press() == 0
+                && let Some(reserve) = &self.reserve
+            {
+                self.turn_one_away(reserve).await;
+            } else {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        race(freed, wanted).await;
+    }
+
+    /// Somebody waits: asks a batch of idle connections to leave, and says how many.
+    fn press(&self) -> usize {
+        self.shared.pressed.set(true);
+        let batch = (self.shared.register.len() / 8).max(5);
+        let reclaimed = self.shared.register.reclaim(batch);
+        self.shared.counters.reclaimed.add(reclaimed);
+        let now = Instant::now();
+        let said = self.warned.get();
+        if said.is_none_or(|said| now - said >= WARN_AGAIN) {
+            self.warned.set(Some(now));
+            self.warn(reclaimed);
+        }
+        reclaimed
+    }
+
+    #[cold]
+    fn warn(&self, reclaimed: usize) {
+        let connections = self.connections();
+        if !self.has_place() {
+            tracing::warn!(
+                connections,
+                reclaimed,
+                "as many connections as the server may have: idle ones are closed to let new ones in",
+            );
+            return;
+        }
+        let descriptors = self.descriptors();
+        tracing::warn!(
+            limit = descriptors.limit(),
+            open = descriptors.open(),
+            holders = %descriptors::holders(),
+            connections,
+            reclaimed,
+            "out of file descriptors: idle connections are closed to let new ones in",
+        );
+    }
+
+    /// Gives up the reserve for one client, tells it that there is no room, and takes the reserve
+    /// back.
+    async fn turn_one_away(&self, reserve: &RefCell<Option<File>>) {
+        let given_up = reserve.take();
+        drop(given_up);
+        let accepted = race(
+            async { Some(poll_fn(|cx| self.listeners.poll_accept(cx)).await) },
+            async {
+                sleep(LOOK_AGAIN).await;
+                None
+            },
+        );
+        match accepted.await {
+            Some(Ok((stream, peer))) => {
+                self.shared.counters.turned_away.one();
+                let connection = self.connect(stream, peer, None);
+                race(connection.turn_away(), sleep(TURN_AWAY_MAX)).await;
+            }
+            // Somebody else was quicker to take what was given up.
+            Some(Err(error)) => drop(self.failed(error)),
+            None => {}
+        }
+        if let Ok(file) = open_reserve() {
+            let before = reserve.replace(Some(file));
+            drop(before);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! How a server is told to end, also from other threads.
+//!
+//! # How it works
+//!
+//! ```text
+//!  any thread: Stopper::stop ──► what is wanted, under a lock ──► wakes the server's task
+//!                                                                        │
+//!  the server's thread: serve, or stop_requested() ◄─────────────────────┘
+//!                              │
+//!                              ▼
+//!                          shutdown(grace)
+//! ```
+//!
+//! # Invariants
+//!
+//! - Never: a waker woken or dropped under the lock.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Where a server stands with its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Serving.
+    #[default]
+    Open,
+    /// What is under way is finished, and what comes is told to go.
+    Draining,
+    /// Whatever is left is cut.
+    Cutting,
+}
+
+/// What became of the connections of a server that has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Ended by themselves, their requests answered.
+    pub finished: usize,
+    /// Closed because nothing was under way on them.
+    pub idle: usize,
+    /// Cut when the time was over.
+    pub cut: usize,
+    /// Taken from the queue, and answered that the server is ending (503).
+    pub turned_away: usize,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            finished,
+            idle,
+            cut,
+            turned_away,
+        } = self;
+        write!(
+            f,
+            "{finished} finished, {idle} closed idle, {cut} cut, {turned_away} turned away"
+        )
+    }
+}
+
+/// Tells a server to end, from any thread.
+///
+/// Cloned freely; it does not keep the server alive. Dropping it does nothing.
+///
+/// See [`Server::stopper`](crate::Server::stopper).
+#[derive(Clone)]
+pub struct Stopper(Arc<Control>);
+
+impl Stopper {
+    /// Asks the server to end: it takes no more connections, and those under way have as long as
+    /// [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max). A second time is
+    /// nothing more.
+    #[doc(alias = "shutdown")]
+    pub fn stop(&self) {
+        self.0.want(Wanted::Stop);
+    }
+
+    /// Asks the server to end at once: what is under way is cut.
+    pub fn cut(&self) {
+        self.0.want(Wanted::Cut);
+    }
+
+    /// Whether it has been asked to.
+    pub fn is_stopping(&self) -> bool {
+        self.0.lock().wanted.is_some()
+    }
+
+    /// Blocks until the server accepts connections, or has ended; says which of the two.
+    pub fn ready(&self) -> bool {
+        let state = self.0.wait_while(|phase| phase == Phase::Begun);
+        state.phase == Phase::Serving
+    }
+
+    /// Blocks until the server has ended. Not on its own thread: there it would wait for itself.
+    pub fn wait(&self) {
+        drop(self.0.wait_while(|phase| phase != Phase::Ended));
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopper")
+            .field("is_stopping", &self.is_stopping())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is asked of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wanted {
+    Stop,
+    Cut,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Begun,
+    Serving,
+    Ended,
+}
+
+#[derive(Default)]
+struct State {
+    wanted: Option<Wanted>,
+    phase: Phase,
+    wakers: Vec<Waker>,
+}
+
+/// The server's end of it; the server has ended when it is dropped.
+#[derive(Default)]
+pub(crate) struct Stopping(Arc<Control>);
+
+#[derive(Default)]
+struct Control {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Control {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn want(&self, wanted: Wanted) {
+        let wakers = {
+            let mut state = self.lock();
+            state.wanted = state.wanted.max(Some(wanted));
+            std::mem::take(&mut state.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn wait_while(&self, condition: impl Fn(Phase) -> bool) -> MutexGuard<'_, State> {
+        let state = self.lock();
+        self.changed
+            .wait_while(state, |state| condition(state.phase))
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.lock().phase = phase;
+        self.changed.notify_all();
+    }
+}
+
+impl Stopping {
+    pub(crate) fn stopper(&self) -> Stopper {
+        Stopper(self.0.clone())
+    }
+
+    /// Connections are accepted from now on.
+    pub(crate) fn serving(&self) {
+        self.0.enter(Phase::Serving);
+    }
+
+    pub(crate) fn has_ended(&self) {
+        self.0.enter(Phase::Ended);
+    }
+
+    /// Whether that much has been asked.
+    pub(crate) fn is(&self, wanted: Wanted) -> bool {
+        self.0.lock().wanted >= Some(wanted)
+    }
+
+    /// Waits until that much is asked.
+    pub(crate) async fn wanted(&self, wanted: Wanted) {
+        poll_fn(|cx| self.poll_wanted(wanted, cx)).await;
+    }
+
+    fn poll_wanted(&self, wanted: Wanted, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let mut state = self.0.lock();
+        if state.wanted >= Some(wanted) {
+            drop(state);
+            return Poll::Ready(());
+        }
+        if !state.wakers.iter().any(|known| known.will_wake(&waker)) {
+            state.wakers.push(waker);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        self.has_ended();
+    }
+}
+
+/// How long connections without a request may stay when the server ends: so long that a request
+/// which is on its way still finds them.
+pub(crate) const QUIET_LINGER: Duration = Duration::from_millis(100);
+
+const _: () = {
+    const fn assert_send_sync<T: Send + Sync>() {}
+    assert_send_sync::<Stopper>();
+};

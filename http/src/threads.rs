@@ -1,0 +1,263 @@
+//! Servers on threads of their own: one, or one for each core.
+//!
+//! # How it works
+//!
+//! The sockets are bound on the caller's thread, so that what can go wrong with them is an error
+//! there. Then each thread has a runtime and a [`Server`] of its own and shares nothing with the
+//! others; with several, the kernel deals the connections out (`SO_REUSEPORT`). Handlers are made on
+//! the thread that runs them, so they need not be `Send`.
+//!
+//! # Invariants
+//!
+//! - Always: a thread that is dropped has been stopped and waited for.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
+
+use waterwheel_runtime::Runtime;
+
+use crate::builder::Builder;
+use crate::handler::Handler;
+use crate::listener::Listener;
+use crate::server::Server;
+use crate::stop::{Report, Stopper};
+
+impl Builder {
+    /// A server on a thread of its own, which any thread can stop.
+    ///
+    /// It listens when this returns. `make` is called on the new thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind); and when the thread or its runtime cannot be had.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use waterwheel_http::{Request, Server, StatusCode};
+    ///
+    /// let server = Server::builder().stoppable("127.0.0.1:0", || {
+    ///     let visits = Cell::new(0); // this thread's alone: no lock, no atomic
+    ///     async move |request: Request<'_>| {
+    ///         visits.set(visits.get() + 1);
+    ///         request.respond(StatusCode::OK, visits.get().to_string(), ()).await
+    ///     }
+    /// })?;
+    /// assert_ne!(server.local_address().port(), 0);
+    /// server.stopper().stop();
+    /// let report = server.join()?;
+    /// assert_eq!(report.cut, 0);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn stoppable<H: Handler>(
+        self,
+        address: impl ToSocketAddrs,
+        make: impl FnOnce() -> H + Send + 'static,
+    ) -> io::Result<ServerThread> {
+        let listener = self.listener(address)?;
+        self.thread("waterwheel", listener, |server| async move {
+            server.serve(make()).await
+        })
+    }
+
+    /// `count` servers for one address, each on a thread of its own.
+    ///
+    /// `run` is called on each thread with that thread's server: serve, or run your own loop.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind); and when a thread or its runtime cannot be had.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
+    ///
+    /// async fn hello(request: Request<'_>) -> Result<Responded> {
+    ///     request.respond(StatusCode::OK, "Hello", ()).await
+    /// }
+    ///
+    /// let workers = Server::builder()
+    ///     .workers(2, "127.0.0.1:0", |server| async move { server.serve(hello).await })?;
+    /// println!("listening on http://{}", workers.local_address());
+    /// workers.stop();
+    /// workers.join()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn workers<F>(
+        self,
+        count: usize,
+        address: impl ToSocketAddrs,
+        run: impl Fn(Rc<Server>) -> F + Clone + Send + 'static,
+    ) -> io::Result<Workers>
+    where
+        F: Future<Output = io::Result<()>> + 'static,
+    {
+        assert!(count > 0, "at least one worker");
+        let builder = self.reuse_port(true);
+        let first = builder.listener(address)?;
+        // Port 0 has become a port now.
+        let address = first
+            .local_address()
+            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let mut listeners = vec![first];
+        for _ in 1..count {
+            listeners.push(builder.listener(address)?);
+        }
+        let threads = listeners.into_iter().enumerate();
+        let threads = threads.map(|(number, listener)| {
+            let name = format!("waterwheel-{number}");
+            builder.clone().thread(&name, listener, run.clone())
+        });
+        Ok(Workers {
+            threads: threads.collect::<io::Result<_>>()?,
+        })
+    }
+
+    fn thread<F: Future<Output = io::Result<()>>>(
+        self,
+        name: &str,
+        listener: Listener,
+        run: impl FnOnce(Rc<Server>) -> F + Send + 'static,
+    ) -> io::Result<ServerThread> {
+        let local_address = listener.local_address();
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let body = move || {
+            let runtime = Runtime::new()?;
+            let server = Rc::new(self.listen_on([listener])?);
+            // Whoever started it waits for this, or for the thread's end.
+            drop(sender.send(server.stopper()));
+            runtime.block_on(run(server.clone()))?;
+            Ok(server.report().unwrap_or_default())
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(body)?;
+        let Ok(stopper) = receiver.recv() else {
+            return Err(ended(thread)
+                .err()
+                .unwrap_or_else(|| io::Error::other("the server's thread ended before it began")));
+        };
+        Ok(ServerThread {
+            local_address: local_address.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            stopper,
+            thread: Some(thread),
+        })
+    }
+}
+
+/// What became of a thread.
+fn ended(thread: thread::JoinHandle<io::Result<Report>>) -> io::Result<Report> {
+    let panicked = |_| Err(io::Error::other("the server's thread panicked"));
+    thread.join().unwrap_or_else(panicked)
+}
+
+/// A server on a thread of its own. See [`Builder::stoppable`].
+///
+/// Dropped, it is stopped and waited for: no thread and no descriptor is left behind.
+pub struct ServerThread {
+    local_address: SocketAddr,
+    stopper: Stopper,
+    /// Until it has been waited for.
+    thread: Option<thread::JoinHandle<io::Result<Report>>>,
+}
+
+impl ServerThread {
+    /// Where it listens.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// What ends it.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Waits until the server has been stopped and has ended; says what became of its connections.
+    ///
+    /// # Errors
+    ///
+    /// What ended it instead; or that its thread panicked.
+    pub fn join(mut self) -> io::Result<Report> {
+        self.end()
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread
+            .as_ref()
+            .is_none_or(thread::JoinHandle::is_finished)
+    }
+
+    fn end(&mut self) -> io::Result<Report> {
+        self.thread.take().map_or(Ok(Report::default()), ended)
+    }
+}
+
+impl Drop for ServerThread {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        // Whoever wants to know how it ended, joins.
+        drop(self.end());
+    }
+}
+
+impl fmt::Debug for ServerThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerThread")
+            .field("local_address", &self.local_address)
+            .field("is_finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Several servers for one address, each on a thread of its own. See [`Builder::workers`].
+///
+/// Dropped, all are stopped and waited for.
+#[derive(Debug)]
+pub struct Workers {
+    threads: Vec<ServerThread>,
+}
+
+impl Workers {
+    /// Where all of them listen.
+    pub fn local_address(&self) -> SocketAddr {
+        self.threads[0].local_address()
+    }
+
+    /// What ends each of them, in order. One that is stopped alone serves its queue to the end first;
+    /// the others go on.
+    pub fn stoppers(&self) -> impl Iterator<Item = Stopper> {
+        self.threads.iter().map(ServerThread::stopper)
+    }
+
+    /// Stops all of them.
+    pub fn stop(&self) {
+        self.stoppers().for_each(|stopper| stopper.stop());
+    }
+
+    /// Waits until all have been stopped and have ended; says what became of all connections.
+    ///
+    /// # Errors
+    ///
+    /// What ended one of them instead; the others are stopped and waited for all the same.
+    pub fn join(self) -> io::Result<Report> {
+        let mut total = Report::default();
+        for thread in self.threads {
+            let report = thread.join()?;
+            total.finished += report.finished;
+            total.idle += report.idle;
+            total.cut += report.cut;
+            total.turned_away += report.turned_away;
+        }
+        Ok(total)
+    }
+}

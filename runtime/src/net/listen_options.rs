@@ -1,0 +1,165 @@
+//! How to listen: the options that are set before a socket is bound.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, TcpKeepalive, Type};
+
+use super::tcp_listener::TcpListener;
+use super::unix::{self, UnixListener};
+
+/// How to listen: the options that are set before the socket is bound.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::net::ListenOptions;
+///
+/// let listener = ListenOptions::new().backlog(64).bind("127.0.0.1:0")?;
+/// assert_ne!(listener.local_address()?.port(), 0);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    reuse_address: bool,
+    reuse_port: bool,
+    only_v6: Option<bool>,
+    nodelay: bool,
+    keepalive: Option<Duration>,
+    backlog: i32,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            reuse_address: true,
+            reuse_port: false,
+            only_v6: None,
+            nodelay: true,
+            keepalive: None,
+            backlog: 4096,
+        }
+    }
+}
+
+impl ListenOptions {
+    /// The defaults: address reused, port not shared, no delay, a backlog of 4,096.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a port can be bound again right after its last owner went (`SO_REUSEADDR`).
+    #[must_use]
+    pub fn reuse_address(mut self, reuse: bool) -> Self {
+        self.reuse_address = reuse;
+        self
+    }
+
+    /// Whether others may bind the same port, to share its connections (`SO_REUSEPORT`).
+    #[must_use]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.reuse_port = reuse;
+        self
+    }
+
+    /// Whether a v6 address takes v6 connections alone (`IPV6_V6ONLY`), or v4 ones as well, mapped.
+    /// As the system is set (`net.ipv6.bindv6only`) unless said.
+    #[must_use]
+    pub fn only_v6(mut self, only: bool) -> Self {
+        self.only_v6 = Some(only);
+        self
+    }
+
+    /// Whether the kernel asks a silent peer if it is still there (`SO_KEEPALIVE`), first after
+    /// this long, then every tenth of it, nine times. Off by default; connections inherit it.
+    #[must_use]
+    pub fn keepalive(mut self, after: Duration) -> Self {
+        self.keepalive = Some(after);
+        self
+    }
+
+    /// Whether connections send small writes at once (`TCP_NODELAY`). They inherit it, so it
+    /// costs nothing per connection.
+    #[must_use]
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.nodelay = nodelay;
+        self
+    }
+
+    /// How many connections may wait to be accepted; the kernel caps it at
+    /// `net.core.somaxconn`.
+    #[must_use]
+    pub fn backlog(mut self, connections: i32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Binds and listens. The first address that can be bound is taken; a name is resolved on
+    /// this thread. Port 0 means any free one.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse`, `PermissionDenied`, and whatever else `bind(2)` says of the last address
+    /// tried; `InvalidInput` if there is none.
+    pub fn bind(&self, address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+        let mut last = io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the name resolves to no address",
+        );
+        for address in address.to_socket_addrs()? {
+            match self.listen(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = naming(address, &error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Binds a path; see [`UnixListener::bind`]. Of the options, the backlog counts.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn bind_unix(&self, path: impl AsRef<Path>) -> io::Result<UnixListener> {
+        unix::bind_path(path.as_ref(), self.backlog)
+    }
+
+    /// Binds an abstract name; see [`UnixListener::bind_abstract`]. Of the options, the backlog
+    /// counts.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn bind_abstract(&self, name: impl AsRef<[u8]>) -> io::Result<UnixListener> {
+        unix::bind_abstract(name.as_ref(), self.backlog)
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let kind = Type::STREAM.nonblocking().cloexec();
+        let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+        socket.set_reuse_address(self.reuse_address)?;
+        if self.reuse_port {
+            socket.set_reuse_port(true)?;
+        }
+        socket.set_tcp_nodelay(self.nodelay)?;
+        if let (true, Some(only)) = (address.is_ipv6(), self.only_v6) {
+            socket.set_only_v6(only)?;
+        }
+        if let Some(after) = self.keepalive {
+            let keepalive = TcpKeepalive::new().with_time(after);
+            let keepalive = keepalive.with_interval((after / 10).max(Duration::from_secs(1)));
+            socket.set_tcp_keepalive(&keepalive.with_retries(9))?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(self.backlog)?;
+        Ok(TcpListener::from_nonblocking(socket.into()))
+    }
+}
+
+/// The same error, saying where.
+fn naming(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+}

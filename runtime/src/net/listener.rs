@@ -1,0 +1,149 @@
+//! A socket that accepts connections, of whatever family.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+
+use super::socket::{Left, Socket};
+use crate::source::{Direction, Interest};
+
+/// What an accept costs of a task's budget: 16 of them, then everybody else has a turn.
+const ACCEPT_COST: u32 = 4;
+
+/// A kind of listening socket. Only this crate's kinds are any.
+pub trait Accept: AsFd + sealed::Sealed {
+    /// What is accepted.
+    type Accepted;
+
+    /// Takes the next connection, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// What `accept4(2)` says.
+    #[doc(hidden)]
+    fn accept_one(&self) -> io::Result<Self::Accepted>;
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// One call: the new descriptor is non-blocking and close-on-exec from the start.
+pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(acceptfrom_with(listener, flags)?)
+}
+
+/// A socket that accepts connections: a [`TcpListener`](super::TcpListener) or a
+/// [`UnixListener`](super::UnixListener).
+///
+/// See [`Stream`](super::Stream) for what holds of all sockets.
+pub struct Listener<L> {
+    socket: Socket<L>,
+}
+
+impl<L: Accept> Listener<L> {
+    /// Takes a socket that listens and is non-blocking already.
+    pub(crate) fn from_nonblocking(io: L) -> Self {
+        Self {
+            socket: Socket::new(io),
+        }
+    }
+
+    pub(crate) fn io(&self) -> &L {
+        self.socket.io()
+    }
+
+    pub(crate) fn into_io(self) -> L {
+        self.socket.into_io()
+    }
+
+    /// Takes the next connection: the stream, and for TCP the address it comes from.
+    ///
+    /// Any number of tasks may wait at once; each connection goes to one of them. After an error
+    /// it can be tried again at once: a queue that is not empty is not forgotten.
+    ///
+    /// # Errors
+    ///
+    /// What `accept4(2)` says: of this connection (`ECONNABORTED`), or of this process
+    /// (`EMFILE`).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, and under another runtime than the first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a connection is taken only when this completes.
+    pub async fn accept(&self) -> io::Result<L::Accepted> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// The poll behind [`accept`](Self::accept).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<L::Accepted>> {
+        self.socket
+            .poll_io(cx, Interest::AnyReader, ACCEPT_COST, |io| {
+                Ok((io.accept_one()?, Left::Perhaps))
+            })
+    }
+
+    /// Waits until a connection is there to be accepted, without accepting it.
+    ///
+    /// # Errors
+    ///
+    /// What `poll(2)` says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn pending(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_pending(cx)).await
+    }
+
+    /// The poll behind [`pending`](Self::pending). It asks the kernel each time: what the reactor
+    /// remembers may be out of date once somebody else has accepted.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_pending(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_io(cx, Interest::AnyReader, 1, |io| {
+            let mut wanted = [PollFd::new(io, PollFlags::IN)];
+            match poll(&mut wanted, Some(&Timespec::default()))? {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(((), Left::Perhaps)),
+            }
+        })
+    }
+
+    /// Takes the next connection if one waits.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none does; else as [`accept`](Self::accept).
+    pub fn try_accept(&self) -> io::Result<L::Accepted> {
+        self.socket
+            .try_io(Direction::Read, |io| Ok((io.accept_one()?, Left::Perhaps)))
+    }
+}
+
+impl<L: AsFd> AsFd for Listener<L> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.io().as_fd()
+    }
+}
+
+impl<L: AsFd + fmt::Debug> fmt::Debug for Listener<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.io().fmt(f)
+    }
+}

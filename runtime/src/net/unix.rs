@@ -1,0 +1,254 @@
+//! Unix sockets: within one machine, by a path or by an abstract name.
+//!
+//! # How it works
+//!
+//! A process that is killed leaves its socket's file behind. [`UnixListener::bind`] takes such a path
+//! over: if a socket is there and nobody answers, it is removed first. One that answers is not, and
+//! neither is anything that is no socket. The folder is locked meanwhile (`flock(2)`), so that of two
+//! servers that start at once, neither removes the other's.
+//!
+//! # Invariants
+//!
+//! - Always: the file goes with the listener that made it, and no other does.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net as std_unix;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::listen_options::ListenOptions;
+use super::listener::{Accept, Listener, accept, sealed};
+use super::stream::Stream;
+
+/// A Unix stream connection.
+///
+/// See [`Stream`] for what holds of all streams.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use waterwheel_runtime::net::{UnixListener, UnixStream};
+/// use waterwheel_runtime::{block_on, join};
+///
+/// # let folder = std::env::temp_dir().join(format!("waterwheel-unix-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// block_on(async {
+///     let path = folder.join("mill");
+///     let listener = UnixListener::bind(&path)?;
+///     let (accepted, connected) = join(listener.accept(), UnixStream::connect(&path)).await;
+///     let (mut server, mut client) = (accepted?, connected?);
+///     client.write_all(b"water").await?;
+///     let mut received = [0; 5];
+///     server.read_exact(&mut received).await?;
+///     assert_eq!(received, *b"water");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::fs::remove_dir_all(&folder)?;
+/// # std::io::Result::Ok(())
+/// ```
+pub type UnixStream = Stream<std_unix::UnixStream>;
+
+impl UnixStream {
+    /// Opens a connection to the socket at `path`.
+    ///
+    /// # Errors
+    ///
+    /// What `connect(2)` says: nothing there, nobody listening, no permission; `WouldBlock` when
+    /// the other end's queue is full.
+    pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
+        // It is done at once: a Unix socket never has to wait for the network.
+        std::future::ready(open(&SockAddr::unix(path)?)).await
+    }
+
+    /// Opens a connection to the socket with that abstract name (`unix(7)`).
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
+        std::future::ready(open(&abstract_address(name.as_ref())?)).await
+    }
+
+    /// Takes over a connection from the standard library, and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// What `fcntl(2)` says.
+    pub fn from_std(stream: std_unix::UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self::from_nonblocking(stream))
+    }
+}
+
+fn open(address: &SockAddr) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.connect(address)?;
+    Ok(UnixStream::from_nonblocking(socket.into()))
+}
+
+/// Abstract names begin with a zero byte.
+fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
+    use std::os::unix::ffi::OsStrExt;
+    let whole = [b"\0", name].concat();
+    SockAddr::unix(Path::new(std::ffi::OsStr::from_bytes(&whole)))
+}
+
+/// A socket that accepts Unix connections. Its file is removed when it is dropped.
+///
+/// See [`UnixStream`] for an example, and [`Listener`] for how to accept.
+pub type UnixListener = Listener<Bound>;
+
+/// A listening Unix socket and its file.
+#[derive(Debug)]
+pub struct Bound {
+    listener: std_unix::UnixListener,
+    file: Option<SocketFile>,
+}
+
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: whether it is still the same file.
+    identity: (u64, u64),
+}
+
+impl UnixListener {
+    /// Binds a path and listens; a socket file that nobody answers at is replaced.
+    ///
+    /// Who may connect is decided by the folder and by the process's umask (`unix(7)`).
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` if somebody answers there, `AlreadyExists` if something else than a socket is
+    /// there; what `bind(2)` says else (a path has at most 107 bytes).
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+        ListenOptions::new().bind_unix(path)
+    }
+
+    /// Binds an abstract name, which needs no file and goes with the last socket that has it.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse`, and what else `bind(2)` says.
+    pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
+        ListenOptions::new().bind_abstract(name)
+    }
+
+    /// Takes over a listener from the standard library, and makes it non-blocking. Its file is left
+    /// alone.
+    ///
+    /// # Errors
+    ///
+    /// What `fcntl(2)` says.
+    pub fn from_std(listener: std_unix::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let file = None;
+        Ok(Self::from_nonblocking(Bound { listener, file }))
+    }
+
+    /// The path of the file it has made and will remove; none for an abstract name.
+    pub fn path(&self) -> Option<&Path> {
+        self.io().file.as_ref().map(|file| &*file.path)
+    }
+}
+
+pub(super) fn bind_path(path: &Path, backlog: i32) -> io::Result<UnixListener> {
+    let naming = |error: io::Error| {
+        let text = format!("cannot listen on {}: {error}", path.display());
+        io::Error::new(error.kind(), text)
+    };
+    bind_locked(path, backlog).map_err(naming)
+}
+
+fn bind_locked(path: &Path, backlog: i32) -> io::Result<UnixListener> {
+    let address = SockAddr::unix(path)?;
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let folder = File::open(folder)?;
+    flock(&folder, FlockOperation::LockExclusive)?;
+    clear_the_way(path, &address)?;
+    let listener = listen(&address, backlog)?;
+    let metadata = fs::symlink_metadata(path)?;
+    let file = SocketFile {
+        path: std::path::absolute(path)?,
+        identity: (metadata.dev(), metadata.ino()),
+    };
+    Ok(UnixListener::from_nonblocking(Bound {
+        listener,
+        file: Some(file),
+    }))
+}
+
+pub(super) fn bind_abstract(name: &[u8], backlog: i32) -> io::Result<UnixListener> {
+    let listener = listen(&abstract_address(name)?, backlog)?;
+    let file = None;
+    Ok(UnixListener::from_nonblocking(Bound { listener, file }))
+}
+
+fn listen(address: &SockAddr, backlog: i32) -> io::Result<std_unix::UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.bind(address)?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// Removes a socket that nobody answers at.
+fn clear_the_way(path: &Path, address: &SockAddr) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            let text = "something that is no socket is there";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        Ok(_) => {}
+    }
+    match open(address) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::CONNREFUSED) => {
+            fs::remove_file(path)
+        }
+        // A queue that is full is somebody's.
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::ErrorKind::AddrInUse.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let same = fs::symlink_metadata(&self.path)
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
+        if same {
+            // It is in nobody's way: the next one to bind takes it over.
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl sealed::Sealed for Bound {}
+
+impl Accept for Bound {
+    type Accepted = UnixStream;
+
+    fn accept_one(&self) -> io::Result<Self::Accepted> {
+        let (descriptor, _) = accept(self)?;
+        Ok(UnixStream::from_nonblocking(descriptor.into()))
+    }
+}

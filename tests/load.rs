@@ -1,0 +1,246 @@
+//! What load does: to the server's memory, and to the latency of clients that are no part of it.
+//!
+//! Each server is a process of its own: this test binary, started again to run [`child`]. Its
+//! clients are plain sockets in this one. The tests take turns, so that none is load to another.
+//!
+//! What is measured is printed: `cargo test --release --test load -- --nocapture`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+
+mod common;
+mod load {
+    pub(crate) mod client;
+    pub(crate) mod server;
+    /// What is written and read at once, in bytes.
+    pub(crate) const PIECE_BYTES: usize = 64 * 1024;
+}
+
+use std::net::TcpStream;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::within_deadline;
+use load::PIECE_BYTES;
+use load::client::{
+    Client, Flood, Framing, Latencies, Pipeliner, Slow, Slowness, answered, download, drip, upload,
+};
+use load::server::{Deadlines, LARGE_BYTES, Process, SHORT, Sink};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+const MEBIBYTE: usize = 1024 * 1024;
+const GIBIBYTE: usize = 1024 * MEBIBYTE;
+
+/// What memory may grow by, in bytes.
+const GROWTH_MAX: u64 = 4 * MEBIBYTE as u64;
+
+/// The server process; does nothing unless it was started as one.
+#[test]
+fn child() {
+    load::server::run_child();
+}
+
+/// Runs a test while no other runs.
+fn alone(test: impl FnOnce()) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    within_deadline(test);
+    drop(turn);
+}
+
+/// Both processes need a descriptor for each client.
+fn raise_limit() {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
+
+/// Asserts that the server's memory never grows by more than [`GROWTH_MAX`] meanwhile.
+fn assert_little_growth(server: &Process, name: &str, load: impl FnOnce()) {
+    server.reset_peak();
+    let before = server.resident_bytes();
+    let start = Instant::now();
+    load();
+    let growth = server.peak_bytes().saturating_sub(before);
+    println!(
+        "{name}: {} KiB more than {} KiB at the peak, {:?}",
+        growth / 1024,
+        before / 1024,
+        start.elapsed()
+    );
+    assert!(growth < GROWTH_MAX, "{name}: {growth} bytes more");
+}
+
+/// Moves little first, so that code and buffers are in place, and then a gibibyte.
+fn assert_streams(name: &str, transfer: impl Fn(&Process, usize)) {
+    alone(|| {
+        let server = Process::start(Deadlines::Usual);
+        transfer(&server, 4 * MEBIBYTE / PIECE_BYTES);
+        assert_little_growth(&server, name, || transfer(&server, GIBIBYTE / PIECE_BYTES));
+    });
+}
+
+#[test]
+fn a_gibibyte_comes_up_in_the_memory_of_a_piece() {
+    assert_streams("upload, sized", |server, pieces| {
+        upload(server, Framing::Sized, pieces);
+    });
+    assert_streams("upload, chunked", |server, pieces| {
+        upload(server, Framing::Chunked, pieces);
+    });
+}
+
+#[test]
+fn a_gibibyte_goes_down_in_the_memory_of_a_piece() {
+    assert_streams("download, sized", |server, pieces| {
+        download(server, "/sized", Framing::Sized, pieces);
+    });
+    assert_streams("download, chunked", |server, pieces| {
+        download(server, "/chunked", Framing::Chunked, pieces);
+    });
+}
+
+#[test]
+fn a_gibibyte_of_a_file_goes_down_in_the_memory_of_a_window() {
+    assert_streams("download, file", |server, pieces| {
+        download(server, "/file", Framing::Sized, pieces);
+    });
+}
+
+#[test]
+fn clients_that_do_not_read_cost_little_memory() {
+    const PIPELINED: usize = 100_000;
+    const DEAF: usize = 200;
+    alone(|| {
+        let server = Process::start(Deadlines::Usual);
+        for target in ["/", "/page", "/large"] {
+            Client::new(&server).ask(target);
+        }
+        let mut pipeliner = None;
+        let mut deaf: Vec<_> = Vec::new();
+        assert_little_growth(&server, "clients that do not read", || {
+            pipeliner = Some(Pipeliner::start(&server, "/page", PIPELINED));
+            deaf.extend((0..DEAF).map(|_| Client::new(&server)));
+            deaf.iter_mut().for_each(|client| client.send("/large"));
+            wait_until_still(&server);
+        });
+        let answers = answered(&server);
+        assert!(answers < PIPELINED, "{answers} answers that nobody reads");
+        // Nothing was lost either.
+        pipeliner.unwrap().read_answers(PIPELINED);
+        for mut client in deaf {
+            assert_eq!(client.read_answer().len(), LARGE_BYTES);
+        }
+    });
+}
+
+/// Waits until the server has nothing more to do, as long as nobody reads.
+fn wait_until_still(server: &Process) {
+    let mut before = 0;
+    loop {
+        thread::sleep(Duration::from_millis(200));
+        let now = answered(server);
+        // One more: this one.
+        if now == before + 1 {
+            return;
+        }
+        before = now;
+    }
+}
+
+#[test]
+fn a_client_that_pipelines_flat_out_leaves_a_polite_one_its_latency() {
+    const P99_MAX: Duration = Duration::from_millis(10);
+    alone(|| {
+        let server = Process::start(Deadlines::Usual);
+        let flood = Flood::start(&server);
+        assert_once(|| {
+            let before = answered(&server);
+            let latencies = Latencies::of(&mut Client::new(&server), Duration::from_secs(1));
+            let others = answered(&server) - before - latencies.len();
+            println!("beside {others} answers: {latencies}");
+            assert!(others > 20 * latencies.len(), "that was no flood");
+            latencies.p99() < P99_MAX
+        });
+        drop(flood);
+    });
+}
+
+#[test]
+fn many_large_answers_at_once_leave_a_polite_client_its_turns() {
+    const LARGE_ANSWERS: usize = 300;
+    const LATENCY_MAX: Duration = Duration::from_millis(100);
+    alone(|| {
+        let server = Process::start(Deadlines::Usual);
+        assert_once(|| {
+            let mut polite = Client::new(&server);
+            let mut others: Vec<_> = (0..LARGE_ANSWERS).map(|_| Client::new(&server)).collect();
+            polite.ask("/");
+            let latencies = thread::scope(|scope| {
+                scope.spawn(|| others.iter_mut().for_each(|client| client.send("/large")));
+                Latencies::of(&mut polite, Duration::from_secs(1))
+            });
+            println!("beside {LARGE_ANSWERS} large answers: {latencies}");
+            latencies.longest() < LATENCY_MAX
+        });
+    });
+}
+
+#[test]
+fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
+    raise_limit();
+    alone(|| {
+        let server = Process::start(Deadlines::Short);
+        assert_once(|| {
+            let quiet = latencies_beside_slow_sockets(&server);
+            let loaded = latencies_beside_slow_clients(&server);
+            println!("quiet: {quiet}\nbeside slow clients: {loaded}");
+            loaded.p99() <= 2 * quiet.p99()
+        });
+    });
+}
+
+/// Of a good client, while as many slow ones are busy with sockets that no server reads: what they
+/// cost the machine anyway is no matter of the server's.
+fn latencies_beside_slow_sockets(server: &Process) -> Latencies {
+    let sink = Sink::new();
+    let mut clients = slow_clients(|| sink.connect());
+    let duration = Duration::from_secs(1);
+    thread::scope(|scope| {
+        scope.spawn(|| drip(&mut clients, duration, Instant::now() + duration));
+        Latencies::of(&mut Client::new(server), duration)
+    })
+}
+
+/// Of a good client, from when slow ones are slow until they have been cut.
+fn latencies_beside_slow_clients(server: &Process) -> Latencies {
+    let mut clients = slow_clients(|| {
+        // They come one by one, and so they go.
+        thread::sleep(Duration::from_millis(1));
+        server.connect()
+    });
+    let latencies = thread::scope(|scope| {
+        scope.spawn(|| drip(&mut clients, SHORT, Instant::now() + SHORT));
+        Latencies::of(&mut Client::new(server), SHORT)
+    });
+    clients.into_iter().for_each(Slow::assert_cut);
+    latencies
+}
+
+fn slow_clients(connect: impl Fn() -> TcpStream) -> Vec<Slow> {
+    let kinds = [Slowness::Head, Slowness::Body, Slowness::Reading];
+    let thousand = kinds.into_iter().cycle().take(1000);
+    thousand
+        .map(|slowness| Slow::new(slowness, &connect))
+        .collect()
+}
+
+/// Asserts that it holds in one of several rounds: what else happens on the machine makes
+/// latencies longer, never shorter.
+fn assert_once(holds: impl FnMut() -> bool) {
+    const ROUNDS: usize = 4;
+    let mut rounds = std::iter::repeat_with(holds).take(ROUNDS);
+    assert!(rounds.any(|holds| holds), "not in any of {ROUNDS} rounds");
+}

@@ -1,0 +1,254 @@
+//! The server under load: a process of its own, so that its memory is not mixed with its clients'.
+
+use std::cell::{Cell, RefCell};
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode, shared};
+use waterwheel::runtime::{self, spawn_blocking};
+
+use super::PIECE_BYTES;
+
+/// What `/large` answers.
+pub(crate) const LARGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// What `/page` answers.
+pub(crate) const PAGE_BYTES: usize = 1024;
+
+/// How long [`Deadlines::Short`] gives slow clients.
+pub(crate) const SHORT: Duration = Duration::from_secs(3);
+
+/// Where a child finds out what it is.
+const VARIABLE: &str = "WATERWHEEL_LOAD";
+
+/// How patient the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deadlines {
+    /// The defaults.
+    Usual,
+    /// [`SHORT`], so that a test can see them pass.
+    Short,
+}
+
+/// What a child process does; nothing if this is none.
+pub(crate) fn run_child() {
+    let Ok(deadlines) = env::var(VARIABLE) else {
+        return;
+    };
+    runtime::block_on(serve(limits(&deadlines))).unwrap();
+}
+
+fn limits(deadlines: &str) -> Limits {
+    let patient = Limits {
+        body_bytes_max: u64::MAX,
+        ..Limits::default()
+    };
+    if deadlines != format!("{:?}", Deadlines::Short) {
+        return patient;
+    }
+    Limits {
+        head_duration_max: SHORT,
+        body_stall_duration_max: SHORT,
+        write_stall_duration_max: SHORT,
+        ..patient
+    }
+}
+
+/// Serves until the parent is gone.
+async fn serve(limits: Limits) -> io::Result<()> {
+    let server = Server::builder().limits(limits).bind("127.0.0.1:0")?;
+    println!("listening on http://{}", server.local_address());
+    let things = Things::new()?;
+    let handler = shared(async move |request: Request<'_>| answer(request, &things).await);
+    let orphaned = spawn_blocking(|| io::stdin().read(&mut [0]).map(drop));
+    runtime::race(server.serve(handler), async { orphaned.await.unwrap() }).await
+}
+
+/// What the handler has at hand.
+struct Things {
+    piece: Vec<u8>,
+    large: Rc<[u8]>,
+    /// Of any length, and with nothing in it.
+    sparse: File,
+    answered: Cell<u64>,
+}
+
+impl Things {
+    fn new() -> io::Result<Self> {
+        let path = env::temp_dir().join(format!("waterwheel-load-{}", std::process::id()));
+        let sparse = File::create_new(&path)
+            .and_then(|_| File::options().write(true).read(true).open(&path))?;
+        fs::remove_file(path)?;
+        Ok(Self {
+            piece: vec![b'x'; PIECE_BYTES],
+            large: vec![b'x'; LARGE_BYTES].into(),
+            sparse,
+            answered: Cell::new(0),
+        })
+    }
+}
+
+async fn answer(request: Request<'_>, things: &Things) -> Result<Responded> {
+    things.answered.set(things.answered.get() + 1);
+    match request.path() {
+        "/upload" => count(request).await,
+        "/sized" => pieces(request, things, Length::Announced).await,
+        "/chunked" => pieces(request, things, Length::Unknown).await,
+        "/file" => file(request, things).await,
+        "/large" => request.respond(StatusCode::OK, &things.large, ()).await,
+        "/page" => {
+            request
+                .respond(StatusCode::OK, &things.piece[..PAGE_BYTES], ())
+                .await
+        }
+        "/answered" => {
+            let answered = things.answered.get().to_string();
+            request.respond(StatusCode::OK, answered, ()).await
+        }
+        _ => request.respond(StatusCode::OK, "here", ()).await,
+    }
+}
+
+/// Reads the body piece by piece, and says how many bytes that were.
+async fn count(request: Request<'_>) -> Result<Responded> {
+    let mut body = request.body();
+    let mut bytes = 0;
+    while let Some(piece) = body.next().await? {
+        bytes += piece.len();
+    }
+    request.respond(StatusCode::OK, bytes.to_string(), ()).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Announced,
+    Unknown,
+}
+
+/// As many bytes as the query says, piece by piece.
+async fn pieces(request: Request<'_>, things: &Things, length: Length) -> Result<Responded> {
+    let bytes = wanted(&request)?;
+    let announced = (length == Length::Announced).then(|| content_length(bytes));
+    let mut body = request.start(StatusCode::OK, announced.as_slice()).await?;
+    for _ in 0..bytes / PIECE_BYTES as u64 {
+        body.write(&things.piece).await?;
+    }
+    body.finish().await
+}
+
+/// As many bytes of a file as the query says.
+async fn file(request: Request<'_>, things: &Things) -> Result<Responded> {
+    let bytes = wanted(&request)?;
+    things.sparse.set_len(bytes)?;
+    let headers = [content_length(bytes)];
+    let mut body = request.start(StatusCode::OK, headers).await?;
+    body.send_file(&things.sparse, 0..bytes).await?;
+    body.finish().await
+}
+
+fn wanted(request: &Request<'_>) -> Result<u64> {
+    Ok(request.query().unwrap_or_default().parse()?)
+}
+
+fn content_length(bytes: u64) -> (&'static str, String) {
+    ("content-length", bytes.to_string())
+}
+
+/// A server process, ended when dropped, and with its parent.
+pub(crate) struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    pub(crate) fn start(deadlines: Deadlines) -> Self {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+            .env(VARIABLE, format!("{deadlines:?}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines.find_map(|line| Some(line.unwrap().split_once("http://")?.1.parse()));
+        Self {
+            child,
+            address: address.unwrap().unwrap(),
+        }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect(self.address)
+    }
+
+    /// Bytes of memory that are resident now.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// Forgets the peak so far.
+    pub(crate) fn reset_peak(&self) {
+        // `clear_refs` in proc(5). Where it may not be written, the old peak only hides less than
+        // the server needed to start.
+        drop(fs::write(self.file("clear_refs"), "5"));
+    }
+
+    /// The most that has been resident since.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// A size that `status` tells (proc(5)), in bytes.
+    fn status(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(self.file("status")).unwrap();
+        let mut lines = status.lines();
+        let size = lines.find_map(|line| line.strip_prefix(name)).unwrap();
+        let kibibytes: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+        kibibytes * 1024
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.child.id())
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Takes connections, and nothing of what comes on them.
+pub(crate) struct Sink {
+    listener: TcpListener,
+    accepted: RefCell<Vec<TcpStream>>,
+}
+
+impl Sink {
+    pub(crate) fn new() -> Self {
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+            accepted: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = connect(self.listener.local_addr().unwrap());
+        self.accepted
+            .borrow_mut()
+            .push(self.listener.accept().unwrap().0);
+        stream
+    }
+}

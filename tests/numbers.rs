@@ -1,0 +1,242 @@
+//! What a server counts, and what limits on its connections do.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use support::{DEADLINE, without_dates};
+use waterwheel::http::{
+    Builder, Error, Limits, Refusal, Request, Responded, Result, Server, StatusCode,
+};
+use waterwheel::runtime::{block_on, spawn, spawn_blocking, time::sleep, time::timeout};
+
+async fn handler(request: Request<'_>) -> Result<Responded> {
+    match request.path() {
+        "/slow" => sleep(Duration::from_millis(50)).await,
+        "/fail" => return Err(Error::message("on purpose")),
+        _ => {}
+    }
+    let body = request.bytes().await?;
+    request.respond(StatusCode::OK, body, ()).await
+}
+
+/// Serves, and does `client`'s work on another thread meanwhile.
+fn with_server<T: Send + 'static>(
+    builder: Builder,
+    client: impl FnOnce(SocketAddr) -> T + Send + 'static,
+) -> (Rc<Server>, T) {
+    let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
+    let outcome = block_on(async {
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(handler).await }
+        });
+        let address = server.local_address();
+        let outcome = timeout(DEADLINE, spawn_blocking(move || client(address)));
+        let outcome = outcome.await.unwrap().unwrap();
+        while server.connections() > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        serving.abort();
+        outcome
+    });
+    (server, outcome)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+/// Sends, and reads to the end.
+fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = connect(address);
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    without_dates(&answer)
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+#[test]
+fn everything_is_counted_once() {
+    let limits = Limits {
+        idle_duration_max: Duration::from_millis(30),
+        ..Limits::default()
+    };
+    let builder = Server::builder().limits(limits).measure_durations(true);
+    let (server, bytes) = with_server(builder, |address| {
+        let three = get("/a") + &get("/slow") + &get("/b");
+        let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+        let (malformed, failing) = ("GET\r\n\r\n", get("/fail"));
+        let answers = [&three, post, malformed, &failing].map(|request| exchange(address, request));
+        // One that goes idle, and is closed for it.
+        let mut idle = connect(address);
+        idle.write_all(get("/c").as_bytes()).unwrap();
+        let mut answer = String::new();
+        idle.read_to_string(&mut answer).unwrap();
+        let sent = three.len() + post.len() + malformed.len() + failing.len() + get("/c").len();
+        let dates = 7 * "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n".len();
+        let received = answers.concat().len() + without_dates(&answer).len() + dates;
+        (sent as u64, received as u64)
+    });
+    let numbers = server.numbers();
+    assert_eq!((numbers.open, numbers.idle, numbers.in_flight), (0, 0, 0));
+    assert_eq!((numbers.accepted, numbers.requests), (5, 6));
+    assert_eq!((numbers.bytes_read, numbers.bytes_written), bytes);
+    assert_eq!((numbers.handler_failures, numbers.idle_timeouts), (1, 1));
+    assert_eq!(numbers.refused, [(Refusal::Method, 1)]);
+    let handler_time = numbers.handler_time.clone().unwrap();
+    assert_eq!(handler_time.count(), 6);
+    assert!(handler_time.sum() >= Duration::from_millis(50));
+    assert!(handler_time.quantile(1.0) >= Duration::from_millis(50));
+    assert_eq!(numbers.queue_time.clone().unwrap().count(), 6);
+    assert_eq!(
+        numbers.to_string(),
+        "0 open (0 idle, 0 in flight), 6 requests"
+    );
+}
+
+#[test]
+fn what_is_slow_is_counted_by_its_reason() {
+    let short = Duration::from_millis(30);
+    let limits = Limits {
+        head_duration_max: short,
+        body_stall_duration_max: short,
+        handler_duration_max: Some(short),
+        ..Limits::default()
+    };
+    let (server, ()) = with_server(Server::builder().limits(limits), |address| {
+        for begun in [
+            "GET / HT",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel",
+            "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n",
+        ] {
+            let mut stream = connect(address);
+            stream.write_all(begun.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+        }
+    });
+    let numbers = server.numbers();
+    let mut slow: Vec<_> = numbers.timed_out().collect();
+    slow.sort_by_key(|(refusal, _)| format!("{refusal:?}"));
+    let expected = [
+        Refusal::BodyTooSlow,
+        Refusal::HandlerTooSlow,
+        Refusal::HeadTooSlow,
+    ];
+    assert_eq!(slow, expected.map(|refusal| (refusal, 1)));
+}
+
+#[test]
+fn the_page_is_what_prometheus_reads() {
+    let builder = Server::builder().measure_durations(true);
+    let (server, _) = with_server(builder, |address| exchange(address, "GET\r\n\r\n"));
+    let page = server.numbers().to_prometheus();
+    for line in [
+        "# TYPE waterwheel_connections_open gauge",
+        "waterwheel_connections_open 0",
+        "# TYPE waterwheel_connections_accepted_total counter",
+        "waterwheel_connections_accepted_total 1",
+        "waterwheel_requests_refused_total{status=\"400\",reason=\"malformed method\"} 1",
+        "# TYPE waterwheel_handler_seconds histogram",
+        "waterwheel_handler_seconds_bucket{le=\"0.000001\"} 0",
+        "waterwheel_handler_seconds_bucket{le=\"+Inf\"} 0",
+        "waterwheel_handler_seconds_count 0",
+    ] {
+        assert!(page.lines().any(|other| other == line), "{line}: {page}");
+    }
+    // Each line is a comment, or a name, perhaps labels, and a number.
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(
+            value.parse::<f64>().is_ok() && name.starts_with("waterwheel_"),
+            "{line}"
+        );
+    }
+    assert!(page.ends_with('\n'));
+}
+
+#[test]
+fn more_connections_than_the_server_may_have_wait_and_idle_ones_make_room() {
+    let limits = Limits {
+        connections_max: Some(2),
+        ..Limits::default()
+    };
+    let (server, ()) = with_server(Server::builder().limits(limits), |address| {
+        let ask = |stream: &mut TcpStream| {
+            stream.write_all(get("/").as_bytes()).unwrap();
+            stream.read(&mut [0; 512]).unwrap()
+        };
+        let mut stay: Vec<_> = (0..2).map(|_| connect(address)).collect();
+        assert!(stay.iter_mut().all(|stream| ask(stream) > 0));
+        let start = Instant::now();
+        let mut third = connect(address);
+        assert!(ask(&mut third) > 0);
+        assert!(start.elapsed() < Duration::from_millis(500));
+        // One of the others was idle, and has gone.
+        let has_gone = |mut stream: TcpStream| {
+            let wait = Some(Duration::from_millis(50));
+            stream.set_read_timeout(wait).unwrap();
+            matches!(stream.read(&mut [0]), Ok(0))
+        };
+        assert!(stay.into_iter().any(has_gone));
+    });
+    assert!(server.numbers().reclaimed >= 1);
+}
+
+#[test]
+fn a_peer_has_so_many_connections_and_no_more() {
+    let limits = Limits {
+        connections_per_peer_max: Some(2),
+        ..Limits::default()
+    };
+    let (server, ()) = with_server(Server::builder().limits(limits), |address| {
+        let mut clients: Vec<_> = (0..3).map(|_| connect(address)).collect();
+        let answered = clients.iter_mut().filter_map(|stream| {
+            drop(stream.write_all(get("/").as_bytes()));
+            let read = stream.read(&mut [0; 512]);
+            matches!(read, Ok(1..)).then_some(())
+        });
+        assert_eq!(answered.count(), 2);
+        drop(clients);
+        // Their places are free again.
+        while !exchange(address, &get("/")).starts_with("HTTP/1.1 200 OK") {}
+    });
+    assert!(server.numbers().turned_away >= 1);
+}
+
+#[test]
+fn whoever_finds_no_room_is_told_so_if_that_is_wanted() {
+    let limits = Limits {
+        connections_max: Some(1),
+        ..Limits::default()
+    };
+    let builder = Server::builder().limits(limits).turn_away_when_full(true);
+    let (server, answer) = with_server(builder, |address| {
+        let mut busy = connect(address);
+        busy.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        // It is served once it is whole; meanwhile there is no place.
+        std::thread::sleep(Duration::from_millis(50));
+        let answer = exchange(address, &get("/"));
+        busy.write_all(b"Host: x\r\n\r\n").unwrap();
+        assert!(busy.read(&mut [0; 512]).unwrap() > 0);
+        answer
+    });
+    assert_eq!(
+        answer,
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n\
+         content-length: 8\r\nretry-after: 1\r\nconnection: close\r\n\r\nnot now\n"
+    );
+    assert_eq!(server.numbers().turned_away, 1);
+}
