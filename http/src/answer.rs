@@ -17,7 +17,30 @@ use crate::upgrade::{self, Upgrade};
 /// answered: a `Responded` that was kept from another request is worth a 500.
 #[derive(Debug)]
 #[must_use = "a handler returns it"]
-pub struct Responded(pub(crate) ());
+pub struct Responded {
+    status: Option<StatusCode>,
+    body_bytes: u64,
+}
+
+impl Responded {
+    pub(crate) const fn new(status: StatusCode, body_bytes: u64) -> Self {
+        Self {
+            status: Some(status),
+            body_bytes,
+        }
+    }
+
+    /// What it was answered with; `None` if it was [aborted](crate::Request::abort).
+    pub const fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// How long the body was that went out, in bytes and without its framing: nothing in answer to
+    /// HEAD.
+    pub const fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+}
 
 pub(crate) async fn respond(
     link: Link<'_>,
@@ -45,7 +68,7 @@ pub(crate) async fn respond(
         link.write_through(body).await?;
         link.exchange.answer.set(Answer::Complete);
     }
-    Ok(Responded(()))
+    Ok(Responded::new(status, body.len() as u64))
 }
 
 pub(crate) async fn start<'c>(
@@ -57,7 +80,7 @@ pub(crate) async fn start<'c>(
     let framing = link.queue_head(head, status, None, headers)?.framing;
     link.exchange.answer.set(Answer::Streaming);
     link.back_pressure().await?;
-    Ok(AnswerBody::new(link, framing))
+    Ok(AnswerBody::new(link, status, framing))
 }
 
 /// Queues an interim answer, for a client that knows of such.
@@ -89,7 +112,7 @@ pub(crate) async fn upgrade(
     }
     let headers = Upgrading { protocol, headers };
     link.queue_bare(StatusCode::SWITCHING_PROTOCOLS, &headers)?;
-    Ok(promise(link))
+    Ok(promise(link, StatusCode::SWITCHING_PROTOCOLS))
 }
 
 /// Becomes what CONNECT asks for.
@@ -102,14 +125,14 @@ pub(crate) fn tunnel(
         return Err(InvalidAnswer::Upgrade.into());
     }
     link.queue_bare(StatusCode::OK, headers)?;
-    Ok(promise(link))
+    Ok(promise(link, StatusCode::OK))
 }
 
-fn promise(link: Link<'_>) -> (Responded, Upgrade) {
+fn promise(link: Link<'_>, status: StatusCode) -> (Responded, Upgrade) {
     let (promise, upgrade) = upgrade::promise();
     link.exchange.promise.set(Some(promise));
     link.exchange.answer.set(Answer::HandsOver);
-    (Responded(()), upgrade)
+    (Responded::new(status, 0), upgrade)
 }
 
 /// The Upgrade field, and the handler's own.
@@ -130,5 +153,8 @@ impl<H: AnswerHeaders> AnswerHeaders for Upgrading<'_, H> {
 
 pub(crate) fn abort(link: Link<'_>) -> Responded {
     link.exchange.answer.set(Answer::Aborted);
-    Responded(())
+    Responded {
+        status: None,
+        body_bytes: 0,
+    }
 }

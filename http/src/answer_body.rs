@@ -1,6 +1,9 @@
 //! The body of an answer, sent as it is made.
 
 use std::fmt;
+use std::future::poll_fn;
+
+use http::StatusCode;
 
 use crate::answer::Responded;
 use crate::error::{InvalidAnswer, Result};
@@ -24,12 +27,14 @@ use crate::proto::framing::AnswerFraming;
 pub struct AnswerBody<'c> {
     pub(crate) link: Link<'c>,
     framing: AnswerFraming,
+    status: StatusCode,
     /// What an announced length leaves to be written.
     left: Option<u64>,
+    sent: u64,
 }
 
 impl<'c> AnswerBody<'c> {
-    pub(crate) fn new(link: Link<'c>, framing: AnswerFraming) -> Self {
+    pub(crate) fn new(link: Link<'c>, status: StatusCode, framing: AnswerFraming) -> Self {
         let left = match framing {
             AnswerFraming::Sized(length) => Some(length),
             _ => None,
@@ -37,7 +42,9 @@ impl<'c> AnswerBody<'c> {
         Self {
             link,
             framing,
+            status,
             left,
+            sent: 0,
         }
     }
 
@@ -65,6 +72,9 @@ impl<'c> AnswerBody<'c> {
     fn count(&mut self, bytes: u64) -> Result<(), InvalidAnswer> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(bytes).ok_or(InvalidAnswer::Length)?;
+        }
+        if self.is_sent() {
+            self.sent += bytes;
         }
         Ok(())
     }
@@ -128,6 +138,16 @@ impl<'c> AnswerBody<'c> {
         self.link.flush().await
     }
 
+    /// Completes when the client has ended its direction, or has left altogether. A browser does
+    /// both at once; a client that only has no more to say may still listen.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn half_closed(&self) {
+        poll_fn(|cx| self.link.io.poll_read_closed(cx)).await;
+    }
+
     /// Ends the answer.
     ///
     /// # Errors
@@ -152,7 +172,7 @@ impl<'c> AnswerBody<'c> {
         }
         self.link.exchange.answer.set(Answer::Complete);
         self.link.back_pressure().await?;
-        Ok(Responded(()))
+        Ok(Responded::new(self.status, self.sent))
     }
 }
 

@@ -318,6 +318,12 @@ impl Error {
         Self(Box::new(Cause { source }))
     }
 
+    /// An error that is in its box already, say one that has come from another thread.
+    #[must_use]
+    pub fn boxed(source: Box<dyn StdError>) -> Self {
+        Self(Box::new(Cause { source }))
+    }
+
     /// The status a request is answered with that ended in this error: the refusal's or the
     /// client error's if it is one, 500 otherwise.
     #[must_use]

@@ -52,6 +52,8 @@ pub(crate) struct Exchange {
     pub(crate) persistence: Cell<Persistence>,
     pub(crate) body: RefCell<BodyState>,
     pub(crate) output: RefCell<Output>,
+    /// Field lines for the answer, whoever gives it.
+    pub(crate) added: RefCell<Vec<u8>>,
     /// To whom the stream is promised.
     pub(crate) promise: Cell<Option<Promise>>,
     /// Runs while the peer takes nothing.
@@ -67,6 +69,7 @@ impl Default for Exchange {
             persistence: Cell::new(Persistence::Close),
             body: RefCell::default(),
             output: RefCell::default(),
+            added: RefCell::default(),
             promise: Cell::default(),
             write_stall: RefCell::default(),
             read_stall: RefCell::default(),
@@ -79,6 +82,7 @@ impl Exchange {
     pub(crate) fn begin(&self, framing: Framing, awaits_continue: bool, persistence: Persistence) {
         self.answer.set(Answer::Awaited);
         self.persistence.set(persistence);
+        self.added.borrow_mut().clear();
         let mut body = self.body.borrow_mut();
         if framing == Framing::None {
             body.begin_without();
@@ -101,6 +105,7 @@ impl Exchange {
         self.answer.set(Answer::Awaited);
         self.body.get_mut().reset();
         self.output.get_mut().reset();
+        self.added.take();
         self.promise.take();
         self.write_stall.take();
         self.read_stall.take();

@@ -26,7 +26,7 @@ use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result};
 use crate::exchange::{Answer, Exchange, Taken};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
-use crate::proto::encode::{self, Decided};
+use crate::proto::encode::{self, Decided, OwnLines};
 use crate::proto::framing::AnswerFraming;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
@@ -183,6 +183,8 @@ impl Link<'_> {
         let decided = self.shared.with_own_lines(|own| {
             let output = &mut *self.exchange.output.borrow_mut();
             output.mark_head();
+            let added = &self.exchange.added.borrow();
+            let own = OwnLines { added, ..own };
             encode::push_head(&mut output.bytes, status, decided, own, headers)
         })?;
         self.exchange.persistence.set(decided.persistence);
@@ -239,6 +241,8 @@ impl Link<'_> {
     pub(crate) fn queue_error(&self, head: &Head, status: StatusCode, text: &str) {
         self.shared.with_own_lines(|own| {
             let out = &mut self.exchange.output.borrow_mut().bytes;
+            let added = &self.exchange.added.borrow();
+            let own = OwnLines { added, ..own };
             encode::push_error(out, status, text, head.method(), own);
         });
         self.exchange.answer.set(Answer::Complete);

@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::error::{InvalidAnswer, Result};
 use crate::headers::{AnswerHeaders, Headers};
 use crate::link::Link;
+use crate::proto::encode;
 use crate::proto::head::Head;
 use crate::proto::scan::members;
 use crate::upgrade::Upgrade;
@@ -156,6 +157,42 @@ impl<'c> Request<'c> {
     /// Safe.
     pub async fn disconnected(&self) {
         std::future::poll_fn(|cx| self.link.poll_gone(cx)).await;
+    }
+
+    /// Adds a field to the answer that is yet to be given, whoever gives it: this handler, one it
+    /// is passed on to, or the server after an error. For what stands around handlers.
+    ///
+    /// Interim answers do not have it.
+    ///
+    /// # Errors
+    ///
+    /// When name or value are none, or it is a field the server decides about (Content-Length,
+    /// Connection, Date …).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel_http::{Handler, Request, Responded, Result};
+    ///
+    /// async fn unframed(request: Request<'_>, inner: &impl Handler) -> Result<Responded> {
+    ///     request.add_header("x-frame-options", "deny")?;
+    ///     inner.call(request).await
+    /// }
+    /// ```
+    pub fn add_header(&self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let lines = &mut self.link.exchange.added.borrow_mut();
+        Ok(encode::push_added(lines, name.as_ref(), value.as_ref())?)
+    }
+
+    /// The value of the first field of that name (in any case) that was
+    /// [added](Self::add_header) and is UTF-8.
+    pub fn added_header(&self, name: &str) -> Option<String> {
+        let lines = self.link.exchange.added.borrow();
+        let lines = lines.split(|byte| *byte == b'\n');
+        let fields =
+            lines.filter_map(|line| str::from_utf8(line).ok()?.trim_end().split_once(": "));
+        let mut named = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        named.next().map(|(_, value)| value.to_owned())
     }
 
     /// Queues an interim answer, such as 103 (Early Hints); the final one is still due. To a client

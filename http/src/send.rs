@@ -21,7 +21,7 @@ use waterwheel_runtime::spawn_blocking;
 use crate::answer::Responded;
 use crate::answer_body::AnswerBody;
 use crate::error::{Error, Result};
-use crate::link::Link;
+use crate::link::{COPIED_MAX, Link};
 
 /// How much of a file is sent before others have a turn.
 const WINDOW_BYTES: u64 = 1024 * 1024;
@@ -147,6 +147,9 @@ impl AnswerBody<'_> {
 }
 
 async fn send_file(link: Link<'_>, file: &File, range: Range<u64>) -> Result<()> {
+    if queue_small(link, file, &range) {
+        return link.back_pressure().await;
+    }
     link.flush().await?;
     let mut offset = range.start;
     while offset < range.end {
@@ -157,6 +160,25 @@ async fn send_file(link: Link<'_>, file: &File, range: Range<u64>) -> Result<()>
         send_window(link, file, &mut offset, end).await?;
     }
     Ok(())
+}
+
+/// Copies what is small and in memory behind what is queued, so that both go out in one piece.
+/// Says whether it did.
+fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
+    let count = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    if count > COPIED_MAX {
+        return false;
+    }
+    let queued = &mut link.exchange.output.borrow_mut().bytes;
+    let before = queued.len();
+    queued.resize(before + count, 0);
+    let mut buffers = [io::IoSliceMut::new(&mut queued[before..])];
+    let read = preadv2(file, &mut buffers, range.start, ReadWriteFlags::NOWAIT);
+    let is_whole = read == Ok(count);
+    if !is_whole {
+        queued.truncate(before);
+    }
+    is_whole
 }
 
 /// Sends from `offset`, which moves along, to `end`.

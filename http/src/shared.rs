@@ -124,6 +124,7 @@ impl Shared {
         f(OwnLines {
             lines: &date.rendered,
             server_bytes: date.server_bytes,
+            added: &[],
         })
     }
 

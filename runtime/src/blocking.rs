@@ -48,9 +48,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let slot = Arc::new(Slot {
-        state: Mutex::new(State::Queued),
-    });
+    let slot = Slot::new();
     let job: Job = Box::new({
         let slot = slot.clone();
         move |order| slot.carry_out(order, job)
@@ -64,10 +62,22 @@ where
     Blocking { slot }
 }
 
-/// The future of [`spawn_blocking`].
+/// The future of [`spawn_blocking`] and of [`ThreadPool::spawn`](crate::ThreadPool::spawn).
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
     slot: Arc<Slot<T>>,
+}
+
+impl<T: Send + 'static> Blocking<T> {
+    /// A job for somebody else to run, and the future of its value.
+    pub(crate) fn of(job: impl FnOnce() -> T + Send + 'static) -> (impl FnOnce() + Send, Self) {
+        let slot = Slot::new();
+        let run = {
+            let slot = slot.clone();
+            move || slot.carry_out(Order::Run, job)
+        };
+        (run, Self { slot })
+    }
 }
 
 /// Where a job and its future meet.
@@ -88,6 +98,12 @@ enum State<T> {
 }
 
 impl<T> Slot<T> {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State::Queued),
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -39,7 +39,7 @@
 //! - *What runs*: `yield_now` → `task` → `run_queue` → `waker` → `executor` → `join`
 //! - *What waits for sockets*: `source` → `reactor` → `context` → `net::socket`
 //! - *What waits for time*: `time::wheel` → `time::sleep` → `time::timeout`
-//! - *The rest*: `budget`, `pool`, `blocking`, `signal`, `descriptors`, `notify`, `race`
+//! - *The rest*: `budget`, `pool`, `blocking`, `thread_pool`, `signal`, `descriptors`, `notify`, `race`
 //!
 //! # What is where
 //!
@@ -50,7 +50,7 @@
 //! | wait for two | [`join`](fn@join), [`race`](fn@race) |
 //! | wait for time | [`time`] |
 //! | talk | [`net`] |
-//! | do what blocks | [`spawn_blocking`] |
+//! | do what blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
 //! | come in from another thread | [`Handle`] |
 //! | end on Ctrl-C | [`signal`] |
 //! | know the limits | [`descriptors`] |
@@ -72,6 +72,7 @@ mod runtime;
 pub mod signal;
 mod source;
 mod task;
+mod thread_pool;
 pub mod time;
 mod turn;
 mod waker;
@@ -84,5 +85,6 @@ pub use notify::Notify;
 pub use pool::THREADS_MAX;
 pub use race::{Join, Race, join, race};
 pub use runtime::{Runtime, block_on};
+pub use thread_pool::ThreadPool;
 pub use turn::turn;
 pub use yield_now::{YieldNow, yield_now};

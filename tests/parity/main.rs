@@ -33,6 +33,8 @@ mod parity {
     mod served;
     mod tally;
     mod tiny_http;
+    mod web_around;
+    mod web_files;
     mod web_input;
     mod web_response;
     mod web_routes;

@@ -23,6 +23,8 @@ const SOURCES: &[&str] = &[
     include_str!("web_input.rs"),
     include_str!("web_response.rs"),
     include_str!("web_routes.rs"),
+    include_str!("web_around.rs"),
+    include_str!("web_files.rs"),
 ];
 
 /// The names of all tests in a source.

@@ -27,7 +27,7 @@ use crate::upgrade::Upgraded;
 /// How a handler ended.
 pub(super) enum Outcome {
     /// With what proves an answer.
-    Answered(Responded),
+    Answered,
     /// There was none: the request was pulled, and has been dropped since.
     Pulled,
     /// With an error, its own or the watch's.
@@ -121,12 +121,12 @@ impl<T: Io> Connection<T> {
         };
         let answer = link.exchange.answer.get();
         let error = match (outcome, answer) {
-            (Outcome::Answered(_) | Outcome::Pulled, Answer::Complete | Answer::HandsOver) => {
+            (Outcome::Answered | Outcome::Pulled, Answer::Complete | Answer::HandsOver) => {
                 return Verdict::Answered;
             }
             (Outcome::Gone, _) => return Verdict::Gone,
             (_, Answer::Aborted) => return Verdict::Cut,
-            (Outcome::Answered(_), _) => {
+            (Outcome::Answered, _) => {
                 Error::message("the handler gave back a Responded of another request")
             }
             (Outcome::Pulled, _) => Error::message("a pulled request was dropped unanswered"),
@@ -230,7 +230,7 @@ pub(super) async fn drive(
     let mut watch = Watch::default();
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-            Ok(Poll::Ready(Ok(responded))) => Poll::Ready(Outcome::Answered(responded)),
+            Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
             Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
             Ok(Poll::Pending) => {
                 // An error here will be met again by whoever writes next.

@@ -41,6 +41,8 @@ pub(crate) struct OwnLines<'a> {
     pub(crate) lines: &'a [u8],
     /// How many of those bytes are the server's line.
     pub(crate) server_bytes: usize,
+    /// Lines of this one answer, made by [`push_added`].
+    pub(crate) added: &'a [u8],
 }
 
 impl<'a> OwnLines<'a> {
@@ -79,6 +81,7 @@ pub(crate) fn push_head(
 ) -> Result<Decided, InvalidAnswer> {
     let start = out.len();
     push_status_line(out, status);
+    out.extend_from_slice(own.added);
     let mut head = Writer {
         out,
         decided,
@@ -105,6 +108,7 @@ pub(crate) fn push_error(
     push_status_line(out, status);
     out.extend_from_slice(b"content-type: text/plain; charset=utf-8\r\n");
     push_length(out, text.len() as u64 + 1);
+    out.extend_from_slice(own.added);
     out.extend_from_slice(own.server());
     out.extend_from_slice(own.date());
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -116,6 +120,36 @@ pub(crate) fn push_error(
         out.push(b'\n');
     }
 }
+
+/// Writes a field line for an answer that is yet to be made.
+///
+/// # Errors
+///
+/// If it is one that the server looks at, of which the answer's maker has the say; or none at all.
+pub(crate) fn push_added(
+    out: &mut Vec<u8>,
+    name: &[u8],
+    value: &[u8],
+) -> Result<(), InvalidAnswer> {
+    let is_decided = |decided: &&str| name.eq_ignore_ascii_case(decided.as_bytes());
+    if DECIDED.iter().any(is_decided) {
+        return Err(InvalidAnswer::Repeated);
+    }
+    push_field(out, name, value)
+}
+
+/// The fields in the table above.
+const DECIDED: &[&str] = &[
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "proxy-connection",
+    "server",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Which of the fields that are looked at a handler has given.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,6 +10,7 @@ use crate::error::Refusal;
 const OWN: OwnLines<'_> = OwnLines {
     lines: b"server: S\r\ndate: D\r\n\r\n",
     server_bytes: 11,
+    added: b"",
 };
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
@@ -335,11 +336,36 @@ proptest! {
     fn no_field_makes_a_second_line(name in any::<Vec<u8>>(), value in any::<Vec<u8>>()) {
         let mut out = Vec::new();
         let decided = Decided { framing: Sized(5), persistence: Persist };
-        let own = OwnLines { lines: b"\r\n", server_bytes: 0 };
+        let own = OwnLines { lines: b"\r\n", server_bytes: 0, added: b"" };
         if push_head(&mut out, StatusCode::OK, decided, own, &[(name, value)]).is_ok() {
             let lines = out.windows(2).filter(|pair| *pair == b"\r\n").count();
             prop_assert_eq!(lines, 4);
             prop_assert_eq!(memchr::memchr_iter(b'\n', &out).count(), 4);
         }
     }
+}
+
+#[test]
+fn an_added_line_comes_first_and_is_none_the_server_decides_about() {
+    let mut added = Vec::new();
+    assert_eq!(push_added(&mut added, b"x-id", b" 7 "), Ok(()));
+    assert_eq!(added, b"x-id: 7\r\n");
+    for (name, value) in [
+        (&b"Content-Length"[..], &b"0"[..]),
+        (b"connection", b"close"),
+        (b"Date", b"now"),
+        (b"transfer-encoding", b"chunked"),
+        (b"x y", b"1"),
+        (b"x", b"1\r\ny: 2"),
+    ] {
+        assert!(push_added(&mut added, name, value).is_err(), "{name:?}");
+    }
+    let own = OwnLines {
+        added: &added,
+        ..OWN
+    };
+    let mut out = Vec::new();
+    push_error(&mut out, StatusCode::BAD_REQUEST, "no", &Method::GET, own);
+    let head = String::from_utf8(out).unwrap_or_default();
+    assert!(head.contains("content-length: 3\r\nx-id: 7\r\n"), "{head}");
 }

@@ -1,0 +1,26 @@
+//! Serves a folder: its files, their parts, and lists of what is in it.
+//!
+//! ```text
+//! cargo run --release --example files FOLDER [ADDRESS]
+//! ```
+#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+use std::io;
+
+use waterwheel::http::Server;
+use waterwheel::http::web::files::Files;
+use waterwheel::runtime::{self, signal};
+
+fn main() -> io::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
+    let address = arguments.next();
+    let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let files = Files::new(&folder)?.listing().precompressed();
+    runtime::block_on(async {
+        let server = Server::bind(&address)?;
+        let shutdown = signal::shutdown();
+        println!("serving {folder} on http://{}", server.local_address());
+        runtime::race(server.serve(files), async { shutdown.await.map(drop) }).await
+    })
+}

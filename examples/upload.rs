@@ -1,0 +1,69 @@
+//! Takes files in: a page with a progress bar, and a form that is written to disk as it comes.
+//!
+//! ```text
+//! cargo run --release --example upload [FOLDER] [ADDRESS]
+//! ```
+#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use waterwheel::http::web::multipart::Form;
+use waterwheel::http::{Limits, Method, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::{self, signal};
+
+const HTML: [(&str, &str); 1] = [("content-type", "text/html; charset=utf-8")];
+const TEXT: [(&str, &str); 1] = [("content-type", "text/plain; charset=utf-8")];
+const BYTES_MAX: u64 = 4 << 30;
+
+async fn upload(request: Request<'_>, folder: &Path) -> Result<Responded> {
+    match (request.method(), request.path()) {
+        (&Method::GET | &Method::HEAD, "/") => {
+            let page = include_str!("pages/upload.html");
+            request.respond(StatusCode::OK, page, HTML).await
+        }
+        (&Method::POST, "/") => {
+            let saved = save(&request, folder).await?;
+            request.respond(StatusCode::CREATED, saved, TEXT).await
+        }
+        _ => {
+            request
+                .respond(StatusCode::NOT_FOUND, "not here\n", TEXT)
+                .await
+        }
+    }
+}
+
+/// Writes each file of the form into the folder; says which, and how long they are.
+async fn save(request: &Request<'_>, folder: &Path) -> Result<String> {
+    let mut form = Form::of(request)?;
+    let mut saved = Vec::new();
+    while let Some(field) = form.next().await? {
+        if let Some(name) = field.safe_file_name() {
+            let file = File::create(folder.join(&name))?;
+            let bytes = field.to_file(file, BYTES_MAX).await?;
+            saved.push(format!("{name}: {bytes} bytes\n"));
+        }
+    }
+    Ok(saved.concat())
+}
+
+fn main() -> io::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "uploads".to_owned()));
+    let address = arguments.next();
+    let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    fs::create_dir_all(&folder)?;
+    let limits = Limits {
+        body_bytes_max: BYTES_MAX,
+        ..Limits::DEFAULT
+    };
+    runtime::block_on(async {
+        let server = Server::builder().limits(limits).bind(&address)?;
+        let shutdown = signal::shutdown();
+        println!("listening on http://{}", server.local_address());
+        let handler = async move |request: Request<'_>| upload(request, &folder).await;
+        runtime::race(server.serve(handler), async { shutdown.await.map(drop) }).await
+    })
+}

@@ -1,0 +1,55 @@
+//! A name for each request, to find it again in all logs.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+
+use crate::handler::Handler;
+use crate::request::Request;
+
+/// The field that carries it.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// Gives each request an id, which is added to its answer as `x-request-id`: 32 hexadecimal digits,
+/// none twice, not to be guessed. The handler finds it as
+/// [`request.added_header(REQUEST_ID)`](Request::added_header), the access log on its own.
+///
+/// An id that the client has sent is not taken over: it would let anybody write into the logs.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::around::{REQUEST_ID, request_ids};
+/// use waterwheel_http::{Request, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// let say = async |request: Request<'_>| {
+///     let id = request.added_header(REQUEST_ID).unwrap_or_default();
+///     request.respond(StatusCode::OK, id, ()).await
+/// };
+/// let answer = block_on(async { TestClient::new(request_ids(say)).get("/").await });
+/// assert_eq!(answer.headers[REQUEST_ID], answer.text());
+/// ```
+pub fn request_ids(handler: impl Handler) -> impl Handler {
+    let ids = Ids::default();
+    async move |request: Request<'_>| {
+        request.add_header(REQUEST_ID, ids.next())?;
+        handler.call(request).await
+    }
+}
+
+/// A count, under two secrets: nobody can tell the next, and no two are alike.
+#[derive(Default)]
+struct Ids {
+    secrets: [RandomState; 2],
+    count: Cell<u64>,
+}
+
+impl Ids {
+    fn next(&self) -> String {
+        let count = self.count.get();
+        self.count.set(count + 1);
+        let [high, low] = self.secrets.each_ref().map(|secret| secret.hash_one(count));
+        format!("{high:016x}{low:016x}")
+    }
+}

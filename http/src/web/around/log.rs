@@ -1,0 +1,428 @@
+//! One line for each request, whatever becomes of it.
+//!
+//! # How it works
+//!
+//! The line is begun before the handler is called and ended when that has answered, failed or
+//! panicked; a panic is noted and goes on. A handler that is dropped, since its client has left or its
+//! time is up, ends the line from its destructor.
+//!
+//! # Invariants
+//!
+//! - Always: one entry for each request.
+//! - Never: a byte in a line that ends it, or a quote that ends its string.
+
+use std::fmt::{self, Write as _};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{Method, StatusCode, Version};
+use waterwheel_runtime::time::Instant;
+
+use super::id::REQUEST_ID;
+use crate::handler::Handler;
+use crate::request::Request;
+
+/// Calls `sink` with an [`Entry`] for each request, when it is over.
+///
+/// It is called on the runtime's thread: it should not wait for a disk or a terminal. A
+/// [`LineWriter`](super::LineWriter) does that on a thread of its own.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_http::Handler;
+/// use waterwheel_http::web::around::{LineWriter, access_log};
+///
+/// fn logged(handler: impl Handler) -> std::io::Result<impl Handler> {
+///     let lines = LineWriter::new(std::io::stdout())?;
+///     Ok(access_log(handler, move |entry| lines.write(entry.json())))
+/// }
+/// ```
+pub fn access_log(handler: impl Handler, sink: impl Fn(&Entry<'_>) + 'static) -> impl Handler {
+    async move |request: Request<'_>| {
+        let line = Line::begin(&request, &sink);
+        let answered = or_panic(handler.call(request)).await;
+        let end = match &answered {
+            Ok(Ok(responded)) => match responded.status() {
+                Some(status) => End::Answered(status, responded.body_bytes()),
+                None => End::Aborted,
+            },
+            Ok(Err(error)) => End::Failed(error.status(), format!("{error:?}")),
+            Err(_) => End::Panicked,
+        };
+        line.end(end);
+        answered.unwrap_or_else(|payload| resume_unwind(payload))
+    }
+}
+
+/// Polls a future whose panic is to be seen.
+async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        match polled {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => std::task::Poll::Ready(Err(payload)),
+        }
+    })
+    .await
+}
+
+/// What there is to say about a request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Entry<'r> {
+    /// Who asked, where the transport knows.
+    pub peer: Option<SocketAddr>,
+    /// When its head was there.
+    pub time: SystemTime,
+    /// How long its handler took.
+    pub duration: Duration,
+    /// GET …
+    pub method: &'r Method,
+    /// As it came.
+    pub target: &'r str,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// The Referer field.
+    pub referer: Option<&'r [u8]>,
+    /// The User-Agent field.
+    pub user_agent: Option<&'r [u8]>,
+    /// What [`request_ids`](super::request_ids) has called it.
+    pub id: Option<String>,
+    /// What became of it.
+    pub end: End,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// With that status and so many bytes.
+    Answered(StatusCode, u64),
+    /// With an error, which becomes that status.
+    Failed(StatusCode, String),
+    /// With a panic, which becomes a 500.
+    Panicked,
+    /// Cut off by its handler.
+    Aborted,
+    /// Its handler was dropped: the client had left, or the time was up.
+    Dropped,
+}
+
+impl End {
+    /// The status that went out, as far as is known.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Answered(status, _) | Self::Failed(status, _) => Some(*status),
+            Self::Panicked => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Aborted | Self::Dropped => None,
+        }
+    }
+
+    /// How long the body was, in bytes, if that is known.
+    #[must_use]
+    pub fn body_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Answered(_, bytes) => Some(*bytes),
+            _ => None,
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Answered(..) => "answered",
+            Self::Failed(..) => "failed",
+            Self::Panicked => "panicked",
+            Self::Aborted => "aborted",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// The combined log format, then the duration in seconds, the id or `-`, and if it was not
+    /// answered, why.
+    ///
+    /// ```text
+    /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 11 "-" "curl/8.5.0" 0.000021 -
+    /// ```
+    pub fn combined(&self) -> Combined<'_> {
+        Combined(self)
+    }
+
+    /// A JSON object in one line.
+    pub fn json(&self) -> Json<'_> {
+        Json(self)
+    }
+}
+
+/// An entry, begun and not yet ended.
+struct Line<'r, S: Fn(&Entry<'_>)> {
+    entry: Entry<'r>,
+    start: Instant,
+    sink: &'r S,
+}
+
+impl<'r, S: Fn(&Entry<'_>)> Line<'r, S> {
+    fn begin<'c: 'r>(request: &Request<'c>, sink: &'r S) -> Self {
+        let headers = request.headers();
+        let entry = Entry {
+            peer: request.peer_address(),
+            time: SystemTime::now(),
+            duration: Duration::ZERO,
+            method: request.method(),
+            target: request.target(),
+            version: request.version(),
+            referer: headers.get_bytes("referer"),
+            user_agent: headers.get_bytes("user-agent"),
+            id: request.added_header(REQUEST_ID),
+            end: End::Dropped,
+        };
+        Self {
+            entry,
+            start: Instant::now(),
+            sink,
+        }
+    }
+
+    /// Dropping it writes it.
+    fn end(mut self, end: End) {
+        self.entry.end = end;
+    }
+}
+
+impl<S: Fn(&Entry<'_>)> Drop for Line<'_, S> {
+    fn drop(&mut self) {
+        self.entry.duration = self.start.elapsed();
+        (self.sink)(&self.entry);
+    }
+}
+
+/// The line of [`Entry::combined`].
+#[derive(Clone, Copy, Debug)]
+pub struct Combined<'e>(&'e Entry<'e>);
+
+impl fmt::Display for Combined<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entry = self.0;
+        let date = Date::of(entry.time);
+        write_or_dash(f, entry.peer.map(|peer| peer.ip()))?;
+        write!(
+            f,
+            " - - [{}/{}/{}:{} +0000] ",
+            date.day(),
+            date.month(),
+            date.year(),
+            date.time()
+        )?;
+        write!(
+            f,
+            "\"{} {} {:?}\" ",
+            entry.method, entry.target, entry.version
+        )?;
+        write_or_dash(f, entry.end.status().map(|status| status.as_u16()))?;
+        f.write_char(' ')?;
+        write_or_dash(f, entry.end.body_bytes())?;
+        for field in [entry.referer, entry.user_agent] {
+            write!(f, " \"{}\"", Quoted(field.unwrap_or(b"-")))?;
+        }
+        write!(f, " {:.6} ", entry.duration.as_secs_f64())?;
+        write_or_dash(f, entry.id.as_deref())?;
+        match &entry.end {
+            End::Answered(..) => Ok(()),
+            End::Failed(_, error) => write!(f, " failed: {}", Quoted(error.as_bytes())),
+            end => write!(f, " {}", end.word()),
+        }
+    }
+}
+
+fn write_or_dash(f: &mut fmt::Formatter<'_>, value: Option<impl fmt::Display>) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, "{value}"),
+        None => f.write_char('-'),
+    }
+}
+
+/// Bytes between quotes; what is not plain ASCII, or would end them, as `\xHH`.
+struct Quoted<'b>(&'b [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0 {
+            match byte {
+                b'"' | b'\\' | 0..=0x1f | 0x7f.. => write!(f, "\\x{byte:02X}")?,
+                plain => f.write_char(char::from(*plain))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The line of [`Entry::json`].
+#[derive(Clone, Copy, Debug)]
+pub struct Json<'e>(&'e Entry<'e>);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entry = self.0;
+        let date = Date::of(entry.time);
+        let millis = entry
+            .time
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .subsec_millis();
+        write!(
+            f,
+            "{{\"time\":\"{}-{}-{}T{}.{millis:03}Z\"",
+            date.year(),
+            date.month_number(),
+            date.day(),
+            date.time()
+        )?;
+        let peer = entry.peer.map(|peer| peer.ip().to_string());
+        let text = |text: &str| Some(JsonText(text.to_owned()));
+        let lossy = |bytes: Option<&[u8]>| {
+            bytes.map(|bytes| JsonText(String::from_utf8_lossy(bytes).into_owned()))
+        };
+        let error = match &entry.end {
+            End::Failed(_, error) => text(error),
+            _ => None,
+        };
+        for (name, value) in [
+            ("peer", peer.map(JsonText)),
+            ("id", entry.id.as_deref().and_then(text)),
+            ("method", text(entry.method.as_str())),
+            ("target", text(entry.target)),
+            ("version", text(&format!("{:?}", entry.version))),
+            ("referer", lossy(entry.referer)),
+            ("user_agent", lossy(entry.user_agent)),
+            ("end", text(entry.end.word())),
+            ("error", error),
+        ] {
+            if let Some(value) = value {
+                write!(f, ",\"{name}\":{value}")?;
+            }
+        }
+        if let Some(status) = entry.end.status() {
+            write!(f, ",\"status\":{}", status.as_u16())?;
+        }
+        if let Some(bytes) = entry.end.body_bytes() {
+            write!(f, ",\"bytes\":{bytes}")?;
+        }
+        write!(f, ",\"seconds\":{:.6}}}", entry.duration.as_secs_f64())
+    }
+}
+
+/// A JSON string (RFC 8259, 7).
+struct JsonText(String);
+
+impl fmt::Display for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for character in self.0.chars() {
+            match character {
+                '"' | '\\' => write!(f, "\\{character}")?,
+                '\0'..='\x1f' | '\x7f' => write!(f, "\\u{:04x}", u32::from(character))?,
+                plain => f.write_char(plain)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, to be taken apart.
+struct Date(String);
+
+impl Date {
+    /// A clock that stands before 1970 is wrong, not fatal.
+    fn of(time: SystemTime) -> Self {
+        Self(httpdate::fmt_http_date(time.max(UNIX_EPOCH)))
+    }
+
+    fn day(&self) -> &str {
+        &self.0[5..7]
+    }
+
+    fn month(&self) -> &str {
+        &self.0[8..11]
+    }
+
+    fn month_number(&self) -> &'static str {
+        const MONTHS: [(&str, &str); 12] = [
+            ("Jan", "01"),
+            ("Feb", "02"),
+            ("Mar", "03"),
+            ("Apr", "04"),
+            ("May", "05"),
+            ("Jun", "06"),
+            ("Jul", "07"),
+            ("Aug", "08"),
+            ("Sep", "09"),
+            ("Oct", "10"),
+            ("Nov", "11"),
+            ("Dec", "12"),
+        ];
+        let found = MONTHS.iter().find(|(name, _)| *name == self.month());
+        found.map_or("00", |(_, number)| number)
+    }
+
+    fn year(&self) -> &str {
+        &self.0[12..16]
+    }
+
+    fn time(&self) -> &str {
+        &self.0[17..25]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(end: End) -> Entry<'static> {
+        Entry {
+            peer: Some(SocketAddr::from(([10, 0, 0, 7], 4711))),
+            time: UNIX_EPOCH + Duration::from_millis(784_111_777_250),
+            duration: Duration::from_micros(1_250),
+            method: &Method::GET,
+            target: "/a?b",
+            version: Version::HTTP_11,
+            referer: None,
+            user_agent: Some(b"\"mill\\\xff\""),
+            id: Some("7".to_owned()),
+            end,
+        }
+    }
+
+    #[track_caller]
+    fn check(end: End, combined: &str, json: &str) {
+        let entry = entry(end);
+        assert_eq!(entry.combined().to_string(), combined);
+        assert_eq!(entry.json().to_string(), json);
+    }
+
+    #[test]
+    fn an_entry_is_one_line_whatever_is_in_it() {
+        check(
+            End::Answered(StatusCode::OK, 11),
+            r#"10.0.0.7 - - [06/Nov/1994:08:49:37 +0000] "GET /a?b HTTP/1.1" 200 11 "-" "\x22mill\x5C\xFF\x22" 0.001250 7"#,
+            r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","id":"7","method":"GET","target":"/a?b","version":"HTTP/1.1","user_agent":"\"mill\\�\"","end":"answered","status":200,"bytes":11,"seconds":0.001250}"#,
+        );
+        check(
+            End::Failed(StatusCode::IM_A_TEAPOT, "two\nlines".to_owned()),
+            r#"10.0.0.7 - - [06/Nov/1994:08:49:37 +0000] "GET /a?b HTTP/1.1" 418 - "-" "\x22mill\x5C\xFF\x22" 0.001250 7 failed: two\x0Alines"#,
+            r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","id":"7","method":"GET","target":"/a?b","version":"HTTP/1.1","user_agent":"\"mill\\�\"","end":"failed","error":"two\u000alines","status":418,"seconds":0.001250}"#,
+        );
+        check(
+            End::Dropped,
+            r#"10.0.0.7 - - [06/Nov/1994:08:49:37 +0000] "GET /a?b HTTP/1.1" - - "-" "\x22mill\x5C\xFF\x22" 0.001250 7 dropped"#,
+            r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","id":"7","method":"GET","target":"/a?b","version":"HTTP/1.1","user_agent":"\"mill\\�\"","end":"dropped","seconds":0.001250}"#,
+        );
+    }
+}

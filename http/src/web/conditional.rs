@@ -1,0 +1,437 @@
+//! Conditional requests: is what the client has still what there is (RFC 9110, 13)?
+//!
+//! # How it works
+//!
+//! ```text
+//! If-Match ──absent──► If-Unmodified-Since ─┐
+//!    │ holds              │ holds, absent   │ fails: 412
+//!    ▼                    ▼                 ▼
+//! If-None-Match ──absent──► If-Modified-Since (GET, HEAD)
+//!    │ holds: serve          │ holds: serve
+//!    └─ fails: 304 to GET and HEAD, 412 to others
+//! ```
+//!
+//! and where it serves, If-Range says whether a Range field still means what its sender thinks.
+//!
+//! # Invariants
+//!
+//! - Always: a field that cannot be read counts as absent, but for If-Match, which then matches
+//!   nothing: it guards a change.
+//! - Never: reads a clock or a file.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::Method;
+
+use crate::headers::Headers;
+
+/// What tells one state of a resource from another.
+///
+/// ```
+/// use waterwheel_http::web::conditional::Validators;
+///
+/// let page = Validators::new("v7");
+/// assert_eq!(page.etag(), "\"v7\"");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validators {
+    opaque: String,
+    strength: Strength,
+    /// In whole seconds, since HTTP's dates have no more.
+    modified: Option<SystemTime>,
+}
+
+/// Whether equal validators mean equal bytes, or only as good as equal (RFC 9110, 8.8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strength {
+    /// Equal bytes.
+    Strong,
+    /// The same, more or less.
+    Weak,
+}
+
+/// What the preconditions of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Serve it.
+    Serve,
+    /// 304: the client has it.
+    NotModified,
+    /// 412: it is not what the client thinks.
+    Failed,
+}
+
+/// The end of the year 9999, after which there are no HTTP dates.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+impl Validators {
+    /// A strong entity tag, without its quotes, and no date.
+    ///
+    /// Bytes that no tag has (quotes, white space, controls) are replaced by `_`.
+    #[must_use]
+    pub fn new(opaque: impl Into<String>) -> Self {
+        let opaque: String = opaque.into();
+        let is_tag = |byte: u8| byte == b'!' || (b'#'..=b'~').contains(&byte);
+        let clean = |byte: u8| if is_tag(byte) { char::from(byte) } else { '_' };
+        Self {
+            opaque: opaque.bytes().map(clean).collect(),
+            strength: Strength::Strong,
+            modified: None,
+        }
+    }
+
+    /// With the time of the last change. One before 1970 or after 9999 cannot be said.
+    #[must_use]
+    pub fn modified(mut self, time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).ok();
+        let seconds = since.map(|since| since.as_secs());
+        self.modified = seconds
+            .filter(|seconds| *seconds <= LAST_SECOND)
+            .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+        self
+    }
+
+    /// For what may change without its tag changing.
+    #[must_use]
+    pub fn weak(mut self) -> Self {
+        self.strength = Strength::Weak;
+        self
+    }
+
+    /// The value of the `etag` field.
+    #[must_use]
+    pub fn etag(&self) -> String {
+        self.to_string()
+    }
+
+    /// The value of the `last-modified` field.
+    #[must_use]
+    pub fn last_modified(&self) -> Option<String> {
+        self.modified.map(httpdate::fmt_http_date)
+    }
+
+    /// Weighs the preconditions, in the order of RFC 9110, 13.2.2.
+    #[must_use]
+    pub fn judge(&self, method: &Method, headers: Headers<'_>) -> Verdict {
+        if !self.is_what_is_expected(headers) {
+            return Verdict::Failed;
+        }
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        match (self.is_at_the_client(headers, reads), reads) {
+            (false, _) => Verdict::Serve,
+            (true, true) => Verdict::NotModified,
+            (true, false) => Verdict::Failed,
+        }
+    }
+
+    /// If-Match, or else If-Unmodified-Since.
+    fn is_what_is_expected(&self, headers: Headers<'_>) -> bool {
+        if headers.contains("if-match") {
+            return self.is_among(headers, "if-match", Strength::Strong);
+        }
+        match (date(headers, "if-unmodified-since"), self.modified) {
+            (Some(date), Some(modified)) => modified <= date,
+            _ => true,
+        }
+    }
+
+    /// If-None-Match, or else If-Modified-Since.
+    fn is_at_the_client(&self, headers: Headers<'_>, reads: bool) -> bool {
+        if headers.contains("if-none-match") {
+            return self.is_among(headers, "if-none-match", Strength::Weak);
+        }
+        match (date(headers, "if-modified-since"), self.modified) {
+            (Some(date), Some(modified)) if reads => modified <= date,
+            _ => false,
+        }
+    }
+
+    fn is_among(&self, headers: Headers<'_>, field: &str, comparison: Strength) -> bool {
+        headers
+            .get_all(field)
+            .any(|value| value == b"*" || tags(value).any(|tag| self.is(tag, comparison)))
+    }
+
+    /// RFC 9110, 8.8.3.2: a strong comparison finds two weak tags different even if they are alike.
+    fn is(&self, tag: Tag<'_>, comparison: Strength) -> bool {
+        let both_strong = self.strength == Strength::Strong && tag.strength == Strength::Strong;
+        tag.opaque == self.opaque.as_bytes() && (comparison == Strength::Weak || both_strong)
+    }
+
+    /// Whether a Range field is to be heeded: without If-Range, or with one that this still is
+    /// (RFC 9110, 13.1.5).
+    #[must_use]
+    pub fn allow_range(&self, headers: Headers<'_>) -> bool {
+        if !headers.contains("if-range") {
+            return true;
+        }
+        let Some(value) = only(headers, "if-range") else {
+            return false;
+        };
+        if let Some(tag) = tags(value).next() {
+            return self.is(tag, Strength::Strong);
+        }
+        // Where the tag is weak, the date is too: it may have changed within its second.
+        let is_same = self.modified.is_some() && parse_date(value) == self.modified;
+        is_same && self.strength == Strength::Strong
+    }
+}
+
+/// The entity tag as it goes out: `"opaque"`, `W/"opaque"`.
+impl fmt::Display for Validators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let weak = match self.strength {
+            Strength::Strong => "",
+            Strength::Weak => "W/",
+        };
+        write!(f, "{weak}\"{}\"", self.opaque)
+    }
+}
+
+/// An entity tag as it came.
+#[derive(Clone, Copy)]
+struct Tag<'a> {
+    strength: Strength,
+    opaque: &'a [u8],
+}
+
+/// The tags of a list, up to the first that is malformed. A comma within a tag is part of it.
+fn tags(value: &[u8]) -> impl Iterator<Item = Tag<'_>> {
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        while let [b',' | b' ' | b'\t', behind @ ..] = rest {
+            rest = behind;
+        }
+        let (strength, quoted) = match rest {
+            [b'W', b'/', quoted @ ..] => (Strength::Weak, quoted),
+            quoted => (Strength::Strong, quoted),
+        };
+        let opened = quoted.strip_prefix(b"\"")?;
+        let end = opened.iter().position(|byte| *byte == b'"')?;
+        rest = &opened[end + 1..];
+        let opaque = &opened[..end];
+        Some(Tag { strength, opaque })
+    })
+}
+
+/// The value of a field that is there once.
+pub(crate) fn only<'a>(headers: Headers<'a>, name: &str) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+fn date(headers: Headers<'_>, name: &str) -> Option<SystemTime> {
+    parse_date(only(headers, name)?)
+}
+
+fn parse_date(value: &[u8]) -> Option<SystemTime> {
+    httpdate::parse_http_date(str::from_utf8(value).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::headers::{Field, Span};
+
+    proptest! {
+        #[test]
+        fn whatever_a_list_of_tags_is_it_comes_to_an_end(value in "[\"W/, a*]{0,40}") {
+            prop_assert!(tags(value.as_bytes()).count() <= value.len());
+        }
+    }
+
+    const OLDER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const NEWER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    fn page() -> Validators {
+        let changed = UNIX_EPOCH + Duration::from_millis(784_111_777_250);
+        Validators::new("a,b").modified(changed)
+    }
+
+    fn with<T>(lines: &[(&str, &str)], look: impl FnOnce(Headers<'_>) -> T) -> T {
+        let (mut bytes, mut fields) = (Vec::new(), Vec::new());
+        for (name, value) in lines {
+            let start = bytes.len();
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(value.as_bytes());
+            let middle = start + name.len();
+            fields.push(Field {
+                name: Span::new(start, middle),
+                value: Span::new(middle, bytes.len()),
+            });
+        }
+        look(Headers::new(&bytes, &fields))
+    }
+
+    #[track_caller]
+    fn check(validators: &Validators, lines: &[(&str, &str)], get: Verdict, put: Verdict) {
+        let verdicts = with(lines, |headers| {
+            [Method::GET, Method::HEAD, Method::PUT]
+                .map(|method| validators.judge(&method, headers))
+        });
+        assert_eq!(verdicts, [get, get, put], "{lines:?}");
+    }
+
+    use Verdict::{Failed, NotModified, Serve};
+
+    #[test]
+    fn an_entity_tag_the_client_has_is_not_sent_again() {
+        // RFC 9110, 13.1.2
+        check(
+            &page(),
+            &[("if-none-match", r#""a,b""#)],
+            NotModified,
+            Failed,
+        );
+        check(
+            &page(),
+            &[("if-none-match", r#"W/"a,b""#)],
+            NotModified,
+            Failed,
+        );
+        check(
+            &page(),
+            &[("if-none-match", r#""x" , "a,b""#)],
+            NotModified,
+            Failed,
+        );
+        check(&page(), &[("if-none-match", "*")], NotModified, Failed);
+        check(
+            &page(),
+            &[("if-none-match", r#""a""#), ("if-none-match", r#""a,b""#)],
+            NotModified,
+            Failed,
+        );
+        check(&page(), &[("if-none-match", r#""a", "b""#)], Serve, Serve);
+        check(&page(), &[("if-none-match", "a,b")], Serve, Serve);
+        check(&page(), &[("if-none-match", "")], Serve, Serve);
+        check(&page(), &[("if-none-match", r#"w/"a,b""#)], Serve, Serve); // RFC 9110, 8.8.3
+        check(
+            &page().weak(),
+            &[("if-none-match", r#""a,b""#)],
+            NotModified,
+            Failed,
+        );
+    }
+
+    #[test]
+    fn a_change_is_made_only_to_what_the_client_means() {
+        // RFC 9110, 13.1.1: by strong comparison
+        check(&page(), &[("if-match", r#""x", "a,b""#)], Serve, Serve);
+        check(&page(), &[("if-match", "*")], Serve, Serve);
+        check(&page(), &[("if-match", r#"W/"a,b""#)], Failed, Failed);
+        check(&page(), &[("if-match", r#""x""#)], Failed, Failed);
+        check(&page(), &[("if-match", "")], Failed, Failed);
+        check(&page().weak(), &[("if-match", r#""a,b""#)], Failed, Failed);
+    }
+
+    #[test]
+    fn dates_are_compared_by_the_second() {
+        // RFC 9110, 13.1.3 and 13.1.4
+        check(&page(), &[("if-modified-since", OLDER)], Serve, Serve);
+        check(&page(), &[("if-modified-since", SAME)], NotModified, Serve);
+        check(&page(), &[("if-modified-since", NEWER)], NotModified, Serve);
+        check(&page(), &[("if-unmodified-since", OLDER)], Failed, Failed);
+        check(&page(), &[("if-unmodified-since", SAME)], Serve, Serve);
+        check(
+            &page(),
+            &[("if-modified-since", "Sunday, 06-Nov-94 08:49:37 GMT")],
+            NotModified,
+            Serve,
+        );
+        check(
+            &page(),
+            &[("if-modified-since", "Sun Nov  6 08:49:37 1994")],
+            NotModified,
+            Serve,
+        );
+    }
+
+    #[test]
+    fn a_date_that_is_none_or_there_twice_is_as_if_it_were_not_there() {
+        check(&page(), &[("if-modified-since", "yesterday")], Serve, Serve);
+        check(&page(), &[("if-unmodified-since", "1994")], Serve, Serve);
+        check(
+            &page(),
+            &[("if-modified-since", SAME), ("if-modified-since", SAME)],
+            Serve,
+            Serve,
+        );
+        check(
+            &Validators::new("x"),
+            &[("if-modified-since", NEWER)],
+            Serve,
+            Serve,
+        );
+    }
+
+    #[test]
+    fn tags_come_before_dates_and_match_before_none_match() {
+        // RFC 9110, 13.2.2
+        check(
+            &page(),
+            &[("if-none-match", r#""x""#), ("if-modified-since", NEWER)],
+            Serve,
+            Serve,
+        );
+        check(
+            &page(),
+            &[("if-match", "*"), ("if-unmodified-since", OLDER)],
+            Serve,
+            Serve,
+        );
+        check(
+            &page(),
+            &[("if-match", r#""x""#), ("if-none-match", "*")],
+            Failed,
+            Failed,
+        );
+        check(
+            &page(),
+            &[("if-match", "*"), ("if-none-match", "*")],
+            NotModified,
+            Failed,
+        );
+        check(
+            &page(),
+            &[("if-unmodified-since", OLDER), ("if-modified-since", SAME)],
+            Failed,
+            Failed,
+        );
+    }
+
+    #[test]
+    fn a_range_is_of_what_the_client_has_or_it_is_not_served() {
+        // RFC 9110, 13.1.5
+        let allowed = |validators: &Validators, value| {
+            with(&[("if-range", value)], |headers| {
+                validators.allow_range(headers)
+            })
+        };
+        assert!(with(&[], |headers| page().allow_range(headers)));
+        assert!(allowed(&page(), r#""a,b""#));
+        assert!(allowed(&page(), SAME));
+        for other in [r#"W/"a,b""#, r#""x""#, OLDER, NEWER, "", "*", "tomorrow"] {
+            assert!(!allowed(&page(), other), "{other}");
+        }
+        assert!(!allowed(&page().weak(), r#"W/"a,b""#));
+        assert!(!allowed(&page().weak(), SAME));
+        assert!(!allowed(&Validators::new("x"), "tomorrow"));
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_not_said() {
+        assert_eq!(page().etag(), r#""a,b""#);
+        assert_eq!(page().weak().etag(), r#"W/"a,b""#);
+        assert_eq!(page().last_modified().as_deref(), Some(SAME));
+        let never = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(page().modified(never).last_modified(), None);
+        let far = UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1);
+        assert_eq!(page().modified(far).last_modified(), None);
+        assert_eq!(Validators::new("a \"\r\nb").etag(), "\"a____b\"");
+    }
+}

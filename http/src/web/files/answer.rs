@@ -1,0 +1,212 @@
+//! How a file is answered with: whole, in parts, or not at all since the client has it.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{Method, StatusCode};
+
+use super::search::FoundFile;
+use crate::answer::Responded;
+use crate::error::Result;
+use crate::request::Request;
+use crate::web::coding::Coding;
+use crate::web::conditional::{Validators, Verdict, only};
+use crate::web::range::Ranges;
+
+type Fields = Vec<(&'static str, String)>;
+
+/// A file on its way.
+struct Sending<'f> {
+    file: &'f File,
+    length: u64,
+    content_type: String,
+    fields: Fields,
+}
+
+/// Answers a GET or HEAD with what was found.
+pub(super) async fn respond(
+    request: Request<'_>,
+    found: FoundFile,
+    max_age: Option<Duration>,
+) -> Result<Responded> {
+    let now = SystemTime::now();
+    let validators = validators(&found.metadata, found.coding, now);
+    let verdict = validators.judge(request.method(), request.headers());
+    let mut fields = fields(&validators, max_age, found.varies);
+    match verdict {
+        Verdict::NotModified => {
+            return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
+        }
+        Verdict::Failed => {
+            return super::refuse(request, StatusCode::PRECONDITION_FAILED, super::NO_FIELDS).await;
+        }
+        Verdict::Serve => {}
+    }
+    if let Some(coding) = found.coding {
+        fields.push(("content-encoding", coding.token().to_owned()));
+    }
+    fields.push(("accept-ranges", "bytes".to_owned()));
+    let sending = Sending {
+        file: &found.file,
+        length: found.metadata.len(),
+        content_type: content_type(&found.path),
+        fields,
+    };
+    match ranges(&request, &validators, sending.length) {
+        Ranges::Whole => sending.whole(request).await,
+        Ranges::Unsatisfiable => sending.nothing(request).await,
+        Ranges::Parts(parts) => match &parts[..] {
+            [part] => sending.part(request, part.clone()).await,
+            _ => sending.parts(request, &parts).await,
+        },
+    }
+}
+
+/// The parts a request asks for. Only GET has any (RFC 9110, 14.2).
+fn ranges(request: &Request<'_>, validators: &Validators, length: u64) -> Ranges {
+    let headers = request.headers();
+    match only(headers, "range") {
+        Some(value) if *request.method() == Method::GET && validators.allow_range(headers) => {
+            Ranges::parse(value, length)
+        }
+        _ => Ranges::Whole,
+    }
+}
+
+/// A file changed so shortly ago may change again without a clock noticing.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// From the time of the last change, the length, and the coding: alike on all machines that have
+/// the same copy.
+fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> Validators {
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+    let nanos = modified
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    let coding = coding.map_or("", Coding::suffix).replace('.', "-");
+    let tag = format!("{nanos:x}-{:x}{coding}", metadata.len());
+    // RFC 9110, 8.8.2.1: never later than now.
+    let validators = Validators::new(tag).modified(modified.min(now));
+    match now.duration_since(modified) {
+        Ok(age) if age >= SETTLED => validators,
+        _ => validators.weak(),
+    }
+}
+
+/// What all answers about a file have, 304 included (RFC 9110, 15.4.5).
+fn fields(validators: &Validators, max_age: Option<Duration>, varies: bool) -> Fields {
+    let mut fields = vec![("etag", validators.etag())];
+    let modified = validators.last_modified();
+    fields.extend(modified.map(|date| ("last-modified", date)));
+    if let Some(age) = max_age {
+        fields.push((
+            "cache-control",
+            format!("public, max-age={}", age.as_secs()),
+        ));
+    }
+    if varies {
+        fields.push(("vary", "accept-encoding".to_owned()));
+    }
+    fields
+}
+
+/// By the name of the original. Text is UTF-8.
+fn content_type(path: &Path) -> String {
+    let kind = mime_guess::from_path(path).first_or_octet_stream();
+    match (kind.type_().as_str(), kind.subtype().as_str()) {
+        ("text", _) => format!("{kind}; charset=utf-8"),
+        _ => kind.to_string(),
+    }
+}
+
+impl Sending<'_> {
+    async fn whole(mut self, request: Request<'_>) -> Result<Responded> {
+        self.fields.push(("content-type", self.content_type));
+        self.fields
+            .push(("content-length", self.length.to_string()));
+        let mut body = request.start(StatusCode::OK, self.fields).await?;
+        body.send_file(self.file, 0..self.length).await?;
+        body.finish().await
+    }
+
+    async fn nothing(self, request: Request<'_>) -> Result<Responded> {
+        let fields = [("content-range", format!("bytes */{}", self.length))];
+        super::refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields).await
+    }
+
+    async fn part(mut self, request: Request<'_>, part: Range<u64>) -> Result<Responded> {
+        let length = part.end - part.start;
+        self.fields
+            .push(("content-range", content_range(&part, self.length)));
+        self.fields.push(("content-type", self.content_type));
+        self.fields.push(("content-length", length.to_string()));
+        let mut body = request
+            .start(StatusCode::PARTIAL_CONTENT, self.fields)
+            .await?;
+        body.send_file(self.file, part).await?;
+        body.finish().await
+    }
+
+    /// `multipart/byteranges` (RFC 9110, 14.6).
+    async fn parts(mut self, request: Request<'_>, parts: &[Range<u64>]) -> Result<Responded> {
+        let boundary = boundary();
+        let heads: Vec<_> = parts
+            .iter()
+            .map(|part| self.part_head(&boundary, part))
+            .collect();
+        let end = format!("\r\n--{boundary}--\r\n");
+        let of_parts = parts.iter().map(|part| part.end - part.start);
+        let of_heads = heads.iter().map(|head| head.len() as u64);
+        let length = of_parts.chain(of_heads).sum::<u64>() + end.len() as u64;
+        let content_type = format!("multipart/byteranges; boundary={boundary}");
+        self.fields.push(("content-type", content_type));
+        self.fields.push(("content-length", length.to_string()));
+        let mut body = request
+            .start(StatusCode::PARTIAL_CONTENT, self.fields)
+            .await?;
+        for (head, part) in heads.iter().zip(parts) {
+            body.write(head).await?;
+            body.send_file(self.file, part.clone()).await?;
+        }
+        body.write(end).await?;
+        body.finish().await
+    }
+
+    fn part_head(&self, boundary: &str, part: &Range<u64>) -> String {
+        let content_range = content_range(part, self.length);
+        let content_type = &self.content_type;
+        format!(
+            "\r\n--{boundary}\r\ncontent-type: {content_type}\r\ncontent-range: {content_range}\r\n\r\n"
+        )
+    }
+}
+
+fn content_range(part: &Range<u64>, length: u64) -> String {
+    format!("bytes {}-{}/{length}", part.start, part.end - 1)
+}
+
+/// A line that is in no file: it is not known before, nor twice the same.
+fn boundary() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "{:016x}{:016x}",
+        RandomState::new().hash_one(count),
+        RandomState::new().hash_one(count)
+    )
+}
+
+/// An error that came of having too little, as the client is told it.
+pub(super) fn error(errno: rustix::io::Errno) -> crate::error::Error {
+    use rustix::io::Errno;
+    match errno {
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => crate::error::Refusal::Unavailable.into(),
+        other => io::Error::from(other).into(),
+    }
+}

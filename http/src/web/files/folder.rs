@@ -1,0 +1,237 @@
+//! A folder out of which nothing leads.
+//!
+//! # How it works
+//!
+//! The folder is opened once, and every file is opened relative to it by `openat2(2)`, which can be
+//! told what a path may not do on its way: leave the folder (`RESOLVE_BENEATH`), follow a symbolic
+//! link (`RESOLVE_NO_SYMLINKS`), wait for a disk (`RESOLVE_CACHED`). So there is no moment between
+//! looking and opening in which somebody could put a link in the way.
+//!
+//! On a kernel before 5.6, or in a sandbox that forbids the call, the way is walked name by name,
+//! and links are not followed.
+//!
+//! # Invariants
+//!
+//! - Always: what has been opened is read from, never looked up a second time.
+//! - Never: a wait for a FIFO or a device: `O_NONBLOCK`, and they are not served.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
+
+use super::Symlinks;
+
+/// How far to go for a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// What the kernel knows by heart. If it does not, that is `EAGAIN`.
+    Memory,
+    /// The disk, or the network.
+    Disk,
+}
+
+#[derive(Debug)]
+pub(super) struct Folder {
+    root: OwnedFd,
+}
+
+const READ: OFlags = OFlags::RDONLY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+/// For what only leads on.
+const PASS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
+
+/// `openat2` gives up when names are moved about meanwhile; it is tried so often.
+const TRIES: usize = 8;
+
+impl Folder {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let root = openat(CWD, path, PASS, Mode::empty())?;
+        Ok(Self { root })
+    }
+
+    /// Opens what is at `path`, below the folder, for reading.
+    pub(super) fn read(
+        &self,
+        path: &Path,
+        symlinks: Symlinks,
+        reach: Reach,
+    ) -> Result<File, Errno> {
+        let resolve = resolve_flags(symlinks);
+        let tries = match reach {
+            Reach::Memory => return self.read_known(path, resolve),
+            Reach::Disk => TRIES,
+        };
+        for _ in 0..tries {
+            match openat2(&self.root, path, READ, Mode::empty(), resolve) {
+                Err(Errno::AGAIN) => {}
+                Err(Errno::NOSYS | Errno::PERM) => return self.walk(path, symlinks),
+                opened => return opened.map(File::from),
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    fn read_known(&self, path: &Path, resolve: ResolveFlags) -> Result<File, Errno> {
+        let resolve = resolve | ResolveFlags::CACHED;
+        match openat2(&self.root, path, READ, Mode::empty(), resolve) {
+            // A kernel that knows the call or the flag not.
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Err(Errno::AGAIN),
+            opened => opened.map(File::from),
+        }
+    }
+
+    /// The same without `openat2`.
+    fn walk(&self, path: &Path, symlinks: Symlinks) -> Result<File, Errno> {
+        if symlinks == Symlinks::Anywhere {
+            return openat(&self.root, path, READ, Mode::empty()).map(File::from);
+        }
+        let mut names = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
+        let last = names.next_back().unwrap_or_default();
+        let mut passed: Option<OwnedFd> = None;
+        for name in names {
+            let from = passed.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
+            passed = Some(step(from, name, PASS)?);
+        }
+        let from = passed.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
+        step(from, last, READ).map(File::from)
+    }
+}
+
+/// One name further, and not by a link.
+fn step(from: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    if name == b".." {
+        return Err(Errno::XDEV);
+    }
+    openat(from, name, flags | OFlags::NOFOLLOW, Mode::empty())
+}
+
+fn resolve_flags(symlinks: Symlinks) -> ResolveFlags {
+    match symlinks {
+        Symlinks::Refuse => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+        Symlinks::Within => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+        Symlinks::Anywhere => ResolveFlags::NO_MAGICLINKS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read as _;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A folder with files and links in it, which goes when it is dropped.
+    struct Scene(PathBuf);
+
+    impl Scene {
+        fn new(name: &str) -> Self {
+            let scene =
+                std::env::temp_dir().join(format!("waterwheel-{name}-{}", std::process::id()));
+            let folder = scene.join("served");
+            drop(fs::remove_dir_all(&scene));
+            fs::create_dir_all(folder.join("deep/er")).expect("a folder can be made");
+            for file in ["served/a", "served/deep/er/b", "secret"] {
+                fs::write(scene.join(file), file).expect("a file can be written");
+            }
+            for (link, to) in [
+                ("in", "a"),
+                ("deep/up", "../a"),
+                ("folder", "deep"),
+                ("out", "../secret"),
+                ("absolute", "/etc/hostname"),
+                ("loop", "loop"),
+            ] {
+                symlink(to, folder.join(link)).expect("a link can be made");
+            }
+            Self(scene)
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    fn text(file: Result<File, Errno>) -> Option<String> {
+        let mut text = String::new();
+        file.ok()?.read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// What is read of each path, with links refused, followed within, and followed anywhere.
+    const PATHS: &[(&str, [Option<&str>; 3])] = &[
+        ("a", [Some("served/a"); 3]),
+        ("deep/er/b", [Some("served/deep/er/b"); 3]),
+        ("in", [None, Some("served/a"), Some("served/a")]),
+        ("deep/up", [None, Some("served/a"), Some("served/a")]),
+        (
+            "folder/er/b",
+            [None, Some("served/deep/er/b"), Some("served/deep/er/b")],
+        ),
+        ("out", [None, None, Some("secret")]),
+        ("loop", [None; 3]),
+        ("nothing", [None; 3]),
+        ("a/b", [None; 3]),
+    ];
+
+    const CHOICES: [Symlinks; 3] = [Symlinks::Refuse, Symlinks::Within, Symlinks::Anywhere];
+
+    #[test]
+    fn links_are_followed_as_far_as_was_chosen() {
+        let scene = Scene::new("links");
+        let folder = Folder::open(&scene.0.join("served")).expect("it is there");
+        for (path, expected) in PATHS {
+            let seen =
+                CHOICES.map(|choice| text(folder.read(Path::new(path), choice, Reach::Disk)));
+            assert_eq!(seen.each_ref().map(Option::as_deref), *expected, "{path}");
+        }
+        for choice in [Symlinks::Refuse, Symlinks::Within] {
+            for path in [
+                "../secret",
+                "deep/../../secret",
+                "/etc/hostname",
+                "absolute",
+            ] {
+                let opened = folder.read(Path::new(path), choice, Reach::Disk);
+                assert!(opened.is_err(), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_openat2_links_are_followed_only_if_they_may_lead_anywhere() {
+        let scene = Scene::new("walk");
+        let folder = Folder::open(&scene.0.join("served")).expect("it is there");
+        for (path, [refused, _, anywhere]) in PATHS {
+            let seen = CHOICES.map(|choice| text(folder.walk(Path::new(path), choice)));
+            let expected = [*refused, *refused, *anywhere];
+            assert_eq!(seen.each_ref().map(Option::as_deref), expected, "{path}");
+        }
+        let out = folder.walk(Path::new("../secret"), Symlinks::Refuse);
+        assert!(matches!(out, Err(Errno::XDEV)));
+    }
+
+    #[test]
+    fn what_was_just_read_is_known_by_heart() {
+        let scene = Scene::new("memory");
+        let folder = Folder::open(&scene.0.join("served")).expect("it is there");
+        let read = |reach| text(folder.read(Path::new("a"), Symlinks::Within, reach));
+        assert!(read(Reach::Disk).is_some());
+        // Where the kernel cannot tell, it says so, and nothing else.
+        match folder.read(Path::new("a"), Symlinks::Within, Reach::Memory) {
+            Ok(file) => assert_eq!(text(Ok(file)).as_deref(), Some("served/a")),
+            Err(error) => assert_eq!(error, Errno::AGAIN),
+        }
+    }
+}

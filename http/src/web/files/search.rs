@@ -1,0 +1,178 @@
+//! What there is for a target: a file, perhaps one that stands in for it; or a folder.
+//!
+//! # How it works
+//!
+//! ```text
+//! open ─► a file ──────────────────► is a smaller one kept beside it that the client takes?
+//!      └► a folder ─► index.html? ─┘
+//!           │             └► none: its list, if lists are shown
+//!           └► without its slash: where it is
+//! ```
+//!
+//! All of it is done twice at the most: with what the kernel knows by heart, on the runtime's own
+//! thread; and if that does not suffice, from the start on the pool.
+
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::folder::{Folder, Reach};
+use super::listing::{self, Entry};
+use super::target::Target;
+use super::{Listing, Options, Precompressed};
+use crate::web::coding::{Accepted, Coding};
+
+/// Everything a thread needs to search.
+#[derive(Clone, Debug)]
+pub(super) struct Search {
+    pub(super) folder: Arc<Folder>,
+    pub(super) options: Arc<Options>,
+    pub(super) target: Target,
+    pub(super) accepted: Accepted,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) enum Found {
+    File(FoundFile),
+    /// A folder without a slash behind it.
+    FolderWithoutSlash,
+    /// A folder whose contents may be shown.
+    List(Vec<Entry>),
+}
+
+/// A file that is open.
+#[derive(Debug)]
+pub(super) struct FoundFile {
+    pub(super) file: File,
+    pub(super) metadata: Metadata,
+    /// The path below the folder, of the original.
+    pub(super) path: PathBuf,
+    pub(super) coding: Option<Coding>,
+    /// Whether another client could have been given another file.
+    pub(super) varies: bool,
+}
+
+impl Search {
+    /// `None` if there is nothing that may be served. `EAGAIN` if the kernel would have had to wait.
+    pub(super) fn run(&self, reach: Reach) -> Result<Option<Found>, Errno> {
+        let path = self.target.path();
+        let Some((file, metadata)) = self.open(path, reach)? else {
+            return Ok(None);
+        };
+        match (metadata.is_dir(), self.target.means_folder) {
+            (false, false) => self.file(path, file, metadata, reach).map(Some),
+            (false, true) => Ok(None),
+            (true, false) => Ok(Some(Found::FolderWithoutSlash)),
+            (true, true) => self.folder(path, &file, reach),
+        }
+    }
+
+    /// A regular file or a folder; nothing else is there.
+    fn open(&self, path: &Path, reach: Reach) -> Result<Option<(File, Metadata)>, Errno> {
+        let file = match self.folder.read(path, self.options.symlinks, reach) {
+            Ok(file) => file,
+            Err(error) if is_scarcity(error) => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let metadata = file
+            .metadata()
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let is_served = metadata.is_file() || metadata.is_dir();
+        Ok(is_served.then_some((file, metadata)))
+    }
+
+    fn folder(&self, path: &Path, folder: &File, reach: Reach) -> Result<Option<Found>, Errno> {
+        for index in &self.options.index {
+            let path = path.join(index);
+            if let Some((file, metadata)) = self.open(&path, reach)?
+                && metadata.is_file()
+            {
+                return self.file(&path, file, metadata, reach).map(Some);
+            }
+        }
+        match (self.options.listing, reach) {
+            (Listing::Refuse, _) => Ok(None),
+            (Listing::Show, Reach::Memory) => Err(Errno::AGAIN),
+            (Listing::Show, Reach::Disk) => self.list(path, folder).map(Found::List).map(Some),
+        }
+    }
+
+    fn list(&self, path: &Path, folder: &File) -> Result<Vec<Entry>, Errno> {
+        listing::read(folder, self.options.dot_files, |name| {
+            // What could not be served is not shown.
+            self.open(&path.join(name), Reach::Disk)
+                .ok()?
+                .map(|(_, metadata)| metadata)
+        })
+    }
+
+    /// The file itself, or a smaller one beside it.
+    fn file(
+        &self,
+        path: &Path,
+        file: File,
+        metadata: Metadata,
+        reach: Reach,
+    ) -> Result<Found, Errno> {
+        let mut found = FoundFile {
+            file,
+            metadata,
+            path: path.to_owned(),
+            coding: None,
+            varies: false,
+        };
+        if self.options.precompressed == Precompressed::Serve {
+            self.choose(&mut found, reach)?;
+        }
+        Ok(Found::File(found))
+    }
+
+    /// Takes the first of the codings the client likes that is there, and says whether any is.
+    fn choose(&self, found: &mut FoundFile, reach: Reach) -> Result<(), Errno> {
+        let liked = self.accepted.iter();
+        let others = Coding::ALL
+            .into_iter()
+            .filter(|coding| !self.accepted.iter().any(|one| one == *coding));
+        for coding in liked.chain(others) {
+            let Some((file, metadata)) = self.open(&beside(&found.path, coding), reach)? else {
+                continue;
+            };
+            if !metadata.is_file() || is_older(&metadata, &found.metadata) {
+                continue;
+            }
+            found.varies = true;
+            if self.accepted.iter().any(|one| one == coding) {
+                (found.file, found.metadata) = (file, metadata);
+                found.coding = Some(coding);
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+}
+
+fn beside(path: &Path, coding: Coding) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(coding.suffix());
+    name.into()
+}
+
+/// Whether a file was made from what another one no longer is.
+fn is_older(metadata: &Metadata, original: &Metadata) -> bool {
+    match (metadata.modified(), original.modified()) {
+        (Ok(time), Ok(original)) => time < original,
+        _ => false,
+    }
+}
+
+/// Whether it is for want of something that a file was not opened; not for want of the file.
+fn is_scarcity(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::AGAIN | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO
+    )
+}

@@ -1,0 +1,577 @@
+//! Pages out of templates: minijinja, from a folder.
+//!
+//! ```
+//! # let folder = std::env::temp_dir().join(format!("waterwheel-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # std::fs::write(folder.join("hello.html"), "<p>Hello {{ name }}, {{ visits }} times</p>")?;
+//! use waterwheel_http::testing::TestClient;
+//! use waterwheel_http::web::templates::{Templates, Vars};
+//! use waterwheel_http::{Request, StatusCode};
+//! use waterwheel_runtime::block_on;
+//!
+//! let templates = Templates::new(&folder)?; // hello.html: <p>Hello {{ name }}, {{ visits }} times</p>
+//! let hello = async move |request: Request<'_>| {
+//!     let vars = Vars::new().set("name", "<Nim>").set("visits", 3);
+//!     templates.respond(request, StatusCode::OK, "hello.html", vars).await
+//! };
+//! let page = block_on(async { TestClient::new(hello).get("/").await });
+//! assert_eq!(page.text(), "<p>Hello &lt;Nim&gt;, 3 times</p>");
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), waterwheel_http::Error>(())
+//! ```
+//!
+//! # How it works
+//!
+//! All files of the folder are read and parsed at the start, so what is wrong with one is known before
+//! anybody asks for it. In a debug build the folder is looked at before each page, and read again
+//! when something in it has changed; a release build never touches the disk again.
+//!
+//! # Invariants
+//!
+//! - Always: what is put into a page is escaped, unless its name ends in `.txt`.
+//! - Always: a variable that is not there is an error, and not nothing.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use http::StatusCode;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+use crate::answer::Responded;
+use crate::error::Result;
+use crate::request::Request;
+
+pub use minijinja::{Value, context};
+
+/// Folders within folders are read so deep; a link that leads back up ends there.
+const DEPTH_MAX: usize = 16;
+
+/// A folder of templates.
+///
+/// Names are paths below it: `page.html`, `mail/welcome.txt`. Files whose names begin with a dot are
+/// left out.
+pub struct Templates {
+    folder: PathBuf,
+    reload: Reload,
+    configure: Rc<dyn Fn(&mut Environment<'static>)>,
+    loaded: RefCell<Loaded>,
+}
+
+/// Whether a change on the disk is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// Before each page, the folder is looked at, on the runtime's thread: for development. The
+    /// default of a debug build.
+    OnChange,
+    /// What was there at the start stays. The default of a release build.
+    Never,
+}
+
+/// What was read, and of what.
+struct Loaded {
+    environment: Rc<Environment<'static>>,
+    stamps: Stamps,
+}
+
+/// When each file was changed last, and how long it was, by name.
+type Stamps = BTreeMap<String, (Option<SystemTime>, u64)>;
+
+impl Templates {
+    /// Reads and parses all templates of a folder.
+    ///
+    /// # Errors
+    ///
+    /// When the folder or a file cannot be read, or is no template.
+    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, TemplateError> {
+        let reload = if cfg!(debug_assertions) {
+            Reload::OnChange
+        } else {
+            Reload::Never
+        };
+        let folder = folder.into();
+        let configure: Rc<dyn Fn(&mut Environment<'static>)> = Rc::new(|_| ());
+        let loaded = RefCell::new(Loaded::read(&folder, &*configure)?);
+        Ok(Self {
+            folder,
+            reload,
+            configure,
+            loaded,
+        })
+    }
+
+    /// The same, noticing changes or not.
+    #[must_use]
+    pub fn reload(mut self, reload: Reload) -> Self {
+        self.reload = reload;
+        self
+    }
+
+    /// The same with filters, functions or globals of your own.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new): the folder is read again.
+    pub fn configure(
+        mut self,
+        configure: impl Fn(&mut Environment<'static>) + 'static,
+    ) -> Result<Self, TemplateError> {
+        self.configure = Rc::new(configure);
+        self.loaded = RefCell::new(Loaded::read(&self.folder, &*self.configure)?);
+        Ok(self)
+    }
+
+    /// Makes a page: of a template and [`Vars`], or whatever else becomes a [`Value`] (what
+    /// [`context!`] gives; with [`Value::from_serialize`], anything that serde knows).
+    ///
+    /// # Errors
+    ///
+    /// When there is no such template, a variable is missing, or a changed file is no template.
+    pub fn render(&self, name: &str, vars: impl Into<Value>) -> Result<String, TemplateError> {
+        let environment = self.environment()?;
+        let template = environment.get_template(name)?;
+        Ok(template.render(vars)?)
+    }
+
+    /// Answers with a page.
+    ///
+    /// # Errors
+    ///
+    /// As [`render`](Self::render), which is then a 500; and as [`Request::respond`].
+    pub async fn respond(
+        &self,
+        request: Request<'_>,
+        status: StatusCode,
+        name: &str,
+        vars: impl Into<Value>,
+    ) -> Result<Responded> {
+        let page = self.render(name, vars)?;
+        let content_type = if is_text(name) {
+            "text/plain; charset=utf-8"
+        } else {
+            "text/html; charset=utf-8"
+        };
+        request
+            .respond(status, page, [("content-type", content_type)])
+            .await
+    }
+
+    /// What was read; anew, if it is to be noticed that it has changed.
+    fn environment(&self) -> Result<Rc<Environment<'static>>, TemplateError> {
+        if self.reload == Reload::OnChange && stamps(&self.folder)? != self.loaded.borrow().stamps {
+            let loaded = Loaded::read(&self.folder, &*self.configure)?;
+            self.loaded.replace(loaded);
+        }
+        Ok(self.loaded.borrow().environment.clone())
+    }
+}
+
+impl Loaded {
+    fn read(
+        folder: &Path,
+        configure: &dyn Fn(&mut Environment<'static>),
+    ) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|name| {
+            if is_text(name) {
+                AutoEscape::None
+            } else {
+                AutoEscape::Html
+            }
+        });
+        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        configure(&mut environment);
+        // First the times, then the texts: a change in between is found the next time.
+        let stamps = stamps(folder)?;
+        for name in stamps.keys() {
+            let path = folder.join(name);
+            let text =
+                fs::read_to_string(&path).map_err(|error| TemplateError::unread(&path, error))?;
+            environment.add_template_owned(name.clone(), text)?;
+        }
+        Ok(Self {
+            environment: Rc::new(environment),
+            stamps,
+        })
+    }
+}
+
+/// Only a page is escaped.
+fn is_text(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|ending| ending == "txt")
+}
+
+fn stamps(folder: &Path) -> Result<Stamps, TemplateError> {
+    let mut stamps = Stamps::new();
+    gather(folder, "", DEPTH_MAX, &mut stamps)?;
+    Ok(stamps)
+}
+
+fn gather(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    stamps: &mut Stamps,
+) -> Result<(), TemplateError> {
+    let unread = |error| TemplateError::unread(folder, error);
+    for entry in fs::read_dir(folder).map_err(unread)? {
+        let path = entry.map_err(unread)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // One that has gone meanwhile is gone.
+        let Ok(metadata) = fs::metadata(&path) else {
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        let name = format!("{prefix}{name}");
+        if metadata.is_file() {
+            stamps.insert(name, (metadata.modified().ok(), metadata.len()));
+        } else if metadata.is_dir() && depth > 0 {
+            gather(&path, &format!("{name}/"), depth - 1, stamps)?;
+        }
+    }
+    Ok(())
+}
+
+/// Why there is no page.
+#[derive(Debug)]
+pub struct TemplateError(Cause);
+
+#[derive(Debug)]
+enum Cause {
+    Unread(PathBuf, io::Error),
+    Template(minijinja::Error),
+}
+
+impl TemplateError {
+    fn unread(path: &Path, error: io::Error) -> Self {
+        Self(Cause::Unread(path.to_owned(), error))
+    }
+
+    /// Whether there is no template of that name.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match &self.0 {
+            Cause::Unread(_, error) => error.kind() == io::ErrorKind::NotFound,
+            Cause::Template(error) => error.kind() == minijinja::ErrorKind::TemplateNotFound,
+        }
+    }
+}
+
+impl From<minijinja::Error> for TemplateError {
+    fn from(error: minijinja::Error) -> Self {
+        Self(Cause::Template(error))
+    }
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Unread(path, _) => write!(f, "cannot read {}", path.display()),
+            Cause::Template(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for TemplateError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0 {
+            Cause::Unread(_, error) => Some(error),
+            Cause::Template(error) => error.source(),
+        }
+    }
+}
+
+impl fmt::Debug for Templates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Templates")
+            .field("folder", &self.folder)
+            .field("names", &self.loaded.borrow().stamps.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Variables for a page, each a number or a text: enough for most, and known to be nothing else.
+///
+/// ```
+/// use waterwheel_http::web::templates::{Variable, Vars};
+///
+/// let vars = Vars::new().set("name", "mill").set("wheels", 2).set("depth", 0.5);
+/// assert_eq!(vars.get("wheels"), Some(&Variable::Int(2)));
+/// assert_eq!(vars.get("wheel"), None);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Vars(BTreeMap<String, Variable>);
+
+/// One of [`Vars`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Variable {
+    /// A whole number.
+    Int(i64),
+    /// One that is never negative.
+    UInt(u64),
+    /// A fraction.
+    Float(f64),
+    /// A text, which is escaped in a page.
+    Text(String),
+}
+
+impl Vars {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// And this one, in place of another of that name.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<Variable>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Variable> {
+        self.0.get(name)
+    }
+}
+
+impl From<i32> for Variable {
+    fn from(number: i32) -> Self {
+        Self::Int(number.into())
+    }
+}
+
+impl From<i64> for Variable {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<u32> for Variable {
+    fn from(number: u32) -> Self {
+        Self::UInt(number.into())
+    }
+}
+
+impl From<u64> for Variable {
+    fn from(number: u64) -> Self {
+        Self::UInt(number)
+    }
+}
+
+impl From<usize> for Variable {
+    fn from(number: usize) -> Self {
+        Self::UInt(number as u64)
+    }
+}
+
+impl From<f32> for Variable {
+    /// As it is written, not as it is stored: 0.1 stays 0.1.
+    fn from(number: f32) -> Self {
+        Self::Float(number.to_string().parse().unwrap_or_else(|_| number.into()))
+    }
+}
+
+impl From<f64> for Variable {
+    fn from(number: f64) -> Self {
+        Self::Float(number)
+    }
+}
+
+impl From<&str> for Variable {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Variable {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Variable> for Value {
+    fn from(variable: Variable) -> Self {
+        match variable {
+            Variable::Int(number) => number.into(),
+            Variable::UInt(number) => number.into(),
+            Variable::Float(number) => number.into(),
+            Variable::Text(text) => text.into(),
+        }
+    }
+}
+
+impl From<Vars> for Value {
+    fn from(vars: Vars) -> Self {
+        Self::from_pairs(vars.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A folder of templates, which goes when it is dropped.
+    struct Scene(PathBuf);
+
+    impl Scene {
+        fn new(name: &str, files: &[(&str, &str)]) -> Self {
+            let folder =
+                std::env::temp_dir().join(format!("waterwheel-{name}-{}", std::process::id()));
+            drop(fs::remove_dir_all(&folder));
+            let scene = Self(folder);
+            files
+                .iter()
+                .for_each(|(name, text)| scene.write(name, text));
+            scene
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            let path = self.0.join(name);
+            fs::create_dir_all(path.parent().expect("it is in the folder"))
+                .expect("it can be made");
+            fs::write(path, text).expect("it can be written");
+        }
+
+        fn templates(&self) -> Templates {
+            Templates::new(&self.0).expect("they are templates")
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    #[track_caller]
+    fn check(templates: &Templates, name: &str, expected: &str) {
+        let vars = Vars::new()
+            .set("a", "<&>")
+            .set("n", -1)
+            .set("u", 2_usize)
+            .set("f", 0.1_f32);
+        assert_eq!(
+            templates.render(name, vars).expect("there is a page"),
+            expected
+        );
+    }
+
+    #[test]
+    fn pages_are_escaped_and_text_is_not() {
+        let scene = Scene::new(
+            "escaped",
+            &[
+                ("page.html", "{{ a }} {{ n }} {{ u }} {{ f }}"),
+                ("noending", "{{ a }}"),
+                ("deep/mail.txt", "{{ a }}"),
+                (
+                    "child.html",
+                    "{% extends \"frame.html\" %}{% block body %}{{ a }}{% endblock %}",
+                ),
+                ("frame.html", "<{% block body %}{% endblock %}>"),
+                (".hidden", "{% no template"),
+            ],
+        );
+        let templates = scene.templates();
+        check(&templates, "page.html", "&lt;&amp;&gt; -1 2 0.1");
+        check(&templates, "noending", "&lt;&amp;&gt;");
+        check(&templates, "deep/mail.txt", "<&>");
+        check(&templates, "child.html", "<&lt;&amp;&gt;>");
+    }
+
+    #[test]
+    fn what_is_missing_is_an_error() {
+        let scene = Scene::new("missing", &[("page.html", "{{ b }}")]);
+        let templates = scene.templates();
+        let not_there = templates
+            .render("other.html", Vars::new())
+            .expect_err("it is not there");
+        assert!(not_there.is_not_found());
+        assert!(
+            !templates
+                .render("page.html", Vars::new())
+                .expect_err("b is missing")
+                .is_not_found()
+        );
+        assert!(templates.render("../page.html", Vars::new()).is_err());
+        let no_folder = Templates::new(scene.0.join("none")).expect_err("there is no folder");
+        assert!(no_folder.is_not_found() && no_folder.to_string().contains("none"));
+        scene.write("broken.html", "{% if %}");
+        assert!(Templates::new(&scene.0).is_err());
+    }
+
+    #[test]
+    fn a_change_is_noticed_or_not_as_was_chosen() {
+        let scene = Scene::new("reload", &[("page.html", "one")]);
+        let (noticing, fixed) = (
+            scene.templates().reload(Reload::OnChange),
+            scene.templates().reload(Reload::Never),
+        );
+        scene.write("page.html", "three");
+        scene.write("new.html", "new");
+        check(&noticing, "page.html", "three");
+        check(&noticing, "new.html", "new");
+        check(&fixed, "page.html", "one");
+        // One that is wrong is so until it is put right.
+        scene.write("page.html", "{{");
+        assert!(noticing.render("page.html", Vars::new()).is_err());
+        assert!(noticing.render("page.html", Vars::new()).is_err());
+        scene.write("page.html", "five!");
+        check(&noticing, "page.html", "five!");
+        // As long as before, but later.
+        scene.write("page.html", "seven");
+        let later = SystemTime::now() + Duration::from_secs(5);
+        let file = fs::File::options()
+            .write(true)
+            .open(scene.0.join("page.html"))
+            .expect("it is there");
+        file.set_modified(later).expect("it can be touched");
+        check(&noticing, "page.html", "seven");
+    }
+
+    #[test]
+    fn filters_of_your_own_survive_a_change() {
+        let scene = Scene::new("filters", &[("page.html", "{{ a|shout }}")]);
+        let shout = |environment: &mut Environment<'static>| {
+            environment.add_filter("shout", |text: String| text + "!");
+        };
+        assert!(
+            Templates::new(&scene.0)
+                .is_ok_and(|templates| templates.render("page.html", context! { a => 1 }).is_err())
+        );
+        let templates = scene
+            .templates()
+            .configure(shout)
+            .expect("they are templates")
+            .reload(Reload::OnChange);
+        assert_eq!(
+            templates
+                .render("page.html", context! { a => "x" })
+                .ok()
+                .as_deref(),
+            Some("x!")
+        );
+        scene.write("page.html", "now {{ a|shout }}");
+        assert_eq!(
+            templates
+                .render("page.html", context! { a => "x" })
+                .ok()
+                .as_deref(),
+            Some("now x!")
+        );
+    }
+}
