@@ -18,7 +18,7 @@ use waterwheel::runtime::yield_now;
 use super::answers::{self, Answer, Answers, End};
 use super::head::check_refusal;
 use super::manners::{Deed, Manner, NUMBER, Notes, Tunnelled, behave, expected_body};
-use super::play::{self, Client};
+use super::play::{self, Client, PATIENCE};
 
 /// Small enough for a fuzzer to meet them.
 const LIMITS: Limits = Limits {
@@ -281,7 +281,7 @@ impl<'a> Player<'a> {
             let had = self.client.output.len();
             self.listen().await;
             step = if had == self.client.output.len() {
-                2 * step
+                PATIENCE.min(2 * step)
             } else {
                 Duration::from_millis(1)
             };
