@@ -18,7 +18,7 @@ use waterwheel::runtime::{
 
 use super::process::{Process, raise_limit};
 use super::served::{answered, get, read_answer, say, within};
-use crate::support::{Client, DEADLINE, TestServer, without_dates};
+use crate::support::{Client, DEADLINE, without_dates};
 
 /// `/sleep` waits, `/compute` does not let go of its thread.
 async fn handler(request: Request<'_>) -> Result<Responded> {
@@ -447,22 +447,6 @@ fn m_02_two_slow_clients_wait_side_by_side() {
         "{:?}",
         start.elapsed()
     );
-}
-
-#[test]
-fn b_04_a_sleeping_request_holds_no_other_up() {
-    let server = TestServer::start(Server::builder(), || handler);
-    let mut sleeping = server.client();
-    sleeping.send(get("/sleep"));
-    thread::sleep(Duration::from_millis(20));
-    let start = Instant::now();
-    assert_eq!(ask(&mut server.client(), "/"), "here");
-    assert!(
-        start.elapsed() < Duration::from_millis(50),
-        "{:?}",
-        start.elapsed()
-    );
-    assert_eq!(read_answer(&mut sleeping).1, "here");
 }
 
 #[test]
