@@ -31,12 +31,14 @@ fn main() {
     let all = table::routes();
     let without = ours::requests(ours::answer, &all);
     let with = ours::requests(ours::router(&all), &all);
+    let values = ours::requests(ours::router_of_values(&all), &all);
     println!("| {} routes | ns |", all.len());
     println!("|---|---|");
     println!("| matchit, bare: to find one | {:.0} |", matchit_bare(&all));
     println!("| waterwheel: to find one | {:.0} |", ours::lookups(&all));
     println!("| waterwheel: a request, all of it, without routes | {without:.0} |");
     println!("| waterwheel: a request, all of it, routed | {with:.0} |");
+    println!("| waterwheel: the same, answered with a value | {values:.0} |");
     println!(
         "| **waterwheel: what routing adds to a request** | **{:.0}** |",
         with - without

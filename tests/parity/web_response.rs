@@ -397,7 +397,7 @@ fn a_19_a_response_is_built_and_always_complete() {
     }
     let binary = [0_u8, 0xff, b'\r', b'\n', 0xc3, 0x28];
     let built = handler(async move || -> waterwheel::http::Result<Response> {
-        let response = ::http::Response::builder()
+        let response = Response::builder()
             .status(201)
             .header("x-a", "1")
             .header("content-type", "a/b")
@@ -410,6 +410,8 @@ fn a_19_a_response_is_built_and_always_complete() {
         (&answer.headers["x-a"], &answer.headers["content-length"]),
         (&"1".parse().unwrap(), &"6".parse().unwrap())
     );
+    let incomplete = Response::builder().status(7).header("x\n", "").body(());
+    assert!(incomplete.is_err());
     let own = handler(async || Response::new(StatusCode::OK, "b").with_header("X-A", "1"));
     assert_eq!(get(own, "/", &[]).headers["x-a"], "1");
 }

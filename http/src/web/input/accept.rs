@@ -149,6 +149,22 @@ mod tests {
         check("*, br;q=0", &["br", "gzip"], Some(1));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_listed_the_choice_is_one_of_the_offers(
+            field in "[a-c*/;,=q.0-9é \\-]{0,40}",
+            offers in proptest::collection::vec("[a-cé/\\-]{0,6}", 0..4),
+        ) {
+            let offers: Vec<&str> = offers.iter().map(String::as_str).collect();
+            if let Some(at) = preferred(&field, &offers) {
+                proptest::prop_assert!(weight(&field, offers[at]) > 0);
+            }
+            for (_, weight) in priorities(&field) {
+                proptest::prop_assert!((0.0..=1.0).contains(&weight));
+            }
+        }
+    }
+
     #[test]
     fn a_weight_that_is_none_counts_as_one() {
         let seen: Vec<_> =

@@ -113,3 +113,24 @@ impl fmt::Display for Pairs<'_> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn pairs_shown_are_the_same_pairs_read(
+            pairs in proptest::collection::vec(("\\PC{0,12}", "[a-c &=+%\u{0}\r\n]{0,12}"), 0..6),
+        ) {
+            let pairs: Pairs<'_> = pairs.into_iter().collect();
+            let shown = pairs.to_string();
+            proptest::prop_assert_eq!(Pairs::parse(&shown), Ok(pairs));
+        }
+
+        #[test]
+        fn any_bytes_are_pairs_or_refused(bytes: Vec<u8>) {
+            drop(Pairs::parse(&bytes));
+        }
+    }
+}

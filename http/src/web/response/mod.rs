@@ -53,7 +53,7 @@ pub use json::Json;
 /// A status, header fields, and a body.
 ///
 /// All three are public: what they are can be looked at and changed. Those who like builders have
-/// `http::Response::builder()`, whose result becomes one of these with `from`.
+/// [`builder`](Self::builder).
 #[derive(Debug, Default)]
 pub struct Response {
     /// 200, 404 …
@@ -88,6 +88,23 @@ impl Response {
             body: body.into(),
             ..Self::default()
         }
+    }
+
+    /// The `http` crate's builder, whose result becomes one of these with `from`.
+    ///
+    /// ```
+    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel_http::{Result, StatusCode};
+    ///
+    /// # fn main() -> Result<()> {
+    /// let built = Response::builder().status(201).header("x-mill", "1").body("done")?;
+    /// assert_eq!(Response::from(built).status, StatusCode::CREATED);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "ResponseBuilder")]
+    pub fn builder() -> response::Builder {
+        response::Builder::new()
     }
 
     /// A response of that status and nothing else.
