@@ -15,13 +15,13 @@ use waterwheel_runtime::time::Instant;
 
 use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
-use crate::answer::Responded;
 use crate::body::{Drained, drain};
 use crate::error::{Error, Refusal, Result};
 use crate::exchange::Answer;
 use crate::io::Io;
 use crate::link::Link;
 use crate::proto::keep_alive::Persistence;
+use crate::responded::Responded;
 use crate::upgrade::Upgraded;
 
 /// How a handler ended.
