@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -265,7 +266,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut fields = String::new();
         event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| {
-            fields += &format!("{field}={value:?} ");
+            write!(fields, "{field}={value:?} ").unwrap();
         });
         self.0.lock().unwrap().push(fields);
     }
