@@ -199,8 +199,9 @@ fn whatever_accept_says_all_who_wait_are_served_and_nothing_spins() {
     thread::scope(|scope| {
         for part in rows.chunks(8) {
             scope.spawn(move || {
-                part.iter()
-                    .for_each(|(error, when)| check_accept(error, when))
+                for (error, when) in part {
+                    check_accept(error, when);
+                }
             });
         }
     });

@@ -156,7 +156,7 @@ fn a_client_that_pipelines_flat_out_leaves_a_polite_one_its_latency() {
     alone(|| {
         let server = Process::start(Deadlines::Usual);
         let flood = Flood::start(&server);
-        assert_once(|| {
+        assert_once(10, || {
             let before = answered(&server);
             let latencies = Latencies::of(&mut Client::new(&server), Duration::from_secs(1));
             let others = answered(&server) - before - latencies.len();
@@ -174,7 +174,7 @@ fn many_large_answers_at_once_leave_a_polite_client_its_turns() {
     const LATENCY_MAX: Duration = Duration::from_millis(100);
     alone(|| {
         let server = Process::start(Deadlines::Usual);
-        assert_once(|| {
+        assert_once(10, || {
             let mut polite = Client::new(&server);
             let mut others: Vec<_> = (0..LARGE_ANSWERS).map(|_| Client::new(&server)).collect();
             polite.ask("/");
@@ -190,14 +190,20 @@ fn many_large_answers_at_once_leave_a_polite_client_its_turns() {
 
 #[test]
 fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
+    /// What anything that the machine does besides may take.
+    const INTERRUPT: Duration = Duration::from_micros(50);
     raise_limit();
     alone(|| {
         let server = Process::start(Deadlines::Short);
-        assert_once(|| {
+        // The shortest of all rounds: noise makes both longer, at different times.
+        let [mut quiet_p99, mut loaded_p99] = [Duration::MAX; 2];
+        assert_once(4, || {
             let quiet = latencies_beside_slow_sockets(&server);
             let loaded = latencies_beside_slow_clients(&server);
             println!("quiet: {quiet}\nbeside slow clients: {loaded}");
-            loaded.p99() <= 2 * quiet.p99()
+            quiet_p99 = quiet_p99.min(quiet.p99());
+            loaded_p99 = loaded_p99.min(loaded.p99());
+            loaded_p99 <= (2 * quiet_p99).max(quiet_p99 + INTERRUPT)
         });
     });
 }
@@ -214,17 +220,20 @@ fn latencies_beside_slow_sockets(server: &Process) -> Latencies {
     })
 }
 
-/// Of a good client, from when slow ones are slow until they have been cut.
+/// Of a good client, from when all slow ones have come until the first is cut. Then all must be.
 fn latencies_beside_slow_clients(server: &Process) -> Latencies {
-    let mut clients = slow_clients(|| {
-        // They come one by one, and so they go.
-        thread::sleep(Duration::from_millis(1));
-        server.connect()
-    });
+    let first = Instant::now();
+    let mut clients = slow_clients(|| server.connect_from_afar());
+    let last = Instant::now();
+    let mut good = Client::new(server);
+    good.ask("/");
     let latencies = thread::scope(|scope| {
-        scope.spawn(|| drip(&mut clients, SHORT, Instant::now() + SHORT));
-        Latencies::of(&mut Client::new(server), SHORT)
+        scope.spawn(|| drip(&mut clients, SHORT, last + SHORT));
+        let slow = (first + SHORT).saturating_duration_since(Instant::now());
+        Latencies::of(&mut good, slow)
     });
+    let cut = Latencies::of(&mut good, Duration::from_millis(200));
+    println!("beside clients that are cut: {cut}");
     clients.into_iter().for_each(Slow::assert_cut);
     latencies
 }
@@ -237,10 +246,9 @@ fn slow_clients(connect: impl Fn() -> TcpStream) -> Vec<Slow> {
         .collect()
 }
 
-/// Asserts that it holds in one of several rounds: what else happens on the machine makes
-/// latencies longer, never shorter.
-fn assert_once(holds: impl FnMut() -> bool) {
-    const ROUNDS: usize = 4;
-    let mut rounds = std::iter::repeat_with(holds).take(ROUNDS);
-    assert!(rounds.any(|holds| holds), "not in any of {ROUNDS} rounds");
+/// Asserts that it holds in one of so many rounds: what else happens on the machine makes latencies
+/// longer, never shorter.
+fn assert_once(rounds: usize, holds: impl FnMut() -> bool) {
+    let mut results = std::iter::repeat_with(holds).take(rounds);
+    assert!(results.any(|holds| holds), "not in any of {rounds} rounds");
 }

@@ -98,7 +98,7 @@ pub fn chunked(bytes: &[u8]) {
 
 /// The server reads it, and then whatever is behind it.
 fn compare(bytes: &[u8], way: Way, pace: Pace, expected: &Decoded) {
-    let context = format!("{way:?} {pace:?} {expected:?}");
+    let context = || format!("{way:?} {pace:?} {expected:?}");
     let found = Rc::<RefCell<Found>>::default();
     let (output, rest) = play::run(async {
         let handler = {
@@ -118,24 +118,25 @@ fn compare(bytes: &[u8], way: Way, pace: Pace, expected: &Decoded) {
     });
     let found = found.take();
     let answers = answers::read(&output, &[Method::POST]);
-    assert_eq!(found.fault, expected.end.err(), "{context}");
+    assert_eq!(found.fault, expected.end.err(), "{}", context());
     if found.fault.is_none() || !matches!(way, Way::Bytes) {
-        assert_eq!(found.body, expected.body, "{context}");
+        assert_eq!(found.body, expected.body, "{}", context());
     }
     match expected.end {
         Ok(end) => {
-            assert_eq!(rest.as_deref(), Some(&bytes[end..]), "{context}");
+            assert_eq!(rest.as_deref(), Some(&bytes[end..]), "{}", context());
             assert_eq!(
                 by_name(&found.trailers),
                 sorted(&expected.trailers),
-                "{context}"
+                "{}",
+                context()
             );
-            assert_eq!(answers.tunnelled, Some(Vec::new()), "{context}");
+            assert_eq!(answers.tunnelled, Some(Vec::new()), "{}", context());
             check_one(&answers, 101, &context);
         }
         Err(fault) => {
             check_one(&answers, fault.status(), &context);
-            assert!(answers.last[0].closes(), "{context}");
+            assert!(answers.last[0].closes(), "{}", context());
         }
     }
 }
@@ -166,9 +167,9 @@ fn ignore(bytes: &[u8], pace: Pace, expected: &Decoded) {
     assert_eq!(bodies, given, "{expected:?}");
 }
 
-fn check_one(answers: &Answers, status: u16, context: &str) {
+fn check_one(answers: &Answers, status: u16, context: &dyn Fn() -> String) {
     let statuses: Vec<_> = answers.last.iter().map(|answer| answer.status).collect();
-    assert_eq!(statuses, [status], "{context}");
+    assert_eq!(statuses, [status], "{}", context());
     assert!(answers.interim.is_empty() && answers.begun.is_empty());
 }
 

@@ -12,13 +12,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use waterwheel::http::testing::MemoryStream;
-use waterwheel::http::{Connection, Limits, OnDisconnect, OnHalfClose, Request, Server};
+use waterwheel::http::{Connection, Limits, OnDisconnect, OnHalfClose, Request, Server, Version};
 use waterwheel::runtime::yield_now;
 
 use super::answers::{self, Answer, Answers, End};
 use super::head::check_refusal;
 use super::manners::{Deed, Manner, NUMBER, Notes, Tunnelled, behave, expected_body};
-use super::play::{self, Client};
+use super::play::{self, Client, PATIENCE};
 
 /// Small enough for a fuzzer to meet them.
 const LIMITS: Limits = Limits {
@@ -96,6 +96,8 @@ struct Player<'a> {
     rest: &'a [u8],
     /// What has been.
     sent: Vec<u8>,
+    /// How much of that was a flood.
+    flooded: usize,
     listens: bool,
     /// It has always listened, and stayed.
     patient: bool,
@@ -105,6 +107,7 @@ struct Player<'a> {
 struct Outcome {
     output: Vec<u8>,
     sent: Vec<u8>,
+    flooded: usize,
     patient: bool,
     tunnelled: Option<Tunnelled>,
 }
@@ -217,6 +220,7 @@ impl<'a> Player<'a> {
             notes: notes.clone(),
             rest: wire,
             sent: Vec::new(),
+            flooded: 0,
             listens: true,
             patient: true,
         }
@@ -230,6 +234,7 @@ impl<'a> Player<'a> {
                 let flood = vec![b'a'; count];
                 let count = self.client.send(&flood).await;
                 self.sent.extend_from_slice(&flood[..count]);
+                self.flooded += count;
             }
             Action::Wait(duration) => self.wait(duration).await,
             Action::Turns(count) => {
@@ -276,7 +281,7 @@ impl<'a> Player<'a> {
             let had = self.client.output.len();
             self.listen().await;
             step = if had == self.client.output.len() {
-                2 * step
+                PATIENCE.min(2 * step)
             } else {
                 Duration::from_millis(1)
             };
@@ -308,59 +313,82 @@ impl<'a> Player<'a> {
         Outcome {
             output,
             sent: self.sent,
+            flooded: self.flooded,
             patient: self.patient,
             tunnelled,
         }
     }
 }
 
+/// What there is to be said about a finding.
+type Context<'a> = &'a dyn Fn() -> String;
+
 fn check(settings: Settings, notes: &Notes, outcome: &Outcome) {
     let deeds = notes.deeds.borrow();
     let methods: Vec<_> = deeds.iter().map(|deed| deed.method.clone()).collect();
     let answers = answers::read(&outcome.output, &methods);
-    let context = format!("{settings:?}\n{deeds:#?}\n{answers:#?}");
+    let context = &|| format!("{settings:?}\n{deeds:#?}\n{answers:#?}");
+    assert!(!settings.counted || deeds.len() <= 2, "{}", context());
     for (number, answer) in answers.last.iter().enumerate() {
         let is_last = number + 1 == answers.last.len();
-        assert!(is_last || answer.is_whole(), "{context}");
-        match deeds.get(number) {
-            Some(deed) => check_answer(settings, number, deed, answer, &context),
-            None => {
-                assert!(is_last && answer.closes(), "{context}");
-                check_refusal(answer);
-            }
+        assert!(is_last || answer.is_whole(), "{}", context());
+        assert!(
+            !answer.closes() || deeds.len() <= number + 1,
+            "{}",
+            context()
+        );
+        if let Some(deed) = deeds.get(number) {
+            let is_over = deed.manner.ends_connection();
+            assert!(!is_over || deeds.len() == number + 1, "{}", context());
+            check_answer(settings, number, deed, answer, context);
+        } else {
+            assert!(is_last && answer.closes(), "{}", context());
+            check_refusal(answer);
         }
     }
-    for (before, interim) in &answers.interim {
-        let deed = &deeds[*before];
-        let asked = match interim.status {
-            100 => deed.expects,
-            103 => deed.manner == Manner::Inform,
-            _ => false,
-        };
-        assert!(asked, "{context}");
-    }
+    check_interim(&deeds, &answers, context);
     if outcome.patient {
-        check_all_came(settings, &deeds, &answers, &context);
+        check_all_came(settings, &deeds, &answers, context);
     }
-    check_tunnel(outcome, &answers, &context);
+    check_tunnel(outcome, &deeds, &answers, context);
     check_memory(notes, outcome);
 }
 
-fn check_answer(settings: Settings, number: usize, deed: &Deed, answer: &Answer, context: &str) {
+fn check_interim(deeds: &[Deed], answers: &Answers, context: Context<'_>) {
+    for (before, interim) in &answers.interim {
+        let deed = &deeds[*before];
+        let asked = match interim.status {
+            100 => deed.expects && deed.version == Version::HTTP_11,
+            103 => deed.manner == Manner::Inform && deed.version == Version::HTTP_11,
+            _ => false,
+        };
+        assert!(asked, "{}", context());
+    }
+}
+
+fn check_answer(
+    settings: Settings,
+    number: usize,
+    deed: &Deed,
+    answer: &Answer,
+    context: Context<'_>,
+) {
     let manner = deed.manner;
     if let Some(own) = answer.field(NUMBER) {
-        assert_eq!(own, number.to_string(), "{context}");
-        assert_eq!(Some(answer.status), manner.status(), "{context}");
+        assert_eq!(own, number.to_string(), "{}", context());
+        assert_eq!(Some(answer.status), manner.status(), "{}", context());
+        let in_time = !(settings.limited && manner.is_slow()) || settings.pulled;
+        assert!(in_time, "{}", context());
         let has_end = matches!(answer.end, End::Length | End::Chunk);
-        assert!(!(has_end && manner.never_ends()), "{context}");
+        assert!(!(has_end && manner.never_ends()), "{}", context());
         if has_end {
-            assert_eq!(answer.body, expected_body(deed), "{context}");
+            assert_eq!(answer.body, expected_body(deed), "{}", context());
         } else {
             assert!(expected_body(deed).starts_with(&answer.body) || manner.never_ends());
         }
         return;
     }
-    assert!(answer.closes(), "an error that goes on: {context}");
+    assert!(answer.closes(), "an error that goes on: {}", context());
     let possible = match answer.status {
         500 => {
             settings.pulled
@@ -373,34 +401,51 @@ fn check_answer(settings: Settings, number: usize, deed: &Deed, answer: &Answer,
         400 | 408 | 431 => manner.reads(),
         _ => false,
     };
-    assert!(possible && answer.body.len() < 64, "{context}");
+    assert!(possible && answer.body.len() < 64, "{}", context());
 }
 
 /// Nothing is missing, but for what handlers did not give.
-fn check_all_came(settings: Settings, deeds: &[Deed], answers: &Answers, context: &str) {
-    assert!(answers.begun.is_empty(), "{context}");
+fn check_all_came(settings: Settings, deeds: &[Deed], answers: &Answers, context: Context<'_>) {
+    assert!(answers.begun.is_empty(), "{}", context());
     let Some(last) = deeds.last() else { return };
     let may_lack = last.manner.breaks_off() || settings.limited && last.manner.waits();
     let lacks = usize::from(last.manner == Manner::Abort);
-    assert!(answers.last.len() + lacks >= deeds.len(), "{context}");
+    assert!(answers.last.len() + lacks >= deeds.len(), "{}", context());
     for answer in &answers.last {
-        assert!(answer.is_whole() || may_lack, "{context}");
+        assert!(answer.is_whole() || may_lack, "{}", context());
     }
 }
 
-/// What came back of it went there, and ends as what was sent does.
-fn check_tunnel(outcome: &Outcome, answers: &Answers, context: &str) {
+/// What came back of it went there; it begins behind the request, and ends as what was sent does.
+fn check_tunnel(outcome: &Outcome, deeds: &[Deed], answers: &Answers, context: Context<'_>) {
     let Some(back) = &answers.tunnelled else {
         return;
     };
     let Some(tunnelled) = &outcome.tunnelled else {
-        panic!("a tunnel that nobody made: {context}");
+        panic!("a tunnel that nobody made: {}", context());
     };
-    assert!(tunnelled.read.starts_with(back), "{context}");
-    if tunnelled.at_end {
-        assert!(outcome.sent.ends_with(&tunnelled.read), "{context}");
+    assert!(tunnelled.read.starts_with(back), "{}", context());
+    assert!(!outcome.patient || *back == tunnelled.read, "{}", context());
+    match deeds {
+        _ if !tunnelled.at_end => {}
+        [only] if only.length.is_some() => {
+            let behind = behind_first(&outcome.sent, only.length);
+            assert_eq!(behind, tunnelled.read, "{}", context());
+        }
+        _ => assert!(outcome.sent.ends_with(&tunnelled.read), "{}", context()),
     }
-    assert!(!outcome.patient || *back == tunnelled.read, "{context}");
+}
+
+/// What follows the first request, whose body has that length.
+fn behind_first(sent: &[u8], length: Option<u64>) -> &[u8] {
+    let mut sent = sent;
+    while let Some(rest) = sent.strip_prefix(b"\r\n") {
+        sent = rest;
+    }
+    let head = answers::find(sent, b"\r\n\r\n").map(|end| end + 4);
+    let body = length.and_then(|length| usize::try_from(length).ok());
+    let end = head.zip(body).map(|(head, body)| head + body);
+    end.and_then(|end| sent.get(end..)).unwrap_or_default()
 }
 
 /// Neither what the client does not read, nor what handlers do not read, piles up.
@@ -410,24 +455,19 @@ fn check_memory(notes: &Notes, outcome: &Outcome) {
         most <= STREAM_BYTES + QUEUED_BYTES,
         "{most} bytes under way"
     );
-    let requests = notes.deeds.borrow().len();
-    let drained = (LIMITS.drain_bytes_max + LIMITS.linger_bytes_max) as usize;
-    let tunnelled = outcome
+    let read = outcome
         .tunnelled
         .as_ref()
         .map_or(0, |tunnel| tunnel.read.len());
-    let used = notes.taken() + tunnelled + requests * (drained + AHEAD_BYTES) + drained;
-    let most = used + STREAM_BYTES + AHEAD_BYTES + outcome.heads();
-    assert!(
-        outcome.sent.len() <= most,
-        "{} bytes taken in",
-        outcome.sent.len()
-    );
+    let requests = notes.deeds.borrow().len();
+    let discarded = LIMITS.drain_bytes_max + LIMITS.linger_bytes_max;
+    let discarded = (requests + 1) * usize::try_from(discarded).expect("some kilobytes");
+    let ahead = (requests + 1) * AHEAD_BYTES;
+    let most = notes.taken(body_bytes_max()) + read + discarded + ahead + STREAM_BYTES;
+    let flooded = outcome.flooded;
+    assert!(flooded <= most, "{flooded} bytes taken in of a flood");
 }
 
-impl Outcome {
-    /// No more than this was sent in heads and chunks' lines: what is no flood.
-    fn heads(&self) -> usize {
-        self.sent.iter().filter(|byte| **byte != b'a').count() + 64
-    }
+fn body_bytes_max() -> usize {
+    usize::try_from(LIMITS.body_bytes_max).expect("some kilobytes")
 }

@@ -25,10 +25,18 @@ pub enum Verdict {
     Incomplete,
 }
 
+/// In a line, for the record.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Accepted(message) => write!(f, "accepted {} {}", message.method, message.path),
+            Self::Accepted(message) => {
+                let Message {
+                    method, version, ..
+                } = &**message;
+                let length = message.length.map(|length| format!("{length} bytes"));
+                let body = length.as_deref().unwrap_or("chunks");
+                write!(f, "accepted {method} in {version:?} with {body}")
+            }
             Self::Refused(words) => write!(f, "refused {}", words.trim_end()),
             Self::Incomplete => f.write_str("incomplete"),
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::{
-    AnswerBody, Error, Method, Refusal, Request, Responded, Result, StatusCode, Upgrade,
+    AnswerBody, Error, Method, Refusal, Request, Responded, Result, StatusCode, Upgrade, Version,
 };
 use waterwheel::runtime::{JoinHandle, race, spawn, time};
 
@@ -123,6 +123,16 @@ impl Manner {
         waits || self.reads() || self == Self::Upgrade
     }
 
+    /// Whether no request is served after it, though its answer may not say so.
+    pub fn ends_connection(self) -> bool {
+        self.never_ends() || self == Self::PanicBehind
+    }
+
+    /// Whether it takes longer than a limited handler may.
+    pub fn is_slow(self) -> bool {
+        matches!(self, Self::Late | Self::Slow)
+    }
+
     /// Whether it reads the body.
     pub fn reads(self) -> bool {
         matches!(self, Self::Echo | Self::Pieces | Self::Half | Self::Late)
@@ -145,6 +155,9 @@ impl Manner {
 pub struct Deed {
     pub method: Method,
     pub manner: Manner,
+    pub version: Version,
+    /// How long its body is, if it says so beforehand.
+    pub length: Option<u64>,
     /// It came with an expectation.
     pub expects: bool,
     /// The body as far as it was read.
@@ -179,19 +192,24 @@ pub const NUMBER: &str = "x-number";
 pub const PLAIN: &[u8] = b"plain";
 
 /// What [`Manner::Stream`] sends, so many times.
-const PIECE: [u8; 8 * 1024] = [b's'; 8 * 1024];
+static PIECE: [u8; 8 * 1024] = [b's'; 8 * 1024];
 const PIECES: usize = 24;
 
 /// More than is copied.
-const LARGE: [u8; 40 * 1024] = [b'l'; 40 * 1024];
+static LARGE: [u8; 40 * 1024] = [b'l'; 40 * 1024];
 
 /// The longest that a handler waits for anything but its client.
 const LONG: Duration = Duration::from_secs(7);
 
 impl Notes {
-    /// All bytes that were read of bodies.
-    pub fn taken(&self) -> usize {
-        self.deeds.borrow().iter().map(|deed| deed.body.len()).sum()
+    /// All bytes that were read of bodies, at the most: of one that is read whole nobody knows, if it
+    /// is not got.
+    pub fn taken(&self, body_bytes_max: usize) -> usize {
+        let taken = |deed: &Deed| match deed.manner {
+            Manner::Echo | Manner::Late => body_bytes_max,
+            _ => deed.body.len(),
+        };
+        self.deeds.borrow().iter().map(taken).sum()
     }
 
     /// A request that nobody has answered.
@@ -205,6 +223,8 @@ impl Notes {
         deeds.push(Deed {
             method: request.method().clone(),
             manner,
+            version: request.version(),
+            length: request.body().left(),
             expects: request.headers().contains("expect"),
             body: Vec::new(),
         });
@@ -229,17 +249,59 @@ impl Notes {
 /// The handler: does what the path says.
 pub async fn behave(notes: &Notes, request: Request<'_>) -> Result<Responded> {
     let (number, manner) = notes.begin(&request);
-    let own = [(NUMBER, number.to_string())];
-    let ok = StatusCode::OK;
     match manner {
-        Manner::Plain => request.respond(ok, PLAIN, own).await,
-        Manner::Echo => {
-            let body = request.bytes().await?;
-            notes.took(number, &body);
-            request.respond(ok, body, own).await
+        Manner::Echo | Manner::Pieces | Manner::Half | Manner::Behind | Manner::Late => {
+            read(notes, manner, number, request).await
+        }
+        Manner::Slow | Manner::Watch => {
+            let own = own(number);
+            if manner == Manner::Watch {
+                race(request.disconnected(), time::sleep(10 * LONG)).await;
+            } else {
+                time::sleep(LONG).await;
+            }
+            request.respond(StatusCode::OK, PLAIN, own).await
+        }
+        Manner::Upgrade | Manner::Tunnel => hand_over(notes, number, request).await,
+        Manner::Abort => Ok(request.abort()),
+        Manner::Short | Manner::Unfinished | Manner::FailLate | Manner::PanicLate => {
+            break_off(notes, manner, number, request).await
+        }
+        Manner::Fail => Err(Error::message("on purpose")),
+        Manner::Refuse => Err(Refusal::Unavailable.into()),
+        Manner::Panic => panic(),
+        Manner::PanicBehind => {
+            drop(request.respond(StatusCode::OK, PLAIN, own(number)).await?);
+            panic()
+        }
+        _ => send(notes, manner, number, request).await,
+    }
+}
+
+/// Those that read the body.
+async fn read(
+    notes: &Notes,
+    manner: Manner,
+    number: usize,
+    request: Request<'_>,
+) -> Result<Responded> {
+    let own = own(number);
+    let ok = StatusCode::OK;
+    let mut body = request.body();
+    match manner {
+        Manner::Half => {
+            let piece = body.next().await?.unwrap_or_default();
+            notes.took(number, &piece);
+            request.respond(ok, PLAIN, own).await
+        }
+        Manner::Behind => {
+            let responded = request.respond(ok, PLAIN, own).await?;
+            while let Some(piece) = body.next().await? {
+                notes.took(number, &piece);
+            }
+            Ok(responded)
         }
         Manner::Pieces => {
-            let mut body = request.body();
             let mut answer = request.start(ok, own).await?;
             while let Some(piece) = body.next().await? {
                 notes.took(number, &piece);
@@ -247,33 +309,27 @@ pub async fn behave(notes: &Notes, request: Request<'_>) -> Result<Responded> {
             }
             answer.finish().await
         }
-        Manner::Half => {
-            let piece = request.body().next().await?.unwrap_or_default();
-            notes.took(number, &piece);
-            request.respond(ok, PLAIN, own).await
-        }
-        Manner::Behind => {
-            let mut body = request.body();
-            let responded = request.respond(ok, PLAIN, own).await?;
-            while let Some(piece) = body.next().await? {
-                notes.took(number, &piece);
+        _ => {
+            if manner == Manner::Late {
+                time::sleep(LONG).await;
             }
-            Ok(responded)
-        }
-        Manner::Late => {
-            time::sleep(LONG).await;
             let body = request.bytes().await?;
             notes.took(number, &body);
             request.respond(ok, body, own).await
         }
-        Manner::Slow => {
-            time::sleep(LONG).await;
-            request.respond(ok, PLAIN, own).await
-        }
-        Manner::Watch => {
-            race(request.disconnected(), time::sleep(10 * LONG)).await;
-            request.respond(ok, PLAIN, own).await
-        }
+    }
+}
+
+/// Those that do not, and answer.
+async fn send(
+    notes: &Notes,
+    manner: Manner,
+    number: usize,
+    request: Request<'_>,
+) -> Result<Responded> {
+    let own = own(number);
+    let ok = StatusCode::OK;
+    match manner {
         Manner::Stream => {
             let mut answer = request.start(ok, own).await?;
             for _ in 0..PIECES {
@@ -297,61 +353,53 @@ pub async fn behave(notes: &Notes, request: Request<'_>) -> Result<Responded> {
         }
         Manner::NoContent => request.respond(StatusCode::NO_CONTENT, PLAIN, own).await,
         Manner::NotModified => request.respond(StatusCode::NOT_MODIFIED, PLAIN, own).await,
-        Manner::Upgrade => {
-            let (responded, upgrade) = request.upgrade("chat", own).await?;
-            notes.tunnel.replace(Some(spawn(give_back(upgrade))));
-            Ok(responded)
-        }
-        Manner::Tunnel if request.method() == Method::CONNECT => {
-            let (responded, upgrade) = request.tunnel(own)?;
-            notes.tunnel.replace(Some(spawn(give_back(upgrade))));
-            Ok(responded)
-        }
-        Manner::Tunnel => unreachable!("only CONNECT has no path"),
-        Manner::Abort => Ok(request.abort()),
-        bad => misbehave(notes, bad, number, request).await,
+        _ => request.respond(ok, PLAIN, own).await,
     }
 }
 
-/// What no handler should do.
-async fn misbehave(
+/// Those that give the stream away.
+async fn hand_over(notes: &Notes, number: usize, request: Request<'_>) -> Result<Responded> {
+    let own = own(number);
+    let (responded, upgrade) = if request.method() == Method::CONNECT {
+        request.tunnel(own)?
+    } else {
+        request.upgrade("chat", own).await?
+    };
+    notes.tunnel.replace(Some(spawn(give_back(upgrade))));
+    Ok(responded)
+}
+
+/// Those that begin an answer and do not end it.
+async fn break_off(
     notes: &Notes,
     manner: Manner,
     number: usize,
     request: Request<'_>,
 ) -> Result<Responded> {
-    let own = [(NUMBER, number.to_string())];
-    match manner {
-        Manner::Fail => Err(Error::message("on purpose")),
-        Manner::Refuse => Err(Refusal::Unavailable.into()),
-        Manner::Panic => panic(),
-        Manner::PanicBehind => {
-            drop(request.respond(StatusCode::OK, PLAIN, own).await?);
-            panic()
-        }
-        Manner::Short => {
-            let mut answer = request.start(StatusCode::OK, sized(number)).await?;
-            write(notes, &mut answer, &PLAIN[1..]).await?;
-            answer.finish().await
-        }
-        _ => {
-            let mut answer = request.start(StatusCode::OK, own).await?;
-            write(notes, &mut answer, PLAIN).await?;
-            time::sleep(LONG).await;
-            write(notes, &mut answer, PLAIN).await?;
-            match manner {
-                Manner::PanicLate => panic(),
-                Manner::Unfinished => drop(answer),
-                _ => {}
-            }
-            Err(Error::message("on purpose"))
-        }
+    if manner == Manner::Short {
+        let mut answer = request.start(StatusCode::OK, sized(number)).await?;
+        write(notes, &mut answer, &PLAIN[1..]).await?;
+        return answer.finish().await;
     }
+    let mut answer = request.start(StatusCode::OK, own(number)).await?;
+    write(notes, &mut answer, PLAIN).await?;
+    time::sleep(LONG).await;
+    write(notes, &mut answer, PLAIN).await?;
+    match manner {
+        Manner::PanicLate => panic(),
+        Manner::Unfinished => drop(answer),
+        _ => {}
+    }
+    Err(Error::message("on purpose"))
 }
 
 /// No panic hook sees it: a fuzzer takes what does for a finding.
 fn panic() -> ! {
     resume_unwind(Box::new("on purpose"))
+}
+
+fn own(number: usize) -> [(&'static str, String); 1] {
+    [(NUMBER, number.to_string())]
 }
 
 fn sized(number: usize) -> [(&'static str, String); 2] {

@@ -7,11 +7,17 @@
 //! | [`head`] | what a client sends | every split of it is answered alike, and well |
 //! | [`chunked`] | a chunked body | a plain decoder understands the same |
 //! | [`connection`] | a script of a client's doings | every answer is the one asked for, and the connection ends |
+//! | [`differential`] | what a client sends | another server makes the same of it, or we know why not |
+//!
+//! What they are made of:
+//!
+//! | module | is given | and says |
+//! |---|---|---|
+//! | [`answers`] | what a server has sent | how it is to be read, strictly |
 //! | [`decoder`] | a chunked body | what it says, by the rules of the RFC one by one |
 //! | [`manners`] | a request | what handlers do with it, good and bad |
-//! | [`differential`] | what a client sends | another server makes the same of it, or we know why not |
-//! | [`answers`] | what a server has sent | how it is to be read, strictly |
 //! | [`play`] | a server, a client in memory | how they are brought together, under a paused clock |
+//! | [`seen`] | a request | what a handler sees of it, and what none may |
 
 pub mod answers;
 pub mod chunked;

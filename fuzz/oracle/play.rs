@@ -55,6 +55,9 @@ pub struct Client {
 /// No connection takes longer than this to end once its client has left.
 const AFTERLIFE: Duration = Duration::from_secs(3600);
 
+/// Who reads looks as often as this: well within the time in which a server wants something read.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What may be under way to the server: a little less than a connection holds.
 pub const SENT_BYTES_MAX: usize = 48 * 1024;
 
@@ -143,7 +146,7 @@ impl Client {
             let had = self.output.len();
             self.read().await;
             quiet = if self.output.len() == had {
-                quiet * 2
+                PATIENCE.min(quiet * 2)
             } else {
                 Duration::from_millis(1)
             };

@@ -28,6 +28,7 @@ pub fn differential(bytes: &[u8]) {
 /// # Panics
 ///
 /// As [`differential`].
+#[must_use]
 pub fn verdicts(bytes: &[u8]) -> String {
     let (ours, theirs) = (oracle::differential::ours(bytes), theirs::read(bytes));
     let words = oracle::differential::compare(bytes, &ours, &theirs);

@@ -330,7 +330,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         let refused = self.refusal().map(Refusal::status);
         refused
-            .or_else(|| self.downcast_ref().map(ClientError::status))
+            .or_else(|| self.client_error().map(ClientError::status))
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
@@ -340,6 +340,12 @@ impl Error {
     pub fn refusal(&self) -> Option<Refusal> {
         let carried = || self.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
         self.downcast_ref().or_else(carried).copied()
+    }
+
+    /// What a handler has found wrong with the request, if that is what this error says.
+    #[must_use]
+    pub fn client_error(&self) -> Option<&ClientError> {
+        self.downcast_ref()
     }
 
     /// The error this one was made from, if it is an `E`.

@@ -42,12 +42,25 @@
 //! is answered, and once.
 //!
 //! **Read.** [`Request::bytes`] is the whole body; [`Request::body`] the same as it comes.
+//! [`Body`] goes to a file, too, and is a `Stream` and an `AsyncRead`.
 //!
 //! **Limit.** [`Limits`] is the table of everything a client may ask for, in bytes and in time.
 //!
+//! **Hand over.** [`Request::upgrade`] and [`Request::tunnel`] give the stream away ([`Upgraded`]), with
+//! what was read of it.
+//!
 //! **Fail.** Any error becomes an [`Error`] with `?`. What is the client's fault is a [`Refusal`], or
-//! as a handler finds it a [`ClientError`], and answered as such; everything else is a 500 and a line in the log (`tracing`). A panic is a 500 too,
-//! and costs one connection.
+//! as a handler finds it a [`ClientError`], and answered as such; everything else is a 500 and a line
+//! in the log (`tracing`). A panic is a 500 too, and costs one connection.
+//!
+//! **End.** [`Server::shutdown`] finishes what is under way and cuts the rest, [`Server::serve_until`]
+//! does so on a signal, a [`Stopper`] from any thread. [`Builder::stoppable`] and [`Builder::workers`]
+//! run servers on threads of their own.
+//!
+//! **Count.** [`Server::numbers`] is everything a server counts.
+//!
+//! **Build sites.** [`web`] has routes, responses as values, and what reads queries, forms and JSON;
+//! each piece is a feature, and all of them are `web`.
 //!
 //! **Test.** [`testing`] serves a handler over a connection in memory, through the real parser.
 //!
@@ -60,7 +73,8 @@
 //! | `shouldAcceptRequest` | [`Server::should_accept_request`] |
 //! | `acceptRequest` | [`Server::accept_request`] |
 //! | `serve` | [`Server::serve`] |
-//! | `close` | [`Server::close`] |
+//! | `close` | [`Server::close`], [`Server::shutdown`] |
+//! | `reusePort` with several processes | [`Builder::reuse_port`]; with threads, [`Builder::workers`] |
 //! | `poll` | [`Server::capacity`], [`waterwheel_runtime::turn`] |
 //! | `activeDescriptors`, `maxDescriptors` | [`Descriptors::open`], [`Descriptors::limit`] |
 //! | `respond` | [`Request::respond`] |

@@ -7,8 +7,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode, shared};
 use waterwheel::runtime::{self, spawn_blocking};
 
@@ -106,12 +107,23 @@ async fn answer(request: Request<'_>, things: &Things) -> Result<Responded> {
                 .respond(StatusCode::OK, &things.piece[..PAGE_BYTES], ())
                 .await
         }
+        "/work" => {
+            work();
+            request.respond(StatusCode::OK, "done", ()).await
+        }
         "/answered" => {
             let answered = things.answered.get().to_string();
             request.respond(StatusCode::OK, answered, ()).await
         }
         _ => request.respond(StatusCode::OK, "here", ()).await,
     }
+}
+
+/// Takes the time that a handler may take, so that it is the server that has too much to do, not
+/// its clients.
+fn work() {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_micros(10) {}
 }
 
 /// Reads the body piece by piece, and says how many bytes that were.
@@ -183,12 +195,16 @@ impl Process {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        connect(self.address)
+        connect(self.address).unwrap_or_else(|error| panic!("{error}: {}", self.state()))
+    }
+
+    pub(crate) fn connect_from_afar(&self) -> TcpStream {
+        connect_from_afar(self.address)
     }
 
     /// Bytes of memory that are resident now.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        self.status("VmRSS:")
+        self.size("VmRSS:")
     }
 
     /// Forgets the peak so far.
@@ -200,16 +216,26 @@ impl Process {
 
     /// The most that has been resident since.
     pub(crate) fn peak_bytes(&self) -> u64 {
-        self.status("VmHWM:")
+        self.size("VmHWM:")
     }
 
-    /// A size that `status` tells (proc(5)), in bytes.
-    fn status(&self, name: &str) -> u64 {
-        let status = fs::read_to_string(self.file("status")).unwrap();
-        let mut lines = status.lines();
-        let size = lines.find_map(|line| line.strip_prefix(name)).unwrap();
-        let kibibytes: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+    /// A size that `status` tells, in bytes.
+    fn size(&self, name: &str) -> u64 {
+        let size = self.status(name).unwrap();
+        let kibibytes: u64 = size.trim_end_matches(" kB").parse().unwrap();
         kibibytes * 1024
+    }
+
+    /// Whether it runs, sleeps, or is dead.
+    fn state(&self) -> String {
+        self.status("State:").unwrap_or("gone".to_owned())
+    }
+
+    /// What `status` tells (proc(5)).
+    fn status(&self, name: &str) -> Option<String> {
+        let status = fs::read_to_string(self.file("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().to_owned())
     }
 
     fn file(&self, name: &str) -> String {
@@ -217,10 +243,23 @@ impl Process {
     }
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Connects like a client that is far away and takes little: of an answer that it does not read,
+/// the kernels hold kilobytes. Over segments as large as the loopback's, it would be megabytes.
+fn connect_from_afar(address: SocketAddr) -> TcpStream {
+    const SEGMENT_BYTES: u32 = 1448;
+    const WINDOW_BYTES: usize = 4096;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_tcp_mss(SEGMENT_BYTES).unwrap();
+    socket.set_recv_buffer_size(WINDOW_BYTES).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.set_tcp_nodelay(true).unwrap();
+    socket.into()
 }
 
 impl Drop for Process {
@@ -245,7 +284,7 @@ impl Sink {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = connect(self.listener.local_addr().unwrap());
+        let stream = connect_from_afar(self.listener.local_addr().unwrap());
         self.accepted
             .borrow_mut()
             .push(self.listener.accept().unwrap().0);

@@ -17,17 +17,25 @@ mod support;
 
 #[path = "."]
 mod parity {
+    mod asked;
+    mod life;
     mod mini_async_http;
     mod nim_answers;
+    mod nim_gate;
     mod nim_loop;
     mod nim_requests;
     mod nim_suite;
     mod nim_types;
+    mod process;
     mod rouille;
     mod rows;
+    mod runtime;
     mod served;
     mod tally;
     mod tiny_http;
     mod web_around;
     mod web_files;
+    mod web_input;
+    mod web_response;
+    mod web_routes;
 }

@@ -2,9 +2,7 @@
 //! N-60 to N-66).
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +10,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::{Error, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{block_on, spawn, time::sleep};
 
+use super::process::Process;
 use super::served::{
     answered, answered_last, check, failed, get, impatient, post, read_answer, server, server_with,
 };
@@ -204,46 +203,11 @@ fn child() {
     });
 }
 
-/// A server process; killed when dropped.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Process {
-    fn start(address: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "parity::nim_loop::child",
-                "--nocapture",
-                "--test-threads=1",
-            ])
-            .env("PARITY_ADDRESS", address)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines
-            .map(std::io::Result::unwrap)
-            .find(|line| line.contains("http://"))
-            .unwrap();
-        let address = line.rsplit("http://").next().unwrap().parse().unwrap();
-        Self { child, address }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
 #[test]
 fn n_66_two_processes_share_a_port() {
-    let first = Process::start("127.0.0.1:0");
-    let second = Process::start(&first.address.to_string());
+    let start = |address| Process::start("parity::nim_loop::child", &[("PARITY_ADDRESS", address)]);
+    let first = start("127.0.0.1:0");
+    let second = start(&first.address.to_string());
     assert_eq!(first.address, second.address);
     let clash = Server::bind(first.address).unwrap_err();
     assert_eq!(

@@ -10,13 +10,19 @@ const DONE_MIN: (usize, usize) = (0, 0);
 /// The files that hold the rows' tests.
 const SOURCES: &[&str] = &[
     include_str!("mini_async_http.rs"),
+    include_str!("life.rs"),
     include_str!("nim_answers.rs"),
+    include_str!("nim_gate.rs"),
     include_str!("nim_loop.rs"),
     include_str!("nim_requests.rs"),
     include_str!("nim_suite.rs"),
     include_str!("nim_types.rs"),
     include_str!("rouille.rs"),
+    include_str!("runtime.rs"),
     include_str!("tiny_http.rs"),
+    include_str!("web_input.rs"),
+    include_str!("web_response.rs"),
+    include_str!("web_routes.rs"),
     include_str!("web_around.rs"),
     include_str!("web_files.rs"),
 ];

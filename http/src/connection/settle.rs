@@ -17,7 +17,7 @@ use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
 use crate::answer::Responded;
 use crate::body::{Drained, drain};
-use crate::error::{ClientError, Error, Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::exchange::Answer;
 use crate::io::Io;
 use crate::link::Link;
@@ -136,9 +136,10 @@ impl<T: Io> Connection<T> {
                 panic_message(&*payload)
             )),
         };
-        match error.refusal() {
-            Some(refusal) => link.shared.counters.refused(refusal),
-            None => link.shared.counters.handler_failures.one(),
+        match (error.refusal(), error.client_error()) {
+            (Some(refusal), _) => link.shared.counters.refused(refusal),
+            (None, Some(_)) => {} // the handler has done its work
+            (None, None) => link.shared.counters.handler_failures.one(),
         }
         self.log(&error);
         let unsent = match answer {
@@ -153,7 +154,7 @@ impl<T: Io> Connection<T> {
         if !unsent {
             return Verdict::Cut;
         }
-        match error.downcast_ref() {
+        match error.client_error() {
             Some(blame) => link.queue_blame(&work.head, blame),
             None => link.queue_error(&work.head, error.status(), reason(&error)),
         }
@@ -165,7 +166,7 @@ impl<T: Io> Connection<T> {
         let foreign = error
             .refusal()
             .is_some_and(|refusal| refusal != Refusal::HandlerTooSlow)
-            || error.downcast_ref::<ClientError>().is_some()
+            || error.client_error().is_some()
             || error
                 .downcast_ref::<std::io::Error>()
                 .is_some_and(is_of_peer);

@@ -1,12 +1,19 @@
-//! What sites are made of: pieces over the public interface, each behind a feature of its name.
+//! What sites are made of, each piece behind a feature of its name.
 //!
 //! | feature | |
 //! |---|---|
 //! | `around` | [`around`]: access log, request ids, limits, handlers that block |
 //! | `events` | [`events`]: server-sent events |
 //! | `files` | [`files`]: folders of static files; [`conditional`], [`range`], [`coding`]: what they are made of |
+//! | `input`, `json` | [`input`]: queries, forms, JSON, cookies, credentials |
 //! | `multipart` | [`multipart`]: forms with files in them |
+//! | `response` | [`response`]: responses as values |
+//! | `routes` | [`routes`]: which handler answers what |
 //! | `templates` | [`templates`]: pages |
+//!
+//! None of it is known to the server: a router is a [`Handler`](crate::Handler) like any other, a
+//! response sends itself through [`Request::respond`](crate::Request::respond), and what reads a
+//! request reads what every handler can.
 
 #[cfg(feature = "around")]
 pub mod around;
@@ -18,9 +25,15 @@ pub mod conditional;
 pub mod events;
 #[cfg(feature = "files")]
 pub mod files;
+#[cfg(feature = "input")]
+pub mod input;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 #[cfg(feature = "files")]
 pub mod range;
+#[cfg(feature = "response")]
+pub mod response;
+#[cfg(feature = "routes")]
+pub mod routes;
 #[cfg(feature = "templates")]
 pub mod templates;

@@ -128,7 +128,7 @@ impl Templates {
     }
 
     /// Makes a page: of a template and [`Vars`], or whatever else becomes a [`Value`] (what
-    /// [`context!`] gives; with [`Value::from_serialize`], anything that serde knows).
+    /// [`context!`] gives; with `Value::from_serialize`, anything that serde knows).
     ///
     /// # Errors
     ///

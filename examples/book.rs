@@ -1,0 +1,61 @@
+//! The server at the end of the Rust Book, without its threads: `/`, `/sleep`, and a page for all
+//! that is not there.
+//!
+//! ```text
+//! cargo run --release --example book [ADDRESS]
+//! ```
+//!
+//! There, `/` has to wait for `/sleep` unless there are threads to spare. Here, any number of
+//! requests may sleep on the one thread there is.
+#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+use std::io;
+use std::time::Duration;
+
+use waterwheel::http::web::response::Html;
+use waterwheel::http::web::routes::Router;
+use waterwheel::http::{self, Request, Server, StatusCode};
+use waterwheel::runtime::{self, signal, spawn, time::sleep};
+
+const HELLO: Html<&str> = Html(include_str!("book/hello.html"));
+const NOT_FOUND: Html<&str> = Html(include_str!("book/404.html"));
+
+async fn hello(request: &Request<'_>) -> Html<&'static str> {
+    println!("Request: {request:#?}");
+    HELLO
+}
+
+pub(crate) fn book(sleep_for: Duration) -> Router {
+    Router::new()
+        .get("/", hello)
+        .get("/sleep", async move || {
+            sleep(sleep_for).await;
+            HELLO
+        })
+        .not_found(async || (StatusCode::NOT_FOUND, NOT_FOUND))
+}
+
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1);
+    let address = address.unwrap_or_else(|| "127.0.0.1:7878".to_owned());
+    runtime::block_on(async {
+        let server = Server::bind(&address)?;
+        let shutdown = signal::shutdown();
+        println!("listening on http://{}", server.local_address());
+        let book = http::shared(book(Duration::from_secs(5)));
+        let accept_loop = async {
+            loop {
+                server.capacity().await;
+                match server.accept().await {
+                    Ok(connection) => {
+                        println!("Connection established! {:?}", connection.peer_address());
+                        spawn(connection.serve(book.clone())).detach();
+                    }
+                    Err(error) if error.is_fatal() => return Err(error.into()),
+                    Err(error) => println!("{error}"),
+                }
+            }
+        };
+        runtime::race(accept_loop, async { shutdown.await.map(drop) }).await
+    })
+}

@@ -1,0 +1,177 @@
+//! What a client would like best of what there is (RFC 9110, 12).
+
+use std::cmp::Reverse;
+
+use http::StatusCode;
+
+use crate::error::ClientError;
+use crate::request::Request;
+
+/// The media type, of those on offer, that the client would like best: by its Accept, and of equals
+/// the first. Without an Accept, that is the first of all. What is chosen so is to say
+/// `Vary: Accept`, so that caches keep it apart (RFC 9110, 12.5.5).
+///
+/// ```
+/// use waterwheel_http::web::input;
+/// use waterwheel_http::web::response::Response;
+/// use waterwheel_http::{Request, Result};
+///
+/// async fn grain(request: &Request<'_>) -> Result<Response> {
+///     let response = match input::negotiate(request, &["text/html", "application/json"])? {
+///         "application/json" => Response::data("application/json", r#"{"grains":7}"#),
+///         _ => Response::html("<p>7 grains"),
+///     };
+///     Ok(response.with_header("vary", "accept"))
+/// }
+/// ```
+///
+/// # Errors
+///
+/// 406 if it takes none of them; whoever would rather send something all the same, asks
+/// [`preferred`].
+#[doc(alias = "accept")]
+pub fn negotiate<'o>(request: &Request<'_>, offers: &[&'o str]) -> Result<&'o str, ClientError> {
+    let fields = request.headers().get_all("accept");
+    let fields: Vec<_> = fields.map(String::from_utf8_lossy).collect();
+    let field = if fields.is_empty() {
+        "*/*".to_owned()
+    } else {
+        fields.join(",")
+    };
+    preferred(&field, offers)
+        .map(|at| offers[at])
+        .ok_or_else(|| {
+            let text = format!("to be had as {}", offers.join(", "));
+            ClientError::new(StatusCode::NOT_ACCEPTABLE, text)
+        })
+}
+
+/// Which of these a field that lists what is accepted likes best: of Accept, Accept-Language or
+/// Accept-Encoding. `None` if none is accepted.
+///
+/// What is listed counts for all it matches (`text/*`, `*/*`, `*`; `en` for `en-GB`), the longest
+/// match most, so `text/*, text/html;q=0` is anything of text but HTML.
+#[doc(alias = "priority_header_preferred")]
+pub fn preferred(field: &str, offers: &[&str]) -> Option<usize> {
+    let weighed = offers.iter().map(|offer| weight(field, offer)).enumerate();
+    let accepted = weighed.filter(|(_, weight)| *weight > 0);
+    let best = accepted.max_by_key(|(at, weight)| (*weight, Reverse(*at)));
+    best.map(|(at, _)| at)
+}
+
+/// What a field that lists what is accepted has in it: each with its weight, from 0 to 1 (RFC 9110,
+/// 12.4.2). A weight that is none counts as 1, one that is more too.
+#[doc(alias = "parse_priority_header")]
+pub fn priorities(field: &str) -> impl Iterator<Item = (&str, f32)> {
+    entries(field).map(|(range, thousandths)| (range, f32::from(thousandths) / 1000.0))
+}
+
+/// The same, weights in thousandths.
+fn entries(field: &str) -> impl Iterator<Item = (&str, u16)> {
+    let entries = field.split(',').map(str::trim);
+    entries.filter(|entry| !entry.is_empty()).map(|entry| {
+        let mut parts = entry.split(';').map(str::trim);
+        let range = parts.next().unwrap_or_default();
+        (range, parts.find_map(thousandths).unwrap_or(1000))
+    })
+}
+
+/// The number behind `q=`.
+fn thousandths(parameter: &str) -> Option<u16> {
+    let (name, value) = parameter.split_once('=')?;
+    if !name.trim().eq_ignore_ascii_case("q") {
+        return None;
+    }
+    let value: f32 = value.trim().parse().ok()?;
+    if !value.is_finite() {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is between 0 and 1000"
+    )]
+    Some((value.clamp(0.0, 1.0) * 1000.0).round() as u16)
+}
+
+/// How much an offer is liked: as much as the entry that matches it most closely.
+fn weight(field: &str, offer: &str) -> u16 {
+    let matching = entries(field).filter_map(|(range, weight)| {
+        let closeness = closeness(range, offer)?;
+        Some((closeness, weight))
+    });
+    matching.max().map_or(0, |(_, weight)| weight)
+}
+
+/// How closely a range matches an offer; `None` if it does not.
+fn closeness(range: &str, offer: &str) -> Option<usize> {
+    let starts = |with: &str| {
+        let start = offer.get(..with.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    match range {
+        "*" | "*/*" => Some(0),
+        _ if range.eq_ignore_ascii_case(offer) => Some(range.len() + 1),
+        _ if range.ends_with("/*") => starts(&range[..range.len() - 1]).then_some(range.len()),
+        _ => (starts(range) && offer[range.len()..].starts_with('-')).then_some(range.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(field: &str, offers: &[&str], expected: Option<usize>) {
+        assert_eq!(preferred(field, offers), expected, "{field:?}");
+    }
+
+    #[test]
+    fn the_best_of_what_there_is_is_found() {
+        let offers = ["text/html", "application/json", "text/plain"];
+        check("application/json", &offers, Some(1));
+        check("*/*", &offers, Some(0));
+        check("text/*;q=0.5, application/json;q=0.4", &offers, Some(0));
+        check("text/*, text/html;q=0", &offers, Some(2));
+        check("*/*, text/html;q=0.1", &offers, Some(1));
+        check("TEXT/PLAIN", &offers, Some(2));
+        check("image/png", &offers, None);
+        check("*/*;q=0", &offers, None);
+        check("", &offers, None);
+        check("*/*", &[], None);
+    }
+
+    #[test]
+    fn languages_and_codings_are_liked_the_same_way() {
+        check("de, en;q=0.5", &["en-GB", "de-AT"], Some(1)); // RFC 4647, 3.3.1
+        check("en-US", &["en"], None);
+        check("br;q=0.9, gzip", &["br", "gzip"], Some(1));
+        check("*, br;q=0", &["br", "gzip"], Some(1));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_listed_the_choice_is_one_of_the_offers(
+            field in "[a-c*/;,=q.0-9é \\-]{0,40}",
+            offers in proptest::collection::vec("[a-cé/\\-]{0,6}", 0..4),
+        ) {
+            let offers: Vec<&str> = offers.iter().map(String::as_str).collect();
+            if let Some(at) = preferred(&field, &offers) {
+                proptest::prop_assert!(weight(&field, offers[at]) > 0);
+            }
+            for (_, weight) in priorities(&field) {
+                proptest::prop_assert!((0.0..=1.0).contains(&weight));
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_that_is_none_counts_as_one() {
+        let seen: Vec<_> =
+            priorities("a;q=1.5, b;q=x, c;q=NaN, d;level=1;q=0.25, ,e;q=-1").collect();
+        assert_eq!(
+            seen,
+            [("a", 1.0), ("b", 1.0), ("c", 1.0), ("d", 0.25), ("e", 0.0)]
+        );
+    }
+}

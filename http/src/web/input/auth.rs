@@ -1,0 +1,74 @@
+//! Name and password, as browsers send them (RFC 7617).
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::request::Request;
+
+/// A name and a password.
+///
+/// ```
+/// use waterwheel_http::web::input;
+/// use waterwheel_http::web::response::Response;
+/// use waterwheel_http::{Request, Result};
+///
+/// async fn safe(request: &Request<'_>) -> Response {
+///     match input::basic_auth(request) {
+///         Some(who) if who.is("miller", "flour") => Response::text("come in"),
+///         _ => Response::unauthorized("the granary"),
+///     }
+/// }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Who it is. Has no colon in it.
+    pub name: String,
+    /// What proves it.
+    pub password: String,
+}
+
+impl Credentials {
+    /// Whether they are these. How long it takes says nothing about how much of them was right, but
+    /// for their lengths.
+    pub fn is(&self, name: &str, password: &str) -> bool {
+        let name_is_right = is_same(&self.name, name);
+        is_same(&self.password, password) && name_is_right
+    }
+}
+
+/// Looks at all bytes, whatever the first ones are.
+fn is_same(given: &str, expected: &str) -> bool {
+    let pairs = given.bytes().zip(expected.bytes());
+    let differences = pairs.fold(0, |seen, (one, other)| seen | (one ^ other));
+    std::hint::black_box(differences) == 0 && given.len() == expected.len()
+}
+
+/// The name and the password of an `Authorization: Basic …`; `None` if there is none, or it is
+/// malformed. To ask for them there is
+/// [`Response::unauthorized`](crate::web::response::Response::unauthorized).
+#[doc(alias = "basic_http_auth")]
+pub fn basic_auth(request: &Request<'_>) -> Option<Credentials> {
+    let field = request.headers().get("authorization")?;
+    let (scheme, encoded) = field.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = STANDARD.decode(encoded.trim()).ok()?;
+    let decoded = String::from_utf8(decoded).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    Some(Credentials {
+        name: name.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
+/// Without the password, which has no place in a log.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

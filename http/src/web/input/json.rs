@@ -1,0 +1,74 @@
+//! JSON.
+
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::{BYTES_MAX, malformed, media, unsuitable};
+use crate::error::{ClientError, Result};
+use crate::request::Request;
+
+/// The body as a `T`: `application/json`, or another type that ends in `+json`, at most
+/// [`BYTES_MAX`] long.
+///
+/// ```
+/// use serde::Deserialize;
+/// use waterwheel_http::web::input;
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+///
+/// #[derive(Deserialize)]
+/// struct Sack {
+///     grains: u32,
+/// }
+///
+/// async fn total(request: Request<'_>) -> Result<Responded> {
+///     let sacks: Vec<Sack> = input::json(&request).await?;
+///     let grains: u32 = sacks.iter().map(|sack| sack.grains).sum();
+///     request.respond(StatusCode::OK, grains.to_string(), ()).await
+/// }
+/// # drop(waterwheel_http::shared(total));
+/// ```
+///
+/// # Errors
+///
+/// 415 if it is of another type or of none, 400 if it is no JSON, and 422 if it is no `T`: the text
+/// says where, as in `[1].grains: invalid type: string "x", expected u32`. And as
+/// [`Request::bytes`].
+#[doc(alias = "json_input")]
+pub async fn json<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
+    json_up_to(request, BYTES_MAX).await
+}
+
+/// The body as a `T`, at most so many bytes long; see [`json`].
+///
+/// # Errors
+///
+/// As [`json`].
+pub async fn json_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u64) -> Result<T> {
+    let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
+    media::expect(request, "application/json", is_json)?;
+    let body = request.body().bytes(bytes_max).await?;
+    Ok(typed(&body)?)
+}
+
+fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let place = error.path().to_string();
+        blame(&place, &error.into_inner())
+    })?;
+    json.end().map_err(|error| blame("", &error))?;
+    Ok(value)
+}
+
+fn blame(place: &str, error: &serde_json::Error) -> ClientError {
+    let (line, column) = (error.line(), error.column());
+    if error.classify() != Category::Data {
+        return malformed(format!("malformed JSON at line {line}, column {column}"));
+    }
+    let why = error.to_string();
+    let position = format!(" at line {line} column {column}");
+    unsuitable(
+        place,
+        why.strip_suffix(&position).unwrap_or(&why).to_owned(),
+    )
+}

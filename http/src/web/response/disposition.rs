@@ -1,0 +1,63 @@
+//! `Content-Disposition: attachment` for any file name (RFC 6266, RFC 8187).
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All but `attr-char` (RFC 8187, 3.2.1).
+const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+/// The field's value: the name in ASCII, and in full where that is not the same.
+pub(super) fn attachment(file_name: &str) -> String {
+    let name = base_name(file_name);
+    let plain: String = name.chars().map(plain).collect();
+    if plain == name {
+        return format!("attachment; filename=\"{plain}\"");
+    }
+    let full = utf8_percent_encode(name, NOT_ATTR_CHAR);
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{full}")
+}
+
+/// What is behind the last separator, of either kind.
+fn base_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// The same character, or one that needs no escape within quotes.
+fn plain(c: char) -> char {
+    match c {
+        '"' | '%' => '_',
+        ' '..='~' => c,
+        _ => '_',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_can_be_saved_under() {
+        assert_eq!(attachment("a b.txt"), "attachment; filename=\"a b.txt\"");
+        assert_eq!(
+            attachment("Mühle \"1\".txt"),
+            "attachment; filename=\"M_hle _1_.txt\"; filename*=UTF-8''M%C3%BChle%20%221%22.txt"
+        );
+        assert_eq!(
+            attachment("100%.txt\r\nx: y"),
+            "attachment; filename=\"100_.txt__x: y\"; filename*=UTF-8''100%25.txt%0D%0Ax%3A%20y"
+        );
+        assert_eq!(attachment("/etc/passwd"), "attachment; filename=\"passwd\"");
+        assert_eq!(attachment("C:\\a\\b"), "attachment; filename=\"b\"");
+    }
+}

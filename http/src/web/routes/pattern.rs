@@ -1,0 +1,235 @@
+//! Patterns of paths, as they are written and as they are looked up.
+//!
+//! ```text
+//! written     /users/{id}/files/{*path}      what its author and its errors say
+//! key         /users/{0}/files/{*1}          names by number: patterns that match the same are equal
+//! names       id, path
+//! ```
+
+use std::fmt;
+
+/// What is wrong with a route that was to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteError {
+    pub(super) pattern: String,
+    pub(super) reason: Reason,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    NoSlash,
+    Character(char),
+    Brace,
+    Name,
+    NameRepeated(String),
+    CatchAllNotLast,
+    CatchAllNotAlone,
+    TwoInOneSegment,
+    Conflict(String),
+    Arguments { handler: usize, pattern: usize },
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the route `{}`: ", self.pattern)?;
+        match &self.reason {
+            Reason::NoSlash => f.write_str("a pattern begins with a slash"),
+            Reason::Character(c) => write!(f, "no path has a {c:?} in it"),
+            Reason::Brace => {
+                f.write_str("a brace without its other half; one that is meant is doubled")
+            }
+            Reason::Name => f.write_str("a parameter is named by letters, digits and underscores"),
+            Reason::NameRepeated(name) => write!(f, "there are two parameters `{name}`"),
+            Reason::CatchAllNotLast => f.write_str("nothing can come behind `{*…}`"),
+            Reason::CatchAllNotAlone => f.write_str("`{*…}` begins behind a slash"),
+            Reason::TwoInOneSegment => f.write_str("a segment has one parameter at the most"),
+            Reason::Conflict(other) => write!(f, "it cannot be told from `{other}`"),
+            Reason::Arguments { handler, pattern } => write!(
+                f,
+                "its handler takes {handler} parameters, the pattern has {pattern}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RouteError {}
+
+/// A pattern that has been found sound.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    pub(super) text: String,
+    pub(super) key: String,
+    pub(super) names: Vec<Box<str>>,
+    /// Whether the last parameter takes whole segments.
+    pub(super) catches_all: bool,
+}
+
+impl Pattern {
+    pub(super) fn parse(text: &str) -> Result<Self, RouteError> {
+        let mut pattern = Self {
+            text: text.to_owned(),
+            key: String::new(),
+            names: Vec::new(),
+            catches_all: false,
+        };
+        match pattern.read() {
+            Ok(()) => Ok(pattern),
+            Err(reason) => Err(RouteError {
+                pattern: pattern.text,
+                reason,
+            }),
+        }
+    }
+
+    /// `text` behind `prefix`: `/` behind `/api` is `/api`.
+    pub(super) fn join(prefix: &str, text: &str) -> String {
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        match text {
+            "/" if !prefix.is_empty() => prefix.to_owned(),
+            _ => format!("{prefix}{text}"),
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Reason> {
+        let text = self.text.clone();
+        let segments = text.strip_prefix('/').ok_or(Reason::NoSlash)?;
+        for segment in segments.split('/') {
+            if self.catches_all {
+                return Err(Reason::CatchAllNotLast);
+            }
+            self.key.push('/');
+            self.read_segment(segment)?;
+        }
+        Ok(())
+    }
+
+    fn read_segment(&mut self, segment: &str) -> Result<(), Reason> {
+        let names_before = self.names.len();
+        let mut rest = segment;
+        while let Some(c) = rest.chars().next() {
+            rest = &rest[c.len_utf8()..];
+            match c {
+                '{' | '}' if rest.starts_with(c) => {
+                    self.key.extend([c, c]);
+                    rest = &rest[1..];
+                }
+                '{' => {
+                    let (parameter, behind) = rest.split_once('}').ok_or(Reason::Brace)?;
+                    if self.names.len() > names_before {
+                        return Err(Reason::TwoInOneSegment);
+                    }
+                    self.read_parameter(parameter)?;
+                    rest = behind;
+                }
+                '}' => return Err(Reason::Brace),
+                '?' | '#' => return Err(Reason::Character(c)),
+                _ if c.is_control() => return Err(Reason::Character(c)),
+                '%' => self.key.push_str("%25"), // as in a path that has been unescaped
+                _ => self.key.push(c),
+            }
+        }
+        let is_alone = segment.starts_with("{*") && segment.ends_with('}');
+        if self.catches_all && !is_alone {
+            return Err(Reason::CatchAllNotAlone);
+        }
+        Ok(())
+    }
+
+    fn read_parameter(&mut self, parameter: &str) -> Result<(), Reason> {
+        let name = parameter.strip_prefix('*').unwrap_or(parameter);
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        if name.is_empty() || !name.chars().all(is_word) {
+            return Err(Reason::Name);
+        }
+        if self.names.iter().any(|known| **known == *name) {
+            return Err(Reason::NameRepeated(name.to_owned()));
+        }
+        self.catches_all = parameter.starts_with('*');
+        let star = if self.catches_all { "*" } else { "" };
+        let number = self.names.len().to_string();
+        self.key.extend(["{", star, &number, "}"]);
+        self.names.push(name.into());
+        Ok(())
+    }
+}
+
+/// Whether `path` is what is below `prefix`, a pattern's text, or that itself.
+pub(super) fn is_below(path: &str, prefix: &str) -> bool {
+    let mut segments = path.split('/');
+    let mut wanted = prefix.trim_end_matches('/').split('/');
+    wanted.all(|wanted| {
+        let is_parameter = wanted.contains('{') && !wanted.contains("{{");
+        segments
+            .next()
+            .is_some_and(|segment| is_parameter && !segment.is_empty() || segment == wanted)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, key: &str, names: &[&str]) {
+        let pattern = Pattern::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(pattern.key, key);
+        let found: Vec<&str> = pattern.names.iter().map(|name| &**name).collect();
+        assert_eq!(found, names);
+    }
+
+    fn check_bad(text: &str, reason: &Reason) {
+        let error = Pattern::parse(text).expect_err(text);
+        assert_eq!(error.reason, *reason, "{text}");
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("the route `{text}`: "))
+        );
+    }
+
+    #[test]
+    fn a_pattern_is_known_by_its_shape() {
+        check("/", "/", &[]);
+        check("/a/b", "/a/b", &[]);
+        check("/a/", "/a/", &[]);
+        check("/users/{id}", "/users/{0}", &["id"]);
+        check("/{a}/x/{b_2}", "/{0}/x/{1}", &["a", "b_2"]);
+        check("/pic-{n}.png", "/pic-{0}.png", &["n"]);
+        check("/{*rest}", "/{*0}", &["rest"]);
+        check("/a.b+c", "/a.b+c", &[]);
+        check("/{{a}}", "/{{a}}", &[]);
+        check("/100%", "/100%25", &[]);
+        check("/ä b", "/ä b", &[]);
+    }
+
+    #[test]
+    fn a_bad_pattern_says_what_is_bad() {
+        check_bad("", &Reason::NoSlash);
+        check_bad("a", &Reason::NoSlash);
+        check_bad("/a?b", &Reason::Character('?'));
+        check_bad("/a#b", &Reason::Character('#'));
+        check_bad("/a\n", &Reason::Character('\n'));
+        check_bad("/{a", &Reason::Brace);
+        check_bad("/a}", &Reason::Brace);
+        check_bad("/{}", &Reason::Name);
+        check_bad("/{*}", &Reason::Name);
+        check_bad("/{a-b}", &Reason::Name);
+        check_bad("/{a}/{a}", &Reason::NameRepeated("a".into()));
+        check_bad("/{*a}/b", &Reason::CatchAllNotLast);
+        check_bad("/{*a}/", &Reason::CatchAllNotLast);
+        check_bad("/x{*a}", &Reason::CatchAllNotAlone);
+        check_bad("/{a}{b}", &Reason::TwoInOneSegment);
+    }
+
+    #[test]
+    fn a_prefix_goes_in_front_and_is_found_again() {
+        assert_eq!(Pattern::join("/api", "/users"), "/api/users");
+        assert_eq!(Pattern::join("/api/", "/users"), "/api/users");
+        assert_eq!(Pattern::join("/api", "/"), "/api");
+        assert_eq!(Pattern::join("/", "/"), "/");
+        assert_eq!(Pattern::join("/", "/a"), "/a");
+        assert!(is_below("/api", "/api") && is_below("/api/x/y", "/api"));
+        assert!(!is_below("/apis", "/api") && !is_below("/", "/api"));
+        assert!(is_below("/a/7/x", "/a/{id}") && !is_below("/a/", "/a/{id}"));
+        assert!(is_below("/x", "/"));
+    }
+}

@@ -1,0 +1,178 @@
+//! The routes, found by path.
+
+use std::rc::Rc;
+
+use http::Method;
+
+use super::answers::Stored;
+use super::params::Params;
+use super::pattern::{Pattern, Reason, RouteError};
+
+/// All routes of a router.
+///
+/// matchit finds the pattern. What its parameters are called is each route's own matter: routes of
+/// patterns that match the same stand at one place.
+#[derive(Clone, Default)]
+pub(super) struct Table {
+    places: matchit::Router<usize>,
+    /// By place: the pattern's key, empty if it is no longer there, and its routes in the order in
+    /// which they were added.
+    routes: Vec<(String, Vec<Rc<Route>>)>,
+    added: usize,
+}
+
+pub(super) struct Route {
+    /// `None` for all.
+    pub(super) method: Option<Method>,
+    pub(super) pattern: Pattern,
+    pub(super) handler: Rc<dyn Stored>,
+    /// How many had been added before.
+    number: usize,
+}
+
+impl Table {
+    pub(super) fn add(
+        &mut self,
+        method: Option<Method>,
+        pattern: Pattern,
+        handler: Rc<dyn Stored>,
+    ) -> Result<(), RouteError> {
+        let place = self.place(&pattern)?;
+        self.routes[place].1.push(Rc::new(Route {
+            method,
+            pattern,
+            handler,
+            number: self.added,
+        }));
+        self.added += 1;
+        Ok(())
+    }
+
+    /// Where a pattern's routes are; a new place if it has none.
+    fn place(&mut self, pattern: &Pattern) -> Result<usize, RouteError> {
+        if let Some(place) = self.known_place(pattern) {
+            return Ok(place);
+        }
+        let place = self.routes.len();
+        let inserted = self.places.insert(&pattern.key, place);
+        inserted.map_err(|error| self.explain(pattern, &error))?;
+        self.routes.push((pattern.key.clone(), Vec::new()));
+        Ok(place)
+    }
+
+    fn known_place(&self, pattern: &Pattern) -> Option<usize> {
+        self.routes.iter().position(|(key, _)| *key == pattern.key)
+    }
+
+    /// A conflict, in the words of those who wrote the patterns.
+    fn explain(&self, pattern: &Pattern, error: &matchit::InsertError) -> RouteError {
+        let other = match error {
+            matchit::InsertError::Conflict { with } => with.as_str(),
+            _ => "",
+        };
+        let mut known = self.routes.iter().filter(|(key, _)| key == other);
+        let written = known.find_map(|(_, routes)| Some(routes.first()?.pattern.text.clone()));
+        RouteError {
+            pattern: pattern.text.clone(),
+            reason: Reason::Conflict(written.unwrap_or_else(|| other.to_owned())),
+        }
+    }
+
+    pub(super) fn remove(&mut self, method: Option<&Method>, pattern: &Pattern) {
+        if let Some(place) = self.known_place(pattern) {
+            let (key, routes) = &mut self.routes[place];
+            routes.retain(|route| route.method.as_ref() != method);
+            if routes.is_empty() {
+                // So that a path which came here finds a less exact pattern now.
+                self.places.remove(key.as_str());
+                key.clear();
+            }
+        }
+    }
+
+    /// All routes, in the order in which they were added.
+    pub(super) fn routes(&self) -> impl Iterator<Item = &Route> {
+        let mut all: Vec<_> = self.routes.iter().flat_map(|(_, routes)| routes).collect();
+        all.sort_unstable_by_key(|route| route.number);
+        all.into_iter().map(|route| &**route)
+    }
+
+    /// The routes of the pattern that a path matches, and its parameters.
+    pub(super) fn find<'r, 'p>(&'r self, path: &'p str) -> Option<Found<'r, 'p>> {
+        let found = self.places.at(path).ok()?;
+        let routes = self.routes[*found.value].1.as_slice();
+        let params = found.params;
+        (!has_hidden_slash(routes, &params)).then_some(Found { routes, params })
+    }
+
+    /// What Allow says about the server as a whole.
+    pub(super) fn all_methods(&self) -> String {
+        allow(self.routes.iter().flat_map(|(_, routes)| routes))
+    }
+}
+
+/// The routes of the pattern that a path matches, and its parameters.
+pub(super) struct Found<'r, 'p> {
+    routes: &'r [Rc<Route>],
+    params: matchit::Params<'r, 'p>,
+}
+
+impl<'r> Found<'r, '_> {
+    /// The routes that take a method. HEAD goes to its own, then to GET's (RFC 9110, 9.3.2).
+    pub(super) fn routes_for<'m>(
+        &self,
+        method: &'m Method,
+    ) -> impl Iterator<Item = &'r Route> + use<'r, 'm> {
+        let is_head = *method == Method::HEAD;
+        let takes = move |route: &&Route| match &route.method {
+            Some(own) => own == method,
+            None => !is_head,
+        };
+        let takes_get = move |route: &&Route| {
+            let method = route.method.as_ref();
+            is_head && method.is_none_or(|method| *method == Method::GET)
+        };
+        let routes = self.routes.iter().map(|route| &**route);
+        routes.clone().filter(takes).chain(routes.filter(takes_get))
+    }
+
+    /// The parameters, under the names that this route has for them.
+    pub(super) fn params<'c>(&'c self, route: &'c Route) -> Params<'c> {
+        Params::new(
+            &route.pattern.names,
+            self.params.iter().map(|(_, value)| value),
+        )
+    }
+
+    /// What Allow says (RFC 9110, 10.2.1).
+    pub(super) fn allow(&self) -> String {
+        allow(self.routes)
+    }
+}
+
+/// Whether segments were caught together of which one has an escaped slash in it.
+fn has_hidden_slash(routes: &[Rc<Route>], params: &matchit::Params<'_, '_>) -> bool {
+    let first = routes.first();
+    first.is_some_and(|route| route.pattern.catches_all)
+        && params
+            .iter()
+            .last()
+            .is_some_and(|(_, value)| value.contains("%2F"))
+}
+
+/// The methods of routes, HEAD and OPTIONS with them.
+fn allow<'r>(routes: impl IntoIterator<Item = &'r Rc<Route>>) -> String {
+    let mut methods = vec!["OPTIONS"];
+    for route in routes {
+        match &route.method {
+            Some(method) => methods.push(method.as_str()),
+            None => methods.extend(["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        }
+    }
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.sort_unstable();
+    methods.dedup();
+    methods.join(", ")
+}
