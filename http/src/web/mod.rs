@@ -1,15 +1,15 @@
 //! What sites are made of, each piece behind a feature of its name.
 //!
-//! | feature | |
+//! | feature | what it is |
 //! |---|---|
-//! | `around` | [`around`]: access log, request ids, limits, handlers that block |
-//! | `events` | [`events`]: server-sent events |
-//! | `files` | [`files`]: folders of static files; [`conditional`], [`range`], [`coding`]: what they are made of |
-//! | `input`, `json` | [`input`]: queries, forms, JSON, cookies, credentials |
-//! | `multipart` | [`multipart`]: forms with files in them |
-//! | `response` | [`response`]: responses as values |
-//! | `routes` | [`routes`]: which handler answers what |
-//! | `templates` | [`templates`]: pages |
+//! | `around` | access log, request ids, limits, handlers that block |
+//! | `events` | server-sent events |
+//! | `files` | folders of static files; and `conditional`, `range`, `coding`, of which they are made |
+//! | `input`, `json` | queries, forms, JSON, cookies, credentials |
+//! | `multipart` | forms with files in them |
+//! | `response` | responses as values |
+//! | `routes` | which handler answers what |
+//! | `templates` | pages |
 //!
 //! None of it is known to the server: a router is a [`Handler`](crate::Handler) like any other, a
 //! response sends itself through [`Request::respond`](crate::Request::respond), and what reads a

@@ -194,8 +194,8 @@ impl Reply {
     }
 }
 
-/// What a function for [`blocking`] may return: a [`Reply`], text, bytes, a status, a status and one
-/// of these, or a `Result` of any of them. What is an error becomes a 500, or what it says if it is a
+/// What a function for [`blocking`] may return: a [`Reply`], text, bytes, `Html`, `Json`, a status, a
+/// status and one of these, or a `Result` of any of them. What is an error becomes a 500, or what it says if it is a
 /// [`ClientError`](crate::ClientError).
 pub trait IntoReply: 'static {
     /// Makes it a reply.
@@ -235,6 +235,22 @@ impl IntoReply for Vec<u8> {
 impl IntoReply for StatusCode {
     fn into_reply(self) -> Replied {
         Ok(Reply::new(self, ""))
+    }
+}
+
+#[cfg(feature = "response")]
+impl<T: Into<String> + 'static> IntoReply for crate::web::response::Html<T> {
+    fn into_reply(self) -> Replied {
+        let reply = Reply::new(StatusCode::OK, self.0.into());
+        Ok(reply.with_header("content-type", "text/html; charset=utf-8"))
+    }
+}
+
+#[cfg(feature = "json")]
+impl<T: serde::Serialize + 'static> IntoReply for crate::web::response::Json<T> {
+    fn into_reply(self) -> Replied {
+        let reply = Reply::new(StatusCode::OK, serde_json::to_vec(&self.0)?);
+        Ok(reply.with_header("content-type", "application/json"))
     }
 }
 
