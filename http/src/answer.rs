@@ -32,7 +32,9 @@ pub(crate) async fn respond(
             .bytes
             .extend_from_slice(body);
         link.exchange.answer.set(Answer::Complete);
-        link.back_pressure().await?;
+        if link.has_much_queued() {
+            link.flush().await?;
+        }
     } else {
         link.exchange.answer.set(Answer::Streaming);
         link.write_through(body).await?;

@@ -279,7 +279,7 @@ impl<T: Io> Connection<T> {
             } else {
                 head.persistence()
             };
-            let body_is_coming = work.input.filled().len() == work.head_bytes;
+            let body_is_coming = work.input.len() == work.head_bytes;
             let awaits_continue = head.awaits_continue() && body_is_coming;
             work.exchange
                 .begin(head.framing(), awaits_continue, persistence);

@@ -70,10 +70,15 @@ impl Link<'_> {
 
     /// Waits until there is room for more to be queued.
     pub(crate) async fn back_pressure(&self) -> Result<()> {
-        if self.exchange.output.borrow().queued().len() < HIGH_WATER {
-            return Ok(());
+        if self.has_much_queued() {
+            self.flush().await?;
         }
-        self.flush().await
+        Ok(())
+    }
+
+    /// Whether more is queued than should be before some of it is written.
+    pub(crate) fn has_much_queued(&self) -> bool {
+        self.exchange.output.borrow().queued().len() >= HIGH_WATER
     }
 
     /// Writes what is queued, and then `data` from where it is.

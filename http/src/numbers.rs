@@ -72,8 +72,11 @@ impl Counters {
         self.durations.is_some()
     }
 
-    pub(crate) fn handled(&self, duration: Duration) {
-        if let Some(durations) = &self.durations {
+    /// A handler has ended, after `measure()`, which is asked only if durations are measured.
+    pub(crate) fn handled(&self, measure: impl FnOnce() -> Option<Duration>) {
+        if let Some(durations) = &self.durations
+            && let Some(duration) = measure()
+        {
             durations.handler.add(duration);
         }
     }

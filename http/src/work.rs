@@ -75,6 +75,10 @@ impl Input {
         self.start == self.end
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
     /// Room to read into, at least one byte: what is there moves to the front if it must.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         if self.bytes.is_empty() {

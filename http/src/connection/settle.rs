@@ -53,9 +53,10 @@ impl<T: Io> Connection<T> {
     /// The handler is done, one way or the other: sees to it that the request is answered, and
     /// that the next one can be found.
     pub(super) async fn settle(&mut self, outcome: Outcome) -> ControlFlow<()> {
-        if let Some(begun) = self.work.as_mut().and_then(|work| work.begun.take()) {
-            self.place.shared.counters.handled(Instant::now() - begun);
-        }
+        self.place.shared.counters.handled(|| {
+            let begun = self.work.as_ref().and_then(|work| work.begun);
+            Some(Instant::now() - begun?)
+        });
         match self.judge(outcome) {
             Verdict::Answered => {}
             Verdict::Cut => {
@@ -71,7 +72,12 @@ impl<T: Io> Connection<T> {
             self.hand_over().await;
             return ControlFlow::Break(());
         }
-        let drained = drain(link, self.behind()).await;
+        // Mostly there is nothing to drain, and then nothing to be a future of.
+        let drained = if link.exchange.body.borrow().is_done() {
+            Drained::Whole
+        } else {
+            drain(link, self.behind()).await
+        };
         let persists = link.exchange.persistence.get().persists();
         let Some(work) = &mut self.work else {
             return ControlFlow::Break(());

@@ -81,7 +81,9 @@ pub(crate) fn push_head(
 ) -> Result<Decided, InvalidAnswer> {
     let start = out.len();
     push_status_line(out, status);
-    out.extend_from_slice(own.added);
+    if !own.added.is_empty() {
+        out.extend_from_slice(own.added);
+    }
     let mut head = Writer {
         out,
         decided,
