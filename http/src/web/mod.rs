@@ -21,6 +21,8 @@ pub mod around;
 pub mod coding;
 #[cfg(feature = "files")]
 pub mod conditional;
+#[cfg(any(feature = "around", feature = "files", feature = "response"))]
+mod date;
 #[cfg(feature = "events")]
 pub mod events;
 #[cfg(feature = "files")]

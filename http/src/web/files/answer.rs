@@ -80,6 +80,10 @@ fn ranges(request: &Request<'_>, validators: &Validators, length: u64) -> Ranges
 /// A file changed so shortly ago may change again without a clock noticing.
 const SETTLED: Duration = Duration::from_secs(2);
 
+/// What was changed last is never younger than the answer's Date (RFC 9110, 8.8.2.1), which may be a
+/// moment behind. To say a second less than is so costs an answer more, and never one too few.
+const DATE_LAG: Duration = Duration::from_secs(1);
+
 /// From the time of the last change, the length, and the coding: alike on all machines that have
 /// the same copy.
 fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> Validators {
@@ -90,8 +94,8 @@ fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> V
         .as_nanos();
     let coding = coding.map_or("", Coding::suffix).replace('.', "-");
     let tag = format!("{nanos:x}-{:x}{coding}", metadata.len());
-    // RFC 9110, 8.8.2.1: never later than now.
-    let validators = Validators::new(tag).modified(modified.min(now));
+    let said = modified.min(now - DATE_LAG);
+    let validators = Validators::new(tag).modified(said);
     match now.duration_since(modified) {
         Ok(age) if age >= SETTLED => validators,
         _ => validators.weak(),

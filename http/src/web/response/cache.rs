@@ -7,12 +7,13 @@ use http::header::{
     ETAG, EXPIRES, LAST_MODIFIED, PRAGMA,
 };
 use http::{HeaderValue, Method, StatusCode};
-use httpdate::{fmt_http_date, parse_http_date};
+use httpdate::parse_http_date;
 
 use super::{Response, ResponseBody};
 use crate::error::InvalidAnswer;
 use crate::headers::Headers;
 use crate::request::Request;
+use crate::web::date::http_date;
 
 /// What goes with the body that a 304 has not (RFC 9110, 15.4.5).
 const ABOUT_THE_BODY: [http::HeaderName; 5] = [
@@ -49,10 +50,14 @@ impl Response {
         self.with_header(ETAG, format!("{prefix}\"{tag}\""))
     }
 
-    /// The same, changed last at that time: a client that has it since is answered 304.
+    /// The same, changed last at that time: a client that has it since is answered 304. A time
+    /// before 1970 or after 9999 cannot be said, and is not.
     #[must_use]
     pub fn with_last_modified(self, time: SystemTime) -> Self {
-        self.with_header(LAST_MODIFIED, fmt_http_date(time))
+        match http_date(time) {
+            Some(date) => self.with_header(LAST_MODIFIED, date),
+            None => self.without_header(LAST_MODIFIED.as_str()),
+        }
     }
 
     /// The same, to be kept by anybody for so long.
