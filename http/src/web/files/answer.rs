@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::request::Request;
 use crate::web::coding::Coding;
 use crate::web::conditional::{Validators, Verdict, only};
+use crate::web::date::http_date;
 use crate::web::range::Ranges;
 
 type Fields = Vec<(&'static str, String)>;
@@ -36,7 +37,7 @@ pub(super) async fn respond(
     let now = SystemTime::now();
     let validators = validators(&found.metadata, found.coding, now);
     let verdict = validators.judge(request.method(), request.headers());
-    let mut fields = fields(&validators, max_age, found.varies);
+    let mut fields = fields(&validators, &found, max_age, now);
     match verdict {
         Verdict::NotModified => {
             return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
@@ -80,10 +81,6 @@ fn ranges(request: &Request<'_>, validators: &Validators, length: u64) -> Ranges
 /// A file changed so shortly ago may change again without a clock noticing.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What was changed last is never younger than the answer's Date (RFC 9110, 8.8.2.1), which may be a
-/// moment behind. To say a second less than is so costs an answer more, and never one too few.
-const DATE_LAG: Duration = Duration::from_secs(1);
-
 /// From the time of the last change, the length, and the coding: alike on all machines that have
 /// the same copy.
 fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> Validators {
@@ -94,26 +91,33 @@ fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> V
         .as_nanos();
     let coding = coding.map_or("", Coding::suffix).replace('.', "-");
     let tag = format!("{nanos:x}-{:x}{coding}", metadata.len());
-    let said = modified.min(now - DATE_LAG);
-    let validators = Validators::new(tag).modified(said);
+    let validators = Validators::new(tag).modified(modified);
     match now.duration_since(modified) {
         Ok(age) if age >= SETTLED => validators,
         _ => validators.weak(),
     }
 }
 
+/// The answer's Date may be a moment behind. What was changed last is never younger than it (RFC 9110,
+/// 8.8.2.1): to say a second less than is so costs an answer too many, and never one too few.
+const DATE_LAG: Duration = Duration::from_secs(1);
+
 /// What all answers about a file have, 304 included (RFC 9110, 15.4.5).
-fn fields(validators: &Validators, max_age: Option<Duration>, varies: bool) -> Fields {
+fn fields(
+    validators: &Validators,
+    found: &FoundFile,
+    max_age: Option<Duration>,
+    now: SystemTime,
+) -> Fields {
     let mut fields = vec![("etag", validators.etag())];
-    let modified = validators.last_modified();
-    fields.extend(modified.map(|date| ("last-modified", date)));
+    let modified = found.metadata.modified().ok();
+    let said = modified.and_then(|time| http_date(time.min(now - DATE_LAG)));
+    fields.extend(said.map(|date| ("last-modified", date)));
     if let Some(age) = max_age {
-        fields.push((
-            "cache-control",
-            format!("public, max-age={}", age.as_secs()),
-        ));
+        let value = format!("public, max-age={}", age.as_secs());
+        fields.push(("cache-control", value));
     }
-    if varies {
+    if found.varies {
         fields.push(("vary", "accept-encoding".to_owned()));
     }
     fields
