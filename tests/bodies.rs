@@ -6,7 +6,7 @@ mod support;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -202,6 +202,31 @@ fn a_stream_goes_out_in_chunks_and_to_old_clients_until_the_end() {
     assert_eq!(chunks, b"3\r\none\r\n5\r\nthree\r\n0\r\n\r\n"); // RFC 9112, 7.1
     let bare = over_tcp("GET /stream HTTP/1.0\r\n\r\n");
     assert_eq!(bare, b"onethree"); // RFC 9112, 6.3
+}
+
+#[test]
+fn nobody_takes_half_a_stream_for_the_whole_one() {
+    let server = TestServer::start(Server::builder(), || {
+        async |request: Request<'_>| {
+            let mut body = request.start(StatusCode::OK, ()).await?;
+            body.write("half").await?;
+            body.flush().await?;
+            Err::<Responded, _>(io::Error::other("and no more").into())
+        }
+    });
+    let ask = |request: &str| {
+        let mut client = server.client();
+        client.send(request);
+        let mut answer = Vec::new();
+        let end = client.stream.read_to_end(&mut answer);
+        (end.map_err(|error| error.kind()).err(), answer)
+    };
+    let (end, chunks) = ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(end, None);
+    assert!(chunks.ends_with(b"\r\n\r\n4\r\nhalf\r\n")); // the last chunk is missing
+    let (end, bare) = ask("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(end, Some(io::ErrorKind::ConnectionReset)); // RFC 9112, 8
+    assert!(bare.ends_with(b"\r\n\r\nhalf"));
 }
 
 #[test]

@@ -195,14 +195,14 @@ fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
     raise_limit();
     alone(|| {
         let server = Process::start(Deadlines::Short);
-        // The shortest of all rounds: noise makes both longer, at different times.
+        // Of all rounds: noise makes both longer, at different times.
         let [mut quiet_p99, mut loaded_p99] = [Duration::MAX; 2];
         assert_once(4, || {
             let quiet = latencies_beside_slow_sockets(&server);
             let loaded = latencies_beside_slow_clients(&server);
             println!("quiet: {quiet}\nbeside slow clients: {loaded}");
-            quiet_p99 = quiet_p99.min(quiet.p99());
-            loaded_p99 = loaded_p99.min(loaded.p99());
+            quiet_p99 = quiet_p99.min(quiet.p99_in_calm());
+            loaded_p99 = loaded_p99.min(loaded.p99_in_calm());
             loaded_p99 <= (2 * quiet_p99).max(quiet_p99 + INTERRUPT)
         });
     });
@@ -213,7 +213,7 @@ fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
 fn latencies_beside_slow_sockets(server: &Process) -> Latencies {
     let sink = Sink::new();
     let mut clients = slow_clients(|| sink.connect());
-    let duration = Duration::from_secs(1);
+    let duration = Duration::from_secs(2);
     thread::scope(|scope| {
         scope.spawn(|| drip(&mut clients, duration, Instant::now() + duration));
         Latencies::of(&mut Client::new(server), duration)

@@ -3,12 +3,17 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use support::{DEADLINE, without_dates};
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 use waterwheel::http::{
     Builder, Error, Limits, Refusal, Request, Responded, Result, Server, StatusCode,
 };
@@ -239,4 +244,61 @@ fn whoever_finds_no_room_is_told_so_if_that_is_wanted() {
          content-length: 8\r\nretry-after: 1\r\nconnection: close\r\n\r\nnot now\n"
     );
     assert_eq!(server.numbers().turned_away, 1);
+}
+
+/// The messages that a piece of code logs on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = String::new();
+        event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| {
+            write!(fields, "{field}={value:?} ").unwrap();
+        });
+        self.0.lock().unwrap().push(fields);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn at_the_ceiling_it_is_said_once_who_holds_what() {
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        block_on(async {
+            let server = Server::builder().assumed_descriptors_per_request(1 << 40);
+            let server = server.bind("127.0.0.1:0").unwrap();
+            let _client = TcpStream::connect(server.local_address()).unwrap();
+            // Several rounds of it.
+            let full = timeout(Duration::from_millis(350), server.capacity()).await;
+            assert!(full.is_err());
+        });
+    });
+    let said = log.0.lock().unwrap();
+    assert_eq!(said.len(), 1, "{said:?}");
+    for part in [
+        "out of file descriptors",
+        "limit=",
+        "open=",
+        " sockets, ",
+        " files, ",
+        " pipes, ",
+    ] {
+        assert!(said[0].contains(part), "{part}: {said:?}");
+    }
 }

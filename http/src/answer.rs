@@ -9,38 +9,8 @@ use crate::exchange::Answer;
 use crate::headers::AnswerHeaders;
 use crate::link::{COPIED_MAX, Link};
 use crate::proto::head::Head;
+use crate::responded::Responded;
 use crate::upgrade::{self, Upgrade};
-
-/// Proof that a request has been answered.
-///
-/// Only an answer makes one. The connection still checks that the request at hand was the one
-/// answered: a `Responded` that was kept from another request is worth a 500.
-#[derive(Debug)]
-#[must_use = "a handler returns it"]
-pub struct Responded {
-    status: Option<StatusCode>,
-    body_bytes: u64,
-}
-
-impl Responded {
-    pub(crate) const fn new(status: StatusCode, body_bytes: u64) -> Self {
-        Self {
-            status: Some(status),
-            body_bytes,
-        }
-    }
-
-    /// What it was answered with; `None` if it was [aborted](crate::Request::abort).
-    pub const fn status(&self) -> Option<StatusCode> {
-        self.status
-    }
-
-    /// How long the body was that went out, in bytes and without its framing: nothing in answer to
-    /// HEAD.
-    pub const fn body_bytes(&self) -> u64 {
-        self.body_bytes
-    }
-}
 
 pub(crate) async fn respond(
     link: Link<'_>,
@@ -153,8 +123,5 @@ impl<H: AnswerHeaders> AnswerHeaders for Upgrading<'_, H> {
 
 pub(crate) fn abort(link: Link<'_>) -> Responded {
     link.exchange.answer.set(Answer::Aborted);
-    Responded {
-        status: None,
-        body_bytes: 0,
-    }
+    Responded::ABORTED
 }

@@ -5,13 +5,13 @@ use std::future::poll_fn;
 
 use http::StatusCode;
 
-use crate::answer::Responded;
 use crate::error::{InvalidAnswer, Result};
 use crate::exchange::Answer;
 use crate::headers::AnswerHeaders;
 use crate::link::{COPIED_MAX, Link};
 use crate::proto::chunked;
 use crate::proto::framing::AnswerFraming;
+use crate::responded::Responded;
 
 /// The body of an answer that is being sent.
 ///

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use waterwheel_runtime::net::ListenOptions;
 
-use crate::disconnect::{Departure, OnDisconnect, OnHalfClose};
+use crate::disconnect::{OnDisconnect, OnHalfClose};
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::server::Server;
+use crate::settings::Settings;
 
 /// How to build a [`Server`].
 ///
@@ -33,29 +34,11 @@ pub struct Builder {
     pub(crate) settings: Settings,
 }
 
-/// All that is settled before there is a server.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) limits: Limits,
-    pub(crate) departure: Departure,
-    pub(crate) assumed_descriptors: usize,
-    pub(crate) turns_away: bool,
-    pub(crate) measures_durations: bool,
-    pub(crate) server_name: Option<String>,
-}
-
 impl Default for Builder {
     fn default() -> Self {
         Self {
             listen: ListenOptions::new(),
-            settings: Settings {
-                limits: Limits::DEFAULT,
-                departure: Departure::default(),
-                assumed_descriptors: 5,
-                turns_away: false,
-                measures_durations: false,
-                server_name: None,
-            },
+            settings: Settings::default(),
         }
     }
 }
@@ -214,5 +197,23 @@ impl Builder {
     /// One listener with these options.
     pub(crate) fn listener(&self, address: impl ToSocketAddrs) -> io::Result<Listener> {
         self.listen.bind(address).map(Listener::from)
+    }
+}
+
+/// Making one.
+impl Server {
+    /// Binds an address with the defaults of [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::bind`].
+    #[doc(alias = "newAsyncHttpServer")]
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::builder().bind(address)
+    }
+
+    /// For anything but the defaults.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 }

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use crate::answer::Responded;
 use crate::error::Result;
 use crate::request::Request;
+use crate::responded::Responded;
 
 /// Answers requests.
 ///

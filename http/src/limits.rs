@@ -30,7 +30,7 @@
 //! | idle between requests | `idle_duration_max` | 75 s | closed |
 //! | no byte of the body | `body_stall_duration_max` | 30 s | 408 |
 //! | the body's rate, on average | `body_bytes_per_second_min` | 64 | 408 |
-//! | no byte of the answer taken | `write_stall_duration_max` | 30 s | closed |
+//! | no byte of the answer taken | `write_stall_duration_max` | 30 s | reset |
 //! | a handler | `handler_duration_max` | none | 503 |
 //! | lingering after a refusal | `linger_duration_max` | 2 s | closed |
 //! | what is under way when the server ends | `shutdown_duration_max` | 10 s | cut |
@@ -84,7 +84,8 @@ pub struct Limits {
     pub body_stall_duration_max: Duration,
     /// Bytes a second a body must bring on average, once it takes longer than a stall may.
     pub body_bytes_per_second_min: u32,
-    /// Time in which a peer takes no byte of an answer.
+    /// Time in which a peer takes no byte of an answer. Then the connection is reset, so that the
+    /// kernel does not keep what is left of it.
     pub write_stall_duration_max: Duration,
     /// Time for a handler, `None` for as long as it likes.
     pub handler_duration_max: Option<Duration>,

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 
 use http::{Method, StatusCode, Version};
 
-use crate::answer::Responded;
 use crate::answer_body::AnswerBody;
 use crate::body::Body;
 use crate::error::{InvalidAnswer, Result};
@@ -14,6 +13,7 @@ use crate::link::Link;
 use crate::proto::encode;
 use crate::proto::head::Head;
 use crate::proto::scan::members;
+use crate::responded::Responded;
 use crate::upgrade::Upgrade;
 
 /// One request, and the obligation to answer it.

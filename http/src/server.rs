@@ -23,7 +23,7 @@ use std::fmt;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -32,7 +32,6 @@ use waterwheel_runtime::time::Instant;
 use waterwheel_runtime::{race, spawn};
 
 use crate::accept_error::AcceptError;
-use crate::builder::{Builder, Settings};
 use crate::connection::Connection;
 use crate::gate::{Descriptors, Gate};
 use crate::handler::{Handler, shared};
@@ -41,6 +40,7 @@ use crate::listener::{Listener, Listeners};
 use crate::numbers::Numbers;
 use crate::peers::{Guest, Peers};
 use crate::rate::Rate;
+use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::stop::{Report, Stage, Stopper, Stopping, Wanted};
 use crate::stream::Stream;
@@ -101,21 +101,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds an address with the defaults of [`Builder`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Builder::bind`].
-    #[doc(alias = "newAsyncHttpServer")]
-    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Self::builder().bind(address)
-    }
-
-    /// For anything but the defaults.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     pub(crate) fn new(settings: &Settings, listeners: Vec<Listener>) -> io::Result<Self> {
         let local_address = listeners.iter().find_map(Listener::local_address);
         let reserve = settings.turns_away.then(room::open_reserve).transpose()?;

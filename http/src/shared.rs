@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime};
 use waterwheel_runtime::Notify;
 use waterwheel_runtime::time::Instant;
 
-use crate::builder::Settings;
 use crate::date::DateLine;
 use crate::disconnect::Departure;
 use crate::limits::Limits;
@@ -18,6 +17,7 @@ use crate::numbers::Counters;
 use crate::proto::encode::{EMPTY_LINE, OwnLines};
 use crate::rate::Rate;
 use crate::register::Register;
+use crate::settings::Settings;
 use crate::stop::Stage;
 use crate::work::Work;
 

@@ -6,14 +6,16 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
+use waterwheel::http::web::around::{OwnedRequest, Reply, blocking_on};
 use waterwheel::http::{Request, Responded, Result, Server, ServerThread, StatusCode};
 use waterwheel::runtime::{
-    Runtime, block_on, descriptors, join, spawn, spawn_blocking, time::sleep, time::timeout,
+    Runtime, ThreadPool, block_on, descriptors, join, spawn, spawn_blocking, time::sleep,
+    time::timeout,
 };
 
 use super::process::{Process, raise_limit};
@@ -57,6 +59,28 @@ fn r_01_it_listens_as_soon_as_it_is_there() {
     assert!(early.is_ok());
     let second = Server::bind(server.local_address()).unwrap_err();
     assert_eq!(second.kind(), ErrorKind::AddrInUse);
+}
+
+#[test]
+fn r_03_a_pool_of_two_runs_two_handlers_at_once_and_no_third() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let pool = Arc::new(ThreadPool::new(2));
+    let seen = most.clone();
+    let server = Server::builder().stoppable("127.0.0.1:0", move || {
+        blocking_on(pool, move |_: &OwnedRequest| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(20));
+            now.fetch_sub(1, Ordering::SeqCst);
+            Reply::new(StatusCode::OK, "here")
+        })
+    });
+    let server = server.unwrap();
+    let mut clients: Vec<_> = (0..10).map(|_| client(server.local_address())).collect();
+    clients.iter_mut().for_each(|client| client.send(get("/")));
+    for client in &mut clients {
+        assert_eq!(read_answer(client).1, "here");
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::rows::{ROWS, SUITES};
 
 /// How many rows, and how many of the suites' tests, are done at the least. It only grows.
-const DONE_MIN: (usize, usize) = (0, 0);
+const DONE_MIN: (usize, usize) = (180, 35);
 
 /// The files that hold the rows' tests.
 const SOURCES: &[&str] = &[

@@ -11,17 +11,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::Version;
 use waterwheel_runtime::time::Instant;
 
 use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
-use crate::answer::Responded;
 use crate::body::{Drained, drain};
 use crate::error::{Error, Refusal, Result};
 use crate::exchange::Answer;
 use crate::io::Io;
 use crate::link::Link;
 use crate::proto::keep_alive::Persistence;
+use crate::responded::Responded;
 use crate::upgrade::Upgraded;
 
 /// How a handler ended.
@@ -152,6 +153,10 @@ impl<T: Io> Connection<T> {
             }
         };
         if !unsent {
+            if work.head.version() == Version::HTTP_10 {
+                // An end in good order would be taken for the answer's (RFC 9112, 8).
+                link.io.reset_on_drop();
+            }
             return Verdict::Cut;
         }
         match error.client_error() {

@@ -43,10 +43,10 @@ use http::StatusCode;
 use waterwheel_runtime::race;
 use waterwheel_runtime::time::sleep;
 
-use crate::answer::Responded;
 use crate::answer_body::AnswerBody;
 use crate::error::Result;
 use crate::request::Request;
+use crate::responded::Responded;
 
 /// How long there may be no news before a comment is sent, so that nobody on the way takes the
 /// connection for dead.

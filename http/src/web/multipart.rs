@@ -380,7 +380,7 @@ mod tests {
     use waterwheel_runtime::{block_on, yield_now};
 
     use super::*;
-    use crate::answer::Responded;
+    use crate::responded::Responded;
     use crate::testing::{Answer, TestClient};
 
     const TYPE: (&str, &str) = ("content-type", "multipart/form-data; boundary=\"x y\"");

@@ -44,9 +44,9 @@ use std::time::SystemTime;
 use http::StatusCode;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
-use crate::answer::Responded;
 use crate::error::Result;
 use crate::request::Request;
+use crate::responded::Responded;
 
 pub use minijinja::{Value, context};
 

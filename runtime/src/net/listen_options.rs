@@ -159,6 +159,42 @@ impl ListenOptions {
     }
 }
 
+/// With the defaults.
+impl TcpListener {
+    /// Binds and listens with the defaults of [`ListenOptions`].
+    ///
+    /// # Errors
+    ///
+    /// As [`ListenOptions::bind`].
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        ListenOptions::new().bind(address)
+    }
+}
+
+/// With the defaults.
+impl UnixListener {
+    /// Binds a path and listens; a socket file that nobody answers at is replaced.
+    ///
+    /// Who may connect is decided by the folder and by the process's umask (`unix(7)`).
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` if somebody answers there, `AlreadyExists` if something else than a socket is
+    /// there; what `bind(2)` says else (a path has at most 107 bytes).
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+        ListenOptions::new().bind_unix(path)
+    }
+
+    /// Binds an abstract name, which needs no file and goes with the last socket that has it.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse`, and what else `bind(2)` says.
+    pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
+        ListenOptions::new().bind_abstract(name)
+    }
+}
+
 /// The same error, saying where.
 fn naming(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))

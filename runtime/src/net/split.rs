@@ -9,6 +9,16 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::stream::Stream;
 
+impl<S: AsFd> Stream<S>
+where
+    for<'a> &'a S: Read + Write,
+{
+    /// Its two directions, to be used at once.
+    pub fn split(&mut self) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
+        (ReadHalf(self), WriteHalf(self))
+    }
+}
+
 /// The reading half of a [`Stream`], for as long as the stream is borrowed.
 ///
 /// For halves that own the stream together, put it into an `Rc`: a reference to it reads and
@@ -19,13 +29,6 @@ pub struct ReadHalf<'a, S: AsFd>(&'a Stream<S>);
 /// The writing half of a [`Stream`]; see [`ReadHalf`].
 #[derive(Debug)]
 pub struct WriteHalf<'a, S: AsFd>(&'a Stream<S>);
-
-impl<'a, S: AsFd> ReadHalf<'a, S> {
-    /// Both halves.
-    pub(crate) fn pair(stream: &'a Stream<S>) -> (Self, WriteHalf<'a, S>) {
-        (Self(stream), WriteHalf(stream))
-    }
-}
 
 impl<S: AsFd> AsyncRead for ReadHalf<'_, S>
 where

@@ -14,7 +14,6 @@ use rustix::net::{RecvFlags, recv, shutdown};
 use socket2::SockRef;
 
 use super::socket::{Left, Socket};
-use super::split::{ReadHalf, WriteHalf};
 use crate::source::{Direction, Interest};
 
 /// A connection: a [`TcpStream`](super::TcpStream) or a [`UnixStream`](super::UnixStream).
@@ -220,11 +219,6 @@ where
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; else what `send(2)` says.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.try_write(bytes)
-    }
-
-    /// Its two directions, to be used at once.
-    pub fn split(&mut self) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
-        ReadHalf::pair(self)
     }
 }
 

@@ -1,9 +1,8 @@
 //! A socket that accepts TCP connections.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
-use super::listen_options::ListenOptions;
 use super::listener::{Accept, Listener, accept, sealed};
 use super::tcp_stream::TcpStream;
 
@@ -13,15 +12,6 @@ use super::tcp_stream::TcpStream;
 pub type TcpListener = Listener<std::net::TcpListener>;
 
 impl TcpListener {
-    /// Binds and listens with the defaults of [`ListenOptions`].
-    ///
-    /// # Errors
-    ///
-    /// As [`ListenOptions::bind`].
-    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        ListenOptions::new().bind(address)
-    }
-
     /// Takes over a listener from the standard library, and makes it non-blocking.
     ///
     /// # Errors

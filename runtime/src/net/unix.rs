@@ -22,7 +22,6 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::listen_options::ListenOptions;
 use super::listener::{Accept, Listener, accept, sealed};
 use super::stream::Stream;
 
@@ -120,27 +119,6 @@ struct SocketFile {
 }
 
 impl UnixListener {
-    /// Binds a path and listens; a socket file that nobody answers at is replaced.
-    ///
-    /// Who may connect is decided by the folder and by the process's umask (`unix(7)`).
-    ///
-    /// # Errors
-    ///
-    /// `AddrInUse` if somebody answers there, `AlreadyExists` if something else than a socket is
-    /// there; what `bind(2)` says else (a path has at most 107 bytes).
-    pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
-        ListenOptions::new().bind_unix(path)
-    }
-
-    /// Binds an abstract name, which needs no file and goes with the last socket that has it.
-    ///
-    /// # Errors
-    ///
-    /// `AddrInUse`, and what else `bind(2)` says.
-    pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
-        ListenOptions::new().bind_abstract(name)
-    }
-
     /// Takes over a listener from the standard library, and makes it non-blocking. Its file is left
     /// alone.
     ///

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, StatusCode, Version};
 use waterwheel_runtime::{Blocking, ThreadPool, spawn_blocking};
 
-use crate::answer::Responded;
 use crate::error::{Error, Result};
 use crate::handler::Handler;
 use crate::request::Request;
+use crate::responded::Responded;
 
 /// Makes a handler of a function that may take its time: it queries a database, computes, sleeps.
 /// It is called on a thread of the runtime's pool, with the body read to its end.

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{Method, StatusCode};
 
 use super::search::FoundFile;
-use crate::answer::Responded;
 use crate::error::Result;
 use crate::request::Request;
+use crate::responded::Responded;
 use crate::web::coding::Coding;
 use crate::web::conditional::{Validators, Verdict, only};
 use crate::web::date::http_date;

@@ -51,11 +51,11 @@ use http::{Method, StatusCode};
 use rustix::io::Errno;
 use waterwheel_runtime::spawn_blocking;
 
-use crate::answer::Responded;
 use crate::error::Result;
 use crate::handler::Handler;
 use crate::headers::AnswerHeaders;
 use crate::request::Request;
+use crate::responded::Responded;
 use crate::web::coding::Accepted;
 
 use folder::{Folder, Reach};

@@ -40,9 +40,9 @@ use http::header::{
 use http::{StatusCode, response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::answer::Responded;
 use crate::error::{InvalidAnswer, Result};
 use crate::request::Request;
+use crate::responded::Responded;
 
 pub use body::ResponseBody;
 pub use html::{Html, escape};

@@ -21,10 +21,10 @@ use std::pin::Pin;
 use std::str::FromStr;
 
 use super::params::Params;
-use crate::answer::Responded;
 use crate::error::Result;
 use crate::handler::Handler;
 use crate::request::Request;
+use crate::responded::Responded;
 use crate::web::response::IntoResponse;
 
 /// What answers the requests of a route.

@@ -68,10 +68,10 @@ use std::rc::Rc;
 
 use http::{Method, StatusCode};
 
-use crate::answer::Responded;
 use crate::error::Result;
 use crate::handler::Handler;
 use crate::request::Request;
+use crate::responded::Responded;
 use crate::web::response::Response;
 
 pub use answers::{Alone, Answers, AsHandler, Borrowing, ByName, Taking, handler};

@@ -1,0 +1,28 @@
+//! All that is settled before there is a server, as plain data.
+
+use crate::disconnect::Departure;
+use crate::limits::Limits;
+
+/// What a [`Builder`](crate::Builder) gathers.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) departure: Departure,
+    pub(crate) assumed_descriptors: usize,
+    pub(crate) turns_away: bool,
+    pub(crate) measures_durations: bool,
+    pub(crate) server_name: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::DEFAULT,
+            departure: Departure::default(),
+            assumed_descriptors: 5,
+            turns_away: false,
+            measures_durations: false,
+            server_name: None,
+        }
+    }
+}
