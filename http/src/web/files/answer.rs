@@ -109,7 +109,8 @@ fn fields(
     max_age: Option<Duration>,
     now: SystemTime,
 ) -> Fields {
-    let mut fields = vec![("etag", validators.etag())];
+    let mut fields = Fields::new();
+    fields.extend(validators.etag().map(|tag| ("etag", tag)));
     let modified = found.metadata.modified().ok();
     let said = modified.and_then(|time| http_date(time.min(now - DATE_LAG)));
     fields.extend(said.map(|date| ("last-modified", date)));
