@@ -22,6 +22,9 @@
 //! [subscribes](Feed::subscribe) and has a queue of its own, and
 //! [`Events::send_all`] empties it, with a sign of life when there is no news.
 //!
+//! A stream without an end holds up the end of its server until it is cut. So whoever ends a server,
+//! ends its feeds first: [`Feed::end`].
+//!
 //! # Invariants
 //!
 //! - Always: what was sent is on its way before `send` completes.
