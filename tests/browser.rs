@@ -155,13 +155,13 @@ fn a_list_of_a_folder_leads_to_its_files() {
     for (width, height) in SIZES {
         let tab = browser.open(&url, width, height);
         browser.look(&tab, &scene.join(format!("list-{width}.png")));
-        browser.value(&tab, &click("deep & down/"));
+        browser.act(&tab, &click("deep & down/"));
         browser.wait_for(&tab, &title("/deep & down/"));
-        browser.value(&tab, &click("100% <b>.txt"));
+        browser.act(&tab, &click("100% <b>.txt"));
         browser.wait_for(&tab, "document.body.innerText === 'grist'");
-        browser.value(&tab, "history.back()");
+        browser.act(&tab, "history.back()");
         browser.wait_for(&tab, &title("/deep & down/"));
-        browser.value(&tab, &click("../"));
+        browser.act(&tab, &click("../"));
         browser.wait_for(&tab, &title("/"));
         browser.close(&tab);
     }
@@ -186,7 +186,7 @@ fn the_site_greets_takes_an_order_and_says_what_is_not_there() {
         browser.wait_for(&tab, &says("Good morning, <miller>."));
         browser.wait_for(&tab, is_dressed);
         browser.look(&tab, &scene.join(format!("home-{width}.png")));
-        browser.value(
+        browser.act(
             &tab,
             "document.forms[0].flour.value = 'spelt & rye'; document.forms[0].requestSubmit()",
         );
