@@ -155,18 +155,54 @@ fn a_list_of_a_folder_leads_to_its_files() {
     for (width, height) in SIZES {
         let tab = browser.open(&url, width, height);
         browser.look(&tab, &scene.join(format!("list-{width}.png")));
-        browser.value(&tab, &click("deep & down/"));
+        browser.act(&tab, &click("deep & down/"));
         browser.wait_for(&tab, &title("/deep & down/"));
-        browser.value(&tab, &click("100% <b>.txt"));
+        browser.act(&tab, &click("100% <b>.txt"));
         browser.wait_for(&tab, "document.body.innerText === 'grist'");
-        browser.value(&tab, "history.back()");
+        browser.act(&tab, "history.back()");
         browser.wait_for(&tab, &title("/deep & down/"));
-        browser.value(&tab, &click("../"));
+        browser.act(&tab, &click("../"));
         browser.wait_for(&tab, &title("/"));
         browser.close(&tab);
     }
     browser
         .complaints
         .retain(|complaint| !complaint.contains("favicon.ico"));
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+}
+
+#[test]
+fn the_site_greets_takes_an_order_and_says_what_is_not_there() {
+    let Some(chromium) = tool("chromium") else {
+        return;
+    };
+    let scene = folder("site");
+    let (_example, url) = start_example("site", &["127.0.0.1:0"]);
+    let mut browser = Browser::start(&chromium, &scene.join("profile"));
+    let says = |text: &str| format!("document.querySelector('main')?.innerText.includes({text:?})");
+    let is_dressed = "document.querySelector('img').naturalWidth > 0 && getComputedStyle(document.querySelector('h1')).color !== 'rgb(0, 0, 0)'";
+    for (width, height) in SIZES {
+        let tab = browser.open(&format!("{url}?name=%3Cmiller%3E"), width, height);
+        browser.wait_for(&tab, &says("Good morning, <miller>."));
+        browser.wait_for(&tab, is_dressed);
+        browser.look(&tab, &scene.join(format!("home-{width}.png")));
+        browser.act(
+            &tab,
+            "document.forms[0].flour.value = 'spelt & rye'; document.forms[0].requestSubmit()",
+        );
+        browser.wait_for(&tab, &says("2 sacks of spelt & rye, as ordered."));
+        browser.look(&tab, &scene.join(format!("order-{width}.png")));
+        assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+        let missing = browser.open(&format!("{url}elsewhere"), width, height);
+        browser.wait_for(&missing, &says("There is no /elsewhere here."));
+        browser.wait_for(&missing, is_dressed);
+        browser.look(&missing, &scene.join(format!("missing-{width}.png")));
+        // The browser says so too.
+        browser
+            .complaints
+            .retain(|complaint| !complaint.contains("404"));
+        browser.close(&missing);
+        browser.close(&tab);
+    }
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
 }
