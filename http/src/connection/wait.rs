@@ -14,6 +14,7 @@ use waterwheel_runtime::time::Instant;
 use super::{BURST_LINGER, Connection, Patience, Stage, Woken};
 use crate::error::Refusal;
 use crate::io::Io;
+use crate::stop;
 
 impl<T: Io> Connection<T> {
     /// Waits until something can be read, and reads it.
@@ -139,23 +140,26 @@ impl<T: Io> Connection<T> {
             Poll::Ready(Err(_)) => return Poll::Ready(Some(Woken::Over)),
             Poll::Pending => {}
         }
-        if self.stage == Stage::Between && self.must_leave(cx) {
-            // One last look: what has come in the meantime is served first.
-            let woken = if io.has_input() {
-                Woken::Readable
-            } else {
-                Woken::Over
-            };
-            return Poll::Ready(Some(woken));
+        let shared = &self.place.shared;
+        shared.register.reach(self.place.key, cx.waker());
+        if shared.stage.get() == stop::Stage::Cutting {
+            return Poll::Ready(Some(Woken::Over));
+        }
+        if self.stage == Stage::Between && self.must_leave() {
+            if !io.has_input() {
+                return Poll::Ready(Some(Woken::Over));
+            }
+            // What has come in the meantime is served first: the reactor reports it before the next turn.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         Pin::new(&mut self.sleep).poll(cx).map(|()| None)
     }
 
     /// Registers as idle; whether it is to close.
-    fn must_leave(&self, cx: &Context<'_>) -> bool {
+    fn must_leave(&self) -> bool {
         let register = &self.place.shared.register;
         register.idle(self.place.key);
-        register.reach(self.place.key, cx.waker());
         register.is_leaving(self.place.key) || (self.requests > 0 && self.place.shared.is_closing())
     }
 }

@@ -1,0 +1,122 @@
+//! What a server's life has to withstand: each of these once went wrong, or might.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use std::future::Future;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{DEADLINE, without_dates};
+use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::{
+    block_on, join, spawn, spawn_blocking, time::sleep, time::timeout, yield_now,
+};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+const LAST: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nhere";
+const KEPT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere";
+
+async fn handler(request: Request<'_>) -> Result<Responded> {
+    request.respond(StatusCode::OK, "here", ()).await
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+/// A client whose request has been answered, and its answer.
+fn asked(address: SocketAddr) -> (TcpStream, String) {
+    let mut stream = connect(address);
+    stream.write_all(GET).unwrap();
+    let answer = answer(&mut stream);
+    (stream, answer)
+}
+
+/// Reads one answer whose body is "here".
+fn answer(stream: &mut TcpStream) -> String {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 512]);
+    while !bytes.ends_with(b"here") {
+        let count = stream.read(&mut piece).unwrap();
+        assert!(count > 0, "closed");
+        bytes.extend_from_slice(&piece[..count]);
+    }
+    without_dates(&String::from_utf8(bytes).unwrap())
+}
+
+/// All that comes until the end; a reset is an error.
+fn rest(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    without_dates(&String::from_utf8(bytes).unwrap())
+}
+
+/// Polls a future once, in the present turn.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+fn limited(limits: Limits) -> Server {
+    Server::builder().limits(limits).bind("127.0.0.1:0").unwrap()
+}
+
+#[test]
+fn a_request_that_the_reactor_has_not_reported_yet_is_served_before_the_end() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut client = connect(server.local_address());
+        client.write_all(GET).unwrap();
+        let mut connection = server.accept().await.unwrap();
+        let request = connection.next().await.unwrap().unwrap();
+        drop(handler(request).await.unwrap());
+        {
+            let mut next = pin!(connection.next());
+            assert!(poll_once(next.as_mut()).await.is_none());
+            assert_eq!(answer(&mut client), KEPT);
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            // In one turn: a request comes, the server begins to end, the connection looks.
+            client.write_all(GET).unwrap();
+            let mut end = pin!(server.shutdown(DEADLINE));
+            assert!(poll_once(end.as_mut()).await.is_none());
+            let request = next.await.unwrap().unwrap();
+            drop(handler(request).await.unwrap());
+        }
+        assert!(connection.next().await.unwrap().is_none());
+        drop(connection);
+        assert_eq!(rest(client), LAST);
+    });
+}
+
+#[test]
+fn a_connection_is_cut_within_its_first_head_too() {
+    block_on(async {
+        let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
+        let mut client = connect(server.local_address());
+        client.write_all(b"GET / HT").unwrap();
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(handler).await }
+        });
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(server.numbers().in_flight, 1);
+        let report = server.shutdown(Duration::from_millis(1)).await;
+        assert_eq!(report.cut, 1);
+        assert_eq!(server.connections(), 0);
+        serving.await.unwrap().unwrap();
+    });
+}
