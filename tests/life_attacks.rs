@@ -70,7 +70,10 @@ async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
 }
 
 fn limited(limits: Limits) -> Server {
-    Server::builder().limits(limits).bind("127.0.0.1:0").unwrap()
+    Server::builder()
+        .limits(limits)
+        .bind("127.0.0.1:0")
+        .unwrap()
 }
 
 #[test]
@@ -103,6 +106,25 @@ fn a_request_that_the_reactor_has_not_reported_yet_is_served_before_the_end() {
 }
 
 #[test]
+fn a_full_server_whose_connections_are_all_idle_ends_at_once() {
+    let start = Instant::now();
+    let limits = Limits {
+        connections_max: Some(2),
+        ..Limits::default()
+    };
+    let server = Server::builder().limits(limits);
+    let server = server.stoppable("127.0.0.1:0", || handler).unwrap();
+    let idle: Vec<_> = (0..2).map(|_| asked(server.local_address()).0).collect();
+    thread::sleep(Duration::from_millis(50));
+    server.stopper().stop();
+    let report = server.join().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2), "{report}");
+    assert_eq!((report.idle, report.cut), (2, 0), "{report}");
+    idle.into_iter()
+        .for_each(|client| assert_eq!(rest(client), ""));
+}
+
+#[test]
 fn a_connection_is_cut_within_its_first_head_too() {
     block_on(async {
         let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
@@ -118,5 +140,53 @@ fn a_connection_is_cut_within_its_first_head_too() {
         assert_eq!(report.cut, 1);
         assert_eq!(server.connections(), 0);
         serving.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_wait_for_capacity_that_is_given_up_leaves_no_pressure() {
+    let limits = Limits {
+        connections_max: Some(1),
+        ..Limits::default()
+    };
+    block_on(async {
+        let server = Rc::new(limited(limits));
+        let address = server.local_address();
+        let mut first = connect(address);
+        first.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        server.accept_request(handler).await.unwrap();
+        let mut second = connect(address);
+        let given_up = timeout(Duration::from_millis(50), server.capacity()).await;
+        assert!(given_up.is_err());
+        first.write_all(b"Host: x\r\n\r\n").unwrap();
+        first = spawn_blocking(move || {
+            let _whatever = answer(&mut first);
+            first
+        })
+        .await
+        .unwrap();
+        drop(first);
+        while !server.should_accept_request() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        server.accept_request(handler).await.unwrap();
+        second.write_all(GET).unwrap();
+        let kept = spawn_blocking(move || answer(&mut second)).await.unwrap();
+        assert_eq!(kept, KEPT);
+    });
+}
+
+#[test]
+fn a_loop_that_is_dropped_while_the_server_ends_does_not_hold_it_up() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut accept = Box::pin(server.accept());
+        assert!(poll_once(accept.as_mut()).await.is_none());
+        let clients: Vec<_> = (0..3).map(|_| connect(server.local_address())).collect();
+        let start = Instant::now();
+        let (report, ()) = join(server.shutdown(DEADLINE), async { drop(accept) }).await;
+        assert!(start.elapsed() < DEADLINE / 2);
+        assert_eq!((report.turned_away, report.cut), (3, 0), "{report}");
+        drop(clients);
     });
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
 use waterwheel_runtime::time::{Instant, sleep, sleep_until};
@@ -30,7 +31,21 @@ pub(super) struct Waiting<'a>(&'a Server);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.acceptors.set(self.0.acceptors.get() - 1);
+        let server = self.0;
+        server.acceptors.set(server.acceptors.get() - 1);
+        if server.is_stopping() {
+            // Whoever ends the server counts on a loop that may have gone.
+            server.shared.stage_changed.notify_all();
+        }
+    }
+}
+
+/// Who waits for room, and presses for it: with the wait, whatever ends it, the pressure ends.
+struct Pressing<'a>(&'a Server);
+
+impl Drop for Pressing<'_> {
+    fn drop(&mut self) {
+        self.0.shared.pressed.set(false);
     }
 }
 
@@ -61,10 +76,10 @@ impl Server {
     /// Safe.
     pub async fn capacity(&self) {
         let _waiting = self.waiting();
+        let _pressing = Pressing(self);
         while !self.should_accept_request() {
             self.make_room().await;
         }
-        self.shared.pressed.set(false);
     }
 
     /// One round of it.
@@ -75,7 +90,10 @@ impl Server {
             return race(freed, sleep_until(until)).await;
         }
         let wanted = async {
-            poll_fn(|cx| self.listeners.poll_pending(cx)).await;
+            self.somebody_waits().await;
+            if self.is_closed() {
+                return;
+            }
             if self.press() == 0
                 && let Some(reserve) = &self.reserve
             {
@@ -85,6 +103,18 @@ impl Server {
             }
         };
         race(freed, wanted).await;
+    }
+
+    /// Waits until somebody is in the queue. Nobody is, and the server ends: then it closes.
+    async fn somebody_waits(&self) {
+        self.until_stage_changes(|cx| match self.listeners.poll_pending(cx) {
+            Poll::Pending if self.has_drained() => {
+                self.close();
+                Poll::Ready(())
+            }
+            waits => waits,
+        })
+        .await;
     }
 
     /// Somebody waits: asks a batch of idle connections to leave, and says how many.

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use waterwheel_runtime::time::{Instant, sleep, sleep_until};
+use waterwheel_runtime::time::{Instant, sleep, sleep_until, timeout};
 use waterwheel_runtime::{race, signal, spawn};
 
 use super::Server;
@@ -187,8 +187,8 @@ impl Server {
                 changed.await;
                 continue;
             }
-            race(changed, sleep(LOOP_PATIENCE)).await;
-            if self.acceptors.get() == 0 {
+            let nothing_changed = timeout(LOOP_PATIENCE, changed).await.is_err();
+            if nothing_changed && self.acceptors.get() == 0 {
                 return self.turn_queue_away().await;
             }
         }
