@@ -190,3 +190,35 @@ fn a_loop_that_is_dropped_while_the_server_ends_does_not_hold_it_up() {
         drop(clients);
     });
 }
+
+#[test]
+fn what_a_refused_client_sent_is_not_taken_for_a_request() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut client = connect(server.local_address());
+        client
+            .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+            .unwrap();
+        client.write_all(GET).unwrap();
+        let mut connection = server.accept().await.unwrap();
+        let request = connection.next().await.unwrap().unwrap();
+        let answered = request.respond(StatusCode::PAYLOAD_TOO_LARGE, "", ()).await;
+        drop(answered.unwrap());
+        let mut given_up = 0;
+        loop {
+            match timeout(Duration::from_millis(50), connection.next()).await {
+                Err(_) => given_up += 1,
+                Ok(next) => {
+                    let next = next.unwrap().map(|request| request.path().to_owned());
+                    assert_eq!(next, None);
+                    break;
+                }
+            }
+            assert!(given_up < 100, "it lingers for two seconds");
+            if given_up == 2 {
+                // It has its answer, and leaves.
+                drop(client.shutdown(std::net::Shutdown::Both));
+            }
+        }
+    });
+}
