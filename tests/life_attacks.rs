@@ -192,6 +192,50 @@ fn a_loop_that_is_dropped_while_the_server_ends_does_not_hold_it_up() {
 }
 
 #[test]
+fn ending_again_changes_nothing() {
+    block_on(async {
+        let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
+        let stopper = server.stopper();
+        let address = server.local_address();
+        let client = spawn_blocking(move || asked(address).0);
+        let serving = join(server.serve(handler), async {
+            let client = client.await.unwrap();
+            stopper.stop();
+            stopper.stop();
+            client
+        });
+        let (served, client) = serving.await;
+        served.unwrap();
+        let report = server.report().unwrap();
+        assert_eq!((report.idle, report.cut), (1, 0), "{report}");
+        assert_eq!(server.shutdown(DEADLINE).await, report);
+        server.serve(handler).await.unwrap();
+        assert_eq!(server.report(), Some(report));
+        // It has ended, and stays so.
+        assert!(!stopper.ready());
+        stopper.wait();
+        stopper.cut();
+        drop(client);
+    });
+}
+
+#[test]
+fn a_worker_that_panics_ends_the_others() {
+    let workers = Server::builder().workers(3, "127.0.0.1:0", |server| async move {
+        let name = thread::current().name().unwrap().to_owned();
+        assert_ne!(name, "waterwheel-2", "this one ends");
+        server.serve(handler).await
+    });
+    let workers = workers.unwrap();
+    let start = Instant::now();
+    let (sender, ended) = std::sync::mpsc::channel();
+    thread::spawn(move || sender.send(workers.join()));
+    let error = ended.recv_timeout(DEADLINE).unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the server's thread panicked");
+    assert!(start.elapsed() < DEADLINE);
+}
+
+#[test]
 fn what_a_refused_client_sent_is_not_taken_for_a_request() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
@@ -221,4 +265,26 @@ fn what_a_refused_client_sent_is_not_taken_for_a_request() {
             }
         }
     });
+}
+
+#[test]
+fn a_loop_of_ones_own_is_ready_too() {
+    let (sender, stopper) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        block_on(async {
+            let server = Server::bind("127.0.0.1:0").unwrap();
+            sender
+                .send((server.stopper(), server.local_address()))
+                .unwrap();
+            server.accept_request(handler).await.unwrap();
+            sleep(Duration::from_millis(50)).await;
+        });
+    });
+    let (stopper, address) = stopper.recv().unwrap();
+    let (sender, ready) = std::sync::mpsc::channel();
+    thread::spawn(move || sender.send(stopper.ready()));
+    let is_ready = ready.recv_timeout(Duration::from_secs(1));
+    drop(asked(address));
+    thread.join().unwrap();
+    assert_eq!(is_ready, Ok(true));
 }

@@ -316,7 +316,6 @@ impl Server {
     ///
     /// Safe: connections that were accepted are served on.
     pub async fn serve(&self, handler: impl Handler) -> io::Result<()> {
-        self.stopping.serving();
         let mut stopped = pin!(async {
             self.stopping.wanted(Wanted::Stop).await;
             self.shutdown(self.shared.limits.shutdown_duration_max)

@@ -51,6 +51,7 @@ impl Drop for Pressing<'_> {
 
 impl Server {
     pub(super) fn waiting(&self) -> Waiting<'_> {
+        self.stopping.serving();
         self.acceptors.set(self.acceptors.get() + 1);
         Waiting(self)
     }

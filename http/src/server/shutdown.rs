@@ -35,7 +35,8 @@ impl Server {
     /// this ([`serve`](Self::serve), or one of yours); if none does, they are answered 503. Every
     /// answer announces the end of its connection. Connections without a request are closed after
     /// a moment; a request that reaches one before is served. When `grace` is over, or
-    /// [`Stopper::cut`](crate::Stopper::cut) is called, the rest is cut.
+    /// [`Stopper::cut`](crate::Stopper::cut) is called, the rest is cut. Once it has ended, again is
+    /// nothing but the same report.
     ///
     /// # Panics
     ///
@@ -66,6 +67,9 @@ impl Server {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn shutdown(&self, grace: Duration) -> Report {
+        if let Some(report) = self.report() {
+            return report;
+        }
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         self.enter(Stage::Draining);
