@@ -204,8 +204,8 @@ fn ending_again_changes_nothing() {
             stopper.stop();
             client
         });
-        let (served, client) = serving.await;
-        served.unwrap();
+        let (ended, client) = serving.await;
+        ended.unwrap();
         let report = server.report().unwrap();
         assert_eq!((report.idle, report.cut), (1, 0), "{report}");
         assert_eq!(server.shutdown(DEADLINE).await, report);
@@ -287,4 +287,100 @@ fn a_loop_of_ones_own_is_ready_too() {
     drop(asked(address));
     thread.join().unwrap();
     assert_eq!(is_ready, Ok(true));
+}
+
+#[test]
+fn clients_that_keep_coming_do_not_keep_a_server() {
+    let limits = Limits {
+        connections_max: Some(2),
+        shutdown_duration_max: Duration::from_secs(2),
+        ..Limits::default()
+    };
+    let server = Server::builder().limits(limits).backlog(16);
+    let server = server
+        .stoppable("127.0.0.1:0", || {
+            async |request: Request<'_>| {
+                sleep(Duration::from_millis(20)).await;
+                request.respond(StatusCode::OK, "here", ()).await
+            }
+        })
+        .unwrap();
+    let address = server.local_address();
+    let clients: Vec<_> = (0..8)
+        .map(|_| thread::spawn(move || come_again_and_again(address)))
+        .collect();
+    thread::sleep(Duration::from_millis(300));
+    let start = Instant::now();
+    server.stopper().stop();
+    let report = server.join().unwrap();
+    let took = start.elapsed();
+    clients
+        .into_iter()
+        .for_each(|client| client.join().unwrap());
+    assert!(took < Duration::from_secs(2), "{took:?}, {report}");
+    assert_eq!(report.cut, 0, "{report}");
+}
+
+/// A request on each of many connections, until none is taken any more.
+fn come_again_and_again(address: SocketAddr) {
+    while let Ok(mut stream) = TcpStream::connect(address) {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        // It may find the end of the server at any point.
+        drop(stream.write_all(GET));
+        if let Err(error) = stream.read(&mut [0; 512]) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+    }
+}
+
+#[test]
+fn the_reserve_is_taken_back_when_the_wait_for_capacity_is_given_up() {
+    let limits = Limits {
+        connections_max: Some(1),
+        ..Limits::default()
+    };
+    let server = Server::builder().limits(limits).turn_away_when_full(true);
+    let server = server.bind("127.0.0.1:0").unwrap();
+    block_on(async {
+        let mut busy = connect(server.local_address());
+        busy.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        server.accept_request(handler).await.unwrap();
+        let refused = connect(server.local_address());
+        let before = reserves();
+        let given_up = timeout(Duration::from_millis(50), server.capacity()).await;
+        assert!(given_up.is_err());
+        assert_eq!(server.numbers().turned_away, 1);
+        assert_eq!(reserves(), before);
+        let told = spawn_blocking(move || rest(refused)).await.unwrap();
+        assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+    });
+}
+
+/// How many descriptors of this process are of the kind that a reserve is.
+fn reserves() -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let paths = descriptors.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| std::fs::read_link(path).is_ok_and(|target| target.ends_with("null")))
+        .count()
+}
+
+#[test]
+fn who_is_one_too_many_of_its_peer_is_not_missing_among_those_that_finish() {
+    let limits = Limits {
+        connections_per_peer_max: Some(1),
+        ..Limits::default()
+    };
+    block_on(async {
+        let server = limited(limits);
+        let mut first = connect(server.local_address());
+        server.accept_request(handler).await.unwrap();
+        first.write_all(GET).unwrap();
+        let others = [(); 2].map(|()| connect(server.local_address()));
+        let (served, report) = join(server.serve(handler), server.shutdown(DEADLINE)).await;
+        served.unwrap();
+        assert_eq!((report.finished, report.turned_away), (1, 2), "{report}");
+        drop(others);
+        assert_eq!(rest(first), LAST);
+    });
 }

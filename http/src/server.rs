@@ -242,6 +242,7 @@ impl Server {
             (Some(max), Some(peer)) => {
                 let guest = self.peers.admit(peer, max);
                 if guest.is_none() {
+                    self.shared.counters.accepted.one();
                     self.shared.counters.turned_away.one();
                     return None;
                 }

@@ -45,7 +45,8 @@ pub struct Report {
     pub idle: usize,
     /// Cut when the time was over.
     pub cut: usize,
-    /// Taken from the queue, and answered that the server is ending (503).
+    /// Taken from the queue and sent away: told that the server is ending (503), or closed since
+    /// their peer has as many as it may.
     pub turned_away: usize,
 }
 

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use waterwheel_runtime::time::{Instant, sleep, sleep_until};
-use waterwheel_runtime::{descriptors, race};
+use waterwheel_runtime::{descriptors, race, spawn};
 
 use super::Server;
 
@@ -84,7 +84,7 @@ impl Server {
     }
 
     /// One round of it.
-    async fn make_room(&self) {
+    pub(super) async fn make_room(&self) {
         let freed = descriptors::freed();
         if let Some(until) = self.gate.shut_until() {
             self.press();
@@ -158,8 +158,7 @@ impl Server {
     /// Gives up the reserve for one client, tells it that there is no room, and takes the reserve
     /// back.
     async fn turn_one_away(&self, reserve: &RefCell<Option<File>>) {
-        let given_up = reserve.take();
-        drop(given_up);
+        let _given_up = GivenUp::begin(reserve);
         let accepted = race(
             async { Some(poll_fn(|cx| self.listeners.poll_accept(cx)).await) },
             async {
@@ -171,14 +170,32 @@ impl Server {
             Some(Ok((stream, peer))) => {
                 self.shared.counters.turned_away.one();
                 let connection = self.connect(stream, peer, None);
-                race(connection.turn_away(), sleep(TURN_AWAY_MAX)).await;
+                // A task of its own: the client is told, whatever ends this wait.
+                let told = spawn(race(connection.turn_away(), sleep(TURN_AWAY_MAX)));
+                drop(told.await);
             }
             // Somebody else was quicker to take what was given up.
             Some(Err(error)) => drop(self.failed(error)),
             None => {}
         }
+    }
+}
+
+/// A reserve that is given up; with this it is taken back, if there is a descriptor for it.
+struct GivenUp<'a>(&'a RefCell<Option<File>>);
+
+impl<'a> GivenUp<'a> {
+    fn begin(reserve: &'a RefCell<Option<File>>) -> Self {
+        let file = reserve.take();
+        drop(file);
+        Self(reserve)
+    }
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
         if let Ok(file) = open_reserve() {
-            let before = reserve.replace(Some(file));
+            let before = self.0.replace(Some(file));
             drop(before);
         }
     }
