@@ -117,6 +117,8 @@ enum Stage {
     WithinHead,
     /// The end of the handler.
     Handling,
+    /// The client, who may still be sending: what comes is no request any more.
+    Ending,
 }
 
 /// What came of a wait.
@@ -209,6 +211,11 @@ impl<T: Io> Connection<T> {
     /// Safe: what has come stays.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
         if self.stage == Stage::Handling && self.settle(Outcome::Pulled).await.is_break() {
+            return Ok(None);
+        }
+        if self.stage == Stage::Ending {
+            // The last call was given up before the end.
+            self.close_lingering().await;
             return Ok(None);
         }
         poll_fn(|cx| {

@@ -162,9 +162,13 @@ impl Register {
 
     fn dismiss(&self, key: usize) {
         let waker = {
-            let record = &mut self.records.borrow_mut()[key];
-            record.leaving = true;
-            record.waker.take()
+            let mut records = self.records.borrow_mut();
+            // Gone already, if waking another has ended it.
+            let record = records.get_mut(key);
+            record.and_then(|record| {
+                record.leaving = true;
+                record.waker.take()
+            })
         };
         if let Some(waker) = waker {
             waker.wake();

@@ -242,6 +242,7 @@ impl Server {
             (Some(max), Some(peer)) => {
                 let guest = self.peers.admit(peer, max);
                 if guest.is_none() {
+                    self.shared.counters.accepted.one();
                     self.shared.counters.turned_away.one();
                     return None;
                 }
@@ -316,7 +317,6 @@ impl Server {
     ///
     /// Safe: connections that were accepted are served on.
     pub async fn serve(&self, handler: impl Handler) -> io::Result<()> {
-        self.stopping.serving();
         let mut stopped = pin!(async {
             self.stopping.wanted(Wanted::Stop).await;
             self.shutdown(self.shared.limits.shutdown_duration_max)

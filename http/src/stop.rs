@@ -15,8 +15,10 @@
 //!
 //! - Never: a waker woken or dropped under the lock.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
+use std::ops::AddAssign;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -43,8 +45,18 @@ pub struct Report {
     pub idle: usize,
     /// Cut when the time was over.
     pub cut: usize,
-    /// Taken from the queue, and answered that the server is ending (503).
+    /// Taken from the queue and sent away: told that the server is ending (503), or closed since
+    /// their peer has as many as it may.
     pub turned_away: usize,
+}
+
+impl AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.finished += other.finished;
+        self.idle += other.idle;
+        self.cut += other.cut;
+        self.turned_away += other.turned_away;
+    }
 }
 
 impl fmt::Display for Report {
@@ -133,7 +145,11 @@ struct State {
 
 /// The server's end of it; the server has ended when it is dropped.
 #[derive(Default)]
-pub(crate) struct Stopping(Arc<Control>);
+pub(crate) struct Stopping {
+    control: Arc<Control>,
+    /// Whether it has begun to serve: asked at each accept, and so without the lock.
+    has_begun: Cell<bool>,
+}
 
 #[derive(Default)]
 struct Control {
@@ -170,21 +186,24 @@ impl Control {
 
 impl Stopping {
     pub(crate) fn stopper(&self) -> Stopper {
-        Stopper(self.0.clone())
+        Stopper(self.control.clone())
     }
 
-    /// Connections are accepted from now on.
+    /// Connections are accepted from now on. Again is nothing.
     pub(crate) fn serving(&self) {
-        self.0.enter(Phase::Serving);
+        if !self.has_begun.replace(true) {
+            self.control.enter(Phase::Serving);
+        }
     }
 
     pub(crate) fn has_ended(&self) {
-        self.0.enter(Phase::Ended);
+        self.has_begun.set(true);
+        self.control.enter(Phase::Ended);
     }
 
     /// Whether that much has been asked.
     pub(crate) fn is(&self, wanted: Wanted) -> bool {
-        self.0.lock().wanted >= Some(wanted)
+        self.control.lock().wanted >= Some(wanted)
     }
 
     /// Waits until that much is asked.
@@ -194,7 +213,7 @@ impl Stopping {
 
     fn poll_wanted(&self, wanted: Wanted, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let mut state = self.0.lock();
+        let mut state = self.control.lock();
         if state.wanted >= Some(wanted) {
             drop(state);
             return Poll::Ready(());

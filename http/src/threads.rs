@@ -16,7 +16,7 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
 use waterwheel_runtime::Runtime;
@@ -68,7 +68,8 @@ impl Builder {
 
     /// `count` servers for one address, each on a thread of its own.
     ///
-    /// `run` is called on each thread with that thread's server: serve, or run your own loop.
+    /// `run` is called on each thread with that thread's server: serve, or run your own loop, which
+    /// ends when [`Server::stop_requested`] says so. A thread whose `run` returns is over.
     ///
     /// # Errors
     ///
@@ -114,13 +115,24 @@ impl Builder {
         for _ in 1..count {
             listeners.push(builder.listener(address)?);
         }
+        let (sender, ended) = mpsc::channel();
         let threads = listeners.into_iter().enumerate();
         let threads = threads.map(|(number, listener)| {
+            let farewell = Farewell {
+                number,
+                to: sender.clone(),
+            };
+            let run = run.clone();
+            let run = |server| async move {
+                let _farewell = farewell;
+                run(server).await
+            };
             let name = format!("waterwheel-{number}");
-            builder.clone().thread(&name, listener, run.clone())
+            builder.clone().thread(&name, listener, run)
         });
         Ok(Workers {
             threads: threads.collect::<io::Result<_>>()?,
+            ended: Mutex::new(ended),
         })
     }
 
@@ -158,6 +170,18 @@ impl Builder {
 fn ended(thread: thread::JoinHandle<io::Result<Report>>) -> io::Result<Report> {
     let panicked = |_| Err(io::Error::other("the server's thread panicked"));
     thread.join().unwrap_or_else(panicked)
+}
+
+/// Says which of several threads ends, however it does.
+struct Farewell {
+    number: usize,
+    to: mpsc::Sender<usize>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let _heard = self.to.send(self.number); // if nobody listens, nobody needs to know
+    }
 }
 
 /// A server on a thread of its own. See [`Builder::stoppable`].
@@ -225,6 +249,8 @@ impl fmt::Debug for ServerThread {
 #[derive(Debug)]
 pub struct Workers {
     threads: Vec<ServerThread>,
+    /// The numbers of those that end.
+    ended: Mutex<mpsc::Receiver<usize>>,
 }
 
 impl Workers {
@@ -248,16 +274,34 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// What ended one of them instead; the others are stopped and waited for all the same.
-    pub fn join(self) -> io::Result<Report> {
+    /// What ended one of them instead, or that it panicked: the others are stopped then, and waited
+    /// for.
+    pub fn join(mut self) -> io::Result<Report> {
         let mut total = Report::default();
-        for thread in self.threads {
-            let report = thread.join()?;
-            total.finished += report.finished;
-            total.idle += report.idle;
-            total.cut += report.cut;
-            total.turned_away += report.turned_away;
+        let mut failed = None;
+        for _ in 0..self.threads.len() {
+            match self.next_ended() {
+                Ok(report) => total += report,
+                Err(error) => {
+                    self.stop();
+                    failed.get_or_insert(error);
+                }
+            }
         }
-        Ok(total)
+        failed.map_or(Ok(total), Err)
+    }
+
+    /// What became of the next that ends.
+    fn next_ended(&mut self) -> io::Result<Report> {
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let number = ended.recv().map_err(io::Error::other)?;
+        self.threads[number].end()
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // All at once: then each of them is waited for.
+        self.stop();
     }
 }

@@ -83,9 +83,13 @@ impl<T: Io> Connection<T> {
             return ControlFlow::Break(());
         };
         work.advance();
-        self.stage = Stage::Between;
+        // If this is given up from here on, nothing that comes is taken for a request.
+        self.stage = Stage::Ending;
         match (persists, drained) {
-            (true, Drained::Whole) => ControlFlow::Continue(()),
+            (true, Drained::Whole) => {
+                self.stage = Stage::Between;
+                ControlFlow::Continue(())
+            }
             (false, Drained::Whole) if work.input.is_empty() => {
                 // Nothing unread is left that could cost the client its answer.
                 drop(self.flush().await);
@@ -200,7 +204,8 @@ impl<T: Io> Connection<T> {
 
     /// Sends what is queued, ends the writing direction, and reads on for a while: a client that
     /// is still sending would lose the answer to a reset otherwise.
-    async fn close_lingering(&mut self) {
+    pub(super) async fn close_lingering(&mut self) {
+        self.stage = Stage::Ending;
         let Some(io) = &self.io else { return };
         if self.flush().await.is_ok() && io.end_writing().is_ok() {
             self.sleep

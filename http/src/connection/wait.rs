@@ -14,6 +14,7 @@ use waterwheel_runtime::time::Instant;
 use super::{BURST_LINGER, Connection, Patience, Stage, Woken};
 use crate::error::Refusal;
 use crate::io::Io;
+use crate::stop;
 
 impl<T: Io> Connection<T> {
     /// Waits until something can be read, and reads it.
@@ -136,14 +137,16 @@ impl<T: Io> Connection<T> {
             Poll::Ready(Err(_)) => return Poll::Ready(Some(Woken::Over)),
             Poll::Pending => {}
         }
+        if self.place.shared.stage.get() == stop::Stage::Cutting {
+            return Poll::Ready(Some(Woken::Over));
+        }
         if self.stage == Stage::Between && self.must_leave() {
-            // One last look: what has come in the meantime is served first.
-            let woken = if io.has_input() {
-                Woken::Readable
-            } else {
-                Woken::Over
-            };
-            return Poll::Ready(Some(woken));
+            if !io.has_input() {
+                return Poll::Ready(Some(Woken::Over));
+            }
+            // What has come in the meantime is served first: the reactor reports it before the next turn.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         Pin::new(&mut self.sleep).poll(cx).map(|()| None)
     }

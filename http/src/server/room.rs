@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
 use waterwheel_runtime::time::{Instant, sleep, sleep_until};
-use waterwheel_runtime::{descriptors, race};
+use waterwheel_runtime::{descriptors, race, spawn};
 
 use super::Server;
 
@@ -30,12 +31,27 @@ pub(super) struct Waiting<'a>(&'a Server);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.acceptors.set(self.0.acceptors.get() - 1);
+        let server = self.0;
+        server.acceptors.set(server.acceptors.get() - 1);
+        if server.is_stopping() {
+            // Whoever ends the server counts on a loop that may have gone.
+            server.shared.stage_changed.notify_all();
+        }
+    }
+}
+
+/// Who waits for room, and presses for it: with the wait, whatever ends it, the pressure ends.
+struct Pressing<'a>(&'a Server);
+
+impl Drop for Pressing<'_> {
+    fn drop(&mut self) {
+        self.0.shared.pressed.set(false);
     }
 }
 
 impl Server {
     pub(super) fn waiting(&self) -> Waiting<'_> {
+        self.stopping.serving();
         self.acceptors.set(self.acceptors.get() + 1);
         Waiting(self)
     }
@@ -61,21 +77,24 @@ impl Server {
     /// Safe.
     pub async fn capacity(&self) {
         let _waiting = self.waiting();
+        let _pressing = Pressing(self);
         while !self.should_accept_request() {
             self.make_room().await;
         }
-        self.shared.pressed.set(false);
     }
 
     /// One round of it.
-    async fn make_room(&self) {
+    pub(super) async fn make_room(&self) {
         let freed = descriptors::freed();
         if let Some(until) = self.gate.shut_until() {
             self.press();
             return race(freed, sleep_until(until)).await;
         }
         let wanted = async {
-            poll_fn(|cx| self.listeners.poll_pending(cx)).await;
+            self.somebody_waits().await;
+            if self.is_closed() {
+                return;
+            }
             if self.press() == 0
                 && let Some(reserve) = &self.reserve
             {
@@ -85,6 +104,18 @@ impl Server {
             }
         };
         race(freed, wanted).await;
+    }
+
+    /// Waits until somebody is in the queue. Nobody is, and the server ends: then it closes.
+    async fn somebody_waits(&self) {
+        self.until_stage_changes(|cx| match self.listeners.poll_pending(cx) {
+            Poll::Pending if self.has_drained() => {
+                self.close();
+                Poll::Ready(())
+            }
+            waits => waits,
+        })
+        .await;
     }
 
     /// Somebody waits: asks a batch of idle connections to leave, and says how many.
@@ -127,8 +158,7 @@ impl Server {
     /// Gives up the reserve for one client, tells it that there is no room, and takes the reserve
     /// back.
     async fn turn_one_away(&self, reserve: &RefCell<Option<File>>) {
-        let given_up = reserve.take();
-        drop(given_up);
+        let _given_up = GivenUp::begin(reserve);
         let accepted = race(
             async { Some(poll_fn(|cx| self.listeners.poll_accept(cx)).await) },
             async {
@@ -140,14 +170,32 @@ impl Server {
             Some(Ok((stream, peer))) => {
                 self.shared.counters.turned_away.one();
                 let connection = self.connect(stream, peer, None);
-                race(connection.turn_away(), sleep(TURN_AWAY_MAX)).await;
+                // A task of its own: the client is told, whatever ends this wait.
+                let told = spawn(race(connection.turn_away(), sleep(TURN_AWAY_MAX)));
+                drop(told.await);
             }
             // Somebody else was quicker to take what was given up.
             Some(Err(error)) => drop(self.failed(error)),
             None => {}
         }
+    }
+}
+
+/// A reserve that is given up; with this it is taken back, if there is a descriptor for it.
+struct GivenUp<'a>(&'a RefCell<Option<File>>);
+
+impl<'a> GivenUp<'a> {
+    fn begin(reserve: &'a RefCell<Option<File>>) -> Self {
+        let file = reserve.take();
+        drop(file);
+        Self(reserve)
+    }
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
         if let Ok(file) = open_reserve() {
-            let before = reserve.replace(Some(file));
+            let before = self.0.replace(Some(file));
             drop(before);
         }
     }

@@ -6,7 +6,7 @@
 //!  shutdown(grace)
 //!   1. draining: answers say `Connection: close` from now on
 //!   2. the accept loop takes what is in the queue, then the listeners close; where no loop runs
-//!      any more, each client in the queue is answered 503
+//!      any more, and after half of the grace, each client in the queue is answered 503
 //!   3. connections without a request are closed, after a moment
 //!   4. the rest is waited for, until the grace is over or somebody says so
 //!   5. what is left is cut
@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use waterwheel_runtime::time::{Instant, sleep, sleep_until};
+use waterwheel_runtime::time::{Instant, sleep, sleep_until, timeout};
 use waterwheel_runtime::{race, signal, spawn};
 
 use super::Server;
@@ -32,10 +32,11 @@ impl Server {
     /// Ends the server: what is under way has `grace` to come to its end.
     ///
     /// Clients that are in the queue already are served first, by the accept loop that runs beside
-    /// this ([`serve`](Self::serve), or one of yours); if none does, they are answered 503. Every
-    /// answer announces the end of its connection. Connections without a request are closed after
+    /// this ([`serve`](Self::serve), or one of yours); if none does, or when they have kept coming
+    /// for half of `grace`, they are answered 503. Every answer announces the end of its connection. Connections without a request are closed after
     /// a moment; a request that reaches one before is served. When `grace` is over, or
-    /// [`Stopper::cut`](crate::Stopper::cut) is called, the rest is cut.
+    /// [`Stopper::cut`](crate::Stopper::cut) is called, the rest is cut. Once it has ended, again is
+    /// nothing but the same report.
     ///
     /// # Panics
     ///
@@ -66,12 +67,16 @@ impl Server {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn shutdown(&self, grace: Duration) -> Report {
+        if let Some(report) = self.report() {
+            return report;
+        }
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         self.enter(Stage::Draining);
         let mut idle = 0;
         let calm = async {
-            self.drain_queue().await;
+            race(self.queue_served(), sleep(grace / 2)).await;
+            self.turn_queue_away().await;
             let quiet = |census: Census| census.new + census.idle == 0;
             race(self.shared.register.settled(quiet), sleep(QUIET_LINGER)).await;
             idle = self.shared.register.dismiss_quiet();
@@ -179,31 +184,34 @@ impl Server {
         self.shared.stage_changed.notify_all();
     }
 
-    /// Sees to it that nobody is left in the queue, and closes the listeners.
-    async fn drain_queue(&self) {
+    /// Waits until the loop has served the queue to its end, or is gone.
+    async fn queue_served(&self) {
         while !self.is_closed() {
             let changed = self.shared.stage_changed.notified();
             if self.acceptors.get() > 0 {
                 changed.await;
                 continue;
             }
-            race(changed, sleep(LOOP_PATIENCE)).await;
-            if self.acceptors.get() == 0 {
-                return self.turn_queue_away().await;
+            let nothing_changed = timeout(LOOP_PATIENCE, changed).await.is_err();
+            if nothing_changed && self.acceptors.get() == 0 {
+                return;
             }
         }
     }
 
-    /// Nobody serves any more: all who wait are told.
+    /// All who are still in the queue are told, and the listeners close.
     async fn turn_queue_away(&self) {
-        loop {
-            self.capacity().await;
+        while !self.is_closed() {
+            if !self.gate.is_open() {
+                self.make_room().await;
+                continue;
+            }
             match self.accept().await {
                 Ok(connection) => {
                     self.shared.counters.turned_away.one();
                     spawn(connection.turn_away()).detach();
                 }
-                Err(error) if error.is_fatal() => return,
+                Err(error) if error.is_fatal() => self.close(),
                 Err(_) => {}
             }
         }

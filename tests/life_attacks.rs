@@ -1,0 +1,386 @@
+//! What a server's life has to withstand: each of these once went wrong, or might.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use std::future::Future;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{DEADLINE, without_dates};
+use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::{
+    block_on, join, spawn, spawn_blocking, time::sleep, time::timeout, yield_now,
+};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+const LAST: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nhere";
+const KEPT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere";
+
+async fn handler(request: Request<'_>) -> Result<Responded> {
+    request.respond(StatusCode::OK, "here", ()).await
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+/// A client whose request has been answered, and its answer.
+fn asked(address: SocketAddr) -> (TcpStream, String) {
+    let mut stream = connect(address);
+    stream.write_all(GET).unwrap();
+    let answer = answer(&mut stream);
+    (stream, answer)
+}
+
+/// Reads one answer whose body is "here".
+fn answer(stream: &mut TcpStream) -> String {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 512]);
+    while !bytes.ends_with(b"here") {
+        let count = stream.read(&mut piece).unwrap();
+        assert!(count > 0, "closed");
+        bytes.extend_from_slice(&piece[..count]);
+    }
+    without_dates(&String::from_utf8(bytes).unwrap())
+}
+
+/// All that comes until the end; a reset is an error.
+fn rest(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    without_dates(&String::from_utf8(bytes).unwrap())
+}
+
+/// Polls a future once, in the present turn.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+fn limited(limits: Limits) -> Server {
+    Server::builder()
+        .limits(limits)
+        .bind("127.0.0.1:0")
+        .unwrap()
+}
+
+#[test]
+fn a_request_that_the_reactor_has_not_reported_yet_is_served_before_the_end() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut client = connect(server.local_address());
+        client.write_all(GET).unwrap();
+        let mut connection = server.accept().await.unwrap();
+        let request = connection.next().await.unwrap().unwrap();
+        drop(handler(request).await.unwrap());
+        {
+            let mut next = pin!(connection.next());
+            assert!(poll_once(next.as_mut()).await.is_none());
+            assert_eq!(answer(&mut client), KEPT);
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            // In one turn: a request comes, the server begins to end, the connection looks.
+            client.write_all(GET).unwrap();
+            let mut end = pin!(server.shutdown(DEADLINE));
+            assert!(poll_once(end.as_mut()).await.is_none());
+            let request = next.await.unwrap().unwrap();
+            drop(handler(request).await.unwrap());
+        }
+        assert!(connection.next().await.unwrap().is_none());
+        drop(connection);
+        assert_eq!(rest(client), LAST);
+    });
+}
+
+#[test]
+fn a_full_server_whose_connections_are_all_idle_ends_at_once() {
+    let start = Instant::now();
+    let limits = Limits {
+        connections_max: Some(2),
+        ..Limits::default()
+    };
+    let server = Server::builder().limits(limits);
+    let server = server.stoppable("127.0.0.1:0", || handler).unwrap();
+    let idle: Vec<_> = (0..2).map(|_| asked(server.local_address()).0).collect();
+    thread::sleep(Duration::from_millis(50));
+    server.stopper().stop();
+    let report = server.join().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2), "{report}");
+    assert_eq!((report.idle, report.cut), (2, 0), "{report}");
+    idle.into_iter()
+        .for_each(|client| assert_eq!(rest(client), ""));
+}
+
+#[test]
+fn a_connection_is_cut_within_its_first_head_too() {
+    block_on(async {
+        let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
+        let mut client = connect(server.local_address());
+        client.write_all(b"GET / HT").unwrap();
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(handler).await }
+        });
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(server.numbers().in_flight, 1);
+        let report = server.shutdown(Duration::from_millis(1)).await;
+        assert_eq!(report.cut, 1);
+        assert_eq!(server.connections(), 0);
+        serving.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_wait_for_capacity_that_is_given_up_leaves_no_pressure() {
+    let limits = Limits {
+        connections_max: Some(1),
+        ..Limits::default()
+    };
+    block_on(async {
+        let server = Rc::new(limited(limits));
+        let address = server.local_address();
+        let mut first = connect(address);
+        first.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        server.accept_request(handler).await.unwrap();
+        let mut second = connect(address);
+        let given_up = timeout(Duration::from_millis(50), server.capacity()).await;
+        assert!(given_up.is_err());
+        first.write_all(b"Host: x\r\n\r\n").unwrap();
+        first = spawn_blocking(move || {
+            let _whatever = answer(&mut first);
+            first
+        })
+        .await
+        .unwrap();
+        drop(first);
+        while !server.should_accept_request() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        server.accept_request(handler).await.unwrap();
+        second.write_all(GET).unwrap();
+        let kept = spawn_blocking(move || answer(&mut second)).await.unwrap();
+        assert_eq!(kept, KEPT);
+    });
+}
+
+#[test]
+fn a_loop_that_is_dropped_while_the_server_ends_does_not_hold_it_up() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut accept = Box::pin(server.accept());
+        assert!(poll_once(accept.as_mut()).await.is_none());
+        let clients: Vec<_> = (0..3).map(|_| connect(server.local_address())).collect();
+        let start = Instant::now();
+        let (report, ()) = join(server.shutdown(DEADLINE), async { drop(accept) }).await;
+        assert!(start.elapsed() < DEADLINE / 2);
+        assert_eq!((report.turned_away, report.cut), (3, 0), "{report}");
+        drop(clients);
+    });
+}
+
+#[test]
+fn ending_again_changes_nothing() {
+    block_on(async {
+        let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
+        let stopper = server.stopper();
+        let address = server.local_address();
+        let client = spawn_blocking(move || asked(address).0);
+        let serving = join(server.serve(handler), async {
+            let client = client.await.unwrap();
+            stopper.stop();
+            stopper.stop();
+            client
+        });
+        let (ended, client) = serving.await;
+        ended.unwrap();
+        let report = server.report().unwrap();
+        assert_eq!((report.idle, report.cut), (1, 0), "{report}");
+        assert_eq!(server.shutdown(DEADLINE).await, report);
+        server.serve(handler).await.unwrap();
+        assert_eq!(server.report(), Some(report));
+        // It has ended, and stays so.
+        assert!(!stopper.ready());
+        stopper.wait();
+        stopper.cut();
+        drop(client);
+    });
+}
+
+#[test]
+fn a_worker_that_panics_ends_the_others() {
+    let workers = Server::builder().workers(3, "127.0.0.1:0", |server| async move {
+        let name = thread::current().name().unwrap().to_owned();
+        assert_ne!(name, "waterwheel-2", "this one ends");
+        server.serve(handler).await
+    });
+    let workers = workers.unwrap();
+    let start = Instant::now();
+    let (sender, ended) = std::sync::mpsc::channel();
+    thread::spawn(move || sender.send(workers.join()));
+    let error = ended.recv_timeout(DEADLINE).unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the server's thread panicked");
+    assert!(start.elapsed() < DEADLINE);
+}
+
+#[test]
+fn what_a_refused_client_sent_is_not_taken_for_a_request() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut client = connect(server.local_address());
+        client
+            .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+            .unwrap();
+        client.write_all(GET).unwrap();
+        let mut connection = server.accept().await.unwrap();
+        let request = connection.next().await.unwrap().unwrap();
+        let answered = request.respond(StatusCode::PAYLOAD_TOO_LARGE, "", ()).await;
+        drop(answered.unwrap());
+        let mut given_up = 0;
+        loop {
+            match timeout(Duration::from_millis(50), connection.next()).await {
+                Err(_) => given_up += 1,
+                Ok(next) => {
+                    let next = next.unwrap().map(|request| request.path().to_owned());
+                    assert_eq!(next, None);
+                    break;
+                }
+            }
+            assert!(given_up < 100, "it lingers for two seconds");
+            if given_up == 2 {
+                // It has its answer, and leaves.
+                drop(client.shutdown(std::net::Shutdown::Both));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_loop_of_ones_own_is_ready_too() {
+    let (sender, stopper) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        block_on(async {
+            let server = Server::bind("127.0.0.1:0").unwrap();
+            sender
+                .send((server.stopper(), server.local_address()))
+                .unwrap();
+            server.accept_request(handler).await.unwrap();
+            sleep(Duration::from_millis(50)).await;
+        });
+    });
+    let (stopper, address) = stopper.recv().unwrap();
+    let (sender, ready) = std::sync::mpsc::channel();
+    thread::spawn(move || sender.send(stopper.ready()));
+    let is_ready = ready.recv_timeout(Duration::from_secs(1));
+    drop(asked(address));
+    thread.join().unwrap();
+    assert_eq!(is_ready, Ok(true));
+}
+
+#[test]
+fn clients_that_keep_coming_do_not_keep_a_server() {
+    let limits = Limits {
+        connections_max: Some(2),
+        shutdown_duration_max: Duration::from_secs(2),
+        ..Limits::default()
+    };
+    let server = Server::builder().limits(limits).backlog(16);
+    let server = server
+        .stoppable("127.0.0.1:0", || {
+            async |request: Request<'_>| {
+                sleep(Duration::from_millis(20)).await;
+                request.respond(StatusCode::OK, "here", ()).await
+            }
+        })
+        .unwrap();
+    let address = server.local_address();
+    let clients: Vec<_> = (0..8)
+        .map(|_| thread::spawn(move || come_again_and_again(address)))
+        .collect();
+    thread::sleep(Duration::from_millis(300));
+    let start = Instant::now();
+    server.stopper().stop();
+    let report = server.join().unwrap();
+    let took = start.elapsed();
+    clients
+        .into_iter()
+        .for_each(|client| client.join().unwrap());
+    assert!(took < Duration::from_secs(2), "{took:?}, {report}");
+    assert_eq!(report.cut, 0, "{report}");
+}
+
+/// A request on each of many connections, until none is taken any more.
+fn come_again_and_again(address: SocketAddr) {
+    while let Ok(mut stream) = TcpStream::connect(address) {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        // It may find the end of the server at any point.
+        drop(stream.write_all(GET));
+        if let Err(error) = stream.read(&mut [0; 512]) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+    }
+}
+
+#[test]
+fn the_reserve_is_taken_back_when_the_wait_for_capacity_is_given_up() {
+    let limits = Limits {
+        connections_max: Some(1),
+        ..Limits::default()
+    };
+    let server = Server::builder().limits(limits).turn_away_when_full(true);
+    let server = server.bind("127.0.0.1:0").unwrap();
+    block_on(async {
+        let mut busy = connect(server.local_address());
+        busy.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        server.accept_request(handler).await.unwrap();
+        let refused = connect(server.local_address());
+        let before = reserves();
+        let given_up = timeout(Duration::from_millis(50), server.capacity()).await;
+        assert!(given_up.is_err());
+        assert_eq!(server.numbers().turned_away, 1);
+        assert_eq!(reserves(), before);
+        let told = spawn_blocking(move || rest(refused)).await.unwrap();
+        assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+    });
+}
+
+/// How many descriptors of this process are of the kind that a reserve is.
+fn reserves() -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let paths = descriptors.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| std::fs::read_link(path).is_ok_and(|target| target.ends_with("null")))
+        .count()
+}
+
+#[test]
+fn who_is_one_too_many_of_its_peer_is_not_missing_among_those_that_finish() {
+    let limits = Limits {
+        connections_per_peer_max: Some(1),
+        ..Limits::default()
+    };
+    block_on(async {
+        let server = limited(limits);
+        let mut first = connect(server.local_address());
+        server.accept_request(handler).await.unwrap();
+        first.write_all(GET).unwrap();
+        let others = [(); 2].map(|()| connect(server.local_address()));
+        let (served, report) = join(server.serve(handler), server.shutdown(DEADLINE)).await;
+        served.unwrap();
+        assert_eq!((report.finished, report.turned_away), (1, 2), "{report}");
+        drop(others);
+        assert_eq!(rest(first), LAST);
+    });
+}
