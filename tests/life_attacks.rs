@@ -377,8 +377,8 @@ fn who_is_one_too_many_of_its_peer_is_not_missing_among_those_that_finish() {
         server.accept_request(handler).await.unwrap();
         first.write_all(GET).unwrap();
         let others = [(); 2].map(|()| connect(server.local_address()));
-        let (report, served) = join(server.shutdown(DEADLINE), server.serve(handler)).await;
-        served.unwrap();
+        let (report, ended) = join(server.shutdown(DEADLINE), server.serve(handler)).await;
+        ended.unwrap();
         assert_eq!((report.finished, report.turned_away), (1, 2), "{report}");
         drop(others);
         assert_eq!(rest(first), LAST);
