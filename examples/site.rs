@@ -1,87 +1,110 @@
-//! A small site: a greeting by name, JSON, a form, and a page for all that is not there.
+//! A small site, as sites are: pages out of templates, a query, a form, JSON, files, and a page for
+//! all that is not there.
 //!
 //! ```text
-//! cargo run --release --example site [ADDRESS]
+//! cargo run --example site [ADDRESS]
 //! ```
+//!
+//! In a debug build, a page that is changed in `examples/site/pages` changes in the browser.
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
-use std::io;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
+use waterwheel::http::web::files::Files;
 use waterwheel::http::web::input;
-use waterwheel::http::web::response::{Html, Json, escape};
+use waterwheel::http::web::response::{Html, Json};
 use waterwheel::http::web::routes::Router;
+use waterwheel::http::web::templates::{Serde, Templates, Vars, context};
 use waterwheel::http::{Request, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal};
+
+const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/site/pages");
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/site/static");
+
+#[derive(Serialize)]
+struct Flour {
+    name: &'static str,
+    sacks: u32,
+}
+
+const STORE: [Flour; 3] = [
+    Flour {
+        name: "rye",
+        sacks: 7,
+    },
+    Flour {
+        name: "oat",
+        sacks: 3,
+    },
+    Flour {
+        name: "wheat",
+        sacks: 12,
+    },
+];
 
 #[derive(Deserialize)]
 struct Visitor {
     name: Option<String>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Order {
     flour: String,
-    sacks: u8,
+    sacks: u32,
 }
 
 /// `/` and `/?name=miller`.
-async fn home(request: &Request<'_>) -> Result<Html<String>> {
+async fn home(request: &Request<'_>, pages: &Templates) -> Result<Html<String>> {
     let visitor: Visitor = input::query(request)?;
     let name = visitor.name.unwrap_or_else(|| "stranger".to_owned());
-    let greeting = format!("<p>Good morning, {}.</p>", escape(&name));
-    Ok(page(
-        "The mill",
-        &(greeting + include_str!("site/form.html")),
+    let vars = context! { name, store => Serde(&STORE) };
+    Ok(Html(pages.render("home.html", vars)?))
+}
+
+async fn store() -> Json<[Flour; 3]> {
+    Json(STORE)
+}
+
+async fn order(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
+    let order: Order = input::form(request).await?; // 422 and which field, if it is none
+    let vars = Vars::new()
+        .set("flour", order.flour)
+        .set("sacks", order.sacks);
+    Ok((StatusCode::CREATED, Html(pages.render("order.html", vars)?)))
+}
+
+async fn missing(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
+    let vars = Vars::new().set("path", request.path());
+    Ok((
+        StatusCode::NOT_FOUND,
+        Html(pages.render("missing.html", vars)?),
     ))
 }
 
-async fn stock() -> Json<[Order; 2]> {
-    let order = |flour: &str, sacks| Order {
-        flour: flour.to_owned(),
-        sacks,
-    };
-    Json([order("rye", 7), order("oat", 3)])
+pub(crate) fn site() -> Result<Router> {
+    let pages = Rc::new(Templates::new(PAGES)?);
+    let (for_home, for_order, for_missing) = (pages.clone(), pages.clone(), pages);
+    Ok(Router::new()
+        .get("/", async move |request: &Request<'_>| {
+            home(request, &for_home).await
+        })
+        .get("/json", store)
+        .post("/order", async move |request: &Request<'_>| {
+            order(request, &for_order).await
+        })
+        .get("/static/{*path}", Files::new(FILES)?.below("/static"))
+        .not_found(async move |request: &Request<'_>| missing(request, &for_missing).await))
 }
 
-async fn order(request: &Request<'_>) -> Result<(StatusCode, Html<String>)> {
-    let order: Order = input::form(request).await?;
-    let text = format!(
-        "<p>{} sacks of {}, as ordered.</p>",
-        order.sacks,
-        escape(&order.flour)
-    );
-    Ok((StatusCode::CREATED, page("Your order", &text)))
-}
-
-async fn nothing(request: &Request<'_>) -> (StatusCode, Html<String>) {
-    let text = format!(
-        "<p>There is no <code>{}</code> here.</p>",
-        escape(request.path())
-    );
-    (StatusCode::NOT_FOUND, page("Not found", &text))
-}
-
-fn page(title: &str, content: &str) -> Html<String> {
-    let page = include_str!("site/page.html");
-    Html(page.replace("[title]", title).replace("[content]", content))
-}
-
-pub(crate) fn site() -> Router {
-    Router::new()
-        .get("/", home)
-        .get("/json", stock)
-        .post("/order", order)
-        .not_found(nothing)
-}
-
-fn main() -> io::Result<()> {
+fn main() -> Result<()> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     runtime::block_on(async {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        runtime::race(server.serve(site()), async { shutdown.await.map(drop) }).await
+        runtime::race(server.serve(site()?), async { shutdown.await.map(drop) }).await?;
+        Ok(())
     })
 }

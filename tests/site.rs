@@ -21,7 +21,7 @@ fn site_and_more() -> Router {
     let big: Vec<u8> = b"0123456789".repeat(BIG / 10);
     Router::new()
         .get("/big", async move || big.clone())
-        .nest("/", site::site())
+        .nest("/", site::site().unwrap())
 }
 
 /// The connections have an end here and one there: both count.

@@ -442,7 +442,7 @@ fn m_08_there_is_a_404_without_any_set_up() {
     );
     // The original's own example, on ours.
     let answers = ask(
-        site::site(),
+        site::site().unwrap(),
         &[
             ("GET", "/"),
             ("GET", "/?name=%3Cmiller%3E"),
@@ -462,7 +462,7 @@ fn m_08_there_is_a_404_without_any_set_up() {
         let method = "POST".parse().unwrap();
         let fields = [("content-type", "application/x-www-form-urlencoded")];
         block_on(async {
-            TestClient::new(site::site())
+            TestClient::new(site::site().unwrap())
                 .request(&method, "/order", &fields, body.as_bytes())
                 .await
         })
@@ -521,7 +521,7 @@ fn child() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         println!("listening on http://{}", server.local_address());
-        server.serve(site::site()).await.unwrap();
+        server.serve(site::site().unwrap()).await.unwrap();
     });
 }
 

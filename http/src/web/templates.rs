@@ -48,6 +48,7 @@ use crate::error::Result;
 use crate::request::Request;
 use crate::responded::Responded;
 
+pub use minijinja::value::Serde;
 pub use minijinja::{Value, context};
 
 /// Folders within folders are read so deep; a link that leads back up ends there.
@@ -127,8 +128,8 @@ impl Templates {
         Ok(self)
     }
 
-    /// Makes a page: of a template and [`Vars`], or whatever else becomes a [`Value`] (what
-    /// [`context!`] gives; with `Value::from_serialize`, anything that serde knows).
+    /// Makes a page: of a template and [`Vars`], or whatever else becomes a [`Value`]: what
+    /// [`context!`] gives, and in a [`Serde`], anything that can be serialized.
     ///
     /// # Errors
     ///
