@@ -170,3 +170,58 @@ fn a_list_of_a_folder_leads_to_its_files() {
         .retain(|complaint| !complaint.contains("favicon.ico"));
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
 }
+
+#[test]
+fn a_visitor_is_greeted_orders_flour_and_is_told_what_is_not_there() {
+    let Some(chromium) = tool("chromium") else {
+        return;
+    };
+    let scene = folder("site");
+    let (_example, url) = start_example("site", &["127.0.0.1:0"]);
+    let mut browser = Browser::start(&chromium, &scene.join("profile"));
+    let says = |text: &str| {
+        format!(
+            "document.readyState === 'complete' && document.querySelector('main').innerText.includes('{text}')"
+        )
+    };
+    for (width, height) in SIZES {
+        let picture = |name: &str| scene.join(format!("{name}-{width}.png"));
+        let tab = browser.open(&url, width, height);
+        browser.wait_for(&tab, &says("Good morning, stranger."));
+        // The styles have come, and the picture.
+        browser.wait_for(
+            &tab,
+            "getComputedStyle(document.querySelector('main')).maxWidth === '1024px'",
+        );
+        browser.wait_for(
+            &tab,
+            "[...document.images].every(image => image.complete && image.naturalWidth === 480)",
+        );
+        browser.look(&tab, &picture("home"));
+        browser.value(
+            &tab,
+            "document.forms[0].name.value = '<b>miller</b>'; document.forms[0].requestSubmit()",
+        );
+        browser.wait_for(&tab, &says("Good morning, <b>miller</b>."));
+        browser.value(
+            &tab,
+            "order.flour.value = 'wheat'; order.sacks.value = 4; order.requestSubmit()",
+        );
+        browser.wait_for(&tab, &says("4 sacks of wheat, as ordered."));
+        browser.look(&tab, &picture("order"));
+        browser.close(&tab);
+        let tab = browser.open(&format!("{url}no/such?page"), width, height);
+        browser.wait_for(&tab, &says("There is no /no/such at this mill."));
+        browser.look(&tab, &picture("missing"));
+        browser.value(&tab, "document.querySelector('main a').click()");
+        browser.wait_for(&tab, &says("Good morning, stranger."));
+        browser.close(&tab);
+    }
+    // The browser says it of each page that is not there.
+    let before = browser.complaints.len();
+    browser
+        .complaints
+        .retain(|complaint| !complaint.contains("no/such?page"));
+    assert_eq!(before - browser.complaints.len(), SIZES.len());
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+}

@@ -448,6 +448,9 @@ fn m_08_there_is_a_404_without_any_set_up() {
             ("GET", "/?name=%3Cmiller%3E"),
             ("GET", "/json"),
             ("GET", "/nothing"),
+            ("GET", "/static/site.css"),
+            ("GET", "/static/wheel.png"),
+            ("GET", "/static/../pages/home.html"),
         ],
     );
     assert!(answers[0].text().contains("Good morning, stranger."));
@@ -457,7 +460,27 @@ fn m_08_there_is_a_404_without_any_set_up() {
     );
     assert_eq!(answers[2].headers["content-type"], "application/json");
     assert_eq!(answers[3].status, 404);
-    assert!(answers[3].text().contains("<code>/nothing</code>"));
+    assert!(
+        answers[3]
+            .text()
+            .contains("There is no <code>&#x2f;nothing</code> at this mill.")
+    );
+    for (answer, content_type, file) in [
+        (
+            &answers[4],
+            "text/css; charset=utf-8",
+            &include_bytes!("../../examples/site/static/site.css")[..],
+        ),
+        (
+            &answers[5],
+            "image/png",
+            include_bytes!("../../examples/site/static/wheel.png"),
+        ),
+    ] {
+        assert_eq!(answer.headers["content-type"], content_type);
+        assert!(answer.body == file, "{content_type}");
+    }
+    assert_eq!(answers[6].status, 404);
     let form = |body: &str| {
         let method = "POST".parse().unwrap();
         let fields = [("content-type", "application/x-www-form-urlencoded")];
