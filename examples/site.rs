@@ -55,7 +55,7 @@ struct Order {
 }
 
 /// `/` and `/?name=miller`.
-async fn home(request: &Request<'_>, pages: &Templates) -> Result<Html<String>> {
+fn home(request: &Request<'_>, pages: &Templates) -> Result<Html<String>> {
     let visitor: Visitor = input::query(request)?;
     let name = visitor.name.unwrap_or_else(|| "stranger".to_owned());
     let vars = context! { name, store => Serde(&STORE) };
@@ -74,7 +74,7 @@ async fn order(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, 
     Ok((StatusCode::CREATED, Html(pages.render("order.html", vars)?)))
 }
 
-async fn missing(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
+fn missing(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
     let vars = Vars::new().set("path", request.path());
     Ok((
         StatusCode::NOT_FOUND,
@@ -87,14 +87,14 @@ pub(crate) fn site() -> Result<Router> {
     let (for_home, for_order, for_missing) = (pages.clone(), pages.clone(), pages);
     Ok(Router::new()
         .get("/", async move |request: &Request<'_>| {
-            home(request, &for_home).await
+            home(request, &for_home)
         })
         .get("/json", store)
         .post("/order", async move |request: &Request<'_>| {
             order(request, &for_order).await
         })
         .get("/static/{*path}", Files::new(FILES)?.below("/static"))
-        .not_found(async move |request: &Request<'_>| missing(request, &for_missing).await))
+        .not_found(async move |request: &Request<'_>| missing(request, &for_missing)))
 }
 
 fn main() -> Result<()> {
