@@ -500,7 +500,10 @@ fn m_13_json_says_that_it_is_and_how_long() {
     assert_eq!(answer.headers["content-length"], "7");
     assert_eq!(answer.text(), r#"["a",1]"#);
     let ready_made = handler(async || Response::data("application/json", "{}"));
-    assert_eq!(get(ready_made, "/", &[]).text(), "{}");
+    let answer = get(ready_made, "/", &[]);
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.headers["content-length"], "2");
+    assert_eq!(answer.text(), "{}");
     let impossible = Json(std::collections::BTreeMap::from([((1, 2), 3)]));
     assert!(impossible.into_response().is_err(), "a key that is no text");
 }
