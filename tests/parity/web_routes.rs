@@ -575,10 +575,8 @@ impl Process {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listening = lines.by_ref().map(std::result::Result::unwrap);
-        let line = listening
-            .skip_while(|line| !line.contains("http://"))
-            .next();
+        let mut told = lines.by_ref().map(std::result::Result::unwrap);
+        let line = told.find(|line| line.contains("http://"));
         let address = line.unwrap().rsplit("http://").next().unwrap().to_owned();
         Self {
             child,
