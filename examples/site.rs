@@ -100,11 +100,12 @@ pub(crate) fn site() -> Result<Router> {
 fn main() -> Result<()> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let site = site()?;
     runtime::block_on(async {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        runtime::race(server.serve(site()?), async { shutdown.await.map(drop) }).await?;
+        runtime::race(server.serve(site), async { shutdown.await.map(drop) }).await?;
         Ok(())
     })
 }

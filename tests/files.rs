@@ -317,6 +317,33 @@ fn what_changed_just_now_has_a_weak_tag_and_no_parts_to_resume() {
 }
 
 #[test]
+fn a_time_that_http_cannot_say_is_not_said() {
+    let served = scene::make("times");
+    let minute = Duration::from_secs(60);
+    let far = Duration::from_secs(253_402_300_800);
+    for time in [
+        SystemTime::UNIX_EPOCH - minute,
+        SystemTime::UNIX_EPOCH + far,
+    ] {
+        let file = fs::File::options()
+            .write(true)
+            .open(served.join("bare/x.txt"));
+        // Not every file system can hold it either.
+        if file.unwrap().set_modified(time).is_err() {
+            continue;
+        }
+        let files = Files::new(&served).unwrap().listing();
+        let answer = get(&files, "/bare/x.txt", &[]);
+        assert_eq!(answer.text(), "x");
+        assert!(answer.headers.contains_key("etag"));
+        let date = answer.headers.get("last-modified");
+        // What is said to come from the future is no younger than the answer (RFC 9110, 8.8.2.1).
+        assert_eq!(date.is_some(), time > SystemTime::now());
+        assert!(get(&files, "/bare/", &[]).text().contains("x.txt"));
+    }
+}
+
+#[test]
 fn what_is_neither_file_nor_folder_is_not_there_and_holds_nobody_up() {
     let served = scene::make("fifo");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);

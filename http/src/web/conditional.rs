@@ -19,12 +19,13 @@
 //!   nothing: it guards a change.
 //! - Never: reads a clock or a file.
 
-use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use http::Method;
+use http::header::{ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::headers::Headers;
+use crate::web::date::{http_date, whole_seconds};
 
 /// What tells one state of a resource from another.
 ///
@@ -32,11 +33,12 @@ use crate::headers::Headers;
 /// use waterwheel_http::web::conditional::Validators;
 ///
 /// let page = Validators::new("v7");
-/// assert_eq!(page.etag(), "\"v7\"");
+/// assert_eq!(page.etag().as_deref(), Some("\"v7\""));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validators {
-    opaque: String,
+    /// The entity tag without its quotes, if there is one.
+    opaque: Option<Vec<u8>>,
     strength: Strength,
     /// In whole seconds, since HTTP's dates have no more.
     modified: Option<SystemTime>,
@@ -62,33 +64,40 @@ pub enum Verdict {
     Failed,
 }
 
-/// The end of the year 9999, after which there are no HTTP dates.
-const LAST_SECOND: u64 = 253_402_300_799;
-
 impl Validators {
     /// A strong entity tag, without its quotes, and no date.
     ///
     /// Bytes that no tag has (quotes, white space, controls) are replaced by `_`.
     #[must_use]
     pub fn new(opaque: impl Into<String>) -> Self {
-        let opaque: String = opaque.into();
-        let is_tag = |byte: u8| byte == b'!' || (b'#'..=b'~').contains(&byte);
-        let clean = |byte: u8| if is_tag(byte) { char::from(byte) } else { '_' };
+        let is_tag = |byte: u8| matches!(byte, b'!' | b'#'..=b'~' | 0x80..);
+        let clean = |byte: u8| if is_tag(byte) { byte } else { b'_' };
         Self {
-            opaque: opaque.bytes().map(clean).collect(),
+            opaque: Some(opaque.into().bytes().map(clean).collect()),
             strength: Strength::Strong,
             modified: None,
         }
     }
 
+    /// What an answer's `etag` and `last-modified` say; `None` if they say nothing.
+    #[must_use]
+    pub fn of(answer: &HeaderMap) -> Option<Self> {
+        let tag = answer
+            .get(ETAG)
+            .and_then(|value| tags(value.as_bytes()).next());
+        let date = answer.get(LAST_MODIFIED).map(HeaderValue::as_bytes);
+        let modified = date.and_then(parse_date);
+        (tag.is_some() || modified.is_some()).then(|| Self {
+            opaque: tag.map(|tag| tag.opaque.to_vec()),
+            strength: tag.map_or(Strength::Strong, |tag| tag.strength),
+            modified,
+        })
+    }
+
     /// With the time of the last change. One before 1970 or after 9999 cannot be said.
     #[must_use]
     pub fn modified(mut self, time: SystemTime) -> Self {
-        let since = time.duration_since(UNIX_EPOCH).ok();
-        let seconds = since.map(|since| since.as_secs());
-        self.modified = seconds
-            .filter(|seconds| *seconds <= LAST_SECOND)
-            .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+        self.modified = whole_seconds(time);
         self
     }
 
@@ -99,16 +108,20 @@ impl Validators {
         self
     }
 
-    /// The value of the `etag` field.
+    /// The value of the `etag` field: `"opaque"`, `W/"opaque"`.
     #[must_use]
-    pub fn etag(&self) -> String {
-        self.to_string()
+    pub fn etag(&self) -> Option<String> {
+        let opaque = String::from_utf8_lossy(self.opaque.as_deref()?);
+        Some(match self.strength {
+            Strength::Strong => format!("\"{opaque}\""),
+            Strength::Weak => format!("W/\"{opaque}\""),
+        })
     }
 
     /// The value of the `last-modified` field.
     #[must_use]
     pub fn last_modified(&self) -> Option<String> {
-        self.modified.map(httpdate::fmt_http_date)
+        self.modified.and_then(http_date)
     }
 
     /// Weighs the preconditions, in the order of RFC 9110, 13.2.2.
@@ -156,7 +169,7 @@ impl Validators {
     /// RFC 9110, 8.8.3.2: a strong comparison finds two weak tags different even if they are alike.
     fn is(&self, tag: Tag<'_>, comparison: Strength) -> bool {
         let both_strong = self.strength == Strength::Strong && tag.strength == Strength::Strong;
-        tag.opaque == self.opaque.as_bytes() && (comparison == Strength::Weak || both_strong)
+        self.opaque.as_deref() == Some(tag.opaque) && (comparison == Strength::Weak || both_strong)
     }
 
     /// Whether a Range field is to be heeded: without If-Range, or with one that this still is
@@ -175,17 +188,6 @@ impl Validators {
         // Where the tag is weak, the date is too: it may have changed within its second.
         let is_same = self.modified.is_some() && parse_date(value) == self.modified;
         is_same && self.strength == Strength::Strong
-    }
-}
-
-/// The entity tag as it goes out: `"opaque"`, `W/"opaque"`.
-impl fmt::Display for Validators {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let weak = match self.strength {
-            Strength::Strong => "",
-            Strength::Weak => "W/",
-        };
-        write!(f, "{weak}\"{}\"", self.opaque)
     }
 }
 
@@ -231,6 +233,9 @@ fn parse_date(value: &[u8]) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use http::HeaderName;
     use proptest::prelude::*;
 
     use super::*;
@@ -316,6 +321,26 @@ mod tests {
             NotModified,
             Failed,
         );
+    }
+
+    #[test]
+    fn a_tag_is_found_in_a_list_with_its_quotes_or_not_at_all() {
+        let tag = Validators::new("a");
+        for (list, found) in [
+            (r#""b",W/"a""#, true),
+            (r#""x,", "a""#, true),
+            (r#"  "b"	,, "a" "#, true),
+            (r#""A""#, false),
+            (r#""a"#, false),
+            ("a", false),
+            (r#""ab""#, false),
+            (r#""b, ", a, ""#, false),
+            (r#""b" "a"#, false),
+        ] {
+            let verdict = if found { NotModified } else { Serve };
+            let change = if found { Failed } else { Serve };
+            check(&tag, &[("if-none-match", list)], verdict, change);
+        }
     }
 
     #[test]
@@ -424,14 +449,35 @@ mod tests {
     }
 
     #[test]
+    fn what_an_answer_says_of_itself_is_read_back() {
+        let answer = |fields: &[(HeaderName, &'static str)]| {
+            let value = |(name, value): &(HeaderName, &'static str)| {
+                (name.clone(), HeaderValue::from_static(value))
+            };
+            Validators::of(&fields.iter().map(value).collect())
+        };
+        let whole = answer(&[(ETAG, r#""a,b""#), (LAST_MODIFIED, SAME)]);
+        assert_eq!(whole, Some(page()));
+        let weak = answer(&[(ETAG, r#"W/"a,b""#), (LAST_MODIFIED, SAME)]);
+        assert_eq!(weak, Some(page().weak()));
+        let dated = answer(&[(LAST_MODIFIED, SAME)]).expect("it has a date");
+        assert_eq!(dated.etag(), None);
+        check(&dated, &[("if-none-match", r#""a,b""#)], Serve, Serve);
+        check(&dated, &[("if-modified-since", SAME)], NotModified, Serve);
+        assert_eq!(answer(&[]), None);
+        assert_eq!(answer(&[(ETAG, "unquoted")]), None);
+    }
+
+    #[test]
     fn what_cannot_be_said_is_not_said() {
-        assert_eq!(page().etag(), r#""a,b""#);
-        assert_eq!(page().weak().etag(), r#"W/"a,b""#);
+        assert_eq!(page().etag().as_deref(), Some(r#""a,b""#));
+        assert_eq!(page().weak().etag().as_deref(), Some(r#"W/"a,b""#));
         assert_eq!(page().last_modified().as_deref(), Some(SAME));
         let never = UNIX_EPOCH - Duration::from_secs(1);
         assert_eq!(page().modified(never).last_modified(), None);
-        let far = UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1);
-        assert_eq!(page().modified(far).last_modified(), None);
-        assert_eq!(Validators::new("a \"\r\nb").etag(), "\"a____b\"");
+        assert_eq!(
+            Validators::new("a \"\r\nb").etag().as_deref(),
+            Some("\"a____b\"")
+        );
     }
 }

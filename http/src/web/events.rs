@@ -22,6 +22,9 @@
 //! [subscribes](Feed::subscribe) and has a queue of its own, and
 //! [`Events::send_all`] empties it, with a sign of life when there is no news.
 //!
+//! A stream without an end holds up the end of its server until it is cut. So whoever ends a server,
+//! ends its feeds first: [`Feed::end`].
+//!
 //! # Invariants
 //!
 //! - Always: what was sent is on its way before `send` completes.
@@ -34,6 +37,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -52,8 +56,13 @@ use crate::responded::Responded;
 const QUIET_MAX: Duration = Duration::from_secs(15);
 
 /// One event: some text, and perhaps a name, an id, and how long to wait before coming back.
+///
+/// A clone is the same event, not a copy of its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Event {
+pub struct Event(Arc<Parts>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Parts {
     data: String,
     name: Option<String>,
     id: Option<String>,
@@ -63,30 +72,30 @@ pub struct Event {
 impl Event {
     /// An event that says this. It may have several lines.
     pub fn new(data: impl Into<String>) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             data: data.into(),
-            ..Self::default()
-        }
+            ..Parts::default()
+        }))
     }
 
     /// Under this name the page listens for it; `message` if there is none.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
+        Arc::make_mut(&mut self.0).name = Some(name.into());
         self
     }
 
     /// By this the client says where it was when it comes back: see [`last_event_id`].
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.id = Some(id.into());
+        Arc::make_mut(&mut self.0).id = Some(id.into());
         self
     }
 
     /// How long the client waits before it comes back after an end.
     #[must_use]
     pub fn retry(mut self, wait: Duration) -> Self {
-        self.retry = Some(wait);
+        Arc::make_mut(&mut self.0).retry = Some(wait);
         self
     }
 }
@@ -96,16 +105,16 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_kept = |character: &char| !matches!(character, '\r' | '\n' | '\0');
-        for (field, value) in [("event", &self.name), ("id", &self.id)] {
+        for (field, value) in [("event", &self.0.name), ("id", &self.0.id)] {
             if let Some(value) = value {
                 let value: String = value.chars().filter(is_kept).collect();
                 writeln!(f, "{field}: {value}")?;
             }
         }
-        if let Some(wait) = self.retry {
+        if let Some(wait) = self.0.retry {
             writeln!(f, "retry: {}", wait.as_millis())?;
         }
-        let text = self.data.replace("\r\n", "\n").replace('\r', "\n");
+        let text = self.0.data.replace("\r\n", "\n").replace('\r', "\n");
         for line in text.split('\n') {
             writeln!(f, "data: {line}")?;
         }

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `around` | access log, request ids, limits, handlers that block |
 //! | `events` | server-sent events |
-//! | `files` | folders of static files; and `conditional`, `range`, `coding`, of which they are made |
+//! | `files` | folders of static files; and `range`, `coding`, of which they are made |
 //! | `input`, `json` | queries, forms, JSON, cookies, credentials |
 //! | `multipart` | forms with files in them |
-//! | `response` | responses as values |
+//! | `response` | responses as values; and, as for `files`, `conditional` requests |
 //! | `routes` | which handler answers what |
 //! | `templates` | pages |
 //!
@@ -19,8 +19,10 @@
 pub mod around;
 #[cfg(feature = "files")]
 pub mod coding;
-#[cfg(feature = "files")]
+#[cfg(any(feature = "files", feature = "response"))]
 pub mod conditional;
+#[cfg(any(feature = "around", feature = "files", feature = "response"))]
+mod date;
 #[cfg(feature = "events")]
 pub mod events;
 #[cfg(feature = "files")]

@@ -25,6 +25,7 @@ use waterwheel_runtime::time::Instant;
 use super::id::REQUEST_ID;
 use crate::handler::Handler;
 use crate::request::Request;
+use crate::web::date::http_date;
 
 /// Calls `sink` with an [`Entry`] for each request, when it is over.
 ///
@@ -340,9 +341,10 @@ impl fmt::Display for JsonText {
 struct Date(String);
 
 impl Date {
-    /// A clock that stands before 1970 is wrong, not fatal.
+    /// A clock outside the years 1970 to 9999 is wrong, not fatal.
     fn of(time: SystemTime) -> Self {
-        Self(httpdate::fmt_http_date(time.max(UNIX_EPOCH)))
+        let date = http_date(time).or_else(|| http_date(UNIX_EPOCH));
+        Self(date.unwrap_or_default())
     }
 
     fn day(&self) -> &str {

@@ -15,6 +15,7 @@ use crate::request::Request;
 use crate::responded::Responded;
 use crate::web::coding::Coding;
 use crate::web::conditional::{Validators, Verdict, only};
+use crate::web::date::http_date;
 use crate::web::range::Ranges;
 
 type Fields = Vec<(&'static str, String)>;
@@ -36,7 +37,7 @@ pub(super) async fn respond(
     let now = SystemTime::now();
     let validators = validators(&found.metadata, found.coding, now);
     let verdict = validators.judge(request.method(), request.headers());
-    let mut fields = fields(&validators, max_age, found.varies);
+    let mut fields = fields(&validators, &found, max_age, now);
     match verdict {
         Verdict::NotModified => {
             return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
@@ -90,26 +91,34 @@ fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> V
         .as_nanos();
     let coding = coding.map_or("", Coding::suffix).replace('.', "-");
     let tag = format!("{nanos:x}-{:x}{coding}", metadata.len());
-    // RFC 9110, 8.8.2.1: never later than now.
-    let validators = Validators::new(tag).modified(modified.min(now));
+    let validators = Validators::new(tag).modified(modified);
     match now.duration_since(modified) {
         Ok(age) if age >= SETTLED => validators,
         _ => validators.weak(),
     }
 }
 
+/// The answer's Date may be a moment behind. What was changed last is never younger than it (RFC 9110,
+/// 8.8.2.1): to say a second less than is so costs an answer too many, and never one too few.
+const DATE_LAG: Duration = Duration::from_secs(1);
+
 /// What all answers about a file have, 304 included (RFC 9110, 15.4.5).
-fn fields(validators: &Validators, max_age: Option<Duration>, varies: bool) -> Fields {
-    let mut fields = vec![("etag", validators.etag())];
-    let modified = validators.last_modified();
-    fields.extend(modified.map(|date| ("last-modified", date)));
+fn fields(
+    validators: &Validators,
+    found: &FoundFile,
+    max_age: Option<Duration>,
+    now: SystemTime,
+) -> Fields {
+    let mut fields = Fields::new();
+    fields.extend(validators.etag().map(|tag| ("etag", tag)));
+    let modified = found.metadata.modified().ok();
+    let said = modified.and_then(|time| http_date(time.min(now - DATE_LAG)));
+    fields.extend(said.map(|date| ("last-modified", date)));
     if let Some(age) = max_age {
-        fields.push((
-            "cache-control",
-            format!("public, max-age={}", age.as_secs()),
-        ));
+        let value = format!("public, max-age={}", age.as_secs());
+        fields.push(("cache-control", value));
     }
-    if varies {
+    if found.varies {
         fields.push(("vary", "accept-encoding".to_owned()));
     }
     fields

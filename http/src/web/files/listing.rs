@@ -15,6 +15,7 @@ use rustix::fs::Dir;
 use rustix::io::Errno;
 
 use super::DotFiles;
+use crate::web::date::http_date;
 
 /// A folder with more names in it is listed up to here.
 const ENTRIES_MAX: usize = 10_000;
@@ -126,10 +127,9 @@ impl fmt::Display for Entry {
             write_size(f, bytes)?;
         }
         f.write_str("<td>")?;
-        match self.modified.filter(|time| *time >= SystemTime::UNIX_EPOCH) {
-            Some(time) => write_minute(f, time),
-            None => Ok(()),
-        }
+        // `06 Nov 1994 08:49`, out of `Sun, 06 Nov 1994 08:49:37 GMT`.
+        let date = self.modified.and_then(http_date).unwrap_or_default();
+        f.write_str(date.get(5..22).unwrap_or_default())
     }
 }
 
@@ -148,12 +148,6 @@ fn write_size(f: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
         (whole @ 0..10, tenth) => write!(f, "{whole}.{tenth} {}", UNITS[unit - 1]),
         (whole, _) => write!(f, "{whole} {}", UNITS[unit - 1]),
     }
-}
-
-/// `06 Nov 1994 08:49`, out of `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn write_minute(f: &mut fmt::Formatter<'_>, time: SystemTime) -> fmt::Result {
-    let date = httpdate::fmt_http_date(time);
-    f.write_str(date.get(5..22).unwrap_or_default())
 }
 
 /// Text in a page.
