@@ -147,6 +147,10 @@ fn conditions() {
         "the tag decides: RFC 9110, 13.2.2"
     );
 
+    let other = (412, etag(), None, 0);
+    assert_eq!(conditional(&[("if-match", "\"x\"")]), other);
+    assert_eq!(conditional(&[("if-match", "\"v,1\"")]), whole);
+
     let posted = block_on(async {
         let router = Router::new().post("/", async || Response::text("new").with_etag("1"));
         let method = "POST".parse().unwrap();
