@@ -131,6 +131,20 @@ impl Templates {
     /// Makes a page: of a template and [`Vars`], or whatever else becomes a [`Value`]: what
     /// [`context!`] gives, and in a [`Serde`], anything that can be serialized.
     ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("waterwheel-render-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # std::fs::write(folder.join("list.html"), "{{ title }}:{% for n in sacks %} {{ n }}{% endfor %}")?;
+    /// use waterwheel_http::web::templates::{Serde, Templates, context};
+    ///
+    /// // list.html: {{ title }}:{% for n in sacks %} {{ n }}{% endfor %}
+    /// let page = Templates::new(&folder)?
+    ///     .render("list.html", context! { title => "Sacks", sacks => Serde([7, 3]) })?;
+    /// assert_eq!(page, "Sacks: 7 3");
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), waterwheel_http::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When there is no such template, a variable is missing, or a changed file is no template.
