@@ -20,6 +20,10 @@
 //! # Ok::<(), waterwheel_http::Error>(())
 //! ```
 //!
+//! What may stand in a template is
+//! [minijinja's](https://docs.rs/minijinja/latest/minijinja/syntax/): loops, conditions, filters,
+//! and pages that extend others.
+//!
 //! # How it works
 //!
 //! All files of the folder are read and parsed at the start, so what is wrong with one is known before
