@@ -35,6 +35,7 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use waterwheel_runtime::budget;
@@ -210,6 +211,11 @@ impl<T: Io> Connection<T> {
         if self.stage == Stage::Handling && self.settle(Outcome::Pulled).await.is_break() {
             return Ok(None);
         }
+        poll_fn(|cx| {
+            self.place.shared.register.reach(self.place.key, cx.waker());
+            Poll::Ready(())
+        })
+        .await;
         match self.fill(Patience::Idle).await {
             ControlFlow::Continue(Woken::Readable) => {
                 Ok(self.request().map(|(_, request)| request))

@@ -170,11 +170,16 @@ impl Listeners {
 
     fn poll_each<T>(&self, mut poll: impl FnMut(&Listener) -> Poll<T>) -> Poll<T> {
         let sockets = self.sockets.borrow();
-        for index in 0..sockets.len() {
-            let index = (self.next.get() + index) % sockets.len();
-            let polled = poll(&sockets[index]);
+        let (before, behind) = sockets.split_at(self.next.get().min(sockets.len()));
+        for (index, socket) in behind.iter().chain(before).enumerate() {
+            let polled = poll(socket);
             if polled.is_ready() {
-                self.next.set(index + 1);
+                let next = before.len() + index + 1;
+                self.next.set(if next >= sockets.len() {
+                    next - sockets.len()
+                } else {
+                    next
+                });
                 return polled;
             }
         }

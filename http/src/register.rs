@@ -78,10 +78,6 @@ impl Register {
         self.records.borrow().len()
     }
 
-    pub(crate) fn is_leaving(&self, key: Key) -> bool {
-        self.records.borrow()[key.0].leaving
-    }
-
     /// A request has begun; says whether it is to be the last.
     pub(crate) fn busy(&self, key: Key) -> bool {
         let record = &mut self.records.borrow_mut()[key.0];
@@ -89,18 +85,22 @@ impl Register {
         record.leaving
     }
 
-    /// All is answered, or nothing has come yet.
-    pub(crate) fn idle(&self, key: Key) {
-        {
+    /// All is answered, or nothing has come yet; says whether it is to leave.
+    pub(crate) fn idle(&self, key: Key) -> bool {
+        let (was_busy, leaving) = {
             let record = &mut self.records.borrow_mut()[key.0];
-            if record.state != State::Busy {
-                return;
+            let was_busy = record.state == State::Busy;
+            if was_busy {
+                record.state = State::Idle {
+                    since: Instant::of_turn(),
+                };
             }
-            record.state = State::Idle {
-                since: Instant::of_turn(),
-            };
+            (was_busy, record.leaving)
+        };
+        if was_busy {
+            self.notify();
         }
-        self.notify();
+        leaving
     }
 
     /// This task is to be woken when something is wanted of the connection.

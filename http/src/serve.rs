@@ -119,6 +119,17 @@ impl<T: Io, H: Handler> Future for Serve<T, H> {
         if self.shared.stage.get() == Stage::Cutting {
             self.state = State::Over;
         }
+        let poll = self.poll_state(cx);
+        if poll.is_pending() {
+            // Whatever it waits for, the server can reach it.
+            self.shared.register.reach(self.key, cx.waker());
+        }
+        poll
+    }
+}
+
+impl<T: Io, H: Handler> Serve<T, H> {
+    fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.state = match &mut self.state {
                 State::Idle(idle) => {
@@ -128,14 +139,9 @@ impl<T: Io, H: Handler> Future for Serve<T, H> {
                     };
                     Self::wake(idle, woken)
                 }
-                State::Burst(burst) => match burst.as_mut().poll(cx) {
-                    Poll::Ready(Some(idle)) => State::Idle(idle),
-                    Poll::Ready(None) => State::Over,
-                    Poll::Pending => {
-                        // Whatever it waits for, the server can cut it.
-                        self.shared.register.reach(self.key, cx.waker());
-                        return Poll::Pending;
-                    }
+                State::Burst(burst) => match ready!(burst.as_mut().poll(cx)) {
+                    Some(idle) => State::Idle(idle),
+                    None => State::Over,
                 },
                 State::Over => return Poll::Ready(()),
             };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -79,20 +79,32 @@ impl Browser {
 
     /// Sends a command, to a tab or to the browser itself, and gives its result.
     fn call(&mut self, tab: Option<&Tab>, method: &str, parameters: &Value) -> Value {
+        let outcome = self.try_call(tab, method, parameters);
+        outcome.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_call(
+        &mut self,
+        tab: Option<&Tab>,
+        method: &str,
+        parameters: &Value,
+    ) -> Result<Value, Value> {
         self.last_id += 1;
         let mut message = json!({ "id": self.last_id, "method": method, "params": parameters });
         if let Some(tab) = tab {
             message["sessionId"] = json!(tab.session);
         }
-        self.commands
-            .write_all(message.to_string().as_bytes())
-            .unwrap();
-        self.commands.write_all(b"\0").unwrap();
+        let message = message.to_string() + "\0";
+        self.commands.write_all(message.as_bytes()).unwrap();
         loop {
-            let answer = self.messages.recv_timeout(DEADLINE).expect(method);
+            let mut answer = self.messages.recv_timeout(DEADLINE).expect(method);
             if answer["id"] == self.last_id {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].clone();
+                let error = answer["error"].take();
+                return if error.is_null() {
+                    Ok(answer["result"].take())
+                } else {
+                    Err(error)
+                };
             }
             self.note(&answer);
         }
@@ -143,22 +155,36 @@ impl Browser {
         );
     }
 
-    /// The value of an expression in the page.
+    /// The value of an expression in the page, which stays where it is.
     pub(crate) fn value(&mut self, tab: &Tab, expression: &str) -> Value {
-        let expression =
-            json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let outcome = self.call(Some(tab), "Runtime.evaluate", &expression);
-        assert!(outcome["exceptionDetails"].is_null(), "{outcome}");
-        outcome["result"]["value"].clone()
+        let value = self.try_value(tab, expression);
+        value.unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// Waits until an expression in the page is true.
+    fn try_value(&mut self, tab: &Tab, expression: &str) -> Result<Value, Value> {
+        let expression =
+            json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let mut outcome = self.try_call(Some(tab), "Runtime.evaluate", &expression)?;
+        match outcome["exceptionDetails"].take() {
+            Value::Null => Ok(outcome["result"]["value"].take()),
+            thrown => Err(thrown),
+        }
+    }
+
+    /// Does something that may lead to another page.
+    pub(crate) fn act(&mut self, tab: &Tab, action: &str) {
+        self.value(tab, &format!("setTimeout(() => {{ {action} }}); 0"));
+    }
+
+    /// Waits until an expression in the page, or in the one that comes after it, is true.
     pub(crate) fn wait_for(&mut self, tab: &Tab, expression: &str) {
         let start = Instant::now();
-        while self.value(tab, expression) != Value::Bool(true) {
+        while self.try_value(tab, expression) != Ok(Value::Bool(true)) {
             assert!(start.elapsed() < DEADLINE, "never: {expression}");
-            // A moment of the page's own time.
-            self.value(tab, "new Promise(done => setTimeout(done, 20))");
+            // Until the page says something, or a moment.
+            if let Ok(event) = self.messages.recv_timeout(Duration::from_millis(10)) {
+                self.note(&event);
+            }
         }
     }
 

@@ -132,14 +132,11 @@ impl<T: Io> Connection<T> {
             return Poll::Ready(Some(Woken::Over));
         };
         match io.poll_readable(cx) {
-            Poll::Ready(Ok(())) => {
-                self.place.shared.register.busy(self.place.key);
-                return Poll::Ready(Some(Woken::Readable));
-            }
+            Poll::Ready(Ok(())) => return Poll::Ready(Some(Woken::Readable)),
             Poll::Ready(Err(_)) => return Poll::Ready(Some(Woken::Over)),
             Poll::Pending => {}
         }
-        if self.stage == Stage::Between && self.must_leave(cx) {
+        if self.stage == Stage::Between && self.must_leave() {
             // One last look: what has come in the meantime is served first.
             let woken = if io.has_input() {
                 Woken::Readable
@@ -152,10 +149,8 @@ impl<T: Io> Connection<T> {
     }
 
     /// Registers as idle; whether it is to close.
-    fn must_leave(&self, cx: &Context<'_>) -> bool {
-        let register = &self.place.shared.register;
-        register.idle(self.place.key);
-        register.reach(self.place.key, cx.waker());
-        register.is_leaving(self.place.key) || (self.requests > 0 && self.place.shared.is_closing())
+    fn must_leave(&self) -> bool {
+        let leaving = self.place.shared.register.idle(self.place.key);
+        leaving || (self.requests > 0 && self.place.shared.is_closing())
     }
 }
