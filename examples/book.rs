@@ -35,27 +35,30 @@ pub(crate) fn book(sleep_for: Duration) -> Router {
         .not_found(async || (StatusCode::NOT_FOUND, NOT_FOUND))
 }
 
+/// Serves until it is told to stop.
+pub(crate) async fn serve(address: &str) -> io::Result<()> {
+    let server = Server::bind(address)?;
+    let shutdown = signal::shutdown();
+    println!("listening on http://{}", server.local_address());
+    let book = http::shared(book(Duration::from_secs(5)));
+    let accept_loop = async {
+        loop {
+            server.capacity().await;
+            match server.accept().await {
+                Ok(connection) => {
+                    println!("Connection established! {:?}", connection.peer_address());
+                    spawn(connection.serve(book.clone())).detach();
+                }
+                Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) => println!("{error}"),
+            }
+        }
+    };
+    runtime::race(accept_loop, async { shutdown.await.map(drop) }).await
+}
+
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:7878".to_owned());
-    runtime::block_on(async {
-        let server = Server::bind(&address)?;
-        let shutdown = signal::shutdown();
-        println!("listening on http://{}", server.local_address());
-        let book = http::shared(book(Duration::from_secs(5)));
-        let accept_loop = async {
-            loop {
-                server.capacity().await;
-                match server.accept().await {
-                    Ok(connection) => {
-                        println!("Connection established! {:?}", connection.peer_address());
-                        spawn(connection.serve(book.clone())).detach();
-                    }
-                    Err(error) if error.is_fatal() => return Err(error.into()),
-                    Err(error) => println!("{error}"),
-                }
-            }
-        };
-        runtime::race(accept_loop, async { shutdown.await.map(drop) }).await
-    })
+    runtime::block_on(serve(&address))
 }

@@ -1,9 +1,11 @@
-//! A small site: pages out of templates, a greeting by name, JSON, a form, static files, and a page
-//! for all that is not there.
+//! A small site, as sites are: pages out of templates, a query, a form, JSON, files, and a page for
+//! all that is not there.
 //!
 //! ```text
-//! cargo run --release --example site [ADDRESS]
+//! cargo run --example site [ADDRESS]
 //! ```
+//!
+//! In a debug build, a page that is changed in `examples/site/pages` changes in the browser.
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use std::rc::Rc;
@@ -13,19 +15,40 @@ use waterwheel::http::web::files::Files;
 use waterwheel::http::web::input;
 use waterwheel::http::web::response::{Html, Json};
 use waterwheel::http::web::routes::Router;
-use waterwheel::http::web::templates::{Templates, Vars};
+use waterwheel::http::web::templates::{Serde, Templates, Vars, context};
 use waterwheel::http::{Request, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal};
 
-/// Where the templates and the static files are.
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/site");
+const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/site/pages");
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/site/static");
+
+#[derive(Serialize)]
+struct Flour {
+    name: &'static str,
+    sacks: u32,
+}
+
+const STORE: [Flour; 3] = [
+    Flour {
+        name: "rye",
+        sacks: 7,
+    },
+    Flour {
+        name: "oat",
+        sacks: 3,
+    },
+    Flour {
+        name: "wheat",
+        sacks: 12,
+    },
+];
 
 #[derive(Deserialize)]
 struct Visitor {
     name: Option<String>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Order {
     flour: String,
     sacks: u32,
@@ -35,48 +58,43 @@ struct Order {
 fn home(request: &Request<'_>, pages: &Templates) -> Result<Html<String>> {
     let visitor: Visitor = input::query(request)?;
     let name = visitor.name.unwrap_or_else(|| "stranger".to_owned());
-    Ok(Html(
-        pages.render("home.html", Vars::new().set("name", name))?,
-    ))
+    let vars = context! { name, store => Serde(&STORE) };
+    Ok(Html(pages.render("home.html", vars)?))
 }
 
-async fn stock() -> Json<[Order; 2]> {
-    let order = |flour: &str, sacks| Order {
-        flour: flour.to_owned(),
-        sacks,
-    };
-    Json([order("rye", 7), order("oat", 3)])
+async fn store() -> Json<[Flour; 3]> {
+    Json(STORE)
 }
 
 async fn order(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
-    let order: Order = input::form(request).await?;
+    let order: Order = input::form(request).await?; // 422 and which field, if it is none
     let vars = Vars::new()
         .set("flour", order.flour)
         .set("sacks", order.sacks);
     Ok((StatusCode::CREATED, Html(pages.render("order.html", vars)?)))
 }
 
-fn nothing(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
+fn missing(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
     let vars = Vars::new().set("path", request.path());
-    Ok((StatusCode::NOT_FOUND, Html(pages.render("404.html", vars)?)))
+    Ok((
+        StatusCode::NOT_FOUND,
+        Html(pages.render("missing.html", vars)?),
+    ))
 }
 
 pub(crate) fn site() -> Result<Router> {
-    let pages = Rc::new(Templates::new(format!("{FOLDER}/pages"))?);
-    let [at_home, at_order, elsewhere] = [pages.clone(), pages.clone(), pages];
+    let pages = Rc::new(Templates::new(PAGES)?);
+    let (for_home, for_order, for_missing) = (pages.clone(), pages.clone(), pages);
     Ok(Router::new()
         .get("/", async move |request: &Request<'_>| {
-            home(request, &at_home)
+            home(request, &for_home)
         })
-        .get("/json", stock)
+        .get("/json", store)
         .post("/order", async move |request: &Request<'_>| {
-            order(request, &at_order).await
+            order(request, &for_order).await
         })
-        .any(
-            "/static/{*path}",
-            Files::new(format!("{FOLDER}/static"))?.below("/static"),
-        )
-        .not_found(async move |request: &Request<'_>| nothing(request, &elsewhere)))
+        .get("/static/{*path}", Files::new(FILES)?.below("/static"))
+        .not_found(async move |request: &Request<'_>| missing(request, &for_missing)))
 }
 
 fn main() -> Result<()> {

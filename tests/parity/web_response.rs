@@ -147,6 +147,10 @@ fn conditions() {
         "the tag decides: RFC 9110, 13.2.2"
     );
 
+    let other = (412, etag(), None, 0);
+    assert_eq!(conditional(&[("if-match", "\"x\"")]), other);
+    assert_eq!(conditional(&[("if-match", "\"v,1\"")]), whole);
+
     let posted = block_on(async {
         let router = Router::new().post("/", async || Response::text("new").with_etag("1"));
         let method = "POST".parse().unwrap();
@@ -500,7 +504,10 @@ fn m_13_json_says_that_it_is_and_how_long() {
     assert_eq!(answer.headers["content-length"], "7");
     assert_eq!(answer.text(), r#"["a",1]"#);
     let ready_made = handler(async || Response::data("application/json", "{}"));
-    assert_eq!(get(ready_made, "/", &[]).text(), "{}");
+    let answer = get(ready_made, "/", &[]);
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.headers["content-length"], "2");
+    assert_eq!(answer.text(), "{}");
     let impossible = Json(std::collections::BTreeMap::from([((1, 2), 3)]));
     assert!(impossible.into_response().is_err(), "a key that is no text");
 }

@@ -2,9 +2,9 @@
 //! server of the Rust Book.
 
 use std::cell::Cell;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Lines};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use waterwheel::http::testing::{Answer, TestClient};
@@ -238,7 +238,9 @@ fn a_22_the_first_route_wins_and_a_missing_one_is_404() {
     let router = Router::new()
         .get("/same", text("first"))
         .get("/same", text("second"))
+        .get("/before", text("exact"))
         .get("/{x}", text("parameter"))
+        .get("/{y}", text("second"))
         .get("/exact", text("exact"))
         .post("/exact", text("posted"));
     let copy = router
@@ -248,7 +250,8 @@ fn a_22_the_first_route_wins_and_a_missing_one_is_404() {
         router,
         &[
             ("GET", "/same", 200, "first"),
-            ("GET", "/exact", 200, "exact"),
+            ("GET", "/before", 200, "exact"),
+            ("GET", "/exact", 200, "exact"), // whichever was added first
             ("POST", "/exact", 200, "posted"),
             ("GET", "/other", 200, "parameter"),
             ("GET", "/a/b", 404, "not found\n"),
@@ -448,6 +451,9 @@ fn m_08_there_is_a_404_without_any_set_up() {
             ("GET", "/?name=%3Cmiller%3E"),
             ("GET", "/json"),
             ("GET", "/nothing"),
+            ("GET", "/static/site.css"),
+            ("GET", "/static/wheel.png"),
+            ("GET", "/static/../pages/home.html"),
         ],
     );
     assert!(answers[0].text().contains("Good morning, stranger."));
@@ -457,7 +463,27 @@ fn m_08_there_is_a_404_without_any_set_up() {
     );
     assert_eq!(answers[2].headers["content-type"], "application/json");
     assert_eq!(answers[3].status, 404);
-    assert!(answers[3].text().contains("nothing</code>"));
+    assert!(
+        answers[3]
+            .text()
+            .contains("There is no <code>&#x2f;nothing</code> at this mill.")
+    );
+    for (answer, content_type, file) in [
+        (
+            &answers[4],
+            "text/css; charset=utf-8",
+            &include_bytes!("../../examples/site/static/site.css")[..],
+        ),
+        (
+            &answers[5],
+            "image/png",
+            include_bytes!("../../examples/site/static/wheel.png"),
+        ),
+    ] {
+        assert_eq!(answer.headers["content-type"], content_type);
+        assert!(answer.body == file, "{content_type}");
+    }
+    assert_eq!(answers[6].status, 404);
     let form = |body: &str| {
         let method = "POST".parse().unwrap();
         let fields = [("content-type", "application/x-www-form-urlencoded")];
@@ -512,27 +538,31 @@ fn m_17_it_builds_on_stable() {
     assert!(include_str!("../../Cargo.toml").contains("rust-version = \"1."));
 }
 
-/// A server for [`m_18_an_idle_site_needs_next_to_nothing`]; nothing unless it was started as one.
+/// The example that a [`Process`] runs; nothing unless it was started as one.
 #[test]
 fn child() {
-    if std::env::var_os("PARITY_SITE").is_none() {
+    let Some(example) = std::env::var_os("PARITY_EXAMPLE") else {
         return;
-    }
+    };
     block_on(async {
+        if example == "book" {
+            return book::serve("127.0.0.1:0").await.unwrap();
+        }
         let server = Server::bind("127.0.0.1:0").unwrap();
         println!("listening on http://{}", server.local_address());
         server.serve(site::site().unwrap()).await.unwrap();
     });
 }
 
-/// The site in a process of its own; killed when dropped.
+/// An example in a process of its own; killed when dropped.
 struct Process {
     child: Child,
     address: String,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
-    fn start() -> Self {
+    fn start(example: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
@@ -540,16 +570,25 @@ impl Process {
                 "--nocapture",
                 "--test-threads=1",
             ])
-            .env("PARITY_SITE", "1")
+            .env("PARITY_EXAMPLE", example)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines
-            .map(std::result::Result::unwrap)
-            .find(|line| line.contains("http://"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut told = lines.by_ref().map(std::result::Result::unwrap);
+        let line = told.find(|line| line.contains("http://"));
         let address = line.unwrap().rsplit("http://").next().unwrap().to_owned();
-        Self { child, address }
+        Self {
+            child,
+            address,
+            lines,
+        }
+    }
+
+    fn client(&self) -> Client {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Client { stream }
     }
 
     fn read(&self, file: &str) -> String {
@@ -584,14 +623,9 @@ impl Drop for Process {
 
 #[test]
 fn m_18_an_idle_site_needs_next_to_nothing() {
-    let site = Process::start();
-    let mut kept: Vec<_> = (0..20)
-        .map(|_| Client {
-            stream: std::net::TcpStream::connect(&site.address).unwrap(),
-        })
-        .collect();
+    let site = Process::start("site");
+    let mut kept: Vec<_> = (0..20).map(|_| site.client()).collect();
     for client in &mut kept {
-        client.stream.set_read_timeout(Some(DEADLINE)).unwrap();
         client.send(get_line("/?name=miller"));
         assert!(read_answer(client).1.contains("Good morning, miller."));
     }
@@ -606,8 +640,19 @@ fn m_18_an_idle_site_needs_next_to_nothing() {
 
 #[test]
 fn b_01_the_book_listens_and_tells_of_each_connection() {
-    let source = include_str!("../../examples/book.rs");
-    assert!(source.contains("127.0.0.1:7878") && source.contains("Connection established!"));
+    let mut book = Process::start("book");
+    let mut clients = [book.client(), book.client()];
+    for client in &mut clients {
+        let told = book.lines.next().unwrap().unwrap();
+        let own = client.stream.local_addr().unwrap();
+        assert_eq!(told, format!("Connection established! Some({own})"));
+    }
+    // And of each request, its lines.
+    clients[0].send(get_line("/"));
+    assert!(read_answer(&mut clients[0]).1.contains("<h1>Hello!</h1>"));
+    let told = book.lines.next().unwrap().unwrap();
+    assert!(told.starts_with("Request: "), "{told}");
+    assert!(include_str!("../../examples/book.rs").contains("127.0.0.1:7878"));
 }
 
 #[test]

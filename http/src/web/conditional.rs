@@ -124,7 +124,22 @@ impl Validators {
         self.modified.and_then(http_date)
     }
 
-    /// Weighs the preconditions, in the order of RFC 9110, 13.2.2.
+    /// Weighs the preconditions, in the order of RFC 9110, 13.2.2. A method that changes something
+    /// is to do so only if this says [`Verdict::Serve`].
+    ///
+    /// ```
+    /// use waterwheel_http::web::conditional::{Validators, Verdict};
+    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn replace(request: Request<'_>) -> Result<Responded> {
+    ///     let stored = Validators::new("v7");
+    ///     match stored.judge(request.method(), request.headers()) {
+    ///         Verdict::Serve => request.respond(StatusCode::NO_CONTENT, "", ()).await,
+    ///         _ => request.respond(StatusCode::PRECONDITION_FAILED, "changed since\n", ()).await,
+    ///     }
+    /// }
+    /// # drop(waterwheel_http::shared(replace));
+    /// ```
     #[must_use]
     pub fn judge(&self, method: &Method, headers: Headers<'_>) -> Verdict {
         if !self.is_what_is_expected(headers) {

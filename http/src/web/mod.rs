@@ -11,6 +11,9 @@
 //! | `routes` | which handler answers what |
 //! | `templates` | pages |
 //!
+//! Begin with `routes`: its first page has a whole program, and what its handlers take and give back
+//! leads to `input` and `response`. `examples/site.rs` has most of it together on one screen.
+//!
 //! None of it is known to the server: a router is a [`Handler`](crate::Handler) like any other, a
 //! response sends itself through [`Request::respond`](crate::Request::respond), and what reads a
 //! request reads what every handler can.

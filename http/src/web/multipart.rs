@@ -25,7 +25,7 @@
 //!
 //! # How it works
 //!
-//! multer takes the parts asunder. It wants a stream that may go to other threads, which a body may
+//! multer takes the parts apart. It wants a stream that may go to other threads, which a body may
 //! not; so it reads from a `Slot` that holds one piece, and whenever it waits, the next piece is
 //! fetched from the body and put there.
 //!

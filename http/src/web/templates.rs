@@ -20,6 +20,10 @@
 //! # Ok::<(), waterwheel_http::Error>(())
 //! ```
 //!
+//! What may stand in a template is
+//! [minijinja's](https://docs.rs/minijinja/latest/minijinja/syntax/): loops, conditions, filters,
+//! and pages that extend others.
+//!
 //! # How it works
 //!
 //! All files of the folder are read and parsed at the start, so what is wrong with one is known before
@@ -48,6 +52,7 @@ use crate::error::Result;
 use crate::request::Request;
 use crate::responded::Responded;
 
+pub use minijinja::value::Serde;
 pub use minijinja::{Value, context};
 
 /// Folders within folders are read so deep; a link that leads back up ends there.
@@ -127,8 +132,22 @@ impl Templates {
         Ok(self)
     }
 
-    /// Makes a page: of a template and [`Vars`], or whatever else becomes a [`Value`] (what
-    /// [`context!`] gives; with `Value::from_serialize`, anything that serde knows).
+    /// Makes a page: of a template and [`Vars`], or whatever else becomes a [`Value`]: what
+    /// [`context!`] gives, and in a [`Serde`], anything that can be serialized.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("waterwheel-render-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # std::fs::write(folder.join("list.html"), "{{ title }}:{% for n in sacks %} {{ n }}{% endfor %}")?;
+    /// use waterwheel_http::web::templates::{Serde, Templates, context};
+    ///
+    /// // list.html: {{ title }}:{% for n in sacks %} {{ n }}{% endfor %}
+    /// let page = Templates::new(&folder)?
+    ///     .render("list.html", context! { title => "Sacks", sacks => Serde([7, 3]) })?;
+    /// assert_eq!(page, "Sacks: 7 3");
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), waterwheel_http::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

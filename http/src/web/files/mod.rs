@@ -145,6 +145,22 @@ impl Files {
 
     /// Takes this off the front of each path; what does not begin so is not there. `/static` makes
     /// `/static/site.css` the file `site.css`.
+    ///
+    /// ```no_run
+    /// use waterwheel_http::web::files::Files;
+    /// # #[cfg(feature = "routes")]
+    /// # fn main() -> std::io::Result<()> {
+    /// use waterwheel_http::web::routes::Router;
+    ///
+    /// let router = Router::new()
+    ///     .get("/", async || "a page")
+    ///     .get("/static/{*path}", Files::new("public")?.below("/static"));
+    /// # drop(router);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "routes"))]
+    /// # fn main() {}
+    /// ```
     #[must_use]
     pub fn below(self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();

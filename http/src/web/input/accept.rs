@@ -51,6 +51,14 @@ pub fn negotiate<'o>(request: &Request<'_>, offers: &[&'o str]) -> Result<&'o st
 ///
 /// What is listed counts for all it matches (`text/*`, `*/*`, `*`; `en` for `en-GB`), the longest
 /// match most, so `text/*, text/html;q=0` is anything of text but HTML.
+///
+/// ```
+/// use waterwheel_http::web::input;
+///
+/// let offers = ["en", "de"];
+/// assert_eq!(input::preferred("de, en;q=0.5", &offers), Some(1));
+/// assert_eq!(input::preferred("fr", &offers), None);
+/// ```
 #[doc(alias = "priority_header_preferred")]
 pub fn preferred(field: &str, offers: &[&str]) -> Option<usize> {
     let weighed = offers.iter().map(|offer| weight(field, offer)).enumerate();
@@ -61,6 +69,13 @@ pub fn preferred(field: &str, offers: &[&str]) -> Option<usize> {
 
 /// What a field that lists what is accepted has in it: each with its weight, from 0 to 1 (RFC 9110,
 /// 12.4.2). A weight that is none counts as 1, one that is more too.
+///
+/// ```
+/// use waterwheel_http::web::input;
+///
+/// let listed: Vec<_> = input::priorities("text/html, */*;q=0.5").collect();
+/// assert_eq!(listed, [("text/html", 1.0), ("*/*", 0.5)]);
+/// ```
 #[doc(alias = "parse_priority_header")]
 pub fn priorities(field: &str) -> impl Iterator<Item = (&str, f32)> {
     entries(field).map(|(range, thousandths)| (range, f32::from(thousandths) / 1000.0))

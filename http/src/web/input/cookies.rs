@@ -5,6 +5,18 @@ use crate::request::Request;
 /// The cookies that came along, names and values as they were set; in the order of arrival.
 ///
 /// Where a name is there more than once, the first is the one that was set for the nearest path.
+///
+/// ```
+/// use waterwheel_http::Request;
+/// use waterwheel_http::web::input;
+/// use waterwheel_http::web::response::Response;
+///
+/// async fn again(request: &Request<'_>) -> Response {
+///     let visits: u32 = input::cookie(request, "visits").and_then(|n| n.parse().ok()).unwrap_or(0);
+///     let cookie = format!("visits={}; HttpOnly; SameSite=Lax", visits + 1);
+///     Response::text(format!("{visits} times before")).with_added_header("set-cookie", cookie)
+/// }
+/// ```
 pub fn cookies<'c>(request: &Request<'c>) -> impl Iterator<Item = (&'c str, &'c str)> + use<'c> {
     let fields = request.headers().get_all("cookie");
     fields

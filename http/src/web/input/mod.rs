@@ -74,7 +74,8 @@ const EXPLANATION_BYTES_MAX: usize = 256;
 
 /// The path with its escapes undone, `%2F` too; what is not UTF-8 is replaced.
 ///
-/// To be shown, not to be taken apart: a slash may have been part of a name.
+/// To be shown, not to be taken apart: a slash may have been part of a name. Parameters of routes have
+/// had their escapes undone already.
 #[doc(alias = "url")]
 pub fn path<'c>(request: &Request<'c>) -> Cow<'c, str> {
     percent_decode_str(request.path()).decode_utf8_lossy()

@@ -7,6 +7,15 @@ use crate::error::Result;
 
 /// A page: `text/html; charset=utf-8`. What goes into it unescaped is up to whoever writes it;
 /// [`escape`] makes text of anything.
+///
+/// ```
+/// use waterwheel_http::Request;
+/// use waterwheel_http::web::response::{Html, escape};
+///
+/// async fn here(request: &Request<'_>) -> Html<String> {
+///     Html(format!("<p>This is <code>{}</code>.", escape(request.path())))
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Html<T>(pub T);
 

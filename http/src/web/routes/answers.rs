@@ -61,19 +61,20 @@ pub trait Answers<Kind>: 'static {
     ) -> Result<impl Future<Output = Result<Responded>>, Request<'c>>;
 }
 
-/// Takes the request, and parameters of types `A`.
+/// The kind of [`Answers`] that takes the request, and parameters of types `A`.
 #[derive(Debug)]
 pub struct Taking<A>(PhantomData<A>);
 
-/// Borrows the request, takes parameters of types `A`, and gives back a `T`.
+/// The kind of [`Answers`] that borrows the request, takes parameters of types `A`, and gives back a
+/// `T`.
 #[derive(Debug)]
 pub struct Borrowing<A, T>(PhantomData<(A, T)>);
 
-/// Takes nothing, and gives back a `T`.
+/// The kind of [`Answers`] that takes nothing, and gives back a `T`.
 #[derive(Debug)]
 pub struct Alone<T>(PhantomData<T>);
 
-/// Takes all parameters, by name.
+/// In place of the types `A`: takes all parameters, by name.
 #[derive(Debug)]
 pub struct ByName;
 

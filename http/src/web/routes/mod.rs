@@ -177,7 +177,8 @@ impl Router {
         self.route(Method::DELETE, pattern, handler)
     }
 
-    /// Adds what answers all methods of a path, but for those that have had a handler before.
+    /// Adds what answers all methods of a path, but for those that were given a handler of their own
+    /// before it.
     ///
     /// # Panics
     ///
@@ -258,9 +259,19 @@ impl Router {
     }
 
     /// Adds all routes of another router below a prefix, and what it has for paths that are not
-    /// found there. The prefix may have parameters: handlers get them by name, in [`Params`].
+    /// found there; below `/`, as they are. The prefix may have parameters: handlers get them by name,
+    /// in [`Params`].
     ///
     /// Handlers see the path as it came. The other router's rule about slashes does not come along.
+    ///
+    /// ```
+    /// use waterwheel_http::web::routes::Router;
+    ///
+    /// let sacks = Router::new().get("/", async || "all").get("/{n}", async || "one");
+    /// let mill = Router::new().get("/", async || "the mill").nest("/sacks", sacks);
+    /// let patterns: Vec<_> = mill.routes().map(|(_, pattern)| pattern).collect();
+    /// assert_eq!(patterns, ["/", "/sacks", "/sacks/{n}"]);
+    /// ```
     ///
     /// # Panics
     ///
