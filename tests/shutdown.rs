@@ -215,6 +215,27 @@ fn a_request_that_comes_to_an_idle_connection_just_then_is_served() {
 }
 
 #[test]
+fn serving_returns_when_what_is_under_way_has_ended_whoever_ends_it() {
+    block_on(async {
+        let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
+        let slow = asking(server.local_address(), "/slow");
+        let ending = spawn({
+            let server = server.clone();
+            async move {
+                while server.numbers().in_flight == 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                server.shutdown(DEADLINE).await
+            }
+        });
+        server.serve(handler).await.unwrap();
+        assert_eq!(server.connections(), 0);
+        assert_eq!(ending.await.unwrap().finished, 1);
+        assert_eq!(rest(slow), LAST);
+    });
+}
+
+#[test]
 fn cutting_skips_ahead() {
     let server = Server::builder()
         .stoppable("127.0.0.1:0", || handler)

@@ -94,6 +94,8 @@ pub struct Server {
     report: Cell<Option<Report>>,
     /// How many wait in `accept` or `capacity`.
     acceptors: Cell<usize>,
+    /// How many shutdowns are under way.
+    endings: Cell<usize>,
     peers: Rc<Peers>,
     /// A descriptor that is given up to turn somebody away with.
     reserve: Option<RefCell<Option<File>>>,
@@ -112,6 +114,7 @@ impl Server {
             stopping: Stopping::default(),
             report: Cell::new(None),
             acceptors: Cell::new(0),
+            endings: Cell::new(0),
             peers: Rc::default(),
             reserve: reserve.map(|reserve| RefCell::new(Some(reserve))),
             warned: Cell::new(None),
@@ -301,7 +304,8 @@ impl Server {
     }
 
     /// Accepts and serves until the server ends: by [`close`](Self::close), by
-    /// [`shutdown`](Self::shutdown), or by a [`Stopper`], whose shutdown this carries out.
+    /// [`shutdown`](Self::shutdown), for whose end this waits, or by a [`Stopper`], whose shutdown this
+    /// carries out.
     ///
     /// The loop of this type's documentation, with errors reported through `tracing`.
     ///
@@ -328,6 +332,7 @@ impl Server {
         if self.stopping.is(Wanted::Stop) && self.report.get().is_none() {
             stopped.await?;
         }
+        self.ended().await;
         Ok(())
     }
 

@@ -18,10 +18,13 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::ops::AddAssign;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use slab::Slab;
 
 /// Where a server stands with its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,7 +143,8 @@ enum Phase {
 struct State {
     wanted: Option<Wanted>,
     phase: Phase,
-    wakers: Vec<Waker>,
+    /// Of those who wait for something to be wanted.
+    wakers: Slab<Waker>,
 }
 
 /// The server's end of it; the server has ended when it is dropped.
@@ -163,10 +167,11 @@ impl Control {
     }
 
     fn want(&self, wanted: Wanted) {
-        let wakers = {
+        let wakers: Vec<Waker> = {
             let mut state = self.lock();
             state.wanted = state.wanted.max(Some(wanted));
-            std::mem::take(&mut state.wakers)
+            let wakers = state.wakers.iter();
+            wakers.map(|(_, waker)| waker.clone()).collect()
         };
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -208,20 +213,48 @@ impl Stopping {
 
     /// Waits until that much is asked.
     pub(crate) async fn wanted(&self, wanted: Wanted) {
-        poll_fn(|cx| self.poll_wanted(wanted, cx)).await;
+        let mut wish = Wish {
+            control: &self.control,
+            place: None,
+        };
+        poll_fn(|cx| wish.poll(wanted, cx)).await;
     }
+}
 
-    fn poll_wanted(&self, wanted: Wanted, cx: &mut Context<'_>) -> Poll<()> {
+/// One who waits for something to be wanted.
+struct Wish<'a> {
+    control: &'a Control,
+    /// Among the wakers, for as long as this lives.
+    place: Option<usize>,
+}
+
+impl Wish<'_> {
+    fn poll(&mut self, wanted: Wanted, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut state = self.control.lock();
         if state.wanted >= Some(wanted) {
             drop(state);
             return Poll::Ready(());
         }
-        if !state.wakers.iter().any(|known| known.will_wake(&waker)) {
-            state.wakers.push(waker);
+        let mut old = None;
+        if let Some(place) = self.place {
+            old = Some(mem::replace(&mut state.wakers[place], waker));
+        } else {
+            self.place = Some(state.wakers.insert(waker));
         }
+        drop(state);
+        drop(old);
         Poll::Pending
+    }
+}
+
+impl Drop for Wish<'_> {
+    fn drop(&mut self) {
+        let waker = self.place.and_then(|place| {
+            let mut state = self.control.lock();
+            state.wakers.try_remove(place)
+        });
+        drop(waker);
     }
 }
 

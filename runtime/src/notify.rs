@@ -11,9 +11,12 @@
 //! - Never: a waker woken or dropped while the list of waiters is borrowed.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::Future;
 use std::mem;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
 
 /// Wakes all who wait for it. For one thread; share it in an `Rc`.
 ///
@@ -37,7 +40,8 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug, Default)]
 pub struct Notify {
     times: Cell<u64>,
-    waiters: RefCell<Vec<Waker>>,
+    /// Of those who wait for the next notification; a waiter that is dropped takes its own out.
+    waiters: RefCell<Slab<Waker>>,
 }
 
 impl Notify {
@@ -51,7 +55,7 @@ impl Notify {
     pub fn notify_all(&self) {
         self.times.set(self.times.get() + 1);
         let mut waiters = mem::take(&mut *self.waiters.borrow_mut());
-        waiters.drain(..).for_each(Waker::wake);
+        waiters.drain().for_each(Waker::wake);
         // The list is used again, unless somebody waits anew.
         let mut current = self.waiters.borrow_mut();
         if current.is_empty() {
@@ -69,7 +73,7 @@ impl Notify {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it is harmless.
+    /// Dropping it is harmless, and leaves nothing behind.
     pub fn notified(&self) -> impl Future<Output = ()> + '_ {
         self.changed_since(self.times())
     }
@@ -78,25 +82,53 @@ impl Notify {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it is harmless.
-    pub async fn changed_since(&self, times: u64) {
-        poll_fn(|cx| self.poll_changed(times, cx)).await;
+    /// Dropping it is harmless, and leaves nothing behind.
+    pub fn changed_since(&self, times: u64) -> impl Future<Output = ()> + '_ {
+        Changed {
+            notify: self,
+            times,
+            place: None,
+        }
     }
+}
 
-    fn poll_changed(&self, times: u64, cx: &mut Context<'_>) -> Poll<()> {
-        if self.times() != times {
+/// One waiter.
+struct Changed<'a> {
+    notify: &'a Notify,
+    times: u64,
+    /// Among the waiters; good for as long as nothing has been notified.
+    place: Option<usize>,
+}
+
+impl Future for Changed<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.notify.times() != self.times {
+            self.place = None;
             return Poll::Ready(());
         }
-        let waits = self
-            .waiters
-            .borrow()
-            .iter()
-            .any(|waiter| waiter.will_wake(cx.waker()));
-        if !waits {
-            let waker = cx.waker().clone();
-            self.waiters.borrow_mut().push(waker);
+        let waker = cx.waker().clone();
+        let mut waiters = self.notify.waiters.borrow_mut();
+        let mut old = None;
+        if let Some(place) = self.place {
+            old = Some(mem::replace(&mut waiters[place], waker));
+        } else {
+            self.place = Some(waiters.insert(waker));
         }
+        drop(waiters);
+        drop(old);
         Poll::Pending
+    }
+}
+
+impl Drop for Changed<'_> {
+    fn drop(&mut self) {
+        let Some(place) = self.place else { return };
+        if self.notify.times() == self.times {
+            let waker = self.notify.waiters.borrow_mut().try_remove(place);
+            drop(waker);
+        }
     }
 }
 
@@ -124,13 +156,30 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_asks_twice_waits_once() {
+    fn a_task_that_asks_twice_waits_once_and_one_that_is_dropped_not_at_all() {
         let notify = Notify::new();
-        let mut notified = pin!(notify.notified());
-        block_on(async {
-            poll_once(notified.as_mut()).await;
-            poll_once(notified.as_mut()).await;
-        });
+        {
+            let mut notified = pin!(notify.notified());
+            block_on(async {
+                poll_once(notified.as_mut()).await;
+                poll_once(notified.as_mut()).await;
+            });
+            assert_eq!(notify.waiters.borrow().len(), 1);
+        }
+        assert!(notify.waiters.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_waiter_that_is_dropped_late_takes_nobody_elses_place() {
+        let notify = Notify::new();
+        let mut first = Box::pin(notify.notified());
+        assert!(block_on(poll_once(first.as_mut())).is_none());
+        notify.notify_all();
+        let mut second = Box::pin(notify.notified());
+        assert!(block_on(poll_once(second.as_mut())).is_none());
+        drop(first);
         assert_eq!(notify.waiters.borrow().len(), 1);
+        notify.notify_all();
+        assert!(block_on(poll_once(second)).is_some());
     }
 }

@@ -28,6 +28,23 @@ const LOOP_PATIENCE: Duration = Duration::from_millis(20);
 /// How long a connection that is cut is given to go.
 const CUT_PATIENCE: Duration = Duration::from_millis(100);
 
+/// A shutdown, for as long as this lives.
+struct Ending<'a>(&'a Server);
+
+impl<'a> Ending<'a> {
+    fn begin(server: &'a Server) -> Self {
+        server.endings.set(server.endings.get() + 1);
+        Self(server)
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.endings.set(self.0.endings.get() - 1);
+        self.0.shared.stage_changed.notify_all();
+    }
+}
+
 impl Server {
     /// Ends the server: what is under way has `grace` to come to its end.
     ///
@@ -70,6 +87,7 @@ impl Server {
         if let Some(report) = self.report() {
             return report;
         }
+        let _ending = Ending::begin(self);
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         self.enter(Stage::Draining);
@@ -214,6 +232,13 @@ impl Server {
                 Err(error) if error.is_fatal() => self.close(),
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Waits until no shutdown is under way.
+    pub(super) async fn ended(&self) {
+        while self.endings.get() > 0 {
+            self.shared.stage_changed.notified().await;
         }
     }
 
