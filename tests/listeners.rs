@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener as StdListener, UnixStream};
 use std::path::PathBuf;
@@ -160,6 +161,30 @@ fn a_file_that_nobody_answers_at_is_replaced_and_nothing_else_is() {
     drop(first);
     assert!(stale.exists());
     drop(other);
+}
+
+#[test]
+fn a_file_may_be_left_to_a_successor_that_has_the_socket() {
+    let folder = Folder::new("left");
+    let path = folder.path("socket");
+    let listener = UnixListener::bind(&path).unwrap().leave_file();
+    let successor = listener.as_fd().try_clone_to_owned().unwrap();
+    drop(listener);
+    assert!(UnixStream::connect(&path).is_ok());
+    drop(successor);
+    assert!(UnixStream::connect(&path).is_err() && path.exists());
+}
+
+#[test]
+fn a_folder_that_somebody_keeps_locked_holds_nobody_up_for_ever() {
+    use rustix::fs::{FlockOperation, flock};
+    let folder = Folder::new("locked");
+    let keeper = fs::File::open(&folder.0).unwrap();
+    flock(&keeper, FlockOperation::LockExclusive).unwrap();
+    let refused = UnixListener::bind(folder.path("socket")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    drop(keeper);
+    assert!(UnixListener::bind(folder.path("socket")).is_ok());
 }
 
 #[test]

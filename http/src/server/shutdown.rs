@@ -50,10 +50,10 @@ impl Server {
     ///
     /// Clients that are in the queue already are served first, by the accept loop that runs beside
     /// this ([`serve`](Self::serve), or one of yours); if none does, or when they have kept coming
-    /// for half of `grace`, they are answered 503. Every answer announces the end of its connection. Connections without a request are closed after
-    /// a moment; a request that reaches one before is served. When `grace` is over, or
-    /// [`Stopper::cut`](crate::Stopper::cut) is called, the rest is cut. Once it has ended, again is
-    /// nothing but the same report.
+    /// for half of `grace`, they are answered 503. Every answer announces the end of its connection.
+    /// Connections without a request are closed after a moment; a request that reaches one before is
+    /// served. When `grace` is over, or [`Stopper::cut`](crate::Stopper::cut) is called, the rest is
+    /// cut. Once it has ended, again is nothing but the same report.
     ///
     /// # Panics
     ///

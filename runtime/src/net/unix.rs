@@ -17,6 +17,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net as std_unix;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -99,7 +101,8 @@ fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
     SockAddr::unix(Path::new(std::ffi::OsStr::from_bytes(&whole)))
 }
 
-/// A socket that accepts Unix connections. Its file is removed when it is dropped.
+/// A socket that accepts Unix connections. Its file is removed when it is dropped, unless it is told to
+/// [leave it](Listener::leave_file).
 ///
 /// See [`UnixStream`] for an example, and [`Listener`] for how to accept.
 pub type UnixListener = Listener<Bound>;
@@ -114,6 +117,8 @@ pub struct Bound {
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
+    /// Whether it is left where it is.
+    stays: bool,
     /// Device and inode: whether it is still the same file.
     identity: (u64, u64),
 }
@@ -131,7 +136,18 @@ impl UnixListener {
         Ok(Self::from_nonblocking(Bound { listener, file }))
     }
 
-    /// The path of the file it has made and will remove; none for an abstract name.
+    /// The same listener, whose file stays when it is dropped: for one that a successor has been given
+    /// and listens on.
+    #[must_use]
+    pub fn leave_file(self) -> Self {
+        let mut bound = self.into_io();
+        if let Some(file) = &mut bound.file {
+            file.stays = true;
+        }
+        Self::from_nonblocking(bound)
+    }
+
+    /// The path of the file it has made; none for an abstract name.
     pub fn path(&self) -> Option<&Path> {
         self.io().file.as_ref().map(|file| &*file.path)
     }
@@ -151,12 +167,12 @@ fn bind_locked(path: &Path, backlog: i32) -> io::Result<UnixListener> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let folder = File::open(folder)?;
-    flock(&folder, FlockOperation::LockExclusive)?;
+    let _lock = lock(folder)?;
     clear_the_way(path, &address)?;
     let listener = listen(&address, backlog)?;
     let metadata = fs::symlink_metadata(path)?;
     let file = SocketFile {
+        stays: false,
         path: std::path::absolute(path)?,
         identity: (metadata.dev(), metadata.ino()),
     };
@@ -164,6 +180,26 @@ fn bind_locked(path: &Path, backlog: i32) -> io::Result<UnixListener> {
         listener,
         file: Some(file),
     }))
+}
+
+/// How long somebody else may hold the folder's lock, in hundredths of a second: nobody needs it for
+/// longer, and who holds it for ever is not to keep a server from starting.
+const LOCK_TRIES: u32 = 100;
+
+/// Locks a folder, if it may be read; until the file is dropped.
+fn lock(folder: &Path) -> io::Result<Option<File>> {
+    let folder = match File::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        folder => folder?,
+    };
+    for _ in 0..LOCK_TRIES {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(10)),
+            locked => return Ok(locked.map(|()| Some(folder))?),
+        }
+    }
+    let text = "somebody else keeps its folder locked";
+    Err(io::Error::new(io::ErrorKind::WouldBlock, text))
 }
 
 pub(super) fn bind_abstract(name: &[u8], backlog: i32) -> io::Result<UnixListener> {
@@ -205,6 +241,9 @@ fn clear_the_way(path: &Path, address: &SockAddr) -> io::Result<()> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         let same = fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
         if same {
