@@ -156,8 +156,8 @@ fn freed_since(shut: Shut) -> bool {
 /// Between three quarters and all of it, so that many servers do not try in step.
 fn jittered(duration: Duration) -> Duration {
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let eighths = nanos.map_or(0, |since| since.subsec_nanos() >> 4 & 0xff);
-    duration.mul_f64(1.0 - f64::from(eighths) / 1024.0)
+    let chance = nanos.map_or(0, |since| since.subsec_nanos() >> 4 & 0xff);
+    duration.mul_f64(1.0 - f64::from(chance) / 1024.0)
 }
 
 /// What is open in this process, and how much may be: always measured afresh.

@@ -229,8 +229,11 @@ impl Histogram {
     }
 
     /// A duration that this share of all were shorter than: 0.99 for the p99, to the next power
-    /// of two of microseconds.
+    /// of two of microseconds. Zero if nothing was measured.
     pub fn quantile(&self, share: f64) -> Duration {
+        if self.count() == 0 {
+            return Duration::ZERO;
+        }
         #[expect(
             clippy::cast_precision_loss,
             reason = "beyond 2⁵³ measurements a few more or less do not matter"
@@ -347,6 +350,7 @@ mod tests {
     #[test]
     fn a_duration_falls_into_the_first_bucket_that_is_above_it() {
         let buckets = Buckets::default();
+        assert_eq!(buckets.read().quantile(0.99), Duration::ZERO);
         for microseconds in [0, 1, 2, 3, 4, 1000, 1023, 1024] {
             buckets.add(Duration::from_micros(microseconds));
         }

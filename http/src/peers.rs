@@ -23,11 +23,10 @@ impl Peers {
     pub(crate) fn admit(self: &Rc<Self>, peer: SocketAddr, max: usize) -> Option<Guest> {
         let network = network(peer.ip());
         let mut counts = self.counts.borrow_mut();
-        let count = counts.entry(network).or_default();
-        if *count >= max {
+        if counts.get(&network).copied().unwrap_or(0) >= max {
             return None;
         }
-        *count += 1;
+        *counts.entry(network).or_default() += 1;
         Some(Guest {
             peers: self.clone(),
             network,
@@ -73,6 +72,13 @@ mod tests {
         assert!(admit("1.2.3.4:3").is_some());
         drop(second);
         assert!(peers.counts.borrow().is_empty());
+    }
+
+    #[test]
+    fn where_nobody_may_have_any_nothing_is_kept() {
+        let peers = Rc::new(Peers::default());
+        let peer = SocketAddr::from(([1, 2, 3, 4], 5));
+        assert!(peers.admit(peer, 0).is_none() && peers.counts.borrow().is_empty());
     }
 
     #[test]
