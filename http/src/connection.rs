@@ -51,7 +51,6 @@ use crate::proto::keep_alive::Persistence;
 use crate::register::Key;
 use crate::request::Request;
 use crate::shared::Shared;
-use crate::stop;
 use crate::stream::Stream;
 use crate::work::Work;
 
@@ -276,9 +275,7 @@ impl<T: Io> Connection<T> {
         self.place.shared.counters.requests.one();
         let shared = &self.place.shared;
         let leaves = shared.register.busy(self.place.key);
-        let last = leaves
-            || shared.stage.get() != stop::Stage::Open
-            || (shared.limits.requests_max).is_some_and(|max| self.requests >= max);
+        let last = leaves || (shared.limits.requests_max).is_some_and(|max| self.requests >= max);
         if let Some(work) = &mut self.work {
             let head = &work.head;
             let persistence = if last {

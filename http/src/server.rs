@@ -373,6 +373,29 @@ impl Server {
     }
 }
 
+/// One more of those that the server counts, for as long as this lives.
+struct Present<'a> {
+    server: &'a Server,
+    count: &'a Cell<usize>,
+}
+
+impl<'a> Present<'a> {
+    fn begin(server: &'a Server, count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self { server, count }
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.count.set(self.count.get() - 1);
+        if self.server.is_stopping() {
+            // The end waits for who is still there, and goes on without who has gone.
+            self.server.shared.stage_changed.notify_all();
+        }
+    }
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")

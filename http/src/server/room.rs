@@ -10,7 +10,7 @@ use std::time::Duration;
 use waterwheel_runtime::time::{Instant, sleep, sleep_until};
 use waterwheel_runtime::{descriptors, race, spawn};
 
-use super::Server;
+use super::{Present, Server};
 
 /// How often to look again for descriptors that others have closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -26,20 +26,6 @@ pub(super) fn open_reserve() -> io::Result<File> {
     File::open("/dev/null")
 }
 
-/// One more who waits, for as long as this lives.
-pub(super) struct Waiting<'a>(&'a Server);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let server = self.0;
-        server.acceptors.set(server.acceptors.get() - 1);
-        if server.is_stopping() {
-            // Whoever ends the server counts on a loop that may have gone.
-            server.shared.stage_changed.notify_all();
-        }
-    }
-}
-
 /// Who waits for room, and presses for it: with the wait, whatever ends it, the pressure ends.
 struct Pressing<'a>(&'a Server);
 
@@ -50,10 +36,10 @@ impl Drop for Pressing<'_> {
 }
 
 impl Server {
-    pub(super) fn waiting(&self) -> Waiting<'_> {
+    /// One more who waits for a connection, or for room for one.
+    pub(super) fn waiting(&self) -> Present<'_> {
         self.stopping.serving();
-        self.acceptors.set(self.acceptors.get() + 1);
-        Waiting(self)
+        Present::begin(self, &self.acceptors)
     }
 
     /// Whether the number of its connections allows another.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use waterwheel_runtime::time::{Instant, sleep, sleep_until, timeout};
 use waterwheel_runtime::{race, signal, spawn};
 
-use super::Server;
+use super::{Present, Server};
 use crate::handler::Handler;
 use crate::register::Census;
 use crate::stop::{QUIET_LINGER, Report, Stage, Wanted};
@@ -27,23 +27,6 @@ const LOOP_PATIENCE: Duration = Duration::from_millis(20);
 
 /// How long a connection that is cut is given to go.
 const CUT_PATIENCE: Duration = Duration::from_millis(100);
-
-/// A shutdown, for as long as this lives.
-struct Ending<'a>(&'a Server);
-
-impl<'a> Ending<'a> {
-    fn begin(server: &'a Server) -> Self {
-        server.endings.set(server.endings.get() + 1);
-        Self(server)
-    }
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.0.endings.set(self.0.endings.get() - 1);
-        self.0.shared.stage_changed.notify_all();
-    }
-}
 
 impl Server {
     /// Ends the server: what is under way has `grace` to come to its end.
@@ -87,7 +70,7 @@ impl Server {
         if let Some(report) = self.report() {
             return report;
         }
-        let _ending = Ending::begin(self);
+        let _ending = Present::begin(self, &self.endings);
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         self.enter(Stage::Draining);
