@@ -13,6 +13,9 @@
     reason = "a test may"
 )]
 
+#[path = "support/system.rs"]
+mod system;
+
 use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,6 +23,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use system::{cpu_ticks, raise_limit};
 use waterwheel::http::{Request, Responded, Result, Server, StatusCode, shared};
 use waterwheel::runtime::{self, signal, time::sleep};
 
@@ -143,18 +147,6 @@ impl Process {
         Client { stream }
     }
 
-    /// User and system time so far, in clock ticks of 10 ms.
-    fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<_> = stat
-            .rsplit(')')
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-    }
-
     /// As `prlimit(1)` does, from outside.
     fn set_limit(&self, limit: u64) {
         let pid = Pid::from_child(&self.child);
@@ -169,9 +161,9 @@ impl Process {
 
     /// Asserts that it uses less than 5 % of a core for half a second.
     fn assert_quiet(&self) {
-        let before = self.cpu_ticks();
+        let before = cpu_ticks(self.child.id());
         std::thread::sleep(Duration::from_millis(500));
-        let ticks = self.cpu_ticks() - before;
+        let ticks = cpu_ticks(self.child.id()) - before;
         assert!(ticks <= 3, "{ticks} ticks of 10 ms in half a second");
     }
 }
@@ -211,19 +203,6 @@ impl Client {
         self.send(path);
         self.read()
     }
-}
-
-/// The parent needs one descriptor for each client.
-fn raise_limit() {
-    let limits = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limits.maximum,
-            ..limits
-        },
-    )
-    .unwrap();
 }
 
 #[test]

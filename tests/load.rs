@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
+#[path = "support/system.rs"]
+mod system;
 mod load {
     pub(crate) mod client;
     pub(crate) mod server;
@@ -25,7 +27,7 @@ use load::client::{
     Client, Flood, Framing, Latencies, Pipeliner, Slow, Slowness, answered, download, drip, upload,
 };
 use load::server::{Deadlines, LARGE_BYTES, Process, SHORT, Sink};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use system::raise_limit;
 
 const MEBIBYTE: usize = 1024 * 1024;
 const GIBIBYTE: usize = 1024 * MEBIBYTE;
@@ -45,16 +47,6 @@ fn alone(test: impl FnOnce()) {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     within_deadline(test);
     drop(turn);
-}
-
-/// Both processes need a descriptor for each client.
-fn raise_limit() {
-    let limits = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limits.maximum,
-        ..limits
-    };
-    setrlimit(Resource::Nofile, raised).unwrap();
 }
 
 /// Asserts that the server's memory never grows by more than [`GROWTH_MAX`] meanwhile.

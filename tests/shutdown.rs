@@ -6,6 +6,8 @@
 )]
 
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -17,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{DEADLINE, without_dates};
+use system::raise_limit;
 use waterwheel::http::{Limits, Report, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{
     Runtime, block_on, descriptors, join, spawn, spawn_blocking, time::sleep, time::timeout,
@@ -69,13 +72,6 @@ fn answer(stream: &mut TcpStream) -> String {
         bytes.extend_from_slice(&piece[..count]);
     }
     String::from_utf8(bytes).unwrap()
-}
-
-fn raise_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limits = getrlimit(Resource::Nofile);
-    let current = limits.maximum;
-    setrlimit(Resource::Nofile, Rlimit { current, ..limits }).unwrap();
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod child;
 #[allow(dead_code, reason = "its main is not run here")]
 mod site;
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -19,8 +21,8 @@ use std::{env, fs, thread};
 
 use child::Owned;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{Client, DEADLINE, TestServer};
+use system::{cpu_ticks, raise_limit};
 use waterwheel::http::Server;
 use waterwheel::http::web::routes::Router;
 
@@ -59,14 +61,6 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{file}", self.process.0.id())).unwrap()
     }
 
-    /// CPU time in user and in kernel mode, in the kernel's ticks.
-    fn ticks(&self) -> u64 {
-        let stat = self.read("stat");
-        let fields = stat.rsplit(") ").next().unwrap().split(' ');
-        let times = fields.skip(11).take(2);
-        times.map(|field| field.parse::<u64>().unwrap()).sum()
-    }
-
     /// Its memory that is in use: with its code, unless that is a debug build's, which alone is
     /// larger than all of the server.
     fn resident_kib(&self) -> u64 {
@@ -88,17 +82,6 @@ fn site_and_more() -> Router {
         .nest("/", site::site().unwrap())
 }
 
-/// The connections have an end here and one in the server, which inherits the limit.
-fn raise_the_limit_to(descriptors: u64) -> bool {
-    let limit = getrlimit(Resource::Nofile);
-    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= descriptors);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    enough(limit.current) || enough(limit.maximum) && setrlimit(Resource::Nofile, raised).is_ok()
-}
-
 fn read_answer(client: &mut Client) -> String {
     let head = client.read_until("\r\n\r\n");
     let length = head.split("content-length: ").nth(1).unwrap();
@@ -116,7 +99,8 @@ fn greeted(client: &mut Client, name: &str) {
 
 #[test]
 fn a_thousand_fast_clients_do_not_wait_for_two_slow_ones_and_idle_they_cost_nothing() {
-    if !raise_the_limit_to(FAST as u64 + 500) {
+    // The connections have an end here and one in the server, which inherits the limit.
+    if raise_limit().is_some_and(|limit| limit < FAST as u64 + 500) {
         eprintln!("skipped: too few descriptors for {FAST} connections");
         return;
     }
@@ -141,9 +125,9 @@ fn a_thousand_fast_clients_do_not_wait_for_two_slow_ones_and_idle_they_cost_noth
     }
     // A burst outlives its last request by a second, and then sleeps.
     thread::sleep(Duration::from_millis(1500));
-    let before = site.ticks();
+    let before = cpu_ticks(site.process.0.id());
     thread::sleep(Duration::from_secs(5));
-    assert_eq!(site.ticks() - before, 0);
+    assert_eq!(cpu_ticks(site.process.0.id()) - before, 0);
     let resident = site.resident_kib();
     eprintln!("{resident} KiB with {} idle connections", FAST + 2);
     assert!(resident < 10_000_000 >> 10, "{resident} KiB");

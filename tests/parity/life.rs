@@ -18,9 +18,10 @@ use waterwheel::runtime::{
     time::timeout,
 };
 
-use super::process::{Process, raise_limit};
+use super::process::Process;
 use super::served::{answered, get, read_answer, say, within};
 use crate::support::{Client, DEADLINE, without_dates};
+use crate::system::raise_limit;
 
 /// `/sleep` waits, `/compute` does not let go of its thread.
 async fn handler(request: Request<'_>) -> Result<Responded> {

@@ -14,6 +14,8 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/system.rs"]
+mod system;
 
 #[path = "."]
 mod parity {

@@ -4,17 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use crate::support::{Client, DEADLINE};
-
-/// As many descriptors as this process may have.
-pub(crate) fn raise_limit() -> Option<u64> {
-    let limits = getrlimit(Resource::Nofile);
-    let current = limits.maximum;
-    setrlimit(Resource::Nofile, Rlimit { current, ..limits }).unwrap();
-    current
-}
+use crate::system;
 
 /// A server process; killed when dropped.
 pub(crate) struct Process {
@@ -50,17 +41,9 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// User and system time so far, in clock ticks of 10 ms.
+    /// CPU time so far, in clock ticks of 10 ms.
     pub(crate) fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields = stat.rsplit(')').next().unwrap();
-        let fields: Vec<u64> = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|field| field.parse().unwrap())
-            .collect();
-        fields.iter().sum()
+        system::cpu_ticks(self.child.id())
     }
 }
 

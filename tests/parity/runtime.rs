@@ -14,7 +14,7 @@ use waterwheel::runtime::{
     Handle, Notify, Runtime, block_on, descriptors, spawn, time::sleep, time::timeout, yield_now,
 };
 
-use super::process::raise_limit;
+use crate::system::raise_limit;
 
 #[test]
 fn n_r01_polling_with_nothing_to_do_returns_at_once() {

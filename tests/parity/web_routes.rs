@@ -19,6 +19,7 @@ use waterwheel::runtime::block_on;
 use super::asked::{ask, get};
 use super::served::{answered, check, get as get_line, read_answer};
 use crate::support::{Client, DEADLINE, TestServer};
+use crate::system::cpu_ticks;
 
 #[path = "../../examples/book.rs"]
 #[allow(dead_code, reason = "its main is not run here")]
@@ -595,17 +596,6 @@ impl Process {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
-    /// CPU time, in the kernel's ticks: of the process, in user and kernel mode.
-    fn ticks(&self) -> u64 {
-        let stat = self.read("stat");
-        let fields = stat.rsplit(") ").next().unwrap().split(' ');
-        fields
-            .skip(11)
-            .take(2)
-            .map(|field| field.parse::<u64>().unwrap())
-            .sum()
-    }
-
     /// What it has of its own: the code of an unoptimized test is larger than any server.
     fn resident_kib(&self) -> u64 {
         let status = self.read("status");
@@ -631,9 +621,9 @@ fn m_18_an_idle_site_needs_next_to_nothing() {
     }
     // A burst outlives its last request by a second, and then sleeps.
     std::thread::sleep(Duration::from_millis(1500));
-    let before = site.ticks();
+    let before = cpu_ticks(site.child.id());
     std::thread::sleep(Duration::from_secs(5));
-    assert_eq!(site.ticks() - before, 0);
+    assert_eq!(cpu_ticks(site.child.id()) - before, 0);
     let resident = site.resident_kib();
     assert!(resident < 10 << 10, "{resident} KiB");
 }

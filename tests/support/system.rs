@@ -1,0 +1,20 @@
+//! What tests ask the system: for descriptors, and how long a process has worked.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Takes as many descriptors as this process may have, and says how many; `None` for no limit.
+pub(crate) fn raise_limit() -> Option<u64> {
+    let limits = getrlimit(Resource::Nofile);
+    let current = limits.maximum;
+    setrlimit(Resource::Nofile, Rlimit { current, ..limits }).unwrap();
+    current
+}
+
+/// CPU time of a process so far, in user and in kernel mode, in clock ticks of 10 ms.
+#[allow(dead_code, reason = "not every test uses all of it")]
+pub(crate) fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit(')').next().unwrap();
+    let times = fields.split_whitespace().skip(11).take(2);
+    times.map(|field| field.parse::<u64>().unwrap()).sum()
+}
