@@ -77,19 +77,19 @@ impl<'c> Request<'c> {
     /// The request target as it came (RFC 9112, 3.2).
     #[doc(alias = "raw_url")]
     pub fn target(&self) -> &'c str {
-        self.head.target(self.bytes)
+        self.head.target()
     }
 
     /// The target's path, as it came: nothing decoded.
     #[doc(alias = "url")]
     pub fn path(&self) -> &'c str {
-        self.head.path(self.bytes)
+        self.head.path()
     }
 
     /// What follows the target's first `?`, as it came.
     #[doc(alias = "raw_query_string")]
     pub fn query(&self) -> Option<&'c str> {
-        self.head.query(self.bytes)
+        self.head.query()
     }
 
     /// The host, and port if there is one, that the request is for: the target's if it has one, else

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bytes in ─► head ──► request_line ─► target ─► authority
+//!              │  ├──► known: the same bytes as last time?
 //!              │  └──► fields ◄─────────────┐
 //!              ├─────► framing: how long is the body?   keep_alive: and then?
 //!              ▼                            │
@@ -26,6 +27,7 @@ pub(crate) mod keep_alive;
 
 mod authority;
 mod fields;
+mod known;
 mod request_line;
 pub(crate) mod scan;
 mod target;
