@@ -58,7 +58,7 @@ mod settle;
 mod wait;
 mod watch;
 
-use settle::{Outcome, drive};
+use settle::{Outcome, Then, drive};
 
 /// How long a burst outlives its last request, so that a client that comes again soon finds
 /// everything in place.
@@ -178,12 +178,22 @@ impl<T: Io> Connection<T> {
 
     /// Serves requests for as long as they come one after the other; breaks when the connection
     /// is over.
+    ///
+    /// Whatever is here already is served by plain calls: only what has to wait is a future.
     pub(crate) async fn burst<H: Handler>(
         &mut self,
         handler: &H,
         patience: Patience,
     ) -> ControlFlow<()> {
-        while let Woken::Readable = self.fill(patience).await? {
+        loop {
+            match self.parse() {
+                Ok(Parsed::Complete(_)) => {}
+                parsed => {
+                    if self.fill(parsed, patience).await? != Woken::Readable {
+                        return ControlFlow::Continue(());
+                    }
+                }
+            }
             let Some((link, request)) = self.request() else {
                 return ControlFlow::Break(());
             };
@@ -191,10 +201,12 @@ impl<T: Io> Connection<T> {
                 let call = pin!(handler.call(request));
                 drive(link, call).await
             };
-            self.settle(outcome).await?;
+            match self.settle(outcome) {
+                Then::Next => {}
+                then => self.carry_out(then).await?,
+            }
             poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         }
-        ControlFlow::Continue(())
     }
 
     /// The next request; `None` when the connection is over.
@@ -209,8 +221,11 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: what has come stays.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
-        if self.stage == Stage::Handling && self.settle(Outcome::Pulled).await.is_break() {
-            return Ok(None);
+        if self.stage == Stage::Handling {
+            let then = self.settle(Outcome::Pulled);
+            if self.carry_out(then).await.is_break() {
+                return Ok(None);
+            }
         }
         if self.stage == Stage::Ending {
             // The last call was given up before the end.
@@ -222,7 +237,8 @@ impl<T: Io> Connection<T> {
             Poll::Ready(())
         })
         .await;
-        match self.fill(Patience::Idle).await {
+        let parsed = self.parse();
+        match self.fill(parsed, Patience::Idle).await {
             ControlFlow::Continue(Woken::Readable) => {
                 Ok(self.request().map(|(_, request)| request))
             }
@@ -230,10 +246,15 @@ impl<T: Io> Connection<T> {
         }
     }
 
-    /// Brings a whole head to the front of the input; breaks when the connection is over.
-    async fn fill(&mut self, patience: Patience) -> ControlFlow<(), Woken> {
+    /// Brings a whole head to the front of the input, if what has been `parsed` is none; breaks when
+    /// the connection is over.
+    async fn fill(
+        &mut self,
+        mut parsed: Result<Parsed, Refusal>,
+        patience: Patience,
+    ) -> ControlFlow<(), Woken> {
         loop {
-            match self.parse() {
+            match parsed {
                 Ok(Parsed::Complete(_)) => return ControlFlow::Continue(Woken::Readable),
                 Ok(Parsed::Incomplete) => {}
                 Err(refusal) => {
@@ -249,6 +270,7 @@ impl<T: Io> Connection<T> {
                 Woken::Quiet => return ControlFlow::Continue(Woken::Quiet),
                 Woken::Over => return ControlFlow::Break(()),
             }
+            parsed = self.parse();
         }
     }
 
@@ -300,14 +322,7 @@ impl<T: Io> Connection<T> {
     fn request(&self) -> Option<(Link<'_>, Request<'_>)> {
         let work = self.work.as_deref()?;
         let link = self.link()?;
-        let request = Request::new(
-            link,
-            &work.head,
-            work.input.filled(),
-            work.head_bytes,
-            self.peer,
-        );
-        Some((link, request))
+        Some((link, Request::new(link, work, self.peer.as_ref())))
     }
 
     fn link(&self) -> Option<Link<'_>> {

@@ -28,6 +28,7 @@ use crate::limits::Limits;
 use crate::proto::chunked::{Decoded, Decoder};
 use crate::proto::framing::Framing;
 use crate::proto::keep_alive::Persistence;
+use crate::proto::rendered::Rendered;
 use crate::upgrade::Promise;
 
 /// How far the answer to the present request is.
@@ -119,7 +120,11 @@ pub(crate) struct Output {
     pub(crate) written: usize,
     /// Where the newest head begins, as long as nothing of it has been written.
     unsent_head: Option<usize>,
+    rendered: Rendered,
 }
+
+/// More than this many queued bytes are written before more are queued.
+const HIGH_WATER: usize = 64 * 1024;
 
 /// A write buffer larger than this is not kept.
 const OUTPUT_KEPT_MAX: usize = 32 * 1024;
@@ -133,6 +138,11 @@ impl Output {
         &self.bytes[self.written..]
     }
 
+    /// Whether more is queued than should be before some of it is written.
+    pub(crate) fn has_much(&self) -> bool {
+        self.queued().len() >= HIGH_WATER
+    }
+
     /// So many of the queued bytes are out.
     pub(crate) fn add_written(&mut self, count: usize) {
         self.written += count;
@@ -143,6 +153,11 @@ impl Output {
         self.unsent_head = self
             .unsent_head
             .filter(|head| self.written <= *head && *head < self.bytes.len());
+    }
+
+    /// What a head is written to, and where it may be found rendered.
+    pub(crate) fn parts(&mut self) -> (&mut Vec<u8>, &mut Rendered) {
+        (&mut self.bytes, &mut self.rendered)
     }
 
     /// A head follows.

@@ -32,9 +32,6 @@ use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
 use crate::shared::Shared;
 
-/// More than this many queued bytes are written before more are queued.
-const HIGH_WATER: usize = 64 * 1024;
-
 /// A body up to this size is copied behind its head, so that both go out in one piece with
 /// whatever else is queued; a larger one is written from where it is.
 pub(crate) const COPIED_MAX: usize = 16 * 1024;
@@ -70,15 +67,11 @@ impl Link<'_> {
 
     /// Waits until there is room for more to be queued.
     pub(crate) async fn back_pressure(&self) -> Result<()> {
-        if self.has_much_queued() {
+        let has_much = self.exchange.output.borrow().has_much();
+        if has_much {
             self.flush().await?;
         }
         Ok(())
-    }
-
-    /// Whether more is queued than should be before some of it is written.
-    pub(crate) fn has_much_queued(&self) -> bool {
-        self.exchange.output.borrow().queued().len() >= HIGH_WATER
     }
 
     /// Writes what is queued, and then `data` from where it is.
@@ -190,7 +183,8 @@ impl Link<'_> {
             output.mark_head();
             let added = &self.exchange.added.borrow();
             let own = OwnLines { added, ..own };
-            encode::push_head(&mut output.bytes, status, decided, own, headers)
+            let (out, rendered) = output.parts();
+            encode::push_head(out, rendered, status, decided, own, headers)
         })?;
         self.exchange.persistence.set(decided.persistence);
         Ok(decided)
@@ -208,8 +202,9 @@ impl Link<'_> {
             persistence: Persistence::Persist,
         };
         self.shared.with_own_lines(|own| {
-            let out = &mut self.exchange.output.borrow_mut().bytes;
-            encode::push_head(out, status, decided, own, headers)
+            let output = &mut *self.exchange.output.borrow_mut();
+            let (out, rendered) = output.parts();
+            encode::push_head(out, rendered, status, decided, own, headers)
         })?;
         Ok(())
     }

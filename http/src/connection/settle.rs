@@ -49,57 +49,88 @@ enum Verdict {
     Gone,
 }
 
+/// What is to be done before the next request.
+pub(super) enum Then {
+    /// Nothing: there may be one.
+    Next,
+    /// To read past what is left of the body.
+    Drain,
+    /// To give the stream to whom it was promised.
+    HandOver,
+    /// To send what is queued, and to close.
+    Close,
+    /// The same, but the client is still sending.
+    Linger,
+    /// To close.
+    Over,
+}
+
 impl<T: Io> Connection<T> {
-    /// The handler is done, one way or the other: sees to it that the request is answered, and
-    /// that the next one can be found.
-    pub(super) async fn settle(&mut self, outcome: Outcome) -> ControlFlow<()> {
+    /// The handler is done, one way or the other: sees to it that the request is answered, and says
+    /// how to get to the next one.
+    #[inline]
+    pub(super) fn settle(&mut self, outcome: Outcome) -> Then {
         self.place.shared.counters.handled(|| {
             let begun = self.work.as_ref().and_then(|work| work.begun);
             Some(Instant::now() - begun?)
         });
         match self.judge(outcome) {
-            Verdict::Answered => {}
-            Verdict::Cut => {
-                drop(self.flush().await);
-                return ControlFlow::Break(());
-            }
-            Verdict::Gone => return ControlFlow::Break(()),
+            Verdict::Answered => self.leave_answered(),
+            Verdict::Cut => Then::Close,
+            Verdict::Gone => Then::Over,
         }
-        let Some(link) = self.link() else {
-            return ControlFlow::Break(());
-        };
-        if link.exchange.answer.get() == Answer::HandsOver {
-            self.hand_over().await;
-            return ControlFlow::Break(());
+    }
+
+    #[inline]
+    fn leave_answered(&mut self) -> Then {
+        match &mut self.work {
+            None => Then::Over,
+            Some(work) if work.exchange.answer.get() == Answer::HandsOver => Then::HandOver,
+            Some(work) if !work.exchange.body.borrow().is_done() => Then::Drain,
+            Some(_) => self.leave(&Drained::Whole),
         }
-        // Mostly there is nothing to drain, and then nothing to be a future of.
-        let drained = if link.exchange.body.borrow().is_done() {
-            Drained::Whole
-        } else {
-            drain(link, self.behind()).await
-        };
-        let persists = link.exchange.persistence.get().persists();
+    }
+
+    /// Goes on behind the request, if the end of its body was found.
+    #[inline]
+    fn leave(&mut self, drained: &Drained) -> Then {
         let Some(work) = &mut self.work else {
-            return ControlFlow::Break(());
+            return Then::Over;
         };
+        let persists = work.exchange.persistence.get().persists();
         work.advance();
         // If this is given up from here on, nothing that comes is taken for a request.
         self.stage = Stage::Ending;
         match (persists, drained) {
             (true, Drained::Whole) => {
                 self.stage = Stage::Between;
-                ControlFlow::Continue(())
+                Then::Next
             }
-            (false, Drained::Whole) if work.input.is_empty() => {
-                // Nothing unread is left that could cost the client its answer.
-                drop(self.flush().await);
-                ControlFlow::Break(())
-            }
-            _ => {
-                self.close_lingering().await;
-                ControlFlow::Break(())
-            }
+            // Nothing unread is left that could cost the client its answer.
+            (false, Drained::Whole) if work.input.is_empty() => Then::Close,
+            _ => Then::Linger,
         }
+    }
+
+    /// Does what is to be done; breaks when the connection is over.
+    pub(super) async fn carry_out(&mut self, mut then: Then) -> ControlFlow<()> {
+        loop {
+            match then {
+                Then::Next => return ControlFlow::Continue(()),
+                Then::Drain => {
+                    let Some(link) = self.link() else { break };
+                    let drained = drain(link, self.behind()).await;
+                    then = self.leave(&drained);
+                    continue;
+                }
+                Then::HandOver => self.hand_over().await,
+                Then::Close => drop(self.flush().await),
+                Then::Linger => self.close_lingering().await,
+                Then::Over => {}
+            }
+            break;
+        }
+        ControlFlow::Break(())
     }
 
     /// Sends what is queued, and gives the stream to whom it was promised, with what has been read

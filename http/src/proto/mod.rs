@@ -9,6 +9,7 @@
 //!             body ──► chunked ─────────────┘ (trailers)
 //!
 //! an answer ─► framing: which one does it get? ─► encode: its head ─► chunked: its body
+//!                                                   └─► rendered: the same as last time?
 //! ```
 //!
 //! All of them stand on `scan`, which knows the characters. To be read in the order head,
@@ -24,6 +25,7 @@ pub(crate) mod encode;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod keep_alive;
+pub(crate) mod rendered;
 
 mod authority;
 mod fields;

@@ -72,7 +72,7 @@ fn check_fields(rows: &[Row<'_>], describe: Describe) {
     }
 }
 
-fn line(head: &Head, bytes: &[u8]) -> String {
+fn line(head: &Head, _: &[u8]) -> String {
     format!("{} {} {:?}", head.method(), head.target(), head.version())
 }
 
