@@ -274,6 +274,7 @@ impl<T: Io> Connection<T> {
         }
     }
 
+    #[inline]
     fn parse(&mut self) -> Result<Parsed, Refusal> {
         let Some(work) = &mut self.work else {
             return Ok(Parsed::Incomplete);
@@ -291,6 +292,7 @@ impl<T: Io> Connection<T> {
     }
 
     /// A request has come whole.
+    #[inline]
     fn begin(&mut self) {
         self.stage = Stage::Handling;
         self.requests += 1;

@@ -26,7 +26,7 @@ use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result};
 use crate::exchange::{Answer, Exchange, Taken};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
-use crate::proto::encode::{self, Decided, OwnLines};
+use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
@@ -179,12 +179,8 @@ impl Link<'_> {
             persistence: self.persistence(),
         };
         let decided = self.shared.with_own_lines(|own| {
-            let output = &mut *self.exchange.output.borrow_mut();
-            output.mark_head();
-            let added = &self.exchange.added.borrow();
-            let own = OwnLines { added, ..own };
-            let (out, rendered) = output.parts();
-            encode::push_head(out, rendered, status, decided, own, headers)
+            let output = &mut self.exchange.output.borrow_mut();
+            output.push_head(status, decided, own, headers)
         })?;
         self.exchange.persistence.set(decided.persistence);
         Ok(decided)
@@ -202,9 +198,8 @@ impl Link<'_> {
             persistence: Persistence::Persist,
         };
         self.shared.with_own_lines(|own| {
-            let output = &mut *self.exchange.output.borrow_mut();
-            let (out, rendered) = output.parts();
-            encode::push_head(out, rendered, status, decided, own, headers)
+            let output = &mut self.exchange.output.borrow_mut();
+            output.push_bare(status, decided, own, headers)
         })?;
         Ok(())
     }
@@ -240,10 +235,8 @@ impl Link<'_> {
     /// Queues the answer to a request that went wrong, after which the connection closes.
     pub(crate) fn queue_error(&self, head: &Head, status: StatusCode, text: &str) {
         self.shared.with_own_lines(|own| {
-            let out = &mut self.exchange.output.borrow_mut().bytes;
-            let added = &self.exchange.added.borrow();
-            let own = OwnLines { added, ..own };
-            encode::push_error(out, status, text, head.method(), own);
+            let output = &mut self.exchange.output.borrow_mut();
+            output.push_error(status, text, head.method(), own);
         });
         self.exchange.answer.set(Answer::Complete);
         self.exchange.persistence.set(Persistence::Close);

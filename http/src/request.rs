@@ -176,15 +176,15 @@ impl<'c> Request<'c> {
     /// }
     /// ```
     pub fn add_header(&self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let lines = &mut self.link.exchange.added.borrow_mut();
+        let lines = &mut self.link.exchange.output.borrow_mut().added;
         Ok(encode::push_added(lines, name.as_ref(), value.as_ref())?)
     }
 
     /// The value of the first field of that name (in any case) that was
     /// [added](Self::add_header) and is UTF-8.
     pub fn added_header(&self, name: &str) -> Option<String> {
-        let lines = self.link.exchange.added.borrow();
-        let lines = lines.split(|byte| *byte == b'\n');
+        let output = self.link.exchange.output.borrow();
+        let lines = output.added.split(|byte| *byte == b'\n');
         let fields =
             lines.filter_map(|line| str::from_utf8(line).ok()?.trim_end().split_once(": "));
         let mut named = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));

@@ -47,6 +47,8 @@ struct Date {
     /// The `server` line or nothing, the `date` line, and the empty line.
     rendered: Vec<u8>,
     server_bytes: usize,
+    /// How often it was rendered.
+    number: u64,
 }
 
 impl Date {
@@ -55,6 +57,7 @@ impl Date {
             line: DateLine::new(SystemTime::now()),
             checked: Instant::now(),
             server_bytes: server_line.len(),
+            number: 0,
             rendered: server_line,
         };
         date.render();
@@ -62,6 +65,7 @@ impl Date {
     }
 
     fn render(&mut self) {
+        self.number += 1;
         self.rendered.truncate(self.server_bytes);
         self.rendered.extend_from_slice(self.line.bytes());
         self.rendered.extend_from_slice(EMPTY_LINE);
@@ -124,6 +128,7 @@ impl Shared {
         f(OwnLines {
             lines: &date.rendered,
             server_bytes: date.server_bytes,
+            number: date.number,
             added: &[],
         })
     }
@@ -132,7 +137,8 @@ impl Shared {
     fn refresh_date(&self, now: Instant) {
         let date = &mut *self.date.borrow_mut();
         date.checked = now;
-        date.line.refresh(SystemTime::now());
-        date.render();
+        if date.line.refresh(SystemTime::now()) {
+            date.render();
+        }
     }
 }

@@ -270,13 +270,13 @@ impl<T: Io> Connection<T> {
 /// Polls a handler. Whatever is queued when it waits goes out; its panic ends here.
 ///
 /// Pinned where it stands: a handler's future may be large, and is not moved.
-pub(super) async fn drive(
-    link: Link<'_>,
-    mut handler: Pin<&mut impl Future<Output = Result<Responded>>>,
-) -> Outcome {
+pub(super) fn drive<'a>(
+    link: Link<'a>,
+    mut handler: Pin<&'a mut impl Future<Output = Result<Responded>>>,
+) -> impl Future<Output = Outcome> {
     let mut watch = Watch::default();
     poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+        move |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
             Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
             Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
             Ok(Poll::Pending) => {
@@ -290,7 +290,6 @@ pub(super) async fn drive(
             Err(payload) => Poll::Ready(Outcome::Panicked(payload)),
         },
     )
-    .await
 }
 
 fn reason(error: &Error) -> &'static str {

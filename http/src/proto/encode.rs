@@ -42,6 +42,8 @@ pub(crate) struct OwnLines<'a> {
     pub(crate) lines: &'a [u8],
     /// How many of those bytes are the server's line.
     pub(crate) server_bytes: usize,
+    /// Which: other lines have another number.
+    pub(crate) number: u64,
     /// Lines of this one answer, made by [`push_added`].
     pub(crate) added: &'a [u8],
 }
@@ -83,10 +85,9 @@ pub(crate) fn push_head(
     headers: &impl AnswerHeaders,
 ) -> Result<Decided, InvalidAnswer> {
     if own.added.is_empty()
-        && let Some(head) = rendered.get(status, decided, headers)
+        && let Some(head) = rendered.get(status, decided, own.number, headers)
     {
         out.extend_from_slice(head);
-        out.extend_from_slice(own.lines);
         return Ok(decided);
     }
     push_new_head(out, rendered, status, decided, own, headers)
@@ -120,10 +121,11 @@ fn push_new_head(
         push_rarer_lines(out, decided, seen, own);
         return Ok(decided);
     }
-    if own.added.is_empty() && decided == given {
-        rendered.keep(&out[start..], line_bytes, (status, decided), headers);
-    }
     out.extend_from_slice(own.lines);
+    if own.added.is_empty() && decided == given {
+        let head = &out[start..];
+        rendered.keep(head, line_bytes, (status, decided, own.number), headers);
+    }
     Ok(decided)
 }
 

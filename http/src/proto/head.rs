@@ -86,6 +86,7 @@ impl HeadParser {
     ///
     /// When a head is complete the parser is ready for the next one, and clears `head` when
     /// that begins. After a refusal it is of no more use: the connection closes.
+    #[inline]
     pub(crate) fn parse(
         &mut self,
         bytes: &[u8],
@@ -95,6 +96,21 @@ impl HeadParser {
         if bytes.is_empty() {
             return Ok(Parsed::Incomplete);
         }
+        if self.is_fresh()
+            && let Some(end) = head.known.head_at(bytes)
+        {
+            return Ok(Parsed::Complete(end)); // it was no longer than a head may be
+        }
+        self.read(bytes, head, limits)
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.section.is_none() && self.line.is_fresh()
+    }
+
+    /// The way through all checks. Kept apart, so that the short way stays short.
+    #[inline(never)]
+    fn read(&mut self, bytes: &[u8], head: &mut Head, limits: &Limits) -> Result<Parsed, Refusal> {
         let head_bytes_max = usize::from(limits.head_bytes_max);
         let window = &bytes[..bytes.len().min(head_bytes_max)];
         match self.advance(window, head, limits) {
@@ -111,9 +127,6 @@ impl HeadParser {
             section
         } else {
             if self.line.is_fresh() {
-                if let Some(end) = head.known.head_at(bytes) {
-                    return Ok(end);
-                }
                 head.begin();
             }
             head.line_bytes = self.line.read(bytes, limits, &mut head.line)?;
@@ -277,6 +290,8 @@ impl Head {
                 path,
                 ..
             } if path.is_empty() => "/",
+            // Mostly that is all there is.
+            Target { path, .. } if path.range().len() == self.line.text.len() => &self.line.text,
             Target { path, .. } => &self.line.text[path.range()],
         }
     }

@@ -5,13 +5,14 @@
 //! validated and put together again.
 //!
 //! ```text
-//! HTTP/1.1 200 OK␍␊content-type: text/plain␍␊content-length: 13␍␊
-//!                  └─ name ───┘  └─ value ─┘  each compared with what the handler says
+//! HTTP/1.1 200 OK␍␊content-type: text/plain␍␊content-length: 13␍␊server: …␍␊date: …␍␊␍␊
+//!                  └─ name ───┘  └─ value ─┘                     └─ ours: told by number
+//!                  each compared with what the handler says
 //! ```
 //!
 //! **Always**: every name and value compared by itself and in its whole length, so that nothing
-//! passes that was not validated as just this name and just this value. **Never**: the date, or
-//! any other line that is ours and not the handler's.
+//! passes that was not validated as just this name and just this value. **Never**: the date of
+//! another second.
 
 use http::StatusCode;
 
@@ -21,10 +22,13 @@ use crate::headers::{AnswerHeaders, Field, Span};
 /// A longer head is not kept.
 const RENDERED_BYTES_MAX: usize = 1024;
 
-/// The bytes of a head up to where our own lines begin, and what they were rendered for.
+/// The status, what was decided, and the number of our own lines.
+type Asked = (StatusCode, Decided, u64);
+
+/// The bytes of a head, and what they were rendered for.
 #[derive(Debug, Default)]
 pub(crate) struct Rendered {
-    asked: Option<(StatusCode, Decided)>,
+    asked: Option<Asked>,
     bytes: Vec<u8>,
     fields: Vec<Field>,
 }
@@ -36,9 +40,10 @@ impl Rendered {
         &self,
         status: StatusCode,
         decided: Decided,
+        own: u64,
         headers: &impl AnswerHeaders,
     ) -> Option<&[u8]> {
-        if self.asked != Some((status, decided)) {
+        if self.asked != Some((status, decided, own)) {
             return None;
         }
         let mut fields = self.fields.iter();
@@ -59,7 +64,7 @@ impl Rendered {
         &mut self,
         head: &[u8],
         line_bytes: usize,
-        (status, decided): (StatusCode, Decided),
+        asked: Asked,
         headers: &impl AnswerHeaders,
     ) {
         self.asked = None;
@@ -77,7 +82,7 @@ impl Rendered {
         if found.is_ok() {
             self.bytes.clear();
             self.bytes.extend_from_slice(head);
-            self.asked = Some((status, decided));
+            self.asked = Some(asked);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::error::Refusal;
 const OWN: OwnLines<'_> = OwnLines {
     lines: b"server: S\r\ndate: D\r\n\r\n",
     server_bytes: 11,
+    number: 0,
     added: b"",
 };
 
@@ -342,7 +343,7 @@ proptest! {
     fn no_field_makes_a_second_line(name in any::<Vec<u8>>(), value in any::<Vec<u8>>()) {
         let mut out = Vec::new();
         let decided = Decided { framing: Sized(5), persistence: Persist };
-        let own = OwnLines { lines: b"\r\n", server_bytes: 0, added: b"" };
+        let own = OwnLines { lines: b"\r\n", server_bytes: 0, number: 0, added: b"" };
         let rendered = &mut Rendered::default();
         if push_head(&mut out, rendered, StatusCode::OK, decided, own, &[(name, value)]).is_ok() {
             let lines = out.windows(2).filter(|pair| *pair == b"\r\n").count();
