@@ -35,7 +35,7 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use waterwheel_runtime::budget;
@@ -188,10 +188,14 @@ impl<T: Io> Connection<T> {
         loop {
             match self.parse() {
                 Ok(Parsed::Complete(_)) => {}
-                parsed => {
-                    if self.fill(parsed, patience).await? != Woken::Readable {
-                        return ControlFlow::Continue(());
-                    }
+                Ok(Parsed::Incomplete) => match self.read_or_wait(patience).await {
+                    Woken::Readable => continue,
+                    Woken::Quiet => return ControlFlow::Continue(()),
+                    Woken::Over => return ControlFlow::Break(()),
+                },
+                Err(refusal) => {
+                    self.refuse(refusal).await;
+                    return ControlFlow::Break(());
                 }
             }
             let Some((link, request)) = self.request() else {
@@ -237,46 +241,24 @@ impl<T: Io> Connection<T> {
             Poll::Ready(())
         })
         .await;
-        let parsed = self.parse();
-        match self.fill(parsed, Patience::Idle).await {
-            ControlFlow::Continue(Woken::Readable) => {
-                Ok(self.request().map(|(_, request)| request))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Brings a whole head to the front of the input, if what has been `parsed` is none; breaks when
-    /// the connection is over.
-    async fn fill(
-        &mut self,
-        mut parsed: Result<Parsed, Refusal>,
-        patience: Patience,
-    ) -> ControlFlow<(), Woken> {
         loop {
-            match parsed {
-                Ok(Parsed::Complete(_)) => return ControlFlow::Continue(Woken::Readable),
+            match self.parse() {
+                Ok(Parsed::Complete(_)) => return Ok(self.request().map(|(_, request)| request)),
                 Ok(Parsed::Incomplete) => {}
                 Err(refusal) => {
                     self.refuse(refusal).await;
-                    return ControlFlow::Break(());
+                    return Ok(None);
                 }
             }
-            if self.flush().await.is_err() {
-                return ControlFlow::Break(());
+            if self.read_or_wait(Patience::Idle).await != Woken::Readable {
+                return Ok(None);
             }
-            match self.read_or_wait(patience).await {
-                Woken::Readable => {}
-                Woken::Quiet => return ControlFlow::Continue(Woken::Quiet),
-                Woken::Over => return ControlFlow::Break(()),
-            }
-            parsed = self.parse();
         }
     }
 
     #[inline]
     fn parse(&mut self) -> Result<Parsed, Refusal> {
-        let Some(work) = &mut self.work else {
+        let Some(work) = self.work.as_mut().filter(|work| !work.input.is_empty()) else {
             return Ok(Parsed::Incomplete);
         };
         let parsed = work.parser.parse(
@@ -337,10 +319,13 @@ impl<T: Io> Connection<T> {
     }
 
     async fn flush(&self) -> Result<()> {
-        match self.link() {
-            Some(link) => link.flush().await,
-            None => Ok(()),
-        }
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    #[inline]
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.link()
+            .map_or(Poll::Ready(Ok(())), |link| link.poll_flush(cx))
     }
 }
 

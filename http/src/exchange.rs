@@ -58,9 +58,9 @@ pub(crate) struct Exchange {
     /// To whom the stream is promised.
     pub(crate) promise: Cell<Option<Promise>>,
     /// Runs while the peer takes nothing.
-    pub(crate) write_stall: RefCell<Option<Sleep>>,
+    pub(crate) write_stall: Cell<Option<Box<Sleep>>>,
     /// Runs while the peer sends nothing.
-    pub(crate) read_stall: RefCell<Option<Sleep>>,
+    pub(crate) read_stall: Cell<Option<Box<Sleep>>>,
 }
 
 impl Default for Exchange {
@@ -71,8 +71,8 @@ impl Default for Exchange {
             body: RefCell::default(),
             output: RefCell::default(),
             promise: Cell::default(),
-            write_stall: RefCell::default(),
-            read_stall: RefCell::default(),
+            write_stall: Cell::default(),
+            read_stall: Cell::default(),
         }
     }
 }
@@ -404,10 +404,13 @@ impl BodyState {
     }
 
     /// What has been read beyond the body's end, into the body's own buffer.
+    #[inline]
     pub(crate) fn take_rest(&mut self) -> Option<Vec<u8>> {
-        if self.filled == 0 {
-            return None;
-        }
+        (self.filled > 0).then(|| self.take_spill()).flatten()
+    }
+
+    #[cold]
+    fn take_spill(&mut self) -> Option<Vec<u8>> {
         let rest = self.spill[self.used..self.filled].to_vec();
         (self.used, self.filled) = (0, 0);
         (!rest.is_empty()).then_some(rest)

@@ -10,7 +10,7 @@
 //! - Always: a wait for the peer has a deadline.
 //! - Never: a cell of the exchange borrowed across a poll of the stream's waits.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -125,36 +125,37 @@ impl Link<'_> {
     }
 
     /// A write that waits, waits only so long.
+    #[inline]
     fn or_stalled(
         &self,
         poll: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize>> {
-        let stall = &self.exchange.write_stall;
         match poll {
-            Poll::Ready(Ok(0)) => {
+            Poll::Ready(Ok(count)) if count > 0 => {
+                self.exchange.write_stall.take();
+                self.shared.counters.bytes_written.add(count);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Ok(_)) => {
                 Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()))
             }
-            Poll::Ready(count) => {
-                stall.take();
-                if let Ok(count) = count {
-                    self.shared.counters.bytes_written.add(count);
-                }
-                Poll::Ready(count.map_err(Error::from))
-            }
-            Poll::Pending => {
-                let limit = self.shared.limits.write_stall_duration_max;
-                ready!(poll_stall(stall, cx, || Instant::now() + limit));
-                self.shared.counters.write_timeouts.one();
-                // Else the kernel would keep what it has, perhaps megabytes, for minutes.
-                self.io.reset_on_drop();
-                Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the peer takes no more of its answer",
-                )
-                .into()))
-            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Pending => self.poll_stalled(cx).map(|stalled| Err(stalled.into())),
         }
+    }
+
+    fn poll_stalled(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let limit = self.shared.limits.write_stall_duration_max;
+        let stall = &self.exchange.write_stall;
+        ready!(poll_stall(stall, cx, || Instant::now() + limit));
+        self.shared.counters.write_timeouts.one();
+        // Else the kernel would keep what it has, perhaps megabytes, for minutes.
+        self.io.reset_on_drop();
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the peer takes no more of its answer",
+        ))
     }
 
     /// Queues the head of an answer, decided and validated.
@@ -396,12 +397,14 @@ impl Link<'_> {
 
 /// Runs the stall's clock while a wait lasts; ready when it has lasted too long.
 fn poll_stall(
-    stall: &RefCell<Option<Sleep>>,
+    stall: &Cell<Option<Box<Sleep>>>,
     cx: &mut Context<'_>,
     deadline: impl FnOnce() -> Instant,
 ) -> Poll<()> {
-    let mut sleep = stall.take().unwrap_or_else(|| sleep_until(deadline()));
-    let poll = Pin::new(&mut sleep).poll(cx);
-    stall.replace(Some(sleep));
+    let mut sleep = stall
+        .take()
+        .unwrap_or_else(|| Box::new(sleep_until(deadline())));
+    let poll = Pin::new(&mut *sleep).poll(cx);
+    stall.set(Some(sleep));
     poll
 }

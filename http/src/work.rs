@@ -83,10 +83,8 @@ impl Input {
     }
 
     /// Room to read into, at least one byte: what is there moves to the front if it must.
+    #[inline]
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        if self.bytes.is_empty() {
-            self.bytes.resize(INPUT_BYTES, 0);
-        }
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
         }
@@ -96,6 +94,7 @@ impl Input {
         &mut self.bytes[self.end..]
     }
 
+    #[cold]
     fn make_room(&mut self) {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);

@@ -18,11 +18,14 @@ use crate::io::Io;
 use crate::stop;
 
 impl<T: Io> Connection<T> {
-    /// Reads what there is, or waits until there is something. While it waits with nothing begun, the
-    /// working set goes back.
+    /// Sends what is queued, and reads what there is or waits until there is something. While it waits
+    /// with nothing begun, the working set goes back.
     pub(super) async fn read_or_wait(&mut self, patience: Patience) -> Woken {
         let mut waits = false;
         let woken = poll_fn(|cx| {
+            if ready!(self.poll_flush(cx)).is_err() {
+                return Poll::Ready(Some(Woken::Over));
+            }
             if let Poll::Ready(read) = self.poll_read_once(cx) {
                 return Poll::Ready(Some(match read {
                     Ok(0) | Err(_) => Woken::Over,
