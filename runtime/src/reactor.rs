@@ -60,12 +60,12 @@ const _: () = assert!(
 
 /// What came of asking for news.
 pub(crate) enum Asked {
-    /// It is ready: this is known now.
-    Ready(Readiness),
-    /// It is not, and the waker is there already. This is known now.
-    Waits(Readiness),
-    /// It is not, and a waker is to be left. This is known now.
-    MustWait(Readiness),
+    /// It is ready.
+    Ready,
+    /// It is not, and the waker is there already.
+    Waits,
+    /// It is not, and a waker is to be left.
+    MustWait,
 }
 
 pub(crate) struct Reactor {
@@ -127,22 +127,22 @@ impl Reactor {
         source.map(Source::into_waiters)
     }
 
-    /// Takes the news of a socket of which that much is known, and says whether it is ready.
+    /// Adds the news of a socket to what is known of it, and says whether it is ready now.
     pub(crate) fn ask(
         &self,
         id: SourceId,
-        known: Readiness,
+        known: &Cell<Readiness>,
         interest: Interest,
         waker: &Waker,
     ) -> Asked {
         let source = &mut self.sources.borrow_mut()[id.index()];
-        let known = known.and(source.take_news());
-        if known.satisfies(interest) {
-            Asked::Ready(known)
+        known.set(known.get().and(source.take_news()));
+        if known.get().satisfies(interest) {
+            Asked::Ready
         } else if source.has_waiter(interest, waker) {
-            Asked::Waits(known)
+            Asked::Waits
         } else {
-            Asked::MustWait(known)
+            Asked::MustWait
         }
     }
 

@@ -28,7 +28,7 @@ use std::any::type_name;
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
 
 use mio::unix::SourceFd;
@@ -266,11 +266,18 @@ impl<S> Registration<S> {
     }
 
     /// Registers if that has not been done; says whether it did.
+    #[inline]
     fn ensure(&self, io: &impl AsFd) -> io::Result<bool> {
         if self.place.get().is_some() {
             return Ok(false);
         }
-        let fd = io.as_fd().as_raw_fd();
+        self.register(io.as_fd())?;
+        Ok(true)
+    }
+
+    #[cold]
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let fd = fd.as_raw_fd();
         let place = context::with(type_name::<S>(), "polled", |executor| {
             let source = executor.reactor().register(|registry, token| {
                 let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
@@ -282,30 +289,24 @@ impl<S> Registration<S> {
             })
         })?;
         self.place.set(Some(place));
-        Ok(true)
+        Ok(())
     }
 
     /// Whether a wait for `interest` has begun. Not when it holds, as far as is known, or as there
     /// are news of it.
+    #[inline]
     fn must_wait(&self, interest: Interest, cx: &mut Context<'_>) -> bool {
         !self.known.get().satisfies(interest) && self.ask_or_wait(interest, cx.waker())
     }
 
+    #[inline(never)]
     fn ask_or_wait(&self, interest: Interest, waker: &Waker) -> bool {
-        let known = self.known.get();
-        let asked =
-            self.here(|executor, source| executor.reactor().ask(source, known, interest, waker));
+        let asked = self
+            .here(|executor, source| executor.reactor().ask(source, &self.known, interest, waker));
         match asked.unwrap_or_else(|| self.misplaced()) {
-            Asked::Ready(known) => {
-                self.known.set(known);
-                false
-            }
-            Asked::Waits(known) => {
-                self.known.set(known);
-                true
-            }
-            Asked::MustWait(known) => {
-                self.known.set(known);
+            Asked::Ready => false,
+            Asked::Waits => true,
+            Asked::MustWait => {
                 // Cloning and dropping wakers is user code: not while anything is borrowed.
                 let waker = waker.clone();
                 let replaced =
