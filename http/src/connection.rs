@@ -91,6 +91,15 @@ pub struct Connection<T: Io = Stream> {
     work: Option<Box<Work>>,
 }
 
+impl<T: Io> Drop for Connection<T> {
+    /// However it ends: the next connection finds a working set that has its buffers already.
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.place.shared.give_back(work);
+        }
+    }
+}
+
 /// Where a connection stands with its server: ends with it.
 struct Place {
     shared: Rc<Shared>,

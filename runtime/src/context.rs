@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - Never: anything run while the thread-local is borrowed; it is only looked at, and replaced.
+//! - Never: anything of a user's run while the thread-local is borrowed; it is only looked at, and
+//!   replaced.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use crate::executor::Executor;
 use crate::join::JoinHandle;
 use crate::run_queue::{Entered, Message, Remote};
+use crate::time::instant::Instant;
+use crate::time::timers;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
@@ -38,6 +41,13 @@ pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
     current().as_deref().map(f)
 }
 
+/// As [`try_with`], and cheaper, for what calls nothing of a user's: no waker, no destructor, no
+/// panic. So nobody enters or leaves a runtime meanwhile.
+pub(crate) fn look<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
+    let looked = CURRENT.try_with(|current| current.borrow().as_deref().map(f));
+    looked.unwrap_or_default()
+}
+
 /// # Panics
 ///
 /// Outside a runtime; the message names what was done with what.
@@ -54,6 +64,7 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 /// Inside the runtime until this drops; then inside the one from before, if there was one.
 pub(crate) struct Inside {
     outer: Option<Rc<Executor>>,
+    outer_turn: Option<Instant>,
     _queue: Entered,
 }
 
@@ -63,6 +74,7 @@ impl Inside {
         let outer = replace(Some(executor.clone()));
         Self {
             outer,
+            outer_turn: timers::enter(Some(executor.timers().of_turn())),
             _queue: queue,
         }
     }
@@ -70,6 +82,7 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        timers::enter(self.outer_turn);
         let inner = replace(self.outer.take());
         drop(inner);
     }

@@ -35,6 +35,7 @@ use crate::waker::TaskWaker;
 
 /// Everything that one runtime consists of.
 pub(crate) struct Executor {
+    id: RuntimeId,
     queue: Rc<RunQueue>,
     tasks: RefCell<Tasks>,
     reactor: Reactor,
@@ -66,6 +67,7 @@ impl Executor {
         let queue = Rc::new(RunQueue::new(reactor.unparker()?));
         let blocking = Pool::new(queue.remote().clone());
         Ok(Rc::new(Self {
+            id: queue.remote().id(),
             queue,
             tasks: RefCell::default(),
             reactor,
@@ -257,7 +259,7 @@ impl Executor {
     }
 
     pub(crate) fn id(&self) -> RuntimeId {
-        self.queue.remote().id()
+        self.id
     }
 
     /// # Panics

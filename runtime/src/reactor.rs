@@ -3,8 +3,9 @@
 //! # How it works
 //!
 //! A socket registers once, for both directions, edge-triggered, and never touches `epoll_ctl`
-//! again: closing it is enough. Its token is the slab's index and a generation, so an event that
-//! was already on its way when the socket went finds nobody.
+//! again: closing it is enough. Its source is its own for as long as it lives. The token is the
+//! slab's index and a generation, so an event that was already on its way when the socket went
+//! finds nobody.
 //!
 //! [`Reactor::park`] is the only place that waits. It *collects* the wakers of whatever became
 //! ready; who called it wakes them, once nothing here is borrowed any more.
@@ -16,13 +17,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::num::NonZeroU32;
 use std::task::Waker;
 use std::time::Duration;
 
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
-use crate::source::{Direction, Interest, Source};
+use crate::source::{Interest, Readiness, Source};
 
 /// Events taken from the kernel in one go. More than that wait for the next turn.
 const EVENTS_MAX: usize = 1024;
@@ -30,24 +32,25 @@ const EVENTS_MAX: usize = 1024;
 /// The token of the waker that other threads unpark us with.
 const UNPARK: Token = Token(usize::MAX);
 
-/// Which source, of which tenant.
+/// Where a source is, for as long as its socket lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SourceId {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
+pub(crate) struct SourceId(u32);
 
 impl SourceId {
-    fn token(self) -> Token {
-        Token((self.generation as usize) << 32 | self.index as usize)
+    fn index(self) -> usize {
+        self.0 as usize
     }
 
-    fn of(token: Token) -> Self {
-        Self {
-            index: u32::try_from(token.0 & 0xffff_ffff).unwrap_or(u32::MAX),
-            generation: u32::try_from(token.0 >> 32).unwrap_or(u32::MAX),
-        }
+    /// What epoll reports: the generation too, since an event may outlive its socket.
+    fn token(self, generation: NonZeroU32) -> Token {
+        Token((generation.get() as usize) << 32 | self.index())
     }
+}
+
+/// Which source a token is of, and of which of its tenants.
+fn read(token: Token) -> (usize, u32) {
+    let generation = u32::try_from(token.0 >> 32).unwrap_or(u32::MAX);
+    (token.0 & 0xffff_ffff, generation)
 }
 
 const _: () = assert!(
@@ -55,11 +58,22 @@ const _: () = assert!(
     "a token holds an index and a generation of 32 bits each"
 );
 
+/// What came of asking for news.
+pub(crate) enum Asked {
+    /// It is ready.
+    Ready,
+    /// It is not, and the waker is there already.
+    Waits,
+    /// It is not, and a waker is to be left.
+    MustWait,
+}
+
 pub(crate) struct Reactor {
     poll: RefCell<Poll>,
     events: RefCell<Events>,
     sources: RefCell<Slab<Source>>,
-    registered: Cell<u32>,
+    /// The newest generation.
+    registered: Cell<NonZeroU32>,
 }
 
 impl Reactor {
@@ -71,7 +85,7 @@ impl Reactor {
             poll: RefCell::new(Poll::new()?),
             events: RefCell::new(Events::with_capacity(EVENTS_MAX)),
             sources: RefCell::default(),
-            registered: Cell::new(0),
+            registered: Cell::new(NonZeroU32::MIN),
         })
     }
 
@@ -89,14 +103,13 @@ impl Reactor {
     ) -> io::Result<SourceId> {
         let mut sources = self.sources.borrow_mut();
         let entry = sources.vacant_entry();
-        let id = SourceId {
-            index: u32::try_from(entry.key())
-                .expect("descriptors are fewer than two thousand million"),
-            generation: self.registered.get(),
-        };
-        register(self.poll.borrow().registry(), id.token())?;
-        self.registered.set(id.generation.wrapping_add(1));
-        entry.insert(Source::new(id.generation));
+        let index = u32::try_from(entry.key());
+        let id = SourceId(index.expect("descriptors are fewer than four thousand million"));
+        let generation = self.registered.get().checked_add(1);
+        let generation = generation.unwrap_or(NonZeroU32::MIN);
+        register(self.poll.borrow().registry(), id.token(generation))?;
+        self.registered.set(generation);
+        entry.insert(Source::new(generation));
         Ok(id)
     }
 
@@ -110,54 +123,36 @@ impl Reactor {
 
     /// Forgets a socket that is closed, or about to be. Whoever still waits is woken by the caller.
     pub(crate) fn forget(&self, id: SourceId) -> Option<impl Iterator<Item = Waker> + use<>> {
-        let mut sources = self.sources.borrow_mut();
-        let index = id.index as usize;
-        let current = sources.get(index)?.generation == id.generation;
-        current.then(|| sources.remove(index).into_waiters())
+        let source = self.sources.borrow_mut().try_remove(id.index());
+        source.map(Source::into_waiters)
     }
 
-    /// Whether `interest` holds; if not, leaves the waker with the source.
-    pub(crate) fn is_ready_or_wait(&self, id: SourceId, interest: Interest, waker: &Waker) -> bool {
-        {
-            let sources = self.sources.borrow();
-            let Some(source) = current(&sources, id) else {
-                return true;
-            };
-            if source.is_ready(interest) {
-                return true;
-            }
-            if source.has_waiter(interest, waker) {
-                return false;
-            }
+    /// Adds the news of a socket to what is known of it, and says whether it is ready now.
+    pub(crate) fn ask(
+        &self,
+        id: SourceId,
+        known: &Cell<Readiness>,
+        interest: Interest,
+        waker: &Waker,
+    ) -> Asked {
+        let source = &mut self.sources.borrow_mut()[id.index()];
+        known.set(known.get().and(source.take_news()));
+        if known.get().satisfies(interest) {
+            Asked::Ready
+        } else if source.has_waiter(interest, waker) {
+            Asked::Waits
+        } else {
+            Asked::MustWait
         }
-        // Cloning and dropping wakers is user code: not while the slab is borrowed.
-        let waker = waker.clone();
-        let replaced = self.sources.borrow_mut()[id.index as usize].wait(interest, waker);
-        drop(replaced);
-        false
     }
 
-    pub(crate) fn is_ready(&self, id: SourceId, interest: Interest) -> bool {
-        let sources = self.sources.borrow();
-        current(&sources, id).is_none_or(|source| source.is_ready(interest))
+    /// Leaves a waker; hands out the one whose place it takes.
+    pub(crate) fn wait(&self, id: SourceId, interest: Interest, waker: Waker) -> Option<Waker> {
+        self.sources.borrow_mut()[id.index()].wait(interest, waker)
     }
 
-    /// The edge of this direction is used up.
-    pub(crate) fn clear(&self, id: SourceId, direction: Direction) {
-        self.change(id, |source| source.clear(direction));
-    }
-
-    /// This direction would block.
-    pub(crate) fn block(&self, id: SourceId, direction: Direction) {
-        self.change(id, |source| source.block(direction));
-    }
-
-    fn change(&self, id: SourceId, change: impl FnOnce(&mut Source)) {
-        if let Some(source) = self.sources.borrow_mut().get_mut(id.index as usize)
-            && source.generation == id.generation
-        {
-            change(source);
-        }
+    pub(crate) fn take_news(&self, id: SourceId) -> Readiness {
+        self.sources.borrow_mut()[id.index()].take_news()
     }
 
     /// Waits until something is ready, the time is over, or another thread unparks us; moves the
@@ -180,18 +175,13 @@ impl Reactor {
         let mut delivered = 0;
         for event in events.iter().filter(|event| event.token() != UNPARK) {
             delivered += 1;
-            let id = SourceId::of(event.token());
-            if let Some(source) = sources.get_mut(id.index as usize)
-                && source.generation == id.generation
+            let (index, generation) = read(event.token());
+            if let Some(source) = sources.get_mut(index)
+                && source.generation.get() == generation
             {
                 source.deliver(event, due);
             }
         }
         Ok(delivered)
     }
-}
-
-fn current(sources: &Slab<Source>, id: SourceId) -> Option<&Source> {
-    let source = sources.get(id.index as usize)?;
-    (source.generation == id.generation).then_some(source)
 }

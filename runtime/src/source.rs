@@ -3,8 +3,15 @@
 //! # How it works
 //!
 //! mio reports edges: "readable" is said once, when data arrives, not as long as there is some.
-//! So readiness is *remembered* here: an event sets it, and only an operation that proves the
-//! edge used up clears it (`WouldBlock`, a short read, a short write).
+//! So readiness is *remembered*, in two places:
+//!
+//! ```text
+//!  event ──► news, here in the reactor ──asked for──► known, in the socket itself
+//! ```
+//!
+//! What the socket knows it need not ask for: an operation on a socket that is known to be ready
+//! looks nowhere else. It asks when what it knows is used up, takes all the news there are, and
+//! leaves a waker if they are not what it wants.
 //!
 //! | flag | set by | cleared by | makes ready |
 //! |---|---|---|---|
@@ -22,11 +29,15 @@
 //! goes on after it has reported an error, a named pipe after its next writer has come. There
 //! the kernel's word counts for more than our memory.
 //!
+//! News that are older than what cleared the flag make for one try in vain, which clears it again;
+//! never for a wait in vain.
+//!
 //! # Invariants
 //!
 //! - Always: whoever was told "not ready" has a waker here, or is about to leave one.
 //! - Never: a waker woken or dropped in this module. They are handed out.
 
+use std::num::NonZeroU32;
 use std::task::Waker;
 
 use mio::event::Event;
@@ -72,27 +83,46 @@ const ERROR: u8 = READ_ERROR | WRITE_ERROR;
 const READING: u8 = READABLE | READ_CLOSED | READ_ERROR;
 const WRITING: u8 = WRITABLE | WRITE_CLOSED | WRITE_ERROR;
 
-#[derive(Clone, Copy)]
-struct Readiness(u8);
+/// For what a socket is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness(u8);
 
 impl Readiness {
+    /// Of a socket that has not been registered: the way to find out is to try.
+    pub(crate) const UNTRIED: Self = Self(READABLE | WRITABLE);
+
     fn of(event: &Event) -> Self {
-        let flags = [
-            (event.is_readable(), READABLE),
-            (event.is_writable(), WRITABLE),
-            (event.is_read_closed(), READ_CLOSED),
-            (event.is_write_closed(), WRITE_CLOSED),
-            (event.is_error(), ERROR),
-        ];
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         Self(
-            flags
-                .iter()
-                .filter(|(set, _)| *set)
-                .fold(0, |all, (_, flag)| all | flag),
+            flag(event.is_readable(), READABLE)
+                | flag(event.is_writable(), WRITABLE)
+                | flag(event.is_read_closed(), READ_CLOSED)
+                | flag(event.is_write_closed(), WRITE_CLOSED)
+                | flag(event.is_error(), ERROR),
         )
     }
 
-    fn satisfies(self, interest: Interest) -> bool {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The edge of this direction is used up. What is sticky stays.
+    pub(crate) fn cleared(self, direction: Direction) -> Self {
+        Self(match direction {
+            Direction::Read => self.0 & !READABLE,
+            Direction::Write => self.0 & !WRITABLE,
+        })
+    }
+
+    /// The kernel has said that this direction would block, whatever was known of it.
+    pub(crate) fn blocked(self, direction: Direction) -> Self {
+        Self(match direction {
+            Direction::Read => self.0 & !READING,
+            Direction::Write => self.0 & !WRITING,
+        })
+    }
+
+    pub(crate) fn satisfies(self, interest: Interest) -> bool {
         let wanted = match interest {
             Interest::One(Direction::Read) | Interest::AnyReader => READING,
             Interest::One(Direction::Write) => WRITING,
@@ -105,10 +135,10 @@ impl Readiness {
 
 /// What the reactor keeps of one registered socket.
 pub(crate) struct Source {
-    pub(crate) generation: u32,
-    readiness: Readiness,
+    pub(crate) generation: NonZeroU32,
+    /// What has been reported since the socket last asked.
+    news: Readiness,
     reader: Option<Waker>,
-    writer: Option<Waker>,
     /// Everybody else; not allocated unless somebody uses it.
     others: Option<Box<Others>>,
 }
@@ -116,41 +146,26 @@ pub(crate) struct Source {
 type Others = Vec<(Interest, Waker)>;
 
 impl Source {
-    pub(crate) fn new(generation: u32) -> Self {
+    pub(crate) fn new(generation: NonZeroU32) -> Self {
         Self {
             generation,
-            readiness: Readiness(0),
+            news: Readiness::default(),
             reader: None,
-            writer: None,
             others: None,
         }
     }
 
-    pub(crate) fn is_ready(&self, interest: Interest) -> bool {
-        self.readiness.satisfies(interest)
-    }
-
-    /// The edge of this direction is used up. What is sticky stays.
-    pub(crate) fn clear(&mut self, direction: Direction) {
-        self.readiness.0 &= match direction {
-            Direction::Read => !READABLE,
-            Direction::Write => !WRITABLE,
-        };
-    }
-
-    /// The kernel has said that this direction would block, whatever was known of it.
-    pub(crate) fn block(&mut self, direction: Direction) {
-        self.readiness.0 &= match direction {
-            Direction::Read => !READING,
-            Direction::Write => !WRITING,
-        };
+    pub(crate) fn take_news(&mut self) -> Readiness {
+        std::mem::take(&mut self.news)
     }
 
     /// Whether exactly this task waits for that already, so that its waker need not be cloned.
     pub(crate) fn has_waiter(&self, interest: Interest, waker: &Waker) -> bool {
         match interest {
-            Interest::One(Direction::Read) => will_wake(self.reader.as_ref(), waker),
-            Interest::One(Direction::Write) => will_wake(self.writer.as_ref(), waker),
+            Interest::One(Direction::Read) => {
+                let reader = self.reader.as_ref();
+                reader.is_some_and(|waiter| waiter.will_wake(waker))
+            }
             _ => self.others.iter().any(|others| {
                 others
                     .iter()
@@ -161,28 +176,32 @@ impl Source {
 
     /// Leaves a waker; hands out the one whose place it takes.
     pub(crate) fn wait(&mut self, interest: Interest, waker: Waker) -> Option<Waker> {
-        match interest {
-            Interest::One(Direction::Read) => self.reader.replace(waker),
-            Interest::One(Direction::Write) => self.writer.replace(waker),
-            _ => {
-                self.others.get_or_insert_default().push((interest, waker));
-                None
-            }
+        if interest == Interest::One(Direction::Read) {
+            return self.reader.replace(waker);
         }
+        let others = self.others.get_or_insert_default();
+        if let Interest::One(_) = interest
+            && let Some((_, waiter)) = others.iter_mut().find(|(other, _)| *other == interest)
+        {
+            return Some(std::mem::replace(waiter, waker));
+        }
+        others.push((interest, waker));
+        None
     }
 
     /// Takes an event in, and moves the wakers of all that it makes ready into `due`.
     pub(crate) fn deliver(&mut self, event: &Event, due: &mut Vec<Waker>) {
-        self.readiness.0 |= Readiness::of(event).0;
-        if self.is_ready(Interest::One(Direction::Read)) {
+        self.add(Readiness::of(event), due);
+    }
+
+    fn add(&mut self, more: Readiness, due: &mut Vec<Waker>) {
+        let news = self.news.and(more);
+        self.news = news;
+        if news.satisfies(Interest::One(Direction::Read)) {
             due.extend(self.reader.take());
         }
-        if self.is_ready(Interest::One(Direction::Write)) {
-            due.extend(self.writer.take());
-        }
         if let Some(others) = &mut self.others {
-            let readiness = self.readiness;
-            let ready = others.extract_if(.., |(interest, _)| readiness.satisfies(*interest));
+            let ready = others.extract_if(.., |(interest, _)| news.satisfies(*interest));
             due.extend(ready.map(|(_, waker)| waker));
         }
     }
@@ -190,40 +209,59 @@ impl Source {
     /// All who wait, for when the source ends.
     pub(crate) fn into_waiters(self) -> impl Iterator<Item = Waker> {
         let others = self.others.into_iter().flat_map(|others| *others);
-        let pair = self.reader.into_iter().chain(self.writer);
-        pair.chain(others.map(|(_, waker)| waker))
+        let others = others.map(|(_, waker)| waker);
+        self.reader.into_iter().chain(others)
     }
-}
-
-fn will_wake(waiter: Option<&Waker>, waker: &Waker) -> bool {
-    waiter.is_some_and(|waiter| waiter.will_wake(waker))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const READ: Interest = Interest::One(Direction::Read);
+    const WRITE: Interest = Interest::One(Direction::Write);
+
     #[test]
     fn what_is_sticky_outlives_a_short_read() {
-        let mut source = Source::new(0);
-        source.readiness.0 = READABLE | READ_CLOSED;
-        source.clear(Direction::Read);
-        assert!(source.is_ready(Interest::One(Direction::Read)));
-        assert!(source.is_ready(Interest::ReadClosed));
-        assert!(!source.is_ready(Interest::Closed));
+        let known = Readiness(READABLE | READ_CLOSED).cleared(Direction::Read);
+        assert!(known.satisfies(READ));
+        assert!(known.satisfies(Interest::ReadClosed));
+        assert!(!known.satisfies(Interest::Closed));
+        assert!(!known.blocked(Direction::Read).satisfies(READ));
     }
 
     #[test]
     fn a_direction_that_is_used_up_is_not_ready() {
-        let mut source = Source::new(0);
-        source.readiness.0 = READABLE | WRITABLE;
-        source.clear(Direction::Read);
-        assert!(!source.is_ready(Interest::One(Direction::Read)));
-        assert!(source.is_ready(Interest::One(Direction::Write)));
+        let known = Readiness(READABLE | WRITABLE).cleared(Direction::Read);
+        assert!(!known.satisfies(READ));
+        assert!(known.satisfies(WRITE));
+    }
+
+    #[test]
+    fn news_are_taken_once_and_wake_whom_they_concern() {
+        let mut source = Source::new(NonZeroU32::MIN);
+        let mut due = Vec::new();
+        for (interest, replaces) in [
+            (READ, false),
+            (WRITE, false),
+            (Interest::Closed, false),
+            (WRITE, true),
+        ] {
+            let replaced = source.wait(interest, Waker::noop().clone());
+            assert_eq!(replaced.is_some(), replaces);
+        }
+        source.add(Readiness(READABLE), &mut due);
+        assert_eq!(due.len(), 1);
+        source.add(Readiness(WRITABLE), &mut due);
+        assert_eq!(due.len(), 2);
+        assert_eq!(source.take_news(), Readiness(READABLE | WRITABLE));
+        assert_eq!(source.take_news(), Readiness::default());
+        assert_eq!(source.into_waiters().count(), 1);
     }
 
     #[test]
     fn a_source_stays_small() {
-        assert!(size_of::<Source>() <= 48, "{}", size_of::<Source>());
+        assert!(size_of::<Source>() <= 32, "{}", size_of::<Source>());
+        assert_eq!(size_of::<Option<Source>>(), size_of::<Source>());
     }
 }

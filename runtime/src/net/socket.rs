@@ -14,6 +14,9 @@
 //!
 //! Registering reports what is ready already, so nothing is lost between the try and the wait.
 //!
+//! What a socket knows of its readiness stays with it, so that a read or a write that can be done
+//! asks nobody; `source` tells how the two sides share that.
+//!
 //! # Invariants
 //!
 //! - Always: `WouldBlock`, a short read and a short write clear readiness; nothing else does. So
@@ -25,7 +28,7 @@ use std::any::type_name;
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
 
 use mio::unix::SourceFd;
@@ -34,9 +37,9 @@ use crate::budget;
 use crate::context;
 use crate::descriptors;
 use crate::executor::Executor;
-use crate::reactor::SourceId;
+use crate::reactor::{Asked, SourceId};
 use crate::run_queue::{Message, RuntimeId, send_to};
-use crate::source::{Direction, Interest};
+use crate::source::{Direction, Interest, Readiness};
 
 /// A non-blocking descriptor that can be waited for.
 pub(crate) struct Socket<S> {
@@ -110,9 +113,8 @@ impl<S: AsFd> Socket<S> {
                     return Poll::Ready(Ok(value));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.registration.ensure(&self.io)? {
-                        self.registration.block(interest.direction());
-                    }
+                    self.registration.ensure(&self.io)?;
+                    self.registration.block(interest.direction());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -166,7 +168,9 @@ impl<S: AsFd> Socket<S> {
         interest: Interest,
     ) -> Poll<io::Result<()>> {
         std::task::ready!(budget::poll_spend(cx, 1));
-        self.registration.ensure(&self.io)?;
+        if self.registration.ensure(&self.io)? {
+            self.registration.known.set(Readiness::default());
+        }
         if self.registration.must_wait(interest, cx) {
             return Poll::Pending;
         }
@@ -237,9 +241,11 @@ where
     Ok((moved, Left::after(moved, bytes.len())))
 }
 
-/// Which source of which runtime a socket is, once it is one.
+/// Which source of which runtime a socket is, once it is one, and what it knows of itself.
 struct Registration<S> {
     place: Cell<Option<Place>>,
+    /// For what it is ready, as far as it has asked.
+    known: Cell<Readiness>,
     of: PhantomData<fn(S)>,
 }
 
@@ -254,16 +260,24 @@ impl<S> Registration<S> {
         descriptors::opened();
         Self {
             place: Cell::new(None),
+            known: Cell::new(Readiness::UNTRIED),
             of: PhantomData,
         }
     }
 
     /// Registers if that has not been done; says whether it did.
+    #[inline]
     fn ensure(&self, io: &impl AsFd) -> io::Result<bool> {
         if self.place.get().is_some() {
             return Ok(false);
         }
-        let fd = io.as_fd().as_raw_fd();
+        self.register(io.as_fd())?;
+        Ok(true)
+    }
+
+    #[cold]
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let fd = fd.as_raw_fd();
         let place = context::with(type_name::<S>(), "polled", |executor| {
             let source = executor.reactor().register(|registry, token| {
                 let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
@@ -275,40 +289,67 @@ impl<S> Registration<S> {
             })
         })?;
         self.place.set(Some(place));
-        Ok(true)
+        Ok(())
     }
 
-    /// Whether a wait for `interest` has begun. Not when it holds, and not when unregistered:
-    /// then the way to find out is to try.
+    /// Whether a wait for `interest` has begun. Not when it holds, as far as is known, or as there
+    /// are news of it.
+    #[inline]
     fn must_wait(&self, interest: Interest, cx: &mut Context<'_>) -> bool {
-        let Some(place) = self.place.get() else {
-            return false;
-        };
+        !self.known.get().satisfies(interest) && self.ask_or_wait(interest, cx.waker())
+    }
+
+    #[inline(never)]
+    fn ask_or_wait(&self, interest: Interest, waker: &Waker) -> bool {
+        let asked = self
+            .here(|executor, source| executor.reactor().ask(source, &self.known, interest, waker));
+        match asked.unwrap_or_else(|| self.misplaced()) {
+            Asked::Ready => false,
+            Asked::Waits => true,
+            Asked::MustWait => {
+                // Cloning and dropping wakers is user code: not while anything is borrowed.
+                let waker = waker.clone();
+                let replaced =
+                    self.here(|executor, source| executor.reactor().wait(source, interest, waker));
+                drop(replaced);
+                true
+            }
+        }
+    }
+
+    /// # Panics
+    ///
+    /// Always: it has to wait, and is not where it can.
+    #[cold]
+    fn misplaced(&self) -> ! {
         context::with(type_name::<S>(), "polled", |executor| {
-            executor.expect_own(place.runtime, type_name::<S>(), "polled");
-            !executor
-                .reactor()
-                .is_ready_or_wait(place.source, interest, cx.waker())
-        })
+            if let Some(place) = self.place.get() {
+                executor.expect_own(place.runtime, type_name::<S>(), "polled");
+            }
+        });
+        unreachable!("a socket that waits is registered with the runtime it is in")
     }
 
     fn is_ready(&self, interest: Interest) -> bool {
-        self.here(|executor, source| executor.reactor().is_ready(source, interest))
-            .unwrap_or(false)
+        if let Some(news) = self.here(|executor, source| executor.reactor().take_news(source)) {
+            self.known.set(self.known.get().and(news));
+        }
+        self.place.get().is_some() && self.known.get().satisfies(interest)
     }
 
     fn clear(&self, direction: Direction) {
-        self.here(|executor, source| executor.reactor().clear(source, direction));
+        self.known.set(self.known.get().cleared(direction));
     }
 
     fn block(&self, direction: Direction) {
-        self.here(|executor, source| executor.reactor().block(source, direction));
+        self.known.set(self.known.get().blocked(direction));
     }
 
-    /// Runs `f` if this thread is inside the runtime the socket is registered with.
+    /// Runs `f`, which calls nothing of a user's, if this thread is inside the runtime the socket is
+    /// registered with.
     fn here<T>(&self, f: impl FnOnce(&Executor, SourceId) -> T) -> Option<T> {
         let place = self.place.get()?;
-        context::try_with(|executor| {
+        context::look(|executor| {
             (executor.id() == place.runtime).then(|| f(executor, place.source))
         })?
     }
@@ -344,7 +385,7 @@ impl<S> Drop for Registration<S> {
 
 /// The rest of a drop on another thread, back home.
 fn forgotten_elsewhere(source: SourceId) {
-    if let Some(waiters) = context::try_with(|executor| executor.reactor().forget(source)) {
+    if let Some(waiters) = context::look(|executor| executor.reactor().forget(source)) {
         wake_all(waiters);
     }
     descriptors::notify_freed();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::instant::Instant;
+use super::timers;
 use crate::context;
 
 impl Instant {
@@ -11,7 +12,7 @@ impl Instant {
     /// Inside a runtime whose clock is paused, this is the paused clock's time.
     #[must_use]
     pub fn now() -> Self {
-        context::try_with(|executor| executor.timers().now()).unwrap_or_else(Self::real)
+        context::look(|executor| executor.timers().now()).unwrap_or_else(Self::real)
     }
 
     /// When the current turn of the loop began: a look into memory instead of at the clock.
@@ -20,7 +21,7 @@ impl Instant {
     /// Outside a runtime it is the same as `now`.
     #[must_use]
     pub fn of_turn() -> Self {
-        context::try_with(|executor| executor.timers().of_turn()).unwrap_or_else(Self::real)
+        timers::of_turn().unwrap_or_else(Self::real)
     }
 
     /// The time since then; zero if it lies in the future.

@@ -103,7 +103,7 @@ impl Sleep {
         let Some(Entry { runtime, key, .. }) = self.entry.take() else {
             return;
         };
-        let here = context::try_with(|executor| {
+        let here = context::look(|executor| {
             (executor.id() == runtime).then(|| executor.timers().remove(key))
         });
         if let Some(Some(waker)) = here {
@@ -113,16 +113,21 @@ impl Sleep {
         }
     }
 
+    /// Whether an entry stands in the wheel that will wake exactly this waker's task.
+    fn is_armed_for(&self, waker: &Waker) -> bool {
+        let Some(Entry { runtime, key, .. }) = self.entry else {
+            return false;
+        };
+        let armed = context::look(|executor| {
+            let own = executor.id() == runtime;
+            own.then(|| executor.timers().will_wake(key, waker))
+        });
+        armed.flatten().unwrap_or_else(|| misplaced(runtime))
+    }
+
     /// Enters the deadline into the wheel, unless an entry that is due in time stands there.
     fn arm(&mut self, waker: &Waker) {
-        let entry = self.entry;
-        let armed = context::with("a Sleep", "polled", |executor| {
-            entry.is_some_and(|entry| {
-                executor.expect_own(entry.runtime, "a Sleep", "polled");
-                executor.timers().will_wake(entry.key, waker)
-            })
-        });
-        if armed {
+        if self.is_armed_for(waker) {
             return;
         }
         self.cancel();
@@ -136,8 +141,19 @@ impl Sleep {
     }
 }
 
+/// # Panics
+///
+/// Always: a sleep of that runtime was polled elsewhere.
+#[cold]
+fn misplaced(runtime: RuntimeId) -> ! {
+    context::with("a Sleep", "polled", |executor| {
+        executor.expect_own(runtime, "a Sleep", "polled");
+    });
+    unreachable!("a sleep in its own runtime knows whether it is armed")
+}
+
 fn cancel_here(key: Key) {
-    let waker = context::try_with(|executor| executor.timers().remove(key));
+    let waker = context::look(|executor| executor.timers().remove(key));
     drop(waker);
 }
 

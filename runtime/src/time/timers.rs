@@ -1,5 +1,10 @@
 //! The executor's timers: the wheel, the clock, and the time at which this turn began.
 //!
+//! # How it works
+//!
+//! The beginning of the turn is asked for several times in each request, so it stands in a
+//! thread-local of its own while the thread is inside the runtime: a look at it is a load.
+//!
 //! # Invariants
 //!
 //! - Never: a waker woken or dropped while the wheel is borrowed.
@@ -11,9 +16,25 @@ use std::time::Duration;
 use super::instant::{Clock, Instant};
 use super::wheel::{Key, Wheel};
 
+thread_local! {
+    /// When the turn began, of the runtime this thread is inside.
+    static TURN: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// When the turn began; `None` outside a runtime.
+pub(crate) fn of_turn() -> Option<Instant> {
+    TURN.get()
+}
+
+/// On the way into a runtime, or out of it; gives what was there before.
+pub(crate) fn enter(turn: Option<Instant>) -> Option<Instant> {
+    TURN.replace(turn)
+}
+
 pub(crate) struct Timers {
     wheel: RefCell<Wheel>,
     clock: Clock,
+    /// Also while nobody is inside.
     turn: Cell<Instant>,
 }
 
@@ -68,6 +89,7 @@ impl Timers {
     pub(crate) fn begin_turn(&self, due: &mut Vec<Waker>) {
         let now = self.clock.now();
         self.turn.set(now);
+        TURN.set(Some(now));
         self.wheel.borrow_mut().advance(now.tick_floor(), due);
     }
 
