@@ -36,10 +36,9 @@ use std::ops::ControlFlow;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use waterwheel_runtime::budget;
-use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+use waterwheel_runtime::time::Instant;
 
 use crate::error::{Refusal, Result};
 use crate::handler::Handler;
@@ -59,10 +58,6 @@ mod wait;
 mod watch;
 
 use settle::{Outcome, Then, drive};
-
-/// How long a burst outlives its last request, so that a client that comes again soon finds
-/// everything in place.
-pub(crate) const BURST_LINGER: Duration = Duration::from_secs(1);
 
 /// One connection to a client.
 ///
@@ -85,7 +80,6 @@ pub struct Connection<T: Io = Stream> {
     io: Option<T>,
     place: Place,
     peer: Option<SocketAddr>,
-    sleep: Sleep,
     requests: u64,
     stage: Stage,
     work: Option<Box<Work>>,
@@ -159,7 +153,6 @@ impl<T: Io> Connection<T> {
         shared: Rc<Shared>,
     ) -> Self {
         let key = shared.register.add();
-        let deadline = Instant::of_turn() + shared.limits.head_duration_max;
         Self {
             io: Some(io),
             place: Place {
@@ -168,7 +161,6 @@ impl<T: Io> Connection<T> {
                 _guest: guest.map(Box::new),
             },
             peer,
-            sleep: sleep_until(deadline),
             requests: 0,
             stage: Stage::Fresh,
             work: None,
@@ -176,8 +168,13 @@ impl<T: Io> Connection<T> {
     }
 
     /// What it belongs to, and its record there.
-    pub(crate) fn place(&self) -> (Rc<Shared>, Key) {
-        (self.place.shared.clone(), self.place.key)
+    pub(crate) fn place(&self) -> (&Rc<Shared>, Key) {
+        (&self.place.shared, self.place.key)
+    }
+
+    /// Whether it has not waited for long.
+    pub(crate) fn is_brisk(&self) -> bool {
+        self.place.shared.register.is_brisk(self.place.key)
     }
 
     /// Who is at the other end, where the transport knows addresses.

@@ -19,12 +19,14 @@ use crate::rate::Rate;
 use crate::register::Register;
 use crate::settings::Settings;
 use crate::stop::Stage;
+use crate::sweep::Sweeper;
 use crate::work::Work;
 
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) departure: Departure,
     pub(crate) register: Register,
+    pub(crate) sweeper: Sweeper,
     /// For what handlers do wrong.
     pub(crate) log: Rate,
     pub(crate) counters: Counters,
@@ -87,7 +89,8 @@ impl Shared {
         Self {
             limits: settings.limits,
             departure: settings.departure,
-            register: Register::default(),
+            register: Register::new(&settings.limits),
+            sweeper: Sweeper::default(),
             log: Rate::default(),
             counters: Counters::new(settings.measures_durations),
             stage: Cell::new(Stage::Open),

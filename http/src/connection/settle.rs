@@ -9,10 +9,11 @@ use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::Version;
-use waterwheel_runtime::time::Instant;
+use waterwheel_runtime::race;
+use waterwheel_runtime::time::{Instant, sleep};
 
 use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
@@ -239,32 +240,25 @@ impl<T: Io> Connection<T> {
         self.stage = Stage::Ending;
         let Some(io) = &self.io else { return };
         if self.flush().await.is_ok() && io.end_writing().is_ok() {
-            self.sleep
-                .reset(Instant::now() + self.place.shared.limits.linger_duration_max);
-            let mut left = self.place.shared.limits.linger_bytes_max;
-            poll_fn(|cx| self.poll_discard(cx, &mut left)).await;
+            let limits = &self.place.shared.limits;
+            let mut left = limits.linger_bytes_max;
+            let discarded = poll_fn(|cx| poll_discard(io, cx, &mut left));
+            race(discarded, sleep(limits.linger_duration_max)).await;
         }
     }
+}
 
-    /// Reads and throws away, until the end or the deadline. Beyond the cap nothing more is read: then
-    /// the client's own sending stops, and it has time left to look at its answer.
-    fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut u64) -> Poll<()> {
-        let mut scrap = [0; 4096];
-        let Some(io) = &self.io else {
-            return Poll::Ready(());
-        };
-        while *left > 0 {
-            match io.poll_read(cx, &mut scrap) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(count)) => *left = left.saturating_sub(count as u64),
-                Poll::Pending => return Pin::new(&mut self.sleep).poll(cx),
-            }
-        }
-        match io.poll_read_closed(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => Pin::new(&mut self.sleep).poll(cx),
+/// Reads and throws away, until the end. Beyond the cap nothing more is read: then the client's own
+/// sending stops, and it has time left to look at its answer.
+fn poll_discard(io: &impl Io, cx: &mut Context<'_>, left: &mut u64) -> Poll<()> {
+    let mut scrap = [0; 4096];
+    while *left > 0 {
+        match ready!(io.poll_read(cx, &mut scrap)) {
+            Ok(0) | Err(_) => return Poll::Ready(()),
+            Ok(count) => *left = left.saturating_sub(count as u64),
         }
     }
+    io.poll_read_closed(cx)
 }
 
 /// Polls a handler. Whatever is queued when it waits goes out; its panic ends here.

@@ -7,12 +7,11 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::time::Instant;
 
-use super::{BURST_LINGER, Connection, Patience, Stage, Woken};
+use super::{Connection, Patience, Place, Stage, Woken};
 use crate::error::Refusal;
 use crate::io::Io;
 use crate::stop;
@@ -36,12 +35,12 @@ impl<T: Io> Connection<T> {
                 self.give_back_unused();
             } else {
                 waits = true;
-                self.prepare_to_wait(patience);
+                self.prepare_to_wait();
             }
             if patience == Patience::Nothing {
                 return Poll::Ready(Some(Woken::Quiet));
             }
-            self.poll_end_of_wait(cx)
+            self.poll_end_of_wait(cx, patience)
         });
         match woken.await {
             Some(woken) => woken,
@@ -89,7 +88,7 @@ impl<T: Io> Connection<T> {
     /// Tells a client for whom there is no room, or no server any more, and closes.
     pub(crate) async fn turn_away(mut self) {
         // What is unread when a connection closes costs the client its answer.
-        poll_fn(|cx| Poll::Ready(drop(self.poll_read_once(cx)))).await;
+        poll_fn(|cx| Poll::Ready(self.poll_read_once(cx).is_ready())).await;
         self.refuse(Refusal::Unavailable).await;
     }
 
@@ -103,33 +102,16 @@ impl<T: Io> Connection<T> {
         self.refuse(Refusal::HeadTooSlow).await;
     }
 
-    /// Sets the deadline of a wait that begins, and what the server sees of it.
-    pub(crate) fn prepare_to_wait(&mut self, patience: Patience) {
+    /// Gives back what a wait of unknown length does not need.
+    pub(crate) fn prepare_to_wait(&mut self) {
         self.give_back_unused();
-        if let Some(work) = &mut self.work {
-            work.input.shrink();
-            self.wait_within_head();
-            return;
-        }
-        self.stage = Stage::Between;
-        if self.requests > 0 {
-            let idle = self.place.shared.limits.idle_duration_max;
-            let idle = match patience {
-                Patience::Burst => BURST_LINGER.min(idle),
-                Patience::Nothing | Patience::Idle => idle,
-            };
-            self.sleep.reset(Instant::of_turn() + idle);
-        }
-    }
-
-    /// The rest of a head has to come in time, counted from its first byte.
-    fn wait_within_head(&mut self) {
-        if self.stage != Stage::WithinHead {
-            self.stage = Stage::WithinHead;
-            self.place.shared.register.busy(self.place.key);
-            let limit = self.place.shared.limits.head_duration_max;
-            self.sleep.reset(Instant::of_turn() + limit);
-        }
+        self.stage = match &mut self.work {
+            Some(work) => {
+                work.input.shrink();
+                Stage::WithinHead
+            }
+            None => Stage::Between,
+        };
     }
 
     /// What happened, without reading it; `None` when the time is over.
@@ -140,30 +122,46 @@ impl<T: Io> Connection<T> {
         match io.poll_readable(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Some(Woken::Readable)),
             Poll::Ready(Err(_)) => Poll::Ready(Some(Woken::Over)),
-            Poll::Pending => self.poll_end_of_wait(cx),
+            Poll::Pending => self.poll_end_of_wait(cx, Patience::Idle),
         }
     }
 
     /// Whether there is nothing to wait for any more, though nothing has come.
     #[inline]
-    fn poll_end_of_wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
-        if self.place.shared.stage.get() == stop::Stage::Cutting {
+    fn poll_end_of_wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        patience: Patience,
+    ) -> Poll<Option<Woken>> {
+        let Place { shared, key, .. } = &self.place;
+        if shared.stage.get() == stop::Stage::Cutting {
             return Poll::Ready(Some(Woken::Over));
         }
-        if self.stage == Stage::Between && self.must_leave() {
-            if !self.io.as_ref().is_some_and(Io::has_input) {
-                return Poll::Ready(Some(Woken::Over));
+        let wait = if self.stage == Stage::WithinHead {
+            shared.register.wait_within_head(*key)
+        } else {
+            let wait = shared
+                .register
+                .wait_between(*key, patience == Patience::Burst);
+            if wait.leaving || (self.requests > 0 && shared.is_closing()) {
+                return self.poll_leave(cx);
             }
-            // What has come in the meantime is served first: the reactor reports it before the next turn.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+            wait
+        };
+        if Instant::of_turn() >= wait.due {
+            return Poll::Ready(None);
         }
-        Pin::new(&mut self.sleep).poll(cx).map(|()| None)
+        shared.sweep_at(wait.due);
+        Poll::Pending
     }
 
-    /// Registers as idle; whether it is to close.
-    fn must_leave(&self) -> bool {
-        let leaving = self.place.shared.register.idle(self.place.key);
-        leaving || (self.requests > 0 && self.place.shared.is_closing())
+    /// Leaves, unless something has come in the meantime. That is served first: the reactor reports
+    /// it before the next turn.
+    fn poll_leave(&self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
+        if !self.io.as_ref().is_some_and(Io::has_input) {
+            return Poll::Ready(Some(Woken::Over));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
