@@ -19,14 +19,14 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::budget;
 use crate::join::{Join, JoinHandle};
 use crate::notify::Notify;
 use crate::pool::Pool;
-use crate::reactor::Reactor;
+use crate::reactor::{Due, Reactor};
 use crate::run_queue::{Message, Remote, RunQueue, RuntimeId, TaskId};
 use crate::task::{self, Task, Tasks};
 use crate::time::instant::Instant;
@@ -47,7 +47,7 @@ pub(crate) struct Executor {
     freed: Rc<Notify>,
     closing: Cell<bool>,
     /// Used again in each turn.
-    due: Cell<Vec<Waker>>,
+    due: Cell<Due>,
 }
 
 /// How long a turn may wait when nothing is ready.
@@ -97,8 +97,8 @@ impl Executor {
         let mut due = self.due.take();
         let events = self.park(wait, &mut due);
         // 6. Whoever can go on is woken, now that nothing is borrowed.
-        self.timers.begin_turn(&mut due);
-        due.drain(..).for_each(Waker::wake);
+        self.timers.begin_turn(&mut due.wakers);
+        self.reactor.wake(&mut due);
         self.due.set(due);
         if events > 0 {
             self.delivered.notify_all();
@@ -131,7 +131,7 @@ impl Executor {
     }
 
     /// Lets the reactor look, and sleep if it may; says how many events there were.
-    fn park(&self, wait: Wait, due: &mut Vec<Waker>) -> usize {
+    fn park(&self, wait: Wait, due: &mut Due) -> usize {
         let timeout = self.timeout(wait);
         if timeout == Some(Duration::ZERO) || !self.queue.try_park() {
             return self.look(Some(Duration::ZERO), due);
@@ -141,7 +141,7 @@ impl Executor {
         events
     }
 
-    fn look(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
+    fn look(&self, timeout: Option<Duration>, due: &mut Due) -> usize {
         let events = self.reactor.park(timeout, due);
         events
             .expect("epoll_wait fails only if its own descriptor has been closed by somebody else")
@@ -179,9 +179,9 @@ impl Executor {
 
     /// Looks whether the reactor has anything; what it has goes its way.
     fn nothing_delivered(&self) -> bool {
-        let mut due = Vec::new();
+        let mut due = Due::default();
         let events = self.look(Some(Duration::ZERO), &mut due);
-        due.drain(..).for_each(Waker::wake);
+        self.reactor.wake(&mut due);
         if events > 0 {
             self.delivered.notify_all();
         }

@@ -8,7 +8,8 @@
 //! finds nobody.
 //!
 //! [`Reactor::park`] is the only place that waits. It *collects* the wakers of whatever became
-//! ready; who called it wakes them, once nothing here is borrowed any more.
+//! ready; [`Reactor::wake`] wakes them, once nothing here is borrowed any more, and puts those of
+//! readers back, who will wait again.
 //!
 //! # Invariants
 //!
@@ -45,12 +46,6 @@ impl SourceId {
     fn token(self, generation: NonZeroU32) -> Token {
         Token((generation.get() as usize) << 32 | self.index())
     }
-}
-
-/// Which source a token is of, and of which of its tenants.
-fn read(token: Token) -> (usize, u32) {
-    let generation = u32::try_from(token.0 >> 32).unwrap_or(u32::MAX);
-    (token.0 & 0xffff_ffff, generation)
 }
 
 const _: () = assert!(
@@ -139,7 +134,7 @@ impl Reactor {
         known.set(known.get().and(source.take_news()));
         if known.get().satisfies(interest) {
             Asked::Ready
-        } else if source.has_waiter(interest, waker) {
+        } else if source.waits_again(interest, waker) {
             Asked::Waits
         } else {
             Asked::MustWait
@@ -161,11 +156,7 @@ impl Reactor {
     /// # Errors
     ///
     /// What epoll says, except for an interrupted wait, which counts as one without events.
-    pub(crate) fn park(
-        &self,
-        timeout: Option<Duration>,
-        due: &mut Vec<Waker>,
-    ) -> io::Result<usize> {
+    pub(crate) fn park(&self, timeout: Option<Duration>, due: &mut Due) -> io::Result<usize> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
@@ -175,13 +166,41 @@ impl Reactor {
         let mut delivered = 0;
         for event in events.iter().filter(|event| event.token() != UNPARK) {
             delivered += 1;
-            let (index, generation) = read(event.token());
-            if let Some(source) = sources.get_mut(index)
-                && source.generation.get() == generation
+            if let Some(source) = current(&mut sources, event.token())
+                && let Some(reader) = source.deliver(event, &mut due.wakers)
             {
-                source.deliver(event, due);
+                due.readers.push((event.token(), reader));
             }
         }
         Ok(delivered)
     }
+
+    /// Wakes all who are due.
+    pub(crate) fn wake(&self, due: &mut Due) {
+        for (token, reader) in due.readers.drain(..) {
+            reader.wake_by_ref();
+            let left = match current(&mut self.sources.borrow_mut(), token) {
+                Some(source) => source.give_back(reader),
+                None => Some(reader),
+            };
+            drop(left);
+        }
+        due.wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+/// Who is to be woken, once nothing is borrowed.
+#[derive(Default)]
+pub(crate) struct Due {
+    /// Of these the wakers stay with their sources, so that a connection's is cloned once.
+    readers: Vec<(Token, Waker)>,
+    /// All others.
+    pub(crate) wakers: Vec<Waker>,
+}
+
+/// The source of that token, unless it has gone.
+fn current(sources: &mut Slab<Source>, token: Token) -> Option<&mut Source> {
+    let generation = u32::try_from(token.0 >> 32).unwrap_or(u32::MAX);
+    let source = sources.get_mut(token.0 & 0xffff_ffff)?;
+    (source.generation.get() == generation).then_some(source)
 }

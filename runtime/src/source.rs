@@ -52,8 +52,10 @@ pub(crate) enum Direction {
 /// What a task can wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
-    /// The direction is ready. One waiter for each; a later one takes the place.
-    One(Direction),
+    /// Reading is ready. One waiter; a later one takes the place.
+    Read,
+    /// Writing is ready. One waiter; a later one takes the place.
+    Write,
     /// Reading is ready; any number wait, all are woken.
     AnyReader,
     /// The peer has ended its direction, or all of the connection.
@@ -66,8 +68,17 @@ impl Interest {
     /// The direction whose operations use the edge up.
     pub(crate) fn direction(self) -> Direction {
         match self {
-            Self::One(direction) => direction,
-            Self::AnyReader | Self::ReadClosed | Self::Closed => Direction::Read,
+            Self::Write => Direction::Write,
+            Self::Read | Self::AnyReader | Self::ReadClosed | Self::Closed => Direction::Read,
+        }
+    }
+}
+
+impl From<Direction> for Interest {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Read => Self::Read,
+            Direction::Write => Self::Write,
         }
     }
 }
@@ -124,8 +135,8 @@ impl Readiness {
 
     pub(crate) fn satisfies(self, interest: Interest) -> bool {
         let wanted = match interest {
-            Interest::One(Direction::Read) | Interest::AnyReader => READING,
-            Interest::One(Direction::Write) => WRITING,
+            Interest::Read | Interest::AnyReader => READING,
+            Interest::Write => WRITING,
             Interest::ReadClosed => READ_CLOSED | WRITE_CLOSED | ERROR,
             Interest::Closed => WRITE_CLOSED | ERROR,
         };
@@ -138,6 +149,8 @@ pub(crate) struct Source {
     pub(crate) generation: NonZeroU32,
     /// What has been reported since the socket last asked.
     news: Readiness,
+    /// Whether the reader is to be woken. Its waker stays when it is not, for the next time.
+    reader_waits: bool,
     reader: Option<Waker>,
     /// Everybody else; not allocated unless somebody uses it.
     others: Option<Box<Others>>,
@@ -150,6 +163,7 @@ impl Source {
         Self {
             generation,
             news: Readiness::default(),
+            reader_waits: false,
             reader: None,
             others: None,
         }
@@ -159,28 +173,25 @@ impl Source {
         std::mem::take(&mut self.news)
     }
 
-    /// Whether exactly this task waits for that already, so that its waker need not be cloned.
-    pub(crate) fn has_waiter(&self, interest: Interest, waker: &Waker) -> bool {
-        match interest {
-            Interest::One(Direction::Read) => {
-                let reader = self.reader.as_ref();
-                reader.is_some_and(|waiter| waiter.will_wake(waker))
-            }
-            _ => self.others.iter().any(|others| {
-                others
-                    .iter()
-                    .any(|(other, waiter)| *other == interest && waiter.will_wake(waker))
-            }),
+    /// Begins to wait, if the waker to be woken is here already and need not be cloned.
+    pub(crate) fn waits_again(&mut self, interest: Interest, waker: &Waker) -> bool {
+        let is_here = |waiter: &Waker| waiter.will_wake(waker);
+        if interest == Interest::Read {
+            self.reader_waits = self.reader.as_ref().is_some_and(is_here);
+            return self.reader_waits;
         }
+        let mut others = self.others.iter().flat_map(|others| others.iter());
+        others.any(|(other, waiter)| *other == interest && is_here(waiter))
     }
 
     /// Leaves a waker; hands out the one whose place it takes.
     pub(crate) fn wait(&mut self, interest: Interest, waker: Waker) -> Option<Waker> {
-        if interest == Interest::One(Direction::Read) {
+        if interest == Interest::Read {
+            self.reader_waits = true;
             return self.reader.replace(waker);
         }
         let others = self.others.get_or_insert_default();
-        if let Interest::One(_) = interest
+        if interest == Interest::Write
             && let Some((_, waiter)) = others.iter_mut().find(|(other, _)| *other == interest)
         {
             return Some(std::mem::replace(waiter, waker));
@@ -189,21 +200,34 @@ impl Source {
         None
     }
 
-    /// Takes an event in, and moves the wakers of all that it makes ready into `due`.
-    pub(crate) fn deliver(&mut self, event: &Event, due: &mut Vec<Waker>) {
-        self.add(Readiness::of(event), due);
+    /// Takes an event in. The reader's waker is handed out if that makes it ready, and is to be
+    /// [given back](Self::give_back); the others' are moved into `due`.
+    pub(crate) fn deliver(&mut self, event: &Event, due: &mut Vec<Waker>) -> Option<Waker> {
+        self.add(Readiness::of(event), due)
     }
 
-    fn add(&mut self, more: Readiness, due: &mut Vec<Waker>) {
+    fn add(&mut self, more: Readiness, due: &mut Vec<Waker>) -> Option<Waker> {
         let news = self.news.and(more);
         self.news = news;
-        if news.satisfies(Interest::One(Direction::Read)) {
-            due.extend(self.reader.take());
-        }
         if let Some(others) = &mut self.others {
             let ready = others.extract_if(.., |(interest, _)| news.satisfies(*interest));
             due.extend(ready.map(|(_, waker)| waker));
         }
+        if self.reader_waits && news.satisfies(Interest::Read) {
+            self.reader_waits = false;
+            return self.reader.take();
+        }
+        None
+    }
+
+    /// A reader's waker that has been woken is here for the next time; back it comes if somebody
+    /// else reads now.
+    pub(crate) fn give_back(&mut self, reader: Waker) -> Option<Waker> {
+        if self.reader.is_some() {
+            return Some(reader);
+        }
+        self.reader = Some(reader);
+        None
     }
 
     /// All who wait, for when the source ends.
@@ -215,11 +239,12 @@ impl Source {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may")]
 mod tests {
     use super::*;
 
-    const READ: Interest = Interest::One(Direction::Read);
-    const WRITE: Interest = Interest::One(Direction::Write);
+    const READ: Interest = Interest::Read;
+    const WRITE: Interest = Interest::Write;
 
     #[test]
     fn what_is_sticky_outlives_a_short_read() {
@@ -250,13 +275,30 @@ mod tests {
             let replaced = source.wait(interest, Waker::noop().clone());
             assert_eq!(replaced.is_some(), replaces);
         }
-        source.add(Readiness(READABLE), &mut due);
+        assert!(source.add(Readiness(READABLE), &mut due).is_some());
+        assert_eq!(due.len(), 0);
+        assert!(source.add(Readiness(WRITABLE), &mut due).is_none());
         assert_eq!(due.len(), 1);
-        source.add(Readiness(WRITABLE), &mut due);
-        assert_eq!(due.len(), 2);
         assert_eq!(source.take_news(), Readiness(READABLE | WRITABLE));
         assert_eq!(source.take_news(), Readiness::default());
         assert_eq!(source.into_waiters().count(), 1);
+    }
+
+    #[test]
+    fn a_reader_that_was_woken_is_not_woken_again_until_it_waits() {
+        let mut source = Source::new(NonZeroU32::MIN);
+        let mut due = Vec::new();
+        // Its clones are alike, which is more than what `noop` itself promises.
+        let waker = &Waker::noop().clone();
+        assert!(!source.waits_again(READ, waker));
+        assert!(source.wait(READ, waker.clone()).is_none());
+        for _ in 0..2 {
+            let reader = source.add(Readiness(READABLE), &mut due).unwrap();
+            assert!(source.give_back(reader).is_none());
+            assert!(source.add(Readiness(READABLE), &mut due).is_none());
+            assert!(source.waits_again(READ, waker));
+        }
+        assert!(source.give_back(waker.clone()).is_some());
     }
 
     #[test]

@@ -120,10 +120,9 @@ impl<T: AsFd> AsyncFd<T> {
         direction: Direction,
         operation: &mut impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.socket()
-            .poll_io(cx, Interest::One(direction), 1, |io| {
-                Ok((operation(io)?, Left::Perhaps))
-            })
+        self.socket().poll_io(cx, direction.into(), 1, |io| {
+            Ok((operation(io)?, Left::Perhaps))
+        })
     }
 
     /// Whether it is readable now; wakes the task when it becomes so.
@@ -132,7 +131,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// What epoll says when it does not take such a descriptor.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket().poll_ready(cx, Interest::One(Direction::Read))
+        self.socket().poll_ready(cx, Interest::Read)
     }
 
     /// As [`poll_readable`](Self::poll_readable), for writing.
@@ -141,8 +140,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// As there.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket()
-            .poll_ready(cx, Interest::One(Direction::Write))
+        self.socket().poll_ready(cx, Interest::Write)
     }
 }
 

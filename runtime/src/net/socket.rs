@@ -129,7 +129,7 @@ impl<S: AsFd> Socket<S> {
         direction: Direction,
         operation: impl FnMut(&S) -> io::Result<(usize, Left)>,
     ) -> Poll<io::Result<usize>> {
-        let moved = std::task::ready!(self.poll_io(cx, Interest::One(direction), 1, operation));
+        let moved = std::task::ready!(self.poll_io(cx, direction.into(), 1, operation));
         if let Ok(bytes) = &moved {
             budget::spend_bytes(*bytes);
         }

@@ -101,7 +101,7 @@ impl<S: AsFd> Stream<S> {
     ///
     /// As there.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_ready(cx, Interest::One(Direction::Read))
+        self.socket.poll_ready(cx, Interest::Read)
     }
 
     /// The poll behind [`writable`](Self::writable). One task can wait for it at a time.
@@ -110,7 +110,7 @@ impl<S: AsFd> Stream<S> {
     ///
     /// As there.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_ready(cx, Interest::One(Direction::Write))
+        self.socket.poll_ready(cx, Interest::Write)
     }
 
     /// Looks at what is there without taking it; `Ok(0)` is the end of the stream.
