@@ -12,35 +12,58 @@ use crate::proto::head::Head;
 use crate::responded::Responded;
 use crate::upgrade::{self, Upgrade};
 
-pub(crate) async fn respond(
+/// What a whole answer still needs once it is queued.
+pub(crate) enum Unsent {
+    /// Nothing: it goes out with whatever else is queued.
+    Nothing,
+    /// Much is queued, and goes out before there is more.
+    Queued,
+    /// The body is written from where it is.
+    Body,
+}
+
+/// Queues a whole answer, but for a large body.
+#[inline]
+pub(crate) fn queue(
     link: Link<'_>,
     head: &Head,
     status: StatusCode,
     body: &[u8],
     headers: &impl AnswerHeaders,
-) -> Result<Responded> {
+) -> Result<(Responded, Unsent)> {
     let decided = link.queue_head(head, status, Some(body.len() as u64), headers)?;
     let body = if decided.framing.sends_body() {
         body
     } else {
         &[]
     };
-    if body.len() <= COPIED_MAX {
-        link.exchange
-            .output
-            .borrow_mut()
-            .bytes
-            .extend_from_slice(body);
-        link.exchange.answer.set(Answer::Complete);
-        if link.has_much_queued() {
-            link.flush().await?;
-        }
-    } else {
+    let responded = Responded::new(status, body.len() as u64);
+    if body.len() > COPIED_MAX {
         link.exchange.answer.set(Answer::Streaming);
-        link.write_through(body).await?;
-        link.exchange.answer.set(Answer::Complete);
+        return Ok((responded, Unsent::Body));
     }
-    Ok(Responded::new(status, body.len() as u64))
+    link.exchange.answer.set(Answer::Complete);
+    let output = &mut *link.exchange.output.borrow_mut();
+    output.bytes.extend_from_slice(body);
+    let unsent = if output.has_much() {
+        Unsent::Queued
+    } else {
+        Unsent::Nothing
+    };
+    Ok((responded, unsent))
+}
+
+/// Sends what is `unsent` of an answer.
+pub(crate) async fn send(link: Link<'_>, unsent: Unsent, body: &[u8]) -> Result<()> {
+    match unsent {
+        Unsent::Nothing => {}
+        Unsent::Queued => link.flush().await?,
+        Unsent::Body => {
+            link.write_through(body).await?;
+            link.exchange.answer.set(Answer::Complete);
+        }
+    }
+    Ok(())
 }
 
 pub(crate) async fn start<'c>(

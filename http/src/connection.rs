@@ -35,11 +35,10 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use waterwheel_runtime::budget;
-use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+use waterwheel_runtime::time::Instant;
 
 use crate::error::{Refusal, Result};
 use crate::handler::Handler;
@@ -58,11 +57,7 @@ mod settle;
 mod wait;
 mod watch;
 
-use settle::{Outcome, drive};
-
-/// How long a burst outlives its last request, so that a client that comes again soon finds
-/// everything in place.
-pub(crate) const BURST_LINGER: Duration = Duration::from_secs(1);
+use settle::{Outcome, Then, drive};
 
 /// One connection to a client.
 ///
@@ -85,7 +80,6 @@ pub struct Connection<T: Io = Stream> {
     io: Option<T>,
     place: Place,
     peer: Option<SocketAddr>,
-    sleep: Sleep,
     requests: u64,
     stage: Stage,
     work: Option<Box<Work>>,
@@ -159,7 +153,6 @@ impl<T: Io> Connection<T> {
         shared: Rc<Shared>,
     ) -> Self {
         let key = shared.register.add();
-        let deadline = Instant::of_turn() + shared.limits.head_duration_max;
         Self {
             io: Some(io),
             place: Place {
@@ -168,7 +161,6 @@ impl<T: Io> Connection<T> {
                 _guest: guest.map(Box::new),
             },
             peer,
-            sleep: sleep_until(deadline),
             requests: 0,
             stage: Stage::Fresh,
             work: None,
@@ -176,8 +168,13 @@ impl<T: Io> Connection<T> {
     }
 
     /// What it belongs to, and its record there.
-    pub(crate) fn place(&self) -> (Rc<Shared>, Key) {
-        (self.place.shared.clone(), self.place.key)
+    pub(crate) fn place(&self) -> (&Rc<Shared>, Key) {
+        (&self.place.shared, self.place.key)
+    }
+
+    /// Whether it has not waited for long.
+    pub(crate) fn is_brisk(&self) -> bool {
+        self.place.shared.register.is_brisk(self.place.key)
     }
 
     /// Who is at the other end, where the transport knows addresses.
@@ -187,12 +184,26 @@ impl<T: Io> Connection<T> {
 
     /// Serves requests for as long as they come one after the other; breaks when the connection
     /// is over.
+    ///
+    /// Whatever is here already is served by plain calls: only what has to wait is a future.
     pub(crate) async fn burst<H: Handler>(
         &mut self,
         handler: &H,
         patience: Patience,
     ) -> ControlFlow<()> {
-        while let Woken::Readable = self.fill(patience).await? {
+        loop {
+            match self.parse() {
+                Ok(Parsed::Complete(_)) => {}
+                Ok(Parsed::Incomplete) => match self.read_or_wait(patience).await {
+                    Woken::Readable => continue,
+                    Woken::Quiet => return ControlFlow::Continue(()),
+                    Woken::Over => return ControlFlow::Break(()),
+                },
+                Err(refusal) => {
+                    self.refuse(refusal).await;
+                    return ControlFlow::Break(());
+                }
+            }
             let Some((link, request)) = self.request() else {
                 return ControlFlow::Break(());
             };
@@ -200,10 +211,12 @@ impl<T: Io> Connection<T> {
                 let call = pin!(handler.call(request));
                 drive(link, call).await
             };
-            self.settle(outcome).await?;
+            match self.settle(outcome) {
+                Then::Next => {}
+                then => self.carry_out(then).await?,
+            }
             poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         }
-        ControlFlow::Continue(())
     }
 
     /// The next request; `None` when the connection is over.
@@ -218,8 +231,11 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: what has come stays.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
-        if self.stage == Stage::Handling && self.settle(Outcome::Pulled).await.is_break() {
-            return Ok(None);
+        if self.stage == Stage::Handling {
+            let then = self.settle(Outcome::Pulled);
+            if self.carry_out(then).await.is_break() {
+                return Ok(None);
+            }
         }
         if self.stage == Stage::Ending {
             // The last call was given up before the end.
@@ -231,38 +247,24 @@ impl<T: Io> Connection<T> {
             Poll::Ready(())
         })
         .await;
-        match self.fill(Patience::Idle).await {
-            ControlFlow::Continue(Woken::Readable) => {
-                Ok(self.request().map(|(_, request)| request))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Brings a whole head to the front of the input; breaks when the connection is over.
-    async fn fill(&mut self, patience: Patience) -> ControlFlow<(), Woken> {
         loop {
             match self.parse() {
-                Ok(Parsed::Complete(_)) => return ControlFlow::Continue(Woken::Readable),
+                Ok(Parsed::Complete(_)) => return Ok(self.request().map(|(_, request)| request)),
                 Ok(Parsed::Incomplete) => {}
                 Err(refusal) => {
                     self.refuse(refusal).await;
-                    return ControlFlow::Break(());
+                    return Ok(None);
                 }
             }
-            if self.flush().await.is_err() {
-                return ControlFlow::Break(());
-            }
-            match self.read_or_wait(patience).await {
-                Woken::Readable => {}
-                Woken::Quiet => return ControlFlow::Continue(Woken::Quiet),
-                Woken::Over => return ControlFlow::Break(()),
+            if self.read_or_wait(Patience::Idle).await != Woken::Readable {
+                return Ok(None);
             }
         }
     }
 
+    #[inline]
     fn parse(&mut self) -> Result<Parsed, Refusal> {
-        let Some(work) = &mut self.work else {
+        let Some(work) = self.work.as_mut().filter(|work| !work.input.is_empty()) else {
             return Ok(Parsed::Incomplete);
         };
         let parsed = work.parser.parse(
@@ -278,6 +280,7 @@ impl<T: Io> Connection<T> {
     }
 
     /// A request has come whole.
+    #[inline]
     fn begin(&mut self) {
         self.stage = Stage::Handling;
         self.requests += 1;
@@ -309,14 +312,7 @@ impl<T: Io> Connection<T> {
     fn request(&self) -> Option<(Link<'_>, Request<'_>)> {
         let work = self.work.as_deref()?;
         let link = self.link()?;
-        let request = Request::new(
-            link,
-            &work.head,
-            work.input.filled(),
-            work.head_bytes,
-            self.peer,
-        );
-        Some((link, request))
+        Some((link, Request::new(link, work, self.peer.as_ref())))
     }
 
     fn link(&self) -> Option<Link<'_>> {
@@ -329,10 +325,13 @@ impl<T: Io> Connection<T> {
     }
 
     async fn flush(&self) -> Result<()> {
-        match self.link() {
-            Some(link) => link.flush().await,
-            None => Ok(()),
-        }
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    #[inline]
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.link()
+            .map_or(Poll::Ready(Ok(())), |link| link.poll_flush(cx))
     }
 }
 

@@ -32,11 +32,13 @@ impl DateLine {
         }
     }
 
-    /// Renders again if the second of `now` is another one.
-    pub(crate) fn refresh(&mut self, now: SystemTime) {
-        if self.second != second_of(now) {
+    /// Renders again if the second of `now` is another one; says whether it did.
+    pub(crate) fn refresh(&mut self, now: SystemTime) -> bool {
+        let is_another = self.second != second_of(now);
+        if is_another {
             *self = Self::new(now);
         }
+        is_another
     }
 
     /// The line with its line end.

@@ -20,14 +20,17 @@
 
 use std::cell::{Cell, RefCell};
 
-use http::HeaderMap;
+use http::{HeaderMap, Method, StatusCode};
 use waterwheel_runtime::time::{Instant, Sleep};
 
-use crate::error::Refusal;
+use crate::error::{InvalidAnswer, Refusal};
+use crate::headers::AnswerHeaders;
 use crate::limits::Limits;
 use crate::proto::chunked::{Decoded, Decoder};
+use crate::proto::encode::{self, Decided, OwnLines};
 use crate::proto::framing::Framing;
 use crate::proto::keep_alive::Persistence;
+use crate::proto::rendered::Rendered;
 use crate::upgrade::Promise;
 
 /// How far the answer to the present request is.
@@ -52,14 +55,12 @@ pub(crate) struct Exchange {
     pub(crate) persistence: Cell<Persistence>,
     pub(crate) body: RefCell<BodyState>,
     pub(crate) output: RefCell<Output>,
-    /// Field lines for the answer, whoever gives it.
-    pub(crate) added: RefCell<Vec<u8>>,
     /// To whom the stream is promised.
     pub(crate) promise: Cell<Option<Promise>>,
     /// Runs while the peer takes nothing.
-    pub(crate) write_stall: RefCell<Option<Sleep>>,
+    pub(crate) write_stall: Cell<Option<Box<Sleep>>>,
     /// Runs while the peer sends nothing.
-    pub(crate) read_stall: RefCell<Option<Sleep>>,
+    pub(crate) read_stall: Cell<Option<Box<Sleep>>>,
 }
 
 impl Default for Exchange {
@@ -69,10 +70,9 @@ impl Default for Exchange {
             persistence: Cell::new(Persistence::Close),
             body: RefCell::default(),
             output: RefCell::default(),
-            added: RefCell::default(),
             promise: Cell::default(),
-            write_stall: RefCell::default(),
-            read_stall: RefCell::default(),
+            write_stall: Cell::default(),
+            read_stall: Cell::default(),
         }
     }
 }
@@ -82,7 +82,7 @@ impl Exchange {
     pub(crate) fn begin(&self, framing: Framing, awaits_continue: bool, persistence: Persistence) {
         self.answer.set(Answer::Awaited);
         self.persistence.set(persistence);
-        self.added.borrow_mut().clear();
+        self.output.borrow_mut().added.clear();
         let mut body = self.body.borrow_mut();
         if framing == Framing::None {
             body.begin_without();
@@ -91,21 +91,10 @@ impl Exchange {
         }
     }
 
-    /// How many bytes the body has taken from behind the head.
-    pub(crate) fn taken_from_input(&self) -> usize {
-        self.body.borrow().cursor
-    }
-
-    /// What has been read beyond the body's end, into the body's own buffer.
-    pub(crate) fn take_rest(&mut self) -> Vec<u8> {
-        self.body.get_mut().take_rest()
-    }
-
     pub(crate) fn reset(&mut self) {
         self.answer.set(Answer::Awaited);
         self.body.get_mut().reset();
         self.output.get_mut().reset();
-        self.added.take();
         self.promise.take();
         self.write_stall.take();
         self.read_stall.take();
@@ -119,7 +108,13 @@ pub(crate) struct Output {
     pub(crate) written: usize,
     /// Where the newest head begins, as long as nothing of it has been written.
     unsent_head: Option<usize>,
+    /// Field lines for the next head, whoever gives the answer.
+    pub(crate) added: Vec<u8>,
+    rendered: Rendered,
 }
+
+/// More than this many queued bytes are written before more are queued.
+const HIGH_WATER: usize = 64 * 1024;
 
 /// A write buffer larger than this is not kept.
 const OUTPUT_KEPT_MAX: usize = 32 * 1024;
@@ -131,6 +126,11 @@ impl Output {
 
     pub(crate) fn queued(&self) -> &[u8] {
         &self.bytes[self.written..]
+    }
+
+    /// Whether more is queued than should be before some of it is written.
+    pub(crate) fn has_much(&self) -> bool {
+        self.queued().len() >= HIGH_WATER
     }
 
     /// So many of the queued bytes are out.
@@ -145,8 +145,57 @@ impl Output {
             .filter(|head| self.written <= *head && *head < self.bytes.len());
     }
 
+    /// Queues the head of an answer.
+    ///
+    /// # Errors
+    ///
+    /// If the handler's fields cannot be sent. Then nothing is queued.
+    #[inline]
+    pub(crate) fn push_head(
+        &mut self,
+        status: StatusCode,
+        decided: Decided,
+        own: OwnLines<'_>,
+        headers: &impl AnswerHeaders,
+    ) -> Result<Decided, InvalidAnswer> {
+        self.mark_head();
+        let added = &self.added;
+        let own = OwnLines { added, ..own };
+        let rendered = &mut self.rendered;
+        encode::push_head(&mut self.bytes, rendered, status, decided, own, headers)
+    }
+
+    /// Queues an interim head, before which nothing is taken back.
+    ///
+    /// # Errors
+    ///
+    /// As [`push_head`](Self::push_head).
+    pub(crate) fn push_bare(
+        &mut self,
+        status: StatusCode,
+        decided: Decided,
+        own: OwnLines<'_>,
+        headers: &impl AnswerHeaders,
+    ) -> Result<Decided, InvalidAnswer> {
+        let rendered = &mut self.rendered;
+        encode::push_head(&mut self.bytes, rendered, status, decided, own, headers)
+    }
+
+    /// Queues a whole answer of the server's own.
+    pub(crate) fn push_error(
+        &mut self,
+        status: StatusCode,
+        text: &str,
+        method: &Method,
+        own: OwnLines<'_>,
+    ) {
+        let added = &self.added;
+        let own = OwnLines { added, ..own };
+        encode::push_error(&mut self.bytes, status, text, method, own);
+    }
+
     /// A head follows.
-    pub(crate) fn mark_head(&mut self) {
+    fn mark_head(&mut self) {
         self.unsent_head = Some(self.bytes.len());
     }
 
@@ -166,6 +215,7 @@ impl Output {
         self.written = 0;
         self.unsent_head = None;
         self.bytes.shrink_to(OUTPUT_KEPT_MAX);
+        self.added = Vec::new();
     }
 }
 
@@ -348,14 +398,22 @@ impl BodyState {
         self.kind = Kind::Broken(refusal);
     }
 
-    fn take_rest(&mut self) -> Vec<u8> {
-        if self.used == self.filled {
-            (self.used, self.filled) = (0, 0);
-            return Vec::new();
-        }
+    /// How many bytes the body has taken from behind the head.
+    pub(crate) fn taken_from_input(&self) -> usize {
+        self.cursor
+    }
+
+    /// What has been read beyond the body's end, into the body's own buffer.
+    #[inline]
+    pub(crate) fn take_rest(&mut self) -> Option<Vec<u8>> {
+        (self.filled > 0).then(|| self.take_spill()).flatten()
+    }
+
+    #[cold]
+    fn take_spill(&mut self) -> Option<Vec<u8>> {
         let rest = self.spill[self.used..self.filled].to_vec();
         (self.used, self.filled) = (0, 0);
-        rest
+        (!rest.is_empty()).then_some(rest)
     }
 
     fn reset(&mut self) {

@@ -113,6 +113,7 @@ mod settings;
 mod shared;
 mod stop;
 mod stream;
+mod sweep;
 pub mod testing;
 mod threads;
 mod upgrade;

@@ -10,7 +10,7 @@
 //! - Always: a wait for the peer has a deadline.
 //! - Never: a cell of the exchange borrowed across a poll of the stream's waits.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -26,14 +26,11 @@ use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result};
 use crate::exchange::{Answer, Exchange, Taken};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
-use crate::proto::encode::{self, Decided, OwnLines};
+use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
 use crate::shared::Shared;
-
-/// More than this many queued bytes are written before more are queued.
-const HIGH_WATER: usize = 64 * 1024;
 
 /// A body up to this size is copied behind its head, so that both go out in one piece with
 /// whatever else is queued; a larger one is written from where it is.
@@ -70,15 +67,11 @@ impl Link<'_> {
 
     /// Waits until there is room for more to be queued.
     pub(crate) async fn back_pressure(&self) -> Result<()> {
-        if self.has_much_queued() {
+        let has_much = self.exchange.output.borrow().has_much();
+        if has_much {
             self.flush().await?;
         }
         Ok(())
-    }
-
-    /// Whether more is queued than should be before some of it is written.
-    pub(crate) fn has_much_queued(&self) -> bool {
-        self.exchange.output.borrow().queued().len() >= HIGH_WATER
     }
 
     /// Writes what is queued, and then `data` from where it is.
@@ -132,36 +125,37 @@ impl Link<'_> {
     }
 
     /// A write that waits, waits only so long.
+    #[inline]
     fn or_stalled(
         &self,
         poll: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize>> {
-        let stall = &self.exchange.write_stall;
         match poll {
-            Poll::Ready(Ok(0)) => {
+            Poll::Ready(Ok(count)) if count > 0 => {
+                self.exchange.write_stall.take();
+                self.shared.counters.bytes_written.add(count);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Ok(_)) => {
                 Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()))
             }
-            Poll::Ready(count) => {
-                stall.take();
-                if let Ok(count) = count {
-                    self.shared.counters.bytes_written.add(count);
-                }
-                Poll::Ready(count.map_err(Error::from))
-            }
-            Poll::Pending => {
-                let limit = self.shared.limits.write_stall_duration_max;
-                ready!(poll_stall(stall, cx, || Instant::now() + limit));
-                self.shared.counters.write_timeouts.one();
-                // Else the kernel would keep what it has, perhaps megabytes, for minutes.
-                self.io.reset_on_drop();
-                Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the peer takes no more of its answer",
-                )
-                .into()))
-            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Pending => self.poll_stalled(cx).map(|stalled| Err(stalled.into())),
         }
+    }
+
+    fn poll_stalled(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let limit = self.shared.limits.write_stall_duration_max;
+        let stall = &self.exchange.write_stall;
+        ready!(poll_stall(stall, cx, || Instant::now() + limit));
+        self.shared.counters.write_timeouts.one();
+        // Else the kernel would keep what it has, perhaps megabytes, for minutes.
+        self.io.reset_on_drop();
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the peer takes no more of its answer",
+        ))
     }
 
     /// Queues the head of an answer, decided and validated.
@@ -186,11 +180,8 @@ impl Link<'_> {
             persistence: self.persistence(),
         };
         let decided = self.shared.with_own_lines(|own| {
-            let output = &mut *self.exchange.output.borrow_mut();
-            output.mark_head();
-            let added = &self.exchange.added.borrow();
-            let own = OwnLines { added, ..own };
-            encode::push_head(&mut output.bytes, status, decided, own, headers)
+            let output = &mut self.exchange.output.borrow_mut();
+            output.push_head(status, decided, own, headers)
         })?;
         self.exchange.persistence.set(decided.persistence);
         Ok(decided)
@@ -208,8 +199,8 @@ impl Link<'_> {
             persistence: Persistence::Persist,
         };
         self.shared.with_own_lines(|own| {
-            let out = &mut self.exchange.output.borrow_mut().bytes;
-            encode::push_head(out, status, decided, own, headers)
+            let output = &mut self.exchange.output.borrow_mut();
+            output.push_bare(status, decided, own, headers)
         })?;
         Ok(())
     }
@@ -245,10 +236,8 @@ impl Link<'_> {
     /// Queues the answer to a request that went wrong, after which the connection closes.
     pub(crate) fn queue_error(&self, head: &Head, status: StatusCode, text: &str) {
         self.shared.with_own_lines(|own| {
-            let out = &mut self.exchange.output.borrow_mut().bytes;
-            let added = &self.exchange.added.borrow();
-            let own = OwnLines { added, ..own };
-            encode::push_error(out, status, text, head.method(), own);
+            let output = &mut self.exchange.output.borrow_mut();
+            output.push_error(status, text, head.method(), own);
         });
         self.exchange.answer.set(Answer::Complete);
         self.exchange.persistence.set(Persistence::Close);
@@ -408,12 +397,14 @@ impl Link<'_> {
 
 /// Runs the stall's clock while a wait lasts; ready when it has lasted too long.
 fn poll_stall(
-    stall: &RefCell<Option<Sleep>>,
+    stall: &Cell<Option<Box<Sleep>>>,
     cx: &mut Context<'_>,
     deadline: impl FnOnce() -> Instant,
 ) -> Poll<()> {
-    let mut sleep = stall.take().unwrap_or_else(|| sleep_until(deadline()));
-    let poll = Pin::new(&mut sleep).poll(cx);
-    stall.replace(Some(sleep));
+    let mut sleep = stall
+        .take()
+        .unwrap_or_else(|| Box::new(sleep_until(deadline())));
+    let poll = Pin::new(&mut *sleep).poll(cx);
+    stall.set(Some(sleep));
     poll
 }

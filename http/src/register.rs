@@ -1,11 +1,12 @@
-//! All connections of a server: who is idle, since when, and how to reach them.
+//! All connections of a server: who waits for what, since when, and how to reach them.
 //!
 //! # How it works
 //!
 //! One small record for each connection, in a slab. The connection itself holds only the key. A
 //! request costs two stores: busy when it begins, idle when it has been answered. To close
 //! connections from outside (for room, or for the end), their records are marked and their tasks
-//! woken; what to do about it is the connection's own business.
+//! woken; what to do about it is the connection's own business. How long each may wait is known here
+//! as well, so that one timer does for all: [`sweep`](crate::sweep).
 //!
 //! # Invariants
 //!
@@ -14,18 +15,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
+use std::time::Duration;
 
 use slab::Slab;
 use waterwheel_runtime::Notify;
 use waterwheel_runtime::time::Instant;
 
+use crate::limits::Limits;
+
 /// Which connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Key(usize);
+pub(crate) struct Key(u32);
 
-#[derive(Default)]
+impl Key {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 pub(crate) struct Register {
     records: RefCell<Slab<Record>>,
+    /// How long each may wait.
+    head_max: Duration,
+    idle_max: Duration,
     /// How many wait for [`Register::settled`].
     watchers: Cell<usize>,
     changed: Notify,
@@ -35,6 +47,8 @@ struct Record {
     state: State,
     /// Asked to close as soon as nothing is under way.
     leaving: bool,
+    /// When the state began.
+    since: Instant,
     waker: Option<Waker>,
 }
 
@@ -42,10 +56,30 @@ struct Record {
 enum State {
     /// No request has come yet.
     New,
-    /// A request has begun, if only with a part of its head, and has not been answered to the end.
+    /// A part of a head has come.
+    Head,
+    /// A request has begun, and has not been answered to the end.
     Busy,
-    /// Answered, and nothing has come since.
-    Idle { since: Instant },
+    /// Answered, and nothing has come since; all is in place for the next.
+    Lingering,
+    /// The same, and parked.
+    Idle,
+}
+
+/// What a connection that begins to wait has to know.
+pub(crate) struct Wait {
+    /// Whether it is to leave.
+    pub(crate) leaving: bool,
+    /// When it has waited long enough.
+    pub(crate) due: Instant,
+}
+
+/// What a look through the records has found.
+pub(crate) struct Swept {
+    /// Those who have waited long enough.
+    pub(crate) due: Vec<Waker>,
+    /// When the next one will have.
+    pub(crate) next: Option<Instant>,
 }
 
 /// How many connections are in which state.
@@ -59,17 +93,35 @@ pub(crate) struct Census {
     pub(crate) idle: usize,
 }
 
+/// How long all stays in place for a client that may come again soon.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+
 impl Register {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            records: RefCell::default(),
+            head_max: limits.head_duration_max,
+            idle_max: limits.idle_duration_max,
+            watchers: Cell::new(0),
+            changed: Notify::new(),
+        }
+    }
+
+    /// # Panics
+    ///
+    /// Beyond four thousand million connections.
     pub(crate) fn add(&self) -> Key {
-        Key(self.records.borrow_mut().insert(Record {
+        let key = self.records.borrow_mut().insert(Record {
             state: State::New,
             leaving: false,
+            since: Instant::of_turn(),
             waker: None,
-        }))
+        });
+        Key(u32::try_from(key).expect("descriptors are fewer than two thousand million"))
     }
 
     pub(crate) fn remove(&self, key: Key) {
-        let record = self.records.borrow_mut().try_remove(key.0);
+        let record = self.records.borrow_mut().try_remove(key.index());
         drop(record);
         self.notify();
     }
@@ -79,40 +131,96 @@ impl Register {
     }
 
     /// A request has begun; says whether it is to be the last.
+    #[inline]
     pub(crate) fn busy(&self, key: Key) -> bool {
-        let record = &mut self.records.borrow_mut()[key.0];
+        let record = &mut self.records.borrow_mut()[key.index()];
         record.state = State::Busy;
         record.leaving
     }
 
-    /// All is answered, or nothing has come yet; says whether it is to leave.
-    pub(crate) fn idle(&self, key: Key) -> bool {
-        let (was_busy, leaving) = {
-            let record = &mut self.records.borrow_mut()[key.0];
-            let was_busy = record.state == State::Busy;
-            if was_busy {
-                record.state = State::Idle {
-                    since: Instant::of_turn(),
-                };
+    /// The rest of a head has to come in time, counted from its first byte.
+    pub(crate) fn wait_within_head(&self, key: Key) -> Wait {
+        let record = &mut self.records.borrow_mut()[key.index()];
+        record.enter(State::Head);
+        self.wait_of(record)
+    }
+
+    /// All is answered, or nothing has come yet.
+    #[inline]
+    pub(crate) fn wait_between(&self, key: Key, lingers: bool) -> Wait {
+        let (was_busy, wait) = {
+            let record = &mut self.records.borrow_mut()[key.index()];
+            let was_busy = matches!(record.state, State::Busy | State::Head);
+            match (was_busy, lingers) {
+                (true, true) => record.enter(State::Lingering),
+                (true, false) => record.enter(State::Idle),
+                // Its time goes on.
+                (false, false) if record.state == State::Lingering => record.state = State::Idle,
+                (false, _) => {}
             }
-            (was_busy, record.leaving)
+            (was_busy, self.wait_of(record))
         };
         if was_busy {
             self.notify();
         }
-        leaving
+        wait
+    }
+
+    /// Whether it has not waited for long.
+    pub(crate) fn is_brisk(&self, key: Key) -> bool {
+        let record = &self.records.borrow()[key.index()];
+        Instant::of_turn() - record.since < LINGER
+    }
+
+    #[inline]
+    fn wait_of(&self, record: &Record) -> Wait {
+        Wait {
+            leaving: record.leaving,
+            due: record.since + self.patience(record.state),
+        }
+    }
+
+    /// How long a connection may be in this state; a handler has a deadline of its own.
+    #[inline]
+    fn patience(&self, state: State) -> Duration {
+        match state {
+            State::New | State::Head => self.head_max,
+            State::Lingering => LINGER.min(self.idle_max),
+            State::Idle => self.idle_max,
+            State::Busy => Duration::MAX,
+        }
+    }
+
+    /// Looks who has waited long enough.
+    pub(crate) fn sweep(&self, now: Instant) -> Swept {
+        let mut swept = Swept {
+            due: Vec::new(),
+            next: None,
+        };
+        for (_, record) in self.records.borrow_mut().iter_mut() {
+            if record.state == State::Busy {
+                continue;
+            }
+            let due = record.since + self.patience(record.state);
+            if due <= now {
+                swept.due.extend(record.waker.take());
+            } else {
+                swept.next = Some(swept.next.map_or(due, |next| next.min(due)));
+            }
+        }
+        swept
     }
 
     /// This task is to be woken when something is wanted of the connection.
     pub(crate) fn reach(&self, key: Key, waker: &Waker) {
         let known = {
-            let record = &self.records.borrow()[key.0];
+            let record = &self.records.borrow()[key.index()];
             let known = record.waker.as_ref();
             known.is_some_and(|known| known.will_wake(waker))
         };
         if !known {
             let waker = waker.clone();
-            let old = self.records.borrow_mut()[key.0].waker.replace(waker);
+            let old = self.records.borrow_mut()[key.index()].waker.replace(waker);
             drop(old);
         }
     }
@@ -133,16 +241,14 @@ impl Register {
         let records = self.records.borrow();
         let idle = records
             .iter()
-            .filter_map(|(key, record)| match record.state {
-                State::Idle { since } if !record.leaving => Some((since, key)),
-                _ => None,
-            });
+            .filter(|(_, record)| record.is_idle() && !record.leaving)
+            .map(|(key, record)| (record.since, key));
         idle.collect()
     }
 
     /// Asks all to leave that have no request under way; says how many.
     pub(crate) fn dismiss_quiet(&self) -> usize {
-        let quiet = self.keys(|record| record.state != State::Busy);
+        let quiet = self.keys(|record| !record.is_under_way());
         quiet.iter().for_each(|key| self.dismiss(*key));
         quiet.len()
     }
@@ -180,8 +286,8 @@ impl Register {
         for (_, record) in self.records.borrow().iter() {
             match record.state {
                 State::New => census.new += 1,
-                State::Busy => census.busy += 1,
-                State::Idle { .. } => census.idle += 1,
+                State::Head | State::Busy => census.busy += 1,
+                State::Lingering | State::Idle => census.idle += 1,
             }
         }
         census
@@ -203,6 +309,23 @@ impl Register {
         if self.watchers.get() > 0 {
             self.changed.notify_all();
         }
+    }
+}
+
+impl Record {
+    #[inline]
+    fn enter(&mut self, state: State) {
+        if self.state != state {
+            (self.state, self.since) = (state, Instant::of_turn());
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.state, State::Lingering | State::Idle)
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(self.state, State::Head | State::Busy)
     }
 }
 

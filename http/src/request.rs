@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use http::{Method, StatusCode, Version};
 
+use crate::answer::{self, Unsent};
 use crate::answer_body::AnswerBody;
 use crate::body::Body;
 use crate::error::{InvalidAnswer, Result};
@@ -15,6 +16,7 @@ use crate::proto::head::Head;
 use crate::proto::scan::members;
 use crate::responded::Responded;
 use crate::upgrade::Upgrade;
+use crate::work::Work;
 
 /// One request, and the obligation to answer it.
 ///
@@ -44,64 +46,58 @@ use crate::upgrade::Upgrade;
 /// can be used after the body has been read and after the answer.
 pub struct Request<'c> {
     link: Link<'c>,
-    head: &'c Head,
-    /// What has come, from the first byte of the head.
-    bytes: &'c [u8],
-    head_bytes: usize,
-    peer: Option<SocketAddr>,
+    work: &'c Work,
+    peer: Option<&'c SocketAddr>,
 }
 
 impl<'c> Request<'c> {
-    pub(crate) fn new(
-        link: Link<'c>,
-        head: &'c Head,
-        bytes: &'c [u8],
-        head_bytes: usize,
-        peer: Option<SocketAddr>,
-    ) -> Self {
-        Self {
-            link,
-            head,
-            bytes,
-            head_bytes,
-            peer,
-        }
+    pub(crate) fn new(link: Link<'c>, work: &'c Work, peer: Option<&'c SocketAddr>) -> Self {
+        Self { link, work, peer }
+    }
+
+    fn head(&self) -> &'c Head {
+        &self.work.head
+    }
+
+    /// What has come, from the first byte of the head.
+    fn bytes_from_head(&self) -> &'c [u8] {
+        self.work.input.filled()
     }
 
     /// GET, POST, or any other token (RFC 9110, 9.1).
     #[doc(alias = "reqMethod")]
     pub fn method(&self) -> &'c Method {
-        self.head.method()
+        self.head().method()
     }
 
     /// The request target as it came (RFC 9112, 3.2).
     #[doc(alias = "raw_url")]
     pub fn target(&self) -> &'c str {
-        self.head.target(self.bytes)
+        self.head().target()
     }
 
     /// The target's path, as it came: nothing decoded.
     #[doc(alias = "url")]
     pub fn path(&self) -> &'c str {
-        self.head.path(self.bytes)
+        self.head().path()
     }
 
     /// What follows the target's first `?`, as it came.
     #[doc(alias = "raw_query_string")]
     pub fn query(&self) -> Option<&'c str> {
-        self.head.query(self.bytes)
+        self.head().query()
     }
 
     /// The host, and port if there is one, that the request is for: the target's if it has one, else
     /// the Host field's. `None` only in HTTP/1.0.
     pub fn host(&self) -> Option<&'c str> {
-        self.head.host(self.bytes)
+        self.head().host(self.bytes_from_head())
     }
 
     /// HTTP/1.0 or HTTP/1.1.
     #[doc(alias = "protocol")]
     pub fn version(&self) -> Version {
-        self.head.version()
+        self.head().version()
     }
 
     /// Whether the client offers to change to that protocol (any case): an Upgrade field names it,
@@ -109,19 +105,19 @@ impl<'c> Request<'c> {
     pub fn offers(&self, protocol: &str) -> bool {
         let offered =
             |field| members(field).any(|one| one.eq_ignore_ascii_case(protocol.as_bytes()));
-        self.head.allows_upgrade() && self.headers().get_all("upgrade").any(offered)
+        self.head().allows_upgrade() && self.headers().get_all("upgrade").any(offered)
     }
 
     /// The header fields, where they arrived.
     pub fn headers(&self) -> Headers<'c> {
-        self.head.headers(self.bytes)
+        self.head().headers(self.bytes_from_head())
     }
 
     /// Who sent it, where the transport knows addresses.
     #[doc(alias = "hostname")]
     #[doc(alias = "remote_addr")]
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.peer
+        self.peer.copied()
     }
 
     /// The body, to be read as it comes.
@@ -131,7 +127,7 @@ impl<'c> Request<'c> {
 
     /// What came behind the head.
     fn behind(&self) -> &'c [u8] {
-        &self.bytes[self.head_bytes..]
+        &self.bytes_from_head()[self.work.head_bytes..]
     }
 
     /// The whole body, in memory; at most as long as the server takes any
@@ -180,15 +176,15 @@ impl<'c> Request<'c> {
     /// }
     /// ```
     pub fn add_header(&self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let lines = &mut self.link.exchange.added.borrow_mut();
+        let lines = &mut self.link.exchange.output.borrow_mut().added;
         Ok(encode::push_added(lines, name.as_ref(), value.as_ref())?)
     }
 
     /// The value of the first field of that name (in any case) that was
     /// [added](Self::add_header) and is UTF-8.
     pub fn added_header(&self, name: &str) -> Option<String> {
-        let lines = self.link.exchange.added.borrow();
-        let lines = lines.split(|byte| *byte == b'\n');
+        let output = self.link.exchange.output.borrow();
+        let lines = output.added.split(|byte| *byte == b'\n');
         let fields =
             lines.filter_map(|line| str::from_utf8(line).ok()?.trim_end().split_once(": "));
         let mut named = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
@@ -204,7 +200,7 @@ impl<'c> Request<'c> {
     ///
     /// When it is no interim status, or 100 or 101; when a header field may not be sent.
     pub fn inform(&self, status: StatusCode, headers: impl AnswerHeaders) -> Result<()> {
-        crate::answer::inform(self.link, self.head, status, &headers)
+        answer::inform(self.link, self.head(), status, &headers)
     }
 
     /// Answers: status, body, and header fields.
@@ -237,7 +233,12 @@ impl<'c> Request<'c> {
         body: impl AsRef<[u8]>,
         headers: impl AnswerHeaders,
     ) -> Result<Responded> {
-        crate::answer::respond(self.link, self.head, status, body.as_ref(), &headers).await
+        let body = body.as_ref();
+        let (responded, unsent) = answer::queue(self.link, self.head(), status, body, &headers)?;
+        if !matches!(unsent, Unsent::Nothing) {
+            answer::send(self.link, unsent, body).await?;
+        }
+        Ok(responded)
     }
 
     /// Begins an answer whose body is sent piece by piece.
@@ -268,7 +269,7 @@ impl<'c> Request<'c> {
         status: StatusCode,
         headers: impl AnswerHeaders,
     ) -> Result<AnswerBody<'c>> {
-        crate::answer::start(self.link, self.head, status, &headers).await
+        answer::start(self.link, self.head(), status, &headers).await
     }
 
     /// Changes to a protocol that the client [offers](Self::offers): answers 101, and hands the
@@ -305,7 +306,7 @@ impl<'c> Request<'c> {
         if !self.offers(protocol) {
             return Err(InvalidAnswer::Upgrade.into());
         }
-        crate::answer::upgrade(self.link, self.behind(), protocol, &headers).await
+        answer::upgrade(self.link, self.behind(), protocol, &headers).await
     }
 
     /// Answers CONNECT with 200, and hands the stream over: from here on it is a tunnel
@@ -315,12 +316,12 @@ impl<'c> Request<'c> {
     ///
     /// When the method is another; when a header field may not be sent.
     pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
-        crate::answer::tunnel(self.link, self.head, &headers)
+        answer::tunnel(self.link, self.head(), &headers)
     }
 
     /// Answers nothing and cuts the connection.
     pub fn abort(self) -> Responded {
-        crate::answer::abort(self.link)
+        answer::abort(self.link)
     }
 }
 

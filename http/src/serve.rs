@@ -25,9 +25,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use waterwheel_runtime::time::Instant;
-
-use crate::connection::{BURST_LINGER, Connection, Patience, Woken};
+use crate::connection::{Connection, Patience, Woken};
 use crate::handler::Handler;
 use crate::io::Io;
 use crate::register::Key;
@@ -47,14 +45,24 @@ impl<T: Io> Connection<T> {
 
 struct Serve<T: Io, H> {
     state: State<T, H>,
-    shared: Rc<Shared>,
-    key: Key,
 }
 
 enum State<T: Io, H> {
     Idle(Idle<T, H>),
-    Burst(Pin<Box<dyn Burst<T, H>>>),
+    Burst(Bursting<T, H>),
     Over,
+}
+
+struct Idle<T: Io, H> {
+    connection: Connection<T>,
+    handler: H,
+}
+
+/// A burst, and the place of the connection within it.
+struct Bursting<T: Io, H> {
+    burst: Pin<Box<dyn Burst<T, H>>>,
+    shared: Rc<Shared>,
+    key: Key,
 }
 
 /// Gives the connection back when it has become quiet, and nothing when it is over.
@@ -62,49 +70,76 @@ trait Burst<T: Io, H>: Future<Output = Option<Idle<T, H>>> {}
 
 impl<T: Io, H, F: Future<Output = Option<Idle<T, H>>>> Burst<T, H> for F {}
 
-struct Idle<T: Io, H> {
-    connection: Connection<T>,
-    handler: H,
-    quiet_since: Option<Instant>,
-}
-
 // Nothing in it is pinned but the burst, which has a box of its own.
 impl<T: Io, H> Unpin for Serve<T, H> {}
 
 impl<T: Io, H: Handler> Serve<T, H> {
     /// Begins with a burst: a new connection has often sent its request already.
     fn new(connection: Connection<T>, handler: H) -> Self {
-        let (shared, key) = connection.place();
         let idle = Idle {
             connection,
             handler,
-            quiet_since: None,
         };
         Self {
-            shared,
-            key,
-            state: State::Burst(Box::pin(burst(idle, Patience::Nothing))),
+            state: idle.serve(Patience::Nothing),
         }
     }
 
+    fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.state = match &mut self.state {
+                State::Idle(idle) => {
+                    let woken = ready!(idle.connection.poll_wait(cx));
+                    let State::Idle(idle) = mem::replace(&mut self.state, State::Over) else {
+                        continue;
+                    };
+                    idle.wake(woken)
+                }
+                State::Burst(bursting) => match ready!(bursting.burst.as_mut().poll(cx)) {
+                    Some(idle) => State::Idle(idle),
+                    None => State::Over,
+                },
+                State::Over => return Poll::Ready(()),
+            };
+        }
+    }
+
+    /// Where it stands with its server, unless it is over.
+    #[inline]
+    fn place(&self) -> Option<(&Rc<Shared>, Key)> {
+        match &self.state {
+            State::Idle(idle) => Some(idle.connection.place()),
+            State::Burst(bursting) => Some((&bursting.shared, bursting.key)),
+            State::Over => None,
+        }
+    }
+}
+
+impl<T: Io, H: Handler> Idle<T, H> {
+    fn serve(self, patience: Patience) -> State<T, H> {
+        self.go_through(|idle| burst(idle, patience))
+    }
+
+    fn go_through<B>(self, make: impl FnOnce(Self) -> B) -> State<T, H>
+    where
+        B: Future<Output = Option<Self>> + 'static,
+    {
+        let (shared, key) = self.connection.place();
+        State::Burst(Bursting {
+            shared: shared.clone(),
+            key,
+            burst: Box::pin(make(self)),
+        })
+    }
+
     /// What the end of a wait leads to.
-    fn wake(idle: Idle<T, H>, woken: Option<Woken>) -> State<T, H> {
+    fn wake(self, woken: Option<Woken>) -> State<T, H> {
         match woken {
-            Some(Woken::Readable) => {
-                let now = Instant::of_turn();
-                let brisk = idle
-                    .quiet_since
-                    .is_some_and(|since| now - since < BURST_LINGER);
-                let patience = if brisk {
-                    Patience::Burst
-                } else {
-                    Patience::Nothing
-                };
-                State::Burst(Box::pin(burst(idle, patience)))
-            }
-            None if idle.connection.is_within_head() => State::Burst(Box::pin(late(idle))),
+            Some(Woken::Readable) if self.connection.is_brisk() => self.serve(Patience::Burst),
+            Some(Woken::Readable) => self.serve(Patience::Nothing),
+            None if self.connection.is_within_head() => self.go_through(late),
             None => {
-                idle.connection.has_idled();
+                self.connection.has_idled();
                 State::Over
             }
             Some(Woken::Quiet | Woken::Over) => State::Over,
@@ -116,36 +151,16 @@ impl<T: Io, H: Handler> Future for Serve<T, H> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.shared.stage.get() == Stage::Cutting {
+        let is_cut = |(shared, _): (&Rc<Shared>, Key)| shared.stage.get() == Stage::Cutting;
+        if self.place().is_some_and(is_cut) {
             self.state = State::Over;
         }
         let poll = self.poll_state(cx);
-        if poll.is_pending() {
+        if let Some((shared, key)) = self.place() {
             // Whatever it waits for, the server can reach it.
-            self.shared.register.reach(self.key, cx.waker());
+            shared.register.reach(key, cx.waker());
         }
         poll
-    }
-}
-
-impl<T: Io, H: Handler> Serve<T, H> {
-    fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            self.state = match &mut self.state {
-                State::Idle(idle) => {
-                    let woken = ready!(idle.connection.poll_wait(cx));
-                    let State::Idle(idle) = mem::replace(&mut self.state, State::Over) else {
-                        continue;
-                    };
-                    Self::wake(idle, woken)
-                }
-                State::Burst(burst) => match ready!(burst.as_mut().poll(cx)) {
-                    Some(idle) => State::Idle(idle),
-                    None => State::Over,
-                },
-                State::Over => return Poll::Ready(()),
-            };
-        }
     }
 }
 
@@ -153,8 +168,7 @@ impl<T: Io, H: Handler> Serve<T, H> {
 async fn burst<T: Io, H: Handler>(mut idle: Idle<T, H>, patience: Patience) -> Option<Idle<T, H>> {
     match idle.connection.burst(&idle.handler, patience).await {
         ControlFlow::Continue(()) => {
-            idle.connection.prepare_to_wait(Patience::Idle);
-            idle.quiet_since = Some(Instant::of_turn());
+            idle.connection.prepare_to_wait();
             Some(idle)
         }
         ControlFlow::Break(()) => None,
@@ -184,6 +198,6 @@ mod tests {
         fn size<H: Handler>(_: &H) -> usize {
             size_of::<Serve<Stream, H>>()
         }
-        assert!(size(&large) <= 160, "{}", size(&large));
+        assert!(size(&large) <= 128, "{}", size(&large));
     }
 }

@@ -19,12 +19,14 @@ use crate::rate::Rate;
 use crate::register::Register;
 use crate::settings::Settings;
 use crate::stop::Stage;
+use crate::sweep::Sweeper;
 use crate::work::Work;
 
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) departure: Departure,
     pub(crate) register: Register,
+    pub(crate) sweeper: Sweeper,
     /// For what handlers do wrong.
     pub(crate) log: Rate,
     pub(crate) counters: Counters,
@@ -47,6 +49,8 @@ struct Date {
     /// The `server` line or nothing, the `date` line, and the empty line.
     rendered: Vec<u8>,
     server_bytes: usize,
+    /// How often it was rendered.
+    number: u64,
 }
 
 impl Date {
@@ -55,6 +59,7 @@ impl Date {
             line: DateLine::new(SystemTime::now()),
             checked: Instant::now(),
             server_bytes: server_line.len(),
+            number: 0,
             rendered: server_line,
         };
         date.render();
@@ -62,6 +67,7 @@ impl Date {
     }
 
     fn render(&mut self) {
+        self.number += 1;
         self.rendered.truncate(self.server_bytes);
         self.rendered.extend_from_slice(self.line.bytes());
         self.rendered.extend_from_slice(EMPTY_LINE);
@@ -83,7 +89,8 @@ impl Shared {
         Self {
             limits: settings.limits,
             departure: settings.departure,
-            register: Register::default(),
+            register: Register::new(&settings.limits),
+            sweeper: Sweeper::default(),
             log: Rate::default(),
             counters: Counters::new(settings.measures_durations),
             stage: Cell::new(Stage::Open),
@@ -124,6 +131,7 @@ impl Shared {
         f(OwnLines {
             lines: &date.rendered,
             server_bytes: date.server_bytes,
+            number: date.number,
             added: &[],
         })
     }
@@ -132,7 +140,8 @@ impl Shared {
     fn refresh_date(&self, now: Instant) {
         let date = &mut *self.date.borrow_mut();
         date.checked = now;
-        date.line.refresh(SystemTime::now());
-        date.render();
+        if date.line.refresh(SystemTime::now()) {
+            date.render();
+        }
     }
 }

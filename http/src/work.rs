@@ -15,6 +15,8 @@
 //!
 //! - Always: `start <= end <= bytes.len()`; the bytes of a head do not move while it is used.
 
+use std::mem;
+
 use waterwheel_runtime::time::Instant;
 
 use crate::exchange::Exchange;
@@ -46,11 +48,12 @@ impl Work {
 
     /// Drops what has been answered: the head, and what the exchange has read of the bytes
     /// behind it.
+    #[inline]
     pub(crate) fn advance(&mut self) {
-        self.input.start += self.head_bytes + self.exchange.taken_from_input();
-        self.head_bytes = 0;
-        let rest = self.exchange.take_rest();
-        if !rest.is_empty() {
+        self.input.start += mem::take(&mut self.head_bytes);
+        let body = self.exchange.body.get_mut();
+        self.input.start += body.taken_from_input();
+        if let Some(rest) = body.take_rest() {
             // The exchange has read on by itself: all that was here is used up.
             self.input.replace(rest);
         }
@@ -80,10 +83,8 @@ impl Input {
     }
 
     /// Room to read into, at least one byte: what is there moves to the front if it must.
+    #[inline]
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        if self.bytes.is_empty() {
-            self.bytes.resize(INPUT_BYTES, 0);
-        }
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
         }
@@ -93,6 +94,7 @@ impl Input {
         &mut self.bytes[self.end..]
     }
 
+    #[cold]
     fn make_room(&mut self) {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);

@@ -9,10 +9,11 @@ use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::Version;
-use waterwheel_runtime::time::Instant;
+use waterwheel_runtime::race;
+use waterwheel_runtime::time::{Instant, sleep};
 
 use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
@@ -49,57 +50,88 @@ enum Verdict {
     Gone,
 }
 
+/// What is to be done before the next request.
+pub(super) enum Then {
+    /// Nothing: there may be one.
+    Next,
+    /// To read past what is left of the body.
+    Drain,
+    /// To give the stream to whom it was promised.
+    HandOver,
+    /// To send what is queued, and to close.
+    Close,
+    /// The same, but the client is still sending.
+    Linger,
+    /// To close.
+    Over,
+}
+
 impl<T: Io> Connection<T> {
-    /// The handler is done, one way or the other: sees to it that the request is answered, and
-    /// that the next one can be found.
-    pub(super) async fn settle(&mut self, outcome: Outcome) -> ControlFlow<()> {
+    /// The handler is done, one way or the other: sees to it that the request is answered, and says
+    /// how to get to the next one.
+    #[inline]
+    pub(super) fn settle(&mut self, outcome: Outcome) -> Then {
         self.place.shared.counters.handled(|| {
             let begun = self.work.as_ref().and_then(|work| work.begun);
             Some(Instant::now() - begun?)
         });
         match self.judge(outcome) {
-            Verdict::Answered => {}
-            Verdict::Cut => {
-                drop(self.flush().await);
-                return ControlFlow::Break(());
-            }
-            Verdict::Gone => return ControlFlow::Break(()),
+            Verdict::Answered => self.leave_answered(),
+            Verdict::Cut => Then::Close,
+            Verdict::Gone => Then::Over,
         }
-        let Some(link) = self.link() else {
-            return ControlFlow::Break(());
-        };
-        if link.exchange.answer.get() == Answer::HandsOver {
-            self.hand_over().await;
-            return ControlFlow::Break(());
+    }
+
+    #[inline]
+    fn leave_answered(&mut self) -> Then {
+        match &mut self.work {
+            None => Then::Over,
+            Some(work) if work.exchange.answer.get() == Answer::HandsOver => Then::HandOver,
+            Some(work) if !work.exchange.body.borrow().is_done() => Then::Drain,
+            Some(_) => self.leave(&Drained::Whole),
         }
-        // Mostly there is nothing to drain, and then nothing to be a future of.
-        let drained = if link.exchange.body.borrow().is_done() {
-            Drained::Whole
-        } else {
-            drain(link, self.behind()).await
-        };
-        let persists = link.exchange.persistence.get().persists();
+    }
+
+    /// Goes on behind the request, if the end of its body was found.
+    #[inline]
+    fn leave(&mut self, drained: &Drained) -> Then {
         let Some(work) = &mut self.work else {
-            return ControlFlow::Break(());
+            return Then::Over;
         };
+        let persists = work.exchange.persistence.get().persists();
         work.advance();
         // If this is given up from here on, nothing that comes is taken for a request.
         self.stage = Stage::Ending;
         match (persists, drained) {
             (true, Drained::Whole) => {
                 self.stage = Stage::Between;
-                ControlFlow::Continue(())
+                Then::Next
             }
-            (false, Drained::Whole) if work.input.is_empty() => {
-                // Nothing unread is left that could cost the client its answer.
-                drop(self.flush().await);
-                ControlFlow::Break(())
-            }
-            _ => {
-                self.close_lingering().await;
-                ControlFlow::Break(())
-            }
+            // Nothing unread is left that could cost the client its answer.
+            (false, Drained::Whole) if work.input.is_empty() => Then::Close,
+            _ => Then::Linger,
         }
+    }
+
+    /// Does what is to be done; breaks when the connection is over.
+    pub(super) async fn carry_out(&mut self, mut then: Then) -> ControlFlow<()> {
+        loop {
+            match then {
+                Then::Next => return ControlFlow::Continue(()),
+                Then::Drain => {
+                    let Some(link) = self.link() else { break };
+                    let drained = drain(link, self.behind()).await;
+                    then = self.leave(&drained);
+                    continue;
+                }
+                Then::HandOver => self.hand_over().await,
+                Then::Close => drop(self.flush().await),
+                Then::Linger => self.close_lingering().await,
+                Then::Over => {}
+            }
+            break;
+        }
+        ControlFlow::Break(())
     }
 
     /// Sends what is queued, and gives the stream to whom it was promised, with what has been read
@@ -208,44 +240,37 @@ impl<T: Io> Connection<T> {
         self.stage = Stage::Ending;
         let Some(io) = &self.io else { return };
         if self.flush().await.is_ok() && io.end_writing().is_ok() {
-            self.sleep
-                .reset(Instant::now() + self.place.shared.limits.linger_duration_max);
-            let mut left = self.place.shared.limits.linger_bytes_max;
-            poll_fn(|cx| self.poll_discard(cx, &mut left)).await;
+            let limits = &self.place.shared.limits;
+            let mut left = limits.linger_bytes_max;
+            let discarded = poll_fn(|cx| poll_discard(io, cx, &mut left));
+            race(discarded, sleep(limits.linger_duration_max)).await;
         }
     }
+}
 
-    /// Reads and throws away, until the end or the deadline. Beyond the cap nothing more is read: then
-    /// the client's own sending stops, and it has time left to look at its answer.
-    fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut u64) -> Poll<()> {
-        let mut scrap = [0; 4096];
-        let Some(io) = &self.io else {
-            return Poll::Ready(());
-        };
-        while *left > 0 {
-            match io.poll_read(cx, &mut scrap) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(count)) => *left = left.saturating_sub(count as u64),
-                Poll::Pending => return Pin::new(&mut self.sleep).poll(cx),
-            }
-        }
-        match io.poll_read_closed(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => Pin::new(&mut self.sleep).poll(cx),
+/// Reads and throws away, until the end. Beyond the cap nothing more is read: then the client's own
+/// sending stops, and it has time left to look at its answer.
+fn poll_discard(io: &impl Io, cx: &mut Context<'_>, left: &mut u64) -> Poll<()> {
+    let mut scrap = [0; 4096];
+    while *left > 0 {
+        match ready!(io.poll_read(cx, &mut scrap)) {
+            Ok(0) | Err(_) => return Poll::Ready(()),
+            Ok(count) => *left = left.saturating_sub(count as u64),
         }
     }
+    io.poll_read_closed(cx)
 }
 
 /// Polls a handler. Whatever is queued when it waits goes out; its panic ends here.
 ///
 /// Pinned where it stands: a handler's future may be large, and is not moved.
-pub(super) async fn drive(
-    link: Link<'_>,
-    mut handler: Pin<&mut impl Future<Output = Result<Responded>>>,
-) -> Outcome {
+pub(super) fn drive<'a>(
+    link: Link<'a>,
+    mut handler: Pin<&'a mut impl Future<Output = Result<Responded>>>,
+) -> impl Future<Output = Outcome> {
     let mut watch = Watch::default();
     poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+        move |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
             Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
             Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
             Ok(Poll::Pending) => {
@@ -259,7 +284,6 @@ pub(super) async fn drive(
             Err(payload) => Poll::Ready(Outcome::Panicked(payload)),
         },
     )
-    .await
 }
 
 fn reason(error: &Error) -> &'static str {

@@ -6,61 +6,43 @@
 //! - Never: a wait without a deadline.
 
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io;
+use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::time::Instant;
 
-use super::{BURST_LINGER, Connection, Patience, Stage, Woken};
+use super::{Connection, Patience, Place, Stage, Woken};
 use crate::error::Refusal;
 use crate::io::Io;
 use crate::stop;
 
 impl<T: Io> Connection<T> {
-    /// Waits until something can be read, and reads it.
+    /// Sends what is queued, and reads what there is or waits until there is something. While it waits
+    /// with nothing begun, the working set goes back.
     pub(super) async fn read_or_wait(&mut self, patience: Patience) -> Woken {
-        loop {
-            // What was just accepted has often sent its request already.
-            if self.stage != Stage::Fresh {
-                let woken = self.wait(patience).await;
-                if woken != Woken::Readable {
-                    return woken;
-                }
+        let mut waits = false;
+        let woken = poll_fn(|cx| {
+            if ready!(self.poll_flush(cx)).is_err() {
+                return Poll::Ready(Some(Woken::Over));
             }
-            match self.read_once().await {
-                Some(Ok(0) | Err(_)) => return Woken::Over,
-                Some(Ok(_)) => return Woken::Readable,
-                None if self.stage == Stage::Fresh => self.stage = Stage::Between,
-                None => {}
+            if let Poll::Ready(read) = self.poll_read_once(cx) {
+                return Poll::Ready(Some(match read {
+                    Ok(0) | Err(_) => Woken::Over,
+                    Ok(_) => Woken::Readable,
+                }));
             }
-        }
-    }
-
-    /// Reads if there is something; `None` if there is not.
-    async fn read_once(&mut self) -> Option<std::io::Result<usize>> {
-        let io = self.io.as_ref()?;
-        let work = self
-            .work
-            .get_or_insert_with(|| self.place.shared.take_work());
-        let read = poll_fn(|cx| match io.poll_read(cx, work.input.room()) {
-            Poll::Ready(read) => Poll::Ready(Some(read)),
-            Poll::Pending => Poll::Ready(None),
+            if waits {
+                self.give_back_unused();
+            } else {
+                waits = true;
+                self.prepare_to_wait();
+            }
+            if patience == Patience::Nothing {
+                return Poll::Ready(Some(Woken::Quiet));
+            }
+            self.poll_end_of_wait(cx, patience)
         });
-        let read = read.await;
-        if let Some(Ok(count)) = read {
-            work.input.add(count);
-            self.place.shared.counters.bytes_read.add(count);
-        }
-        read
-    }
-
-    /// Waits until something can be read. With nothing begun, the working set goes back.
-    async fn wait(&mut self, patience: Patience) -> Woken {
-        self.prepare_to_wait(patience);
-        if patience == Patience::Nothing {
-            return Woken::Quiet;
-        }
-        match poll_fn(|cx| self.poll_wait(cx)).await {
+        match woken.await {
             Some(woken) => woken,
             None if self.is_within_head() => {
                 self.refuse_late().await;
@@ -74,6 +56,30 @@ impl<T: Io> Connection<T> {
         }
     }
 
+    /// Reads what there is. What is known to be drained costs no call to find out.
+    #[inline]
+    fn poll_read_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(io) = &self.io else {
+            return Poll::Ready(Ok(0));
+        };
+        let work = self
+            .work
+            .get_or_insert_with(|| self.place.shared.take_work());
+        let read = ready!(io.poll_read(cx, work.input.room()));
+        if let Ok(count) = read {
+            work.input.add(count);
+            self.place.shared.counters.bytes_read.add(count);
+        }
+        Poll::Ready(read)
+    }
+
+    /// With nothing begun, a connection that waits holds no working set.
+    fn give_back_unused(&mut self) {
+        if let Some(work) = self.work.take_if(|work| work.input.is_empty()) {
+            self.place.shared.give_back(work);
+        }
+    }
+
     /// Nothing has come for as long as a connection may wait.
     pub(crate) fn has_idled(&self) {
         self.place.shared.counters.idle_timeouts.one();
@@ -82,7 +88,7 @@ impl<T: Io> Connection<T> {
     /// Tells a client for whom there is no room, or no server any more, and closes.
     pub(crate) async fn turn_away(mut self) {
         // What is unread when a connection closes costs the client its answer.
-        drop(self.read_once().await);
+        poll_fn(|cx| Poll::Ready(self.poll_read_once(cx).is_ready())).await;
         self.refuse(Refusal::Unavailable).await;
     }
 
@@ -96,64 +102,66 @@ impl<T: Io> Connection<T> {
         self.refuse(Refusal::HeadTooSlow).await;
     }
 
-    pub(crate) fn prepare_to_wait(&mut self, patience: Patience) {
-        let limits = &self.place.shared.limits;
-        let begun = self
-            .work
-            .as_ref()
-            .is_some_and(|work| !work.input.is_empty());
-        if begun {
-            if self.stage != Stage::WithinHead {
-                self.stage = Stage::WithinHead;
-                self.place.shared.register.busy(self.place.key);
-                self.sleep
-                    .reset(Instant::of_turn() + limits.head_duration_max);
-            }
-            if let Some(work) = &mut self.work {
+    /// Gives back what a wait of unknown length does not need.
+    pub(crate) fn prepare_to_wait(&mut self) {
+        self.give_back_unused();
+        self.stage = match &mut self.work {
+            Some(work) => {
                 work.input.shrink();
+                Stage::WithinHead
             }
-            return;
-        }
-        if let Some(work) = self.work.take() {
-            self.place.shared.give_back(work);
-        }
-        if self.requests > 0 {
-            self.stage = Stage::Between;
-            let idle = match patience {
-                Patience::Burst => BURST_LINGER.min(limits.idle_duration_max),
-                Patience::Nothing | Patience::Idle => limits.idle_duration_max,
-            };
-            self.sleep.reset(Instant::of_turn() + idle);
-        }
+            None => Stage::Between,
+        };
     }
 
-    /// What happened; `None` when the time is over.
+    /// What happened, without reading it; `None` when the time is over.
     pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
         let Some(io) = &self.io else {
             return Poll::Ready(Some(Woken::Over));
         };
         match io.poll_readable(cx) {
-            Poll::Ready(Ok(())) => return Poll::Ready(Some(Woken::Readable)),
-            Poll::Ready(Err(_)) => return Poll::Ready(Some(Woken::Over)),
-            Poll::Pending => {}
+            Poll::Ready(Ok(())) => Poll::Ready(Some(Woken::Readable)),
+            Poll::Ready(Err(_)) => Poll::Ready(Some(Woken::Over)),
+            Poll::Pending => self.poll_end_of_wait(cx, Patience::Idle),
         }
-        if self.place.shared.stage.get() == stop::Stage::Cutting {
-            return Poll::Ready(Some(Woken::Over));
-        }
-        if self.stage == Stage::Between && self.must_leave() {
-            if !io.has_input() {
-                return Poll::Ready(Some(Woken::Over));
-            }
-            // What has come in the meantime is served first: the reactor reports it before the next turn.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Pin::new(&mut self.sleep).poll(cx).map(|()| None)
     }
 
-    /// Registers as idle; whether it is to close.
-    fn must_leave(&self) -> bool {
-        let leaving = self.place.shared.register.idle(self.place.key);
-        leaving || (self.requests > 0 && self.place.shared.is_closing())
+    /// Whether there is nothing to wait for any more, though nothing has come.
+    #[inline]
+    fn poll_end_of_wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        patience: Patience,
+    ) -> Poll<Option<Woken>> {
+        let Place { shared, key, .. } = &self.place;
+        if shared.stage.get() == stop::Stage::Cutting {
+            return Poll::Ready(Some(Woken::Over));
+        }
+        let wait = if self.stage == Stage::WithinHead {
+            shared.register.wait_within_head(*key)
+        } else {
+            let wait = shared
+                .register
+                .wait_between(*key, patience == Patience::Burst);
+            if wait.leaving || (self.requests > 0 && shared.is_closing()) {
+                return self.poll_leave(cx);
+            }
+            wait
+        };
+        if Instant::of_turn() >= wait.due {
+            return Poll::Ready(None);
+        }
+        shared.sweep_at(wait.due);
+        Poll::Pending
+    }
+
+    /// Leaves, unless something has come in the meantime. That is served first: the reactor reports
+    /// it before the next turn.
+    fn poll_leave(&self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
+        if !self.io.as_ref().is_some_and(Io::has_input) {
+            return Poll::Ready(Some(Woken::Over));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

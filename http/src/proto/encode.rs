@@ -27,6 +27,7 @@ use http::{Method, StatusCode};
 use super::fields::push_field;
 use super::framing::AnswerFraming;
 use super::keep_alive::Persistence;
+use super::rendered::Rendered;
 use super::scan::members;
 use crate::error::InvalidAnswer;
 use crate::headers::AnswerHeaders;
@@ -41,6 +42,8 @@ pub(crate) struct OwnLines<'a> {
     pub(crate) lines: &'a [u8],
     /// How many of those bytes are the server's line.
     pub(crate) server_bytes: usize,
+    /// Which: other lines have another number.
+    pub(crate) number: u64,
     /// Lines of this one answer, made by [`push_added`].
     pub(crate) added: &'a [u8],
 }
@@ -72,30 +75,58 @@ pub(crate) struct Decided {
 /// # Errors
 ///
 /// If one of the handler's fields may not be written. Then nothing is.
+#[inline]
 pub(crate) fn push_head(
     out: &mut Vec<u8>,
+    rendered: &mut Rendered,
     status: StatusCode,
     decided: Decided,
     own: OwnLines<'_>,
     headers: &impl AnswerHeaders,
 ) -> Result<Decided, InvalidAnswer> {
+    if own.added.is_empty()
+        && let Some(head) = rendered.get(status, decided, own.number, headers)
+    {
+        out.extend_from_slice(head);
+        return Ok(decided);
+    }
+    push_new_head(out, rendered, status, decided, own, headers)
+}
+
+/// The way through all checks. Kept apart, so that the short way stays short.
+#[inline(never)]
+fn push_new_head(
+    out: &mut Vec<u8>,
+    rendered: &mut Rendered,
+    status: StatusCode,
+    given: Decided,
+    own: OwnLines<'_>,
+    headers: &impl AnswerHeaders,
+) -> Result<Decided, InvalidAnswer> {
     let start = out.len();
     push_status_line(out, status);
-    if !own.added.is_empty() {
-        out.extend_from_slice(own.added);
-    }
+    let line_bytes = out.len() - start;
+    out.extend_from_slice(own.added);
     let mut head = Writer {
         out,
-        decided,
+        decided: given,
         seen: Seen::default(),
     };
-    match headers.try_for_each(|name, value| head.push(name, value)) {
-        Ok(()) => Ok(head.finish(own)),
-        Err(invalid) => {
-            out.truncate(start);
-            Err(invalid)
-        }
+    if let Err(invalid) = headers.try_for_each(|name, value| head.push(name, value)) {
+        out.truncate(start);
+        return Err(invalid);
     }
+    let (decided, seen) = head.finish_theirs();
+    if decided.persistence != Persistence::Persist || seen != Seen::default() {
+        push_rarer_lines(out, decided, seen, own);
+        return Ok(decided);
+    }
+    out.extend_from_slice(own.lines);
+    if own.added.is_empty() && decided == given {
+        let head = &out[start..];
+        rendered.keep(head, line_bytes, (status, decided, own.number), headers);
+    }
+    Ok(decided)
 }
 
 /// Writes a whole answer of one line of text, after which the connection closes. `method` is
@@ -154,7 +185,7 @@ const DECIDED: &[&str] = &[
 ];
 
 /// Which of the fields that are looked at a handler has given.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen(u8);
 
 impl Seen {
@@ -230,42 +261,37 @@ impl Writer<'_> {
         }
     }
 
-    /// Adds what is ours and the empty line.
+    /// Adds how the body is framed: the last that depends on the handler.
     #[inline]
-    fn finish(mut self, own: OwnLines<'_>) -> Decided {
+    fn finish_theirs(mut self) -> (Decided, Seen) {
         if self.decided.framing == AnswerFraming::UntilClose {
             self.decided.persistence = Persistence::Close;
         }
         push_framing(self.out, self.decided.framing);
-        let ours = Seen::SERVER | Seen::DATE | Seen::UPGRADE;
-        if self.decided.persistence == Persistence::Persist && !self.seen.has(ours) {
-            self.out.extend_from_slice(own.lines);
-            return self.decided;
-        }
-        self.finish_rarer(own)
+        (self.decided, self.seen)
     }
+}
 
-    fn finish_rarer(self, own: OwnLines<'_>) -> Decided {
-        if !self.seen.has(Seen::SERVER) {
-            self.out.extend_from_slice(own.server());
-        }
-        if !self.seen.has(Seen::DATE) {
-            self.out.extend_from_slice(own.date());
-        }
-        self.out.extend_from_slice(self.last_lines());
-        self.decided
+/// Adds what is ours and has not been said, and the empty line.
+fn push_rarer_lines(out: &mut Vec<u8>, decided: Decided, seen: Seen, own: OwnLines<'_>) {
+    if !seen.has(Seen::SERVER) {
+        out.extend_from_slice(own.server());
     }
+    if !seen.has(Seen::DATE) {
+        out.extend_from_slice(own.date());
+    }
+    out.extend_from_slice(last_lines(decided.persistence, seen.has(Seen::UPGRADE)));
+}
 
-    /// The Connection line, if there is one, and the empty line.
-    fn last_lines(&self) -> &'static [u8] {
-        match (self.decided.persistence, self.seen.has(Seen::UPGRADE)) {
-            (Persistence::Persist, false) => b"\r\n",
-            (Persistence::Persist, true) => b"connection: upgrade\r\n\r\n",
-            (Persistence::PersistConfirmed, false) => b"connection: keep-alive\r\n\r\n",
-            (Persistence::PersistConfirmed, true) => b"connection: keep-alive, upgrade\r\n\r\n",
-            (Persistence::Close, false) => b"connection: close\r\n\r\n",
-            (Persistence::Close, true) => b"connection: close, upgrade\r\n\r\n",
-        }
+/// The Connection line, if there is one, and the empty line.
+fn last_lines(persistence: Persistence, upgrades: bool) -> &'static [u8] {
+    match (persistence, upgrades) {
+        (Persistence::Persist, false) => b"\r\n",
+        (Persistence::Persist, true) => b"connection: upgrade\r\n\r\n",
+        (Persistence::PersistConfirmed, false) => b"connection: keep-alive\r\n\r\n",
+        (Persistence::PersistConfirmed, true) => b"connection: keep-alive, upgrade\r\n\r\n",
+        (Persistence::Close, false) => b"connection: close\r\n\r\n",
+        (Persistence::Close, true) => b"connection: close, upgrade\r\n\r\n",
     }
 }
 

@@ -23,8 +23,6 @@ use crate::headers::{Field, Span};
 /// How far a field section has been read.
 #[derive(Debug, Default)]
 pub(super) struct FieldSection {
-    /// Where the section begins: its first line may not begin with white space.
-    start: usize,
     line_start: usize,
     position: usize,
     /// Where the name of this line ends, once it is known.
@@ -38,14 +36,8 @@ pub(super) enum Line {
 }
 
 impl FieldSection {
-    pub(super) const fn at(start: usize) -> Self {
-        Self {
-            start,
-            line_start: start,
-            position: start,
-            name_end: None,
-        }
-    }
+    /// What every section ends with, an empty one too: a line end, and an empty line.
+    pub(super) const END: &[u8] = b"\r\n\r\n";
 
     /// Reads one line of `bytes`, which begin with all that earlier calls saw.
     #[inline]
@@ -86,7 +78,7 @@ impl FieldSection {
     fn no_name(&self, byte: u8) -> Refusal {
         let white = is_white(byte);
         match self.position {
-            at if at == self.start && white => Refusal::LeadingWhitespace,
+            0 if white => Refusal::LeadingWhitespace,
             at if at == self.line_start && white => Refusal::ObsoleteFold,
             _ if white => Refusal::SpaceBeforeColon,
             _ => misplaced(byte, Refusal::FieldName),

@@ -9,6 +9,8 @@
 //!                     Host · framing · keep_alive · Expect · Upgrade
 //! ```
 //!
+//! What came just so before is [`Known`], and skipped.
+//!
 //! **Always**: the bytes given begin with all bytes given before, up to a verdict; each is
 //! looked at once, and the verdict is the same in however many pieces they came. A limit is
 //! met, or a forbidden byte refused, when it arrives. **Never**: a position beyond the head's
@@ -20,6 +22,7 @@ use super::authority::is_host_field;
 use super::fields::{FieldSection, Line};
 use super::framing::{Announced, Framing};
 use super::keep_alive::{ConnectionOptions, Persistence};
+use super::known::Known;
 use super::request_line::{LineReader, RequestLine};
 use super::scan::{Step, Stop, members};
 use super::target::{Form, Target};
@@ -27,20 +30,28 @@ use crate::error::Refusal;
 use crate::headers::{Field, Headers, Span};
 use crate::limits::Limits;
 
-/// What a request head says, as positions in the bytes it was read from.
+/// What a request head says: the target as text, the fields as positions in the bytes it was read
+/// from.
 ///
 /// Whole only once [`HeadParser::parse`] has said so. After a refusal the method is the one
 /// received, if the head got that far, else GET.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     line: RequestLine,
-    fields: Vec<Field>,
-    host: Option<Span>,
-    /// The last Host that was judged and found valid. All requests of a connection tend to have
-    /// the same one, and comparing is cheaper than judging.
-    known_host: Vec<u8>,
-    announced: Announced,
+    line_bytes: usize,
+    fields: Fields,
     framing: Framing,
+    known: Known,
+}
+
+/// What a field section says, as positions in it.
+#[derive(Debug, Default)]
+struct Fields {
+    list: Vec<Field>,
+    host: Option<Span>,
+    /// The last Host that was judged and found valid: comparing is cheaper than judging.
+    valid_host: Vec<u8>,
+    announced: Announced,
     options: ConnectionOptions,
     expectation: Expectation,
 }
@@ -75,12 +86,31 @@ impl HeadParser {
     ///
     /// When a head is complete the parser is ready for the next one, and clears `head` when
     /// that begins. After a refusal it is of no more use: the connection closes.
+    #[inline]
     pub(crate) fn parse(
         &mut self,
         bytes: &[u8],
         head: &mut Head,
         limits: &Limits,
     ) -> Result<Parsed, Refusal> {
+        if bytes.is_empty() {
+            return Ok(Parsed::Incomplete);
+        }
+        if self.is_fresh()
+            && let Some(end) = head.known.head_at(bytes)
+        {
+            return Ok(Parsed::Complete(end)); // it was no longer than a head may be
+        }
+        self.read(bytes, head, limits)
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.section.is_none() && self.line.is_fresh()
+    }
+
+    /// The way through all checks. Kept apart, so that the short way stays short.
+    #[inline(never)]
+    fn read(&mut self, bytes: &[u8], head: &mut Head, limits: &Limits) -> Result<Parsed, Refusal> {
         let head_bytes_max = usize::from(limits.head_bytes_max);
         let window = &bytes[..bytes.len().min(head_bytes_max)];
         match self.advance(window, head, limits) {
@@ -97,52 +127,91 @@ impl HeadParser {
             section
         } else {
             if self.line.is_fresh() {
-                head.clear();
+                head.begin();
             }
-            let end = self.line.read(bytes, limits, &mut head.line)?;
-            self.section.insert(FieldSection::at(end))
+            head.line_bytes = self.line.read(bytes, limits, &mut head.line)?;
+            let rest = &bytes[head.line_bytes..];
+            if let Some(section_bytes) = head.known.section_at(rest) {
+                return self.end(bytes, section_bytes, head, limits);
+            }
+            head.begin_fields();
+            self.section.insert(FieldSection::default())
         };
-        let end = read_fields(section, bytes, head, limits)?;
+        let rest = &bytes[head.line_bytes..];
+        let section_bytes = head.fields.read(section, rest, limits)?;
+        self.end(bytes, section_bytes, head, limits)
+    }
+
+    fn end(
+        &mut self,
+        bytes: &[u8],
+        section_bytes: usize,
+        head: &mut Head,
+        limits: &Limits,
+    ) -> Step<usize> {
+        let end = head.line_bytes + section_bytes;
         head.decide(limits)?;
+        head.known.keep(&bytes[..end], head.line_bytes);
         *self = Self::default();
         Ok(end)
     }
 }
 
-#[inline]
-fn read_fields(
-    section: &mut FieldSection,
-    bytes: &[u8],
-    head: &mut Head,
-    limits: &Limits,
-) -> Step<usize> {
-    loop {
-        match section.next(bytes, limits.field_line_bytes_max)? {
-            Line::Field(_) if head.fields.len() == usize::from(limits.fields_max) => {
-                return Err(Refusal::TooManyFields.into());
-            }
-            Line::Field(field) => head.add(bytes, field)?,
-            Line::End(end) => return Ok(end),
+/// Filling it.
+impl Head {
+    fn begin(&mut self) {
+        self.known.forget_line();
+        self.line.clear();
+    }
+
+    fn begin_fields(&mut self) {
+        self.known.forget();
+        self.fields.clear();
+    }
+
+    /// What can be said only when all fields are known.
+    #[inline]
+    fn decide(&mut self, limits: &Limits) -> Result<(), Refusal> {
+        let RequestLine {
+            method, version, ..
+        } = &self.line;
+        if self.fields.host.is_none() && *version == Version::HTTP_11 {
+            return Err(Refusal::HostMissing);
         }
+        let announced = self.fields.announced;
+        self.framing = announced.decide(method, *version, limits.body_bytes_max)?;
+        Ok(())
     }
 }
 
-/// Filling it.
-impl Head {
+impl Fields {
     fn clear(&mut self) {
-        let mut fields = std::mem::take(&mut self.fields);
-        let known_host = std::mem::take(&mut self.known_host);
-        fields.clear();
+        let mut list = std::mem::take(&mut self.list);
+        let valid_host = std::mem::take(&mut self.valid_host);
+        list.clear();
         *self = Self {
-            fields,
-            known_host,
+            list,
+            valid_host,
             ..Self::default()
         };
     }
 
     #[inline]
+    fn read(&mut self, section: &mut FieldSection, bytes: &[u8], limits: &Limits) -> Step<usize> {
+        loop {
+            match section.next(bytes, limits.field_line_bytes_max)? {
+                Line::Field(_) if self.list.len() == usize::from(limits.fields_max) => {
+                    return Err(Refusal::TooManyFields.into());
+                }
+                Line::Field(field) => self.add(bytes, field)?,
+                Line::End(end) => return Ok(end),
+            }
+        }
+    }
+
+    #[inline]
     fn add(&mut self, bytes: &[u8], field: Field) -> Result<(), Refusal> {
-        self.fields.push(field);
+        self.list.push(field);
         let (name, value) = (field.name.of(bytes), field.value.of(bytes));
         match name.len() {
             4 if is(name, b"host") => self.add_host(value, field.value)?,
@@ -160,7 +229,7 @@ impl Head {
         if self.host.replace(span).is_some() {
             return Err(Refusal::HostRepeated);
         }
-        if value == self.known_host {
+        if value == self.valid_host {
             return Ok(());
         }
         self.judge_host(value)
@@ -170,8 +239,8 @@ impl Head {
         if !is_host_field(value) {
             return Err(Refusal::HostInvalid);
         }
-        self.known_host.clear();
-        self.known_host.extend_from_slice(value);
+        self.valid_host.clear();
+        self.valid_host.extend_from_slice(value);
         Ok(())
     }
 
@@ -182,21 +251,6 @@ impl Head {
             }
             self.expectation = Expectation::Continue;
         }
-        Ok(())
-    }
-
-    /// What can be said only when all fields are known.
-    #[inline]
-    fn decide(&mut self, limits: &Limits) -> Result<(), Refusal> {
-        let RequestLine {
-            method, version, ..
-        } = &self.line;
-        if self.host.is_none() && *version == Version::HTTP_11 {
-            return Err(Refusal::HostMissing);
-        }
-        self.framing = self
-            .announced
-            .decide(method, *version, limits.body_bytes_max)?;
         Ok(())
     }
 }
@@ -216,54 +270,53 @@ impl Head {
         self.line.version
     }
 
-    /// Where the target and its parts are, and in which form it came.
+    /// In which form the target came.
     #[cfg(test)]
-    pub(crate) const fn target_parts(&self) -> Target {
-        self.line.target
+    pub(crate) const fn form(&self) -> Form {
+        self.line.target.form
     }
 
     /// The target as it came.
-    pub(crate) fn target<'a>(&self, bytes: &'a [u8]) -> &'a str {
-        text(self.line.target.whole, bytes)
+    pub(crate) fn target(&self) -> &str {
+        &self.line.text
     }
 
     /// The path as it came, `/` where an absolute target has none, `*` and nothing for the
     /// asterisk and authority forms.
-    pub(crate) fn path<'a>(&self, bytes: &'a [u8]) -> &'a str {
+    pub(crate) fn path(&self) -> &str {
         match self.line.target {
             Target {
                 form: Form::Absolute,
                 path,
                 ..
             } if path.is_empty() => "/",
-            Target { path, .. } => text(path, bytes),
+            // Mostly that is all there is.
+            Target { path, .. } if path.range().len() == self.line.text.len() => &self.line.text,
+            Target { path, .. } => &self.line.text[path.range()],
         }
     }
 
     /// What follows the first `?`, as it came.
-    pub(crate) fn query<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
-        let Target {
-            form, path, whole, ..
-        } = self.line.target;
-        let (mark, end) = (path.range().end, whole.range().end);
-        let has_one = matches!(form, Form::Origin | Form::Absolute) && mark < end;
-        has_one.then(|| text(Span::new(mark + 1, end), bytes))
+    pub(crate) fn query(&self) -> Option<&str> {
+        let Target { form, path, .. } = self.line.target;
+        let behind = self.line.text.get(path.range().end + 1..)?;
+        matches!(form, Form::Origin | Form::Absolute).then_some(behind)
     }
 
     /// Host and port the request is for: the target's, else Host's (RFC 9112, 3.2.2). `None`
     /// for HTTP/1.0 without Host.
-    pub(crate) fn host<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+    pub(crate) fn host<'a>(&'a self, bytes: &'a [u8]) -> Option<&'a str> {
         let authority = self.line.target.authority;
-        let span = if authority.is_empty() {
-            self.host?
-        } else {
-            authority
-        };
-        Some(text(span, bytes))
+        if !authority.is_empty() {
+            return Some(&self.line.text[authority.range()]);
+        }
+        let section = &bytes[self.line_bytes..];
+        // Its grammar holds it to ASCII.
+        str::from_utf8(self.fields.host?.of(section)).ok()
     }
 
     pub(crate) fn headers<'a>(&'a self, bytes: &'a [u8]) -> Headers<'a> {
-        Headers::new(bytes, &self.fields)
+        Headers::new(&bytes[self.line_bytes..], &self.fields.list)
     }
 
     /// How long the body is.
@@ -273,26 +326,21 @@ impl Head {
 
     /// What the client would have become of the connection.
     pub(crate) fn persistence(&self) -> Persistence {
-        self.options.persistence(self.line.version)
+        self.fields.options.persistence(self.line.version)
     }
 
     /// Whether the client may be waiting for 100 before it sends its body: never in HTTP/1.0,
     /// never without a body (RFC 9110, 10.1.1).
     pub(crate) fn awaits_continue(&self) -> bool {
-        self.expectation == Expectation::Continue
+        self.fields.expectation == Expectation::Continue
             && self.line.version == Version::HTTP_11
             && self.framing != Framing::None
     }
 
     /// Whether an Upgrade field counts (RFC 9110, 7.8).
     pub(crate) fn allows_upgrade(&self) -> bool {
-        self.options.allows_upgrade(self.line.version)
+        self.fields.options.allows_upgrade(self.line.version)
     }
-}
-
-/// A piece the grammar holds to ASCII.
-fn text(span: Span, bytes: &[u8]) -> &str {
-    str::from_utf8(span.of(bytes)).unwrap_or_default()
 }
 
 #[cfg(test)]

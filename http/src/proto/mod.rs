@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! bytes in ─► head ──► request_line ─► target ─► authority
+//!              │  ├──► known: the same bytes as last time?
 //!              │  └──► fields ◄─────────────┐
 //!              ├─────► framing: how long is the body?   keep_alive: and then?
 //!              ▼                            │
 //!             body ──► chunked ─────────────┘ (trailers)
 //!
 //! an answer ─► framing: which one does it get? ─► encode: its head ─► chunked: its body
+//!                                                   └─► rendered: the same as last time?
 //! ```
 //!
 //! All of them stand on `scan`, which knows the characters. To be read in the order head,
@@ -23,9 +25,11 @@ pub(crate) mod encode;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod keep_alive;
+pub(crate) mod rendered;
 
 mod authority;
 mod fields;
+mod known;
 mod request_line;
 pub(crate) mod scan;
 mod target;

@@ -24,6 +24,8 @@ use crate::limits::{Limits, METHOD_BYTES_MAX};
 #[derive(Debug)]
 pub(crate) struct RequestLine {
     pub(crate) method: Method,
+    /// The target as it came: its grammar holds it to ASCII.
+    pub(crate) text: String,
     pub(crate) target: Target,
     /// 1.0 or 1.1; any later 1.x is read as 1.1 (RFC 9110, 2.5).
     pub(crate) version: Version,
@@ -33,9 +35,22 @@ impl Default for RequestLine {
     fn default() -> Self {
         Self {
             method: Method::GET,
+            text: String::new(),
             target: Target::default(),
             version: Version::HTTP_11,
         }
+    }
+}
+
+impl RequestLine {
+    /// Ready for the next one, with the room of this one.
+    pub(super) fn clear(&mut self) {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        *self = Self {
+            text,
+            ..Self::default()
+        };
     }
 }
 
@@ -87,11 +102,10 @@ impl LineReader {
             self.query(bytes, limits.target_bytes_max)?;
         }
         line.version = version(bytes, self.position)?;
-        line.target = judge(
-            bytes,
-            &line.method,
-            (self.start, self.path_end, self.target_end),
-        )?;
+        let target = &bytes[self.start..self.target_end];
+        line.target = judge(target, &line.method, self.path_end - self.start)?;
+        line.text
+            .push_str(str::from_utf8(target).unwrap_or_default());
         Ok(self.position + VERSION_BYTES)
     }
 

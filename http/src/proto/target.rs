@@ -26,69 +26,58 @@ pub(crate) enum Form {
     Asterisk,
 }
 
-/// A target and where its parts are. The parts it does not have are empty.
+/// A target's form, and where its parts are in it. The parts it does not have are empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) form: Form,
-    pub(crate) whole: Span,
     /// Host and port of the absolute and authority forms.
     pub(crate) authority: Span,
     /// From the first `/` up to the `?`; empty in `http://host`, where it means `/`.
     pub(crate) path: Span,
 }
 
-/// Sorts the target at `start..end`, whose `?` is at `path_end` or which has none if that is
+/// Sorts a target, which is not empty, and whose `?` is at `path_end` or which has none if that is
 /// its end.
 #[inline]
-pub(super) fn judge(
-    bytes: &[u8],
-    method: &Method,
-    (start, path_end, end): (usize, usize, usize),
-) -> Result<Target, Refusal> {
-    let whole = Span::new(start, end);
-    if bytes[start] == b'/' && *method != Method::CONNECT {
-        let path = Span::new(start, path_end);
+pub(super) fn judge(target: &[u8], method: &Method, path_end: usize) -> Result<Target, Refusal> {
+    if target[0] == b'/' && *method != Method::CONNECT {
         return Ok(Target {
             form: Form::Origin,
-            whole,
             authority: Span::default(),
-            path,
+            path: Span::new(0, path_end),
         });
     }
-    judge_rare(bytes, method, whole, path_end).ok_or(Refusal::TargetForm)
+    judge_rare(target, method, path_end).ok_or(Refusal::TargetForm)
 }
 
-fn judge_rare(bytes: &[u8], method: &Method, whole: Span, path_end: usize) -> Option<Target> {
-    let text = whole.of(bytes);
+fn judge_rare(target: &[u8], method: &Method, path_end: usize) -> Option<Target> {
+    let whole = Span::new(0, target.len());
     if *method == Method::CONNECT {
-        let target = Target {
+        let found = Target {
             form: Form::Authority,
-            whole,
             authority: whole,
             ..Target::default()
         };
-        return is_tunnel_end(text).then_some(target);
+        return is_tunnel_end(target).then_some(found);
     }
-    if text == b"*" {
-        let target = Target {
+    if target == b"*" {
+        let found = Target {
             form: Form::Asterisk,
-            whole,
             path: whole,
             ..Target::default()
         };
-        return (*method == Method::OPTIONS).then_some(target);
+        return (*method == Method::OPTIONS).then_some(found);
     }
-    absolute(bytes, whole, path_end)
+    absolute(target, path_end)
 }
 
-fn absolute(bytes: &[u8], whole: Span, path_end: usize) -> Option<Target> {
-    let start = whole.range().start + scheme_bytes(whole.of(bytes))?;
-    let before_query = bytes.get(start..path_end)?;
+fn absolute(target: &[u8], path_end: usize) -> Option<Target> {
+    let start = scheme_bytes(target)?;
+    let before_query = target.get(start..path_end)?;
     let slash = before_query.iter().position(|byte| *byte == b'/');
     let authority_end = slash.map_or(path_end, |at| start + at);
-    is_host_and_port(&bytes[start..authority_end]).then(|| Target {
+    is_host_and_port(&target[start..authority_end]).then(|| Target {
         form: Form::Absolute,
-        whole,
         authority: Span::new(start, authority_end),
         path: Span::new(authority_end, path_end),
     })

@@ -102,7 +102,7 @@ impl<S: AsFd> Socket<S> {
     ) -> Poll<io::Result<T>> {
         std::task::ready!(budget::poll_spend(cx, cost));
         loop {
-            if self.registration.must_wait(interest, cx) {
+            if self.registration.must_wait(&self.io, interest, cx)? {
                 return Poll::Pending;
             }
             match operation(&self.io) {
@@ -171,7 +171,7 @@ impl<S: AsFd> Socket<S> {
         if self.registration.ensure(&self.io)? {
             self.registration.known.set(Readiness::default());
         }
-        if self.registration.must_wait(interest, cx) {
+        if self.registration.must_wait(&self.io, interest, cx)? {
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
@@ -293,10 +293,19 @@ impl<S> Registration<S> {
     }
 
     /// Whether a wait for `interest` has begun. Not when it holds, as far as is known, or as there
-    /// are news of it.
+    /// are news of it. Who waits is registered first: that reports what is ready already.
     #[inline]
-    fn must_wait(&self, interest: Interest, cx: &mut Context<'_>) -> bool {
-        !self.known.get().satisfies(interest) && self.ask_or_wait(interest, cx.waker())
+    fn must_wait(
+        &self,
+        io: &impl AsFd,
+        interest: Interest,
+        cx: &mut Context<'_>,
+    ) -> io::Result<bool> {
+        if self.known.get().satisfies(interest) {
+            return Ok(false);
+        }
+        self.ensure(io)?;
+        Ok(self.ask_or_wait(interest, cx.waker()))
     }
 
     #[inline(never)]

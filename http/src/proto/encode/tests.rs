@@ -10,6 +10,7 @@ use crate::error::Refusal;
 const OWN: OwnLines<'_> = OwnLines {
     lines: b"server: S\r\ndate: D\r\n\r\n",
     server_bytes: 11,
+    number: 0,
     added: b"",
 };
 
@@ -25,7 +26,13 @@ fn encode(
         framing,
         persistence,
     };
-    let pushed = push_head(&mut out, StatusCode::OK, decided, OWN, &fields);
+    let mut rendered = Rendered::default();
+    let mut push =
+        |out: &mut Vec<u8>| push_head(out, &mut rendered, StatusCode::OK, decided, OWN, &fields);
+    let pushed = push(&mut out);
+    let mut again = b"before".to_vec();
+    assert_eq!(push(&mut again), pushed);
+    assert_eq!(again, out, "the second time it may come rendered");
     assert!(out.starts_with(b"before"));
     assert!(
         pushed.is_ok() || out == b"before",
@@ -336,13 +343,74 @@ proptest! {
     fn no_field_makes_a_second_line(name in any::<Vec<u8>>(), value in any::<Vec<u8>>()) {
         let mut out = Vec::new();
         let decided = Decided { framing: Sized(5), persistence: Persist };
-        let own = OwnLines { lines: b"\r\n", server_bytes: 0, added: b"" };
-        if push_head(&mut out, StatusCode::OK, decided, own, &[(name, value)]).is_ok() {
+        let own = OwnLines { lines: b"\r\n", server_bytes: 0, number: 0, added: b"" };
+        let rendered = &mut Rendered::default();
+        if push_head(&mut out, rendered, StatusCode::OK, decided, own, &[(name, value)]).is_ok() {
             let lines = out.windows(2).filter(|pair| *pair == b"\r\n").count();
             prop_assert_eq!(lines, 4);
             prop_assert_eq!(memchr::memchr_iter(b'\n', &out).count(), 4);
         }
     }
+}
+
+/// A status, a body's length, and fields.
+type Answer = (u16, u64, Vec<(&'static str, &'static str)>);
+
+/// Answers that have much in common.
+fn answers_of_a_server() -> impl Strategy<Value = Vec<Answer>> {
+    let names = prop::sample::select(vec!["a", "b", "a: x\r\nb", "date", "connection", "upgrade"]);
+    let values = prop::sample::select(vec!["x", "y", " x", "x\r\nb: y", "close", ""]);
+    let fields = prop::collection::vec((names, values), 0..3);
+    let answer = (
+        prop::sample::select(vec![200_u16, 204, 404]),
+        0_u64..2,
+        fields,
+    );
+    prop::collection::vec(answer, 1..12)
+}
+
+proptest! {
+    #[test]
+    fn what_was_answered_before_changes_nothing(answers in answers_of_a_server()) {
+        let mut rendered = Rendered::default();
+        for (status, length, fields) in answers {
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            let framing = AnswerFraming::of(&Method::GET, http::Version::HTTP_11, status, Some(length));
+            let decided = Decided { framing, persistence: Persist };
+            let (mut out, mut alone) = (Vec::new(), Vec::new());
+            let pushed = push_head(&mut out, &mut rendered, status, decided, OWN, &fields);
+            let fresh = &mut Rendered::default();
+            prop_assert_eq!(pushed, push_head(&mut alone, fresh, status, decided, OWN, &fields));
+            prop_assert_eq!(out, alone);
+        }
+    }
+}
+
+#[test]
+fn what_is_rendered_alike_is_not_taken_for_the_same() {
+    let decided = Decided {
+        framing: Sized(5),
+        persistence: Persist,
+    };
+    let mut rendered = Rendered::default();
+    let mut push = |fields: Fields<'_>| {
+        let mut out = Vec::new();
+        push_head(
+            &mut out,
+            &mut rendered,
+            StatusCode::OK,
+            decided,
+            OWN,
+            &fields,
+        )
+        .map(|_| out)
+    };
+    let two = push(&[("a", "b"), ("c", "d")]);
+    assert_eq!(push(&[("a", "b\r\nc: d")]), Err(InvalidAnswer::Value));
+    assert_eq!(push(&[("a: b\r\nc", "d")]), Err(InvalidAnswer::Name));
+    assert_eq!(push(&[("a", "b"), ("c", "d")]), two);
+    assert_ne!(push(&[("a", "b")]), two);
+    assert_ne!(push(&[("a", "b"), ("c", "d"), ("e", "f")]), two);
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! The last head, byte by byte: what comes again, means the same.
+//!
+//! The requests of a client are much alike: what differs is the target, and the fields mostly
+//! repeat. So the bytes of the last head are kept beside what they were found to mean, and where a
+//! head, or only its field section, begins with the very same bytes, nothing is judged again.
+//!
+//! ```text
+//! GET /mills/1 HTTP/1.1␍␊ Host: example.org␍␊Accept: */*␍␊␍␊
+//! └── line_bytes ──────┘└─ the section: compared by itself ┘
+//! └── the whole head: compared first ──────────────────────┘
+//! ```
+//!
+//! **Always**: a whole head or section, up to its empty line, equal in every byte; what a head means
+//! depends on its bytes and on the limits, which do not change. **Never**: bytes of a head that was
+//! refused; a comparison that takes longer the more is equal: with whom a client shares a worker
+//! must not be a way to guess the other's cookies.
+
+use super::fields::FieldSection;
+
+/// A longer head is not kept.
+const KNOWN_BYTES_MAX: usize = 4096;
+
+/// The bytes of the last head, and how much of it still stands.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    head: Vec<u8>,
+    line_bytes: usize,
+    /// Whether the request line still means what is beside this.
+    line_stands: bool,
+}
+
+impl Known {
+    /// The length of the head at the front of `bytes`, if it is the known one.
+    #[inline]
+    pub(super) fn head_at(&self, bytes: &[u8]) -> Option<usize> {
+        (self.line_stands && begins_with(bytes, &self.head)).then_some(self.head.len())
+    }
+
+    /// The length of the section at the front of `bytes`, if it is the known one.
+    #[inline]
+    pub(super) fn section_at(&self, bytes: &[u8]) -> Option<usize> {
+        let section = &self.head[self.line_bytes..];
+        begins_with(bytes, section).then_some(section.len())
+    }
+
+    /// Another request line takes the place of the last one.
+    pub(super) fn forget_line(&mut self) {
+        self.line_stands = false;
+    }
+
+    /// Other fields take the place of the last ones.
+    pub(super) fn forget(&mut self) {
+        self.head.clear();
+        self.line_bytes = 0;
+        self.line_stands = false;
+    }
+
+    /// What has just been read, all of it.
+    pub(super) fn keep(&mut self, head: &[u8], line_bytes: usize) {
+        self.forget();
+        if head.len() <= KNOWN_BYTES_MAX {
+            self.head.extend_from_slice(head);
+            self.line_bytes = line_bytes;
+            self.line_stands = true;
+        }
+    }
+}
+
+/// Whether `bytes` begin with `known`, which ends in an empty line if it is not empty. How long this
+/// takes depends on lengths alone.
+#[inline]
+fn begins_with(bytes: &[u8], known: &[u8]) -> bool {
+    let Some(front) = bytes.get(..known.len()) else {
+        return false;
+    };
+    if !front.ends_with(FieldSection::END) {
+        return false; // most others, and no known one at all
+    }
+    differences(front, known) == 0
+}
+
+/// Zero if two slices of one length are equal: their words, one after the other, and the last word
+/// again for what is left over.
+#[inline]
+fn differences(new: &[u8], old: &[u8]) -> u64 {
+    let word = |word: &[u8; 8]| u64::from_ne_bytes(*word);
+    let pairs = new.as_chunks().0.iter().zip(old.as_chunks().0);
+    let differences = pairs.fold(0, |found, (new, old)| found | (word(new) ^ word(old)));
+    match (new.last_chunk(), old.last_chunk()) {
+        (Some(new), Some(old)) => differences | (word(new) ^ word(old)),
+        _ => u64::MAX, // no head is as short
+    }
+}

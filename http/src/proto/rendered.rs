@@ -1,0 +1,101 @@
+//! The last answer's head, for the next one that is the same.
+//!
+//! Handlers answer alike: the same status, the same fields, often the same length. So what was
+//! rendered last is kept, and where the same is asked for again, it is copied instead of being
+//! validated and put together again.
+//!
+//! ```text
+//! HTTP/1.1 200 OK␍␊content-type: text/plain␍␊content-length: 13␍␊server: …␍␊date: …␍␊␍␊
+//!                  └─ name ───┘  └─ value ─┘                     └─ ours: told by number
+//!                  each compared with what the handler says
+//! ```
+//!
+//! **Always**: every name and value compared by itself and in its whole length, so that nothing
+//! passes that was not validated as just this name and just this value. **Never**: the date of
+//! another second.
+
+use http::StatusCode;
+
+use super::encode::Decided;
+use crate::headers::{AnswerHeaders, Field, Span};
+
+/// A longer head is not kept.
+const RENDERED_BYTES_MAX: usize = 1024;
+
+/// The status, what was decided, and the number of our own lines.
+type Asked = (StatusCode, Decided, u64);
+
+/// The bytes of a head, and what they were rendered for.
+#[derive(Debug, Default)]
+pub(crate) struct Rendered {
+    asked: Option<Asked>,
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+impl Rendered {
+    /// The bytes, if this is what they were rendered for.
+    #[inline]
+    pub(super) fn get(
+        &self,
+        status: StatusCode,
+        decided: Decided,
+        own: u64,
+        headers: &impl AnswerHeaders,
+    ) -> Option<&[u8]> {
+        if self.asked != Some((status, decided, own)) {
+            return None;
+        }
+        let mut fields = self.fields.iter();
+        let compared = headers.try_for_each(|name, value| match fields.next() {
+            Some(field) if self.is(*field, name, value) => Ok(()),
+            _ => Err(()),
+        });
+        (compared.is_ok() && fields.next().is_none()).then_some(&*self.bytes)
+    }
+
+    #[inline]
+    fn is(&self, field: Field, name: &[u8], value: &[u8]) -> bool {
+        field.name.of(&self.bytes) == name && field.value.of(&self.bytes) == value
+    }
+
+    /// Keeps `head`, whose status line has `line_bytes`, if all of it was made of just what was asked.
+    pub(super) fn keep(
+        &mut self,
+        head: &[u8],
+        line_bytes: usize,
+        asked: Asked,
+        headers: &impl AnswerHeaders,
+    ) {
+        self.asked = None;
+        if head.len() > RENDERED_BYTES_MAX {
+            return;
+        }
+        self.fields.clear();
+        let mut at = line_bytes;
+        let found = headers.try_for_each(|name, value| {
+            let field = field_at(head, at, name, value).ok_or(())?;
+            at = field.value.range().end + 2;
+            self.fields.push(field);
+            Ok::<(), ()>(())
+        });
+        if found.is_ok() {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(head);
+            self.asked = Some(asked);
+        }
+    }
+}
+
+/// Where name and value are in the line at `at`, if they are there just so.
+fn field_at(head: &[u8], at: usize, name: &[u8], value: &[u8]) -> Option<Field> {
+    let line = head.get(at..)?;
+    let rest = line.strip_prefix(name)?.strip_prefix(b": ")?;
+    rest.strip_prefix(value)?.strip_prefix(b"\r\n")?;
+    let name_end = at + name.len();
+    let value_start = name_end + 2;
+    Some(Field {
+        name: Span::new(at, name_end),
+        value: Span::new(value_start, value_start + value.len()),
+    })
+}

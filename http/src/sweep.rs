@@ -1,0 +1,119 @@
+//! One timer for all connections that wait.
+//!
+//! # How it works
+//!
+//! Every connection that waits has a deadline, and mostly moves it long before it comes. So there is
+//! no timer for each: its record in the [register](crate::register) says for what it waits and since
+//! when, and one task looks through the records when the first of them may be due. It wakes those
+//! whose time is over, and sleeps until the next one's.
+//!
+//! ```text
+//!  a connection begins to wait ──► due before the next look? ──no──► nothing to do
+//!                                          │ yes
+//!                                          ▼
+//!               the sweeper: sleep ──► look through all ──► wake those who are due
+//!                              ▲                 │
+//!                              └── until the next one is due; nobody waits: it ends
+//! ```
+//!
+//! A wait that begins costs a comparison, and a connection that waits costs no entry in the wheel.
+//!
+//! # Invariants
+//!
+//! - Always: whoever waits is looked at when its time is over, or up to [`GRAIN`] later.
+//! - Never: a look while nobody is due; more than one look in a grain.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use waterwheel_runtime::spawn;
+use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+
+use crate::shared::Shared;
+
+/// The time between two looks, at least.
+pub(crate) const GRAIN: Duration = Duration::from_millis(25);
+
+/// When the records are looked through, and by whom.
+#[derive(Default)]
+pub(crate) struct Sweeper {
+    /// `None` while nobody waits: then there is no task either.
+    next: Cell<Option<Instant>>,
+    task: RefCell<Option<Waker>>,
+}
+
+impl Sweeper {
+    fn wake(&self) {
+        let waker = self.task.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Sweeper {
+    /// There is nothing left to look through.
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
+impl Shared {
+    /// Sees to it that the records are looked through when this time comes.
+    #[inline]
+    pub(crate) fn sweep_at(self: &Rc<Self>, due: Instant) {
+        if self.sweeper.next.get().is_none_or(|next| due < next) {
+            self.sweep_earlier(due);
+        }
+    }
+
+    #[cold]
+    fn sweep_earlier(self: &Rc<Self>, due: Instant) {
+        match self.sweeper.next.replace(Some(due)) {
+            None => spawn(sweep(Rc::downgrade(self))).detach(),
+            Some(_) => self.sweeper.wake(),
+        }
+    }
+}
+
+/// The task: ends when nobody waits, and with the server.
+async fn sweep(shared: Weak<Shared>) {
+    let mut sleep = sleep_until(Instant::of_turn());
+    poll_fn(|cx| {
+        while let Some(shared) = shared.upgrade() {
+            if poll_next_look(&shared, &mut sleep, cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::of_turn();
+            let swept = shared.register.sweep(now);
+            let next = swept.next.map(|next| next.max(now + GRAIN));
+            // Before anybody is woken, who may want to be looked at again.
+            shared.sweeper.next.set(next);
+            swept.due.into_iter().for_each(Waker::wake);
+            if next.is_none() {
+                break;
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Waits for the next look, which may be asked for earlier meanwhile.
+fn poll_next_look(shared: &Shared, sleep: &mut Sleep, cx: &mut Context<'_>) -> Poll<()> {
+    let next = shared.sweeper.next.get().unwrap_or_else(Instant::of_turn);
+    if sleep.deadline() != next {
+        sleep.reset(next);
+    }
+    let poll = Pin::new(sleep).poll(cx);
+    if poll.is_pending() {
+        let waker = cx.waker().clone();
+        let old = shared.sweeper.task.borrow_mut().replace(waker);
+        drop(old);
+    }
+    poll
+}
