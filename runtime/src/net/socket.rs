@@ -310,10 +310,6 @@ impl<S> Registration<S> {
 
     #[inline(never)]
     fn ask_or_wait(&self, interest: Interest, waker: &Waker) -> bool {
-        if self.place.get().is_none() {
-            // Nobody has news of it: the way to find out is to try.
-            return false;
-        }
         let asked = self
             .here(|executor, source| executor.reactor().ask(source, &self.known, interest, waker));
         match asked.unwrap_or_else(|| self.misplaced()) {
