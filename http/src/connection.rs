@@ -40,6 +40,7 @@ use std::task::{Context, Poll};
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
+use crate::address::PeerAddress;
 use crate::error::{Refusal, Result};
 use crate::handler::Handler;
 use crate::io::Io;
@@ -79,7 +80,7 @@ pub struct Connection<T: Io = Stream> {
     /// Until it is handed over.
     io: Option<T>,
     place: Place,
-    peer: Option<SocketAddr>,
+    peer: PeerAddress,
     requests: u64,
     stage: Stage,
     work: Option<Box<Work>>,
@@ -160,7 +161,7 @@ impl<T: Io> Connection<T> {
                 key,
                 _guest: guest.map(Box::new),
             },
-            peer,
+            peer: peer.into(),
             requests: 0,
             stage: Stage::Fresh,
             work: None,
@@ -179,7 +180,7 @@ impl<T: Io> Connection<T> {
 
     /// Who is at the other end, where the transport knows addresses.
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.peer
+        self.peer.get()
     }
 
     /// Serves requests for as long as they come one after the other; breaks when the connection
@@ -312,7 +313,7 @@ impl<T: Io> Connection<T> {
     fn request(&self) -> Option<(Link<'_>, Request<'_>)> {
         let work = self.work.as_deref()?;
         let link = self.link()?;
-        Some((link, Request::new(link, work, self.peer.as_ref())))
+        Some((link, Request::new(link, work, &self.peer)))
     }
 
     fn link(&self) -> Option<Link<'_>> {
@@ -338,7 +339,7 @@ impl<T: Io> Connection<T> {
 impl<T: Io> fmt::Debug for Connection<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("peer", &self.peer)
+            .field("peer", &self.peer.get())
             .field("requests", &self.requests)
             .finish_non_exhaustive()
     }

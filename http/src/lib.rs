@@ -83,6 +83,7 @@
 //! | `body` | [`Request::bytes`] |
 
 mod accept_error;
+mod address;
 mod answer;
 mod answer_body;
 mod body;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use http::{Method, StatusCode, Version};
 
+use crate::address::PeerAddress;
 use crate::answer::{self, Unsent};
 use crate::answer_body::AnswerBody;
 use crate::body::Body;
@@ -47,11 +48,11 @@ use crate::work::Work;
 pub struct Request<'c> {
     link: Link<'c>,
     work: &'c Work,
-    peer: Option<&'c SocketAddr>,
+    peer: &'c PeerAddress,
 }
 
 impl<'c> Request<'c> {
-    pub(crate) fn new(link: Link<'c>, work: &'c Work, peer: Option<&'c SocketAddr>) -> Self {
+    pub(crate) fn new(link: Link<'c>, work: &'c Work, peer: &'c PeerAddress) -> Self {
         Self { link, work, peer }
     }
 
@@ -117,7 +118,7 @@ impl<'c> Request<'c> {
     #[doc(alias = "hostname")]
     #[doc(alias = "remote_addr")]
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.peer.copied()
+        self.peer.get()
     }
 
     /// The body, to be read as it comes.

@@ -198,6 +198,6 @@ mod tests {
         fn size<H: Handler>(_: &H) -> usize {
             size_of::<Serve<Stream, H>>()
         }
-        assert!(size(&large) <= 128, "{}", size(&large));
+        assert!(size(&large) <= 88, "{}", size(&large));
     }
 }

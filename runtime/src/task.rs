@@ -27,6 +27,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::mem;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -43,14 +44,23 @@ use crate::waker::TaskWaker;
 type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// All tasks of a runtime.
-#[derive(Default)]
 pub(crate) struct Tasks {
     slots: Slab<Slot>,
-    spawned: u32,
+    next_generation: NonZeroU32,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self {
+            slots: Slab::new(),
+            next_generation: NonZeroU32::MIN,
+        }
+    }
 }
 
 struct Slot {
-    generation: u32,
+    /// Not zero, so that a free slot needs no word of its own to say so.
+    generation: NonZeroU32,
     /// `None` while the task is running.
     tenant: Option<Tenant>,
 }
@@ -74,13 +84,14 @@ impl Tasks {
         let index = u32::try_from(entry.key()).expect("fewer than four thousand million tasks");
         let task = TaskId {
             index,
-            generation: self.spawned,
+            generation: self.next_generation.get(),
         };
-        self.spawned = self.spawned.wrapping_add(1);
+        let generation = self.next_generation;
+        self.next_generation = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         let waker = TaskWaker::queued(task, remote.clone());
         let future = Box::pin(make(&waker));
         entry.insert(Slot {
-            generation: task.generation,
+            generation,
             tenant: Some(Tenant { future, waker }),
         });
         task
@@ -92,7 +103,7 @@ impl Tasks {
 
     fn check_out(&mut self, task: TaskId) -> Option<Tenant> {
         let slot = self.slots.get_mut(task.index as usize)?;
-        if slot.generation != task.generation {
+        if slot.generation.get() != task.generation {
             return None;
         }
         slot.tenant.take()

@@ -144,7 +144,7 @@ impl<T: Io> Connection<T> {
             work.advance();
             let read = work.input.filled().to_vec();
             if let Some(promise) = work.exchange.promise.take() {
-                promise.keep(Upgraded::new(io, read, self.peer));
+                promise.keep(Upgraded::new(io, read, self.peer.get()));
             }
             self.place.shared.give_back(work);
         }
@@ -221,7 +221,7 @@ impl<T: Io> Connection<T> {
             return;
         }
         if let Some(left_out) = self.place.shared.log.allows() {
-            tracing::error!(peer = ?self.peer, ?error, left_out, "a request failed in its handler");
+            tracing::error!(peer = ?self.peer.get(), ?error, left_out, "a request failed in its handler");
         }
     }
 
