@@ -180,10 +180,11 @@ impl Register {
         wait
     }
 
-    /// Whether it has not waited for long.
+    /// Whether it is asked again soon after it has answered. Who takes a moment to send a first
+    /// request is not: of ten thousand such, each would hold what a burst needs.
     pub(crate) fn is_brisk(&self, key: Key) -> bool {
         let record = &self.records.borrow()[key.index()];
-        Instant::of_turn() - record.since < LINGER
+        record.is_idle() && Instant::of_turn() - record.since < LINGER
     }
 
     #[inline]

@@ -48,6 +48,8 @@ struct Serve<T: Io, H> {
 }
 
 enum State<T: Io, H> {
+    /// Accepted, and not run yet.
+    New(Idle<T, H>),
     Idle(Idle<T, H>),
     Burst(Bursting<T, H>),
     Over,
@@ -74,26 +76,32 @@ impl<T: Io, H, F: Future<Output = Option<Idle<T, H>>>> Burst<T, H> for F {}
 impl<T: Io, H> Unpin for Serve<T, H> {}
 
 impl<T: Io, H: Handler> Serve<T, H> {
-    /// Begins with a burst: a new connection has often sent its request already.
+    /// Begins with a burst, since a new connection has often sent its request already. It is made
+    /// when the task first runs: of many that are accepted at once, each finds the memory that the
+    /// one before has left.
     fn new(connection: Connection<T>, handler: H) -> Self {
         let idle = Idle {
             connection,
             handler,
         };
         Self {
-            state: idle.serve(Patience::Nothing),
+            state: State::New(idle),
         }
     }
 
     fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.state = match &mut self.state {
+                State::New(_) => match self.take() {
+                    State::New(idle) => idle.serve(Patience::Nothing),
+                    other => other,
+                },
                 State::Idle(idle) => {
                     let woken = ready!(idle.connection.poll_wait(cx));
-                    let State::Idle(idle) = mem::replace(&mut self.state, State::Over) else {
-                        continue;
-                    };
-                    idle.wake(woken)
+                    match self.take() {
+                        State::Idle(idle) => idle.wake(woken),
+                        other => other,
+                    }
                 }
                 State::Burst(bursting) => match ready!(bursting.burst.as_mut().poll(cx)) {
                     Some(idle) => State::Idle(idle),
@@ -104,11 +112,15 @@ impl<T: Io, H: Handler> Serve<T, H> {
         }
     }
 
+    fn take(&mut self) -> State<T, H> {
+        mem::replace(&mut self.state, State::Over)
+    }
+
     /// Where it stands with its server, unless it is over.
     #[inline]
     fn place(&self) -> Option<(&Rc<Shared>, Key)> {
         match &self.state {
-            State::Idle(idle) => Some(idle.connection.place()),
+            State::New(idle) | State::Idle(idle) => Some(idle.connection.place()),
             State::Burst(bursting) => Some((&bursting.shared, bursting.key)),
             State::Over => None,
         }

@@ -29,7 +29,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use waterwheel_runtime::time::Instant;
-use waterwheel_runtime::{race, spawn};
+use waterwheel_runtime::{race, spawn_detached};
 
 use crate::accept_error::AcceptError;
 use crate::connection::Connection;
@@ -294,7 +294,7 @@ impl Server {
     #[doc(alias = "acceptRequest")]
     pub async fn accept_request(&self, handler: impl Handler) -> Result<(), AcceptError> {
         let connection = self.accept().await?;
-        spawn(connection.serve(handler)).detach();
+        spawn_detached(connection.serve(handler));
         Ok(())
     }
 
@@ -341,7 +341,7 @@ impl Server {
         let rate = Rate::default();
         loop {
             match self.accept_with_room().await {
-                Ok(Some(connection)) => spawn(connection.serve(handler.clone())).detach(),
+                Ok(Some(connection)) => spawn_detached(connection.serve(handler.clone())),
                 Ok(None) => self.capacity().await,
                 Err(_) if self.is_closed() => return Ok(()),
                 Err(error) if error.is_fatal() => return Err(error.into()),

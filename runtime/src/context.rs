@@ -126,6 +126,37 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     executor.spawn(future)
 }
 
+/// Runs `future` as a task of its own that nobody asks about: [`spawn`] and
+/// [`JoinHandle::detach`] in one, and cheaper, since there is no handle to make.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// use waterwheel_runtime::{block_on, spawn_detached, yield_now};
+///
+/// let seen = Rc::new(Cell::new(false));
+/// block_on({
+///     let seen = seen.clone();
+///     async move {
+///         spawn_detached(async move { seen.set(true) });
+///         yield_now().await;
+///     }
+/// });
+/// assert!(seen.get());
+/// ```
+#[track_caller]
+pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
+    let Some(executor) = current() else {
+        panic!("a task was spawned outside a waterwheel runtime: do it within runtime::block_on");
+    };
+    executor.spawn_detached(future);
+}
+
 /// A runtime, as other threads see it: a way to spawn there, and to wake it.
 ///
 /// `Send`, `Sync` and cheap to clone. It does not keep the runtime alive.
@@ -184,7 +215,7 @@ impl Handle {
     where
         F: Future<Output = ()> + 'static,
     {
-        let run = Box::new(move || spawn(async move { make().await }).detach());
+        let run = Box::new(move || spawn_detached(async move { make().await }));
         self.remote
             .send(Message::Run(run))
             .map_err(|_| RuntimeGone(()))

@@ -241,21 +241,26 @@ impl Executor {
     /// Takes a future in as a task of its own, queued for the next turn.
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let mut join = None;
+        self.start(|waker| {
+            let cell = Join::new(futures_task::waker(waker.clone()));
+            join = Some(cell.clone());
+            Task::new(future, Some(cell))
+        });
+        JoinHandle::new(join.expect("start has called the closure"))
+    }
+
+    /// As [`spawn`](Self::spawn), for what nobody will ask about.
+    pub(crate) fn spawn_detached<F: Future<Output = ()> + 'static>(&self, future: F) {
+        self.start(|_| Task::new(future, None));
+    }
+
+    fn start<F: Future<Output = ()> + 'static>(&self, make: impl FnOnce(&Arc<TaskWaker>) -> F) {
         let remote = self.queue.remote();
-        let task = self
-            .tasks
-            .borrow_mut()
-            .insert(remote, |waker: &Arc<TaskWaker>| {
-                let cell = Join::new(futures_task::waker(waker.clone()));
-                join = Some(cell.clone());
-                Task::new(future, cell)
-            });
+        let task = self.tasks.borrow_mut().insert(remote, make);
         remote.wake(task);
-        let join = join.expect("insert has called the closure");
         if self.closing.get() {
             task::end_all(&self.tasks);
         }
-        JoinHandle::new(join)
     }
 
     pub(crate) fn id(&self) -> RuntimeId {

@@ -46,7 +46,7 @@
 //! | to | use |
 //! |---|---|
 //! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
-//! | run one beside it | [`spawn`], which gives a [`JoinHandle`] |
+//! | run one beside it | [`spawn`], which gives a [`JoinHandle`]; [`spawn_detached`] |
 //! | wait for two | [`join`](fn@join), [`race`](fn@race) |
 //! | wait for time | [`time`] |
 //! | talk | [`net`] |
@@ -79,7 +79,7 @@ mod waker;
 mod yield_now;
 
 pub use blocking::{Blocking, spawn_blocking};
-pub use context::{Handle, RuntimeGone, spawn};
+pub use context::{Handle, RuntimeGone, spawn, spawn_detached};
 pub use join::{JoinError, JoinHandle};
 pub use notify::Notify;
 pub use pool::THREADS_MAX;

@@ -167,7 +167,7 @@ pin_project! {
     pub(crate) struct Task<F: Future> {
         #[pin]
         stage: Stage<F>,
-        // `None` once nobody holds the handle: a task that was let go needs no cell.
+        // `None` if nobody holds the handle: a task that was let go needs no cell.
         join: Option<Rc<Join<F::Output>>>,
     }
 
@@ -191,10 +191,10 @@ pin_project! {
 }
 
 impl<F: Future> Task<F> {
-    pub(crate) fn new(future: F, join: Rc<Join<F::Output>>) -> Self {
+    pub(crate) fn new(future: F, join: Option<Rc<Join<F::Output>>>) -> Self {
         Self {
             stage: Stage::Running { future },
-            join: Some(join),
+            join,
         }
     }
 }
