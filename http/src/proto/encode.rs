@@ -27,7 +27,7 @@ use http::{Method, StatusCode};
 use super::fields::push_field;
 use super::framing::AnswerFraming;
 use super::keep_alive::Persistence;
-use super::rendered::Rendered;
+use super::rendered::{Asked, Rendered};
 use super::scan::members;
 use crate::error::InvalidAnswer;
 use crate::headers::AnswerHeaders;
@@ -84,9 +84,8 @@ pub(crate) fn push_head(
     own: OwnLines<'_>,
     headers: &impl AnswerHeaders,
 ) -> Result<Decided, InvalidAnswer> {
-    if own.added.is_empty()
-        && let Some(head) = rendered.get(status, decided, own.number, headers)
-    {
+    let asked = Asked::of(status, decided, own);
+    if let Some(head) = asked.and_then(|asked| rendered.get(asked, headers)) {
         out.extend_from_slice(head);
         return Ok(decided);
     }
@@ -122,9 +121,10 @@ fn push_new_head(
         return Ok(decided);
     }
     out.extend_from_slice(own.lines);
-    if own.added.is_empty() && decided == given {
-        let head = &out[start..];
-        rendered.keep(head, line_bytes, (status, decided, own.number), headers);
+    if decided == given
+        && let Some(asked) = Asked::of(status, decided, own)
+    {
+        rendered.keep(&out[start..], line_bytes, asked, headers);
     }
     Ok(decided)
 }

@@ -16,14 +16,39 @@
 
 use http::StatusCode;
 
-use super::encode::Decided;
+use super::encode::{Decided, OwnLines};
+use super::framing::AnswerFraming;
+use super::keep_alive::Persistence;
 use crate::headers::{AnswerHeaders, Field, Span};
 
 /// A longer head is not kept.
 const RENDERED_BYTES_MAX: usize = 1024;
 
-/// The status, what was decided, and the number of our own lines.
-type Asked = (StatusCode, Decided, u64);
+/// What most answers are asked for: a status, a body of that many bytes, on a connection that
+/// persists, with our own lines of that number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    status: StatusCode,
+    length: u64,
+    own: u64,
+}
+
+impl Asked {
+    /// `None` if it is something else.
+    #[inline]
+    pub(super) fn of(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<Self> {
+        match (decided.framing, decided.persistence) {
+            (AnswerFraming::Sized(length), Persistence::Persist) if own.added.is_empty() => {
+                Some(Self {
+                    status,
+                    length,
+                    own: own.number,
+                })
+            }
+            _ => None,
+        }
+    }
+}
 
 /// The bytes of a head, and what they were rendered for.
 #[derive(Debug, Default)]
@@ -36,14 +61,8 @@ pub(crate) struct Rendered {
 impl Rendered {
     /// The bytes, if this is what they were rendered for.
     #[inline]
-    pub(super) fn get(
-        &self,
-        status: StatusCode,
-        decided: Decided,
-        own: u64,
-        headers: &impl AnswerHeaders,
-    ) -> Option<&[u8]> {
-        if self.asked != Some((status, decided, own)) {
+    pub(super) fn get(&self, asked: Asked, headers: &impl AnswerHeaders) -> Option<&[u8]> {
+        if self.asked != Some(asked) {
             return None;
         }
         let mut fields = self.fields.iter();
