@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_lite::{Stream, StreamExt, stream};
@@ -417,6 +418,28 @@ fn a_body_is_saved_into_a_file_up_to_a_limit() {
     }
     let too_long = ask(&Method::POST, "/save", &[], &pattern(200_001));
     assert_eq!(too_long.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+/// Making room anew for each piece would take time with the square of their number.
+#[test]
+fn many_small_chunks_cost_no_more_than_what_they_bring() {
+    const CHUNKS: usize = 6 * 1024 * 1024 / 16;
+    async fn count(request: Request<'_>) -> Result<Responded> {
+        let length = request.bytes().await?.len().to_string();
+        request.respond(StatusCode::OK, length, ()).await
+    }
+    let server = TestServer::start(Server::builder(), || count);
+    let mut client = server.client().stream;
+    let began = Instant::now();
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = "10\r\n0123456789abcdef\r\n".repeat(CHUNKS) + "0\r\n\r\n";
+    client.write_all(head.as_bytes()).unwrap();
+    client.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\n6291456"), "{answer}");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
 #[test]

@@ -57,30 +57,32 @@ impl<'c> Body<'c> {
             return Err(Refusal::BodyTooLarge.into());
         }
         let mut all = Vec::new();
+        let mut filled = 0;
         loop {
-            let room = self.room(&all, bytes_max);
-            let filled = all.len();
-            all.resize(filled + room, 0);
+            if filled == all.len() {
+                all.resize(filled + self.room(filled, bytes_max), 0);
+            }
             let count = poll_fn(|cx| self.poll_read_to(cx, &mut all[filled..])).await?;
-            all.truncate(filled + count);
+            filled += count;
             if count == 0 {
+                all.truncate(filled);
                 return Ok(all);
             }
-            if all.len() as u64 > bytes_max {
+            if filled as u64 > bytes_max {
                 return Err(Refusal::BodyTooLarge.into());
             }
         }
     }
 
-    /// How much to make room for: what is left if that is known, but never much more than has
+    /// How much more to make room for: what is left if that is known, but never much more than has
     /// come already, so that a length costs its sender the bytes.
-    fn room(&self, all: &[u8], bytes_max: u64) -> usize {
+    fn room(&self, filled: usize, bytes_max: u64) -> usize {
         const FIRST_BYTES: usize = 16 * 1024;
         let wanted = self
             .left()
-            .unwrap_or(bytes_max.saturating_add(1) - (all.len() as u64).min(bytes_max));
+            .unwrap_or(bytes_max.saturating_add(1) - (filled as u64).min(bytes_max));
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-        wanted.clamp(1, all.len().max(FIRST_BYTES))
+        wanted.clamp(1, filled.max(FIRST_BYTES))
     }
 
     /// The next piece; `None` at the end.

@@ -79,32 +79,24 @@ use settle::{Outcome, Then, drive};
 pub struct Connection<T: Io = Stream> {
     /// Until it is handed over.
     io: Option<T>,
-    place: Place,
+    /// What it belongs to, and its record there.
+    shared: Rc<Shared>,
+    key: Key,
     peer: PeerAddress,
-    requests: u64,
+    /// How many have begun; as many as a `u32` holds are as good as all.
+    requests: u32,
     stage: Stage,
     work: Option<Box<Work>>,
 }
 
 impl<T: Io> Drop for Connection<T> {
-    /// However it ends: the next connection finds a working set that has its buffers already.
+    /// However it ends: first closed, then forgotten; and the next connection finds a working set
+    /// that has its buffers already.
     fn drop(&mut self) {
+        drop(self.io.take());
         if let Some(work) = self.work.take() {
-            self.place.shared.give_back(work);
+            self.shared.give_back(work);
         }
-    }
-}
-
-/// Where a connection stands with its server: ends with it.
-struct Place {
-    shared: Rc<Shared>,
-    key: Key,
-    /// Its place among those of its peer, where these are counted.
-    _guest: Option<Box<Guest>>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
         self.shared.register.remove(self.key);
     }
 }
@@ -153,14 +145,11 @@ impl<T: Io> Connection<T> {
         guest: Option<Guest>,
         shared: Rc<Shared>,
     ) -> Self {
-        let key = shared.register.add();
+        let key = shared.register.add(guest);
         Self {
             io: Some(io),
-            place: Place {
-                shared,
-                key,
-                _guest: guest.map(Box::new),
-            },
+            shared,
+            key,
             peer: peer.into(),
             requests: 0,
             stage: Stage::Fresh,
@@ -170,12 +159,12 @@ impl<T: Io> Connection<T> {
 
     /// What it belongs to, and its record there.
     pub(crate) fn place(&self) -> (&Rc<Shared>, Key) {
-        (&self.place.shared, self.place.key)
+        (&self.shared, self.key)
     }
 
     /// Whether it has not waited for long.
     pub(crate) fn is_brisk(&self) -> bool {
-        self.place.shared.register.is_brisk(self.place.key)
+        self.shared.register.is_brisk(self.key)
     }
 
     /// Who is at the other end, where the transport knows addresses.
@@ -244,7 +233,7 @@ impl<T: Io> Connection<T> {
             return Ok(None);
         }
         poll_fn(|cx| {
-            self.place.shared.register.reach(self.place.key, cx.waker());
+            self.shared.register.reach(self.key, cx.waker());
             Poll::Ready(())
         })
         .await;
@@ -268,11 +257,9 @@ impl<T: Io> Connection<T> {
         let Some(work) = self.work.as_mut().filter(|work| !work.input.is_empty()) else {
             return Ok(Parsed::Incomplete);
         };
-        let parsed = work.parser.parse(
-            work.input.filled(),
-            &mut work.head,
-            &self.place.shared.limits,
-        )?;
+        let parsed = work
+            .parser
+            .parse(work.input.filled(), &mut work.head, &self.shared.limits)?;
         if let Parsed::Complete(head_bytes) = parsed {
             work.head_bytes = head_bytes;
             self.begin();
@@ -284,11 +271,12 @@ impl<T: Io> Connection<T> {
     #[inline]
     fn begin(&mut self) {
         self.stage = Stage::Handling;
-        self.requests += 1;
-        self.place.shared.counters.requests.one();
-        let shared = &self.place.shared;
-        let leaves = shared.register.busy(self.place.key);
-        let last = leaves || (shared.limits.requests_max).is_some_and(|max| self.requests >= max);
+        self.requests = self.requests.saturating_add(1);
+        self.shared.counters.requests.one();
+        let shared = &self.shared;
+        let leaves = shared.register.busy(self.key);
+        let last = leaves
+            || (shared.limits.requests_max).is_some_and(|max| u64::from(self.requests) >= max);
         if let Some(work) = &mut self.work {
             let head = &work.head;
             let persistence = if last {
@@ -300,11 +288,11 @@ impl<T: Io> Connection<T> {
             let awaits_continue = head.awaits_continue() && body_is_coming;
             work.exchange
                 .begin(head.framing(), awaits_continue, persistence);
-            if self.place.shared.counters.measures_durations() {
+            if self.shared.counters.measures_durations() {
                 let now = Instant::now();
                 work.begun = Some(now);
                 let queued = now - Instant::of_turn();
-                self.place.shared.counters.queued(queued);
+                self.shared.counters.queued(queued);
             }
         }
     }
@@ -321,7 +309,7 @@ impl<T: Io> Connection<T> {
         Some(Link {
             exchange,
             io: self.io.as_ref()?,
-            shared: &self.place.shared,
+            shared: &self.shared,
         })
     }
 

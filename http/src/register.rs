@@ -14,6 +14,7 @@
 //! - Never: a waker woken or dropped while the slab is borrowed.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use waterwheel_runtime::Notify;
 use waterwheel_runtime::time::Instant;
 
 use crate::limits::Limits;
+use crate::peers::Guest;
 
 /// Which connection.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ impl Key {
 
 pub(crate) struct Register {
     records: RefCell<Slab<Record>>,
+    /// The places of some among those of their peers, where these are counted.
+    guests: RefCell<HashMap<u32, Guest>>,
     /// How long each may wait.
     head_max: Duration,
     idle_max: Duration,
@@ -47,6 +51,8 @@ struct Record {
     state: State,
     /// Asked to close as soon as nothing is under way.
     leaving: bool,
+    /// Whether its peer's connections are counted.
+    is_guest: bool,
     /// When the state began.
     since: Instant,
     waker: Option<Waker>,
@@ -100,6 +106,7 @@ impl Register {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             records: RefCell::default(),
+            guests: RefCell::default(),
             head_max: limits.head_duration_max,
             idle_max: limits.idle_duration_max,
             watchers: Cell::new(0),
@@ -110,19 +117,26 @@ impl Register {
     /// # Panics
     ///
     /// Beyond four thousand million connections.
-    pub(crate) fn add(&self) -> Key {
+    pub(crate) fn add(&self, guest: Option<Guest>) -> Key {
         let key = self.records.borrow_mut().insert(Record {
             state: State::New,
             leaving: false,
+            is_guest: guest.is_some(),
             since: Instant::of_turn(),
             waker: None,
         });
-        Key(u32::try_from(key).expect("descriptors are fewer than two thousand million"))
+        let key = u32::try_from(key).expect("descriptors are fewer than two thousand million");
+        if let Some(guest) = guest {
+            self.guests.borrow_mut().insert(key, guest);
+        }
+        Key(key)
     }
 
     pub(crate) fn remove(&self, key: Key) {
         let record = self.records.borrow_mut().try_remove(key.index());
-        drop(record);
+        if record.is_some_and(|record| record.is_guest) {
+            self.guests.borrow_mut().remove(&key.0);
+        }
         self.notify();
     }
 

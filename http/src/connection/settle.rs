@@ -71,7 +71,7 @@ impl<T: Io> Connection<T> {
     /// how to get to the next one.
     #[inline]
     pub(super) fn settle(&mut self, outcome: Outcome) -> Then {
-        self.place.shared.counters.handled(|| {
+        self.shared.counters.handled(|| {
             let begun = self.work.as_ref().and_then(|work| work.begun);
             Some(Instant::now() - begun?)
         });
@@ -146,7 +146,7 @@ impl<T: Io> Connection<T> {
             if let Some(promise) = work.exchange.promise.take() {
                 promise.keep(Upgraded::new(io, read, self.peer.get()));
             }
-            self.place.shared.give_back(work);
+            self.shared.give_back(work);
         }
     }
 
@@ -220,14 +220,14 @@ impl<T: Io> Connection<T> {
         if foreign {
             return;
         }
-        if let Some(left_out) = self.place.shared.log.allows() {
+        if let Some(left_out) = self.shared.log.allows() {
             tracing::error!(peer = ?self.peer.get(), ?error, left_out, "a request failed in its handler");
         }
     }
 
     /// Answers a request that cannot be read, and ends the connection.
     pub(super) async fn refuse(&mut self, refusal: Refusal) {
-        self.place.shared.counters.refused(refusal);
+        self.shared.counters.refused(refusal);
         if let (Some(link), Some(work)) = (self.link(), self.work.as_deref()) {
             link.queue_error(&work.head, refusal.status(), refusal.reason());
         }
@@ -240,7 +240,7 @@ impl<T: Io> Connection<T> {
         self.stage = Stage::Ending;
         let Some(io) = &self.io else { return };
         if self.flush().await.is_ok() && io.end_writing().is_ok() {
-            let limits = &self.place.shared.limits;
+            let limits = &self.shared.limits;
             let mut left = limits.linger_bytes_max;
             let discarded = poll_fn(|cx| poll_discard(io, cx, &mut left));
             race(discarded, sleep(limits.linger_duration_max)).await;

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::time::Instant;
 
-use super::{Connection, Patience, Place, Stage, Woken};
+use super::{Connection, Patience, Stage, Woken};
 use crate::error::Refusal;
 use crate::io::Io;
 use crate::stop;
@@ -62,13 +62,11 @@ impl<T: Io> Connection<T> {
         let Some(io) = &self.io else {
             return Poll::Ready(Ok(0));
         };
-        let work = self
-            .work
-            .get_or_insert_with(|| self.place.shared.take_work());
+        let work = self.work.get_or_insert_with(|| self.shared.take_work());
         let read = ready!(io.poll_read(cx, work.input.room()));
         if let Ok(count) = read {
             work.input.add(count);
-            self.place.shared.counters.bytes_read.add(count);
+            self.shared.counters.bytes_read.add(count);
         }
         Poll::Ready(read)
     }
@@ -76,13 +74,13 @@ impl<T: Io> Connection<T> {
     /// With nothing begun, a connection that waits holds no working set.
     fn give_back_unused(&mut self) {
         if let Some(work) = self.work.take_if(|work| work.input.is_empty()) {
-            self.place.shared.give_back(work);
+            self.shared.give_back(work);
         }
     }
 
     /// Nothing has come for as long as a connection may wait.
     pub(crate) fn has_idled(&self) {
-        self.place.shared.counters.idle_timeouts.one();
+        self.shared.counters.idle_timeouts.one();
     }
 
     /// Tells a client for whom there is no room, or no server any more, and closes.
@@ -133,16 +131,16 @@ impl<T: Io> Connection<T> {
         cx: &mut Context<'_>,
         patience: Patience,
     ) -> Poll<Option<Woken>> {
-        let Place { shared, key, .. } = &self.place;
+        let (shared, key) = self.place();
         if shared.stage.get() == stop::Stage::Cutting {
             return Poll::Ready(Some(Woken::Over));
         }
         let wait = if self.stage == Stage::WithinHead {
-            shared.register.wait_within_head(*key)
+            shared.register.wait_within_head(key)
         } else {
             let wait = shared
                 .register
-                .wait_between(*key, patience == Patience::Burst);
+                .wait_between(key, patience == Patience::Burst);
             if wait.leaving || (self.requests > 0 && shared.is_closing()) {
                 return self.poll_leave(cx);
             }

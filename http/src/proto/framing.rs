@@ -168,6 +168,9 @@ impl AnswerFraming {
         length: Option<u64>,
     ) -> Self {
         match status.as_u16() {
+            200 | 400.. if !matches!(*method, Method::HEAD | Method::CONNECT) => {
+                Self::with_body(version, length) // most of them
+            }
             100..=199 | 204 => Self::Bare,
             200..=299 if *method == Method::CONNECT => Self::Bare,
             205 => Self::Empty,
