@@ -431,7 +431,8 @@ fn many_small_chunks_cost_no_more_than_what_they_bring() {
     let server = TestServer::start(Server::builder(), || count);
     let mut client = server.client().stream;
     let began = Instant::now();
-    let head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head =
+        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     let body = "10\r\n0123456789abcdef\r\n".repeat(CHUNKS) + "0\r\n\r\n";
     client.write_all(head.as_bytes()).unwrap();
     client.write_all(body.as_bytes()).unwrap();
