@@ -123,6 +123,7 @@ impl Reactor {
     }
 
     /// Adds the news of a socket to what is known of it, and says whether it is ready now.
+    #[inline]
     pub(crate) fn ask(
         &self,
         id: SourceId,
