@@ -6,7 +6,7 @@ mod common;
 
 use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
-use std::net::Shutdown;
+use std::net::{self, Shutdown};
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::rc::Rc;
@@ -586,5 +586,56 @@ fn a_peek_that_would_block_uses_the_edge_up() {
         let error = ours.try_peek(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert!(poll_once(ours.readable()).await.is_none());
+    });
+}
+
+fn std_pair() -> (net::TcpStream, net::TcpStream) {
+    let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener.accept().unwrap().0, peer)
+}
+
+#[test]
+fn a_stream_that_was_read_before_it_ever_waited_sees_what_comes_later() {
+    run(async {
+        for ends_before in [false, true] {
+            let (ours, mut peer) = std_pair();
+            let mut ours = TcpStream::from_std(ours).unwrap();
+            let mut buffer = [0; 64];
+            peer.write_all(b"at once").unwrap();
+            if ends_before {
+                peer.shutdown(Shutdown::Write).unwrap();
+            }
+            assert_eq!(ours.read(&mut buffer).await.unwrap(), 7);
+            if !ends_before {
+                peer.write_all(b"more").unwrap();
+                assert_eq!(ours.read(&mut buffer).await.unwrap(), 4);
+                assert!(poll_once(ours.read(&mut buffer)).await.is_none());
+                peer.write_all(b"later").unwrap();
+                assert_eq!(ours.read(&mut buffer).await.unwrap(), 5);
+                peer.shutdown(Shutdown::Write).unwrap();
+            }
+            assert_eq!(ours.read(&mut buffer).await.unwrap(), 0);
+            ours.write_all(b"answer").await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn each_of_two_tasks_that_read_in_turn_is_woken() {
+    run(async {
+        let (ours, mut peer) = tcp_with_std().await;
+        let ours = Rc::new(ours);
+        for number in 0..4_u8 {
+            let reader = ours.clone();
+            let task = spawn(async move {
+                let mut buffer = [0; 8];
+                (&*reader).read(&mut buffer).await.unwrap();
+                buffer[0]
+            });
+            yield_now().await;
+            peer.write_all(&[number]).unwrap();
+            assert_eq!(task.await.unwrap(), number);
+        }
     });
 }

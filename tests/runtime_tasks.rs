@@ -14,7 +14,8 @@ use std::time::Duration;
 use common::{Counted, Log, OnDrop, count_drop, panic_text, run, within_deadline};
 use futures_lite::future::poll_once;
 use waterwheel::runtime::{
-    JoinHandle, Notify, Runtime, block_on, budget, join, race, spawn, time, yield_now,
+    JoinHandle, Notify, Runtime, block_on, budget, join, race, spawn, spawn_detached, time,
+    yield_now,
 };
 
 #[test]
@@ -580,4 +581,33 @@ fn a_task_whose_every_destructor_panics_takes_nobody_down() {
 #[test]
 fn a_leaf_that_costs_more_than_the_budget_is_granted_once_in_a_turn() {
     run(poll_fn(|cx| budget::poll_spend(cx, 10 * budget::BUDGET)));
+}
+
+#[test]
+fn a_detached_task_runs_and_its_panics_harm_nobody() {
+    struct PanicsInDrop;
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    run(async {
+        let log = Log::new();
+        spawn_detached(async { panic!("in a detached task") });
+        spawn_detached(async {
+            let _later = PanicsInDrop;
+            yield_now().await;
+        });
+        spawn_detached({
+            let log = log.clone();
+            async move {
+                yield_now().await;
+                log.add("still here");
+            }
+        });
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        assert_eq!(log.take(), ["still here"]);
+    });
 }

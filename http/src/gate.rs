@@ -15,7 +15,8 @@
 //! ```
 //!
 //! Measuring costs 600 ns, which at every accept would be a tenth of it; hence the memory, which
-//! is short, and shorter the less room there is. A "no" is always measured.
+//! is short, and shorter the less room there is. A "no" is always measured. Its age is told by the
+//! turn's clock: reading the other for each connection would cost more than all the rest here.
 //!
 //! Nothing bounds what the rest of the process opens meanwhile. When `accept` itself runs dry, the
 //! gate is *shut*, whatever the count says: until a descriptor is freed, or for 50 ms, then 100, up
@@ -23,7 +24,7 @@
 //!
 //! # Invariants
 //!
-//! - Always: a grant is backed by a measurement no older than 10 ms.
+//! - Always: a grant is backed by a measurement that was no older than 10 ms when the turn began.
 //! - Never: more than one attempt per back-off while attempts fail.
 
 use std::cell::Cell;
@@ -74,15 +75,11 @@ impl Gate {
 
     /// Whether a connection may be accepted.
     pub(crate) fn is_open(&self) -> bool {
-        let now = Instant::now();
-        if self
-            .shut
-            .get()
-            .is_some_and(|shut| shut.until > now && !freed_since(shut))
-        {
+        if self.shut.get().is_some_and(is_in_force) {
             return false;
         }
         self.shut.set(None);
+        let now = Instant::of_turn();
         self.remembers_room(now) || self.measure(now)
     }
 
@@ -146,6 +143,11 @@ impl Gate {
 
 fn has_room(measured: Measurement, assumed: usize) -> bool {
     measured.headroom.saturating_sub(measured.granted) >= assumed
+}
+
+/// By the clock itself: a sleep until its end is over as soon as that has come, within a turn too.
+fn is_in_force(shut: Shut) -> bool {
+    shut.until > Instant::now() && !freed_since(shut)
 }
 
 fn freed_since(shut: Shut) -> bool {

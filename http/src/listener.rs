@@ -170,6 +170,9 @@ impl Listeners {
 
     fn poll_each<T>(&self, mut poll: impl FnMut(&Listener) -> Poll<T>) -> Poll<T> {
         let sockets = self.sockets.borrow();
+        if let [only] = &sockets[..] {
+            return poll(only);
+        }
         let (before, behind) = sockets.split_at(self.next.get().min(sockets.len()));
         for (index, socket) in behind.iter().chain(before).enumerate() {
             let polled = poll(socket);

@@ -196,13 +196,12 @@ impl Server {
     /// Polls for something, and again when the server begins to end.
     async fn until_stage_changes<T>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
         loop {
-            let changed = self.shared.stage_changed.notified();
-            let changed = async {
-                changed.await;
-                None
-            };
-            let polled = poll_fn(|cx| poll(cx).map(Some));
-            if let Some(value) = race(polled, changed).await {
+            let mut changed = pin!(self.shared.stage_changed.notified());
+            let polled = poll_fn(|cx| match poll(cx) {
+                Poll::Ready(value) => Poll::Ready(Some(value)),
+                Poll::Pending => changed.as_mut().poll(cx).map(|()| None),
+            });
+            if let Some(value) = polled.await {
                 return value;
             }
         }

@@ -120,8 +120,11 @@ pub(crate) fn closed() {
 
 /// Tells whoever waits here that a socket is gone.
 pub(crate) fn notify_freed() {
-    let freed = context::try_with(|executor| executor.freed().clone());
-    if let Some(freed) = freed {
-        freed.notify_all();
+    let waited_for = context::look(|executor| {
+        let freed = executor.freed();
+        freed.count().then(|| freed.clone())
+    });
+    if let Some(freed) = waited_for.flatten() {
+        freed.wake_all();
     }
 }

@@ -28,7 +28,7 @@ use crate::notify::Notify;
 use crate::pool::Pool;
 use crate::reactor::{Due, Reactor};
 use crate::run_queue::{Message, Remote, RunQueue, RuntimeId, TaskId};
-use crate::task::{self, Task, Tasks};
+use crate::task::{self, Detached, Task, Tasks};
 use crate::time::instant::Instant;
 use crate::time::timers::Timers;
 use crate::waker::TaskWaker;
@@ -244,14 +244,14 @@ impl Executor {
         self.start(|waker| {
             let cell = Join::new(futures_task::waker(waker.clone()));
             join = Some(cell.clone());
-            Task::new(future, Some(cell))
+            Task::new(future, cell)
         });
         JoinHandle::new(join.expect("start has called the closure"))
     }
 
     /// As [`spawn`](Self::spawn), for what nobody will ask about.
     pub(crate) fn spawn_detached<F: Future<Output = ()> + 'static>(&self, future: F) {
-        self.start(|_| Task::new(future, None));
+        self.start(|_| Detached::new(future));
     }
 
     fn start<F: Future<Output = ()> + 'static>(&self, make: impl FnOnce(&Arc<TaskWaker>) -> F) {

@@ -53,7 +53,21 @@ impl Notify {
 
     /// Wakes all who wait now.
     pub fn notify_all(&self) {
+        if self.count() {
+            self.wake_all();
+        }
+    }
+
+    /// The first half of [`notify_all`](Self::notify_all); says whether there is anybody for the
+    /// second.
+    #[inline]
+    pub(crate) fn count(&self) -> bool {
         self.times.set(self.times.get() + 1);
+        !self.waiters.borrow().is_empty()
+    }
+
+    #[cold]
+    pub(crate) fn wake_all(&self) {
         let mut waiters = mem::take(&mut *self.waiters.borrow_mut());
         waiters.drain().for_each(Waker::wake);
         // The list is used again, unless somebody waits anew.

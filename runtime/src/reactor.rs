@@ -117,12 +117,12 @@ impl Reactor {
     }
 
     /// Forgets a socket that is closed, or about to be. Whoever still waits is woken by the caller.
-    pub(crate) fn forget(&self, id: SourceId) -> Option<impl Iterator<Item = Waker> + use<>> {
-        let source = self.sources.borrow_mut().try_remove(id.index());
-        source.map(Source::into_waiters)
+    pub(crate) fn forget(&self, id: SourceId) -> Option<Source> {
+        self.sources.borrow_mut().try_remove(id.index())
     }
 
     /// Adds the news of a socket to what is known of it, and says whether it is ready now.
+    #[inline]
     pub(crate) fn ask(
         &self,
         id: SourceId,

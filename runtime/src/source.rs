@@ -35,7 +35,7 @@
 //! # Invariants
 //!
 //! - Always: whoever was told "not ready" has a waker here, or is about to leave one.
-//! - Never: a waker woken or dropped in this module. They are handed out.
+//! - Never: a waker woken in this module, or dropped before the source ends. They are handed out.
 
 use std::num::NonZeroU32;
 use std::task::Waker;
@@ -230,11 +230,13 @@ impl Source {
         None
     }
 
-    /// All who wait, for when the source ends.
+    /// All who wait, for when the source ends. The waker of a reader that does not is dropped: to
+    /// be called with nothing borrowed.
     pub(crate) fn into_waiters(self) -> impl Iterator<Item = Waker> {
+        let reader = self.reader.filter(|_| self.reader_waits);
         let others = self.others.into_iter().flat_map(|others| *others);
         let others = others.map(|(_, waker)| waker);
-        self.reader.into_iter().chain(others)
+        reader.into_iter().chain(others)
     }
 }
 
@@ -299,6 +301,10 @@ mod tests {
             assert!(source.waits_again(READ, waker));
         }
         assert!(source.give_back(waker.clone()).is_some());
+        // Nor is it woken when the socket closes without its waiting.
+        let reader = source.add(Readiness(READABLE), &mut due).unwrap();
+        assert!(source.give_back(reader).is_none());
+        assert_eq!(source.into_waiters().count(), 0);
     }
 
     #[test]

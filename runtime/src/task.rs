@@ -21,7 +21,8 @@
 //!
 //! # Invariants
 //!
-//! - Always: a panic ends in the task's [`Join`] cell, also one from the future's destructor.
+//! - Always: a panic ends in the task's [`Join`] cell, if it has one, also one from the future's
+//!   destructor.
 //! - Never: a borrow of [`Tasks`] while a future is polled or dropped.
 
 use std::cell::RefCell;
@@ -167,7 +168,7 @@ pin_project! {
     pub(crate) struct Task<F: Future> {
         #[pin]
         stage: Stage<F>,
-        // `None` if nobody holds the handle: a task that was let go needs no cell.
+        // `None` once nobody holds the handle: a task that was let go needs no cell.
         join: Option<Rc<Join<F::Output>>>,
     }
 
@@ -191,10 +192,10 @@ pin_project! {
 }
 
 impl<F: Future> Task<F> {
-    pub(crate) fn new(future: F, join: Option<Rc<Join<F::Output>>>) -> Self {
+    pub(crate) fn new(future: F, join: Rc<Join<F::Output>>) -> Self {
         Self {
             stage: Stage::Running { future },
-            join,
+            join: Some(join),
         }
     }
 }
@@ -232,6 +233,32 @@ impl<F: Future> Future for Task<F> {
             join.finish(outcome);
         }
         Poll::Ready(())
+    }
+}
+
+pin_project! {
+    /// A future that runs for nobody: it never panics, and that is all.
+    pub(crate) struct Detached<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F> Detached<F> {
+    pub(crate) fn new(future: F) -> Self {
+        Self { future }
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Detached<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let future = self.project().future;
+        catch_unwind(AssertUnwindSafe(|| future.poll(cx))).unwrap_or_else(|payload| {
+            discard(payload);
+            Poll::Ready(())
+        })
     }
 }
 

@@ -39,7 +39,7 @@ use crate::descriptors;
 use crate::executor::Executor;
 use crate::reactor::{Asked, SourceId};
 use crate::run_queue::{Message, RuntimeId, send_to};
-use crate::source::{Direction, Interest, Readiness};
+use crate::source::{Direction, Interest, Readiness, Source};
 
 /// A non-blocking descriptor that can be waited for.
 pub(crate) struct Socket<S> {
@@ -383,7 +383,7 @@ impl<S> Drop for Registration<S> {
             return;
         };
         match self.here(|executor, source| executor.reactor().forget(source)) {
-            Some(waiters) => wake_all(waiters),
+            Some(source) => wake_all(source),
             None => send_to(
                 place.runtime,
                 Message::Run(Box::new(move || forgotten_elsewhere(place.source))),
@@ -394,12 +394,13 @@ impl<S> Drop for Registration<S> {
 
 /// The rest of a drop on another thread, back home.
 fn forgotten_elsewhere(source: SourceId) {
-    if let Some(waiters) = context::look(|executor| executor.reactor().forget(source)) {
-        wake_all(waiters);
+    if let Some(source) = context::look(|executor| executor.reactor().forget(source)) {
+        wake_all(source);
     }
     descriptors::notify_freed();
 }
 
-fn wake_all(waiters: Option<impl Iterator<Item = Waker>>) {
-    waiters.into_iter().flatten().for_each(Waker::wake);
+fn wake_all(source: Option<Source>) {
+    let waiters = source.into_iter().flat_map(Source::into_waiters);
+    waiters.for_each(Waker::wake);
 }

@@ -1,0 +1,105 @@
+//! Claims about a connection's first request: whenever it comes, before the connection is accepted or
+//! after, it is answered. A connection registers with epoll only when it has to wait for the first
+//! time, and what came before that must not be lost.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use support::DEADLINE;
+use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::time::timeout;
+use waterwheel::runtime::{block_on, race, spawn_blocking, yield_now};
+
+const CLOSING: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+async fn hello(request: Request<'_>) -> Result<Responded> {
+    request.respond(StatusCode::OK, "hello", ()).await
+}
+
+/// What a client is answered that sends one part before it is accepted, and the other when the
+/// server has looked for it; and then ends its direction, if it is told to.
+fn answers(before: &str, after: &str, ends: bool) -> String {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(server.local_address()).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        client.write_all(before.as_bytes()).unwrap();
+        if ends && after.is_empty() {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        let after = after.to_owned();
+        let script = async {
+            while server.numbers().accepted == 0 {
+                yield_now().await;
+            }
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            let talk = spawn_blocking(move || {
+                client.write_all(after.as_bytes()).unwrap();
+                if ends && !after.is_empty() {
+                    client.shutdown(Shutdown::Write).unwrap();
+                }
+                let mut answers = String::new();
+                client.read_to_string(&mut answers).unwrap();
+                answers
+            });
+            talk.await.unwrap()
+        };
+        let both = race(
+            async {
+                server.serve(hello).await.unwrap();
+                String::new()
+            },
+            script,
+        );
+        timeout(DEADLINE, both).await.unwrap()
+    })
+}
+
+fn count_of(answers: &str) -> usize {
+    answers.matches("HTTP/1.1 200 OK\r\n").count()
+}
+
+#[test]
+fn a_request_that_comes_before_or_after_it_is_looked_for_is_answered() {
+    for split in [0, 1, CLOSING.len() / 2, CLOSING.len() - 1, CLOSING.len()] {
+        let (before, after) = CLOSING.split_at(split);
+        let answers = answers(before, after, false);
+        assert_eq!(count_of(&answers), 1, "{split}: {answers:?}");
+        assert!(answers.ends_with("hello"), "{split}: {answers:?}");
+    }
+}
+
+#[test]
+fn a_client_that_ends_its_direction_at_once_is_answered_all_the_same() {
+    let staying = CLOSING.replace("Connection: close\r\n", "");
+    for (before, after) in [
+        (&*staying, ""),
+        ("", &*staying),
+        (&staying[..9], &staying[9..]),
+    ] {
+        assert_eq!(count_of(&answers(before, after, true)), 1, "{before:?}");
+    }
+    assert_eq!(answers("", "", true), "");
+}
+
+#[test]
+fn a_second_request_is_seen_whether_the_connection_has_waited_or_not() {
+    let staying = CLOSING.replace("Connection: close\r\n", "");
+    let both = staying.clone() + CLOSING;
+    for split in [
+        0,
+        staying.len() - 1,
+        staying.len(),
+        staying.len() + 1,
+        both.len(),
+    ] {
+        let (before, after) = both.split_at(split);
+        assert_eq!(count_of(&answers(before, after, false)), 2, "{split}");
+    }
+}
