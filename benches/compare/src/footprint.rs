@@ -31,7 +31,11 @@ pub(crate) fn measure(server: &Server) -> Result<Option<Footprint>, Box<dyn Erro
     }))
 }
 
-fn stripped_bytes(binary: &Path) -> Result<u64, Box<dyn Error>> {
+/// Bytes of a binary without symbols, of which it is stripped.
+///
+/// # Errors
+/// If `strip` is not there, or cannot.
+pub(crate) fn stripped_bytes(binary: &Path) -> Result<u64, Box<dyn Error>> {
     if !Command::new("strip").arg(binary).status()?.success() {
         return Err("strip failed".into());
     }

@@ -1,27 +1,29 @@
-//! What was measured, as it is written and read again.
+//! What was measured, as it is written, read again and merged.
 
+use crate::run::Run;
 use crate::stats::Stats;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::Path;
-use std::process::Command;
 
-/// A whole run.
-#[derive(Serialize, Deserialize)]
+/// Everything measured, by one run or by several that came after each other.
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Results {
-    /// The day, as in 2026-11-30.
-    pub(crate) date: String,
-    /// Processor, cores and kernel.
-    pub(crate) machine: String,
-    /// The command that measured it.
-    pub(crate) command: String,
-    /// The fastest way of the floor per work, and its CPU time per request.
+    /// The runs that measured it, the latest last.
+    pub(crate) runs: Vec<Run>,
+    /// Which of the runs measured a part.
+    pub(crate) parts: BTreeMap<String, usize>,
+    /// The floor, by work.
     pub(crate) floors: BTreeMap<String, Floor>,
-    /// Everyone measured, in the order of the command.
+    /// Everyone measured.
     pub(crate) servers: Vec<Measured>,
+    /// What Waterwheel itself takes to build, without features and with all.
+    pub(crate) builds: BTreeMap<String, Build>,
+    /// What benches say that print tables of their own.
+    pub(crate) tables: BTreeMap<String, String>,
     /// What was left out, and why.
-    pub(crate) left_out: Vec<String>,
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 /// The floor at one work.
@@ -38,20 +40,41 @@ pub(crate) struct Floor {
 pub(crate) struct Measured {
     /// Its name.
     pub(crate) name: String,
-    /// In what its answers differ from the contract, or it differs from the others.
-    pub(crate) remarks: Vec<String>,
+    /// Its version, where it is known.
+    pub(crate) version: Option<String>,
+    /// In what it differs from the contract.
+    pub(crate) contract: Contract,
     /// CPU time, by work.
     pub(crate) cpu: BTreeMap<String, Cpu>,
     /// Latencies at a fixed rate.
     pub(crate) latency: Option<Latency>,
+    /// Latencies beside a connection that pipelines flat out.
+    pub(crate) fairness: Option<Fairness>,
     /// System calls per request, by work.
     pub(crate) calls: BTreeMap<String, Calls>,
     /// User instructions per request, by work.
     pub(crate) instructions: BTreeMap<String, f64>,
     /// Resident memory.
     pub(crate) memory: Option<Memory>,
+    /// Resident memory with a handler whose future holds 4 KiB.
+    pub(crate) large_memory: Option<Memory>,
+    /// Answers a second by wrk and by the load generator of this folder.
+    pub(crate) wrk: Option<CrossCheck>,
     /// What it takes to have it.
     pub(crate) footprint: Option<Footprint>,
+}
+
+/// How a server keeps the contract.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Contract {
+    /// How it differs from the others.
+    pub(crate) remark: Option<String>,
+    /// Bytes of an answer to `/plaintext`.
+    pub(crate) answer_bytes: usize,
+    /// Fields that its answers lack, and what it cannot answer.
+    pub(crate) lacks: Vec<String>,
+    /// Wrong requests that it answers as if they were right.
+    pub(crate) accepts: Vec<String>,
 }
 
 /// CPU time at one work.
@@ -78,6 +101,21 @@ pub(crate) struct Latency {
     pub(crate) p999: Stats,
 }
 
+/// What one connection that pipelines flat out does to 63 others.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Fairness {
+    /// Requests a second of the others, all together.
+    pub(crate) rate: u64,
+    /// Their p99 without it, in microseconds.
+    pub(crate) quiet_p99: Stats,
+    /// Their p99 beside it.
+    pub(crate) flooded_p99: Stats,
+    /// The second as a multiple of the first, round by round.
+    pub(crate) ratio: Stats,
+    /// Answers a second that it got.
+    pub(crate) flood_per_second: f64,
+}
+
 /// System calls per request.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Calls {
@@ -92,12 +130,21 @@ pub(crate) struct Calls {
 /// Resident memory.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Memory {
-    /// After one request.
+    /// After ten requests.
     pub(crate) start_bytes: u64,
     /// Connections held.
     pub(crate) connections: usize,
     /// More of it per connection that has made a request and is idle.
     pub(crate) per_connection_bytes: f64,
+}
+
+/// Answers a second, by two generators.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CrossCheck {
+    /// By wrk.
+    pub(crate) wrk_per_second: f64,
+    /// By the load generator of this folder.
+    pub(crate) own_per_second: f64,
 }
 
 /// What it takes to have a server.
@@ -111,61 +158,140 @@ pub(crate) struct Footprint {
     pub(crate) build_seconds: f64,
 }
 
-impl Results {
-    /// Empty results of today, on this machine.
-    pub(crate) fn new() -> Self {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        Self {
-            date: said_by("date", &["-u", "+%F"]),
-            machine: machine(),
-            command: format!(
-                "cargo run --release --manifest-path benches/compare/Cargo.toml -- {}",
-                words.join(" ")
-            ),
-            floors: BTreeMap::new(),
-            servers: Vec::new(),
-            left_out: Vec::new(),
-        }
-    }
+/// A clean build of Waterwheel.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Build {
+    /// Crates, its own and those for procedural macros and build scripts among them.
+    pub(crate) crates: usize,
+    /// Seconds.
+    pub(crate) seconds: f64,
+    /// The example whose binary is weighed.
+    pub(crate) example: String,
+    /// Bytes of that binary without symbols.
+    pub(crate) binary_bytes: u64,
+}
 
+/// Something that was not measured.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LeftOut {
+    /// The part of the run.
+    pub(crate) part: String,
+    /// Whose.
+    pub(crate) server: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+impl Results {
     /// Reads results written before.
     ///
     /// # Errors
     /// If they cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
-        Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(serde_json::from_str(&text)?)
     }
 
-    /// Writes them.
+    /// Writes them; who reads the file meanwhile sees the old or the new, and never a part.
     ///
     /// # Errors
     /// If they cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Box<dyn Error>> {
-        Ok(std::fs::write(
-            path,
-            serde_json::to_string_pretty(self)? + "\n",
-        )?)
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let new = path.with_extension("new");
+        std::fs::write(&new, serde_json::to_string_pretty(self)? + "\n")?;
+        Ok(std::fs::rename(new, path)?)
+    }
+
+    /// The server of this name, or a fresh entry for it.
+    pub(crate) fn server(&mut self, name: &str) -> &mut Measured {
+        let known = self.servers.iter().position(|server| server.name == name);
+        let index = known.unwrap_or_else(|| {
+            self.servers.push(Measured {
+                name: name.to_owned(),
+                ..Measured::default()
+            });
+            self.servers.len() - 1
+        });
+        &mut self.servers[index]
+    }
+
+    /// Begins a part anew: what was left out of it before counts no more.
+    pub(crate) fn begin(&mut self, part: &str) {
+        self.left_out.retain(|left| left.part != part);
+    }
+
+    /// Keeps what was measured, or the reason why it was not.
+    pub(crate) fn keep<T, E: ToString>(
+        &mut self,
+        part: &str,
+        server: &str,
+        found: Result<T, E>,
+    ) -> Option<T> {
+        found
+            .map_err(|error| {
+                self.left_out.push(LeftOut {
+                    part: part.to_owned(),
+                    server: server.to_owned(),
+                    reason: error.to_string(),
+                });
+            })
+            .ok()
+    }
+
+    /// A part is done, by the latest run.
+    pub(crate) fn done(&mut self, part: &str) {
+        let latest = self.runs.len().saturating_sub(1);
+        self.parts.insert(part.to_owned(), latest);
+        if let Some(run) = self.runs.last_mut() {
+            run.ended = crate::run::now();
+        }
+    }
+
+    /// The run that measured a part.
+    pub(crate) fn run_of(&self, part: &str) -> Option<&Run> {
+        self.runs.get(*self.parts.get(part)?)
+    }
+
+    /// Forgets runs of which nothing is left.
+    pub(crate) fn forget_stale_runs(&mut self) {
+        let used: BTreeSet<usize> = self.parts.values().copied().collect();
+        let runs = used
+            .iter()
+            .filter_map(|&index| self.runs.get(index).cloned());
+        self.runs = runs.collect();
+        for index in self.parts.values_mut() {
+            *index = used.range(..*index).count();
+        }
     }
 }
 
-fn machine() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or("unknown processor");
-    let model = model.trim_start_matches([' ', '\t', ':']);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!(
-        "{model}, {cores} cores, Linux {}",
-        said_by("uname", &["-r"])
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::Results;
+    use crate::run::Run;
 
-fn said_by(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map_or_else(
-        |_| "unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
+    #[test]
+    fn a_run_is_forgotten_when_all_its_parts_are_measured_again() {
+        let mut results = Results::default();
+        let run = |command: &str| Run {
+            began: String::new(),
+            ended: String::new(),
+            machine: String::new(),
+            commit: String::new(),
+            compiler: String::new(),
+            command: command.to_owned(),
+        };
+        for (command, part) in [("a", "x"), ("b", "y"), ("c", "x")] {
+            results.runs.push(run(command));
+            results.done(part);
+        }
+        results.forget_stale_runs();
+        assert_eq!(results.runs.len(), 2);
+        let command_of = |part| results.run_of(part).map(|run| run.command.as_str());
+        assert_eq!((command_of("x"), command_of("y")), (Some("c"), Some("b")));
+    }
 }

@@ -115,9 +115,9 @@ mod tests {
 
     #[test]
     fn a_number_is_as_wide_as_its_place() {
-        let mut place = *COUNTER;
+        let mut place = COUNTER.to_vec();
         write_digits(&mut place, 42);
-        assert_eq!(&place, b"0000000042");
+        assert_eq!(place, b"0000000042");
     }
 
     #[test]

@@ -1,0 +1,285 @@
+//! One chart as SVG.
+
+use super::theme::Theme;
+use super::{Chart, Mark};
+use crate::results::Results;
+use crate::stats::Stats;
+use crate::tables::{OURS, grouped};
+use std::fmt::Write;
+
+/// Width of a chart, as wide as a README is shown, and of the parts of a row.
+const WIDTH: f64 = 830.0;
+const MARGIN: f64 = 20.0;
+const NAMES_WIDTH: f64 = 150.0;
+const VALUES_WIDTH: f64 = 90.0;
+
+/// Heights: of a row, of its bar, of all above the first row, and of a line of the caption.
+const ROW_HEIGHT: f64 = 26.0;
+const BAR_HEIGHT: f64 = 16.0;
+const TOP_HEIGHT: f64 = 92.0;
+const FOOT_GAP: f64 = 24.0;
+const FOOT_LINE_HEIGHT: f64 = 15.0;
+
+/// Where the bars begin, and how long the longest can be.
+const BARS_AT: f64 = MARGIN + NAMES_WIDTH;
+const ROOM: f64 = WIDTH - BARS_AT - VALUES_WIDTH - MARGIN;
+
+/// Characters of a line of the caption.
+const FOOT_CHARACTERS: usize = 130;
+
+/// A bar longer than so many times the middle one is cut, and says so.
+const CUT_AT: f64 = 2.5;
+
+/// Draws it.
+pub(crate) fn svg(chart: &Chart<'_>, theme: &Theme, results: &Results) -> String {
+    let foot = foot(chart, results);
+    let bottom = TOP_HEIGHT + rows_height(chart.rows.len());
+    let height = bottom + FOOT_GAP + rows_height(foot.len()) / ROW_HEIGHT * FOOT_LINE_HEIGHT;
+    let scale = Scale::of(chart);
+    let mut svg = head(chart, height, theme);
+    svg += &scale.grid(bottom, theme);
+    for (index, row) in chart.rows.iter().enumerate() {
+        let middle = TOP_HEIGHT + rows_height(index) + ROW_HEIGHT / 2.0;
+        svg += &bar(row, middle, &scale, chart.unit, theme);
+    }
+    svg += &marks(chart, bottom, &scale, theme);
+    let mut y = bottom + FOOT_GAP;
+    for line in &foot {
+        svg += &text(MARGIN, y, line, theme.faint, "font-size=\"11\"");
+        y += FOOT_LINE_HEIGHT;
+    }
+    svg + "</svg>\n"
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few rows")]
+fn rows_height(rows: usize) -> f64 {
+    rows as f64 * ROW_HEIGHT
+}
+
+fn head(chart: &Chart<'_>, height: f64, theme: &Theme) -> String {
+    let title = escaped(&chart.title);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
+         height=\"{height}\" font-family=\"system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif\" \
+         font-size=\"13\" role=\"img\">\n<title>{title}</title>\n\
+         <rect width=\"100%\" height=\"100%\" rx=\"6\" fill=\"{}\"/>\n",
+        theme.back
+    );
+    let bold = "font-size=\"17\" font-weight=\"600\"";
+    svg += &text(MARGIN, 30.0, &chart.title, theme.text, bold);
+    svg += &text(MARGIN, 50.0, &chart.subtitle, theme.faint, "");
+    svg
+}
+
+/// How values become places.
+struct Scale {
+    pixels_of_one: f64,
+    step: f64,
+    end: f64,
+}
+
+impl Scale {
+    /// The longest bar fills the width, unless it dwarfs the others.
+    fn of(chart: &Chart<'_>) -> Self {
+        let middle = chart.rows.get(chart.rows.len() / 2);
+        let cut = middle.map_or(1.0, |(_, stats)| stats.median * CUT_AT);
+        let ends = chart.rows.iter().map(|(_, stats)| stats.highest);
+        let marks = [&chart.floor, &chart.goal].into_iter().flatten();
+        let farthest_mark = marks.map(|mark| mark.at * 1.1).fold(1e-9, f64::max);
+        let end = ends.fold(1e-9, f64::max).min(cut).max(farthest_mark);
+        Self {
+            pixels_of_one: ROOM / end,
+            step: step(end),
+            end,
+        }
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        BARS_AT + (value.max(0.0) * self.pixels_of_one).min(ROOM)
+    }
+
+    /// Upright lines at round values.
+    fn grid(&self, bottom: f64, theme: &Theme) -> String {
+        let mut svg = String::new();
+        let mut value = 0.0;
+        while value <= self.end {
+            let x = self.place(value);
+            let (top, grid) = (TOP_HEIGHT - 4.0, theme.grid);
+            writeln!(
+                svg,
+                "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"{grid}\" stroke-width=\"0.5\"/>"
+            )
+            .ok();
+            value += self.step;
+        }
+        svg
+    }
+}
+
+/// A round number of which four to ten fit into the whole.
+fn step(end: f64) -> f64 {
+    let power = 10_f64.powf((end / 4.0).log10().floor());
+    let fits = |&factor: &f64| end / (power * factor) <= 10.0;
+    power * [1.0, 2.0, 5.0].into_iter().find(fits).unwrap_or(10.0)
+}
+
+/// One bar with its name, its value and the spread of its samples.
+fn bar(
+    (name, stats): &(&str, Stats),
+    middle: f64,
+    scale: &Scale,
+    unit: &str,
+    theme: &Theme,
+) -> String {
+    let is_ours = *name == OURS;
+    let (colour, weight) = if is_ours {
+        (theme.ours, "font-weight=\"600\"")
+    } else {
+        (theme.bar, "")
+    };
+    let end = scale.place(stats.median).max(BARS_AT + 1.0);
+    let is_cut = stats.median > scale.end * 1.001;
+    let value = shown(stats.median) + unit + if is_cut { " →" } else { "" };
+    let anchored = format!("text-anchor=\"end\" {weight}");
+    let baseline = middle + 4.5;
+    let mut svg = text(BARS_AT - 10.0, baseline, name, theme.text, &anchored);
+    let (top, length) = (middle - BAR_HEIGHT / 2.0, end - BARS_AT);
+    writeln!(
+        svg,
+        "<rect x=\"{BARS_AT}\" y=\"{top}\" width=\"{length:.1}\" height=\"{BAR_HEIGHT}\" rx=\"2\" fill=\"{colour}\"/>"
+    )
+    .ok();
+    let (low, high) = (scale.place(stats.lowest), scale.place(stats.highest));
+    if high - low > 1.0 && !is_cut {
+        svg += &whisker(low, high, middle, theme);
+    }
+    svg + &text(end.max(high) + 8.0, baseline, &value, theme.text, weight)
+}
+
+/// A line from the lowest to the highest sample, with ends.
+fn whisker(low: f64, high: f64, middle: f64, theme: &Theme) -> String {
+    let (top, bottom, colour) = (middle - 4.0, middle + 4.0, theme.text);
+    format!(
+        "<path d=\"M{low:.1} {top}V{bottom}M{low:.1} {middle}H{high:.1}M{high:.1} {top}V{bottom}\" \
+         stroke=\"{colour}\" fill=\"none\" opacity=\"0.75\"/>\n"
+    )
+}
+
+/// The floor and the goal: lines through all rows, named above them.
+fn marks(chart: &Chart<'_>, bottom: f64, scale: &Scale, theme: &Theme) -> String {
+    let mut svg = String::new();
+    let places = [(&chart.floor, theme.text), (&chart.goal, theme.goal)];
+    let both = places
+        .iter()
+        .filter_map(|(mark, colour)| Some((mark.as_ref()?, *colour)));
+    let both: Vec<(&Mark, &str)> = both.collect();
+    let is_one = both.len() == 2 && (both[0].0.at - both[1].0.at).abs() < 1e-9;
+    for (index, (mark, colour)) in both.iter().enumerate() {
+        let x = scale.place(mark.at);
+        let top = TOP_HEIGHT - 4.0;
+        writeln!(
+            svg,
+            "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"{colour}\" \
+             stroke-width=\"1.5\" stroke-dasharray=\"4 3\"/>"
+        )
+        .ok();
+        let label = format!("{} {}", mark.label, shown(mark.at));
+        match (is_one, index) {
+            (true, 0) => {}
+            (true, _) => svg += &label_above(x, &format!("floor = {label}"), "middle", colour),
+            (false, _) if both.len() == 2 => {
+                // Side by side, each on its own side.
+                let is_left = mark.at < both[1 - index].0.at;
+                let (x, anchor) = if is_left {
+                    (x + 4.0, "end")
+                } else {
+                    (x - 4.0, "start")
+                };
+                svg += &label_above(x, &label, anchor, colour);
+            }
+            (false, _) => svg += &label_above(x, &label, "middle", colour),
+        }
+    }
+    svg
+}
+
+fn label_above(x: f64, label: &str, anchor: &str, colour: &str) -> String {
+    let style = format!("text-anchor=\"{anchor}\" font-size=\"11\" font-weight=\"600\"");
+    text(x, TOP_HEIGHT - 10.0, label, colour, &style)
+}
+
+/// When, where and how it was measured, in lines that fit.
+fn foot(chart: &Chart<'_>, results: &Results) -> Vec<String> {
+    let spread = chart
+        .rows
+        .iter()
+        .any(|(_, stats)| stats.highest > stats.lowest);
+    let mut lines = Vec::new();
+    if spread {
+        lines.push("Bars: medians of the rounds; whiskers: the lowest and the highest.".to_owned());
+    }
+    if let Some(run) = results.run_of(&chart.part).or(results.runs.last()) {
+        lines.push(format!(
+            "{} · commit {} · {}",
+            run.day(),
+            run.commit,
+            run.machine
+        ));
+        lines.extend(wrapped(&run.command));
+    }
+    lines
+}
+
+fn wrapped(command: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in command.split_whitespace() {
+        let last = lines.len() - 1;
+        if lines[last].chars().count() + word.chars().count() > FOOT_CHARACTERS {
+            lines.push(format!("    {word}"));
+        } else {
+            let gap = if lines[last].is_empty() { "" } else { " " };
+            lines[last] = format!("{}{gap}{word}", lines[last]);
+        }
+    }
+    lines
+}
+
+/// A value as exactly as it is worth telling.
+fn shown(value: f64) -> String {
+    if value < 10.0 {
+        format!("{value:.2}")
+    } else if value < 100.0 {
+        format!("{value:.1}")
+    } else {
+        grouped(value)
+    }
+}
+
+fn text(x: f64, y: f64, text: &str, colour: &str, style: &str) -> String {
+    let text = escaped(text);
+    format!("<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\" {style}>{text}</text>\n")
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::step;
+
+    #[test]
+    fn the_grid_has_round_steps() {
+        for (end, expected) in [
+            (1.3, 0.2),
+            (4.0, 1.0),
+            (9.0, 1.0),
+            (640.0, 100.0),
+            (15_000.0, 2_000.0),
+        ] {
+            assert!((step(end) - expected).abs() < 1e-9, "{end}: {}", step(end));
+        }
+    }
+}
