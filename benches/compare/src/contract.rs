@@ -21,6 +21,15 @@ const JSON: &str = r#"{"message":"Hello, World!"}"#;
 /// The fields that an answer should have; who leaves one out sends fewer bytes.
 const FIELDS: [&str; 4] = ["content-type", "content-length", "server", "date"];
 
+/// What a server may lack, besides fields: an answer to a target with a query,
+pub(crate) const QUERY: &str = "a query";
+/// to `/json`,
+pub(crate) const JSON_PATH: &str = "/json";
+/// to `/echo`,
+pub(crate) const ECHO_PATH: &str = "/echo";
+/// and the end of a connection that was asked for.
+pub(crate) const END: &str = "an end after Connection: close";
+
 /// Requests that the RFCs want refused; who answers them does less per request.
 pub(crate) const WRONG: [(&str, &str); 6] = [
     ("", "no Host (RFC 9112, 3.2)"),
@@ -77,9 +86,9 @@ fn lacks(answer: &str, address: SocketAddr) -> Vec<String> {
     let mut lacks: Vec<String> = missing.map(|name| (*name).to_owned()).collect();
     let length = format!("Host: a\r\nContent-Length: {}\r\n", BODY.len());
     let others = [
-        ("a query", "GET /plaintext?n=1", "Host: a\r\n", "", BODY),
-        ("/json", "GET /json", "Host: a\r\n", "", JSON),
-        ("/echo", "POST /echo", length.as_str(), BODY, BODY),
+        (QUERY, "GET /plaintext?n=1", "Host: a\r\n", "", BODY),
+        (JSON_PATH, "GET /json", "Host: a\r\n", "", JSON),
+        (ECHO_PATH, "POST /echo", length.as_str(), BODY, BODY),
     ];
     for (what, line, fields, sent, expected) in others {
         let answer = ask(address, line, fields, sent, expected);
@@ -88,7 +97,7 @@ fn lacks(answer: &str, address: SocketAddr) -> Vec<String> {
         }
     }
     if !closes(address) {
-        lacks.push("an end after Connection: close".to_owned());
+        lacks.push(END.to_owned());
     }
     lacks
 }

@@ -6,6 +6,7 @@ use crate::plan::Step;
 use crate::results::Results;
 use crate::run::now;
 use crate::servers::{self, Server};
+use crate::works::Work;
 use crate::{
     benches, builds, calls, contract, footprint, instructions, latency, memory, rounds, wrk,
 };
@@ -89,6 +90,7 @@ fn measure(
 ) -> Result<(), Box<dyn Error>> {
     match part {
         Part::Cpu(work) => {
+            let options = &capable(work, options, results);
             let (floor, turns) = rounds::cpu(work, options)?;
             results.floors.insert(work.name.to_owned(), floor);
             for (server, cpu) in options.servers.iter().zip(turns) {
@@ -128,12 +130,27 @@ fn measure(
     Ok(())
 }
 
+/// The same options with those servers only that can do the work; the others are left out.
+fn capable(work: &Work, options: &Options, results: &mut Results) -> Options {
+    let mut options = options.clone();
+    options.servers.retain(|server| {
+        let lacks = &results.server(&server.name).contract.lacks;
+        let is_capable = !lacks.iter().any(|lack| lack == work.needs);
+        if !is_capable {
+            let reason: Result<(), _> = Err(format!("lacks {}", work.needs));
+            results.keep(work.name, &server.name, reason);
+        }
+        is_capable
+    });
+    options
+}
+
 /// What is counted for one server alone.
 fn one(part: Part, server: &Server, options: &Options, results: &mut Results) {
     let name = part.name();
     match part {
         Part::Calls => {
-            for work in options.works.iter().filter(|work| work.is_counted()) {
+            for work in counted(server, options, results) {
                 let found = calls::count(server, work, options);
                 if let Some(calls) = results.keep(name, &server.name, found) {
                     let of = &mut results.server(&server.name).calls;
@@ -142,7 +159,7 @@ fn one(part: Part, server: &Server, options: &Options, results: &mut Results) {
             }
         }
         Part::Instructions => {
-            for work in options.works.iter().filter(|work| work.is_counted()) {
+            for work in counted(server, options, results) {
                 let found = instructions::count(server, work, options);
                 if let Some(count) = results.keep(name, &server.name, found) {
                     let of = &mut results.server(&server.name).instructions;
@@ -171,4 +188,12 @@ fn one(part: Part, server: &Server, options: &Options, results: &mut Results) {
         }
         _ => {}
     }
+}
+
+/// The works at which a server's calls and instructions are counted.
+fn counted(server: &Server, options: &Options, results: &mut Results) -> Vec<&'static Work> {
+    let lacks = &results.server(&server.name).contract.lacks;
+    let is_counted =
+        |work: &&&Work| work.is_counted() && !lacks.iter().any(|lack| lack == work.needs);
+    options.works.iter().filter(is_counted).copied().collect()
 }

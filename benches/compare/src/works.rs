@@ -1,5 +1,7 @@
 //! The works: what is asked of a server, and how.
 
+use crate::contract;
+
 /// One work.
 pub(crate) struct Work {
     /// Its name on the command line and in the results.
@@ -14,6 +16,8 @@ pub(crate) struct Work {
     pub(crate) floor: &'static [&'static str],
     /// The goal of Waterwheel, as a ratio to the floor.
     pub(crate) goal: Option<f64>,
+    /// What a server must not lack (`contract`), or else it is not measured at it.
+    pub(crate) needs: &'static str,
     /// How often it is measured when there is not time for everything.
     pub(crate) tier: Tier,
 }
@@ -63,6 +67,7 @@ pub(crate) const WORKS: [Work; 11] = [
         goal: Some(0.85),
         tier: Tier::Main,
         floor: &["--close"],
+        needs: contract::END,
         ..Work::new(
             "close",
             "a new connection per request",
@@ -72,6 +77,7 @@ pub(crate) const WORKS: [Work; 11] = [
     },
     Work {
         floor: &["--answer", "json"],
+        needs: contract::JSON_PATH,
         ..Work::new(
             "json",
             "JSON rendered per request, 64 connections",
@@ -81,6 +87,7 @@ pub(crate) const WORKS: [Work; 11] = [
     },
     Work {
         floor: &["--answer", "json"],
+        needs: contract::JSON_PATH,
         ..Work::new(
             "json-pipelined",
             "JSON rendered per request, 16 requests in one write",
@@ -90,6 +97,7 @@ pub(crate) const WORKS: [Work; 11] = [
     },
     Work {
         floor: &["--answer", "echo"],
+        needs: contract::ECHO_PATH,
         ..Work::new(
             "echo",
             "1 KiB posted and sent back, 64 connections",
@@ -109,18 +117,24 @@ pub(crate) const WORKS: [Work; 11] = [
         "browser's head, 16 pipelined",
         &["--connections", "64", "--depth", "16", "--head", "typical"],
     ),
-    Work::new(
-        "varied",
-        "a browser's head, query and cookie new in every request, 64 connections",
-        "each head another",
-        &["--connections", "64", "--head", "varied"],
-    ),
-    Work::new(
-        "varied-pipelined",
-        "a browser's head, query and cookie new in every request, 16 in one write",
-        "each head another, 16 pipelined",
-        &["--connections", "64", "--depth", "16", "--head", "varied"],
-    ),
+    Work {
+        needs: contract::QUERY,
+        ..Work::new(
+            "varied",
+            "a browser's head, query and cookie new in every request, 64 connections",
+            "each head another",
+            &["--connections", "64", "--head", "varied"],
+        )
+    },
+    Work {
+        needs: contract::QUERY,
+        ..Work::new(
+            "varied-pipelined",
+            "a browser's head, query and cookie new in every request, 16 in one write",
+            "each head another, 16 pipelined",
+            &["--connections", "64", "--depth", "16", "--head", "varied"],
+        )
+    },
 ];
 
 impl Work {
@@ -137,6 +151,7 @@ impl Work {
             load,
             floor: &[],
             goal: None,
+            needs: "",
             tier: Tier::Second,
         }
     }

@@ -17,7 +17,7 @@ const VALUES_WIDTH: f64 = 90.0;
 const ROW_HEIGHT: f64 = 26.0;
 const BAR_HEIGHT: f64 = 16.0;
 const TOP_HEIGHT: f64 = 92.0;
-const FOOT_GAP: f64 = 24.0;
+const FOOT_GAP: f64 = 40.0;
 const FOOT_LINE_HEIGHT: f64 = 15.0;
 
 /// Where the bars begin, and how long the longest can be.
@@ -27,8 +27,12 @@ const ROOM: f64 = WIDTH - BARS_AT - VALUES_WIDTH - MARGIN;
 /// Characters of a line of the caption.
 const FOOT_CHARACTERS: usize = 130;
 
-/// A bar longer than so many times the middle one is cut, and says so.
-const CUT_AT: f64 = 2.5;
+/// A bar longer than so many times the middle one, or the shortest, is cut, and says so.
+const CUT_AT_MIDDLES: f64 = 2.5;
+const CUT_AT_SHORTESTS: f64 = 8.0;
+
+/// Marks nearer to each other than this are named to their left and right.
+const MARKS_NEAR: f64 = 90.0;
 
 /// Draws it.
 pub(crate) fn svg(chart: &Chart<'_>, theme: &Theme, results: &Results) -> String {
@@ -81,8 +85,9 @@ struct Scale {
 impl Scale {
     /// The longest bar fills the width, unless it dwarfs the others.
     fn of(chart: &Chart<'_>) -> Self {
-        let middle = chart.rows.get(chart.rows.len() / 2);
-        let cut = middle.map_or(1.0, |(_, stats)| stats.median * CUT_AT);
+        let median = |index: usize| chart.rows.get(index).map_or(1.0, |(_, stats)| stats.median);
+        let middles = median(chart.rows.len() / 2) * CUT_AT_MIDDLES;
+        let cut = middles.min(median(0).max(1e-9) * CUT_AT_SHORTESTS);
         let ends = chart.rows.iter().map(|(_, stats)| stats.highest);
         let marks = [&chart.floor, &chart.goal].into_iter().flatten();
         let farthest_mark = marks.map(|mark| mark.at * 1.1).fold(1e-9, f64::max);
@@ -98,7 +103,7 @@ impl Scale {
         BARS_AT + (value.max(0.0) * self.pixels_of_one).min(ROOM)
     }
 
-    /// Upright lines at round values.
+    /// Upright lines at round values, which are told below.
     fn grid(&self, bottom: f64, theme: &Theme) -> String {
         let mut svg = String::new();
         let mut value = 0.0;
@@ -110,6 +115,8 @@ impl Scale {
                 "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"{grid}\" stroke-width=\"0.5\"/>"
             )
             .ok();
+            let style = "text-anchor=\"middle\" font-size=\"10\"";
+            svg += &text(x, bottom + 14.0, &tick(value), theme.faint, style);
             value += self.step;
         }
         svg
@@ -149,11 +156,29 @@ fn bar(
         "<rect x=\"{BARS_AT}\" y=\"{top}\" width=\"{length:.1}\" height=\"{BAR_HEIGHT}\" rx=\"2\" fill=\"{colour}\"/>"
     )
     .ok();
+    if is_cut {
+        svg += &gap(end - 24.0, middle, theme);
+    }
     let (low, high) = (scale.place(stats.lowest), scale.place(stats.highest));
     if high - low > 1.0 && !is_cut {
         svg += &whisker(low, high, middle, theme);
     }
     svg + &text(end.max(high) + 8.0, baseline, &value, theme.text, weight)
+}
+
+/// Two strokes through a bar that is longer than shown.
+fn gap(x: f64, middle: f64, theme: &Theme) -> String {
+    let (top, bottom) = (
+        middle + BAR_HEIGHT / 2.0 + 1.0,
+        middle - BAR_HEIGHT / 2.0 - 1.0,
+    );
+    let colour = theme.back;
+    format!(
+        "<path d=\"M{x:.1} {top}L{:.1} {bottom}M{:.1} {top}L{:.1} {bottom}\" stroke=\"{colour}\" stroke-width=\"2.5\"/>\n",
+        x + 8.0,
+        x + 6.0,
+        x + 14.0,
+    )
 }
 
 /// A line from the lowest to the highest sample, with ends.
@@ -173,7 +198,6 @@ fn marks(chart: &Chart<'_>, bottom: f64, scale: &Scale, theme: &Theme) -> String
         .iter()
         .filter_map(|(mark, colour)| Some((mark.as_ref()?, *colour)));
     let both: Vec<(&Mark, &str)> = both.collect();
-    let is_one = both.len() == 2 && (both[0].0.at - both[1].0.at).abs() < 1e-9;
     for (index, (mark, colour)) in both.iter().enumerate() {
         let x = scale.place(mark.at);
         let top = TOP_HEIGHT - 4.0;
@@ -183,24 +207,27 @@ fn marks(chart: &Chart<'_>, bottom: f64, scale: &Scale, theme: &Theme) -> String
              stroke-width=\"1.5\" stroke-dasharray=\"4 3\"/>"
         )
         .ok();
+        let other = both.get(1 - index).map(|(other, _)| scale.place(other.at));
         let label = format!("{} {}", mark.label, shown(mark.at));
-        match (is_one, index) {
-            (true, 0) => {}
-            (true, _) => svg += &label_above(x, &format!("floor = {label}"), "middle", colour),
-            (false, _) if both.len() == 2 => {
-                // Side by side, each on its own side.
-                let is_left = mark.at < both[1 - index].0.at;
-                let (x, anchor) = if is_left {
-                    (x + 4.0, "end")
-                } else {
-                    (x - 4.0, "start")
-                };
-                svg += &label_above(x, &label, anchor, colour);
+        svg += &match other {
+            Some(other) if is_one(x, other) && index == 0 => String::new(),
+            Some(other) if is_one(x, other) => {
+                label_above(x, &format!("floor = {label}"), "middle", colour)
             }
-            (false, _) => svg += &label_above(x, &label, "middle", colour),
-        }
+            Some(other) if x < other && other - x < MARKS_NEAR => {
+                label_above(x - 3.0, &label, "end", colour)
+            }
+            Some(other) if x > other && x - other < MARKS_NEAR => {
+                label_above(x + 3.0, &label, "start", colour)
+            }
+            _ => label_above(x, &label, "middle", colour),
+        };
     }
     svg
+}
+
+fn is_one(x: f64, other: f64) -> bool {
+    (x - other).abs() < 0.5
 }
 
 fn label_above(x: f64, label: &str, anchor: &str, colour: &str) -> String {
@@ -244,6 +271,15 @@ fn wrapped(command: &str) -> Vec<String> {
     lines
 }
 
+/// A value of the grid, without needless digits.
+fn tick(value: f64) -> String {
+    if value >= 1_000.0 {
+        return grouped(value);
+    }
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A value as exactly as it is worth telling.
 fn shown(value: f64) -> String {
     if value < 10.0 {
@@ -268,7 +304,13 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::step;
+    use super::{step, tick};
+
+    #[test]
+    fn ticks_have_no_needless_digits() {
+        let all = [0.0, 0.5, 1.25, 10.0, 2_000.0].map(tick);
+        assert_eq!(all, ["0", "0.5", "1.25", "10", "2,000"]);
+    }
 
     #[test]
     fn the_grid_has_round_steps() {
