@@ -66,14 +66,14 @@ impl Part {
         }
     }
 
-    /// The parts of these names; `all`, or `cpu` for all works.
+    /// The parts of these names; `all`, `none`, or `cpu` for all works.
     ///
     /// # Errors
     /// For a name that none has.
     pub(crate) fn named(names: &str) -> Result<Vec<Self>, String> {
         let all = Self::all();
         let mut parts = Vec::new();
-        for name in names.split(',') {
+        for name in names.split(',').filter(|name| *name != "none") {
             let is_named = |part: &&Self| match (name, part) {
                 ("all", _) | ("cpu", Self::Cpu(_)) => true,
                 (name, part) => part.name() == name,

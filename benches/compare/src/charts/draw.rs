@@ -146,7 +146,7 @@ fn bar(
     };
     let end = scale.place(stats.median).max(BARS_AT + 1.0);
     let is_cut = stats.median > scale.end * 1.001;
-    let value = shown(stats.median) + unit + if is_cut { " →" } else { "" };
+    let value = shown(stats.median) + unit;
     let anchored = format!("text-anchor=\"end\" {weight}");
     let baseline = middle + 4.5;
     let mut svg = text(BARS_AT - 10.0, baseline, name, theme.text, &anchored);
