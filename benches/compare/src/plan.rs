@@ -20,6 +20,9 @@ pub(crate) struct Step {
 /// Whose clean build is measured when there is not time for everyone's.
 const WEIGHED: [&str; 2] = ["waterwheel", "hyper"];
 
+/// The way of the floor that is shown where it is counted like a server.
+const REFERENCE: &str = "floor-mio";
+
 /// Whose answers a second wrk counts too.
 const CROSS_CHECKED: [&str; 3] = ["waterwheel", "hyper", "nginx"];
 
@@ -41,7 +44,8 @@ pub(crate) fn of_readme(
     extent: &Extent,
     results: &Results,
 ) -> Result<Vec<Step>, Box<dyn Error>> {
-    let everyone = peers::named("all")?;
+    let mut everyone = peers::named("all")?;
+    everyone.push(peers::floor(REFERENCE));
     let is_asked = |part: &Part| {
         let only = extent.only.as_ref();
         let named = only.is_none_or(|only| only.iter().any(|asked| asked.name() == part.name()));
@@ -53,7 +57,7 @@ pub(crate) fn of_readme(
         let mut options = options.clone();
         options.servers = everyone
             .iter()
-            .filter(|server| extent.thorough || takes_part(part, server))
+            .filter(|server| takes_part(part, server, extent))
             .cloned()
             .collect();
         if !extent.thorough {
@@ -64,8 +68,15 @@ pub(crate) fn of_readme(
     Ok(parts.map(step).collect())
 }
 
-/// Whether a server takes part when there is not time for everyone.
-fn takes_part(part: Part, server: &Server) -> bool {
+/// Whether a server takes part: the floor where it is not measured around everyone anyway, and not
+/// everyone everywhere when there is not time for it.
+fn takes_part(part: Part, server: &Server, extent: &Extent) -> bool {
+    if server.is_floor() {
+        return !matches!(part, Part::Cpu(_) | Part::Wrk | Part::Footprint);
+    }
+    if extent.thorough {
+        return true;
+    }
     match part {
         Part::Cpu(work) => work.tier == Tier::Main || server.class == Class::Contender,
         Part::Calls | Part::Instructions => server.class != Class::Slow,

@@ -140,7 +140,8 @@ pub(crate) fn load(
     );
     let timing = ["--seconds", &seconds, "--warm-up", &warm_up, "--pid", &pid];
     let report = generator::run(&running, &[work.load, &timing, more].concat(), options)?;
-    if report.requests == 0 || report.reconnects > report.requests / 100 {
+    let is_starved = report.requests == 0 && report.latency_us.is_none();
+    if is_starved || report.reconnects > report.requests / 100 {
         return Err(format!(
             "{} answers, {} connections lost",
             report.requests, report.reconnects
