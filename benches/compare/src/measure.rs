@@ -31,7 +31,7 @@ pub(crate) fn all(
     for (index, step) in steps.iter().enumerate() {
         let part = step.part.name();
         eprintln!("{} · {part}, {} of {}", now(), index + 1, steps.len());
-        results.begin(part);
+        results.begin(step.part);
         let mut options = step.options.clone();
         options
             .servers
@@ -59,7 +59,7 @@ fn prepare(steps: &[Step], results: &mut Results) -> Result<BTreeSet<String>, Bo
         let words = ["--manifest-path", &manifest, "--package", package].map(str::to_owned);
         servers::cargo("build", &words, &servers::target_folder()?)?;
     }
-    results.begin("preparation");
+    results.forget_left_out("preparation");
     let mut seen = BTreeSet::new();
     for step in needing() {
         for server in &step.options.servers {

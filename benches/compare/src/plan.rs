@@ -21,7 +21,7 @@ pub(crate) struct Step {
 const WEIGHED: [&str; 2] = ["waterwheel", "hyper"];
 
 /// The way of the floor that is shown where it is counted like a server.
-const REFERENCE: &str = "floor-mio";
+const REFERENCE: &str = "floor-level";
 
 /// Whose answers a second wrk counts too.
 const CROSS_CHECKED: [&str; 3] = ["waterwheel", "hyper", "nginx"];

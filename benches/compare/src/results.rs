@@ -1,5 +1,6 @@
 //! What was measured, as it is written, read again and merged.
 
+use crate::parts::Part;
 use crate::run::Run;
 use crate::stats::Stats;
 use serde::{Deserialize, Serialize};
@@ -219,8 +220,24 @@ impl Results {
         &mut self.servers[index]
     }
 
-    /// Begins a part anew: what was left out of it before counts no more.
-    pub(crate) fn begin(&mut self, part: &str) {
+    /// Begins a part anew: what is known of it counts no more.
+    pub(crate) fn begin(&mut self, part: Part) {
+        let name = part.name();
+        self.forget_left_out(name);
+        self.parts.remove(name);
+        self.tables.remove(name);
+        match part {
+            Part::Cpu(_) => drop(self.floors.remove(name)),
+            Part::Builds => self.builds.clear(),
+            _ => {}
+        }
+        for server in &mut self.servers {
+            server.forget(part);
+        }
+    }
+
+    /// Forgets what was left out of a part.
+    pub(crate) fn forget_left_out(&mut self, part: &str) {
         self.left_out.retain(|left| left.part != part);
     }
 
@@ -269,10 +286,47 @@ impl Results {
     }
 }
 
+impl Measured {
+    fn forget(&mut self, part: Part) {
+        match part {
+            Part::Cpu(work) => drop(self.cpu.remove(work.name)),
+            Part::Latency => self.latency = None,
+            Part::Fairness => self.fairness = None,
+            Part::Calls => self.calls.clear(),
+            Part::Instructions => self.instructions.clear(),
+            Part::Memory => (self.memory, self.large_memory) = (None, None),
+            Part::Wrk => self.wrk = None,
+            Part::Footprint => self.footprint = None,
+            Part::Builds | Part::Wake | Part::Routes | Part::Gate => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Results;
+    use crate::parts::Part;
     use crate::run::Run;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_part_begun_anew_has_no_figures_and_the_others_keep_theirs() {
+        let mut results = Results::default();
+        let of_both = [("wake", "old"), ("gate", "kept")];
+        results.tables = BTreeMap::from(of_both.map(|(part, table)| (part.into(), table.into())));
+        results
+            .server("hyper")
+            .instructions
+            .insert("single".to_owned(), 1.0);
+        for part in ["wake", "gate", "instructions"] {
+            results.done(part);
+        }
+        results.begin(Part::Wake);
+        results.begin(Part::Instructions);
+        assert!(results.server("hyper").instructions.is_empty());
+        assert!(results.parts.keys().eq(["gate"]));
+        assert!(results.tables.keys().eq(["gate"]));
+    }
 
     #[test]
     fn a_run_is_forgotten_when_all_its_parts_are_measured_again() {

@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use std::error::Error;
 
 /// Bytes sent, and bytes read, in one turn: so few that a turn does not delay the others.
-const TURN_BYTES: usize = 16 * 1024;
+const TURN_BYTES: usize = 8 * 1024;
 
 /// The connection, with requests always under way.
 pub(crate) struct Flooder {
