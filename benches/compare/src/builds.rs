@@ -39,16 +39,22 @@ fn build(features: &[&str], example: &str) -> Result<Build, Box<dyn Error>> {
     let begun = Instant::now();
     servers::cargo("build", &words, &target)?;
     let seconds = begun.elapsed().as_secs_f64();
-    let with_example = [&words[..], &["--example".to_owned(), example.to_owned()]].concat();
-    servers::cargo("build", &with_example, &target)?;
-    let binary_bytes = stripped_bytes(&target.join("release/examples").join(example))?;
     std::fs::remove_dir_all(&target)?;
+    let binary_bytes = example_bytes(&words, example)?;
     Ok(Build {
         crates: crates(&words)?,
         seconds,
         example: example.to_owned(),
         binary_bytes,
     })
+}
+
+/// Bytes of an example's binary; it is built where dependencies of tests are built already.
+fn example_bytes(words: &[String], example: &str) -> Result<u64, Box<dyn Error>> {
+    let target = servers::target_folder()?.join("project");
+    let choice = ["--example", example].map(str::to_owned);
+    servers::cargo("build", &[words, &choice].concat(), &target)?;
+    stripped_bytes(&target.join("release/examples").join(example))
 }
 
 fn crates(words: &[String]) -> Result<usize, Box<dyn Error>> {

@@ -23,6 +23,9 @@ const WEIGHED: [&str; 2] = ["waterwheel", "hyper"];
 /// The way of the floor that is shown where it is counted like a server.
 const REFERENCE: &str = "floor-level";
 
+/// Whose instructions are not counted: under callgrind they take minutes to start.
+const INTERPRETED: [&str; 2] = ["node", "python"];
+
 /// Whose answers a second wrk counts too.
 const CROSS_CHECKED: [&str; 3] = ["waterwheel", "hyper", "nginx"];
 
@@ -73,6 +76,9 @@ pub(crate) fn of_readme(
 fn takes_part(part: Part, server: &Server, extent: &Extent) -> bool {
     if server.is_floor() {
         return !matches!(part, Part::Cpu(_) | Part::Wrk | Part::Footprint);
+    }
+    if matches!(part, Part::Instructions) && INTERPRETED.contains(&server.name.as_str()) {
+        return false;
     }
     if extent.thorough {
         return true;

@@ -103,7 +103,8 @@ fn expected(options: &Options) -> Option<Vec<u8>> {
     match (options.post_bytes, options.path.as_str()) {
         (Some(bytes), _) => Some(vec![b'w'; bytes]),
         (None, "/json") => Some(br#"{"message":"Hello, World!"}"#.to_vec()),
-        (None, _) => Some(b"Hello, World!".to_vec()),
+        (None, "/plaintext" | "/large") => Some(b"Hello, World!".to_vec()),
+        (None, _) => None,
     }
 }
 

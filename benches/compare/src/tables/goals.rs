@@ -114,12 +114,18 @@ fn all() -> Vec<Goal> {
             1,
             |server| Some(server.fairness.as_ref()?.ratio.median),
         ),
-        Goal::new("crates it depends on", Some(8.0), 0, |server| {
-            Some(server.footprint.as_ref()?.dependencies as f64)
-        }),
-        Goal::new("stripped binary, KiB", Some(450.0), 0, |server| {
-            Some(server.footprint.as_ref()?.binary_bytes as f64 / 1024.0)
-        }),
+        Goal::new(
+            "crates that its server here depends on",
+            Some(8.0),
+            0,
+            |server| Some(server.footprint.as_ref()?.dependencies as f64),
+        ),
+        Goal::new(
+            "stripped binary of that server, KiB",
+            Some(450.0),
+            0,
+            |server| Some(server.footprint.as_ref()?.binary_bytes as f64 / 1024.0),
+        ),
     ]);
     goals
 }
