@@ -33,6 +33,7 @@ mod running;
 mod servers;
 mod stats;
 mod tables;
+mod text;
 mod works;
 mod wrk;
 

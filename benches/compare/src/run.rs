@@ -27,7 +27,7 @@ impl Run {
             began: now(),
             ended: now(),
             machine: machine(),
-            commit: said_by("git", &["describe", "--always", "--dirty", "--exclude=*"]),
+            commit: commit(),
             compiler: said_by("rustc", &["--version"]),
             command,
         }
@@ -42,6 +42,19 @@ impl Run {
 /// The time as it is noted.
 pub(crate) fn now() -> String {
     said_by("date", &["-u", "+%F %H:%M UTC"])
+}
+
+/// The commit, and whether anything was changed since but what a run writes.
+fn commit() -> String {
+    let commit = said_by("git", &["rev-parse", "--short", "HEAD"]);
+    let written = [":!/README.md", ":!/benches/results", ":!/benches/charts"];
+    let status = ["status", "--porcelain", "--", ":/"];
+    let changes = said_by("git", &[&status[..], &written].concat());
+    if changes.is_empty() {
+        commit
+    } else {
+        commit + " with changes"
+    }
 }
 
 fn machine() -> String {

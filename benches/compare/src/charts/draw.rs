@@ -5,6 +5,7 @@ use super::{Chart, Mark};
 use crate::results::Results;
 use crate::stats::Stats;
 use crate::tables::{OURS, grouped};
+use crate::text::wrapped;
 use std::fmt::Write;
 
 /// Width of a chart, as wide as a README is shown, and of the parts of a row.
@@ -27,9 +28,9 @@ const ROOM: f64 = WIDTH - BARS_AT - VALUES_WIDTH - MARGIN;
 /// Characters of a line of the caption.
 const FOOT_CHARACTERS: usize = 130;
 
-/// A bar longer than so many times the middle one, or the shortest, is cut, and says so.
+/// A bar longer than so many times the middle one, or the floor, is cut, and says so.
 const CUT_AT_MIDDLES: f64 = 2.5;
-const CUT_AT_SHORTESTS: f64 = 8.0;
+const CUT_AT_FLOORS: f64 = 12.0;
 
 /// Marks nearer to each other than this are named to their left and right.
 const MARKS_NEAR: f64 = 90.0;
@@ -85,9 +86,10 @@ struct Scale {
 impl Scale {
     /// The longest bar fills the width, unless it dwarfs the others.
     fn of(chart: &Chart<'_>) -> Self {
-        let median = |index: usize| chart.rows.get(index).map_or(1.0, |(_, stats)| stats.median);
-        let middles = median(chart.rows.len() / 2) * CUT_AT_MIDDLES;
-        let cut = middles.min(median(0).max(1e-9) * CUT_AT_SHORTESTS);
+        let middle = chart.rows.get(chart.rows.len() / 2);
+        let middles = middle.map_or(1.0, |(_, stats)| stats.median * CUT_AT_MIDDLES);
+        let floors = chart.floor.as_ref().map(|floor| floor.at * CUT_AT_FLOORS);
+        let cut = middles.min(floors.unwrap_or(f64::MAX));
         let ends = chart.rows.iter().map(|(_, stats)| stats.highest);
         let marks = [&chart.floor, &chart.goal].into_iter().flatten();
         let farthest_mark = marks.map(|mark| mark.at * 1.1).fold(1e-9, f64::max);
@@ -252,21 +254,7 @@ fn foot(chart: &Chart<'_>, results: &Results) -> Vec<String> {
             run.commit,
             run.machine
         ));
-        lines.extend(wrapped(&run.command));
-    }
-    lines
-}
-
-fn wrapped(command: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in command.split_whitespace() {
-        let last = lines.len() - 1;
-        if lines[last].chars().count() + word.chars().count() > FOOT_CHARACTERS {
-            lines.push(format!("    {word}"));
-        } else {
-            let gap = if lines[last].is_empty() { "" } else { " " };
-            lines[last] = format!("{}{gap}{word}", lines[last]);
-        }
+        lines.extend(wrapped(&run.command, FOOT_CHARACTERS));
     }
     lines
 }

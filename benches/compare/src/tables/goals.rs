@@ -72,7 +72,7 @@ impl Goal {
 fn all() -> Vec<Goal> {
     let mut goals = Vec::new();
     for work in &WORKS {
-        let what = format!("CPU time to the floor: {}", work.title);
+        let what = format!("CPU time to the floor: {}", work.short);
         goals.push(Goal::new(what, work.goal, 2, |server| {
             Some(server.cpu.get(work.name)?.ratio.median)
         }));

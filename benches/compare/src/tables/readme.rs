@@ -5,12 +5,16 @@ use super::sections::{self, Detail};
 use crate::charts;
 use crate::contract::WRONG;
 use crate::results::{Measured, Results};
+use crate::text::wrapped;
 use crate::works::{self, Work};
 use std::error::Error;
 use std::path::Path;
 
 /// Where the numbers begin and end.
 const MARKS: [&str; 2] = ["<!-- numbers -->", "<!-- /numbers -->"];
+
+/// Characters of a line of text.
+const LINE_CHARACTERS: usize = 104;
 
 /// The works that README shows; all of them are in the full tables.
 const SHOWN: [&str; 8] = [
@@ -44,6 +48,11 @@ fn replaced(text: &str, numbers: &str) -> Option<String> {
     Some(format!("{before}{begin}\n{numbers}{end}{after}"))
 }
 
+/// A paragraph, in lines as long as README's others.
+fn paragraph(text: &str) -> String {
+    wrapped(text, LINE_CHARACTERS).join("\n") + "\n"
+}
+
 /// The numbers, in paragraphs.
 fn render(results: &Results) -> String {
     let shown: Vec<&'static Work> = SHOWN.iter().filter_map(|name| works::find(name)).collect();
@@ -73,13 +82,13 @@ fn measured(results: &Results) -> String {
     let Some(run) = results.run_of("single").or(results.runs.last()) else {
         return String::new();
     };
-    format!(
-        "Measured on {} at commit {} on {}, {}.\n",
+    paragraph(&format!(
+        "Measured on {} at commit {} on {}, {}.",
         run.day(),
         run.commit,
         run.machine,
         run.compiler
-    )
+    ))
 }
 
 fn pictures(results: &Results) -> String {
@@ -109,11 +118,11 @@ fn floor(results: &Results) -> String {
     if all.is_empty() {
         return String::new();
     }
-    format!(
+    paragraph(&format!(
         "The floor itself: {}. The *browser's head* has 350 bytes; in *each head another*, its query \
-         and its cookie are new in every request, so that nothing is gained by having seen one before.\n",
+         and its cookie are new in every request, so that nothing is gained by having seen one before.",
         all.join(", ")
-    )
+    ))
 }
 
 fn flood(results: &Results) -> String {
@@ -124,11 +133,11 @@ fn flood(results: &Results) -> String {
     else {
         return String::new();
     };
-    format!(
+    paragraph(&format!(
         "Latency at {} requests a second over 64 connections, counted from when each request was due; \
-         then over 63, alone and beside one that pipelines as fast as it is answered.\n",
+         then over 63, alone and beside one that pipelines as fast as it is answered.",
         super::grid::grouped(f64::from(u32::try_from(rate).unwrap_or(u32::MAX)))
-    )
+    ))
 }
 
 /// In what the answers differ, in a few lines.
@@ -156,16 +165,16 @@ fn fairness(results: &Results) -> String {
     };
     let refusing = names(&|server| server.contract.accepts.is_empty());
     let taking = names(&|server| server.contract.accepts.len() > WRONG.len() / 2);
-    format!(
+    paragraph(&format!(
         "What is not alike: an answer has {fewest} to {most} bytes, since servers insist on fields of \
-         their own. No `Date` is sent by {}; no `Server` by {}. Of {} requests that the RFCs want refused, \
+         their own. `Date` is left out by {}, `Server` by {}. Of {} requests that the RFCs want refused, \
          all are refused by {refusing}; more than half are answered by {taking}. Who checks less \
          does less for each request. Server by server, with versions and all spreads: \
-         [benches/results/NUMBERS.md](benches/results/NUMBERS.md).\n",
+         [benches/results/NUMBERS.md](benches/results/NUMBERS.md).",
         lacks("date"),
         lacks("server"),
         WRONG.len(),
-    )
+    ))
 }
 
 /// What other benches say.
@@ -182,7 +191,7 @@ fn left_out(results: &Results) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    format!("Left out: {}.\n", lines.join("; "))
+    paragraph(&format!("Left out: {}.", lines.join("; ")))
 }
 
 #[cfg(test)]

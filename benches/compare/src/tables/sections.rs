@@ -87,7 +87,12 @@ pub(crate) fn latency(results: &Results) -> String {
             Some(format!("{:.1}", server.fairness.as_ref()?.ratio.median))
         }),
         column("the flood's answers/s", move |server| {
-            us(server.fairness.as_ref()?.flood_per_second)
+            let answers = server.fairness.as_ref()?.flood_per_second;
+            if answers < 1.0 {
+                Some("none".to_owned())
+            } else {
+                us(answers)
+            }
         }),
     ];
     grid::servers("latency, µs", results, &columns)
