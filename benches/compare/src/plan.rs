@@ -96,10 +96,10 @@ fn takes_part(part: Part, server: &Server, extent: &Extent) -> bool {
 fn shorten(part: Part, options: &mut Options) {
     options.warm_up = 0.2;
     (options.rounds, options.slow_rounds, options.seconds) = match part {
-        Part::Cpu(work) if work.tier == Tier::Second => (3, 1, 0.7),
+        Part::Cpu(work) if work.tier == Tier::Second => (3, 1, 0.6),
         Part::Cpu(work) if work.name == "many" || work.name == "close" => (5, 1, 1.0),
         Part::Latency => (3, 1, 2.0),
-        Part::Fairness => (2, 1, 2.0),
+        Part::Fairness => (2, 1, 1.5),
         _ => (5, 2, 1.0),
     };
 }
