@@ -2,9 +2,9 @@
 
 use crate::bounded;
 use crate::calls::scratch;
+use crate::figures::Build;
 use crate::footprint::stripped_bytes;
 use crate::plan::project;
-use crate::results::Build;
 use crate::servers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;

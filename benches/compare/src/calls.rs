@@ -1,9 +1,9 @@
 //! System calls per request: by name under strace, and at full speed from the kernel's trace point.
 
 use crate::bounded;
+use crate::figures::Calls;
 use crate::generator;
 use crate::options::Options;
-use crate::results::Calls;
 use crate::running::Running;
 use crate::servers::Server;
 use crate::works::Work;

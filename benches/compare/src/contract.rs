@@ -1,7 +1,7 @@
 //! The contract: what every server must answer, checked before anything is measured.
 
+use crate::figures::Contract;
 use crate::options::Options;
-use crate::results::Contract;
 use crate::running::Running;
 use crate::servers::Server;
 use std::error::Error;

@@ -2,7 +2,7 @@
 
 use crate::bounded;
 use crate::calls::scratch;
-use crate::results::Footprint;
+use crate::figures::Footprint;
 use crate::servers::{self, Server, Source};
 use std::collections::BTreeSet;
 use std::error::Error;

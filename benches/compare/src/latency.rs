@@ -1,7 +1,7 @@
 //! Latencies at a fixed rate, in rounds: quiet, and beside a connection that pipelines flat out.
 
+use crate::figures::{Fairness, Latency};
 use crate::options::Options;
-use crate::results::{Fairness, Latency};
 use crate::rounds::load;
 use crate::servers::Server;
 use crate::stats::Stats;

@@ -7,7 +7,7 @@
 //!
 //! Reading order: `options` → `works` → `peers` → `servers` → `running` → `contract`; then `parts` →
 //! `plan` → `measure`; then what is measured: `rounds`, `latency`, `calls`, `instructions`, `memory`,
-//! `wrk`, `footprint`, `builds`, `benches`; then `results` → `tables` → `charts`.
+//! `wrk`, `footprint`, `builds`, `benches`; then `figures` → `results` → `tables` → `charts`.
 
 mod benches;
 mod bounded;
@@ -15,6 +15,7 @@ mod builds;
 mod calls;
 mod charts;
 mod contract;
+mod figures;
 mod footprint;
 mod generator;
 mod instructions;

@@ -1,9 +1,9 @@
 //! Resident memory at start and per idle connection.
 
 use crate::bounded;
+use crate::figures::Memory;
 use crate::generator;
 use crate::options::Options;
-use crate::results::Memory;
 use crate::running::Running;
 use crate::servers::Server;
 use std::error::Error;

@@ -1,9 +1,9 @@
 //! Interleaved rounds: CPU time against the floor around it.
 
+use crate::figures::{Cpu, Floor};
 use crate::generator::{self, Report};
 use crate::options::Options;
 use crate::peers::{self, FLOORS};
-use crate::results::{Cpu, Floor};
 use crate::running::Running;
 use crate::servers::Server;
 use crate::stats::Stats;

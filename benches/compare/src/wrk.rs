@@ -1,9 +1,9 @@
 //! Answers a second by wrk, to see whether the load generator of this folder counts right.
 
 use crate::bounded;
+use crate::figures::CrossCheck;
 use crate::options::Options;
 use crate::pin;
-use crate::results::CrossCheck;
 use crate::rounds::load;
 use crate::running::Running;
 use crate::servers::Server;

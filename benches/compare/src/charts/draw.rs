@@ -1,5 +1,6 @@
 //! One chart as SVG.
 
+use super::scale::Scale;
 use super::theme::Theme;
 use super::{Chart, Mark};
 use crate::results::Results;
@@ -28,10 +29,6 @@ const ROOM: f64 = WIDTH - BARS_AT - VALUES_WIDTH - MARGIN;
 /// Characters of a line of the caption.
 const FOOT_CHARACTERS: usize = 130;
 
-/// A bar longer than so many times the middle one, or the floor, is cut, and says so.
-const CUT_AT_MIDDLES: f64 = 2.5;
-const CUT_AT_FLOORS: f64 = 12.0;
-
 /// Marks nearer to each other than this are named to their left and right.
 const MARKS_NEAR: f64 = 90.0;
 
@@ -40,9 +37,9 @@ pub(crate) fn svg(chart: &Chart<'_>, theme: &Theme, results: &Results) -> String
     let foot = foot(chart, results);
     let bottom = TOP_HEIGHT + rows_height(chart.rows.len());
     let height = bottom + FOOT_GAP + rows_height(foot.len()) / ROW_HEIGHT * FOOT_LINE_HEIGHT;
-    let scale = Scale::of(chart);
+    let scale = Scale::of(chart, ROOM);
     let mut svg = head(chart, height, theme);
-    svg += &scale.grid(bottom, theme);
+    svg += &grid(&scale, bottom, theme);
     for (index, row) in chart.rows.iter().enumerate() {
         let middle = TOP_HEIGHT + rows_height(index) + ROW_HEIGHT / 2.0;
         svg += &bar(row, middle, &scale, chart.unit, theme);
@@ -76,60 +73,25 @@ fn head(chart: &Chart<'_>, height: f64, theme: &Theme) -> String {
     svg
 }
 
-/// How values become places.
-struct Scale {
-    pixels_of_one: f64,
-    step: f64,
-    end: f64,
+fn place(scale: &Scale, value: f64) -> f64 {
+    BARS_AT + scale.length(value)
 }
 
-impl Scale {
-    /// The longest bar fills the width, unless it dwarfs the others.
-    fn of(chart: &Chart<'_>) -> Self {
-        let middle = chart.rows.get(chart.rows.len() / 2);
-        let middles = middle.map_or(1.0, |(_, stats)| stats.median * CUT_AT_MIDDLES);
-        let floors = chart.floor.as_ref().map(|floor| floor.at * CUT_AT_FLOORS);
-        let cut = middles.min(floors.unwrap_or(f64::MAX));
-        let ends = chart.rows.iter().map(|(_, stats)| stats.highest);
-        let marks = [&chart.floor, &chart.goal].into_iter().flatten();
-        let farthest_mark = marks.map(|mark| mark.at * 1.1).fold(1e-9, f64::max);
-        let end = ends.fold(1e-9, f64::max).min(cut).max(farthest_mark);
-        Self {
-            pixels_of_one: ROOM / end,
-            step: step(end),
-            end,
-        }
+/// Upright lines at round values, which are told below.
+fn grid(scale: &Scale, bottom: f64, theme: &Theme) -> String {
+    let mut svg = String::new();
+    for (value, label) in scale.ticks() {
+        let x = place(scale, value);
+        let (top, colour) = (TOP_HEIGHT - 4.0, theme.grid);
+        writeln!(
+            svg,
+            "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"{colour}\" stroke-width=\"0.5\"/>"
+        )
+        .ok();
+        let style = "text-anchor=\"middle\" font-size=\"10\"";
+        svg += &text(x, bottom + 14.0, &label, theme.faint, style);
     }
-
-    fn place(&self, value: f64) -> f64 {
-        BARS_AT + (value.max(0.0) * self.pixels_of_one).min(ROOM)
-    }
-
-    /// Upright lines at round values, which are told below.
-    fn grid(&self, bottom: f64, theme: &Theme) -> String {
-        let mut svg = String::new();
-        let mut value = 0.0;
-        while value <= self.end {
-            let x = self.place(value);
-            let (top, grid) = (TOP_HEIGHT - 4.0, theme.grid);
-            writeln!(
-                svg,
-                "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"{grid}\" stroke-width=\"0.5\"/>"
-            )
-            .ok();
-            let style = "text-anchor=\"middle\" font-size=\"10\"";
-            svg += &text(x, bottom + 14.0, &tick(value), theme.faint, style);
-            value += self.step;
-        }
-        svg
-    }
-}
-
-/// A round number of which four to ten fit into the whole.
-fn step(end: f64) -> f64 {
-    let power = 10_f64.powf((end / 4.0).log10().floor());
-    let fits = |&factor: &f64| end / (power * factor) <= 10.0;
-    power * [1.0, 2.0, 5.0].into_iter().find(fits).unwrap_or(10.0)
+    svg
 }
 
 /// One bar with its name, its value and the spread of its samples.
@@ -146,8 +108,8 @@ fn bar(
     } else {
         (theme.bar, "")
     };
-    let end = scale.place(stats.median).max(BARS_AT + 1.0);
-    let is_cut = stats.median > scale.end * 1.001;
+    let end = place(scale, stats.median).max(BARS_AT + 1.0);
+    let is_cut = scale.is_cut(stats.median);
     let value = shown(stats.median) + unit;
     let anchored = format!("text-anchor=\"end\" {weight}");
     let baseline = middle + 4.5;
@@ -161,7 +123,7 @@ fn bar(
     if is_cut {
         svg += &gap(end - 24.0, middle, theme);
     }
-    let (low, high) = (scale.place(stats.lowest), scale.place(stats.highest));
+    let (low, high) = (place(scale, stats.lowest), place(scale, stats.highest));
     if high - low > 1.0 && !is_cut {
         svg += &whisker(low, high, middle, theme);
     }
@@ -201,7 +163,7 @@ fn marks(chart: &Chart<'_>, bottom: f64, scale: &Scale, theme: &Theme) -> String
         .filter_map(|(mark, colour)| Some((mark.as_ref()?, *colour)));
     let both: Vec<(&Mark, &str)> = both.collect();
     for (index, (mark, colour)) in both.iter().enumerate() {
-        let x = scale.place(mark.at);
+        let x = place(scale, mark.at);
         let top = TOP_HEIGHT - 4.0;
         writeln!(
             svg,
@@ -209,7 +171,7 @@ fn marks(chart: &Chart<'_>, bottom: f64, scale: &Scale, theme: &Theme) -> String
              stroke-width=\"1.5\" stroke-dasharray=\"4 3\"/>"
         )
         .ok();
-        let other = both.get(1 - index).map(|(other, _)| scale.place(other.at));
+        let other = both.get(1 - index).map(|(other, _)| place(scale, other.at));
         let label = format!("{} {}", mark.label, shown(mark.at));
         svg += &match other {
             Some(other) if is_one(x, other) && index == 0 => String::new(),
@@ -259,15 +221,6 @@ fn foot(chart: &Chart<'_>, results: &Results) -> Vec<String> {
     lines
 }
 
-/// A value of the grid, without needless digits.
-fn tick(value: f64) -> String {
-    if value >= 1_000.0 {
-        return grouped(value);
-    }
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 /// A value as exactly as it is worth telling.
 fn shown(value: f64) -> String {
     if value < 10.0 {
@@ -288,28 +241,4 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{step, tick};
-
-    #[test]
-    fn ticks_have_no_needless_digits() {
-        let all = [0.0, 0.5, 1.25, 10.0, 2_000.0].map(tick);
-        assert_eq!(all, ["0", "0.5", "1.25", "10", "2,000"]);
-    }
-
-    #[test]
-    fn the_grid_has_round_steps() {
-        for (end, expected) in [
-            (1.3, 0.2),
-            (4.0, 1.0),
-            (9.0, 1.0),
-            (640.0, 100.0),
-            (15_000.0, 2_000.0),
-        ] {
-            assert!((step(end) - expected).abs() < 1e-9, "{end}: {}", step(end));
-        }
-    }
 }

@@ -1,9 +1,11 @@
 //! Charts of the results: horizontal bars as SVG, light and dark.
 
 mod draw;
+mod scale;
 mod theme;
 
-use crate::results::{Measured, Results};
+use crate::figures::Measured;
+use crate::results::Results;
 use crate::stats::Stats;
 use crate::works::{self, Work};
 use std::error::Error;

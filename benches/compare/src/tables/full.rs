@@ -3,7 +3,8 @@
 use super::grid::{self, Column, column};
 use super::sections::{self, Detail};
 use super::{goals, grid::grouped};
-use crate::results::{Measured, Results};
+use crate::figures::Measured;
+use crate::results::Results;
 use crate::works::{WORKS, Work};
 use std::fmt::Write;
 

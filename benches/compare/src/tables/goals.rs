@@ -1,7 +1,8 @@
 //! The goals, what Waterwheel reached of them, and what the best of the others did.
 
 use super::grid::{self, OURS, grouped};
-use crate::results::{Measured, Results};
+use crate::figures::Measured;
+use crate::results::Results;
 use crate::works::WORKS;
 
 /// A figure of a server, the less the better.

@@ -1,6 +1,7 @@
 //! A table: a head, and rows of cells that may be empty.
 
-use crate::results::{Measured, Results};
+use crate::figures::Measured;
+use crate::results::Results;
 
 /// The name under which Waterwheel is measured.
 pub(crate) const OURS: &str = "waterwheel";

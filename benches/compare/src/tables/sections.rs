@@ -2,7 +2,8 @@
 
 use super::grid::{self, column, grouped};
 use crate::contract::WRONG;
-use crate::results::{LeftOut, Measured, Results};
+use crate::figures::{LeftOut, Measured};
+use crate::results::Results;
 use crate::stats::Stats;
 use crate::works::{WORKS, Work};
 
