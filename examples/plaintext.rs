@@ -1,12 +1,14 @@
-//! What benchmarks ask for: `/plaintext` and `/json`.
+//! What benchmarks ask for: `/plaintext`, `/json`, and `/echo`, which sends back what it is posted.
 //!
 //! ```text
 //! cargo run --release --example plaintext [ADDRESS]
 //! ```
+//!
+//! It is what `benches/compare` measures.
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use serde::Serialize;
-use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::{Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal};
 
 #[derive(Serialize)]
@@ -15,31 +17,29 @@ struct Message {
 }
 
 async fn answer(request: Request<'_>) -> Result<Responded> {
-    match request.path() {
-        "/plaintext" => {
+    match (request.method(), request.path()) {
+        (&Method::GET, "/plaintext") => {
+            let headers = [("content-type", "text/plain")];
             request
-                .respond(
-                    StatusCode::OK,
-                    "Hello, World!",
-                    [("content-type", "text/plain")],
-                )
+                .respond(StatusCode::OK, "Hello, World!", headers)
                 .await
         }
-        "/json" => {
+        (&Method::GET, "/json") => {
             let body = serde_json::to_vec(&Message {
                 message: "Hello, World!",
             })?;
-            request
-                .respond(StatusCode::OK, body, [("content-type", "application/json")])
-                .await
+            let headers = [("content-type", "application/json")];
+            request.respond(StatusCode::OK, body, headers).await
+        }
+        (&Method::POST, "/echo") => {
+            let body = request.bytes().await?;
+            let headers = [("content-type", "application/octet-stream")];
+            request.respond(StatusCode::OK, body, headers).await
         }
         _ => {
+            let headers = [("content-type", "text/plain")];
             request
-                .respond(
-                    StatusCode::NOT_FOUND,
-                    "not found\n",
-                    [("content-type", "text/plain")],
-                )
+                .respond(StatusCode::NOT_FOUND, "not found\n", headers)
                 .await
         }
     }

@@ -1,8 +1,9 @@
 //! System calls per request: by name under strace, and at full speed from the kernel's trace point.
 
+use crate::bounded;
+use crate::figures::Calls;
 use crate::generator;
 use crate::options::Options;
-use crate::results::Calls;
 use crate::running::Running;
 use crate::servers::Server;
 use crate::works::Work;
@@ -19,7 +20,10 @@ use std::time::Duration;
 const TRACED: [u32; 2] = [6_400, 25_600];
 
 /// Requests at full speed, so many that connecting does not show.
-const AT_SPEED: u32 = 256_000;
+const AT_SPEED: u32 = 128_000;
+
+/// How long perf may take to write what it counted.
+const PERF_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long perf takes to attach.
 const ATTACH_TIME: Duration = Duration::from_millis(300);
@@ -90,7 +94,7 @@ fn at_speed(server: &Server, work: &Work, options: &Options) -> Result<f64, Box<
     let file = scratch("perf");
     let own = if server.is_floor() { work.floor } else { &[] };
     let running = Running::start(server, own, options.server_core)?;
-    let mut perf = Command::new("perf")
+    let perf = Command::new("perf")
         .args([
             "stat",
             "-x",
@@ -112,7 +116,7 @@ fn at_speed(server: &Server, work: &Work, options: &Options) -> Result<f64, Box<
         options,
     );
     kill(Pid::from_raw(i32::try_from(perf.id())?), Signal::SIGINT)?;
-    perf.wait()?;
+    bounded::wait(perf, PERF_TIME_MAX)?;
     loaded?;
     let text = std::fs::read_to_string(&file)?;
     std::fs::remove_file(&file)?;

@@ -1,19 +1,27 @@
 //! What it takes to have a server: size, dependencies, time of a clean build.
 
+use crate::bounded;
 use crate::calls::scratch;
-use crate::results::Footprint;
-use crate::servers::{self, Server};
+use crate::figures::Footprint;
+use crate::servers::{self, Server, Source};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The project's example as a package, like its peers.
+const ALONE: Source = Source::Package("server-waterwheel");
 
 /// Builds a server from nothing, and weighs it; `None` for those that cargo does not build.
 ///
 /// # Errors
 /// If it cannot be built or weighed.
 pub(crate) fn measure(server: &Server) -> Result<Option<Footprint>, Box<dyn Error>> {
+    let mut server = server.clone();
+    if matches!(server.source, Source::Project) {
+        server.source = ALONE; // an example is built with all that tests depend on
+    }
     let Some(arguments) = server.cargo_arguments() else {
         return Ok(None);
     };
@@ -31,33 +39,27 @@ pub(crate) fn measure(server: &Server) -> Result<Option<Footprint>, Box<dyn Erro
     }))
 }
 
-fn stripped_bytes(binary: &Path) -> Result<u64, Box<dyn Error>> {
-    if !Command::new("strip").arg(binary).status()?.success() {
-        return Err("strip failed".into());
-    }
-    Ok(binary.metadata()?.len())
+/// Bytes of a binary without its symbols.
+///
+/// # Errors
+/// If `strip` is not there, or cannot.
+pub(crate) fn stripped_bytes(binary: &Path) -> Result<u64, Box<dyn Error>> {
+    let stripped = scratch("stripped");
+    let mut strip = Command::new("strip");
+    strip.arg("-o").arg(&stripped).arg(binary);
+    bounded::text(&mut strip, Duration::from_secs(60))?;
+    let bytes = stripped.metadata()?.len();
+    std::fs::remove_file(&stripped)?;
+    Ok(bytes)
 }
 
 /// Counts the crates of the normal build, without the server itself and those that only run while building.
 fn dependencies(arguments: &[String]) -> Result<usize, Box<dyn Error>> {
-    let of_tree: Vec<&String> = arguments
-        .iter()
-        .filter(|word| !["--example", "plaintext"].contains(&word.as_str()))
-        .collect();
-    let output = Command::new("cargo")
-        .args([
-            "tree",
-            "--edges",
-            "normal,no-proc-macro",
-            "--prefix",
-            "none",
-            "--no-dedupe",
-            "--format",
-            "{p}",
-        ])
-        .args(of_tree)
-        .output()?;
-    let text = String::from_utf8(output.stdout)?;
+    let mut tree = Command::new("cargo");
+    tree.args(["tree", "--edges", "normal,no-proc-macro"])
+        .args(["--prefix", "none", "--no-dedupe", "--format", "{p}"])
+        .args(arguments);
+    let text = bounded::text(&mut tree, Duration::from_secs(60))?;
     let names: BTreeSet<&str> = text.lines().filter(|line| !line.is_empty()).collect();
     Ok(names.len().saturating_sub(1))
 }

@@ -1,5 +1,6 @@
 //! Runs the load generator and reads what it reports.
 
+use crate::bounded;
 use crate::options::Options;
 use crate::pin;
 use crate::running::Running;
@@ -7,6 +8,10 @@ use crate::servers::target_folder;
 use serde::Deserialize;
 use std::error::Error;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long one run may take, all in all; it has shorter limits of its own.
+const RUN_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// One line of the load generator.
 #[derive(Deserialize)]
@@ -21,6 +26,8 @@ pub(crate) struct Report {
     pub(crate) server_cpu_us_per_request: Option<f64>,
     /// Latencies of an open loop.
     pub(crate) latency_us: Option<Latency>,
+    /// Answers a second to the connection that pipelines flat out.
+    pub(crate) flood_per_second: Option<f64>,
 }
 
 /// Latencies in microseconds, counted from when a request was due.
@@ -44,16 +51,11 @@ pub(crate) fn run(
     options: &Options,
 ) -> Result<Report, Box<dyn Error>> {
     let child = start(server, arguments, options)?;
-    let output = child.wait_with_output()?;
+    let output = bounded::wait(child, RUN_TIME_MAX)?;
     if output.status.success() {
         return Ok(serde_json::from_slice(&output.stdout)?);
     }
-    let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(text
-        .trim_start_matches("Error: ")
-        .trim_matches('"')
-        .to_owned()
-        .into())
+    Err(bounded::complaint(&output).into())
 }
 
 /// Starts the load generator on its core.

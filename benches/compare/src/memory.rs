@@ -1,49 +1,64 @@
 //! Resident memory at start and per idle connection.
 
+use crate::bounded;
+use crate::figures::Memory;
 use crate::generator;
 use crate::options::Options;
-use crate::results::Memory;
 use crate::running::Running;
 use crate::servers::Server;
 use std::error::Error;
 use std::io::{BufRead, BufReader};
+use std::process::Child;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// Reads what a server holds after one request, and with many idle connections that have each made one.
+/// How long it may take to open all connections.
+const HOLD_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Reads what a server holds after a few requests, and with many idle connections that have each made one.
 ///
 /// # Errors
 /// If it cannot hold them.
 pub(crate) fn measure(server: &Server, options: &Options) -> Result<Memory, Box<dyn Error>> {
     let running = Running::start(server, &[], options.server_core)?;
+    let few = ["--connections", "1", "--requests", "10"];
     generator::run(
         &running,
-        &["--connections", "1", "--requests", "10"],
+        &[&few, &["--path", server.path][..]].concat(),
         options,
     )?;
     let start_bytes = resident_bytes(running.pid)?;
     let connections = options.idle.to_string();
-    let mut holder = generator::start(
-        &running,
-        &["--connections", &connections, "--hold"],
-        options,
-    )?;
-    let mut line = String::new();
-    BufReader::new(holder.stdout.take().ok_or("no standard output")?).read_line(&mut line)?;
+    let many = ["--connections", &connections, "--hold"];
+    let path = ["--path", server.path];
+    let mut holder = generator::start(&running, &[&many, &path[..]].concat(), options)?;
+    let is_held = says_a_line(&mut holder)?;
     thread::sleep(Duration::from_secs_f64(options.settle));
     let held = resident_bytes(running.pid);
-    let output = holder.wait_with_output()?; // closes its standard input, at which it ends
-    if line.is_empty() {
-        return Err(String::from_utf8_lossy(&output.stderr)
-            .trim()
-            .to_owned()
-            .into());
+    if !is_held {
+        holder.kill().ok(); // it may have ended by itself, and then says why
+    }
+    let output = bounded::wait(holder, Duration::from_secs(30))?; // it ends with its standard input
+    if !is_held {
+        return Err(bounded::complaint(&output).into());
     }
     Ok(Memory {
         start_bytes,
         connections: options.idle,
         per_connection_bytes: difference(held?, start_bytes, options),
     })
+}
+
+/// Whether the program says something in time.
+fn says_a_line(child: &mut Child) -> Result<bool, Box<dyn Error>> {
+    let output = child.stdout.take().ok_or("no standard output")?;
+    let (said, hears) = mpsc::channel();
+    thread::spawn(move || {
+        let line = BufReader::new(output).lines().next();
+        said.send(matches!(line, Some(Ok(_)))).ok(); // nobody listens any more: it is too late
+    });
+    Ok(hears.recv_timeout(HOLD_TIME_MAX).unwrap_or(false))
 }
 
 #[expect(

@@ -1,6 +1,8 @@
 //! What the command line asks for.
 
-use crate::servers::{self, Server};
+use crate::parts::Part;
+use crate::peers;
+use crate::servers::Server;
 use crate::works::{self, Work};
 use lexopt::ValueExt;
 use lexopt::prelude::{Long, Short, Value};
@@ -9,47 +11,36 @@ use std::path::PathBuf;
 
 /// How to call it.
 const USAGE: &str = "compare [--servers NAME,...|all] [--server NAME=COMMAND]... [--works NAME,...|all]
-        [--measures cpu,latency,calls,instructions,memory,footprint|all] [--rounds 5] [--seconds 2] [--warm-up 0.3]
-        [--rate 10000] [--idle 10000] [--settle 2] [--server-core 0] [--load-core 1]
-        [--json results.json] [--charts FOLDER]
+        [--measures cpu,latency,fairness,calls,instructions,memory,wrk,builds,wake,routes,gate,footprint|all]
+        [--rounds 5] [--seconds 2] [--warm-up 0.3] [--rate 10000] [--idle 10000] [--settle 2]
+        [--server-core 0] [--load-core 1] [--json results.json] [--charts FOLDER]
+compare --readme [--thorough] [--only PART,...] [--resume]
 compare --draw results.json [--charts FOLDER]";
 
 /// What to do.
+#[derive(Clone)]
 pub(crate) enum Task {
-    /// Measure, and write the results.
+    /// Measure what is asked for, and write the results.
     Measure,
+    /// Measure what README shows, and write it there.
+    Readme(Extent),
     /// Show results that were measured before.
     Draw(PathBuf),
 }
 
-/// What can be measured.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Measure {
-    /// CPU time per request, as a ratio to the floor.
-    Cpu,
-    /// Latencies at a fixed rate.
-    Latency,
-    /// System calls per request.
-    Calls,
-    /// User instructions per request.
-    Instructions,
-    /// Resident bytes at start and per idle connection.
-    Memory,
-    /// Size of the binary, dependencies, time of a clean build.
-    Footprint,
+/// How much of what README shows is measured.
+#[derive(Clone, Default)]
+pub(crate) struct Extent {
+    /// Everyone, at everything, for as long as it takes.
+    pub(crate) thorough: bool,
+    /// Only these parts; the others stay as they were.
+    pub(crate) only: Option<Vec<Part>>,
+    /// Only what was not measured before an interruption.
+    pub(crate) resume: bool,
 }
 
-/// All measures by name.
-const MEASURES: [(&str, Measure); 6] = [
-    ("cpu", Measure::Cpu),
-    ("latency", Measure::Latency),
-    ("calls", Measure::Calls),
-    ("instructions", Measure::Instructions),
-    ("memory", Measure::Memory),
-    ("footprint", Measure::Footprint),
-];
-
-/// The command line.
+/// The command line, or what a part of a longer run is told in its place.
+#[derive(Clone)]
 pub(crate) struct Options {
     /// What to do.
     pub(crate) task: Task,
@@ -58,9 +49,11 @@ pub(crate) struct Options {
     /// At what.
     pub(crate) works: Vec<&'static Work>,
     /// In which respects.
-    pub(crate) measures: Vec<Measure>,
+    pub(crate) measures: Vec<Part>,
     /// How often each server has its turn.
     pub(crate) rounds: usize,
+    /// How often slow servers have theirs.
+    pub(crate) slow_rounds: usize,
     /// How long a turn is counted.
     pub(crate) seconds: f64,
     /// How long it runs before it is counted.
@@ -91,8 +84,9 @@ impl Options {
             task: Task::Measure,
             servers: Vec::new(),
             works: works::named("single,pipelined,many,close")?,
-            measures: vec![Measure::Cpu],
+            measures: Part::named("cpu")?,
             rounds: 5,
+            slow_rounds: usize::MAX,
             seconds: 2.0,
             warm_up: 0.3,
             rate: 10_000,
@@ -103,9 +97,14 @@ impl Options {
             json: "results.json".into(),
             charts: None,
         };
+        let mut extent = Extent::default();
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
+                Long("readme") => options.task = Task::Readme(Extent::default()),
+                Long("thorough") => extent.thorough = true,
+                Long("resume") => extent.resume = true,
+                Long("only") => extent.only = Some(Part::named(&parser.value()?.string()?)?),
                 Long(name) => {
                     let name = name.to_owned();
                     options.take(&name, &mut parser)?;
@@ -113,9 +112,17 @@ impl Options {
                 Short(_) | Value(_) => return Err(USAGE.into()),
             }
         }
-        if options.servers.is_empty() {
-            options.servers = servers::named("waterwheel,hyper")?;
+        if let Task::Readme(asked) = &mut options.task {
+            *asked = extent;
         }
+        if options.servers.is_empty() {
+            options.servers = peers::named("waterwheel,hyper")?;
+        }
+        let works = options.works.clone();
+        options.measures.retain(|part| match part {
+            Part::Cpu(work) => works.iter().any(|asked| asked.name == work.name),
+            _ => true,
+        });
         Ok(options)
     }
 
@@ -123,12 +130,12 @@ impl Options {
         match name {
             "servers" => self
                 .servers
-                .extend(servers::named(&parser.value()?.string()?)?),
+                .extend(peers::named(&parser.value()?.string()?)?),
             "server" => self
                 .servers
                 .push(Server::from_command(&parser.value()?.string()?)?),
             "works" => self.works = works::named(&parser.value()?.string()?)?,
-            "measures" => self.measures = measures(&parser.value()?.string()?)?,
+            "measures" => self.measures = Part::named(&parser.value()?.string()?)?,
             "rounds" => self.rounds = parser.value()?.parse()?,
             "seconds" => self.seconds = parser.value()?.parse()?,
             "warm-up" => self.warm_up = parser.value()?.parse()?,
@@ -144,20 +151,12 @@ impl Options {
         }
         Ok(())
     }
-}
 
-fn measures(names: &str) -> Result<Vec<Measure>, String> {
-    if names == "all" {
-        return Ok(MEASURES.map(|(_, measure)| measure).to_vec());
+    /// How often a server has its turn.
+    pub(crate) fn rounds_of(&self, server: &Server) -> usize {
+        match server.class {
+            peers::Class::Slow => self.rounds.min(self.slow_rounds),
+            _ => self.rounds,
+        }
     }
-    let find = |name: &str| {
-        MEASURES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, measure)| *measure)
-    };
-    names
-        .split(',')
-        .map(|name| find(name).ok_or_else(|| format!("no such measure: {name}\n{USAGE}")))
-        .collect()
 }

@@ -1,171 +1,179 @@
-//! What was measured, as it is written and read again.
+//! Everything that was measured, as it is written, read again and merged.
 
-use crate::stats::Stats;
+use crate::figures::{Build, Floor, LeftOut, Measured};
+use crate::parts::Part;
+use crate::run::Run;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::Path;
-use std::process::Command;
 
-/// A whole run.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Results {
-    /// The day, as in 2026-11-30.
-    pub(crate) date: String,
-    /// Processor, cores and kernel.
-    pub(crate) machine: String,
-    /// The command that measured it.
-    pub(crate) command: String,
-    /// The fastest way of the floor per work, and its CPU time per request.
-    pub(crate) floors: BTreeMap<String, Floor>,
-    /// Everyone measured, in the order of the command.
-    pub(crate) servers: Vec<Measured>,
-    /// What was left out, and why.
-    pub(crate) left_out: Vec<String>,
-}
-
-/// The floor at one work.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Floor {
-    /// Its fastest way here.
-    pub(crate) mode: String,
-    /// CPU microseconds per request.
-    pub(crate) microseconds: Stats,
-}
-
-/// One server.
+/// Everything measured, by one run or by several that came after each other.
 #[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Measured {
-    /// Its name.
-    pub(crate) name: String,
-    /// In what its answers differ from the contract, or it differs from the others.
-    pub(crate) remarks: Vec<String>,
-    /// CPU time, by work.
-    pub(crate) cpu: BTreeMap<String, Cpu>,
-    /// Latencies at a fixed rate.
-    pub(crate) latency: Option<Latency>,
-    /// System calls per request, by work.
-    pub(crate) calls: BTreeMap<String, Calls>,
-    /// User instructions per request, by work.
-    pub(crate) instructions: BTreeMap<String, f64>,
-    /// Resident memory.
-    pub(crate) memory: Option<Memory>,
-    /// What it takes to have it.
-    pub(crate) footprint: Option<Footprint>,
-}
-
-/// CPU time at one work.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Cpu {
-    /// As a ratio to the floor measured before and after.
-    pub(crate) ratio: Stats,
-    /// Microseconds per request.
-    pub(crate) microseconds: Stats,
-    /// Answers a second, which depends on the load generator too.
-    pub(crate) per_second: Stats,
-}
-
-/// Latencies in microseconds from when a request was due.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Latency {
-    /// Requests a second.
-    pub(crate) rate: u64,
-    /// The median latency.
-    pub(crate) p50: Stats,
-    /// All but one in a hundred.
-    pub(crate) p99: Stats,
-    /// All but one in a thousand.
-    pub(crate) p999: Stats,
-}
-
-/// System calls per request.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Calls {
-    /// At full speed, counted by the kernel's trace point (perf), where that can be read.
-    pub(crate) at_speed: Option<f64>,
-    /// Under strace, which makes the server the slower side.
-    pub(crate) traced: f64,
-    /// The same by name.
-    pub(crate) by_name: BTreeMap<String, f64>,
-}
-
-/// Resident memory.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Memory {
-    /// After one request.
-    pub(crate) start_bytes: u64,
-    /// Connections held.
-    pub(crate) connections: usize,
-    /// More of it per connection that has made a request and is idle.
-    pub(crate) per_connection_bytes: f64,
-}
-
-/// What it takes to have a server.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Footprint {
-    /// Bytes of its binary without symbols.
-    pub(crate) binary_bytes: u64,
-    /// Crates it depends on, directly and not.
-    pub(crate) dependencies: usize,
-    /// Seconds of a clean release build.
-    pub(crate) build_seconds: f64,
+pub(crate) struct Results {
+    /// The runs that measured it, the latest last.
+    pub(crate) runs: Vec<Run>,
+    /// Which of the runs measured a part.
+    pub(crate) parts: BTreeMap<String, usize>,
+    /// The floor, by work.
+    pub(crate) floors: BTreeMap<String, Floor>,
+    /// Everyone measured.
+    pub(crate) servers: Vec<Measured>,
+    /// What Waterwheel itself takes to build, without features and with all.
+    pub(crate) builds: BTreeMap<String, Build>,
+    /// What benches say that print tables of their own.
+    pub(crate) tables: BTreeMap<String, String>,
+    /// What was left out, and why.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 impl Results {
-    /// Empty results of today, on this machine.
-    pub(crate) fn new() -> Self {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        Self {
-            date: said_by("date", &["-u", "+%F"]),
-            machine: machine(),
-            command: format!(
-                "cargo run --release --manifest-path benches/compare/Cargo.toml -- {}",
-                words.join(" ")
-            ),
-            floors: BTreeMap::new(),
-            servers: Vec::new(),
-            left_out: Vec::new(),
-        }
-    }
-
     /// Reads results written before.
     ///
     /// # Errors
     /// If they cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
-        Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(serde_json::from_str(&text)?)
     }
 
-    /// Writes them.
+    /// Writes them; who reads the file meanwhile sees the old or the new, and never a part.
     ///
     /// # Errors
     /// If they cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Box<dyn Error>> {
-        Ok(std::fs::write(
-            path,
-            serde_json::to_string_pretty(self)? + "\n",
-        )?)
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let new = path.with_extension("new");
+        std::fs::write(&new, serde_json::to_string_pretty(self)? + "\n")?;
+        Ok(std::fs::rename(new, path)?)
+    }
+
+    /// The server of this name, or a fresh entry for it.
+    pub(crate) fn server(&mut self, name: &str) -> &mut Measured {
+        let known = self.servers.iter().position(|server| server.name == name);
+        let index = known.unwrap_or_else(|| {
+            self.servers.push(Measured {
+                name: name.to_owned(),
+                ..Measured::default()
+            });
+            self.servers.len() - 1
+        });
+        &mut self.servers[index]
+    }
+
+    /// Begins a part anew: what is known of it counts no more.
+    pub(crate) fn begin(&mut self, part: Part) {
+        let name = part.name();
+        self.forget_left_out(name);
+        self.parts.remove(name);
+        self.tables.remove(name);
+        match part {
+            Part::Cpu(_) => drop(self.floors.remove(name)),
+            Part::Builds => self.builds.clear(),
+            _ => {}
+        }
+        for server in &mut self.servers {
+            server.forget(part);
+        }
+    }
+
+    /// Forgets what was left out of a part.
+    pub(crate) fn forget_left_out(&mut self, part: &str) {
+        self.left_out.retain(|left| left.part != part);
+    }
+
+    /// Keeps what was measured, or the reason why it was not.
+    pub(crate) fn keep<T, E: ToString>(
+        &mut self,
+        part: &str,
+        server: &str,
+        found: Result<T, E>,
+    ) -> Option<T> {
+        found
+            .map_err(|error| {
+                self.left_out.push(LeftOut {
+                    part: part.to_owned(),
+                    server: server.to_owned(),
+                    reason: error.to_string(),
+                });
+            })
+            .ok()
+    }
+
+    /// A part is done, by the latest run.
+    pub(crate) fn done(&mut self, part: &str) {
+        let latest = self.runs.len().saturating_sub(1);
+        self.parts.insert(part.to_owned(), latest);
+        if let Some(run) = self.runs.last_mut() {
+            run.ended = crate::run::now();
+        }
+    }
+
+    /// The run that measured a part.
+    pub(crate) fn run_of(&self, part: &str) -> Option<&Run> {
+        self.runs.get(*self.parts.get(part)?)
+    }
+
+    /// Forgets runs of which nothing is left.
+    pub(crate) fn forget_stale_runs(&mut self) {
+        let used: BTreeSet<usize> = self.parts.values().copied().collect();
+        let runs = used
+            .iter()
+            .filter_map(|&index| self.runs.get(index).cloned());
+        self.runs = runs.collect();
+        for index in self.parts.values_mut() {
+            *index = used.range(..*index).count();
+        }
     }
 }
 
-fn machine() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or("unknown processor");
-    let model = model.trim_start_matches([' ', '\t', ':']);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!(
-        "{model}, {cores} cores, Linux {}",
-        said_by("uname", &["-r"])
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::Results;
+    use crate::parts::Part;
+    use crate::run::Run;
+    use std::collections::BTreeMap;
 
-fn said_by(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map_or_else(
-        |_| "unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
+    #[test]
+    fn a_part_begun_anew_has_no_figures_and_the_others_keep_theirs() {
+        let mut results = Results::default();
+        let of_both = [("wake", "old"), ("gate", "kept")];
+        results.tables = BTreeMap::from(of_both.map(|(part, table)| (part.into(), table.into())));
+        results
+            .server("hyper")
+            .instructions
+            .insert("single".to_owned(), 1.0);
+        for part in ["wake", "gate", "instructions"] {
+            results.done(part);
+        }
+        results.begin(Part::Wake);
+        results.begin(Part::Instructions);
+        assert!(results.server("hyper").instructions.is_empty());
+        assert!(results.parts.keys().eq(["gate"]));
+        assert!(results.tables.keys().eq(["gate"]));
+    }
+
+    #[test]
+    fn a_run_is_forgotten_when_all_its_parts_are_measured_again() {
+        let mut results = Results::default();
+        let run = |command: &str| Run {
+            began: String::new(),
+            ended: String::new(),
+            machine: String::new(),
+            commit: String::new(),
+            compiler: String::new(),
+            command: command.to_owned(),
+        };
+        for (command, part) in [("a", "x"), ("b", "y"), ("c", "x")] {
+            results.runs.push(run(command));
+            results.done(part);
+        }
+        results.forget_stale_runs();
+        assert_eq!(results.runs.len(), 2);
+        let command_of = |part| results.run_of(part).map(|run| run.command.as_str());
+        assert_eq!((command_of("x"), command_of("y")), (Some("c"), Some("b")));
+    }
 }

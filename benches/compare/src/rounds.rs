@@ -1,16 +1,20 @@
-//! Interleaved rounds: CPU time against the floor around it, and latencies.
+//! Interleaved rounds: CPU time against the floor around it.
 
+use crate::figures::{Cpu, Floor};
 use crate::generator::{self, Report};
 use crate::options::Options;
-use crate::results::{Cpu, Floor, Latency};
+use crate::peers::{self, FLOORS};
 use crate::running::Running;
-use crate::servers::{self, FLOORS, Server};
+use crate::servers::Server;
 use crate::stats::Stats;
 use crate::works::Work;
 use std::error::Error;
 
 /// How often each way of the floor runs before the fastest is chosen.
 const TRIALS: usize = 3;
+
+/// How long each of these trials is, as a part of a turn.
+const TRIAL_SHARE: f64 = 0.5;
 
 /// One server's turns at one work.
 #[derive(Default)]
@@ -31,9 +35,9 @@ struct Turns {
 )]
 pub(crate) fn cpu(
     work: &Work,
-    servers: &[Server],
     options: &Options,
 ) -> Result<(Floor, Vec<Result<Cpu, String>>), Box<dyn Error>> {
+    let servers = &options.servers;
     let floor = fastest_floor(work, options)?;
     let mut turns: Vec<Turns> = servers.iter().map(|_| Turns::default()).collect();
     let mut floors = Vec::new();
@@ -41,11 +45,10 @@ pub(crate) fn cpu(
         eprintln!("{}: round {round} of {}", work.name, options.rounds);
         let mut before = floor_turn(&floor, work, options)?;
         floors.push(before);
-        for (server, turns) in servers
-            .iter()
-            .zip(&mut turns)
-            .filter(|(_, turns)| turns.failed.is_none())
-        {
+        for (server, turns) in servers.iter().zip(&mut turns) {
+            if turns.failed.is_some() || round > options.rounds_of(server) {
+                continue;
+            }
             let taken = turn(server, work, options);
             let after = floor_turn(&floor, work, options)?;
             turns.add(taken, f64::midpoint(before, after));
@@ -90,10 +93,12 @@ impl Turns {
 
 /// The way of the floor that is the fastest at this work.
 fn fastest_floor(work: &Work, options: &Options) -> Result<Server, Box<dyn Error>> {
-    let mut turns = FLOORS.map(|name| (servers::floor(name), Vec::new()));
+    let mut options = options.clone();
+    options.seconds *= TRIAL_SHARE;
+    let mut turns = FLOORS.map(|name| (peers::floor(name), Vec::new()));
     for _ in 0..TRIALS {
         for (floor, samples) in &mut turns {
-            samples.push(floor_turn(floor, work, options)?);
+            samples.push(floor_turn(floor, work, &options)?);
         }
     }
     let median = |samples: &[f64]| Stats::of(samples).map_or(f64::MAX, |stats| stats.median);
@@ -116,7 +121,11 @@ fn turn(server: &Server, work: &Work, options: &Options) -> Result<(f64, f64), B
     Ok((cpu_us, report.requests_per_second))
 }
 
-fn load(
+/// Loads a server in a fresh process.
+///
+/// # Errors
+/// If it fails under the load.
+pub(crate) fn load(
     server: &Server,
     work: &Work,
     more: &[&str],
@@ -131,7 +140,8 @@ fn load(
     );
     let timing = ["--seconds", &seconds, "--warm-up", &warm_up, "--pid", &pid];
     let report = generator::run(&running, &[work.load, &timing, more].concat(), options)?;
-    if report.requests == 0 || report.reconnects > report.requests / 100 {
+    let is_starved = report.requests == 0 && report.latency_us.is_none();
+    if is_starved || report.reconnects > report.requests / 100 {
         return Err(format!(
             "{} answers, {} connections lost",
             report.requests, report.reconnects
@@ -139,49 +149,4 @@ fn load(
         .into());
     }
     Ok(report)
-}
-
-/// Measures everyone's latencies at the fixed rate, in rounds as well.
-pub(crate) fn latency(
-    work: &Work,
-    servers: &[Server],
-    options: &Options,
-) -> Vec<Result<Latency, String>> {
-    let rate = options.rate.to_string();
-    let mut samples: Vec<Result<[Vec<f64>; 3], String>> =
-        servers.iter().map(|_| Ok(Default::default())).collect();
-    for round in 1..=options.rounds {
-        eprintln!("latency: round {round} of {}", options.rounds);
-        for (server, samples) in servers.iter().zip(&mut samples) {
-            let Ok(quantiles) = samples else { continue };
-            match load(server, work, &["--rate", &rate], options).map(|report| report.latency_us) {
-                Ok(Some(latency)) => {
-                    for (list, value) in
-                        quantiles
-                            .iter_mut()
-                            .zip([latency.p50, latency.p99, latency.p999])
-                    {
-                        list.push(value);
-                    }
-                }
-                Ok(None) => *samples = Err("no latencies".to_owned()),
-                Err(error) => *samples = Err(error.to_string()),
-            }
-        }
-    }
-    samples
-        .into_iter()
-        .map(|samples| samples.and_then(|quantiles| sum_up_latency(options.rate, &quantiles)))
-        .collect()
-}
-
-fn sum_up_latency(rate: u64, quantiles: &[Vec<f64>; 3]) -> Result<Latency, String> {
-    let stats = |samples: &[f64]| Stats::of(samples).ok_or_else(|| "no rounds".to_owned());
-    let [p50, p99, p999] = quantiles;
-    Ok(Latency {
-        rate,
-        p50: stats(p50)?,
-        p99: stats(p99)?,
-        p999: stats(p999)?,
-    })
 }

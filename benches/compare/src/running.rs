@@ -56,6 +56,7 @@ impl Running {
         command
             .args(&words[1..])
             .arg(address.to_string())
+            .args(&server.arguments)
             .args(arguments);
         command
             .stdin(Stdio::null())

@@ -1,17 +1,23 @@
-//! The servers: where each comes from, how it is built and what starts it.
+//! One server: where it comes from, how it is built and what starts it.
 
+use crate::bounded;
+use crate::peers::Class;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a build may take.
+const BUILD_TIME_MAX: Duration = Duration::from_secs(1_800);
 
 /// Where a server comes from.
 #[derive(Clone)]
-enum Source {
+pub(crate) enum Source {
     /// A package of this workspace.
     Package(&'static str),
     /// The example `plaintext` of the project this folder belongs to.
     Project,
-    /// `servers/NAME/run`, which needs what it names.
+    /// `servers/NAME/run`, and `servers/NAME/build` if it is compiled; they say what they need.
     Script(&'static str),
     /// Any command; the address is appended.
     Command(Vec<String>),
@@ -22,93 +28,18 @@ enum Source {
 pub(crate) struct Server {
     /// Its name in the results.
     pub(crate) name: String,
-    source: Source,
-    arguments: Vec<String>,
-    /// What its own author or its answers leave out, to be told beside its figures.
+    /// Where it comes from.
+    pub(crate) source: Source,
+    /// What it is told behind the address.
+    pub(crate) arguments: Vec<String>,
+    /// What it is asked for when its memory is measured.
+    pub(crate) path: &'static str,
+    /// The crate whose version is told.
+    pub(crate) crates: &'static str,
+    /// How often it has its turn.
+    pub(crate) class: Class,
+    /// What is to be told beside its figures.
     pub(crate) remark: &'static str,
-}
-
-/// The ways of the floor.
-pub(crate) const FLOORS: [&str; 3] = ["floor-level", "floor-edge", "floor-mio"];
-
-/// Everyone but the floor.
-const PEERS: [(&str, Source, &str); 18] = [
-    ("waterwheel", Source::Project, ""),
-    ("hyper", Source::Package("server-hyper"), ""),
-    ("axum", Source::Package("server-axum"), ""),
-    ("actix-web", Source::Package("server-actix"), ""),
-    ("ntex", Source::Package("server-ntex"), ""),
-    ("may_minihttp", Source::Package("server-may-minihttp"), ""),
-    ("xitca-web", Source::Package("server-xitca"), ""),
-    ("smol-hyper", Source::Package("server-smol-hyper"), ""),
-    ("rouille", Source::Package("server-rouille"), ""),
-    ("tiny_http", Source::Package("server-tiny-http"), ""),
-    (
-        "mini-async-http",
-        Source::Package("server-mini-async-http"),
-        "",
-    ),
-    ("nginx", Source::Script("nginx"), ""),
-    ("node", Source::Script("node"), ""),
-    ("python", Source::Script("python"), ""),
-    ("go", Source::Script("go"), ""),
-    ("nim", Source::Script("nim"), ""),
-    (
-        "floor-level-eager",
-        Source::Package("floor"),
-        "floor that reads straight after accept",
-    ),
-    (
-        "floor-mio-eager",
-        Source::Package("floor"),
-        "floor that reads straight after accept",
-    ),
-];
-
-/// The servers of these names; `floor` stands for its three ways, `all` for everyone.
-///
-/// # Errors
-/// For a name that none has.
-pub(crate) fn named(names: &str) -> Result<Vec<Server>, String> {
-    let mut servers = Vec::new();
-    for name in names.split(',') {
-        match name {
-            "all" => servers.extend(PEERS.iter().map(|(name, ..)| *name).filter_map(peer)),
-            "floor" => servers.extend(FLOORS.map(floor)),
-            name if FLOORS.contains(&name) => servers.push(floor(name)),
-            name => servers.push(peer(name).ok_or_else(|| format!("no such server: {name}"))?),
-        }
-    }
-    Ok(servers)
-}
-
-fn peer(name: &str) -> Option<Server> {
-    let (_, source, remark) = PEERS.iter().find(|(known, ..)| *known == name)?;
-    let arguments = match name
-        .strip_prefix("floor-")
-        .and_then(|rest| rest.strip_suffix("-eager"))
-    {
-        Some(mode) => vec!["--mode".to_owned(), mode.to_owned(), "--eager".to_owned()],
-        None => Vec::new(),
-    };
-    Some(Server {
-        name: name.to_owned(),
-        source: source.clone(),
-        arguments,
-        remark,
-    })
-}
-
-/// One way of the floor.
-pub(crate) fn floor(name: &str) -> Server {
-    let mode = name.trim_start_matches("floor-").to_owned();
-    let arguments = vec!["--mode".to_owned(), mode];
-    Server {
-        name: name.to_owned(),
-        source: Source::Package("floor"),
-        arguments,
-        remark: "",
-    }
 }
 
 impl Server {
@@ -126,6 +57,9 @@ impl Server {
             name: name.to_owned(),
             source: Source::Command(words),
             arguments: Vec::new(),
+            path: "/plaintext",
+            crates: "",
+            class: Class::Other,
             remark: "",
         })
     }
@@ -140,10 +74,16 @@ impl Server {
     /// # Errors
     /// With the first error of the build.
     pub(crate) fn build(&self) -> Result<(), Box<dyn Error>> {
-        match self.cargo_arguments() {
-            Some(arguments) => cargo("build", &arguments, &self.target()?),
-            None => Ok(()),
+        if let Some(arguments) = self.cargo_arguments() {
+            return cargo("build", &arguments, &self.target()?);
         }
+        if let Source::Script(name) = self.source {
+            let build = script(name, "build");
+            if build.exists() {
+                bounded::text(&mut Command::new(build), BUILD_TIME_MAX)?;
+            }
+        }
+        Ok(())
     }
 
     /// What cargo must be told to find it, if it is built by cargo.
@@ -174,28 +114,19 @@ impl Server {
         }
     }
 
-    /// The words that start it, but for the address.
+    /// The words that start it, but for the address, which comes next, and its own arguments.
     ///
     /// # Errors
     /// If the target folder is unknown.
     pub(crate) fn words(&self) -> Result<Vec<String>, Box<dyn Error>> {
-        let mut words = match &self.source {
+        Ok(match &self.source {
             Source::Command(words) => words.clone(),
-            Source::Script(name) => vec![
-                folder()
-                    .join("servers")
-                    .join(name)
-                    .join("run")
-                    .display()
-                    .to_string(),
-            ],
+            Source::Script(name) => vec![script(name, "run").display().to_string()],
             Source::Package(_) | Source::Project => {
                 let binary = self.binary_in(&self.target()?).ok_or("no binary")?;
                 vec![binary.display().to_string()]
             }
-        };
-        words.extend(self.arguments.iter().cloned());
-        Ok(words)
+        })
     }
 
     /// The target folder: the project has one of its own below this workspace's.
@@ -207,6 +138,41 @@ impl Server {
             own
         })
     }
+
+    /// Its version: of its crate as locked here, or as `servers/NAME/version` tells it.
+    pub(crate) fn version(&self) -> Option<String> {
+        let limit = Duration::from_secs(30);
+        if let Source::Script(name) = self.source {
+            let said = bounded::text(&mut Command::new(script(name, "version")), limit).ok()?;
+            return Some(said.lines().next()?.trim().to_owned());
+        }
+        let manifest = match self.source {
+            Source::Package(_) => folder().join("Cargo.toml"),
+            Source::Project | Source::Script(_) | Source::Command(_) => return None,
+        };
+        let mut tree = Command::new("cargo");
+        tree.args([
+            "tree",
+            "--depth",
+            "1",
+            "--prefix",
+            "none",
+            "--manifest-path",
+        ])
+        .arg(manifest);
+        if let Source::Package(package) = self.source {
+            tree.args(["--package", package]);
+        }
+        let text = bounded::text(&mut tree, limit).ok()?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(self.crates)?.strip_prefix(" v"))?;
+        Some(line.split(' ').next()?.to_owned())
+    }
+}
+
+fn script(server: &str, name: &str) -> PathBuf {
+    folder().join("servers").join(server).join(name)
 }
 
 /// Runs cargo quietly on a release build.
@@ -214,22 +180,10 @@ impl Server {
 /// # Errors
 /// With the first error of the build.
 pub(crate) fn cargo(verb: &str, arguments: &[String], target: &Path) -> Result<(), Box<dyn Error>> {
-    let output = Command::new("cargo")
-        .args([verb, "--release", "--quiet"])
-        .args(arguments)
-        .arg("--target-dir")
-        .arg(target)
-        .stdin(Stdio::null())
-        .output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("error"))
-        .unwrap_or("the build failed");
-    Err(line.to_owned().into())
+    let mut cargo = Command::new("cargo");
+    cargo.args([verb, "--release", "--quiet"]).args(arguments);
+    cargo.arg("--target-dir").arg(target);
+    bounded::text(&mut cargo, BUILD_TIME_MAX).map(drop)
 }
 
 /// This workspace's folder.

@@ -1,71 +1,166 @@
 //! The works: what is asked of a server, and how.
 
+use crate::contract;
+
 /// One work.
 pub(crate) struct Work {
     /// Its name on the command line and in the results.
     pub(crate) name: &'static str,
     /// Its name in words.
     pub(crate) title: &'static str,
+    /// Its name at the head of a column.
+    pub(crate) short: &'static str,
     /// Arguments of the load generator.
     pub(crate) load: &'static [&'static str],
     /// Arguments of the floor, which answers the same to everything.
     pub(crate) floor: &'static [&'static str],
     /// The goal of Waterwheel, as a ratio to the floor.
     pub(crate) goal: Option<f64>,
+    /// What a server must not lack (`contract`), or else it is not measured at it.
+    pub(crate) needs: &'static str,
+    /// How often it is measured when there is not time for everything.
+    pub(crate) tier: Tier,
+}
+
+/// How much a work matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// Everyone is measured at it.
+    Main,
+    /// Those are measured at it who may be the fastest.
+    Second,
 }
 
 /// All works.
-pub(crate) const WORKS: [Work; 7] = [
+pub(crate) const WORKS: [Work; 11] = [
     Work {
-        name: "single",
-        title: "64 keep-alive connections",
-        load: &["--connections", "64"],
-        floor: &[],
         goal: Some(1.0),
+        tier: Tier::Main,
+        ..Work::new(
+            "single",
+            "64 keep-alive connections",
+            "64 connections",
+            &["--connections", "64"],
+        )
     },
     Work {
-        name: "pipelined",
-        title: "64 connections, 16 pipelined",
-        load: &["--connections", "64", "--depth", "16"],
-        floor: &[],
         goal: Some(1.15),
+        tier: Tier::Main,
+        ..Work::new(
+            "pipelined",
+            "64 connections, 16 requests in one write",
+            "16 pipelined",
+            &["--connections", "64", "--depth", "16"],
+        )
     },
     Work {
-        name: "many",
-        title: "4,096 keep-alive connections",
-        load: &["--connections", "4096"],
-        floor: &[],
         goal: Some(1.0),
+        tier: Tier::Main,
+        ..Work::new(
+            "many",
+            "4,096 keep-alive connections",
+            "4,096 connections",
+            &["--connections", "4096"],
+        )
     },
     Work {
-        name: "close",
-        title: "a new connection per request",
-        load: &["--connections", "64", "--close"],
-        floor: &["--close"],
         goal: Some(0.85),
+        tier: Tier::Main,
+        floor: &["--close"],
+        needs: contract::END,
+        ..Work::new(
+            "close",
+            "a new connection per request",
+            "new connection",
+            &["--connections", "64", "--close"],
+        )
     },
     Work {
-        name: "json",
-        title: "JSON rendered per request, 64 connections",
-        load: &["--connections", "64", "--path", "/json"],
         floor: &["--answer", "json"],
-        goal: None,
+        needs: contract::JSON_PATH,
+        ..Work::new(
+            "json",
+            "JSON rendered per request, 64 connections",
+            "JSON",
+            &["--connections", "64", "--path", "/json"],
+        )
     },
     Work {
-        name: "json-pipelined",
-        title: "JSON rendered per request, 64 connections, 16 pipelined",
-        load: &["--connections", "64", "--depth", "16", "--path", "/json"],
         floor: &["--answer", "json"],
-        goal: None,
+        needs: contract::JSON_PATH,
+        ..Work::new(
+            "json-pipelined",
+            "JSON rendered per request, 16 requests in one write",
+            "JSON, 16 pipelined",
+            &["--connections", "64", "--depth", "16", "--path", "/json"],
+        )
     },
     Work {
-        name: "echo",
-        title: "1 KiB posted and echoed, 64 connections",
-        load: &["--connections", "64", "--path", "/echo", "--post", "1024"],
         floor: &["--answer", "echo"],
-        goal: None,
+        needs: contract::ECHO_PATH,
+        ..Work::new(
+            "echo",
+            "1 KiB posted and sent back, 64 connections",
+            "1 KiB echo",
+            &["--connections", "64", "--path", "/echo", "--post", "1024"],
+        )
+    },
+    Work::new(
+        "typical",
+        "a browser's head (350 bytes), 64 connections",
+        "browser's head",
+        &["--connections", "64", "--head", "typical"],
+    ),
+    Work::new(
+        "typical-pipelined",
+        "a browser's head (350 bytes), 16 requests in one write",
+        "browser's head, 16 pipelined",
+        &["--connections", "64", "--depth", "16", "--head", "typical"],
+    ),
+    Work {
+        needs: contract::QUERY,
+        ..Work::new(
+            "varied",
+            "a browser's head, query and cookie new in every request, 64 connections",
+            "each head another",
+            &["--connections", "64", "--head", "varied"],
+        )
+    },
+    Work {
+        needs: contract::QUERY,
+        ..Work::new(
+            "varied-pipelined",
+            "a browser's head, query and cookie new in every request, 16 in one write",
+            "each head another, 16 pipelined",
+            &["--connections", "64", "--depth", "16", "--head", "varied"],
+        )
     },
 ];
+
+impl Work {
+    const fn new(
+        name: &'static str,
+        title: &'static str,
+        short: &'static str,
+        load: &'static [&'static str],
+    ) -> Self {
+        Self {
+            name,
+            title,
+            short,
+            load,
+            floor: &[],
+            goal: None,
+            needs: "",
+            tier: Tier::Second,
+        }
+    }
+
+    /// Whether system calls and instructions are counted at it; the others are like one of these.
+    pub(crate) fn is_counted(&self) -> bool {
+        ["single", "pipelined", "close"].contains(&self.name)
+    }
+}
 
 /// The works of these names, or `all`.
 ///

@@ -5,11 +5,14 @@ use crate::options::Options;
 use crate::request::Request;
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
-/// How long one answer may take.
+/// How long one connection may take to open, and one answer to come.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long all connections may take.
+const ALL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Opens the connections that the options ask for; each has had one right answer.
 ///
@@ -20,20 +23,28 @@ pub(crate) fn all(
     request: &Request,
     judge: &mut Judge,
 ) -> Result<Vec<TcpStream>, Box<dyn Error>> {
+    let deadline = Instant::now() + ALL_TIME_MAX;
     (0..options.connections)
         .map(|index| {
-            one(options, request, judge)
+            if Instant::now() > deadline {
+                return Err(format!("only {index} connections within a minute").into());
+            }
+            one(options.address, request, judge)
                 .map_err(|error| format!("connection {index}: {error}").into())
         })
         .collect()
 }
 
-fn one(
-    options: &Options,
+/// Opens a connection on which one request has been answered rightly.
+///
+/// # Errors
+/// If that takes too long, or is not so.
+pub(crate) fn one(
+    address: SocketAddr,
     request: &Request,
     judge: &mut Judge,
 ) -> Result<TcpStream, Box<dyn Error>> {
-    let mut socket = TcpStream::connect(options.address)?;
+    let mut socket = TcpStream::connect_timeout(&address, ANSWER_TIME_MAX)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(ANSWER_TIME_MAX))?;
     socket.write_all(&request.batch[..request.one])?;
@@ -54,7 +65,7 @@ fn one(
 /// # Errors
 /// As [`all`].
 pub(crate) fn hold(options: &Options) -> Result<(), Box<dyn Error>> {
-    let request = Request::new(options);
+    let request = Request::new(options, 1);
     let mut judge = Judge::new(request.expected.clone());
     let held = all(options, &request, &mut judge)?;
     println!("{{\"held\":{}}}", held.len());

@@ -12,6 +12,8 @@ pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
 /// Whether to read once more after a short read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
+    /// One read is all there is time for.
+    Once,
     /// A short read has drained the socket.
     Short,
     /// The end is expected, or known to have come.
@@ -64,6 +66,21 @@ impl Connection {
         self.send(request)
     }
 
+    /// Begins a batch as soon as the one before is sent, whether or not it is answered.
+    ///
+    /// # Errors
+    /// Whatever the write says.
+    pub(crate) fn top_up(&mut self, request: &mut Request) -> Result<(), String> {
+        if self.unsent == 0 {
+            let requests = request.batch.len() / request.one;
+            request.vary(requests);
+            self.waiting += requests;
+            self.size = request.batch.len();
+            self.unsent = self.size;
+        }
+        self.send(request)
+    }
+
     /// Sends what is left of the batch, as far as there is room.
     ///
     /// # Errors
@@ -105,7 +122,8 @@ impl Connection {
                 Ok(0) => found.closed = true,
                 Ok(got) => {
                     found.answers += self.judge(judge, &buffer[..got])?;
-                    if got < buffer.len() && until == Until::Short {
+                    let is_drained = got < buffer.len() && until == Until::Short;
+                    if is_drained || until == Until::Once {
                         break;
                     }
                 }

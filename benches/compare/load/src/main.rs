@@ -4,12 +4,14 @@
 //! requests in one write, waits for all their answers, and sends the next. With `--rate` it is an
 //! open loop instead: requests fall due by the clock whether or not the server keeps up, and a
 //! latency counts from the moment its request was due, so that a stalled server cannot hide its
-//! stall (coordinated omission). Prints one line of JSON.
+//! stall (coordinated omission); what is unanswered at the end counts with the time it has waited.
+//! With `--flood` one more connection pipelines flat out meanwhile. Prints one line of JSON.
 
 mod answer;
 mod connect;
 mod connection;
 mod cpu;
+mod flooder;
 mod options;
 mod report;
 mod request;

@@ -17,6 +17,7 @@ pub(crate) struct Report {
     generator_cpu_us_per_request: f64,
     generator_busy: f64,
     latency_us: Option<Latency>,
+    flood_per_second: Option<f64>,
 }
 
 /// Latencies of an open loop, counted from when a request was due.
@@ -38,6 +39,7 @@ impl Report {
         server: Option<Duration>,
         own: Duration,
         latency: Option<&Histogram<u64>>,
+        flood: Option<u64>,
     ) -> Self {
         let seconds = elapsed.as_secs_f64();
         let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / requests.max(1) as f64;
@@ -51,6 +53,7 @@ impl Report {
             generator_cpu_us_per_request: each(own),
             generator_busy: own.as_secs_f64() / seconds,
             latency_us: latency.map(Latency::new),
+            flood_per_second: flood.map(|answers| answers as f64 / seconds),
         }
     }
 }

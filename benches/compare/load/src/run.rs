@@ -4,6 +4,7 @@ use crate::answer::Judge;
 use crate::connect;
 use crate::connection::{BUFFER_BYTES, Connection, Until};
 use crate::cpu;
+use crate::flooder::Flooder;
 use crate::options::{End, Life, Options};
 use crate::report::Report;
 use crate::request::Request;
@@ -60,12 +61,16 @@ pub(crate) fn run(options: &Options) -> Result<Report, Box<dyn Error>> {
             };
             run.turn(event.token().0, until)?;
         }
+        if let Some(flooder) = &mut run.flooder {
+            flooder.turn()?;
+        }
         run.begin_due(now)?;
         if clock.tick(now, options)? == Phase::Counted {
             run.reset();
         }
         run.stopping |= clock.over;
     }
+    run.count_unanswered();
     clock.report(&run, options)
 }
 
@@ -93,11 +98,12 @@ struct Run<'o> {
     reconnects: u64,
     latency: Histogram<u64>,
     pace: Option<Pace>,
+    flooder: Option<Flooder>,
 }
 
 impl<'o> Run<'o> {
     fn new(options: &'o Options) -> Result<Self, Box<dyn Error>> {
-        let request = Request::new(options);
+        let request = Request::new(options, options.depth);
         Ok(Self {
             judge: Judge::new(request.expected.clone()),
             request,
@@ -125,6 +131,7 @@ impl<'o> Run<'o> {
                 waiting: VecDeque::new(),
                 idle: (0..options.connections).collect(),
             }),
+            flooder: options.flood.then(|| Flooder::new(options)).transpose()?,
             options,
         })
     }
@@ -137,6 +144,9 @@ impl<'o> Run<'o> {
     fn reset(&mut self) {
         self.answers = 0;
         self.latency.reset();
+        if let Some(flooder) = &mut self.flooder {
+            flooder.answers = 0;
+        }
     }
 
     /// Opens all connections; those that live for one request are opened for it.
@@ -193,6 +203,7 @@ impl<'o> Run<'o> {
         self.left -= requests;
         self.busy += 1;
         let requests = usize::try_from(requests).map_err(|error| error.to_string())?;
+        self.request.vary(requests);
         self.connections[index].begin(&self.request, requests)
     }
 
@@ -224,8 +235,7 @@ impl<'o> Run<'o> {
         self.answers += got.answers as u64;
         let done = was_waiting && connection.waiting == 0;
         if done && let Some(due) = connection.due.take() {
-            let waited = u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.latency.saturating_record(waited);
+            record(&mut self.latency, due);
         }
         if got.closed {
             return self.closed(index);
@@ -235,6 +245,20 @@ impl<'o> Run<'o> {
             return self.next(index);
         }
         Ok(())
+    }
+
+    /// Counts what fell due and is not answered yet with the time it has waited until now.
+    fn count_unanswered(&mut self) {
+        let Some(pace) = &self.pace else {
+            return;
+        };
+        let under_way = self
+            .connections
+            .iter()
+            .filter_map(|connection| connection.due);
+        for due in under_way.chain(pace.waiting.iter().copied()) {
+            record(&mut self.latency, due);
+        }
     }
 
     /// The connection is free for its next batch.
@@ -259,9 +283,18 @@ impl<'o> Run<'o> {
         if self.options.life == Life::OneRequest || lost > 0 {
             self.busy -= 1;
         }
+        let due = self.connections[index].due;
         self.connections[index] = self.connect(index)?;
+        if let Some(pace) = &mut self.pace {
+            pace.waiting.extend(due); // unanswered: its clock runs on
+        }
         self.next(index)
     }
+}
+
+fn record(latency: &mut Histogram<u64>, due: Instant) {
+    let waited = u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    latency.saturating_record(waited);
 }
 
 /// What has just begun.
@@ -337,6 +370,7 @@ impl Clock {
             server,
             own.saturating_sub(own_before),
             run.pace.is_some().then_some(&run.latency),
+            run.flooder.as_ref().map(|flooder| flooder.answers),
         ))
     }
 }

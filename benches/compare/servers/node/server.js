@@ -10,11 +10,12 @@ function answer(response, kind, body) {
 }
 
 const server = http.createServer((request, response) => {
-  if (request.url === '/plaintext') {
+  const [path] = request.url.split('?');
+  if (path === '/plaintext') {
     answer(response, 'text/plain', 'Hello, World!');
-  } else if (request.url === '/json') {
+  } else if (path === '/json') {
     answer(response, 'application/json', JSON.stringify({ message: 'Hello, World!' }));
-  } else if (request.url === '/echo') {
+  } else if (path === '/echo') {
     const parts = [];
     request.on('data', (part) => parts.push(part));
     request.on('end', () => answer(response, 'application/octet-stream', Buffer.concat(parts)));

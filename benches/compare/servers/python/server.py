@@ -14,9 +14,10 @@ class Contract(BaseHTTPRequestHandler):
 
     def do_GET(self):
         """Answers what is asked for."""
-        if self.path == "/plaintext":
+        path = self.path.split("?")[0]
+        if path == "/plaintext":
             self.answer("text/plain", b"Hello, World!")
-        elif self.path == "/json":
+        elif path == "/json":
             self.answer("application/json", json.dumps({"message": "Hello, World!"}, separators=(",", ":")).encode())
         else:
             self.send_error(404)

@@ -3,6 +3,7 @@
 use actix_web::http::header::{ContentType, SERVER};
 use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpResponse, HttpServer};
+use std::hint::black_box;
 
 #[derive(serde::Serialize)]
 struct Message {
@@ -18,6 +19,7 @@ async fn main() -> std::io::Result<()> {
         App::new()
             .route("/plaintext", web::get().to(plaintext))
             .route("/json", web::get().to(json))
+            .route("/large", web::get().to(large))
             .route("/echo", web::post().to(echo))
     });
     let server = server
@@ -37,6 +39,14 @@ async fn plaintext() -> HttpResponse {
         .insert_header(ContentType::plaintext())
         .insert_header((SERVER, "actix"))
         .body("Hello, World!")
+}
+
+/// The same with 4 KiB of its own, which the future holds while the answer is made.
+async fn large() -> HttpResponse {
+    let room = [0_u8; 4096];
+    let answer = plaintext().await;
+    black_box(&room);
+    answer
 }
 
 async fn json() -> HttpResponse {

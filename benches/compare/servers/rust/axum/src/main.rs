@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use std::error::Error;
+use std::hint::black_box;
 use tokio::net::TcpSocket;
 
 /// The longest queue of connections not yet accepted.
@@ -39,6 +40,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let router = Router::new()
         .route("/plaintext", get(plaintext))
         .route("/json", get(json))
+        .route("/large", get(large))
         .route("/echo", post(echo));
     Ok(axum::serve(listener, router).await?)
 }
@@ -48,6 +50,14 @@ async fn plaintext() -> impl IntoResponse {
         [(CONTENT_TYPE, "text/plain"), (SERVER, "axum")],
         "Hello, World!",
     )
+}
+
+/// The same with 4 KiB of its own, which the future holds while the answer is made.
+async fn large() -> impl IntoResponse {
+    let room = [0_u8; 4096];
+    let answer = plaintext().await;
+    black_box(&room);
+    answer
 }
 
 async fn json() -> impl IntoResponse {

@@ -5,15 +5,19 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, SERVER};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::error::Error;
+use std::hint::black_box;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 
 /// The longest queue of connections not yet accepted.
 const BACKLOG: u32 = 4096;
+
+/// Why there is no answer; nothing in the contract fails.
+type Failure = Box<dyn Error + Send + Sync>;
 
 #[derive(serde::Serialize)]
 struct Message {
@@ -36,26 +40,48 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     socket.bind(address.parse()?)?;
     let listener = socket.listen(BACKLOG)?;
     println!("listening on http://{}", listener.local_addr()?);
+    let is_large = std::env::args().nth(2).is_some_and(|word| word == "large");
     loop {
         let (socket, _) = listener.accept().await?;
-        tokio::task::spawn_local(connection(socket));
+        if is_large {
+            tokio::task::spawn_local(connection(socket, service_fn(large_answer)));
+        } else {
+            tokio::task::spawn_local(connection(socket, service_fn(answer)));
+        }
     }
 }
 
+/// What hyper asks of a service, for this contract.
+trait Answers:
+    HttpService<Incoming, ResBody = Full<Bytes>, Error = Failure, Future: 'static> + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Failure, Future: 'static> + 'static
+{
+}
+
 /// Serves one connection; one that fails concerns no other.
-async fn connection(socket: TcpStream) {
+async fn connection(socket: TcpStream, service: impl Answers) {
     socket.set_nodelay(true).ok();
     http1::Builder::new()
         .pipeline_flush(true)
-        .serve_connection(TokioIo::new(socket), service_fn(answer))
+        .serve_connection(TokioIo::new(socket), service)
         .await
         .ok();
 }
 
+/// The same with 4 KiB of its own, which the future holds while the answer is made.
+async fn large_answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Failure> {
+    let room = [0_u8; 4096];
+    let answered = answer(request).await;
+    black_box(&room);
+    answered
+}
+
 /// The contract: fixed text, JSON rendered per request, and an echo.
-async fn answer(
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Failure> {
     let (kind, body) = match request.uri().path() {
         "/plaintext" => ("text/plain", Bytes::from_static(b"Hello, World!")),
         "/json" => (

@@ -14,7 +14,8 @@ struct Contract;
 
 impl HttpService for Contract {
     fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
-        match request.path() {
+        let path = request.path().split('?').next();
+        match path.unwrap_or_default() {
             "/plaintext" => {
                 response
                     .header("content-type: text/plain")

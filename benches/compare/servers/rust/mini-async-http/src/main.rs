@@ -17,7 +17,7 @@ fn main() {
 }
 
 fn answer(request: &Request) -> Response {
-    let (kind, body) = match request.path().as_str() {
+    let (kind, body) = match request.path().split('?').next().unwrap_or_default() {
         "/plaintext" => ("text/plain", b"Hello, World!".to_vec()),
         "/json" => match serde_json::to_vec(&Message {
             message: "Hello, World!",

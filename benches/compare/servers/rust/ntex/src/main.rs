@@ -3,6 +3,7 @@
 use ntex::http::header::{CONTENT_TYPE, SERVER};
 use ntex::util::Bytes;
 use ntex::web::{self, App, HttpResponse, HttpServer};
+use std::hint::black_box;
 
 #[derive(serde::Serialize)]
 struct Message {
@@ -18,6 +19,7 @@ async fn main() -> std::io::Result<()> {
         App::new()
             .route("/plaintext", web::get().to(plaintext))
             .route("/json", web::get().to(json))
+            .route("/large", web::get().to(large))
             .route("/echo", web::post().to(echo))
     });
     let server = server.workers(1).backlog(4096).bind(&address)?;
@@ -30,6 +32,14 @@ async fn plaintext() -> HttpResponse {
         .header(CONTENT_TYPE, "text/plain")
         .header(SERVER, "ntex")
         .body("Hello, World!")
+}
+
+/// The same with 4 KiB of its own, which the future holds while the answer is made.
+async fn large() -> HttpResponse {
+    let room = [0_u8; 4096];
+    let answer = plaintext().await;
+    black_box(&room);
+    answer
 }
 
 async fn json() -> HttpResponse {

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn answer(mut request: Request) -> Result<(), Box<dyn Error>> {
-    let (kind, body) = match request.url() {
+    let (kind, body) = match request.url().split('?').next().unwrap_or_default() {
         "/plaintext" => ("text/plain", b"Hello, World!".to_vec()),
         "/json" => (
             "application/json",

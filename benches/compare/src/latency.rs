@@ -1,0 +1,119 @@
+//! Latencies at a fixed rate, in rounds: quiet, and beside a connection that pipelines flat out.
+
+use crate::figures::{Fairness, Latency};
+use crate::options::Options;
+use crate::rounds::load;
+use crate::servers::Server;
+use crate::stats::Stats;
+use crate::works::{self, Work};
+use std::error::Error;
+
+/// The connections whose latencies count when there is a 64th that floods.
+const POLITE: &str = "63";
+
+/// What one server's turns gave, or why they gave nothing.
+type Turns<T> = Result<Vec<T>, String>;
+
+/// Measures everyone's latencies at the fixed rate.
+///
+/// # Errors
+/// None that are known.
+pub(crate) fn quiet(options: &Options) -> Result<Vec<Result<Latency, String>>, Box<dyn Error>> {
+    let work = works::find("single").ok_or("no such work")?;
+    let turns = interleaved("latency", options, |server| {
+        let latency = paced(server, work, &[], options)?;
+        Ok([latency.p50, latency.p99, latency.p999])
+    });
+    let sum_up = |turns: Turns<[f64; 3]>| {
+        let turns = turns?;
+        let column = |index: usize| stats(turns.iter().map(|turn| turn[index]));
+        Ok(Latency {
+            rate: options.rate,
+            p50: column(0)?,
+            p99: column(1)?,
+            p999: column(2)?,
+        })
+    };
+    Ok(turns.into_iter().map(sum_up).collect())
+}
+
+/// Measures what one connection that pipelines flat out does to the latencies of 63 others.
+///
+/// # Errors
+/// None that are known.
+pub(crate) fn flooded(options: &Options) -> Result<Vec<Result<Fairness, String>>, Box<dyn Error>> {
+    let work = works::find("single").ok_or("no such work")?;
+    let turns = interleaved("fairness", options, |server| {
+        let polite = ["--connections", POLITE];
+        let quiet = paced(server, work, &polite, options)?;
+        let beside = [&polite[..], &["--flood"]].concat();
+        let flooded = paced(server, work, &beside, options)?;
+        Ok([quiet.p99, flooded.p99, flooded.flood_per_second])
+    });
+    let sum_up = |turns: Turns<[f64; 3]>| {
+        let turns = turns?;
+        let column = |index: usize| stats(turns.iter().map(|turn| turn[index]));
+        Ok(Fairness {
+            rate: options.rate,
+            quiet_p99: column(0)?,
+            flooded_p99: column(1)?,
+            ratio: stats(turns.iter().map(|[quiet, flooded, _]| flooded / quiet))?,
+            flood_per_second: column(2)?.median,
+        })
+    };
+    Ok(turns.into_iter().map(sum_up).collect())
+}
+
+/// Lets all servers have their turns, round by round; who fails once has no more.
+fn interleaved<T>(
+    what: &str,
+    options: &Options,
+    mut turn: impl FnMut(&Server) -> Result<T, Box<dyn Error>>,
+) -> Vec<Turns<T>> {
+    let mut all: Vec<Turns<T>> = options.servers.iter().map(|_| Ok(Vec::new())).collect();
+    for round in 1..=options.rounds {
+        eprintln!("{what}: round {round} of {}", options.rounds);
+        for (server, turns) in options.servers.iter().zip(&mut all) {
+            if round > options.rounds_of(server) {
+                continue;
+            }
+            if let Ok(samples) = turns {
+                match turn(server) {
+                    Ok(sample) => samples.push(sample),
+                    Err(error) => *turns = Err(error.to_string()),
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Microseconds from when a request was due, and what the flood got.
+struct Paced {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+    flood_per_second: f64,
+}
+
+fn paced(
+    server: &Server,
+    work: &Work,
+    more: &[&str],
+    options: &Options,
+) -> Result<Paced, Box<dyn Error>> {
+    let rate = options.rate.to_string();
+    let report = load(server, work, &[&["--rate", &rate], more].concat(), options)?;
+    let latency = report.latency_us.ok_or("no latencies")?;
+    Ok(Paced {
+        p50: latency.p50,
+        p99: latency.p99,
+        p999: latency.p999,
+        flood_per_second: report.flood_per_second.unwrap_or(0.0),
+    })
+}
+
+fn stats(samples: impl Iterator<Item = f64>) -> Result<Stats, String> {
+    let samples: Vec<f64> = samples.collect();
+    Stats::of(&samples).ok_or_else(|| "no rounds".to_owned())
+}

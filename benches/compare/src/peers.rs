@@ -1,0 +1,260 @@
+//! Who is compared: the servers by name, and how each is to be treated.
+
+use crate::servers::{Server, Source};
+
+/// The ways of the floor.
+pub(crate) const FLOORS: [&str; 3] = ["floor-level", "floor-edge", "floor-mio"];
+
+/// How often a server has its turn when there is not time for everything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Ours, and those that may be as fast: in every work.
+    Contender,
+    /// Those that are measured at the main works, as often.
+    Peer,
+    /// Those that are slow anyway, measured at the main works in fewer rounds.
+    Slow,
+    /// The floor, and whoever is named by a command.
+    Other,
+}
+
+/// How a server is given a handler whose future holds 4 KiB.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Large {
+    /// By another package.
+    Package(&'static str),
+    /// By a further argument.
+    Argument,
+    /// By another path.
+    Path,
+    /// Not at all: its handlers are no futures.
+    None,
+}
+
+/// One of those that are compared.
+struct Peer {
+    name: &'static str,
+    source: Source,
+    /// What cargo calls what it is made of, to tell its version.
+    crates: &'static str,
+    class: Class,
+    large: Large,
+    remark: &'static str,
+}
+
+/// How many threads have to share the core.
+const THREADS: &str = "several threads on the one core";
+
+static PEERS: [Peer; 16] = [
+    Peer::new(
+        "waterwheel",
+        Source::Project,
+        "waterwheel",
+        Class::Contender,
+    )
+    .large(Large::Package("server-waterwheel-large")),
+    Peer::new(
+        "hyper",
+        Source::Package("server-hyper"),
+        "hyper",
+        Class::Contender,
+    )
+    .large(Large::Argument)
+    .remark("pipeline_flush is on, which is off by default"),
+    Peer::new("axum", Source::Package("server-axum"), "axum", Class::Peer).large(Large::Path),
+    Peer::new(
+        "actix-web",
+        Source::Package("server-actix"),
+        "actix-web",
+        Class::Contender,
+    )
+    .large(Large::Path),
+    Peer::new(
+        "ntex",
+        Source::Package("server-ntex"),
+        "ntex",
+        Class::Contender,
+    )
+    .large(Large::Path),
+    Peer::new(
+        "may_minihttp",
+        Source::Package("server-may-minihttp"),
+        "may_minihttp",
+        Class::Contender,
+    )
+    .remark("coroutines with stacks of their own; several threads, one of which works"),
+    Peer::new(
+        "xitca-web",
+        Source::Package("server-xitca"),
+        "xitca-web",
+        Class::Contender,
+    ),
+    Peer::new(
+        "smol-hyper",
+        Source::Package("server-smol-hyper"),
+        "smol-hyper",
+        Class::Peer,
+    )
+    .large(Large::Argument)
+    .remark("pipeline_flush is on, which is off by default"),
+    Peer::new(
+        "rouille",
+        Source::Package("server-rouille"),
+        "rouille",
+        Class::Slow,
+    )
+    .remark(THREADS),
+    Peer::new(
+        "tiny_http",
+        Source::Package("server-tiny-http"),
+        "tiny_http",
+        Class::Slow,
+    )
+    .remark(THREADS),
+    Peer::new(
+        "mini-async-http",
+        Source::Package("server-mini-async-http"),
+        "mini_async_http",
+        Class::Slow,
+    )
+    .remark("two threads on the one core"),
+    Peer::new("nginx", Source::Script("nginx"), "", Class::Contender)
+        .remark("answers fixed text, /json too; has no echo without further modules"),
+    Peer::new("node", Source::Script("node"), "", Class::Slow),
+    Peer::new("python", Source::Script("python"), "", Class::Slow)
+        .remark("http.server, a thread per connection; stands for what comes with a language"),
+    Peer::new("go", Source::Script("go"), "", Class::Peer).remark("net/http with GOMAXPROCS=1"),
+    Peer::new("nim", Source::Script("nim"), "", Class::Slow).remark("asynchttpserver"),
+];
+
+/// The floor that reads straight after accept, to see what that trick is worth.
+const EAGER_FLOORS: [&str; 2] = ["floor-level-eager", "floor-mio-eager"];
+
+impl Peer {
+    const fn new(name: &'static str, source: Source, crates: &'static str, class: Class) -> Self {
+        Self {
+            name,
+            source,
+            crates,
+            class,
+            large: Large::None,
+            remark: "",
+        }
+    }
+
+    const fn large(mut self, large: Large) -> Self {
+        self.large = large;
+        self
+    }
+
+    const fn remark(mut self, remark: &'static str) -> Self {
+        self.remark = remark;
+        self
+    }
+
+    fn server(&self) -> Server {
+        Server {
+            name: self.name.to_owned(),
+            source: self.source.clone(),
+            arguments: Vec::new(),
+            path: "/plaintext",
+            crates: self.crates,
+            class: self.class,
+            remark: self.remark,
+        }
+    }
+}
+
+/// The servers of these names; `floor` stands for its three ways, `all` for everyone but the floor.
+///
+/// # Errors
+/// For a name that none has.
+pub(crate) fn named(names: &str) -> Result<Vec<Server>, String> {
+    let mut servers = Vec::new();
+    for name in names.split(',') {
+        match name {
+            "all" => servers.extend(PEERS.iter().map(Peer::server)),
+            "floor" => servers.extend(FLOORS.map(floor)),
+            name if FLOORS.contains(&name) || EAGER_FLOORS.contains(&name) => {
+                servers.push(floor(name));
+            }
+            name => {
+                let peer = find(name).ok_or_else(|| format!("no such server: {name}"))?;
+                servers.push(peer.server());
+            }
+        }
+    }
+    Ok(servers)
+}
+
+fn find(name: &str) -> Option<&'static Peer> {
+    PEERS.iter().find(|peer| peer.name == name)
+}
+
+/// Where a server stands among all, to list them in the same order always.
+pub(crate) fn rank(name: &str) -> usize {
+    let known = PEERS.iter().position(|peer| peer.name == name);
+    known.unwrap_or(PEERS.len())
+}
+
+/// One way of the floor.
+pub(crate) fn floor(name: &str) -> Server {
+    let words = name.trim_start_matches("floor-").split('-');
+    let mut arguments = vec!["--mode".to_owned()];
+    for (index, word) in words.enumerate() {
+        arguments.push(if index == 0 {
+            word.to_owned()
+        } else {
+            format!("--{word}")
+        });
+    }
+    Server {
+        name: name.to_owned(),
+        source: Source::Package("floor"),
+        arguments,
+        path: "/plaintext",
+        crates: "",
+        class: Class::Other,
+        remark: "",
+    }
+}
+
+/// The same server with a handler whose future holds 4 KiB, where it can have one.
+pub(crate) fn large(name: &str) -> Option<Server> {
+    let peer = find(name)?;
+    let server = peer.server();
+    Some(match peer.large {
+        Large::Package(package) => Server {
+            source: Source::Package(package),
+            ..server
+        },
+        Large::Argument => Server {
+            arguments: vec!["large".to_owned()],
+            ..server
+        },
+        Large::Path => Server {
+            path: "/large",
+            ..server
+        },
+        Large::None => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{large, named};
+
+    #[test]
+    fn the_floor_has_three_ways_and_others_that_can_be_named() {
+        let floors = named("floor,floor-mio-eager").unwrap_or_default();
+        assert_eq!(floors.len(), 4);
+        assert_eq!(floors[3].arguments, ["--mode", "mio", "--eager"]);
+        assert!(named("nobody").is_err());
+    }
+
+    #[test]
+    fn whoever_takes_no_futures_has_no_large_handler() {
+        assert!(large("hyper").is_some());
+        assert!(large("nginx").is_none());
+    }
+}

@@ -1,0 +1,11 @@
+//! Results as tables, in Markdown.
+
+mod full;
+mod goals;
+mod grid;
+mod readme;
+mod sections;
+
+pub(crate) use full::render;
+pub(crate) use grid::{OURS, grouped};
+pub(crate) use readme::write as write_readme;
