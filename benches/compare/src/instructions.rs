@@ -7,6 +7,7 @@ use crate::running::Running;
 use crate::servers::Server;
 use crate::works::Work;
 use std::error::Error;
+use std::path::Path;
 
 /// Two counts of requests; their difference is what is counted, so that start and end drop out.
 const REQUESTS: [u32; 2] = [1_600, 8_000];
@@ -50,11 +51,24 @@ fn total(
     )?;
     running.end()?;
     let path = format!("{}.{}", base.display(), running.pid);
-    let text = std::fs::read_to_string(&path)?;
-    std::fs::remove_file(&path)?;
+    let text = std::fs::read_to_string(&path);
+    remove_all(&base)?;
+    let text = text?;
     let totals = text.lines().rev().find_map(|line| {
         line.strip_prefix("totals:")
             .or(line.strip_prefix("summary:"))
     });
     Ok(totals.ok_or("callgrind counted nothing")?.trim().parse()?)
+}
+
+/// Removes what callgrind wrote, for the server and for whatever a script called before it was one.
+fn remove_all(base: &Path) -> Result<(), Box<dyn Error>> {
+    let begin = format!("{}.", base.display());
+    for entry in std::fs::read_dir(std::env::temp_dir())? {
+        let path = entry?.path();
+        if path.display().to_string().starts_with(&begin) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
