@@ -7,6 +7,7 @@ use crate::running::Running;
 use crate::servers::Server;
 use crate::works::Work;
 use std::error::Error;
+use std::path::Path;
 
 /// Two counts of requests; their difference is what is counted, so that start and end drop out.
 const REQUESTS: [u32; 2] = [1_600, 8_000];
@@ -20,8 +21,11 @@ pub(crate) fn count(
     work: &Work,
     options: &Options,
 ) -> Result<f64, Box<dyn Error>> {
-    let few = total(server, work, REQUESTS[0], options)?;
-    let many = total(server, work, REQUESTS[1], options)?;
+    let total = |requests| {
+        // Once more, since now and then valgrind's own output is cut short.
+        total(server, work, requests, options).or_else(|_| total(server, work, requests, options))
+    };
+    let [few, many] = [total(REQUESTS[0])?, total(REQUESTS[1])?];
     Ok((many - few) / f64::from(REQUESTS[1] - REQUESTS[0]))
 }
 
@@ -50,11 +54,24 @@ fn total(
     )?;
     running.end()?;
     let path = format!("{}.{}", base.display(), running.pid);
-    let text = std::fs::read_to_string(&path)?;
-    std::fs::remove_file(&path)?;
+    let text = std::fs::read_to_string(&path);
+    remove_all(&base)?;
+    let text = text?;
     let totals = text.lines().rev().find_map(|line| {
         line.strip_prefix("totals:")
             .or(line.strip_prefix("summary:"))
     });
     Ok(totals.ok_or("callgrind counted nothing")?.trim().parse()?)
+}
+
+/// Removes what callgrind wrote, for the server and for whatever a script called before it was one.
+fn remove_all(base: &Path) -> Result<(), Box<dyn Error>> {
+    let begin = format!("{}.", base.display());
+    for entry in std::fs::read_dir(std::env::temp_dir())? {
+        let path = entry?.path();
+        if path.display().to_string().starts_with(&begin) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }

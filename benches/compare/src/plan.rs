@@ -23,8 +23,8 @@ const WEIGHED: [&str; 2] = ["waterwheel", "hyper"];
 /// The way of the floor that is shown where it is counted like a server.
 const REFERENCE: &str = "floor-level";
 
-/// Whose instructions are not counted: under callgrind they take minutes to start.
-const INTERPRETED: [&str; 2] = ["node", "python"];
+/// Whose instructions are not counted: under callgrind they take minutes to start, or fall over.
+const NOT_COUNTED: [&str; 3] = ["node", "python", "go"];
 
 /// Whose answers a second wrk counts too.
 const CROSS_CHECKED: [&str; 3] = ["waterwheel", "hyper", "nginx"];
@@ -77,7 +77,7 @@ fn takes_part(part: Part, server: &Server, extent: &Extent) -> bool {
     if server.is_floor() {
         return !matches!(part, Part::Cpu(_) | Part::Wrk | Part::Footprint);
     }
-    if matches!(part, Part::Instructions) && INTERPRETED.contains(&server.name.as_str()) {
+    if matches!(part, Part::Instructions) && NOT_COUNTED.contains(&server.name.as_str()) {
         return false;
     }
     if extent.thorough {

@@ -113,7 +113,7 @@ pub(crate) const WORKS: [Work; 11] = [
     ),
     Work::new(
         "typical-pipelined",
-        "a browser's head (350 bytes), 16 requests in one write",
+        "a browser's head (350 bytes), 16 in one write",
         "browser's head, 16 pipelined",
         &["--connections", "64", "--depth", "16", "--head", "typical"],
     ),
@@ -121,7 +121,7 @@ pub(crate) const WORKS: [Work; 11] = [
         needs: contract::QUERY,
         ..Work::new(
             "varied",
-            "a browser's head, query and cookie new in every request, 64 connections",
+            "a browser's head, no two the same, 64 connections",
             "each head another",
             &["--connections", "64", "--head", "varied"],
         )
@@ -130,7 +130,7 @@ pub(crate) const WORKS: [Work; 11] = [
         needs: contract::QUERY,
         ..Work::new(
             "varied-pipelined",
-            "a browser's head, query and cookie new in every request, 16 in one write",
+            "a browser's head, no two the same, 16 in one write",
             "each head another, 16 pipelined",
             &["--connections", "64", "--depth", "16", "--head", "varied"],
         )
