@@ -60,10 +60,6 @@ mod watch;
 
 use settle::{Outcome, Then, drive};
 
-/// What a request costs of a task's [budget]: who sends without end has twenty served before others
-/// have their turn, and sixteen in one write are still one turn.
-const REQUEST_COST: u32 = 3;
-
 /// One connection to a client.
 ///
 /// Made by [`Server::accept`](crate::Server::accept), or by
@@ -102,9 +98,6 @@ impl<T: Io> Drop for Connection<T> {
             self.shared.give_back(work);
         }
         self.shared.register.remove(self.key);
-        if self.shared.register.len() == 0 {
-            self.shared.sweeper.stop();
-        }
     }
 }
 
@@ -212,20 +205,8 @@ impl<T: Io> Connection<T> {
                 Then::Next => {}
                 then => self.carry_out(then).await?,
             }
-            poll_fn(|cx| self.poll_turn(cx)).await;
+            poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         }
-    }
-
-    /// Whether another request may be served before others have their turn. If not, what is queued
-    /// goes out meanwhile.
-    #[inline]
-    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let turn = budget::poll_spend(cx, REQUEST_COST);
-        if turn.is_pending() {
-            // An error here will be met again by whoever writes next.
-            drop(self.poll_flush(cx));
-        }
-        turn
     }
 
     /// The next request; `None` when the connection is over.
