@@ -82,12 +82,12 @@ fn begins_with(bytes: &[u8], known: &[u8]) -> bool {
 /// Zero if two slices of one length are equal: their words, one after the other, and the last word
 /// again for what is left over.
 #[inline]
-fn differences(new: &[u8], old: &[u8]) -> u128 {
-    let word = |word: &[u8; 16]| u128::from_ne_bytes(*word);
+fn differences(new: &[u8], old: &[u8]) -> u64 {
+    let word = |word: &[u8; 8]| u64::from_ne_bytes(*word);
     let pairs = new.as_chunks().0.iter().zip(old.as_chunks().0);
     let differences = pairs.fold(0, |found, (new, old)| found | (word(new) ^ word(old)));
     match (new.last_chunk(), old.last_chunk()) {
         (Some(new), Some(old)) => differences | (word(new) ^ word(old)),
-        _ => u128::MAX, // no head is as short
+        _ => u64::MAX, // no head is as short
     }
 }

@@ -8,8 +8,10 @@ use crate::request::Request;
 use mio::net::TcpStream;
 use std::error::Error;
 
-/// Bytes sent, and bytes read, in one turn: so few that a turn does not delay the others.
-const TURN_BYTES: usize = 8 * 1024;
+/// Bytes sent in one turn, and bytes read: so few that a turn takes microseconds, which the others wait
+/// for here and not at the server; and still more than any server answers meanwhile.
+const SENT_BYTES: usize = 1024;
+const READ_BYTES: usize = 4 * 1024;
 
 /// The connection, with requests always under way.
 pub(crate) struct Flooder {
@@ -28,14 +30,14 @@ impl Flooder {
     /// If it cannot, or the first request is not answered rightly.
     pub(crate) fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
         let one = Request::new(options, 1);
-        let request = Request::new(options, TURN_BYTES / one.one);
+        let request = Request::new(options, (SENT_BYTES / one.one).max(1));
         let mut judge = Judge::new(request.expected.clone());
         let socket = connect::one(options.address, &request, &mut judge)?;
         Ok(Self {
             connection: Connection::new(TcpStream::from_std(socket)),
             request,
             judge,
-            buffer: vec![0; TURN_BYTES],
+            buffer: vec![0; READ_BYTES],
             answers: 0,
         })
     }
