@@ -98,6 +98,9 @@ impl<T: Io> Drop for Connection<T> {
             self.shared.give_back(work);
         }
         self.shared.register.remove(self.key);
+        if self.shared.register.len() == 0 {
+            self.shared.sweeper.stop();
+        }
     }
 }
 

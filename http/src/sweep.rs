@@ -27,10 +27,10 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use waterwheel_runtime::spawn;
+use waterwheel_runtime::spawn_detached;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::shared::Shared;
@@ -41,12 +41,20 @@ pub(crate) const GRAIN: Duration = Duration::from_millis(25);
 /// When the records are looked through, and by whom.
 #[derive(Default)]
 pub(crate) struct Sweeper {
-    /// `None` while nobody waits: then there is no task either.
+    /// `None` while nobody waits.
     next: Cell<Option<Instant>>,
+    /// Whether there is a task.
+    runs: Cell<bool>,
     task: RefCell<Option<Waker>>,
 }
 
 impl Sweeper {
+    /// Lets the task end, since nobody is left.
+    pub(crate) fn stop(&self) {
+        self.next.set(None);
+        self.wake();
+    }
+
     fn wake(&self) {
         let waker = self.task.borrow_mut().take();
         if let Some(waker) = waker {
@@ -56,7 +64,6 @@ impl Sweeper {
 }
 
 impl Drop for Sweeper {
-    /// There is nothing left to look through.
     fn drop(&mut self) {
         self.wake();
     }
@@ -73,10 +80,22 @@ impl Shared {
 
     #[cold]
     fn sweep_earlier(self: &Rc<Self>, due: Instant) {
-        match self.sweeper.next.replace(Some(due)) {
-            None => spawn(sweep(Rc::downgrade(self))).detach(),
-            Some(_) => self.sweeper.wake(),
+        self.sweeper.next.set(Some(due));
+        if self.sweeper.runs.replace(true) {
+            self.sweeper.wake();
+        } else {
+            spawn_detached(sweep(Rc::downgrade(self)));
         }
+    }
+
+    /// Wakes those who have waited long enough, and says when to look again.
+    fn look(&self) {
+        let now = Instant::of_turn();
+        let swept = self.register.sweep(now);
+        // Before anybody is woken, who may want to be looked at again.
+        let next = swept.next.map(|next| next.max(now + GRAIN));
+        self.sweeper.next.set(next);
+        swept.due.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -85,18 +104,12 @@ async fn sweep(shared: Weak<Shared>) {
     let mut sleep = sleep_until(Instant::of_turn());
     poll_fn(|cx| {
         while let Some(shared) = shared.upgrade() {
-            if poll_next_look(&shared, &mut sleep, cx).is_pending() {
-                return Poll::Pending;
-            }
-            let now = Instant::of_turn();
-            let swept = shared.register.sweep(now);
-            let next = swept.next.map(|next| next.max(now + GRAIN));
-            // Before anybody is woken, who may want to be looked at again.
-            shared.sweeper.next.set(next);
-            swept.due.into_iter().for_each(Waker::wake);
-            if next.is_none() {
+            let Some(next) = shared.sweeper.next.get() else {
+                shared.sweeper.runs.set(false);
                 break;
-            }
+            };
+            ready!(poll_next_look(&shared, next, &mut sleep, cx));
+            shared.look();
         }
         Poll::Ready(())
     })
@@ -104,8 +117,12 @@ async fn sweep(shared: Weak<Shared>) {
 }
 
 /// Waits for the next look, which may be asked for earlier meanwhile.
-fn poll_next_look(shared: &Shared, sleep: &mut Sleep, cx: &mut Context<'_>) -> Poll<()> {
-    let next = shared.sweeper.next.get().unwrap_or_else(Instant::of_turn);
+fn poll_next_look(
+    shared: &Shared,
+    next: Instant,
+    sleep: &mut Sleep,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
     if sleep.deadline() != next {
         sleep.reset(next);
     }
