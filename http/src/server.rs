@@ -133,8 +133,9 @@ impl Server {
     /// for a request are at most the soft limit. And whether the server may have one more, if its
     /// connections are limited.
     ///
-    /// The truth, at most 10 ms old. `false` also for a while after `accept` itself has failed for
-    /// want of something. Once it is closed, `true`: then [`accept`](Self::accept) says so.
+    /// The truth, measured at most 10 ms before this turn began. `false` also for a while after
+    /// `accept` itself has failed for want of something. Once it is closed, `true`: then
+    /// [`accept`](Self::accept) says so.
     #[doc(alias = "shouldAcceptRequest")]
     pub fn should_accept_request(&self) -> bool {
         self.is_closed() || (self.has_place() && self.gate.is_open())
