@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
 use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
@@ -13,9 +15,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{DEADLINE, without_dates};
+use system::own_ticks;
+use waterwheel::http::testing::MemoryStream;
 use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{
-    block_on, join, spawn, spawn_blocking, time::sleep, time::timeout, yield_now,
+    block_on, join, spawn, spawn_blocking, time, time::sleep, time::timeout, yield_now,
 };
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -383,4 +387,104 @@ fn who_is_one_too_many_of_its_peer_is_not_missing_among_those_that_finish() {
         drop(others);
         assert_eq!(rest(first), LAST);
     });
+}
+
+/// A server of connections in memory, whose clients have three seconds for a head.
+fn impatient() -> Server {
+    let limits = Limits {
+        head_duration_max: Duration::from_secs(3),
+        ..Limits::default()
+    };
+    Server::builder().limits(limits).without_listener()
+}
+
+/// Whether a pulled connection on which nothing comes is over within a minute.
+async fn times_out(server: &Server) {
+    let (_client, far) = MemoryStream::pair();
+    let mut connection = server.connection(far, None);
+    let over = timeout(Duration::from_secs(60), connection.next()).await;
+    assert!(matches!(over, Ok(Ok(None))), "still waiting");
+}
+
+#[test]
+fn a_wait_that_another_task_goes_on_with_has_its_deadline() {
+    block_on(async {
+        time::pause();
+        let (_client, far) = MemoryStream::pair();
+        let mut connection = impatient().connection(far, None);
+        let next = async move { connection.next().await.unwrap().is_none() };
+        let mut next = Box::pin(next);
+        let first = spawn(async move {
+            assert_eq!(poll_once(next.as_mut()).await, None);
+            next
+        });
+        let next = first.await.unwrap();
+        let over = timeout(Duration::from_secs(60), next).await;
+        assert!(matches!(over, Ok(true)), "still waiting");
+    });
+}
+
+#[test]
+fn a_server_that_outlives_its_runtime_keeps_its_deadlines() {
+    let server = impatient();
+    block_on(async {
+        let (_client, far) = MemoryStream::pair();
+        let mut connection = server.connection(far, None);
+        assert!(poll_once(pin!(connection.next())).await.is_none());
+        // And now the runtime ends, and the timer of those who wait with it.
+    });
+    block_on(async {
+        time::pause();
+        times_out(&server).await;
+        times_out(&server).await;
+    });
+}
+
+/// A working set is used again by the next connection, whatever the last one asked.
+#[test]
+fn who_is_turned_away_is_not_answered_by_the_method_of_another() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let address = server.local_address();
+        let mut first = connect(address);
+        first
+            .write_all(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        server.accept_request(handler).await.unwrap();
+        let first = spawn_blocking(|| rest(first)).await.unwrap();
+        assert!(first.ends_with("\r\n\r\n"), "{first}");
+        let mut second = connect(address);
+        second.write_all(GET).unwrap();
+        let second = spawn_blocking(|| rest(second));
+        let (report, second) = join(server.shutdown(DEADLINE), second).await;
+        assert_eq!(report.turned_away, 1, "{report}");
+        assert!(second.unwrap().ends_with("\r\n\r\nnot now\n"));
+    });
+}
+
+/// A read stops short at an urgent byte, though more has come behind it.
+#[test]
+fn what_is_behind_an_urgent_byte_does_not_make_an_end_spin() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let address = server.local_address();
+        let (mut client, _) = join(async { asked_in_turn(address).await }, async {
+            server.accept_request(handler).await.unwrap()
+        })
+        .await;
+        socket2::SockRef::from(&client)
+            .send_out_of_band(b"!")
+            .unwrap();
+        client.write_all(b"\r\n").unwrap();
+        sleep(Duration::from_millis(50)).await;
+        let before = own_ticks();
+        server.shutdown(Duration::from_millis(500)).await;
+        let ticks = own_ticks() - before;
+        assert!(ticks < 15, "{ticks} ticks of 10 ms");
+    });
+}
+
+/// A client whose first request is answered while the loop turns.
+async fn asked_in_turn(address: SocketAddr) -> TcpStream {
+    spawn_blocking(move || asked(address).0).await.unwrap()
 }

@@ -51,6 +51,8 @@ struct Record {
     state: State,
     /// Asked to close as soon as nothing is under way.
     leaving: bool,
+    /// Over, but for its last bytes.
+    ends: bool,
     /// Whether its peer's connections are counted.
     is_guest: bool,
     /// When the state began.
@@ -121,6 +123,7 @@ impl Register {
         let key = self.records.borrow_mut().insert(Record {
             state: State::New,
             leaving: false,
+            ends: false,
             is_guest: guest.is_some(),
             since: Instant::of_turn(),
             waker: None,
@@ -187,6 +190,11 @@ impl Register {
         record.is_idle() && Instant::of_turn() - record.since < LINGER
     }
 
+    /// It is over but for its last bytes, which have a deadline of their own.
+    pub(crate) fn ends(&self, key: Key) {
+        self.records.borrow_mut()[key.index()].ends = true;
+    }
+
     #[inline]
     fn wait_of(&self, record: &Record) -> Wait {
         Wait {
@@ -213,7 +221,7 @@ impl Register {
             next: None,
         };
         for (_, record) in self.records.borrow_mut().iter_mut() {
-            if record.state == State::Busy {
+            if record.state == State::Busy || record.ends {
                 continue;
             }
             let due = record.since + self.patience(record.state);

@@ -84,7 +84,7 @@ impl Shared {
         if self.sweeper.runs.replace(true) {
             self.sweeper.wake();
         } else {
-            spawn_detached(sweep(Rc::downgrade(self)));
+            spawn_detached(sweep(Running(Rc::downgrade(self))));
         }
     }
 
@@ -99,13 +99,24 @@ impl Shared {
     }
 }
 
+/// However the task ends, also if its runtime ends before the server: the next wait makes another.
+struct Running(Weak<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.sweeper.next.set(None);
+            shared.sweeper.runs.set(false);
+        }
+    }
+}
+
 /// The task: ends when nobody waits, and with the server.
-async fn sweep(shared: Weak<Shared>) {
+async fn sweep(running: Running) {
     let mut sleep = sleep_until(Instant::of_turn());
     poll_fn(|cx| {
-        while let Some(shared) = shared.upgrade() {
+        while let Some(shared) = running.0.upgrade() {
             let Some(next) = shared.sweeper.next.get() else {
-                shared.sweeper.runs.set(false);
                 break;
             };
             ready!(poll_next_look(&shared, next, &mut sleep, cx));

@@ -117,6 +117,14 @@ impl Readiness {
         Self(self.0 | other.0)
     }
 
+    /// This direction is ready.
+    pub(crate) fn ready(self, direction: Direction) -> Self {
+        Self(match direction {
+            Direction::Read => self.0 | READABLE,
+            Direction::Write => self.0 | WRITABLE,
+        })
+    }
+
     /// The edge of this direction is used up. What is sticky stays.
     pub(crate) fn cleared(self, direction: Direction) -> Self {
         Self(match direction {

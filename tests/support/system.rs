@@ -13,7 +13,17 @@ pub(crate) fn raise_limit() -> Option<u64> {
 /// CPU time of a process so far, in user and in kernel mode, in clock ticks of 10 ms.
 #[allow(dead_code, reason = "not every test uses all of it")]
 pub(crate) fn cpu_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    ticks(&format!("/proc/{pid}/stat"))
+}
+
+/// The same of this thread.
+#[allow(dead_code, reason = "not every test uses all of it")]
+pub(crate) fn own_ticks() -> u64 {
+    ticks("/proc/thread-self/stat")
+}
+
+fn ticks(path: &str) -> u64 {
+    let stat = std::fs::read_to_string(path).unwrap();
     let fields = stat.rsplit(')').next().unwrap();
     let times = fields.split_whitespace().skip(11).take(2);
     times.map(|field| field.parse::<u64>().unwrap()).sum()

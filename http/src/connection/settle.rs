@@ -238,6 +238,7 @@ impl<T: Io> Connection<T> {
     /// is still sending would lose the answer to a reset otherwise.
     pub(super) async fn close_lingering(&mut self) {
         self.stage = Stage::Ending;
+        self.shared.register.ends(self.key);
         let Some(io) = &self.io else { return };
         if self.flush().await.is_ok() && io.end_writing().is_ok() {
             let limits = &self.shared.limits;

@@ -14,6 +14,7 @@ use waterwheel_runtime::time::Instant;
 use super::{Connection, Patience, Stage, Woken};
 use crate::error::Refusal;
 use crate::io::Io;
+use crate::proto::head::Head;
 use crate::stop;
 
 impl<T: Io> Connection<T> {
@@ -87,6 +88,9 @@ impl<T: Io> Connection<T> {
     pub(crate) async fn turn_away(mut self) {
         // What is unread when a connection closes costs the client its answer.
         poll_fn(|cx| Poll::Ready(self.poll_read_once(cx).is_ready())).await;
+        if let Some(work) = &mut self.work {
+            work.head = Head::default(); // not that of somebody else, who may have asked by HEAD
+        }
         self.refuse(Refusal::Unavailable).await;
     }
 
@@ -150,6 +154,10 @@ impl<T: Io> Connection<T> {
             return Poll::Ready(None);
         }
         shared.sweep_at(wait.due);
+        if patience == Patience::Idle {
+            // Whoever polls now is to be told, as often as it is somebody else or has been told.
+            shared.register.reach(key, cx.waker());
+        }
         Poll::Pending
     }
 
@@ -159,6 +167,7 @@ impl<T: Io> Connection<T> {
         if !self.io.as_ref().is_some_and(Io::has_input) {
             return Poll::Ready(Some(Woken::Over));
         }
+        self.shared.register.reach(self.key, cx.waker());
         cx.waker().wake_by_ref();
         Poll::Pending
     }

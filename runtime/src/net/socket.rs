@@ -161,6 +161,11 @@ impl<S: AsFd> Socket<S> {
         }
     }
 
+    /// The kernel has just said that this direction is ready.
+    pub(crate) fn note_ready(&self, direction: Direction) {
+        self.registration.note(direction);
+    }
+
     /// Waits until `interest` holds, without doing anything.
     pub(crate) fn poll_ready(
         &self,
@@ -344,6 +349,10 @@ impl<S> Registration<S> {
             self.known.set(self.known.get().and(news));
         }
         self.place.get().is_some() && self.known.get().satisfies(interest)
+    }
+
+    fn note(&self, direction: Direction) {
+        self.known.set(self.known.get().ready(direction));
     }
 
     fn clear(&self, direction: Direction) {

@@ -119,10 +119,15 @@ impl<S: AsFd> Stream<S> {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; else what `recv(2)` says.
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.try_io(Direction::Read, |io| {
+        let seen = self.socket.try_io(Direction::Read, |io| {
             let (seen, _) = recv(io, &mut *buffer, RecvFlags::PEEK)?;
             Ok((seen, Left::Perhaps))
-        })
+        })?;
+        if seen > 0 {
+            // Whatever was concluded from a short read: an urgent byte cuts one short as well.
+            self.socket.note_ready(Direction::Read);
+        }
+        Ok(seen)
     }
 
     /// Waits until the connection is gone: a reset, a hang-up, or both directions ended.
