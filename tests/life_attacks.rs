@@ -416,9 +416,9 @@ fn a_wait_that_another_task_goes_on_with_has_its_deadline() {
         let mut next = Box::pin(next);
         let first = spawn(async move {
             assert_eq!(poll_once(next.as_mut()).await, None);
-            next
+            [next]
         });
-        let next = first.await.unwrap();
+        let [next] = first.await.unwrap();
         let over = timeout(Duration::from_secs(60), next).await;
         assert!(matches!(over, Ok(true)), "still waiting");
     });
@@ -469,7 +469,7 @@ fn what_is_behind_an_urgent_byte_does_not_make_an_end_spin() {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let address = server.local_address();
         let (mut client, _) = join(async { asked_in_turn(address).await }, async {
-            server.accept_request(handler).await.unwrap()
+            server.accept_request(handler).await.unwrap();
         })
         .await;
         socket2::SockRef::from(&client)

@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Takes as many descriptors as this process may have, and says how many; `None` for no limit.
+#[allow(dead_code, reason = "not every test uses all of it")]
 pub(crate) fn raise_limit() -> Option<u64> {
     let limits = getrlimit(Resource::Nofile);
     let current = limits.maximum;
