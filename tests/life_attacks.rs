@@ -468,7 +468,7 @@ fn what_is_behind_an_urgent_byte_does_not_make_an_end_spin() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let address = server.local_address();
-        let (mut client, _) = join(async { asked_in_turn(address).await }, async {
+        let (mut client, ()) = join(async { asked_in_turn(address).await }, async {
             server.accept_request(handler).await.unwrap();
         })
         .await;
