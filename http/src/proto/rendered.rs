@@ -10,6 +10,9 @@
 //!                  each compared with what the handler says
 //! ```
 //!
+//! It is kept when the same was asked for twice in a row, so that answers that are all different cost a
+//! comparison each and no copy.
+//!
 //! **Always**: every name and value compared by itself and in its whole length, so that nothing
 //! passes that was not validated as just this name and just this value. **Never**: the date of
 //! another second.
@@ -53,7 +56,10 @@ impl Asked {
 /// The bytes of a head, and what they were rendered for.
 #[derive(Debug, Default)]
 pub(crate) struct Rendered {
+    /// What was asked for last.
     asked: Option<Asked>,
+    /// Whether what follows was rendered for that.
+    is_kept: bool,
     bytes: Vec<u8>,
     fields: Vec<Field>,
 }
@@ -62,7 +68,7 @@ impl Rendered {
     /// The bytes, if this is what they were rendered for.
     #[inline]
     pub(super) fn get(&self, asked: Asked, headers: &impl AnswerHeaders) -> Option<&[u8]> {
-        if self.asked != Some(asked) {
+        if !self.is_kept || self.asked != Some(asked) {
             return None;
         }
         let mut fields = self.fields.iter();
@@ -78,7 +84,8 @@ impl Rendered {
         field.name.of(&self.bytes) == name && field.value.of(&self.bytes) == value
     }
 
-    /// Keeps `head`, whose status line has `line_bytes`, if all of it was made of just what was asked.
+    /// Keeps `head`, whose status line has `line_bytes`, if it is asked for again and all of it was made
+    /// of just what was asked.
     pub(super) fn keep(
         &mut self,
         head: &[u8],
@@ -86,8 +93,9 @@ impl Rendered {
         asked: Asked,
         headers: &impl AnswerHeaders,
     ) {
-        self.asked = None;
-        if head.len() > RENDERED_BYTES_MAX {
+        self.is_kept = false;
+        let is_repeated = self.asked.replace(asked) == Some(asked);
+        if !is_repeated || head.len() > RENDERED_BYTES_MAX {
             return;
         }
         self.fields.clear();
@@ -101,7 +109,7 @@ impl Rendered {
         if found.is_ok() {
             self.bytes.clear();
             self.bytes.extend_from_slice(head);
-            self.asked = Some(asked);
+            self.is_kept = true;
         }
     }
 }
