@@ -5,6 +5,7 @@
 //! - Never: state of the `http` crate outside this and the connections. No thread-locals.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use waterwheel_runtime::Notify;
@@ -25,8 +26,8 @@ use crate::work::Work;
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) departure: Departure,
-    pub(crate) register: Register,
-    pub(crate) sweeper: Sweeper,
+    pub(crate) register: Rc<Register>,
+    pub(crate) sweeper: Rc<Sweeper>,
     /// For what handlers do wrong.
     pub(crate) log: Rate,
     pub(crate) counters: Counters,
@@ -86,11 +87,12 @@ impl Shared {
             .server_name
             .as_ref()
             .map_or_else(Vec::new, |name| format!("server: {name}\r\n").into_bytes());
+        let register = Rc::new(Register::new(&settings.limits));
         Self {
             limits: settings.limits,
             departure: settings.departure,
-            register: Register::new(&settings.limits),
-            sweeper: Sweeper::default(),
+            sweeper: Sweeper::new(register.clone()),
+            register,
             log: Rate::default(),
             counters: Counters::new(settings.measures_durations),
             stage: Cell::new(Stage::Open),

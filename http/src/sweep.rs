@@ -33,14 +33,14 @@ use std::time::Duration;
 use waterwheel_runtime::spawn_detached;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
-use crate::shared::Shared;
+use crate::register::Register;
 
 /// The time between two looks, at least.
 pub(crate) const GRAIN: Duration = Duration::from_millis(25);
 
-/// When the records are looked through, and by whom.
-#[derive(Default)]
+/// Who looks through the records, and when.
 pub(crate) struct Sweeper {
+    register: Rc<Register>,
     /// `None` while nobody waits.
     next: Cell<Option<Instant>>,
     /// Whether there is a task.
@@ -49,6 +49,33 @@ pub(crate) struct Sweeper {
 }
 
 impl Sweeper {
+    pub(crate) fn new(register: Rc<Register>) -> Rc<Self> {
+        Rc::new(Self {
+            register,
+            next: Cell::new(None),
+            runs: Cell::new(false),
+            task: RefCell::new(None),
+        })
+    }
+
+    /// Sees to it that the records are looked through when this time comes.
+    #[inline]
+    pub(crate) fn look_at(self: &Rc<Self>, due: Instant) {
+        if self.next.get().is_none_or(|next| due < next) {
+            self.look_earlier(due);
+        }
+    }
+
+    #[cold]
+    fn look_earlier(self: &Rc<Self>, due: Instant) {
+        self.next.set(Some(due));
+        if self.runs.replace(true) {
+            self.wake();
+        } else {
+            spawn_detached(sweep(Running(Rc::downgrade(self))));
+        }
+    }
+
     /// Lets the task end, since nobody is left.
     pub(crate) fn stop(&self) {
         self.next.set(None);
@@ -61,6 +88,30 @@ impl Sweeper {
             waker.wake();
         }
     }
+
+    /// Wakes those who have waited long enough, and says when to look again.
+    fn look(&self) {
+        let now = Instant::of_turn();
+        let swept = self.register.sweep(now);
+        // Before anybody is woken, who may want to be looked at again.
+        let next = swept.next.map(|next| next.max(now + GRAIN));
+        self.next.set(next);
+        swept.due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits for the next look, which may be asked for earlier meanwhile.
+    fn poll_next_look(&self, next: Instant, sleep: &mut Sleep, cx: &mut Context<'_>) -> Poll<()> {
+        if sleep.deadline() != next {
+            sleep.reset(next);
+        }
+        let poll = Pin::new(sleep).poll(cx);
+        if poll.is_pending() {
+            let waker = cx.waker().clone();
+            let old = self.task.borrow_mut().replace(waker);
+            drop(old);
+        }
+        poll
+    }
 }
 
 impl Drop for Sweeper {
@@ -69,44 +120,14 @@ impl Drop for Sweeper {
     }
 }
 
-impl Shared {
-    /// Sees to it that the records are looked through when this time comes.
-    #[inline]
-    pub(crate) fn sweep_at(self: &Rc<Self>, due: Instant) {
-        if self.sweeper.next.get().is_none_or(|next| due < next) {
-            self.sweep_earlier(due);
-        }
-    }
-
-    #[cold]
-    fn sweep_earlier(self: &Rc<Self>, due: Instant) {
-        self.sweeper.next.set(Some(due));
-        if self.sweeper.runs.replace(true) {
-            self.sweeper.wake();
-        } else {
-            spawn_detached(sweep(Running(Rc::downgrade(self))));
-        }
-    }
-
-    /// Wakes those who have waited long enough, and says when to look again.
-    fn look(&self) {
-        let now = Instant::of_turn();
-        let swept = self.register.sweep(now);
-        // Before anybody is woken, who may want to be looked at again.
-        let next = swept.next.map(|next| next.max(now + GRAIN));
-        self.sweeper.next.set(next);
-        swept.due.into_iter().for_each(Waker::wake);
-    }
-}
-
 /// However the task ends, also if its runtime ends before the server: the next wait makes another.
-struct Running(Weak<Shared>);
+struct Running(Weak<Sweeper>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            shared.sweeper.next.set(None);
-            shared.sweeper.runs.set(false);
+        if let Some(sweeper) = self.0.upgrade() {
+            sweeper.next.set(None);
+            sweeper.runs.set(false);
         }
     }
 }
@@ -115,33 +136,14 @@ impl Drop for Running {
 async fn sweep(running: Running) {
     let mut sleep = sleep_until(Instant::of_turn());
     poll_fn(|cx| {
-        while let Some(shared) = running.0.upgrade() {
-            let Some(next) = shared.sweeper.next.get() else {
+        while let Some(sweeper) = running.0.upgrade() {
+            let Some(next) = sweeper.next.get() else {
                 break;
             };
-            ready!(poll_next_look(&shared, next, &mut sleep, cx));
-            shared.look();
+            ready!(sweeper.poll_next_look(next, &mut sleep, cx));
+            sweeper.look();
         }
         Poll::Ready(())
     })
     .await;
-}
-
-/// Waits for the next look, which may be asked for earlier meanwhile.
-fn poll_next_look(
-    shared: &Shared,
-    next: Instant,
-    sleep: &mut Sleep,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    if sleep.deadline() != next {
-        sleep.reset(next);
-    }
-    let poll = Pin::new(sleep).poll(cx);
-    if poll.is_pending() {
-        let waker = cx.waker().clone();
-        let old = shared.sweeper.task.borrow_mut().replace(waker);
-        drop(old);
-    }
-    poll
 }

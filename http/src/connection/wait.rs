@@ -21,7 +21,6 @@ impl<T: Io> Connection<T> {
     /// Sends what is queued, and reads what there is or waits until there is something. While it waits
     /// with nothing begun, the working set goes back.
     pub(super) async fn read_or_wait(&mut self, patience: Patience) -> Woken {
-        let mut waits = false;
         let woken = poll_fn(|cx| {
             if ready!(self.poll_flush(cx)).is_err() {
                 return Poll::Ready(Some(Woken::Over));
@@ -32,12 +31,7 @@ impl<T: Io> Connection<T> {
                     Ok(_) => Woken::Readable,
                 }));
             }
-            if waits {
-                self.give_back_unused();
-            } else {
-                waits = true;
-                self.prepare_to_wait();
-            }
+            self.prepare_to_wait();
             if patience == Patience::Nothing {
                 return Poll::Ready(Some(Woken::Quiet));
             }
@@ -153,7 +147,7 @@ impl<T: Io> Connection<T> {
         if Instant::of_turn() >= wait.due {
             return Poll::Ready(None);
         }
-        shared.sweep_at(wait.due);
+        shared.sweeper.look_at(wait.due);
         if patience == Patience::Idle {
             // Whoever polls now is to be told, as often as it is somebody else or has been told.
             shared.register.reach(key, cx.waker());

@@ -84,12 +84,28 @@ pub(crate) fn push_head(
     own: OwnLines<'_>,
     headers: &impl AnswerHeaders,
 ) -> Result<Decided, InvalidAnswer> {
-    let asked = Asked::of(status, decided, own);
+    let asked = asked_for(status, decided, own);
     if let Some(head) = asked.and_then(|asked| rendered.get(asked, headers)) {
         out.extend_from_slice(head);
         return Ok(decided);
     }
     push_new_head(out, rendered, status, decided, own, headers)
+}
+
+/// What a rendered head may be found by; `None` for what is not asked for often.
+#[inline]
+fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<Asked> {
+    match (decided.framing, decided.persistence) {
+        (AnswerFraming::Sized(length), Persistence::Persist) if own.added.is_empty() => {
+            let own = own.number;
+            Some(Asked {
+                status,
+                length,
+                own,
+            })
+        }
+        _ => None,
+    }
 }
 
 /// The way through all checks. Kept apart, so that the short way stays short.
@@ -122,7 +138,7 @@ fn push_new_head(
     }
     out.extend_from_slice(own.lines);
     if decided == given
-        && let Some(asked) = Asked::of(status, decided, own)
+        && let Some(asked) = asked_for(status, decided, own)
     {
         rendered.keep(&out[start..], line_bytes, asked, headers);
     }

@@ -19,9 +19,6 @@
 
 use http::StatusCode;
 
-use super::encode::{Decided, OwnLines};
-use super::framing::AnswerFraming;
-use super::keep_alive::Persistence;
 use crate::headers::{AnswerHeaders, Field, Span};
 
 /// A longer head is not kept.
@@ -31,26 +28,9 @@ const RENDERED_BYTES_MAX: usize = 1024;
 /// persists, with our own lines of that number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
-    status: StatusCode,
-    length: u64,
-    own: u64,
-}
-
-impl Asked {
-    /// `None` if it is something else.
-    #[inline]
-    pub(super) fn of(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<Self> {
-        match (decided.framing, decided.persistence) {
-            (AnswerFraming::Sized(length), Persistence::Persist) if own.added.is_empty() => {
-                Some(Self {
-                    status,
-                    length,
-                    own: own.number,
-                })
-            }
-            _ => None,
-        }
-    }
+    pub(super) status: StatusCode,
+    pub(super) length: u64,
+    pub(super) own: u64,
 }
 
 /// The bytes of a head, and what they were rendered for.
