@@ -484,6 +484,33 @@ fn what_is_behind_an_urgent_byte_does_not_make_an_end_spin() {
     });
 }
 
+/// Old clients send a line end behind a body. It is unread when the connection closes, which is then
+/// a reset: the answer has to be out before.
+#[test]
+fn a_line_end_behind_the_last_body_does_not_cost_the_answer() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut client = connect(server.local_address());
+        let asks =
+            b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nhere";
+        client.write_all(asks).unwrap();
+        let accepted = server.accept_request(async |request: Request<'_>| {
+            let body = request.bytes().await?;
+            sleep(Duration::from_millis(50)).await;
+            request.respond(StatusCode::OK, body, ()).await
+        });
+        accepted.await.unwrap();
+        let mut late = client.try_clone().unwrap();
+        spawn(async move {
+            sleep(Duration::from_millis(20)).await;
+            late.write_all(b"\r\n").unwrap();
+        })
+        .detach();
+        let seen = spawn_blocking(move || answer(&mut client)).await.unwrap();
+        assert_eq!(seen, LAST);
+    });
+}
+
 /// A client whose first request is answered while the loop turns.
 async fn asked_in_turn(address: SocketAddr) -> TcpStream {
     spawn_blocking(move || asked(address).0).await.unwrap()

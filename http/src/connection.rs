@@ -16,7 +16,7 @@
 //! 1. An idle connection holds a socket, a deadline and the key of its record: no buffer.
 //! 2. Readable: it takes a working set from the pool and reads into it.
 //! 3. As long as whole heads are there, requests are served and their answers queued. When none is
-//!    left, all answers go out in one write.
+//!    left, all answers go out in one write, and with the end in one segment if it comes then.
 //! 4. The handler's future lives in the burst's allocation, so an idle connection does not carry
 //!    it, however large it is.
 //! 5. Whatever the handler did or failed to do, the request at hand is answered, or the

@@ -33,6 +33,12 @@ pub trait Io: Any {
         self.poll_write(cx, &[IoSlice::new(bytes)])
     }
 
+    /// Writes what is followed by the end of the writing direction, or of the connection, and may
+    /// go out together with that.
+    fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_one(cx, bytes)
+    }
+
     /// Ends the writing direction.
     ///
     /// # Errors
@@ -91,6 +97,10 @@ where
 
     fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self).poll_write(cx, bytes)
+    }
+
+    fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Self::poll_write_last(self, cx, bytes)
     }
 
     fn end_writing(&self) -> io::Result<()> {

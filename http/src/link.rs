@@ -54,11 +54,23 @@ impl Link<'_> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
+    /// Writes everything that is queued, right before the end.
+    pub(crate) async fn flush_last(&self) -> Result<()> {
+        poll_fn(|cx| self.poll_flush_by(cx, Io::poll_write_last)).await
+    }
+
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_flush_by(cx, Io::poll_write_one)
+    }
+
+    #[inline]
+    fn poll_flush_by(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&dyn Io, &mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<Result<()>> {
         while !self.exchange.output.borrow().is_empty() {
-            let poll = self
-                .io
-                .poll_write_one(cx, self.exchange.output.borrow().queued());
+            let poll = write(self.io, cx, self.exchange.output.borrow().queued());
             let count = ready!(self.or_stalled(poll, cx))?;
             self.exchange.output.borrow_mut().add_written(count);
         }

@@ -73,6 +73,10 @@ impl Io for Stream {
         either!(self, stream => Io::poll_write_one(stream, cx, bytes))
     }
 
+    fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, stream => Io::poll_write_last(stream, cx, bytes))
+    }
+
     fn end_writing(&self) -> io::Result<()> {
         either!(self, stream => Io::end_writing(stream))
     }

@@ -58,6 +58,8 @@ pub(super) enum Then {
     Drain,
     /// To give the stream to whom it was promised.
     HandOver,
+    /// To send what is queued, which is not all, and to close.
+    Cut,
     /// To send what is queued, and to close.
     Close,
     /// The same, but the client is still sending.
@@ -77,7 +79,7 @@ impl<T: Io> Connection<T> {
         });
         match self.judge(outcome) {
             Verdict::Answered => self.leave_answered(),
-            Verdict::Cut => Then::Close,
+            Verdict::Cut => Then::Cut,
             Verdict::Gone => Then::Over,
         }
     }
@@ -125,13 +127,24 @@ impl<T: Io> Connection<T> {
                     continue;
                 }
                 Then::HandOver => self.hand_over().await,
-                Then::Close => drop(self.flush().await),
+                Then::Cut => drop(self.flush().await),
+                Then::Close => drop(self.end().await),
                 Then::Linger => self.close_lingering().await,
                 Then::Over => {}
             }
             break;
         }
         ControlFlow::Break(())
+    }
+
+    /// Sends what is queued, and the end with it: mostly both in one segment. The end is said before
+    /// the connection is closed, since a byte that comes meanwhile would turn that into a reset.
+    async fn end(&self) -> Result<()> {
+        if let (Some(link), Some(io)) = (self.link(), &self.io) {
+            link.flush_last().await?;
+            io.end_writing()?;
+        }
+        Ok(())
     }
 
     /// Sends what is queued, and gives the stream to whom it was promised, with what has been read
@@ -240,7 +253,7 @@ impl<T: Io> Connection<T> {
         self.stage = Stage::Ending;
         self.shared.register.ends(self.key);
         let Some(io) = &self.io else { return };
-        if self.flush().await.is_ok() && io.end_writing().is_ok() {
+        if self.end().await.is_ok() {
             let limits = &self.shared.limits;
             let mut left = limits.linger_bytes_max;
             let discarded = poll_fn(|cx| poll_discard(io, cx, &mut left));

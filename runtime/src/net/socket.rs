@@ -59,7 +59,7 @@ pub(crate) enum Left {
 
 impl Left {
     /// A transfer of less than was asked for has emptied, or filled, the kernel's buffer.
-    fn after(moved: usize, asked: usize) -> Self {
+    pub(crate) fn after(moved: usize, asked: usize) -> Self {
         if moved < asked {
             Self::Nothing
         } else {

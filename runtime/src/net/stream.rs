@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use rustix::net::{RecvFlags, recv, shutdown};
+use rustix::net::{RecvFlags, SendFlags, recv, send, shutdown};
 use socket2::SockRef;
 
 use super::socket::{Left, Socket};
@@ -75,6 +75,19 @@ impl<S: AsFd> Stream<S> {
     /// What `setsockopt(2)` says.
     pub fn reset_on_drop(&self) -> io::Result<()> {
         SockRef::from(self.io()).set_linger(Some(Duration::ZERO))
+    }
+
+    /// Writes what comes right before the end, of this or of the writing direction: TCP may hold it
+    /// back until then, so that both go out in one segment (`MSG_MORE`, `send(2)`).
+    ///
+    /// # Errors
+    ///
+    /// What `send(2)` says.
+    pub fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.socket.poll_move(cx, Direction::Write, |io| {
+            let sent = send(io, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?;
+            Ok((sent, Left::after(sent, bytes.len())))
+        })
     }
 
     /// Waits until there is something to read: bytes, the end, or an error.
