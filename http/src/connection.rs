@@ -3,14 +3,15 @@
 //! # How it works
 //!
 //! ```text
-//!          ┌──────────────── quiet for a second ◄───────────────┐
-//!          ▼                                                    │
-//!  (1) wait until readable ──► burst: (2) read ──► (3) head whole? ──no──► flush, wait ─┐
-//!          │                      ▲                   │ yes                             │
-//!          │ idle too long        │                (4) handler ──► answer queued        │
-//!          │ asked to leave       │                   │                                 │
-//!          ▼                      │                (5) settle: verify, drain ───────────┤
-//!        close ◄── (6) linger ◄───┴── close? ◄────────┘            ◄────────────────────┘
+//!          ┌──────────────────── nothing to read ◄────────────┐
+//!          ▼                                                  │
+//!  (1) wait until woken ──► burst: (2) read ◄──────────── flush, read ◄───┐
+//!          │                          │                                   │ no
+//!          │                     (3) head whole? ─────────────────────────┤
+//!          │ idle too long            │ yes                               │
+//!          │ asked to leave        (4) handler ──► answer queued          │
+//!          ▼                          │                                   │
+//!        close ◄── (6) linger ◄──(5) settle: verify, drain ───────────────┘
 //! ```
 //!
 //! 1. An idle connection holds a socket, a deadline and the key of its record: no buffer.
@@ -35,7 +36,7 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
@@ -113,32 +114,31 @@ enum Stage {
     Between,
     /// The rest of a head.
     WithinHead,
+    /// Nothing: the rest of a head has taken too long.
+    Overdue,
     /// The end of the handler.
     Handling,
     /// The client, who may still be sending: what comes is no request any more.
     Ending,
 }
 
-/// What came of a wait.
+/// What came of an attempt to read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Woken {
-    /// There is something to read.
-    Readable,
-    /// Nothing for as long as the burst lasts.
-    Quiet,
+enum Filled {
+    More,
+    /// There is nothing now.
+    Nothing,
     /// The connection is over.
     Over,
 }
 
-/// How long to wait for a request.
+/// What there is to do though nothing has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Not at all: what has come, and no more.
-    Nothing,
-    /// As long as the burst lasts.
-    Burst,
-    /// As long as a connection may be idle.
-    Idle,
+pub(crate) enum Quiet {
+    /// The rest of a head has not come in time: to be told so.
+    Overdue,
+    /// The connection is over.
+    Over,
 }
 
 impl<T: Io> Connection<T> {
@@ -165,32 +165,26 @@ impl<T: Io> Connection<T> {
         (&self.shared, self.key)
     }
 
-    /// Whether it has not waited for long.
-    pub(crate) fn is_brisk(&self) -> bool {
-        self.shared.register.is_brisk(self.key)
-    }
-
     /// Who is at the other end, where the transport knows addresses.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.peer.get()
     }
 
-    /// Serves requests for as long as they come one after the other; breaks when the connection
-    /// is over.
+    /// Serves what there is to be served; breaks when the connection is over.
     ///
     /// Whatever is here already is served by plain calls: only what has to wait is a future.
-    pub(crate) async fn burst<H: Handler>(
-        &mut self,
-        handler: &H,
-        patience: Patience,
-    ) -> ControlFlow<()> {
+    pub(crate) async fn burst<H: Handler>(&mut self, handler: &H) -> ControlFlow<()> {
+        if self.stage == Stage::Overdue {
+            self.refuse_late().await;
+            return ControlFlow::Break(());
+        }
         loop {
             match self.parse() {
                 Ok(Parsed::Complete(_)) => {}
-                Ok(Parsed::Incomplete) => match self.read_or_wait(patience).await {
-                    Woken::Readable => continue,
-                    Woken::Quiet => return ControlFlow::Continue(()),
-                    Woken::Over => return ControlFlow::Break(()),
+                Ok(Parsed::Incomplete) => match poll_fn(|cx| self.poll_fill(cx)).await {
+                    Filled::More => continue,
+                    Filled::Nothing => return ControlFlow::Continue(()),
+                    Filled::Over => return ControlFlow::Break(()),
                 },
                 Err(refusal) => {
                     self.refuse(refusal).await;
@@ -235,11 +229,6 @@ impl<T: Io> Connection<T> {
             self.close_lingering().await;
             return Ok(None);
         }
-        poll_fn(|cx| {
-            self.shared.register.reach(self.key, cx.waker());
-            Poll::Ready(())
-        })
-        .await;
         loop {
             match self.parse() {
                 Ok(Parsed::Complete(_)) => return Ok(self.request().map(|(_, request)| request)),
@@ -249,9 +238,23 @@ impl<T: Io> Connection<T> {
                     return Ok(None);
                 }
             }
-            if self.read_or_wait(Patience::Idle).await != Woken::Readable {
-                return Ok(None);
+            match poll_fn(|cx| self.poll_more(cx)).await {
+                Ok(()) => {}
+                Err(Quiet::Overdue) => {
+                    self.refuse_late().await;
+                    return Ok(None);
+                }
+                Err(Quiet::Over) => return Ok(None),
             }
+        }
+    }
+
+    /// Reads on, and waits for it.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Quiet>> {
+        match ready!(self.poll_fill(cx)) {
+            Filled::More => Poll::Ready(Ok(())),
+            Filled::Nothing => self.poll_quiet(cx).map(Err),
+            Filled::Over => Poll::Ready(Err(Quiet::Over)),
         }
     }
 

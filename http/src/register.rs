@@ -68,9 +68,7 @@ enum State {
     Head,
     /// A request has begun, and has not been answered to the end.
     Busy,
-    /// Answered, and nothing has come since; all is in place for the next.
-    Lingering,
-    /// The same, and parked.
+    /// Answered, and nothing has come since.
     Idle,
 }
 
@@ -100,9 +98,6 @@ pub(crate) struct Census {
     /// Between two requests.
     pub(crate) idle: usize,
 }
-
-/// How long all stays in place for a client that may come again soon.
-pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 impl Register {
     pub(crate) fn new(limits: &Limits) -> Self {
@@ -155,39 +150,24 @@ impl Register {
         record.leaving
     }
 
-    /// The rest of a head has to come in time, counted from its first byte.
-    pub(crate) fn wait_within_head(&self, key: Key) -> Wait {
-        let record = &mut self.records.borrow_mut()[key.index()];
-        record.enter(State::Head);
-        self.wait_of(record)
-    }
-
-    /// All is answered, or nothing has come yet.
+    /// Nothing is under way but, perhaps, a head, whose rest has to come in time: counted from its
+    /// first byte.
     #[inline]
-    pub(crate) fn wait_between(&self, key: Key, lingers: bool) -> Wait {
-        let (was_busy, wait) = {
+    pub(crate) fn wait(&self, key: Key, is_within_head: bool) -> Wait {
+        let (settles, wait) = {
             let record = &mut self.records.borrow_mut()[key.index()];
-            let was_busy = matches!(record.state, State::Busy | State::Head);
-            match (was_busy, lingers) {
-                (true, true) => record.enter(State::Lingering),
-                (true, false) => record.enter(State::Idle),
-                // Its time goes on.
-                (false, false) if record.state == State::Lingering => record.state = State::Idle,
-                (false, _) => {}
+            let was_under_way = record.is_under_way();
+            match (is_within_head, was_under_way) {
+                (true, _) => record.enter(State::Head),
+                (false, true) => record.enter(State::Idle),
+                (false, false) => {} // its time goes on
             }
-            (was_busy, self.wait_of(record))
+            (was_under_way && !is_within_head, self.wait_of(record))
         };
-        if was_busy {
+        if settles {
             self.notify();
         }
         wait
-    }
-
-    /// Whether it is asked again soon after it has answered. Who takes a moment to send a first
-    /// request is not: of ten thousand such, each would hold what a burst needs.
-    pub(crate) fn is_brisk(&self, key: Key) -> bool {
-        let record = &self.records.borrow()[key.index()];
-        record.is_idle() && Instant::of_turn() - record.since < LINGER
     }
 
     /// It is over but for its last bytes, which have a deadline of their own.
@@ -208,7 +188,6 @@ impl Register {
     fn patience(&self, state: State) -> Duration {
         match state {
             State::New | State::Head => self.head_max,
-            State::Lingering => LINGER.min(self.idle_max),
             State::Idle => self.idle_max,
             State::Busy => Duration::MAX,
         }
@@ -310,7 +289,7 @@ impl Register {
             match record.state {
                 State::New => census.new += 1,
                 State::Head | State::Busy => census.busy += 1,
-                State::Lingering | State::Idle => census.idle += 1,
+                State::Idle => census.idle += 1,
             }
         }
         census
@@ -344,7 +323,7 @@ impl Record {
     }
 
     fn is_idle(&self) -> bool {
-        matches!(self.state, State::Lingering | State::Idle)
+        self.state == State::Idle
     }
 
     fn is_under_way(&self) -> bool {

@@ -19,6 +19,7 @@ use crate::proto::encode::{EMPTY_LINE, OwnLines};
 use crate::rate::Rate;
 use crate::register::Register;
 use crate::settings::Settings;
+use crate::spare::Spares;
 use crate::stop::Stage;
 use crate::sweep::Sweeper;
 use crate::work::Work;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
         reason = "it is the boxes that are handed out and come back"
     )]
     spare: RefCell<Vec<Box<Work>>>,
+    pub(crate) spare_bursts: Spares,
     date: RefCell<Date>,
 }
 
@@ -99,6 +101,7 @@ impl Shared {
             stage_changed: Notify::new(),
             pressed: Cell::new(false),
             spare: RefCell::default(),
+            spare_bursts: Spares::new(),
             date: RefCell::new(Date::new(server_line)),
         }
     }

@@ -11,44 +11,28 @@ use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::time::Instant;
 
-use super::{Connection, Patience, Stage, Woken};
+use super::{Connection, Filled, Quiet, Stage};
 use crate::error::Refusal;
 use crate::io::Io;
 use crate::proto::head::Head;
 use crate::stop;
 
 impl<T: Io> Connection<T> {
-    /// Sends what is queued, and reads what there is or waits until there is something. While it waits
-    /// with nothing begun, the working set goes back.
-    pub(super) async fn read_or_wait(&mut self, patience: Patience) -> Woken {
-        let woken = poll_fn(|cx| {
-            if ready!(self.poll_flush(cx)).is_err() {
-                return Poll::Ready(Some(Woken::Over));
-            }
-            if let Poll::Ready(read) = self.poll_read_once(cx) {
-                return Poll::Ready(Some(match read {
-                    Ok(0) | Err(_) => Woken::Over,
-                    Ok(_) => Woken::Readable,
-                }));
-            }
-            self.prepare_to_wait();
-            if patience == Patience::Nothing {
-                return Poll::Ready(Some(Woken::Quiet));
-            }
-            self.poll_end_of_wait(cx, patience)
-        });
-        match woken.await {
-            Some(woken) => woken,
-            None if self.is_within_head() => {
-                self.refuse_late().await;
-                Woken::Over
-            }
-            None if patience == Patience::Burst && self.requests > 0 => Woken::Quiet,
-            None => {
-                self.has_idled();
-                Woken::Over
-            }
+    /// Sends what is queued, and reads what there is. With nothing to read, and nothing begun, the
+    /// working set goes back.
+    #[inline]
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Filled> {
+        if ready!(self.poll_flush(cx)).is_err() {
+            return Poll::Ready(Filled::Over);
         }
+        Poll::Ready(match self.poll_read_once(cx) {
+            Poll::Ready(Ok(0) | Err(_)) => Filled::Over,
+            Poll::Ready(Ok(_)) => Filled::More,
+            Poll::Pending => {
+                self.prepare_to_wait();
+                Filled::Nothing
+            }
+        })
     }
 
     /// Reads what there is. What is known to be drained costs no call to find out.
@@ -73,11 +57,6 @@ impl<T: Io> Connection<T> {
         }
     }
 
-    /// Nothing has come for as long as a connection may wait.
-    pub(crate) fn has_idled(&self) {
-        self.shared.counters.idle_timeouts.one();
-    }
-
     /// Tells a client for whom there is no room, or no server any more, and closes.
     pub(crate) async fn turn_away(mut self) {
         // What is unread when a connection closes costs the client its answer.
@@ -88,18 +67,13 @@ impl<T: Io> Connection<T> {
         self.refuse(Refusal::Unavailable).await;
     }
 
-    /// Whether a head has begun and is not whole.
-    pub(crate) fn is_within_head(&self) -> bool {
-        self.stage == Stage::WithinHead
-    }
-
     /// A head has taken too long.
-    pub(crate) async fn refuse_late(&mut self) {
+    pub(super) async fn refuse_late(&mut self) {
         self.refuse(Refusal::HeadTooSlow).await;
     }
 
     /// Gives back what a wait of unknown length does not need.
-    pub(crate) fn prepare_to_wait(&mut self) {
+    fn prepare_to_wait(&mut self) {
         self.give_back_unused();
         self.stage = match &mut self.work {
             Some(work) => {
@@ -110,56 +84,42 @@ impl<T: Io> Connection<T> {
         };
     }
 
-    /// What happened, without reading it; `None` when the time is over.
-    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
-        let Some(io) = &self.io else {
-            return Poll::Ready(Some(Woken::Over));
-        };
-        match io.poll_readable(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(Some(Woken::Readable)),
-            Poll::Ready(Err(_)) => Poll::Ready(Some(Woken::Over)),
-            Poll::Pending => self.poll_end_of_wait(cx, Patience::Idle),
-        }
-    }
-
-    /// Whether there is nothing to wait for any more, though nothing has come.
+    /// Waits, after a try to read: ready when there is nothing to wait for any more, though nothing
+    /// has come. Whoever polls now is told when something comes, and when the time is over.
     #[inline]
-    fn poll_end_of_wait(
-        &mut self,
-        cx: &mut Context<'_>,
-        patience: Patience,
-    ) -> Poll<Option<Woken>> {
+    pub(crate) fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Quiet> {
         let (shared, key) = self.place();
         if shared.stage.get() == stop::Stage::Cutting {
-            return Poll::Ready(Some(Woken::Over));
+            return Poll::Ready(Quiet::Over);
         }
-        let wait = if self.stage == Stage::WithinHead {
-            shared.register.wait_within_head(key)
-        } else {
-            let wait = shared
-                .register
-                .wait_between(key, patience == Patience::Burst);
-            if wait.leaving || (self.requests > 0 && shared.is_closing()) {
-                return self.poll_leave(cx);
-            }
-            wait
-        };
+        let is_within_head = self.stage == Stage::WithinHead;
+        let wait = shared.register.wait(key, is_within_head);
+        if !is_within_head && (wait.leaving || (self.requests > 0 && shared.is_closing())) {
+            return self.poll_leave(cx);
+        }
         if Instant::of_turn() >= wait.due {
-            return Poll::Ready(None);
+            return Poll::Ready(self.has_waited());
         }
         shared.sweeper.look_at(wait.due);
-        if patience == Patience::Idle {
-            // Whoever polls now is to be told, as often as it is somebody else or has been told.
-            shared.register.reach(key, cx.waker());
-        }
+        shared.register.reach(key, cx.waker());
         Poll::Pending
+    }
+
+    #[cold]
+    fn has_waited(&mut self) -> Quiet {
+        if self.stage == Stage::WithinHead {
+            self.stage = Stage::Overdue;
+            return Quiet::Overdue;
+        }
+        self.shared.counters.idle_timeouts.one();
+        Quiet::Over
     }
 
     /// Leaves, unless something has come in the meantime. That is served first: the reactor reports
     /// it before the next turn.
-    fn poll_leave(&self, cx: &mut Context<'_>) -> Poll<Option<Woken>> {
+    fn poll_leave(&self, cx: &mut Context<'_>) -> Poll<Quiet> {
         if !self.io.as_ref().is_some_and(Io::has_input) {
-            return Poll::Ready(Some(Woken::Over));
+            return Poll::Ready(Quiet::Over);
         }
         self.shared.register.reach(self.key, cx.waker());
         cx.waker().wake_by_ref();
