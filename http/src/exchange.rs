@@ -83,12 +83,7 @@ impl Exchange {
         self.answer.set(Answer::Awaited);
         self.persistence.set(persistence);
         self.output.borrow_mut().added.clear();
-        let mut body = self.body.borrow_mut();
-        if framing == Framing::None {
-            body.begin_without();
-        } else {
-            body.begin(framing, awaits_continue);
-        }
+        self.body.borrow_mut().begin(framing, awaits_continue);
     }
 
     pub(crate) fn reset(&mut self) {
@@ -265,15 +260,23 @@ pub(crate) enum Taken {
 const SPILL_BYTES: usize = 16 * 1024;
 
 impl BodyState {
-    fn begin_without(&mut self) {
-        self.kind = Kind::Done;
+    #[inline]
+    fn begin(&mut self, framing: Framing, awaits_continue: bool) {
         self.cursor = 0;
-        self.owes_continue = false;
-        self.received = 0;
+        if framing == Framing::None && self.is_without() {
+            return; // mostly so
+        }
+        self.begin_with(framing, awaits_continue);
     }
 
-    fn begin(&mut self, framing: Framing, awaits_continue: bool) {
-        self.begin_without();
+    /// Whether there is no body, nor has been one.
+    #[inline]
+    fn is_without(&self) -> bool {
+        matches!(self.kind, Kind::Done) && self.received == 0 && !self.owes_continue
+    }
+
+    fn begin_with(&mut self, framing: Framing, awaits_continue: bool) {
+        self.received = 0;
         self.kind = match framing {
             Framing::None => Kind::Done,
             Framing::Sized(left) => Kind::Sized { left },
@@ -417,7 +420,7 @@ impl BodyState {
     }
 
     fn reset(&mut self) {
-        self.begin_without();
+        self.begin(Framing::None, false);
         (self.used, self.filled) = (0, 0);
         self.spill = Vec::new();
     }

@@ -41,6 +41,10 @@ impl Span {
         self.start as usize..self.end as usize
     }
 
+    pub(crate) const fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     pub(crate) const fn is_empty(self) -> bool {
         self.start == self.end
     }

@@ -284,15 +284,13 @@ impl Head {
     /// The path as it came, `/` where an absolute target has none, `*` and nothing for the
     /// asterisk and authority forms.
     pub(crate) fn path(&self) -> &str {
-        match self.line.target {
-            Target {
-                form: Form::Absolute,
-                path,
-                ..
-            } if path.is_empty() => "/",
-            // Mostly that is all there is.
-            Target { path, .. } if path.range().len() == self.line.text.len() => &self.line.text,
-            Target { path, .. } => &self.line.text[path.range()],
+        let Target { form, path, .. } = self.line.target;
+        if path.len() == self.line.text.len() {
+            return &self.line.text; // mostly that is all there is
+        }
+        match form {
+            Form::Absolute if path.is_empty() => "/",
+            _ => &self.line.text[path.range()],
         }
     }
 

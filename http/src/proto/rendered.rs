@@ -61,7 +61,7 @@ impl Rendered {
 
     #[inline]
     fn is(&self, field: Field, name: &[u8], value: &[u8]) -> bool {
-        field.name.of(&self.bytes) == name && field.value.of(&self.bytes) == value
+        are_same(field.name.of(&self.bytes), name) && are_same(field.value.of(&self.bytes), value)
     }
 
     /// Keeps `head`, whose status line has `line_bytes`, if it is asked for again and all of it was made
@@ -94,6 +94,25 @@ impl Rendered {
     }
 }
 
+/// Names and values are short, so two words at each end, which may overlap, mostly decide; a call of
+/// the C library takes longer.
+#[inline]
+fn are_same(known: &[u8], other: &[u8]) -> bool {
+    if known.len() != other.len() {
+        return false;
+    }
+    match known.len() {
+        8..=16 => ends_are_same::<8>(known, other),
+        17..=32 => ends_are_same::<16>(known, other),
+        _ => known == other,
+    }
+}
+
+#[inline]
+fn ends_are_same<const N: usize>(known: &[u8], other: &[u8]) -> bool {
+    known.first_chunk::<N>() == other.first_chunk() && known.last_chunk::<N>() == other.last_chunk()
+}
+
 /// Where name and value are in the line at `at`, if they are there just so.
 fn field_at(head: &[u8], at: usize, name: &[u8], value: &[u8]) -> Option<Field> {
     let line = head.get(at..)?;
@@ -105,4 +124,23 @@ fn field_at(head: &[u8], at: usize, name: &[u8], value: &[u8]) -> Option<Field> 
         name: Span::new(at, name_end),
         value: Span::new(value_start, value_start + value.len()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_same;
+
+    #[test]
+    fn each_byte_counts_whatever_the_length() {
+        for length in 0..=40 {
+            let known: Vec<u8> = (0..length).collect();
+            assert!(are_same(&known, &known.clone()));
+            for at in 0..known.len() {
+                let mut other = known.clone();
+                other[at] ^= 0x80;
+                assert!(!are_same(&known, &other), "{at} of {length}");
+            }
+            assert!(!are_same(&known, &[&known[..], b"x"].concat()));
+        }
+    }
 }
