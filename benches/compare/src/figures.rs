@@ -12,6 +12,8 @@ pub(crate) struct Floor {
     pub(crate) mode: String,
     /// CPU microseconds per request.
     pub(crate) microseconds: Stats,
+    /// The plain floor beside it, where there is a goal.
+    pub(crate) plain: Option<Cpu>,
 }
 
 /// One server.
@@ -59,8 +61,10 @@ pub(crate) struct Contract {
 /// CPU time at one work.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Cpu {
-    /// As a ratio to the floor measured before and after.
+    /// As a ratio to the fastest floor, measured before and after.
     pub(crate) ratio: Stats,
+    /// The same as a ratio to the plain floor, where there is a goal.
+    pub(crate) ratio_to_plain: Option<Stats>,
     /// Microseconds per request.
     pub(crate) microseconds: Stats,
     /// Answers a second, which depends on the load generator too.

@@ -31,6 +31,15 @@ impl Stats {
             highest,
         })
     }
+
+    /// All three as multiples of something else.
+    pub(crate) fn divided_by(self, unit: f64) -> Self {
+        Self {
+            median: self.median / unit,
+            lowest: self.lowest / unit,
+            highest: self.highest / unit,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,13 @@
 //! Text in lines that fit.
 
+/// Characters of a line of text.
+const LINE_CHARACTERS: usize = 104;
+
+/// A paragraph, in lines as long as README's others.
+pub(crate) fn paragraph(text: &str) -> String {
+    wrapped(text, LINE_CHARACTERS).join("\n") + "\n"
+}
+
 /// Breaks text at its spaces into lines of at most so many characters, where words are not longer.
 pub(crate) fn wrapped(text: &str, characters_max: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();

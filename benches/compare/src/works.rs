@@ -14,7 +14,7 @@ pub(crate) struct Work {
     pub(crate) load: &'static [&'static str],
     /// Arguments of the floor, which answers the same to everything.
     pub(crate) floor: &'static [&'static str],
-    /// The goal of Waterwheel, as a ratio to the floor.
+    /// The goal of Waterwheel, as a ratio to the plain floor.
     pub(crate) goal: Option<f64>,
     /// What a server must not lack (`contract`), or else it is not measured at it.
     pub(crate) needs: &'static str,
@@ -154,6 +154,11 @@ impl Work {
             needs: "",
             tier: Tier::Second,
         }
+    }
+
+    /// Whether each request has a connection of its own.
+    pub(crate) fn is_of_new_connections(&self) -> bool {
+        self.load.contains(&"--close")
     }
 
     /// Whether system calls and instructions are counted at it; the others are like one of these.

@@ -81,10 +81,20 @@ fn cpu<'r>(results: &'r Results, work: &Work) -> Chart<'r> {
             at: 1.0,
             label: "floor",
         }),
-        goal: work.goal.map(|at| Mark { at, label: "goal" }),
+        goal: work.goal.map(|goal| Mark {
+            at: goal * plain(results, work),
+            label: "goal",
+        }),
         rows: rows(results, |server| Some(server.cpu.get(work.name)?.ratio)),
         part: work.name.to_owned(),
     }
+}
+
+/// The plain floor, to which goals are ratios, as a multiple of the fastest, which is the scale's unit.
+fn plain(results: &Results, work: &Work) -> f64 {
+    let floor = results.floors.get(work.name);
+    let plain = floor.and_then(|floor| floor.plain.as_ref());
+    plain.map_or(1.0, |plain| plain.ratio.median)
 }
 
 fn latency(results: &Results) -> Chart<'_> {

@@ -5,6 +5,7 @@ use super::sections::{self, Detail};
 use super::{goals, grid::grouped};
 use crate::figures::Measured;
 use crate::results::Results;
+use crate::text::paragraph;
 use crate::works::{WORKS, Work};
 use std::fmt::Write;
 
@@ -12,7 +13,7 @@ use std::fmt::Write;
 pub(crate) fn render(results: &Results) -> String {
     let works: Vec<&'static Work> = WORKS.iter().collect();
     let sections = [
-        ("The goals", goals::table(results)),
+        ("The goals", goals(results)),
         ("CPU time", sections::cpu(results, &works, Detail::Long)),
         ("The floor", sections::floors(results)),
         (
@@ -49,6 +50,15 @@ pub(crate) fn render(results: &Results) -> String {
         }
     }
     text.trim_end().to_owned() + "\n"
+}
+
+/// The goals, and what their floors are.
+fn goals(results: &Results) -> String {
+    let table = goals::table(results);
+    if results.floors.is_empty() {
+        return table;
+    }
+    format!("{table}\n{}", paragraph(goals::FLOORS))
 }
 
 fn list(lines: &[String]) -> String {

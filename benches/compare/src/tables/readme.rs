@@ -6,16 +6,13 @@ use crate::charts;
 use crate::contract::WRONG;
 use crate::figures::Measured;
 use crate::results::Results;
-use crate::text::wrapped;
+use crate::text::paragraph;
 use crate::works::{self, Work};
 use std::error::Error;
 use std::path::Path;
 
 /// Where the numbers begin and end.
 const MARKS: [&str; 2] = ["<!-- numbers -->", "<!-- /numbers -->"];
-
-/// Characters of a line of text.
-const LINE_CHARACTERS: usize = 104;
 
 /// The works that README shows; all of them are in the full tables.
 const SHOWN: [&str; 8] = [
@@ -47,11 +44,6 @@ fn replaced(text: &str, numbers: &str) -> Option<String> {
     let (before, rest) = text.split_once(begin)?;
     let (_, after) = rest.split_once(end)?;
     Some(format!("{before}{begin}\n{numbers}{end}{after}"))
-}
-
-/// A paragraph, in lines as long as README's others.
-fn paragraph(text: &str) -> String {
-    wrapped(text, LINE_CHARACTERS).join("\n") + "\n"
 }
 
 /// The numbers, in paragraphs.
@@ -120,8 +112,9 @@ fn floor(results: &Results) -> String {
         return String::new();
     }
     paragraph(&format!(
-        "The floor itself: {}. The *browser's head* has 350 bytes; in *each head another*, its query \
+        "{} The floor itself: {}. The *browser's head* has 350 bytes; in *each head another*, its query \
          and its cookie are new in every request, so that nothing is gained by having seen one before.",
+        goals::FLOORS,
         all.join(", ")
     ))
 }
