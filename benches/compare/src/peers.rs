@@ -1,6 +1,9 @@
 //! Who is compared: the servers by name, and how each is to be treated.
 
-use crate::servers::{Server, Source};
+use crate::servers::{Class, Server, Source};
+
+/// The name under which Waterwheel is measured.
+pub(crate) const OURS: &str = "waterwheel";
 
 /// The plain floor: one `read` and one `write` per readiness, level-triggered. Goals are ratios to it.
 pub(crate) const PLAIN_FLOOR: &str = "floor-read";
@@ -10,19 +13,6 @@ pub(crate) const FLOORS: [&str; 3] = ["floor-level", "floor-edge", "floor-mio"];
 
 /// Those that read straight after accept, which counts where each request has a connection of its own.
 pub(crate) const EAGER_FLOORS: [&str; 2] = ["floor-level-eager", "floor-mio-eager"];
-
-/// How often a server has its turn when there is not time for everything.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Ours, and those that may be as fast: in every work.
-    Contender,
-    /// Those that are measured at the main works, as often.
-    Peer,
-    /// Those that are slow anyway, measured at the main works in fewer rounds.
-    Slow,
-    /// The floor, and whoever is named by a command.
-    Other,
-}
 
 /// How a server is given a handler whose future holds 4 KiB.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,13 +42,8 @@ struct Peer {
 const THREADS: &str = "several threads on the one core";
 
 static PEERS: [Peer; 16] = [
-    Peer::new(
-        "waterwheel",
-        Source::Project,
-        "waterwheel",
-        Class::Contender,
-    )
-    .large(Large::Package("server-waterwheel-large")),
+    Peer::new(OURS, Source::Project, "waterwheel", Class::Contender)
+        .large(Large::Package("server-waterwheel-large")),
     Peer::new(
         "hyper",
         Source::Package("server-hyper"),

@@ -2,9 +2,9 @@
 
 use crate::options::{Extent, Options};
 use crate::parts::Part;
-use crate::peers::{self, Class};
+use crate::peers::{self, OURS};
 use crate::results::Results;
-use crate::servers::{Server, folder};
+use crate::servers::{Class, Server, folder};
 use crate::works::Tier;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(crate) struct Step {
 }
 
 /// Whose clean build is measured when there is not time for everyone's.
-const WEIGHED: [&str; 2] = ["waterwheel", "hyper"];
+const WEIGHED: [&str; 2] = [OURS, "hyper"];
 
 /// The way of the floor that is shown where it is counted like a server.
 const REFERENCE: &str = "floor-level";
@@ -27,7 +27,7 @@ const REFERENCE: &str = "floor-level";
 const NOT_COUNTED: [&str; 3] = ["node", "python", "go"];
 
 /// Whose answers a second wrk counts too.
-const CROSS_CHECKED: [&str; 3] = ["waterwheel", "hyper", "nginx"];
+const CROSS_CHECKED: [&str; 3] = [OURS, "hyper", "nginx"];
 
 /// What the command line names, as it names it.
 pub(crate) fn as_asked(options: &Options) -> Vec<Step> {

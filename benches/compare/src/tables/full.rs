@@ -1,11 +1,11 @@
 //! Everything that was measured.
 
+use super::goals;
 use super::grid::{self, Column, column};
 use super::sections::{self, Detail};
-use super::{goals, grid::grouped};
 use crate::figures::Measured;
 use crate::results::Results;
-use crate::text::paragraph;
+use crate::text::{grouped, paragraph};
 use crate::works::{WORKS, Work};
 use std::fmt::Write;
 

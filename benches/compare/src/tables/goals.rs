@@ -2,9 +2,11 @@
 //!
 //! CPU time is told twice: to the fastest floor, and to the plain floor, for which the goals were set.
 
-use super::grid::{self, OURS, grouped};
+use super::grid;
 use crate::figures::Measured;
+use crate::peers::{self, OURS};
 use crate::results::Results;
+use crate::text::grouped;
 use crate::works::{WORKS, Work};
 
 /// A figure of a server, the less the better.
@@ -79,7 +81,7 @@ impl Goal {
         let to_plain = self.to_plain.as_ref().and_then(|figure| figure(ours));
         let others = results.servers.iter().filter(|server| {
             server.name != OURS
-                && crate::peers::rank(&server.name) < usize::MAX
+                && peers::rank(&server.name) < usize::MAX
                 && !server.name.starts_with("floor")
         });
         let best = others

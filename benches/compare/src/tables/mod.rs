@@ -7,5 +7,4 @@ mod readme;
 mod sections;
 
 pub(crate) use full::render;
-pub(crate) use grid::{OURS, grouped};
 pub(crate) use readme::write as write_readme;

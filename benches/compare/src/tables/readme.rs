@@ -6,7 +6,7 @@ use crate::charts;
 use crate::contract::WRONG;
 use crate::figures::Measured;
 use crate::results::Results;
-use crate::text::paragraph;
+use crate::text::{grouped, paragraph};
 use crate::works::{self, Work};
 use std::error::Error;
 use std::path::Path;
@@ -130,7 +130,7 @@ fn flood(results: &Results) -> String {
     paragraph(&format!(
         "Latency at {} requests a second over 64 connections, counted from when each request was due; \
          then over 63, alone and beside one that pipelines as fast as it is answered.",
-        super::grid::grouped(f64::from(u32::try_from(rate).unwrap_or(u32::MAX)))
+        grouped(f64::from(u32::try_from(rate).unwrap_or(u32::MAX)))
     ))
 }
 

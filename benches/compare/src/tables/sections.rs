@@ -1,10 +1,11 @@
 //! Tables that stand in more than one place.
 
-use super::grid::{self, column, grouped};
+use super::grid::{self, column};
 use crate::contract::WRONG;
 use crate::figures::{LeftOut, Measured};
 use crate::results::Results;
 use crate::stats::Stats;
+use crate::text::grouped;
 use crate::works::{WORKS, Work};
 
 /// How exactly a ratio is told.
