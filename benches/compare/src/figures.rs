@@ -1,7 +1,7 @@
 //! What is known of one server, of the floor, or of a build, as it is written and read again.
 
 use crate::parts::Part;
-use crate::stats::Stats;
+use crate::stats::{Quartiles, Stats};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -82,6 +82,17 @@ pub(crate) struct Latency {
     pub(crate) p99: Stats,
     /// All but one in a thousand.
     pub(crate) p999: Stats,
+    /// The same, by the middle half of the rounds: what else a machine does weighs most here.
+    pub(crate) p999_quartiles: Option<Quartiles>,
+    /// How many rounds there were.
+    #[serde(default)]
+    pub(crate) rounds: usize,
+    /// How long a round was, in seconds.
+    #[serde(default)]
+    pub(crate) seconds: f64,
+    /// Microseconds of a round in which the machine ran something else in the generator's place, which do
+    /// not count; the median.
+    pub(crate) stalled_us: Option<f64>,
 }
 
 /// What one connection that pipelines flat out does to 63 others.

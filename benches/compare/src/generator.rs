@@ -39,6 +39,8 @@ pub(crate) struct Latency {
     pub(crate) p99: f64,
     /// All but one in a thousand.
     pub(crate) p999: f64,
+    /// The time in which something else ran in the generator's place, which was taken off.
+    pub(crate) stalled: f64,
 }
 
 /// Loads a server and waits for the report.

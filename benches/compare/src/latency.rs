@@ -4,7 +4,7 @@ use crate::figures::{Fairness, Latency};
 use crate::options::Options;
 use crate::rounds::load;
 use crate::servers::Server;
-use crate::stats::Stats;
+use crate::stats::{Quartiles, Stats};
 use crate::works::{self, Work};
 use std::error::Error;
 
@@ -22,16 +22,21 @@ pub(crate) fn quiet(options: &Options) -> Result<Vec<Result<Latency, String>>, B
     let work = works::find("single").ok_or("no such work")?;
     let turns = interleaved("latency", options, |server| {
         let latency = paced(server, work, &[], options)?;
-        Ok([latency.p50, latency.p99, latency.p999])
+        Ok([latency.p50, latency.p99, latency.p999, latency.stalled])
     });
-    let sum_up = |turns: Turns<[f64; 3]>| {
+    let sum_up = |turns: Turns<[f64; 4]>| {
         let turns = turns?;
         let column = |index: usize| stats(turns.iter().map(|turn| turn[index]));
+        let p999: Vec<f64> = turns.iter().map(|turn| turn[2]).collect();
         Ok(Latency {
             rate: options.rate,
             p50: column(0)?,
             p99: column(1)?,
             p999: column(2)?,
+            p999_quartiles: Quartiles::of(&p999),
+            rounds: turns.len(),
+            seconds: options.seconds,
+            stalled_us: Some(column(3)?.median),
         })
     };
     Ok(turns.into_iter().map(sum_up).collect())
@@ -93,6 +98,7 @@ struct Paced {
     p50: f64,
     p99: f64,
     p999: f64,
+    stalled: f64,
     flood_per_second: f64,
 }
 
@@ -109,6 +115,7 @@ fn paced(
         p50: latency.p50,
         p99: latency.p99,
         p999: latency.p999,
+        stalled: latency.stalled,
         flood_per_second: report.flood_per_second.unwrap_or(0.0),
     })
 }

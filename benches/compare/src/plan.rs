@@ -63,7 +63,8 @@ pub(crate) fn of_readme(
             .filter(|server| takes_part(part, server, extent))
             .cloned()
             .collect();
-        if !extent.thorough {
+        let is_short = matches!(part, Part::Latency); // many short rounds say more than a few long ones
+        if is_short || !extent.thorough {
             shorten(part, &mut options);
         }
         Step { part, options }
@@ -98,7 +99,7 @@ fn shorten(part: Part, options: &mut Options) {
     (options.rounds, options.slow_rounds, options.seconds) = match part {
         Part::Cpu(work) if work.tier == Tier::Second => (3, 1, 0.6),
         Part::Cpu(work) if work.name == "many" || work.name == "close" => (5, 1, 1.0),
-        Part::Latency => (3, 1, 2.0),
+        Part::Latency => (24, 5, 0.5),
         Part::Fairness => (2, 1, 1.5),
         _ => (5, 2, 1.0),
     };

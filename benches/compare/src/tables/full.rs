@@ -1,8 +1,8 @@
 //! Everything that was measured.
 
-use super::goals;
 use super::grid::{self, Column, column};
 use super::sections::{self, Detail};
+use super::{goals, tail};
 use crate::figures::Measured;
 use crate::results::Results;
 use crate::text::{grouped, paragraph};
@@ -18,7 +18,7 @@ pub(crate) fn render(results: &Results) -> String {
         ("The floor", sections::floors(results)),
         (
             "Latency at a fixed rate, and beside a connection that pipelines flat out",
-            sections::latency(results),
+            latency(results),
         ),
         ("Instructions and system calls", sections::counts(results)),
         ("System calls by name", calls(results)),
@@ -59,6 +59,13 @@ fn goals(results: &Results) -> String {
         return table;
     }
     format!("{table}\n{}", paragraph(goals::FLOORS))
+}
+
+/// Latencies, and what their tails are worth.
+fn latency(results: &Results) -> String {
+    let parts = [sections::latency(results), tail::compared(results)];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("\n")
 }
 
 fn list(lines: &[String]) -> String {

@@ -2,7 +2,7 @@
 //!
 //! CPU time is told twice: to the fastest floor, and to the plain floor, for which the goals were set.
 
-use super::grid;
+use super::{grid, tail};
 use crate::figures::Measured;
 use crate::peers::{self, OURS};
 use crate::results::Results;
@@ -12,6 +12,9 @@ use crate::works::{WORKS, Work};
 /// A figure of a server, the less the better.
 type Figure = Box<dyn Fn(&Measured) -> Option<f64>>;
 
+/// What is to be said of ours and another's figure.
+type Verdict = fn(&Measured, &Measured) -> Option<&'static str>;
+
 /// One goal.
 struct Goal {
     what: String,
@@ -20,6 +23,8 @@ struct Goal {
     figure: Figure,
     /// The same as a ratio to the plain floor.
     to_plain: Option<Figure>,
+    /// Whether ours differs from another's by more than noise, where that is known.
+    verdict: Option<Verdict>,
     digits: usize,
 }
 
@@ -56,6 +61,7 @@ impl Goal {
             most,
             figure: Box::new(figure),
             to_plain: None,
+            verdict: None,
             digits,
         }
     }
@@ -85,7 +91,7 @@ impl Goal {
                 && !server.name.starts_with("floor")
         });
         let best = others
-            .filter_map(|server| Some((server.name.as_str(), (self.figure)(server)?)))
+            .filter_map(|server| Some((server, (self.figure)(server)?)))
             .min_by(|(_, a), (_, b)| a.total_cmp(b));
         Some(vec![
             self.what.clone(),
@@ -93,8 +99,10 @@ impl Goal {
                 .map_or("the best".to_owned(), |most| self.show(most)),
             format!("**{}**", self.show(reached)),
             to_plain.map_or(String::new(), |ratio| format!("**{}**", self.show(ratio))),
-            best.map_or(String::new(), |(name, value)| {
-                format!("{} ({name})", self.show(value))
+            best.map_or(String::new(), |(other, value)| {
+                let verdict = self.verdict.and_then(|verdict| verdict(ours, other));
+                let verdict = verdict.map_or(String::new(), |verdict| format!(", ours {verdict}"));
+                format!("{} ({}){verdict}", self.show(value), other.name)
             }),
         ])
     }
@@ -138,9 +146,12 @@ fn all() -> Vec<Goal> {
         Goal::new("resident at start, MB", Some(3.0), 1, |server| {
             Some(server.memory.as_ref()?.start_bytes as f64 / 1e6)
         }),
-        Goal::new("p99.9 at 10,000 requests a second, µs", None, 0, |server| {
-            Some(server.latency.as_ref()?.p999.median)
-        }),
+        Goal {
+            verdict: Some(tail::verdict),
+            ..Goal::new("p99.9 at 10,000 requests a second, µs", None, 0, |server| {
+                Some(server.latency.as_ref()?.p999.median)
+            })
+        },
         Goal::new(
             "p99 beside a connection that pipelines flat out, to quiet",
             Some(2.0),

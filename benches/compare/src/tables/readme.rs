@@ -1,7 +1,7 @@
 //! README's numbers: written between two marks, and nowhere else.
 
-use super::goals;
 use super::sections::{self, Detail};
+use super::{goals, tail};
 use crate::charts;
 use crate::contract::WRONG;
 use crate::figures::Measured;
@@ -57,6 +57,7 @@ fn render(results: &Results) -> String {
         goals::table(results),
         sections::latency(results),
         flood(results),
+        tail::compared(results),
         sections::memory(results),
         fairness(results),
         tables(results),

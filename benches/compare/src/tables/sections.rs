@@ -1,6 +1,7 @@
 //! Tables that stand in more than one place.
 
 use super::grid::{self, column};
+use super::tail;
 use crate::contract::WRONG;
 use crate::figures::{LeftOut, Measured};
 use crate::results::Results;
@@ -77,9 +78,7 @@ pub(crate) fn latency(results: &Results) -> String {
     let columns = [
         column("p50", move |server| us(server.latency.as_ref()?.p50.median)),
         column("p99", move |server| us(server.latency.as_ref()?.p99.median)),
-        column("p99.9", move |server| {
-            us(server.latency.as_ref()?.p999.median)
-        }),
+        column("p99.9", |server| Some(tail::cell(server.latency.as_ref()?))),
         column("p99, quiet", move |server| {
             us(server.fairness.as_ref()?.quiet_p99.median)
         }),
