@@ -90,6 +90,9 @@ pub(crate) struct Latency {
     /// How long a round was, in seconds.
     #[serde(default)]
     pub(crate) seconds: f64,
+    /// In how many of them something else ran on the server's core nevertheless.
+    #[serde(default)]
+    pub(crate) disturbed: usize,
     /// Microseconds of a round in which the machine ran something else in the generator's place, which do
     /// not count; the median.
     pub(crate) stalled_us: Option<f64>,

@@ -46,13 +46,22 @@ fn text(results: &Results) -> Option<String> {
     let against: Vec<String> = against.collect::<Option<_>>()?;
     Some(format!(
         "p99.9 is the median of {} interleaved rounds of {} s, with the middle half of them: one stall of \
-         the machine is the p99.9 of its round. Ours is {} µs; {}. Where the middle halves overlap, that \
+         the machine is the p99.9 of its round. Ours is {} µs{}; {}. Where the middle halves overlap, that \
          is within noise: it tells nobody apart.",
         latency.rounds,
         latency.seconds,
         shown(quartiles(ours)?),
+        disturbed(latency),
         against.join("; ")
     ))
+}
+
+/// Says so where the machine was not quiet.
+fn disturbed(latency: &Latency) -> String {
+    match latency.disturbed {
+        0 => String::new(),
+        rounds => format!(" (in {rounds} of the rounds, something else ran on its core)"),
+    }
 }
 
 fn quartiles(server: &Measured) -> Option<&Quartiles> {
