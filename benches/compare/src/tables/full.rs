@@ -5,7 +5,7 @@ use super::sections::{self, Detail};
 use super::{goals, tail};
 use crate::figures::Measured;
 use crate::results::Results;
-use crate::text::{grouped, paragraph};
+use crate::text::grouped;
 use crate::works::{WORKS, Work};
 use std::fmt::Write;
 
@@ -13,12 +13,15 @@ use std::fmt::Write;
 pub(crate) fn render(results: &Results) -> String {
     let works: Vec<&'static Work> = WORKS.iter().collect();
     let sections = [
-        ("The goals", goals(results)),
+        (
+            "The goals",
+            joined([goals::table(results), goals::floors(results)]),
+        ),
         ("CPU time", sections::cpu(results, &works, Detail::Long)),
         ("The floor", sections::floors(results)),
         (
             "Latency at a fixed rate, and beside a connection that pipelines flat out",
-            latency(results),
+            joined([sections::latency(results), tail::compared(results)]),
         ),
         ("Instructions and system calls", sections::counts(results)),
         ("System calls by name", calls(results)),
@@ -52,18 +55,8 @@ pub(crate) fn render(results: &Results) -> String {
     text.trim_end().to_owned() + "\n"
 }
 
-/// The goals, and what their floors are.
-fn goals(results: &Results) -> String {
-    let table = goals::table(results);
-    if results.floors.is_empty() {
-        return table;
-    }
-    format!("{table}\n{}", paragraph(goals::FLOORS))
-}
-
-/// Latencies, and what their tails are worth.
-fn latency(results: &Results) -> String {
-    let parts = [sections::latency(results), tail::compared(results)];
+/// Paragraphs, those that are not empty.
+fn joined(parts: [String; 2]) -> String {
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("\n")
 }

@@ -6,7 +6,7 @@ use super::{grid, tail};
 use crate::figures::Measured;
 use crate::peers::{self, OURS};
 use crate::results::Results;
-use crate::text::grouped;
+use crate::text::{grouped, paragraph};
 use crate::works::{WORKS, Work};
 
 /// A figure of a server, the less the better.
@@ -28,25 +28,62 @@ struct Goal {
     digits: usize,
 }
 
-/// What the two floors are.
-pub(crate) const FLOORS: &str = "The *floor* is the fastest loop known at each work: by `recv` and \
-     `send`, level-triggered, edge-triggered or over mio, and for new connections also with a read straight \
-     after accept and no registration before it. The *plain floor* is what the goals for CPU time were set \
-     for: one `read` and one `write` per readiness in a level-triggered epoll loop, which registers each \
-     connection when it is accepted. The first ratio is the stricter one and says how far away the machine \
-     is, the second whether a goal is met.";
+/// What the fastest floor is.
+const FASTEST: &str = "The *floor* is the fastest loop known at each work: by `recv` and `send`, \
+     level-triggered, edge-triggered or over mio, and for new connections also with a read straight after \
+     accept and no registration before it.";
+
+/// What the plain floor is, and which ratio says what.
+const PLAIN: &str = "The *plain floor* is what the goals for CPU time were set for: one `read` and one \
+     `write` per readiness in a level-triggered epoll loop, which registers each connection when it is \
+     accepted. The ratio to the floor is the stricter one and says how far away the machine is, the ratio \
+     to the plain floor whether a goal is met.";
+
+/// Where the ratio to the plain floor stands.
+const PLAIN_COLUMN: usize = 3;
 
 /// A table with a row for each goal that was measured.
 pub(crate) fn table(results: &Results) -> String {
-    let rows: Vec<Vec<String>> = all().iter().filter_map(|goal| goal.row(results)).collect();
-    let head = [
+    let mut rows: Vec<Vec<String>> = all().iter().filter_map(|goal| goal.row(results)).collect();
+    let mut head = [
         "",
         "goal",
         "waterwheel",
         "to the plain floor",
         "the best of the others",
-    ];
-    grid::aligned(&head.map(str::to_owned), &rows)
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    if plain(results).is_empty() {
+        for row in rows.iter_mut().chain([&mut head]) {
+            row.remove(PLAIN_COLUMN);
+        }
+    }
+    grid::aligned(&head, &rows)
+}
+
+/// What the floors are that were measured; empty without any.
+pub(crate) fn floors(results: &Results) -> String {
+    let plain = plain(results);
+    if results.floors.is_empty() {
+        String::new()
+    } else if plain.is_empty() {
+        paragraph(FASTEST)
+    } else {
+        let plain = plain.join(", ");
+        paragraph(&format!(
+            "{FASTEST} {PLAIN} The plain floor is {plain} times the floor."
+        ))
+    }
+}
+
+/// The plain floor as a multiple of the fastest, at each work where it is known.
+fn plain(results: &Results) -> Vec<String> {
+    let one = |work: &Work| {
+        let plain = results.floors.get(work.name)?.plain.as_ref()?;
+        Some(format!("{:.2} ({})", plain.ratio.median, work.short))
+    };
+    WORKS.iter().filter_map(one).collect()
 }
 
 impl Goal {
@@ -172,4 +209,56 @@ fn all() -> Vec<Goal> {
         ),
     ]);
     goals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{floors, table};
+    use crate::figures::{Cpu, Floor};
+    use crate::peers::OURS;
+    use crate::results::Results;
+    use crate::stats::Stats;
+
+    /// A CPU time, told without spread.
+    fn cpu(ratio: f64, to_plain: Option<f64>) -> Cpu {
+        let exactly = |value| Stats {
+            median: value,
+            lowest: value,
+            highest: value,
+        };
+        Cpu {
+            ratio: exactly(ratio),
+            ratio_to_plain: to_plain.map(exactly),
+            microseconds: exactly(1.0),
+            per_second: exactly(1.0),
+        }
+    }
+
+    fn results(plain: Option<Cpu>, ours: Cpu) -> Results {
+        let mut results = Results::default();
+        let floor = Floor {
+            mode: "floor-edge".to_owned(),
+            microseconds: ours.microseconds,
+            plain,
+        };
+        results.floors.insert("single".to_owned(), floor);
+        let single = &mut results.server(OURS).cpu;
+        single.insert("single".to_owned(), ours);
+        results
+    }
+
+    #[test]
+    fn the_ratio_to_the_plain_floor_stands_beside_that_to_the_fastest() {
+        let results = results(Some(cpu(1.1, None)), cpu(1.21, Some(1.1)));
+        assert!(table(&results).contains("| 1.00 | **1.21**   | **1.10**           |"));
+        assert!(floors(&results).contains("is 1.10 (64 connections) times the floor"));
+    }
+
+    #[test]
+    fn results_without_a_plain_floor_say_nothing_of_it() {
+        let results = results(None, cpu(1.21, None));
+        assert!(table(&results).contains("**1.21**"));
+        assert!(!table(&results).contains("plain"));
+        assert!(!floors(&results).contains("plain"));
+    }
 }

@@ -54,6 +54,7 @@ fn render(results: &Results) -> String {
         pictures(results),
         sections::cpu(results, &shown, Detail::Short),
         floor(results),
+        goals::floors(results),
         goals::table(results),
         sections::latency(results),
         flood(results),
@@ -113,9 +114,8 @@ fn floor(results: &Results) -> String {
         return String::new();
     }
     paragraph(&format!(
-        "{} The floor itself: {}. The *browser's head* has 350 bytes; in *each head another*, its query \
+        "The floor itself: {}. The *browser's head* has 350 bytes; in *each head another*, its query \
          and its cookie are new in every request, so that nothing is gained by having seen one before.",
-        goals::FLOORS,
         all.join(", ")
     ))
 }
