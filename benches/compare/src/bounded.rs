@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::Read;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,8 @@ pub(crate) fn wait(mut child: Child, limit: Duration) -> Result<Output, Box<dyn 
     let stdout = child.stdout.take().map(gather);
     let stderr = child.stderr.take().map(gather);
     let deadline = Instant::now() + limit;
+    // Its output ends when it does: until then nothing here wakes up and disturbs what is measured.
+    let stdout = stdout.and_then(|all| all.recv_timeout(limit).ok());
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
@@ -68,24 +71,23 @@ pub(crate) fn wait(mut child: Child, limit: Duration) -> Result<Output, Box<dyn 
         }
         thread::sleep(LOOK_EVERY);
     };
-    let all = |gatherer: Option<thread::JoinHandle<Vec<u8>>>| {
-        let bytes = gatherer.and_then(|gatherer| gatherer.join().ok());
-        bytes.unwrap_or_default()
-    };
+    let stderr = stderr.and_then(|all| all.recv().ok());
     Ok(Output {
         status,
-        stdout: all(stdout),
-        stderr: all(stderr),
+        stdout: stdout.unwrap_or_default(),
+        stderr: stderr.unwrap_or_default(),
     })
 }
 
 /// Reads to the end on a thread, so that the program never waits for a reader.
-fn gather(mut from: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
+fn gather(mut from: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+    let (gathered, all) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes).ok(); // what has come until an error counts
-        bytes
-    })
+        gathered.send(bytes).ok(); // nobody waits any more: it took too long
+    });
+    all
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::figures::Contract;
 use crate::options::Options;
 use crate::running::Running;
 use crate::servers::Server;
+use crate::works::{ECHO_PATH, END, JSON_PATH, QUERY};
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,15 +21,6 @@ const JSON: &str = r#"{"message":"Hello, World!"}"#;
 
 /// The fields that an answer should have; who leaves one out sends fewer bytes.
 const FIELDS: [&str; 4] = ["content-type", "content-length", "server", "date"];
-
-/// What a server may lack, besides fields: an answer to a target with a query,
-pub(crate) const QUERY: &str = "a query";
-/// to `/json`,
-pub(crate) const JSON_PATH: &str = "/json";
-/// to `/echo`,
-pub(crate) const ECHO_PATH: &str = "/echo";
-/// and the end of a connection that was asked for.
-pub(crate) const END: &str = "an end after Connection: close";
 
 /// Requests that the RFCs want refused; who answers them does less per request.
 pub(crate) const WRONG: [(&str, &str); 6] = [

@@ -1,7 +1,7 @@
 //! What is known of one server, of the floor, or of a build, as it is written and read again.
 
 use crate::parts::Part;
-use crate::stats::Stats;
+use crate::stats::{Quartiles, Stats};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ pub(crate) struct Floor {
     pub(crate) mode: String,
     /// CPU microseconds per request.
     pub(crate) microseconds: Stats,
+    /// The plain floor beside it, where there is a goal.
+    pub(crate) plain: Option<Cpu>,
 }
 
 /// One server.
@@ -59,8 +61,10 @@ pub(crate) struct Contract {
 /// CPU time at one work.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Cpu {
-    /// As a ratio to the floor measured before and after.
+    /// As a ratio to the fastest floor, measured before and after.
     pub(crate) ratio: Stats,
+    /// The same as a ratio to the plain floor, where there is a goal.
+    pub(crate) ratio_to_plain: Option<Stats>,
     /// Microseconds per request.
     pub(crate) microseconds: Stats,
     /// Answers a second, which depends on the load generator too.
@@ -78,6 +82,20 @@ pub(crate) struct Latency {
     pub(crate) p99: Stats,
     /// All but one in a thousand.
     pub(crate) p999: Stats,
+    /// The same, by the middle half of the rounds: what else a machine does weighs most here.
+    pub(crate) p999_quartiles: Option<Quartiles>,
+    /// How many rounds there were.
+    #[serde(default)]
+    pub(crate) rounds: usize,
+    /// How long a round was, in seconds.
+    #[serde(default)]
+    pub(crate) seconds: f64,
+    /// In how many of them something else ran on the server's core nevertheless.
+    #[serde(default)]
+    pub(crate) disturbed: usize,
+    /// Microseconds of a round in which the machine ran something else in the generator's place, which do
+    /// not count; the median.
+    pub(crate) stalled_us: Option<f64>,
 }
 
 /// What one connection that pipelines flat out does to 63 others.

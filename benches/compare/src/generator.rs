@@ -28,6 +28,10 @@ pub(crate) struct Report {
     pub(crate) latency_us: Option<Latency>,
     /// Answers a second to the connection that pipelines flat out.
     pub(crate) flood_per_second: Option<f64>,
+    /// How long the server was ready meanwhile, but something else ran on its core; not the generator's
+    /// to say.
+    #[serde(skip)]
+    pub(crate) server_waited: Duration,
 }
 
 /// Latencies in microseconds, counted from when a request was due.
@@ -39,6 +43,8 @@ pub(crate) struct Latency {
     pub(crate) p99: f64,
     /// All but one in a thousand.
     pub(crate) p999: f64,
+    /// The time in which something else ran in the generator's place, which was taken off.
+    pub(crate) stalled: f64,
 }
 
 /// Loads a server and waits for the report.
@@ -50,12 +56,16 @@ pub(crate) fn run(
     arguments: &[&str],
     options: &Options,
 ) -> Result<Report, Box<dyn Error>> {
+    let waited_before = server.waited();
     let child = start(server, arguments, options)?;
     let output = bounded::wait(child, RUN_TIME_MAX)?;
-    if output.status.success() {
-        return Ok(serde_json::from_slice(&output.stdout)?);
+    if !output.status.success() {
+        return Err(bounded::complaint(&output).into());
     }
-    Err(bounded::complaint(&output).into())
+    Ok(Report {
+        server_waited: server.waited().saturating_sub(waited_before),
+        ..serde_json::from_slice(&output.stdout)?
+    })
 }
 
 /// Starts the load generator on its core.

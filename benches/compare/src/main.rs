@@ -5,7 +5,7 @@
 //! server's CPU time per request is divided by the mean of those two: so what else happens on the
 //! machine weighs on both sides of the ratio.
 //!
-//! Reading order: `options` → `works` → `peers` → `servers` → `running` → `contract`; then `parts` →
+//! Reading order: `works` → `parts` → `servers` → `peers` → `options` → `running` → `contract`; then
 //! `plan` → `measure`; then what is measured: `rounds`, `latency`, `calls`, `instructions`, `memory`,
 //! `wrk`, `footprint`, `builds`, `benches`; then `figures` → `results` → `tables` → `charts`.
 

@@ -2,7 +2,7 @@
 
 use crate::parts::Part;
 use crate::peers;
-use crate::servers::Server;
+use crate::servers::{Class, Server};
 use crate::works::{self, Work};
 use lexopt::ValueExt;
 use lexopt::prelude::{Long, Short, Value};
@@ -155,7 +155,7 @@ impl Options {
     /// How often a server has its turn.
     pub(crate) fn rounds_of(&self, server: &Server) -> usize {
         match server.class {
-            peers::Class::Slow => self.rounds.min(self.slow_rounds),
+            Class::Slow => self.rounds.min(self.slow_rounds),
             _ => self.rounds,
         }
     }

@@ -1,22 +1,18 @@
 //! Who is compared: the servers by name, and how each is to be treated.
 
-use crate::servers::{Server, Source};
+use crate::servers::{Class, Server, Source};
 
-/// The ways of the floor.
+/// The name under which Waterwheel is measured.
+pub(crate) const OURS: &str = "waterwheel";
+
+/// The plain floor: one `read` and one `write` per readiness, level-triggered. Goals are ratios to it.
+pub(crate) const PLAIN_FLOOR: &str = "floor-read";
+
+/// The floor's cheaper ways, by `recv` and `send`: which of them is the fastest depends on the work.
 pub(crate) const FLOORS: [&str; 3] = ["floor-level", "floor-edge", "floor-mio"];
 
-/// How often a server has its turn when there is not time for everything.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Ours, and those that may be as fast: in every work.
-    Contender,
-    /// Those that are measured at the main works, as often.
-    Peer,
-    /// Those that are slow anyway, measured at the main works in fewer rounds.
-    Slow,
-    /// The floor, and whoever is named by a command.
-    Other,
-}
+/// Those that read straight after accept, which counts where each request has a connection of its own.
+pub(crate) const EAGER_FLOORS: [&str; 2] = ["floor-level-eager", "floor-mio-eager"];
 
 /// How a server is given a handler whose future holds 4 KiB.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,13 +42,8 @@ struct Peer {
 const THREADS: &str = "several threads on the one core";
 
 static PEERS: [Peer; 16] = [
-    Peer::new(
-        "waterwheel",
-        Source::Project,
-        "waterwheel",
-        Class::Contender,
-    )
-    .large(Large::Package("server-waterwheel-large")),
+    Peer::new(OURS, Source::Project, "waterwheel", Class::Contender)
+        .large(Large::Package("server-waterwheel-large")),
     Peer::new(
         "hyper",
         Source::Package("server-hyper"),
@@ -127,9 +118,6 @@ static PEERS: [Peer; 16] = [
     Peer::new("nim", Source::Script("nim"), "", Class::Slow).remark("asynchttpserver"),
 ];
 
-/// The floor that reads straight after accept, to see what that trick is worth.
-const EAGER_FLOORS: [&str; 2] = ["floor-level-eager", "floor-mio-eager"];
-
 impl Peer {
     const fn new(name: &'static str, source: Source, crates: &'static str, class: Class) -> Self {
         Self {
@@ -165,7 +153,8 @@ impl Peer {
     }
 }
 
-/// The servers of these names; `floor` stands for its three ways, `all` for everyone but the floor.
+/// The servers of these names; `floor` stands for the plain one and its cheaper ways, `all` for
+/// everyone but the floor.
 ///
 /// # Errors
 /// For a name that none has.
@@ -174,10 +163,11 @@ pub(crate) fn named(names: &str) -> Result<Vec<Server>, String> {
     for name in names.split(',') {
         match name {
             "all" => servers.extend(PEERS.iter().map(Peer::server)),
-            "floor" => servers.extend(FLOORS.map(floor)),
-            name if FLOORS.contains(&name) || EAGER_FLOORS.contains(&name) => {
-                servers.push(floor(name));
+            "floor" => {
+                servers.push(floor(PLAIN_FLOOR));
+                servers.extend(FLOORS.map(floor));
             }
+            name if is_floor(name) => servers.push(floor(name)),
             name => {
                 let peer = find(name).ok_or_else(|| format!("no such server: {name}"))?;
                 servers.push(peer.server());
@@ -185,6 +175,10 @@ pub(crate) fn named(names: &str) -> Result<Vec<Server>, String> {
         }
     }
     Ok(servers)
+}
+
+fn is_floor(name: &str) -> bool {
+    name == PLAIN_FLOOR || FLOORS.contains(&name) || EAGER_FLOORS.contains(&name)
 }
 
 fn find(name: &str) -> Option<&'static Peer> {
@@ -245,10 +239,11 @@ mod tests {
     use super::{large, named};
 
     #[test]
-    fn the_floor_has_three_ways_and_others_that_can_be_named() {
+    fn the_floor_has_four_ways_and_others_that_can_be_named() {
         let floors = named("floor,floor-mio-eager").unwrap_or_default();
-        assert_eq!(floors.len(), 4);
-        assert_eq!(floors[3].arguments, ["--mode", "mio", "--eager"]);
+        assert_eq!(floors.len(), 5);
+        assert_eq!(floors[0].arguments, ["--mode", "read"]);
+        assert_eq!(floors[4].arguments, ["--mode", "mio", "--eager"]);
         assert!(named("nobody").is_err());
     }
 

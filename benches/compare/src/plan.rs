@@ -2,9 +2,9 @@
 
 use crate::options::{Extent, Options};
 use crate::parts::Part;
-use crate::peers::{self, Class};
+use crate::peers::{self, OURS};
 use crate::results::Results;
-use crate::servers::{Server, folder};
+use crate::servers::{Class, Server, folder};
 use crate::works::Tier;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(crate) struct Step {
 }
 
 /// Whose clean build is measured when there is not time for everyone's.
-const WEIGHED: [&str; 2] = ["waterwheel", "hyper"];
+const WEIGHED: [&str; 2] = [OURS, "hyper"];
 
 /// The way of the floor that is shown where it is counted like a server.
 const REFERENCE: &str = "floor-level";
@@ -27,7 +27,7 @@ const REFERENCE: &str = "floor-level";
 const NOT_COUNTED: [&str; 3] = ["node", "python", "go"];
 
 /// Whose answers a second wrk counts too.
-const CROSS_CHECKED: [&str; 3] = ["waterwheel", "hyper", "nginx"];
+const CROSS_CHECKED: [&str; 3] = [OURS, "hyper", "nginx"];
 
 /// What the command line names, as it names it.
 pub(crate) fn as_asked(options: &Options) -> Vec<Step> {
@@ -63,7 +63,8 @@ pub(crate) fn of_readme(
             .filter(|server| takes_part(part, server, extent))
             .cloned()
             .collect();
-        if !extent.thorough {
+        let is_short = matches!(part, Part::Latency); // many short rounds say more than a few long ones
+        if is_short || !extent.thorough {
             shorten(part, &mut options);
         }
         Step { part, options }
@@ -98,7 +99,7 @@ fn shorten(part: Part, options: &mut Options) {
     (options.rounds, options.slow_rounds, options.seconds) = match part {
         Part::Cpu(work) if work.tier == Tier::Second => (3, 1, 0.6),
         Part::Cpu(work) if work.name == "many" || work.name == "close" => (5, 1, 1.0),
-        Part::Latency => (3, 1, 2.0),
+        Part::Latency => (24, 5, 0.5),
         Part::Fairness => (2, 1, 1.5),
         _ => (5, 2, 1.0),
     };

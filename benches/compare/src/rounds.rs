@@ -3,7 +3,7 @@
 use crate::figures::{Cpu, Floor};
 use crate::generator::{self, Report};
 use crate::options::Options;
-use crate::peers::{self, FLOORS};
+use crate::peers::{self, EAGER_FLOORS, FLOORS, PLAIN_FLOOR};
 use crate::running::Running;
 use crate::servers::Server;
 use crate::stats::Stats;
@@ -15,6 +15,9 @@ const TRIALS: usize = 3;
 
 /// How long each of these trials is, as a part of a turn.
 const TRIAL_SHARE: f64 = 0.5;
+
+/// How often the plain floor has its turn in a round: more often than others, since goals rest on it.
+const PLAIN_TURNS: usize = 2;
 
 /// One server's turns at one work.
 #[derive(Default)]
@@ -38,32 +41,27 @@ pub(crate) fn cpu(
     options: &Options,
 ) -> Result<(Floor, Vec<Result<Cpu, String>>), Box<dyn Error>> {
     let servers = &options.servers;
-    let floor = fastest_floor(work, options)?;
+    let mut floor = FloorTurns::begin(work, options)?;
+    let plain_floor = peers::floor(PLAIN_FLOOR);
+    let mut plain = work.goal.map(|_| Turns::default());
     let mut turns: Vec<Turns> = servers.iter().map(|_| Turns::default()).collect();
-    let mut floors = Vec::new();
     for round in 1..=options.rounds {
         eprintln!("{}: round {round} of {}", work.name, options.rounds);
-        let mut before = floor_turn(&floor, work, options)?;
-        floors.push(before);
-        for (server, turns) in servers.iter().zip(&mut turns) {
-            if turns.failed.is_some() || round > options.rounds_of(server) {
-                continue;
+        for _ in 0..PLAIN_TURNS {
+            if let Some(plain) = &mut plain {
+                floor.around(&plain_floor, plain)?;
             }
-            let taken = turn(server, work, options);
-            let after = floor_turn(&floor, work, options)?;
-            turns.add(taken, f64::midpoint(before, after));
-            floors.push(after);
-            before = after;
+        }
+        for (server, turns) in servers.iter().zip(&mut turns) {
+            if turns.failed.is_none() && round <= options.rounds_of(server) {
+                floor.around(server, turns)?;
+            }
         }
     }
-    let microseconds = Stats::of(&floors).ok_or("no rounds")?;
-    Ok((
-        Floor {
-            mode: floor.name,
-            microseconds,
-        },
-        turns.iter().map(Turns::sum_up).collect(),
-    ))
+    let plain = plain.map(|turns| turns.sum_up(None)).transpose()?;
+    let to_plain = plain.as_ref().map(|cpu| cpu.ratio.median);
+    let all = turns.iter().map(|turns| turns.sum_up(to_plain)).collect();
+    Ok((floor.sum_up(plain)?, all))
 }
 
 impl Turns {
@@ -78,15 +76,60 @@ impl Turns {
         }
     }
 
-    fn sum_up(&self) -> Result<Cpu, String> {
+    /// Sums up, given what the plain floor is as a multiple of the fastest, where that is known.
+    fn sum_up(&self, plain: Option<f64>) -> Result<Cpu, String> {
         if let Some(reason) = &self.failed {
             return Err(reason.clone());
         }
         let stats = |samples: &[f64]| Stats::of(samples).ok_or_else(|| "no rounds".to_owned());
+        let ratio = stats(&self.ratio)?;
         Ok(Cpu {
-            ratio: stats(&self.ratio)?,
+            ratio,
+            ratio_to_plain: plain.map(|plain| ratio.divided_by(plain)),
             microseconds: stats(&self.cpu_us)?,
             per_second: stats(&self.per_second)?,
+        })
+    }
+}
+
+/// The turns of the floor's fastest way, one between any two of others.
+struct FloorTurns<'o> {
+    fastest: Server,
+    work: &'o Work,
+    options: &'o Options,
+    cpu_us: Vec<f64>,
+    before: f64,
+}
+
+impl<'o> FloorTurns<'o> {
+    /// Chooses the fastest way and lets it have its first turn.
+    fn begin(work: &'o Work, options: &'o Options) -> Result<Self, Box<dyn Error>> {
+        let fastest = fastest_floor(work, options)?;
+        let before = floor_turn(&fastest, work, options)?;
+        Ok(Self {
+            fastest,
+            work,
+            options,
+            cpu_us: vec![before],
+            before,
+        })
+    }
+
+    /// Lets someone have a turn, and the floor one after it.
+    fn around(&mut self, server: &Server, turns: &mut Turns) -> Result<(), Box<dyn Error>> {
+        let taken = turn(server, self.work, self.options);
+        let after = floor_turn(&self.fastest, self.work, self.options)?;
+        turns.add(taken, f64::midpoint(self.before, after));
+        self.cpu_us.push(after);
+        self.before = after;
+        Ok(())
+    }
+
+    fn sum_up(self, plain: Option<Cpu>) -> Result<Floor, Box<dyn Error>> {
+        Ok(Floor {
+            mode: self.fastest.name,
+            microseconds: Stats::of(&self.cpu_us).ok_or("no rounds")?,
+            plain,
         })
     }
 }
@@ -95,7 +138,14 @@ impl Turns {
 fn fastest_floor(work: &Work, options: &Options) -> Result<Server, Box<dyn Error>> {
     let mut options = options.clone();
     options.seconds *= TRIAL_SHARE;
-    let mut turns = FLOORS.map(|name| (peers::floor(name), Vec::new()));
+    let mut names = FLOORS.to_vec();
+    if work.is_of_new_connections() {
+        names.extend(EAGER_FLOORS);
+    }
+    let mut turns: Vec<_> = names
+        .into_iter()
+        .map(|name| (peers::floor(name), Vec::new()))
+        .collect();
     for _ in 0..TRIALS {
         for (floor, samples) in &mut turns {
             samples.push(floor_turn(floor, work, &options)?);

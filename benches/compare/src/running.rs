@@ -110,6 +110,18 @@ impl Running {
         Ok(())
     }
 
+    /// How long its threads were ready to run until now, but something else ran on their core: the second
+    /// number of `/proc/PID/task/TID/schedstat`. Zero where the kernel does not tell.
+    pub(crate) fn waited(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid));
+        let of_task = |task: std::io::Result<std::fs::DirEntry>| {
+            let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        let nanoseconds = tasks.map_or(0, |tasks| tasks.filter_map(of_task).sum());
+        Duration::from_nanos(nanoseconds)
+    }
+
     /// The processes started by this one, for wrappers that stay.
     ///
     /// # Errors

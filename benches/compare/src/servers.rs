@@ -1,7 +1,6 @@
 //! One server: where it comes from, how it is built and what starts it.
 
 use crate::bounded;
-use crate::peers::Class;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +20,19 @@ pub(crate) enum Source {
     Script(&'static str),
     /// Any command; the address is appended.
     Command(Vec<String>),
+}
+
+/// How often a server has its turn when there is not time for everything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Ours, and those that may be as fast: in every work.
+    Contender,
+    /// Those that are measured at the main works, as often.
+    Peer,
+    /// Those that are slow anyway, measured at the main works in fewer rounds.
+    Slow,
+    /// The floor, and whoever is named by a command.
+    Other,
 }
 
 /// Someone to be measured.

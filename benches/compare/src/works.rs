@@ -1,6 +1,13 @@
 //! The works: what is asked of a server, and how.
 
-use crate::contract;
+/// What a work may need of a server: an answer to a target with a query,
+pub(crate) const QUERY: &str = "a query";
+/// to `/json`,
+pub(crate) const JSON_PATH: &str = "/json";
+/// to `/echo`,
+pub(crate) const ECHO_PATH: &str = "/echo";
+/// and the end of a connection that was asked for.
+pub(crate) const END: &str = "an end after Connection: close";
 
 /// One work.
 pub(crate) struct Work {
@@ -14,9 +21,9 @@ pub(crate) struct Work {
     pub(crate) load: &'static [&'static str],
     /// Arguments of the floor, which answers the same to everything.
     pub(crate) floor: &'static [&'static str],
-    /// The goal of Waterwheel, as a ratio to the floor.
+    /// The goal of Waterwheel, as a ratio to the plain floor.
     pub(crate) goal: Option<f64>,
-    /// What a server must not lack (`contract`), or else it is not measured at it.
+    /// What a server must not lack, or else it is not measured at it; `contract` finds out.
     pub(crate) needs: &'static str,
     /// How often it is measured when there is not time for everything.
     pub(crate) tier: Tier,
@@ -67,7 +74,7 @@ pub(crate) const WORKS: [Work; 11] = [
         goal: Some(0.85),
         tier: Tier::Main,
         floor: &["--close"],
-        needs: contract::END,
+        needs: END,
         ..Work::new(
             "close",
             "a new connection per request",
@@ -77,7 +84,7 @@ pub(crate) const WORKS: [Work; 11] = [
     },
     Work {
         floor: &["--answer", "json"],
-        needs: contract::JSON_PATH,
+        needs: JSON_PATH,
         ..Work::new(
             "json",
             "JSON rendered per request, 64 connections",
@@ -87,7 +94,7 @@ pub(crate) const WORKS: [Work; 11] = [
     },
     Work {
         floor: &["--answer", "json"],
-        needs: contract::JSON_PATH,
+        needs: JSON_PATH,
         ..Work::new(
             "json-pipelined",
             "JSON rendered per request, 16 requests in one write",
@@ -97,7 +104,7 @@ pub(crate) const WORKS: [Work; 11] = [
     },
     Work {
         floor: &["--answer", "echo"],
-        needs: contract::ECHO_PATH,
+        needs: ECHO_PATH,
         ..Work::new(
             "echo",
             "1 KiB posted and sent back, 64 connections",
@@ -118,7 +125,7 @@ pub(crate) const WORKS: [Work; 11] = [
         &["--connections", "64", "--depth", "16", "--head", "typical"],
     ),
     Work {
-        needs: contract::QUERY,
+        needs: QUERY,
         ..Work::new(
             "varied",
             "a browser's head, no two the same, 64 connections",
@@ -127,7 +134,7 @@ pub(crate) const WORKS: [Work; 11] = [
         )
     },
     Work {
-        needs: contract::QUERY,
+        needs: QUERY,
         ..Work::new(
             "varied-pipelined",
             "a browser's head, no two the same, 16 in one write",
@@ -154,6 +161,11 @@ impl Work {
             needs: "",
             tier: Tier::Second,
         }
+    }
+
+    /// Whether each request has a connection of its own.
+    pub(crate) fn is_of_new_connections(&self) -> bool {
+        self.load.contains(&"--close")
     }
 
     /// Whether system calls and instructions are counted at it; the others are like one of these.

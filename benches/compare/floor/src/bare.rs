@@ -1,15 +1,15 @@
-//! The loop over bare epoll, level- or edge-triggered.
+//! The loop over bare epoll, level- or edge-triggered, over whatever reads and writes a socket.
 
 use crate::connection::{After, Connection, Shared};
 use crate::listener;
-use crate::options::{FirstRead, Mode, Options};
+use crate::options::{FirstRead, Options, Trigger};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use slab::Slab;
 use std::convert::Infallible;
 use std::error::Error;
-use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
 
 /// Events taken at once.
 const EVENTS_MAX: usize = 1024;
@@ -17,16 +17,20 @@ const EVENTS_MAX: usize = 1024;
 /// The listener's key; connections have their slab index.
 const LISTENER: u64 = u64::MAX;
 
-/// Serves until a signal ends the process.
+/// Serves until a signal ends the process: a `TcpStream` calls `recv` and `send`, a `File` of the same
+/// descriptor `read` and `write`.
 ///
 /// # Errors
 /// If epoll or accept fail.
-pub(crate) fn run(listener: &TcpListener, options: &Options) -> Result<Infallible, Box<dyn Error>> {
-    let mut floor = Floor {
+pub(crate) fn run<S: Read + Write + AsFd + From<OwnedFd>>(
+    listener: &TcpListener,
+    options: &Options,
+) -> Result<Infallible, Box<dyn Error>> {
+    let mut floor = Floor::<S> {
         epoll: epoll::create(CreateFlags::CLOEXEC)?,
         connections: Slab::new(),
         shared: Shared::new(options),
-        mode: options.mode,
+        trigger: options.mode.trigger(),
         first_read: options.first_read,
     };
     epoll::add(
@@ -54,19 +58,19 @@ pub(crate) fn run(listener: &TcpListener, options: &Options) -> Result<Infallibl
     }
 }
 
-struct Floor {
+struct Floor<S> {
     epoll: OwnedFd,
-    connections: Slab<(Connection<TcpStream>, After)>,
+    connections: Slab<(Connection<S>, After)>,
     shared: Shared,
-    mode: Mode,
+    trigger: Trigger,
     first_read: FirstRead,
 }
 
-impl Floor {
+impl<S: Read + Write + AsFd + From<OwnedFd>> Floor<S> {
     /// Accepts all who wait.
     fn accept(&mut self, listener: &TcpListener) -> io::Result<()> {
         while let Some(socket) = listener::accept(listener)? {
-            let mut connection = Connection::new(socket);
+            let mut connection = Connection::new(S::from(socket));
             let mut after = After::Read;
             if self.first_read == FirstRead::AfterAccept {
                 after = connection.on_ready(&mut self.shared);
@@ -78,7 +82,7 @@ impl Floor {
                     &self.epoll,
                     &connection.socket,
                     data,
-                    interest(self.mode, after),
+                    interest(self.trigger, after),
                 )?;
                 entry.insert((connection, after));
             }
@@ -94,13 +98,13 @@ impl Floor {
             self.connections.remove(key); // closing takes it out of epoll too
         } else if after != *before {
             *before = after;
-            if self.mode == Mode::Level {
+            if self.trigger == Trigger::Level {
                 let data = EventData::new_u64(key as u64);
                 epoll::modify(
                     &self.epoll,
                     &connection.socket,
                     data,
-                    interest(self.mode, after),
+                    interest(self.trigger, after),
                 )?;
             }
         }
@@ -108,10 +112,10 @@ impl Floor {
     }
 }
 
-fn interest(mode: Mode, after: After) -> EventFlags {
-    match (mode, after) {
-        (Mode::Level, After::Write) => EventFlags::OUT,
-        (Mode::Level, _) => EventFlags::IN,
-        _ => EventFlags::IN | EventFlags::OUT | EventFlags::ET,
+fn interest(trigger: Trigger, after: After) -> EventFlags {
+    match (trigger, after) {
+        (Trigger::Level, After::Write) => EventFlags::OUT,
+        (Trigger::Level, _) => EventFlags::IN,
+        (Trigger::Edge, _) => EventFlags::IN | EventFlags::OUT | EventFlags::ET,
     }
 }

@@ -1,7 +1,7 @@
 //! One connection: bytes in, request ends counted, as many answers out.
 
 use crate::answers::{Answers, BUFFER_BYTES};
-use crate::options::{Life, Mode, Options};
+use crate::options::{Life, Options, Trigger};
 use memchr::memmem::Finder;
 use std::io::{ErrorKind, Read, Write};
 
@@ -16,7 +16,7 @@ pub(crate) struct Shared {
     answers: Answers,
     ends: Finder<'static>,
     buffer: Vec<u8>,
-    mode: Mode,
+    trigger: Trigger,
     life: Life,
 }
 
@@ -27,7 +27,7 @@ impl Shared {
             answers: Answers::new(options),
             ends: Finder::new(END),
             buffer: vec![0; CARRY_BYTES + BUFFER_BYTES],
-            mode: options.mode,
+            trigger: options.mode.trigger(),
             life: options.life,
         }
     }
@@ -66,7 +66,7 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
-    /// Takes one turn: in level mode one read and one write, else until a read comes back short.
+    /// Takes one turn: level-triggered one read and one write, else until a read comes back short.
     pub(crate) fn on_ready(&mut self, shared: &mut Shared) -> After {
         if self.owed > 0 && self.write(&shared.answers) != After::Read {
             return After::Write;
@@ -85,7 +85,7 @@ impl<S: Read + Write> Connection<S> {
                 After::Read => {}
                 other => return other,
             }
-            if shared.mode == Mode::Level || got < BUFFER_BYTES {
+            if shared.trigger == Trigger::Level || got < BUFFER_BYTES {
                 return After::Read;
             }
         }

@@ -1,9 +1,9 @@
 //! A listening socket whose connections need no further option.
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::SocketFlags;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 
 /// The longest queue of connections not yet accepted; the kernel caps it at `somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -24,10 +24,10 @@ pub(crate) fn bind(address: &str) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// Whatever accept says, but for connections that died in the queue, which are passed over.
-pub(crate) fn accept(listener: impl AsFd) -> io::Result<Option<TcpStream>> {
+pub(crate) fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     loop {
         match rustix::net::accept_with(&listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-            Ok(descriptor) => return Ok(Some(descriptor.into())),
+            Ok(descriptor) => return Ok(Some(descriptor)),
             Err(rustix::io::Errno::AGAIN) => return Ok(None),
             Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),

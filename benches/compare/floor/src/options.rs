@@ -13,15 +13,36 @@ pub(crate) enum Answer {
     Echo,
 }
 
-/// How to wait for readiness.
+/// How to wait for readiness, and what to read and write with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Bare epoll, level-triggered: one read per event.
+    /// Bare epoll, level-triggered: one `read` per event, one `write` for it. The plain floor.
+    Read,
+    /// The same with `recv` and `send`, like all that follow.
     Level,
     /// Bare epoll, edge-triggered: reads until a read comes back short.
     Edge,
     /// The same over mio.
     Mio,
+}
+
+/// When epoll tells of a socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// As long as it is ready.
+    Level,
+    /// When it becomes ready.
+    Edge,
+}
+
+impl Mode {
+    /// When epoll tells of a socket in this mode.
+    pub(crate) fn trigger(self) -> Trigger {
+        match self {
+            Self::Read | Self::Level => Trigger::Level,
+            Self::Edge | Self::Mio => Trigger::Edge,
+        }
+    }
 }
 
 /// How long a connection lives.
@@ -57,7 +78,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Reads `floor ADDRESS [--mode level|edge|mio] [--answer plaintext|json|echo] [--close] [--eager]`.
+    /// Reads `floor ADDRESS [--mode read|level|edge|mio] [--answer plaintext|json|echo] [--close]
+    /// [--eager]`.
     ///
     /// # Errors
     /// For an unknown option or value.
@@ -87,6 +109,7 @@ impl Options {
 
 fn mode(name: &str) -> Result<Mode, String> {
     match name {
+        "read" => Ok(Mode::Read),
         "level" => Ok(Mode::Level),
         "edge" => Ok(Mode::Edge),
         "mio" => Ok(Mode::Mio),

@@ -62,7 +62,7 @@ impl Floor {
     /// Accepts all who wait.
     fn accept(&mut self) -> io::Result<()> {
         while let Some(socket) = listener::accept(&self.listener)? {
-            let mut connection = Connection::new(TcpStream::from_std(socket));
+            let mut connection = Connection::new(TcpStream::from_std(socket.into()));
             let early = self.first_read == FirstRead::AfterAccept;
             if early && connection.on_ready(&mut self.shared) == After::Close {
                 continue;

@@ -22,11 +22,13 @@ pub(crate) struct Report {
 
 /// Latencies of an open loop, counted from when a request was due.
 #[derive(Serialize)]
-struct Latency {
+pub(crate) struct Latency {
     p50: f64,
     p99: f64,
     p999: f64,
     max: f64,
+    /// The time in which something else ran in the generator's place, which was taken off.
+    stalled: f64,
 }
 
 impl Report {
@@ -38,7 +40,7 @@ impl Report {
         elapsed: Duration,
         server: Option<Duration>,
         own: Duration,
-        latency: Option<&Histogram<u64>>,
+        latency: Option<Latency>,
         flood: Option<u64>,
     ) -> Self {
         let seconds = elapsed.as_secs_f64();
@@ -52,24 +54,26 @@ impl Report {
             server_busy: server.map(|cpu| cpu.as_secs_f64() / seconds),
             generator_cpu_us_per_request: each(own),
             generator_busy: own.as_secs_f64() / seconds,
-            latency_us: latency.map(Latency::new),
+            latency_us: latency,
             flood_per_second: flood.map(|answers| answers as f64 / seconds),
         }
     }
 }
 
 impl Latency {
+    /// Reads the percentiles.
     #[expect(
         clippy::cast_precision_loss,
         reason = "nanoseconds of at most a minute"
     )]
-    fn new(histogram: &Histogram<u64>) -> Self {
+    pub(crate) fn new(histogram: &Histogram<u64>, stalled: Duration) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
         Self {
             p50: at(0.5),
             p99: at(0.99),
             p999: at(0.999),
             max: at(1.0),
+            stalled: stalled.as_secs_f64() * 1e6,
         }
     }
 }

@@ -6,7 +6,8 @@ use crate::connection::{BUFFER_BYTES, Connection, Until};
 use crate::cpu;
 use crate::flooder::Flooder;
 use crate::options::{End, Life, Options};
-use crate::report::Report;
+use crate::own_clock::OwnClock;
+use crate::report::{Latency, Report};
 use crate::request::Request;
 use hdrhistogram::Histogram;
 use mio::net::TcpStream;
@@ -32,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<Report, Box<dyn Error>> {
     let mut run = Run::new(options)?;
     run.open()?;
     let mut clock = Clock::start(options)?;
-    run.begin_all(clock.started)?;
+    run.begin_all()?;
     let mut events = Events::with_capacity(EVENTS_MAX);
     let mut heard = Instant::now();
     while !run.is_over() {
@@ -44,6 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<Report, Box<dyn Error>> {
                 SILENCE_MAX
             }),
         )?;
+        run.clock.look();
         let now = Instant::now();
         if !events.is_empty() {
             heard = now;
@@ -64,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<Report, Box<dyn Error>> {
         if let Some(flooder) = &mut run.flooder {
             flooder.turn()?;
         }
-        run.begin_due(now)?;
+        run.begin_due()?;
         if clock.tick(now, options)? == Phase::Counted {
             run.reset();
         }
@@ -97,6 +99,9 @@ struct Run<'o> {
     answers: u64,
     reconnects: u64,
     latency: Histogram<u64>,
+    clock: OwnClock,
+    /// What the clock had lost before the time that counts.
+    lost_before: Duration,
     pace: Option<Pace>,
     flooder: Option<Flooder>,
 }
@@ -125,6 +130,12 @@ impl<'o> Run<'o> {
             answers: 0,
             reconnects: 0,
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
+            clock: if options.rate.is_some() && !options.flood {
+                OwnClock::spinning()
+            } else {
+                OwnClock::real()
+            },
+            lost_before: Duration::ZERO,
             pace: options.rate.map(|rate| Pace {
                 every: Duration::from_secs(1) / u32::try_from(rate).unwrap_or(u32::MAX).max(1),
                 next: Instant::now(),
@@ -144,6 +155,7 @@ impl<'o> Run<'o> {
     fn reset(&mut self) {
         self.answers = 0;
         self.latency.reset();
+        self.lost_before = self.clock.lost();
         if let Some(flooder) = &mut self.flooder {
             flooder.answers = 0;
         }
@@ -186,9 +198,9 @@ impl<'o> Run<'o> {
     }
 
     /// Starts every connection, or the clock of an open loop.
-    fn begin_all(&mut self, now: Instant) -> Result<(), String> {
+    fn begin_all(&mut self) -> Result<(), String> {
         if let Some(pace) = &mut self.pace {
-            pace.next = now;
+            pace.next = self.clock.begin();
             return Ok(());
         }
         (0..self.connections.len()).try_for_each(|index| self.begin(index))
@@ -208,10 +220,11 @@ impl<'o> Run<'o> {
     }
 
     /// Sends what has fallen due, each on an idle connection; what finds none waits, and its clock runs.
-    fn begin_due(&mut self, now: Instant) -> Result<(), String> {
+    fn begin_due(&mut self) -> Result<(), String> {
         let Some(pace) = &mut self.pace else {
             return Ok(());
         };
+        let now = self.clock.now();
         while pace.next <= now {
             pace.waiting.push_back(pace.next);
             pace.next += pace.every;
@@ -222,6 +235,7 @@ impl<'o> Run<'o> {
         {
             self.connections[index].due = pace.waiting.pop_front();
             self.begin(index)?;
+            self.clock.look();
         }
         Ok(())
     }
@@ -235,7 +249,7 @@ impl<'o> Run<'o> {
         self.answers += got.answers as u64;
         let done = was_waiting && connection.waiting == 0;
         if done && let Some(due) = connection.due.take() {
-            record(&mut self.latency, due);
+            record(&mut self.latency, self.clock.now() - due);
         }
         if got.closed {
             return self.closed(index);
@@ -256,8 +270,9 @@ impl<'o> Run<'o> {
             .connections
             .iter()
             .filter_map(|connection| connection.due);
+        let now = self.clock.now();
         for due in under_way.chain(pace.waiting.iter().copied()) {
-            record(&mut self.latency, due);
+            record(&mut self.latency, now - due);
         }
     }
 
@@ -292,8 +307,8 @@ impl<'o> Run<'o> {
     }
 }
 
-fn record(latency: &mut Histogram<u64>, due: Instant) {
-    let waited = u64::try_from(due.elapsed().as_nanos()).unwrap_or(u64::MAX);
+fn record(latency: &mut Histogram<u64>, waited: Duration) {
+    let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
     latency.saturating_record(waited);
 }
 
@@ -362,6 +377,7 @@ impl Clock {
             Some(read) => read,
             None => Self::read(options)?,
         };
+        let lost = run.clock.lost().saturating_sub(run.lost_before);
         let server = (!options.pids.is_empty()).then(|| server.saturating_sub(server_before));
         Ok(Report::new(
             run.answers,
@@ -369,7 +385,7 @@ impl Clock {
             ended - began,
             server,
             own.saturating_sub(own_before),
-            run.pace.is_some().then_some(&run.latency),
+            run.pace.is_some().then(|| Latency::new(&run.latency, lost)),
             run.flooder.as_ref().map(|flooder| flooder.answers),
         ))
     }

@@ -3,10 +3,10 @@
 use super::scale::Scale;
 use super::theme::Theme;
 use super::{Chart, Mark};
+use crate::peers::OURS;
 use crate::results::Results;
 use crate::stats::Stats;
-use crate::tables::{OURS, grouped};
-use crate::text::wrapped;
+use crate::text::{grouped, wrapped};
 use std::fmt::Write;
 
 /// Width of a chart, as wide as a README is shown, and of the parts of a row.

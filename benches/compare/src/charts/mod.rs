@@ -6,7 +6,7 @@ mod theme;
 
 use crate::figures::Measured;
 use crate::results::Results;
-use crate::stats::Stats;
+use crate::stats::{Quartiles, Stats};
 use crate::works::{self, Work};
 use std::error::Error;
 use std::path::Path;
@@ -81,22 +81,38 @@ fn cpu<'r>(results: &'r Results, work: &Work) -> Chart<'r> {
             at: 1.0,
             label: "floor",
         }),
-        goal: work.goal.map(|at| Mark { at, label: "goal" }),
+        goal: work.goal.map(|goal| Mark {
+            at: goal * plain(results, work),
+            label: "goal",
+        }),
         rows: rows(results, |server| Some(server.cpu.get(work.name)?.ratio)),
         part: work.name.to_owned(),
     }
+}
+
+/// The plain floor, to which goals are ratios, as a multiple of the fastest, which is the scale's unit.
+fn plain(results: &Results, work: &Work) -> f64 {
+    let floor = results.floors.get(work.name);
+    let plain = floor.and_then(|floor| floor.plain.as_ref());
+    plain.map_or(1.0, |plain| plain.ratio.median)
 }
 
 fn latency(results: &Results) -> Chart<'_> {
     Chart {
         file: "latency".to_owned(),
         title: "Latency at 10,000 requests a second over 64 connections".to_owned(),
-        subtitle: "99.9th percentile in microseconds, from when a request was due; less is better"
-            .to_owned(),
+        subtitle:
+            "99.9th percentile in microseconds from when a request was due, middle half of the \
+                   rounds; less is better"
+                .to_owned(),
         unit: " µs",
         floor: None,
         goal: None,
-        rows: rows(results, |server| Some(server.latency.as_ref()?.p999)),
+        rows: rows(results, |server| {
+            let latency = server.latency.as_ref()?;
+            let middle = latency.p999_quartiles.map(Quartiles::as_stats);
+            Some(middle.unwrap_or(latency.p999))
+        }),
         part: "latency".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! How values become lengths.
 
 use super::Chart;
-use crate::tables::grouped;
+use crate::text::grouped;
 
 /// A bar longer than so many times the middle one, or the floor, is cut.
 const CUT_AT_MIDDLES: f64 = 2.5;

@@ -2,9 +2,10 @@
 
 use super::grid::{self, Column, column};
 use super::sections::{self, Detail};
-use super::{goals, grid::grouped};
+use super::{goals, tail};
 use crate::figures::Measured;
 use crate::results::Results;
+use crate::text::grouped;
 use crate::works::{WORKS, Work};
 use std::fmt::Write;
 
@@ -12,12 +13,15 @@ use std::fmt::Write;
 pub(crate) fn render(results: &Results) -> String {
     let works: Vec<&'static Work> = WORKS.iter().collect();
     let sections = [
-        ("The goals", goals::table(results)),
+        (
+            "The goals",
+            joined([goals::table(results), goals::floors(results)]),
+        ),
         ("CPU time", sections::cpu(results, &works, Detail::Long)),
         ("The floor", sections::floors(results)),
         (
             "Latency at a fixed rate, and beside a connection that pipelines flat out",
-            sections::latency(results),
+            joined([sections::latency(results), tail::compared(results)]),
         ),
         ("Instructions and system calls", sections::counts(results)),
         ("System calls by name", calls(results)),
@@ -49,6 +53,12 @@ pub(crate) fn render(results: &Results) -> String {
         }
     }
     text.trim_end().to_owned() + "\n"
+}
+
+/// Paragraphs, those that are not empty.
+fn joined(parts: [String; 2]) -> String {
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("\n")
 }
 
 fn list(lines: &[String]) -> String {

@@ -1,12 +1,19 @@
 //! The goals, what Waterwheel reached of them, and what the best of the others did.
+//!
+//! CPU time is told twice: to the fastest floor, and to the plain floor, for which the goals were set.
 
-use super::grid::{self, OURS, grouped};
+use super::{grid, tail};
 use crate::figures::Measured;
+use crate::peers::{self, OURS};
 use crate::results::Results;
-use crate::works::WORKS;
+use crate::text::{grouped, paragraph};
+use crate::works::{WORKS, Work};
 
 /// A figure of a server, the less the better.
 type Figure = Box<dyn Fn(&Measured) -> Option<f64>>;
+
+/// What is to be said of ours and another's figure.
+type Verdict = fn(&Measured, &Measured) -> Option<&'static str>;
 
 /// One goal.
 struct Goal {
@@ -14,14 +21,69 @@ struct Goal {
     /// The most that it may be; without, the best of the others is the goal.
     most: Option<f64>,
     figure: Figure,
+    /// The same as a ratio to the plain floor.
+    to_plain: Option<Figure>,
+    /// Whether ours differs from another's by more than noise, where that is known.
+    verdict: Option<Verdict>,
     digits: usize,
 }
 
+/// What the fastest floor is.
+const FASTEST: &str = "The *floor* is the fastest loop known at each work: by `recv` and `send`, \
+     level-triggered, edge-triggered or over mio, and for new connections also with a read straight after \
+     accept and no registration before it.";
+
+/// What the plain floor is, and which ratio says what.
+const PLAIN: &str = "The *plain floor* is what the goals for CPU time were set for: one `read` and one \
+     `write` per readiness in a level-triggered epoll loop, which registers each connection when it is \
+     accepted. The ratio to the floor is the stricter one and says how far away the machine is, the ratio \
+     to the plain floor whether a goal is met.";
+
+/// Where the ratio to the plain floor stands.
+const PLAIN_COLUMN: usize = 3;
+
 /// A table with a row for each goal that was measured.
 pub(crate) fn table(results: &Results) -> String {
-    let rows: Vec<Vec<String>> = all().iter().filter_map(|goal| goal.row(results)).collect();
-    let head = ["", "goal", "waterwheel", "the best of the others"].map(str::to_owned);
+    let mut rows: Vec<Vec<String>> = all().iter().filter_map(|goal| goal.row(results)).collect();
+    let mut head = [
+        "",
+        "goal",
+        "waterwheel",
+        "to the plain floor",
+        "the best of the others",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    if plain(results).is_empty() {
+        for row in rows.iter_mut().chain([&mut head]) {
+            row.remove(PLAIN_COLUMN);
+        }
+    }
     grid::aligned(&head, &rows)
+}
+
+/// What the floors are that were measured; empty without any.
+pub(crate) fn floors(results: &Results) -> String {
+    let plain = plain(results);
+    if results.floors.is_empty() {
+        String::new()
+    } else if plain.is_empty() {
+        paragraph(FASTEST)
+    } else {
+        let plain = plain.join(", ");
+        paragraph(&format!(
+            "{FASTEST} {PLAIN} The plain floor is {plain} times the floor."
+        ))
+    }
+}
+
+/// The plain floor as a multiple of the fastest, at each work where it is known.
+fn plain(results: &Results) -> Vec<String> {
+    let one = |work: &Work| {
+        let plain = results.floors.get(work.name)?.plain.as_ref()?;
+        Some(format!("{:.2} ({})", plain.ratio.median, work.short))
+    };
+    WORKS.iter().filter_map(one).collect()
 }
 
 impl Goal {
@@ -35,28 +97,49 @@ impl Goal {
             what: what.into(),
             most,
             figure: Box::new(figure),
+            to_plain: None,
+            verdict: None,
             digits,
+        }
+    }
+
+    /// The goal for CPU time at a work.
+    fn of_work(work: &'static Work) -> Self {
+        Self {
+            to_plain: Some(Box::new(|server| {
+                Some(server.cpu.get(work.name)?.ratio_to_plain?.median)
+            })),
+            ..Self::new(
+                format!("CPU time to the floor: {}", work.short),
+                work.goal,
+                2,
+                |server| Some(server.cpu.get(work.name)?.ratio.median),
+            )
         }
     }
 
     fn row(&self, results: &Results) -> Option<Vec<String>> {
         let ours = results.servers.iter().find(|server| server.name == OURS)?;
         let reached = (self.figure)(ours)?;
+        let to_plain = self.to_plain.as_ref().and_then(|figure| figure(ours));
         let others = results.servers.iter().filter(|server| {
             server.name != OURS
-                && crate::peers::rank(&server.name) < usize::MAX
+                && peers::rank(&server.name) < usize::MAX
                 && !server.name.starts_with("floor")
         });
         let best = others
-            .filter_map(|server| Some((server.name.as_str(), (self.figure)(server)?)))
+            .filter_map(|server| Some((server, (self.figure)(server)?)))
             .min_by(|(_, a), (_, b)| a.total_cmp(b));
         Some(vec![
             self.what.clone(),
             self.most
                 .map_or("the best".to_owned(), |most| self.show(most)),
             format!("**{}**", self.show(reached)),
-            best.map_or(String::new(), |(name, value)| {
-                format!("{} ({name})", self.show(value))
+            to_plain.map_or(String::new(), |ratio| format!("**{}**", self.show(ratio))),
+            best.map_or(String::new(), |(other, value)| {
+                let verdict = self.verdict.and_then(|verdict| verdict(ours, other));
+                let verdict = verdict.map_or(String::new(), |verdict| format!(", ours {verdict}"));
+                format!("{} ({}){verdict}", self.show(value), other.name)
             }),
         ])
     }
@@ -71,13 +154,7 @@ impl Goal {
 
 #[expect(clippy::cast_precision_loss, reason = "bytes stay far below 2^52")]
 fn all() -> Vec<Goal> {
-    let mut goals = Vec::new();
-    for work in &WORKS {
-        let what = format!("CPU time to the floor: {}", work.short);
-        goals.push(Goal::new(what, work.goal, 2, |server| {
-            Some(server.cpu.get(work.name)?.ratio.median)
-        }));
-    }
+    let mut goals: Vec<Goal> = WORKS.iter().map(Goal::of_work).collect();
     for (work, most) in [("single", 1_000.0), ("pipelined", 700.0)] {
         let what = format!("user instructions per request, {work}");
         goals.push(Goal::new(what, Some(most), 0, move |server| {
@@ -106,9 +183,12 @@ fn all() -> Vec<Goal> {
         Goal::new("resident at start, MB", Some(3.0), 1, |server| {
             Some(server.memory.as_ref()?.start_bytes as f64 / 1e6)
         }),
-        Goal::new("p99.9 at 10,000 requests a second, µs", None, 0, |server| {
-            Some(server.latency.as_ref()?.p999.median)
-        }),
+        Goal {
+            verdict: Some(tail::verdict),
+            ..Goal::new("p99.9 at 10,000 requests a second, µs", None, 0, |server| {
+                Some(server.latency.as_ref()?.p999.median)
+            })
+        },
         Goal::new(
             "p99 beside a connection that pipelines flat out, to quiet",
             Some(2.0),
@@ -129,4 +209,56 @@ fn all() -> Vec<Goal> {
         ),
     ]);
     goals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{floors, table};
+    use crate::figures::{Cpu, Floor};
+    use crate::peers::OURS;
+    use crate::results::Results;
+    use crate::stats::Stats;
+
+    /// A CPU time, told without spread.
+    fn cpu(ratio: f64, to_plain: Option<f64>) -> Cpu {
+        let exactly = |value| Stats {
+            median: value,
+            lowest: value,
+            highest: value,
+        };
+        Cpu {
+            ratio: exactly(ratio),
+            ratio_to_plain: to_plain.map(exactly),
+            microseconds: exactly(1.0),
+            per_second: exactly(1.0),
+        }
+    }
+
+    fn results(plain: Option<Cpu>, ours: Cpu) -> Results {
+        let mut results = Results::default();
+        let floor = Floor {
+            mode: "floor-edge".to_owned(),
+            microseconds: ours.microseconds,
+            plain,
+        };
+        results.floors.insert("single".to_owned(), floor);
+        let single = &mut results.server(OURS).cpu;
+        single.insert("single".to_owned(), ours);
+        results
+    }
+
+    #[test]
+    fn the_ratio_to_the_plain_floor_stands_beside_that_to_the_fastest() {
+        let results = results(Some(cpu(1.1, None)), cpu(1.21, Some(1.1)));
+        assert!(table(&results).contains("| 1.00 | **1.21**   | **1.10**           |"));
+        assert!(floors(&results).contains("is 1.10 (64 connections) times the floor"));
+    }
+
+    #[test]
+    fn results_without_a_plain_floor_say_nothing_of_it() {
+        let results = results(None, cpu(1.21, None));
+        assert!(table(&results).contains("**1.21**"));
+        assert!(!table(&results).contains("plain"));
+        assert!(!floors(&results).contains("plain"));
+    }
 }

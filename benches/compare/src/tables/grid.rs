@@ -1,10 +1,8 @@
 //! A table: a head, and rows of cells that may be empty.
 
 use crate::figures::Measured;
+use crate::peers::OURS;
 use crate::results::Results;
-
-/// The name under which Waterwheel is measured.
-pub(crate) const OURS: &str = "waterwheel";
 
 /// A column of a table of servers: its title, and what stands there.
 pub(crate) type Column<'r> = (String, Box<dyn Fn(&Measured) -> Option<String> + 'r>);
@@ -79,32 +77,9 @@ pub(crate) fn aligned(head: &[String], rows: &[Vec<String>]) -> String {
     line(head) + &line(&rule) + &body
 }
 
-/// A number with commas between its thousands.
-pub(crate) fn grouped(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if value < -0.5 {
-        format!("-{text}")
-    } else {
-        text
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{aligned, grouped};
-
-    #[test]
-    fn thousands_are_set_apart() {
-        let all = [0.0, 999.0, 1000.4, 1_234_567.0, -4321.0].map(grouped);
-        assert_eq!(all, ["0", "999", "1,000", "1,234,567", "-4,321"]);
-    }
+    use super::aligned;
 
     #[test]
     fn columns_line_up() {

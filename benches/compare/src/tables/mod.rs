@@ -5,7 +5,7 @@ mod goals;
 mod grid;
 mod readme;
 mod sections;
+mod tail;
 
 pub(crate) use full::render;
-pub(crate) use grid::{OURS, grouped};
 pub(crate) use readme::write as write_readme;

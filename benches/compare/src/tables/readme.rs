@@ -1,21 +1,18 @@
 //! README's numbers: written between two marks, and nowhere else.
 
-use super::goals;
 use super::sections::{self, Detail};
+use super::{goals, tail};
 use crate::charts;
 use crate::contract::WRONG;
 use crate::figures::Measured;
 use crate::results::Results;
-use crate::text::wrapped;
+use crate::text::{grouped, paragraph};
 use crate::works::{self, Work};
 use std::error::Error;
 use std::path::Path;
 
 /// Where the numbers begin and end.
 const MARKS: [&str; 2] = ["<!-- numbers -->", "<!-- /numbers -->"];
-
-/// Characters of a line of text.
-const LINE_CHARACTERS: usize = 104;
 
 /// The works that README shows; all of them are in the full tables.
 const SHOWN: [&str; 8] = [
@@ -49,11 +46,6 @@ fn replaced(text: &str, numbers: &str) -> Option<String> {
     Some(format!("{before}{begin}\n{numbers}{end}{after}"))
 }
 
-/// A paragraph, in lines as long as README's others.
-fn paragraph(text: &str) -> String {
-    wrapped(text, LINE_CHARACTERS).join("\n") + "\n"
-}
-
 /// The numbers, in paragraphs.
 fn render(results: &Results) -> String {
     let shown: Vec<&'static Work> = SHOWN.iter().filter_map(|name| works::find(name)).collect();
@@ -62,9 +54,11 @@ fn render(results: &Results) -> String {
         pictures(results),
         sections::cpu(results, &shown, Detail::Short),
         floor(results),
+        goals::floors(results),
         goals::table(results),
         sections::latency(results),
         flood(results),
+        tail::compared(results),
         sections::memory(results),
         fairness(results),
         tables(results),
@@ -137,7 +131,7 @@ fn flood(results: &Results) -> String {
     paragraph(&format!(
         "Latency at {} requests a second over 64 connections, counted from when each request was due; \
          then over 63, alone and beside one that pipelines as fast as it is answered.",
-        super::grid::grouped(f64::from(u32::try_from(rate).unwrap_or(u32::MAX)))
+        grouped(f64::from(u32::try_from(rate).unwrap_or(u32::MAX)))
     ))
 }
 

@@ -1,10 +1,12 @@
 //! Tables that stand in more than one place.
 
-use super::grid::{self, column, grouped};
+use super::grid::{self, column};
+use super::tail;
 use crate::contract::WRONG;
 use crate::figures::{LeftOut, Measured};
 use crate::results::Results;
 use crate::stats::Stats;
+use crate::text::grouped;
 use crate::works::{WORKS, Work};
 
 /// How exactly a ratio is told.
@@ -24,15 +26,10 @@ pub(crate) fn cpu(results: &Results, works: &[&'static Work], detail: Detail) ->
         .map(|&work| {
             let cell = move |server: &Measured| {
                 let cpu = server.cpu.get(work.name)?;
-                let Stats {
-                    median,
-                    lowest,
-                    highest,
-                } = cpu.ratio;
                 let us = cpu.microseconds.median;
                 Some(match detail {
-                    Detail::Short => format!("{median:.2}"),
-                    Detail::Long => format!("{median:.2} ({lowest:.2}–{highest:.2}) {us:.2} µs"),
+                    Detail::Short => format!("{:.2}", cpu.ratio.median),
+                    Detail::Long => format!("{} {us:.2} µs", spread(&cpu.ratio)),
                 })
             };
             column(work.short, cell)
@@ -41,22 +38,27 @@ pub(crate) fn cpu(results: &Results, works: &[&'static Work], detail: Detail) ->
     grid::servers("CPU time to the floor", results, &columns)
 }
 
+/// A median with its ends.
+fn spread(stats: &Stats) -> String {
+    format!(
+        "{:.2} ({:.2}–{:.2})",
+        stats.median, stats.lowest, stats.highest
+    )
+}
+
 /// The floor at each work.
 pub(crate) fn floors(results: &Results) -> String {
     let rows: Vec<Vec<String>> = WORKS
         .iter()
         .filter_map(|work| {
             let floor = results.floors.get(work.name)?;
-            let Stats {
-                median,
-                lowest,
-                highest,
-            } = floor.microseconds;
+            let plain = floor.plain.as_ref().map(|plain| spread(&plain.ratio));
             Some(vec![
                 work.short.to_owned(),
                 work.title.to_owned(),
                 floor.mode.clone(),
-                format!("{median:.2} ({lowest:.2}–{highest:.2})"),
+                spread(&floor.microseconds),
+                plain.unwrap_or_default(),
             ])
         })
         .collect();
@@ -65,6 +67,7 @@ pub(crate) fn floors(results: &Results) -> String {
         "what is asked",
         "its fastest way",
         "CPU µs per request",
+        "the plain floor to it",
     ];
     grid::aligned(&head.map(str::to_owned), &rows)
 }
@@ -75,9 +78,7 @@ pub(crate) fn latency(results: &Results) -> String {
     let columns = [
         column("p50", move |server| us(server.latency.as_ref()?.p50.median)),
         column("p99", move |server| us(server.latency.as_ref()?.p99.median)),
-        column("p99.9", move |server| {
-            us(server.latency.as_ref()?.p999.median)
-        }),
+        column("p99.9", |server| Some(tail::cell(server.latency.as_ref()?))),
         column("p99, quiet", move |server| {
             us(server.fairness.as_ref()?.quiet_p99.median)
         }),
