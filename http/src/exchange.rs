@@ -86,6 +86,14 @@ impl Exchange {
         self.body.borrow_mut().begin(framing, awaits_continue);
     }
 
+    /// Whether all is answered, nothing is left of the body, and the connection goes on.
+    #[inline]
+    pub(crate) fn is_through(&mut self) -> bool {
+        self.answer.get() == Answer::Complete
+            && self.persistence.get().persists()
+            && self.body.get_mut().is_done()
+    }
+
     pub(crate) fn reset(&mut self) {
         self.answer.set(Answer::Awaited);
         self.body.get_mut().reset();

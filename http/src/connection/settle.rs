@@ -77,6 +77,21 @@ impl<T: Io> Connection<T> {
             let begun = self.work.as_ref().and_then(|work| work.begun);
             Some(Instant::now() - begun?)
         });
+        if matches!(outcome, Outcome::Answered)
+            && let Some(work) = &mut self.work
+            && work.exchange.is_through()
+        {
+            // Mostly so.
+            work.advance();
+            self.stage = Stage::Between;
+            return Then::Next;
+        }
+        self.settle_rest(outcome)
+    }
+
+    /// All ways but the short one.
+    #[inline(never)]
+    fn settle_rest(&mut self, outcome: Outcome) -> Then {
         match self.judge(outcome) {
             Verdict::Answered => self.leave_answered(),
             Verdict::Cut => Then::Cut,
