@@ -88,10 +88,10 @@ impl Exchange {
 
     /// Whether all is answered, nothing is left of the body, and the connection goes on.
     #[inline]
-    pub(crate) fn is_through(&mut self) -> bool {
+    pub(crate) fn is_through(&self) -> bool {
         self.answer.get() == Answer::Complete
             && self.persistence.get().persists()
-            && self.body.get_mut().is_done()
+            && self.body.borrow().is_done()
     }
 
     pub(crate) fn reset(&mut self) {

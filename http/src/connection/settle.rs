@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::future::poll_fn;
+use std::mem;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -77,16 +78,19 @@ impl<T: Io> Connection<T> {
             let begun = self.work.as_ref().and_then(|work| work.begun);
             Some(Instant::now() - begun?)
         });
-        if matches!(outcome, Outcome::Answered)
-            && let Some(work) = &mut self.work
-            && work.exchange.is_through()
-        {
+        let Outcome::Answered = outcome else {
+            return self.settle_rest(outcome);
+        };
+        mem::forget(outcome); // there is nothing in it, and to find that out is a call
+        match &mut self.work {
             // Mostly so.
-            work.advance();
-            self.stage = Stage::Between;
-            return Then::Next;
+            Some(work) if work.exchange.is_through() => {
+                work.advance();
+                self.stage = Stage::Between;
+                Then::Next
+            }
+            _ => self.settle_rest(Outcome::Answered),
         }
-        self.settle_rest(outcome)
     }
 
     /// All ways but the short one.
