@@ -228,18 +228,24 @@ impl<'c> Request<'c> {
     ///     request.respond(StatusCode::OK, "Hello World", [("content-type", "text/plain")]).await
     /// }
     /// ```
-    pub async fn respond(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has room for its arguments twice, and moves them"
+    )]
+    pub fn respond(
         self,
         status: StatusCode,
         body: impl AsRef<[u8]>,
         headers: impl AnswerHeaders,
-    ) -> Result<Responded> {
-        let body = body.as_ref();
-        let (responded, unsent) = answer::queue(self.link, self.head(), status, body, &headers)?;
-        if !matches!(unsent, Unsent::Nothing) {
-            answer::send(self.link, unsent, body).await?;
+    ) -> impl Future<Output = Result<Responded>> {
+        async move {
+            let (link, body) = (self.link, body.as_ref());
+            let (responded, unsent) = answer::queue(link, self.head(), status, body, &headers)?;
+            if !matches!(unsent, Unsent::Nothing) {
+                answer::send(link, unsent, body).await?;
+            }
+            Ok(responded)
         }
-        Ok(responded)
     }
 
     /// Begins an answer whose body is sent piece by piece.
