@@ -16,7 +16,9 @@
 //! does not depend on how the bytes were split. **Never**: what a field means; that is for
 //! whoever asked for it.
 
-use super::scan::{Step, Stop, TOKEN, is_token, is_white, misplaced, run_end, trim, value_end};
+use std::ops::Range;
+
+use super::scan::{Class, Step, Stop, Token, is_token, is_white, misplaced, trim, value_end};
 use crate::error::{InvalidAnswer, Refusal};
 use crate::headers::{Field, Span};
 
@@ -31,8 +33,24 @@ pub(super) struct FieldSection {
 
 /// One more field, or the end of the section and the position behind it.
 pub(super) enum Line {
-    Field(Field),
+    Field(Found),
     End(usize),
+}
+
+/// Where a field's name and value are.
+pub(super) struct Found {
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+}
+
+impl Found {
+    #[inline]
+    pub(super) const fn field(&self) -> Field {
+        Field {
+            name: Span::new(self.name.start, self.name.end),
+            value: Span::new(self.value.start, self.value.end),
+        }
+    }
 }
 
 impl FieldSection {
@@ -42,6 +60,21 @@ impl FieldSection {
     /// Reads one line of `bytes`, which begin with all that earlier calls saw.
     #[inline]
     pub(super) fn next(&mut self, bytes: &[u8], line_bytes_max: u16) -> Step<Line> {
+        if self.position == self.line_start {
+            if let Some(end) = empty_line(bytes, self.line_start) {
+                return Ok(Line::End(end));
+            }
+            if let Some((found, next)) = whole_line(bytes, self.line_start, line_bytes_max) {
+                (self.line_start, self.position) = (next, next);
+                return Ok(Line::Field(found));
+            }
+        }
+        self.piece(bytes, line_bytes_max)
+    }
+
+    /// Reads on in a line that comes in pieces, or is the last one, or is to be refused.
+    #[inline(never)]
+    fn piece(&mut self, bytes: &[u8], line_bytes_max: u16) -> Step<Line> {
         let name_end = match self.name_end {
             Some(name_end) => name_end,
             None => match self.name(bytes, line_bytes_max)? {
@@ -54,7 +87,7 @@ impl FieldSection {
 
     #[inline]
     fn name(&mut self, bytes: &[u8], line_bytes_max: u16) -> Step<Name> {
-        self.position = run_end(bytes, self.position, &TOKEN);
+        self.position = Token::run_end(bytes, self.position);
         self.check_length(line_bytes_max)?;
         match bytes.get(self.position) {
             None => Err(Stop::Incomplete),
@@ -86,12 +119,12 @@ impl FieldSection {
     }
 
     #[inline]
-    fn value(&mut self, bytes: &[u8], name_end: usize, line_bytes_max: u16) -> Step<Field> {
+    fn value(&mut self, bytes: &[u8], name_end: usize, line_bytes_max: u16) -> Step<Found> {
         self.position = value_end(bytes, self.position);
         self.check_length(line_bytes_max)?;
         let next = line_end(bytes, self.position)?;
-        let field = Field {
-            name: Span::new(self.line_start, name_end),
+        let field = Found {
+            name: self.line_start..name_end,
             value: trimmed(bytes, name_end + 1, self.position),
         };
         (self.line_start, self.position, self.name_end) = (next, next, None);
@@ -105,6 +138,33 @@ impl FieldSection {
         }
         Ok(())
     }
+}
+
+/// The field whose line begins at `start`, and the position behind it: if the line is here whole
+/// and there is nothing to refuse in it.
+///
+/// Its end is looked for first. So the processor goes on to the next line without waiting for what
+/// is found in this one.
+#[inline]
+fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found, usize)> {
+    let end = value_end(bytes, start);
+    let next = empty_line(bytes, end)?;
+    let name_end = Token::run_end(bytes, start);
+    let is_whole = name_end > start && bytes.get(name_end) == Some(&b':');
+    if !is_whole || end - start > line_bytes_max.into() {
+        return None;
+    }
+    let found = Found {
+        name: start..name_end,
+        value: trimmed(bytes, name_end + 1, end),
+    };
+    Some((found, next))
+}
+
+/// The position behind a line end that is whole and begins at `at`.
+#[inline]
+fn empty_line(bytes: &[u8], at: usize) -> Option<usize> {
+    (bytes.get(at..)?.first_chunk() == Some(b"\r\n")).then_some(at + 2)
 }
 
 enum Name {
@@ -125,14 +185,19 @@ pub(super) fn line_end(bytes: &[u8], at: usize) -> Step<usize> {
 
 /// `start..end` without the white space around what is there (RFC 9112, 5.1).
 #[inline]
-fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> Span {
+fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> Range<usize> {
+    if let Some([b' ', first, .., last]) = bytes.get(start..end)
+        && (*first.min(last)) > b' '
+    {
+        return start + 1..end; // as nearly all write it
+    }
     while start < end && is_white(bytes[start]) {
         start += 1;
     }
     while start < end && is_white(bytes[end - 1]) {
         end -= 1;
     }
-    Span::new(start, end)
+    start..end
 }
 
 /// Writes one field line, if name and value are what a field may be made of. A value that is
