@@ -41,40 +41,53 @@ type Range = (u8, u8);
 pub(super) struct Token;
 
 impl Class for Token {
-    const RANGES: &[Range] = &[(b'-', b'.'), (b'0', b'9'), (b'A', b'Z'), (b'^', b'z')];
-    const OTHERS: &[u8] = b"!#$%&'*+|~";
+    const COMMON: &[Range] = &[(b'-', b'.'), (b'0', b'9'), (b'A', b'Z'), (b'^', b'z')];
+    const RARE: &[Range] = &[
+        (b'!', b'!'),
+        (b'#', b'\''),
+        (b'*', b'+'),
+        (b'|', b'|'),
+        (b'~', b'~'),
+    ];
 }
 
 /// What a field value may hold: any byte but the control bytes that are no tab (RFC 9110, 5.5).
-pub(super) struct Value;
+struct Value;
 
 impl Class for Value {
-    const RANGES: &[Range] = &[(b'\t', b'\t'), (b' ', b'~'), (0x80, 0xff)];
-    const OTHERS: &[u8] = b"";
+    const COMMON: &[Range] = &[(b'\t', b'\t'), (b' ', b'~'), (0x80, 0xff)];
+    const RARE: &[Range] = &[];
 }
 
 /// A target up to its `?`: `pchar` and `/` (RFC 3986, 3.3), and what browsers leave unescaped.
 pub(super) struct Path;
 
 impl Class for Path {
-    const RANGES: &[Range] = &[(b'$', b';'), (b'@', b'['), (b']', b'_'), (b'a', b'z')];
-    const OTHERS: &[u8] = b"!=|~";
+    const COMMON: &[Range] = &[(b'$', b';'), (b'@', b'['), (b']', b'_'), (b'a', b'z')];
+    const RARE: &[Range] = &[(b'!', b'!'), (b'=', b'='), (b'|', b'|'), (b'~', b'~')];
 }
 
 /// A query (RFC 3986, 3.4), and what browsers leave unescaped.
 pub(super) struct Query;
 
 impl Class for Query {
-    const RANGES: &[Range] = &[(b'$', b';'), (b'=', b'='), (b'?', b'~')];
-    const OTHERS: &[u8] = b"!";
+    const COMMON: &[Range] = &[(b'$', b';'), (b'=', b'='), (b'?', b'~')];
+    const RARE: &[Range] = &[(b'!', b'!')];
 }
 
 /// A registered name but for its escapes (RFC 3986, 3.2.2).
 pub(super) struct RegisteredName;
 
 impl Class for RegisteredName {
-    const RANGES: &[Range] = &[(b'&', b'.'), (b'0', b'9'), (b'A', b'Z'), (b'a', b'z')];
-    const OTHERS: &[u8] = b"!$;=_~";
+    const COMMON: &[Range] = &[(b'&', b'.'), (b'0', b'9'), (b'A', b'Z'), (b'a', b'z')];
+    const RARE: &[Range] = &[
+        (b'!', b'!'),
+        (b'$', b'$'),
+        (b';', b';'),
+        (b'=', b'='),
+        (b'_', b'_'),
+        (b'~', b'~'),
+    ];
 }
 
 /// How many bytes are looked at together.
@@ -83,11 +96,11 @@ const LANES: usize = 16;
 /// A set of bytes.
 pub(super) trait Class {
     /// Most of those that belong.
-    const RANGES: &[Range];
+    const COMMON: &[Range];
     /// The rest of them.
-    const OTHERS: &[u8];
+    const RARE: &[Range];
     /// For each byte, whether it belongs.
-    const TABLE: &[bool; 256] = &table(Self::RANGES, Self::OTHERS);
+    const TABLE: &[bool; 256] = &table(&[Self::COMMON, Self::RARE]);
 
     /// Whether `byte` belongs.
     #[inline]
@@ -105,13 +118,13 @@ pub(super) trait Class {
     #[inline]
     fn run_end(bytes: &[u8], from: usize) -> usize {
         let mut at = from;
-        while let Some(lanes) = lanes_at(bytes, at) {
-            let Some(index) = first(beyond(lanes, Self::RANGES)) else {
+        while let Some(lanes) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            let Some(index) = first(beyond(lanes, Self::COMMON)) else {
                 at += LANES;
                 continue;
             };
             at += index;
-            if Self::OTHERS.is_empty() || bytes.get(at).is_none_or(|byte| !Self::has(*byte)) {
+            if Self::RARE.is_empty() || bytes.get(at).is_none_or(|byte| !Self::has(*byte)) {
                 return at;
             }
             at += 1;
@@ -126,7 +139,7 @@ pub(super) trait Class {
         if let Some(lanes) = bytes.last_chunk() {
             let start = bytes.len() - LANES;
             let behind = u128::MAX.unbounded_shl(8 * u32::try_from(at - start).unwrap_or(0));
-            let beyond = u128::from_le_bytes(beyond(lanes, Self::RANGES)) & behind;
+            let beyond = u128::from_le_bytes(beyond(lanes, Self::COMMON)) & behind;
             match first(beyond.to_le_bytes()) {
                 None => return bytes.len(),
                 Some(index) => at = start + index,
@@ -139,27 +152,21 @@ pub(super) trait Class {
     }
 }
 
-#[inline]
-fn lanes_at(bytes: &[u8], at: usize) -> Option<&[u8; LANES]> {
-    bytes.get(at..at.checked_add(LANES)?)?.first_chunk()
-}
-
-const fn table(ranges: &[Range], others: &[u8]) -> [bool; 256] {
+const fn table(lists: &[&[Range]]) -> [bool; 256] {
     let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
+    let mut list = 0;
+    while list < lists.len() {
         let mut index = 0;
-        while index < ranges.len() {
-            let (first, last) = ranges[index];
-            table[byte] |= first as usize <= byte && byte <= last as usize;
+        while index < lists[list].len() {
+            let (first, last) = lists[list][index];
+            let mut byte = first as usize;
+            while byte <= last as usize {
+                table[byte] = true;
+                byte += 1;
+            }
             index += 1;
         }
-        byte += 1;
-    }
-    let mut index = 0;
-    while index < others.len() {
-        table[others[index] as usize] = true;
-        index += 1;
+        list += 1;
     }
     table
 }
