@@ -60,11 +60,12 @@ impl FieldSection {
     /// Reads one line of `bytes`, which begin with all that earlier calls saw.
     #[inline]
     pub(super) fn next(&mut self, bytes: &[u8], line_bytes_max: u16) -> Step<Line> {
-        if self.position == self.line_start {
-            if let Some(end) = empty_line(bytes, self.line_start) {
+        let start = self.line_start;
+        if self.position == start {
+            if let Some(end) = empty_line(bytes, start) {
                 return Ok(Line::End(end));
             }
-            if let Some((found, next)) = whole_line(bytes, self.line_start, line_bytes_max) {
+            if let Some((found, next)) = whole_line(bytes, start, line_bytes_max) {
                 (self.line_start, self.position) = (next, next);
                 return Ok(Line::Field(found));
             }

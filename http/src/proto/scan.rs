@@ -118,7 +118,10 @@ pub(super) trait Class {
     #[inline]
     fn run_end(bytes: &[u8], from: usize) -> usize {
         let mut at = from;
-        while let Some(lanes) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        while bytes.len() >= LANES
+            && at <= bytes.len() - LANES
+            && let Some(lanes) = bytes[at..].first_chunk()
+        {
             let Some(index) = first(beyond(lanes, Self::COMMON)) else {
                 at += LANES;
                 continue;
