@@ -16,9 +16,9 @@
 //! does not depend on how the bytes were split. **Never**: what a field means; that is for
 //! whoever asked for it.
 
-use std::ops::Range;
-
-use super::scan::{Class, Step, Stop, Token, is_token, is_white, misplaced, trim, value_end};
+use super::scan::{
+    Class, Step, Stop, Token, is_token, is_white, misplaced, trim, trim_end, trim_start, value_end,
+};
 use crate::error::{InvalidAnswer, Refusal};
 use crate::headers::{Field, Span};
 
@@ -32,23 +32,45 @@ pub(super) struct FieldSection {
 }
 
 /// One more field, or the end of the section and the position behind it.
-pub(super) enum Line {
-    Field(Found),
+pub(super) enum Line<'a> {
+    Field(Found<'a>),
     End(usize),
 }
 
-/// Where a field's name and value are.
-pub(super) struct Found {
-    pub(super) name: Range<usize>,
-    pub(super) value: Range<usize>,
+/// A field's name and value, and where they are.
+pub(super) struct Found<'a> {
+    pub(super) name: &'a [u8],
+    /// Without the white space around it.
+    pub(super) value: &'a [u8],
+    start: usize,
+    value_start: usize,
 }
 
-impl Found {
+impl<'a> Found<'a> {
+    /// Of a line that begins at `start`; between name and value was a colon.
+    #[inline]
+    fn new(start: usize, name: &'a [u8], value: &'a [u8]) -> Self {
+        let (white_bytes, value) = match value {
+            [b' ', inner @ ..] if is_black(inner) => (1, inner), // as nearly all write it
+            _ => {
+                let behind_white = trim_start(value);
+                (value.len() - behind_white.len(), trim_end(behind_white))
+            }
+        };
+        Self {
+            name,
+            value,
+            start,
+            value_start: start + name.len() + 1 + white_bytes,
+        }
+    }
+
+    /// The positions alone.
     #[inline]
     pub(super) const fn field(&self) -> Field {
         Field {
-            name: Span::new(self.name.start, self.name.end),
-            value: Span::new(self.value.start, self.value.end),
+            name: Span::new(self.start, self.start + self.name.len()),
+            value: Span::new(self.value_start, self.value_start + self.value.len()),
         }
     }
 }
@@ -59,7 +81,7 @@ impl FieldSection {
 
     /// Reads one line of `bytes`, which begin with all that earlier calls saw.
     #[inline]
-    pub(super) fn next(&mut self, bytes: &[u8], line_bytes_max: u16) -> Step<Line> {
+    pub(super) fn next<'a>(&mut self, bytes: &'a [u8], line_bytes_max: u16) -> Step<Line<'a>> {
         let start = self.line_start;
         if self.position == start {
             if let Some(end) = empty_line(bytes, start) {
@@ -75,7 +97,7 @@ impl FieldSection {
 
     /// Reads on in a line that comes in pieces, or is the last one, or is to be refused.
     #[inline(never)]
-    fn piece(&mut self, bytes: &[u8], line_bytes_max: u16) -> Step<Line> {
+    fn piece<'a>(&mut self, bytes: &'a [u8], line_bytes_max: u16) -> Step<Line<'a>> {
         let name_end = match self.name_end {
             Some(name_end) => name_end,
             None => match self.name(bytes, line_bytes_max)? {
@@ -120,16 +142,20 @@ impl FieldSection {
     }
 
     #[inline]
-    fn value(&mut self, bytes: &[u8], name_end: usize, line_bytes_max: u16) -> Step<Found> {
+    fn value<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        name_end: usize,
+        line_bytes_max: u16,
+    ) -> Step<Found<'a>> {
         self.position = value_end(bytes, self.position);
         self.check_length(line_bytes_max)?;
         let next = line_end(bytes, self.position)?;
-        let field = Found {
-            name: self.line_start..name_end,
-            value: trimmed(bytes, name_end + 1, self.position),
-        };
+        let name = &bytes[self.line_start..name_end];
+        let value = &bytes[name_end + 1..self.position];
+        let found = Found::new(self.line_start, name, value);
         (self.line_start, self.position, self.name_end) = (next, next, None);
-        Ok(field)
+        Ok(found)
     }
 
     #[inline]
@@ -147,19 +173,18 @@ impl FieldSection {
 /// Its end is looked for first. So the processor goes on to the next line without waiting for what
 /// is found in this one.
 #[inline]
-fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found, usize)> {
+fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found<'_>, usize)> {
     let end = value_end(bytes, start);
     let next = empty_line(bytes, end)?;
-    let name_end = Token::run_end(bytes, start);
-    let is_whole = name_end > start && bytes.get(name_end) == Some(&b':');
-    if !is_whole || end - start > line_bytes_max.into() {
+    let line = bytes.get(start..end)?;
+    let (name, rest) = line.split_at_checked(Token::run_end(bytes, start) - start)?;
+    let [b':', value @ ..] = rest else {
+        return None;
+    };
+    if name.is_empty() || line.len() > line_bytes_max.into() {
         return None;
     }
-    let found = Found {
-        name: start..name_end,
-        value: trimmed(bytes, name_end + 1, end),
-    };
-    Some((found, next))
+    Some((Found::new(start, name, value), next))
 }
 
 /// The position behind a line end that is whole and begins at `at`.
@@ -184,21 +209,10 @@ pub(super) fn line_end(bytes: &[u8], at: usize) -> Step<usize> {
     }
 }
 
-/// `start..end` without the white space around what is there (RFC 9112, 5.1).
+/// Whether `value`, of at least two bytes, has no white space around it: its ends are above a space.
 #[inline]
-fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> Range<usize> {
-    if let Some([b' ', first, .., last]) = bytes.get(start..end)
-        && (*first.min(last)) > b' '
-    {
-        return start + 1..end; // as nearly all write it
-    }
-    while start < end && is_white(bytes[start]) {
-        start += 1;
-    }
-    while start < end && is_white(bytes[end - 1]) {
-        end -= 1;
-    }
-    start..end
+fn is_black(value: &[u8]) -> bool {
+    matches!(value, [first, .., last] if (*first.min(last)) > b' ')
 }
 
 /// Writes one field line, if name and value are what a field may be made of. A value that is

@@ -199,17 +199,17 @@ impl Fields {
                 Line::Field(_) if self.list.len() == usize::from(limits.fields_max) => {
                     return Err(Refusal::TooManyFields.into());
                 }
-                Line::Field(found) => self.add(bytes, &found)?,
+                Line::Field(found) => self.add(&found)?,
                 Line::End(end) => return Ok(end),
             }
         }
     }
 
     #[inline]
-    fn add(&mut self, bytes: &[u8], found: &Found) -> Result<(), Refusal> {
+    fn add(&mut self, found: &Found<'_>) -> Result<(), Refusal> {
         let field = found.field();
         self.list.push(field);
-        let (name, value) = (&bytes[found.name.clone()], &bytes[found.value.clone()]);
+        let (name, value) = (found.name, found.value);
         match name.len() {
             4 if is_word(name, b"host") => self.add_host(value, field.value)?,
             6 if is_word(name, b"expect") => self.add_expectation(value)?,
