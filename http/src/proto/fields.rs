@@ -1,8 +1,9 @@
 //! A field section: the lines between a request line and the empty one, and the same again
 //! behind a chunked body (RFC 9112, 5 and 7.1.2).
 //!
-//! [`FieldSection`] gives one field after the other and remembers where it stopped, within a
-//! name or within a value, so that no byte is looked at twice.
+//! [`FieldSection`] gives one field after the other. Nearly all lines are here whole and as they
+//! should be, and are read in one go; what is left of a section is read piece by piece. Where that
+//! stopped, within a name or within a value, is remembered.
 //!
 //! ```text
 //!            ┌── token ──┐       ┌─ anything but controls ─┐
@@ -13,7 +14,9 @@
 //! [`push_field`] is the way back, for a field of ours.
 //!
 //! **Always**: a line's length is judged before the byte that ends it, so that the outcome
-//! does not depend on how the bytes were split. **Never**: what a field means; that is for
+//! does not depend on how the bytes were split; reading in one go refuses nothing, but leaves it to
+//! the other way, so that what is wrong first is what is told. **Never**: a line that is tried in one
+//! go twice; what a field means; that is for
 //! whoever asked for it.
 
 use super::scan::{

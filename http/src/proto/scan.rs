@@ -1,20 +1,22 @@
 //! Which bytes may stand where, and how far a run of them goes.
 //!
-//! A [`Class`] is a few ranges of bytes and some others. Runs are read sixteen bytes at a time,
-//! by arithmetic that compilers turn into vector instructions; it knows the ranges only, and stops
-//! at any byte in none of them. What that byte is, a table says.
+//! A [`Class`] is a few ranges of bytes that are common, and some that are rare. Runs are read
+//! sixteen bytes at a time, against the common ranges only, by arithmetic that is the same for each
+//! byte: the compiler makes vector instructions of it, on every processor that has them. What stops
+//! that is looked up in a table.
 //!
 //! ```text
-//! /mills/r!e?grain   Path: '$'..';'  '@'..'['  ']'..'_'  'a'..'z'   and  ! = | ~
-//! └──────┘             the ranges: all at once
-//!         !            the table: belongs, so the run goes on behind it
-//!          e           the ranges again
-//!           ?          the table: does not belong, here the run ends
+//! /mills/r!e?grain   Path: '$'..';'  '@'..'['  ']'..'_'  'a'..'z', and rarely ! = | ~
+//! └──────┘             all at once, up to a byte in none of the common ranges
+//!         !            the table: it belongs, so the run goes on behind it
+//!          e           all at once again
+//!           ?          the table: it does not belong; here the run ends
 //! ```
 //!
 //! **Always**: what a class admits, the RFC's grammar admits there; the one wider class, that
-//! of targets, says in what and why. **Never**: a result before the position given; a different
-//! one for the last bytes of a buffer, which are read together with some before them.
+//! of targets, says in what and why. The last bytes of a buffer are read together with some before
+//! them, which change nothing. **Never**: an end before the position given; an intrinsic, since
+//! without `unsafe` none can be called.
 
 use crate::error::Refusal;
 
@@ -95,12 +97,12 @@ const LANES: usize = 16;
 
 /// A set of bytes.
 pub(super) trait Class {
-    /// Most of those that belong.
+    /// Most of those that belong; a handful of ranges, as each costs an instruction or three.
     const COMMON: &[Range];
     /// The rest of them.
     const RARE: &[Range];
     /// For each byte, whether it belongs.
-    const TABLE: &[bool; 256] = &table(&[Self::COMMON, Self::RARE]);
+    const TABLE: &[bool; 256] = &table(Self::COMMON, Self::RARE);
 
     /// Whether `byte` belongs.
     #[inline]
@@ -140,6 +142,7 @@ pub(super) trait Class {
     fn run_end_in_rest(bytes: &[u8], from: usize) -> usize {
         let mut at = from;
         if let Some(lanes) = bytes.last_chunk() {
+            // A shift by all 16 leaves none: `from` may be the end.
             let start = bytes.len() - LANES;
             let behind = u128::MAX.unbounded_shl(8 * u32::try_from(at - start).unwrap_or(0));
             let beyond = u128::from_le_bytes(beyond(lanes, Self::COMMON)) & behind;
@@ -155,23 +158,23 @@ pub(super) trait Class {
     }
 }
 
-const fn table(lists: &[&[Range]]) -> [bool; 256] {
+const fn table(common: &[Range], rare: &[Range]) -> [bool; 256] {
     let mut table = [false; 256];
-    let mut list = 0;
-    while list < lists.len() {
-        let mut index = 0;
-        while index < lists[list].len() {
-            let (first, last) = lists[list][index];
-            let mut byte = first as usize;
-            while byte <= last as usize {
-                table[byte] = true;
-                byte += 1;
-            }
-            index += 1;
-        }
-        list += 1;
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = lies_in(byte, common) || lies_in(byte, rare);
+        byte += 1;
     }
     table
+}
+
+const fn lies_in(byte: usize, ranges: &[Range]) -> bool {
+    match ranges {
+        [] => false,
+        [(first, last), rest @ ..] => {
+            (*first as usize <= byte && byte <= *last as usize) || lies_in(byte, rest)
+        }
+    }
 }
 
 /// For each of `lanes`, zero if it lies in one of `ranges`, else anything but zero.
