@@ -258,7 +258,7 @@ impl Trailers {
         loop {
             match self
                 .section
-                .next(&self.bytes, limits.field_line_bytes_max)?
+                .next_in_pieces(&self.bytes, limits.field_line_bytes_max)?
             {
                 Line::Field(_) if self.fields.len() == usize::from(limits.trailer_fields_max) => {
                     return Err(Refusal::TrailersTooLarge.into());

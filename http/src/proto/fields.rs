@@ -20,7 +20,8 @@
 //! whoever asked for it.
 
 use super::scan::{
-    Class, Step, Stop, Token, is_token, is_white, misplaced, trim, trim_end, trim_start, value_end,
+    Class, Step, Stop, Token, is_token, is_value, is_white, misplaced, trim, trim_end, trim_start,
+    value_end,
 };
 use crate::error::{InvalidAnswer, Refusal};
 use crate::headers::{Field, Span};
@@ -50,19 +51,13 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// Of a line that begins at `start`; between name and value was a colon.
-    #[inline]
-    fn new(start: usize, name: &'a [u8], value: &'a [u8]) -> Self {
-        let (white_bytes, value) = match value {
-            [b' ', inner @ ..] if is_black(inner) => (1, inner), // as nearly all write it
-            _ => {
-                let behind_white = trim_start(value);
-                (value.len() - behind_white.len(), trim_end(behind_white))
-            }
-        };
+    /// What is in a line that begins at `start`: a name, a colon, and `value`, white space and all.
+    fn trimmed(start: usize, name: &'a [u8], value: &'a [u8]) -> Self {
+        let behind_white = trim_start(value);
+        let white_bytes = value.len() - behind_white.len();
         Self {
             name,
-            value,
+            value: trim_end(behind_white),
             start,
             value_start: start + name.len() + 1 + white_bytes,
         }
@@ -95,12 +90,17 @@ impl FieldSection {
                 return Ok(Line::Field(found));
             }
         }
-        self.piece(bytes, line_bytes_max)
+        self.next_in_pieces(bytes, line_bytes_max)
     }
 
-    /// Reads on in a line that comes in pieces, or is the last one, or is to be refused.
+    /// The same for any line, also one that comes in pieces or is to be refused. Trailers are read
+    /// this way only, so that the other has one caller and becomes part of it.
     #[inline(never)]
-    fn piece<'a>(&mut self, bytes: &'a [u8], line_bytes_max: u16) -> Step<Line<'a>> {
+    pub(super) fn next_in_pieces<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        line_bytes_max: u16,
+    ) -> Step<Line<'a>> {
         let name_end = match self.name_end {
             Some(name_end) => name_end,
             None => match self.name(bytes, line_bytes_max)? {
@@ -156,7 +156,7 @@ impl FieldSection {
         let next = line_end(bytes, self.position)?;
         let name = &bytes[self.line_start..name_end];
         let value = &bytes[name_end + 1..self.position];
-        let found = Found::new(self.line_start, name, value);
+        let found = Found::trimmed(self.line_start, name, value);
         (self.line_start, self.position, self.name_end) = (next, next, None);
         Ok(found)
     }
@@ -187,7 +187,17 @@ fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found<
     if name.is_empty() || line.len() > line_bytes_max.into() {
         return None;
     }
-    Some((Found::new(start, name, value), next))
+    let found = match value {
+        // As nearly all write it.
+        [b' ', value @ ..] if is_black(value) => Found {
+            name,
+            value,
+            start,
+            value_start: start + name.len() + 2,
+        },
+        _ => Found::trimmed(start, name, value),
+    };
+    Some((found, next))
 }
 
 /// The position behind a line end that is whole and begins at `at`.
@@ -229,7 +239,7 @@ pub(super) fn push_field(
     if !is_token(name) {
         return Err(InvalidAnswer::Name);
     }
-    if value_end(value, 0) < value.len() {
+    if !is_value(value) {
         return Err(InvalidAnswer::Value);
     }
     out.extend_from_slice(name);

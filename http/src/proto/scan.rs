@@ -95,6 +95,9 @@ impl Class for RegisteredName {
 /// How many bytes are looked at together.
 const LANES: usize = 16;
 
+/// So few are read one by one.
+const FEW: usize = 4;
+
 /// A set of bytes.
 pub(super) trait Class {
     /// Most of those that belong; a handful of ranges, as each costs an instruction or three.
@@ -113,7 +116,11 @@ pub(super) trait Class {
     /// Whether all of `bytes` belong.
     #[inline]
     fn has_all(bytes: &[u8]) -> bool {
-        Self::run_end(bytes, 0) == bytes.len()
+        let all_common = bytes.last_chunk().is_some_and(|last| {
+            let mut chunks = bytes.as_chunks().0.iter().chain([last]);
+            chunks.all(|lanes| first(beyond(lanes, Self::COMMON)).is_none())
+        });
+        all_common || bytes.iter().all(|byte| Self::has(*byte))
     }
 
     /// Where the run that begins at `from` ends.
@@ -137,12 +144,14 @@ pub(super) trait Class {
         Self::run_end_in_rest(bytes, at)
     }
 
-    /// The same for fewer bytes than are looked at together, by looking at some before them too.
+    /// The same for fewer bytes than are looked at together: with some of those before them, if
+    /// there are.
     #[inline(never)]
     fn run_end_in_rest(bytes: &[u8], from: usize) -> usize {
         let mut at = from;
-        if let Some(lanes) = bytes.last_chunk() {
-            // A shift by all 16 leaves none: `from` may be the end.
+        if bytes.len() - from > FEW
+            && let Some(lanes) = bytes.last_chunk()
+        {
             let start = bytes.len() - LANES;
             let behind = u128::MAX.unbounded_shl(8 * u32::try_from(at - start).unwrap_or(0));
             let beyond = u128::from_le_bytes(beyond(lanes, Self::COMMON)) & behind;
@@ -199,6 +208,12 @@ fn first(lanes: [u8; LANES]) -> Option<usize> {
 #[inline]
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && Token::has_all(bytes)
+}
+
+/// Whether `bytes` may be a field value (RFC 9110, 5.5).
+#[inline]
+pub(super) fn is_value(bytes: &[u8]) -> bool {
+    Value::has_all(bytes)
 }
 
 /// Where a field value that goes on at `from` ends: at the first control byte that is no tab
@@ -301,6 +316,7 @@ mod tests {
                 for at in 0..length {
                     bytes[at] = byte;
                     let end = if plain { length } else { at };
+                    assert_eq!(C::has_all(&bytes), plain, "{byte} at {at} of {length}");
                     for from in [0, at] {
                         assert_eq!(C::run_end(&bytes, from), end, "{byte} at {at} of {length}");
                     }
