@@ -13,9 +13,8 @@
 //!
 //! **Always**: the bytes given begin with all bytes given before, up to a verdict; none is
 //! looked at again for each piece that comes, and the verdict is the same in however many pieces
-//! they came. A limit is
-//! met, or a forbidden byte refused, when it arrives. **Never**: a position beyond the head's
-//! last byte; a second pass over the fields.
+//! they came. A limit is met, or a forbidden byte refused, when it arrives. **Never**: a position
+//! beyond the head's last byte; a field that is read again because another one follows.
 
 use http::{Method, Version};
 
