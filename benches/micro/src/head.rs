@@ -1,5 +1,6 @@
 //! Heads: read, parsed and judged, up to the request that a handler is given.
 
+use futures_lite::future::poll_once;
 use gungraun::{library_benchmark, library_benchmark_group};
 use waterwheel::runtime::yield_now;
 
@@ -35,6 +36,42 @@ fn head(bytes: &str) {
     world::runtime().block_on(async {
         let (mut client, mut connection) = wire::pulled(bytes).await;
         client.send(bytes).await;
+        counted::future(wire::next(&mut connection)).await;
+    });
+}
+
+/// As many fields and more, another host: nothing is told by what it was.
+fn another(bytes: &str) -> String {
+    bytes.replace("\r\nHost: ", "\r\nX-Other: 1\r\nHost: other.")
+}
+
+// Another head than those before: all of it is judged.
+#[library_benchmark]
+#[bench::minimal(wire::GET)]
+#[bench::browser(BROWSER)]
+#[bench::post(UPLOAD)]
+fn head_unlike_the_last(bytes: &str) {
+    world::runtime().block_on(async {
+        let (mut client, mut connection) = wire::pulled(&another(bytes)).await;
+        client.send(bytes).await;
+        counted::future(wire::next(&mut connection)).await;
+    });
+}
+
+// The same in two pieces, parted within a value.
+#[library_benchmark]
+#[bench::browser(BROWSER)]
+fn head_unlike_the_last_in_two_pieces(bytes: &str) {
+    world::runtime().block_on(async {
+        let (mut client, mut connection) = wire::pulled(&another(bytes)).await;
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        client.send(first).await;
+        assert!(
+            counted::future(poll_once(wire::next(&mut connection)))
+                .await
+                .is_none()
+        );
+        client.send(second).await;
         counted::future(wire::next(&mut connection)).await;
     });
 }
@@ -85,5 +122,11 @@ fn heads_pipelined(head: fn(usize) -> String) {
 
 library_benchmark_group!(
     name = heads,
-    benchmarks = [head, head_byte_by_byte, heads_pipelined]
+    benchmarks = [
+        head,
+        head_unlike_the_last,
+        head_unlike_the_last_in_two_pieces,
+        head_byte_by_byte,
+        heads_pipelined
+    ]
 );

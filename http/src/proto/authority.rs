@@ -9,7 +9,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::scan::{REGISTERED_NAME, is_all, run_end};
+use super::scan::{Class, RegisteredName};
 
 /// Whether `value` may be the value of Host (RFC 9110, 7.2). An empty one may: clients whose
 /// target has no authority are told to send it (RFC 9112, 3.2).
@@ -21,10 +21,16 @@ pub(super) fn is_host_field(value: &[u8]) -> bool {
 /// Whether `value` is a host, at least a byte of it, and perhaps a port.
 #[inline]
 pub(super) fn is_host_and_port(value: &[u8]) -> bool {
-    let end = run_end(value, 0, &REGISTERED_NAME);
-    if end == value.len() {
-        return end > 0;
+    let (name, rest) = value.split_at(RegisteredName::run_end(value, 0));
+    match rest {
+        [] => !name.is_empty(),
+        [b':', port @ ..] => !name.is_empty() && is_port(port),
+        _ => is_other_host_and_port(value),
     }
+}
+
+/// The same for a host that is an address or has escapes in its name.
+fn is_other_host_and_port(value: &[u8]) -> bool {
     split_port(value).is_some_and(|(host, port)| is_host(host) && port.is_none_or(is_port))
 }
 
@@ -72,19 +78,19 @@ fn is_future_address(address: &[u8]) -> bool {
     };
     let (version, rest) = (&address[..dot], &address[dot + 1..]);
     let all_hexadecimal = version.iter().all(u8::is_ascii_hexdigit);
-    let valid = |byte: &u8| *byte == b':' || REGISTERED_NAME[usize::from(*byte)];
+    let valid = |byte: &u8| *byte == b':' || RegisteredName::has(*byte);
     dot > 0 && all_hexadecimal && !rest.is_empty() && rest.iter().all(valid)
 }
 
 fn is_registered_name(name: &[u8]) -> bool {
     let mut pieces = name.split(|byte| *byte == b'%');
     let first = pieces.next().unwrap_or_default();
-    is_all(first, &REGISTERED_NAME) && pieces.all(is_escape_and_more)
+    RegisteredName::has_all(first) && pieces.all(is_escape_and_more)
 }
 
 fn is_escape_and_more(piece: &[u8]) -> bool {
     matches!(piece, [high, low, rest @ ..]
-        if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() && is_all(rest, &REGISTERED_NAME))
+        if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() && RegisteredName::has_all(rest))
 }
 
 /// A port may be empty (RFC 3986, 3.2.3).

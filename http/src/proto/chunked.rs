@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use super::fields::{FieldSection, Line, push_field};
-use super::scan::{Step, Stop, TOKEN, is_white};
+use super::scan::{Class, Step, Stop, Token, is_white};
 use crate::error::{InvalidAnswer, Refusal};
 use crate::headers::{AnswerHeaders, Field, Headers};
 use crate::limits::Limits;
@@ -201,7 +201,7 @@ impl Extension {
     fn and(self, byte: u8) -> Option<Self> {
         use Extension as Part;
         let white = is_white(byte);
-        let token = TOKEN[usize::from(byte)];
+        let token = Token::has(byte);
         let is_text = byte == b'\t' || !byte.is_ascii_control();
         match (self, byte) {
             (Part::Quoted, b'"') => Some(Part::BehindQuoted),
@@ -258,12 +258,12 @@ impl Trailers {
         loop {
             match self
                 .section
-                .next(&self.bytes, limits.field_line_bytes_max)?
+                .next_in_pieces(&self.bytes, limits.field_line_bytes_max)?
             {
                 Line::Field(_) if self.fields.len() == usize::from(limits.trailer_fields_max) => {
                     return Err(Refusal::TrailersTooLarge.into());
                 }
-                Line::Field(field) => self.fields.push(field),
+                Line::Field(found) => self.fields.push(found.field()),
                 Line::End(end) => return Ok(end),
             }
         }

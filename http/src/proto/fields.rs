@@ -1,8 +1,9 @@
 //! A field section: the lines between a request line and the empty one, and the same again
 //! behind a chunked body (RFC 9112, 5 and 7.1.2).
 //!
-//! [`FieldSection`] gives one field after the other and remembers where it stopped, within a
-//! name or within a value, so that no byte is looked at twice.
+//! [`FieldSection`] gives one field after the other. Nearly all lines are here whole and as they
+//! should be, and are read in one go; what is left of a section is read piece by piece. Where that
+//! stopped, within a name or within a value, is remembered.
 //!
 //! ```text
 //!            ┌── token ──┐       ┌─ anything but controls ─┐
@@ -13,10 +14,15 @@
 //! [`push_field`] is the way back, for a field of ours.
 //!
 //! **Always**: a line's length is judged before the byte that ends it, so that the outcome
-//! does not depend on how the bytes were split. **Never**: what a field means; that is for
+//! does not depend on how the bytes were split; reading in one go refuses nothing, but leaves it to
+//! the other way, so that what is wrong first is what is told. **Never**: a line that is tried in one
+//! go twice; what a field means; that is for
 //! whoever asked for it.
 
-use super::scan::{Step, Stop, TOKEN, is_token, is_white, misplaced, run_end, trim, value_end};
+use super::scan::{
+    Class, Step, Stop, Token, is_token, is_value, is_white, misplaced, trim, trim_end, trim_start,
+    value_end,
+};
 use crate::error::{InvalidAnswer, Refusal};
 use crate::headers::{Field, Span};
 
@@ -30,9 +36,41 @@ pub(super) struct FieldSection {
 }
 
 /// One more field, or the end of the section and the position behind it.
-pub(super) enum Line {
-    Field(Field),
+pub(super) enum Line<'a> {
+    Field(Found<'a>),
     End(usize),
+}
+
+/// A field's name and value, and where they are.
+pub(super) struct Found<'a> {
+    pub(super) name: &'a [u8],
+    /// Without the white space around it.
+    pub(super) value: &'a [u8],
+    start: usize,
+    value_start: usize,
+}
+
+impl<'a> Found<'a> {
+    /// What is in a line that begins at `start`: a name, a colon, and `value`, white space and all.
+    fn trimmed(start: usize, name: &'a [u8], value: &'a [u8]) -> Self {
+        let behind_white = trim_start(value);
+        let white_bytes = value.len() - behind_white.len();
+        Self {
+            name,
+            value: trim_end(behind_white),
+            start,
+            value_start: start + name.len() + 1 + white_bytes,
+        }
+    }
+
+    /// The positions alone.
+    #[inline]
+    pub(super) const fn field(&self) -> Field {
+        Field {
+            name: Span::new(self.start, self.start + self.name.len()),
+            value: Span::new(self.value_start, self.value_start + self.value.len()),
+        }
+    }
 }
 
 impl FieldSection {
@@ -41,7 +79,28 @@ impl FieldSection {
 
     /// Reads one line of `bytes`, which begin with all that earlier calls saw.
     #[inline]
-    pub(super) fn next(&mut self, bytes: &[u8], line_bytes_max: u16) -> Step<Line> {
+    pub(super) fn next<'a>(&mut self, bytes: &'a [u8], line_bytes_max: u16) -> Step<Line<'a>> {
+        let start = self.line_start;
+        if self.position == start {
+            if let Some(end) = empty_line(bytes, start) {
+                return Ok(Line::End(end));
+            }
+            if let Some((found, next)) = whole_line(bytes, start, line_bytes_max) {
+                (self.line_start, self.position) = (next, next);
+                return Ok(Line::Field(found));
+            }
+        }
+        self.next_in_pieces(bytes, line_bytes_max)
+    }
+
+    /// The same for any line, also one that comes in pieces or is to be refused. Trailers are read
+    /// this way only, so that the other has one caller and becomes part of it.
+    #[inline(never)]
+    pub(super) fn next_in_pieces<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        line_bytes_max: u16,
+    ) -> Step<Line<'a>> {
         let name_end = match self.name_end {
             Some(name_end) => name_end,
             None => match self.name(bytes, line_bytes_max)? {
@@ -54,7 +113,7 @@ impl FieldSection {
 
     #[inline]
     fn name(&mut self, bytes: &[u8], line_bytes_max: u16) -> Step<Name> {
-        self.position = run_end(bytes, self.position, &TOKEN);
+        self.position = Token::run_end(bytes, self.position);
         self.check_length(line_bytes_max)?;
         match bytes.get(self.position) {
             None => Err(Stop::Incomplete),
@@ -86,16 +145,20 @@ impl FieldSection {
     }
 
     #[inline]
-    fn value(&mut self, bytes: &[u8], name_end: usize, line_bytes_max: u16) -> Step<Field> {
+    fn value<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        name_end: usize,
+        line_bytes_max: u16,
+    ) -> Step<Found<'a>> {
         self.position = value_end(bytes, self.position);
         self.check_length(line_bytes_max)?;
         let next = line_end(bytes, self.position)?;
-        let field = Field {
-            name: Span::new(self.line_start, name_end),
-            value: trimmed(bytes, name_end + 1, self.position),
-        };
+        let name = &bytes[self.line_start..name_end];
+        let value = &bytes[name_end + 1..self.position];
+        let found = Found::trimmed(self.line_start, name, value);
         (self.line_start, self.position, self.name_end) = (next, next, None);
-        Ok(field)
+        Ok(found)
     }
 
     #[inline]
@@ -105,6 +168,42 @@ impl FieldSection {
         }
         Ok(())
     }
+}
+
+/// The field whose line begins at `start`, and the position behind it: if the line is here whole
+/// and there is nothing to refuse in it.
+///
+/// Its end is looked for first. So the processor goes on to the next line without waiting for what
+/// is found in this one.
+#[inline]
+fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found<'_>, usize)> {
+    let end = value_end(bytes, start);
+    let next = empty_line(bytes, end)?;
+    let line = bytes.get(start..end)?;
+    let (name, rest) = line.split_at_checked(Token::run_end(bytes, start) - start)?;
+    let [b':', value @ ..] = rest else {
+        return None;
+    };
+    if name.is_empty() || line.len() > line_bytes_max.into() {
+        return None;
+    }
+    let found = match value {
+        // As nearly all write it.
+        [b' ', value @ ..] if is_black(value) => Found {
+            name,
+            value,
+            start,
+            value_start: start + name.len() + 2,
+        },
+        _ => Found::trimmed(start, name, value),
+    };
+    Some((found, next))
+}
+
+/// The position behind a line end that is whole and begins at `at`.
+#[inline]
+fn empty_line(bytes: &[u8], at: usize) -> Option<usize> {
+    (bytes.get(at..)?.first_chunk() == Some(b"\r\n")).then_some(at + 2)
 }
 
 enum Name {
@@ -123,16 +222,10 @@ pub(super) fn line_end(bytes: &[u8], at: usize) -> Step<usize> {
     }
 }
 
-/// `start..end` without the white space around what is there (RFC 9112, 5.1).
+/// Whether `value`, of at least two bytes, has no white space around it: its ends are above a space.
 #[inline]
-fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> Span {
-    while start < end && is_white(bytes[start]) {
-        start += 1;
-    }
-    while start < end && is_white(bytes[end - 1]) {
-        end -= 1;
-    }
-    Span::new(start, end)
+fn is_black(value: &[u8]) -> bool {
+    matches!(value, [first, .., last] if (*first.min(last)) > b' ')
 }
 
 /// Writes one field line, if name and value are what a field may be made of. A value that is
@@ -146,7 +239,7 @@ pub(super) fn push_field(
     if !is_token(name) {
         return Err(InvalidAnswer::Name);
     }
-    if value_end(value, 0) < value.len() {
+    if !is_value(value) {
         return Err(InvalidAnswer::Value);
     }
     out.extend_from_slice(name);

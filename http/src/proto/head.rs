@@ -11,20 +11,20 @@
 //!
 //! What came just so before is [`Known`], and skipped.
 //!
-//! **Always**: the bytes given begin with all bytes given before, up to a verdict; each is
-//! looked at once, and the verdict is the same in however many pieces they came. A limit is
-//! met, or a forbidden byte refused, when it arrives. **Never**: a position beyond the head's
-//! last byte; a second pass over the fields.
+//! **Always**: the bytes given begin with all bytes given before, up to a verdict; none is
+//! looked at again for each piece that comes, and the verdict is the same in however many pieces
+//! they came. A limit is met, or a forbidden byte refused, when it arrives. **Never**: a position
+//! beyond the head's last byte; a field that is read again because another one follows.
 
 use http::{Method, Version};
 
 use super::authority::is_host_field;
-use super::fields::{FieldSection, Line};
+use super::fields::{FieldSection, Found, Line};
 use super::framing::{Announced, Framing};
 use super::keep_alive::{ConnectionOptions, Persistence};
 use super::known::Known;
 use super::request_line::{LineReader, RequestLine};
-use super::scan::{Step, Stop, members};
+use super::scan::{Step, Stop, is_word, members};
 use super::target::{Form, Target};
 use crate::error::Refusal;
 use crate::headers::{Field, Headers, Span};
@@ -49,8 +49,6 @@ pub(crate) struct Head {
 struct Fields {
     list: Vec<Field>,
     host: Option<Span>,
-    /// The last Host that was judged and found valid: comparing is cheaper than judging.
-    valid_host: Vec<u8>,
     announced: Announced,
     options: ConnectionOptions,
     expectation: Expectation,
@@ -187,11 +185,9 @@ impl Head {
 impl Fields {
     fn clear(&mut self) {
         let mut list = std::mem::take(&mut self.list);
-        let valid_host = std::mem::take(&mut self.valid_host);
         list.clear();
         *self = Self {
             list,
-            valid_host,
             ..Self::default()
         };
     }
@@ -203,22 +199,23 @@ impl Fields {
                 Line::Field(_) if self.list.len() == usize::from(limits.fields_max) => {
                     return Err(Refusal::TooManyFields.into());
                 }
-                Line::Field(field) => self.add(bytes, field)?,
+                Line::Field(found) => self.add(&found)?,
                 Line::End(end) => return Ok(end),
             }
         }
     }
 
     #[inline]
-    fn add(&mut self, bytes: &[u8], field: Field) -> Result<(), Refusal> {
+    fn add(&mut self, found: &Found<'_>) -> Result<(), Refusal> {
+        let field = found.field();
         self.list.push(field);
-        let (name, value) = (field.name.of(bytes), field.value.of(bytes));
+        let (name, value) = (found.name, found.value);
         match name.len() {
-            4 if is(name, b"host") => self.add_host(value, field.value)?,
-            6 if is(name, b"expect") => self.add_expectation(value)?,
-            10 if is(name, b"connection") => self.options.add(value),
-            14 if is(name, b"content-length") => self.announced.content_length(value)?,
-            17 if is(name, b"transfer-encoding") => self.announced.transfer_encoding(value),
+            4 if is_word(name, b"host") => self.add_host(value, field.value)?,
+            6 if is_word(name, b"expect") => self.add_expectation(value)?,
+            10 if is_word(name, b"connection") => self.options.add(value),
+            14 if is_word(name, b"content-length") => self.announced.content_length(value)?,
+            17 if is_word(name, b"transfer-encoding") => self.announced.transfer_encoding(value),
             _ => {}
         }
         Ok(())
@@ -229,18 +226,9 @@ impl Fields {
         if self.host.replace(span).is_some() {
             return Err(Refusal::HostRepeated);
         }
-        if value == self.valid_host {
-            return Ok(());
-        }
-        self.judge_host(value)
-    }
-
-    fn judge_host(&mut self, value: &[u8]) -> Result<(), Refusal> {
         if !is_host_field(value) {
             return Err(Refusal::HostInvalid);
         }
-        self.valid_host.clear();
-        self.valid_host.extend_from_slice(value);
         Ok(())
     }
 
@@ -253,11 +241,6 @@ impl Fields {
         }
         Ok(())
     }
-}
-
-#[inline]
-fn is(name: &[u8], lower: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(lower)
 }
 
 /// Reading it. Where bytes are asked for, they are those it was parsed from.

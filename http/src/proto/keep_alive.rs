@@ -15,7 +15,7 @@
 
 use http::Version;
 
-use super::scan::members;
+use super::scan::{is_word, members};
 
 /// The members of all Connection fields that mean something to us (RFC 9110, 7.6.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,10 +39,14 @@ pub(crate) enum Persistence {
 impl ConnectionOptions {
     /// Takes in one Connection field.
     pub(super) fn add(&mut self, value: &[u8]) {
+        if is_word(value, b"keep-alive") {
+            self.keep_alive = true; // most who send it send no more than that
+            return;
+        }
         for member in members(value) {
-            self.close |= member.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= member.eq_ignore_ascii_case(b"keep-alive");
-            self.upgrade |= member.eq_ignore_ascii_case(b"upgrade");
+            self.close |= is_word(member, b"close");
+            self.keep_alive |= is_word(member, b"keep-alive");
+            self.upgrade |= is_word(member, b"upgrade");
         }
     }
 

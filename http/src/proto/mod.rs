@@ -16,7 +16,7 @@
 //! framing, chunked, encode, `keep_alive`.
 //!
 //! **Always**: one strict reading; what the RFC leaves ambiguous is refused. A head comes out
-//! the same in however many pieces it came in, and each byte is looked at once. Only `framing`
+//! the same in however many pieces it came in, and costs in proportion to its bytes. Only `framing`
 //! decides a body's length. **Never**: a socket, a clock, an `async`; an `unwrap` on what a
 //! peer sent; an allocation for a head that fits the vector it is given.
 

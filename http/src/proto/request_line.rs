@@ -12,10 +12,12 @@
 //! known, so that another HTTP is told so (505) before its target is (400). **Never**: a
 //! request line without a version.
 
+use std::mem;
+
 use http::{Method, Version};
 
 use super::fields::line_end;
-use super::scan::{Class, PATH, QUERY, Step, Stop, TOKEN, misplaced, run_end};
+use super::scan::{Class, Path, Query, Step, Stop, Token, misplaced};
 use super::target::{Target, judge};
 use crate::error::Refusal;
 use crate::limits::{Limits, METHOD_BYTES_MAX};
@@ -104,8 +106,7 @@ impl LineReader {
         line.version = version(bytes, self.position)?;
         let target = &bytes[self.start..self.target_end];
         line.target = judge(target, &line.method, self.path_end - self.start)?;
-        line.text
-            .push_str(str::from_utf8(target).unwrap_or_default());
+        line.text = text(target, &mut line.text);
         Ok(self.position + VERSION_BYTES)
     }
 
@@ -133,7 +134,7 @@ impl LineReader {
     }
 
     fn any_method(&mut self, bytes: &[u8]) -> Step<Method> {
-        self.position = run_end(bytes, self.position, &TOKEN);
+        self.position = Token::run_end(bytes, self.position);
         if self.position - self.start > METHOD_BYTES_MAX {
             return Err(Refusal::MethodTooLong.into());
         }
@@ -148,7 +149,7 @@ impl LineReader {
 
     #[inline]
     fn path(&mut self, bytes: &[u8], target_bytes_max: u16) -> Step<()> {
-        let found = self.run(bytes, &PATH, target_bytes_max)?;
+        let found = self.run::<Path>(bytes, target_bytes_max)?;
         self.path_end = self.position;
         if found == b'?' {
             self.position += 1;
@@ -160,14 +161,14 @@ impl LineReader {
 
     #[inline]
     fn query(&mut self, bytes: &[u8], target_bytes_max: u16) -> Step<()> {
-        let found = self.run(bytes, &QUERY, target_bytes_max)?;
+        let found = self.run::<Query>(bytes, target_bytes_max)?;
         self.target_ends(found)
     }
 
     /// Reads on over bytes of `class`, gives the first one that is of none.
     #[inline]
-    fn run(&mut self, bytes: &[u8], class: &Class, target_bytes_max: u16) -> Step<u8> {
-        self.position = run_end(bytes, self.position, class);
+    fn run<C: Class>(&mut self, bytes: &[u8], target_bytes_max: u16) -> Step<u8> {
+        self.position = C::run_end(bytes, self.position);
         if self.position - self.start > usize::from(target_bytes_max) {
             return Err(Refusal::TargetTooLong.into());
         }
@@ -193,29 +194,24 @@ impl LineReader {
     }
 }
 
+/// `target`, which its grammar holds to ASCII, as text in the room of another. That room begins at a
+/// word, so it is judged by words.
+fn text(target: &[u8], room: &mut String) -> String {
+    let mut bytes = mem::take(room).into_bytes();
+    bytes.clear();
+    bytes.extend_from_slice(target);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
 /// The bytes of `HTTP/1.1` and its line end.
 const VERSION_BYTES: usize = 10;
 
 /// The version that begins at `start` (RFC 9112, 2.3).
 #[inline]
 fn version(bytes: &[u8], start: usize) -> Step<Version> {
-    match bytes.get(start..) {
-        Some(
-            [
-                b'H',
-                b'T',
-                b'T',
-                b'P',
-                b'/',
-                b'1',
-                b'.',
-                b'1',
-                b'\r',
-                b'\n',
-                ..,
-            ],
-        ) => Ok(Version::HTTP_11),
-        rest => rare_version(rest.unwrap_or_default()),
+    match bytes.get(start..).and_then(<[u8]>::first_chunk) {
+        Some(b"HTTP/1.1\r\n") => Ok(Version::HTTP_11),
+        _ => rare_version(bytes.get(start..).unwrap_or_default()),
     }
 }
 
