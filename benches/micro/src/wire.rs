@@ -3,7 +3,7 @@
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::testing::MemoryStream;
-use waterwheel::http::{Connection, Handler, Request, Server, StatusCode};
+use waterwheel::http::{Connection, Handler, Request, Server, StatusCode, shared};
 use waterwheel::runtime::spawn;
 
 use crate::{counted, world};
@@ -66,8 +66,10 @@ pub(crate) async fn respond(request: Request<'_>, body: &'static [u8]) {
     drop(responded.expect("the client is there"));
 }
 
-/// Counts what a server does about a request, or several in one piece.
+/// Counts what a server does about a request, or several in one piece. Its connections share their
+/// handler, as those of [`Server::serve`] do.
 pub(crate) fn served(handler: impl Handler, bytes: impl AsRef<[u8]>) {
+    let handler = shared(handler);
     let runtime = world::runtime();
     let (near, far) = MemoryStream::pair();
     runtime.block_on(async {
