@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,22 +19,20 @@ use crate::time::instant::Instant;
 use crate::time::timers;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
+    // Without a destructor, a look at it is a look into memory. Whoever goes in comes out again
+    // and leaves nothing behind.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Executor>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// The executor this thread is inside, if it is inside one.
 fn current() -> Option<Rc<Executor>> {
-    CURRENT
-        .try_with(|current| current.borrow().clone())
-        .unwrap_or_default()
+    CURRENT.with(|current| current.borrow().clone())
 }
 
-/// What this thread was inside before; nothing at the end of the thread, when the thread-local
-/// is gone.
+/// What this thread was inside before.
 fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
-    CURRENT
-        .try_with(|current| current.replace(executor))
-        .unwrap_or_default()
+    CURRENT.with(|current| current.replace(executor))
 }
 
 /// Runs `f` with the executor this thread is inside, if it is inside one.
@@ -44,8 +43,7 @@ pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
 /// As [`try_with`], and cheaper, for what calls nothing of a user's: no waker, no destructor, no
 /// panic. So nobody enters or leaves a runtime meanwhile.
 pub(crate) fn look<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
-    let looked = CURRENT.try_with(|current| current.borrow().as_deref().map(f));
-    looked.unwrap_or_default()
+    CURRENT.with(|current| current.borrow().as_deref().map(f))
 }
 
 /// # Panics

@@ -32,6 +32,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -79,28 +80,24 @@ struct Local {
 }
 
 thread_local! {
-    static LOCAL: Local = const {
-        Local { runtime: Cell::new(None), ready: RefCell::new(VecDeque::new()) }
+    // Without a destructor, a look at it is a look into memory. There is none to run: outside a
+    // runtime the queue has never held anything. And a runtime that lives in a thread-local of its
+    // owner's finds it at the end of the thread, too.
+    static LOCAL: ManuallyDrop<Local> = const {
+        ManuallyDrop::new(Local { runtime: Cell::new(None), ready: RefCell::new(VecDeque::new()) })
     };
 }
 
-/// `None` at the end of a thread, when its queue is gone: a runtime that lives in a thread-local
-/// of its owner's may be dropped after it.
-fn with_ready<T>(f: impl FnOnce(&mut VecDeque<TaskId>) -> T) -> Option<T> {
-    LOCAL
-        .try_with(|local| f(&mut local.ready.borrow_mut()))
-        .ok()
+fn with_ready<T>(f: impl FnOnce(&mut VecDeque<TaskId>) -> T) -> T {
+    LOCAL.with(|local| f(&mut local.ready.borrow_mut()))
 }
 
 fn current() -> Option<RuntimeId> {
-    LOCAL
-        .try_with(|local| local.runtime.get())
-        .unwrap_or_default()
+    LOCAL.with(|local| local.runtime.get())
 }
 
 fn set_current(runtime: Option<RuntimeId>) {
-    // At the end of the thread there is nothing to be set.
-    _ = LOCAL.try_with(|local| local.runtime.set(runtime));
+    LOCAL.with(|local| local.runtime.set(runtime));
 }
 
 /// The executor's end: the local queue while the runtime is entered, and the inbox.
@@ -153,12 +150,12 @@ impl RunQueue {
 
     /// How many tasks are ready in the runtime that this thread has entered.
     pub(crate) fn ready_len() -> usize {
-        with_ready(|ready| ready.len()).unwrap_or(0)
+        with_ready(|ready| ready.len())
     }
 
     /// The task that has been ready for longest, in the runtime that this thread has entered.
     pub(crate) fn pop() -> Option<TaskId> {
-        with_ready(VecDeque::pop_front).flatten()
+        with_ready(VecDeque::pop_front)
     }
 
     /// Whether other threads have asked for attention.
@@ -261,15 +258,11 @@ impl Remote {
     }
 
     fn wake_here(&self, task: TaskId) -> bool {
-        LOCAL
-            .try_with(|local| {
-                let here = local.runtime.get() == Some(self.id);
-                if here {
-                    local.ready.borrow_mut().push_back(task);
-                }
-                here
-            })
-            .unwrap_or(false)
+        let here = current() == Some(self.id);
+        if here {
+            with_ready(|ready| ready.push_back(task));
+        }
+        here
     }
 
     /// Puts a message into the inbox and sees to it that it is read.
