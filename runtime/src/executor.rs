@@ -19,7 +19,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::budget;
@@ -98,7 +98,7 @@ impl Executor {
         let events = self.park(wait, &mut due);
         // 6. Whoever can go on is woken, now that nothing is borrowed.
         self.timers.begin_turn(&mut due.wakers);
-        self.reactor.wake(&mut due);
+        self.wake(&mut due);
         self.due.set(due);
         if events > 0 {
             self.delivered.notify_all();
@@ -110,7 +110,7 @@ impl Executor {
         budget::refill();
         match RunQueue::pop() {
             Some(TaskId::ROOT) => return root(),
-            Some(task) => task::run(&self.tasks, task),
+            Some(task) => task::run(&self.tasks, self.id, task),
             None => {}
         }
         Poll::Pending
@@ -147,6 +147,25 @@ impl Executor {
             .expect("epoll_wait fails only if its own descriptor has been closed by somebody else")
     }
 
+    /// Wakes all who are due.
+    fn wake(&self, due: &mut Due) {
+        RunQueue::extend({
+            let tasks = self.tasks.borrow();
+            due.readers
+                .drain(..)
+                .filter(move |task| tasks.mark_queued(*task))
+        });
+        due.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Wakes a task by its id, which runs nothing of a user's.
+    pub(crate) fn wake_task(&self, task: TaskId) {
+        let unmarked = self.tasks.borrow().mark_queued(task);
+        if unmarked {
+            self.remote().wake(task);
+        }
+    }
+
     /// How long the reactor may sleep; zero if there is anything to do.
     fn timeout(&self, wait: Wait) -> Option<Duration> {
         // In this order: the look before a jump may make a task ready.
@@ -181,7 +200,7 @@ impl Executor {
     fn nothing_delivered(&self) -> bool {
         let mut due = Due::default();
         let events = self.look(Some(Duration::ZERO), &mut due);
-        self.reactor.wake(&mut due);
+        self.wake(&mut due);
         if events > 0 {
             self.delivered.notify_all();
         }

@@ -63,6 +63,7 @@ mod executor;
 mod join;
 pub mod net;
 mod notify;
+mod polled;
 mod pool;
 mod probe;
 mod race;

@@ -7,14 +7,14 @@
 //! slab's index and a generation, so an event that was already on its way when the socket went
 //! finds nobody.
 //!
-//! [`Reactor::park`] is the only place that waits. It *collects* the wakers of whatever became
-//! ready; [`Reactor::wake`] wakes them, once nothing here is borrowed any more, and puts those of
-//! readers back, who will wait again.
+//! [`Reactor::park`] is the only place that waits. It *collects* who waits for whatever became
+//! ready; the executor wakes them, once nothing here is borrowed any more.
 //!
 //! # Invariants
 //!
-//! - Never: user code run while anything here is borrowed. The reactor knows nothing about tasks.
-//! - Never: an allocation per event; the list of wakers is the caller's and is used again.
+//! - Never: user code run while anything here is borrowed. The reactor knows nothing of tasks but
+//!   their ids.
+//! - Never: an allocation per event; the lists of who is due are the caller's and used again.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -25,6 +25,8 @@ use std::time::Duration;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
+use crate::polled;
+use crate::run_queue::TaskId;
 use crate::source::{Interest, Readiness, Source};
 
 /// Events taken from the kernel in one go. More than that wait for the next turn.
@@ -128,13 +130,18 @@ impl Reactor {
         id: SourceId,
         known: &Cell<Readiness>,
         interest: Interest,
+        task: Option<TaskId>,
         waker: &Waker,
     ) -> Asked {
         let source = &mut self.sources.borrow_mut()[id.index()];
         known.set(known.get().and(source.take_news()));
+        if interest == Interest::Read {
+            source.set_reader(task);
+            polled::set_asked(task.map(|_| id));
+        }
         if known.get().satisfies(interest) {
             Asked::Ready
-        } else if source.waits_again(interest, waker) {
+        } else if source.is_waited_for(interest, task, waker) {
             Asked::Waits
         } else {
             Asked::MustWait
@@ -166,34 +173,19 @@ impl Reactor {
         let mut delivered = 0;
         for event in events.iter().filter(|event| event.token() != UNPARK) {
             delivered += 1;
-            if let Some(source) = current(&mut sources, event.token())
-                && let Some(reader) = source.deliver(event, &mut due.wakers)
-            {
-                due.readers.push((event.token(), reader));
+            if let Some(source) = current(&mut sources, event.token()) {
+                due.readers.extend(source.deliver(event, &mut due.wakers));
             }
         }
         Ok(delivered)
-    }
-
-    /// Wakes all who are due.
-    pub(crate) fn wake(&self, due: &mut Due) {
-        for (token, reader) in due.readers.drain(..) {
-            reader.wake_by_ref();
-            let left = match current(&mut self.sources.borrow_mut(), token) {
-                Some(source) => source.give_back(reader),
-                None => Some(reader),
-            };
-            drop(left);
-        }
-        due.wakers.drain(..).for_each(Waker::wake);
     }
 }
 
 /// Who is to be woken, once nothing is borrowed.
 #[derive(Default)]
 pub(crate) struct Due {
-    /// Of these the wakers stay with their sources, so that a connection's is cloned once.
-    readers: Vec<(Token, Waker)>,
+    /// Tasks that wait for reading.
+    pub(crate) readers: Vec<TaskId>,
     /// All others.
     pub(crate) wakers: Vec<Waker>,
 }

@@ -43,14 +43,14 @@ pub(crate) struct TaskId {
     /// The slot in the executor's slab.
     pub(crate) index: u32,
     /// Which of the slot's tenants.
-    pub(crate) generation: u32,
+    pub(crate) generation: NonZeroU32,
 }
 
 impl TaskId {
     /// The future that `block_on` was given. It has no slot.
     pub(crate) const ROOT: Self = Self {
         index: u32::MAX,
-        generation: 0,
+        generation: NonZeroU32::MIN,
     };
 }
 
@@ -156,6 +156,11 @@ impl RunQueue {
     /// The task that has been ready for longest, in the runtime that this thread has entered.
     pub(crate) fn pop() -> Option<TaskId> {
         with_ready(VecDeque::pop_front)
+    }
+
+    /// Puts tasks at the end of the queue of the runtime that this thread has entered.
+    pub(crate) fn extend(tasks: impl Iterator<Item = TaskId>) {
+        with_ready(|ready| ready.extend(tasks));
     }
 
     /// Whether other threads have asked for attention.

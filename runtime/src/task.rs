@@ -39,7 +39,8 @@ use pin_project_lite::pin_project;
 use slab::Slab;
 
 use crate::join::{Join, JoinError};
-use crate::run_queue::{Remote, TaskId};
+use crate::polled;
+use crate::run_queue::{Remote, RuntimeId, TaskId};
 use crate::waker::TaskWaker;
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
@@ -85,7 +86,7 @@ impl Tasks {
         let index = u32::try_from(entry.key()).expect("fewer than four thousand million tasks");
         let task = TaskId {
             index,
-            generation: self.next_generation.get(),
+            generation: self.next_generation,
         };
         let generation = self.next_generation;
         self.next_generation = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
@@ -102,9 +103,21 @@ impl Tasks {
         self.slots.len()
     }
 
+    /// Marks a task as queued; `true` if it was not, and the caller is to queue it. One that has
+    /// ended is nothing.
+    pub(crate) fn mark_queued(&self, task: TaskId) -> bool {
+        let slot = self.slots.get(task.index as usize);
+        let Some(slot) = slot.filter(|slot| slot.generation == task.generation) else {
+            return false;
+        };
+        // While it runs, its flag is out of reach: it may be queued twice then.
+        let tenant = slot.tenant.as_ref();
+        tenant.is_none_or(|tenant| tenant.waker.mark_queued())
+    }
+
     fn check_out(&mut self, task: TaskId) -> Option<Tenant> {
         let slot = self.slots.get_mut(task.index as usize)?;
-        if slot.generation.get() != task.generation {
+        if slot.generation != task.generation {
             return None;
         }
         slot.tenant.take()
@@ -130,16 +143,16 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
 }
 
 /// Polls one task once. A stale id, or one whose task is running further up the stack, is nothing.
-pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
+pub(crate) fn run(tasks: &RefCell<Tasks>, runtime: RuntimeId, task: TaskId) {
     let Some(mut tenant) = tasks.borrow_mut().check_out(task) else {
         return;
     };
     tenant.waker.begin_poll();
     let waker = futures_task::waker_ref(&tenant.waker);
-    let poll = tenant
-        .future
-        .as_mut()
-        .poll(&mut Context::from_waker(&waker));
+    let poll = polled::during(runtime, task, &waker, || {
+        let cx = &mut Context::from_waker(&waker);
+        tenant.future.as_mut().poll(cx)
+    });
     if poll.is_pending() {
         let homeless = tasks.borrow_mut().check_in(task, tenant);
         homeless.into_iter().for_each(evict);

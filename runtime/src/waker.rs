@@ -43,6 +43,12 @@ impl TaskWaker {
         self.queued.swap(false, Ordering::AcqRel);
     }
 
+    /// Marks the task as queued; `true` if it was not, and the caller is to queue it.
+    pub(crate) fn mark_queued(&self) -> bool {
+        // Release: what was written before the wake is visible to the poll.
+        !self.queued.swap(true, Ordering::AcqRel)
+    }
+
     /// From here on, a wake does nothing. Called when the task has ended.
     pub(crate) fn retire(&self) {
         self.queued.store(true, Ordering::Release);
@@ -51,7 +57,7 @@ impl TaskWaker {
 
 impl ArcWake for TaskWaker {
     fn wake_by_ref(this: &Arc<Self>) {
-        if !this.queued.swap(true, Ordering::AcqRel) {
+        if this.mark_queued() {
             this.remote.wake(this.task);
         }
     }

@@ -37,6 +37,7 @@ use crate::budget;
 use crate::context;
 use crate::descriptors;
 use crate::executor::Executor;
+use crate::polled;
 use crate::reactor::{Asked, SourceId};
 use crate::run_queue::{Message, RuntimeId, send_to};
 use crate::source::{Direction, Interest, Readiness, Source};
@@ -294,6 +295,8 @@ impl<S> Registration<S> {
             })
         })?;
         self.place.set(Some(place));
+        // Not this source, if its place was another's.
+        polled::set_asked(None);
         Ok(())
     }
 
@@ -309,14 +312,27 @@ impl<S> Registration<S> {
         if self.known.get().satisfies(interest) {
             return Ok(false);
         }
+        if interest == Interest::Read && self.waits_already(cx.waker()) {
+            return Ok(true);
+        }
         self.ensure(io)?;
         Ok(self.ask_or_wait(interest, cx.waker()))
     }
 
+    /// Whether the task being polled has asked in this poll: there is no news then, and it will be
+    /// woken.
+    fn waits_already(&self, waker: &Waker) -> bool {
+        let place = self.place.get();
+        place.is_some_and(|place| polled::has_asked(place.runtime, place.source, waker))
+    }
+
     #[inline(never)]
     fn ask_or_wait(&self, interest: Interest, waker: &Waker) -> bool {
-        let asked = self
-            .here(|executor, source| executor.reactor().ask(source, &self.known, interest, waker));
+        let asked = self.here(|executor, source| {
+            let task = polled::task(executor.id(), waker);
+            let reactor = executor.reactor();
+            reactor.ask(source, &self.known, interest, task, waker)
+        });
         match asked.unwrap_or_else(|| self.misplaced()) {
             Asked::Ready => false,
             Asked::Waits => true,
@@ -410,6 +426,11 @@ fn forgotten_elsewhere(source: SourceId) {
 }
 
 fn wake_all(source: Option<Source>) {
-    let waiters = source.into_iter().flat_map(Source::into_waiters);
-    waiters.for_each(Waker::wake);
+    let Some(source) = source else {
+        return;
+    };
+    if let Some(reader) = source.reader() {
+        context::look(|executor| executor.wake_task(reader));
+    }
+    source.into_wakers().for_each(Waker::wake);
 }
