@@ -11,9 +11,11 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crate::executor::Executor;
 use crate::join::JoinHandle;
+use crate::polled;
 use crate::run_queue::{Entered, Message, Remote};
 use crate::time::instant::Instant;
 use crate::time::timers;
@@ -63,6 +65,7 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 pub(crate) struct Inside {
     outer: Option<Rc<Executor>>,
     outer_turn: Option<Instant>,
+    outer_poll: *const Waker,
     _queue: Entered,
 }
 
@@ -73,6 +76,7 @@ impl Inside {
         Self {
             outer,
             outer_turn: timers::enter(Some(executor.timers().of_turn())),
+            outer_poll: polled::suspend(),
             _queue: queue,
         }
     }
@@ -80,6 +84,7 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        polled::resume(self.outer_poll);
         timers::enter(self.outer_turn);
         let inner = replace(self.outer.take());
         drop(inner);

@@ -83,10 +83,10 @@ impl Executor {
     /// One turn of the wheel.
     fn turn(&self, root: &mut dyn FnMut() -> Poll<()>, wait: Wait) -> Poll<()> {
         // 1. What is ready now; what is woken meanwhile waits for the next turn.
-        let ready = RunQueue::ready_len();
+        let ready = self.queue.begin_turn();
         // 2. Each of it is polled once.
-        for _ in 0..ready {
-            if self.poll_next(root).is_ready() {
+        for task in ready {
+            if self.poll(task, root).is_ready() {
                 return Poll::Ready(());
             }
         }
@@ -106,13 +106,12 @@ impl Executor {
         Poll::Pending
     }
 
-    fn poll_next(&self, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
+    fn poll(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
         budget::refill();
-        match RunQueue::pop() {
-            Some(TaskId::ROOT) => return root(),
-            Some(task) => task::run(&self.tasks, self.id, task),
-            None => {}
+        if task == TaskId::ROOT {
+            return root();
         }
+        task::run(&self.tasks, task);
         Poll::Pending
     }
 
@@ -336,7 +335,7 @@ impl Executor {
         self.closing.set(true);
         while task::end_all(&self.tasks) {}
         self.queue.close().into_iter().for_each(task::discard);
-        while RunQueue::pop().is_some() {}
+        RunQueue::clear();
     }
 }
 

@@ -22,11 +22,17 @@ use std::task::Waker;
 use crate::reactor::SourceId;
 use crate::run_queue::{RuntimeId, TaskId};
 
+/// Which source of which runtime a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) runtime: RuntimeId,
+    pub(crate) source: SourceId,
+}
+
 struct Polled {
     waker: Cell<*const Waker>,
     task: Cell<TaskId>,
-    runtime: Cell<Option<RuntimeId>>,
-    asked: Cell<Option<SourceId>>,
+    asked: Cell<Option<Place>>,
 }
 
 thread_local! {
@@ -34,23 +40,17 @@ thread_local! {
         Polled {
             waker: Cell::new(ptr::null()),
             task: Cell::new(TaskId::ROOT),
-            runtime: Cell::new(None),
             asked: Cell::new(None),
         }
     };
 }
 
 /// Runs one poll of a task, which is handed this waker. It must not panic.
-pub(crate) fn during<T>(
-    runtime: RuntimeId,
-    task: TaskId,
-    waker: &Waker,
-    poll: impl FnOnce() -> T,
-) -> T {
+#[inline]
+pub(crate) fn during<T>(task: TaskId, waker: &Waker, poll: impl FnOnce() -> T) -> T {
     POLLED.with(|polled| {
         polled.waker.set(waker);
         polled.task.set(task);
-        polled.runtime.set(Some(runtime));
         polled.asked.set(None);
         let result = poll();
         polled.waker.set(ptr::null());
@@ -58,25 +58,31 @@ pub(crate) fn during<T>(
     })
 }
 
-/// The task of that runtime which is being polled with this waker, if it is that.
-pub(crate) fn task(runtime: RuntimeId, waker: &Waker) -> Option<TaskId> {
-    POLLED.with(|polled| {
-        let is_polled = ptr::eq(polled.waker.get(), waker) && polled.runtime.get() == Some(runtime);
-        is_polled.then(|| polled.task.get())
-    })
+/// On the way into a runtime, or out of it: in there, nobody is being polled. Gives what to
+/// [`resume`] with.
+pub(crate) fn suspend() -> *const Waker {
+    POLLED.with(|polled| polled.waker.replace(ptr::null()))
 }
 
-/// From here on this source would wake the task being polled for reading; `None`: it would not.
-pub(crate) fn set_asked(source: Option<SourceId>) {
-    POLLED.with(|polled| polled.asked.set(source));
+/// Goes on with a poll that was suspended.
+pub(crate) fn resume(waker: *const Waker) {
+    POLLED.with(|polled| polled.waker.set(waker));
 }
 
-/// Whether this task has asked this source in this poll, as the last of all, so that it waits for
-/// reading already.
-pub(crate) fn has_asked(runtime: RuntimeId, source: SourceId, waker: &Waker) -> bool {
-    POLLED.with(|polled| {
-        ptr::eq(polled.waker.get(), waker)
-            && polled.asked.get() == Some(source)
-            && polled.runtime.get() == Some(runtime)
-    })
+/// The task which is being polled with this waker, if it is that.
+#[inline]
+pub(crate) fn task(waker: &Waker) -> Option<TaskId> {
+    POLLED.with(|polled| ptr::eq(polled.waker.get(), waker).then(|| polled.task.get()))
+}
+
+/// The source that would wake the task being polled for reading, since it has asked that one last.
+#[inline]
+pub(crate) fn asked() -> Option<Place> {
+    POLLED.with(|polled| polled.asked.get())
+}
+
+/// `None`: no source is known to.
+#[inline]
+pub(crate) fn set_asked(place: Option<Place>) {
+    POLLED.with(|polled| polled.asked.set(place));
 }

@@ -25,7 +25,6 @@ use std::time::Duration;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
-use crate::polled;
 use crate::run_queue::TaskId;
 use crate::source::{Interest, Readiness, Source};
 
@@ -123,25 +122,37 @@ impl Reactor {
         self.sources.borrow_mut().try_remove(id.index())
     }
 
-    /// Adds the news of a socket to what is known of it, and says whether it is ready now.
+    /// As [`ask`](Self::ask), for a task that wants to read: it is woken by the next event, whether
+    /// or not the answer is that reading is ready.
     #[inline]
+    pub(crate) fn ask_as(&self, id: SourceId, known: &Cell<Readiness>, task: TaskId) -> Asked {
+        let source = &mut self.sources.borrow_mut()[id.index()];
+        source.set_reader(Some(task));
+        let all = known.get().and(source.take_news());
+        known.set(all);
+        if all.satisfies(Interest::Read) {
+            Asked::Ready
+        } else {
+            Asked::Waits
+        }
+    }
+
+    /// Adds the news of a socket to what is known of it, and says whether it is ready now.
     pub(crate) fn ask(
         &self,
         id: SourceId,
         known: &Cell<Readiness>,
         interest: Interest,
-        task: Option<TaskId>,
         waker: &Waker,
     ) -> Asked {
         let source = &mut self.sources.borrow_mut()[id.index()];
         known.set(known.get().and(source.take_news()));
         if interest == Interest::Read {
-            source.set_reader(task);
-            polled::set_asked(task.map(|_| id));
+            source.set_reader(None);
         }
         if known.get().satisfies(interest) {
             Asked::Ready
-        } else if source.is_waited_for(interest, task, waker) {
+        } else if source.is_waited_for(interest, waker) {
             Asked::Waits
         } else {
             Asked::MustWait

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  wake on the runtime's own thread ──► local queue ─────────────┐
-//!                                       (thread-local VecDeque)  ├──► executor
+//!                                       (thread-local Vec)       ├──► executor
 //!  wake from another thread ──► inbox ── unpark ─────────────────┘
 //!                               (Mutex<Vec<Message>>)
 //! ```
@@ -31,7 +31,6 @@
 //! - Never: a message dropped while the inbox is locked (its destructor is user code).
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -76,7 +75,7 @@ pub(crate) enum Message {
 
 struct Local {
     runtime: Cell<Option<RuntimeId>>,
-    ready: RefCell<VecDeque<TaskId>>,
+    ready: RefCell<Vec<TaskId>>,
 }
 
 thread_local! {
@@ -84,11 +83,11 @@ thread_local! {
     // runtime the queue has never held anything. And a runtime that lives in a thread-local of its
     // owner's finds it at the end of the thread, too.
     static LOCAL: ManuallyDrop<Local> = const {
-        ManuallyDrop::new(Local { runtime: Cell::new(None), ready: RefCell::new(VecDeque::new()) })
+        ManuallyDrop::new(Local { runtime: Cell::new(None), ready: RefCell::new(Vec::new()) })
     };
 }
 
-fn with_ready<T>(f: impl FnOnce(&mut VecDeque<TaskId>) -> T) -> T {
+fn with_ready<T>(f: impl FnOnce(&mut Vec<TaskId>) -> T) -> T {
     LOCAL.with(|local| f(&mut local.ready.borrow_mut()))
 }
 
@@ -104,7 +103,9 @@ fn set_current(runtime: Option<RuntimeId>) {
 pub(crate) struct RunQueue {
     remote: Arc<Remote>,
     /// The local queue while nobody is inside the runtime.
-    stowed: RefCell<VecDeque<TaskId>>,
+    stowed: RefCell<Vec<TaskId>>,
+    /// The memory of the last turn's list, for the next.
+    spare: Cell<Vec<TaskId>>,
     /// Whether somebody is inside, perhaps further up the stack.
     entered: Cell<bool>,
 }
@@ -114,6 +115,7 @@ impl RunQueue {
         Self {
             remote: Remote::new(unpark),
             stowed: RefCell::default(),
+            spare: Cell::default(),
             entered: Cell::new(false),
         }
     }
@@ -153,9 +155,21 @@ impl RunQueue {
         with_ready(|ready| ready.len())
     }
 
-    /// The task that has been ready for longest, in the runtime that this thread has entered.
-    pub(crate) fn pop() -> Option<TaskId> {
-        with_ready(VecDeque::pop_front)
+    /// Takes all that is ready, those first that have been for longest. This thread has entered this
+    /// runtime.
+    pub(crate) fn begin_turn(&self) -> Turn<'_> {
+        let mut tasks = self.spare.take();
+        with_ready(|ready| std::mem::swap(ready, &mut tasks));
+        Turn {
+            queue: self,
+            tasks,
+            next: 0,
+        }
+    }
+
+    /// Forgets who is ready in the runtime that this thread has entered.
+    pub(crate) fn clear() {
+        with_ready(Vec::clear);
     }
 
     /// Puts tasks at the end of the queue of the runtime that this thread has entered.
@@ -200,6 +214,35 @@ impl RunQueue {
     pub(crate) fn close(&self) -> Vec<Message> {
         registry().retain(|(id, _)| *id != self.remote.id);
         self.remote.lock().take().unwrap_or_default()
+    }
+}
+
+/// The tasks of one turn. What is left when it breaks off is ready again, before all others.
+pub(crate) struct Turn<'a> {
+    queue: &'a RunQueue,
+    tasks: Vec<TaskId>,
+    next: usize,
+}
+
+impl Iterator for Turn<'_> {
+    type Item = TaskId;
+
+    #[inline]
+    fn next(&mut self) -> Option<TaskId> {
+        let task = *self.tasks.get(self.next)?;
+        self.next += 1;
+        Some(task)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut tasks = std::mem::take(&mut self.tasks);
+        if self.next < tasks.len() {
+            with_ready(|ready| drop(ready.splice(0..0, tasks.drain(self.next..))));
+        }
+        tasks.clear();
+        self.queue.spare.set(tasks);
     }
 }
 
@@ -265,7 +308,7 @@ impl Remote {
     fn wake_here(&self, task: TaskId) -> bool {
         let here = current() == Some(self.id);
         if here {
-            with_ready(|ready| ready.push_back(task));
+            with_ready(|ready| ready.push(task));
         }
         here
     }

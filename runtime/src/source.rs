@@ -186,16 +186,8 @@ impl Source {
         self.reader = task;
     }
 
-    /// Whether who is to be woken is here already, so that no waker need be left.
-    pub(crate) fn is_waited_for(
-        &self,
-        interest: Interest,
-        task: Option<TaskId>,
-        waker: &Waker,
-    ) -> bool {
-        if interest == Interest::Read && task.is_some() {
-            return self.reader == task;
-        }
+    /// Whether the waker to be woken is here already and need not be left.
+    pub(crate) fn is_waited_for(&self, interest: Interest, waker: &Waker) -> bool {
         let mut others = self.others.iter().flat_map(|others| others.iter());
         others.any(|(other, waiter)| *other == interest && waiter.will_wake(waker))
     }
@@ -290,11 +282,8 @@ mod tests {
         let mut source = Source::new(NonZeroU32::MIN);
         let mut due = Vec::new();
         let task = Some(TaskId::ROOT);
-        let waker = Waker::noop();
         for _ in 0..2 {
-            assert!(!source.is_waited_for(READ, task, waker));
             source.set_reader(task);
-            assert!(source.is_waited_for(READ, task, waker));
             assert_eq!(source.add(Readiness(WRITABLE), &mut due), None);
             assert_eq!(source.add(Readiness(READABLE), &mut due), task);
             assert_eq!(source.add(Readiness(READABLE), &mut due), None);

@@ -40,7 +40,7 @@ use slab::Slab;
 
 use crate::join::{Join, JoinError};
 use crate::polled;
-use crate::run_queue::{Remote, RuntimeId, TaskId};
+use crate::run_queue::{Remote, TaskId};
 use crate::waker::TaskWaker;
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
@@ -126,8 +126,11 @@ impl Tasks {
     /// Puts a task back; gives it back if the runtime was closed from within it.
     fn check_in(&mut self, task: TaskId, tenant: Tenant) -> Option<Tenant> {
         match self.slots.get_mut(task.index as usize) {
-            Some(slot) => slot.tenant.replace(tenant),
-            None => Some(tenant),
+            Some(slot) if slot.tenant.is_none() => {
+                slot.tenant = Some(tenant);
+                None
+            }
+            _ => Some(tenant),
         }
     }
 }
@@ -143,13 +146,14 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
 }
 
 /// Polls one task once. A stale id, or one whose task is running further up the stack, is nothing.
-pub(crate) fn run(tasks: &RefCell<Tasks>, runtime: RuntimeId, task: TaskId) {
+#[inline]
+pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     let Some(mut tenant) = tasks.borrow_mut().check_out(task) else {
         return;
     };
     tenant.waker.begin_poll();
     let waker = futures_task::waker_ref(&tenant.waker);
-    let poll = polled::during(runtime, task, &waker, || {
+    let poll = polled::during(task, &waker, || {
         let cx = &mut Context::from_waker(&waker);
         tenant.future.as_mut().poll(cx)
     });

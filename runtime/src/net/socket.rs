@@ -37,9 +37,9 @@ use crate::budget;
 use crate::context;
 use crate::descriptors;
 use crate::executor::Executor;
-use crate::polled;
+use crate::polled::{self, Place};
 use crate::reactor::{Asked, SourceId};
-use crate::run_queue::{Message, RuntimeId, send_to};
+use crate::run_queue::{Message, TaskId, send_to};
 use crate::source::{Direction, Interest, Readiness, Source};
 
 /// A non-blocking descriptor that can be waited for.
@@ -255,12 +255,6 @@ struct Registration<S> {
     of: PhantomData<fn(S)>,
 }
 
-#[derive(Clone, Copy)]
-struct Place {
-    runtime: RuntimeId,
-    source: SourceId,
-}
-
 impl<S> Registration<S> {
     fn new() -> Self {
         descriptors::opened();
@@ -312,27 +306,36 @@ impl<S> Registration<S> {
         if self.known.get().satisfies(interest) {
             return Ok(false);
         }
-        if interest == Interest::Read && self.waits_already(cx.waker()) {
-            return Ok(true);
+        if interest == Interest::Read
+            && let Some(task) = polled::task(cx.waker())
+        {
+            let waits = self.place.get().is_some() && polled::asked() == self.place.get();
+            // Who has asked in this poll already waits, and there is no news.
+            return Ok(waits || self.ask_as(io.as_fd(), task)?);
         }
         self.ensure(io)?;
         Ok(self.ask_or_wait(interest, cx.waker()))
     }
 
-    /// Whether the task being polled has asked in this poll: there is no news then, and it will be
-    /// woken.
-    fn waits_already(&self, waker: &Waker) -> bool {
-        let place = self.place.get();
-        place.is_some_and(|place| polled::has_asked(place.runtime, place.source, waker))
+    /// For the task being polled, which wants to read.
+    #[inline(never)]
+    fn ask_as(&self, fd: BorrowedFd<'_>, task: TaskId) -> io::Result<bool> {
+        self.ensure(&fd)?;
+        let asked =
+            self.here(|executor, source| executor.reactor().ask_as(source, &self.known, task));
+        let asked = asked.unwrap_or_else(|| self.misplaced());
+        polled::set_asked(self.place.get());
+        Ok(matches!(asked, Asked::Waits))
     }
 
     #[inline(never)]
     fn ask_or_wait(&self, interest: Interest, waker: &Waker) -> bool {
-        let asked = self.here(|executor, source| {
-            let task = polled::task(executor.id(), waker);
-            let reactor = executor.reactor();
-            reactor.ask(source, &self.known, interest, task, waker)
-        });
+        if interest == Interest::Read {
+            // The task being polled is the reader no more.
+            polled::set_asked(None);
+        }
+        let asked = self
+            .here(|executor, source| executor.reactor().ask(source, &self.known, interest, waker));
         match asked.unwrap_or_else(|| self.misplaced()) {
             Asked::Ready => false,
             Asked::Waits => true,
