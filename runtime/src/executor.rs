@@ -26,7 +26,7 @@ use crate::budget;
 use crate::join::{Join, JoinHandle};
 use crate::notify::Notify;
 use crate::pool::Pool;
-use crate::reactor::{Due, Reactor};
+use crate::reactor::Reactor;
 use crate::run_queue::{Message, Remote, RunQueue, RuntimeId, TaskId};
 use crate::task::{self, Detached, Task, Tasks};
 use crate::time::instant::Instant;
@@ -47,7 +47,7 @@ pub(crate) struct Executor {
     freed: Rc<Notify>,
     closing: Cell<bool>,
     /// Used again in each turn.
-    due: Cell<Due>,
+    due: Cell<Vec<Waker>>,
 }
 
 /// How long a turn may wait when nothing is ready.
@@ -97,8 +97,8 @@ impl Executor {
         let mut due = self.due.take();
         let events = self.park(wait, &mut due);
         // 6. Whoever can go on is woken, now that nothing is borrowed.
-        self.timers.begin_turn(&mut due.wakers);
-        self.wake(&mut due);
+        self.timers.begin_turn(&mut due);
+        due.drain(..).for_each(Waker::wake);
         self.due.set(due);
         if events > 0 {
             self.delivered.notify_all();
@@ -130,7 +130,7 @@ impl Executor {
     }
 
     /// Lets the reactor look, and sleep if it may; says how many events there were.
-    fn park(&self, wait: Wait, due: &mut Due) -> usize {
+    fn park(&self, wait: Wait, due: &mut Vec<Waker>) -> usize {
         let timeout = self.timeout(wait);
         if timeout == Some(Duration::ZERO) || !self.queue.try_park() {
             return self.look(Some(Duration::ZERO), due);
@@ -140,21 +140,18 @@ impl Executor {
         events
     }
 
-    fn look(&self, timeout: Option<Duration>, due: &mut Due) -> usize {
-        let events = self.reactor.park(timeout, due);
-        events
-            .expect("epoll_wait fails only if its own descriptor has been closed by somebody else")
-    }
-
-    /// Wakes all who are due.
-    fn wake(&self, due: &mut Due) {
-        RunQueue::extend({
-            let tasks = self.tasks.borrow();
-            due.readers
-                .drain(..)
-                .filter(move |task| tasks.mark_queued(*task))
-        });
-        due.wakers.drain(..).for_each(Waker::wake);
+    /// Queues the tasks that are ready, and collects the wakers of all others.
+    fn look(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
+        let parked = self.reactor.park(timeout);
+        parked.expect("epoll_wait fails only if somebody else has closed its own descriptor");
+        let tasks = self.tasks.borrow();
+        RunQueue::add(|ready| {
+            self.reactor.deliver(due, |task| {
+                if tasks.mark_queued(task) {
+                    ready.push(task);
+                }
+            })
+        })
     }
 
     /// Wakes a task by its id, which runs nothing of a user's.
@@ -197,9 +194,9 @@ impl Executor {
 
     /// Looks whether the reactor has anything; what it has goes its way.
     fn nothing_delivered(&self) -> bool {
-        let mut due = Due::default();
+        let mut due = Vec::new();
         let events = self.look(Some(Duration::ZERO), &mut due);
-        self.wake(&mut due);
+        due.into_iter().for_each(Waker::wake);
         if events > 0 {
             self.delivered.notify_all();
         }

@@ -7,14 +7,15 @@
 //! slab's index and a generation, so an event that was already on its way when the socket went
 //! finds nobody.
 //!
-//! [`Reactor::park`] is the only place that waits. It *collects* who waits for whatever became
-//! ready; the executor wakes them, once nothing here is borrowed any more.
+//! [`Reactor::park`] is the only place that waits. [`Reactor::deliver`] then names the tasks that
+//! wait for whatever became ready, and *collects* the wakers of all others: the executor wakes those
+//! once nothing is borrowed any more.
 //!
 //! # Invariants
 //!
 //! - Never: user code run while anything here is borrowed. The reactor knows nothing of tasks but
 //!   their ids.
-//! - Never: an allocation per event; the lists of who is due are the caller's and used again.
+//! - Never: an allocation per event; the list of wakers is the caller's and is used again.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -168,37 +169,38 @@ impl Reactor {
         self.sources.borrow_mut()[id.index()].take_news()
     }
 
-    /// Waits until something is ready, the time is over, or another thread unparks us; moves the
-    /// wakers of all that is ready into `due`, and says how many events there were.
+    /// Waits until something is ready, the time is over, or another thread unparks us.
     ///
     /// # Errors
     ///
     /// What epoll says, except for an interrupted wait, which counts as one without events.
-    pub(crate) fn park(&self, timeout: Option<Duration>, due: &mut Due) -> io::Result<usize> {
+    pub(crate) fn park(&self, timeout: Option<Duration>) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
-            other => other?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            other => other,
         }
+    }
+
+    /// Hands on what [`park`](Self::park) has found: the tasks that are ready to `ready`, the wakers
+    /// of others into `due`. Says how many events there were.
+    pub(crate) fn deliver(&self, due: &mut Vec<Waker>, mut ready: impl FnMut(TaskId)) -> usize {
+        let events = self.events.borrow();
         let mut sources = self.sources.borrow_mut();
         let mut delivered = 0;
         for event in events.iter().filter(|event| event.token() != UNPARK) {
             delivered += 1;
-            if let Some(source) = current(&mut sources, event.token()) {
-                due.readers.extend(source.deliver(event, &mut due.wakers));
+            if let Some(source) = current(&mut sources, event.token())
+                && let Some(reader) = source.deliver(event, due)
+            {
+                ready(reader);
             }
         }
-        Ok(delivered)
+        delivered
     }
-}
-
-/// Who is to be woken, once nothing is borrowed.
-#[derive(Default)]
-pub(crate) struct Due {
-    /// Tasks that wait for reading.
-    pub(crate) readers: Vec<TaskId>,
-    /// All others.
-    pub(crate) wakers: Vec<Waker>,
 }
 
 /// The source of that token, unless it has gone.

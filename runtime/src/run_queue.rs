@@ -172,9 +172,10 @@ impl RunQueue {
         with_ready(Vec::clear);
     }
 
-    /// Puts tasks at the end of the queue of the runtime that this thread has entered.
-    pub(crate) fn extend(tasks: impl Iterator<Item = TaskId>) {
-        with_ready(|ready| ready.extend(tasks));
+    /// Has tasks put at the end of the queue of the runtime that this thread has entered. `f` wakes
+    /// nobody.
+    pub(crate) fn add<T>(f: impl FnOnce(&mut Vec<TaskId>) -> T) -> T {
+        with_ready(f)
     }
 
     /// Whether other threads have asked for attention.
@@ -299,18 +300,27 @@ impl Remote {
 
     /// Makes a task ready, by the short way if this thread is inside its runtime.
     pub(crate) fn wake(&self, task: TaskId) {
-        if !self.wake_here(task) {
-            // A runtime that is gone has no tasks left to wake.
-            _ = self.send(Message::Wake(task));
+        if self.is_entered() {
+            Self::queue(task);
+        } else {
+            self.send_wake(task);
         }
     }
 
-    fn wake_here(&self, task: TaskId) -> bool {
-        let here = current() == Some(self.id);
-        if here {
-            with_ready(|ready| ready.push(task));
-        }
-        here
+    /// Whether this thread is inside the runtime, and the local queue is its queue.
+    pub(crate) fn is_entered(&self) -> bool {
+        current() == Some(self.id)
+    }
+
+    /// The short way, from within.
+    pub(crate) fn queue(task: TaskId) {
+        with_ready(|ready| ready.push(task));
+    }
+
+    /// The long way, from wherever else.
+    pub(crate) fn send_wake(&self, task: TaskId) {
+        // A runtime that is gone has no tasks left to wake.
+        _ = self.send(Message::Wake(task));
     }
 
     /// Puts a message into the inbox and sees to it that it is read.
