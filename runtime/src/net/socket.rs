@@ -193,11 +193,20 @@ impl<S: AsFd> Socket<S>
 where
     for<'a> &'a S: Read,
 {
+    #[inline]
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if self.registration.waits_already(cx.waker()) {
+            return Poll::Pending;
+        }
+        self.read_or_wait(cx, buffer)
+    }
+
+    #[inline(never)]
+    fn read_or_wait(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.poll_move(cx, Direction::Read, |io| read(io, buffer))
     }
 
@@ -309,12 +318,21 @@ impl<S> Registration<S> {
         if interest == Interest::Read
             && let Some(task) = polled::task(cx.waker())
         {
-            let waits = self.place.get().is_some() && polled::asked() == self.place.get();
-            // Who has asked in this poll already waits, and there is no news.
-            return Ok(waits || self.ask_as(io.as_fd(), task)?);
+            return self.ask_as(io.as_fd(), task);
         }
         self.ensure(io)?;
         Ok(self.ask_or_wait(interest, cx.waker()))
+    }
+
+    /// Whether the task being polled has asked in this poll, and read all there was: there can be no
+    /// news, and it will be woken.
+    #[inline]
+    fn waits_already(&self, waker: &Waker) -> bool {
+        let place = self.place.get();
+        place.is_some()
+            && polled::asked() == place
+            && polled::task(waker).is_some()
+            && !self.known.get().satisfies(Interest::Read)
     }
 
     /// For the task being polled, which wants to read.
