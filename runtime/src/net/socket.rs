@@ -315,12 +315,12 @@ impl<S> Registration<S> {
         if self.known.get().satisfies(interest) {
             return Ok(false);
         }
+        self.ensure(io)?;
         if interest == Interest::Read
             && let Some(task) = polled::task(cx.waker())
         {
-            return self.ask_as(io.as_fd(), task);
+            return Ok(self.ask_as(task));
         }
-        self.ensure(io)?;
         Ok(self.ask_or_wait(interest, cx.waker()))
     }
 
@@ -337,13 +337,12 @@ impl<S> Registration<S> {
 
     /// For the task being polled, which wants to read.
     #[inline(never)]
-    fn ask_as(&self, fd: BorrowedFd<'_>, task: TaskId) -> io::Result<bool> {
-        self.ensure(&fd)?;
+    fn ask_as(&self, task: TaskId) -> bool {
         let asked =
             self.here(|executor, source| executor.reactor().ask_as(source, &self.known, task));
         let asked = asked.unwrap_or_else(|| self.misplaced());
         polled::set_asked(self.place.get());
-        Ok(matches!(asked, Asked::Waits))
+        matches!(asked, Asked::Waits)
     }
 
     #[inline(never)]
