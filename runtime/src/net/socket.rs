@@ -26,12 +26,13 @@
 
 use std::any::type_name;
 use std::cell::Cell;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
 
 use mio::unix::SourceFd;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::budget;
 use crate::context;
@@ -189,10 +190,7 @@ impl<S: AsFd> Socket<S> {
     }
 }
 
-impl<S: AsFd> Socket<S>
-where
-    for<'a> &'a S: Read,
-{
+impl<S: AsFd> Socket<S> {
     #[inline]
     pub(crate) fn poll_read(
         &self,
@@ -215,18 +213,14 @@ where
     }
 }
 
-fn read<S>(mut io: &S, buffer: &mut [u8]) -> io::Result<(usize, Left)>
-where
-    for<'a> &'a S: Read,
-{
-    let moved = io.read(buffer)?;
-    Ok((moved, Left::after(moved, buffer.len())))
+/// The system call itself (`recv(2)`), without the C library's bookkeeping around it.
+fn read(io: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Left)> {
+    let asked = buffer.len();
+    let (moved, _) = recv(io, buffer, RecvFlags::empty())?;
+    Ok((moved, Left::after(moved, asked)))
 }
 
-impl<S: AsFd> Socket<S>
-where
-    for<'a> &'a S: Write,
-{
+impl<S: AsFd> Socket<S> {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_move(cx, Direction::Write, |io| write(io, bytes))
     }
@@ -234,7 +228,12 @@ where
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_io(Direction::Write, |io| write(io, bytes))
     }
+}
 
+impl<S: AsFd> Socket<S>
+where
+    for<'a> &'a S: Write,
+{
     pub(crate) fn poll_write_vectored(
         &self,
         cx: &mut Context<'_>,
@@ -248,11 +247,9 @@ where
     }
 }
 
-fn write<S>(mut io: &S, bytes: &[u8]) -> io::Result<(usize, Left)>
-where
-    for<'a> &'a S: Write,
-{
-    let moved = io.write(bytes)?;
+/// The system call itself (`send(2)`). A peer that is gone is an error, not a signal.
+fn write(io: &impl AsFd, bytes: &[u8]) -> io::Result<(usize, Left)> {
+    let moved = send(io, bytes, SendFlags::NOSIGNAL)?;
     Ok((moved, Left::after(moved, bytes.len())))
 }
 
