@@ -186,16 +186,18 @@ impl Reactor {
     }
 
     /// Hands on what [`park`](Self::park) has found: the tasks that are ready to `ready`, the wakers
-    /// of others into `due`. Says how many events there were.
+    /// of others into `due`. Says for how many sockets there were events.
     pub(crate) fn deliver(&self, due: &mut Vec<Waker>, mut ready: impl FnMut(TaskId)) -> usize {
         let events = self.events.borrow();
         let mut sources = self.sources.borrow_mut();
         let mut delivered = 0;
-        for event in events.iter().filter(|event| event.token() != UNPARK) {
+        for event in &*events {
+            // Of a socket that has gone, or another thread's nudge: nobody's.
+            let Some(source) = current(&mut sources, event.token()) else {
+                continue;
+            };
             delivered += 1;
-            if let Some(source) = current(&mut sources, event.token())
-                && let Some(reader) = source.deliver(event, due)
-            {
+            if let Some(reader) = source.deliver(event, due) {
                 ready(reader);
             }
         }
@@ -205,7 +207,7 @@ impl Reactor {
 
 /// The source of that token, unless it has gone.
 fn current(sources: &mut Slab<Source>, token: Token) -> Option<&mut Source> {
-    let generation = u32::try_from(token.0 >> 32).unwrap_or(u32::MAX);
+    let generation = u32::try_from(token.0 >> 32).unwrap_or_default();
     let source = sources.get_mut(token.0 & 0xffff_ffff)?;
     (source.generation.get() == generation).then_some(source)
 }
