@@ -13,6 +13,9 @@
 //! done: no lock, no system call. Any other wake goes into the inbox; if the executor is parked,
 //! the one that finds it so unparks it.
 //!
+//! A turn takes the whole local queue out ([`RunQueue::begin_turn`]), so that what it polls next is
+//! a look into a list of its own. Should it break off, what is left goes back to the front.
+//!
 //! The inbox and the park are tied together by one state word, [`Remote::state`]:
 //!
 //! | state | meaning | who sets it |

@@ -32,6 +32,10 @@
 //! News that are older than what cleared the flag make for one try in vain, which clears it again;
 //! never for a wait in vain.
 //!
+//! A task that reads is kept as its id: no waker is cloned, woken or dropped for it. It is entered
+//! when it asks, whatever the answer, so that in the same poll it need not come back to say that it
+//! waits (`polled`). The price is that an event may wake it, once, while it does something else.
+//!
 //! # Invariants
 //!
 //! - Always: whoever was told "not ready" is here, as a task or with a waker, or is about to be.

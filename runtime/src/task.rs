@@ -15,7 +15,7 @@
 //! 1. *Queued*: the id is in the run queue, the waker's flag is set, the future is in its slot.
 //! 2. *Running*: future and waker have been **taken out** of the slot, and no table is borrowed:
 //!    the future may spawn, wake, abort or drop whatever it likes.
-//! 3. *Waiting*: the future is back in its slot; some leaf holds a clone of the waker.
+//! 3. *Waiting*: the future is back in its slot; some leaf holds a clone of the waker, or the id.
 //! 4. *Ended*: the slot is free, its next tenant gets another generation, and an id that is still
 //!    in some queue finds nobody.
 //!

@@ -1,4 +1,4 @@
-//! What a task's `Waker` is: an id, a flag, and the way into the runtime.
+//! What a task's `Waker` is: an id, two flags, and the way into the runtime.
 //!
 //! # How it works
 //!

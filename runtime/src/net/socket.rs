@@ -15,7 +15,8 @@
 //! Registering reports what is ready already, so nothing is lost between the try and the wait.
 //!
 //! What a socket knows of its readiness stays with it, so that a read or a write that can be done
-//! asks nobody; `source` tells how the two sides share that.
+//! asks nobody; `source` tells how the two sides share that. A task that has asked, has read all there
+//! was and reads again in the same poll asks nobody either (`polled`).
 //!
 //! # Invariants
 //!
