@@ -5,15 +5,19 @@
 mod common;
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::net::{self, Shutdown};
 use std::os::unix::net::UnixStream;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use common::{Counted, alone, run, tcp_pair, tcp_with_std};
 use futures_lite::future::poll_once;
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waterwheel::runtime::net::{AsyncFd, ListenOptions, TcpListener, TcpStream};
 use waterwheel::runtime::signal::{self, Signal};
@@ -637,5 +641,129 @@ fn each_of_two_tasks_that_read_in_turn_is_woken() {
             peer.write_all(&[number]).unwrap();
             assert_eq!(task.await.unwrap(), number);
         }
+    });
+}
+
+/// A waker that says how often it was woken.
+#[derive(Default)]
+struct Bell(AtomicU32);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Reads, and has to wait.
+fn begin_to_read(mut stream: &TcpStream, cx: &mut Context<'_>) {
+    let read = Pin::new(&mut stream).poll_read(cx, &mut [0; 8]);
+    assert!(read.is_pending());
+}
+
+#[test]
+fn of_all_wakers_a_task_reads_with_the_last_is_woken() {
+    #[derive(Clone, Copy)]
+    enum With {
+        TheTasks,
+        Another,
+    }
+    use With::{Another, TheTasks};
+    run(async {
+        for (order, rings) in [
+            (&[TheTasks, Another][..], true),
+            (&[Another, TheTasks], false),
+            (&[TheTasks, Another, TheTasks], false),
+            (&[TheTasks, TheTasks, Another, Another], true),
+        ] {
+            let (ours, mut peer) = tcp_with_std().await;
+            let bell = Arc::new(Bell::default());
+            let other = Waker::from(bell.clone());
+            let ours = Rc::new(ours);
+            let task = spawn({
+                let mut begun = false;
+                let ours = ours.clone();
+                poll_fn(move |cx| {
+                    if std::mem::replace(&mut begun, true) {
+                        return Pin::new(&mut &*ours).poll_read(cx, &mut [0; 8]);
+                    }
+                    for with in order {
+                        match with {
+                            TheTasks => begin_to_read(&ours, cx),
+                            Another => begin_to_read(&ours, &mut Context::from_waker(&other)),
+                        }
+                    }
+                    Poll::Pending
+                })
+            });
+            yield_now().await;
+            peer.write_all(b"x").unwrap();
+            if rings {
+                while bell.0.load(Ordering::Relaxed) == 0 {
+                    yield_now().await;
+                }
+            } else {
+                assert_eq!(task.await.unwrap().unwrap(), 1);
+            }
+        }
+    });
+}
+
+#[test]
+fn bytes_that_come_between_two_looks_of_one_poll_wake_the_reader() {
+    run(async {
+        let (ours, mut peer) = tcp_with_std().await;
+        let mut polls = 0;
+        let task = spawn(poll_fn(move |cx| {
+            polls += 1;
+            if polls == 1 {
+                begin_to_read(&ours, cx);
+                peer.write_all(b"between").unwrap();
+            }
+            Pin::new(&mut &ours).poll_read(cx, &mut [0; 8])
+        }));
+        assert_eq!(task.await.unwrap().unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_stream_in_the_place_of_another_waits_for_itself() {
+    run(async {
+        let (first, _first_peer) = std_pair();
+        let (second, mut second_peer) = std_pair();
+        let mut first = Some(TcpStream::from_std(first).unwrap());
+        let second = TcpStream::from_std(second).unwrap();
+        let task = spawn(poll_fn(move |cx| {
+            if let Some(first) = first.take() {
+                begin_to_read(&first, cx);
+                drop(first);
+                // Registers it, and not for reading.
+                assert!(second.poll_closed(cx).is_pending());
+            }
+            Pin::new(&mut &second).poll_read(cx, &mut [0; 8])
+        }));
+        yield_now().await;
+        second_peer.write_all(b"second").unwrap();
+        assert_eq!(task.await.unwrap().unwrap(), 6);
+    });
+}
+
+#[test]
+fn a_reader_is_woken_when_its_stream_is_closed_by_somebody_else() {
+    run(async {
+        let (ours, _peer) = tcp_with_std().await;
+        let ours = Rc::new(ours);
+        let task = spawn({
+            let ours = Rc::downgrade(&ours);
+            poll_fn(move |cx| {
+                let Some(ours) = ours.upgrade() else {
+                    return Poll::Ready(());
+                };
+                begin_to_read(&ours, cx);
+                Poll::Pending
+            })
+        });
+        yield_now().await;
+        drop(ours);
+        task.await.unwrap();
     });
 }

@@ -263,6 +263,52 @@ fn no_wake_from_another_thread_is_lost() {
     });
 }
 
+/// Each thread writes a number, wakes the task and waits until it has been seen: a wake without a
+/// poll after it would be waited for in vain. Now and then the task wakes itself, too.
+#[test]
+fn each_wake_leads_to_a_poll_that_sees_what_was_written_before() {
+    const ROUNDS: u32 = 2_000;
+    type Numbers = [AtomicU32; 3];
+    run(async {
+        let written = Arc::new(Numbers::default());
+        let seen = Arc::new(Numbers::default());
+        let mut threads = Vec::new();
+        let mut last = 0;
+        poll_fn(|cx| {
+            for at in threads.len()..written.len() {
+                let (written, seen) = (written.clone(), seen.clone());
+                let waker = cx.waker().clone();
+                threads.push(thread::spawn(move || {
+                    for round in 1..=ROUNDS {
+                        written[at].store(round, Ordering::Relaxed);
+                        waker.wake_by_ref();
+                        while seen[at].load(Ordering::Relaxed) != round {
+                            thread::yield_now();
+                        }
+                    }
+                }));
+            }
+            let mut total = 0;
+            for (written, seen) in written.iter().zip(seen.iter()) {
+                let number = written.load(Ordering::Relaxed);
+                seen.store(number, Ordering::Relaxed);
+                total += number;
+            }
+            if total == 3 * ROUNDS {
+                return Poll::Ready(());
+            }
+            if total % 4 == 0 && std::mem::replace(&mut last, total) != total {
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        })
+        .await;
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
 #[test]
 fn other_threads_spawn_here() {
     run(async {

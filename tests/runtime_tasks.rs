@@ -93,6 +93,39 @@ fn what_is_woken_during_a_turn_waits_for_the_next_one() {
 }
 
 #[test]
+fn what_a_turn_that_breaks_off_leaves_runs_first_in_the_next() {
+    within_deadline(|| {
+        for panics in [false, true] {
+            let runtime = Runtime::new().unwrap();
+            let log = Log::new();
+            let write = |number| {
+                let log = log.clone();
+                runtime.spawn(async move { log.add(number) }).detach();
+            };
+            let mut polls = 0;
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                runtime.block_on(poll_fn(|cx| {
+                    polls += 1;
+                    if polls == 1 {
+                        // It is polled before the others, and they not at all in that turn.
+                        cx.waker().wake_by_ref();
+                        (1..=3).for_each(write);
+                        return Poll::Pending;
+                    }
+                    assert!(!panics, "main");
+                    Poll::Ready(())
+                }));
+            }));
+            assert_eq!(ended.is_err(), panics);
+            assert!(log.take().is_empty());
+            write(4);
+            assert_eq!(runtime.run_until_idle(), 0);
+            assert_eq!(log.take(), [1, 2, 3, 4]);
+        }
+    });
+}
+
+#[test]
 fn a_spent_budget_lets_others_have_a_turn_and_is_full_again_afterwards() {
     run(async {
         let mut granted = 0;

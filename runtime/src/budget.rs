@@ -31,6 +31,9 @@ pub(crate) fn refill() {
 
 /// Spends what so many bytes cost, which have been moved already: all that is left, if it is more.
 pub(crate) fn spend_bytes(bytes: usize) {
+    if bytes < BYTES_PER_UNIT {
+        return;
+    }
     let cost = u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX);
     LEFT.set(LEFT.get().saturating_sub(cost));
 }

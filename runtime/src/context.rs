@@ -8,32 +8,33 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crate::executor::Executor;
 use crate::join::JoinHandle;
+use crate::polled;
 use crate::run_queue::{Entered, Message, Remote};
 use crate::time::instant::Instant;
 use crate::time::timers;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
+    // Without a destructor, a look at it is a look into memory. Whoever goes in comes out again
+    // and leaves nothing behind.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Executor>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// The executor this thread is inside, if it is inside one.
 fn current() -> Option<Rc<Executor>> {
-    CURRENT
-        .try_with(|current| current.borrow().clone())
-        .unwrap_or_default()
+    CURRENT.with(|current| current.borrow().clone())
 }
 
-/// What this thread was inside before; nothing at the end of the thread, when the thread-local
-/// is gone.
+/// What this thread was inside before.
 fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
-    CURRENT
-        .try_with(|current| current.replace(executor))
-        .unwrap_or_default()
+    CURRENT.with(|current| current.replace(executor))
 }
 
 /// Runs `f` with the executor this thread is inside, if it is inside one.
@@ -44,8 +45,7 @@ pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
 /// As [`try_with`], and cheaper, for what calls nothing of a user's: no waker, no destructor, no
 /// panic. So nobody enters or leaves a runtime meanwhile.
 pub(crate) fn look<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
-    let looked = CURRENT.try_with(|current| current.borrow().as_deref().map(f));
-    looked.unwrap_or_default()
+    CURRENT.with(|current| current.borrow().as_deref().map(f))
 }
 
 /// # Panics
@@ -65,6 +65,7 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 pub(crate) struct Inside {
     outer: Option<Rc<Executor>>,
     outer_turn: Option<Instant>,
+    outer_poll: *const Waker,
     _queue: Entered,
 }
 
@@ -75,6 +76,7 @@ impl Inside {
         Self {
             outer,
             outer_turn: timers::enter(Some(executor.timers().of_turn())),
+            outer_poll: polled::suspend(),
             _queue: queue,
         }
     }
@@ -82,6 +84,7 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        polled::resume(self.outer_poll);
         timers::enter(self.outer_turn);
         let inner = replace(self.outer.take());
         drop(inner);

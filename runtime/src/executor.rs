@@ -19,14 +19,14 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::budget;
 use crate::join::{Join, JoinHandle};
 use crate::notify::Notify;
 use crate::pool::Pool;
-use crate::reactor::{Due, Reactor};
+use crate::reactor::Reactor;
 use crate::run_queue::{Message, Remote, RunQueue, RuntimeId, TaskId};
 use crate::task::{self, Detached, Task, Tasks};
 use crate::time::instant::Instant;
@@ -47,7 +47,7 @@ pub(crate) struct Executor {
     freed: Rc<Notify>,
     closing: Cell<bool>,
     /// Used again in each turn.
-    due: Cell<Due>,
+    due: Cell<Vec<Waker>>,
 }
 
 /// How long a turn may wait when nothing is ready.
@@ -83,10 +83,10 @@ impl Executor {
     /// One turn of the wheel.
     fn turn(&self, root: &mut dyn FnMut() -> Poll<()>, wait: Wait) -> Poll<()> {
         // 1. What is ready now; what is woken meanwhile waits for the next turn.
-        let ready = RunQueue::ready_len();
+        let ready = self.queue.begin_turn();
         // 2. Each of it is polled once.
-        for _ in 0..ready {
-            if self.poll_next(root).is_ready() {
+        for task in ready {
+            if self.poll(task, root).is_ready() {
                 return Poll::Ready(());
             }
         }
@@ -97,8 +97,8 @@ impl Executor {
         let mut due = self.due.take();
         let events = self.park(wait, &mut due);
         // 6. Whoever can go on is woken, now that nothing is borrowed.
-        self.timers.begin_turn(&mut due.wakers);
-        self.reactor.wake(&mut due);
+        self.timers.begin_turn(&mut due);
+        due.drain(..).for_each(Waker::wake);
         self.due.set(due);
         if events > 0 {
             self.delivered.notify_all();
@@ -106,13 +106,12 @@ impl Executor {
         Poll::Pending
     }
 
-    fn poll_next(&self, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
+    fn poll(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
         budget::refill();
-        match RunQueue::pop() {
-            Some(TaskId::ROOT) => return root(),
-            Some(task) => task::run(&self.tasks, task),
-            None => {}
+        if task == TaskId::ROOT {
+            return root();
         }
+        task::run(&self.tasks, task);
         Poll::Pending
     }
 
@@ -131,7 +130,7 @@ impl Executor {
     }
 
     /// Lets the reactor look, and sleep if it may; says how many events there were.
-    fn park(&self, wait: Wait, due: &mut Due) -> usize {
+    fn park(&self, wait: Wait, due: &mut Vec<Waker>) -> usize {
         let timeout = self.timeout(wait);
         if timeout == Some(Duration::ZERO) || !self.queue.try_park() {
             return self.look(Some(Duration::ZERO), due);
@@ -141,10 +140,26 @@ impl Executor {
         events
     }
 
-    fn look(&self, timeout: Option<Duration>, due: &mut Due) -> usize {
-        let events = self.reactor.park(timeout, due);
-        events
-            .expect("epoll_wait fails only if its own descriptor has been closed by somebody else")
+    /// Queues the tasks that are ready, and collects the wakers of all others.
+    fn look(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
+        let parked = self.reactor.park(timeout);
+        parked.expect("epoll_wait fails only if somebody else has closed its own descriptor");
+        let tasks = self.tasks.borrow();
+        RunQueue::add(|ready| {
+            self.reactor.deliver(due, |task| {
+                if tasks.mark_queued(task) {
+                    ready.push(task);
+                }
+            })
+        })
+    }
+
+    /// Wakes a task by its id, which runs nothing of a user's.
+    pub(crate) fn wake_task(&self, task: TaskId) {
+        let unmarked = self.tasks.borrow().mark_queued(task);
+        if unmarked {
+            self.remote().wake(task);
+        }
     }
 
     /// How long the reactor may sleep; zero if there is anything to do.
@@ -179,9 +194,9 @@ impl Executor {
 
     /// Looks whether the reactor has anything; what it has goes its way.
     fn nothing_delivered(&self) -> bool {
-        let mut due = Due::default();
+        let mut due = Vec::new();
         let events = self.look(Some(Duration::ZERO), &mut due);
-        self.reactor.wake(&mut due);
+        due.into_iter().for_each(Waker::wake);
         if events > 0 {
             self.delivered.notify_all();
         }
@@ -317,7 +332,7 @@ impl Executor {
         self.closing.set(true);
         while task::end_all(&self.tasks) {}
         self.queue.close().into_iter().for_each(task::discard);
-        while RunQueue::pop().is_some() {}
+        RunQueue::clear();
     }
 }
 

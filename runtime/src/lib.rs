@@ -17,8 +17,9 @@
 //!
 //! A *task* is a future that was spawned. The *executor* owns all tasks; it polls those whose
 //! names are in the *run queue*. A task that cannot go on leaves its *waker* with whatever it
-//! waits for: with a socket's *source* in the *reactor*, with the timing *wheel*, with another
-//! task. When that comes about, the waker puts the task's name into the run queue again.
+//! waits for: with a socket's *source* in the *reactor* (a reader just its name), with the timing
+//! *wheel*, with another task. When that comes about, the task's name is put into the run queue
+//! again.
 //!
 //! The wheel turns like this, over and over, on one thread:
 //!
@@ -37,7 +38,7 @@
 //! Each file is one idea. Read them in this order:
 //!
 //! - *What runs*: `yield_now` → `task` → `run_queue` → `waker` → `executor` → `join`
-//! - *What waits for sockets*: `source` → `reactor` → `context` → `net::socket`
+//! - *What waits for sockets*: `source` → `reactor` → `polled` → `context` → `net::socket`
 //! - *What waits for time*: `time::wheel` → `time::sleep` → `time::timeout`
 //! - *The rest*: `budget`, `pool`, `blocking`, `thread_pool`, `signal`, `descriptors`, `notify`, `race`
 //!
@@ -63,6 +64,7 @@ mod executor;
 mod join;
 pub mod net;
 mod notify;
+mod polled;
 mod pool;
 mod probe;
 mod race;

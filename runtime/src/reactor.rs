@@ -7,13 +7,14 @@
 //! slab's index and a generation, so an event that was already on its way when the socket went
 //! finds nobody.
 //!
-//! [`Reactor::park`] is the only place that waits. It *collects* the wakers of whatever became
-//! ready; [`Reactor::wake`] wakes them, once nothing here is borrowed any more, and puts those of
-//! readers back, who will wait again.
+//! [`Reactor::park`] is the only place that waits. [`Reactor::deliver`] then names the tasks that
+//! wait for whatever became ready, and *collects* the wakers of all others: the executor wakes those
+//! once nothing is borrowed any more.
 //!
 //! # Invariants
 //!
-//! - Never: user code run while anything here is borrowed. The reactor knows nothing about tasks.
+//! - Never: user code run while anything here is borrowed. The reactor knows nothing of tasks but
+//!   their ids.
 //! - Never: an allocation per event; the list of wakers is the caller's and is used again.
 
 use std::cell::{Cell, RefCell};
@@ -25,6 +26,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
+use crate::run_queue::TaskId;
 use crate::source::{Interest, Readiness, Source};
 
 /// Events taken from the kernel in one go. More than that wait for the next turn.
@@ -121,8 +123,22 @@ impl Reactor {
         self.sources.borrow_mut().try_remove(id.index())
     }
 
-    /// Adds the news of a socket to what is known of it, and says whether it is ready now.
+    /// As [`ask`](Self::ask), for a task that wants to read: it is woken by the next event, whether
+    /// or not the answer is that reading is ready.
     #[inline]
+    pub(crate) fn ask_as(&self, id: SourceId, known: &Cell<Readiness>, task: TaskId) -> Asked {
+        let source = &mut self.sources.borrow_mut()[id.index()];
+        source.set_reader(Some(task));
+        let all = known.get().and(source.take_news());
+        known.set(all);
+        if all.satisfies(Interest::Read) {
+            Asked::Ready
+        } else {
+            Asked::Waits
+        }
+    }
+
+    /// Adds the news of a socket to what is known of it, and says whether it is ready now.
     pub(crate) fn ask(
         &self,
         id: SourceId,
@@ -132,9 +148,12 @@ impl Reactor {
     ) -> Asked {
         let source = &mut self.sources.borrow_mut()[id.index()];
         known.set(known.get().and(source.take_news()));
+        if interest == Interest::Read {
+            source.set_reader(None);
+        }
         if known.get().satisfies(interest) {
             Asked::Ready
-        } else if source.waits_again(interest, waker) {
+        } else if source.is_waited_for(interest, waker) {
             Asked::Waits
         } else {
             Asked::MustWait
@@ -150,57 +169,45 @@ impl Reactor {
         self.sources.borrow_mut()[id.index()].take_news()
     }
 
-    /// Waits until something is ready, the time is over, or another thread unparks us; moves the
-    /// wakers of all that is ready into `due`, and says how many events there were.
+    /// Waits until something is ready, the time is over, or another thread unparks us.
     ///
     /// # Errors
     ///
     /// What epoll says, except for an interrupted wait, which counts as one without events.
-    pub(crate) fn park(&self, timeout: Option<Duration>, due: &mut Due) -> io::Result<usize> {
+    pub(crate) fn park(&self, timeout: Option<Duration>) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
-            other => other?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            other => other,
         }
+    }
+
+    /// Hands on what [`park`](Self::park) has found: the tasks that are ready to `ready`, the wakers
+    /// of others into `due`. Says for how many sockets there were events.
+    pub(crate) fn deliver(&self, due: &mut Vec<Waker>, mut ready: impl FnMut(TaskId)) -> usize {
+        let events = self.events.borrow();
         let mut sources = self.sources.borrow_mut();
         let mut delivered = 0;
-        for event in events.iter().filter(|event| event.token() != UNPARK) {
+        for event in &*events {
+            // Of a socket that has gone, or another thread's nudge: nobody's.
+            let Some(source) = current(&mut sources, event.token()) else {
+                continue;
+            };
             delivered += 1;
-            if let Some(source) = current(&mut sources, event.token())
-                && let Some(reader) = source.deliver(event, &mut due.wakers)
-            {
-                due.readers.push((event.token(), reader));
+            if let Some(reader) = source.deliver(event, due) {
+                ready(reader);
             }
         }
-        Ok(delivered)
+        delivered
     }
-
-    /// Wakes all who are due.
-    pub(crate) fn wake(&self, due: &mut Due) {
-        for (token, reader) in due.readers.drain(..) {
-            reader.wake_by_ref();
-            let left = match current(&mut self.sources.borrow_mut(), token) {
-                Some(source) => source.give_back(reader),
-                None => Some(reader),
-            };
-            drop(left);
-        }
-        due.wakers.drain(..).for_each(Waker::wake);
-    }
-}
-
-/// Who is to be woken, once nothing is borrowed.
-#[derive(Default)]
-pub(crate) struct Due {
-    /// Of these the wakers stay with their sources, so that a connection's is cloned once.
-    readers: Vec<(Token, Waker)>,
-    /// All others.
-    pub(crate) wakers: Vec<Waker>,
 }
 
 /// The source of that token, unless it has gone.
 fn current(sources: &mut Slab<Source>, token: Token) -> Option<&mut Source> {
-    let generation = u32::try_from(token.0 >> 32).unwrap_or(u32::MAX);
+    let generation = u32::try_from(token.0 >> 32).unwrap_or_default();
     let source = sources.get_mut(token.0 & 0xffff_ffff)?;
     (source.generation.get() == generation).then_some(source)
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  wake on the runtime's own thread ──► local queue ─────────────┐
-//!                                       (thread-local VecDeque)  ├──► executor
+//!                                       (thread-local Vec)       ├──► executor
 //!  wake from another thread ──► inbox ── unpark ─────────────────┘
 //!                               (Mutex<Vec<Message>>)
 //! ```
@@ -12,6 +12,9 @@
 //! A wake on the thread that is inside the runtime pushes an id onto a thread-local queue and is
 //! done: no lock, no system call. Any other wake goes into the inbox; if the executor is parked,
 //! the one that finds it so unparks it.
+//!
+//! A turn takes the whole local queue out ([`RunQueue::begin_turn`]), so that what it polls next is
+//! a look into a list of its own. Should it break off, what is left goes back to the front.
 //!
 //! The inbox and the park are tied together by one state word, [`Remote::state`]:
 //!
@@ -31,7 +34,7 @@
 //! - Never: a message dropped while the inbox is locked (its destructor is user code).
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -42,14 +45,14 @@ pub(crate) struct TaskId {
     /// The slot in the executor's slab.
     pub(crate) index: u32,
     /// Which of the slot's tenants.
-    pub(crate) generation: u32,
+    pub(crate) generation: NonZeroU32,
 }
 
 impl TaskId {
     /// The future that `block_on` was given. It has no slot.
     pub(crate) const ROOT: Self = Self {
         index: u32::MAX,
-        generation: 0,
+        generation: NonZeroU32::MIN,
     };
 }
 
@@ -75,39 +78,37 @@ pub(crate) enum Message {
 
 struct Local {
     runtime: Cell<Option<RuntimeId>>,
-    ready: RefCell<VecDeque<TaskId>>,
+    ready: RefCell<Vec<TaskId>>,
 }
 
 thread_local! {
-    static LOCAL: Local = const {
-        Local { runtime: Cell::new(None), ready: RefCell::new(VecDeque::new()) }
+    // Without a destructor, a look at it is a look into memory. There is none to run: outside a
+    // runtime the queue has never held anything. And a runtime that lives in a thread-local of its
+    // owner's finds it at the end of the thread, too.
+    static LOCAL: ManuallyDrop<Local> = const {
+        ManuallyDrop::new(Local { runtime: Cell::new(None), ready: RefCell::new(Vec::new()) })
     };
 }
 
-/// `None` at the end of a thread, when its queue is gone: a runtime that lives in a thread-local
-/// of its owner's may be dropped after it.
-fn with_ready<T>(f: impl FnOnce(&mut VecDeque<TaskId>) -> T) -> Option<T> {
-    LOCAL
-        .try_with(|local| f(&mut local.ready.borrow_mut()))
-        .ok()
+fn with_ready<T>(f: impl FnOnce(&mut Vec<TaskId>) -> T) -> T {
+    LOCAL.with(|local| f(&mut local.ready.borrow_mut()))
 }
 
 fn current() -> Option<RuntimeId> {
-    LOCAL
-        .try_with(|local| local.runtime.get())
-        .unwrap_or_default()
+    LOCAL.with(|local| local.runtime.get())
 }
 
 fn set_current(runtime: Option<RuntimeId>) {
-    // At the end of the thread there is nothing to be set.
-    _ = LOCAL.try_with(|local| local.runtime.set(runtime));
+    LOCAL.with(|local| local.runtime.set(runtime));
 }
 
 /// The executor's end: the local queue while the runtime is entered, and the inbox.
 pub(crate) struct RunQueue {
     remote: Arc<Remote>,
     /// The local queue while nobody is inside the runtime.
-    stowed: RefCell<VecDeque<TaskId>>,
+    stowed: RefCell<Vec<TaskId>>,
+    /// The memory of the last turn's list, for the next.
+    spare: Cell<Vec<TaskId>>,
     /// Whether somebody is inside, perhaps further up the stack.
     entered: Cell<bool>,
 }
@@ -117,6 +118,7 @@ impl RunQueue {
         Self {
             remote: Remote::new(unpark),
             stowed: RefCell::default(),
+            spare: Cell::default(),
             entered: Cell::new(false),
         }
     }
@@ -153,12 +155,30 @@ impl RunQueue {
 
     /// How many tasks are ready in the runtime that this thread has entered.
     pub(crate) fn ready_len() -> usize {
-        with_ready(|ready| ready.len()).unwrap_or(0)
+        with_ready(|ready| ready.len())
     }
 
-    /// The task that has been ready for longest, in the runtime that this thread has entered.
-    pub(crate) fn pop() -> Option<TaskId> {
-        with_ready(VecDeque::pop_front).flatten()
+    /// Takes all that is ready, those first that have been for longest. This thread has entered this
+    /// runtime.
+    pub(crate) fn begin_turn(&self) -> Turn<'_> {
+        let mut tasks = self.spare.take();
+        with_ready(|ready| std::mem::swap(ready, &mut tasks));
+        Turn {
+            queue: self,
+            tasks,
+            next: 0,
+        }
+    }
+
+    /// Forgets who is ready in the runtime that this thread has entered.
+    pub(crate) fn clear() {
+        with_ready(Vec::clear);
+    }
+
+    /// Has tasks put at the end of the queue of the runtime that this thread has entered. `f` wakes
+    /// nobody.
+    pub(crate) fn add<T>(f: impl FnOnce(&mut Vec<TaskId>) -> T) -> T {
+        with_ready(f)
     }
 
     /// Whether other threads have asked for attention.
@@ -198,6 +218,35 @@ impl RunQueue {
     pub(crate) fn close(&self) -> Vec<Message> {
         registry().retain(|(id, _)| *id != self.remote.id);
         self.remote.lock().take().unwrap_or_default()
+    }
+}
+
+/// The tasks of one turn. What is left when it breaks off is ready again, before all others.
+pub(crate) struct Turn<'a> {
+    queue: &'a RunQueue,
+    tasks: Vec<TaskId>,
+    next: usize,
+}
+
+impl Iterator for Turn<'_> {
+    type Item = TaskId;
+
+    #[inline]
+    fn next(&mut self) -> Option<TaskId> {
+        let task = *self.tasks.get(self.next)?;
+        self.next += 1;
+        Some(task)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut tasks = std::mem::take(&mut self.tasks);
+        if self.next < tasks.len() {
+            with_ready(|ready| drop(ready.splice(0..0, tasks.drain(self.next..))));
+        }
+        tasks.clear();
+        self.queue.spare.set(tasks);
     }
 }
 
@@ -254,22 +303,27 @@ impl Remote {
 
     /// Makes a task ready, by the short way if this thread is inside its runtime.
     pub(crate) fn wake(&self, task: TaskId) {
-        if !self.wake_here(task) {
-            // A runtime that is gone has no tasks left to wake.
-            _ = self.send(Message::Wake(task));
+        if self.is_entered() {
+            Self::queue(task);
+        } else {
+            self.send_wake(task);
         }
     }
 
-    fn wake_here(&self, task: TaskId) -> bool {
-        LOCAL
-            .try_with(|local| {
-                let here = local.runtime.get() == Some(self.id);
-                if here {
-                    local.ready.borrow_mut().push_back(task);
-                }
-                here
-            })
-            .unwrap_or(false)
+    /// Whether this thread is inside the runtime, and the local queue is its queue.
+    pub(crate) fn is_entered(&self) -> bool {
+        current() == Some(self.id)
+    }
+
+    /// The short way, from within.
+    pub(crate) fn queue(task: TaskId) {
+        with_ready(|ready| ready.push(task));
+    }
+
+    /// The long way, from wherever else.
+    pub(crate) fn send_wake(&self, task: TaskId) {
+        // A runtime that is gone has no tasks left to wake.
+        _ = self.send(Message::Wake(task));
     }
 
     /// Puts a message into the inbox and sees to it that it is read.

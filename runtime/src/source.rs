@@ -32,15 +32,21 @@
 //! News that are older than what cleared the flag make for one try in vain, which clears it again;
 //! never for a wait in vain.
 //!
+//! A task that reads is kept as its id: no waker is cloned, woken or dropped for it. It is entered
+//! when it asks, whatever the answer, so that in the same poll it need not come back to say that it
+//! waits (`polled`). The price is that an event may wake it, once, while it does something else.
+//!
 //! # Invariants
 //!
-//! - Always: whoever was told "not ready" has a waker here, or is about to leave one.
+//! - Always: whoever was told "not ready" is here, as a task or with a waker, or is about to be.
 //! - Never: a waker woken in this module, or dropped before the source ends. They are handed out.
 
 use std::num::NonZeroU32;
 use std::task::Waker;
 
 use mio::event::Event;
+
+use crate::run_queue::TaskId;
 
 /// The two directions in which a socket can be ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,9 +163,8 @@ pub(crate) struct Source {
     pub(crate) generation: NonZeroU32,
     /// What has been reported since the socket last asked.
     news: Readiness,
-    /// Whether the reader is to be woken. Its waker stays when it is not, for the next time.
-    reader_waits: bool,
-    reader: Option<Waker>,
+    /// Who is to be woken for reading, if it is a task: perhaps once without need.
+    reader: Option<TaskId>,
     /// Everybody else; not allocated unless somebody uses it.
     others: Option<Box<Others>>,
 }
@@ -171,7 +176,6 @@ impl Source {
         Self {
             generation,
             news: Readiness::default(),
-            reader_waits: false,
             reader: None,
             others: None,
         }
@@ -181,25 +185,21 @@ impl Source {
         std::mem::take(&mut self.news)
     }
 
-    /// Begins to wait, if the waker to be woken is here already and need not be cloned.
-    pub(crate) fn waits_again(&mut self, interest: Interest, waker: &Waker) -> bool {
-        let is_here = |waiter: &Waker| waiter.will_wake(waker);
-        if interest == Interest::Read {
-            self.reader_waits = self.reader.as_ref().is_some_and(is_here);
-            return self.reader_waits;
-        }
+    /// Has a task woken for reading, in the place of the one before.
+    pub(crate) fn set_reader(&mut self, task: Option<TaskId>) {
+        self.reader = task;
+    }
+
+    /// Whether the waker to be woken is here already and need not be left.
+    pub(crate) fn is_waited_for(&self, interest: Interest, waker: &Waker) -> bool {
         let mut others = self.others.iter().flat_map(|others| others.iter());
-        others.any(|(other, waiter)| *other == interest && is_here(waiter))
+        others.any(|(other, waiter)| *other == interest && waiter.will_wake(waker))
     }
 
     /// Leaves a waker; hands out the one whose place it takes.
     pub(crate) fn wait(&mut self, interest: Interest, waker: Waker) -> Option<Waker> {
-        if interest == Interest::Read {
-            self.reader_waits = true;
-            return self.reader.replace(waker);
-        }
         let others = self.others.get_or_insert_default();
-        if interest == Interest::Write
+        if matches!(interest, Interest::Read | Interest::Write)
             && let Some((_, waiter)) = others.iter_mut().find(|(other, _)| *other == interest)
         {
             return Some(std::mem::replace(waiter, waker));
@@ -208,43 +208,30 @@ impl Source {
         None
     }
 
-    /// Takes an event in. The reader's waker is handed out if that makes it ready, and is to be
-    /// [given back](Self::give_back); the others' are moved into `due`.
-    pub(crate) fn deliver(&mut self, event: &Event, due: &mut Vec<Waker>) -> Option<Waker> {
+    /// Takes an event in. Hands out the reader, if that makes it ready; the others' wakers are moved
+    /// into `due`.
+    pub(crate) fn deliver(&mut self, event: &Event, due: &mut Vec<Waker>) -> Option<TaskId> {
         self.add(Readiness::of(event), due)
     }
 
-    fn add(&mut self, more: Readiness, due: &mut Vec<Waker>) -> Option<Waker> {
+    fn add(&mut self, more: Readiness, due: &mut Vec<Waker>) -> Option<TaskId> {
         let news = self.news.and(more);
         self.news = news;
         if let Some(others) = &mut self.others {
             let ready = others.extract_if(.., |(interest, _)| news.satisfies(*interest));
             due.extend(ready.map(|(_, waker)| waker));
         }
-        if self.reader_waits && news.satisfies(Interest::Read) {
-            self.reader_waits = false;
-            return self.reader.take();
-        }
-        None
+        self.reader.take_if(|_| news.satisfies(Interest::Read))
     }
 
-    /// A reader's waker that has been woken is here for the next time; back it comes if somebody
-    /// else reads now.
-    pub(crate) fn give_back(&mut self, reader: Waker) -> Option<Waker> {
-        if self.reader.is_some() {
-            return Some(reader);
-        }
-        self.reader = Some(reader);
-        None
+    pub(crate) fn reader(&self) -> Option<TaskId> {
+        self.reader
     }
 
-    /// All who wait, for when the source ends. The waker of a reader that does not is dropped: to
-    /// be called with nothing borrowed.
-    pub(crate) fn into_waiters(self) -> impl Iterator<Item = Waker> {
-        let reader = self.reader.filter(|_| self.reader_waits);
+    /// All others who wait, for when the source ends.
+    pub(crate) fn into_wakers(self) -> impl Iterator<Item = Waker> {
         let others = self.others.into_iter().flat_map(|others| *others);
-        let others = others.map(|(_, waker)| waker);
-        reader.into_iter().chain(others)
+        others.map(|(_, waker)| waker)
     }
 }
 
@@ -285,39 +272,33 @@ mod tests {
             let replaced = source.wait(interest, Waker::noop().clone());
             assert_eq!(replaced.is_some(), replaces);
         }
-        assert!(source.add(Readiness(READABLE), &mut due).is_some());
-        assert_eq!(due.len(), 0);
+        assert!(source.add(Readiness(READABLE), &mut due).is_none());
+        assert_eq!(std::mem::take(&mut due).len(), 1);
         assert!(source.add(Readiness(WRITABLE), &mut due).is_none());
         assert_eq!(due.len(), 1);
         assert_eq!(source.take_news(), Readiness(READABLE | WRITABLE));
         assert_eq!(source.take_news(), Readiness::default());
-        assert_eq!(source.into_waiters().count(), 1);
+        assert_eq!(source.into_wakers().count(), 1);
     }
 
     #[test]
     fn a_reader_that_was_woken_is_not_woken_again_until_it_waits() {
         let mut source = Source::new(NonZeroU32::MIN);
         let mut due = Vec::new();
-        // Its clones are alike, which is more than what `noop` itself promises.
-        let waker = &Waker::noop().clone();
-        assert!(!source.waits_again(READ, waker));
-        assert!(source.wait(READ, waker.clone()).is_none());
+        let task = Some(TaskId::ROOT);
         for _ in 0..2 {
-            let reader = source.add(Readiness(READABLE), &mut due).unwrap();
-            assert!(source.give_back(reader).is_none());
-            assert!(source.add(Readiness(READABLE), &mut due).is_none());
-            assert!(source.waits_again(READ, waker));
+            source.set_reader(task);
+            assert_eq!(source.add(Readiness(WRITABLE), &mut due), None);
+            assert_eq!(source.add(Readiness(READABLE), &mut due), task);
+            assert_eq!(source.add(Readiness(READABLE), &mut due), None);
+            source.take_news();
         }
-        assert!(source.give_back(waker.clone()).is_some());
-        // Nor is it woken when the socket closes without its waiting.
-        let reader = source.add(Readiness(READABLE), &mut due).unwrap();
-        assert!(source.give_back(reader).is_none());
-        assert_eq!(source.into_waiters().count(), 0);
+        assert_eq!(due.len(), 0);
     }
 
     #[test]
     fn a_source_stays_small() {
-        assert!(size_of::<Source>() <= 32, "{}", size_of::<Source>());
+        assert!(size_of::<Source>() <= 24, "{}", size_of::<Source>());
         assert_eq!(size_of::<Option<Source>>(), size_of::<Source>());
     }
 }

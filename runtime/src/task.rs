@@ -15,7 +15,7 @@
 //! 1. *Queued*: the id is in the run queue, the waker's flag is set, the future is in its slot.
 //! 2. *Running*: future and waker have been **taken out** of the slot, and no table is borrowed:
 //!    the future may spawn, wake, abort or drop whatever it likes.
-//! 3. *Waiting*: the future is back in its slot; some leaf holds a clone of the waker.
+//! 3. *Waiting*: the future is back in its slot; some leaf holds a clone of the waker, or the id.
 //! 4. *Ended*: the slot is free, its next tenant gets another generation, and an id that is still
 //!    in some queue finds nobody.
 //!
@@ -39,6 +39,7 @@ use pin_project_lite::pin_project;
 use slab::Slab;
 
 use crate::join::{Join, JoinError};
+use crate::polled;
 use crate::run_queue::{Remote, TaskId};
 use crate::waker::TaskWaker;
 
@@ -85,7 +86,7 @@ impl Tasks {
         let index = u32::try_from(entry.key()).expect("fewer than four thousand million tasks");
         let task = TaskId {
             index,
-            generation: self.next_generation.get(),
+            generation: self.next_generation,
         };
         let generation = self.next_generation;
         self.next_generation = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
@@ -102,9 +103,21 @@ impl Tasks {
         self.slots.len()
     }
 
+    /// Marks a task as queued; `true` if it was not, and the caller is to queue it. One that has
+    /// ended is nothing.
+    pub(crate) fn mark_queued(&self, task: TaskId) -> bool {
+        let slot = self.slots.get(task.index as usize);
+        let Some(slot) = slot.filter(|slot| slot.generation == task.generation) else {
+            return false;
+        };
+        // While it runs, its flag is out of reach: it may be queued twice then.
+        let tenant = slot.tenant.as_ref();
+        tenant.is_none_or(|tenant| tenant.waker.mark_queued())
+    }
+
     fn check_out(&mut self, task: TaskId) -> Option<Tenant> {
         let slot = self.slots.get_mut(task.index as usize)?;
-        if slot.generation.get() != task.generation {
+        if slot.generation != task.generation {
             return None;
         }
         slot.tenant.take()
@@ -113,8 +126,11 @@ impl Tasks {
     /// Puts a task back; gives it back if the runtime was closed from within it.
     fn check_in(&mut self, task: TaskId, tenant: Tenant) -> Option<Tenant> {
         match self.slots.get_mut(task.index as usize) {
-            Some(slot) => slot.tenant.replace(tenant),
-            None => Some(tenant),
+            Some(slot) if slot.tenant.is_none() => {
+                slot.tenant = Some(tenant);
+                None
+            }
+            _ => Some(tenant),
         }
     }
 }
@@ -130,16 +146,17 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
 }
 
 /// Polls one task once. A stale id, or one whose task is running further up the stack, is nothing.
+#[inline]
 pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     let Some(mut tenant) = tasks.borrow_mut().check_out(task) else {
         return;
     };
     tenant.waker.begin_poll();
     let waker = futures_task::waker_ref(&tenant.waker);
-    let poll = tenant
-        .future
-        .as_mut()
-        .poll(&mut Context::from_waker(&waker));
+    let poll = polled::during(task, &waker, || {
+        let cx = &mut Context::from_waker(&waker);
+        tenant.future.as_mut().poll(cx)
+    });
     if poll.is_pending() {
         let homeless = tasks.borrow_mut().check_in(task, tenant);
         homeless.into_iter().for_each(evict);

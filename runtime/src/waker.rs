@@ -1,17 +1,38 @@
-//! What a task's `Waker` is: an id, a flag, and the way into the runtime.
+//! What a task's `Waker` is: an id, two flags, and the way into the runtime.
 //!
 //! # How it works
 //!
 //! One [`TaskWaker`] is allocated for each task, when it is spawned, and stays in the task's slot.
 //! It does not own the future: a waker that outlives its task keeps 48 bytes alive, no more.
 //!
-//! `queued` says that the id is in the run queue (or in the inbox on its way there), so that a
-//! task that is woken a hundred times before it runs is queued once. The executor clears it
-//! *before* it polls; a wake during the poll therefore queues the task again.
+//! Two flags say that the task has been woken, so that one that is woken a hundred times before it
+//! runs is queued once, or twice if it is from both sides:
+//!
+//! - `here`: woken on the runtime's own thread, from within the runtime. Nobody else looks at it, so
+//!   that it costs no atomic exchange.
+//! - `elsewhere`: woken from anywhere else; the message is in the inbox, or has been.
+//!
+//! The executor clears both *before* it polls; a wake during the poll therefore queues the task
+//! again. Most tasks are never woken from elsewhere, so that flag is looked at first and exchanged
+//! only if it is set. A look that is not ordered suffices:
+//!
+//! ```text
+//!  sender                                executor
+//!  1. writes what the task is to see     3. takes the message out (the same lock)
+//!  2. exchanges `elsewhere`: was clear,  4. begins the poll: is `elsewhere` set? exchange it
+//!     so a message goes into the inbox   5. polls
+//! ```
+//!
+//! After 3 the executor cannot see `elsewhere` as it was before 2, so 4 exchanges it and acquires
+//! what was released, by this sender and by all who found the flag set and sent nothing. If 4 comes
+//! before 3 and does not see the flag, the message is still to come, and another poll with it; if it
+//! does see it, that poll sees what was written, and the one that the message leads to is for nothing.
+//! A sender whose exchange comes after 4 finds the flag clear and sends.
 //!
 //! # Invariants
 //!
-//! - Always: a task that has ended leaves its flag set, so that late wakes cost one swap.
+//! - Always: a task that has ended leaves its flags set, so that late wakes cost one exchange.
+//! - Always: `here` is touched by one thread only.
 //! - Never: a call out of this module into user code.
 
 use std::sync::Arc;
@@ -23,7 +44,8 @@ use crate::run_queue::{Remote, TaskId};
 
 pub(crate) struct TaskWaker {
     task: TaskId,
-    queued: AtomicBool,
+    here: AtomicBool,
+    elsewhere: AtomicBool,
     remote: Arc<Remote>,
 }
 
@@ -32,27 +54,45 @@ impl TaskWaker {
     pub(crate) fn queued(task: TaskId, remote: Arc<Remote>) -> Arc<Self> {
         Arc::new(Self {
             task,
-            queued: AtomicBool::new(true),
+            here: AtomicBool::new(true),
+            elsewhere: AtomicBool::new(true),
             remote,
         })
     }
 
     /// From here on, a wake queues the task again. Called right before each poll.
     pub(crate) fn begin_poll(&self) {
-        // Acquire: what was written before the wake is visible to the poll.
-        self.queued.swap(false, Ordering::AcqRel);
+        self.here.store(false, Ordering::Relaxed);
+        if self.elsewhere.load(Ordering::Relaxed) {
+            // Acquire: what was written before the wake is visible to the poll.
+            self.elsewhere.swap(false, Ordering::AcqRel);
+        }
+    }
+
+    /// Marks the task as queued, from within its runtime; `true` if it was not, and the caller is to
+    /// queue it.
+    pub(crate) fn mark_queued(&self) -> bool {
+        let unmarked = !self.here.load(Ordering::Relaxed);
+        self.here.store(true, Ordering::Relaxed);
+        unmarked
     }
 
     /// From here on, a wake does nothing. Called when the task has ended.
     pub(crate) fn retire(&self) {
-        self.queued.store(true, Ordering::Release);
+        self.here.store(true, Ordering::Relaxed);
+        self.elsewhere.store(true, Ordering::Release);
     }
 }
 
 impl ArcWake for TaskWaker {
     fn wake_by_ref(this: &Arc<Self>) {
-        if !this.queued.swap(true, Ordering::AcqRel) {
-            this.remote.wake(this.task);
+        if this.remote.is_entered() {
+            if this.mark_queued() {
+                Remote::queue(this.task);
+            }
+        } else if !this.elsewhere.swap(true, Ordering::AcqRel) {
+            // Release: what was written before the wake is visible to the poll.
+            this.remote.send_wake(this.task);
         }
     }
 }

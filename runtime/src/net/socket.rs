@@ -15,7 +15,8 @@
 //! Registering reports what is ready already, so nothing is lost between the try and the wait.
 //!
 //! What a socket knows of its readiness stays with it, so that a read or a write that can be done
-//! asks nobody; `source` tells how the two sides share that.
+//! asks nobody; `source` tells how the two sides share that. A task that has asked, has read all there
+//! was and reads again in the same poll asks nobody either (`polled`).
 //!
 //! # Invariants
 //!
@@ -26,19 +27,21 @@
 
 use std::any::type_name;
 use std::cell::Cell;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
 
 use mio::unix::SourceFd;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::budget;
 use crate::context;
 use crate::descriptors;
 use crate::executor::Executor;
+use crate::polled::{self, Place};
 use crate::reactor::{Asked, SourceId};
-use crate::run_queue::{Message, RuntimeId, send_to};
+use crate::run_queue::{Message, TaskId, send_to};
 use crate::source::{Direction, Interest, Readiness, Source};
 
 /// A non-blocking descriptor that can be waited for.
@@ -188,15 +191,21 @@ impl<S: AsFd> Socket<S> {
     }
 }
 
-impl<S: AsFd> Socket<S>
-where
-    for<'a> &'a S: Read,
-{
+impl<S: AsFd> Socket<S> {
+    #[inline]
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if self.registration.waits_already(cx.waker()) {
+            return Poll::Pending;
+        }
+        self.read_or_wait(cx, buffer)
+    }
+
+    #[inline(never)]
+    fn read_or_wait(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.poll_move(cx, Direction::Read, |io| read(io, buffer))
     }
 
@@ -205,18 +214,14 @@ where
     }
 }
 
-fn read<S>(mut io: &S, buffer: &mut [u8]) -> io::Result<(usize, Left)>
-where
-    for<'a> &'a S: Read,
-{
-    let moved = io.read(buffer)?;
-    Ok((moved, Left::after(moved, buffer.len())))
+/// The system call itself (`recv(2)`), without the C library's bookkeeping around it.
+fn read(io: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Left)> {
+    let asked = buffer.len();
+    let (moved, _) = recv(io, buffer, RecvFlags::empty())?;
+    Ok((moved, Left::after(moved, asked)))
 }
 
-impl<S: AsFd> Socket<S>
-where
-    for<'a> &'a S: Write,
-{
+impl<S: AsFd> Socket<S> {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_move(cx, Direction::Write, |io| write(io, bytes))
     }
@@ -224,7 +229,12 @@ where
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_io(Direction::Write, |io| write(io, bytes))
     }
+}
 
+impl<S: AsFd> Socket<S>
+where
+    for<'a> &'a S: Write,
+{
     pub(crate) fn poll_write_vectored(
         &self,
         cx: &mut Context<'_>,
@@ -238,11 +248,9 @@ where
     }
 }
 
-fn write<S>(mut io: &S, bytes: &[u8]) -> io::Result<(usize, Left)>
-where
-    for<'a> &'a S: Write,
-{
-    let moved = io.write(bytes)?;
+/// The system call itself (`send(2)`). A peer that is gone is an error, not a signal.
+fn write(io: &impl AsFd, bytes: &[u8]) -> io::Result<(usize, Left)> {
+    let moved = send(io, bytes, SendFlags::NOSIGNAL)?;
     Ok((moved, Left::after(moved, bytes.len())))
 }
 
@@ -252,12 +260,6 @@ struct Registration<S> {
     /// For what it is ready, as far as it has asked.
     known: Cell<Readiness>,
     of: PhantomData<fn(S)>,
-}
-
-#[derive(Clone, Copy)]
-struct Place {
-    runtime: RuntimeId,
-    source: SourceId,
 }
 
 impl<S> Registration<S> {
@@ -294,6 +296,8 @@ impl<S> Registration<S> {
             })
         })?;
         self.place.set(Some(place));
+        // Not this source, if its place was another's.
+        polled::set_asked(None);
         Ok(())
     }
 
@@ -310,11 +314,41 @@ impl<S> Registration<S> {
             return Ok(false);
         }
         self.ensure(io)?;
+        if interest == Interest::Read
+            && let Some(task) = polled::task(cx.waker())
+        {
+            return Ok(self.ask_as(task));
+        }
         Ok(self.ask_or_wait(interest, cx.waker()))
+    }
+
+    /// Whether the task being polled has asked in this poll, and read all there was: there can be no
+    /// news, and it will be woken.
+    #[inline]
+    fn waits_already(&self, waker: &Waker) -> bool {
+        let place = self.place.get();
+        place.is_some()
+            && polled::asked() == place
+            && polled::task(waker).is_some()
+            && !self.known.get().satisfies(Interest::Read)
+    }
+
+    /// For the task being polled, which wants to read.
+    #[inline(never)]
+    fn ask_as(&self, task: TaskId) -> bool {
+        let asked =
+            self.here(|executor, source| executor.reactor().ask_as(source, &self.known, task));
+        let asked = asked.unwrap_or_else(|| self.misplaced());
+        polled::set_asked(self.place.get());
+        matches!(asked, Asked::Waits)
     }
 
     #[inline(never)]
     fn ask_or_wait(&self, interest: Interest, waker: &Waker) -> bool {
+        if interest == Interest::Read {
+            // The task being polled is the reader no more.
+            polled::set_asked(None);
+        }
         let asked = self
             .here(|executor, source| executor.reactor().ask(source, &self.known, interest, waker));
         match asked.unwrap_or_else(|| self.misplaced()) {
@@ -410,6 +444,11 @@ fn forgotten_elsewhere(source: SourceId) {
 }
 
 fn wake_all(source: Option<Source>) {
-    let waiters = source.into_iter().flat_map(Source::into_waiters);
-    waiters.for_each(Waker::wake);
+    let Some(source) = source else {
+        return;
+    };
+    if let Some(reader) = source.reader() {
+        context::look(|executor| executor.wake_task(reader));
+    }
+    source.into_wakers().for_each(Waker::wake);
 }

@@ -1,0 +1,88 @@
+//! Which task is being polled, so that a leaf can wait as a task and not as a waker.
+//!
+//! # How it works
+//!
+//! A leaf is handed a `Waker` and nothing else. If that is the very object that the executor has
+//! made for this poll, by its address, then whoever waits is the task being polled, and its id says
+//! as much as a clone of the waker: it costs nothing to keep, runs no foreign code, and finds nobody
+//! once the task has ended. Any other waker (the root's, a combinator's own) is kept as what it is.
+//!
+//! Events are collected between polls only. So what a task has asked the reactor once in a poll, it
+//! need not ask again: the answer would be the same. The last source that was asked stands here.
+//!
+//! # Invariants
+//!
+//! - Always: the address is that of a waker that lives; outside a poll there is none.
+//! - Always: the source asked last would wake this task, and has had no event since.
+
+use std::cell::Cell;
+use std::ptr;
+use std::task::Waker;
+
+use crate::reactor::SourceId;
+use crate::run_queue::{RuntimeId, TaskId};
+
+/// Which source of which runtime a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) runtime: RuntimeId,
+    pub(crate) source: SourceId,
+}
+
+struct Polled {
+    waker: Cell<*const Waker>,
+    task: Cell<TaskId>,
+    asked: Cell<Option<Place>>,
+}
+
+thread_local! {
+    static POLLED: Polled = const {
+        Polled {
+            waker: Cell::new(ptr::null()),
+            task: Cell::new(TaskId::ROOT),
+            asked: Cell::new(None),
+        }
+    };
+}
+
+/// Runs one poll of a task, which is handed this waker. It must not panic.
+#[inline]
+pub(crate) fn during<T>(task: TaskId, waker: &Waker, poll: impl FnOnce() -> T) -> T {
+    POLLED.with(|polled| {
+        polled.waker.set(waker);
+        polled.task.set(task);
+        polled.asked.set(None);
+        let result = poll();
+        polled.waker.set(ptr::null());
+        result
+    })
+}
+
+/// On the way into a runtime, or out of it: in there, nobody is being polled. Gives what to
+/// [`resume`] with.
+pub(crate) fn suspend() -> *const Waker {
+    POLLED.with(|polled| polled.waker.replace(ptr::null()))
+}
+
+/// Goes on with a poll that was suspended.
+pub(crate) fn resume(waker: *const Waker) {
+    POLLED.with(|polled| polled.waker.set(waker));
+}
+
+/// The task which is being polled with this waker, if it is that.
+#[inline]
+pub(crate) fn task(waker: &Waker) -> Option<TaskId> {
+    POLLED.with(|polled| ptr::eq(polled.waker.get(), waker).then(|| polled.task.get()))
+}
+
+/// The source that would wake the task being polled for reading, since it has asked that one last.
+#[inline]
+pub(crate) fn asked() -> Option<Place> {
+    POLLED.with(|polled| polled.asked.get())
+}
+
+/// `None`: no source is known to.
+#[inline]
+pub(crate) fn set_asked(place: Option<Place>) {
+    POLLED.with(|polled| polled.asked.set(place));
+}
