@@ -290,8 +290,8 @@ impl<T: Io> Connection<T> {
             } else {
                 head.persistence()
             };
-            let body_is_coming = work.input.len() == work.head_bytes;
-            let awaits_continue = head.awaits_continue() && body_is_coming;
+            // Not if something of the body is here already.
+            let awaits_continue = head.awaits_continue() && work.input.len() == work.head_bytes;
             work.exchange
                 .begin(head.framing(), awaits_continue, persistence);
             if self.shared.counters.measures_durations() {

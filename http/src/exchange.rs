@@ -49,6 +49,7 @@ pub(crate) enum Answer {
     Aborted,
 }
 
+#[derive(Default)]
 pub(crate) struct Exchange {
     pub(crate) answer: Cell<Answer>,
     /// What becomes of the connection after this answer.
@@ -61,20 +62,6 @@ pub(crate) struct Exchange {
     pub(crate) write_stall: Cell<Option<Box<Sleep>>>,
     /// Runs while the peer sends nothing.
     pub(crate) read_stall: Cell<Option<Box<Sleep>>>,
-}
-
-impl Default for Exchange {
-    fn default() -> Self {
-        Self {
-            answer: Cell::default(),
-            persistence: Cell::new(Persistence::Close),
-            body: RefCell::default(),
-            output: RefCell::default(),
-            promise: Cell::default(),
-            write_stall: Cell::default(),
-            read_stall: Cell::default(),
-        }
-    }
 }
 
 impl Exchange {

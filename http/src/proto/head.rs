@@ -41,6 +41,7 @@ pub(crate) struct Head {
     line_bytes: usize,
     fields: Fields,
     framing: Framing,
+    persistence: Persistence,
     known: Known,
 }
 
@@ -178,6 +179,7 @@ impl Head {
         }
         let announced = self.fields.announced;
         self.framing = announced.decide(method, *version, limits.body_bytes_max)?;
+        self.persistence = self.fields.options.persistence(*version);
         Ok(())
     }
 }
@@ -306,8 +308,8 @@ impl Head {
     }
 
     /// What the client would have become of the connection.
-    pub(crate) fn persistence(&self) -> Persistence {
-        self.fields.options.persistence(self.line.version)
+    pub(crate) const fn persistence(&self) -> Persistence {
+        self.persistence
     }
 
     /// Whether the client may be waiting for 100 before it sends its body: never in HTTP/1.0,

@@ -26,13 +26,14 @@ pub(crate) struct ConnectionOptions {
 }
 
 /// What becomes of a connection after an answer, and what the answer says about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Persistence {
     /// It serves the next request; nothing need be said, the version says it.
     Persist,
     /// It serves the next request, and `connection: keep-alive` confirms it to HTTP/1.0.
     PersistConfirmed,
     /// It closes, and `connection: close` says so.
+    #[default]
     Close,
 }
 

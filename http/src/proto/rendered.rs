@@ -36,10 +36,10 @@ pub(super) struct Asked {
 /// The bytes of a head, and what they were rendered for.
 #[derive(Debug, Default)]
 pub(crate) struct Rendered {
-    /// What was asked for last.
+    /// What was asked for last, and not found.
     asked: Option<Asked>,
-    /// Whether what follows was rendered for that.
-    is_kept: bool,
+    /// What the rest was rendered for.
+    kept: Option<Asked>,
     bytes: Vec<u8>,
     fields: Vec<Field>,
 }
@@ -48,7 +48,7 @@ impl Rendered {
     /// The bytes, if this is what they were rendered for.
     #[inline]
     pub(super) fn get(&self, asked: Asked, headers: &impl AnswerHeaders) -> Option<&[u8]> {
-        if !self.is_kept || self.asked != Some(asked) {
+        if self.kept != Some(asked) {
             return None;
         }
         let mut fields = self.fields.iter();
@@ -73,7 +73,7 @@ impl Rendered {
         asked: Asked,
         headers: &impl AnswerHeaders,
     ) {
-        self.is_kept = false;
+        self.kept = None;
         let is_repeated = self.asked.replace(asked) == Some(asked);
         if !is_repeated || head.len() > RENDERED_BYTES_MAX {
             return;
@@ -89,7 +89,7 @@ impl Rendered {
         if found.is_ok() {
             self.bytes.clear();
             self.bytes.extend_from_slice(head);
-            self.is_kept = true;
+            self.kept = Some(asked);
         }
     }
 }
