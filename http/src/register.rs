@@ -78,6 +78,8 @@ pub(crate) struct Wait {
     pub(crate) leaving: bool,
     /// When it has waited long enough.
     pub(crate) due: Instant,
+    /// Whether the server can reach whoever waits.
+    pub(crate) is_reached: bool,
 }
 
 /// What a look through the records has found.
@@ -153,7 +155,7 @@ impl Register {
     /// Nothing is under way but, perhaps, a head, whose rest has to come in time: counted from its
     /// first byte.
     #[inline]
-    pub(crate) fn wait(&self, key: Key, is_within_head: bool) -> Wait {
+    pub(crate) fn wait(&self, key: Key, is_within_head: bool, waker: &Waker) -> Wait {
         let (settles, wait) = {
             let record = &mut self.records.borrow_mut()[key.index()];
             let was_under_way = record.is_under_way();
@@ -162,7 +164,10 @@ impl Register {
                 (false, true) => record.enter(State::Idle),
                 (false, false) => {} // its time goes on
             }
-            (was_under_way && !is_within_head, self.wait_of(record))
+            (
+                was_under_way && !is_within_head,
+                self.wait_of(record, waker),
+            )
         };
         if settles {
             self.notify();
@@ -176,10 +181,11 @@ impl Register {
     }
 
     #[inline]
-    fn wait_of(&self, record: &Record) -> Wait {
+    fn wait_of(&self, record: &Record, waker: &Waker) -> Wait {
         Wait {
             leaving: record.leaving,
             due: record.since + self.patience(record.state),
+            is_reached: record.is_reached_by(waker),
         }
     }
 
@@ -215,11 +221,7 @@ impl Register {
 
     /// This task is to be woken when something is wanted of the connection.
     pub(crate) fn reach(&self, key: Key, waker: &Waker) {
-        let known = {
-            let record = &self.records.borrow()[key.index()];
-            let known = record.waker.as_ref();
-            known.is_some_and(|known| known.will_wake(waker))
-        };
+        let known = self.records.borrow()[key.index()].is_reached_by(waker);
         if !known {
             let waker = waker.clone();
             let old = self.records.borrow_mut()[key.index()].waker.replace(waker);
@@ -320,6 +322,12 @@ impl Record {
         if self.state != state {
             (self.state, self.since) = (state, Instant::of_turn());
         }
+    }
+
+    #[inline]
+    fn is_reached_by(&self, waker: &Waker) -> bool {
+        let known = self.waker.as_ref();
+        known.is_some_and(|known| known.will_wake(waker))
     }
 
     fn is_idle(&self) -> bool {

@@ -93,7 +93,7 @@ impl<T: Io> Connection<T> {
             return Poll::Ready(Quiet::Over);
         }
         let is_within_head = self.stage == Stage::WithinHead;
-        let wait = shared.register.wait(key, is_within_head);
+        let wait = shared.register.wait(key, is_within_head, cx.waker());
         if !is_within_head && (wait.leaving || (self.requests > 0 && shared.is_closing())) {
             return self.poll_leave(cx);
         }
@@ -101,7 +101,9 @@ impl<T: Io> Connection<T> {
             return Poll::Ready(self.has_waited());
         }
         shared.sweeper.look_at(wait.due);
-        shared.register.reach(key, cx.waker());
+        if !wait.is_reached {
+            shared.register.reach(key, cx.waker());
+        }
         Poll::Pending
     }
 
