@@ -35,3 +35,29 @@ impl Spares {
         drop(self.0.replace(Box::new(vec![spare])));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SPARES_MAX, Spares};
+
+    #[test]
+    fn what_was_put_last_is_taken_first_and_another_type_takes_its_place() {
+        let spares = Spares::new();
+        assert_eq!(spares.take::<u8>(), None);
+        spares.put(1_u8);
+        spares.put(2_u8);
+        assert_eq!(spares.take::<&str>(), None);
+        assert_eq!(spares.take(), Some(2_u8));
+        spares.put("other");
+        assert_eq!(spares.take::<u8>(), None);
+        assert_eq!(spares.take(), Some("other"));
+    }
+
+    #[test]
+    fn only_so_many_are_kept() {
+        let spares = Spares::new();
+        (0..=SPARES_MAX).for_each(|spare| spares.put(spare));
+        let taken = std::iter::from_fn(|| spares.take::<usize>());
+        assert_eq!(taken.count(), SPARES_MAX);
+    }
+}
