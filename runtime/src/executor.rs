@@ -11,6 +11,8 @@
 //! - Always: a turn polls what was ready when it began, and each of it once. What is woken
 //!   meanwhile waits for the next turn, after the reactor has had its look.
 //! - Always: the time that passes between two looks at the reactor is that of one turn.
+//! - Always: whom the reactor has found is polled before who was woken in the last turn, so that a
+//!   task which goes on and on is no more than one poll in anybody's way.
 //! - Never: a borrow of anything here while a future is polled, or a waker woken or dropped.
 
 use std::cell::{Cell, RefCell};
@@ -140,17 +142,22 @@ impl Executor {
         events
     }
 
-    /// Queues the tasks that are ready, and collects the wakers of all others.
+    /// Queues the tasks that are ready, before those that were woken in this turn, and collects the
+    /// wakers of all others.
     fn look(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
         let parked = self.reactor.park(timeout);
         parked.expect("epoll_wait fails only if somebody else has closed its own descriptor");
         let tasks = self.tasks.borrow();
         RunQueue::add(|ready| {
-            self.reactor.deliver(due, |task| {
+            let woken = ready.len();
+            let events = self.reactor.deliver(due, |task| {
                 if tasks.mark_queued(task) {
                     ready.push(task);
                 }
-            })
+            });
+            // Who has used up its budget comes after those who have waited for it.
+            ready.rotate_left(woken);
+            events
         })
     }
 

@@ -158,8 +158,8 @@ impl RunQueue {
         with_ready(|ready| ready.len())
     }
 
-    /// Takes all that is ready, those first that have been for longest. This thread has entered this
-    /// runtime.
+    /// Takes all that is ready: first whom the reactor has found, then the others, each in their order.
+    /// This thread has entered this runtime.
     pub(crate) fn begin_turn(&self) -> Turn<'_> {
         let mut tasks = self.spare.take();
         with_ready(|ready| std::mem::swap(ready, &mut tasks));
