@@ -175,8 +175,7 @@ impl RunQueue {
         with_ready(Vec::clear);
     }
 
-    /// Has tasks put at the end of the queue of the runtime that this thread has entered. `f` wakes
-    /// nobody.
+    /// Has tasks put into the queue of the runtime that this thread has entered. `f` wakes nobody.
     pub(crate) fn add<T>(f: impl FnOnce(&mut Vec<TaskId>) -> T) -> T {
         with_ready(f)
     }

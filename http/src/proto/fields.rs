@@ -16,8 +16,7 @@
 //! **Always**: a line's length is judged before the byte that ends it, so that the outcome
 //! does not depend on how the bytes were split; reading in one go refuses nothing, but leaves it to
 //! the other way, so that what is wrong first is what is told. **Never**: a line that is tried in one
-//! go twice; what a field means; that is for
-//! whoever asked for it.
+//! go twice; what a field means, which is for whoever asked for it.
 
 use super::scan::{
     Class, Step, Stop, Token, is_token, is_value, is_white, misplaced, trim, trim_end, trim_start,
@@ -82,7 +81,7 @@ impl FieldSection {
     pub(super) fn next<'a>(&mut self, bytes: &'a [u8], line_bytes_max: u16) -> Step<Line<'a>> {
         let start = self.line_start;
         if self.position == start {
-            if let Some(end) = empty_line(bytes, start) {
+            if let Some(end) = whole_line_end(bytes, start) {
                 return Ok(Line::End(end));
             }
             if let Some((found, next)) = whole_line(bytes, start, line_bytes_max) {
@@ -178,7 +177,7 @@ impl FieldSection {
 #[inline]
 fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found<'_>, usize)> {
     let end = value_end(bytes, start);
-    let next = empty_line(bytes, end)?;
+    let next = whole_line_end(bytes, end)?;
     let line = bytes.get(start..end)?;
     let (name, rest) = line.split_at_checked(Token::run_end(bytes, start) - start)?;
     let [b':', value @ ..] = rest else {
@@ -202,7 +201,7 @@ fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found<
 
 /// The position behind a line end that is whole and begins at `at`.
 #[inline]
-fn empty_line(bytes: &[u8], at: usize) -> Option<usize> {
+fn whole_line_end(bytes: &[u8], at: usize) -> Option<usize> {
     (bytes.get(at..)?.first_chunk() == Some(b"\r\n")).then_some(at + 2)
 }
 

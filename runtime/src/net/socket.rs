@@ -62,7 +62,7 @@ pub(crate) enum Left {
 
 impl Left {
     /// A transfer of less than was asked for has emptied, or filled, the kernel's buffer.
-    pub(crate) fn after(moved: usize, asked: usize) -> Self {
+    fn after(moved: usize, asked: usize) -> Self {
         if moved < asked {
             Self::Nothing
         } else {
@@ -189,9 +189,7 @@ impl<S: AsFd> Socket<S> {
     pub(crate) fn is_ready(&self, interest: Interest) -> bool {
         self.registration.is_ready(interest)
     }
-}
 
-impl<S: AsFd> Socket<S> {
     #[inline]
     pub(crate) fn poll_read(
         &self,
@@ -212,6 +210,25 @@ impl<S: AsFd> Socket<S> {
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.try_io(Direction::Read, |io| read(io, buffer))
     }
+
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_move(cx, Direction::Write, |io| {
+            write(io, bytes, SendFlags::empty())
+        })
+    }
+
+    /// As [`poll_write`](Self::poll_write), for what is followed by the end.
+    pub(crate) fn poll_write_last(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_move(cx, Direction::Write, |io| write(io, bytes, SendFlags::MORE))
+    }
+
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_io(Direction::Write, |io| write(io, bytes, SendFlags::empty()))
+    }
 }
 
 /// The system call itself (`recv(2)`), without the C library's bookkeeping around it.
@@ -221,14 +238,10 @@ fn read(io: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Left)> {
     Ok((moved, Left::after(moved, asked)))
 }
 
-impl<S: AsFd> Socket<S> {
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Write, |io| write(io, bytes))
-    }
-
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_io(Direction::Write, |io| write(io, bytes))
-    }
+/// The system call itself (`send(2)`). A peer that is gone is an error, not a signal.
+fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Left)> {
+    let moved = send(io, bytes, flags | SendFlags::NOSIGNAL)?;
+    Ok((moved, Left::after(moved, bytes.len())))
 }
 
 impl<S: AsFd> Socket<S>
@@ -246,12 +259,6 @@ where
             Ok((moved, Left::after(moved, asked)))
         })
     }
-}
-
-/// The system call itself (`send(2)`). A peer that is gone is an error, not a signal.
-fn write(io: &impl AsFd, bytes: &[u8]) -> io::Result<(usize, Left)> {
-    let moved = send(io, bytes, SendFlags::NOSIGNAL)?;
-    Ok((moved, Left::after(moved, bytes.len())))
 }
 
 /// Which source of which runtime a socket is, once it is one, and what it knows of itself.

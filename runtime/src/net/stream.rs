@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use rustix::net::{RecvFlags, SendFlags, recv, send, shutdown};
+use rustix::net::{RecvFlags, recv, shutdown};
 use socket2::SockRef;
 
 use super::socket::{Left, Socket};
@@ -84,10 +84,7 @@ impl<S: AsFd> Stream<S> {
     ///
     /// What `send(2)` says.
     pub fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.socket.poll_move(cx, Direction::Write, |io| {
-            let sent = send(io, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?;
-            Ok((sent, Left::after(sent, bytes.len())))
-        })
+        self.socket.poll_write_last(cx, bytes)
     }
 
     /// Waits until there is something to read: bytes, the end, or an error.
