@@ -95,17 +95,15 @@ pub(crate) fn push_head(
 /// What a rendered head may be found by; `None` for what is not asked for often.
 #[inline]
 fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<Asked> {
-    match (decided.framing, decided.persistence) {
-        (AnswerFraming::Sized(length), Persistence::Persist) if own.added.is_empty() => {
-            let own = own.number;
-            Some(Asked {
-                status,
-                length,
-                own,
-            })
-        }
-        _ => None,
-    }
+    let AnswerFraming::Sized(length) = decided.framing else {
+        return None;
+    };
+    own.added.is_empty().then_some(Asked {
+        status,
+        length,
+        persistence: decided.persistence,
+        own: own.number,
+    })
 }
 
 /// The way through all checks. Kept apart, so that the short way stays short.
@@ -132,12 +130,8 @@ fn push_new_head(
         return Err(invalid);
     }
     let (decided, seen) = head.finish_theirs();
-    if decided.persistence != Persistence::Persist || seen != Seen::default() {
-        push_rarer_lines(out, decided, seen, own);
-        return Ok(decided);
-    }
-    out.extend_from_slice(own.lines);
-    if decided == given
+    push_ours(out, decided, seen, own);
+    if (decided, seen) == (given, Seen::default())
         && let Some(asked) = asked_for(status, decided, own)
     {
         rendered.keep(&out[start..], line_bytes, asked, headers);
@@ -289,7 +283,12 @@ impl Writer<'_> {
 }
 
 /// Adds what is ours and has not been said, and the empty line.
-fn push_rarer_lines(out: &mut Vec<u8>, decided: Decided, seen: Seen, own: OwnLines<'_>) {
+#[inline]
+fn push_ours(out: &mut Vec<u8>, decided: Decided, seen: Seen, own: OwnLines<'_>) {
+    if (decided.persistence, seen) == (Persistence::Persist, Seen::default()) {
+        out.extend_from_slice(own.lines); // mostly so: in one piece
+        return;
+    }
     if !seen.has(Seen::SERVER) {
         out.extend_from_slice(own.server());
     }

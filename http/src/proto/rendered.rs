@@ -19,17 +19,19 @@
 
 use http::StatusCode;
 
+use super::keep_alive::Persistence;
 use crate::headers::{AnswerHeaders, Field, Span};
 
 /// A longer head is not kept.
 const RENDERED_BYTES_MAX: usize = 1024;
 
-/// What most answers are asked for: a status, a body of that many bytes, on a connection that
-/// persists, with our own lines of that number.
+/// What most answers are asked for: a status, a body of that many bytes, what becomes of the
+/// connection, and our own lines of that number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) status: StatusCode,
     pub(super) length: u64,
+    pub(super) persistence: Persistence,
     pub(super) own: u64,
 }
 

@@ -355,8 +355,8 @@ proptest! {
     }
 }
 
-/// A status, a body's length, and fields.
-type Answer = (u16, u64, Vec<(&'static str, &'static str)>);
+/// A status, a body's length, what becomes of the connection, and fields.
+type Answer = (u16, u64, Persistence, Vec<(&'static str, &'static str)>);
 
 /// Answers that have much in common.
 fn answers_of_a_server() -> impl Strategy<Value = Vec<Answer>> {
@@ -366,6 +366,7 @@ fn answers_of_a_server() -> impl Strategy<Value = Vec<Answer>> {
     let answer = (
         prop::sample::select(vec![200_u16, 204, 404]),
         0_u64..2,
+        prop::sample::select(vec![Persist, PersistConfirmed, Close]),
         fields,
     );
     prop::collection::vec(answer, 1..12)
@@ -375,10 +376,10 @@ proptest! {
     #[test]
     fn what_was_answered_before_changes_nothing(answers in answers_of_a_server()) {
         let mut rendered = Rendered::default();
-        for (status, length, fields) in answers {
+        for (status, length, persistence, fields) in answers {
             let status = StatusCode::from_u16(status).unwrap_or_default();
             let framing = AnswerFraming::of(&Method::GET, http::Version::HTTP_11, status, Some(length));
-            let decided = Decided { framing, persistence: Persist };
+            let decided = Decided { framing, persistence };
             let (mut out, mut alone) = (Vec::new(), Vec::new());
             let pushed = push_head(&mut out, &mut rendered, status, decided, OWN, &fields);
             let fresh = &mut Rendered::default();
