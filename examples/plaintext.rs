@@ -7,6 +7,8 @@
 //! It is what `benches/compare` measures.
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
+use std::time::Duration;
+
 use serde::Serialize;
 use waterwheel::http::{Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal};
@@ -50,7 +52,10 @@ fn main() -> std::io::Result<()> {
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     runtime::block_on(async {
-        let server = Server::builder().server_name("waterwheel").bind(&address)?;
+        let server = Server::builder()
+            .server_name("waterwheel")
+            .defer_accept(Duration::from_secs(1))
+            .bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
         runtime::race(server.serve(answer), async { shutdown.await.map(drop) }).await

@@ -8,10 +8,11 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
 use support::DEADLINE;
-use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
-use waterwheel::runtime::time::timeout;
+use waterwheel::http::{Builder, Limits, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::time::{sleep, timeout};
 use waterwheel::runtime::{block_on, race, spawn_blocking, yield_now};
 
 const CLOSING: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -23,8 +24,12 @@ async fn hello(request: Request<'_>) -> Result<Responded> {
 /// What a client is answered that sends one part before it is accepted, and the other when the
 /// server has looked for it; and then ends its direction, if it is told to.
 fn answers(before: &str, after: &str, ends: bool) -> String {
+    answers_of(Server::builder(), before, after, ends)
+}
+
+fn answers_of(server: Builder, before: &str, after: &str, ends: bool) -> String {
     block_on(async {
-        let server = Server::bind("127.0.0.1:0").unwrap();
+        let server = server.bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(server.local_address()).unwrap();
         client.set_read_timeout(Some(DEADLINE)).unwrap();
         client.write_all(before.as_bytes()).unwrap();
@@ -102,4 +107,39 @@ fn a_second_request_is_seen_whether_the_connection_has_waited_or_not() {
         let (before, after) = both.split_at(split);
         assert_eq!(count_of(&answers(before, after, false)), 2, "{split}");
     }
+}
+
+#[test]
+fn a_request_on_a_connection_that_was_kept_back_is_answered() {
+    let deferring = || Server::builder().defer_accept(Duration::from_secs(1));
+    for split in [0, 1, CLOSING.len()] {
+        let (before, after) = CLOSING.split_at(split);
+        let answers = answers_of(deferring(), before, after, false);
+        assert_eq!(count_of(&answers), 1, "{split}: {answers:?}");
+    }
+    assert_eq!(answers_of(deferring(), "", "", true), "");
+}
+
+#[test]
+fn a_client_that_says_nothing_does_not_escape_its_limits_by_being_kept_back() {
+    block_on(async {
+        let limits = Limits {
+            head_duration_max: Duration::from_millis(100),
+            ..Limits::default()
+        };
+        let server = Server::builder().limits(limits);
+        let server = server.defer_accept(Duration::from_secs(1));
+        let server = server.bind("127.0.0.1:0").unwrap();
+        let mut silent = TcpStream::connect(server.local_address()).unwrap();
+        silent.set_read_timeout(Some(DEADLINE)).unwrap();
+        let script = async {
+            sleep(Duration::from_millis(500)).await;
+            assert_eq!(server.numbers().accepted, 0, "it has said nothing");
+            let end = spawn_blocking(move || silent.read(&mut [0]).unwrap());
+            assert_eq!(end.await.unwrap(), 0);
+            assert_eq!(server.numbers().accepted, 1);
+        };
+        let serving = async { server.serve(hello).await.unwrap() };
+        timeout(DEADLINE, race(serving, script)).await.unwrap();
+    });
 }

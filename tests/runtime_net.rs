@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use common::{Counted, alone, run, tcp_pair, tcp_with_std};
 use futures_lite::future::poll_once;
@@ -222,6 +223,26 @@ fn a_port_that_is_taken_is_an_error_and_a_shared_one_is_not() {
     let shared = ListenOptions::new().reuse_port(true);
     let first = shared.bind("127.0.0.1:0").unwrap();
     shared.bind(first.local_address().unwrap()).unwrap();
+}
+
+#[test]
+fn who_says_nothing_is_kept_back_for_a_while_and_who_speaks_comes_with_the_first_bytes() {
+    run(async {
+        // Rounded up: nothing that is not zero is nothing.
+        let options = ListenOptions::new().defer_accept(Duration::from_millis(1));
+        let listener = options.bind("127.0.0.1:0").unwrap();
+        let address = listener.local_address().unwrap();
+        let begun = Instant::now();
+        let silent = net::TcpStream::connect(address).unwrap();
+        let mut speaking = net::TcpStream::connect(address).unwrap();
+        speaking.write_all(b"first bytes").unwrap();
+        let (first, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, speaking.local_addr().unwrap());
+        assert_eq!(first.try_read(&mut [0; 64]).unwrap(), 11);
+        let (_second, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, silent.local_addr().unwrap());
+        assert!(begun.elapsed() > Duration::from_millis(900));
+    });
 }
 
 #[test]

@@ -11,8 +11,9 @@ pub(crate) const PLAIN_FLOOR: &str = "floor-read";
 /// The floor's cheaper ways, by `recv` and `send`: which of them is the fastest depends on the work.
 pub(crate) const FLOORS: [&str; 3] = ["floor-level", "floor-edge", "floor-mio"];
 
-/// Those that read straight after accept, which counts where each request has a connection of its own.
-pub(crate) const EAGER_FLOORS: [&str; 2] = ["floor-level-eager", "floor-mio-eager"];
+/// Those that have connections kept back until they can be read, and read straight after accept, which
+/// counts where each request has a connection of its own.
+pub(crate) const EAGER_FLOORS: [&str; 2] = ["floor-level-eager-defer", "floor-mio-eager-defer"];
 
 /// How a server is given a handler whose future holds 4 KiB.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -240,10 +241,10 @@ mod tests {
 
     #[test]
     fn the_floor_has_four_ways_and_others_that_can_be_named() {
-        let floors = named("floor,floor-mio-eager").unwrap_or_default();
+        let floors = named("floor,floor-mio-eager-defer").unwrap_or_default();
         assert_eq!(floors.len(), 5);
         assert_eq!(floors[0].arguments, ["--mode", "read"]);
-        assert_eq!(floors[4].arguments, ["--mode", "mio", "--eager"]);
+        assert_eq!(floors[4].arguments, ["--mode", "mio", "--eager", "--defer"]);
         assert!(named("nobody").is_err());
     }
 

@@ -13,6 +13,8 @@
 //! - Never: SIGPIPE. Writing to a connection that is gone is an error.
 
 mod async_fd;
+#[cfg(target_os = "linux")]
+mod defer_accept;
 mod listen_options;
 mod listener;
 mod lookup;

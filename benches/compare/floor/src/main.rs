@@ -7,7 +7,8 @@
 //! The plain floor is bare epoll, level-triggered, with `read` and `write`. `recv` and `send` are
 //! cheaper, and with them three ways to wait are offered, since none is the fastest everywhere: bare
 //! epoll level-triggered, bare epoll edge-triggered (a short read proves that the edge is drained) and
-//! mio. Each can read straight after accept.
+//! mio. Each can read straight after accept, and have the kernel keep connections back until they can be
+//! read.
 
 mod answers;
 mod bare;
@@ -23,7 +24,7 @@ use std::net::TcpStream;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::from_arguments()?;
-    let listener = listener::bind(&options.address)?;
+    let listener = listener::bind(&options)?;
     println!("listening on http://{}", listener.local_addr()?);
     match options.mode {
         Mode::Read => bare::run::<File>(&listener, &options),

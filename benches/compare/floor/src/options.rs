@@ -73,13 +73,15 @@ pub(crate) struct Options {
     pub(crate) life: Life,
     /// When to read first.
     pub(crate) first_read: FirstRead,
+    /// Whether the kernel keeps a connection back until it can be read.
+    pub(crate) defers: bool,
     /// What to answer.
     pub(crate) answer: Answer,
 }
 
 impl Options {
     /// Reads `floor ADDRESS [--mode read|level|edge|mio] [--answer plaintext|json|echo] [--close]
-    /// [--eager]`.
+    /// [--eager] [--defer]`.
     ///
     /// # Errors
     /// For an unknown option or value.
@@ -90,6 +92,7 @@ impl Options {
             mode: Mode::Level,
             life: Life::Persistent,
             first_read: FirstRead::OnReadiness,
+            defers: false,
             answer: Answer::Plaintext,
         };
         let mut parser = lexopt::Parser::from_env();
@@ -100,6 +103,7 @@ impl Options {
                 Long("answer") => options.answer = answer(&parser.value()?.to_string_lossy())?,
                 Long("close") => options.life = Life::OneAnswer,
                 Long("eager") => options.first_read = FirstRead::AfterAccept,
+                Long("defer") => options.defers = true,
                 other => return Err(other.unexpected().into()),
             }
         }

@@ -1,0 +1,31 @@
+//! The one socket option that neither socket2 nor rustix offers.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::libc; // the macro names it
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::SetUsize;
+
+/// `TCP_DEFER_ACCEPT` (`tcp(7)`), in seconds.
+#[derive(Clone, Copy, Debug)]
+struct DeferAccept;
+
+nix::setsockopt_impl!(
+    DeferAccept,
+    libc::IPPROTO_TCP,
+    libc::TCP_DEFER_ACCEPT,
+    usize,
+    SetUsize
+);
+
+/// The longest that the kernel can be told of, and far beyond what it does: it counts retransmissions.
+const SECONDS_MAX: u64 = 3600;
+
+/// Has a listener keep back who says nothing, for that long, rounded up to seconds.
+pub(super) fn set(listener: &impl AsFd, wait: Duration) -> io::Result<()> {
+    let rounded = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = usize::try_from(rounded.min(SECONDS_MAX)).unwrap_or(usize::MAX);
+    Ok(setsockopt(listener, DeferAccept, &seconds)?)
+}
