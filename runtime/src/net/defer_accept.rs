@@ -1,4 +1,5 @@
-//! The one socket option that neither socket2 nor rustix offers.
+//! The one socket option that neither socket2 nor rustix offers. The system call is nix's, in its macro for
+//! options that it does not list.
 
 use std::io;
 use std::os::fd::AsFd;
