@@ -59,7 +59,7 @@ mod settle;
 mod wait;
 mod watch;
 
-use settle::{Outcome, Then, drive};
+use settle::{Outcome, Then};
 
 /// One connection to a client.
 ///
@@ -191,12 +191,12 @@ impl<T: Io> Connection<T> {
                     return ControlFlow::Break(());
                 }
             }
-            let Some((link, request)) = self.request() else {
+            let Some(request) = self.request() else {
                 return ControlFlow::Break(());
             };
             let outcome = {
                 let call = pin!(handler.call(request));
-                drive(link, call).await
+                self.drive(call).await
             };
             match self.settle(outcome) {
                 Then::Next => {}
@@ -231,7 +231,7 @@ impl<T: Io> Connection<T> {
         }
         loop {
             match self.parse() {
-                Ok(Parsed::Complete(_)) => return Ok(self.request().map(|(_, request)| request)),
+                Ok(Parsed::Complete(_)) => return Ok(self.request()),
                 Ok(Parsed::Incomplete) => {}
                 Err(refusal) => {
                     self.refuse(refusal).await;
@@ -303,11 +303,10 @@ impl<T: Io> Connection<T> {
         }
     }
 
-    /// The request at the front, and its link.
-    fn request(&self) -> Option<(Link<'_>, Request<'_>)> {
+    /// The request at the front.
+    fn request(&self) -> Option<Request<'_>> {
         let work = self.work.as_deref()?;
-        let link = self.link()?;
-        Some((link, Request::new(link, work, &self.peer)))
+        Some(Request::new(self.link()?, work, &self.peer))
     }
 
     fn link(&self) -> Option<Link<'_>> {

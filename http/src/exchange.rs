@@ -66,19 +66,25 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// A request's head is whole: what follows is its body.
-    pub(crate) fn begin(&self, framing: Framing, awaits_continue: bool, persistence: Persistence) {
+    #[inline]
+    pub(crate) fn begin(
+        &mut self,
+        framing: Framing,
+        awaits_continue: bool,
+        persistence: Persistence,
+    ) {
         self.answer.set(Answer::Awaited);
         self.persistence.set(persistence);
-        self.output.borrow_mut().added.clear();
-        self.body.borrow_mut().begin(framing, awaits_continue);
+        self.output.get_mut().added.clear();
+        self.body.get_mut().begin(framing, awaits_continue);
     }
 
     /// Whether all is answered, nothing is left of the body, and the connection goes on.
     #[inline]
-    pub(crate) fn is_through(&self) -> bool {
+    pub(crate) fn is_through(&mut self) -> bool {
         self.answer.get() == Answer::Complete
             && self.persistence.get().persists()
-            && self.body.borrow().is_done()
+            && self.body.get_mut().is_done()
     }
 
     pub(crate) fn reset(&mut self) {

@@ -22,7 +22,6 @@ use crate::body::{Drained, drain};
 use crate::error::{Error, Refusal, Result};
 use crate::exchange::Answer;
 use crate::io::Io;
-use crate::link::Link;
 use crate::proto::keep_alive::Persistence;
 use crate::responded::Responded;
 use crate::upgrade::Upgraded;
@@ -33,10 +32,8 @@ pub(super) enum Outcome {
     Answered,
     /// There was none: the request was pulled, and has been dropped since.
     Pulled,
-    /// With an error, its own or the watch's.
+    /// With an error: its own, the watch's, or what is said of a panic.
     Failed(Error),
-    /// With a panic.
-    Panicked(Box<dyn Any + Send>),
     /// It was dropped: its client has left.
     Gone,
 }
@@ -70,6 +67,37 @@ pub(super) enum Then {
 }
 
 impl<T: Io> Connection<T> {
+    /// Polls a handler. Whatever is queued when it waits goes out; its panic ends here.
+    ///
+    /// Pinned where it stands: a handler's future may be large, and is not moved.
+    pub(super) fn drive<'a>(
+        &'a self,
+        mut handler: Pin<&'a mut impl Future<Output = Result<Responded>>>,
+    ) -> impl Future<Output = Outcome> {
+        let mut watch = Watch::default();
+        poll_fn(
+            move |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+                Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
+                Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
+                Ok(Poll::Pending) => self.poll_waiting(cx, &mut watch),
+                Err(payload) => Poll::Ready(Outcome::Failed(panicked(&*payload))),
+            },
+        )
+    }
+
+    /// The handler waits.
+    fn poll_waiting(&self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Outcome> {
+        let Some(link) = self.link() else {
+            return Poll::Ready(Outcome::Gone);
+        };
+        // An error here will be met again by whoever writes next.
+        drop(link.poll_flush(cx));
+        watch.poll(link, cx).map(|ended| match ended {
+            Ended::TooSlow => Outcome::Failed(Refusal::HandlerTooSlow.into()),
+            Ended::Gone => Outcome::Gone,
+        })
+    }
+
     /// The handler is done, one way or the other: sees to it that the request is answered, and says
     /// how to get to the next one.
     #[inline]
@@ -82,15 +110,14 @@ impl<T: Io> Connection<T> {
             return self.settle_rest(outcome);
         };
         mem::forget(outcome); // there is nothing in it, and to find that out is a call
-        match &mut self.work {
-            // Mostly so.
-            Some(work) if work.exchange.is_through() => {
-                work.advance();
-                self.stage = Stage::Between;
-                Then::Next
-            }
-            _ => self.settle_rest(Outcome::Answered),
+        if let Some(work) = &mut self.work
+            && work.exchange.is_through()
+        {
+            work.advance(); // mostly so
+            self.stage = Stage::Between;
+            return Then::Next;
         }
+        self.settle_rest(Outcome::Answered)
     }
 
     /// All ways but the short one.
@@ -206,10 +233,6 @@ impl<T: Io> Connection<T> {
             }
             (Outcome::Pulled, _) => Error::message("a pulled request was dropped unanswered"),
             (Outcome::Failed(error), _) => error,
-            (Outcome::Panicked(payload), _) => Error::message(format!(
-                "the handler panicked: {}",
-                panic_message(&*payload)
-            )),
         };
         match (error.refusal(), error.client_error()) {
             (Some(refusal), _) => link.shared.counters.refused(refusal),
@@ -294,31 +317,6 @@ fn poll_discard(io: &impl Io, cx: &mut Context<'_>, left: &mut u64) -> Poll<()> 
     io.poll_read_closed(cx)
 }
 
-/// Polls a handler. Whatever is queued when it waits goes out; its panic ends here.
-///
-/// Pinned where it stands: a handler's future may be large, and is not moved.
-pub(super) fn drive<'a>(
-    link: Link<'a>,
-    mut handler: Pin<&'a mut impl Future<Output = Result<Responded>>>,
-) -> impl Future<Output = Outcome> {
-    let mut watch = Watch::default();
-    poll_fn(
-        move |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-            Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
-            Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
-            Ok(Poll::Pending) => {
-                // An error here will be met again by whoever writes next.
-                drop(link.poll_flush(cx));
-                watch.poll(link, cx).map(|ended| match ended {
-                    Ended::TooSlow => Outcome::Failed(Refusal::HandlerTooSlow.into()),
-                    Ended::Gone => Outcome::Gone,
-                })
-            }
-            Err(payload) => Poll::Ready(Outcome::Panicked(payload)),
-        },
-    )
-}
-
 fn reason(error: &Error) -> &'static str {
     error
         .refusal()
@@ -337,6 +335,12 @@ fn is_of_peer(error: &std::io::Error) -> bool {
             | Kind::TimedOut
             | Kind::WriteZero
     )
+}
+
+/// What is said of a panic.
+#[cold]
+fn panicked(payload: &(dyn Any + Send)) -> Error {
+    Error::message(format!("the handler panicked: {}", panic_message(payload)))
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> &str {
