@@ -168,7 +168,7 @@ pub(crate) enum Drained {
 pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> Drained {
     let mut allowance = Some(link.shared.limits.drain_bytes_max);
     loop {
-        if link.exchange.body.borrow().is_done() {
+        if link.exchange.is_read() {
             return Drained::Whole;
         }
         // With nothing left, what ends a chunked body may still be to come.

@@ -19,6 +19,7 @@
 //! - Never: a borrow across a poll, a wake or a call of the handler.
 
 use std::cell::{Cell, RefCell};
+use std::mem;
 
 use http::{HeaderMap, Method, StatusCode};
 use waterwheel_runtime::time::{Instant, Sleep};
@@ -54,6 +55,8 @@ pub(crate) struct Exchange {
     pub(crate) answer: Cell<Answer>,
     /// What becomes of the connection after this answer.
     pub(crate) persistence: Cell<Persistence>,
+    /// Whether the request has a body; if not, nothing is asked of its state.
+    has_body: bool,
     pub(crate) body: RefCell<BodyState>,
     pub(crate) output: RefCell<Output>,
     /// To whom the stream is promised.
@@ -76,20 +79,53 @@ impl Exchange {
         self.answer.set(Answer::Awaited);
         self.persistence.set(persistence);
         self.output.get_mut().added.clear();
-        self.body.get_mut().begin(framing, awaits_continue);
+        let had_body = mem::replace(&mut self.has_body, framing != Framing::None);
+        if had_body || self.has_body {
+            self.body.get_mut().begin(framing, awaits_continue);
+        }
+    }
+
+    /// Whether the request has no body, or all of it has been read.
+    #[inline]
+    pub(crate) fn is_read(&self) -> bool {
+        !self.has_body || self.body.borrow().is_done()
+    }
+
+    /// What becomes of the connection: a body that will not be read to its end, ends it.
+    #[inline]
+    pub(crate) fn persistence(&self, drain_bytes_max: u64) -> Persistence {
+        if self.has_body && !self.body.borrow().can_be_drained(drain_bytes_max) {
+            return Persistence::Close;
+        }
+        self.persistence.get()
+    }
+
+    /// Takes what was read of the body: how many of the bytes behind the head, and what came after
+    /// the body's end into its own buffer.
+    #[inline]
+    pub(crate) fn take_read(&mut self) -> (usize, Option<Vec<u8>>) {
+        if !self.has_body {
+            return (0, None);
+        }
+        let body = self.body.get_mut();
+        (body.cursor, body.take_rest())
     }
 
     /// Whether all is answered, nothing is left of the body, and the connection goes on.
     #[inline]
-    pub(crate) fn is_through(&mut self) -> bool {
+    pub(crate) fn is_through(&self) -> bool {
         self.answer.get() == Answer::Complete
             && self.persistence.get().persists()
-            && self.body.get_mut().is_done()
+            && self.is_read()
     }
 
     pub(crate) fn reset(&mut self) {
         self.answer.set(Answer::Awaited);
-        self.body.get_mut().reset();
+        let body = self.body.get_mut();
+        if mem::take(&mut self.has_body) {
+            body.begin(Framing::None, false);
+        }
+        body.spill = Vec::new();
         self.output.get_mut().reset();
         self.promise.take();
         self.write_stall.take();
@@ -261,22 +297,9 @@ pub(crate) enum Taken {
 const SPILL_BYTES: usize = 16 * 1024;
 
 impl BodyState {
-    #[inline]
     fn begin(&mut self, framing: Framing, awaits_continue: bool) {
         self.cursor = 0;
-        if framing == Framing::None && self.is_without() {
-            return; // mostly so
-        }
-        self.begin_with(framing, awaits_continue);
-    }
-
-    /// Whether there is no body, nor has been one.
-    #[inline]
-    fn is_without(&self) -> bool {
-        matches!(self.kind, Kind::Done) && self.received == 0 && !self.owes_continue
-    }
-
-    fn begin_with(&mut self, framing: Framing, awaits_continue: bool) {
+        (self.used, self.filled) = (0, 0);
         self.received = 0;
         self.kind = match framing {
             Framing::None => Kind::Done,
@@ -298,6 +321,11 @@ impl BodyState {
             Kind::Sized { left } => Some(*left),
             Kind::Chunked(_) | Kind::Broken(_) => None,
         }
+    }
+
+    /// Whether it will come, and no more of it than may be read past.
+    fn can_be_drained(&self, bytes_max: u64) -> bool {
+        !self.owes_continue && self.left().is_none_or(|left| left <= bytes_max)
     }
 
     /// The trailers, once a chunked body is over.
@@ -402,28 +430,11 @@ impl BodyState {
         self.kind = Kind::Broken(refusal);
     }
 
-    /// How many bytes the body has taken from behind the head.
-    pub(crate) fn taken_from_input(&self) -> usize {
-        self.cursor
-    }
-
     /// What has been read beyond the body's end, into the body's own buffer.
-    #[inline]
-    pub(crate) fn take_rest(&mut self) -> Option<Vec<u8>> {
-        (self.filled > 0).then(|| self.take_spill()).flatten()
-    }
-
-    #[cold]
-    fn take_spill(&mut self) -> Option<Vec<u8>> {
+    fn take_rest(&mut self) -> Option<Vec<u8>> {
         let rest = self.spill[self.used..self.filled].to_vec();
         (self.used, self.filled) = (0, 0);
         (!rest.is_empty()).then_some(rest)
-    }
-
-    fn reset(&mut self) {
-        self.begin(Framing::None, false);
-        (self.used, self.filled) = (0, 0);
-        self.spill = Vec::new();
     }
 }
 
@@ -461,7 +472,7 @@ impl Kind {
                     Decoded::End(used) => Step { data: 0..0, used },
                 };
                 if decoder.is_done() {
-                    *self = Self::ChunkedDone(std::mem::take(decoder));
+                    *self = Self::ChunkedDone(mem::take(decoder));
                 }
                 Ok(step)
             }

@@ -217,16 +217,13 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// What becomes of the connection: a body that will not be read to its end, ends it.
+    /// What becomes of the connection, as things stand.
     fn persistence(&self) -> Persistence {
-        let body = self.exchange.body.borrow();
-        let too_much = body
-            .left()
-            .is_some_and(|left| left > self.shared.limits.drain_bytes_max);
-        if too_much || body.owes_continue || self.shared.is_closing() {
+        if self.shared.is_closing() {
             return Persistence::Close;
         }
-        self.exchange.persistence.get()
+        let limits = &self.shared.limits;
+        self.exchange.persistence(limits.drain_bytes_max)
     }
 
     /// Queues the answer to a request that its handler found fault with.

@@ -51,9 +51,9 @@ impl Work {
     #[inline]
     pub(crate) fn advance(&mut self) {
         self.input.start += mem::take(&mut self.head_bytes);
-        let body = self.exchange.body.get_mut();
-        self.input.start += body.taken_from_input();
-        if let Some(rest) = body.take_rest() {
+        let (taken, rest) = self.exchange.take_read();
+        self.input.start += taken;
+        if let Some(rest) = rest {
             // The exchange has read on by itself: all that was here is used up.
             self.input.replace(rest);
         }

@@ -135,7 +135,7 @@ impl<T: Io> Connection<T> {
         match &mut self.work {
             None => Then::Over,
             Some(work) if work.exchange.answer.get() == Answer::HandsOver => Then::HandOver,
-            Some(work) if !work.exchange.body.borrow().is_done() => Then::Drain,
+            Some(work) if !work.exchange.is_read() => Then::Drain,
             Some(_) => self.leave(&Drained::Whole),
         }
     }
