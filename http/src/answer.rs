@@ -31,6 +31,32 @@ pub(crate) fn queue(
     body: &[u8],
     headers: &impl AnswerHeaders,
 ) -> Result<(Responded, Unsent)> {
+    if body.len() <= COPIED_MAX && link.repeat(head, status, body, headers) {
+        let responded = Responded::new(status, body.len() as u64);
+        return Ok((responded, unsent(link)));
+    }
+    queue_new(link, head, status, body, headers)
+}
+
+/// Whether so much is queued that it goes out at once.
+#[inline]
+fn unsent(link: Link<'_>) -> Unsent {
+    if link.exchange.output.borrow().has_much() {
+        Unsent::Queued
+    } else {
+        Unsent::Nothing
+    }
+}
+
+/// An answer that is not like the last one. Kept apart, so that the short way stays short.
+#[inline(never)]
+fn queue_new(
+    link: Link<'_>,
+    head: &Head,
+    status: StatusCode,
+    body: &[u8],
+    headers: &impl AnswerHeaders,
+) -> Result<(Responded, Unsent)> {
     let decided = link.queue_head(head, status, Some(body.len() as u64), headers)?;
     let body = if decided.framing.sends_body() {
         body
@@ -43,14 +69,9 @@ pub(crate) fn queue(
         return Ok((responded, Unsent::Body));
     }
     link.exchange.answer.set(Answer::Complete);
-    let output = &mut *link.exchange.output.borrow_mut();
-    output.bytes.extend_from_slice(body);
-    let unsent = if output.has_much() {
-        Unsent::Queued
-    } else {
-        Unsent::Nothing
-    };
-    Ok((responded, unsent))
+    let output = &link.exchange.output;
+    output.borrow_mut().bytes.extend_from_slice(body);
+    Ok((responded, unsent(link)))
 }
 
 /// Sends what is `unsent` of an answer.

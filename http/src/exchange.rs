@@ -31,7 +31,7 @@ use crate::proto::chunked::{Decoded, Decoder};
 use crate::proto::encode::{self, Decided, OwnLines};
 use crate::proto::framing::Framing;
 use crate::proto::keep_alive::Persistence;
-use crate::proto::rendered::Rendered;
+use crate::proto::rendered::{Asked, Rendered};
 use crate::upgrade::Promise;
 
 /// How far the answer to the present request is.
@@ -177,12 +177,32 @@ impl Output {
             .filter(|head| self.written <= *head && *head < self.bytes.len());
     }
 
+    /// Queues the last answer's head again, and `body` behind it, if just the same is asked for; says
+    /// whether it did.
+    #[inline]
+    pub(crate) fn repeat(
+        &mut self,
+        asked: Asked,
+        headers: &impl AnswerHeaders,
+        body: &[u8],
+    ) -> bool {
+        if !self.added.is_empty() {
+            return false;
+        }
+        let Some(head) = self.rendered.get(asked, headers) else {
+            return false;
+        };
+        self.unsent_head = Some(self.bytes.len());
+        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(body);
+        true
+    }
+
     /// Queues the head of an answer.
     ///
     /// # Errors
     ///
     /// If the handler's fields cannot be sent. Then nothing is queued.
-    #[inline]
     pub(crate) fn push_head(
         &mut self,
         status: StatusCode,
@@ -190,7 +210,7 @@ impl Output {
         own: OwnLines<'_>,
         headers: &impl AnswerHeaders,
     ) -> Result<Decided, InvalidAnswer> {
-        self.mark_head();
+        self.unsent_head = Some(self.bytes.len());
         let added = &self.added;
         let own = OwnLines { added, ..own };
         let rendered = &mut self.rendered;
@@ -224,11 +244,6 @@ impl Output {
         let added = &self.added;
         let own = OwnLines { added, ..own };
         encode::push_error(&mut self.bytes, status, text, method, own);
-    }
-
-    /// A head follows.
-    fn mark_head(&mut self) {
-        self.unsent_head = Some(self.bytes.len());
     }
 
     /// Takes the newest answer back, if nothing of it is out yet; says whether it did.

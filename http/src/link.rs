@@ -30,6 +30,7 @@ use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
+use crate::proto::rendered::Asked;
 use crate::shared::Shared;
 
 /// A body up to this size is copied behind its head, so that both go out in one piece with
@@ -168,6 +169,39 @@ impl Link<'_> {
             io::ErrorKind::TimedOut,
             "the peer takes no more of its answer",
         ))
+    }
+
+    /// Queues an answer like the last one, with a head that is there already; says whether it did.
+    #[inline]
+    pub(crate) fn repeat(
+        &self,
+        head: &Head,
+        status: StatusCode,
+        body: &[u8],
+        headers: &impl AnswerHeaders,
+    ) -> bool {
+        let length = body.len() as u64;
+        let framing = AnswerFraming::of(head.method(), head.version(), status, Some(length));
+        if framing != AnswerFraming::Sized(length) {
+            return false;
+        }
+        let persistence = self.persistence();
+        let asked = Asked {
+            status,
+            length,
+            persistence,
+            own: self.shared.own_lines_number(),
+        };
+        let is_repeated = self
+            .exchange
+            .output
+            .borrow_mut()
+            .repeat(asked, headers, body);
+        if is_repeated {
+            self.exchange.persistence.set(persistence);
+            self.exchange.answer.set(Answer::Complete);
+        }
+        is_repeated
     }
 
     /// Queues the head of an answer, decided and validated.

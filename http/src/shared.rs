@@ -43,36 +43,64 @@ pub(crate) struct Shared {
     )]
     spare: RefCell<Vec<Box<Work>>>,
     pub(crate) spare_bursts: Spares,
-    date: RefCell<Date>,
+    date: Date,
 }
 
+/// The lines that every answer has. How old they are, and which they are, is asked for each answer;
+/// they themselves only for one that is not like the last.
 struct Date {
-    line: DateLine,
-    checked: Instant,
+    checked: Cell<Instant>,
+    /// How often they were rendered.
+    number: Cell<u64>,
+    lines: RefCell<Lines>,
+}
+
+struct Lines {
+    date: DateLine,
     /// The `server` line or nothing, the `date` line, and the empty line.
     rendered: Vec<u8>,
     server_bytes: usize,
-    /// How often it was rendered.
-    number: u64,
 }
 
 impl Date {
     fn new(server_line: Vec<u8>) -> Self {
-        let mut date = Self {
-            line: DateLine::new(SystemTime::now()),
-            checked: Instant::now(),
+        let mut lines = Lines {
+            date: DateLine::new(SystemTime::now()),
             server_bytes: server_line.len(),
-            number: 0,
             rendered: server_line,
         };
-        date.render();
-        date
+        lines.render();
+        Self {
+            checked: Cell::new(Instant::now()),
+            number: Cell::new(1),
+            lines: RefCell::new(lines),
+        }
     }
 
+    /// Makes the lines true for the present second.
+    #[inline]
+    fn refresh(&self) {
+        let now = Instant::of_turn();
+        if now - self.checked.get() >= DATE_CHECK {
+            self.check(now);
+        }
+    }
+
+    #[cold]
+    fn check(&self, now: Instant) {
+        self.checked.set(now);
+        let lines = &mut *self.lines.borrow_mut();
+        if lines.date.refresh(SystemTime::now()) {
+            lines.render();
+            self.number.set(self.number.get() + 1);
+        }
+    }
+}
+
+impl Lines {
     fn render(&mut self) {
-        self.number += 1;
         self.rendered.truncate(self.server_bytes);
-        self.rendered.extend_from_slice(self.line.bytes());
+        self.rendered.extend_from_slice(self.date.bytes());
         self.rendered.extend_from_slice(EMPTY_LINE);
     }
 }
@@ -102,7 +130,7 @@ impl Shared {
             pressed: Cell::new(false),
             spare: RefCell::default(),
             spare_bursts: Spares::new(),
-            date: RefCell::new(Date::new(server_line)),
+            date: Date::new(server_line),
         }
     }
 
@@ -128,25 +156,20 @@ impl Shared {
 
     /// Calls `f` with the lines that every answer has, true for the present second.
     pub(crate) fn with_own_lines<T>(&self, f: impl FnOnce(OwnLines<'_>) -> T) -> T {
-        let now = Instant::of_turn();
-        if now - self.date.borrow().checked >= DATE_CHECK {
-            self.refresh_date(now);
-        }
-        let date = self.date.borrow();
+        let number = self.own_lines_number();
+        let lines = self.date.lines.borrow();
         f(OwnLines {
-            lines: &date.rendered,
-            server_bytes: date.server_bytes,
-            number: date.number,
+            lines: &lines.rendered,
+            server_bytes: lines.server_bytes,
+            number,
             added: &[],
         })
     }
 
-    #[cold]
-    fn refresh_date(&self, now: Instant) {
-        let date = &mut *self.date.borrow_mut();
-        date.checked = now;
-        if date.line.refresh(SystemTime::now()) {
-            date.render();
-        }
+    /// The number of those lines: as long as it is the same, so are they.
+    #[inline]
+    pub(crate) fn own_lines_number(&self) -> u64 {
+        self.date.refresh();
+        self.date.number.get()
     }
 }

@@ -70,30 +70,7 @@ pub(crate) struct Decided {
     pub(crate) persistence: Persistence,
 }
 
-/// Writes the head of an answer.
-///
-/// # Errors
-///
-/// If one of the handler's fields may not be written. Then nothing is.
-#[inline]
-pub(crate) fn push_head(
-    out: &mut Vec<u8>,
-    rendered: &mut Rendered,
-    status: StatusCode,
-    decided: Decided,
-    own: OwnLines<'_>,
-    headers: &impl AnswerHeaders,
-) -> Result<Decided, InvalidAnswer> {
-    let asked = asked_for(status, decided, own);
-    if let Some(head) = asked.and_then(|asked| rendered.get(asked, headers)) {
-        out.extend_from_slice(head);
-        return Ok(decided);
-    }
-    push_new_head(out, rendered, status, decided, own, headers)
-}
-
 /// What a rendered head may be found by; `None` for what is not asked for often.
-#[inline]
 fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<Asked> {
     let AnswerFraming::Sized(length) = decided.framing else {
         return None;
@@ -106,9 +83,13 @@ fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<
     })
 }
 
-/// The way through all checks. Kept apart, so that the short way stays short.
+/// Writes the head of an answer, and lets it be kept for the next one.
+///
+/// # Errors
+///
+/// If one of the handler's fields may not be written. Then nothing is.
 #[inline(never)]
-fn push_new_head(
+pub(crate) fn push_head(
     out: &mut Vec<u8>,
     rendered: &mut Rendered,
     status: StatusCode,

@@ -28,11 +28,11 @@ const RENDERED_BYTES_MAX: usize = 1024;
 /// What most answers are asked for: a status, a body of that many bytes, what becomes of the
 /// connection, and our own lines of that number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) status: StatusCode,
-    pub(super) length: u64,
-    pub(super) persistence: Persistence,
-    pub(super) own: u64,
+pub(crate) struct Asked {
+    pub(crate) status: StatusCode,
+    pub(crate) length: u64,
+    pub(crate) persistence: Persistence,
+    pub(crate) own: u64,
 }
 
 /// The bytes of a head, and what they were rendered for.
@@ -49,7 +49,7 @@ pub(crate) struct Rendered {
 impl Rendered {
     /// The bytes, if this is what they were rendered for.
     #[inline]
-    pub(super) fn get(&self, asked: Asked, headers: &impl AnswerHeaders) -> Option<&[u8]> {
+    pub(crate) fn get(&self, asked: Asked, headers: &impl AnswerHeaders) -> Option<&[u8]> {
         if self.kept != Some(asked) {
             return None;
         }
