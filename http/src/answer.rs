@@ -22,35 +22,10 @@ pub(crate) enum Unsent {
     Body,
 }
 
-/// Queues a whole answer, but for a large body.
-#[inline]
-pub(crate) fn queue(
-    link: Link<'_>,
-    head: &Head,
-    status: StatusCode,
-    body: &[u8],
-    headers: &impl AnswerHeaders,
-) -> Result<(Responded, Unsent)> {
-    if body.len() <= COPIED_MAX && link.repeat(head, status, body, headers) {
-        let responded = Responded::new(status, body.len() as u64);
-        return Ok((responded, unsent(link)));
-    }
-    queue_new(link, head, status, body, headers)
-}
-
-/// Whether so much is queued that it goes out at once.
-#[inline]
-fn unsent(link: Link<'_>) -> Unsent {
-    if link.exchange.output.borrow().has_much() {
-        Unsent::Queued
-    } else {
-        Unsent::Nothing
-    }
-}
-
-/// An answer that is not like the last one. Kept apart, so that the short way stays short.
+/// Queues a whole answer, but for a large body. Kept apart from [`Link::repeat`], so that the short
+/// way stays short.
 #[inline(never)]
-fn queue_new(
+pub(crate) fn queue(
     link: Link<'_>,
     head: &Head,
     status: StatusCode,
@@ -69,9 +44,14 @@ fn queue_new(
         return Ok((responded, Unsent::Body));
     }
     link.exchange.answer.set(Answer::Complete);
-    let output = &link.exchange.output;
-    output.borrow_mut().bytes.extend_from_slice(body);
-    Ok((responded, unsent(link)))
+    let output = &mut *link.exchange.output.borrow_mut();
+    output.bytes.extend_from_slice(body);
+    let unsent = if output.has_much() {
+        Unsent::Queued
+    } else {
+        Unsent::Nothing
+    };
+    Ok((responded, unsent))
 }
 
 /// Sends what is `unsent` of an answer.

@@ -177,8 +177,8 @@ impl Output {
             .filter(|head| self.written <= *head && *head < self.bytes.len());
     }
 
-    /// Queues the last answer's head again, and `body` behind it, if just the same is asked for; says
-    /// whether it did.
+    /// Queues the last answer's head again, and `body` behind it, if just the same is asked for and
+    /// that is not too much; says whether it did.
     #[inline]
     pub(crate) fn repeat(
         &mut self,
@@ -192,7 +192,11 @@ impl Output {
         let Some(head) = self.rendered.get(asked, headers) else {
             return false;
         };
-        self.unsent_head = Some(self.bytes.len());
+        let start = self.bytes.len();
+        if start + head.len() + body.len() >= HIGH_WATER {
+            return false;
+        }
+        self.unsent_head = Some(start);
         self.bytes.extend_from_slice(head);
         self.bytes.extend_from_slice(body);
         true

@@ -171,7 +171,8 @@ impl Link<'_> {
         ))
     }
 
-    /// Queues an answer like the last one, with a head that is there already; says whether it did.
+    /// Queues an answer like the last one, with a head that is there already; says whether it did,
+    /// and there is no need to send anything at once.
     #[inline]
     pub(crate) fn repeat(
         &self,
@@ -182,7 +183,7 @@ impl Link<'_> {
     ) -> bool {
         let length = body.len() as u64;
         let framing = AnswerFraming::of(head.method(), head.version(), status, Some(length));
-        if framing != AnswerFraming::Sized(length) {
+        if framing != AnswerFraming::Sized(length) || body.len() > COPIED_MAX {
             return false;
         }
         let persistence = self.persistence();

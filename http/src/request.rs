@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use http::{Method, StatusCode, Version};
 
 use crate::address::PeerAddress;
-use crate::answer::{self, Unsent};
+use crate::answer;
 use crate::answer_body::AnswerBody;
 use crate::body::Body;
 use crate::error::{InvalidAnswer, Result};
@@ -239,11 +239,12 @@ impl<'c> Request<'c> {
         headers: impl AnswerHeaders,
     ) -> impl Future<Output = Result<Responded>> {
         async move {
-            let (link, body) = (self.link, body.as_ref());
-            let (responded, unsent) = answer::queue(link, self.head(), status, body, &headers)?;
-            if !matches!(unsent, Unsent::Nothing) {
-                answer::send(link, unsent, body).await?;
+            let (head, body) = (self.head(), body.as_ref());
+            if self.link.repeat(head, status, body, &headers) {
+                return Ok(Responded::new(status, body.len() as u64)); // mostly so
             }
+            let (responded, unsent) = answer::queue(self.link, head, status, body, &headers)?;
+            answer::send(self.link, unsent, body).await?;
             Ok(responded)
         }
     }

@@ -20,7 +20,7 @@
 use http::StatusCode;
 
 use super::keep_alive::Persistence;
-use crate::headers::{AnswerHeaders, Field, Span};
+use crate::headers::AnswerHeaders;
 
 /// A longer head is not kept.
 const RENDERED_BYTES_MAX: usize = 1024;
@@ -43,7 +43,15 @@ pub(crate) struct Rendered {
     /// What the rest was rendered for.
     kept: Option<Asked>,
     bytes: Vec<u8>,
+    /// The handler's fields among them: each with memory of its own, so that a comparison need not
+    /// look for it.
     fields: Vec<Field>,
+}
+
+#[derive(Debug, Default)]
+struct Field {
+    name: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl Rendered {
@@ -55,15 +63,10 @@ impl Rendered {
         }
         let mut fields = self.fields.iter();
         let compared = headers.try_for_each(|name, value| match fields.next() {
-            Some(field) if self.is(*field, name, value) => Ok(()),
+            Some(field) if field.is(name, value) => Ok(()),
             _ => Err(()),
         });
         (compared.is_ok() && fields.next().is_none()).then_some(&*self.bytes)
-    }
-
-    #[inline]
-    fn is(&self, field: Field, name: &[u8], value: &[u8]) -> bool {
-        are_same(field.name.of(&self.bytes), name) && are_same(field.value.of(&self.bytes), value)
     }
 
     /// Keeps `head`, whose status line has `line_bytes`, if it is asked for again and all of it was made
@@ -80,20 +83,44 @@ impl Rendered {
         if !is_repeated || head.len() > RENDERED_BYTES_MAX {
             return;
         }
-        self.fields.clear();
-        let mut at = line_bytes;
-        let found = headers.try_for_each(|name, value| {
-            let field = field_at(head, at, name, value).ok_or(())?;
-            at = field.value.range().end + 2;
-            self.fields.push(field);
-            Ok::<(), ()>(())
-        });
-        if found.is_ok() {
-            self.bytes.clear();
-            self.bytes.extend_from_slice(head);
+        if self.keep_fields(&head[line_bytes..], headers).is_some() {
+            copy_into(&mut self.bytes, head);
             self.kept = Some(asked);
         }
     }
+
+    /// Keeps the fields, if `lines` begin with them just so.
+    fn keep_fields(&mut self, mut lines: &[u8], headers: &impl AnswerHeaders) -> Option<()> {
+        let mut count = 0;
+        let found = headers.try_for_each(|name, value| {
+            lines = behind_field(lines, name, value).ok_or(())?;
+            if count == self.fields.len() {
+                self.fields.push(Field::default());
+            }
+            self.fields[count].set(name, value);
+            count += 1;
+            Ok::<(), ()>(())
+        });
+        self.fields.truncate(count);
+        found.ok()
+    }
+}
+
+impl Field {
+    #[inline]
+    fn is(&self, name: &[u8], value: &[u8]) -> bool {
+        are_same(&self.name, name) && are_same(&self.value, value)
+    }
+
+    fn set(&mut self, name: &[u8], value: &[u8]) {
+        copy_into(&mut self.name, name);
+        copy_into(&mut self.value, value);
+    }
+}
+
+fn copy_into(kept: &mut Vec<u8>, bytes: &[u8]) {
+    kept.clear();
+    kept.extend_from_slice(bytes);
 }
 
 /// Names and values are short, so two words at each end, which may overlap, mostly decide; a call of
@@ -115,17 +142,10 @@ fn ends_are_same<const N: usize>(known: &[u8], other: &[u8]) -> bool {
     known.first_chunk::<N>() == other.first_chunk() && known.last_chunk::<N>() == other.last_chunk()
 }
 
-/// Where name and value are in the line at `at`, if they are there just so.
-fn field_at(head: &[u8], at: usize, name: &[u8], value: &[u8]) -> Option<Field> {
-    let line = head.get(at..)?;
-    let rest = line.strip_prefix(name)?.strip_prefix(b": ")?;
-    rest.strip_prefix(value)?.strip_prefix(b"\r\n")?;
-    let name_end = at + name.len();
-    let value_start = name_end + 2;
-    Some(Field {
-        name: Span::new(at, name_end),
-        value: Span::new(value_start, value_start + value.len()),
-    })
+/// The lines behind the first one, if that is this field just so.
+fn behind_field<'a>(lines: &'a [u8], name: &[u8], value: &[u8]) -> Option<&'a [u8]> {
+    let rest = lines.strip_prefix(name)?.strip_prefix(b": ")?;
+    rest.strip_prefix(value)?.strip_prefix(b"\r\n")
 }
 
 #[cfg(test)]
