@@ -114,9 +114,7 @@ impl Exchange {
     /// Whether all is answered, nothing is left of the body, and the connection goes on.
     #[inline]
     pub(crate) fn is_through(&self) -> bool {
-        self.answer.get() == Answer::Complete
-            && self.persistence.get().persists()
-            && self.is_read()
+        self.answer.get() == Answer::Complete && self.persistence.get().persists() && self.is_read()
     }
 
     pub(crate) fn reset(&mut self) {

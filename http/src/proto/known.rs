@@ -79,15 +79,51 @@ fn begins_with(bytes: &[u8], known: &[u8]) -> bool {
     differences(front, known) == 0
 }
 
-/// Zero if two slices of one length are equal: their words, one after the other, and the last word
+/// What is compared at once, as vectors.
+const BLOCK_BYTES: usize = 32;
+
+/// Zero if two slices of one length are equal: their blocks, one after the other, and the last block
 /// again for what is left over.
 #[inline]
 fn differences(new: &[u8], old: &[u8]) -> u64 {
-    let word = |word: &[u8; 8]| u64::from_ne_bytes(*word);
-    let pairs = new.as_chunks().0.iter().zip(old.as_chunks().0);
-    let differences = pairs.fold(0, |found, (new, old)| found | (word(new) ^ word(old)));
-    match (new.last_chunk(), old.last_chunk()) {
-        (Some(new), Some(old)) => differences | (word(new) ^ word(old)),
-        _ => u64::MAX, // no head is as short
+    let (Some(last_new), Some(last_old)) = (new.last_chunk(), old.last_chunk()) else {
+        return differences_of_short(new, old).into();
+    };
+    let mut found = block_differences(last_new, last_old);
+    for (new, old) in new.as_chunks().0.iter().zip(old.as_chunks().0) {
+        let more = block_differences(new, old);
+        found = std::array::from_fn(|at| found[at] | more[at]);
+    }
+    found.into_iter().fold(0, |all, found| all | found)
+}
+
+#[inline]
+fn block_differences(new: &[u8; BLOCK_BYTES], old: &[u8; BLOCK_BYTES]) -> [u64; BLOCK_BYTES / 8] {
+    let (new, old) = (new.as_chunks().0, old.as_chunks().0);
+    std::array::from_fn(|at| u64::from_ne_bytes(new[at]) ^ u64::from_ne_bytes(old[at]))
+}
+
+/// The same for what is shorter than a block, as few heads are.
+#[cold]
+fn differences_of_short(new: &[u8], old: &[u8]) -> u8 {
+    let pairs = new.iter().zip(old);
+    pairs.fold(0, |found, (new, old)| found | (new ^ old))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::differences;
+
+    #[test]
+    fn each_byte_counts_whatever_the_length() {
+        for length in 0..=100 {
+            let known: Vec<u8> = (0..length).collect();
+            assert_eq!(differences(&known.clone(), &known), 0);
+            for at in 0..known.len() {
+                let mut other = known.clone();
+                other[at] ^= 0x80;
+                assert_ne!(differences(&other, &known), 0, "{at} of {length}");
+            }
+        }
     }
 }
