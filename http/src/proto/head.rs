@@ -95,9 +95,8 @@ impl HeadParser {
         if bytes.is_empty() {
             return Ok(Parsed::Incomplete);
         }
-        if self.is_fresh()
-            && let Some(end) = head.known.head_at(bytes)
-        {
+        if let Some(end) = head.known.head_at(bytes) {
+            debug_assert!(self.is_fresh(), "within a head, none is known");
             return Ok(Parsed::Complete(end)); // it was no longer than a head may be
         }
         self.read(bytes, head, limits)
