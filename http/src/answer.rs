@@ -8,7 +8,6 @@ use crate::error::{InvalidAnswer, Refusal, Result};
 use crate::exchange::Answer;
 use crate::headers::AnswerHeaders;
 use crate::link::{COPIED_MAX, Link};
-use crate::proto::head::Head;
 use crate::responded::Responded;
 use crate::upgrade::{self, Upgrade};
 
@@ -27,12 +26,11 @@ pub(crate) enum Unsent {
 #[inline(never)]
 pub(crate) fn queue(
     link: Link<'_>,
-    head: &Head,
     status: StatusCode,
     body: &[u8],
     headers: &impl AnswerHeaders,
 ) -> Result<(Responded, Unsent)> {
-    let decided = link.queue_head(head, status, Some(body.len() as u64), headers)?;
+    let decided = link.queue_head(status, Some(body.len() as u64), headers)?;
     let body = if decided.framing.sends_body() {
         body
     } else {
@@ -40,11 +38,11 @@ pub(crate) fn queue(
     };
     let responded = Responded::new(status, body.len() as u64);
     if body.len() > COPIED_MAX {
-        link.exchange.answer.set(Answer::Streaming);
+        link.work.exchange.answer.set(Answer::Streaming);
         return Ok((responded, Unsent::Body));
     }
-    link.exchange.answer.set(Answer::Complete);
-    let output = &mut *link.exchange.output.borrow_mut();
+    link.work.exchange.answer.set(Answer::Complete);
+    let output = &mut *link.work.exchange.output.borrow_mut();
     output.bytes.extend_from_slice(body);
     let unsent = if output.has_much() {
         Unsent::Queued
@@ -61,7 +59,7 @@ pub(crate) async fn send(link: Link<'_>, unsent: Unsent, body: &[u8]) -> Result<
         Unsent::Queued => link.flush().await?,
         Unsent::Body => {
             link.write_through(body).await?;
-            link.exchange.answer.set(Answer::Complete);
+            link.work.exchange.answer.set(Answer::Complete);
         }
     }
     Ok(())
@@ -69,12 +67,11 @@ pub(crate) async fn send(link: Link<'_>, unsent: Unsent, body: &[u8]) -> Result<
 
 pub(crate) async fn start<'c>(
     link: Link<'c>,
-    head: &Head,
     status: StatusCode,
     headers: &impl AnswerHeaders,
 ) -> Result<AnswerBody<'c>> {
-    let framing = link.queue_head(head, status, None, headers)?.framing;
-    link.exchange.answer.set(Answer::Streaming);
+    let framing = link.queue_head(status, None, headers)?.framing;
+    link.work.exchange.answer.set(Answer::Streaming);
     link.back_pressure().await?;
     Ok(AnswerBody::new(link, status, framing))
 }
@@ -82,14 +79,13 @@ pub(crate) async fn start<'c>(
 /// Queues an interim answer, for a client that knows of such.
 pub(crate) fn inform(
     link: Link<'_>,
-    head: &Head,
     status: StatusCode,
     headers: &impl AnswerHeaders,
 ) -> Result<()> {
     if !matches!(status.as_u16(), 102..=199) {
         return Err(InvalidAnswer::Status.into());
     }
-    if head.version() == Version::HTTP_11 {
+    if link.work.head.version() == Version::HTTP_11 {
         link.queue_bare(status, headers)?;
     }
     Ok(())
@@ -112,12 +108,8 @@ pub(crate) async fn upgrade(
 }
 
 /// Becomes what CONNECT asks for.
-pub(crate) fn tunnel(
-    link: Link<'_>,
-    head: &Head,
-    headers: &impl AnswerHeaders,
-) -> Result<(Responded, Upgrade)> {
-    if *head.method() != Method::CONNECT {
+pub(crate) fn tunnel(link: Link<'_>, headers: &impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
+    if *link.work.head.method() != Method::CONNECT {
         return Err(InvalidAnswer::Upgrade.into());
     }
     link.queue_bare(StatusCode::OK, headers)?;
@@ -126,8 +118,8 @@ pub(crate) fn tunnel(
 
 fn promise(link: Link<'_>, status: StatusCode) -> (Responded, Upgrade) {
     let (promise, upgrade) = upgrade::promise();
-    link.exchange.promise.set(Some(promise));
-    link.exchange.answer.set(Answer::HandsOver);
+    link.work.exchange.promise.set(Some(promise));
+    link.work.exchange.answer.set(Answer::HandsOver);
     (Responded::new(status, 0), upgrade)
 }
 
@@ -148,6 +140,6 @@ impl<H: AnswerHeaders> AnswerHeaders for Upgrading<'_, H> {
 }
 
 pub(crate) fn abort(link: Link<'_>) -> Responded {
-    link.exchange.answer.set(Answer::Aborted);
+    link.work.exchange.answer.set(Answer::Aborted);
     Responded::ABORTED
 }

@@ -87,11 +87,11 @@ impl<'c> AnswerBody<'c> {
     }
 
     fn begin_chunk(&self, size: u64) {
-        chunked::push_size_line(&mut self.link.exchange.output.borrow_mut().bytes, size);
+        chunked::push_size_line(&mut self.link.work.exchange.output.borrow_mut().bytes, size);
     }
 
     fn end_chunk(&self) {
-        let bytes = &mut self.link.exchange.output.borrow_mut().bytes;
+        let bytes = &mut self.link.work.exchange.output.borrow_mut().bytes;
         bytes.extend_from_slice(chunked::CHUNK_END);
     }
 
@@ -121,6 +121,7 @@ impl<'c> AnswerBody<'c> {
             return self.link.write_through(data).await;
         }
         self.link
+            .work
             .exchange
             .output
             .borrow_mut()
@@ -168,9 +169,12 @@ impl<'c> AnswerBody<'c> {
             return Err(InvalidAnswer::Length.into());
         }
         if self.framing == AnswerFraming::Chunked {
-            chunked::push_last_chunk(&mut self.link.exchange.output.borrow_mut().bytes, &trailers)?;
+            chunked::push_last_chunk(
+                &mut self.link.work.exchange.output.borrow_mut().bytes,
+                &trailers,
+            )?;
         }
-        self.link.exchange.answer.set(Answer::Complete);
+        self.link.work.exchange.answer.set(Answer::Complete);
         self.link.back_pressure().await?;
         Ok(Responded::new(self.status, self.sent))
     }

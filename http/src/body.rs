@@ -43,7 +43,7 @@ impl<'c> Body<'c> {
 
     /// How many bytes are still to come; `None` if the client has not said.
     pub fn left(&self) -> Option<u64> {
-        self.link.exchange.body.borrow().left()
+        self.link.work.exchange.body.borrow().left()
     }
 
     /// Reads all of it, into memory.
@@ -148,7 +148,7 @@ impl<'c> Body<'c> {
     /// The fields that came behind a chunked body, once it has been read to its end. They are no
     /// headers: a recipient uses only those it knows to be harmless (RFC 9110, 6.5.1).
     pub fn trailers(&self) -> Option<HeaderMap> {
-        self.link.exchange.body.borrow().trailers()
+        self.link.work.exchange.body.borrow().trailers()
     }
 }
 
@@ -168,11 +168,11 @@ pub(crate) enum Drained {
 pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> Drained {
     let mut allowance = Some(link.shared.limits.drain_bytes_max);
     loop {
-        if link.exchange.is_read() {
+        if link.work.exchange.is_read() {
             return Drained::Whole;
         }
         // With nothing left, what ends a chunked body may still be to come.
-        let persists = link.exchange.persistence.get().persists();
+        let persists = link.work.exchange.persistence.get().persists();
         let Some(left) = allowance.filter(|_| persists) else {
             return Drained::Given;
         };
@@ -200,7 +200,7 @@ impl http_body::Body for Body<'_> {
         match ready!(self.poll_piece(cx)) {
             Ok(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
             Ok(None) => {
-                let trailers = self.link.exchange.body.borrow_mut().take_trailers();
+                let trailers = self.link.work.exchange.body.borrow_mut().take_trailers();
                 Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
             }
             Err(error) => Poll::Ready(Some(Err(into_io(&error)))),

@@ -305,14 +305,12 @@ impl<T: Io> Connection<T> {
 
     /// The request at the front.
     fn request(&self) -> Option<Request<'_>> {
-        let work = self.work.as_deref()?;
-        Some(Request::new(self.link()?, work, &self.peer))
+        Some(Request::new(self.link()?, &self.peer))
     }
 
     fn link(&self) -> Option<Link<'_>> {
-        let exchange = &self.work.as_deref()?.exchange;
         Some(Link {
-            exchange,
+            work: self.work.as_deref()?,
             io: self.io.as_ref()?,
             shared: &self.shared,
         })

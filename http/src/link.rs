@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //!
-//! A [`Link`] is three references, freely copied into request, body and answer: the exchange (what
+//! A [`Link`] is three references, freely copied into request, body and answer: the working set (what
 //! is to be moved), the stream (where to), and the server's shared part (by which rules).
 //!
 //! # Invariants
@@ -23,15 +23,15 @@ use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::disconnect::OnHalfClose;
 use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result};
-use crate::exchange::{Answer, Exchange, Taken};
+use crate::exchange::{Answer, Taken};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
 use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
-use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
 use crate::proto::rendered::Asked;
 use crate::shared::Shared;
+use crate::work::Work;
 
 /// A body up to this size is copied behind its head, so that both go out in one piece with
 /// whatever else is queued; a larger one is written from where it is.
@@ -43,7 +43,7 @@ const WRITE_BYTES_MAX: usize = 256 * 1024;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Link<'c> {
-    pub(crate) exchange: &'c Exchange,
+    pub(crate) work: &'c Work,
     pub(crate) io: &'c dyn Io,
     pub(crate) shared: &'c Shared,
 }
@@ -70,17 +70,17 @@ impl Link<'_> {
         cx: &mut Context<'_>,
         mut write: impl FnMut(&dyn Io, &mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<Result<()>> {
-        while !self.exchange.output.borrow().is_empty() {
-            let poll = write(self.io, cx, self.exchange.output.borrow().queued());
+        while !self.work.exchange.output.borrow().is_empty() {
+            let poll = write(self.io, cx, self.work.exchange.output.borrow().queued());
             let count = ready!(self.or_stalled(poll, cx))?;
-            self.exchange.output.borrow_mut().add_written(count);
+            self.work.exchange.output.borrow_mut().add_written(count);
         }
         Poll::Ready(Ok(()))
     }
 
     /// Waits until there is room for more to be queued.
     pub(crate) async fn back_pressure(&self) -> Result<()> {
-        let has_much = self.exchange.output.borrow().has_much();
+        let has_much = self.work.exchange.output.borrow().has_much();
         if has_much {
             self.flush().await?;
         }
@@ -101,7 +101,7 @@ impl Link<'_> {
     ) -> Poll<Result<()>> {
         while *written < data.len() {
             let (poll, queued) = {
-                let output = self.exchange.output.borrow();
+                let output = self.work.exchange.output.borrow();
                 let queued = output.queued();
                 let end = data.len().min(*written + WRITE_BYTES_MAX);
                 let slices = [IoSlice::new(queued), IoSlice::new(&data[*written..end])];
@@ -114,7 +114,11 @@ impl Link<'_> {
             };
             let count = ready!(self.or_stalled(poll, cx))?;
             let of_output = count.min(queued);
-            self.exchange.output.borrow_mut().add_written(of_output);
+            self.work
+                .exchange
+                .output
+                .borrow_mut()
+                .add_written(of_output);
             *written += count - of_output;
         }
         self.poll_flush(cx)
@@ -146,7 +150,7 @@ impl Link<'_> {
     ) -> Poll<Result<usize>> {
         match poll {
             Poll::Ready(Ok(count)) if count > 0 => {
-                self.exchange.write_stall.take();
+                self.work.exchange.write_stall.take();
                 self.shared.counters.bytes_written.add(count);
                 Poll::Ready(Ok(count))
             }
@@ -160,7 +164,7 @@ impl Link<'_> {
 
     fn poll_stalled(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let limit = self.shared.limits.write_stall_duration_max;
-        let stall = &self.exchange.write_stall;
+        let stall = &self.work.exchange.write_stall;
         ready!(poll_stall(stall, cx, || Instant::now() + limit));
         self.shared.counters.write_timeouts.one();
         // Else the kernel would keep what it has, perhaps megabytes, for minutes.
@@ -176,13 +180,12 @@ impl Link<'_> {
     #[inline]
     pub(crate) fn repeat(
         &self,
-        head: &Head,
         status: StatusCode,
         body: &[u8],
         headers: &impl AnswerHeaders,
     ) -> bool {
         let length = body.len() as u64;
-        let framing = AnswerFraming::of(head.method(), head.version(), status, Some(length));
+        let framing = self.framing(status, Some(length));
         if framing != AnswerFraming::Sized(length) || body.len() > COPIED_MAX {
             return false;
         }
@@ -194,13 +197,14 @@ impl Link<'_> {
             own: self.shared.own_lines_number(),
         };
         let is_repeated = self
+            .work
             .exchange
             .output
             .borrow_mut()
             .repeat(asked, headers, body);
         if is_repeated {
-            self.exchange.persistence.set(persistence);
-            self.exchange.answer.set(Answer::Complete);
+            self.work.exchange.persistence.set(persistence);
+            self.work.exchange.answer.set(Answer::Complete);
         }
         is_repeated
     }
@@ -212,12 +216,11 @@ impl Link<'_> {
     /// If the handler's fields cannot be sent. Then nothing is queued.
     pub(crate) fn queue_head(
         &self,
-        head: &Head,
         status: StatusCode,
         length: Option<u64>,
         headers: &impl AnswerHeaders,
     ) -> Result<Decided> {
-        let framing = AnswerFraming::of(head.method(), head.version(), status, length);
+        let framing = self.framing(status, length);
         if framing == AnswerFraming::Bare && status != StatusCode::NO_CONTENT {
             // An interim answer, or one after which the client speaks another protocol.
             return Err(InvalidAnswer::Status.into());
@@ -227,10 +230,10 @@ impl Link<'_> {
             persistence: self.persistence(),
         };
         let decided = self.shared.with_own_lines(|own| {
-            let output = &mut self.exchange.output.borrow_mut();
+            let output = &mut self.work.exchange.output.borrow_mut();
             output.push_head(status, decided, own, headers)
         })?;
-        self.exchange.persistence.set(decided.persistence);
+        self.work.exchange.persistence.set(decided.persistence);
         Ok(decided)
     }
 
@@ -246,10 +249,17 @@ impl Link<'_> {
             persistence: Persistence::Persist,
         };
         self.shared.with_own_lines(|own| {
-            let output = &mut self.exchange.output.borrow_mut();
+            let output = &mut self.work.exchange.output.borrow_mut();
             output.push_bare(status, decided, own, headers)
         })?;
         Ok(())
+    }
+
+    /// How the end of such an answer is found.
+    #[inline]
+    fn framing(&self, status: StatusCode, length: Option<u64>) -> AnswerFraming {
+        let head = &self.work.head;
+        AnswerFraming::of(head.method(), head.version(), status, length)
     }
 
     /// What becomes of the connection, as things stand.
@@ -258,33 +268,33 @@ impl Link<'_> {
             return Persistence::Close;
         }
         let limits = &self.shared.limits;
-        self.exchange.persistence(limits.drain_bytes_max)
+        self.work.exchange.persistence(limits.drain_bytes_max)
     }
 
     /// Queues the answer to a request that its handler found fault with.
-    pub(crate) fn queue_blame(&self, head: &Head, blame: &ClientError) {
+    pub(crate) fn queue_blame(&self, blame: &ClientError) {
         let text = format!("{blame}\n");
         let headers = [("content-type", "text/plain; charset=utf-8")];
-        match self.queue_head(head, blame.status(), Some(text.len() as u64), &headers) {
+        match self.queue_head(blame.status(), Some(text.len() as u64), &headers) {
             Ok(decided) => {
                 if decided.framing.sends_body() {
-                    let out = &mut self.exchange.output.borrow_mut().bytes;
+                    let out = &mut self.work.exchange.output.borrow_mut().bytes;
                     out.extend_from_slice(text.as_bytes());
                 }
-                self.exchange.answer.set(Answer::Complete);
+                self.work.exchange.answer.set(Answer::Complete);
             }
-            Err(_) => self.queue_error(head, blame.status(), blame.text()),
+            Err(_) => self.queue_error(blame.status(), blame.text()),
         }
     }
 
     /// Queues the answer to a request that went wrong, after which the connection closes.
-    pub(crate) fn queue_error(&self, head: &Head, status: StatusCode, text: &str) {
+    pub(crate) fn queue_error(&self, status: StatusCode, text: &str) {
         self.shared.with_own_lines(|own| {
-            let output = &mut self.exchange.output.borrow_mut();
-            output.push_error(status, text, head.method(), own);
+            let output = &mut self.work.exchange.output.borrow_mut();
+            output.push_error(status, text, self.work.head.method(), own);
         });
-        self.exchange.answer.set(Answer::Complete);
-        self.exchange.persistence.set(Persistence::Close);
+        self.work.exchange.answer.set(Answer::Complete);
+        self.work.exchange.persistence.set(Persistence::Close);
     }
 }
 
@@ -320,7 +330,7 @@ impl Link<'_> {
                 Taken::End => return Poll::Ready(Ok(0)),
                 Taken::Nothing => {}
             }
-            let direct = self.exchange.body.borrow().direct(behind);
+            let direct = self.work.exchange.body.borrow().direct(behind);
             if let Some(left) = direct {
                 return self.poll_read_direct(cx, buffer, left);
             }
@@ -351,7 +361,8 @@ impl Link<'_> {
         max: usize,
         sink: &mut dyn FnMut(&[u8]),
     ) -> Result<Taken, Refusal> {
-        self.exchange
+        self.work
+            .exchange
             .body
             .borrow_mut()
             .take(behind, max, &self.shared.limits, sink)
@@ -369,7 +380,7 @@ impl Link<'_> {
             .min(buffer.len());
         let poll = self.io.poll_read(cx, &mut buffer[..max]);
         let count = ready!(self.or_too_slow(poll, cx))?;
-        self.exchange.body.borrow_mut().add_direct(count);
+        self.work.exchange.body.borrow_mut().add_direct(count);
         Poll::Ready(Ok(count))
     }
 
@@ -378,17 +389,18 @@ impl Link<'_> {
         ready!(self.poll_continue(cx))?;
         let poll = self
             .io
-            .poll_read(cx, self.exchange.body.borrow_mut().room());
+            .poll_read(cx, self.work.exchange.body.borrow_mut().room());
         let count = ready!(self.or_too_slow(poll, cx))?;
-        self.exchange.body.borrow_mut().add(count);
+        self.work.exchange.body.borrow_mut().add(count);
         Poll::Ready(Ok(()))
     }
 
     /// The client may be waiting for 100: now is the time, unless the answer is out already.
     fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let owed = std::mem::take(&mut self.exchange.body.borrow_mut().owes_continue);
-        if owed && self.exchange.answer.get() == Answer::Awaited {
-            self.exchange
+        let owed = std::mem::take(&mut self.work.exchange.body.borrow_mut().owes_continue);
+        if owed && self.work.exchange.answer.get() == Answer::Awaited {
+            self.work
+                .exchange
                 .output
                 .borrow_mut()
                 .bytes
@@ -403,7 +415,7 @@ impl Link<'_> {
         poll: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize>> {
-        let stall = &self.exchange.read_stall;
+        let stall = &self.work.exchange.read_stall;
         let refusal = match poll {
             Poll::Ready(Ok(0)) => Refusal::BodyCutShort,
             Poll::Ready(count) => {
@@ -418,7 +430,7 @@ impl Link<'_> {
                 Refusal::BodyTooSlow
             }
         };
-        self.exchange.body.borrow_mut().break_off(refusal);
+        self.work.exchange.body.borrow_mut().break_off(refusal);
         Poll::Ready(Err(refusal.into()))
     }
 
@@ -427,7 +439,7 @@ impl Link<'_> {
         let now = Instant::now();
         let limits = &self.shared.limits;
         let stalled = now + limits.body_stall_duration_max;
-        let mut body = self.exchange.body.borrow_mut();
+        let mut body = self.work.exchange.body.borrow_mut();
         let since = *body.waiting_since.get_or_insert(now);
         let earned_seconds = body.received / u64::from(limits.body_bytes_per_second_min.max(1));
         let earned = since + limits.body_stall_duration_max + Duration::from_secs(earned_seconds);

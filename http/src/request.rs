@@ -17,7 +17,6 @@ use crate::proto::head::Head;
 use crate::proto::scan::members;
 use crate::responded::Responded;
 use crate::upgrade::Upgrade;
-use crate::work::Work;
 
 /// One request, and the obligation to answer it.
 ///
@@ -47,22 +46,21 @@ use crate::work::Work;
 /// can be used after the body has been read and after the answer.
 pub struct Request<'c> {
     link: Link<'c>,
-    work: &'c Work,
     peer: &'c PeerAddress,
 }
 
 impl<'c> Request<'c> {
-    pub(crate) fn new(link: Link<'c>, work: &'c Work, peer: &'c PeerAddress) -> Self {
-        Self { link, work, peer }
+    pub(crate) fn new(link: Link<'c>, peer: &'c PeerAddress) -> Self {
+        Self { link, peer }
     }
 
     fn head(&self) -> &'c Head {
-        &self.work.head
+        &self.link.work.head
     }
 
     /// What has come, from the first byte of the head.
     fn bytes_from_head(&self) -> &'c [u8] {
-        self.work.input.filled()
+        self.link.work.input.filled()
     }
 
     /// GET, POST, or any other token (RFC 9110, 9.1).
@@ -128,7 +126,7 @@ impl<'c> Request<'c> {
 
     /// What came behind the head.
     fn behind(&self) -> &'c [u8] {
-        &self.bytes_from_head()[self.work.head_bytes..]
+        &self.bytes_from_head()[self.link.work.head_bytes..]
     }
 
     /// The whole body, in memory; at most as long as the server takes any
@@ -177,14 +175,14 @@ impl<'c> Request<'c> {
     /// }
     /// ```
     pub fn add_header(&self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let lines = &mut self.link.exchange.output.borrow_mut().added;
+        let lines = &mut self.link.work.exchange.output.borrow_mut().added;
         Ok(encode::push_added(lines, name.as_ref(), value.as_ref())?)
     }
 
     /// The value of the first field of that name (in any case) that was
     /// [added](Self::add_header) and is UTF-8.
     pub fn added_header(&self, name: &str) -> Option<String> {
-        let output = self.link.exchange.output.borrow();
+        let output = self.link.work.exchange.output.borrow();
         let lines = output.added.split(|byte| *byte == b'\n');
         let fields =
             lines.filter_map(|line| str::from_utf8(line).ok()?.trim_end().split_once(": "));
@@ -201,7 +199,7 @@ impl<'c> Request<'c> {
     ///
     /// When it is no interim status, or 100 or 101; when a header field may not be sent.
     pub fn inform(&self, status: StatusCode, headers: impl AnswerHeaders) -> Result<()> {
-        answer::inform(self.link, self.head(), status, &headers)
+        answer::inform(self.link, status, &headers)
     }
 
     /// Answers: status, body, and header fields.
@@ -239,11 +237,11 @@ impl<'c> Request<'c> {
         headers: impl AnswerHeaders,
     ) -> impl Future<Output = Result<Responded>> {
         async move {
-            let (head, body) = (self.head(), body.as_ref());
-            if self.link.repeat(head, status, body, &headers) {
+            let body = body.as_ref();
+            if self.link.repeat(status, body, &headers) {
                 return Ok(Responded::new(status, body.len() as u64)); // mostly so
             }
-            let (responded, unsent) = answer::queue(self.link, head, status, body, &headers)?;
+            let (responded, unsent) = answer::queue(self.link, status, body, &headers)?;
             answer::send(self.link, unsent, body).await?;
             Ok(responded)
         }
@@ -277,7 +275,7 @@ impl<'c> Request<'c> {
         status: StatusCode,
         headers: impl AnswerHeaders,
     ) -> Result<AnswerBody<'c>> {
-        answer::start(self.link, self.head(), status, &headers).await
+        answer::start(self.link, status, &headers).await
     }
 
     /// Changes to a protocol that the client [offers](Self::offers): answers 101, and hands the
@@ -324,7 +322,7 @@ impl<'c> Request<'c> {
     ///
     /// When the method is another; when a header field may not be sent.
     pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
-        answer::tunnel(self.link, self.head(), &headers)
+        answer::tunnel(self.link, &headers)
     }
 
     /// Answers nothing and cuts the connection.

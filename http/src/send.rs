@@ -169,7 +169,7 @@ fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
     if count > COPIED_MAX {
         return false;
     }
-    let queued = &mut link.exchange.output.borrow_mut().bytes;
+    let queued = &mut link.work.exchange.output.borrow_mut().bytes;
     let before = queued.len();
     queued.resize(before + count, 0);
     let mut buffers = [io::IoSliceMut::new(&mut queued[before..])];

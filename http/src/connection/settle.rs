@@ -218,10 +218,10 @@ impl<T: Io> Connection<T> {
 
     /// Looks at what became of the request, and answers it if nobody has.
     fn judge(&self, outcome: Outcome) -> Verdict {
-        let (Some(link), Some(work)) = (self.link(), self.work.as_deref()) else {
+        let Some(link) = self.link() else {
             return Verdict::Gone;
         };
-        let answer = link.exchange.answer.get();
+        let answer = link.work.exchange.answer.get();
         let error = match (outcome, answer) {
             (Outcome::Answered | Outcome::Pulled, Answer::Complete | Answer::HandsOver) => {
                 return Verdict::Answered;
@@ -242,23 +242,23 @@ impl<T: Io> Connection<T> {
         self.log(&error);
         let unsent = match answer {
             Answer::Awaited => true,
-            Answer::Streaming => link.exchange.output.borrow_mut().retract(),
+            Answer::Streaming => link.work.exchange.output.borrow_mut().retract(),
             Answer::Complete | Answer::HandsOver | Answer::Aborted => {
                 // What is out, is out; a stream that is promised changes hands all the same.
-                link.exchange.persistence.set(Persistence::Close);
+                link.work.exchange.persistence.set(Persistence::Close);
                 return Verdict::Answered;
             }
         };
         if !unsent {
-            if work.head.version() == Version::HTTP_10 {
+            if link.work.head.version() == Version::HTTP_10 {
                 // An end in good order would be taken for the answer's (RFC 9112, 8).
                 link.io.reset_on_drop();
             }
             return Verdict::Cut;
         }
         match error.client_error() {
-            Some(blame) => link.queue_blame(&work.head, blame),
-            None => link.queue_error(&work.head, error.status(), reason(&error)),
+            Some(blame) => link.queue_blame(blame),
+            None => link.queue_error(error.status(), reason(&error)),
         }
         Verdict::Answered
     }
@@ -283,8 +283,8 @@ impl<T: Io> Connection<T> {
     /// Answers a request that cannot be read, and ends the connection.
     pub(super) async fn refuse(&mut self, refusal: Refusal) {
         self.shared.counters.refused(refusal);
-        if let (Some(link), Some(work)) = (self.link(), self.work.as_deref()) {
-            link.queue_error(&work.head, refusal.status(), refusal.reason());
+        if let Some(link) = self.link() {
+            link.queue_error(refusal.status(), refusal.reason());
         }
         self.close_lingering().await;
     }
