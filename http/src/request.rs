@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use http::{Method, StatusCode, Version};
 
 use crate::address::PeerAddress;
-use crate::answer;
+use crate::answer::{self, Unsent};
 use crate::answer_body::AnswerBody;
 use crate::body::Body;
 use crate::error::{InvalidAnswer, Result};
@@ -242,7 +242,9 @@ impl<'c> Request<'c> {
                 return Ok(Responded::new(status, body.len() as u64)); // mostly so
             }
             let (responded, unsent) = answer::queue(self.link, status, body, &headers)?;
-            answer::send(self.link, unsent, body).await?;
+            if !matches!(unsent, Unsent::Nothing) {
+                answer::send(self.link, unsent, body).await?;
+            }
             Ok(responded)
         }
     }
