@@ -22,11 +22,10 @@
 //! - Always: a burst that rests holds no connection.
 //! - Never: a connection in two hands; the desk is empty while it is served.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use crate::connection::Connection;
@@ -34,10 +33,12 @@ use crate::handler::Handler;
 use crate::io::Io;
 use crate::register::Key;
 use crate::shared::Shared;
+use crate::stop::Stage;
 
 /// A connection, and who answers its requests.
 pub(crate) struct Served<T: Io, H> {
-    pub(crate) connection: Connection<T>,
+    /// In a box, since it changes hands four times whenever it is served.
+    pub(crate) connection: Box<Connection<T>>,
     pub(crate) handler: H,
 }
 
@@ -48,49 +49,61 @@ pub(crate) type Seat<T, H> = Option<Served<T, H>>;
 pub(crate) struct Burst<T: Io, H> {
     desk: Rc<Desk<T, H>>,
     future: Pin<Box<dyn Future<Output = ()>>>,
-    /// Where the connection that it serves stands with its server.
-    place: Option<(Rc<Shared>, Key)>,
+    /// Whose connections it serves; weak, since it rests there.
+    shared: Weak<Shared>,
+    /// The record of the one that it serves.
+    key: Key,
 }
 
 /// Where a connection changes hands.
 struct Desk<T: Io, H> {
-    seat: RefCell<Seat<T, H>>,
+    seat: Cell<Seat<T, H>>,
     is_serving: Cell<bool>,
 }
 
 impl<T: Io, H> Desk<T, H> {
-    fn poll_begin(&self) -> Poll<()> {
-        if self.is_serving.get() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+    fn poll_take(&self) -> Poll<Served<T, H>> {
+        if !self.is_serving.get() {
+            return Poll::Pending; // nobody has come since
         }
+        self.seat.take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// What was served has come to rest, or to its end.
+    fn give_back(&self, seat: Seat<T, H>) {
+        self.seat.set(seat);
+        self.is_serving.set(false);
     }
 }
 
 impl<T: Io, H: Handler> Burst<T, H> {
+    /// Takes a connection from its seat.
+    #[inline]
     #[expect(clippy::unnecessary_box_returns, reason = "it stays in that box")]
-    fn new() -> Box<Self> {
+    pub(crate) fn begin(served: Served<T, H>) -> Box<Self> {
+        let (shared, key) = served.connection.place();
+        let mut burst: Box<Self> = shared
+            .spare_bursts
+            .take()
+            .unwrap_or_else(|| Self::new(shared, key));
+        burst.key = key;
+        burst.desk.is_serving.set(true);
+        burst.desk.seat.set(Some(served));
+        burst
+    }
+
+    #[expect(clippy::unnecessary_box_returns, reason = "it stays in that box")]
+    fn new(shared: &Rc<Shared>, key: Key) -> Box<Self> {
         let desk = Rc::new(Desk {
-            seat: RefCell::new(None),
+            seat: Cell::new(None),
             is_serving: Cell::new(false),
         });
         Box::new(Self {
             future: Box::pin(serve_all(desk.clone())),
             desk,
-            place: None,
+            shared: Rc::downgrade(shared),
+            key,
         })
-    }
-
-    /// Takes a connection from its seat.
-    #[inline]
-    #[expect(clippy::unnecessary_box_returns, reason = "it stays in that box")]
-    pub(crate) fn begin(shared: Rc<Shared>, key: Key, seat: &mut Seat<T, H>) -> Box<Self> {
-        let mut burst: Box<Self> = shared.spare_bursts.take().unwrap_or_else(Self::new);
-        burst.desk.is_serving.set(true);
-        mem::swap(&mut *burst.desk.seat.borrow_mut(), seat);
-        burst.place = Some((shared, key));
-        burst
     }
 
     /// Serves; ready when there is nothing more to serve, or the connection is over.
@@ -98,46 +111,42 @@ impl<T: Io, H: Handler> Burst<T, H> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // It never ends.
         _ = self.future.as_mut().poll(cx);
-        if !self.desk.is_serving.get() {
-            return Poll::Ready(());
+        if self.desk.is_serving.get() {
+            self.reach(cx);
+            return Poll::Pending;
         }
-        if let Some((shared, key)) = &self.place {
-            // Whatever it waits for, the server can reach it.
-            shared.register.reach(*key, cx.waker());
-        }
-        Poll::Pending
+        Poll::Ready(())
     }
 
-    /// Gives the connection back, unless it is over.
+    /// Whatever it waits for, the server can reach it.
+    #[inline(never)]
+    fn reach(&self, cx: &mut Context<'_>) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.register.reach(self.key, cx.waker());
+        }
+    }
+
+    /// Whether the server cuts what is under way.
+    pub(crate) fn is_cut(&self) -> bool {
+        let shared = self.shared.upgrade();
+        shared.is_none_or(|shared| shared.stage.get() == Stage::Cutting)
+    }
+
+    /// Rests, and gives the connection back, unless it is over.
     #[inline]
-    pub(crate) fn end(mut self: Box<Self>, seat: &mut Seat<T, H>) {
-        mem::swap(&mut *self.desk.seat.borrow_mut(), seat);
-        if let Some((shared, _)) = self.place.take() {
+    pub(crate) fn end(self: Box<Self>) -> Seat<T, H> {
+        let seat = self.desk.seat.take();
+        if let Some(shared) = self.shared.upgrade() {
             shared.spare_bursts.put(self);
         }
-    }
-
-    pub(crate) fn place(&self) -> Option<(&Rc<Shared>, Key)> {
-        self.place.as_ref().map(|(shared, key)| (shared, *key))
+        seat
     }
 }
 
 async fn serve_all<T: Io, H: Handler>(desk: Rc<Desk<T, H>>) {
-    let mut served: Seat<T, H> = None;
     loop {
-        poll_fn(|_| desk.poll_begin()).await;
-        mem::swap(&mut *desk.seat.borrow_mut(), &mut served);
-        if let Some(Served {
-            connection,
-            handler,
-        }) = &mut served
-        {
-            if connection.burst(handler).await.is_continue() {
-                mem::swap(&mut *desk.seat.borrow_mut(), &mut served);
-            } else {
-                served = None;
-            }
-        }
-        desk.is_serving.set(false);
+        let mut served = poll_fn(|_| desk.poll_take()).await;
+        let burst = served.connection.burst(&served.handler).await;
+        desk.give_back(burst.is_continue().then_some(served));
     }
 }

@@ -31,7 +31,7 @@ impl<T: Io> Connection<T> {
     /// Dropping the future cuts the connection where it is.
     pub fn serve<H: Handler>(self, handler: H) -> impl Future<Output = ()> {
         let served = Served {
-            connection: self,
+            connection: Box::new(self),
             handler,
         };
         Serve {
@@ -54,16 +54,14 @@ impl<T: Io, H> Unpin for Serve<T, H> {}
 impl<T: Io, H: Handler> Serve<T, H> {
     fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Some(burst) = self.burst() else {
+            let Some(mut burst) = self.burst() else {
                 return Poll::Ready(());
             };
-            ready!(burst.poll(cx));
-            if let Some(burst) = self.burst.take() {
-                burst.end(&mut self.seat);
+            if burst.poll(cx).is_pending() {
+                self.burst = Some(burst);
+                return Poll::Pending;
             }
-            let Some(served) = &mut self.seat else {
-                return Poll::Ready(());
-            };
+            let served = self.seat.insert(match burst.end() { Some(served) => served, None => return Poll::Ready(()) });
             match ready!(served.connection.poll_quiet(cx)) {
                 Quiet::Overdue => {} // it is to be told so
                 Quiet::Over => return Poll::Ready(()),
@@ -71,20 +69,15 @@ impl<T: Io, H: Handler> Serve<T, H> {
         }
     }
 
-    /// The burst that serves the connection; none if that is over, or cut.
+    /// What serves the connection; nothing if that is over, or cut.
     #[inline]
-    fn burst(&mut self) -> Option<&mut Box<Burst<T, H>>> {
-        let (shared, key) = match &self.burst {
-            Some(burst) => burst.place()?,
-            None => self.seat.as_ref()?.connection.place(),
-        };
-        if shared.stage.get() == Stage::Cutting {
-            return None;
+    fn burst(&mut self) -> Option<Box<Burst<T, H>>> {
+        if let Some(burst) = self.burst.take() {
+            return Some(burst).filter(|burst| !burst.is_cut());
         }
-        if self.burst.is_none() {
-            self.burst = Some(Burst::begin(shared.clone(), key, &mut self.seat));
-        }
-        self.burst.as_mut()
+        let served = self.seat.take()?;
+        let (shared, _) = served.connection.place();
+        (shared.stage.get() != Stage::Cutting).then(|| Burst::begin(served))
     }
 }
 
@@ -117,6 +110,6 @@ mod tests {
         fn size<H: Handler>(_: &H) -> usize {
             size_of::<Serve<Stream, H>>()
         }
-        assert!(size(&large) <= 88, "{}", size(&large));
+        assert!(size(&large) <= 16, "{}", size(&large));
     }
 }

@@ -129,7 +129,7 @@ impl Shared {
             stage_changed: Notify::new(),
             pressed: Cell::new(false),
             spare: RefCell::default(),
-            spare_bursts: Spares::new(),
+            spare_bursts: Spares::default(),
             date: Date::new(server_line),
         }
     }

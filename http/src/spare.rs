@@ -5,34 +5,45 @@
 //! - Always: what is put here holds nothing of a user's; its destructor may run at any time.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-/// Spares of one type, whichever was kept last: a server mostly has one handler, so one type of
-/// burst.
-pub(crate) struct Spares(RefCell<Box<dyn Any>>);
+/// Spares, mostly of one type: a server mostly has one handler, so one type of burst.
+#[derive(Default)]
+pub(crate) struct Spares {
+    /// The one that was kept last, at hand: mostly it is taken again before another is kept.
+    last: Cell<Option<Box<dyn Any>>>,
+    others: RefCell<Vec<Box<dyn Any>>>,
+}
 
 /// No more are kept.
 const SPARES_MAX: usize = 32;
 
 impl Spares {
-    pub(crate) fn new() -> Self {
-        Self(RefCell::new(Box::new(())))
+    /// The spare that was kept last, if it is of this type; one of another type is dropped.
+    #[inline]
+    pub(crate) fn take<S: 'static>(&self) -> Option<Box<S>> {
+        let spare = self.last.take().or_else(|| self.take_other())?;
+        spare.downcast().ok()
     }
 
     #[inline]
-    pub(crate) fn take<S: 'static>(&self) -> Option<S> {
-        self.0.borrow_mut().downcast_mut::<Vec<S>>()?.pop()
-    }
-
-    #[inline]
-    pub(crate) fn put<S: 'static>(&self, spare: S) {
-        if let Some(spares) = self.0.borrow_mut().downcast_mut::<Vec<S>>() {
-            if spares.len() < SPARES_MAX {
-                spares.push(spare);
-            }
-            return;
+    pub(crate) fn put<S: 'static>(&self, spare: Box<S>) {
+        if let Some(before) = self.last.replace(Some(spare)) {
+            self.put_other(before);
         }
-        drop(self.0.replace(Box::new(vec![spare])));
+    }
+
+    #[cold]
+    fn take_other(&self) -> Option<Box<dyn Any>> {
+        self.others.borrow_mut().pop()
+    }
+
+    #[cold]
+    fn put_other(&self, spare: Box<dyn Any>) {
+        let mut others = self.others.borrow_mut();
+        if others.len() < SPARES_MAX - 1 {
+            others.push(spare);
+        }
     }
 }
 
@@ -41,22 +52,22 @@ mod tests {
     use super::{SPARES_MAX, Spares};
 
     #[test]
-    fn what_was_put_last_is_taken_first_and_another_type_takes_its_place() {
-        let spares = Spares::new();
+    fn what_was_put_last_is_taken_first_and_another_type_is_let_go() {
+        let spares = Spares::default();
         assert_eq!(spares.take::<u8>(), None);
-        spares.put(1_u8);
-        spares.put(2_u8);
+        (1..=4_u8).for_each(|spare| spares.put(Box::new(spare)));
+        assert_eq!(spares.take(), Some(Box::new(4_u8)));
         assert_eq!(spares.take::<&str>(), None);
-        assert_eq!(spares.take(), Some(2_u8));
-        spares.put("other");
-        assert_eq!(spares.take::<u8>(), None);
-        assert_eq!(spares.take(), Some("other"));
+        assert_eq!(spares.take(), Some(Box::new(2_u8)));
+        spares.put(Box::new("other"));
+        assert_eq!(spares.take(), Some(Box::new("other")));
+        assert_eq!(spares.take(), Some(Box::new(1_u8)));
     }
 
     #[test]
     fn only_so_many_are_kept() {
-        let spares = Spares::new();
-        (0..=SPARES_MAX).for_each(|spare| spares.put(spare));
+        let spares = Spares::default();
+        (0..=SPARES_MAX).for_each(|spare| spares.put(Box::new(spare)));
         let taken = std::iter::from_fn(|| spares.take::<usize>());
         assert_eq!(taken.count(), SPARES_MAX);
     }
