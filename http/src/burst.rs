@@ -144,9 +144,17 @@ impl<T: Io, H: Handler> Burst<T, H> {
 }
 
 async fn serve_all<T: Io, H: Handler>(desk: Rc<Desk<T, H>>) {
+    let mut spare = None;
     loop {
         let mut served = poll_fn(|_| desk.poll_take()).await;
-        let burst = served.connection.burst(&served.handler).await;
-        desk.give_back(burst.is_continue().then_some(served));
+        let connection = &mut served.connection;
+        connection.borrow_work(&mut spare);
+        if connection.burst(&served.handler).await.is_continue() {
+            spare = connection.prepare_to_wait().or(spare);
+            desk.give_back(Some(served));
+        } else {
+            drop(served);
+            desk.give_back(None);
+        }
     }
 }

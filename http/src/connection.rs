@@ -95,7 +95,8 @@ impl<T: Io> Drop for Connection<T> {
     /// that has its buffers already.
     fn drop(&mut self) {
         drop(self.io.take());
-        if let Some(work) = self.work.take() {
+        if let Some(mut work) = self.work.take() {
+            work.reset();
             self.shared.give_back(work);
         }
         self.shared.register.remove(self.key);
@@ -253,7 +254,12 @@ impl<T: Io> Connection<T> {
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Quiet>> {
         match ready!(self.poll_fill(cx)) {
             Filled::More => Poll::Ready(Ok(())),
-            Filled::Nothing => self.poll_quiet(cx).map(Err),
+            Filled::Nothing => {
+                if let Some(work) = self.prepare_to_wait() {
+                    self.shared.give_back(work);
+                }
+                self.poll_quiet(cx).map(Err)
+            }
             Filled::Over => Poll::Ready(Err(Quiet::Over)),
         }
     }
@@ -306,6 +312,13 @@ impl<T: Io> Connection<T> {
     /// The request at the front.
     fn request(&self) -> Option<Request<'_>> {
         Some(Request::new(self.link()?, &self.peer))
+    }
+
+    /// Whether anything is queued for the peer.
+    #[inline]
+    fn has_output(&self) -> bool {
+        let exchange = self.work.as_ref().map(|work| &work.exchange);
+        exchange.is_some_and(|exchange| !exchange.output.borrow().is_empty())
     }
 
     fn link(&self) -> Option<Link<'_>> {

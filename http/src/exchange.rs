@@ -117,6 +117,17 @@ impl Exchange {
         self.answer.get() == Answer::Complete && self.persistence.get().persists() && self.is_read()
     }
 
+    /// Whether [`reset`](Self::reset) would change nothing that [`begin`](Self::begin) does not.
+    #[inline]
+    pub(crate) fn is_clean(&mut self) -> bool {
+        !self.has_body
+            && self.body.get_mut().spill.capacity() == 0
+            && self.output.get_mut().is_clean()
+            && self.promise.get_mut().is_none()
+            && self.write_stall.get_mut().is_none()
+            && self.read_stall.get_mut().is_none()
+    }
+
     pub(crate) fn reset(&mut self) {
         self.answer.set(Answer::Awaited);
         let body = self.body.get_mut();
@@ -257,6 +268,13 @@ impl Output {
             }
             None => false,
         }
+    }
+
+    fn is_clean(&self) -> bool {
+        self.bytes.is_empty()
+            && self.unsent_head.is_none()
+            && self.bytes.capacity() <= OUTPUT_KEPT_MAX
+            && self.added.capacity() == 0
     }
 
     fn reset(&mut self) {

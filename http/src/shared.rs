@@ -146,8 +146,8 @@ impl Shared {
         spare.unwrap_or_default()
     }
 
-    pub(crate) fn give_back(&self, mut work: Box<Work>) {
-        work.reset();
+    /// Keeps a working set that has been reset.
+    pub(crate) fn give_back(&self, work: Box<Work>) {
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE_MAX {
             spare.push(work);

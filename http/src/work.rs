@@ -38,8 +38,24 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Ready for another connection.
+    /// Ready for another connection: nothing of this one is left to be seen. Mostly it is so already.
+    #[inline]
     pub(crate) fn reset(&mut self) {
+        if !self.is_clean() {
+            self.clean();
+        }
+    }
+
+    #[inline]
+    fn is_clean(&mut self) -> bool {
+        self.head_bytes == 0
+            && self.parser.is_fresh()
+            && self.input.is_clean()
+            && self.exchange.is_clean()
+    }
+
+    #[cold]
+    fn clean(&mut self) {
         self.parser = HeadParser::default();
         self.head_bytes = 0;
         self.input.reset();
@@ -113,6 +129,11 @@ impl Input {
     fn replace(&mut self, bytes: Vec<u8>) {
         (self.start, self.end) = (0, bytes.len());
         self.bytes = bytes;
+    }
+
+    /// Whether it is empty, and of the usual size.
+    fn is_clean(&self) -> bool {
+        self.is_empty() && self.bytes.len() == INPUT_BYTES
     }
 
     fn reset(&mut self) {

@@ -16,22 +16,19 @@ use crate::error::Refusal;
 use crate::io::Io;
 use crate::proto::head::Head;
 use crate::stop;
+use crate::work::Work;
 
 impl<T: Io> Connection<T> {
-    /// Sends what is queued, and reads what there is. With nothing to read, and nothing begun, the
-    /// working set goes back.
+    /// Sends what is queued, and reads what there is.
     #[inline]
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Filled> {
-        if ready!(self.poll_flush(cx)).is_err() {
+        if self.has_output() && ready!(self.poll_flush(cx)).is_err() {
             return Poll::Ready(Filled::Over);
         }
         Poll::Ready(match self.poll_read_once(cx) {
             Poll::Ready(Ok(0) | Err(_)) => Filled::Over,
             Poll::Ready(Ok(_)) => Filled::More,
-            Poll::Pending => {
-                self.prepare_to_wait();
-                Filled::Nothing
-            }
+            Poll::Pending => Filled::Nothing,
         })
     }
 
@@ -50,13 +47,6 @@ impl<T: Io> Connection<T> {
         Poll::Ready(read)
     }
 
-    /// With nothing begun, a connection that waits holds no working set.
-    fn give_back_unused(&mut self) {
-        if let Some(work) = self.work.take_if(|work| work.input.is_empty()) {
-            self.shared.give_back(work);
-        }
-    }
-
     /// Tells a client for whom there is no room, or no server any more, and closes.
     pub(crate) async fn turn_away(mut self) {
         // What is unread when a connection closes costs the client its answer.
@@ -72,16 +62,31 @@ impl<T: Io> Connection<T> {
         self.refuse(Refusal::HeadTooSlow).await;
     }
 
-    /// Gives back what a wait of unknown length does not need.
-    fn prepare_to_wait(&mut self) {
-        self.give_back_unused();
-        self.stage = match &mut self.work {
-            Some(work) => {
+    /// Takes a working set that is ready for use, unless it has one of its own.
+    #[inline]
+    pub(crate) fn borrow_work(&mut self, spare: &mut Option<Box<Work>>) {
+        if self.work.is_none() {
+            self.work = spare.take();
+        }
+    }
+
+    /// Gives back what a wait of unknown length does not need: with nothing begun, the working set,
+    /// ready for the use of another connection.
+    #[inline]
+    pub(crate) fn prepare_to_wait(&mut self) -> Option<Box<Work>> {
+        match &mut self.work {
+            Some(work) if !work.input.is_empty() => {
                 work.input.shrink();
-                Stage::WithinHead
+                self.stage = Stage::WithinHead;
+                None
             }
-            None => Stage::Between,
-        };
+            work => {
+                self.stage = Stage::Between;
+                let mut unused = work.take()?;
+                unused.reset();
+                Some(unused)
+            }
+        }
     }
 
     /// Waits, after a try to read: ready when there is nothing to wait for any more, though nothing

@@ -102,7 +102,7 @@ impl HeadParser {
         self.read(bytes, head, limits)
     }
 
-    fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         self.section.is_none() && self.line.is_fresh()
     }
 
