@@ -314,13 +314,6 @@ impl<T: Io> Connection<T> {
         Some(Request::new(self.link()?, &self.peer))
     }
 
-    /// Whether anything is queued for the peer.
-    #[inline]
-    fn has_output(&self) -> bool {
-        let exchange = self.work.as_ref().map(|work| &work.exchange);
-        exchange.is_some_and(|exchange| !exchange.output.borrow().is_empty())
-    }
-
     fn link(&self) -> Option<Link<'_>> {
         Some(Link {
             work: self.work.as_deref()?,

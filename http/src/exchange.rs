@@ -179,7 +179,8 @@ impl Output {
         self.written += count;
         if self.is_empty() {
             self.bytes.clear();
-            self.written = 0;
+            (self.written, self.unsent_head) = (0, None);
+            return;
         }
         self.unsent_head = self
             .unsent_head

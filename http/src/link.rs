@@ -78,6 +78,17 @@ impl Link<'_> {
         Poll::Ready(Ok(()))
     }
 
+    /// Goes on behind a first write, which was not all.
+    pub(crate) fn poll_flush_rest(
+        &self,
+        first: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let count = ready!(self.or_stalled(first, cx))?;
+        self.exchange.output.borrow_mut().add_written(count);
+        self.poll_flush(cx)
+    }
+
     /// Waits until there is room for more to be queued.
     pub(crate) async fn back_pressure(&self) -> Result<()> {
         let has_much = self.work.exchange.output.borrow().has_much();

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use waterwheel_runtime::time::Instant;
 
 use super::{Connection, Filled, Quiet, Stage};
-use crate::error::Refusal;
+use crate::error::{Refusal, Result};
 use crate::io::Io;
 use crate::proto::head::Head;
 use crate::stop;
@@ -22,7 +22,7 @@ impl<T: Io> Connection<T> {
     /// Sends what is queued, and reads what there is.
     #[inline]
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Filled> {
-        if self.has_output() && ready!(self.poll_flush(cx)).is_err() {
+        if ready!(self.poll_send(cx)).is_err() {
             return Poll::Ready(Filled::Over);
         }
         Poll::Ready(match self.poll_read_once(cx) {
@@ -30,6 +30,38 @@ impl<T: Io> Connection<T> {
             Poll::Ready(Ok(_)) => Filled::More,
             Poll::Pending => Filled::Nothing,
         })
+    }
+
+    /// Sends what is queued: mostly all of it goes out at once.
+    #[inline]
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let (Some(io), Some(work)) = (&self.io, &mut self.work) else {
+            return Poll::Ready(Ok(()));
+        };
+        let output = work.exchange.output.get_mut();
+        if output.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let queued = output.queued();
+        match io.poll_write_one(cx, queued) {
+            Poll::Ready(Ok(count)) if count == queued.len() => {
+                output.add_written(count);
+                work.exchange.write_stall.take();
+                self.shared.counters.bytes_written.add(count);
+                Poll::Ready(Ok(()))
+            }
+            written => self.poll_send_rest(written, cx),
+        }
+    }
+
+    #[cold]
+    fn poll_send_rest(
+        &self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let link = self.link();
+        link.map_or(Poll::Ready(Ok(())), |link| link.poll_flush_rest(written, cx))
     }
 
     /// Reads what there is. What is known to be drained costs no call to find out.
