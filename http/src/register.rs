@@ -155,19 +155,22 @@ impl Register {
     /// Nothing is under way but, perhaps, a head, whose rest has to come in time: counted from its
     /// first byte.
     #[inline]
-    pub(crate) fn wait(&self, key: Key, is_within_head: bool, waker: &Waker) -> Wait {
+    pub(crate) fn wait(&self, key: Key, is_within_head: bool, now: Instant, waker: &Waker) -> Wait {
         let (settles, wait) = {
             let record = &mut self.records.borrow_mut()[key.index()];
-            let was_under_way = record.is_under_way();
-            match (is_within_head, was_under_way) {
-                (true, _) => record.enter(State::Head),
-                (false, true) => record.enter(State::Idle),
-                (false, false) => {} // its time goes on
-            }
-            (
-                was_under_way && !is_within_head,
-                self.wait_of(record, waker),
-            )
+            let (state, patience) = match (is_within_head, record.state) {
+                (true, _) => (State::Head, self.head_max),
+                (false, State::New) => (State::New, self.head_max),
+                (false, _) => (State::Idle, self.idle_max),
+            };
+            let settles = record.is_under_way() && !is_within_head;
+            record.enter(state, now);
+            let wait = Wait {
+                leaving: record.leaving,
+                due: record.since + patience,
+                is_reached: record.is_reached_by(waker),
+            };
+            (settles, wait)
         };
         if settles {
             self.notify();
@@ -180,17 +183,7 @@ impl Register {
         self.records.borrow_mut()[key.index()].ends = true;
     }
 
-    #[inline]
-    fn wait_of(&self, record: &Record, waker: &Waker) -> Wait {
-        Wait {
-            leaving: record.leaving,
-            due: record.since + self.patience(record.state),
-            is_reached: record.is_reached_by(waker),
-        }
-    }
-
     /// How long a connection may be in this state; a handler has a deadline of its own.
-    #[inline]
     fn patience(&self, state: State) -> Duration {
         match state {
             State::New | State::Head => self.head_max,
@@ -317,10 +310,11 @@ impl Register {
 }
 
 impl Record {
+    /// Begins to be in this state, unless it is in it already: then its time goes on.
     #[inline]
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: State, now: Instant) {
         if self.state != state {
-            (self.state, self.since) = (state, Instant::of_turn());
+            (self.state, self.since) = (state, now);
         }
     }
 

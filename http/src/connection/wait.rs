@@ -130,11 +130,12 @@ impl<T: Io> Connection<T> {
             return Poll::Ready(Quiet::Over);
         }
         let is_within_head = self.stage == Stage::WithinHead;
-        let wait = shared.register.wait(key, is_within_head, cx.waker());
+        let now = Instant::of_turn();
+        let wait = (shared.register).wait(key, is_within_head, now, cx.waker());
         if !is_within_head && (wait.leaving || (self.requests > 0 && shared.is_closing())) {
             return self.poll_leave(cx);
         }
-        if Instant::of_turn() >= wait.due {
+        if now >= wait.due {
             return Poll::Ready(self.has_waited());
         }
         shared.sweeper.look_at(wait.due);

@@ -20,6 +20,7 @@ impl Instant {
     /// Never later than [`now`](Self::now). Right for deadlines that are far longer than a turn.
     /// Outside a runtime it is the same as `now`.
     #[must_use]
+    #[inline]
     pub fn of_turn() -> Self {
         timers::of_turn().unwrap_or_else(Self::real)
     }
