@@ -85,7 +85,7 @@ impl Link<'_> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
         let count = ready!(self.or_stalled(first, cx))?;
-        self.exchange.output.borrow_mut().add_written(count);
+        self.work.exchange.output.borrow_mut().add_written(count);
         self.poll_flush(cx)
     }
 

@@ -61,7 +61,9 @@ impl<T: Io> Connection<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
         let link = self.link();
-        link.map_or(Poll::Ready(Ok(())), |link| link.poll_flush_rest(written, cx))
+        link.map_or(Poll::Ready(Ok(())), |link| {
+            link.poll_flush_rest(written, cx)
+        })
     }
 
     /// Reads what there is. What is known to be drained costs no call to find out.
