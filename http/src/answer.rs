@@ -21,9 +21,8 @@ pub(crate) enum Unsent {
     Body,
 }
 
-/// Queues a whole answer, but for a large body. Kept apart from [`Link::repeat`], so that the short
-/// way stays short.
-#[inline(never)]
+/// Queues a whole answer, but for a large body, where it is not [like the last one](Link::repeat).
+#[inline]
 pub(crate) fn queue(
     link: Link<'_>,
     status: StatusCode,
