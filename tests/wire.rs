@@ -343,6 +343,44 @@ fn an_answer_has_the_body_its_request_and_status_allow() {
 }
 
 #[test]
+fn an_answer_that_was_given_before_is_given_as_each_request_has_it() {
+    let ask = |method: &str, version: &str, fields: &str| {
+        format!("{method} /unread HTTP/{version}\r\nHost: x\r\n{fields}\r\n")
+    };
+    let said = |field: &str, body: &str| {
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n{field}\r\n{body}")
+    };
+    let get = ask("GET", "1.1", "");
+    let plain = said("", "unread");
+    let three = (get.repeat(3), plain.repeat(3));
+    let others = [
+        ("RFC 9110, 9.3.2", ask("HEAD", "1.1", ""), said("", "")),
+        (
+            "RFC 9112, 6.3",
+            ask("POST", "1.1", "Content-Length: 3\r\n") + "one",
+            plain.clone(),
+        ),
+        (
+            "RFC 9112, C.2.2",
+            ask("GET", "1.0", "Connection: keep-alive\r\n"),
+            said("connection: keep-alive\r\n", "unread"),
+        ),
+    ];
+    let last = ask("GET", "1.1", "Connection: close\r\n");
+    let end = said("connection: close\r\n", "unread");
+    let rows = others.map(|(section, other, its)| {
+        let asked = [three.0.as_str(), &other, &get, &last].concat();
+        let expected = [three.1.as_str(), &its, &plain, &end].concat();
+        (section, asked, expected)
+    });
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(section, asked, expected)| (*section, asked.as_str(), expected.as_str()))
+        .collect();
+    check(&rows);
+}
+
+#[test]
 fn a_refusal_comes_once_and_after_the_answers_before_it() {
     let get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
     let answered = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nGET /a ";
