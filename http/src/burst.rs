@@ -136,10 +136,19 @@ impl<T: Io, H: Handler> Burst<T, H> {
     #[inline]
     pub(crate) fn end(self: Box<Self>) -> Seat<T, H> {
         let seat = self.desk.seat.take();
+        match &seat {
+            Some(served) => served.connection.place().0.spare_bursts.put(self),
+            None => self.end_over(),
+        }
+        seat
+    }
+
+    /// Rests without a connection that could say where.
+    #[cold]
+    fn end_over(self: Box<Self>) {
         if let Some(shared) = self.shared.upgrade() {
             shared.spare_bursts.put(self);
         }
-        seat
     }
 }
 

@@ -152,30 +152,34 @@ impl Register {
         record.leaving
     }
 
-    /// Nothing is under way but, perhaps, a head, whose rest has to come in time: counted from its
-    /// first byte.
+    /// Nothing is under way: waits for a request.
     #[inline]
-    pub(crate) fn wait(&self, key: Key, is_within_head: bool, now: Instant, waker: &Waker) -> Wait {
+    pub(crate) fn wait(&self, key: Key, now: Instant, waker: &Waker) -> Wait {
         let (settles, wait) = {
             let record = &mut self.records.borrow_mut()[key.index()];
-            let (state, patience) = match (is_within_head, record.state) {
-                (true, _) => (State::Head, self.head_max),
-                (false, State::New) => (State::New, self.head_max),
-                (false, _) => (State::Idle, self.idle_max),
+            let settles = record.is_under_way();
+            if settles {
+                record.enter(State::Idle, now);
+            }
+            let patience = match record.state {
+                State::New => self.head_max,
+                _ => self.idle_max,
             };
-            let settles = record.is_under_way() && !is_within_head;
-            record.enter(state, now);
-            let wait = Wait {
-                leaving: record.leaving,
-                due: record.since + patience,
-                is_reached: record.is_reached_by(waker),
-            };
-            (settles, wait)
+            (settles, record.wait(patience, waker))
         };
         if settles {
             self.notify();
         }
         wait
+    }
+
+    /// Nothing is under way but a head, whose rest has to come in time: counted from its first byte.
+    pub(crate) fn wait_within_head(&self, key: Key, now: Instant, waker: &Waker) -> Wait {
+        let record = &mut self.records.borrow_mut()[key.index()];
+        if record.state != State::Head {
+            record.enter(State::Head, now);
+        }
+        record.wait(self.head_max, waker)
     }
 
     /// It is over but for its last bytes, which have a deadline of their own.
@@ -310,11 +314,16 @@ impl Register {
 }
 
 impl Record {
-    /// Begins to be in this state, unless it is in it already: then its time goes on.
-    #[inline]
     fn enter(&mut self, state: State, now: Instant) {
-        if self.state != state {
-            (self.state, self.since) = (state, now);
+        (self.state, self.since) = (state, now);
+    }
+
+    #[inline]
+    fn wait(&self, patience: Duration, waker: &Waker) -> Wait {
+        Wait {
+            leaving: self.leaving,
+            due: self.since + patience,
+            is_reached: self.is_reached_by(waker),
         }
     }
 

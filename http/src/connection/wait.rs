@@ -128,15 +128,20 @@ impl<T: Io> Connection<T> {
     #[inline]
     pub(crate) fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Quiet> {
         let (shared, key) = self.place();
-        if shared.stage.get() == stop::Stage::Cutting {
+        let now = Instant::of_turn();
+        let is_closing = shared.is_closing();
+        if is_closing && shared.stage.get() == stop::Stage::Cutting {
             return Poll::Ready(Quiet::Over);
         }
-        let is_within_head = self.stage == Stage::WithinHead;
-        let now = Instant::of_turn();
-        let wait = (shared.register).wait(key, is_within_head, now, cx.waker());
-        if !is_within_head && (wait.leaving || (self.requests > 0 && shared.is_closing())) {
-            return self.poll_leave(cx);
-        }
+        let wait = if self.stage == Stage::WithinHead {
+            shared.register.wait_within_head(key, now, cx.waker())
+        } else {
+            let wait = shared.register.wait(key, now, cx.waker());
+            if wait.leaving || (is_closing && self.requests > 0) {
+                return self.poll_leave(cx);
+            }
+            wait
+        };
         if now >= wait.due {
             return Poll::Ready(self.has_waited());
         }
