@@ -6,7 +6,6 @@
 
 use std::any::Any;
 use std::future::poll_fn;
-use std::mem;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -109,7 +108,6 @@ impl<T: Io> Connection<T> {
         let Outcome::Answered = outcome else {
             return self.settle_rest(outcome);
         };
-        mem::forget(outcome); // there is nothing in it, and to find that out is a call
         if let Some(work) = &mut self.work
             && work.exchange.is_through()
         {
