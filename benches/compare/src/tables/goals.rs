@@ -31,7 +31,7 @@ struct Goal {
 /// What the fastest floor is.
 const FASTEST: &str = "The *floor* is the fastest loop known at each work: by `recv` and `send`, \
      level-triggered, edge-triggered or over mio, and for new connections also with a read straight after \
-     accept and no registration before it.";
+     accept, no registration before it, and `TCP_DEFER_ACCEPT`, which Waterwheel and nginx have there, too.";
 
 /// What the plain floor is, and which ratio says what.
 const PLAIN: &str = "The *plain floor* is what the goals for CPU time were set for: one `read` and one \
