@@ -49,7 +49,8 @@ pub(crate) struct Shared {
 /// The lines that every answer has. How old they are, and which they are, is asked for each answer;
 /// they themselves only for one that is not like the last.
 struct Date {
-    checked: Cell<Instant>,
+    /// When the wall clock is to be looked at again.
+    next_check: Cell<Instant>,
     /// How often they were rendered.
     number: Cell<u64>,
     lines: RefCell<Lines>,
@@ -71,7 +72,7 @@ impl Date {
         };
         lines.render();
         Self {
-            checked: Cell::new(Instant::now()),
+            next_check: Cell::new(Instant::now() + DATE_CHECK),
             number: Cell::new(1),
             lines: RefCell::new(lines),
         }
@@ -81,14 +82,14 @@ impl Date {
     #[inline]
     fn refresh(&self) {
         let now = Instant::of_turn();
-        if now - self.checked.get() >= DATE_CHECK {
+        if now >= self.next_check.get() {
             self.check(now);
         }
     }
 
     #[cold]
     fn check(&self, now: Instant) {
-        self.checked.set(now);
+        self.next_check.set(now + DATE_CHECK);
         let lines = &mut *self.lines.borrow_mut();
         if lines.date.refresh(SystemTime::now()) {
             lines.render();
