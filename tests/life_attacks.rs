@@ -23,6 +23,7 @@ use waterwheel::runtime::{
 };
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 const LAST: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nhere";
 const KEPT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere";
 
@@ -514,4 +515,19 @@ fn a_line_end_behind_the_last_body_does_not_cost_the_answer() {
 /// A client whose first request is answered while the loop turns.
 async fn asked_in_turn(address: SocketAddr) -> TcpStream {
     spawn_blocking(move || asked(address).0).await.unwrap()
+}
+
+#[test]
+fn a_connection_that_was_pulled_from_is_served_from_there_on() {
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut client = connect(server.local_address());
+        client.write_all(GET).unwrap();
+        let mut connection = server.accept().await.unwrap();
+        let request = connection.next().await.unwrap().unwrap();
+        drop(handler(request).await.unwrap());
+        client.write_all(LAST_GET).unwrap();
+        timeout(DEADLINE, connection.serve(handler)).await.unwrap();
+        assert_eq!(rest(client), [KEPT, LAST].concat());
+    });
 }

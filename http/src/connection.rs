@@ -175,9 +175,8 @@ impl<T: Io> Connection<T> {
     ///
     /// Whatever is here already is served by plain calls: only what has to wait is a future.
     pub(crate) async fn burst<H: Handler>(&mut self, handler: &H) -> ControlFlow<()> {
-        if self.stage == Stage::Overdue {
-            self.refuse_late().await;
-            return ControlFlow::Break(());
+        if self.is_unfinished() {
+            self.finish().await?;
         }
         loop {
             match self.parse() {
@@ -207,6 +206,27 @@ impl<T: Io> Connection<T> {
         }
     }
 
+    /// Whether something is to be ended before a request can be looked for.
+    #[inline]
+    fn is_unfinished(&self) -> bool {
+        matches!(self.stage, Stage::Overdue | Stage::Handling | Stage::Ending)
+    }
+
+    /// Ends it; breaks when that is the connection.
+    async fn finish(&mut self) -> ControlFlow<()> {
+        match self.stage {
+            Stage::Fresh | Stage::Between | Stage::WithinHead => return ControlFlow::Continue(()),
+            Stage::Overdue => self.refuse(Refusal::HeadTooSlow).await,
+            Stage::Handling => {
+                let then = self.settle(Outcome::Pulled);
+                return self.carry_out(then).await;
+            }
+            // The last call was given up before the end.
+            Stage::Ending => self.close_lingering().await,
+        }
+        ControlFlow::Break(())
+    }
+
     /// The next request; `None` when the connection is over.
     ///
     /// A request that was dropped without an answer is answered with 500.
@@ -219,15 +239,7 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: what has come stays.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
-        if self.stage == Stage::Handling {
-            let then = self.settle(Outcome::Pulled);
-            if self.carry_out(then).await.is_break() {
-                return Ok(None);
-            }
-        }
-        if self.stage == Stage::Ending {
-            // The last call was given up before the end.
-            self.close_lingering().await;
+        if self.is_unfinished() && self.finish().await.is_break() {
             return Ok(None);
         }
         loop {
@@ -242,7 +254,7 @@ impl<T: Io> Connection<T> {
             match poll_fn(|cx| self.poll_more(cx)).await {
                 Ok(()) => {}
                 Err(Quiet::Overdue) => {
-                    self.refuse_late().await;
+                    self.refuse(Refusal::HeadTooSlow).await;
                     return Ok(None);
                 }
                 Err(Quiet::Over) => return Ok(None),

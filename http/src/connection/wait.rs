@@ -91,11 +91,6 @@ impl<T: Io> Connection<T> {
         self.refuse(Refusal::Unavailable).await;
     }
 
-    /// A head has taken too long.
-    pub(super) async fn refuse_late(&mut self) {
-        self.refuse(Refusal::HeadTooSlow).await;
-    }
-
     /// Takes a working set that is ready for use, unless it has one of its own.
     #[inline]
     pub(crate) fn borrow_work(&mut self, spare: &mut Option<Box<Work>>) {
