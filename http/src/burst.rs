@@ -92,6 +92,7 @@ impl<T: Io, H: Handler> Burst<T, H> {
         burst
     }
 
+    #[cold]
     #[expect(clippy::unnecessary_box_returns, reason = "it stays in that box")]
     fn new(shared: &Rc<Shared>, key: Key) -> Box<Self> {
         let desk = Rc::new(Desk {

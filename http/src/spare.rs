@@ -22,7 +22,10 @@ impl Spares {
     /// The spare that was kept last, if it is of this type; one of another type is dropped.
     #[inline]
     pub(crate) fn take<S: 'static>(&self) -> Option<Box<S>> {
-        let spare = self.last.take().or_else(|| self.take_other())?;
+        let spare = match self.last.take() {
+            Some(spare) => spare,
+            None => self.take_other()?,
+        };
         spare.downcast().ok()
     }
 
