@@ -102,6 +102,12 @@ mod tests {
     use crate::{Request, Responded, Result, Stream};
 
     #[test]
+    fn an_idle_connection_stays_small() {
+        let size = size_of::<Connection<Stream>>();
+        assert!(size <= 72, "{size}");
+    }
+
+    #[test]
     fn an_idle_connection_does_not_carry_its_handler() {
         async fn large(request: Request<'_>) -> Result<Responded> {
             let ballast = [1_u8; 4096];

@@ -109,7 +109,8 @@ impl Lines {
 /// How long a look at the wall clock is good for.
 const DATE_CHECK: Duration = Duration::from_millis(100);
 
-/// Working sets kept for the next connections that need one: half a megabyte.
+/// Working sets kept for the next connections that need one, beside those that bursts keep: half a
+/// megabyte.
 const SPARE_MAX: usize = 32;
 
 impl Shared {

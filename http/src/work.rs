@@ -166,6 +166,30 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_leaves_nothing_of_a_connection() {
+        let soils: [fn(&mut Work); 6] = [
+            |work| work.head_bytes = 1,
+            |work| work.input.add(1),
+            |work| work.exchange.output.get_mut().bytes.push(b'x'),
+            |work| work.exchange.output.get_mut().added.push(b'x'),
+            |work| work.exchange.body.get_mut().room()[0] = b'x',
+            |work| {
+                let stall = waterwheel_runtime::time::sleep_until(Instant::FAR_FUTURE);
+                work.exchange.write_stall.set(Some(Box::new(stall)));
+            },
+        ];
+        let mut work = Work::default();
+        work.input.room();
+        assert!(work.is_clean());
+        for (index, soil) in soils.iter().enumerate() {
+            soil(&mut work);
+            assert!(!work.is_clean(), "{index}");
+            work.reset();
+            assert!(work.is_clean(), "{index}");
+        }
+    }
+
+    #[test]
     fn a_full_buffer_grows() {
         let mut input = Input::default();
         let room = input.room().len();
