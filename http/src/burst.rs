@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Mostly nothing has to wait, and one burst serves all connections of a turn: its memory stays in
-//! the caches, and an idle connection has none.
+//! the caches, with the working set that it lends to each, and an idle connection has none.
 //!
 //! # Invariants
 //!

@@ -61,10 +61,10 @@ impl<T: Io, H: Handler> Serve<T, H> {
                 self.burst = Some(burst);
                 return Poll::Pending;
             }
-            let served = self.seat.insert(match burst.end() {
-                Some(served) => served,
-                None => return Poll::Ready(()),
-            });
+            let Some(served) = burst.end() else {
+                return Poll::Ready(());
+            };
+            let served = self.seat.insert(served);
             match ready!(served.connection.poll_quiet(cx)) {
                 Quiet::Overdue => {} // it is to be told so
                 Quiet::Over => return Poll::Ready(()),
