@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use support::{DEADLINE, without_dates};
 use system::own_ticks;
 use waterwheel::http::testing::MemoryStream;
-use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::{Connection, Limits, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{
     block_on, join, spawn, spawn_blocking, time, time::sleep, time::timeout, yield_now,
 };
@@ -81,15 +81,21 @@ fn limited(limits: Limits) -> Server {
         .unwrap()
 }
 
+/// A connection whose first request has been pulled and answered; the answer is not sent yet.
+async fn pulled_from() -> (Server, TcpStream, Connection) {
+    let server = Server::bind("127.0.0.1:0").unwrap();
+    let mut client = connect(server.local_address());
+    client.write_all(GET).unwrap();
+    let mut connection = server.accept().await.unwrap();
+    let request = connection.next().await.unwrap().unwrap();
+    drop(handler(request).await.unwrap());
+    (server, client, connection)
+}
+
 #[test]
 fn a_request_that_the_reactor_has_not_reported_yet_is_served_before_the_end() {
     block_on(async {
-        let server = Server::bind("127.0.0.1:0").unwrap();
-        let mut client = connect(server.local_address());
-        client.write_all(GET).unwrap();
-        let mut connection = server.accept().await.unwrap();
-        let request = connection.next().await.unwrap().unwrap();
-        drop(handler(request).await.unwrap());
+        let (server, mut client, mut connection) = pulled_from().await;
         {
             let mut next = pin!(connection.next());
             assert!(poll_once(next.as_mut()).await.is_none());
@@ -520,12 +526,7 @@ async fn asked_in_turn(address: SocketAddr) -> TcpStream {
 #[test]
 fn a_connection_that_was_pulled_from_is_served_from_there_on() {
     block_on(async {
-        let server = Server::bind("127.0.0.1:0").unwrap();
-        let mut client = connect(server.local_address());
-        client.write_all(GET).unwrap();
-        let mut connection = server.accept().await.unwrap();
-        let request = connection.next().await.unwrap().unwrap();
-        drop(handler(request).await.unwrap());
+        let (_server, mut client, connection) = pulled_from().await;
         client.write_all(LAST_GET).unwrap();
         timeout(DEADLINE, connection.serve(handler)).await.unwrap();
         assert_eq!(rest(client), [KEPT, LAST].concat());

@@ -138,8 +138,8 @@ impl Builder {
     /// Whether a client waits in the kernel until its first request begins to arrive, or this long,
     /// rounded up to seconds (`TCP_DEFER_ACCEPT`). Off by default.
     ///
-    /// Worth it where most connections are new: a sixth of their cost. A client that says nothing is not
-    /// among the connections until the time is over, and its limits run from then. One that is kept back
+    /// Worth it where most connections are new. A client that says nothing is not among the connections
+    /// until the time is over, and its limits run from then. One that is kept back
     /// when the listeners close is lost, like a request on a connection that is closed for being idle.
     /// Linux only; see [`ListenOptions::defer_accept`].
     pub fn defer_accept(mut self, wait: Duration) -> Self {

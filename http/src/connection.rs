@@ -95,8 +95,7 @@ impl<T: Io> Drop for Connection<T> {
     /// that has its buffers already.
     fn drop(&mut self) {
         drop(self.io.take());
-        if let Some(mut work) = self.work.take() {
-            work.reset();
+        if let Some(work) = self.work.take() {
             self.shared.give_back(work);
         }
         self.shared.register.remove(self.key);
@@ -212,7 +211,7 @@ impl<T: Io> Connection<T> {
         matches!(self.stage, Stage::Overdue | Stage::Handling | Stage::Ending)
     }
 
-    /// Ends it; breaks when that is the connection.
+    /// Ends what is to be ended; breaks when that is the connection.
     async fn finish(&mut self) -> ControlFlow<()> {
         match self.stage {
             Stage::Fresh | Stage::Between | Stage::WithinHead => return ControlFlow::Continue(()),
@@ -239,7 +238,7 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: what has come stays.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
-        if self.is_unfinished() && self.finish().await.is_break() {
+        if self.finish().await.is_break() {
             return Ok(None);
         }
         loop {

@@ -72,8 +72,7 @@ impl Link<'_> {
     ) -> Poll<Result<()>> {
         while !self.work.exchange.output.borrow().is_empty() {
             let poll = write(self.io, cx, self.work.exchange.output.borrow().queued());
-            let count = ready!(self.or_stalled(poll, cx))?;
-            self.work.exchange.output.borrow_mut().add_written(count);
+            ready!(self.poll_written(poll, cx))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -84,9 +83,20 @@ impl Link<'_> {
         first: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
-        let count = ready!(self.or_stalled(first, cx))?;
-        self.work.exchange.output.borrow_mut().add_written(count);
+        ready!(self.poll_written(first, cx))?;
         self.poll_flush(cx)
+    }
+
+    /// Takes in what a write of what is queued has come to.
+    #[inline]
+    fn poll_written(
+        &self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let count = ready!(self.or_stalled(written, cx))?;
+        self.work.exchange.output.borrow_mut().add_written(count);
+        Poll::Ready(Ok(()))
     }
 
     /// Waits until there is room for more to be queued.

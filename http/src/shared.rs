@@ -148,8 +148,9 @@ impl Shared {
         spare.unwrap_or_default()
     }
 
-    /// Keeps a working set that has been reset.
-    pub(crate) fn give_back(&self, work: Box<Work>) {
+    /// Keeps a working set for the next connection, which sees nothing of this one.
+    pub(crate) fn give_back(&self, mut work: Box<Work>) {
+        work.reset();
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE_MAX {
             spare.push(work);

@@ -203,7 +203,6 @@ impl<T: Io> Connection<T> {
             if let Some(promise) = work.exchange.promise.take() {
                 promise.keep(Upgraded::new(io, read, self.peer.get()));
             }
-            work.reset();
             self.shared.give_back(work);
         }
     }
