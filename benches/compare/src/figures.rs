@@ -63,8 +63,9 @@ pub(crate) struct Contract {
 pub(crate) struct Cpu {
     /// As a ratio to the fastest floor, measured before and after.
     pub(crate) ratio: Stats,
-    /// The same as a ratio to the plain floor, where there is a goal.
-    pub(crate) ratio_to_plain: Option<Stats>,
+    /// As a ratio to the plain floor, for the server that has a goal: of many short turns in between.
+    #[serde(default)]
+    pub(crate) to_plain: Option<Quartiles>,
     /// Microseconds per request.
     pub(crate) microseconds: Stats,
     /// Answers a second, which depends on the load generator too.

@@ -1,23 +1,30 @@
 //! Interleaved rounds: CPU time against the floor around it.
+//!
+//! Everyone is told by the fastest floor, which has a turn between any two of others. What has a goal is
+//! told by the plain floor too, in many short turns with nobody else in between: a ratio of two ratios
+//! would carry the noise of both.
 
 use crate::figures::{Cpu, Floor};
 use crate::generator::{self, Report};
 use crate::options::Options;
-use crate::peers::{self, EAGER_FLOORS, FLOORS, PLAIN_FLOOR};
+use crate::peers::{self, EAGER_FLOORS, FLOORS, OURS, PLAIN_FLOOR};
 use crate::running::Running;
 use crate::servers::Server;
-use crate::stats::Stats;
+use crate::stats::{Quartiles, Stats};
 use crate::works::Work;
 use std::error::Error;
 
 /// How often each way of the floor runs before the fastest is chosen.
-const TRIALS: usize = 3;
+const TRIALS: usize = 5;
 
 /// How long each of these trials is, as a part of a turn.
 const TRIAL_SHARE: f64 = 0.5;
 
-/// How often the plain floor has its turn in a round: more often than others, since goals rest on it.
-const PLAIN_TURNS: usize = 2;
+/// How many short turns with the plain floor there are for each round.
+const SHORT_TURNS: usize = 5;
+
+/// How long each of them is, as a part of a turn.
+const SHORT_SHARE: f64 = 0.5;
 
 /// One server's turns at one work.
 #[derive(Default)]
@@ -41,16 +48,14 @@ pub(crate) fn cpu(
     options: &Options,
 ) -> Result<(Floor, Vec<Result<Cpu, String>>), Box<dyn Error>> {
     let servers = &options.servers;
-    let mut floor = FloorTurns::begin(work, options)?;
+    let mut floor = FloorTurns::begin(fastest_floor(work, options)?, work, options)?;
     let plain_floor = peers::floor(PLAIN_FLOOR);
     let mut plain = work.goal.map(|_| Turns::default());
     let mut turns: Vec<Turns> = servers.iter().map(|_| Turns::default()).collect();
     for round in 1..=options.rounds {
         eprintln!("{}: round {round} of {}", work.name, options.rounds);
-        for _ in 0..PLAIN_TURNS {
-            if let Some(plain) = &mut plain {
-                floor.around(&plain_floor, plain)?;
-            }
+        if let Some(plain) = &mut plain {
+            floor.around(&plain_floor, plain)?;
         }
         for (server, turns) in servers.iter().zip(&mut turns) {
             if turns.failed.is_none() && round <= options.rounds_of(server) {
@@ -58,10 +63,34 @@ pub(crate) fn cpu(
             }
         }
     }
-    let plain = plain.map(|turns| turns.sum_up(None)).transpose()?;
-    let to_plain = plain.as_ref().map(|cpu| cpu.ratio.median);
-    let all = turns.iter().map(|turns| turns.sum_up(to_plain)).collect();
+    let plain = plain.map(|turns| turns.sum_up()).transpose()?;
+    let mut all: Vec<_> = turns.iter().map(Turns::sum_up).collect();
+    for (server, cpu) in servers.iter().zip(&mut all) {
+        if let Ok(cpu) = cpu
+            && server.name == OURS
+            && work.goal.is_some()
+        {
+            cpu.to_plain = Some(to_plain(server, work, options)?);
+        }
+    }
     Ok((floor.sum_up(plain)?, all))
+}
+
+/// What a server takes as a multiple of what the plain floor takes, in short turns one after the other.
+fn to_plain(server: &Server, work: &Work, options: &Options) -> Result<Quartiles, Box<dyn Error>> {
+    let mut options = options.clone();
+    options.seconds *= SHORT_SHARE;
+    let count = options.rounds * SHORT_TURNS;
+    eprintln!("{}: {count} turns with the plain floor", work.name);
+    let mut plain = FloorTurns::begin(peers::floor(PLAIN_FLOOR), work, &options)?;
+    let mut turns = Turns::default();
+    for _ in 0..count {
+        plain.around(server, &mut turns)?;
+    }
+    match turns.failed {
+        Some(reason) => Err(reason.into()),
+        None => Ok(Quartiles::of(&turns.ratio).ok_or("no rounds")?),
+    }
 }
 
 impl Turns {
@@ -76,25 +105,24 @@ impl Turns {
         }
     }
 
-    /// Sums up, given what the plain floor is as a multiple of the fastest, where that is known.
-    fn sum_up(&self, plain: Option<f64>) -> Result<Cpu, String> {
+    /// Sums up; what it is to the plain floor is another question.
+    fn sum_up(&self) -> Result<Cpu, String> {
         if let Some(reason) = &self.failed {
             return Err(reason.clone());
         }
         let stats = |samples: &[f64]| Stats::of(samples).ok_or_else(|| "no rounds".to_owned());
-        let ratio = stats(&self.ratio)?;
         Ok(Cpu {
-            ratio,
-            ratio_to_plain: plain.map(|plain| ratio.divided_by(plain)),
+            ratio: stats(&self.ratio)?,
+            to_plain: None,
             microseconds: stats(&self.cpu_us)?,
             per_second: stats(&self.per_second)?,
         })
     }
 }
 
-/// The turns of the floor's fastest way, one between any two of others.
+/// The turns of a floor, one between any two of others.
 struct FloorTurns<'o> {
-    fastest: Server,
+    floor: Server,
     work: &'o Work,
     options: &'o Options,
     cpu_us: Vec<f64>,
@@ -102,12 +130,11 @@ struct FloorTurns<'o> {
 }
 
 impl<'o> FloorTurns<'o> {
-    /// Chooses the fastest way and lets it have its first turn.
-    fn begin(work: &'o Work, options: &'o Options) -> Result<Self, Box<dyn Error>> {
-        let fastest = fastest_floor(work, options)?;
-        let before = floor_turn(&fastest, work, options)?;
+    /// Lets it have its first turn.
+    fn begin(floor: Server, work: &'o Work, options: &'o Options) -> Result<Self, Box<dyn Error>> {
+        let before = floor_turn(&floor, work, options)?;
         Ok(Self {
-            fastest,
+            floor,
             work,
             options,
             cpu_us: vec![before],
@@ -118,7 +145,7 @@ impl<'o> FloorTurns<'o> {
     /// Lets someone have a turn, and the floor one after it.
     fn around(&mut self, server: &Server, turns: &mut Turns) -> Result<(), Box<dyn Error>> {
         let taken = turn(server, self.work, self.options);
-        let after = floor_turn(&self.fastest, self.work, self.options)?;
+        let after = floor_turn(&self.floor, self.work, self.options)?;
         turns.add(taken, f64::midpoint(self.before, after));
         self.cpu_us.push(after);
         self.before = after;
@@ -127,7 +154,7 @@ impl<'o> FloorTurns<'o> {
 
     fn sum_up(self, plain: Option<Cpu>) -> Result<Floor, Box<dyn Error>> {
         Ok(Floor {
-            mode: self.fastest.name,
+            mode: self.floor.name,
             microseconds: Stats::of(&self.cpu_us).ok_or("no rounds")?,
             plain,
         })

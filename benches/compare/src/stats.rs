@@ -31,15 +31,6 @@ impl Stats {
             highest,
         })
     }
-
-    /// All three as multiples of something else.
-    pub(crate) fn divided_by(self, unit: f64) -> Self {
-        Self {
-            median: self.median / unit,
-            lowest: self.lowest / unit,
-            highest: self.highest / unit,
-        }
-    }
 }
 
 /// Many samples, told by their middle and the middle half of them.

@@ -21,8 +21,8 @@ struct Goal {
     /// The most that it may be; without, the best of the others is the goal.
     most: Option<f64>,
     figure: Figure,
-    /// The same as a ratio to the plain floor.
-    to_plain: Option<Figure>,
+    /// The work whose CPU time it is, told to the plain floor, too.
+    work: Option<&'static Work>,
     /// Whether ours differs from another's by more than noise, where that is known.
     verdict: Option<Verdict>,
     digits: usize,
@@ -37,7 +37,8 @@ const FASTEST: &str = "The *floor* is the fastest loop known at each work: by `r
 const PLAIN: &str = "The *plain floor* is what the goals for CPU time were set for: one `read` and one \
      `write` per readiness in a level-triggered epoll loop, which registers each connection when it is \
      accepted. The ratio to the floor is the stricter one and says how far away the machine is, the ratio \
-     to the plain floor whether a goal is met.";
+     to the plain floor, of many short turns one after the other and with the middle half of them, whether \
+     a goal is met.";
 
 /// Where the ratio to the plain floor stands.
 const PLAIN_COLUMN: usize = 3;
@@ -97,7 +98,7 @@ impl Goal {
             what: what.into(),
             most,
             figure: Box::new(figure),
-            to_plain: None,
+            work: None,
             verdict: None,
             digits,
         }
@@ -106,9 +107,7 @@ impl Goal {
     /// The goal for CPU time at a work.
     fn of_work(work: &'static Work) -> Self {
         Self {
-            to_plain: Some(Box::new(|server| {
-                Some(server.cpu.get(work.name)?.ratio_to_plain?.median)
-            })),
+            work: Some(work),
             ..Self::new(
                 format!("CPU time to the floor: {}", work.short),
                 work.goal,
@@ -121,7 +120,7 @@ impl Goal {
     fn row(&self, results: &Results) -> Option<Vec<String>> {
         let ours = results.servers.iter().find(|server| server.name == OURS)?;
         let reached = (self.figure)(ours)?;
-        let to_plain = self.to_plain.as_ref().and_then(|figure| figure(ours));
+        let to_plain = self.work.and_then(|work| ours.cpu.get(work.name)?.to_plain);
         let others = results.servers.iter().filter(|server| {
             server.name != OURS
                 && peers::rank(&server.name) < usize::MAX
@@ -135,7 +134,11 @@ impl Goal {
             self.most
                 .map_or("the best".to_owned(), |most| self.show(most)),
             format!("**{}**", self.show(reached)),
-            to_plain.map_or(String::new(), |ratio| format!("**{}**", self.show(ratio))),
+            to_plain.map_or(String::new(), |ratio| {
+                let [lower, median, upper] =
+                    [ratio.lower, ratio.median, ratio.upper].map(|ratio| self.show(ratio));
+                format!("**{median}** ({lower}–{upper})")
+            }),
             best.map_or(String::new(), |(other, value)| {
                 let verdict = self.verdict.and_then(|verdict| verdict(ours, other));
                 let verdict = verdict.map_or(String::new(), |verdict| format!(", ours {verdict}"));
@@ -217,10 +220,10 @@ mod tests {
     use crate::figures::{Cpu, Floor};
     use crate::peers::OURS;
     use crate::results::Results;
-    use crate::stats::Stats;
+    use crate::stats::{Quartiles, Stats};
 
     /// A CPU time, told without spread.
-    fn cpu(ratio: f64, to_plain: Option<f64>) -> Cpu {
+    fn cpu(ratio: f64, to_plain: Option<Quartiles>) -> Cpu {
         let exactly = |value| Stats {
             median: value,
             lowest: value,
@@ -228,7 +231,7 @@ mod tests {
         };
         Cpu {
             ratio: exactly(ratio),
-            ratio_to_plain: to_plain.map(exactly),
+            to_plain,
             microseconds: exactly(1.0),
             per_second: exactly(1.0),
         }
@@ -249,9 +252,15 @@ mod tests {
 
     #[test]
     fn the_ratio_to_the_plain_floor_stands_beside_that_to_the_fastest() {
-        let results = results(Some(cpu(1.1, None)), cpu(1.21, Some(1.1)));
-        assert!(table(&results).contains("| 1.00 | **1.21**   | **1.10**           |"));
-        assert!(floors(&results).contains("is 1.10 (64 connections) times the floor"));
+        let to_plain = Quartiles {
+            lower: 1.08,
+            median: 1.1,
+            upper: 1.13,
+        };
+        let results = results(Some(cpu(1.1, None)), cpu(1.21, Some(to_plain)));
+        assert!(table(&results).contains("| 1.00 | **1.21**   | **1.10** (1.08–1.13) |"));
+        let floors = floors(&results).replace('\n', " ");
+        assert!(floors.contains("is 1.10 (64 connections) times the floor"));
     }
 
     #[test]
