@@ -60,6 +60,9 @@ impl<'c> Body<'c> {
         let mut filled = 0;
         loop {
             if filled == all.len() {
+                if self.left() == Some(0) {
+                    return Ok(all);
+                }
                 all.resize(filled + self.room(filled, bytes_max), 0);
             }
             let count = poll_fn(|cx| self.poll_read_to(cx, &mut all[filled..])).await?;
