@@ -93,10 +93,11 @@ fn takes_part(part: Part, server: &Server, extent: &Extent) -> bool {
     }
 }
 
-/// Sets the rounds and times with which everything is done in half an hour.
+/// Sets the rounds and times with which everything is done in three quarters of an hour.
 fn shorten(part: Part, options: &mut Options) {
     options.warm_up = 0.2;
     (options.rounds, options.slow_rounds, options.seconds) = match part {
+        Part::Cpu(work) if work.tier == Tier::Close => (7, 1, 0.6),
         Part::Cpu(work) if work.tier == Tier::Second => (3, 1, 0.6),
         Part::Cpu(work) if work.name == "many" || work.name == "close" => (5, 1, 1.0),
         Part::Latency => (36, 5, 0.5),
