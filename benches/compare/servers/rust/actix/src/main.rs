@@ -24,9 +24,8 @@ async fn main() -> std::io::Result<()> {
     });
     let server = server
         .workers(1)
-        .backlog(4096)
         .max_connections(25_000)
-        .bind(address)?;
+        .listen(listener::bind_deferred(address)?)?;
     for address in server.addrs() {
         println!("listening on http://{address}");
     }

@@ -4,14 +4,10 @@ use axum::body::Bytes;
 use axum::http::header::{CONTENT_TYPE, SERVER};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use std::error::Error;
 use std::hint::black_box;
-use tokio::net::TcpSocket;
-
-/// The longest queue of connections not yet accepted.
-const BACKLOG: u32 = 4096;
+use tokio::net::TcpListener;
 
 #[derive(serde::Serialize)]
 struct Message {
@@ -29,14 +25,10 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address.parse()?)?;
-    let listener = socket.listen(BACKLOG)?;
+    let listener = listener::bind_deferred(address)?;
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
     println!("listening on http://{}", listener.local_addr()?);
-    let listener = listener.tap_io(|socket| {
-        socket.set_nodelay(true).ok();
-    });
     let router = Router::new()
         .route("/plaintext", get(plaintext))
         .route("/json", get(json))

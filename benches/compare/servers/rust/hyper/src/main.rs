@@ -10,11 +10,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::error::Error;
 use std::hint::black_box;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
-
-/// The longest queue of connections not yet accepted.
-const BACKLOG: u32 = 4096;
 
 /// Why there is no answer; nothing in the contract fails.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -35,10 +32,9 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address.parse()?)?;
-    let listener = socket.listen(BACKLOG)?;
+    let listener = listener::bind_deferred(address)?;
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
     println!("listening on http://{}", listener.local_addr()?);
     let is_large = std::env::args().nth(2).is_some_and(|word| word == "large");
     loop {
@@ -64,7 +60,6 @@ impl<S> Answers for S where
 
 /// Serves one connection; one that fails concerns no other.
 async fn connection(socket: TcpStream, service: impl Answers) {
-    socket.set_nodelay(true).ok();
     http1::Builder::new()
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(socket), service)

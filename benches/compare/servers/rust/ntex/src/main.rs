@@ -22,7 +22,9 @@ async fn main() -> std::io::Result<()> {
             .route("/large", web::get().to(large))
             .route("/echo", web::post().to(echo))
     });
-    let server = server.workers(1).backlog(4096).bind(&address)?;
+    let server = server
+        .workers(1)
+        .listen(listener::bind_deferred(&address)?)?;
     println!("listening on http://{address}");
     server.run().await
 }

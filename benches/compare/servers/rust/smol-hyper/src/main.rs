@@ -30,7 +30,7 @@ async fn serve(executor: &LocalExecutor<'_>) -> Result<(), Box<dyn Error>> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let listener = Async::<TcpListener>::bind(address.parse::<std::net::SocketAddr>()?)?;
+    let listener = Async::<TcpListener>::new(listener::bind_deferred(address)?)?;
     println!("listening on http://{}", listener.get_ref().local_addr()?);
     let is_large = std::env::args().nth(2).is_some_and(|word| word == "large");
     loop {
@@ -58,7 +58,6 @@ impl<S> Answers for S where
 
 /// Serves one connection; one that fails concerns no other.
 async fn connection(socket: Async<TcpStream>, service: impl Answers) {
-    socket.get_ref().set_nodelay(true).ok();
     http1::Builder::new()
         .pipeline_flush(true)
         .serve_connection(FuturesIo::new(socket), service)

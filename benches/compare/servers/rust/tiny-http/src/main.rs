@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let server = Server::http(address).map_err(|error| error.to_string())?;
+    let server = Server::from_listener(listener::bind_deferred(address)?, None)
+        .map_err(|error| error.to_string())?;
     println!("listening on http://{}", server.server_addr());
     for request in server.incoming_requests() {
         if let Err(error) = answer(request) {

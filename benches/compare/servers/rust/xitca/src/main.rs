@@ -30,8 +30,7 @@ fn main() -> std::io::Result<()> {
         .serve()
         .server_threads(1)
         .worker_threads(1)
-        .backlog(4096)
-        .bind(address.as_str())?;
+        .listen(listener::bind_deferred(&address)?)?;
     println!("listening on http://{address}");
     server.run().wait()
 }
