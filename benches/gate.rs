@@ -85,11 +85,14 @@ fn main() {
         times.sort_by(f64::total_cmp);
         (times[0], times[ROUNDS / 2])
     });
-    println!("                 least   median   µs of CPU a request");
-    println!("without asking  {:6.3}   {:6.3}", without.0, without.1);
-    println!("asking          {:6.3}   {:6.3}", with.0, with.1);
+    println!("µs of CPU per request   least   median");
     println!(
-        "ratio           {:6.3}   {:6.3}",
+        "without asking         {:6.3}   {:6.3}",
+        without.0, without.1
+    );
+    println!("asking                 {:6.3}   {:6.3}", with.0, with.1);
+    println!(
+        "ratio                  {:6.3}   {:6.3}",
         with.0 / without.0,
         with.1 / without.1
     );

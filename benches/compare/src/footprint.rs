@@ -53,13 +53,22 @@ pub(crate) fn stripped_bytes(binary: &Path) -> Result<u64, Box<dyn Error>> {
     Ok(bytes)
 }
 
-/// Counts the crates of the normal build, without the server itself and those that only run while building.
+/// Counts the crates of the normal build, without the server itself, those that only run while building,
+/// and this folder's `listener` with what only it needs.
 fn dependencies(arguments: &[String]) -> Result<usize, Box<dyn Error>> {
+    let mut text = tree(arguments, &[])?;
+    if text.lines().any(|line| line.starts_with("listener ")) {
+        text = tree(arguments, &["--prune", "listener"])?;
+    }
+    let names: BTreeSet<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    Ok(names.len().saturating_sub(1))
+}
+
+fn tree(arguments: &[String], more: &[&str]) -> Result<String, Box<dyn Error>> {
     let mut tree = Command::new("cargo");
     tree.args(["tree", "--edges", "normal,no-proc-macro"])
         .args(["--prefix", "none", "--no-dedupe", "--format", "{p}"])
+        .args(more)
         .args(arguments);
-    let text = bounded::text(&mut tree, Duration::from_secs(60))?;
-    let names: BTreeSet<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-    Ok(names.len().saturating_sub(1))
+    bounded::text(&mut tree, Duration::from_secs(60))
 }

@@ -39,8 +39,11 @@ struct Peer {
     remark: &'static str,
 }
 
-/// How many threads have to share the core.
-const THREADS: &str = "several threads on the one core";
+/// What is to be known of hyper as it is used here.
+const HYPER: &str = "pipeline_flush is on, which is off by default; no timer, so no timeouts";
+
+/// What is to be known of those with a thread that only accepts.
+const ACCEPTOR: &str = "accepts on a thread of its own";
 
 static PEERS: [Peer; 16] = [
     Peer::new(OURS, Source::Project, "waterwheel", Class::Contender)
@@ -52,35 +55,43 @@ static PEERS: [Peer; 16] = [
         Class::Contender,
     )
     .large(Large::Argument)
-    .remark("pipeline_flush is on, which is off by default"),
-    Peer::new("axum", Source::Package("server-axum"), "axum", Class::Peer).large(Large::Path),
+    .remark(HYPER),
+    Peer::new("axum", Source::Package("server-axum"), "axum", Class::Peer)
+        .large(Large::Path)
+        .remark("no timeouts and no pipeline_flush, as axum::serve has it"),
     Peer::new(
         "actix-web",
         Source::Package("server-actix"),
         "actix-web",
         Class::Contender,
     )
-    .large(Large::Path),
+    .large(Large::Path)
+    .remark(ACCEPTOR),
     Peer::new(
         "ntex",
         Source::Package("server-ntex"),
         "ntex",
         Class::Contender,
     )
-    .large(Large::Path),
+    .large(Large::Path)
+    .remark("on tokio; accepts on a thread of its own"),
     Peer::new(
         "may_minihttp",
         Source::Package("server-may-minihttp"),
         "may_minihttp",
         Class::Contender,
     )
-    .remark("coroutines with stacks of their own; several threads, one of which works"),
+    .remark(
+        "coroutines with stacks of their own; several threads, one of which works; \
+         no TCP_DEFER_ACCEPT, no TCP_NODELAY",
+    ),
     Peer::new(
         "xitca-web",
         Source::Package("server-xitca"),
         "xitca-web",
         Class::Contender,
-    ),
+    )
+    .remark(ACCEPTOR),
     Peer::new(
         "smol-hyper",
         Source::Package("server-smol-hyper"),
@@ -88,35 +99,38 @@ static PEERS: [Peer; 16] = [
         Class::Peer,
     )
     .large(Large::Argument)
-    .remark("pipeline_flush is on, which is off by default"),
+    .remark(HYPER),
     Peer::new(
         "rouille",
         Source::Package("server-rouille"),
         "rouille",
         Class::Slow,
     )
-    .remark(THREADS),
+    .remark("several threads on the one core; no TCP_DEFER_ACCEPT, no TCP_NODELAY"),
     Peer::new(
         "tiny_http",
         Source::Package("server-tiny-http"),
         "tiny_http",
         Class::Slow,
     )
-    .remark(THREADS),
+    .remark("several threads on the one core"),
     Peer::new(
         "mini-async-http",
         Source::Package("server-mini-async-http"),
         "mini_async_http",
         Class::Slow,
     )
-    .remark("two threads on the one core"),
-    Peer::new("nginx", Source::Script("nginx"), "", Class::Contender)
-        .remark("answers fixed text, /json too; has no echo without further modules"),
-    Peer::new("node", Source::Script("node"), "", Class::Slow),
+    .remark("two threads on the one core; no TCP_DEFER_ACCEPT, no TCP_NODELAY"),
+    Peer::new("nginx", Source::Script("nginx"), "", Class::Contender).remark(
+        "fixed text, /json too; no echo; room for 19,000 connections is allocated at start",
+    ),
+    Peer::new("node", Source::Script("node"), "", Class::Slow)
+        .remark("Node's own http; threads in the background; no TCP_DEFER_ACCEPT"),
     Peer::new("python", Source::Script("python"), "", Class::Slow)
         .remark("http.server, a thread per connection; stands for what comes with a language"),
     Peer::new("go", Source::Script("go"), "", Class::Peer).remark("net/http with GOMAXPROCS=1"),
-    Peer::new("nim", Source::Script("nim"), "", Class::Slow).remark("asynchttpserver"),
+    Peer::new("nim", Source::Script("nim"), "", Class::Slow)
+        .remark("asynchttpserver; no TCP_DEFER_ACCEPT, no TCP_NODELAY"),
 ];
 
 impl Peer {

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,7 +11,27 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"syscall"
 )
+
+// What the kernel keeps a connection back for, in seconds, until its first bytes are here.
+const deferSeconds = 1
+
+type message struct {
+	Message string `json:"message"`
+}
+
+// deferred has a listener keep back who says nothing, as everyone's here that can.
+func deferred(_, _ string, socket syscall.RawConn) error {
+	var failed error
+	err := socket.Control(func(descriptor uintptr) {
+		failed = syscall.SetsockoptInt(int(descriptor), syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, deferSeconds)
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
 
 func answer(w http.ResponseWriter, kind string, body []byte) {
 	w.Header().Set("Content-Type", kind)
@@ -28,7 +49,7 @@ func main() {
 		answer(w, "text/plain", []byte("Hello, World!"))
 	})
 	http.HandleFunc("/json", func(w http.ResponseWriter, _ *http.Request) {
-		body, _ := json.Marshal(map[string]string{"message": "Hello, World!"})
+		body, _ := json.Marshal(message{"Hello, World!"})
 		answer(w, "application/json", body)
 	})
 	http.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +60,8 @@ func main() {
 		}
 		answer(w, "application/octet-stream", body)
 	})
-	listener, err := net.Listen("tcp", address)
+	options := net.ListenConfig{Control: deferred}
+	listener, err := options.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,10 +2,20 @@
 
 import std/[asyncdispatch, asynchttpserver, json, nativesockets, os, strutils, times]
 
+var
+  date {.threadvar.}: string  # rendered once a second, as the others' is
+  second {.threadvar.}: int64
+
+proc dateNow: string =
+  let now = getTime()
+  if now.toUnix != second:
+    second = now.toUnix
+    date = now.utc.format("ddd, dd MMM yyyy HH:mm:ss 'GMT'")
+  date
+
 proc answer(request: Request, kind, body: string) {.async.} =
   let headers = newHttpHeaders({
-    "content-type": kind, "server": "nim",
-    "date": now().utc.format("ddd, dd MMM yyyy HH:mm:ss 'GMT'")})
+    "content-type": kind, "server": "nim", "date": dateNow()})
   await request.respond(Http200, body, headers)
 
 proc contract(request: Request) {.async.} =

@@ -31,14 +31,14 @@ struct Goal {
 /// What the fastest floor is.
 const FASTEST: &str = "The *floor* is the fastest loop known at each work: by `recv` and `send`, \
      level-triggered, edge-triggered or over mio, and for new connections also with a read straight after \
-     accept, no registration before it, and `TCP_DEFER_ACCEPT`, which Waterwheel and nginx have there, too.";
+     accept, no registration before it, and `TCP_DEFER_ACCEPT`, which whoever can has there, too.";
 
 /// What the plain floor is, and which ratio says what.
 const PLAIN: &str = "The *plain floor* is what the goals for CPU time were set for: one `read` and one \
      `write` per readiness in a level-triggered epoll loop, which registers each connection when it is \
-     accepted. The ratio to the floor is the stricter one and says how far away the machine is, the ratio \
-     to the plain floor, of many short turns one after the other and with the middle half of them, whether \
-     a goal is met.";
+     accepted. The ratio to the floor is the stricter one: it says how much a server costs beyond what the \
+     machine asks for. The ratio to the plain floor says whether a goal is met; it is of many short turns, \
+     ours and the floor's side by side, and the middle half of them stands in brackets.";
 
 /// Where the ratio to the plain floor stands.
 const PLAIN_COLUMN: usize = 3;
@@ -141,7 +141,8 @@ impl Goal {
             }),
             best.map_or(String::new(), |(other, value)| {
                 let verdict = self.verdict.and_then(|verdict| verdict(ours, other));
-                let verdict = verdict.map_or(String::new(), |verdict| format!(", ours {verdict}"));
+                let verdict =
+                    verdict.map_or(String::new(), |verdict| format!("; ours is {verdict}"));
                 format!("{} ({}){verdict}", self.show(value), other.name)
             }),
         ])

@@ -114,8 +114,10 @@ fn floor(results: &Results) -> String {
         return String::new();
     }
     paragraph(&format!(
-        "The floor itself: {}. The *browser's head* has 350 bytes; in *each head another*, its query \
-         and its cookie are new in every request, so that nothing is gained by having seen one before.",
+        "The floor itself: {}. Where a cell is empty, that was not measured: the first four works are \
+         everyone's, the others are for those who may be the fastest. In *each head another*, a \
+         browser's head of 350 bytes has a new query and a new cookie in every request, so that \
+         nothing is gained by having seen one before.",
         all.join(", ")
     ))
 }
@@ -163,8 +165,9 @@ fn fairness(results: &Results) -> String {
     paragraph(&format!(
         "What is not alike: an answer has {fewest} to {most} bytes, since servers insist on fields of \
          their own. `Date` is left out by {}, `Server` by {}. Of {} requests that the RFCs want refused, \
-         all are refused by {refusing}; more than half are answered by {taking}. Who checks less \
-         does less for each request. Server by server, with versions and all spreads: \
+         all are refused by {refusing}; more than half are answered by {taking}. Whoever checks less \
+         does less for each request, and so does whoever has no timeouts. Server by server, with \
+         versions and all spreads: \
          [benches/results/NUMBERS.md](benches/results/NUMBERS.md).",
         lacks("date"),
         lacks("server"),

@@ -85,8 +85,13 @@ pub(crate) fn latency(results: &Results) -> String {
         column("p99, flooded", move |server| {
             us(server.fairness.as_ref()?.flooded_p99.median)
         }),
-        column("times", |server| {
-            Some(format!("{:.1}", server.fairness.as_ref()?.ratio.median))
+        column("flooded to quiet", |server| {
+            let ratio = server.fairness.as_ref()?.ratio.median;
+            Some(if ratio < 100.0 {
+                format!("{ratio:.1}")
+            } else {
+                grouped(ratio)
+            })
         }),
         column("the flood's answers/s", move |server| {
             let answers = server.fairness.as_ref()?.flood_per_second;
@@ -195,7 +200,7 @@ pub(crate) fn left_out(results: &Results) -> Vec<String> {
     } in &results.left_out
     {
         let reason = reason.replace('\n', " ");
-        lines.push(format!("{server}, {part}: {reason}"));
+        lines.push(format!("{server} at {part} ({reason})"));
     }
     lines.dedup();
     lines

@@ -46,8 +46,8 @@ fn text(results: &Results) -> Option<String> {
     let against: Vec<String> = against.collect::<Option<_>>()?;
     Some(format!(
         "p99.9 is the median of {} interleaved rounds of {} s, with the middle half of them: one stall of \
-         the machine is the p99.9 of its round. Ours is {} µs{}; {}. Where the middle halves overlap, that \
-         is within noise: it tells nobody apart.",
+         the machine is the p99.9 of its round. Ours is {} µs{}; {}. Where the middle halves overlap, the \
+         difference is within noise: neither is faster as far as this can tell.",
         latency.rounds,
         latency.seconds,
         shown(quartiles(ours)?),
