@@ -91,6 +91,7 @@ static PEERS: [Peer; 16] = [
         "xitca-web",
         Class::Contender,
     )
+    .large(Large::Path)
     .remark(ACCEPTOR),
     Peer::new(
         "smol-hyper",

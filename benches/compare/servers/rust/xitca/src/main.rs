@@ -1,5 +1,6 @@
 //! xitca-web with one server thread and one worker, both pinned to one core.
 
+use std::hint::black_box;
 use xitca_web::App;
 use xitca_web::handler::body::Limit;
 use xitca_web::handler::handler_service;
@@ -25,6 +26,7 @@ fn main() -> std::io::Result<()> {
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let server = App::new()
         .at("/plaintext", get(handler_service(plaintext)))
+        .at("/large", get(handler_service(large)))
         .at("/json", get(handler_service(json)))
         .at("/echo", post(handler_service(echo)))
         .serve()
@@ -41,6 +43,14 @@ async fn plaintext() -> (Field, Field, &'static str) {
         NAME,
         "Hello, World!",
     )
+}
+
+/// The same with 4 KiB of its own, which the future holds while the answer is made.
+async fn large() -> (Field, Field, &'static str) {
+    let room = [0_u8; 4096];
+    let answer = plaintext().await;
+    black_box(&room);
+    answer
 }
 
 async fn json() -> (Field, Json<Message>) {
