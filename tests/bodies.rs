@@ -19,7 +19,7 @@ use waterwheel::http::testing::{Answer, TestClient};
 use waterwheel::http::{
     HeaderMap, HeaderValue, Limits, Method, Request, Responded, Result, Server, StatusCode,
 };
-use waterwheel::runtime::{block_on, yield_now};
+use waterwheel::runtime::{block_on, race, time, yield_now};
 
 /// The pieces; where the query asks for it, the handler waits between them, so that what it has sent
 /// goes out.
@@ -388,6 +388,43 @@ fn a_part_of_a_file_is_a_chunk_like_any_other() {
 fn a_file_that_is_shorter_than_announced_cuts_the_connection() {
     let body = over_tcp("GET /file/short HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(body.len(), 1000);
+}
+
+/// Gives a large write up half-way, then goes on as if nothing had happened.
+async fn impatient(request: Request<'_>) -> Result<Responded> {
+    let large = vec![b'x'; 256 * 1024];
+    let mut body = match request.path() {
+        "/sized" => {
+            let length = [("content-length", large.len().to_string())];
+            request.start(StatusCode::OK, length).await?
+        }
+        _ => request.start(StatusCode::OK, ()).await?,
+    };
+    let sent = race(async { Some(body.write(&large).await) }, async {
+        yield_now().await;
+        None
+    });
+    assert!(sent.await.is_none(), "it is more than there is room for");
+    body.finish().await
+}
+
+#[test]
+fn an_answer_with_a_piece_that_was_given_up_cuts_the_connection() {
+    for path in ["/sized", "/chunked"] {
+        block_on(async {
+            time::pause();
+            let mut client = TestClient::new(impatient);
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            client.send(request.repeat(2)).await;
+            let read = client.read_to_end().await;
+            let heads = read.windows(5).filter(|five| five == b"HTTP/").count();
+            assert_eq!(
+                heads, 1,
+                "{path}: another answer stands within this one's body"
+            );
+            assert!(!read.ends_with(b"0\r\n\r\n"), "{path}: it looks whole");
+        });
+    }
 }
 
 #[test]

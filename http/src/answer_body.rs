@@ -21,8 +21,9 @@ use crate::responded::Responded;
 ///
 /// # Cancel safety
 ///
-/// None: a `write` or `flush` that is dropped may have sent a part. Drop the whole body then; the
-/// connection is cut.
+/// None: a `write` that is dropped, or has failed, may have sent a part. Whatever is called after that is an
+/// error, [`finish`](Self::finish) too; return it, and the connection is cut. A `flush` may be dropped and
+/// called again.
 #[must_use = "an answer that is not finished cuts the connection"]
 pub struct AnswerBody<'c> {
     pub(crate) link: Link<'c>,
@@ -31,6 +32,8 @@ pub struct AnswerBody<'c> {
     /// What an announced length leaves to be written.
     left: Option<u64>,
     sent: u64,
+    /// Whether a piece was begun and has not come to its end.
+    is_torn: bool,
 }
 
 impl<'c> AnswerBody<'c> {
@@ -45,6 +48,7 @@ impl<'c> AnswerBody<'c> {
             status,
             left,
             sent: 0,
+            is_torn: false,
         }
     }
 
@@ -52,21 +56,43 @@ impl<'c> AnswerBody<'c> {
     ///
     /// # Errors
     ///
-    /// When it is more than was announced; when the peer is gone, or takes nothing for too long.
+    /// When it is more than was announced; when the peer is gone, or takes nothing for too long; when
+    /// a piece before it has failed, or was given up half-way.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: see [`AnswerBody`].
     pub async fn write(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
         let data = data.as_ref();
-        self.count(data.len() as u64)?;
+        self.begin_piece(data.len() as u64)?;
         match self.framing {
-            AnswerFraming::Chunked if !data.is_empty() => self.write_chunk(data).await,
-            AnswerFraming::Sized(_) | AnswerFraming::UntilClose => self.write_plain(data).await,
-            _ => Ok(()),
+            AnswerFraming::Chunked if !data.is_empty() => self.write_chunk(data).await?,
+            AnswerFraming::Sized(_) | AnswerFraming::UntilClose => self.write_plain(data).await?,
+            _ => {}
         }
+        self.is_torn = false;
+        Ok(())
     }
 
     /// Whether what is written goes out. If not (in answer to HEAD, with 204 or 304), there is no
     /// need to make it.
     pub fn is_sent(&self) -> bool {
         self.framing.sends_body()
+    }
+
+    /// From here to its end, the body is torn.
+    fn begin_piece(&mut self, bytes: u64) -> Result<(), InvalidAnswer> {
+        self.expect_whole()?;
+        self.count(bytes)?;
+        self.is_torn = true;
+        Ok(())
+    }
+
+    fn expect_whole(&self) -> Result<(), InvalidAnswer> {
+        if self.is_torn {
+            return Err(InvalidAnswer::Torn);
+        }
+        Ok(())
     }
 
     fn count(&mut self, bytes: u64) -> Result<(), InvalidAnswer> {
@@ -101,10 +127,19 @@ impl<'c> AnswerBody<'c> {
         count: u64,
         send: impl AsyncFnOnce(Link<'c>) -> Result<()>,
     ) -> Result<()> {
-        self.count(count)?;
-        if count == 0 || !self.is_sent() {
-            return Ok(());
+        self.begin_piece(count)?;
+        if count > 0 && self.is_sent() {
+            self.send_piece(count, send).await?;
         }
+        self.is_torn = false;
+        Ok(())
+    }
+
+    async fn send_piece(
+        &self,
+        count: u64,
+        send: impl AsyncFnOnce(Link<'c>) -> Result<()>,
+    ) -> Result<()> {
         let chunked = self.framing == AnswerFraming::Chunked;
         if chunked {
             self.begin_chunk(count);
@@ -135,6 +170,10 @@ impl<'c> AnswerBody<'c> {
     /// # Errors
     ///
     /// When the peer is gone, or takes nothing for too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: what is left stays queued.
     pub async fn flush(&mut self) -> Result<()> {
         self.link.flush().await
     }
@@ -153,7 +192,8 @@ impl<'c> AnswerBody<'c> {
     ///
     /// # Errors
     ///
-    /// When less was written than announced: then the connection is cut.
+    /// When less was written than announced, or a piece has failed or was given up half-way: then the
+    /// connection is cut. When the peer is gone, or takes nothing for too long.
     pub async fn finish(self) -> Result<Responded> {
         self.finish_with_trailers(()).await
     }
@@ -165,6 +205,7 @@ impl<'c> AnswerBody<'c> {
     ///
     /// As [`finish`](Self::finish), and when a field may not be in a trailer (RFC 9110, 6.5.1).
     pub async fn finish_with_trailers(self, trailers: impl AnswerHeaders) -> Result<Responded> {
+        self.expect_whole()?;
         if self.left.is_some_and(|left| left > 0) {
             return Err(InvalidAnswer::Length.into());
         }

@@ -270,6 +270,8 @@ pub enum InvalidAnswer {
     Status,
     /// A change to a protocol that the client has not offered (RFC 9110, 7.8).
     Upgrade,
+    /// More of a body behind a piece that was not written to its end (RFC 9112, 8).
+    Torn,
 }
 
 impl fmt::Display for InvalidAnswer {
@@ -284,6 +286,7 @@ impl fmt::Display for InvalidAnswer {
             Self::Repeated => "a field of which an answer has only one",
             Self::Status => "1xx is no final answer, and nothing else is an interim one",
             Self::Upgrade => "the client has not offered to change to that protocol",
+            Self::Torn => "a piece of the answer's body has failed, or was given up half-way",
         })
     }
 }
