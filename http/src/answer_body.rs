@@ -194,6 +194,11 @@ impl<'c> AnswerBody<'c> {
     ///
     /// When less was written than announced, or a piece has failed or was given up half-way: then the
     /// connection is cut. When the peer is gone, or takes nothing for too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: an answer that could be finished goes out whole, but the [`Responded`] is lost. Return an error then,
+    /// and the connection closes behind it.
     pub async fn finish(self) -> Result<Responded> {
         self.finish_with_trailers(()).await
     }
@@ -204,6 +209,10 @@ impl<'c> AnswerBody<'c> {
     /// # Errors
     ///
     /// As [`finish`](Self::finish), and when a field may not be in a trailer (RFC 9110, 6.5.1).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`finish`](Self::finish).
     pub async fn finish_with_trailers(self, trailers: impl AnswerHeaders) -> Result<Responded> {
         self.expect_whole()?;
         if self.left.is_some_and(|left| left > 0) {

@@ -52,6 +52,10 @@ impl<'c> Body<'c> {
     ///
     /// A [`Refusal`] if it is longer than `bytes_max`, malformed, cut short or too slow: return it
     /// from the handler, and the client is told.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: what has been read is lost, and another call gives what comes after it.
     pub async fn bytes(mut self, bytes_max: u64) -> Result<Vec<u8>> {
         if self.left().is_some_and(|left| left > bytes_max) {
             return Err(Refusal::BodyTooLarge.into());
@@ -93,6 +97,10 @@ impl<'c> Body<'c> {
     /// # Errors
     ///
     /// As [`bytes`](Self::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a piece is given whole or not at all.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         poll_fn(|cx| self.poll_piece(cx)).await
     }
@@ -103,6 +111,10 @@ impl<'c> Body<'c> {
     /// # Errors
     ///
     /// As [`bytes`](Self::bytes), and what `write(2)` says. What had come until then is in the file.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: what has been read is partly in the file.
     pub async fn to_file(mut self, file: File, bytes_max: u64) -> Result<u64> {
         if self.left().is_some_and(|left| left > bytes_max) {
             return Err(Refusal::BodyTooLarge.into());

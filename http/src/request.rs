@@ -135,6 +135,10 @@ impl<'c> Request<'c> {
     /// # Errors
     ///
     /// As [`Body::bytes`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Body::bytes`].
     pub async fn bytes(&self) -> Result<Vec<u8>> {
         self.body()
             .bytes(self.link.shared.limits.body_bytes_max)
@@ -217,6 +221,11 @@ impl<'c> Request<'c> {
     /// nothing has been queued, and a handler that returns the error answers 500. When the peer is
     /// gone or takes nothing: then there is nobody to answer.
     ///
+    /// # Cancel safety
+    ///
+    /// None: the request is gone. Return an error then: an answer that is queued whole goes out, and half of one
+    /// cuts the connection.
+    ///
     /// # Examples
     ///
     /// ```
@@ -258,6 +267,10 @@ impl<'c> Request<'c> {
     /// # Errors
     ///
     /// As [`respond`](Self::respond).
+    ///
+    /// # Cancel safety
+    ///
+    /// None: the request is gone. Return an error then; the client is told, or the connection is cut.
     ///
     /// # Examples
     ///
@@ -306,6 +319,10 @@ impl<'c> Request<'c> {
     ///
     /// When the client does not offer it, when a header field may not be sent, when the body is
     /// longer than is read past ([`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max)).
+    ///
+    /// # Cancel safety
+    ///
+    /// None: the request is gone. Return an error then; the client is told.
     pub async fn upgrade(
         self,
         protocol: &str,

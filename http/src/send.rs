@@ -37,6 +37,10 @@ impl AnswerBody<'_> {
     /// The stream's first error, and those of [`write`](Self::write) and [`finish`](Self::finish):
     /// then the connection is cut, so that nobody takes a part for the whole.
     ///
+    /// # Cancel safety
+    ///
+    /// None: the rest of the answer is lost. Return an error then; once anything is out, the connection is cut.
+    ///
     /// # Examples
     ///
     /// ```
@@ -71,6 +75,10 @@ impl AnswerBody<'_> {
     /// # Errors
     ///
     /// As [`send_stream`](Self::send_stream).
+    ///
+    /// # Cancel safety
+    ///
+    /// None: the rest of the answer is lost. Return an error then; once anything is out, the connection is cut.
     pub async fn send_reader(mut self, reader: impl AsyncRead) -> Result<Responded> {
         let mut reader = pin!(reader);
         let mut piece = vec![0; PIECE_BYTES];
@@ -89,6 +97,10 @@ impl AnswerBody<'_> {
     /// # Errors
     ///
     /// As [`send_stream`](Self::send_stream).
+    ///
+    /// # Cancel safety
+    ///
+    /// None: the rest of the answer is lost. Return an error then; once anything is out, the connection is cut.
     pub async fn send_body<B>(mut self, body: B) -> Result<Responded>
     where
         B: http_body::Body,
@@ -123,6 +135,10 @@ impl AnswerBody<'_> {
     /// # Errors
     ///
     /// `UnexpectedEof` when the file is shorter; and those of [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    ///
+    /// None: as [`write`](Self::write).
     ///
     /// # Examples
     ///

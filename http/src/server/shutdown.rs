@@ -113,6 +113,10 @@ impl Server {
     ///
     /// Outside a runtime.
     ///
+    /// # Cancel safety
+    ///
+    /// As [`serve`](Self::serve); the signals that had come by then are used up.
+    ///
     /// # Examples
     ///
     /// ```no_run

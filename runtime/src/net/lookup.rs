@@ -15,6 +15,10 @@ use crate::blocking::spawn_blocking;
 ///
 /// Outside a runtime, when it has to ask.
 ///
+/// # Cancel safety
+///
+/// Safe; a question that a thread of the pool has begun with is asked to its end.
+///
 /// # Examples
 ///
 /// ```

@@ -92,6 +92,10 @@ impl<S: AsFd> Stream<S> {
     /// # Errors
     ///
     /// When the connection cannot be registered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
     pub async fn readable(&self) -> io::Result<()> {
         poll_fn(|cx| self.poll_readable(cx)).await
     }
@@ -101,6 +105,10 @@ impl<S: AsFd> Stream<S> {
     /// # Errors
     ///
     /// When the connection cannot be registered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
     pub async fn writable(&self) -> io::Result<()> {
         poll_fn(|cx| self.poll_writable(cx)).await
     }
@@ -145,12 +153,20 @@ impl<S: AsFd> Stream<S> {
     /// A peer that only stops sending (FIN) does not complete it; see
     /// [`read_closed`](Self::read_closed). Any number of tasks can wait, beside readers and
     /// writers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
     pub async fn closed(&self) {
         self.gone(Interest::Closed).await;
     }
 
     /// Waits until the peer has ended its direction (FIN), or the connection is gone. Bytes that
     /// came before are still there to be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
     pub async fn read_closed(&self) {
         self.gone(Interest::ReadClosed).await;
     }
@@ -179,11 +195,15 @@ impl<S: AsFd> Stream<S> {
     /// Sends from a file without copying through this process (`sendfile(2)`): up to `count`
     /// bytes from `offset`, which moves along. `Ok(0)` is the end of the file.
     ///
+    /// The file is read on this thread: a file that is not in memory blocks it.
+    ///
     /// # Errors
     ///
     /// What `sendfile(2)` says, of either end.
     ///
-    /// The file is read on this thread: a file that is not in memory blocks it.
+    /// # Cancel safety
+    ///
+    /// Safe: what was sent is in `offset`, or nothing was.
     pub async fn send_file(
         &self,
         file: impl AsFd,

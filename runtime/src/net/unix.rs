@@ -63,6 +63,10 @@ impl UnixStream {
     ///
     /// What `connect(2)` says: nothing there, nobody listening, no permission; `WouldBlock` when
     /// the other end's queue is full.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it never waits.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         // It is done at once: a Unix socket never has to wait for the network.
         std::future::ready(open(&SockAddr::unix(path)?)).await
@@ -73,6 +77,10 @@ impl UnixStream {
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it never waits.
     pub async fn connect_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         std::future::ready(open(&abstract_address(name.as_ref())?)).await
     }

@@ -63,6 +63,10 @@ pub fn pause() {
 /// # Panics
 ///
 /// Outside a runtime, or when the clock is not paused.
+///
+/// # Cancel safety
+///
+/// None: the clock stands somewhere on the way.
 pub async fn advance(duration: Duration) {
     let paused = context::with("the clock", "advanced", |executor| {
         executor.timers().clock().is_paused()
