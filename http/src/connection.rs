@@ -14,7 +14,8 @@
 //!        close ◄── (6) linger ◄──(5) settle: verify, drain ───────────────┘
 //! ```
 //!
-//! 1. An idle connection holds a socket, a deadline and the key of its record: no buffer.
+//! 1. An idle connection holds a socket, its client's address and the key of its record, in which its
+//!    deadline is: no buffer.
 //! 2. Readable: it takes a working set from the pool and reads into it.
 //! 3. As long as whole heads are there, requests are served and their answers queued. When none is
 //!    left, all answers go out in one write, and with the end in one segment if it comes then.
@@ -28,7 +29,7 @@
 //! # Invariants
 //!
 //! - Always: answers leave in the order of their requests.
-//! - Never: a wait without a deadline.
+//! - Never: a wait for the client without a deadline.
 
 use std::fmt;
 use std::future::poll_fn;

@@ -18,10 +18,11 @@ use waterwheel_runtime::net;
 ///
 /// Implemented for the runtime's streams; implement it for your own transport to have
 /// [`Server::connection`](crate::Server::connection) speak HTTP over it.
+///
+/// What is not ready wakes the task that asked last, as any leaf future does. One task may wait for
+/// several things at once, to read, to write and for either end: each has a waker of its own. An error
+/// of reading or writing ends the connection.
 pub trait Io: Any {
-    /// Waits until there is something to read, without reading it.
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-
     /// Reads; 0 is the end of the stream.
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
@@ -83,10 +84,6 @@ where
     S: AsFd + Unpin + 'static,
     for<'a> &'a S: Read + Write,
 {
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Self::poll_readable(self, cx)
-    }
-
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self).poll_read(cx, buffer)
     }

@@ -57,10 +57,6 @@ macro_rules! either {
 }
 
 impl Io for Stream {
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Io::poll_readable(stream, cx))
-    }
-
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         either!(self, stream => Io::poll_read(stream, cx, buffer))
     }

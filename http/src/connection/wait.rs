@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - Always: with nothing begun, a connection that waits holds no working set.
-//! - Never: a wait without a deadline.
+//! - Never: a wait for the client without a deadline.
 
 use std::future::poll_fn;
 use std::io;

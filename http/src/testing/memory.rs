@@ -171,16 +171,6 @@ impl Drop for MemoryStream {
 }
 
 impl Io for MemoryStream {
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // As a socket does: else who has nothing left would be told to read, and refused, for ever.
-        ready!(budget::poll_spend(cx, 1));
-        if self.incoming.borrow().is_readable() {
-            return Poll::Ready(Ok(()));
-        }
-        self.incoming.borrow_mut().wait(cx);
-        Poll::Pending
-    }
-
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.read(cx, buffer)
     }
