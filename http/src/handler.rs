@@ -54,7 +54,7 @@ pub struct Shared<H>(Rc<H>);
 /// use std::cell::Cell;
 /// use waterwheel_http::{self as http, Request, Server, StatusCode};
 ///
-/// # async fn example(server: Server) {
+/// # async fn example(server: Server) -> std::io::Result<()> {
 /// let count = Cell::new(0_u32);
 /// let counted = http::shared(async move |request: Request<'_>| {
 ///     count.set(count.get() + 1);
@@ -62,7 +62,10 @@ pub struct Shared<H>(Rc<H>);
 /// });
 /// loop {
 ///     server.capacity().await;
-///     drop(server.accept_request(counted.clone()).await);
+///     match server.accept_request(counted.clone()).await {
+///         Err(error) if error.is_fatal() => return Err(error.into()),
+///         _ => {}
+///     }
 /// }
 /// # }
 /// ```
