@@ -3,16 +3,18 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_lite::{Stream, StreamExt, stream};
+use futures_lite::{AsyncWriteExt, Stream, StreamExt, stream};
 use http_body::{Body as _, Frame};
 use support::TestServer;
 use waterwheel::http::testing::{Answer, TestClient};
@@ -425,6 +427,31 @@ fn an_answer_with_a_piece_that_was_given_up_cuts_the_connection() {
             assert!(!read.ends_with(b"0\r\n\r\n"), "{path}: it looks whole");
         });
     }
+}
+
+#[test]
+fn an_answer_whose_client_has_left_cannot_be_finished() {
+    block_on(async {
+        let finished = Rc::new(Cell::new(None));
+        let reported = finished.clone();
+        let client = TestClient::new(async move |request: Request<'_>| {
+            let mut body = request.start(StatusCode::OK, ()).await?;
+            while body.write([b'x'; 4096]).await.is_ok() {}
+            let error = body.finish().await.unwrap_err();
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            reported.set(kind);
+            Err(error)
+        });
+        let (mut stream, _) = client.into_stream();
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        yield_now().await;
+        drop(stream);
+        for _ in 0..1_000 {
+            yield_now().await;
+        }
+        assert_eq!(finished.get(), Some(io::ErrorKind::BrokenPipe));
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 
 use http::StatusCode;
 
@@ -32,8 +33,18 @@ pub struct AnswerBody<'c> {
     /// What an announced length leaves to be written.
     left: Option<u64>,
     sent: u64,
-    /// Whether a piece was begun and has not come to its end.
-    is_torn: bool,
+    last: Piece,
+}
+
+/// How far the last piece came.
+#[derive(Clone, Copy)]
+enum Piece {
+    /// All of it is queued or out, or there was none.
+    Whole,
+    /// Not to its end: it is being sent, or was given up.
+    Begun,
+    /// Not to its end: the peer, or what it is made of, has failed so.
+    Failed(io::ErrorKind),
 }
 
 impl<'c> AnswerBody<'c> {
@@ -48,7 +59,7 @@ impl<'c> AnswerBody<'c> {
             status,
             left,
             sent: 0,
-            is_torn: false,
+            last: Piece::Whole,
         }
     }
 
@@ -65,13 +76,12 @@ impl<'c> AnswerBody<'c> {
     pub async fn write(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
         let data = data.as_ref();
         self.begin_piece(data.len() as u64)?;
-        match self.framing {
-            AnswerFraming::Chunked if !data.is_empty() => self.write_chunk(data).await?,
-            AnswerFraming::Sized(_) | AnswerFraming::UntilClose => self.write_plain(data).await?,
-            _ => {}
-        }
-        self.is_torn = false;
-        Ok(())
+        let outcome = match self.framing {
+            AnswerFraming::Chunked if !data.is_empty() => self.write_chunk(data).await,
+            AnswerFraming::Sized(_) | AnswerFraming::UntilClose => self.write_plain(data).await,
+            _ => Ok(()),
+        };
+        self.end_piece(outcome)
     }
 
     /// Whether what is written goes out. If not (in answer to HEAD, with 204 or 304), there is no
@@ -80,19 +90,32 @@ impl<'c> AnswerBody<'c> {
         self.framing.sends_body()
     }
 
-    /// From here to its end, the body is torn.
-    fn begin_piece(&mut self, bytes: u64) -> Result<(), InvalidAnswer> {
+    fn begin_piece(&mut self, bytes: u64) -> Result<()> {
         self.expect_whole()?;
         self.count(bytes)?;
-        self.is_torn = true;
+        self.last = Piece::Begun;
         Ok(())
     }
 
-    fn expect_whole(&self) -> Result<(), InvalidAnswer> {
-        if self.is_torn {
-            return Err(InvalidAnswer::Torn);
+    fn end_piece(&mut self, outcome: Result<()>) -> Result<()> {
+        match &outcome {
+            Ok(()) => self.last = Piece::Whole,
+            Err(error) => {
+                if let Some(error) = error.downcast_ref::<io::Error>() {
+                    self.last = Piece::Failed(error.kind());
+                }
+            }
         }
-        Ok(())
+        outcome
+    }
+
+    /// Nothing stands behind a part of a piece, and no end either.
+    fn expect_whole(&self) -> Result<()> {
+        match self.last {
+            Piece::Whole => Ok(()),
+            Piece::Begun => Err(InvalidAnswer::Torn.into()),
+            Piece::Failed(kind) => Err(io::Error::new(kind, InvalidAnswer::Torn).into()),
+        }
     }
 
     fn count(&mut self, bytes: u64) -> Result<(), InvalidAnswer> {
@@ -128,11 +151,12 @@ impl<'c> AnswerBody<'c> {
         send: impl AsyncFnOnce(Link<'c>) -> Result<()>,
     ) -> Result<()> {
         self.begin_piece(count)?;
-        if count > 0 && self.is_sent() {
-            self.send_piece(count, send).await?;
-        }
-        self.is_torn = false;
-        Ok(())
+        let outcome = if count > 0 && self.is_sent() {
+            self.send_piece(count, send).await
+        } else {
+            Ok(())
+        };
+        self.end_piece(outcome)
     }
 
     async fn send_piece(

@@ -43,7 +43,7 @@ pub(crate) enum Answer {
     /// Nothing has been queued.
     #[default]
     Awaited,
-    /// The head is out; the body is not at its end.
+    /// The head is queued, perhaps out; the body is not at its end.
     Streaming,
     /// All of it is queued.
     Complete,
