@@ -132,7 +132,8 @@ fn flood(results: &Results) -> String {
     };
     paragraph(&format!(
         "Latency at {} requests a second over 64 connections, counted from when each request was due; \
-         then over 63, alone and beside one that pipelines as fast as it is answered.",
+         then over 63, alone and beside one that pipelines as fast as it is answered. Whoever hardly \
+         answers that one (the last column) has little to delay the others with.",
         grouped(f64::from(u32::try_from(rate).unwrap_or(u32::MAX)))
     ))
 }
