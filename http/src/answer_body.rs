@@ -6,7 +6,7 @@ use std::io;
 
 use http::StatusCode;
 
-use crate::error::{InvalidAnswer, Result};
+use crate::error::{Error, InvalidAnswer, Result};
 use crate::exchange::Answer;
 use crate::headers::AnswerHeaders;
 use crate::link::{COPIED_MAX, Link};
@@ -90,6 +90,7 @@ impl<'c> AnswerBody<'c> {
         self.framing.sends_body()
     }
 
+    #[inline]
     fn begin_piece(&mut self, bytes: u64) -> Result<()> {
         self.expect_whole()?;
         self.count(bytes)?;
@@ -97,24 +98,29 @@ impl<'c> AnswerBody<'c> {
         Ok(())
     }
 
+    #[inline]
     fn end_piece(&mut self, outcome: Result<()>) -> Result<()> {
         match &outcome {
             Ok(()) => self.last = Piece::Whole,
-            Err(error) => {
-                if let Some(error) = error.downcast_ref::<io::Error>() {
-                    self.last = Piece::Failed(error.kind());
-                }
-            }
+            Err(error) => self.note_failure(error),
         }
         outcome
     }
 
+    #[cold]
+    fn note_failure(&mut self, error: &Error) {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            self.last = Piece::Failed(error.kind());
+        }
+    }
+
     /// Nothing stands behind a part of a piece, and no end either.
+    #[inline]
     fn expect_whole(&self) -> Result<()> {
         match self.last {
             Piece::Whole => Ok(()),
-            Piece::Begun => Err(InvalidAnswer::Torn.into()),
-            Piece::Failed(kind) => Err(io::Error::new(kind, InvalidAnswer::Torn).into()),
+            Piece::Begun => Err(torn(None)),
+            Piece::Failed(kind) => Err(torn(Some(kind))),
         }
     }
 
@@ -252,6 +258,13 @@ impl<'c> AnswerBody<'c> {
         self.link.back_pressure().await?;
         Ok(Responded::new(self.status, self.sent))
     }
+}
+
+/// What is said of going on behind a part of a piece: again what has failed, if something has.
+#[cold]
+fn torn(kind: Option<io::ErrorKind>) -> Error {
+    let torn = InvalidAnswer::Torn;
+    kind.map_or_else(|| torn.into(), |kind| io::Error::new(kind, torn).into())
 }
 
 impl fmt::Debug for AnswerBody<'_> {
