@@ -239,7 +239,7 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: what has come stays.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
-        if self.finish().await.is_break() {
+        if self.is_unfinished() && self.finish().await.is_break() {
             return Ok(None);
         }
         loop {
