@@ -111,6 +111,7 @@ mod responded;
 mod send;
 mod serve;
 mod server;
+mod server_lines;
 mod settings;
 mod shared;
 mod spare;

@@ -215,7 +215,7 @@ impl Link<'_> {
             status,
             length,
             persistence,
-            own: self.shared.own_lines_number(),
+            own: self.shared.own_lines.number(),
         };
         let is_repeated = self
             .work
@@ -250,7 +250,7 @@ impl Link<'_> {
             framing,
             persistence: self.persistence(),
         };
-        let decided = self.shared.with_own_lines(|own| {
+        let decided = self.shared.own_lines.with(|own| {
             let output = &mut self.work.exchange.output.borrow_mut();
             output.push_head(status, decided, own, headers)
         })?;
@@ -269,7 +269,7 @@ impl Link<'_> {
             framing: AnswerFraming::Bare,
             persistence: Persistence::Persist,
         };
-        self.shared.with_own_lines(|own| {
+        self.shared.own_lines.with(|own| {
             let output = &mut self.work.exchange.output.borrow_mut();
             output.push_bare(status, decided, own, headers)
         })?;
@@ -310,7 +310,7 @@ impl Link<'_> {
 
     /// Queues the answer to a request that went wrong, after which the connection closes.
     pub(crate) fn queue_error(&self, status: StatusCode, text: &str) {
-        self.shared.with_own_lines(|own| {
+        self.shared.own_lines.with(|own| {
             let output = &mut self.work.exchange.output.borrow_mut();
             output.push_error(status, text, self.work.head.method(), own);
         });

@@ -6,18 +6,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
 
 use waterwheel_runtime::Notify;
-use waterwheel_runtime::time::Instant;
 
-use crate::date::DateLine;
 use crate::disconnect::Departure;
 use crate::limits::Limits;
 use crate::numbers::Counters;
-use crate::proto::encode::{EMPTY_LINE, OwnLines};
 use crate::rate::Rate;
 use crate::register::Register;
+use crate::server_lines::ServerLines;
 use crate::settings::Settings;
 use crate::spare::Spares;
 use crate::stop::Stage;
@@ -43,71 +40,8 @@ pub(crate) struct Shared {
     )]
     spare: RefCell<Vec<Box<Work>>>,
     pub(crate) spare_bursts: Spares,
-    date: Date,
+    pub(crate) own_lines: ServerLines,
 }
-
-/// The lines that every answer has. How old they are, and which they are, is asked for each answer;
-/// they themselves only for one that is not like the last.
-struct Date {
-    /// When the wall clock is to be looked at again.
-    next_check: Cell<Instant>,
-    /// How often they were rendered.
-    number: Cell<u64>,
-    lines: RefCell<Lines>,
-}
-
-struct Lines {
-    date: DateLine,
-    /// The `server` line or nothing, the `date` line, and the empty line.
-    rendered: Vec<u8>,
-    server_bytes: usize,
-}
-
-impl Date {
-    fn new(server_line: Vec<u8>) -> Self {
-        let mut lines = Lines {
-            date: DateLine::new(SystemTime::now()),
-            server_bytes: server_line.len(),
-            rendered: server_line,
-        };
-        lines.render();
-        Self {
-            next_check: Cell::new(Instant::now() + DATE_CHECK),
-            number: Cell::new(1),
-            lines: RefCell::new(lines),
-        }
-    }
-
-    /// Makes the lines true for the present second.
-    #[inline]
-    fn refresh(&self) {
-        let now = Instant::of_turn();
-        if now >= self.next_check.get() {
-            self.check(now);
-        }
-    }
-
-    #[cold]
-    fn check(&self, now: Instant) {
-        self.next_check.set(now + DATE_CHECK);
-        let lines = &mut *self.lines.borrow_mut();
-        if lines.date.refresh(SystemTime::now()) {
-            lines.render();
-            self.number.set(self.number.get() + 1);
-        }
-    }
-}
-
-impl Lines {
-    fn render(&mut self) {
-        self.rendered.truncate(self.server_bytes);
-        self.rendered.extend_from_slice(self.date.bytes());
-        self.rendered.extend_from_slice(EMPTY_LINE);
-    }
-}
-
-/// How long a look at the wall clock is good for.
-const DATE_CHECK: Duration = Duration::from_millis(100);
 
 /// Working sets kept for the next connections that need one, beside those that bursts keep: half a
 /// megabyte.
@@ -132,7 +66,7 @@ impl Shared {
             pressed: Cell::new(false),
             spare: RefCell::default(),
             spare_bursts: Spares::default(),
-            date: Date::new(server_line),
+            own_lines: ServerLines::new(server_line),
         }
     }
 
@@ -155,24 +89,5 @@ impl Shared {
         if spare.len() < SPARE_MAX {
             spare.push(work);
         }
-    }
-
-    /// Calls `f` with the lines that every answer has, true for the present second.
-    pub(crate) fn with_own_lines<T>(&self, f: impl FnOnce(OwnLines<'_>) -> T) -> T {
-        let number = self.own_lines_number();
-        let lines = self.date.lines.borrow();
-        f(OwnLines {
-            lines: &lines.rendered,
-            server_bytes: lines.server_bytes,
-            number,
-            added: &[],
-        })
-    }
-
-    /// The number of those lines: as long as it is the same, so are they.
-    #[inline]
-    pub(crate) fn own_lines_number(&self) -> u64 {
-        self.date.refresh();
-        self.date.number.get()
     }
 }
