@@ -49,6 +49,10 @@ async fn say(request: Request<'_>) -> Result<Responded> {
                 .await;
         }
         "/empty" => return request.respond(StatusCode::OK, "", empty).await,
+        "/added" => {
+            request.add_header("x-for", "this one")?;
+            return request.respond(StatusCode::OK, "added", ()).await;
+        }
         "/err" => Err(std::fmt::Error)?,
         "/panic" => panic!("asked to"),
         "/abort" => return Ok(request.abort()),
@@ -442,6 +446,29 @@ fn a_refusal_comes_once_and_after_the_answers_before_it() {
     let rows: Vec<_> = rows
         .iter()
         .map(|(a, b, c)| (*a, b.as_str(), c.as_str()))
+        .collect();
+    check(&rows);
+}
+
+#[test]
+fn what_was_added_to_an_answer_is_in_none_behind_it() {
+    let get = "GET /added HTTP/1.1\r\nHost: x\r\n\r\n";
+    let added = "HTTP/1.1 200 OK\r\nx-for: this one\r\ncontent-length: 5\r\n\r\nadded";
+    let behind = [
+        (
+            "GET /unread HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nunread".to_owned(),
+        ),
+        (
+            "GET /unread HTTP/1.1\r\n\r\n",
+            refused("400 Bad Request", "Host missing"),
+        ),
+    ];
+    let rows =
+        behind.map(|(request, answer)| (get.to_owned() + request, added.to_owned() + &answer));
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(request, answer)| ("add_header", request.as_str(), answer.as_str()))
         .collect();
     check(&rows);
 }

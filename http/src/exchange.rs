@@ -81,7 +81,6 @@ impl Exchange {
     ) {
         self.answer.set(Answer::Awaited);
         self.persistence.set(persistence);
-        self.output.get_mut().added.clear();
         let had_body = mem::replace(&mut self.has_body, framing != Framing::None);
         if had_body || self.has_body {
             self.body.get_mut().begin(framing, awaits_continue);
@@ -103,10 +102,12 @@ impl Exchange {
         self.persistence.get()
     }
 
-    /// Takes what was read of the body: how many of the bytes behind the head, and what came after
-    /// the body's end into its own buffer.
+    /// The request is over: takes what was read of its body, which is how many of the bytes behind the
+    /// head, and what came after the body's end into its own buffer. What was added to its answer is
+    /// in no other, nor in the refusal of what follows.
     #[inline]
-    pub(crate) fn take_read(&mut self) -> (usize, Option<Vec<u8>>) {
+    pub(crate) fn end(&mut self) -> (usize, Option<Vec<u8>>) {
+        self.output.get_mut().added.clear();
         if !self.has_body {
             return (0, None);
         }

@@ -67,7 +67,7 @@ impl Work {
     #[inline]
     pub(crate) fn advance(&mut self) {
         self.input.start += mem::take(&mut self.head_bytes);
-        let (taken, rest) = self.exchange.take_read();
+        let (taken, rest) = self.exchange.end();
         self.input.start += taken;
         if let Some(rest) = rest {
             // The exchange has read on by itself: all that was here is used up.
