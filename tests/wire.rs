@@ -15,12 +15,15 @@
 mod support;
 
 use std::cell::Cell;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::AsyncReadExt;
 use support::{TestServer, without_dates};
-use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode, shared};
+use waterwheel::http::{Handler, Limits, Request, Responded, Result, Server, StatusCode, shared};
 use waterwheel::runtime::{block_on, race, spawn, time::sleep, yield_now};
 
 /// Says what it saw, so that a row can name it.
@@ -496,6 +499,50 @@ fn whatever_a_handler_does_its_request_is_answered_or_the_connection_ends() {
     );
     let short = server.exchange(&[get("/short").as_bytes()]);
     assert!(!short.contains("GET /a"), "RFC 9112, 6.2: {short:?}");
+}
+
+/// Panics wherever a handler can outside its polls.
+struct Panics;
+
+impl Handler for Panics {
+    fn call(&self, request: Request<'_>) -> impl Future<Output = Result<Responded>> {
+        assert_ne!(request.path(), "/called");
+        let ended = EndsBadly(request.path() == "/ended");
+        let answer = Box::pin(request.respond(StatusCode::OK, "fine", ()));
+        Carrying(answer, ended)
+    }
+}
+
+/// A future, and what is dropped with it.
+struct Carrying<F, T>(F, T);
+
+impl<F: Future + Unpin, T: Unpin> Future for Carrying<F, T> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+struct EndsBadly(bool);
+
+impl Drop for EndsBadly {
+    fn drop(&mut self) {
+        assert!(!self.0 || thread::panicking());
+    }
+}
+
+#[test]
+fn a_handler_that_panics_outside_its_polls_costs_no_answer() {
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let fine = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine";
+    let error = refused("500 Internal Server Error", "internal server error");
+    let server = TestServer::start(Server::builder(), || Panics);
+    for (path, expected) in [("/called", error.as_str()), ("/ended", fine)] {
+        let asked = get("/") + &get(path) + &get("/");
+        let answers = server.exchange(&[asked.as_bytes()]);
+        assert_eq!(answers, fine.to_owned() + expected, "{path}");
+    }
 }
 
 #[test]

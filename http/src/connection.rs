@@ -195,7 +195,8 @@ impl<T: Io> Connection<T> {
                 return ControlFlow::Break(());
             };
             let outcome = {
-                let call = pin!(handler.call(request));
+                // So that what it does before its first poll and behind its last is part of them.
+                let call = pin!(async { handler.call(request).await });
                 self.drive(call).await
             };
             match self.settle(outcome) {
