@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -74,14 +74,26 @@ impl<T: Io> Connection<T> {
         mut handler: Pin<&'a mut impl Future<Output = Result<Responded>>>,
     ) -> impl Future<Output = Outcome> {
         let mut watch = Watch::default();
-        poll_fn(
-            move |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-                Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
-                Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
-                Ok(Poll::Pending) => self.poll_waiting(cx, &mut watch),
-                Err(payload) => Poll::Ready(Outcome::Failed(panicked(&*payload))),
-            },
-        )
+        poll_fn(move |cx| match poll_caught(handler.as_mut(), cx) {
+            Poll::Ready(Ok(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
+            Poll::Ready(Ok(Err(error))) => Poll::Ready(Outcome::Failed(error)),
+            Poll::Ready(Err(payload)) => Poll::Ready(Outcome::Failed(panicked(&*payload))),
+            Poll::Pending => self.poll_waiting(cx, &mut watch),
+        })
+    }
+
+    /// A panic has come past [`drive`](Self::drive): the request at hand is answered as after any other.
+    ///
+    /// # Panics
+    ///
+    /// When there is none at hand: the panic is not a handler's, and goes on.
+    #[cold]
+    pub(super) async fn end_panicked(&mut self, payload: Payload) -> ControlFlow<()> {
+        if self.stage != Stage::Handling {
+            resume_unwind(payload);
+        }
+        let then = self.settle(Outcome::Failed(panicked(&*payload)));
+        self.carry_out(then).await
     }
 
     /// The handler waits.
@@ -333,6 +345,21 @@ fn is_of_peer(error: &std::io::Error) -> bool {
             | Kind::TimedOut
             | Kind::WriteZero
     )
+}
+
+/// What a panic carries.
+type Payload = Box<dyn Any + Send>;
+
+/// Polls a future; its panic is an outcome.
+#[inline]
+pub(super) fn poll_caught<F: Future>(
+    future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, Payload>> {
+    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(payload) => Poll::Ready(Err(payload)),
+    }
 }
 
 /// What is said of a panic.
