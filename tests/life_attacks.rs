@@ -532,3 +532,28 @@ fn a_connection_that_was_pulled_from_is_served_from_there_on() {
         assert_eq!(rest(client), [KEPT, LAST].concat());
     });
 }
+
+#[test]
+fn a_request_that_crosses_the_last_answer_does_not_cost_it() {
+    // More than a client's kernel takes of what is not read.
+    const BYTES: usize = 200_000;
+    block_on(async {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut client = connect(server.local_address());
+        client.write_all(GET).unwrap();
+        let accepted = server.accept_request(async |request: Request<'_>| {
+            let last = [("connection", "close")];
+            request.respond(StatusCode::OK, [b'x'; BYTES], last).await
+        });
+        accepted.await.unwrap();
+        let written = async {
+            while server.numbers().bytes_written < BYTES as u64 {
+                yield_now().await;
+            }
+        };
+        timeout(DEADLINE, written).await.unwrap();
+        client.write_all(GET).unwrap(); // RFC 9112, 9.6
+        let answer = spawn_blocking(move || rest(client)).await.unwrap();
+        assert!(answer.ends_with(&"x".repeat(BYTES)));
+    });
+}

@@ -157,6 +157,10 @@ impl<T: Io> Connection<T> {
             return Then::Over;
         };
         let persists = work.exchange.persistence.get().persists();
+        // The client's next request may be under way, and would turn the end into a reset, which costs
+        // what is still in the kernel of this answer (RFC 9112, 9.6). Who has to be rid of connections does
+        // not wait for that.
+        let may_go_on = work.head.persistence().persists() && !self.shared.is_closing();
         work.advance();
         // If this is given up from here on, nothing that comes is taken for a request.
         self.stage = Stage::Ending;
@@ -165,8 +169,8 @@ impl<T: Io> Connection<T> {
                 self.stage = Stage::Between;
                 Then::Next
             }
-            // Nothing unread is left that could cost the client its answer.
-            (false, Drained::Whole) if work.input.is_empty() => Then::Close,
+            // Nothing is left unread, or to come, that could cost the client its answer.
+            (false, Drained::Whole) if work.input.is_empty() && !may_go_on => Then::Close,
             _ => Then::Linger,
         }
     }
