@@ -543,7 +543,8 @@ fn a_request_that_crosses_the_last_answer_does_not_cost_it() {
         client.write_all(GET).unwrap();
         let accepted = server.accept_request(async |request: Request<'_>| {
             let last = [("connection", "close")];
-            request.respond(StatusCode::OK, [b'x'; BYTES], last).await
+            let body = "x".repeat(BYTES);
+            request.respond(StatusCode::OK, body, last).await
         });
         accepted.await.unwrap();
         let written = async {
