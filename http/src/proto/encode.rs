@@ -103,13 +103,12 @@ pub(crate) fn push_head(
     out.extend_from_slice(own.added);
     let mut head = Writer {
         out,
+        start,
         decided: given,
         seen: Seen::default(),
+        is_whole: false,
     };
-    if let Err(invalid) = headers.try_for_each(|name, value| head.push(name, value)) {
-        out.truncate(start);
-        return Err(invalid);
-    }
+    headers.try_for_each(|name, value| head.push(name, value))?;
     let (decided, seen) = head.finish_theirs();
     push_ours(out, decided, seen, own);
     if (decided, seen) == (given, Seen::default())
@@ -198,11 +197,23 @@ impl Seen {
     }
 }
 
-/// A head in the making.
+/// A head in the making. Unless all of it can be made, nothing of it stays: also if whoever names the
+/// fields panics.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
+    /// Where it begins.
+    start: usize,
     decided: Decided,
     seen: Seen,
+    is_whole: bool,
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.out.truncate(self.start);
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -259,6 +270,7 @@ impl Writer<'_> {
             self.decided.persistence = Persistence::Close;
         }
         push_framing(self.out, self.decided.framing);
+        self.is_whole = true;
         (self.decided, self.seen)
     }
 }
