@@ -25,14 +25,14 @@
 //! | connections of one address (of a /64 in v6) | `connections_per_peer_max` | none | closed |
 //! | requests on one connection | `requests_max` | none | closed after the last |
 //! | unread body read to keep the connection | `drain_bytes_max` | 256 KiB | closed |
-//! | bytes read after a refusal | `linger_bytes_max` | 1 MiB | no more are read |
+//! | bytes read after a last answer | `linger_bytes_max` | 1 MiB | no more are read |
 //! | a head, from its first byte | `head_duration_max` | 10 s | 408 |
 //! | idle between requests | `idle_duration_max` | 75 s | closed |
 //! | no byte of the body | `body_stall_duration_max` | 30 s | 408 |
 //! | the body's rate, on average | `body_bytes_per_second_min` | 64 | 408 |
 //! | no byte of the answer taken | `write_stall_duration_max` | 30 s | reset |
 //! | a handler | `handler_duration_max` | none | 503 |
-//! | lingering after a refusal | `linger_duration_max` | 2 s | closed |
+//! | lingering after a last answer | `linger_duration_max` | 2 s | closed |
 //! | what is under way when the server ends | `shutdown_duration_max` | 10 s | cut |
 //!
 //! **Always**: a length limit is inclusive, what is exactly as long passes; bytes are
@@ -74,7 +74,8 @@ pub struct Limits {
     pub requests_max: Option<u64>,
     /// Bytes of an unread body that are read and discarded to keep the connection.
     pub drain_bytes_max: u64,
-    /// Bytes read and discarded after a refusal, so that the peer can read its answer.
+    /// Bytes read and discarded after a refusal, or another last answer whose client may go on, so that it
+    /// can be read.
     pub linger_bytes_max: u64,
     /// Time for a whole head, from its first byte (for the first request, from accept).
     pub head_duration_max: Duration,
@@ -89,7 +90,7 @@ pub struct Limits {
     pub write_stall_duration_max: Duration,
     /// Time for a handler, `None` for as long as it likes.
     pub handler_duration_max: Option<Duration>,
-    /// Time spent reading and discarding after a refusal.
+    /// Time spent reading and discarding then.
     pub linger_duration_max: Duration,
     /// Time for what is under way when the server is stopped.
     pub shutdown_duration_max: Duration,
