@@ -22,8 +22,10 @@
 //! - Always: a burst that rests holds no connection.
 //! - Never: a connection in two hands; the desk is empty while it is served.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
@@ -62,17 +64,26 @@ struct Desk<T: Io, H> {
 }
 
 impl<T: Io, H> Desk<T, H> {
-    fn poll_take(&self) -> Poll<Served<T, H>> {
+    fn poll_take(&self) -> Poll<Taken<'_, T, H>> {
         if !self.is_serving.get() {
             return Poll::Pending; // nobody has come since
         }
-        self.seat.take().map_or(Poll::Pending, Poll::Ready)
+        let seat = self.seat.take();
+        Poll::Ready(Taken { seat, desk: self })
     }
+}
 
-    /// What was served has come to rest, or to its end.
-    fn give_back(&self, seat: Seat<T, H>) {
-        self.seat.set(seat);
-        self.is_serving.set(false);
+/// What is being served. It goes back to its desk when it has come to rest, or if its handler panics;
+/// at its end, nothing does.
+struct Taken<'d, T: Io, H> {
+    seat: Seat<T, H>,
+    desk: &'d Desk<T, H>,
+}
+
+impl<T: Io, H> Drop for Taken<'_, T, H> {
+    fn drop(&mut self) {
+        self.desk.seat.set(self.seat.take());
+        self.desk.is_serving.set(false);
     }
 }
 
@@ -111,12 +122,29 @@ impl<T: Io, H: Handler> Burst<T, H> {
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // It never ends.
-        _ = self.future.as_mut().poll(cx);
+        while let Err(payload) =
+            catch_unwind(AssertUnwindSafe(|| _ = self.future.as_mut().poll(cx)))
+        {
+            self.take_panic(payload);
+        }
         if self.desk.is_serving.get() {
             self.reach(cx);
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    /// The future has ended in a panic; the connection has come back, and is to be served on by another.
+    #[cold]
+    fn take_panic(&mut self, payload: Box<dyn Any + Send>) {
+        let seat = self.desk.seat.take();
+        match &seat {
+            Some(served) => served.connection.take_panic(payload),
+            None => resume_unwind(payload),
+        }
+        self.future = Box::pin(serve_all(self.desk.clone()));
+        self.desk.is_serving.set(true);
+        self.desk.seat.set(seat);
     }
 
     /// Whatever it waits for, the server can reach it.
@@ -156,15 +184,16 @@ impl<T: Io, H: Handler> Burst<T, H> {
 async fn serve_all<T: Io, H: Handler>(desk: Rc<Desk<T, H>>) {
     let mut spare = None;
     loop {
-        let mut served = poll_fn(|_| desk.poll_take()).await;
+        let mut taken = poll_fn(|_| desk.poll_take()).await;
+        let Some(served) = &mut taken.seat else {
+            continue;
+        };
         let connection = &mut served.connection;
         connection.borrow_work(&mut spare);
         if connection.burst(&served.handler).await.is_continue() {
             spare = connection.prepare_to_wait().or(spare);
-            desk.give_back(Some(served));
         } else {
-            drop(served);
-            desk.give_back(None);
+            taken.seat = None;
         }
     }
 }

@@ -60,7 +60,7 @@ mod settle;
 mod wait;
 mod watch;
 
-use settle::{Outcome, Then, poll_caught};
+use settle::{Outcome, Then};
 
 /// One connection to a client.
 ///
@@ -173,20 +173,8 @@ impl<T: Io> Connection<T> {
 
     /// Serves what there is to be served; breaks when the connection is over.
     ///
-    /// What a handler panics with outside its polls ends here: when it is called, or its future dropped.
-    pub(crate) async fn burst<H: Handler>(&mut self, handler: &H) -> ControlFlow<()> {
-        let caught = {
-            let mut served = pin!(self.serve_requests(handler));
-            poll_fn(|cx| poll_caught(served.as_mut(), cx)).await
-        };
-        match caught {
-            Ok(flow) => flow,
-            Err(payload) => self.end_panicked(payload).await,
-        }
-    }
-
     /// Whatever is here already is served by plain calls: only what has to wait is a future.
-    async fn serve_requests<H: Handler>(&mut self, handler: &H) -> ControlFlow<()> {
+    pub(crate) async fn burst<H: Handler>(&mut self, handler: &H) -> ControlFlow<()> {
         if self.is_unfinished() {
             self.finish().await?;
         }

@@ -74,26 +74,32 @@ impl<T: Io> Connection<T> {
         mut handler: Pin<&'a mut impl Future<Output = Result<Responded>>>,
     ) -> impl Future<Output = Outcome> {
         let mut watch = Watch::default();
-        poll_fn(move |cx| match poll_caught(handler.as_mut(), cx) {
-            Poll::Ready(Ok(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
-            Poll::Ready(Ok(Err(error))) => Poll::Ready(Outcome::Failed(error)),
-            Poll::Ready(Err(payload)) => Poll::Ready(Outcome::Failed(panicked(&*payload))),
-            Poll::Pending => self.poll_waiting(cx, &mut watch),
-        })
+        poll_fn(
+            move |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+                Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
+                Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
+                Ok(Poll::Pending) => self.poll_waiting(cx, &mut watch),
+                Err(payload) => Poll::Ready(Outcome::Failed(panicked(&*payload))),
+            },
+        )
     }
 
-    /// A panic has come past [`drive`](Self::drive): the request at hand is answered as after any other.
+    /// A handler has panicked outside its polls: when it was called, or its future dropped. Its request
+    /// is answered as after any other panic; what is to be done then is found when it is
+    /// [finished](Self::finish).
     ///
     /// # Panics
     ///
-    /// When there is none at hand: the panic is not a handler's, and goes on.
+    /// When no request is at hand: the panic is not a handler's, and goes on.
     #[cold]
-    pub(super) async fn end_panicked(&mut self, payload: Payload) -> ControlFlow<()> {
+    pub(crate) fn take_panic(&self, payload: Box<dyn Any + Send>) {
         if self.stage != Stage::Handling {
             resume_unwind(payload);
         }
-        let then = self.settle(Outcome::Failed(panicked(&*payload)));
-        self.carry_out(then).await
+        let verdict = self.judge(Outcome::Failed(panicked(&*payload)));
+        if let (Verdict::Cut, Some(link)) = (verdict, self.link()) {
+            link.work.exchange.answer.set(Answer::Aborted);
+        }
     }
 
     /// The handler waits.
@@ -135,7 +141,10 @@ impl<T: Io> Connection<T> {
     fn settle_rest(&mut self, outcome: Outcome) -> Then {
         match self.judge(outcome) {
             Verdict::Answered => self.leave_answered(),
-            Verdict::Cut => Then::Cut,
+            Verdict::Cut => {
+                self.stage = Stage::Ending;
+                Then::Cut
+            }
             Verdict::Gone => Then::Over,
         }
     }
@@ -349,21 +358,6 @@ fn is_of_peer(error: &std::io::Error) -> bool {
             | Kind::TimedOut
             | Kind::WriteZero
     )
-}
-
-/// What a panic carries.
-type Payload = Box<dyn Any + Send>;
-
-/// Polls a future; its panic is an outcome.
-#[inline]
-pub(super) fn poll_caught<F: Future>(
-    future: Pin<&mut F>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<F::Output, Payload>> {
-    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-        Ok(poll) => poll.map(Ok),
-        Err(payload) => Poll::Ready(Err(payload)),
-    }
 }
 
 /// What is said of a panic.
