@@ -5,8 +5,9 @@ mod support;
 #[path = "support/system.rs"]
 mod system;
 
-use std::future::Future;
-use std::io::{ErrorKind, Read, Write};
+use std::cell::Cell;
+use std::future::{Future, pending};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -17,7 +18,9 @@ use std::time::{Duration, Instant};
 use support::{DEADLINE, without_dates};
 use system::own_ticks;
 use waterwheel::http::testing::MemoryStream;
-use waterwheel::http::{Connection, Limits, Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::{
+    Connection, Error, Handler, Io, Limits, Request, Responded, Result, Server, StatusCode,
+};
 use waterwheel::runtime::{
     block_on, join, spawn, spawn_blocking, time, time::sleep, time::timeout, yield_now,
 };
@@ -556,5 +559,87 @@ fn a_request_that_crosses_the_last_answer_does_not_cost_it() {
         client.write_all(GET).unwrap(); // RFC 9112, 9.6
         let answer = spawn_blocking(move || rest(client)).await.unwrap();
         assert!(answer.ends_with(&"x".repeat(BYTES)));
+    });
+}
+
+/// A transport with one request to read, which panics when it is to write for the second time.
+#[derive(Default)]
+struct Fragile {
+    is_read: Cell<bool>,
+    writes: Cell<u32>,
+}
+
+impl Io for Fragile {
+    fn poll_read(&self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.is_read.replace(true) {
+            return Poll::Pending;
+        }
+        buffer[..GET.len()].copy_from_slice(GET);
+        Poll::Ready(Ok(GET.len()))
+    }
+
+    fn poll_write(&self, _: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.writes.set(self.writes.get() + 1);
+        match self.writes.get() {
+            1 => Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum())),
+            2..10 => panic!("it breaks"),
+            _ => Poll::Pending, // so that a loop is a failure, and no hang
+        }
+    }
+
+    fn end_writing(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn has_input(&self) -> bool {
+        false
+    }
+
+    fn poll_closed(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+/// Panics when its future is dropped, with a piece of its answer out and another queued.
+struct EndsBadly;
+
+impl Handler for EndsBadly {
+    fn call(&self, request: Request<'_>) -> impl Future<Output = Result<Responded>> {
+        let answer = Box::pin(async {
+            let mut body = request.start(StatusCode::OK, ()).await?;
+            body.write("out").await?;
+            body.flush().await?;
+            body.write("queued").await?;
+            pending().await
+        });
+        Dropped(answer)
+    }
+}
+
+struct Dropped<F>(F);
+
+impl<F: Future<Output = Result<Responded>> + Unpin> Future for Dropped<F> {
+    type Output = Result<Responded>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Responded>> {
+        assert!(Pin::new(&mut self.0).poll(cx).is_pending());
+        Poll::Ready(Err(Error::message("given up")))
+    }
+}
+
+impl<F> Drop for Dropped<F> {
+    fn drop(&mut self) {
+        assert!(thread::panicking(), "it ends badly");
+    }
+}
+
+#[test]
+fn a_transport_that_panics_ends_its_connection_whatever_its_handler_does() {
+    block_on(async {
+        let server = Server::builder().without_listener();
+        let connection = server.connection(Fragile::default(), None);
+        let task = spawn(connection.serve(EndsBadly));
+        let ended = timeout(DEADLINE, task).await.unwrap();
+        assert!(ended.unwrap_err().is_panic());
     });
 }
