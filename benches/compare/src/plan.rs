@@ -99,7 +99,7 @@ fn shorten(part: Part, options: &mut Options) {
     (options.rounds, options.slow_rounds, options.seconds) = match part {
         Part::Cpu(work) if work.tier == Tier::Close => (7, 1, 0.6),
         Part::Cpu(work) if work.tier == Tier::Second => (3, 1, 0.6),
-        Part::Cpu(work) if work.name == "many" || work.name == "close" => (5, 1, 1.0),
+        Part::Cpu(work) if work.name == "many" || work.name == "close" => (5, 3, 1.0),
         Part::Latency => (36, 5, 0.5),
         Part::Fairness => (2, 1, 1.5),
         _ => (5, 2, 1.0),
