@@ -75,7 +75,7 @@ fn a_task_that_wakes_itself_starves_neither_another_task_nor_a_timer() {
 }
 
 #[test]
-fn what_is_woken_during_a_turn_waits_for_the_next_one() {
+fn a_task_woken_during_a_turn_runs_after_all_that_were_ready() {
     let runtime = Runtime::new().unwrap();
     let log = Log::new();
     let outer = log.clone();
@@ -102,14 +102,23 @@ fn what_a_turn_that_breaks_off_leaves_runs_first_in_the_next() {
                 let log = log.clone();
                 runtime.spawn(async move { log.add(number) }).detach();
             };
+            // Task 0 wakes the main future and then spawns the others: they stand behind it.
+            let main = Rc::new(RefCell::new(None::<Waker>));
             let mut polls = 0;
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 runtime.block_on(poll_fn(|cx| {
                     polls += 1;
                     if polls == 1 {
-                        // It is polled before the others, and they not at all in that turn.
-                        cx.waker().wake_by_ref();
-                        (1..=3).for_each(write);
+                        *main.borrow_mut() = Some(cx.waker().clone());
+                        let (main, log) = (main.clone(), log.clone());
+                        spawn_detached(async move {
+                            let main = main.take();
+                            main.unwrap().wake();
+                            for number in 1..=3 {
+                                let log = log.clone();
+                                spawn_detached(async move { log.add(number) });
+                            }
+                        });
                         return Poll::Pending;
                     }
                     assert!(!panics, "main");

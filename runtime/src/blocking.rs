@@ -11,13 +11,16 @@
 //! - Never: a job run, or a waker woken, while a slot is locked.
 
 use std::future::Future;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
+use crate::budget;
 use crate::context;
-use crate::join::JoinError;
+use crate::join_error::JoinError;
+use crate::panics;
 use crate::pool::{Job, Order};
 
 /// Runs `job` on a thread of its own, so that this one can go on.
@@ -59,13 +62,18 @@ where
     if let Some(job) = refused {
         job(Order::Cancel);
     }
-    Blocking { slot }
+    Blocking {
+        slot,
+        waited: false,
+    }
 }
 
 /// The future of [`spawn_blocking`] and of [`ThreadPool::spawn`](crate::ThreadPool::spawn).
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
     slot: Arc<Slot<T>>,
+    /// True once it has returned `Pending`.
+    waited: bool,
 }
 
 impl<T: Send + 'static> Blocking<T> {
@@ -76,7 +84,11 @@ impl<T: Send + 'static> Blocking<T> {
             let slot = slot.clone();
             move || slot.carry_out(Order::Run, job)
         };
-        (run, Self { slot })
+        let value = Self {
+            slot,
+            waited: false,
+        };
+        (run, value)
     }
 }
 
@@ -87,13 +99,13 @@ struct Slot<T> {
 
 /// Each state holds just what it owns.
 enum State<T> {
-    /// Nobody waits yet.
+    /// No task waits yet.
     Queued,
     /// This task waits.
     Awaited(Waker),
     /// The job has ended.
     Done(Result<T, JoinError>),
-    /// The value has been taken, or nobody wants it any more.
+    /// The value has been taken, or the future was dropped.
     Closed,
 }
 
@@ -109,12 +121,57 @@ impl<T> Slot<T> {
     }
 
     fn replace(&self, state: State<T>) -> State<T> {
-        std::mem::replace(&mut *self.lock(), state)
+        mem::replace(&mut *self.lock(), state)
     }
 
-    /// Whether nobody wants the value any more.
+    /// Returns true if the future was dropped.
     fn is_closed(&self) -> bool {
         matches!(*self.lock(), State::Closed)
+    }
+
+    /// Returns true if the outcome is there.
+    fn is_done(&self) -> bool {
+        matches!(*self.lock(), State::Done(_))
+    }
+
+    /// Takes the outcome if it is there.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it has been taken before.
+    fn take_outcome(&self) -> Option<Result<T, JoinError>> {
+        let mut state = self.lock();
+        match &*state {
+            State::Queued | State::Awaited(_) => None,
+            State::Done(_) => match mem::replace(&mut *state, State::Closed) {
+                State::Done(outcome) => Some(outcome),
+                _ => None,
+            },
+            State::Closed => {
+                drop(state);
+                panic!("a Blocking is not polled after its value")
+            }
+        }
+    }
+
+    /// Returns true if this waker is the one that was left.
+    fn is_awaited_by(&self, waker: &Waker) -> bool {
+        matches!(&*self.lock(), State::Awaited(left) if left.will_wake(waker))
+    }
+
+    /// Leaves a waker, and returns the state that it replaces.
+    ///
+    /// # Errors
+    ///
+    /// Returns the waker if the job has ended.
+    fn leave(&self, waker: Waker) -> Result<State<T>, Waker> {
+        let mut state = self.lock();
+        match &*state {
+            State::Queued | State::Awaited(_) => {
+                Ok(mem::replace(&mut *state, State::Awaited(waker)))
+            }
+            State::Done(_) | State::Closed => Err(waker),
+        }
     }
 
     fn carry_out(&self, order: Order, job: impl FnOnce() -> T) {
@@ -133,10 +190,10 @@ impl<T> Slot<T> {
         if matches!(*state, State::Closed) {
             return;
         }
-        let before = std::mem::replace(&mut *state, State::Done(outcome));
+        let before = mem::replace(&mut *state, State::Done(outcome));
         drop(state);
         if let State::Awaited(waker) = before {
-            waker.wake();
+            panics::wake(waker);
         }
     }
 }
@@ -144,27 +201,37 @@ impl<T> Slot<T> {
 impl<T> Future for Blocking<T> {
     type Output = Result<T, JoinError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.waited && self.slot.is_done() {
+            ready!(budget::poll_spend(cx, 1));
+        }
+        self.waited = true;
+        if let Some(outcome) = self.slot.take_outcome() {
+            return Poll::Ready(outcome);
+        }
+        if self.slot.is_awaited_by(cx.waker()) {
+            return Poll::Pending;
+        }
+        // Cloning and dropping wakers is foreign code: not while the slot is locked.
         let waker = cx.waker().clone();
-        let mut state = self.slot.lock();
-        let next = match &*state {
-            State::Queued | State::Awaited(_) => State::Awaited(waker),
-            State::Done(_) | State::Closed => State::Closed,
-        };
-        let before = std::mem::replace(&mut *state, next);
-        drop(state);
-        match before {
-            State::Done(outcome) => Poll::Ready(outcome),
-            State::Queued | State::Awaited(_) => Poll::Pending,
-            State::Closed => panic!("Blocking polled again after it gave its value"),
+        match self.slot.leave(waker) {
+            Ok(replaced) => {
+                drop(replaced);
+                Poll::Pending
+            }
+            Err(unused) => {
+                // The job has ended in between.
+                panics::discard(unused);
+                let outcome = self.slot.take_outcome();
+                Poll::Ready(outcome.expect("a job that has ended leaves an outcome"))
+            }
         }
     }
 }
 
 impl<T> Drop for Blocking<T> {
     fn drop(&mut self) {
-        let state = self.slot.replace(State::Closed);
-        drop(state);
+        panics::discard(self.slot.replace(State::Closed));
     }
 }
 

@@ -1,48 +1,87 @@
-//! How much one poll of a task may do before others have a turn.
+//! How much one poll of a task may do before other tasks run.
 //!
 //! # How it works
 //!
-//! A socket that is always ready would let its task run for ever. So each poll of a task begins
-//! with a budget; every leaf of this runtime that finds something ready spends some of it, and
-//! with nothing left says "not yet" and wakes its task, which then goes to the end of the queue.
+//! A socket that is always ready would keep its task running. So each poll of a task begins with a
+//! budget of [`BUDGET`] units. A leaf future that is ready spends some of it. If the budget is spent, the
+//! leaf wakes its task and returns `Pending`, and the task runs again behind the next look at the reactor.
+//!
+//! Who spends:
+//!
+//! - A socket spends a unit for each call, and a unit for each 4 KiB that it moves.
+//! - Every other leaf (a sleep, a join handle, a notification, a blocking job) spends a unit if it is
+//!   ready when it is first polled. If it had to wait, it spends nothing: the task has let others run.
+//!   So a deadline that has come is seen even if a busy neighbour in the same task has spent all.
+//!
+//! [`share`] splits what is left between two futures of one task. A poll outside a runtime, and one
+//! inside [`unconstrained`], has no budget.
+//!
+//! A foreign executor that is run inside a task polls again without an end to our poll, so the budget
+//! would stay spent. After as many refusals as a budget has units, the budget is full again.
 //!
 //! # Invariants
 //!
 //! - Always: a leaf that is refused has woken its task.
+//! - Always: in one poll of a task, finitely many refusals lead to a full budget.
 
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What a task may spend in one poll.
+use pin_project_lite::pin_project;
+
+/// The units that a task may spend in one poll.
 pub const BUDGET: u32 = 64;
 
-/// So many bytes cost a unit of their own: copying them takes about as long as a call. One poll of a
-/// task moves 256 KiB, and what its last call moves beyond that.
+/// Copying this many bytes takes about as long as a call, so it costs a unit of its own. One poll of a
+/// task moves 256 KiB, and the rest of its last call.
 const BYTES_PER_UNIT: usize = 4 * 1024;
 
+/// Outside a runtime, and in an unconstrained future.
+const UNLIMITED: u32 = u32::MAX;
+
 thread_local! {
-    static LEFT: Cell<u32> = const { Cell::new(BUDGET) };
+    static LEFT: Cell<u32> = const { Cell::new(UNLIMITED) };
+    /// The refusals since the budget was last full.
+    static REFUSED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Before each poll of a task.
+/// Fills the budget. The executor calls this before each poll of a task.
+#[inline]
 pub(crate) fn refill() {
     LEFT.set(BUDGET);
+    REFUSED.set(0);
 }
 
-/// Spends what so many bytes cost, which have been moved already: all that is left, if it is more.
+/// Sets what is left, and returns what was left before.
+///
+/// A thread that enters a runtime has no budget between the polls there, and goes on with the old one
+/// when it leaves.
+pub(crate) fn replace(left: Option<Left>) -> Left {
+    Left(LEFT.replace(left.map_or(UNLIMITED, |left| left.0)))
+}
+
+/// What is left of a budget that is set aside.
+#[derive(Clone, Copy)]
+pub(crate) struct Left(u32);
+
+/// Spends the cost of bytes that have been moved already: at most all that is left.
 pub(crate) fn spend_bytes(bytes: usize) {
-    if bytes < BYTES_PER_UNIT {
+    let left = LEFT.get();
+    if bytes < BYTES_PER_UNIT || left == UNLIMITED {
         return;
     }
     let cost = u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX);
-    LEFT.set(LEFT.get().saturating_sub(cost));
+    LEFT.set(left.saturating_sub(cost));
 }
 
-/// Spends `cost`; when that much is not left, wakes the task for its next turn and gives
-/// `Pending`.
+/// Spends `cost` units, or all that are left if they are fewer. If none is left, wakes the task and
+/// returns `Pending`; the task then runs again after all others that are ready and a look at the reactor.
 ///
-/// A read or a write costs 1, and 1 more for each 4 KiB that it moves; an accept 4. For leaf futures of your own that can be ready many
-/// times in a row: call it first, and return if it is pending.
+/// A read or a write costs 1, and 1 more for each 4 KiB that it moves; an accept costs 4. Call this first
+/// in a leaf future of your own that can be ready many times in a row, and return if it is pending.
+/// Outside a runtime it always succeeds.
 ///
 /// # Examples
 ///
@@ -55,12 +94,95 @@ pub(crate) fn spend_bytes(bytes: usize) {
 ///     Poll::Ready(())
 /// }));
 /// ```
+#[inline]
 pub fn poll_spend(cx: &mut Context<'_>, cost: u32) -> Poll<()> {
-    // What costs more than all is granted to whoever has spent nothing yet.
-    let Some(left) = LEFT.get().checked_sub(cost.min(BUDGET)) else {
-        cx.waker().wake_by_ref();
-        return Poll::Pending;
-    };
-    LEFT.set(left);
-    Poll::Ready(())
+    match LEFT.get() {
+        0 => refuse(cx),
+        UNLIMITED => Poll::Ready(()),
+        left => {
+            LEFT.set(left.saturating_sub(cost));
+            Poll::Ready(())
+        }
+    }
+}
+
+#[cold]
+fn refuse(cx: &mut Context<'_>) -> Poll<()> {
+    REFUSED.set(REFUSED.get() + 1);
+    if REFUSED.get() > BUDGET {
+        // Our task's poll would have ended by now: a foreign executor is polling inside it.
+        refill();
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Polls one of several futures of a task with its share: the rest of the budget divided by `parts`, the
+/// number of futures that are still to be polled, this one included. The share is at least one unit. So a
+/// future that spends all that it has leaves the shares of the others.
+pub(crate) fn share<T>(parts: u32, poll: impl FnOnce() -> T) -> T {
+    let left = LEFT.get();
+    if left == UNLIMITED || parts == 1 {
+        // The last one has all that is left, or a unit of grace.
+        LEFT.set(left.max(1));
+        return poll();
+    }
+    let share = (left / parts).max(1);
+    let kept = left.saturating_sub(share);
+    LEFT.set(share);
+    let result = poll();
+    LEFT.set(LEFT.get().saturating_add(kept));
+    result
+}
+
+/// Runs `future` without a budget: it may keep the thread for as long as its leaves are ready.
+///
+/// Use it for a future that is known to end soon, and whose pauses would cost more than they are worth.
+///
+/// # Cancel safety
+///
+/// It is as safe as the future inside.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel_runtime::{block_on, budget, time::sleep};
+///
+/// block_on(budget::unconstrained(async {
+///     for _ in 0..1_000 {
+///         sleep(Duration::ZERO).await; // lets others run once in 64 times otherwise
+///     }
+/// }));
+/// ```
+pub fn unconstrained<F: Future>(future: F) -> Unconstrained<F> {
+    Unconstrained { future }
+}
+
+pin_project! {
+    /// The future of [`unconstrained`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Unconstrained<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+/// Restores what was left, also if a poll panics.
+struct Restore(Left);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        replace(Some(self.0));
+    }
+}
+
+impl<F: Future> Future for Unconstrained<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let _restore = Restore(replace(None));
+        self.project().future.poll(cx)
+    }
 }

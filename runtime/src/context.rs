@@ -13,10 +13,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::budget;
 use crate::executor::Executor;
+use crate::held::Place;
 use crate::join::JoinHandle;
+use crate::local_queue::Entered;
 use crate::polled;
-use crate::run_queue::{Entered, Message, Remote};
+use crate::remote::{Message, Remote};
 use crate::time::instant::Instant;
 use crate::time::timers;
 
@@ -66,6 +69,7 @@ pub(crate) struct Inside {
     outer: Option<Rc<Executor>>,
     outer_turn: Option<Instant>,
     outer_poll: *const Waker,
+    outer_budget: budget::Left,
     _queue: Entered,
 }
 
@@ -73,10 +77,20 @@ impl Inside {
     pub(crate) fn enter(executor: &Rc<Executor>) -> Self {
         let queue = executor.queue().enter();
         let outer = replace(Some(executor.clone()));
+        let again = outer
+            .as_ref()
+            .is_some_and(|outer| Rc::ptr_eq(outer, executor));
+        // Time may have passed outside since the last turn.
+        let turn = if again {
+            timers::of_turn()
+        } else {
+            Some(executor.timers().read_clock())
+        };
         Self {
             outer,
-            outer_turn: timers::enter(Some(executor.timers().of_turn())),
+            outer_turn: timers::enter(turn),
             outer_poll: polled::suspend(),
+            outer_budget: budget::replace(None),
             _queue: queue,
         }
     }
@@ -84,6 +98,7 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        budget::replace(Some(self.outer_budget));
         polled::resume(self.outer_poll);
         timers::enter(self.outer_turn);
         let inner = replace(self.outer.take());
@@ -126,7 +141,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     let Some(executor) = current() else {
         panic!("a task was spawned outside a waterwheel runtime: do it within runtime::block_on");
     };
-    executor.spawn(future)
+    executor.spawn(future, Place::here())
 }
 
 /// Runs `future` as a task of its own that nobody asks about: [`spawn`] and
@@ -157,7 +172,7 @@ pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
     let Some(executor) = current() else {
         panic!("a task was spawned outside a waterwheel runtime: do it within runtime::block_on");
     };
-    executor.spawn_detached(future);
+    executor.spawn_detached(future, Place::here());
 }
 
 /// A runtime, as other threads see it: a way to spawn there, and to wake it.

@@ -8,11 +8,11 @@
 //!
 //! # Invariants
 //!
-//! - Always: a turn polls what was ready when it began, and each of it once. What is woken
-//!   meanwhile waits for the next turn, after the reactor has had its look.
-//! - Always: the time that passes between two looks at the reactor is that of one turn.
-//! - Always: whom the reactor has found is polled before who was woken in the last turn, so that a
-//!   task which goes on and on is no more than one poll in anybody's way.
+//! - Always: a turn polls each task that was ready when it began. It goes on to the tasks that were woken
+//!   meanwhile until 64 polls have passed or another thread has sent something.
+//! - Always: the reactor has its look between any two polls of a task that wakes itself.
+//! - Always: tasks with I/O events run before tasks that were woken by others or by themselves. So a
+//!   task that goes on and on delays the others by at most one poll.
 //! - Never: a borrow of anything here while a future is polled, or a waker woken or dropped.
 
 use std::cell::{Cell, RefCell};
@@ -25,12 +25,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::budget;
-use crate::join::{Join, JoinHandle};
+use crate::held::{Place, Watch};
+use crate::join::JoinHandle;
+use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
 use crate::notify::Notify;
+use crate::panics;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
-use crate::run_queue::{Message, Remote, RunQueue, RuntimeId, TaskId};
-use crate::task::{self, Detached, Task, Tasks};
+use crate::remote::{Message, Remote};
+use crate::task::{self, Tasks};
 use crate::time::instant::Instant;
 use crate::time::timers::Timers;
 use crate::waker::TaskWaker;
@@ -38,21 +41,24 @@ use crate::waker::TaskWaker;
 /// Everything that one runtime consists of.
 pub(crate) struct Executor {
     id: RuntimeId,
-    queue: Rc<RunQueue>,
-    tasks: RefCell<Tasks>,
+    queue: Rc<LocalQueue>,
+    remote: Arc<Remote>,
+    tasks: Rc<RefCell<Tasks>>,
     reactor: Reactor,
     timers: Timers,
     blocking: Pool,
-    /// Who waits for the reactor's next delivery.
+    /// Notified after each delivery of the reactor.
     delivered: Rc<Notify>,
-    /// Who waits for a descriptor.
+    /// Notified when a descriptor is closed.
     freed: Rc<Notify>,
+    /// The place in the program that called `block_on`.
+    root_place: Cell<Option<Place>>,
     closing: Cell<bool>,
-    /// Used again in each turn.
+    /// The memory for the wakers of a turn, used again in each turn.
     due: Cell<Vec<Waker>>,
 }
 
-/// How long a turn may wait when nothing is ready.
+/// How long a turn may wait if no task is ready.
 #[derive(Clone, Copy)]
 enum Wait {
     No,
@@ -63,20 +69,21 @@ enum Wait {
 impl Executor {
     /// # Errors
     ///
-    /// When the process has no descriptors left for epoll and its eventfd.
+    /// Fails if the process has no descriptors left for epoll and its eventfd.
     pub(crate) fn new() -> io::Result<Rc<Self>> {
         let reactor = Reactor::new()?;
-        let queue = Rc::new(RunQueue::new(reactor.unparker()?));
-        let blocking = Pool::new(queue.remote().clone());
+        let remote = Remote::new(reactor.unparker()?);
         Ok(Rc::new(Self {
-            id: queue.remote().id(),
-            queue,
-            tasks: RefCell::default(),
+            id: remote.id(),
+            queue: Rc::new(LocalQueue::new(remote.id())),
+            tasks: Rc::new(RefCell::new(Tasks::new(remote.clone()))),
             reactor,
             timers: Timers::new(),
-            blocking,
+            blocking: Pool::new(remote.clone()),
+            remote,
             delivered: Rc::default(),
             freed: Rc::default(),
+            root_place: Cell::new(None),
             closing: Cell::new(false),
             due: Cell::default(),
         }))
@@ -84,23 +91,26 @@ impl Executor {
 
     /// One turn of the wheel.
     fn turn(&self, root: &mut dyn FnMut() -> Poll<()>, wait: Wait) -> Poll<()> {
-        // 1. What is ready now; what is woken meanwhile waits for the next turn.
-        let ready = self.queue.begin_turn();
-        // 2. Each of it is polled once.
-        for task in ready {
+        // 1. Poll the tasks that are ready, and those that they wake, for a while.
+        for task in self.queue.begin_turn(|| self.remote.has_mail()) {
             if self.poll(task, root).is_ready() {
                 return Poll::Ready(());
             }
         }
-        // 3. What other threads have sent. Whoever sends expects the caller's attention, so that
-        //    there is no sleep in a turn with mail.
+        // 2. Take what other threads have sent. The sender expects attention: no sleep in this turn.
         let wait = if self.read_inbox() { Wait::No } else { wait };
-        // 4. and 5. Until when we may sleep, and sleep.
+        // 3. With a paused clock and no work, skip to the next deadline.
+        let wait = if self.skip_paused_time(wait) {
+            Wait::No
+        } else {
+            wait
+        };
+        // 4. and 5. Wait until an event or the next deadline, or not at all if a task is ready.
         let mut due = self.due.take();
-        let events = self.park(wait, &mut due);
-        // 6. Whoever can go on is woken, now that nothing is borrowed.
+        let events = self.park(self.timeout(wait), &mut due);
+        // 6. Wake all whose time or event has come, now that nothing is borrowed.
         self.timers.begin_turn(&mut due);
-        due.drain(..).for_each(Waker::wake);
+        panics::wake_all(due.drain(..));
         self.due.set(due);
         if events > 0 {
             self.delivered.notify_all();
@@ -110,111 +120,114 @@ impl Executor {
 
     fn poll(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
         budget::refill();
-        if task == TaskId::ROOT {
-            return root();
-        }
-        task::run(&self.tasks, task);
-        Poll::Pending
+        let watch = Watch::start(|| match task {
+            TaskId::ROOT => self.root_place.get(),
+            task => self.tasks.borrow().spawned_at(task),
+        });
+        let poll = if task == TaskId::ROOT {
+            root()
+        } else {
+            task::run(&self.tasks, task);
+            Poll::Pending
+        };
+        watch.stop();
+        poll
     }
 
-    /// Does what other threads ask for; `true` if they have.
+    /// Does what other threads ask for. Returns true if they have asked.
     fn read_inbox(&self) -> bool {
-        let Some(messages) = self.queue.take_inbox() else {
+        let Some(messages) = self.remote.take_inbox() else {
             return false;
         };
         for message in messages {
             match message {
-                Message::Wake(task) => self.queue.remote().wake(task),
-                Message::Run(run) => run(),
+                Message::Wake(task) => self.remote.wake(task),
+                Message::Run(run) => _ = panics::contain(run),
             }
         }
         true
     }
 
-    /// Lets the reactor look, and sleep if it may; says how many events there were.
-    fn park(&self, wait: Wait, due: &mut Vec<Waker>) -> usize {
-        let timeout = self.timeout(wait);
-        if timeout == Some(Duration::ZERO) || !self.queue.try_park() {
-            return self.look(Some(Duration::ZERO), due);
+    /// Moves a paused clock to the next deadline if nothing else can happen. Returns true if it did.
+    fn skip_paused_time(&self, wait: Wait) -> bool {
+        if matches!(wait, Wait::No) || !self.timers.clock().is_paused() {
+            return false;
         }
-        let events = self.look(timeout, due);
-        self.queue.unparked();
-        events
+        // In this order: a job that has ended has sent its mail before, and the last look at the
+        // reactor may make a task ready.
+        let nothing_else = !local_queue::any_ready()
+            && self.blocking.is_idle_or_reports()
+            && !self.remote.has_mail()
+            && !self.deliver_ready();
+        nothing_else && self.timers.skip_to_next()
     }
 
-    /// Queues the tasks that are ready, before those that were woken in this turn, and collects the
-    /// wakers of all others.
-    fn look(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
-        let parked = self.reactor.park(timeout);
-        parked.expect("epoll_wait fails only if somebody else has closed its own descriptor");
-        let tasks = self.tasks.borrow();
-        RunQueue::add(|ready| {
-            let woken = ready.len();
-            let events = self.reactor.deliver(due, |task| {
-                if tasks.mark_queued(task) {
-                    ready.push(task);
-                }
-            });
-            // Who has used up its budget comes after those who have waited for it.
-            ready.rotate_left(woken);
-            events
-        })
-    }
-
-    /// Wakes a task by its id, which runs nothing of a user's.
-    pub(crate) fn wake_task(&self, task: TaskId) {
-        let unmarked = self.tasks.borrow().mark_queued(task);
-        if unmarked {
-            self.remote().wake(task);
+    /// Delivers the events that are there already. Returns true if a task is ready now.
+    fn deliver_ready(&self) -> bool {
+        let mut due = Vec::new();
+        let events = self.look(Some(Duration::ZERO), &mut due);
+        panics::wake_all(due);
+        if events > 0 {
+            self.delivered.notify_all();
         }
+        local_queue::any_ready()
     }
 
-    /// How long the reactor may sleep; zero if there is anything to do.
+    /// Returns how long the reactor may sleep: zero if a task is ready, `None` if there is no deadline.
     fn timeout(&self, wait: Wait) -> Option<Duration> {
-        // In this order: the look before a jump may make a task ready.
-        if self.skipped_time(wait) || RunQueue::ready_len() > 0 {
+        if local_queue::any_ready() {
             return Some(Duration::ZERO);
         }
-        let until_timer = self.timers.until_next();
         let until_end = match wait {
-            Wait::No => Some(Duration::ZERO),
+            Wait::No => return Some(Duration::ZERO),
             Wait::Until(end) => Some(end.saturating_duration_since(Instant::real())),
             Wait::Forever => None,
         };
-        match (until_timer, until_end) {
+        match (self.timers.until_next(), until_end) {
             (Some(timer), Some(end)) => Some(timer.min(end)),
             (timer, end) => timer.or(end),
         }
     }
 
-    /// With a paused clock, waiting is a jump: to the next deadline, if nothing else can happen.
-    fn skipped_time(&self, wait: Wait) -> bool {
-        let nothing_else = !matches!(wait, Wait::No)
-            && self.timers.clock().is_paused()
-            && RunQueue::ready_len() == 0
-            // A job that has ended has sent its mail before: look for that afterwards.
-            && self.blocking.is_idle_or_reports()
-            && !self.queue.has_mail()
-            && self.nothing_delivered();
-        nothing_else && self.timers.skip_to_next()
-    }
-
-    /// Looks whether the reactor has anything; what it has goes its way.
-    fn nothing_delivered(&self) -> bool {
-        let mut due = Vec::new();
-        let events = self.look(Some(Duration::ZERO), &mut due);
-        due.into_iter().for_each(Waker::wake);
-        if events > 0 {
-            self.delivered.notify_all();
+    /// Lets the reactor look, and sleep for at most `timeout`. Returns the number of events.
+    fn park(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
+        if timeout == Some(Duration::ZERO) || !self.remote.try_park() {
+            return self.look(Some(Duration::ZERO), due);
         }
-        RunQueue::ready_len() == 0
+        let events = self.look(timeout, due);
+        self.remote.unparked();
+        events
     }
 
-    /// Runs `future` to its end, and the spawned tasks beside it.
-    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+    /// Queues the tasks that have events, before those that are ready already, and collects the wakers
+    /// of all others.
+    fn look(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
+        let parked = self.reactor.park(timeout);
+        parked.expect("epoll_wait fails only if foreign code has closed its descriptor");
+        let tasks = self.tasks.borrow();
+        local_queue::push_first(|ready| {
+            self.reactor.deliver(due, |task| {
+                if tasks.mark_queued(task) {
+                    ready.push(task);
+                }
+            })
+        })
+    }
+
+    /// Wakes a task by its id, which runs no foreign code.
+    pub(crate) fn wake_task(&self, task: TaskId) {
+        let unmarked = self.tasks.borrow().mark_queued(task);
+        if unmarked {
+            self.remote.wake(task);
+        }
+    }
+
+    /// Runs `future` to its end, and the spawned tasks beside it. `place` is where the caller stands.
+    pub(crate) fn block_on<F: Future>(&self, future: F, place: Place) -> F::Output {
+        self.root_place.set(Some(place));
         let mut future = pin!(future);
-        let waker = TaskWaker::queued(TaskId::ROOT, self.queue.remote().clone());
-        self.queue.remote().wake(TaskId::ROOT);
+        let waker = TaskWaker::queued(TaskId::ROOT, self.remote.clone());
+        self.remote.wake(TaskId::ROOT);
         let mut value = None;
         let mut root = || {
             waker.begin_poll();
@@ -237,19 +250,19 @@ impl Executor {
         self.step(wait);
         for _ in 1..TURNS_MAX {
             let over = !duration.is_zero() && Instant::real() >= end;
-            if over || RunQueue::ready_len() == 0 {
+            if over || !local_queue::any_ready() {
                 break;
             }
             self.step(Wait::No);
         }
-        RunQueue::ready_len() > 0
+        local_queue::any_ready()
     }
 
     /// Takes turns until every task waits for something outside; says how many tasks there are.
     pub(crate) fn run_until_idle(&self) -> usize {
         loop {
             self.step(Wait::No);
-            if RunQueue::ready_len() == 0 {
+            if !local_queue::any_ready() {
                 return self.tasks.borrow().len();
             }
         }
@@ -260,26 +273,28 @@ impl Executor {
         debug_assert!(pending.is_pending(), "there is no root to end");
     }
 
-    /// Takes a future in as a task of its own, queued for the next turn.
-    pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let mut join = None;
-        self.start(|waker| {
-            let cell = Join::new(futures_task::waker(waker.clone()));
-            join = Some(cell.clone());
-            Task::new(future, cell)
-        });
-        JoinHandle::new(join.expect("start has called the closure"))
+    /// Takes a future in as a task of its own, ready in this turn or the next.
+    pub(crate) fn spawn<F: Future + 'static>(
+        &self,
+        future: F,
+        place: Place,
+    ) -> JoinHandle<F::Output> {
+        let task = self.tasks.borrow_mut().insert_joinable(future, place);
+        self.start(task);
+        JoinHandle::new(self.tasks.clone(), task)
     }
 
-    /// As [`spawn`](Self::spawn), for what nobody will ask about.
-    pub(crate) fn spawn_detached<F: Future<Output = ()> + 'static>(&self, future: F) {
-        self.start(|_| Detached::new(future));
+    /// As [`spawn`](Self::spawn), without a handle.
+    pub(crate) fn spawn_detached<F>(&self, future: F, place: Place)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let task = self.tasks.borrow_mut().insert_detached(future, place);
+        self.start(task);
     }
 
-    fn start<F: Future<Output = ()> + 'static>(&self, make: impl FnOnce(&Arc<TaskWaker>) -> F) {
-        let remote = self.queue.remote();
-        let task = self.tasks.borrow_mut().insert(remote, make);
-        remote.wake(task);
+    fn start(&self, task: TaskId) {
+        self.remote.wake(task);
         if self.closing.get() {
             task::end_all(&self.tasks);
         }
@@ -299,12 +314,12 @@ impl Executor {
         );
     }
 
-    pub(crate) fn queue(&self) -> &Rc<RunQueue> {
+    pub(crate) fn queue(&self) -> &Rc<LocalQueue> {
         &self.queue
     }
 
     pub(crate) fn remote(&self) -> &Arc<Remote> {
-        self.queue.remote()
+        &self.remote
     }
 
     pub(crate) fn reactor(&self) -> &Reactor {
@@ -333,18 +348,21 @@ impl Executor {
         self.tasks.borrow().len()
     }
 
-    /// Ends all tasks and drops all messages. The caller has entered the runtime, so that what
-    /// they hold finds its way.
+    /// Ends all tasks and drops all messages. The caller has entered the runtime, so that their
+    /// destructors find it.
     pub(crate) fn close(&self) {
         self.closing.set(true);
         while task::end_all(&self.tasks) {}
-        self.queue.close().into_iter().for_each(task::discard);
-        RunQueue::clear();
+        self.remote.close().into_iter().for_each(panics::discard);
+        // Sleeps and sockets may outlive the runtime; their wakers do not.
+        self.timers.clear();
+        self.reactor.clear().into_iter().for_each(panics::discard);
+        local_queue::clear();
     }
 }
 
-/// No call of [`Executor::run_for`] takes more turns, so that tasks which keep waking each other
-/// cannot keep it.
+/// A call of [`Executor::run_for`] takes at most this many turns, so that tasks which keep waking each
+/// other cannot keep it.
 const TURNS_MAX: usize = 256;
 
 fn poll_root<F: Future>(future: Pin<&mut F>, waker: &Arc<TaskWaker>) -> Poll<F::Output> {

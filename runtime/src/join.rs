@@ -1,86 +1,27 @@
-//! The other end of a spawned task: wait for its value, abort it, or let it go.
+//! The other end of a spawned task: wait for its value, abort it, or let it run.
 //!
 //! # How it works
 //!
-//! Task and handle share one [`Join`] cell. The task puts its outcome in and wakes whoever waits;
-//! the handle takes it out. To abort, the handle raises a flag in the cell and wakes the task,
-//! which finds the flag instead of being polled. The cell knows tasks and waiters only as
-//! `std::task::Waker`s, so this module knows nothing of the executor.
+//! A handle is the id of a task and a way to the table of tasks. The outcome stays in the task's slot
+//! until the handle takes it ([`task::handle`] is the other side of each method here). The table
+//! outlives its runtime for as long as a handle exists, so a value is not lost with the runtime.
 //!
 //! # Invariants
 //!
-//! - Always: an outcome is put in exactly once: a value, a panic, or "cancelled".
-//! - Never: a waker woken or dropped while a cell of this module is borrowed.
+//! - Never: a waker woken, cloned or dropped while the table is borrowed.
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 
-/// What a task and its handle share.
-pub(crate) struct Join<T> {
-    outcome: Cell<Option<Result<T, JoinError>>>,
-    stage: Cell<Stage>,
-    /// Wakes the task, so that it notices an abort.
-    task: RefCell<Option<Waker>>,
-    /// Wakes whoever awaits the handle.
-    waiter: RefCell<Option<Waker>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Running,
-    Aborting,
-    Finished,
-}
-
-impl<T> Join<T> {
-    pub(crate) fn new(task: Waker) -> Rc<Self> {
-        Rc::new(Self {
-            outcome: Cell::new(None),
-            stage: Cell::new(Stage::Running),
-            task: RefCell::new(Some(task)),
-            waiter: RefCell::new(None),
-        })
-    }
-
-    pub(crate) fn is_aborting(&self) -> bool {
-        self.stage.get() == Stage::Aborting
-    }
-
-    pub(crate) fn is_finished(&self) -> bool {
-        self.stage.get() == Stage::Finished
-    }
-
-    /// Puts the outcome in and wakes the waiter.
-    pub(crate) fn finish(&self, outcome: Result<T, JoinError>) {
-        self.stage.set(Stage::Finished);
-        self.outcome.set(Some(outcome));
-        let task = self.task.take();
-        let waiter = self.waiter.take();
-        drop(task);
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
-    }
-
-    fn wait(&self, waker: &Waker) {
-        let current = self
-            .waiter
-            .borrow()
-            .as_ref()
-            .is_some_and(|waiter| waiter.will_wake(waker));
-        if !current {
-            let waker = waker.clone();
-            let old = self.waiter.replace(Some(waker));
-            drop(old);
-        }
-    }
-}
+use crate::budget;
+use crate::join_error::JoinError;
+use crate::local_queue::TaskId;
+use crate::task::{self, Tasks};
 
 /// Awaits a spawned task's value.
 ///
@@ -89,12 +30,11 @@ impl<T> Join<T> {
 ///
 /// # Errors
 ///
-/// Awaiting gives a [`JoinError`] if the task panicked, was aborted, or went down with its
-/// runtime.
+/// Awaiting it returns a [`JoinError`] if the task panicked, was aborted, or ended with its runtime.
 ///
 /// # Panics
 ///
-/// When it is polled again after it has given its value.
+/// Panics if it is polled again after it has returned the value.
 ///
 /// # Cancel safety
 ///
@@ -111,17 +51,23 @@ impl<T> Join<T> {
 /// });
 /// ```
 pub struct JoinHandle<T> {
-    join: Rc<Join<T>>,
+    tasks: Rc<RefCell<Tasks>>,
+    task: TaskId,
+    value: PhantomData<fn() -> T>,
 }
 
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(join: Rc<Join<T>>) -> Self {
-        Self { join }
+    pub(crate) fn new(tasks: Rc<RefCell<Tasks>>, task: TaskId) -> Self {
+        Self {
+            tasks,
+            task,
+            value: PhantomData,
+        }
     }
 
     /// Ends the task: its future is dropped, not later than in the loop's next turn.
     ///
-    /// Awaiting the handle then gives an error for which [`JoinError::is_cancelled`] holds. A
+    /// Awaiting the handle then returns an error for which [`JoinError::is_cancelled`] holds. A
     /// task that has finished already keeps its value.
     ///
     /// ```
@@ -134,49 +80,45 @@ impl<T> JoinHandle<T> {
     /// });
     /// ```
     pub fn abort(&self) {
-        if self.join.stage.get() == Stage::Running {
-            self.join.stage.set(Stage::Aborting);
-            let task = self.join.task.take();
-            if let Some(task) = task {
-                task.wake();
-            }
-        }
+        task::handle::abort(&self.tasks, self.task);
     }
 
-    /// Lets the task run on by itself. The same as dropping the handle, said aloud.
+    /// Lets the task run on by itself. This is the same as dropping the handle.
     pub fn detach(self) {
         drop(self);
     }
 
-    /// Whether the task has ended, in whatever way.
+    /// Returns true if the task has ended: with a value, a panic, or an abort.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.join.is_finished()
+        task::handle::is_finished(&self.tasks, self.task)
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if !self.join.is_aborting() {
-            // Nobody can abort it any more: spare the task the second reference to its waker.
-            let task = self.join.task.take();
-            drop(task);
-        }
+        task::handle::release(&self.tasks, self.task);
     }
 }
 
-impl<T> Future for JoinHandle<T> {
+impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(outcome) = self.join.outcome.take() {
-            return Poll::Ready(outcome);
+        let (tasks, task) = (&self.tasks, self.task);
+        if let Some(awaited) = task::handle::awaited(tasks, task) {
+            if !awaited {
+                ready!(budget::poll_spend(cx, 1));
+            }
+            let mut outcome: Option<Self::Output> = None;
+            task::handle::take(tasks, task, &mut outcome);
+            return Poll::Ready(outcome.expect("a JoinHandle is not polled after its value"));
         }
-        assert!(
-            !self.join.is_finished(),
-            "JoinHandle polled again after it gave its value"
-        );
-        self.join.wait(cx.waker());
+        if !task::handle::waits(tasks, task, cx.waker()) {
+            // Cloning and dropping wakers is foreign code: not while the table is borrowed.
+            let replaced = task::handle::wait(tasks, task, cx.waker().clone());
+            drop(replaced);
+        }
         Poll::Pending
     }
 }
@@ -188,85 +130,3 @@ impl<T> fmt::Debug for JoinHandle<T> {
             .finish_non_exhaustive()
     }
 }
-
-/// Why a task has no value: it panicked, or it was cancelled.
-pub struct JoinError {
-    cause: Cause,
-}
-
-enum Cause {
-    Cancelled,
-    /// The payload is only ever taken out whole; the lock makes the error `Sync`, which errors
-    /// are expected to be.
-    Panicked {
-        message: Box<str>,
-        payload: Mutex<Box<dyn Any + Send>>,
-    },
-}
-
-impl JoinError {
-    pub(crate) fn cancelled() -> Self {
-        Self {
-            cause: Cause::Cancelled,
-        }
-    }
-
-    pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
-        Self {
-            cause: Cause::Panicked {
-                message: panic_message(&*payload).into(),
-                payload: Mutex::new(payload),
-            },
-        }
-    }
-
-    /// Whether the task was aborted, or went down with its runtime.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self.cause, Cause::Cancelled)
-    }
-
-    /// Whether the task panicked.
-    #[must_use]
-    pub fn is_panic(&self) -> bool {
-        matches!(self.cause, Cause::Panicked { .. })
-    }
-
-    /// What the task panicked with, for [`std::panic::resume_unwind`].
-    ///
-    /// # Errors
-    ///
-    /// Gives the error back if it was no panic.
-    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
-        match self.cause {
-            Cause::Panicked { payload, .. } => {
-                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
-            }
-            Cause::Cancelled => Err(self),
-        }
-    }
-}
-
-/// The words of a panic, when it had words.
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is not text")
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.cause {
-            Cause::Cancelled => f.write_str("the task was cancelled"),
-            Cause::Panicked { message, .. } => write!(f, "the task panicked: {message}"),
-        }
-    }
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JoinError({self})")
-    }
-}
-
-impl std::error::Error for JoinError {}

@@ -18,6 +18,8 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
+use crate::{budget, panics};
+
 /// Wakes all who wait for it. For one thread; share it in an `Rc`.
 ///
 /// # Examples
@@ -69,7 +71,7 @@ impl Notify {
     #[cold]
     pub(crate) fn wake_all(&self) {
         let mut waiters = mem::take(&mut *self.waiters.borrow_mut());
-        waiters.drain().for_each(Waker::wake);
+        panics::wake_all(waiters.drain());
         // The list is used again, unless somebody waits anew.
         let mut current = self.waiters.borrow_mut();
         if current.is_empty() {
@@ -119,7 +121,10 @@ impl Future for Changed<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.notify.times() != self.times {
-            self.place = None;
+            if self.place.take().is_none() {
+                // It did not have to wait.
+                return budget::poll_spend(cx, 1);
+            }
             return Poll::Ready(());
         }
         let waker = cx.waker().clone();
@@ -141,7 +146,7 @@ impl Drop for Changed<'_> {
         let Some(place) = self.place else { return };
         if self.notify.times() == self.times {
             let waker = self.notify.waiters.borrow_mut().try_remove(place);
-            drop(waker);
+            panics::discard(waker);
         }
     }
 }

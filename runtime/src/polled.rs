@@ -19,8 +19,8 @@ use std::cell::Cell;
 use std::ptr;
 use std::task::Waker;
 
+use crate::local_queue::{RuntimeId, TaskId};
 use crate::reactor::SourceId;
-use crate::run_queue::{RuntimeId, TaskId};
 
 /// Which source of which runtime a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,13 +17,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::run_queue::Remote;
+use crate::panics;
+use crate::remote::Remote;
 
 /// The most threads a runtime's pool has. They wait for disks rather than compute, so it may be
 /// more than there are cores.
@@ -31,6 +31,9 @@ pub const THREADS_MAX: usize = 16;
 
 /// How long a thread waits for work before it ends.
 const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// The number in a thread's name stays below this, because the kernel keeps 15 bytes of a name.
+const NAMES: usize = 10_000;
 
 /// Something to do once, or to give up.
 pub(crate) type Job = Box<dyn FnOnce(Order) + Send>;
@@ -105,7 +108,7 @@ impl Pool {
 
     fn start(&self, queue: &mut Queue) -> io::Result<()> {
         let shared = self.shared.clone();
-        let name = format!("waterwheel-blocking-{}", queue.started);
+        let name = format!("waterwheel-{}", queue.started % NAMES);
         let thread = thread::Builder::new()
             .name(name)
             .spawn(move || shared.work())?;
@@ -126,21 +129,12 @@ impl Drop for Pool {
         drop(queue);
         self.shared.work.notify_all();
         for job in jobs {
-            complete(job, Order::Cancel);
+            panics::contain(|| job(Order::Cancel));
         }
         for thread in threads {
             // Its jobs' panics have been caught; there is nothing left to report.
             drop(thread.join());
         }
-    }
-}
-
-/// Whatever a job that nobody wants any more, or a value, panics with when it is dropped ends here:
-/// it must cost neither a thread nor the end of a runtime.
-fn complete(job: Job, order: Order) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| job(order))) {
-        // Its destructor may panic in its turn, so it gets none.
-        std::mem::forget(payload);
     }
 }
 
@@ -152,7 +146,7 @@ impl Shared {
     /// A thread's life.
     fn work(&self) {
         while let Some(job) = self.next() {
-            complete(job, Order::Run);
+            panics::contain(|| job(Order::Run));
             let left = self.jobs.fetch_sub(1, Ordering::SeqCst) - 1;
             if left == 0 && self.reports.swap(false, Ordering::SeqCst) {
                 self.runtime.nudge();

@@ -1,10 +1,21 @@
 //! Two futures at once, in one task.
+//!
+//! # How it works
+//!
+//! Each poll polls both. Each of the two has a share of the task's budget, so a future that is always
+//! ready cannot keep the other one from its turn.
+//!
+//! # Invariants
+//!
+//! - Always: both futures are polled in each poll, unless the first one ends a race.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+
+use crate::budget;
 
 /// Runs both; gives the value of the one that is ready first, and drops the other.
 ///
@@ -51,8 +62,8 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = self.project();
-        match this.first.poll(cx) {
-            Poll::Pending => this.second.poll(cx),
+        match budget::share(2, || this.first.poll(cx)) {
+            Poll::Pending => budget::share(1, || this.second.poll(cx)),
             ready @ Poll::Ready(_) => ready,
         }
     }
@@ -118,8 +129,8 @@ impl<A: Future, B: Future> Future for Join<A, B> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let first = this.first.as_mut().run(cx);
-        let second = this.second.as_mut().run(cx);
+        let first = budget::share(2, || this.first.as_mut().run(cx));
+        let second = budget::share(1, || this.second.as_mut().run(cx));
         if !(first && second) {
             return Poll::Pending;
         }

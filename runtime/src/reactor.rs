@@ -26,7 +26,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
-use crate::run_queue::TaskId;
+use crate::local_queue::TaskId;
 use crate::source::{Interest, Readiness, Source};
 
 /// Events taken from the kernel in one go. More than that wait for the next turn.
@@ -167,6 +167,16 @@ impl Reactor {
 
     pub(crate) fn take_news(&self, id: SourceId) -> Readiness {
         self.sources.borrow_mut()[id.index()].take_news()
+    }
+
+    /// Takes the wakers of all who wait for a socket, for the end of the runtime.
+    pub(crate) fn clear(&self) -> Vec<Waker> {
+        let mut sources = self.sources.borrow_mut();
+        let sources = sources.iter_mut().map(|(_, source)| {
+            let empty = Source::new(source.generation);
+            std::mem::replace(source, empty)
+        });
+        sources.flat_map(Source::into_wakers).collect()
     }
 
     /// Waits until something is ready, the time is over, or another thread unparks us.

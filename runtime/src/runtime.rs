@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::context::{Handle, Inside};
 use crate::executor::Executor;
+use crate::held::Place;
 use crate::join::JoinHandle;
 
 /// Runs `future` to its end on this thread, and everything it spawns beside it.
@@ -79,7 +80,7 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _inside = self.enter("block_on");
-        self.executor.block_on(future)
+        self.executor.block_on(future, Place::here())
     }
 
     /// Does what can be done without waiting; `true` if some is left to do.
@@ -123,9 +124,10 @@ impl Runtime {
     }
 
     /// Spawns a task from outside; it first runs when the runtime is next given time.
+    #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let _inside = Inside::enter(&self.executor);
-        self.executor.spawn(future)
+        self.executor.spawn(future, Place::here())
     }
 
     /// The runtime as other threads see it.

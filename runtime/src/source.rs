@@ -46,7 +46,7 @@ use std::task::Waker;
 
 use mio::event::Event;
 
-use crate::run_queue::TaskId;
+use crate::local_queue::TaskId;
 
 /// The two directions in which a socket can be ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! One spawned future: where it lives, and what one poll of it can lead to.
+//! One spawned future: where it lives, and how one poll of it can end.
 //!
 //! # How it works
 //!
@@ -14,289 +14,495 @@
 //!
 //! 1. *Queued*: the id is in the run queue, the waker's flag is set, the future is in its slot.
 //! 2. *Running*: future and waker have been **taken out** of the slot, and no table is borrowed:
-//!    the future may spawn, wake, abort or drop whatever it likes.
-//! 3. *Waiting*: the future is back in its slot; some leaf holds a clone of the waker, or the id.
-//! 4. *Ended*: the slot is free, its next tenant gets another generation, and an id that is still
-//!    in some queue finds nobody.
+//!    the future may spawn, wake, abort or drop any task, also itself.
+//! 3. *Waiting*: the future is back in its slot. A leaf future holds a clone of the waker, or the id.
+//! 4. *Ended*: the future is dropped. If a [`JoinHandle`](crate::JoinHandle) exists, the slot keeps the
+//!    outcome for it. Otherwise the slot is free. Its next task gets another generation, so an old id
+//!    that is still in a queue finds no task.
+//!
+//! The handle and the task share the slot and no cell of their own: the outcome stands where the future
+//! stood, and the waker of the task that awaits it stands beside. A detached task has neither.
 //!
 //! # Invariants
 //!
-//! - Always: a panic ends in the task's [`Join`] cell, if it has one, also one from the future's
-//!   destructor.
-//! - Never: a borrow of [`Tasks`] while a future is polled or dropped.
+//! - Always: a panic of the future or of its destructor ends in the outcome, or here.
+//! - Never: a borrow of [`Tasks`] while a future is polled or dropped, or a waker is woken or dropped.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
 use std::mem;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
+use futures_task::ArcWake;
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::join::{Join, JoinError};
+use crate::held::Place;
+use crate::join_error::JoinError;
+use crate::local_queue::TaskId;
+use crate::panics;
 use crate::polled;
-use crate::run_queue::{Remote, TaskId};
+use crate::remote::Remote;
 use crate::waker::TaskWaker;
-
-type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// All tasks of a runtime.
 pub(crate) struct Tasks {
     slots: Slab<Slot>,
     next_generation: NonZeroU32,
-}
-
-impl Default for Tasks {
-    fn default() -> Self {
-        Self {
-            slots: Slab::new(),
-            next_generation: NonZeroU32::MIN,
-        }
-    }
+    /// The number of tasks that have not ended.
+    alive: usize,
+    /// True once the runtime ends: a task that is still running then is not put back.
+    closed: bool,
+    /// The wakers that asked for the end of a task while it was running. Its future was out of its slot
+    /// then, and the place for them with it.
+    early_waiters: Vec<(TaskId, Waker)>,
+    remote: Arc<Remote>,
 }
 
 struct Slot {
     /// Not zero, so that a free slot needs no word of its own to say so.
     generation: NonZeroU32,
+    stage: Stage,
+    /// True while a [`JoinHandle`](crate::JoinHandle) exists.
+    has_handle: bool,
+    spawned_at: Place,
     /// `None` while the task is running.
-    tenant: Option<Tenant>,
+    runnable: Option<Runnable>,
 }
 
-struct Tenant {
-    future: BoxFuture,
+/// How far a task has come, apart from being queued or running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Alive,
+    /// Its handle has asked for the end: the next turn drops the future instead of polling it.
+    Aborting,
+    /// The outcome is there.
+    Ended {
+        /// True if a task had to wait for it.
+        awaited: bool,
+    },
+}
+
+/// What is taken out of the slot for a poll.
+struct Runnable {
+    future: Pin<Box<dyn Run>>,
     waker: Arc<TaskWaker>,
 }
 
+/// A future of any type, with or without a place for its outcome. No method panics.
+trait Run {
+    /// Polls the future. Once it has returned `Ready`, the future is dropped and the outcome is there.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Drops the future before its end. The outcome is "cancelled", unless the destructor panics.
+    fn cancel(self: Pin<&mut Self>) {}
+
+    /// The place for the waker of the task that awaits the outcome.
+    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waker>> {
+        None
+    }
+
+    /// Moves the outcome into `to`, an `Option<Result<T, JoinError>>`.
+    fn take_outcome(self: Pin<&mut Self>, _to: &mut dyn Any) {}
+}
+
 impl Tasks {
-    /// Takes in a future that is made once its waker is known; the caller queues the id.
-    pub(crate) fn insert<F>(
-        &mut self,
-        remote: &Arc<Remote>,
-        make: impl FnOnce(&Arc<TaskWaker>) -> F,
-    ) -> TaskId
+    pub(crate) fn new(remote: Arc<Remote>) -> Self {
+        Self {
+            slots: Slab::new(),
+            next_generation: NonZeroU32::MIN,
+            alive: 0,
+            closed: false,
+            early_waiters: Vec::new(),
+            remote,
+        }
+    }
+
+    /// Takes in a future that a handle can wait for. The caller queues the id.
+    pub(crate) fn insert_joinable<F>(&mut self, future: F, spawned_at: Place) -> TaskId
+    where
+        F: Future + 'static,
+    {
+        self.insert(Box::pin(Joinable::new(future)), true, spawned_at)
+    }
+
+    /// Takes in a future that runs by itself. The caller queues the id.
+    pub(crate) fn insert_detached<F>(&mut self, future: F, spawned_at: Place) -> TaskId
     where
         F: Future<Output = ()> + 'static,
     {
+        self.insert(Box::pin(Detached { future }), false, spawned_at)
+    }
+
+    fn insert(&mut self, future: Pin<Box<dyn Run>>, has_handle: bool, spawned_at: Place) -> TaskId {
         let entry = self.slots.vacant_entry();
         let index = u32::try_from(entry.key()).expect("fewer than four thousand million tasks");
-        let task = TaskId {
-            index,
-            generation: self.next_generation,
-        };
         let generation = self.next_generation;
+        let task = TaskId { index, generation };
         self.next_generation = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        let waker = TaskWaker::queued(task, remote.clone());
-        let future = Box::pin(make(&waker));
+        self.alive += 1;
+        let waker = TaskWaker::queued(task, self.remote.clone());
         entry.insert(Slot {
             generation,
-            tenant: Some(Tenant { future, waker }),
+            stage: Stage::Alive,
+            has_handle,
+            spawned_at,
+            runnable: Some(Runnable { future, waker }),
         });
         task
     }
 
+    /// Returns the number of tasks that have not ended.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.alive
     }
 
-    /// Marks a task as queued; `true` if it was not, and the caller is to queue it. One that has
-    /// ended is nothing.
+    /// Marks a task as queued. Returns true if it was not, and the caller must queue it. A task that has
+    /// ended is not marked.
     pub(crate) fn mark_queued(&self, task: TaskId) -> bool {
-        let slot = self.slots.get(task.index as usize);
-        let Some(slot) = slot.filter(|slot| slot.generation == task.generation) else {
+        let Some(slot) = self.slot(task) else {
             return false;
         };
-        // While it runs, its flag is out of reach: it may be queued twice then.
-        let tenant = slot.tenant.as_ref();
-        tenant.is_none_or(|tenant| tenant.waker.mark_queued())
+        // The flag of a running task is out of reach: such a task may be queued twice.
+        let runnable = slot.runnable.as_ref();
+        runnable.is_none_or(|runnable| runnable.waker.mark_queued())
     }
 
-    fn check_out(&mut self, task: TaskId) -> Option<Tenant> {
-        let slot = self.slots.get_mut(task.index as usize)?;
-        if slot.generation != task.generation {
+    /// Returns the place in the program that spawned a task.
+    pub(crate) fn spawned_at(&self, task: TaskId) -> Option<Place> {
+        self.slot(task).map(|slot| slot.spawned_at)
+    }
+
+    fn slot(&self, task: TaskId) -> Option<&Slot> {
+        let slot = self.slots.get(task.index as usize);
+        slot.filter(|slot| slot.generation == task.generation)
+    }
+
+    fn slot_mut(&mut self, task: TaskId) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(task.index as usize);
+        slot.filter(|slot| slot.generation == task.generation)
+    }
+
+    /// Takes the future out. Returns `None` if the id is stale, or the task is running further up the
+    /// stack or has ended.
+    #[inline]
+    fn check_out(&mut self, task: TaskId) -> Option<(Runnable, Stage)> {
+        let slot = self.slot_mut(task)?;
+        if matches!(slot.stage, Stage::Ended { .. }) {
             return None;
         }
-        slot.tenant.take()
+        Some((slot.runnable.take()?, slot.stage))
     }
 
-    /// Puts a task back; gives it back if the runtime was closed from within it.
-    fn check_in(&mut self, task: TaskId, tenant: Tenant) -> Option<Tenant> {
+    /// Puts a future back that is not ready. Returns it if the runtime has ended meanwhile.
+    #[inline]
+    fn check_in(&mut self, task: TaskId, mut runnable: Runnable) -> Option<Runnable> {
+        if !self.early_waiters.is_empty() {
+            self.settle_early_waiter(task, &mut runnable);
+        }
         match self.slots.get_mut(task.index as usize) {
-            Some(slot) if slot.tenant.is_none() => {
-                slot.tenant = Some(tenant);
+            Some(slot) if !self.closed => {
+                slot.runnable = Some(runnable);
                 None
             }
-            _ => Some(tenant),
+            _ => Some(runnable),
+        }
+    }
+
+    /// Moves the waker that came while the task was running to its place.
+    #[cold]
+    fn settle_early_waiter(&mut self, task: TaskId, to: &mut Runnable) {
+        let early = &mut self.early_waiters;
+        if let Some(position) = early.iter().position(|(of, _)| *of == task)
+            && let Some(waiter) = to.future.as_mut().waiter()
+        {
+            *waiter = Some(early.swap_remove(position).1);
+        }
+    }
+
+    /// Keeps the outcome of a task that has ended, if a handle can ask for it. Returns the waker of the
+    /// task that awaits it, and all else that is to be dropped.
+    fn end(&mut self, task: TaskId, mut ended: Runnable) -> (Option<Waker>, Option<Runnable>) {
+        self.alive -= 1;
+        ended.waker.retire();
+        if !self.early_waiters.is_empty() {
+            self.settle_early_waiter(task, &mut ended);
+        }
+        match self.slot_mut(task) {
+            Some(slot) if slot.has_handle => {
+                let waiter = ended.future.as_mut().waiter().and_then(Option::take);
+                let awaited = waiter.is_some();
+                slot.stage = Stage::Ended { awaited };
+                slot.runnable = Some(ended);
+                (waiter, None)
+            }
+            _ => {
+                self.slots.try_remove(task.index as usize);
+                (None, Some(ended))
+            }
         }
     }
 }
 
-/// Ends all tasks there are, for the end of the runtime; `false` if there were none. Their
-/// destructors may have spawned others meanwhile.
+/// Polls one task once. Has no effect if the id is stale or the task is running further up the stack.
+#[inline]
+pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
+    let Some((mut runnable, stage)) = tasks.borrow_mut().check_out(task) else {
+        return;
+    };
+    if stage == Stage::Aborting {
+        return cancel(tasks, task, runnable);
+    }
+    runnable.waker.begin_poll();
+    let waker = futures_task::waker_ref(&runnable.waker);
+    let future = runnable.future.as_mut();
+    let poll = polled::during(task, &waker, || {
+        future.poll(&mut Context::from_waker(&waker))
+    });
+    if poll.is_ready() {
+        return end(tasks, task, runnable);
+    }
+    let homeless = tasks.borrow_mut().check_in(task, runnable);
+    if let Some(runnable) = homeless {
+        cancel(tasks, task, runnable);
+    }
+}
+
+/// Drops a future before its end.
+#[cold]
+fn cancel(tasks: &RefCell<Tasks>, task: TaskId, mut runnable: Runnable) {
+    runnable.future.as_mut().cancel();
+    end(tasks, task, runnable);
+}
+
+/// Wakes the task that awaits this one, or drops what is left of this one.
+fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable) {
+    let (waiter, rest) = tasks.borrow_mut().end(task, runnable);
+    if let Some(waiter) = waiter {
+        panics::wake(waiter);
+    }
+    if let Some(rest) = rest {
+        panics::discard(rest);
+    }
+}
+
+/// Ends all tasks, for the end of the runtime. Returns false if there were none. Their destructors may
+/// have spawned others meanwhile.
 pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
-    let slots = mem::take(&mut tasks.borrow_mut().slots);
-    let found = !slots.is_empty();
-    let tenants = slots.into_iter().filter_map(|(_, slot)| slot.tenant);
-    tenants.for_each(evict);
+    tasks.borrow_mut().closed = true;
+    let alive: Vec<_> = {
+        let tasks = tasks.borrow();
+        let id = |(index, slot): (usize, &Slot)| TaskId {
+            index: u32::try_from(index).expect("a slot's index was made from 32 bits"),
+            generation: slot.generation,
+        };
+        tasks.slots.iter().map(id).collect()
+    };
+    let mut found = false;
+    for task in alive {
+        let checked_out = tasks.borrow_mut().check_out(task);
+        if let Some((runnable, _)) = checked_out {
+            found = true;
+            cancel(tasks, task, runnable);
+        }
+    }
     found
 }
 
-/// Polls one task once. A stale id, or one whose task is running further up the stack, is nothing.
-#[inline]
-pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
-    let Some(mut tenant) = tasks.borrow_mut().check_out(task) else {
-        return;
-    };
-    tenant.waker.begin_poll();
-    let waker = futures_task::waker_ref(&tenant.waker);
-    let poll = polled::during(task, &waker, || {
-        let cx = &mut Context::from_waker(&waker);
-        tenant.future.as_mut().poll(cx)
-    });
-    if poll.is_pending() {
-        let homeless = tasks.borrow_mut().check_in(task, tenant);
-        homeless.into_iter().for_each(evict);
-    } else {
-        tasks.borrow_mut().slots.try_remove(task.index as usize);
-        evict(tenant);
-    }
-}
+/// What a [`JoinHandle`](crate::JoinHandle) asks for. Each is right at any time, also while the task is
+/// running and after the runtime has ended.
+pub(crate) mod handle {
+    use super::{Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waker, mem, panics};
 
-/// Drops a task for good.
-fn evict(tenant: Tenant) {
-    tenant.waker.retire();
-    discard(tenant);
-}
-
-/// Drops what is the user's. What its destructor panics with ends here.
-pub(crate) fn discard<T>(value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // The payload is the user's too: its destructor may panic in its turn, so it gets none.
-        mem::forget(payload);
-    }
-}
-
-pin_project! {
-    /// A future that runs for a [`Join`] cell: it never panics and leaves an outcome behind.
-    pub(crate) struct Task<F: Future> {
-        #[pin]
-        stage: Stage<F>,
-        // `None` once nobody holds the handle: a task that was let go needs no cell.
-        join: Option<Rc<Join<F::Output>>>,
+    /// Returns true if the task has ended. Its outcome may have been taken.
+    pub(crate) fn is_finished(tasks: &RefCell<Tasks>, task: TaskId) -> bool {
+        awaited(tasks, task).is_some()
     }
 
-    impl<F: Future> PinnedDrop for Task<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let panic_in_drop = end(this.stage.as_mut());
-            if let Some(join) = this.join.take() && !join.is_finished() {
-                join.finish(Err(panic_in_drop.unwrap_or_else(JoinError::cancelled)));
-            }
+    /// Returns `None` if the task has not ended, else true if a task had to wait for that.
+    pub(crate) fn awaited(tasks: &RefCell<Tasks>, task: TaskId) -> Option<bool> {
+        match tasks.borrow().slot(task).map(|slot| slot.stage) {
+            Some(Stage::Ended { awaited }) => Some(awaited),
+            Some(Stage::Alive | Stage::Aborting) => None,
+            None => Some(false),
         }
     }
-}
 
-pin_project! {
-    #[project = StageProjection]
-    enum Stage<F> {
-        Running { #[pin] future: F },
-        Ended,
-    }
-}
-
-impl<F: Future> Task<F> {
-    pub(crate) fn new(future: F, join: Rc<Join<F::Output>>) -> Self {
-        Self {
-            stage: Stage::Running { future },
-            join: Some(join),
-        }
-    }
-}
-
-impl<F: Future> Future for Task<F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
-        let outcome = if this.join.as_ref().is_some_and(|join| join.is_aborting()) {
-            Err(JoinError::cancelled())
-        } else {
-            match poll_once(this.stage.as_mut(), cx) {
-                Ok(Poll::Pending) => {
-                    // Dropped after the poll, when nothing of the task is on the stack.
-                    drop(this.join.take_if(|join| is_let_go(join)));
-                    return Poll::Pending;
-                }
-                Ok(Poll::Ready(value)) => Ok(value),
-                Err(error) => Err(error),
-            }
+    /// Has the future dropped in the next turn, unless the task has ended.
+    pub(crate) fn abort(tasks: &RefCell<Tasks>, task: TaskId) {
+        let mut tasks = tasks.borrow_mut();
+        let Some(slot) = tasks.slot_mut(task) else {
+            return;
         };
-        let outcome = match (outcome, end(this.stage)) {
-            (Ok(value), Some(panic_in_drop)) => {
-                discard(value);
-                Err(panic_in_drop)
+        if slot.stage != Stage::Alive {
+            return;
+        }
+        slot.stage = Stage::Aborting;
+        // The wake runs no foreign code: the waker is the runtime's own.
+        match &slot.runnable {
+            Some(runnable) => ArcWake::wake_by_ref(&runnable.waker),
+            None => tasks.remote.wake(task),
+        }
+    }
+
+    /// Moves the outcome of a task that has ended into `to`, and frees its slot.
+    pub(crate) fn take(tasks: &RefCell<Tasks>, task: TaskId, to: &mut dyn Any) {
+        let slot = {
+            let mut tasks = tasks.borrow_mut();
+            let found = tasks.slot(task).is_some();
+            found.then(|| tasks.slots.remove(task.index as usize))
+        };
+        if let Some(mut runnable) = slot.and_then(|slot| slot.runnable) {
+            runnable.future.as_mut().take_outcome(to);
+        }
+    }
+
+    /// Leaves a waker for the end of a task that has not ended. Returns the one that stood there.
+    pub(crate) fn wait(tasks: &RefCell<Tasks>, task: TaskId, waker: Waker) -> Option<Waker> {
+        let tasks = &mut *tasks.borrow_mut();
+        let slot = tasks.slots.get_mut(task.index as usize)?;
+        if let Some(runnable) = &mut slot.runnable {
+            let waiter = runnable.future.as_mut().waiter()?;
+            return mem::replace(waiter, Some(waker));
+        }
+        let early = &mut tasks.early_waiters;
+        match early.iter_mut().find(|(of, _)| *of == task) {
+            Some((_, waiter)) => Some(mem::replace(waiter, waker)),
+            None => {
+                early.push((task, waker));
+                None
             }
-            (outcome, panic_in_drop) => {
-                discard(panic_in_drop);
+        }
+    }
+
+    /// Returns true if this waker is the one that was left.
+    pub(crate) fn waits(tasks: &RefCell<Tasks>, task: TaskId, waker: &Waker) -> bool {
+        let tasks = &mut *tasks.borrow_mut();
+        let runnable = tasks.slot_mut(task).and_then(|slot| slot.runnable.as_mut());
+        let waiter = runnable.and_then(|runnable| runnable.future.as_mut().waiter());
+        waiter.is_some_and(|waiter| waiter.as_ref().is_some_and(|left| left.will_wake(waker)))
+    }
+
+    /// Gives the handle up: drops the outcome if it is there, and the waker that was left.
+    pub(crate) fn release(tasks: &RefCell<Tasks>, task: TaskId) {
+        let (waiter, ended) = {
+            let tasks = &mut *tasks.borrow_mut();
+            let Some(slot) = tasks.slot_mut(task) else {
+                return;
+            };
+            slot.has_handle = false;
+            let runnable = slot.runnable.as_mut();
+            let waiter = runnable.and_then(|runnable| runnable.future.as_mut().waiter()?.take());
+            let ended = matches!(slot.stage, Stage::Ended { .. });
+            let early = tasks.early_waiters.extract_if(.., |(of, _)| *of == task);
+            let waiter = waiter.or(early.map(|(_, waker)| waker).next());
+            let slot = ended.then(|| tasks.slots.remove(task.index as usize));
+            (waiter, slot)
+        };
+        panics::discard(waiter);
+        panics::discard(ended.map(|slot| slot.runnable));
+    }
+}
+
+pin_project! {
+    /// A future, and later its outcome.
+    struct Joinable<F: Future> {
+        #[pin]
+        state: State<F>,
+        waiter: Option<Waker>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F: Future> {
+        Running { #[pin] future: F },
+        Ended { outcome: Option<Result<F::Output, JoinError>> },
+    }
+}
+
+impl<F: Future> Joinable<F> {
+    fn new(future: F) -> Self {
+        Self {
+            state: State::Running { future },
+            waiter: None,
+        }
+    }
+}
+
+impl<F: Future> State<F> {
+    /// Drops the future where it stands. If its destructor panics, that is the outcome.
+    fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) {
+        let ended = Self::Ended { outcome: None };
+        let dropped = catch_unwind(AssertUnwindSafe(|| self.as_mut().set(ended)));
+        let outcome = match (outcome, dropped) {
+            (Ok(value), Err(payload)) => {
+                panics::discard(value);
+                Err(JoinError::panicked(payload))
+            }
+            (outcome, dropped) => {
+                mem::forget(dropped);
                 outcome
             }
         };
-        // The cell goes with the task: what a value panics with that nobody wants ends in `evict`.
-        if let Some(join) = this.join {
-            join.finish(outcome);
+        if let StateProjection::Ended { outcome: place } = self.project() {
+            *place = Some(outcome);
         }
+    }
+}
+
+impl<F: Future + 'static> Run for Joinable<F> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.project().state;
+        let StateProjection::Running { future } = state.as_mut().project() else {
+            return Poll::Ready(());
+        };
+        let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(value)) => Ok(value),
+            Err(payload) => Err(JoinError::panicked(payload)),
+        };
+        state.end(outcome);
         Poll::Ready(())
+    }
+
+    fn cancel(self: Pin<&mut Self>) {
+        let mut state = self.project().state;
+        if let StateProjection::Running { .. } = state.as_mut().project() {
+            state.end(Err(JoinError::cancelled()));
+        }
+    }
+
+    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waker>> {
+        Some(self.project().waiter)
+    }
+
+    fn take_outcome(self: Pin<&mut Self>, to: &mut dyn Any) {
+        if let StateProjection::Ended { outcome } = self.project().state.project()
+            && let Some(to) = to.downcast_mut::<Option<Result<F::Output, JoinError>>>()
+        {
+            *to = outcome.take();
+        }
     }
 }
 
 pin_project! {
-    /// A future that runs for nobody: it never panics, and that is all.
-    pub(crate) struct Detached<F> {
+    /// A future whose value is of no interest.
+    struct Detached<F> {
         #[pin]
         future: F,
     }
 }
 
-impl<F> Detached<F> {
-    pub(crate) fn new(future: F) -> Self {
-        Self { future }
-    }
-}
-
-impl<F: Future<Output = ()>> Future for Detached<F> {
-    type Output = ();
-
+impl<F: Future<Output = ()> + 'static> Run for Detached<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let future = self.project().future;
-        catch_unwind(AssertUnwindSafe(|| future.poll(cx))).unwrap_or_else(|payload| {
-            discard(payload);
-            Poll::Ready(())
-        })
+        let poll = panics::contain(|| future.poll(cx));
+        poll.unwrap_or(Poll::Ready(()))
     }
-}
-
-/// Whether the handle is gone and has not asked for an abort on its way.
-fn is_let_go<T>(join: &Rc<Join<T>>) -> bool {
-    Rc::strong_count(join) == 1 && !join.is_aborting()
-}
-
-fn poll_once<F: Future>(
-    stage: Pin<&mut Stage<F>>,
-    cx: &mut Context<'_>,
-) -> Result<Poll<F::Output>, JoinError> {
-    let StageProjection::Running { future } = stage.project() else {
-        return Err(JoinError::cancelled());
-    };
-    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).map_err(JoinError::panicked)
-}
-
-/// Drops the future where it stands; gives the panic of its destructor, if there is one.
-fn end<F>(mut stage: Pin<&mut Stage<F>>) -> Option<JoinError> {
-    catch_unwind(AssertUnwindSafe(|| stage.set(Stage::Ended)))
-        .err()
-        .map(JoinError::panicked)
 }

@@ -40,7 +40,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_task::ArcWake;
 
-use crate::run_queue::{Remote, TaskId};
+use crate::local_queue::{self, TaskId};
+use crate::remote::Remote;
 
 pub(crate) struct TaskWaker {
     task: TaskId,
@@ -88,7 +89,7 @@ impl ArcWake for TaskWaker {
     fn wake_by_ref(this: &Arc<Self>) {
         if this.remote.is_entered() {
             if this.mark_queued() {
-                Remote::queue(this.task);
+                local_queue::push(this.task);
             }
         } else if !this.elsewhere.swap(true, Ordering::AcqRel) {
             // Release: what was written before the wake is visible to the poll.

@@ -39,9 +39,10 @@ use crate::budget;
 use crate::context;
 use crate::descriptors;
 use crate::executor::Executor;
+use crate::local_queue::TaskId;
 use crate::polled::{self, Place};
 use crate::reactor::{Asked, SourceId};
-use crate::run_queue::{Message, TaskId, send_to};
+use crate::remote::{Message, send_to};
 use crate::source::{Direction, Interest, Readiness, Source};
 
 /// A non-blocking descriptor that can be waited for.

@@ -73,8 +73,9 @@ impl Instant {
     }
 }
 
-/// A tick is a millisecond, which is also the kernel's resolution for a wait.
-const NANOS_PER_TICK: u64 = 1_000_000;
+/// A tick is a sixteenth of a millisecond. The kernel's wait is rounded up to a whole millisecond; if
+/// the tick were as long, a deadline would be rounded up twice.
+const NANOS_PER_TICK: u64 = 62_500;
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //!
-//! Each runtime has one timing wheel with ticks of a millisecond. A [`Sleep`] enters it when it
+//! Each runtime has one timing wheel with ticks of a sixteenth of a millisecond. A [`Sleep`] enters it when it
 //! is first polled; each turn of the loop moves the wheel to the present and wakes what is due.
 //! The loop never sleeps longer than until the next deadline.
 //!
@@ -39,7 +39,7 @@ pub(crate) mod wheel;
 use std::time::Duration;
 
 pub use instant::Instant;
-pub use interval::{Interval, interval, interval_at};
+pub use interval::{Interval, MissedTicks, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 

@@ -5,7 +5,8 @@
 //! A [`Sleep`] is plain data: a deadline, and the key of an entry in the wheel of the runtime that
 //! first polled it. Moving the deadline *later* is a store: the entry stays where it is, fires
 //! too early, and the sleep enters itself anew. A keep-alive connection moves its deadline with
-//! each request and touches the wheel once a minute.
+//! each request and touches the wheel once a minute. Moving it *earlier* moves the entry, from any
+//! thread; the entry keeps its waker, so the task that waits is woken at the new deadline.
 //!
 //! # Invariants
 //!
@@ -19,12 +20,17 @@ use std::time::Duration;
 
 use super::instant::Instant;
 use super::wheel::Key;
+use crate::budget;
 use crate::context;
-use crate::run_queue::{Message, RuntimeId, send_to};
+use crate::local_queue::RuntimeId;
+use crate::panics;
+use crate::remote::{Message, send_to};
 
 /// Completes after `duration`, and not before.
 ///
-/// The resolution is a millisecond; a sleep is up to that much longer than asked.
+/// The resolution is a millisecond: a sleep is up to that much longer than asked, and as much longer as
+/// other tasks hold the thread. A sleep of zero is ready at once; it lets other tasks run when the task
+/// has spent its [budget](crate::budget).
 ///
 /// # Panics
 ///
@@ -90,12 +96,24 @@ impl Sleep {
 
     /// Moves the deadline; a sleep that has completed sleeps again.
     ///
-    /// Moving it to a later point costs a store. Poll it afterwards as ever: a task that was
-    /// waiting for the earlier deadline may be woken for that one, once.
+    /// Moving it to a later point costs a store, and the task that waits may be woken once for the
+    /// earlier deadline. A task that waits for a later deadline is woken at the earlier one; it need not
+    /// be polled in between.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
-        if self.entry.is_some_and(|entry| deadline < entry.due) {
-            self.cancel();
+        if let Some(entry) = &mut self.entry
+            && deadline < entry.due
+        {
+            entry.due = deadline;
+            let Entry { runtime, key, .. } = *entry;
+            let here = context::look(|executor| {
+                let own = executor.id() == runtime;
+                own.then(|| executor.timers().reschedule(key, deadline))
+            });
+            if here.flatten().is_none() {
+                let there = Box::new(move || reschedule_here(key, deadline));
+                send_to(runtime, Message::Run(there));
+            }
         }
     }
 
@@ -107,7 +125,7 @@ impl Sleep {
             (executor.id() == runtime).then(|| executor.timers().remove(key))
         });
         if let Some(Some(waker)) = here {
-            drop(waker);
+            panics::discard(waker);
         } else {
             send_to(runtime, Message::Run(Box::new(move || cancel_here(key))));
         }
@@ -152,19 +170,29 @@ fn misplaced(runtime: RuntimeId) -> ! {
     unreachable!("a sleep in its own runtime knows whether it is armed")
 }
 
+fn reschedule_here(key: Key, deadline: Instant) {
+    context::look(|executor| executor.timers().reschedule(key, deadline));
+}
+
 fn cancel_here(key: Key) {
     let waker = context::look(|executor| executor.timers().remove(key));
-    drop(waker);
+    panics::discard(waker);
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Before it waits for the first time, it asks the clock itself: the turn's may be behind.
-        if self.is_elapsed() || (self.entry.is_none() && self.deadline <= Instant::now()) {
-            self.cancel();
-            return Poll::Ready(());
+        if self.entry.is_some() {
+            // It has waited, and the wheel has woken it by the turn's clock.
+            if self.is_elapsed() {
+                self.cancel();
+                return Poll::Ready(());
+            }
+        } else if self.deadline <= Instant::now() {
+            // The clock itself was asked, because the turn's may be behind. A sleep that did not have to
+            // wait spends budget.
+            return budget::poll_spend(cx, 1);
         }
         self.arm(cx.waker());
         Poll::Pending

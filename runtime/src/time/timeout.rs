@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::instant::Instant;
 use super::sleep::{Sleep, sleep, sleep_until};
+use crate::budget;
 
 /// Gives `future` as much time as `duration`.
 ///
@@ -64,10 +65,12 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if let Poll::Ready(value) = this.future.poll(cx) {
+        // Each has its share of the budget, so a future that spends all cannot outlast its time.
+        if let Poll::Ready(value) = budget::share(2, || this.future.poll(cx)) {
             return Poll::Ready(Ok(value));
         }
-        Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed(())))
+        let elapsed = budget::share(1, || Pin::new(this.sleep).poll(cx));
+        elapsed.map(|()| Err(Elapsed(())))
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::instant::{Clock, Instant};
 use super::wheel::{Key, Wheel};
+use crate::panics;
 
 thread_local! {
     /// When the turn began, of the runtime this thread is inside.
@@ -53,8 +54,12 @@ impl Timers {
         self.clock.now()
     }
 
-    pub(crate) fn of_turn(&self) -> Instant {
-        self.turn.get()
+    /// Reads the clock for a turn that begins now. The wheel moves at the next
+    /// [`begin_turn`](Self::begin_turn).
+    pub(crate) fn read_clock(&self) -> Instant {
+        let now = self.clock.now();
+        self.turn.set(now);
+        now
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -64,6 +69,18 @@ impl Timers {
     /// Enters a deadline; the waker is woken once it has passed, never before.
     pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Key {
         self.wheel.borrow_mut().insert(deadline.tick_ceil(), waker)
+    }
+
+    /// Moves a deadline; the waker stays. Has no effect if the entry has fired or was removed.
+    pub(crate) fn reschedule(&self, key: Key, deadline: Instant) {
+        let mut wheel = self.wheel.borrow_mut();
+        wheel.reschedule(key, deadline.tick_ceil());
+    }
+
+    /// Drops all deadlines, for the end of the runtime.
+    pub(crate) fn clear(&self) {
+        let wakers = self.wheel.borrow_mut().clear();
+        wakers.for_each(panics::discard);
     }
 
     /// Takes a deadline out, and hands out its waker to be dropped.
@@ -87,8 +104,7 @@ impl Timers {
 
     /// Begins a turn: reads the clock, and moves the wakers of all that is due into `due`.
     pub(crate) fn begin_turn(&self, due: &mut Vec<Waker>) {
-        let now = self.clock.now();
-        self.turn.set(now);
+        let now = self.read_clock();
         TURN.set(Some(now));
         self.wheel.borrow_mut().advance(now.tick_floor(), due);
     }

@@ -1,8 +1,8 @@
 //! Which timers there are, and which of them are due: a hierarchical timing wheel.
 //!
-//! The wheel is a pure data structure. It reads no clock: a *tick* is a millisecond since an origin
-//! that its owner chose, and time passes only in [`Wheel::advance`]. Arming and disarming a timer
-//! cost the same whether ten are armed or a million.
+//! The wheel is a pure data structure. It reads no clock: a *tick* is a sixteenth of a millisecond since
+//! an origin that its owner chose, and time passes only in [`Wheel::advance`]. Arming and disarming a
+//! timer cost the same whether ten are armed or a million.
 //!
 //! # How it works
 //!
@@ -11,12 +11,12 @@
 //!
 //! ```text
 //! level   one slot   all 64
-//!   0       1 ms       64 ms     ┌┬┬┬┬┬┬┬┐   a slot here holds one tick: it fires
-//!   1      64 ms      4.1 s      ├┼┼┼┼┼┼┼┤ ↑
-//!   2     4.1 s       4.4 min    ├┼┼┼┼┼┼┼┤ │ a slot here, when its first tick comes,
-//!   3     4.4 min     4.7 h      ├┼┼┼┼┼┼┼┤ │ is dealt out among the levels below
-//!   4     4.7 h      12.4 days   ├┼┼┼┼┼┼┼┤ │ (it cascades)
-//!   5    12.4 days    2.2 years  ├┼┼┼┼┼┼┼┤ │
+//!   0      62.5 µs     4 ms      ┌┬┬┬┬┬┬┬┐   a slot here holds one tick: it fires
+//!   1       4 ms     256 ms      ├┼┼┼┼┼┼┼┤ ↑
+//!   2     256 ms      16.4 s     ├┼┼┼┼┼┼┼┤ │ a slot here, when its first tick comes,
+//!   3     16.4 s      17.5 min   ├┼┼┼┼┼┼┼┤ │ is dealt out among the levels below
+//!   4     17.5 min    18.6 h     ├┼┼┼┼┼┼┼┤ │ (it cascades)
+//!   5     18.6 h      50 days    ├┼┼┼┼┼┼┼┤ │
 //!   ⋮                            └┴┴┴┴┴┴┴┘ │ eleven levels hold any u64
 //! ```
 //!
@@ -31,7 +31,7 @@
 //!                   level 1 level 0   at tick 128 that slot is dealt out: level 0, slot 2
 //! ```
 //!
-//! Six levels would do for two years. With five more, which cost 1.3 KiB in all, every deadline has
+//! Seven levels would do for eight years. With four more, which cost 1.3 KiB in all, every deadline has
 //! its place: no far end, no special case for what lies beyond it, and a leap of the clock costs
 //! nothing.
 //!
@@ -167,6 +167,16 @@ impl Wheel {
         self.vacate(key.index)
     }
 
+    /// Moves a timer to another deadline. Its key and its waker stay. Has no effect if it has fired or
+    /// was removed.
+    pub(crate) fn reschedule(&mut self, key: Key, deadline_tick: u64) {
+        if self.alive(key).is_some() {
+            self.unlink(key.index);
+            self.entry_mut(key.index).deadline_tick = deadline_tick;
+            self.link_last(key.index, self.slot_of(deadline_tick));
+        }
+    }
+
     /// When a timer is due, in ticks, as it was inserted; `None` if it has fired or was removed.
     #[cfg(test)]
     pub(crate) fn deadline(&self, key: Key) -> Option<u64> {
@@ -193,6 +203,18 @@ impl Wheel {
         }
         let replaced = self.entry_mut(key.index).waker.replace(waker);
         Ok(replaced.expect("an entry that is alive has a waker"))
+    }
+
+    /// Disarms all timers and returns their wakers.
+    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        // The count of insertions goes on, so that old keys stay stale.
+        let empty = Self {
+            generation: self.generation,
+            now_tick: self.now_tick,
+            ..Self::new()
+        };
+        let entries = std::mem::replace(self, empty).entries;
+        entries.into_iter().filter_map(|entry| entry.waker)
     }
 
     /// The tick at which to call [`advance`](Self::advance) next; `None` if no timer is armed.

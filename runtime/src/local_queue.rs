@@ -1,0 +1,290 @@
+//! The tasks of this thread that are ready, and the order in which a turn polls them.
+//!
+//! # How it works
+//!
+//! ```text
+//!  a wake on the runtime's own thread ──► woken ────┐ the turn polls them, and those that are
+//!  events (in front), due timers ───────► woken ────┤ woken meanwhile, until 64 polls
+//!  a task that wakes itself ────────────► yielded ──┘ the next turn: behind the look at the reactor
+//! ```
+//!
+//! A wake pushes an id onto a thread-local list: no lock, no system call. A turn takes the whole list
+//! out and walks through it. When it comes to the end, it takes the tasks that were woken meanwhile,
+//! until [`POLLS_BEFORE_LOOK`] polls have passed or another thread has sent something.
+//!
+//! A task that wakes itself while it is polled wants to go on at once: it has called `yield_now`, or
+//! its budget is spent. Its id goes to a list of its own, which the next turn takes. So the reactor and
+//! the timers have their look between any two polls of a task that goes on and on.
+//!
+//! # Invariants
+//!
+//! - Always: the lists are those of the runtime whose id stands beside them.
+//! - Always: a task that wakes itself is polled next after a look at the reactor.
+//! - Never: a call into user code.
+
+use std::cell::{Cell, RefCell};
+use std::mem::{self, ManuallyDrop};
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A turn that has polled this many tasks takes no more of those that were woken meanwhile. A turn
+/// that began with more than this polls all of them.
+const POLLS_BEFORE_LOOK: usize = 64;
+
+/// A list with room for more tasks than this gives memory back once it is mostly empty.
+const CAPACITY_KEPT: usize = 4096;
+
+/// Names a task of one runtime. It names no other task after this one has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskId {
+    /// The slot in the executor's slab.
+    pub(crate) index: u32,
+    /// Tells apart the tasks that have this slot one after the other.
+    pub(crate) generation: NonZeroU32,
+}
+
+impl TaskId {
+    /// The future that `block_on` runs. It has no slot.
+    pub(crate) const ROOT: Self = Self {
+        index: u32::MAX,
+        generation: NonZeroU32::MIN,
+    };
+}
+
+/// Names a runtime within this process. Ids are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RuntimeId(NonZeroU32);
+
+impl RuntimeId {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(NonZeroU32::new(id).expect("fewer than four thousand million runtimes in a process"))
+    }
+}
+
+/// What this thread knows of the runtime that it is inside.
+struct Local {
+    runtime: Cell<Option<RuntimeId>>,
+    /// The task being polled, so that a wake can tell whether a task wakes itself.
+    running: Cell<Option<TaskId>>,
+    woken: RefCell<Vec<TaskId>>,
+    yielded: RefCell<Vec<TaskId>>,
+}
+
+thread_local! {
+    // It has no destructor, so that an access is a plain load (and works while the thread ends).
+    // There is none to run: outside a runtime the lists have never held anything.
+    static LOCAL: ManuallyDrop<Local> = const {
+        ManuallyDrop::new(Local {
+            runtime: Cell::new(None),
+            running: Cell::new(None),
+            woken: RefCell::new(Vec::new()),
+            yielded: RefCell::new(Vec::new()),
+        })
+    };
+}
+
+/// Returns the id of the runtime that this thread is inside.
+pub(crate) fn runtime() -> Option<RuntimeId> {
+    LOCAL.with(|local| local.runtime.get())
+}
+
+/// Makes a task of the runtime that this thread is inside ready.
+pub(crate) fn push(task: TaskId) {
+    LOCAL.with(|local| {
+        let list = if local.running.get() == Some(task) {
+            &local.yielded
+        } else {
+            &local.woken
+        };
+        list.borrow_mut().push(task);
+    });
+}
+
+/// Lets `collect` append tasks, and moves these in front of all tasks that are ready already.
+/// `collect` calls no user code.
+pub(crate) fn push_first<T>(collect: impl FnOnce(&mut Vec<TaskId>) -> T) -> T {
+    LOCAL.with(|local| {
+        let woken = &mut *local.woken.borrow_mut();
+        let waiting = woken.len();
+        let result = collect(woken);
+        woken.rotate_left(waiting);
+        result
+    })
+}
+
+/// Returns true if a task of the runtime that this thread is inside is ready.
+pub(crate) fn any_ready() -> bool {
+    LOCAL.with(|local| !local.woken.borrow().is_empty() || !local.yielded.borrow().is_empty())
+}
+
+/// Forgets all ready tasks of the runtime that this thread is inside.
+pub(crate) fn clear() {
+    LOCAL.with(|local| {
+        local.woken.borrow_mut().clear();
+        local.yielded.borrow_mut().clear();
+    });
+}
+
+/// The lists of a runtime that no thread is inside, and the memory of its turns.
+pub(crate) struct LocalQueue {
+    runtime: RuntimeId,
+    woken: RefCell<Vec<TaskId>>,
+    yielded: RefCell<Vec<TaskId>>,
+    /// The memory of the last turn's list, for the next turn.
+    spare: Cell<Vec<TaskId>>,
+    /// True while a thread is inside the runtime, perhaps further up the stack.
+    entered: Cell<bool>,
+}
+
+impl LocalQueue {
+    pub(crate) fn new(runtime: RuntimeId) -> Self {
+        Self {
+            runtime,
+            woken: RefCell::default(),
+            yielded: RefCell::default(),
+            spare: Cell::default(),
+            entered: Cell::new(false),
+        }
+    }
+
+    /// Makes this runtime's lists the thread's, until the guard drops. Guards nest.
+    ///
+    /// A runtime that is entered from within itself keeps the lists that it has. If another runtime
+    /// lies between, its lists are out of reach, and wakes go through the inbox.
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        let id = Some(self.runtime);
+        let outer = runtime();
+        let again = self.entered.replace(true);
+        LOCAL.with(|local| {
+            local.runtime.set(id.filter(|_| !again || outer == id));
+            if !again {
+                self.exchange(local);
+            }
+            Entered {
+                queue: self.clone(),
+                outer,
+                outer_running: local.running.take(),
+                again,
+            }
+        })
+    }
+
+    /// Swaps the thread's lists with those that are stored here.
+    fn exchange(&self, local: &Local) {
+        local.woken.swap(&self.woken);
+        local.yielded.swap(&self.yielded);
+    }
+
+    /// Begins a turn: takes all tasks that are ready. `interrupted` returns true if the turn must not
+    /// go on to tasks that were woken meanwhile.
+    pub(crate) fn begin_turn<F: Fn() -> bool>(&self, interrupted: F) -> Turn<'_, F> {
+        let mut tasks = self.spare.take();
+        LOCAL.with(|local| {
+            mem::swap(&mut tasks, &mut *local.woken.borrow_mut());
+            tasks.append(&mut local.yielded.borrow_mut());
+        });
+        Turn {
+            queue: self,
+            tasks,
+            next: 0,
+            polls_before: 0,
+            interrupted,
+        }
+    }
+}
+
+/// The tasks of one turn. If the turn breaks off, the rest is ready again, before all others.
+pub(crate) struct Turn<'a, F> {
+    queue: &'a LocalQueue,
+    tasks: Vec<TaskId>,
+    /// The position in `tasks`.
+    next: usize,
+    /// The number of polls before the first of `tasks`.
+    polls_before: usize,
+    interrupted: F,
+}
+
+impl<F: Fn() -> bool> Turn<'_, F> {
+    /// Goes on to the tasks that were woken since. Returns false if the turn is over.
+    fn take_more(&mut self) -> bool {
+        self.polls_before += self.next;
+        self.next = 0;
+        self.tasks.clear();
+        if self.polls_before >= POLLS_BEFORE_LOOK || (self.interrupted)() {
+            return false;
+        }
+        LOCAL.with(|local| mem::swap(&mut self.tasks, &mut *local.woken.borrow_mut()));
+        true
+    }
+}
+
+impl<F: Fn() -> bool> Iterator for Turn<'_, F> {
+    type Item = TaskId;
+
+    #[inline]
+    fn next(&mut self) -> Option<TaskId> {
+        if self.next == self.tasks.len() && !self.take_more() {
+            return None;
+        }
+        let task = *self.tasks.get(self.next)?;
+        self.next += 1;
+        LOCAL.with(|local| local.running.set(Some(task)));
+        Some(task)
+    }
+}
+
+impl<F> Drop for Turn<'_, F> {
+    fn drop(&mut self) {
+        LOCAL.with(|local| local.running.set(None));
+        let mut tasks = mem::take(&mut self.tasks);
+        if self.next < tasks.len() {
+            let rest = tasks.drain(self.next..);
+            LOCAL.with(|local| drop(local.woken.borrow_mut().splice(0..0, rest)));
+        }
+        tasks.clear();
+        if tasks.capacity() > CAPACITY_KEPT {
+            give_back(&mut tasks);
+        }
+        self.queue.spare.set(tasks);
+    }
+}
+
+/// Gives back the memory that a crowd of tasks has left behind.
+#[cold]
+fn give_back(turn: &mut Vec<TaskId>) {
+    let shrink = |list: &mut Vec<TaskId>| {
+        if list.len() < list.capacity() / 4 {
+            list.shrink_to(list.len().max(CAPACITY_KEPT / 4));
+        }
+    };
+    LOCAL.with(|local| {
+        shrink(&mut local.woken.borrow_mut());
+        shrink(&mut local.yielded.borrow_mut());
+    });
+    shrink(turn);
+}
+
+/// The runtime's lists are this thread's while this lives.
+pub(crate) struct Entered {
+    queue: Rc<LocalQueue>,
+    outer: Option<RuntimeId>,
+    outer_running: Option<TaskId>,
+    /// True if this runtime had been entered further up the stack.
+    again: bool,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        LOCAL.with(|local| {
+            if !self.again {
+                self.queue.exchange(local);
+                self.queue.entered.set(false);
+            }
+            local.runtime.set(self.outer);
+            local.running.set(self.outer_running);
+        });
+    }
+}

@@ -1,0 +1,173 @@
+//! The way into a runtime from other threads: wakers, handles, and sockets dropped far from home.
+//!
+//! # How it works
+//!
+//! ```text
+//!  wake on the runtime's own thread ──► local queue
+//!  wake from another thread ──► inbox ──► unpark
+//!                               (Mutex<Vec<Message>>)
+//! ```
+//!
+//! The inbox and the park are tied together by one state word, [`Remote::state`]:
+//!
+//! | state | meaning | set by |
+//! |---|---|---|
+//! | `AWAKE` | the executor runs and looks at the inbox before it sleeps | the executor |
+//! | `MAIL` | a message is in the inbox, or a nudge has come | a sender, after the message is there |
+//! | `PARKED` | the executor sleeps, or is about to: unpark it | the executor, only from `AWAKE` |
+//!
+//! A sender first puts its message in, then swaps in `MAIL`. The executor parks only if it can move from
+//! `AWAKE` to `PARKED`. The second of the two sees the first: a sleeping executor leaves no message
+//! behind.
+//!
+//! # Invariants
+//!
+//! - Never: a message dropped while the inbox is locked (its destructor is user code).
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::local_queue::{self, RuntimeId, TaskId};
+
+/// A request from another thread.
+pub(crate) enum Message {
+    /// Make this task ready.
+    Wake(TaskId),
+    /// Run this on the runtime's thread, inside the runtime.
+    Run(Box<dyn FnOnce() + Send>),
+}
+
+const AWAKE: u8 = 0;
+const MAIL: u8 = 1;
+const PARKED: u8 = 2;
+
+/// The inbox of one runtime.
+pub(crate) struct Remote {
+    id: RuntimeId,
+    /// `None` once the runtime has ended.
+    inbox: Mutex<Option<Vec<Message>>>,
+    state: AtomicU8,
+    unpark: mio::Waker,
+}
+
+impl Remote {
+    pub(crate) fn new(unpark: mio::Waker) -> Arc<Self> {
+        let remote = Arc::new(Self {
+            id: RuntimeId::next(),
+            inbox: Mutex::new(Some(Vec::new())),
+            state: AtomicU8::new(AWAKE),
+            unpark,
+        });
+        registry().push((remote.id, Arc::downgrade(&remote)));
+        remote
+    }
+
+    pub(crate) fn id(&self) -> RuntimeId {
+        self.id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Message>>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What any thread may call.
+impl Remote {
+    /// Makes a task ready. Uses the local queue if this thread is inside the runtime.
+    pub(crate) fn wake(&self, task: TaskId) {
+        if self.is_entered() {
+            local_queue::push(task);
+        } else {
+            self.send_wake(task);
+        }
+    }
+
+    /// Returns true if this thread is inside the runtime and its local queue is in reach.
+    pub(crate) fn is_entered(&self) -> bool {
+        local_queue::runtime() == Some(self.id)
+    }
+
+    /// Makes a task ready by way of the inbox. A runtime that has ended has no tasks to wake.
+    pub(crate) fn send_wake(&self, task: TaskId) {
+        _ = self.send(Message::Wake(task));
+    }
+
+    /// Puts a message into the inbox and unparks the executor if it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Returns the message if the runtime has ended.
+    pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
+        match &mut *self.lock() {
+            Some(inbox) => inbox.push(message),
+            None => return Err(message),
+        }
+        self.nudge();
+        Ok(())
+    }
+
+    /// Makes the executor look at its inbox before it sleeps.
+    pub(crate) fn nudge(&self) {
+        if self.state.swap(MAIL, Ordering::AcqRel) == PARKED {
+            // An eventfd write fails only if its counter is full, and then it is readable.
+            _ = self.unpark.wake();
+        }
+    }
+}
+
+/// What the executor calls.
+impl Remote {
+    /// Returns true if another thread asks for attention.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        self.state.load(Ordering::Acquire) == MAIL
+    }
+
+    /// Takes the messages, or returns `None` if there is no mail. The list is empty after a mere nudge.
+    pub(crate) fn take_inbox(&self) -> Option<Vec<Message>> {
+        if !self.has_mail() {
+            return None;
+        }
+        self.state.swap(AWAKE, Ordering::AcqRel);
+        let messages = self.lock().as_mut().map(std::mem::take);
+        Some(messages.unwrap_or_default())
+    }
+
+    /// Announces that the executor is about to sleep. Returns false if there is mail to read first.
+    pub(crate) fn try_park(&self) -> bool {
+        self.state
+            .compare_exchange(AWAKE, PARKED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Takes the announcement back. Mail that came meanwhile stays announced.
+    pub(crate) fn unparked(&self) {
+        // Both outcomes are right: AWAKE again, or MAIL that the next look finds.
+        _ = self
+            .state
+            .compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Refuses all further messages and returns those that are left.
+    pub(crate) fn close(&self) -> Vec<Message> {
+        registry().retain(|(id, _)| *id != self.id);
+        self.lock().take().unwrap_or_default()
+    }
+}
+
+/// All runtimes of the process, for values that are dropped on a thread that is not their own.
+fn registry() -> MutexGuard<'static, Vec<(RuntimeId, Weak<Remote>)>> {
+    static REGISTRY: Mutex<Vec<(RuntimeId, Weak<Remote>)>> = Mutex::new(Vec::new());
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends a message to the runtime of that id. Drops it if the runtime has ended.
+pub(crate) fn send_to(id: RuntimeId, message: Message) {
+    let remote = registry()
+        .iter()
+        .find(|(candidate, _)| *candidate == id)
+        .and_then(|(_, remote)| remote.upgrade());
+    if let Some(remote) = remote {
+        _ = remote.send(message);
+    }
+}
