@@ -13,7 +13,7 @@ use std::time::Duration;
 use support::DEADLINE;
 use waterwheel::http::{Builder, Limits, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::time::{sleep, timeout};
-use waterwheel::runtime::{block_on, race, spawn_blocking, yield_now};
+use waterwheel::runtime::{Runtime, block_on, race, spawn_blocking, yield_now};
 
 const CLOSING: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
@@ -141,5 +141,36 @@ fn a_client_that_says_nothing_does_not_escape_its_limits_by_being_kept_back() {
         };
         let serving = async { server.serve(hello).await.unwrap() };
         timeout(DEADLINE, race(serving, script)).await.unwrap();
+    });
+}
+
+#[test]
+fn a_client_that_waited_while_the_program_was_loading_has_all_of_its_time() {
+    let head_duration_max = Duration::from_millis(400);
+    let limits = Limits {
+        head_duration_max,
+        ..Limits::DEFAULT
+    };
+    let runtime = Runtime::new().unwrap();
+    let server = Server::builder().limits(limits);
+    let server = runtime
+        .block_on(async { server.bind("127.0.0.1:0") })
+        .unwrap();
+    let mut client = TcpStream::connect(server.local_address()).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    // The program loads for longer than a head may take.
+    std::thread::sleep(head_duration_max + Duration::from_millis(100));
+    runtime.block_on(async {
+        let talk = spawn_blocking(move || {
+            std::thread::sleep(head_duration_max / 8);
+            client.write_all(CLOSING.as_bytes()).unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let answered = async { Ok(talk.await.unwrap()) };
+        let serving = async { server.serve(hello).await.map(|()| String::new()) };
+        let answer = race(answered, serving).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
     });
 }

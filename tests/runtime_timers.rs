@@ -4,16 +4,21 @@
 
 mod common;
 
-use std::future::pending;
+use std::cell::RefCell;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use common::{Log, OnDrop, run, tcp_pair, within_deadline};
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use waterwheel::runtime::time::{self, Instant, interval, sleep, sleep_until, timeout};
+use waterwheel::runtime::time::{
+    self, Instant, MissedTicks, interval, sleep, sleep_until, timeout,
+};
 use waterwheel::runtime::{
     Notify, Runtime, THREADS_MAX, block_on, join, spawn, spawn_blocking, turn, yield_now,
 };
@@ -523,5 +528,125 @@ fn advance_moves_the_clock_while_a_task_is_busy() {
         assert_eq!(start.elapsed(), ms(10));
         assert_eq!(log.take(), [(3, ms(3)), (7, ms(7))]);
         busy.abort();
+    });
+}
+
+#[test]
+fn a_reset_to_an_earlier_deadline_wakes_the_task_that_waits() {
+    run_paused(async {
+        let start = Instant::now();
+        let shared = Rc::new(RefCell::new(Box::pin(time::sleep(ms(60_000)))));
+        let waiting = spawn({
+            let shared = shared.clone();
+            poll_fn(move |cx| shared.borrow_mut().as_mut().poll(cx))
+        });
+        yield_now().await;
+        shared.borrow_mut().as_mut().get_mut().reset(start + ms(10));
+        waiting.await.unwrap();
+        assert_eq!(start.elapsed(), ms(10));
+        // Later and then earlier again: the entry in the wheel moves both times.
+        shared
+            .borrow_mut()
+            .as_mut()
+            .get_mut()
+            .reset(start + ms(100));
+        let waiting = spawn({
+            let shared = shared.clone();
+            poll_fn(move |cx| shared.borrow_mut().as_mut().poll(cx))
+        });
+        yield_now().await;
+        shared
+            .borrow_mut()
+            .as_mut()
+            .get_mut()
+            .reset(start + ms(200));
+        shared.borrow_mut().as_mut().get_mut().reset(start + ms(50));
+        waiting.await.unwrap();
+        assert_eq!(start.elapsed(), ms(50));
+    });
+}
+
+#[test]
+fn a_reset_on_another_thread_wakes_the_task_that_waits() {
+    run(async {
+        let shared = Arc::new(Mutex::new(Box::pin(time::sleep(ms(60_000)))));
+        let waiting = spawn({
+            let shared = shared.clone();
+            poll_fn(move |cx| shared.lock().unwrap().as_mut().poll(cx))
+        });
+        yield_now().await;
+        let deadline = Instant::now() + ms(10);
+        thread::spawn(move || shared.lock().unwrap().as_mut().get_mut().reset(deadline));
+        waiting.await.unwrap();
+    });
+}
+
+#[test]
+fn missed_ticks_are_skipped_made_up_for_or_shift_the_schedule() {
+    // An interval of 10 ms ticks at 0 and is asked again at 35 ms.
+    let rows = [
+        (MissedTicks::Skip, [0, 35, 40, 50, 60]),
+        (MissedTicks::Burst, [0, 35, 35, 35, 40]),
+        (MissedTicks::Delay, [0, 35, 45, 55, 65]),
+    ];
+    for (policy, ticks) in rows {
+        run_paused(async {
+            let start = Instant::now();
+            let mut interval = time::interval(ms(10)).missed_ticks(policy);
+            for (number, tick) in ticks.into_iter().enumerate() {
+                interval.tick().await;
+                assert_eq!(start.elapsed(), ms(tick), "{policy:?}, tick {number}");
+                if number == 0 {
+                    time::advance(ms(35)).await;
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn ticks_that_are_missed_while_the_thread_is_held_are_skipped() {
+    run(async {
+        let mut interval = time::interval(ms(10));
+        interval.tick().await;
+        thread::sleep(ms(105));
+        let mut at_once = 0;
+        while poll_once(pin!(interval.tick())).await.is_some() {
+            at_once += 1;
+            assert!(at_once <= 2, "missed ticks come at once");
+        }
+    });
+}
+
+#[test]
+fn a_sleep_is_late_by_at_most_a_millisecond_in_the_median() {
+    run(async {
+        let mut late = Vec::new();
+        for _ in 0..51 {
+            let start = std::time::Instant::now();
+            time::sleep(ms(1)).await;
+            late.push(start.elapsed().checked_sub(ms(1)).expect("never early"));
+        }
+        late.sort_unstable();
+        // A tick, a rounded wait, and what a busy machine takes to run us: twice rounded were 1.1 ms.
+        assert!(late[25] < Duration::from_micros(900), "{:?}", late[25]);
+    });
+}
+
+#[test]
+fn a_deadline_set_after_time_outside_the_runtime_is_not_in_the_past() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(yield_now());
+        thread::sleep(ms(60));
+        let real = Instant::now();
+        // By each way in: the turn's clock is at most a moment old.
+        let fresh = |entered: Instant| entered + ms(30) >= real;
+        assert!(runtime.block_on(async { fresh(Instant::of_turn()) }));
+        thread::sleep(ms(60));
+        let real = Instant::now();
+        let seen = runtime.spawn(async move { Instant::of_turn() + ms(30) >= real });
+        runtime.poll();
+        assert!(runtime.block_on(seen).unwrap());
     });
 }

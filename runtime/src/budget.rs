@@ -13,7 +13,7 @@
 //!   ready when it is first polled. If it had to wait, it spends nothing: the task has let others run.
 //!   So a deadline that has come is seen even if a busy neighbour in the same task has spent all.
 //!
-//! [`share`] splits what is left between two futures of one task. A poll outside a runtime, and one
+//! [`Shares`] divides what is left among the futures of one task. A poll outside a runtime, and one
 //! inside [`unconstrained`], has no budget.
 //!
 //! A foreign executor that is run inside a task polls again without an end to our poll, so the budget
@@ -117,22 +117,44 @@ fn refuse(cx: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
-/// Polls one of several futures of a task with its share: the rest of the budget divided by `parts`, the
-/// number of futures that are still to be polled, this one included. The share is at least one unit. So a
-/// future that spends all that it has leaves the shares of the others.
-pub(crate) fn share<T>(parts: u32, poll: impl FnOnce() -> T) -> T {
-    let left = LEFT.get();
-    if left == UNLIMITED || parts == 1 {
-        // The last one has all that is left, or a unit of grace.
-        LEFT.set(left.max(1));
-        return poll();
+/// The budget of one poll, divided among several futures of a task.
+///
+/// Each future has an equal share of what is left, so a future that spends all that it has leaves the
+/// shares of the others. A share is at least one unit, unless the budget was spent before all of them.
+pub(crate) struct Shares {
+    left: u32,
+    /// The number of futures that are still to be polled.
+    futures: u32,
+    share_min: u32,
+}
+
+impl Shares {
+    /// Divides what is left among so many futures.
+    #[inline]
+    pub(crate) fn of(futures: u32) -> Self {
+        let left = LEFT.get();
+        Self {
+            left,
+            futures,
+            share_min: left.min(1),
+        }
     }
-    let share = (left / parts).max(1);
-    let kept = left.saturating_sub(share);
-    LEFT.set(share);
-    let result = poll();
-    LEFT.set(LEFT.get().saturating_add(kept));
-    result
+
+    /// Polls the next future with its share.
+    #[inline]
+    pub(crate) fn poll<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        if self.left == UNLIMITED {
+            return poll();
+        }
+        let share = (self.left / self.futures).max(self.share_min);
+        self.futures -= 1;
+        LEFT.set(share);
+        let result = poll();
+        let spent = share.saturating_sub(LEFT.get());
+        self.left = self.left.saturating_sub(spent);
+        LEFT.set(self.left);
+        result
+    }
 }
 
 /// Runs `future` without a budget: it may keep the thread for as long as its leaves are ready.

@@ -116,8 +116,11 @@ impl<T: 'static> Future for JoinHandle<T> {
         }
         if !task::handle::waits(tasks, task, cx.waker()) {
             // Cloning and dropping wakers is foreign code: not while the table is borrowed.
-            let replaced = task::handle::wait(tasks, task, cx.waker().clone());
-            drop(replaced);
+            match task::handle::wait(tasks, task, cx.waker().clone()) {
+                Ok(replaced) => drop(replaced),
+                // The foreign code has ended the task.
+                Err(waker) => waker.wake(),
+            }
         }
         Poll::Pending
     }

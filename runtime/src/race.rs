@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::budget;
+use crate::budget::Shares;
 
 /// Runs both; gives the value of the one that is ready first, and drops the other.
 ///
@@ -62,8 +62,9 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = self.project();
-        match budget::share(2, || this.first.poll(cx)) {
-            Poll::Pending => budget::share(1, || this.second.poll(cx)),
+        let mut shares = Shares::of(2);
+        match shares.poll(|| this.first.poll(cx)) {
+            Poll::Pending => shares.poll(|| this.second.poll(cx)),
             ready @ Poll::Ready(_) => ready,
         }
     }
@@ -129,8 +130,9 @@ impl<A: Future, B: Future> Future for Join<A, B> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let first = budget::share(2, || this.first.as_mut().run(cx));
-        let second = budget::share(1, || this.second.as_mut().run(cx));
+        let mut shares = Shares::of(2);
+        let first = shares.poll(|| this.first.as_mut().run(cx));
+        let second = shares.poll(|| this.second.as_mut().run(cx));
         if !(first && second) {
             return Poll::Pending;
         }

@@ -362,22 +362,33 @@ pub(crate) mod handle {
         }
     }
 
-    /// Leaves a waker for the end of a task that has not ended. Returns the one that stood there.
-    pub(crate) fn wait(tasks: &RefCell<Tasks>, task: TaskId, waker: Waker) -> Option<Waker> {
+    /// Leaves a waker for the end of a task. Returns the one that stood there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the waker if the task has ended.
+    pub(crate) fn wait(
+        tasks: &RefCell<Tasks>,
+        task: TaskId,
+        waker: Waker,
+    ) -> Result<Option<Waker>, Waker> {
         let tasks = &mut *tasks.borrow_mut();
-        let slot = tasks.slots.get_mut(task.index as usize)?;
-        if let Some(runnable) = &mut slot.runnable {
-            let waiter = runnable.future.as_mut().waiter()?;
-            return mem::replace(waiter, Some(waker));
-        }
         let early = &mut tasks.early_waiters;
-        match early.iter_mut().find(|(of, _)| *of == task) {
-            Some((_, waiter)) => Some(mem::replace(waiter, waker)),
-            None => {
-                early.push((task, waker));
-                None
-            }
+        let Some(slot) = tasks.slots.get_mut(task.index as usize) else {
+            return Err(waker);
+        };
+        if slot.generation != task.generation || matches!(slot.stage, Stage::Ended { .. }) {
+            return Err(waker);
         }
+        let runnable = slot.runnable.as_mut();
+        if let Some(waiter) = runnable.and_then(|runnable| runnable.future.as_mut().waiter()) {
+            return Ok(waiter.replace(waker));
+        }
+        if let Some((_, waiter)) = early.iter_mut().find(|(of, _)| *of == task) {
+            return Ok(Some(mem::replace(waiter, waker)));
+        }
+        early.push((task, waker));
+        Ok(None)
     }
 
     /// Returns true if this waker is the one that was left.

@@ -40,6 +40,7 @@ use crate::context;
 use crate::descriptors;
 use crate::executor::Executor;
 use crate::local_queue::TaskId;
+use crate::panics;
 use crate::polled::{self, Place};
 use crate::reactor::{Asked, SourceId};
 use crate::remote::{Message, send_to};
@@ -458,5 +459,5 @@ fn wake_all(source: Option<Source>) {
     if let Some(reader) = source.reader() {
         context::look(|executor| executor.wake_task(reader));
     }
-    source.into_wakers().for_each(Waker::wake);
+    panics::wake_all(source.into_wakers());
 }

@@ -77,6 +77,9 @@ impl Instant {
 /// the tick were as long, a deadline would be rounded up twice.
 const NANOS_PER_TICK: u64 = 62_500;
 
+/// The length of a tick.
+pub(crate) const TICK: Duration = Duration::from_nanos(NANOS_PER_TICK);
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

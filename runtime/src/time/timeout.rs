@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::instant::Instant;
 use super::sleep::{Sleep, sleep, sleep_until};
-use crate::budget;
+use crate::budget::Shares;
 
 /// Gives `future` as much time as `duration`.
 ///
@@ -66,10 +66,11 @@ impl<F: Future> Future for Timeout<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // Each has its share of the budget, so a future that spends all cannot outlast its time.
-        if let Poll::Ready(value) = budget::share(2, || this.future.poll(cx)) {
+        let mut shares = Shares::of(2);
+        if let Poll::Ready(value) = shares.poll(|| this.future.poll(cx)) {
             return Poll::Ready(Ok(value));
         }
-        let elapsed = budget::share(1, || Pin::new(this.sleep).poll(cx));
+        let elapsed = shares.poll(|| Pin::new(this.sleep).poll(cx));
         elapsed.map(|()| Err(Elapsed(())))
     }
 }

@@ -13,9 +13,11 @@ use std::cell::{Cell, RefCell};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::instant::{Clock, Instant};
+use super::instant::{Clock, Instant, TICK};
 use super::wheel::{Key, Wheel};
 use crate::panics;
+
+const NANOS_PER_MILLI: u32 = 1_000_000;
 
 thread_local! {
     /// When the turn began, of the runtime this thread is inside.
@@ -96,10 +98,20 @@ impl Timers {
             .is_some_and(|waiting| waiting.will_wake(waker))
     }
 
-    /// How long the loop may wait: until the next deadline, which may come out a little early.
+    /// Returns how long the loop may wait for the next deadline.
+    ///
+    /// The kernel waits for whole milliseconds, and mio rounds up. A wait that is longer than a number of
+    /// milliseconds by less than a tick is rounded down here: the tick has rounded the deadline up
+    /// already. If the loop then wakes a moment too early, it takes turns until the tick has come.
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let tick = self.wheel.borrow().next_deadline()?;
-        Some(Instant::of_tick(tick).saturating_duration_since(self.now()))
+        let wait = Instant::of_tick(tick).saturating_duration_since(self.now());
+        let over = wait.subsec_nanos() % NANOS_PER_MILLI;
+        if over <= TICK.subsec_nanos() {
+            Some(wait - Duration::from_nanos(over.into()))
+        } else {
+            Some(wait)
+        }
     }
 
     /// Begins a turn: reads the clock, and moves the wakers of all that is due into `due`.
