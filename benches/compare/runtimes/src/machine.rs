@@ -39,10 +39,21 @@ pub(crate) fn other_core() -> Option<usize> {
     cores().get(1).copied()
 }
 
-/// The CPU time of all threads of this process, in user code and in the kernel.
-pub(crate) fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.try_into().expect("CPU time is not negative")
+/// A point in the CPU time of this process: of all its threads, in user code and in the kernel.
+///
+/// It stands still while another program has the core, and while all threads wait.
+pub(crate) struct CpuInstant(Duration);
+
+impl CpuInstant {
+    pub(crate) fn now() -> Self {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Self(time.try_into().expect("CPU time is not negative"))
+    }
+
+    /// The CPU time since then.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Self::now().0.saturating_sub(self.0)
+    }
 }
 
 /// The resident memory of this process, from `/proc/self/statm` (proc(5)).

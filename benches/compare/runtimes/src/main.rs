@@ -17,7 +17,8 @@
 //! - The program runs on one core, with all threads that the runtimes start. Only the thread that wakes
 //!   tasks from outside has another core.
 //! - Each workload checks its counts at the end, so that work which was not done is not a fast result.
-//! - Time is wall time, except where most of it is waiting (`timer insert + fire`, CPU time). Bytes are
+//! - Time is the CPU time of the process, kernel and all threads included, so that other programs on
+//!   the machine disturb it little. Only a wake from a thread is counted by the clock. Bytes are
 //!   resident memory in a process of its own.
 //!
 //! `cargo test --manifest-path benches/compare/Cargo.toml -p runtimes` does a fraction of all work.

@@ -184,11 +184,11 @@ fn runtimes(results: &Results) -> String {
         return String::new();
     };
     let text = paragraph(
-        "Nanoseconds for an operation, or resident bytes for a task: medians of rounds in which the \
-         runtimes take turns on one core, each with the same workload. An empty cell is work that the \
+        "Nanoseconds of CPU time for an operation, or resident bytes for a task: medians of rounds in which \
+         the runtimes take turns on one core, each with the same workload. An empty cell is work that the \
          runtime cannot do. `yield_now` is each runtime's own function; a self-wake is the same future on \
-         all of them. The timers that fire are counted in CPU time. `benches/compare/runtimes` is the \
-         program; the spreads are in NUMBERS.md.",
+         all of them. A wake from a thread is the time until that thread has the answer. \
+         `benches/compare/runtimes` is the program; the spreads are in NUMBERS.md.",
     );
     format!("{medians}\n\n{text}")
 }

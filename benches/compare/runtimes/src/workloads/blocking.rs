@@ -2,8 +2,8 @@
 //! runs it shares the runtime's core, like all threads that a runtime starts.
 
 use super::{IoWorkload, Size, nanos_each};
+use crate::machine::CpuInstant;
 use crate::runtimes::WithIo;
-use std::time::Instant;
 
 #[derive(Clone, Copy)]
 pub(super) struct ThereAndBack;
@@ -14,11 +14,11 @@ impl IoWorkload for ThereAndBack {
         let work = async move {
             let mut sum = 0;
             // The first job starts the thread, which is not counted.
-            let mut start = Instant::now();
+            let mut start = CpuInstant::now();
             for number in 0..=jobs {
                 sum += R::blocking(move || number).await;
                 if number == 0 {
-                    start = Instant::now();
+                    start = CpuInstant::now();
                 }
             }
             (start.elapsed(), sum)

@@ -1,8 +1,8 @@
 //! Tasks that are spawned and joined. An operation is one task, from its spawn to its value.
 
 use super::{Size, Workload, nanos_each};
+use crate::machine::CpuInstant;
 use crate::runtimes::{Runtime, one_by_one};
-use std::time::Instant;
 
 /// Each task is joined before the next one is spawned.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ impl Workload for OneByOne {
     fn run<R: Runtime>(self, size: Size) -> f64 {
         let count = size.of(50_000);
         let (time, sum) = R::block_on(async {
-            let start = Instant::now();
+            let start = CpuInstant::now();
             let sum = match self.0 {
                 Spawner::Task => R::join(R::spawn_one_by_one(count)).await,
                 Spawner::Root => {
@@ -49,7 +49,7 @@ impl Workload for AtOnce {
     fn run<R: Runtime>(self, size: Size) -> f64 {
         let count = size.of(300_000);
         let (time, sum) = R::block_on(async {
-            let start = Instant::now();
+            let start = CpuInstant::now();
             let tasks: Vec<_> = (0..count)
                 .map(|number| R::spawn(async move { number }))
                 .collect();

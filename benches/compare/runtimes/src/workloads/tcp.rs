@@ -2,10 +2,10 @@
 //! round trip. Both ends are tasks of the same runtime.
 
 use super::{IoWorkload, Size, nanos_each};
+use crate::machine::CpuInstant;
 use crate::runtimes::WithIo;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::time::Instant;
 
 #[derive(Clone, Copy)]
 pub(super) struct PingPong {
@@ -73,7 +73,7 @@ impl IoWorkload for PingPong {
                 tasks.push(R::spawn(play::<R>(client, true, rounds)));
                 tasks.push(R::spawn(play::<R>(server, false, rounds)));
             }
-            let start = Instant::now();
+            let start = CpuInstant::now();
             for task in tasks {
                 let received = R::join(task).await.expect("nobody hangs up");
                 assert_eq!(received, rounds, "every message has arrived");

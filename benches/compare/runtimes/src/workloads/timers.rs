@@ -5,7 +5,7 @@
 //! put off the work of an insertion until the reactor looks.
 
 use super::{IoWorkload, Size, nanos_each};
-use crate::machine;
+use crate::machine::CpuInstant;
 use crate::runtimes::WithIo;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -50,7 +50,7 @@ impl IoWorkload for InsertAndCancel {
                     R::yield_now().await;
                 }
             }
-            let start = Instant::now();
+            let start = CpuInstant::now();
             for number in 0..operations {
                 arm(pin!(R::sleep(spread(number, 1_000, 60_000)))).await;
                 if number % POLLS == 0 {
@@ -67,8 +67,7 @@ impl IoWorkload for InsertAndCancel {
 }
 
 /// An operation is a task that arms a timer, is woken by it and ends; spawning is not counted. All
-/// timers are armed before the first one fires, after 200 to 400 milliseconds. CPU time is counted,
-/// because most of the time is waiting.
+/// timers are armed before the first one fires, after 200 to 400 milliseconds.
 #[derive(Clone, Copy)]
 pub(super) struct InsertAndFire;
 
@@ -77,7 +76,7 @@ impl IoWorkload for InsertAndFire {
         let count = size.of(ARMED);
         let durations = || (0..count).map(|number| spread(number, 200, 400));
         let longest = durations().max().expect("there is one");
-        let (wall, cpu) = R::block_on(async {
+        let (wall, time) = R::block_on(async {
             let tasks: Vec<_> = durations()
                 .map(|duration| {
                     R::spawn(async move {
@@ -85,13 +84,13 @@ impl IoWorkload for InsertAndFire {
                     })
                 })
                 .collect();
-            let (start, cpu) = (Instant::now(), machine::cpu_time());
+            let (wall, start) = (Instant::now(), CpuInstant::now());
             for task in tasks {
                 R::join(task).await;
             }
-            (start.elapsed(), machine::cpu_time().saturating_sub(cpu))
+            (wall.elapsed(), start.elapsed())
         });
         assert!(wall >= longest, "no timer fires before its time");
-        nanos_each(cpu, count)
+        nanos_each(time, count)
     }
 }

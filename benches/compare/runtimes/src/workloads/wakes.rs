@@ -4,11 +4,11 @@
 //! all runtimes pay the same few instructions for it, without an atomic operation.
 
 use super::{Size, Workload, nanos_each};
+use crate::machine::CpuInstant;
 use crate::runtimes::Runtime;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
-use std::time::Instant;
 
 #[derive(Clone, Copy)]
 pub(super) struct Pairs {
@@ -67,7 +67,7 @@ impl Workload for Pairs {
                     })
                 })
                 .collect();
-            let start = Instant::now();
+            let start = CpuInstant::now();
             for task in tasks {
                 R::join(task).await;
             }

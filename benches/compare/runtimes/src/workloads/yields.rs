@@ -1,10 +1,10 @@
 //! Tasks that let others run, over and over. An operation is one yield and one poll.
 
 use super::{Size, Workload, nanos_each};
+use crate::machine::CpuInstant;
 use crate::runtimes::Runtime;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::time::Instant;
 
 #[derive(Clone, Copy)]
 pub(super) struct Yields {
@@ -52,7 +52,7 @@ impl Workload for Yields {
         };
         let time = R::block_on(async {
             let tasks: Vec<_> = (0..self.tasks).map(|_| spawn()).collect();
-            let start = Instant::now();
+            let start = CpuInstant::now();
             for task in tasks {
                 let polls = R::join(task).await;
                 assert_eq!(polls, yields + 1, "each yield ends a poll");
