@@ -1,25 +1,28 @@
 //! Cores, CPU time and memory of this process.
 
-use rustix::param::page_size;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use rustix::time::{ClockId, clock_gettime};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+/// The calling thread, as `sched_setaffinity(2)` names it.
+const THIS: Pid = Pid::from_raw(0);
 
 /// The cores that this process may use, as they were when it began.
 fn cores() -> &'static [usize] {
     static CORES: OnceLock<Vec<usize>> = OnceLock::new();
     CORES.get_or_init(|| {
-        let allowed = sched_getaffinity(None).expect("a process can ask for its own cores");
-        let is_allowed = |core: &usize| allowed.is_set(*core);
-        (0..CpuSet::MAX_CPU).filter(is_allowed).collect()
+        let allowed = sched_getaffinity(THIS).expect("a process can ask for its own cores");
+        let is_allowed = |core: &usize| allowed.is_set(*core) == Ok(true);
+        (0..CpuSet::count()).filter(is_allowed).collect()
     })
 }
 
 fn move_to(core: usize) {
     let mut only = CpuSet::new();
-    only.set(core);
-    sched_setaffinity(None, &only).expect("the core is one that this process may use");
+    let moved = only.set(core).and_then(|()| sched_setaffinity(THIS, &only));
+    moved.expect("the core is one that this process may use");
 }
 
 /// Moves this thread, and all threads that it starts, to the first core.
@@ -46,8 +49,8 @@ pub(crate) struct CpuInstant(Duration);
 
 impl CpuInstant {
     pub(crate) fn now() -> Self {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        Self(time.try_into().expect("CPU time is not negative"))
+        let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
+        Self(time.expect("every process has that clock").into())
     }
 
     /// The CPU time since then.
@@ -56,10 +59,10 @@ impl CpuInstant {
     }
 }
 
-/// The resident memory of this process, from `/proc/self/statm` (proc(5)).
-#[allow(clippy::cast_precision_loss, reason = "it is far below 2^52")]
+/// The resident memory of this process, from `/proc/self/status` (`proc_pid_status(5)`).
 pub(crate) fn resident_bytes() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/statm").expect("/proc is mounted");
-    let pages: Option<usize> = text.split(' ').nth(1).and_then(|pages| pages.parse().ok());
-    (pages.expect("the second number is the resident pages") * page_size()) as f64
+    let text = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    1024.0 * kilobytes.expect("a process has resident memory, in kB")
 }
