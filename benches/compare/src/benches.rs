@@ -1,4 +1,4 @@
-//! Benches that run by themselves and print tables: wakes, routes, the gate.
+//! Benches that run by themselves and print tables: runtimes, routes, the gate.
 
 use crate::bounded;
 use crate::parts::Part;
@@ -15,7 +15,7 @@ const TIME_MAX: Duration = Duration::from_secs(1_200);
 const BENCH: &[&str] = &["bench", "--quiet", "--bench"];
 const RUN: &[&str] = &["run", "--release", "--quiet", "--package"];
 
-/// Runs one and gives its table, in Markdown.
+/// Runs one and returns its tables, in Markdown, with an empty line between two.
 ///
 /// # Errors
 /// If it cannot be built or fails.
@@ -34,12 +34,18 @@ pub(crate) fn table(part: Part) -> Result<String, Box<dyn Error>> {
         .arg(manifest.join("Cargo.toml"));
     cargo.arg("--target-dir").arg(target);
     let text = bounded::text(&mut cargo, TIME_MAX)?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let table: Vec<String> = lines.map(as_row).collect();
-    if table.is_empty() {
+    let tables: Vec<String> = text.trim().split("\n\n").filter_map(as_table).collect();
+    if tables.is_empty() {
         return Err("it said nothing".into());
     }
-    Ok(with_rule(table).join("\n") + "\n")
+    Ok(tables.join("\n"))
+}
+
+/// A table in Markdown, from lines that are one already or whose columns are aligned by spaces.
+fn as_table(text: &str) -> Option<String> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let rows: Vec<String> = lines.map(as_row).collect();
+    (!rows.is_empty()).then(|| with_rule(rows).join("\n") + "\n")
 }
 
 /// A line of a Markdown table is left as it is; the columns of any other are two spaces apart.
@@ -54,7 +60,10 @@ fn as_row(line: &str) -> String {
 
 /// Adds the line below the head, if there is none.
 fn with_rule(mut rows: Vec<String>) -> Vec<String> {
-    if rows.get(1).is_some_and(|row| row.starts_with("|-")) {
+    if rows
+        .get(1)
+        .is_some_and(|row| row.starts_with("|-") || row.starts_with("| -"))
+    {
         return rows;
     }
     let columns = rows[0].matches('|').count() - 1;
@@ -64,19 +73,20 @@ fn with_rule(mut rows: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{as_row, with_rule};
+    use super::as_table;
 
     #[test]
     fn aligned_text_becomes_a_table() {
-        let rows = ["µs   least   median", "asking    3.1   3.2"];
-        let rows = with_rule(rows.map(as_row).to_vec());
-        assert_eq!(
-            rows,
-            [
-                "| µs | least | median |",
-                "|---|---|---|",
-                "| asking | 3.1 | 3.2 |"
-            ]
-        );
+        let table = as_table("µs   least   median\nasking    3.1   3.2");
+        let expected = "| µs | least | median |\n|---|---|---|\n| asking | 3.1 | 3.2 |\n";
+        assert_eq!(table.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_table_stays_as_it_is() {
+        for table in ["| a |\n|---|\n| 1 |\n", "| a   |\n| --- |\n| 1   |\n"] {
+            assert_eq!(as_table(table).as_deref(), Some(table));
+        }
+        assert_eq!(as_table("\n"), None);
     }
 }

@@ -192,7 +192,7 @@ impl Measured {
             Part::Memory => (self.memory, self.large_memory) = (None, None),
             Part::Wrk => self.wrk = None,
             Part::Footprint => self.footprint = None,
-            Part::Builds | Part::Wake | Part::Routes | Part::Gate => {}
+            Part::Builds | Part::Runtimes | Part::Routes | Part::Gate => {}
         }
     }
 }

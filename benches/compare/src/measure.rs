@@ -115,7 +115,7 @@ fn measure(
             }
         }
         Part::Builds => results.builds = builds::measure()?,
-        Part::Wake | Part::Routes | Part::Gate => {
+        Part::Runtimes | Part::Routes | Part::Gate => {
             let table = benches::table(part)?;
             results.tables.insert(part.name().to_owned(), table);
         }

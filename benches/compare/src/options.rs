@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// How to call it.
 const USAGE: &str = "compare [--servers NAME,...|all] [--server NAME=COMMAND]... [--works NAME,...|all]
-        [--measures cpu,latency,fairness,calls,instructions,memory,wrk,builds,wake,routes,gate,footprint|all]
+        [--measures cpu,latency,fairness,calls,instructions,memory,wrk,builds,runtimes,routes,gate,footprint|all]
         [--rounds 5] [--seconds 2] [--warm-up 0.3] [--rate 10000] [--idle 10000] [--settle 2]
         [--server-core 0] [--load-core 1] [--json results.json] [--charts FOLDER]
 compare --readme [--thorough] [--only PART,...] [--resume]

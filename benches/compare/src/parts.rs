@@ -23,8 +23,8 @@ pub(crate) enum Part {
     Footprint,
     /// Clean builds of Waterwheel itself.
     Builds,
-    /// What a wake and a poll cost.
-    Wake,
+    /// Waterwheel's runtime beside other runtimes.
+    Runtimes,
     /// What a route costs.
     Routes,
     /// What asking the gate costs.
@@ -40,7 +40,7 @@ const OTHERS: [(&str, Part); 11] = [
     ("memory", Part::Memory),
     ("wrk", Part::Wrk),
     ("builds", Part::Builds),
-    ("wake", Part::Wake),
+    ("runtimes", Part::Runtimes),
     ("routes", Part::Routes),
     ("gate", Part::Gate),
     ("footprint", Part::Footprint),
@@ -93,7 +93,10 @@ impl Part {
 
     /// Whether it needs servers at all.
     pub(crate) fn has_servers(self) -> bool {
-        !matches!(self, Self::Builds | Self::Wake | Self::Routes | Self::Gate)
+        !matches!(
+            self,
+            Self::Builds | Self::Runtimes | Self::Routes | Self::Gate
+        )
     }
 }
 

@@ -140,16 +140,16 @@ mod tests {
     #[test]
     fn a_part_begun_anew_has_no_figures_and_the_others_keep_theirs() {
         let mut results = Results::default();
-        let of_both = [("wake", "old"), ("gate", "kept")];
+        let of_both = [("runtimes", "old"), ("gate", "kept")];
         results.tables = BTreeMap::from(of_both.map(|(part, table)| (part.into(), table.into())));
         results
             .server("hyper")
             .instructions
             .insert("single".to_owned(), 1.0);
-        for part in ["wake", "gate", "instructions"] {
+        for part in ["runtimes", "gate", "instructions"] {
             results.done(part);
         }
-        results.begin(Part::Wake);
+        results.begin(Part::Runtimes);
         results.begin(Part::Instructions);
         assert!(results.server("hyper").instructions.is_empty());
         assert!(results.parts.keys().eq(["gate"]));

@@ -32,8 +32,8 @@ pub(crate) fn render(results: &Results) -> String {
         ("What Waterwheel takes to build", sections::builds(results)),
         ("Answers a second, by two generators", wrk(results)),
         (
-            "Waking a task",
-            results.tables.get("wake").cloned().unwrap_or_default(),
+            "The runtime beside others",
+            results.tables.get("runtimes").cloned().unwrap_or_default(),
         ),
         (
             "Finding a route",

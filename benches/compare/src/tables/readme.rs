@@ -61,7 +61,8 @@ fn render(results: &Results) -> String {
         tail::compared(results),
         sections::memory(results),
         fairness(results),
-        tables(results),
+        runtimes(results),
+        results.tables.get("routes").cloned().unwrap_or_default(),
         sections::builds(results),
         left_out(results),
     ];
@@ -176,13 +177,20 @@ fn fairness(results: &Results) -> String {
     ))
 }
 
-/// What other benches say.
-fn tables(results: &Results) -> String {
-    let tables = ["wake", "routes"]
-        .iter()
-        .filter_map(|name| results.tables.get(*name));
-    let tables: Vec<&str> = tables.map(String::as_str).collect();
-    tables.join("\n")
+/// The medians of the runtimes. Their spreads are in the full tables.
+fn runtimes(results: &Results) -> String {
+    let tables = results.tables.get("runtimes");
+    let Some((medians, _)) = tables.and_then(|tables| tables.split_once("\n\n")) else {
+        return String::new();
+    };
+    let text = paragraph(
+        "Nanoseconds of CPU time for an operation, or resident bytes for a task: medians of rounds in which \
+         the runtimes take turns on one core, each with the same workload. An empty cell is work that the \
+         runtime cannot do. `yield_now` is each runtime's own function; a self-wake is the same future on \
+         all of them. A wake from a thread is the time until that thread has the answer. \
+         `benches/compare/runtimes` is the program; the spreads are in NUMBERS.md.",
+    );
+    format!("{medians}\n\n{text}")
 }
 
 fn left_out(results: &Results) -> String {

@@ -1,0 +1,84 @@
+//! tokio on one thread.
+
+use super::{Runtime, WithIo, one_by_one};
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::task::{self, JoinHandle};
+use tokio::time;
+
+/// The `current_thread` runtime: `block_on` and `spawn`.
+pub(crate) struct Tokio;
+
+/// A runtime with everything on.
+pub(super) fn runtime() -> tokio::runtime::Runtime {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("the process has descriptors left")
+}
+
+impl Runtime for Tokio {
+    const NAME: &'static str = "tokio";
+
+    type Handle<T: Send + 'static> = JoinHandle<T>;
+
+    fn block_on<F: Future>(root: F) -> F::Output {
+        runtime().block_on(root)
+    }
+
+    fn spawn<F>(future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        tokio::spawn(future)
+    }
+
+    fn spawn_detached<F>(future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        drop(tokio::spawn(future));
+    }
+
+    async fn join<T: Send + 'static>(handle: JoinHandle<T>) -> T {
+        handle.await.expect("no task panics")
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        task::yield_now()
+    }
+
+    fn spawn_one_by_one(count: u32) -> JoinHandle<u64> {
+        tokio::spawn(one_by_one(count, |number| {
+            Self::join(Self::spawn(async move { number }))
+        }))
+    }
+}
+
+impl WithIo for Tokio {
+    type Sleep = time::Sleep;
+    type Stream = TcpStream;
+
+    fn sleep(duration: Duration) -> time::Sleep {
+        time::sleep(duration)
+    }
+
+    fn stream(socket: std::net::TcpStream) -> io::Result<TcpStream> {
+        TcpStream::from_std(socket)
+    }
+
+    async fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        stream.read(buffer).await
+    }
+
+    async fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+        stream.write_all(bytes).await
+    }
+
+    async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
+        let value = task::spawn_blocking(job).await;
+        value.expect("no job panics")
+    }
+}
