@@ -73,9 +73,9 @@ impl Instant {
     }
 }
 
-/// A tick is a sixteenth of a millisecond. The kernel's wait is rounded up to a whole millisecond; if
+/// A tick is 1/32 of a millisecond. The kernel's wait is rounded up to a whole millisecond; if
 /// the tick were as long, a deadline would be rounded up twice.
-const NANOS_PER_TICK: u64 = 62_500;
+const NANOS_PER_TICK: u64 = 31_250;
 
 /// The length of a tick.
 pub(crate) const TICK: Duration = Duration::from_nanos(NANOS_PER_TICK);

@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //!
-//! Each runtime has one timing wheel with ticks of a sixteenth of a millisecond. A [`Sleep`] enters it when it
+//! Each runtime has one timing wheel with ticks of 1/32 of a millisecond. A [`Sleep`] enters it when it
 //! is first polled; each turn of the loop moves the wheel to the present and wakes what is due.
 //! The loop never sleeps longer than until the next deadline.
 //!

@@ -102,13 +102,13 @@ impl Timers {
     ///
     /// The kernel waits for whole milliseconds, and mio rounds up. A wait that is longer than a number of
     /// milliseconds by less than a tick is rounded down here: the tick has rounded the deadline up
-    /// already. If the loop then wakes a moment too early, it takes turns until the tick has come.
+    /// already, and the kernel adds its slack of 50 µs (`prctl(2)`, `PR_SET_TIMERSLACK`).
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let tick = self.wheel.borrow().next_deadline()?;
         let wait = Instant::of_tick(tick).saturating_duration_since(self.now());
-        let over = wait.subsec_nanos() % NANOS_PER_MILLI;
-        if over <= TICK.subsec_nanos() {
-            Some(wait - Duration::from_nanos(over.into()))
+        let over = Duration::from_nanos(u64::from(wait.subsec_nanos() % NANOS_PER_MILLI));
+        if over <= TICK && over < wait {
+            Some(wait - over)
         } else {
             Some(wait)
         }

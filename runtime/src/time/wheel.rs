@@ -1,8 +1,8 @@
 //! Which timers there are, and which of them are due: a hierarchical timing wheel.
 //!
-//! The wheel is a pure data structure. It reads no clock: a *tick* is a sixteenth of a millisecond since
-//! an origin that its owner chose, and time passes only in [`Wheel::advance`]. Arming and disarming a
-//! timer cost the same whether ten are armed or a million.
+//! The wheel is a pure data structure. It reads no clock: a *tick* is 1/32 of a millisecond since an
+//! origin that its owner chose, and time passes only in [`Wheel::advance`]. Arming and disarming a timer
+//! cost the same whether ten are armed or a million.
 //!
 //! # How it works
 //!
@@ -11,12 +11,12 @@
 //!
 //! ```text
 //! level   one slot   all 64
-//!   0      62.5 µs     4 ms      ┌┬┬┬┬┬┬┬┐   a slot here holds one tick: it fires
-//!   1       4 ms     256 ms      ├┼┼┼┼┼┼┼┤ ↑
-//!   2     256 ms      16.4 s     ├┼┼┼┼┼┼┼┤ │ a slot here, when its first tick comes,
-//!   3     16.4 s      17.5 min   ├┼┼┼┼┼┼┼┤ │ is dealt out among the levels below
-//!   4     17.5 min    18.6 h     ├┼┼┼┼┼┼┼┤ │ (it cascades)
-//!   5     18.6 h      50 days    ├┼┼┼┼┼┼┼┤ │
+//!   0      31 µs       2 ms      ┌┬┬┬┬┬┬┬┐   a slot here holds one tick: it fires
+//!   1       2 ms     128 ms      ├┼┼┼┼┼┼┼┤ ↑
+//!   2     128 ms       8.2 s     ├┼┼┼┼┼┼┼┤ │ a slot here, when its first tick comes,
+//!   3     8.2 s        8.7 min   ├┼┼┼┼┼┼┼┤ │ is dealt out among the levels below
+//!   4     8.7 min      9.3 h     ├┼┼┼┼┼┼┼┤ │ (it cascades)
+//!   5     9.3 h       25 days    ├┼┼┼┼┼┼┼┤ │
 //!   ⋮                            └┴┴┴┴┴┴┴┘ │ eleven levels hold any u64
 //! ```
 //!
@@ -31,7 +31,7 @@
 //!                   level 1 level 0   at tick 128 that slot is dealt out: level 0, slot 2
 //! ```
 //!
-//! Seven levels would do for eight years. With four more, which cost 1.3 KiB in all, every deadline has
+//! Seven levels would do for four years. With four more, which cost 1.3 KiB in all, every deadline has
 //! its place: no far end, no special case for what lies beyond it, and a leap of the clock costs
 //! nothing.
 //!
