@@ -21,7 +21,6 @@ use futures_lite::future::poll_once;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waterwheel::runtime::net::{AsyncFd, ListenOptions, TcpListener, TcpStream};
-use waterwheel::runtime::signal::{self, Signal};
 use waterwheel::runtime::{JoinHandle, descriptors, join, race, spawn, yield_now};
 
 #[test]
@@ -507,40 +506,6 @@ fn freed_completes_when_a_socket_is_closed() {
         let elsewhere = descriptors::freed();
         std::thread::spawn(move || drop(server)).join().unwrap();
         elsewhere.await;
-    });
-}
-
-fn raise(signal: rustix::process::Signal) {
-    rustix::process::kill_process(rustix::process::getpid(), signal).unwrap();
-}
-
-#[test]
-fn signals_complete_a_future_one_after_the_other() {
-    alone("signals_complete_a_future_one_after_the_other", || {
-        run(async {
-            let mut shutdown = signal::shutdown();
-            raise(rustix::process::Signal::INT);
-            assert_eq!(shutdown.recv().await.unwrap(), Signal::Interrupt);
-            assert!(poll_once(&mut shutdown).await.is_none());
-            raise(rustix::process::Signal::TERM);
-            assert_eq!(shutdown.recv().await.unwrap(), Signal::Terminate);
-        });
-    });
-}
-
-#[test]
-fn every_future_hears_of_a_signal() {
-    alone("every_future_hears_of_a_signal", || {
-        run(async {
-            let tasks = [(); 3].map(|()| {
-                let shutdown = signal::shutdown();
-                spawn(async move { shutdown.await.unwrap() })
-            });
-            raise(rustix::process::Signal::TERM);
-            for task in tasks {
-                assert_eq!(task.await.unwrap(), Signal::Terminate);
-            }
-        });
     });
 }
 

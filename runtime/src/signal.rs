@@ -1,57 +1,175 @@
-//! SIGINT and SIGTERM as futures.
+//! Signals as futures and as a stream: [`shutdown`] for SIGINT and SIGTERM, [`listen`] for any others.
 //!
 //! # How it works
 //!
-//! signal-hook's handler writes a byte into a socket pair of ours, whose other end the reactor
-//! watches like any other. The handlers are installed by the *call*, not by the first poll: a
-//! program that says "ready" after it ends cleanly from then on.
+//! ```text
+//!  signal ──► handler: 1. sets the flag of this signal ─────────────────────► flags
+//!                      2. sends a byte ──► socket pair ──► reactor ──► recv:    │
+//!                                           3. empties the socket pair          │
+//!                                           4. takes all flags that are set ◄───┘
+//! ```
+//!
+//! The flags say which signals came; the byte only wakes. If the socket pair is full, the byte is
+//! lost and its signal is not: there are bytes enough to wake the receiver. The flags, the handlers and
+//! step 3 are signal-hook's `SignalDelivery`.
+//!
+//! [`listen`] and [`shutdown`] install the handlers when they are *called*, not when they are first
+//! polled. So a program that prints "ready" after the call ends cleanly from then on.
+//!
+//! # Limits of signals
+//!
+//! - **A signal that is raised twice before it is received may be received once.** The kernel merges
+//!   standard signals in the same way (`signal(7)`). So after [`CHILD`](Signal::CHILD), call `waitpid`
+//!   until no child is left, not once.
+//! - **The default action does not come back.** When the last receiver of a signal is dropped, the
+//!   handler stays and does nothing: the process ignores that signal until it ends. A new call of
+//!   [`listen`] receives it again.
+//! - A signal that all threads block (`pthread_sigmask(3)`) stays in the kernel and is not received.
 //!
 //! # Invariants
 //!
-//! - Always: when the last future for a signal is dropped, its bytes go nowhere; the signal's
-//!   default action does not come back (`signal-hook` keeps its handler).
+//! - Always: a flag is set before its byte is sent. So a receiver that empties the socket pair and then
+//!   finds no flag is woken by the next signal.
+//! - Always: each receiver has its own flags, so that each gets every signal.
+//! - Never: a handler that waits, allocates or locks.
 
-use std::future::Future;
-use std::io::{self, Read};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::low_level::pipe;
-use signal_hook::{SigId, flag, low_level};
+use futures_core::Stream;
+use signal_hook::consts;
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
+use signal_hook::low_level::signal_name;
 
 use crate::net::AsyncFd;
 
-/// Which signal came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGINT: somebody pressed Ctrl-C.
-    Interrupt,
-    /// SIGTERM: a supervisor asks for the end.
-    Terminate,
-}
+/// A signal of Unix, by its number (`signal(7)`).
+///
+/// The common signals have a constant, which can also be a pattern. [`from_raw`](Self::from_raw) makes
+/// any other. `Debug` and `Display` show the name, `SIGHUP`, or the number, `signal 34`.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::signal::Signal;
+///
+/// let wish = |signal| match signal {
+///     Signal::HANGUP => "read the configuration again",
+///     Signal::INTERRUPT | Signal::TERMINATE => "end",
+///     _ => "nothing",
+/// };
+/// assert_eq!(wish(Signal::from_raw(1)), "read the configuration again");
+/// assert_eq!(Signal::HANGUP.to_string(), "SIGHUP");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[doc(alias = "SignalKind")]
+pub struct Signal(i32);
 
 impl Signal {
-    fn number(self) -> i32 {
-        match self {
-            Self::Interrupt => SIGINT,
-            Self::Terminate => SIGTERM,
+    /// SIGHUP: the terminal is gone; for a daemon, read the configuration again.
+    #[doc(alias = "SIGHUP")]
+    pub const HANGUP: Self = Self(consts::SIGHUP);
+    /// SIGINT: a person has pressed Ctrl-C.
+    #[doc(alias = "SIGINT")]
+    pub const INTERRUPT: Self = Self(consts::SIGINT);
+    /// SIGQUIT: a person has pressed Ctrl-\\.
+    #[doc(alias = "SIGQUIT")]
+    pub const QUIT: Self = Self(consts::SIGQUIT);
+    /// SIGUSR1: its meaning is the program's.
+    #[doc(alias = "SIGUSR1")]
+    pub const USER1: Self = Self(consts::SIGUSR1);
+    /// SIGUSR2: its meaning is the program's.
+    #[doc(alias = "SIGUSR2")]
+    pub const USER2: Self = Self(consts::SIGUSR2);
+    /// SIGPIPE: a write to a pipe or a socket that has no reader. The write fails with `EPIPE` as well.
+    #[doc(alias = "SIGPIPE")]
+    pub const PIPE: Self = Self(consts::SIGPIPE);
+    /// SIGALRM: a timer of `alarm(2)` has run out.
+    #[doc(alias = "SIGALRM")]
+    pub const ALARM: Self = Self(consts::SIGALRM);
+    /// SIGTERM: a supervisor asks the process to end.
+    #[doc(alias = "SIGTERM")]
+    pub const TERMINATE: Self = Self(consts::SIGTERM);
+    /// SIGCHLD: at least one child has ended, stopped or continued.
+    #[doc(alias = "SIGCHLD")]
+    pub const CHILD: Self = Self(consts::SIGCHLD);
+    /// SIGCONT: the process continues after a stop.
+    #[doc(alias = "SIGCONT")]
+    pub const CONTINUE: Self = Self(consts::SIGCONT);
+    /// SIGTSTP: a person has pressed Ctrl-Z.
+    #[doc(alias = "SIGTSTP")]
+    pub const TERMINAL_STOP: Self = Self(consts::SIGTSTP);
+    /// SIGURG: urgent data has come to a socket that asks for this signal (`fcntl(2)`, `F_SETOWN`).
+    #[doc(alias = "SIGURG")]
+    pub const URGENT: Self = Self(consts::SIGURG);
+    /// SIGWINCH: the terminal has another size.
+    #[doc(alias = "SIGWINCH")]
+    pub const WINDOW_CHANGE: Self = Self(consts::SIGWINCH);
+    /// SIGIO: a descriptor that asks for this signal is ready (`fcntl(2)`, `O_ASYNC`).
+    #[doc(alias = "SIGIO")]
+    #[doc(alias = "SIGPOLL")]
+    pub const IO: Self = Self(consts::SIGIO);
+
+    /// Names a signal by its number. [`listen`] refuses a number that is no signal.
+    #[must_use]
+    pub const fn from_raw(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// Returns the number of this signal on this system.
+    #[must_use]
+    #[doc(alias = "as_raw_value")]
+    pub const fn as_raw(self) -> i32 {
+        self.0
+    }
+
+    /// Returns why no handler can be installed, if that is known without asking the kernel.
+    fn refusal(self) -> Option<&'static str> {
+        match self.0 {
+            consts::SIGKILL | consts::SIGSTOP => Some("no process can handle it"),
+            // POSIX leaves undefined what follows when their handler returns (`sigaction(3p)`).
+            consts::SIGILL | consts::SIGBUS | consts::SIGFPE | consts::SIGSEGV => {
+                Some("it reports a fault, and the instruction at fault would run again")
+            }
+            1..=NUMBER_MAX => None,
+            _ => Some("there is no such signal"),
         }
+    }
+}
+
+/// The highest number that signal-hook has a flag for, and the highest bit of [`Signals::taken`].
+const NUMBER_MAX: i32 = 127;
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match signal_name(self.0) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "signal {}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 /// Completes when the process is asked to end, by SIGINT or SIGTERM.
 ///
-/// From this call on, neither ends the process by itself. Await it again (by
-/// [`Shutdown::recv`]) to learn of a second one.
+/// From this call on, neither signal ends the process by itself; see the
+/// [limits](self#limits-of-signals). Await it again, by [`Shutdown::recv`], to learn of a second signal.
 ///
 /// # Errors
 ///
-/// Awaiting it fails if the handlers could not be installed, for want of descriptors: it needs
-/// two for each signal.
+/// This call always succeeds. The first await returns an error if the handlers could not be installed,
+/// because the process has fewer than two descriptors left.
 ///
 /// # Examples
 ///
@@ -62,14 +180,15 @@ impl Signal {
 ///     let shutdown = signal::shutdown();
 ///     println!("ready");
 ///     let signal = shutdown.await?;
-///     println!("ending: {signal:?}");
+///     println!("ending: {signal}");
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+#[doc(alias = "ctrl_c")]
 pub fn shutdown() -> Shutdown {
     Shutdown {
-        inner: Receiver::new(&[Signal::Interrupt, Signal::Terminate]),
+        signals: listen(&[Signal::INTERRUPT, Signal::TERMINATE]),
     }
 }
 
@@ -77,19 +196,24 @@ pub fn shutdown() -> Shutdown {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Shutdown {
-    inner: io::Result<Receiver>,
+    /// An error waits here for the first await.
+    signals: io::Result<Signals>,
 }
 
 impl Shutdown {
-    /// Waits for the next signal.
+    /// Waits for the next signal. As [`Signals::recv`].
     ///
     /// # Errors
     ///
-    /// If the handlers could not be installed.
+    /// If the handlers could not be installed; else as [`Signals::recv`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, and under another runtime than the first.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a signal that nobody took is still there.
+    /// Safe: a signal that no call has returned is returned by the next one.
     pub async fn recv(&mut self) -> io::Result<Signal> {
         Pin::new(self).await
     }
@@ -99,61 +223,182 @@ impl Future for Shutdown {
     type Output = io::Result<Signal>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.inner {
-            Ok(receiver) => receiver.poll_recv(cx),
+        match &mut self.signals {
+            Ok(signals) => signals.poll_recv(cx),
             Err(error) => Poll::Ready(Err(io::Error::new(error.kind(), error.to_string()))),
         }
     }
 }
 
-/// Two handlers for each signal: one notes which it was, one writes the byte that wakes us.
-#[derive(Debug)]
-struct Receiver {
-    reader: AsyncFd<UnixStream>,
-    last: Arc<AtomicUsize>,
-    handlers: Vec<SigId>,
+/// Receives signals from this call on, instead of their default actions.
+///
+/// The receiver costs two descriptors and 6 KiB, however many signals it listens for. Any number of
+/// receivers can listen for the same signal, and each gets it. A signal that is listed twice counts
+/// once. See the module for the [limits](self#limits-of-signals) of signals.
+///
+/// # Errors
+///
+/// - `InvalidInput` if a signal cannot be handled (SIGKILL, SIGSTOP), if its handler must not return
+///   (SIGILL, SIGBUS, SIGFPE, SIGSEGV), if there is no such signal, or if `signals` is empty.
+/// - The error of `socketpair(2)` if the process has fewer than two descriptors left.
+///
+/// The text names the signal. If only the kernel knows that a number is no signal, the process ignores
+/// the signals before it in the list from then on.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::block_on;
+/// use waterwheel_runtime::signal::{self, Signal};
+///
+/// block_on(async {
+///     let mut signals = signal::listen(&[Signal::HANGUP, Signal::USER1, Signal::TERMINATE])?;
+///     # for signal in [Signal::TERMINATE, Signal::HANGUP] {
+///     #     signal_hook::low_level::raise(signal.as_raw())?;
+///     # }
+///     // Elsewhere: kill -TERM, kill -HUP
+///     loop {
+///         match signals.recv().await? {
+///             Signal::HANGUP => println!("reading the configuration again"),
+///             Signal::TERMINATE => break,
+///             signal => println!("{signal}"),
+///         }
+///     }
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[doc(alias = "signal")]
+#[doc(alias = "sigaction")]
+pub fn listen(signals: &[Signal]) -> io::Result<Signals> {
+    let invalid = |text| io::Error::new(ErrorKind::InvalidInput, text);
+    if signals.is_empty() {
+        return Err(invalid("there is no signal to listen for".to_owned()));
+    }
+    // All before the first handler, which cannot be taken back.
+    for signal in signals {
+        if let Some(why) = signal.refusal() {
+            return Err(invalid(format!("cannot listen for {signal}: {why}")));
+        }
+    }
+    let receiver = Signals::new().map_err(|error| failed("signals", &error))?;
+    let handle = receiver.delivery.handle();
+    for signal in signals {
+        let added = handle.add_signal(signal.as_raw());
+        added.map_err(|error| failed(signal, &error))?;
+    }
+    Ok(receiver)
 }
 
-impl Receiver {
-    fn new(signals: &[Signal]) -> io::Result<Self> {
+/// The same error, with what failed.
+fn failed(what: impl fmt::Display, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen for {what}: {error}"))
+}
+
+/// Receives signals. Made by [`listen`].
+///
+/// It is also a [`Stream`] that never ends. It can be made outside a runtime and sent to another
+/// thread; it belongs to the runtime in which it first waits.
+#[doc(alias = "SignalStream")]
+#[must_use = "signals that are not received are ignored"]
+pub struct Signals {
+    // In this order: the handlers go before the socket that they write to. Else a signal in between
+    // would raise SIGPIPE.
+    delivery: SignalDelivery<Arc<UnixStream>, SignalOnly>,
+    /// The end of the socket pair that wakes.
+    reader: AsyncFd<Arc<UnixStream>>,
+    /// Bit *n* is set if signal *n* was taken from its flag and is still to be returned.
+    taken: u128,
+}
+
+impl Signals {
+    /// Opens the socket pair. No handler is installed yet.
+    fn new() -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
-        writer.set_nonblocking(true)?;
-        let reader = AsyncFd::new(reader);
-        let mut receiver = Self {
+        let reader = Arc::new(reader);
+        let none: [i32; 0] = [];
+        Ok(Self {
+            delivery: SignalDelivery::with_pipe(reader.clone(), writer, SignalOnly, none)?,
+            reader: AsyncFd::new(reader),
+            taken: 0,
+        })
+    }
+
+    /// Waits for the next signal.
+    ///
+    /// Of signals that are pending together, the one with the lowest number is returned first. All of
+    /// them are returned before signals that come later, so that one signal that comes again and again
+    /// does not hide another.
+    ///
+    /// # Errors
+    ///
+    /// If the reactor cannot register the socket pair (`epoll_ctl(2)`).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, and under another runtime than the first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a signal that no call has returned is returned by the next one.
+    pub async fn recv(&mut self) -> io::Result<Signal> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The poll behind [`recv`](Self::recv). It costs one unit of the task's [budget](crate::budget).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Signal>> {
+        let Self {
+            delivery,
             reader,
-            last: Arc::default(),
-            handlers: Vec::new(),
-        };
-        for signal in signals {
-            receiver.install(*signal, writer.try_clone()?)?;
-        }
-        Ok(receiver)
-    }
-
-    fn install(&mut self, signal: Signal, writer: UnixStream) -> io::Result<()> {
-        // Handlers run in the order of their registration: the note first, then the byte.
-        let noted = flag::register_usize(signal.number(), self.last.clone(), signal as usize)?;
-        self.handlers.push(noted);
-        let written = pipe::register(signal.number(), writer)?;
-        self.handlers.push(written);
-        Ok(())
-    }
-
-    fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Signal>> {
-        let mut byte = [0];
-        let read = ready!(self.reader.poll_read_with(cx, |mut io| io.read(&mut byte)));
-        Poll::Ready(read.map(|_| match self.last.load(Ordering::Relaxed) {
-            last if last == Signal::Interrupt as usize => Signal::Interrupt,
-            _ => Signal::Terminate,
-        }))
+            taken,
+        } = self;
+        reader.poll_read_with(cx, |_| {
+            if *taken == 0 {
+                *taken = take_flags(delivery);
+            }
+            take_lowest(taken).ok_or_else(|| ErrorKind::WouldBlock.into())
+        })
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        for handler in self.handlers.drain(..) {
-            low_level::unregister(handler);
-        }
+/// Empties the socket pair and takes all flags that are set, as bits.
+fn take_flags(delivery: &mut SignalDelivery<Arc<UnixStream>, SignalOnly>) -> u128 {
+    // signal-hook looks at a flag again after it was set. The bound ends that, whatever comes meanwhile;
+    // the flags that are left are taken the next time.
+    let numbers = delivery.pending().take(u128::BITS as usize);
+    numbers.fold(0, |taken, number| taken | 1 << number)
+}
+
+fn take_lowest(taken: &mut u128) -> Option<Signal> {
+    if *taken == 0 {
+        return None;
+    }
+    let lowest = taken.trailing_zeros();
+    *taken &= *taken - 1;
+    Some(Signal(lowest.cast_signed()))
+}
+
+impl Stream for Signals {
+    type Item = io::Result<Signal>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(cx).map(Some)
     }
 }
+
+impl fmt::Debug for Signals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signals").finish_non_exhaustive()
+    }
+}
+
+const _: () = {
+    const fn assert_send<T: Send>() {}
+    assert_send::<Signals>();
+    assert!(NUMBER_MAX < u128::BITS.cast_signed());
+};

@@ -1,16 +1,17 @@
-//! So many threads, and a queue of jobs: the pool at the end of the Rust Book, for programs that
-//! want one of a size of their own.
+//! A fixed number of threads and a queue of jobs: the pool at the end of the Rust Book, for programs
+//! that want a pool of a size of their own.
 //!
 //! # How it works
 //!
 //! ```text
-//!  execute ──► channel ──► whichever thread is free
-//!  drop: the channel closes ──► the threads finish what is queued ──► they are joined
+//!  execute ──► channel ──► a thread that is free
+//!  drop: the channel closes ──► the threads finish the queued jobs ──► they are joined
 //! ```
 //!
 //! # Invariants
 //!
-//! - Always: a job that was accepted is run.
+//! - Always: each job of [`ThreadPool::execute`] is run.
+//! - Never: a job run while the queue is locked.
 //! - Never: a thread lost to a job that panics.
 
 use std::fmt;
@@ -21,17 +22,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::blocking::Blocking;
+use crate::task::discard;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A pool of a fixed number of threads, which does not belong to any runtime.
+/// A pool with a fixed number of threads. It does not belong to a runtime.
 ///
-/// For what merely blocks now and then there is [`spawn_blocking`](crate::spawn_blocking), which
-/// starts threads as they are needed. This one is for work that is to have so many threads and no
-/// more: as many as there are cores, or as a database takes connections.
+/// For calls that block now and then, use [`spawn_blocking`](crate::spawn_blocking): it starts threads
+/// as they are needed. Use this pool for work that must have a fixed number of threads: as many as
+/// there are cores, or as many as a database accepts connections.
 ///
-/// Dropping it is graceful: what is queued is still run, and waited for. On a runtime's thread that
-/// holds up the runtime; drop it outside, or on another thread.
+/// Dropping the pool runs all queued jobs and waits for them. On a runtime's thread that blocks the
+/// runtime, so drop the pool outside, or on another thread. If a job drops the pool, the drop waits for
+/// all threads but the job's own.
+///
+/// The threads are named `ww-pool-0`, `ww-pool-1` and so on.
 ///
 /// # Examples
 ///
@@ -39,22 +44,23 @@ type Job = Box<dyn FnOnce() + Send>;
 /// use waterwheel_runtime::{ThreadPool, block_on};
 ///
 /// let pool = ThreadPool::new(2);
-/// pool.execute(|| println!("somewhere else"));
+/// pool.execute(|| println!("on a thread of the pool"));
 /// let sum = block_on(pool.spawn(|| (1..=100).sum::<u32>()));
 /// assert_eq!(sum.unwrap(), 5050);
 /// ```
 pub struct ThreadPool {
-    /// Until it is dropped.
+    /// The sending half of the queue. `None` once the pool is being dropped, so that the threads end.
     jobs: Option<Sender<Job>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl ThreadPool {
-    /// Starts so many threads.
+    /// Starts `threads` threads.
     ///
     /// # Panics
     ///
-    /// If that is none, or they cannot be started; [`build`](Self::build) gives an error instead.
+    /// If `threads` is 0, or if the threads cannot be started. [`build`](Self::build) returns an error
+    /// instead.
     #[track_caller]
     #[must_use]
     pub fn new(threads: usize) -> Self {
@@ -64,14 +70,15 @@ impl ThreadPool {
         }
     }
 
-    /// Starts so many threads.
+    /// Starts `threads` threads.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if that is none; what the system says if they cannot be started.
+    /// `InvalidInput` if `threads` is 0. The error of `pthread_create(3)` if a thread cannot be
+    /// started; the threads that were started before it end.
     pub fn build(threads: usize) -> io::Result<Self> {
         if threads == 0 {
-            let text = "a pool without threads would never do anything";
+            let text = "a pool without threads would never run a job";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let (jobs, queue) = channel();
@@ -82,35 +89,37 @@ impl ThreadPool {
         };
         for number in 0..threads {
             let queue = queue.clone();
-            let thread = thread::Builder::new().name(format!("waterwheel-pool-{number}"));
+            // Linux keeps 15 bytes of a thread's name (`pthread_setname_np(3)`). This leaves seven
+            // digits, as many as there can be threads (`pid_max`, `proc_sys_kernel(5)`).
+            let thread = thread::Builder::new().name(format!("ww-pool-{number}"));
             pool.threads.push(thread.spawn(move || work(&queue))?);
         }
         Ok(pool)
     }
 
-    /// How many threads there are.
+    /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.threads.len()
     }
 
-    /// Queues a job. It never waits; nothing bounds the queue but memory.
+    /// Queues a job. This call never waits, and the queue has no limit but memory.
     ///
-    /// A panic in the job ends with it.
+    /// If the job panics, the thread goes on with the next job.
     pub fn execute(&self, job: impl FnOnce() + Send + 'static) {
         if let Some(jobs) = &self.jobs {
-            // The threads end only when this has gone, so somebody listens.
+            // The threads keep the receiver until this sender is dropped, so sending cannot fail.
             drop(jobs.send(Box::new(job)));
         }
     }
 
-    /// Queues a job whose value can be awaited, in any runtime.
+    /// Queues a job and returns the future of its value, which any runtime can await.
     ///
-    /// Dropping the future before the job has begun cancels it. A paused clock does not wait for
-    /// it: this pool is none of the runtime's own.
+    /// Dropping the future before the job has begun cancels the job. A paused clock does not wait for
+    /// the job, because the pool does not belong to a runtime.
     ///
     /// # Errors
     ///
-    /// The future gives a [`JoinError`](crate::JoinError) if the job panicked.
+    /// The future returns a [`JoinError`](crate::JoinError) if the job panics.
     pub fn spawn<T, F>(&self, job: F) -> Blocking<T>
     where
         T: Send + 'static,
@@ -122,14 +131,13 @@ impl ThreadPool {
     }
 }
 
-/// A thread's life.
+/// Runs jobs until the pool is dropped and its queue is empty.
 fn work(queue: &Mutex<Receiver<Job>>) {
-    // The queue is let go before the job is run.
+    // A closure, so that the lock is released before the job is run.
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(job) = next() {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
-            // Its destructor may panic in its turn, so it gets none.
-            std::mem::forget(payload);
+            discard(payload);
         }
     }
 }
@@ -139,7 +147,7 @@ impl Drop for ThreadPool {
         self.jobs = None;
         let own = thread::current().id();
         for thread in self.threads.drain(..) {
-            // A job that is the last to hold its pool cannot wait for itself.
+            // A job that drops its own pool cannot wait for itself.
             if thread.thread().id() != own {
                 drop(thread.join());
             }
@@ -166,7 +174,7 @@ mod tests {
     #[test]
     fn as_many_jobs_run_at_once_as_there_are_threads() {
         let pool = ThreadPool::new(3);
-        // Each waits for all the others.
+        // Each job waits for all others.
         let barrier = Arc::new(Barrier::new(3));
         let (done, seen) = mpsc::channel();
         for number in 0..3 {
@@ -182,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_is_dropped_does_first_what_is_queued() {
+    fn a_pool_that_is_dropped_runs_the_queued_jobs_first() {
         let done = Arc::new(AtomicUsize::new(0));
         let pool = ThreadPool::new(2);
         for _ in 0..100 {
@@ -221,15 +229,51 @@ mod tests {
     }
 
     #[test]
+    fn the_kernel_knows_each_thread_by_its_whole_name() {
+        let pool = ThreadPool::new(12);
+        let all = Arc::new(Barrier::new(12));
+        let names = [(); 12].map(|()| {
+            let all = all.clone();
+            pool.spawn(move || {
+                all.wait();
+                let name = thread::current().name().map(str::to_owned);
+                (name, std::fs::read_to_string("/proc/thread-self/comm"))
+            })
+        });
+        for name in names {
+            let (ours, kernels) = block_on(name).expect("the job does not panic");
+            let kernels = kernels.expect("there is a /proc");
+            assert_eq!(ours.as_deref(), Some(kernels.trim_end()));
+        }
+    }
+
+    #[test]
+    fn a_panic_payload_is_dropped_and_may_panic_itself() {
+        struct Dropped(Arc<AtomicUsize>);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                panic!("on purpose");
+            }
+        }
+        let count = Arc::new(AtomicUsize::new(0));
+        let pool = ThreadPool::new(1);
+        let payload = Dropped(count.clone());
+        pool.execute(|| std::panic::panic_any(payload));
+        assert_eq!(block_on(pool.spawn(|| 7)).ok(), Some(7));
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
     fn a_pool_without_threads_is_an_error() {
-        let error = ThreadPool::build(0).expect_err("it would do nothing");
+        let error = ThreadPool::build(0).expect_err("it would never run a job");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert_eq!(ThreadPool::new(4).threads(), 4);
     }
 
     #[test]
     #[should_panic(expected = "a pool of 0 threads")]
-    fn new_panics_where_build_gives_an_error() {
+    fn new_panics_if_build_returns_an_error() {
         drop(ThreadPool::new(0));
     }
 }

@@ -198,7 +198,7 @@ fn b_05_a_pool_runs_jobs_on_so_many_threads_and_none_is_a_panic() {
     }
     let mut names: Vec<_> = seen.iter().take(4).collect();
     names.sort();
-    let expected = [0, 1, 2, 3].map(|number| format!("waterwheel-pool-{number}"));
+    let expected = [0, 1, 2, 3].map(|number| format!("ww-pool-{number}"));
     assert_eq!(names, expected);
     assert!(std::panic::catch_unwind(|| ThreadPool::new(0)).is_err());
     assert!(ThreadPool::build(0).is_err());
