@@ -97,24 +97,24 @@ impl Executor {
                 return Poll::Ready(());
             }
         }
-        // 2. Take what other threads have sent. The sender expects attention: no sleep in this turn.
-        let wait = if self.read_inbox() { Wait::No } else { wait };
-        // 3. With a paused clock and no work, skip to the next deadline.
+        // 2. With a paused clock and no work, skip to the next deadline.
         let wait = if self.skip_paused_time(wait) {
             Wait::No
         } else {
             wait
         };
-        // 4. and 5. Wait until an event or the next deadline, or not at all if a task is ready.
+        // 3. and 4. Wait until an event, a message or the next deadline; not at all if a task is ready.
         let mut due = self.due.take();
         let events = self.park(self.timeout(wait), &mut due);
-        // 6. Wake all whose time or event has come, now that nothing is borrowed.
+        // 5. Wake all whose time or event has come, now that nothing is borrowed.
         self.timers.begin_turn(&mut due);
         panics::wake_all(due.drain(..));
         self.due.set(due);
         if events > 0 {
             self.delivered.notify_all();
         }
+        // 6. Do what other threads have asked for.
+        self.read_inbox();
         Poll::Pending
     }
 
@@ -134,18 +134,15 @@ impl Executor {
         poll
     }
 
-    /// Does what other threads ask for. Returns true if they have asked.
-    fn read_inbox(&self) -> bool {
-        let Some(messages) = self.remote.take_inbox() else {
-            return false;
-        };
-        for message in messages {
+    /// Does what other threads ask for. It is called after the wait, so that a message ends the wait in
+    /// which it comes, and no later one.
+    fn read_inbox(&self) {
+        for message in self.remote.take_inbox().unwrap_or_default() {
             match message {
                 Message::Wake(task) => self.remote.wake(task),
                 Message::Run(run) => _ = panics::contain(run),
             }
         }
-        true
     }
 
     /// Moves a paused clock to the next deadline if nothing else can happen. Returns true if it did.

@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! A handle is the id of a task and a way to the table of tasks. The outcome stays in the task's slot
-//! until the handle takes it ([`task::handle`] is the other side of each method here). The table
+//! until the handle takes it ([`handle`] is the other side of each method here). The table
 //! outlives its runtime for as long as a handle exists, so a value is not lost with the runtime.
 //!
 //! # Invariants
@@ -21,7 +21,8 @@ use std::task::{Context, Poll, ready};
 use crate::budget;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
-use crate::task::{self, Tasks};
+use crate::task::Tasks;
+use crate::task::handle::{self, Look};
 
 /// Awaits a spawned task's value.
 ///
@@ -80,7 +81,7 @@ impl<T> JoinHandle<T> {
     /// });
     /// ```
     pub fn abort(&self) {
-        task::handle::abort(&self.tasks, self.task);
+        handle::abort(&self.tasks, self.task);
     }
 
     /// Lets the task run on by itself. This is the same as dropping the handle.
@@ -91,13 +92,13 @@ impl<T> JoinHandle<T> {
     /// Returns true if the task has ended: with a value, a panic, or an abort.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        task::handle::is_finished(&self.tasks, self.task)
+        handle::is_finished(&self.tasks, self.task)
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        task::handle::release(&self.tasks, self.task);
+        handle::release(&self.tasks, self.task);
     }
 }
 
@@ -106,21 +107,22 @@ impl<T: 'static> Future for JoinHandle<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (tasks, task) = (&self.tasks, self.task);
-        if let Some(awaited) = task::handle::awaited(tasks, task) {
-            if !awaited {
-                ready!(budget::poll_spend(cx, 1));
+        match handle::look(tasks, task, cx.waker()) {
+            Look::Ended { awaited } => {
+                if !awaited {
+                    ready!(budget::poll_spend(cx, 1));
+                }
+                let mut outcome: Option<Self::Output> = None;
+                handle::take(tasks, task, &mut outcome);
+                return Poll::Ready(outcome.expect("a JoinHandle is not polled after its value"));
             }
-            let mut outcome: Option<Self::Output> = None;
-            task::handle::take(tasks, task, &mut outcome);
-            return Poll::Ready(outcome.expect("a JoinHandle is not polled after its value"));
-        }
-        if !task::handle::waits(tasks, task, cx.waker()) {
-            // Cloning and dropping wakers is foreign code: not while the table is borrowed.
-            match task::handle::wait(tasks, task, cx.waker().clone()) {
+            Look::Waits(replaced) => drop(replaced),
+            // Cloning a waker is foreign code: not while the table is borrowed.
+            Look::MustWait => match handle::wait(tasks, task, cx.waker().clone()) {
                 Ok(replaced) => drop(replaced),
                 // The foreign code has ended the task.
                 Err(waker) => waker.wake(),
-            }
+            },
         }
         Poll::Pending
     }

@@ -81,6 +81,7 @@ mod task;
 mod thread_pool;
 pub mod time;
 mod turn;
+mod waiter;
 mod waker;
 mod yield_now;
 

@@ -48,6 +48,7 @@ use crate::local_queue::TaskId;
 use crate::panics;
 use crate::polled;
 use crate::remote::Remote;
+use crate::waiter::Waiter;
 use crate::waker::TaskWaker;
 
 /// All tasks of a runtime.
@@ -58,11 +59,16 @@ pub(crate) struct Tasks {
     alive: usize,
     /// True once the runtime ends: a task that is still running then is not put back.
     closed: bool,
-    /// The wakers that asked for the end of a task while it was running. Its future was out of its slot
+    /// The waiters that asked for the end of a task while it was running. Its future was out of its slot
     /// then, and the place for them with it.
-    early_waiters: Vec<(TaskId, Waker)>,
+    early_waiters: Vec<(TaskId, Waiter)>,
+    /// Wakers of tasks that have ended, for the next tasks. // LOG 34
+    spare_wakers: Vec<Arc<TaskWaker>>,
     remote: Arc<Remote>,
 }
+
+/// At most this many wakers are kept for the next tasks.
+const SPARE_WAKERS_MAX: usize = 64;
 
 struct Slot {
     /// Not zero, so that a free slot needs no word of its own to say so.
@@ -90,9 +96,11 @@ enum Stage {
 
 /// What is taken out of the slot for a poll.
 struct Runnable {
-    future: Pin<Box<dyn Run>>,
+    future: BoxRun,
     waker: Arc<TaskWaker>,
 }
+
+type BoxRun = Pin<Box<dyn Run>>;
 
 /// A future of any type, with or without a place for its outcome. No method panics.
 trait Run {
@@ -102,8 +110,8 @@ trait Run {
     /// Drops the future before its end. The outcome is "cancelled", unless the destructor panics.
     fn cancel(self: Pin<&mut Self>) {}
 
-    /// The place for the waker of the task that awaits the outcome.
-    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waker>> {
+    /// The place for the task that awaits the outcome.
+    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
         None
     }
 
@@ -119,6 +127,7 @@ impl Tasks {
             alive: 0,
             closed: false,
             early_waiters: Vec::new(),
+            spare_wakers: Vec::new(),
             remote,
         }
     }
@@ -146,7 +155,10 @@ impl Tasks {
         let task = TaskId { index, generation };
         self.next_generation = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         self.alive += 1;
-        let waker = TaskWaker::queued(task, self.remote.clone());
+        let spare = self.spare_wakers.pop();
+        let waker = spare
+            .and_then(|waker| waker.renew(task))
+            .unwrap_or_else(|| TaskWaker::queued(task, self.remote.clone()));
         entry.insert(Slot {
             generation,
             stage: Stage::Alive,
@@ -225,9 +237,9 @@ impl Tasks {
         }
     }
 
-    /// Keeps the outcome of a task that has ended, if a handle can ask for it. Returns the waker of the
-    /// task that awaits it, and all else that is to be dropped.
-    fn end(&mut self, task: TaskId, mut ended: Runnable) -> (Option<Waker>, Option<Runnable>) {
+    /// Keeps the outcome of a task that has ended, if a handle can ask for it. Returns the waker that must
+    /// be woken, or the rest of the task, which must be dropped. Both may be foreign code.
+    fn end(&mut self, task: TaskId, mut ended: Runnable) -> (Option<Waker>, Option<BoxRun>) {
         self.alive -= 1;
         ended.waker.retire();
         if !self.early_waiters.is_empty() {
@@ -239,12 +251,41 @@ impl Tasks {
                 let awaited = waiter.is_some();
                 slot.stage = Stage::Ended { awaited };
                 slot.runnable = Some(ended);
-                (waiter, None)
+                (waiter.and_then(|waiter| self.wake_own(waiter)), None)
             }
             _ => {
                 self.slots.try_remove(task.index as usize);
-                (None, Some(ended))
+                (None, Some(self.reuse(ended)))
             }
+        }
+    }
+
+    /// Frees the slot of a task that has ended. Returns its outcome, in the place of its future.
+    fn remove(&mut self, task: TaskId) -> Option<BoxRun> {
+        self.slot(task)?;
+        let slot = self.slots.remove(task.index as usize);
+        slot.runnable.map(|ended| self.reuse(ended))
+    }
+
+    /// Keeps the waker for another task if no clone of it exists. Returns the rest.
+    fn reuse(&mut self, ended: Runnable) -> BoxRun {
+        let unshared = Arc::strong_count(&ended.waker) == 1;
+        if unshared && self.spare_wakers.len() < SPARE_WAKERS_MAX {
+            self.spare_wakers.push(ended.waker);
+        }
+        ended.future
+    }
+
+    /// Wakes a task of this runtime. Returns any other waker: waking it may run foreign code.
+    fn wake_own(&self, waiter: Waiter) -> Option<Waker> {
+        match waiter {
+            Waiter::Task(task) => {
+                if self.mark_queued(task) {
+                    self.remote.wake(task);
+                }
+                None
+            }
+            Waiter::Foreign(waker) => Some(waker),
         }
     }
 }
@@ -317,19 +358,82 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
 /// What a [`JoinHandle`](crate::JoinHandle) asks for. Each is right at any time, also while the task is
 /// running and after the runtime has ended.
 pub(crate) mod handle {
-    use super::{Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waker, mem, panics};
+    use super::{Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, mem, panics, polled};
+
+    /// The answer to a handle that is polled.
+    pub(crate) enum Look {
+        /// The task has ended; `awaited` is true if a task had to wait for that.
+        Ended { awaited: bool },
+        /// The waiter is there. Another waiter whose place it took is to be dropped.
+        Waits(Option<Waiter>),
+        /// A clone of the waker is to be left by [`wait`].
+        MustWait,
+    }
 
     /// Returns true if the task has ended. Its outcome may have been taken.
     pub(crate) fn is_finished(tasks: &RefCell<Tasks>, task: TaskId) -> bool {
-        awaited(tasks, task).is_some()
+        let stage = tasks.borrow().slot(task).map(|slot| slot.stage);
+        matches!(stage, None | Some(Stage::Ended { .. }))
     }
 
-    /// Returns `None` if the task has not ended, else true if a task had to wait for that.
-    pub(crate) fn awaited(tasks: &RefCell<Tasks>, task: TaskId) -> Option<bool> {
-        match tasks.borrow().slot(task).map(|slot| slot.stage) {
-            Some(Stage::Ended { awaited }) => Some(awaited),
-            Some(Stage::Alive | Stage::Aborting) => None,
-            None => Some(false),
+    /// Looks whether the task has ended. If not, leaves the id of the task being polled.
+    pub(crate) fn look(tasks: &RefCell<Tasks>, task: TaskId, waker: &Waker) -> Look {
+        let tasks = &mut *tasks.borrow_mut();
+        let within = tasks.remote.is_entered();
+        let Some(slot) = tasks.slot_mut(task) else {
+            return Look::Ended { awaited: false };
+        };
+        if let Stage::Ended { awaited } = slot.stage {
+            return Look::Ended { awaited };
+        }
+        let runnable = slot.runnable.as_mut();
+        let Some(place) = runnable.and_then(|runnable| runnable.future.as_mut().waiter()) else {
+            return Look::MustWait;
+        };
+        if place.as_ref().is_some_and(|waiter| waiter.is(waker)) {
+            return Look::Waits(None);
+        }
+        match polled::task(waker) {
+            Some(task) if within => Look::Waits(place.replace(Waiter::Task(task))),
+            _ => Look::MustWait,
+        }
+    }
+
+    /// Leaves a waker for the end of a task. Returns the waiter that stood there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the waker if the task has ended.
+    pub(crate) fn wait(
+        tasks: &RefCell<Tasks>,
+        task: TaskId,
+        waker: Waker,
+    ) -> Result<Option<Waiter>, Waker> {
+        let tasks = &mut *tasks.borrow_mut();
+        let early = &mut tasks.early_waiters;
+        let Some(slot) = tasks.slots.get_mut(task.index as usize) else {
+            return Err(waker);
+        };
+        if slot.generation != task.generation || matches!(slot.stage, Stage::Ended { .. }) {
+            return Err(waker);
+        }
+        let waiter = Waiter::Foreign(waker);
+        let runnable = slot.runnable.as_mut();
+        if let Some(place) = runnable.and_then(|runnable| runnable.future.as_mut().waiter()) {
+            return Ok(place.replace(waiter));
+        }
+        if let Some((_, place)) = early.iter_mut().find(|(of, _)| *of == task) {
+            return Ok(Some(mem::replace(place, waiter)));
+        }
+        early.push((task, waiter));
+        Ok(None)
+    }
+
+    /// Moves the outcome of a task that has ended into `to`, and frees its slot.
+    pub(crate) fn take(tasks: &RefCell<Tasks>, task: TaskId, to: &mut dyn Any) {
+        let ended = tasks.borrow_mut().remove(task);
+        if let Some(mut ended) = ended {
+            ended.as_mut().take_outcome(to);
         }
     }
 
@@ -350,56 +454,7 @@ pub(crate) mod handle {
         }
     }
 
-    /// Moves the outcome of a task that has ended into `to`, and frees its slot.
-    pub(crate) fn take(tasks: &RefCell<Tasks>, task: TaskId, to: &mut dyn Any) {
-        let slot = {
-            let mut tasks = tasks.borrow_mut();
-            let found = tasks.slot(task).is_some();
-            found.then(|| tasks.slots.remove(task.index as usize))
-        };
-        if let Some(mut runnable) = slot.and_then(|slot| slot.runnable) {
-            runnable.future.as_mut().take_outcome(to);
-        }
-    }
-
-    /// Leaves a waker for the end of a task. Returns the one that stood there.
-    ///
-    /// # Errors
-    ///
-    /// Returns the waker if the task has ended.
-    pub(crate) fn wait(
-        tasks: &RefCell<Tasks>,
-        task: TaskId,
-        waker: Waker,
-    ) -> Result<Option<Waker>, Waker> {
-        let tasks = &mut *tasks.borrow_mut();
-        let early = &mut tasks.early_waiters;
-        let Some(slot) = tasks.slots.get_mut(task.index as usize) else {
-            return Err(waker);
-        };
-        if slot.generation != task.generation || matches!(slot.stage, Stage::Ended { .. }) {
-            return Err(waker);
-        }
-        let runnable = slot.runnable.as_mut();
-        if let Some(waiter) = runnable.and_then(|runnable| runnable.future.as_mut().waiter()) {
-            return Ok(waiter.replace(waker));
-        }
-        if let Some((_, waiter)) = early.iter_mut().find(|(of, _)| *of == task) {
-            return Ok(Some(mem::replace(waiter, waker)));
-        }
-        early.push((task, waker));
-        Ok(None)
-    }
-
-    /// Returns true if this waker is the one that was left.
-    pub(crate) fn waits(tasks: &RefCell<Tasks>, task: TaskId, waker: &Waker) -> bool {
-        let tasks = &mut *tasks.borrow_mut();
-        let runnable = tasks.slot_mut(task).and_then(|slot| slot.runnable.as_mut());
-        let waiter = runnable.and_then(|runnable| runnable.future.as_mut().waiter());
-        waiter.is_some_and(|waiter| waiter.as_ref().is_some_and(|left| left.will_wake(waker)))
-    }
-
-    /// Gives the handle up: drops the outcome if it is there, and the waker that was left.
+    /// Gives the handle up: drops the outcome if it is there, and the waiter.
     pub(crate) fn release(tasks: &RefCell<Tasks>, task: TaskId) {
         let (waiter, ended) = {
             let tasks = &mut *tasks.borrow_mut();
@@ -410,13 +465,14 @@ pub(crate) mod handle {
             let runnable = slot.runnable.as_mut();
             let waiter = runnable.and_then(|runnable| runnable.future.as_mut().waiter()?.take());
             let ended = matches!(slot.stage, Stage::Ended { .. });
-            let early = tasks.early_waiters.extract_if(.., |(of, _)| *of == task);
-            let waiter = waiter.or(early.map(|(_, waker)| waker).next());
-            let slot = ended.then(|| tasks.slots.remove(task.index as usize));
-            (waiter, slot)
+            let mut early = tasks.early_waiters.extract_if(.., |(of, _)| *of == task);
+            let waiter = waiter.or(early.next().map(|(_, waiter)| waiter));
+            drop(early);
+            let ended = if ended { tasks.remove(task) } else { None };
+            (waiter, ended)
         };
         panics::discard(waiter);
-        panics::discard(ended.map(|slot| slot.runnable));
+        panics::discard(ended);
     }
 }
 
@@ -425,7 +481,7 @@ pin_project! {
     struct Joinable<F: Future> {
         #[pin]
         state: State<F>,
-        waiter: Option<Waker>,
+        waiter: Option<Waiter>,
     }
 }
 
@@ -489,7 +545,7 @@ impl<F: Future + 'static> Run for Joinable<F> {
         }
     }
 
-    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waker>> {
+    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
         Some(self.project().waiter)
     }
 

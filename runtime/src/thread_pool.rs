@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::blocking::Blocking;
-use crate::task::discard;
+use crate::panics::discard;
 
 type Job = Box<dyn FnOnce() + Send>;
 

@@ -61,6 +61,13 @@ impl TaskWaker {
         })
     }
 
+    /// Makes the waker of a task that has ended the waker of another one, if no clone of it exists.
+    pub(crate) fn renew(mut self: Arc<Self>, task: TaskId) -> Option<Arc<Self>> {
+        // The flags are as `retire` has left them: set, as those of a task that is queued.
+        Arc::get_mut(&mut self)?.task = task;
+        Some(self)
+    }
+
     /// From here on, a wake queues the task again. Called right before each poll.
     pub(crate) fn begin_poll(&self) {
         self.here.store(false, Ordering::Relaxed);

@@ -107,11 +107,9 @@ impl Timers {
         let tick = self.wheel.borrow().next_deadline()?;
         let wait = Instant::of_tick(tick).saturating_duration_since(self.now());
         let over = Duration::from_nanos(u64::from(wait.subsec_nanos() % NANOS_PER_MILLI));
-        if over <= TICK && over < wait {
-            Some(wait - over)
-        } else {
-            Some(wait)
-        }
+        let shorter = wait.saturating_sub(over);
+        let rounds_down = over <= TICK && !shorter.is_zero();
+        Some(if rounds_down { shorter } else { wait })
     }
 
     /// Begins a turn: reads the clock, and moves the wakers of all that is due into `due`.

@@ -1,0 +1,34 @@
+//! The one to wake: a task of this runtime by its id, or any waker.
+//!
+//! # How it works
+//!
+//! If the task being polled waits for something of its own runtime, its id says as much as a clone of its
+//! waker ([`polled`](crate::polled)). An id costs no atomic exchange to keep, to wake and to drop, and runs
+//! no foreign code.
+//!
+//! # Invariants
+//!
+//! - Always: an id is woken inside the runtime whose task it names.
+
+use std::task::Waker;
+
+use crate::local_queue::TaskId;
+use crate::polled;
+
+/// A task that waits.
+pub(crate) enum Waiter {
+    /// A task of the runtime that this thread is inside.
+    Task(TaskId),
+    /// A task of a foreign executor or of another runtime, or a future inside a combinator.
+    Foreign(Waker),
+}
+
+impl Waiter {
+    /// Returns true if this wakes what `waker` wakes.
+    pub(crate) fn is(&self, waker: &Waker) -> bool {
+        match self {
+            Self::Task(task) => polled::task(waker) == Some(*task),
+            Self::Foreign(waiting) => waiting.will_wake(waker),
+        }
+    }
+}
