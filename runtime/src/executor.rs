@@ -137,7 +137,10 @@ impl Executor {
     /// Does what other threads ask for. It is called after the wait, so that a message ends the wait in
     /// which it comes, and no later one.
     fn read_inbox(&self) {
-        for message in self.remote.take_inbox().unwrap_or_default() {
+        let Some(messages) = self.remote.take_inbox() else {
+            return;
+        };
+        for message in messages {
             match message {
                 Message::Wake(task) => self.remote.wake(task),
                 Message::Run(run) => _ = panics::contain(run),

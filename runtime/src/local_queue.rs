@@ -184,7 +184,12 @@ impl LocalQueue {
         let mut tasks = self.spare.take();
         LOCAL.with(|local| {
             mem::swap(&mut tasks, &mut *local.woken.borrow_mut());
-            tasks.append(&mut local.yielded.borrow_mut());
+            let yielded = &mut *local.yielded.borrow_mut();
+            if tasks.is_empty() {
+                mem::swap(&mut tasks, yielded);
+            } else if !yielded.is_empty() {
+                tasks.append(yielded);
+            }
         });
         Turn {
             queue: self,
@@ -209,13 +214,19 @@ pub(crate) struct Turn<'a, F> {
 
 impl<F: Fn() -> bool> Turn<'_, F> {
     /// Goes on to the tasks that were woken since. Returns false if the turn is over.
+    #[inline]
     fn take_more(&mut self) -> bool {
+        let more = LOCAL.with(|local| !local.woken.borrow().is_empty());
+        more && self.polls_before + self.next < POLLS_BEFORE_LOOK && self.take_woken()
+    }
+
+    fn take_woken(&mut self) -> bool {
+        if (self.interrupted)() {
+            return false;
+        }
         self.polls_before += self.next;
         self.next = 0;
         self.tasks.clear();
-        if self.polls_before >= POLLS_BEFORE_LOOK || (self.interrupted)() {
-            return false;
-        }
         LOCAL.with(|local| mem::swap(&mut self.tasks, &mut *local.woken.borrow_mut()));
         true
     }
@@ -229,7 +240,7 @@ impl<F: Fn() -> bool> Iterator for Turn<'_, F> {
         if self.next == self.tasks.len() && !self.take_more() {
             return None;
         }
-        let task = *self.tasks.get(self.next)?;
+        let task = self.tasks[self.next];
         self.next += 1;
         LOCAL.with(|local| local.running.set(Some(task)));
         Some(task)
@@ -239,17 +250,21 @@ impl<F: Fn() -> bool> Iterator for Turn<'_, F> {
 impl<F> Drop for Turn<'_, F> {
     fn drop(&mut self) {
         LOCAL.with(|local| local.running.set(None));
-        let mut tasks = mem::take(&mut self.tasks);
-        if self.next < tasks.len() {
-            let rest = tasks.drain(self.next..);
-            LOCAL.with(|local| drop(local.woken.borrow_mut().splice(0..0, rest)));
+        if self.next < self.tasks.len() {
+            put_back(self.tasks.drain(self.next..));
         }
-        tasks.clear();
-        if tasks.capacity() > CAPACITY_KEPT {
-            give_back(&mut tasks);
+        self.tasks.clear();
+        if self.tasks.capacity() > CAPACITY_KEPT {
+            give_back(&mut self.tasks);
         }
-        self.queue.spare.set(tasks);
+        self.queue.spare.set(mem::take(&mut self.tasks));
     }
+}
+
+/// Makes the rest of a turn that breaks off ready again, before all others.
+#[cold]
+fn put_back(rest: impl Iterator<Item = TaskId>) {
+    LOCAL.with(|local| drop(local.woken.borrow_mut().splice(0..0, rest)));
 }
 
 /// Gives back the memory that a crowd of tasks has left behind.

@@ -43,7 +43,12 @@ impl Instant {
     /// The time from `earlier` to this; zero if `earlier` is later.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
+        Duration::from_nanos(self.nanos_since(earlier))
+    }
+
+    /// Returns the time from `earlier` to this in nanoseconds; zero if `earlier` is later.
+    pub(crate) fn nanos_since(self, earlier: Self) -> u64 {
+        self.nanos.saturating_sub(earlier.nanos)
     }
 
     /// What the machine's monotonic clock says.
@@ -75,10 +80,7 @@ impl Instant {
 
 /// A tick is 1/32 of a millisecond. The kernel's wait is rounded up to a whole millisecond; if
 /// the tick were as long, a deadline would be rounded up twice.
-const NANOS_PER_TICK: u64 = 31_250;
-
-/// The length of a tick.
-pub(crate) const TICK: Duration = Duration::from_nanos(NANOS_PER_TICK);
+pub(crate) const NANOS_PER_TICK: u64 = 31_250;
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

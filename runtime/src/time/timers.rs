@@ -13,11 +13,11 @@ use std::cell::{Cell, RefCell};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::instant::{Clock, Instant, TICK};
+use super::instant::{Clock, Instant, NANOS_PER_TICK};
 use super::wheel::{Key, Wheel};
 use crate::panics;
 
-const NANOS_PER_MILLI: u32 = 1_000_000;
+const NANOS_PER_MILLI: u64 = 1_000_000;
 
 thread_local! {
     /// When the turn began, of the runtime this thread is inside.
@@ -105,11 +105,14 @@ impl Timers {
     /// already, and the kernel adds its slack of 50 µs (`prctl(2)`, `PR_SET_TIMERSLACK`).
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let tick = self.wheel.borrow().next_deadline()?;
-        let wait = Instant::of_tick(tick).saturating_duration_since(self.now());
-        let over = Duration::from_nanos(u64::from(wait.subsec_nanos() % NANOS_PER_MILLI));
-        let shorter = wait.saturating_sub(over);
-        let rounds_down = over <= TICK && !shorter.is_zero();
-        Some(if rounds_down { shorter } else { wait })
+        let nanos = Instant::of_tick(tick).nanos_since(self.now());
+        let over = nanos % NANOS_PER_MILLI;
+        let rounds_down = over <= NANOS_PER_TICK && over < nanos;
+        Some(Duration::from_nanos(if rounds_down {
+            nanos - over
+        } else {
+            nanos
+        }))
     }
 
     /// Begins a turn: reads the clock, and moves the wakers of all that is due into `due`.
