@@ -121,14 +121,13 @@ pub(crate) fn rows() -> Vec<Row> {
     use bytes::{Parked, Sleeping};
     use spawns::{AtOnce, OneByOne, Spawner};
     use tcp::PingPong;
-    use threads::{Awake, CrossThread};
+    use threads::{CrossThread, Meanwhile};
     use timers::{InsertAndCancel, InsertAndFire};
     use wakes::Pairs;
     use yields::{Way, Yields};
 
     let pairs = |pairs, turns| Pairs { pairs, turns };
     let yields = |way, tasks, times| Yields { way, tasks, times };
-    let asleep = Awake::No;
     vec![
         Row::new("wake chain: 2 tasks wake each other", pairs(1, 100_000)),
         Row::new("wake crowd: 100 such pairs", pairs(100, 1_000)),
@@ -143,8 +142,8 @@ pub(crate) fn rows() -> Vec<Row> {
             OneByOne(Spawner::Root),
         ),
         Row::new("spawn 300,000 at once, then join", AtOnce),
-        Row::new("wake from a thread, awake", CrossThread(Awake::Perhaps)),
-        Row::new("wake from a thread, asleep", CrossThread(asleep)),
+        Row::new("wake from a thread, busy", CrossThread(Meanwhile::Busy)),
+        Row::new("wake from a thread, asleep", CrossThread(Meanwhile::Asleep)),
         Row::io("timer insert + cancel, 100,000 armed", InsertAndCancel),
         Row::io("timer insert + fire, 100,000 armed", InsertAndFire),
         Row::io("TCP ping-pong, 1 pair", PingPong { pairs: 1 }),

@@ -1,11 +1,13 @@
 //! Another thread wakes a task and waits for its answer. An operation is one such round trip.
 //!
 //! The other thread has a core of its own, if there is one, and never sleeps. So a round trip is the
-//! wake, what the runtime does to notice it, and the poll.
+//! wake, the time until the runtime notices it, and the poll. The figure is the median of the round
+//! trips: a mean would be made of those during which another program had one of the cores.
 
 use super::{Size, Workload, nanos_each};
 use crate::machine;
 use crate::runtimes::Runtime;
+use futures_lite::future::yield_now;
 use futures_util::task::AtomicWaker;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,15 +17,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy)]
-pub(super) struct CrossThread(pub(super) Awake);
+pub(super) struct CrossThread(pub(super) Meanwhile);
 
-/// Whether the runtime has had the time to fall asleep before it is woken.
+/// What the runtime does when the wake comes.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Awake {
-    /// No: the wake comes as soon as the task waits.
-    Perhaps,
-    /// It sleeps: the wake comes a while later.
-    No,
+pub(super) enum Meanwhile {
+    /// It polls another task that always wakes itself.
+    Busy,
+    /// It sleeps.
+    Asleep,
 }
 
 /// How long a runtime has to fall asleep.
@@ -56,10 +58,17 @@ impl Line {
         self.answered.store(round, Ordering::Release);
     }
 
+    /// Keeps the runtime busy until this round trip.
+    async fn be_busy_until(&self, round: u32) {
+        while self.answered.load(Ordering::Relaxed) != round {
+            yield_now().await;
+        }
+    }
+
     /// The thread's side; returns the time from the wake to the answer.
-    fn ask(&self, round: u32, awake: Awake) -> Duration {
+    fn ask(&self, round: u32, meanwhile: Meanwhile) -> Duration {
         spin_until(|| self.awaited.load(Ordering::Acquire) == round);
-        if awake == Awake::No {
+        if meanwhile == Meanwhile::Asleep {
             let start = Instant::now();
             spin_until(|| start.elapsed() >= FALLING_ASLEEP);
         }
@@ -85,30 +94,38 @@ fn spin_until(is_done: impl Fn() -> bool) {
 
 impl Workload for CrossThread {
     fn run<R: Runtime>(self, size: Size) -> f64 {
-        let CrossThread(awake) = self;
-        let rounds = size.of(match awake {
-            Awake::Perhaps => 10_000,
-            Awake::No => 1_000,
+        let CrossThread(meanwhile) = self;
+        let rounds = size.of(match meanwhile {
+            Meanwhile::Busy => 10_000,
+            Meanwhile::Asleep => 1_000,
         });
         let line = Arc::new(Line::default());
         let thread = thread::spawn({
             let line = line.clone();
             move || {
                 machine::move_to_other_core();
-                (1..=rounds).map(|round| line.ask(round, awake)).sum()
+                let times = (1..=rounds).map(|round| line.ask(round, meanwhile));
+                times.collect::<Vec<_>>()
             }
         });
         R::block_on(async {
-            let line = line.clone();
-            let task = R::spawn(async move {
-                for round in 1..=rounds {
-                    line.answer(round).await;
-                }
-            });
-            R::join(task).await;
+            let answers = {
+                let line = line.clone();
+                R::spawn(async move {
+                    for round in 1..=rounds {
+                        line.answer(round).await;
+                    }
+                })
+            };
+            if meanwhile == Meanwhile::Busy {
+                let line = line.clone();
+                R::spawn_detached(async move { line.be_busy_until(rounds).await });
+            }
+            R::join(answers).await;
         });
-        let time = thread.join().expect("the thread does not panic");
+        let mut times = thread.join().expect("the thread does not panic");
         assert_eq!(line.answered.load(Ordering::Acquire), rounds);
-        nanos_each(time, rounds)
+        times.sort_unstable();
+        nanos_each(times[times.len() / 2], 1)
     }
 }
