@@ -545,3 +545,20 @@ fn a_closure_that_panics_when_it_is_dropped_does_not_reach_the_end_of_the_runtim
     drop(runtime);
     assert_eq!(dropped.load(Ordering::Relaxed), 2);
 }
+
+#[test]
+fn a_wake_of_the_handle_ends_one_wait_and_no_later_one() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        let handle = runtime.handle();
+        let waker = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            handle.wake();
+        });
+        runtime.poll_timeout(Duration::from_secs(10));
+        waker.join().unwrap();
+        let start = Instant::now();
+        runtime.poll_timeout(Duration::from_millis(50));
+        assert!(start.elapsed() >= Duration::from_millis(50));
+    });
+}

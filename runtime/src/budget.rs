@@ -31,6 +31,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::local_queue;
+
 /// The units that a task may spend in one poll.
 pub const BUDGET: u32 = 64;
 
@@ -113,7 +115,7 @@ fn refuse(cx: &mut Context<'_>) -> Poll<()> {
         // Our task's poll would have ended by now: a foreign executor is polling inside it.
         refill();
     }
-    cx.waker().wake_by_ref();
+    local_queue::wake_behind_look(cx.waker());
     Poll::Pending
 }
 

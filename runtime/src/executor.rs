@@ -9,10 +9,10 @@
 //! # Invariants
 //!
 //! - Always: a turn polls each task that was ready when it began. It goes on to the tasks that were woken
-//!   meanwhile until 64 polls have passed or another thread has sent something.
-//! - Always: the reactor has its look between any two polls of a task that wakes itself.
-//! - Always: tasks with I/O events run before tasks that were woken by others or by themselves. So a
-//!   task that goes on and on delays the others by at most one poll.
+//!   meanwhile, also by other threads, until 64 polls have passed.
+//! - Always: the reactor has its look between any two polls of a task that yields or has spent its budget.
+//! - Always: tasks with I/O events run before tasks that were woken by others or that yield. So a task that
+//!   yields again and again delays the others by at most one poll.
 //! - Never: a borrow of anything here while a future is polled, or a waker woken or dropped.
 
 use std::cell::{Cell, RefCell};
@@ -56,7 +56,12 @@ pub(crate) struct Executor {
     closing: Cell<bool>,
     /// The memory for the wakers of a turn, used again in each turn.
     due: Cell<Vec<Waker>>,
+    /// The memory for the messages of a turn. It changes places with the inbox.
+    mail: Cell<Vec<Message>>,
 }
+
+/// A list of messages with room for more is freed.
+const MAIL_KEPT: usize = 1024;
 
 /// How long a turn may wait if no task is ready.
 #[derive(Clone, Copy)]
@@ -64,6 +69,18 @@ enum Wait {
     No,
     Until(Instant),
     Forever,
+}
+
+impl Wait {
+    /// A turn that has skipped paused time does not wait. Neither does one that was to end at some time and
+    /// has had mail: [`Handle::wake`](crate::Handle::wake) ends the wait of `poll_timeout`.
+    fn unless(self, skipped: bool, mail: bool) -> Self {
+        match self {
+            Self::Until(_) if mail => Self::No,
+            _ if skipped => Self::No,
+            wait => wait,
+        }
+    }
 }
 
 impl Executor {
@@ -86,23 +103,23 @@ impl Executor {
             root_place: Cell::new(None),
             closing: Cell::new(false),
             due: Cell::default(),
+            mail: Cell::default(),
         }))
     }
 
     /// One turn of the wheel.
     fn turn(&self, root: &mut dyn FnMut() -> Poll<()>, wait: Wait) -> Poll<()> {
-        // 1. Poll the tasks that are ready, and those that they wake, for a while.
-        for task in self.queue.begin_turn(|| self.remote.has_mail()) {
+        // 1. Poll the tasks that are ready, and those that they or other threads wake, for a while.
+        let mail = Cell::new(false);
+        let read_mail = || mail.set(mail.get() | self.read_inbox());
+        for task in self.queue.begin_turn(read_mail) {
             if self.poll(task, root).is_ready() {
                 return Poll::Ready(());
             }
         }
         // 2. With a paused clock and no work, skip to the next deadline.
-        let wait = if self.skip_paused_time(wait) {
-            Wait::No
-        } else {
-            wait
-        };
+        let skipped = self.skip_paused_time(wait);
+        let wait = wait.unless(skipped, mail.get());
         // 3. and 4. Wait until an event, a message or the next deadline; not at all if a task is ready.
         let mut due = self.due.take();
         let events = self.park(self.timeout(wait), &mut due);
@@ -134,18 +151,24 @@ impl Executor {
         poll
     }
 
-    /// Does what other threads ask for. It is called after the wait, so that a message ends the wait in
-    /// which it comes, and no later one.
-    fn read_inbox(&self) {
-        let Some(messages) = self.remote.take_inbox() else {
-            return;
-        };
-        for message in messages {
+    /// Does what other threads ask for. Returns true if they have asked. It is called between polls, and
+    /// after the wait: so a message ends the wait in which it comes, and no later one.
+    fn read_inbox(&self) -> bool {
+        if !self.remote.has_mail() {
+            return false;
+        }
+        let mut mail = self.mail.take();
+        self.remote.take_inbox(&mut mail);
+        for message in mail.drain(..) {
             match message {
                 Message::Wake(task) => self.remote.wake(task),
                 Message::Run(run) => _ = panics::contain(run),
             }
         }
+        if mail.capacity() <= MAIL_KEPT {
+            self.mail.set(mail);
+        }
+        true
     }
 
     /// Moves a paused clock to the next deadline if nothing else can happen. Returns true if it did.

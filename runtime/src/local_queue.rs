@@ -5,28 +5,30 @@
 //! ```text
 //!  a wake on the runtime's own thread ──► woken ────┐ the turn polls them, and those that are
 //!  events (in front), due timers ───────► woken ────┤ woken meanwhile, until 64 polls
-//!  a task that wakes itself ────────────► yielded ──┘ the next turn: behind the look at the reactor
+//!  yield_now, a spent budget ───────────► yielded ──┘ the next turn: behind the look at the reactor
 //! ```
 //!
 //! A wake pushes an id onto a thread-local list: no lock, no system call. A turn takes the whole list
-//! out and walks through it. When it comes to the end, it takes the tasks that were woken meanwhile,
-//! until [`POLLS_BEFORE_LOOK`] polls have passed or another thread has sent something.
+//! out and walks through it. When it comes to the end, it reads the mail of other threads and takes the
+//! tasks that were woken meanwhile, until [`POLLS_BEFORE_LOOK`] polls have passed.
 //!
-//! A task that wakes itself while it is polled wants to go on at once: it has called `yield_now`, or
-//! its budget is spent. Its id goes to a list of its own, which the next turn takes. So the reactor and
-//! the timers have their look between any two polls of a task that goes on and on.
+//! A task that has called `yield_now`, or has spent its budget, could go on at once and lets others run
+//! first. Its id goes to a list of its own, which the next turn takes. So the reactor and the timers have
+//! their look between any two polls of a task that goes on and on. Any other task that wakes itself counts
+//! as woken.
 //!
 //! # Invariants
 //!
 //! - Always: the lists are those of the runtime whose id stands beside them.
-//! - Always: a task that wakes itself is polled next after a look at the reactor.
-//! - Never: a call into user code.
+//! - Always: a task that yields is polled next after a look at the reactor.
+//! - Never: a call into user code, but for the waker of [`wake_behind_look`].
 
 use std::cell::{Cell, RefCell};
 use std::mem::{self, ManuallyDrop};
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Waker;
 
 /// A turn that has polled this many tasks takes no more of those that were woken meanwhile. A turn
 /// that began with more than this polls all of them.
@@ -67,8 +69,8 @@ impl RuntimeId {
 /// What this thread knows of the runtime that it is inside.
 struct Local {
     runtime: Cell<Option<RuntimeId>>,
-    /// The task being polled, so that a wake can tell whether a task wakes itself.
-    running: Cell<Option<TaskId>>,
+    /// True while a task that yields wakes itself.
+    yielding: Cell<bool>,
     woken: RefCell<Vec<TaskId>>,
     yielded: RefCell<Vec<TaskId>>,
 }
@@ -79,7 +81,7 @@ thread_local! {
     static LOCAL: ManuallyDrop<Local> = const {
         ManuallyDrop::new(Local {
             runtime: Cell::new(None),
-            running: Cell::new(None),
+            yielding: Cell::new(false),
             woken: RefCell::new(Vec::new()),
             yielded: RefCell::new(Vec::new()),
         })
@@ -94,13 +96,29 @@ pub(crate) fn runtime() -> Option<RuntimeId> {
 /// Makes a task of the runtime that this thread is inside ready.
 pub(crate) fn push(task: TaskId) {
     LOCAL.with(|local| {
-        let list = if local.running.get() == Some(task) {
+        let list = if local.yielding.get() {
             &local.yielded
         } else {
             &local.woken
         };
         list.borrow_mut().push(task);
     });
+}
+
+/// Wakes a task that could go on, and lets others run first: its next poll is behind the look at the
+/// reactor. The waker may be that of a combinator, which wakes the task at once.
+pub(crate) fn wake_behind_look(waker: &Waker) {
+    let _reset = Yielding(LOCAL.with(|local| local.yielding.replace(true)));
+    waker.wake_by_ref();
+}
+
+/// Restores the flag, also if a foreign waker panics.
+struct Yielding(bool);
+
+impl Drop for Yielding {
+    fn drop(&mut self) {
+        LOCAL.with(|local| local.yielding.set(self.0));
+    }
 }
 
 /// Lets `collect` append tasks, and moves these in front of all tasks that are ready already.
@@ -166,7 +184,7 @@ impl LocalQueue {
             Entered {
                 queue: self.clone(),
                 outer,
-                outer_running: local.running.take(),
+                outer_yielding: local.yielding.take(),
                 again,
             }
         })
@@ -178,9 +196,9 @@ impl LocalQueue {
         local.yielded.swap(&self.yielded);
     }
 
-    /// Begins a turn: takes all tasks that are ready. `interrupted` returns true if the turn must not
-    /// go on to tasks that were woken meanwhile.
-    pub(crate) fn begin_turn<F: Fn() -> bool>(&self, interrupted: F) -> Turn<'_, F> {
+    /// Begins a turn: takes all tasks that are ready. `read_mail` is called each time before the turn goes
+    /// on to tasks that were woken meanwhile.
+    pub(crate) fn begin_turn<F: Fn()>(&self, read_mail: F) -> Turn<'_, F> {
         let mut tasks = self.spare.take();
         LOCAL.with(|local| {
             mem::swap(&mut tasks, &mut *local.woken.borrow_mut());
@@ -196,7 +214,7 @@ impl LocalQueue {
             tasks,
             next: 0,
             polls_before: 0,
-            interrupted,
+            read_mail,
         }
     }
 }
@@ -209,30 +227,31 @@ pub(crate) struct Turn<'a, F> {
     next: usize,
     /// The number of polls before the first of `tasks`.
     polls_before: usize,
-    interrupted: F,
+    read_mail: F,
 }
 
-impl<F: Fn() -> bool> Turn<'_, F> {
+impl<F: Fn()> Turn<'_, F> {
     /// Goes on to the tasks that were woken since. Returns false if the turn is over.
-    #[inline]
     fn take_more(&mut self) -> bool {
-        let more = LOCAL.with(|local| !local.woken.borrow().is_empty());
-        more && self.polls_before + self.next < POLLS_BEFORE_LOOK && self.take_woken()
-    }
-
-    fn take_woken(&mut self) -> bool {
-        if (self.interrupted)() {
+        if self.polls_before + self.next >= POLLS_BEFORE_LOOK {
             return false;
         }
-        self.polls_before += self.next;
-        self.next = 0;
-        self.tasks.clear();
-        LOCAL.with(|local| mem::swap(&mut self.tasks, &mut *local.woken.borrow_mut()));
-        true
+        (self.read_mail)();
+        LOCAL.with(|local| {
+            let woken = &mut *local.woken.borrow_mut();
+            if woken.is_empty() {
+                return false;
+            }
+            self.polls_before += self.next;
+            self.next = 0;
+            self.tasks.clear();
+            mem::swap(&mut self.tasks, woken);
+            true
+        })
     }
 }
 
-impl<F: Fn() -> bool> Iterator for Turn<'_, F> {
+impl<F: Fn()> Iterator for Turn<'_, F> {
     type Item = TaskId;
 
     #[inline]
@@ -242,14 +261,12 @@ impl<F: Fn() -> bool> Iterator for Turn<'_, F> {
         }
         let task = self.tasks[self.next];
         self.next += 1;
-        LOCAL.with(|local| local.running.set(Some(task)));
         Some(task)
     }
 }
 
 impl<F> Drop for Turn<'_, F> {
     fn drop(&mut self) {
-        LOCAL.with(|local| local.running.set(None));
         if self.next < self.tasks.len() {
             put_back(self.tasks.drain(self.next..));
         }
@@ -286,7 +303,7 @@ fn give_back(turn: &mut Vec<TaskId>) {
 pub(crate) struct Entered {
     queue: Rc<LocalQueue>,
     outer: Option<RuntimeId>,
-    outer_running: Option<TaskId>,
+    outer_yielding: bool,
     /// True if this runtime had been entered further up the stack.
     again: bool,
 }
@@ -299,7 +316,7 @@ impl Drop for Entered {
                 self.queue.entered.set(false);
             }
             local.runtime.set(self.outer);
-            local.running.set(self.outer_running);
+            local.yielding.set(self.outer_yielding);
         });
     }
 }

@@ -102,6 +102,8 @@ impl Pool {
         }
         queue.jobs.push_back(job);
         self.shared.jobs.fetch_add(1, Ordering::SeqCst);
+        // Unlocked first: the thread that wakes up takes the lock at once.
+        drop(queue);
         self.shared.work.notify_one();
         None
     }

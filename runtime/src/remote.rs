@@ -123,14 +123,12 @@ impl Remote {
         self.state.load(Ordering::Acquire) == MAIL
     }
 
-    /// Takes the messages, or returns `None` if there is no mail. The list is empty after a mere nudge.
-    pub(crate) fn take_inbox(&self) -> Option<Vec<Message>> {
-        if !self.has_mail() {
-            return None;
-        }
+    /// Moves the messages into an empty list. There are none after a mere nudge.
+    pub(crate) fn take_inbox(&self, mail: &mut Vec<Message>) {
         self.state.swap(AWAKE, Ordering::AcqRel);
-        let messages = self.lock().as_mut().map(std::mem::take);
-        Some(messages.unwrap_or_default())
+        if let Some(inbox) = &mut *self.lock() {
+            std::mem::swap(inbox, mail);
+        }
     }
 
     /// Announces that the executor is about to sleep. Returns false if there is mail to read first.

@@ -9,6 +9,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::local_queue;
+
 /// Lets everybody else who is ready have a turn, and the reactor a look, before going on.
 ///
 /// # Examples
@@ -42,7 +44,8 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.yielded = true;
-        cx.waker().wake_by_ref();
+        // A plain wake would do. This one also lets the reactor have its look before.
+        local_queue::wake_behind_look(cx.waker());
         Poll::Pending
     }
 }
