@@ -1,10 +1,10 @@
-//! What blocks, run elsewhere: files, names, long computations.
+//! Work that blocks, run on another thread: files, names, long computations.
 //!
 //! # How it works
 //!
-//! A job and its future meet in one [`Slot`]. The job goes to the runtime's pool; a thread carries it
-//! out, puts the outcome into the slot, and wakes whoever awaits it. A future that is dropped closes
-//! the slot: a job that finds it closed is not begun.
+//! A job and its future meet in one [`Slot`]. The job goes to the runtime's pool. A thread carries it
+//! out, puts the outcome into the slot, and wakes the task that awaits it. A future that is dropped closes
+//! the slot, and a job that finds it closed is not begun.
 //!
 //! # Invariants
 //!
@@ -23,15 +23,20 @@ use crate::join_error::JoinError;
 use crate::panics;
 use crate::pool::{Job, Order};
 
-/// Runs `job` on a thread of its own, so that this one can go on.
+/// Runs `job` on a thread of the runtime's pool, so that this thread can go on.
 ///
-/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs run at once; more of them queue. Dropping the future before the
-/// job has begun cancels it; one that runs runs on, and its value is dropped.
+/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once; more of them queue. A job
+/// that runs is not stopped if its future is dropped, and its value is dropped then.
 ///
 /// # Errors
 ///
-/// A [`JoinError`] if the job panicked, or if no thread at all could be started for it
-/// ([`JoinError::is_cancelled`]).
+/// The future returns a [`JoinError`] if the job panicked. It returns one that
+/// [is cancelled](JoinError::is_cancelled) if no thread could be started, or if the runtime ends before
+/// the job has begun.
+///
+/// # Cancel safety
+///
+/// Dropping the future cancels a job that has not begun.
 ///
 /// # Panics
 ///
@@ -69,6 +74,10 @@ where
 }
 
 /// The future of [`spawn_blocking`] and of [`ThreadPool::spawn`](crate::ThreadPool::spawn).
+///
+/// # Panics
+///
+/// Panics if it is polled again after it has returned the value.
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
     slot: Arc<Slot<T>>,
@@ -77,7 +86,7 @@ pub struct Blocking<T> {
 }
 
 impl<T: Send + 'static> Blocking<T> {
-    /// A job for somebody else to run, and the future of its value.
+    /// Returns a job for another pool to run, and the future of its value.
     pub(crate) fn of(job: impl FnOnce() -> T + Send + 'static) -> (impl FnOnce() + Send, Self) {
         let slot = Slot::new();
         let run = {

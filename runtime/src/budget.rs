@@ -13,7 +13,7 @@
 //!   ready when it is first polled. If it had to wait, it spends nothing: the task has let others run.
 //!   So a deadline that has come is seen even if a busy neighbour in the same task has spent all.
 //!
-//! [`Shares`] divides what is left among the futures of one task. A poll outside a runtime, and one
+//! `Shares` divides what is left among the futures of one task. A poll outside a runtime, and one
 //! inside [`unconstrained`], has no budget.
 //!
 //! A foreign executor that is run inside a task polls again without an end to our poll, so the budget

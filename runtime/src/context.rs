@@ -1,9 +1,8 @@
-//! The runtime this thread is inside, and how everybody else reaches one.
+//! The runtime this thread is inside, and the handle by which other threads reach one.
 //!
 //! # Invariants
 //!
-//! - Never: anything of a user's run while the thread-local is borrowed; it is only looked at, and
-//!   replaced.
+//! - Never: foreign code called while the thread-local is borrowed.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -24,8 +23,8 @@ use crate::time::instant::Instant;
 use crate::time::timers;
 
 thread_local! {
-    // Without a destructor, a look at it is a look into memory. Whoever goes in comes out again
-    // and leaves nothing behind.
+    // It has no destructor, so that an access is a plain load. A thread that enters a runtime leaves it
+    // again, so there is none to run.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Executor>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
@@ -108,9 +107,9 @@ impl Drop for Inside {
 
 /// Runs `future` as a task of its own, beside everything else on this thread.
 ///
-/// The future need not be `Send`: it never leaves this thread. It runs whether or not the handle
-/// is awaited; when it panics, the handle gives the panic and nobody else is harmed. It ends with
-/// the runtime: what still runs when [`block_on`](crate::block_on) returns is dropped.
+/// The future need not be `Send`: it never leaves this thread. It runs whether or not the handle is
+/// awaited. If it panics, the handle returns the panic and no other task is harmed. It ends with the
+/// runtime: a task that still runs when [`block_on`](crate::block_on) returns is dropped.
 ///
 /// # Panics
 ///
@@ -144,8 +143,8 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     executor.spawn(future, Place::here())
 }
 
-/// Runs `future` as a task of its own that nobody asks about: [`spawn`] and
-/// [`JoinHandle::detach`] in one, and cheaper, since there is no handle to make.
+/// Runs `future` as a task of its own without a handle: [`spawn`] and [`JoinHandle::detach`] in one, and
+/// cheaper.
 ///
 /// # Panics
 ///
@@ -177,7 +176,8 @@ pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
 
 /// A runtime, as other threads see it: a way to spawn there, and to wake it.
 ///
-/// `Send`, `Sync` and cheap to clone. It does not keep the runtime alive.
+/// It is `Send`, `Sync` and cheap to clone. It does not keep the runtime alive, but one descriptor (an
+/// eventfd) stays open until the last handle is dropped.
 ///
 /// # Examples
 ///
@@ -224,7 +224,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`RuntimeGone`] if the runtime has ended. One that ends before it got round to it drops
+    /// Returns [`RuntimeGone`] if the runtime has ended. If it ends before it has called `make`, it drops
     /// `make` uncalled.
     pub fn spawn_with<F>(
         &self,
@@ -239,8 +239,8 @@ impl Handle {
             .map_err(|_| RuntimeGone(()))
     }
 
-    /// Wakes the runtime from its wait, so that [`Runtime::poll_timeout`] returns; one that does
-    /// not wait yet will not begin to: the next wait ends at once. Many calls are one.
+    /// Ends the wait of [`Runtime::poll_timeout`]. If the runtime does not wait now, its next wait ends at
+    /// once. Several calls before the runtime looks count as one.
     ///
     /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
     pub fn wake(&self) {

@@ -15,20 +15,19 @@
 //!
 //! # The story on one page
 //!
-//! A *task* is a future that was spawned. The *executor* owns all tasks; it polls those whose
-//! names are in the *run queue*. A task that cannot go on leaves its *waker* with whatever it
-//! waits for: with a socket's *source* in the *reactor* (a reader just its name), with the timing
-//! *wheel*, with another task. When that comes about, the task's name is put into the run queue
-//! again.
+//! A *task* is a future that was spawned. The *executor* owns all tasks and polls those whose ids are in
+//! the *local queue*. A task that must wait leaves its *waker*, or just its id: with a socket's *source* in
+//! the *reactor*, with the timing *wheel*, with another task. When the event comes, the id is put into the
+//! queue again.
 //!
-//! The wheel turns like this, over and over, on one thread:
+//! The loop turns like this, over and over, on one thread:
 //!
-//! 1. take the tasks that are ready now;
-//! 2. poll each of them once;
-//! 3. take in what other threads have sent;
-//! 4. ask the timers for the next deadline;
-//! 5. let the reactor wait for an event, until then at the most, and not at all if a task is ready;
-//! 6. wake whoever can go on.
+//! 1. poll the tasks that are ready, and those that they or other threads wake, until 64 polls have passed;
+//! 2. with a paused clock and no work, skip to the next deadline;
+//! 3. ask the timers for the next deadline;
+//! 4. let the reactor wait for an event: until the deadline, or not at all if a task is ready;
+//! 5. wake the tasks whose event or time has come;
+//! 6. do what other threads have asked for.
 //!
 //! Nothing in this crate is `unsafe`, and futures need not be `Send`: a task never leaves its
 //! thread.
@@ -37,24 +36,34 @@
 //!
 //! Each file is one idea. Read them in this order:
 //!
-//! - *What runs*: `yield_now` → `task` → `run_queue` → `waker` → `executor` → `join`
-//! - *What waits for sockets*: `source` → `reactor` → `polled` → `context` → `net::socket`
-//! - *What waits for time*: `time::wheel` → `time::sleep` → `time::timeout`
-//! - *The rest*: `budget`, `pool`, `blocking`, `thread_pool`, `signal`, `descriptors`, `notify`, `race`
+//! - *Ready*: `yield_now` → `local_queue` → `budget` → `race` → `panics` → `notify`
+//! - *Woken*: `remote` → `waker`
+//! - *Sockets*: `source` → `reactor` → `polled` → `waiter`
+//! - *Tasks*: `join_error` → `held` → `task` → `join`
+//! - *Time*: `time::wheel` → `time::instant` → `time::timers`
+//! - *The turn*: `pool` → `executor` → `context` → `runtime`
+//! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `turn` → `probe` → `descriptors` →
+//!   `net::socket` and the rest of `net` → `blocking` → `thread_pool` → `signal`
 //!
 //! # What is where
 //!
 //! | to | use |
 //! |---|---|
 //! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
-//! | run one beside it | [`spawn`], which gives a [`JoinHandle`]; [`spawn_detached`] |
+//! | run one beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
 //! | wait for two | [`join`](fn@join), [`race`](fn@race) |
 //! | wait for time | [`time`] |
 //! | talk | [`net`] |
-//! | do what blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
+//! | share the thread fairly | [`yield_now`], [`budget`] |
+//! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
 //! | come in from another thread | [`Handle`] |
-//! | end on Ctrl-C | [`signal`] |
+//! | receive signals | [`signal`] |
 //! | know the limits | [`descriptors`] |
+//!
+//! # Features
+//!
+//! `watch` reports, in release builds too, a task that holds the thread for more than a second: with the
+//! place that spawned it, as a `tracing` warning, or on stderr if no subscriber is set.
 
 mod blocking;
 pub mod budget;

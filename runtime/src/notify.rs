@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! A [`Notify`] counts how often it was notified. Whoever waits remembers the count from before:
-//! so a notification between looking and waiting is not lost, and there is no permit to hand on
-//! when a waiter is dropped.
+//! A [`Notify`] counts how often it was notified. A waiter remembers the count from before. So a
+//! notification between looking and waiting is not lost, and there is no permit to hand on when a waiter
+//! is dropped.
 //!
 //! # Invariants
 //!
@@ -20,7 +20,7 @@ use slab::Slab;
 
 use crate::{budget, panics};
 
-/// Wakes all who wait for it. For one thread; share it in an `Rc`.
+/// Wakes all tasks that wait for it. It is for one thread; share it in an `Rc`.
 ///
 /// # Examples
 ///
@@ -42,26 +42,26 @@ use crate::{budget, panics};
 #[derive(Debug, Default)]
 pub struct Notify {
     times: Cell<u64>,
-    /// Of those who wait for the next notification; a waiter that is dropped takes its own out.
+    /// The wakers that wait for the next notification. A waiter that is dropped takes its own out.
     waiters: RefCell<Slab<Waker>>,
 }
 
 impl Notify {
-    /// Nobody waits, nothing has happened.
+    /// Makes one that has not been notified.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Wakes all who wait now.
+    /// Wakes all tasks that wait now.
     pub fn notify_all(&self) {
         if self.count() {
             self.wake_all();
         }
     }
 
-    /// The first half of [`notify_all`](Self::notify_all); says whether there is anybody for the
-    /// second.
+    /// The first half of [`notify_all`](Self::notify_all). Returns true if a task waits, and the second
+    /// half must be called.
     #[inline]
     pub(crate) fn count(&self) -> bool {
         self.times.set(self.times.get() + 1);
@@ -72,33 +72,33 @@ impl Notify {
     pub(crate) fn wake_all(&self) {
         let mut waiters = mem::take(&mut *self.waiters.borrow_mut());
         panics::wake_all(waiters.drain());
-        // The list is used again, unless somebody waits anew.
+        // The list is used again, unless a task waits anew.
         let mut current = self.waiters.borrow_mut();
         if current.is_empty() {
             *current = waiters;
         }
     }
 
-    /// How often it has been notified.
+    /// Returns how often it has been notified.
     #[must_use]
     pub fn times(&self) -> u64 {
         self.times.get()
     }
 
-    /// Waits for a notification that comes after this call (not: after the first poll).
+    /// Waits for a notification that comes after this call. It need not be polled before that.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it is harmless, and leaves nothing behind.
+    /// Safe: a future that is dropped takes its waker with it.
     pub fn notified(&self) -> impl Future<Output = ()> + '_ {
         self.changed_since(self.times())
     }
 
-    /// Waits until it has been notified more often than `times`.
+    /// Waits until the count differs from `times`, an earlier value of [`times`](Self::times).
     ///
     /// # Cancel safety
     ///
-    /// Dropping it is harmless, and leaves nothing behind.
+    /// Safe: a future that is dropped takes its waker with it.
     pub fn changed_since(&self, times: u64) -> impl Future<Output = ()> + '_ {
         Changed {
             notify: self,

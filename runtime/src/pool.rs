@@ -25,11 +25,11 @@ use std::time::Duration;
 use crate::panics;
 use crate::remote::Remote;
 
-/// The most threads a runtime's pool has. They wait for disks rather than compute, so it may be
-/// more than there are cores.
+/// The most threads that a runtime's pool has. They wait for disks rather than compute, so there may be
+/// more of them than cores.
 pub const THREADS_MAX: usize = 16;
 
-/// How long a thread waits for work before it ends.
+/// A thread that has waited for work for this long ends.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// The number in a thread's name stays below this, because the kernel keeps 15 bytes of a name.

@@ -17,13 +17,14 @@ use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
 
-/// Runs both; gives the value of the one that is ready first, and drops the other.
+/// Runs both futures, and returns the value of the one that is ready first. The other one is dropped with
+/// the race.
 ///
-/// `first` is polled first: it wins when both are ready.
+/// `first` is polled first: it wins if both are ready.
 ///
 /// # Cancel safety
 ///
-/// The loser is cancelled: see to it that it can be.
+/// The loser is cancelled, so it must be cancel safe.
 ///
 /// # Examples
 ///
@@ -70,7 +71,15 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
     }
 }
 
-/// Runs both to their end; gives both values.
+/// Runs both futures to their end, and returns both values.
+///
+/// # Panics
+///
+/// Panics if it is polled again after it has returned the values.
+///
+/// # Cancel safety
+///
+/// Dropping it cancels both futures. The value of one that has ended is lost.
 ///
 /// # Examples
 ///
@@ -106,7 +115,7 @@ pin_project! {
 }
 
 impl<F: Future> Half<F> {
-    /// Whether its value is there; runs it if not.
+    /// Polls it if it is running. Returns true if its value is there.
     fn run(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         if let HalfProjection::Running { future } = self.as_mut().project() {
             let Poll::Ready(value) = future.poll(cx) else {

@@ -11,16 +11,16 @@ use crate::executor::Executor;
 use crate::held::Place;
 use crate::join::JoinHandle;
 
-/// Runs `future` to its end on this thread, and everything it spawns beside it.
+/// Runs `future` to its end on this thread, and all tasks that it spawns beside it.
 ///
-/// The short way: it makes a [`Runtime`], and drops it in the end; tasks that still run then are
-/// dropped.
+/// This is the short way: it makes a [`Runtime`] and drops it in the end. Tasks that still run then are
+/// dropped, and blocking jobs that are under way are waited for, without a limit.
 ///
 /// # Panics
 ///
-/// Inside another runtime (a thread can only wait for one), when the future panics, and when the
-/// process has no descriptors left for a new runtime (it needs two; [`Runtime::new`] gives the
-/// error instead).
+/// Panics inside another runtime, because a thread can wait for only one. Panics if the future panics, or
+/// if the process has no descriptors left for a new runtime: it needs two, and [`Runtime::new`] returns
+/// the error instead.
 ///
 /// # Examples
 ///
@@ -35,13 +35,14 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime.block_on(future)
 }
 
-/// A runtime for those who turn the wheel themselves.
+/// A runtime for programs that turn the wheel themselves.
 ///
 /// [`block_on`](fn@block_on) is enough for most programs. A `Runtime` keeps its tasks between calls,
 /// so a program with a loop of its own (a game, a user interface, another event loop) can
 /// give it a moment at a time.
 ///
-/// Dropping it drops all tasks; their destructors run inside the runtime.
+/// Dropping it drops all tasks; their destructors run inside the runtime. It also cancels the blocking
+/// jobs that have not begun, and waits for those that are under way, without a limit.
 ///
 /// # Examples
 ///
@@ -83,9 +84,9 @@ impl Runtime {
         self.executor.block_on(future, Place::here())
     }
 
-    /// Does what can be done without waiting; `true` if some is left to do.
+    /// Does what can be done without waiting. Returns true if a task is still ready.
     ///
-    /// It takes turns until nothing is ready, but at most 256 of them, so that tasks which keep
+    /// It takes turns until no task is ready, but at most 256 of them, so that tasks which keep
     /// waking each other cannot keep it.
     ///
     /// # Panics
@@ -96,11 +97,12 @@ impl Runtime {
         self.poll_timeout(Duration::ZERO)
     }
 
-    /// Waits for something to do, but at most `duration`, and does it; `true` if some is left.
+    /// Waits for something to do, but at most `duration`, and does it. Returns true if a task is still
+    /// ready.
     ///
-    /// It returns as soon as nothing is ready any more, and in any case when `duration` has
-    /// passed: under steady load it does not stay longer than asked, except for the rest of the
-    /// turn in which the time ran out.
+    /// It returns as soon as no task is ready any more, or when `duration` has passed, or after 256
+    /// turns. Under steady load it does not stay longer than asked, except for the rest of the turn in
+    /// which the time ran out.
     ///
     /// # Panics
     ///
@@ -112,7 +114,7 @@ impl Runtime {
     }
 
     /// Takes turns until every task waits for something outside: an event, a deadline, another
-    /// thread. Says how many tasks there are then.
+    /// thread. Returns the number of tasks.
     ///
     /// # Panics
     ///
@@ -136,7 +138,7 @@ impl Runtime {
         Handle::of(&self.executor)
     }
 
-    /// How many tasks have not ended.
+    /// Returns the number of tasks that have not ended.
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.executor.tasks_len()

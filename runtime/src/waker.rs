@@ -2,14 +2,15 @@
 //!
 //! # How it works
 //!
-//! One [`TaskWaker`] is allocated for each task, when it is spawned, and stays in the task's slot.
-//! It does not own the future: a waker that outlives its task keeps 48 bytes alive, no more.
+//! One [`TaskWaker`] is allocated for each task, when it is spawned, and stays in the task's slot. Another
+//! task uses it again afterwards, unless a clone of it is left. It does not own the future. A clone that
+//! outlives its runtime keeps the way in: the inbox and the eventfd.
 //!
-//! Two flags say that the task has been woken, so that one that is woken a hundred times before it
-//! runs is queued once, or twice if it is from both sides:
+//! Two flags say that the task has been woken. So a task that is woken a hundred times before it runs is
+//! queued once, or twice if the wakes come from both sides:
 //!
-//! - `here`: woken on the runtime's own thread, from within the runtime. Nobody else looks at it, so
-//!   that it costs no atomic exchange.
+//! - `here`: woken on the runtime's own thread, from within the runtime. No other thread reads it, so it
+//!   costs no atomic exchange.
 //! - `elsewhere`: woken from anywhere else; the message is in the inbox, or has been.
 //!
 //! The executor clears both *before* it polls; a wake during the poll therefore queues the task
@@ -24,9 +25,9 @@
 //! ```
 //!
 //! After 3 the executor cannot see `elsewhere` as it was before 2, so 4 exchanges it and acquires
-//! what was released, by this sender and by all who found the flag set and sent nothing. If 4 comes
+//! what was released, by this sender and by all that found the flag set and sent no message. If 4 comes
 //! before 3 and does not see the flag, the message is still to come, and another poll with it; if it
-//! does see it, that poll sees what was written, and the one that the message leads to is for nothing.
+//! does see it, that poll sees what was written, and the poll that the message leads to is spare.
 //! A sender whose exchange comes after 4 finds the flag clear and sends.
 //!
 //! # Invariants

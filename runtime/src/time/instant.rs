@@ -4,12 +4,11 @@
 //!
 //! An [`Instant`] is a number of nanoseconds since the first time this process asked, in eight
 //! bytes; it reaches 584 years. Inside a runtime, [`Instant::now`] is the runtime's clock, which
-//! a test can pause: then it moves only when it is told to, or when there is nothing left to do
-//! but wait.
+//! a test can pause: then it moves only if it is told to, or if all tasks wait.
 //!
 //! # Invariants
 //!
-//! - Always: monotonic, whether running or paused.
+//! - Always: a runtime's clock is monotonic, whether it runs or is paused.
 
 use std::cell::Cell;
 use std::ops::{Add, AddAssign, Sub};

@@ -1,4 +1,4 @@
-//! Something that happens again and again.
+//! Ticks at a fixed period.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use super::sleep::{Sleep, sleep_until};
 ///
 /// # Panics
 ///
-/// When `period` is zero.
+/// Panics if `period` is zero.
 ///
 /// # Examples
 ///
@@ -40,7 +40,7 @@ pub fn interval(period: Duration) -> Interval {
 ///
 /// # Panics
 ///
-/// When `period` is zero.
+/// Panics if `period` is zero.
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(
         !period.is_zero(),

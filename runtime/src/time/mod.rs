@@ -4,13 +4,13 @@
 //!
 //! Each runtime has one timing wheel with ticks of 1/32 of a millisecond. A [`Sleep`] enters it when it
 //! is first polled; each turn of the loop moves the wheel to the present and wakes what is due.
-//! The loop never sleeps longer than until the next deadline.
+//! The loop sleeps until the next deadline, rounded up to a whole millisecond.
 //!
 //! # A paused clock, for tests
 //!
-//! [`pause`] stops the runtime's clock. From then on it moves in two ways: [`advance`] moves it,
-//! and whenever nothing is ready and something sleeps, it jumps to the next deadline by itself.
-//! So a test of an hour's timeout takes no time and gives the same result every time.
+//! [`pause`] stops the runtime's clock. From then on it moves in two ways. [`advance`] moves it. And in
+//! [`block_on`](fn@crate::block_on) it jumps to the next deadline whenever no task is ready and one sleeps.
+//! So a test of an hour's timeout takes no time and has the same result every time.
 //!
 //! ```
 //! use std::time::Duration;
@@ -57,8 +57,8 @@ pub fn pause() {
     });
 }
 
-/// Moves a paused clock forward by `duration`, firing what is due on the way in order; also while
-/// other tasks are busy, or a blocking job runs.
+/// Moves a paused clock forward by `duration`, and fires the deadlines on the way in their order. Other
+/// tasks may be busy meanwhile, and blocking jobs may run.
 ///
 /// # Panics
 ///
@@ -66,7 +66,7 @@ pub fn pause() {
 ///
 /// # Cancel safety
 ///
-/// None: the clock stands somewhere on the way.
+/// Not safe: the clock stands somewhere on the way.
 pub async fn advance(duration: Duration) {
     let paused = context::with("the clock", "advanced", |executor| {
         executor.timers().clock().is_paused()

@@ -15,10 +15,12 @@ impl Instant {
         context::look(|executor| executor.timers().now()).unwrap_or_else(Self::real)
     }
 
-    /// When the current turn of the loop began: a look into memory instead of at the clock.
+    /// Returns the time at which the runtime last looked at the clock: after its last look at the reactor,
+    /// or when this thread entered it. This is a load from memory.
     ///
-    /// Never later than [`now`](Self::now). Right for deadlines that are far longer than a turn.
-    /// Outside a runtime it is the same as `now`.
+    /// It is never later than [`now`](Self::now), and earlier by as much as tasks have held the thread
+    /// since. It is right for deadlines that are far longer than a turn. Outside a runtime it is the same
+    /// as `now`.
     #[must_use]
     #[inline]
     pub fn of_turn() -> Self {

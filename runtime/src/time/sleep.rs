@@ -4,8 +4,7 @@
 //!
 //! A [`Sleep`] is plain data: a deadline, and the key of an entry in the wheel of the runtime that
 //! first polled it. Moving the deadline *later* is a store: the entry stays where it is, fires
-//! too early, and the sleep enters itself anew. A keep-alive connection moves its deadline with
-//! each request and touches the wheel once a minute. Moving it *earlier* moves the entry, from any
+//! too early, and the sleep enters itself anew. Moving it *earlier* moves the entry, from any
 //! thread; the entry keeps its waker, so the task that waits is woken at the new deadline.
 //!
 //! # Invariants
@@ -34,7 +33,7 @@ use crate::remote::{Message, send_to};
 ///
 /// # Panics
 ///
-/// The sleep panics when it is polled outside a runtime.
+/// The sleep panics if it has to wait outside a runtime.
 ///
 /// # Cancel safety
 ///
