@@ -650,3 +650,12 @@ fn a_deadline_set_after_time_outside_the_runtime_is_not_in_the_past() {
         assert!(runtime.block_on(seen).unwrap());
     });
 }
+
+#[test]
+fn a_turn_whose_clock_is_paused_goes_on_with_the_paused_time() {
+    run(async {
+        thread::sleep(ms(3));
+        time::pause();
+        assert_eq!(Instant::of_turn(), Instant::now());
+    });
+}

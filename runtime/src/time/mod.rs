@@ -53,7 +53,7 @@ use crate::yield_now::yield_now;
 /// Outside a runtime.
 pub fn pause() {
     context::with("the clock", "paused", |executor| {
-        executor.timers().clock().pause();
+        executor.timers().pause();
     });
 }
 

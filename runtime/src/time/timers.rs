@@ -68,6 +68,12 @@ impl Timers {
         &self.clock
     }
 
+    /// Stops the clock. The turn goes on with the time at which it stands.
+    pub(crate) fn pause(&self) {
+        self.clock.pause();
+        TURN.set(Some(self.read_clock()));
+    }
+
     /// Enters a deadline; the waker is woken once it has passed, never before.
     pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Key {
         self.wheel.borrow_mut().insert(deadline.tick_ceil(), waker)
