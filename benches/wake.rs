@@ -19,7 +19,7 @@ const YIELDS: u32 = 1_000;
 const ROUNDS: usize = 5;
 
 fn on_waterwheel() -> Duration {
-    let runtime = Runtime::new().expect("two descriptors are left");
+    let runtime = Runtime::new().expect("descriptors are left");
     for _ in 0..TASKS {
         let task = runtime.spawn(async {
             for _ in 0..YIELDS {

@@ -63,10 +63,12 @@ enum Wait {
 impl Executor {
     /// # Errors
     ///
-    /// When the process has no descriptors left for epoll and its eventfd.
+    /// When the process has no descriptors left: it takes two of epoll, and an eventfd.
     pub(crate) fn new() -> io::Result<Rc<Self>> {
         let reactor = Reactor::new()?;
         let queue = Rc::new(RunQueue::new(reactor.unparker()?));
+        let listed = reactor.list_as(queue.remote().id());
+        listed.inspect_err(|_| drop(queue.close()))?;
         let blocking = Pool::new(queue.remote().clone());
         Ok(Rc::new(Self {
             id: queue.remote().id(),
@@ -159,6 +161,11 @@ impl Executor {
             ready.rotate_left(woken);
             events
         })
+    }
+
+    /// Whether a task has not ended.
+    pub(crate) fn is_alive(&self, task: TaskId) -> bool {
+        self.tasks.borrow().contains(task)
     }
 
     /// Wakes a task by its id, which runs nothing of a user's.

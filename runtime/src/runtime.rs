@@ -18,7 +18,7 @@ use crate::join::JoinHandle;
 /// # Panics
 ///
 /// Inside another runtime (a thread can only wait for one), when the future panics, and when the
-/// process has no descriptors left for a new runtime (it needs two; [`Runtime::new`] gives the
+/// process has no descriptors left for a new runtime (it needs three; [`Runtime::new`] returns the
 /// error instead).
 ///
 /// # Examples
@@ -30,7 +30,7 @@ use crate::join::JoinHandle;
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let runtime =
-        Runtime::new().expect("a runtime needs two file descriptors, for epoll and eventfd");
+        Runtime::new().expect("a runtime needs three file descriptors, for epoll and eventfd");
     runtime.block_on(future)
 }
 
@@ -60,7 +60,8 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Opens a runtime: an epoll instance and an eventfd.
+    /// Opens a runtime: an epoll instance with two descriptors (the second one is for sockets that leave
+    /// on another thread) and an eventfd.
     ///
     /// # Errors
     ///

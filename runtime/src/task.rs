@@ -115,6 +115,12 @@ impl Tasks {
         tenant.is_none_or(|tenant| tenant.waker.mark_queued())
     }
 
+    /// Whether a task has not ended.
+    pub(crate) fn contains(&self, task: TaskId) -> bool {
+        let slot = self.slots.get(task.index as usize);
+        slot.is_some_and(|slot| slot.generation == task.generation)
+    }
+
     fn check_out(&mut self, task: TaskId) -> Option<Tenant> {
         let slot = self.slots.get_mut(task.index as usize)?;
         if slot.generation != task.generation {

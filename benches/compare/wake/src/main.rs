@@ -26,7 +26,7 @@ async fn yields() {
 }
 
 fn on_waterwheel() -> Duration {
-    let runtime = Runtime::new().expect("two descriptors are left");
+    let runtime = Runtime::new().expect("descriptors are left");
     for _ in 0..TASKS {
         runtime.spawn(yields()).detach();
     }
