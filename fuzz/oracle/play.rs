@@ -17,7 +17,7 @@ use waterwheel::runtime::{JoinHandle, Runtime, spawn, time, yield_now};
 
 thread_local! {
     /// One runtime for all runs: its clock goes on, its wheel turns on.
-    static RUNTIME: Runtime = Runtime::new().expect("two descriptors");
+    static RUNTIME: Runtime = Runtime::new().expect("descriptors are left");
 }
 
 /// Runs one client's doings; none of its tasks may be left behind.

@@ -5,9 +5,9 @@
 //! - Always: through a shared reference, so that an answer can be written while a body is read.
 
 use std::any::Any;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -79,11 +79,7 @@ pub trait Io: Any {
     }
 }
 
-impl<S> Io for net::Stream<S>
-where
-    S: AsFd + Unpin + 'static,
-    for<'a> &'a S: Read + Write,
-{
+impl<S: net::Connected + Unpin + 'static> Io for net::Stream<S> {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self).poll_read(cx, buffer)
     }

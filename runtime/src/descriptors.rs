@@ -3,15 +3,17 @@
 //! # How it works
 //!
 //! The count is the process's, not the runtime's: files, pipes and the sockets of other threads
-//! count like our own. On Linux since 6.2 the kernel says it in the size of `/proc/self/fd`
-//! (300 ns); on older kernels the folder is listed; elsewhere only our own ledger is known.
+//! count like our own. Since Linux 6.2 the size of `/proc/self/fd` is the count (300 ns); on older
+//! kernels the folder is listed. Without `/proc`, only the sockets of this crate are counted ([`held`]).
+//! The crate is for Linux; there is no way of counting for other systems.
 //!
-//! Whoever is out of descriptors waits for [`freed`]: each socket of this runtime that closes
-//! completes it. What others close, nobody reports; so look again from time to time as well.
+//! A task that is out of descriptors waits for [`freed`]: each socket of this runtime that closes
+//! completes it. No event tells of what others close; so look again from time to time as well.
 //!
 //! # Invariants
 //!
 //! - Always: measured afresh at each call. Caching is the caller's business.
+//! - Always: good on any thread at any time, also while the thread ends.
 
 use std::cell::RefCell;
 use std::io;
@@ -22,6 +24,7 @@ pub use crate::probe::Holders;
 use crate::probe::{Probe, soft_limit};
 
 thread_local! {
+    /// The only thread-local of the crate with a destructor: it closes a descriptor.
     static PROBE: RefCell<Option<Probe>> = const { RefCell::new(None) };
 }
 
@@ -30,7 +33,8 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// How many descriptors this process has open, whoever opened them.
 ///
-/// The first call on a thread opens one itself, and keeps it.
+/// The first call on a thread opens one itself, and keeps it until the thread ends. A call while the
+/// thread's locals are dropped keeps none.
 ///
 /// # Errors
 ///
@@ -52,7 +56,7 @@ pub fn open() -> io::Result<usize> {
 }
 
 /// What is open in this process, by kind: one look at each descriptor, for a log or a page of
-/// numbers. All zero where there is no `/proc` to be asked.
+/// numbers. All zero if there is no `/proc` to be asked.
 ///
 /// # Examples
 ///
@@ -70,11 +74,13 @@ pub fn holders() -> Holders {
     with_probe(Probe::holders).unwrap_or_default()
 }
 
-fn with_probe<T>(ask: impl FnOnce(&Probe) -> io::Result<T>) -> io::Result<T> {
-    PROBE.with_borrow_mut(|probe| match probe {
+fn with_probe<T>(ask: impl Fn(&Probe) -> io::Result<T>) -> io::Result<T> {
+    let asked = PROBE.try_with(|probe| match &mut *probe.borrow_mut() {
         Some(probe) => ask(probe),
-        None => ask(probe.insert(Probe::new()?)),
-    })
+        none => ask(none.insert(Probe::new()?)),
+    });
+    // The thread is ending, and its probe is gone: one for this call.
+    asked.unwrap_or_else(|_| ask(&Probe::new()?))
 }
 
 /// How many descriptors this process may have open: the soft limit (`getrlimit(2)`,
@@ -118,7 +124,7 @@ pub(crate) fn closed() {
     notify_freed();
 }
 
-/// Tells whoever waits here that a socket is gone.
+/// Wakes the tasks that wait here for a socket to be closed.
 pub(crate) fn notify_freed() {
     let waited_for = context::look(|executor| {
         let freed = executor.freed();

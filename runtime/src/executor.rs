@@ -86,10 +86,12 @@ impl Wait {
 impl Executor {
     /// # Errors
     ///
-    /// Fails if the process has no descriptors left for epoll and its eventfd.
+    /// Fails if the process has no descriptors left: it takes two of epoll, and an eventfd.
     pub(crate) fn new() -> io::Result<Rc<Self>> {
         let reactor = Reactor::new()?;
         let remote = Remote::new(reactor.unparker()?);
+        let listed = reactor.list_as(remote.id());
+        listed.inspect_err(|_| drop(remote.close()))?;
         Ok(Rc::new(Self {
             id: remote.id(),
             queue: Rc::new(LocalQueue::new(remote.id())),
@@ -235,6 +237,11 @@ impl Executor {
                 }
             })
         })
+    }
+
+    /// Returns true if a task has not ended.
+    pub(crate) fn is_alive(&self, task: TaskId) -> bool {
+        self.tasks.borrow().is_alive(task)
     }
 
     /// Wakes a task by its id, which runs no foreign code.

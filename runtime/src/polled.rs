@@ -3,12 +3,13 @@
 //! # How it works
 //!
 //! A leaf is handed a `Waker` and nothing else. If that is the very object that the executor has
-//! made for this poll, by its address, then whoever waits is the task being polled, and its id says
-//! as much as a clone of the waker: it costs nothing to keep, runs no foreign code, and finds nobody
-//! once the task has ended. Any other waker (the root's, a combinator's own) is kept as what it is.
+//! made for this poll, by its address, then the task being polled is the one that waits, and its id is
+//! as good as a clone of the waker: the id costs nothing to keep, runs no foreign code, and has no
+//! effect once the task has ended. Any other waker (the root's, a combinator's own) is kept as it is,
+//! beside the task that it was used in.
 //!
-//! Events are collected between polls only. So what a task has asked the reactor once in a poll, it
-//! need not ask again: the answer would be the same. The last source that was asked stands here.
+//! Events are collected between polls only. So a task that has asked the reactor once in a poll need
+//! not ask again: the answer would be the same. The last source that was asked stands here.
 //!
 //! # Invariants
 //!
@@ -58,8 +59,8 @@ pub(crate) fn during<T>(task: TaskId, waker: &Waker, poll: impl FnOnce() -> T) -
     })
 }
 
-/// On the way into a runtime, or out of it: in there, nobody is being polled. Gives what to
-/// [`resume`] with.
+/// On the way into a runtime, or out of it: in there, no task is being polled. Returns the argument of
+/// [`resume`].
 pub(crate) fn suspend() -> *const Waker {
     POLLED.with(|polled| polled.waker.replace(ptr::null()))
 }
@@ -75,7 +76,17 @@ pub(crate) fn task(waker: &Waker) -> Option<TaskId> {
     POLLED.with(|polled| ptr::eq(polled.waker.get(), waker).then(|| polled.task.get()))
 }
 
-/// The source that would wake the task being polled for reading, since it has asked that one last.
+/// The task being polled, if one is, and the waker if it is not that task's own.
+#[inline]
+pub(crate) fn waiting(waker: &Waker) -> (Option<TaskId>, Option<&Waker>) {
+    POLLED.with(|polled| {
+        let polled_with = polled.waker.get();
+        let task = (!polled_with.is_null()).then(|| polled.task.get());
+        (task, (!ptr::eq(polled_with, waker)).then_some(waker))
+    })
+}
+
+/// The source that would wake the task being polled for reading, because it has asked that one last.
 #[inline]
 pub(crate) fn asked() -> Option<Place> {
     POLLED.with(|polled| polled.asked.get())

@@ -2,32 +2,40 @@
 //!
 //! # How it works
 //!
-//! A socket registers once, for both directions, edge-triggered, and never touches `epoll_ctl`
-//! again: closing it is enough. Its source is its own for as long as it lives. The token is the
-//! slab's index and a generation, so an event that was already on its way when the socket went
-//! finds nobody.
+//! A socket registers once, for both directions and for urgent data, edge-triggered, and never touches
+//! `epoll_ctl` again: closing it is enough. The source belongs to the socket for as long as that lives.
+//! The token is the slab's index and a generation, so an event that was already on its way when the
+//! socket was closed finds no source.
 //!
 //! [`Reactor::park`] is the only place that waits. [`Reactor::deliver`] then names the tasks that
 //! wait for whatever became ready, and *collects* the wakers of all others: the executor wakes those
 //! once nothing is borrowed any more.
 //!
+//! A descriptor that lives on (`into_std`, a borrowed one) must be taken out of epoll, and this may
+//! happen on any thread. So each reactor has a second descriptor of its epoll instance in a list of the
+//! process, [`REGISTRIES`]: `epoll_ctl(2)` may be called while another thread waits. The reactor opens
+//! it when it is made, and not when it is needed: then there might be no descriptor left.
+//!
 //! # Invariants
 //!
-//! - Never: user code run while anything here is borrowed. The reactor knows nothing of tasks but
-//!   their ids.
+//! - Never: user code run while anything here is borrowed or locked. The reactor knows nothing of tasks
+//!   but their ids.
 //! - Never: an allocation per event; the list of wakers is the caller's and is used again.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::num::NonZeroU32;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
-use crate::local_queue::TaskId;
-use crate::source::{Interest, Readiness, Source};
+use crate::local_queue::{RuntimeId, TaskId};
+use crate::source::{Interest, Readiness, SocketWaiter, Source, WaiterKey};
 
 /// Events taken from the kernel in one go. More than that wait for the next turn.
 const EVENTS_MAX: usize = 1024;
@@ -44,7 +52,7 @@ impl SourceId {
         self.0 as usize
     }
 
-    /// What epoll reports: the generation too, since an event may outlive its socket.
+    /// What epoll reports: the generation too, because an event may outlive its socket.
     fn token(self, generation: NonZeroU32) -> Token {
         Token((generation.get() as usize) << 32 | self.index())
     }
@@ -55,14 +63,26 @@ const _: () = assert!(
     "a token holds an index and a generation of 32 bits each"
 );
 
-/// What came of asking for news.
+/// The result of asking for news.
 pub(crate) enum Asked {
-    /// It is ready.
+    /// The socket is ready.
     Ready,
-    /// It is not, and the waker is there already.
+    /// It is not, and the task will be woken.
     Waits,
-    /// It is not, and a waker is to be left.
+    /// It is not, and a waiter is to be left.
     MustWait,
+}
+
+/// A wait, as a socket asks about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Wait<'a> {
+    pub(crate) interest: Interest,
+    /// The future's place, if it has one; `None` for a poll function as well.
+    pub(crate) place: Option<WaiterKey>,
+    /// The task being polled.
+    pub(crate) task: Option<TaskId>,
+    /// The waker, if it is not that task's own.
+    pub(crate) foreign: Option<&'a Waker>,
 }
 
 pub(crate) struct Reactor {
@@ -71,6 +91,25 @@ pub(crate) struct Reactor {
     sources: RefCell<Slab<Source>>,
     /// The newest generation.
     registered: Cell<NonZeroU32>,
+    /// Under which id it stands in [`REGISTRIES`].
+    listed: Cell<Option<RuntimeId>>,
+}
+
+/// The epoll instances of all runtimes, for sockets that leave one from outside it.
+static REGISTRIES: Mutex<Vec<(RuntimeId, Registry)>> = Mutex::new(Vec::new());
+
+fn registries() -> MutexGuard<'static, Vec<(RuntimeId, Registry)>> {
+    REGISTRIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a descriptor out of a runtime's poll, from any thread. Has no effect if the runtime is gone.
+#[cold]
+pub(crate) fn deregister_from(runtime: RuntimeId, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let registries = registries();
+    let listed = registries.iter().find(|(id, _)| *id == runtime);
+    listed.map_or(Ok(()), |(_, registry)| {
+        registry.deregister(&mut SourceFd(&fd.as_raw_fd()))
+    })
 }
 
 impl Reactor {
@@ -83,52 +122,68 @@ impl Reactor {
             events: RefCell::new(Events::with_capacity(EVENTS_MAX)),
             sources: RefCell::default(),
             registered: Cell::new(NonZeroU32::MIN),
+            listed: Cell::new(None),
         })
     }
 
-    /// What other threads unpark this reactor with.
+    /// The waker with which other threads unpark this reactor.
     pub(crate) fn unparker(&self) -> io::Result<mio::Waker> {
         mio::Waker::new(self.poll.borrow().registry(), UNPARK)
     }
 
-    /// Registers a socket; `register` hands its mio half to the registry.
+    /// Lets sockets leave from outside the runtime of this id.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left for it.
+    pub(crate) fn list_as(&self, runtime: RuntimeId) -> io::Result<()> {
+        let registry = self.poll.borrow().registry().try_clone()?;
+        registries().push((runtime, registry));
+        self.listed.set(Some(runtime));
+        Ok(())
+    }
+
+    /// Registers a socket.
     ///
     /// A socket that is ready already is reported by the next [`park`](Self::park).
-    pub(crate) fn register(
-        &self,
-        register: impl FnOnce(&Registry, Token) -> io::Result<()>,
-    ) -> io::Result<SourceId> {
+    pub(crate) fn register(&self, fd: BorrowedFd<'_>) -> io::Result<SourceId> {
         let mut sources = self.sources.borrow_mut();
         let entry = sources.vacant_entry();
         let index = u32::try_from(entry.key());
         let id = SourceId(index.expect("descriptors are fewer than four thousand million"));
         let generation = self.registered.get().checked_add(1);
         let generation = generation.unwrap_or(NonZeroU32::MIN);
-        register(self.poll.borrow().registry(), id.token(generation))?;
+        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE | mio::Interest::PRIORITY;
+        self.poll.borrow().registry().register(
+            &mut SourceFd(&fd.as_raw_fd()),
+            id.token(generation),
+            interest,
+        )?;
         self.registered.set(generation);
         entry.insert(Source::new(generation));
         Ok(id)
     }
 
-    /// Takes a socket out of the poll that will live on elsewhere.
-    pub(crate) fn deregister(
-        &self,
-        deregister: impl FnOnce(&Registry) -> io::Result<()>,
-    ) -> io::Result<()> {
-        deregister(self.poll.borrow().registry())
+    /// Takes a descriptor out of the poll that will live on elsewhere.
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let poll = self.poll.borrow();
+        poll.registry().deregister(&mut SourceFd(&fd.as_raw_fd()))
     }
 
-    /// Forgets a socket that is closed, or about to be. Whoever still waits is woken by the caller.
+    /// Forgets a socket that is closed, or about to be. The caller wakes those who still wait.
     pub(crate) fn forget(&self, id: SourceId) -> Option<Source> {
         self.sources.borrow_mut().try_remove(id.index())
     }
 
-    /// As [`ask`](Self::ask), for a task that wants to read: it is woken by the next event, whether
-    /// or not the answer is that reading is ready.
+    /// Adds the news of a socket to what is known of it, for the task being polled, which wants to read.
+    /// The task will be woken for reading, also if reading is ready now; unless another task is the
+    /// reader, and the answer is [`Asked::MustWait`].
     #[inline]
     pub(crate) fn ask_as(&self, id: SourceId, known: &Cell<Readiness>, task: TaskId) -> Asked {
         let source = &mut self.sources.borrow_mut()[id.index()];
-        source.set_reader(Some(task));
+        if !source.set_reader(task) {
+            return Asked::MustWait;
+        }
         let all = known.get().and(source.take_news());
         known.set(all);
         if all.satisfies(Interest::Read) {
@@ -138,31 +193,54 @@ impl Reactor {
         }
     }
 
-    /// Adds the news of a socket to what is known of it, and says whether it is ready now.
-    pub(crate) fn ask(
-        &self,
-        id: SourceId,
-        known: &Cell<Readiness>,
-        interest: Interest,
-        waker: &Waker,
-    ) -> Asked {
+    /// Makes the place of a reader free that has ended.
+    #[cold]
+    pub(crate) fn forget_reader(&self, id: SourceId, is_alive: impl Fn(TaskId) -> bool) {
+        self.sources.borrow_mut()[id.index()].forget_reader(is_alive);
+    }
+
+    /// Adds the news of a socket to what is known of it.
+    pub(crate) fn ask(&self, id: SourceId, known: &Cell<Readiness>, wait: Wait<'_>) -> Asked {
         let source = &mut self.sources.borrow_mut()[id.index()];
         known.set(known.get().and(source.take_news()));
-        if interest == Interest::Read {
-            source.set_reader(None);
-        }
+        let Wait {
+            interest,
+            place,
+            task,
+            foreign,
+        } = wait;
         if known.get().satisfies(interest) {
             Asked::Ready
-        } else if source.is_waited_for(interest, waker) {
+        } else if source.is_waited_for(interest, place, task, foreign) {
             Asked::Waits
         } else {
             Asked::MustWait
         }
     }
 
-    /// Leaves a waker; hands out the one whose place it takes.
-    pub(crate) fn wait(&self, id: SourceId, interest: Interest, waker: Waker) -> Option<Waker> {
-        self.sources.borrow_mut()[id.index()].wait(interest, waker)
+    /// Remembers the waiter of a poll function; returns those that are remembered no longer.
+    pub(crate) fn remember(
+        &self,
+        id: SourceId,
+        waiter: SocketWaiter,
+        is_alive: impl Fn(TaskId) -> bool,
+    ) -> Vec<SocketWaiter> {
+        self.sources.borrow_mut()[id.index()].remember(waiter, is_alive)
+    }
+
+    /// Notes the waiter of a future; returns its place, and the waiter that was there.
+    pub(crate) fn place(
+        &self,
+        id: SourceId,
+        place: Option<WaiterKey>,
+        waiter: SocketWaiter,
+    ) -> (WaiterKey, Option<SocketWaiter>) {
+        self.sources.borrow_mut()[id.index()].place(place, waiter)
+    }
+
+    /// Takes back the place of a future that is dropped.
+    pub(crate) fn leave(&self, id: SourceId, place: WaiterKey) -> Option<SocketWaiter> {
+        self.sources.borrow_mut().get_mut(id.index())?.leave(place)
     }
 
     pub(crate) fn take_news(&self, id: SourceId) -> Readiness {
@@ -171,19 +249,19 @@ impl Reactor {
 
     /// Takes the wakers of all who wait for a socket, for the end of the runtime.
     pub(crate) fn clear(&self) -> Vec<Waker> {
-        let mut sources = self.sources.borrow_mut();
-        let sources = sources.iter_mut().map(|(_, source)| {
+        let mut wakers = Vec::new();
+        for (_, source) in &mut *self.sources.borrow_mut() {
             let empty = Source::new(source.generation);
-            std::mem::replace(source, empty)
-        });
-        sources.flat_map(Source::into_wakers).collect()
+            std::mem::replace(source, empty).wake_all(&mut wakers, |_| ());
+        }
+        wakers
     }
 
     /// Waits until something is ready, the time is over, or another thread unparks us.
     ///
     /// # Errors
     ///
-    /// What epoll says, except for an interrupted wait, which counts as one without events.
+    /// Those of epoll, except for an interrupted wait, which counts as one without events.
     pub(crate) fn park(&self, timeout: Option<Duration>) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
@@ -195,23 +273,34 @@ impl Reactor {
         }
     }
 
-    /// Hands on what [`park`](Self::park) has found: the tasks that are ready to `ready`, the wakers
-    /// of others into `due`. Says for how many sockets there were events.
+    /// Passes on what [`park`](Self::park) has found: the tasks that are ready to `ready`, the wakers
+    /// of others into `due`. Returns for how many sockets there were events.
     pub(crate) fn deliver(&self, due: &mut Vec<Waker>, mut ready: impl FnMut(TaskId)) -> usize {
         let events = self.events.borrow();
         let mut sources = self.sources.borrow_mut();
         let mut delivered = 0;
         for event in &*events {
-            // Of a socket that has gone, or another thread's nudge: nobody's.
+            // No source: the socket has gone, or another thread has unparked us.
             let Some(source) = current(&mut sources, event.token()) else {
                 continue;
             };
             delivered += 1;
-            if let Some(reader) = source.deliver(event, due) {
-                ready(reader);
-            }
+            source.deliver(event, due, &mut ready);
         }
         delivered
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sources_len(&self) -> usize {
+        self.sources.borrow().len()
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.listed.get() {
+            registries().retain(|(id, _)| *id != runtime);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::join::JoinHandle;
 /// # Panics
 ///
 /// Panics inside another runtime, because a thread can wait for only one. Panics if the future panics, or
-/// if the process has no descriptors left for a new runtime: it needs two, and [`Runtime::new`] returns
+/// if the process has no descriptors left for a new runtime: it needs three, and [`Runtime::new`] returns
 /// the error instead.
 ///
 /// # Examples
@@ -31,7 +31,7 @@ use crate::join::JoinHandle;
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let runtime =
-        Runtime::new().expect("a runtime needs two file descriptors, for epoll and eventfd");
+        Runtime::new().expect("a runtime needs three file descriptors, for epoll and eventfd");
     runtime.block_on(future)
 }
 
@@ -62,7 +62,8 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Opens a runtime: an epoll instance and an eventfd.
+    /// Opens a runtime: an epoll instance with two descriptors (the second one is for sockets that leave
+    /// on another thread) and an eventfd.
     ///
     /// # Errors
     ///

@@ -185,6 +185,12 @@ impl Tasks {
         runnable.is_none_or(|runnable| runnable.waker.mark_queued())
     }
 
+    /// Returns true if a task has not ended.
+    pub(crate) fn is_alive(&self, task: TaskId) -> bool {
+        let slot = self.slot(task);
+        slot.is_some_and(|slot| !matches!(slot.stage, Stage::Ended { .. }))
+    }
+
     /// Returns the place in the program that spawned a task.
     pub(crate) fn spawned_at(&self, task: TaskId) -> Option<Place> {
         self.slot(task).map(|slot| slot.spawned_at)

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use waterwheel::runtime::net::{TcpListener, TcpStream};
+use waterwheel::runtime::net::{Connected, Stream, TcpListener, TcpStream, UnixStream};
 use waterwheel::runtime::{block_on, join};
 
 /// No test may take longer. It is long, since machines may be slow; a test that hangs, hangs for
@@ -54,6 +54,21 @@ pub(crate) async fn tcp_with_std() -> (TcpStream, net::TcpStream) {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
     (ours.unwrap(), listener.accept().unwrap().0)
+}
+
+/// A Unix stream of ours, and its blocking peer.
+pub(crate) fn unix_with_std() -> (UnixStream, std::os::unix::net::UnixStream) {
+    let (ours, peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    (UnixStream::from_std(ours).unwrap(), peer)
+}
+
+/// Writes until there is no more room; returns how many bytes.
+pub(crate) fn fill<S: Connected>(stream: &Stream<S>) -> usize {
+    let mut filled = 0;
+    while let Ok(count) = stream.try_write(&[0; 4096]) {
+        filled += count;
+    }
+    filled
 }
 
 /// A list that tasks write into, to show in which order they ran.

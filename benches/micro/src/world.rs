@@ -10,7 +10,7 @@ const BEGINNING: Duration = Duration::from_secs(1000);
 
 /// A runtime whose clock stands at the same tick in each run.
 pub(crate) fn runtime() -> Runtime {
-    let runtime = Runtime::new().expect("two descriptors are left");
+    let runtime = Runtime::new().expect("descriptors are left");
     runtime.block_on(async {
         time::pause();
         let origin = Instant::now() - Duration::MAX;

@@ -1,7 +1,6 @@
 //! Foreign descriptors: pipes, eventfds, whatever epoll takes.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
@@ -13,6 +12,15 @@ use crate::source::{Direction, Interest};
 ///
 /// The descriptor must be non-blocking, and of a kind that epoll takes (a regular file is not:
 /// use [`spawn_blocking`](crate::spawn_blocking)).
+///
+/// Any number of tasks may wait at once, in both directions; each is woken. Dropping an `AsyncFd`, or
+/// [`into_inner`](Self::into_inner), takes the descriptor out of epoll on any thread, so that it can be
+/// watched again, there or in another runtime. Only one of one runtime can watch a descriptor at a time
+/// (`EEXIST`, `epoll_ctl(2)`).
+///
+/// The operations are the caller's. One that writes to a pipe or a socket whose reader is gone raises
+/// SIGPIPE, unless it says otherwise (`MSG_NOSIGNAL`, `send(2)`) or the process ignores the signal, as
+/// Rust's start-up makes it.
 ///
 /// # Examples
 ///
@@ -52,13 +60,13 @@ impl<T: AsFd> AsyncFd<T> {
             .expect("only into_inner and drop take it out")
     }
 
-    /// What is inside.
+    /// The descriptor.
     pub fn io(&self) -> &T {
         self.socket().io()
     }
 
-    /// Gives back what is inside, no longer registered.
-    #[expect(clippy::missing_panics_doc, reason = "whoever calls it still has it")]
+    /// Returns the descriptor, no longer registered.
+    #[expect(clippy::missing_panics_doc, reason = "its caller still has it")]
     pub fn into_inner(mut self) -> T {
         let socket = self.socket.take();
         socket
@@ -71,7 +79,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// What `operation` says, and what epoll says when it does not take such a descriptor.
+    /// The errors of `operation`, and that of epoll when it does not take such a descriptor.
     ///
     /// # Panics
     ///
@@ -97,7 +105,7 @@ impl<T: AsFd> AsyncFd<T> {
         self.with(Direction::Write, operation).await
     }
 
-    /// The poll behind [`read_with`](Self::read_with).
+    /// The poll function behind [`read_with`](Self::read_with).
     ///
     /// # Errors
     ///
@@ -107,7 +115,9 @@ impl<T: AsFd> AsyncFd<T> {
         cx: &mut Context<'_>,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.poll_with(cx, Direction::Read, &mut operation)
+        self.socket().poll_io(cx, Interest::Read, 1, |io| {
+            Ok((operation(io)?, Left::Perhaps))
+        })
     }
 
     async fn with<R>(
@@ -115,27 +125,20 @@ impl<T: AsFd> AsyncFd<T> {
         direction: Direction,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        poll_fn(|cx| self.poll_with(cx, direction, &mut operation)).await
+        self.socket()
+            .perform(direction.into(), 1, |io| {
+                Ok((operation(io)?, Left::Perhaps))
+            })
+            .await
     }
 
-    fn poll_with<R>(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        operation: &mut impl FnMut(&T) -> io::Result<R>,
-    ) -> Poll<io::Result<R>> {
-        self.socket().poll_io(cx, direction.into(), 1, |io| {
-            Ok((operation(io)?, Left::Perhaps))
-        })
-    }
-
-    /// Whether it is readable now; wakes the task when it becomes so.
+    /// Whether it is readable now (the kernel is asked, `poll(2)`); wakes the task when it becomes so.
     ///
     /// # Errors
     ///
-    /// What epoll says when it does not take such a descriptor.
+    /// The error of epoll when it does not take such a descriptor.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket().poll_ready(cx, Interest::Read)
+        self.socket().poll_ready(cx, Direction::Read)
     }
 
     /// As [`poll_readable`](Self::poll_readable), for writing.
@@ -144,13 +147,13 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// As there.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket().poll_ready(cx, Interest::Write)
+        self.socket().poll_ready(cx, Direction::Write)
     }
 }
 
 impl<T: AsFd> Drop for AsyncFd<T> {
     fn drop(&mut self) {
-        // What is inside may be a mere reference, or a duplicate: the descriptor may live on.
+        // It may be a mere reference, or a duplicate: the descriptor may live on.
         if let Some(socket) = &self.socket {
             socket.deregister();
         }

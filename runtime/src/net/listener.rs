@@ -1,18 +1,16 @@
 //! A socket that accepts connections, of whatever family.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 
-use super::socket::{Left, Socket};
+use super::socket::{Left, Socket, is_ready};
 use crate::source::{Direction, Interest};
 
-/// What an accept costs of a task's budget: 16 of them, then everybody else has a turn.
+/// The cost of an accept, in units of a task's budget: after 16 of them, others have a turn.
 const ACCEPT_COST: u32 = 4;
 
 /// A kind of listening socket. Only this crate's kinds are any.
@@ -24,7 +22,7 @@ pub trait Accept: AsFd + sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// What `accept4(2)` says.
+    /// The errors of `accept4(2)`.
     #[doc(hidden)]
     fn accept_one(&self) -> io::Result<Self::Accepted>;
 }
@@ -70,7 +68,7 @@ impl<L: Accept> Listener<L> {
     ///
     /// # Errors
     ///
-    /// What `accept4(2)` says: of this connection (`ECONNABORTED`), or of this process
+    /// The errors of `accept4(2)`: of this connection (`ECONNABORTED`), or of this process
     /// (`EMFILE`).
     ///
     /// # Panics
@@ -81,48 +79,46 @@ impl<L: Accept> Listener<L> {
     ///
     /// Safe: a connection is taken only when this completes.
     pub async fn accept(&self) -> io::Result<L::Accepted> {
-        poll_fn(|cx| self.poll_accept(cx)).await
+        self.socket
+            .perform(Interest::Read, ACCEPT_COST, accept_one)
+            .await
     }
 
-    /// The poll behind [`accept`](Self::accept).
+    /// The poll function behind [`accept`](Self::accept). Any number of tasks may call it; each is
+    /// woken for the next connection, until it has been once or has ended.
     ///
     /// # Errors
     ///
     /// As there.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<L::Accepted>> {
         self.socket
-            .poll_io(cx, Interest::AnyReader, ACCEPT_COST, |io| {
-                Ok((io.accept_one()?, Left::Perhaps))
-            })
+            .poll_io(cx, Interest::Read, ACCEPT_COST, accept_one)
     }
 
     /// Waits until a connection is there to be accepted, without accepting it.
     ///
     /// # Errors
     ///
-    /// What `poll(2)` says.
+    /// The errors of `poll(2)`.
     ///
     /// # Cancel safety
     ///
     /// Safe.
     pub async fn pending(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_pending(cx)).await
+        self.socket
+            .perform(Interest::Read, 1, |io| is_ready(io, Direction::Read))
+            .await
     }
 
-    /// The poll behind [`pending`](Self::pending). It asks the kernel each time: what the reactor
-    /// remembers may be out of date once somebody else has accepted.
+    /// The poll function behind [`pending`](Self::pending). It asks the kernel each time: the reactor's
+    /// memory may be out of date once another task has accepted.
     ///
     /// # Errors
     ///
     /// As there.
     pub fn poll_pending(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_io(cx, Interest::AnyReader, 1, |io| {
-            let mut wanted = [PollFd::new(io, PollFlags::IN)];
-            match poll(&mut wanted, Some(&Timespec::default()))? {
-                0 => Err(io::ErrorKind::WouldBlock.into()),
-                _ => Ok(((), Left::Perhaps)),
-            }
-        })
+        self.socket
+            .poll_io(cx, Interest::Read, 1, |io| is_ready(io, Direction::Read))
     }
 
     /// Takes the next connection if one waits.
@@ -131,9 +127,13 @@ impl<L: Accept> Listener<L> {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none does; else as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<L::Accepted> {
-        self.socket
-            .try_io(Direction::Read, |io| Ok((io.accept_one()?, Left::Perhaps)))
+        self.socket.try_io(Direction::Read, accept_one)
     }
+}
+
+/// A queue may hold more, also after an error: EMFILE says nothing of it.
+fn accept_one<L: Accept>(listener: &L) -> io::Result<(L::Accepted, Left)> {
+    Ok((listener.accept_one()?, Left::Perhaps))
 }
 
 impl<L: AsFd> AsFd for Listener<L> {

@@ -1,9 +1,11 @@
 //! Names to addresses.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use crate::blocking::spawn_blocking;
+use crate::budget;
 
 /// Resolves `host:port`, on the blocking pool unless it is an address already.
 ///
@@ -17,7 +19,7 @@ use crate::blocking::spawn_blocking;
 ///
 /// # Cancel safety
 ///
-/// Safe; a question that a thread of the pool has begun with is asked to its end.
+/// Safe; a thread of the pool that has begun to ask goes on to the end.
 ///
 /// # Examples
 ///
@@ -28,6 +30,7 @@ use crate::blocking::spawn_blocking;
 /// assert_eq!(addresses, ["127.0.0.1:80".parse().unwrap()]);
 /// ```
 pub async fn lookup_host(host: &str) -> io::Result<Vec<SocketAddr>> {
+    poll_fn(|cx| budget::poll_spend(cx, 1)).await;
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }

@@ -10,7 +10,8 @@
 //!
 //! - Always: plain data. A socket can be made outside a runtime and sent to another thread; it
 //!   stays with the runtime it first waited in.
-//! - Never: SIGPIPE. Writing to a connection that is gone is an error.
+//! - Never: SIGPIPE, whatever the process does with it. Writing to a connection that is gone is an error,
+//!   in every way of writing; only the operations of an [`AsyncFd`] are its user's.
 
 mod async_fd;
 #[cfg(target_os = "linux")]
@@ -18,6 +19,7 @@ mod defer_accept;
 mod listen_options;
 mod listener;
 mod lookup;
+mod no_signal;
 mod socket;
 mod split;
 mod stream;
@@ -30,7 +32,7 @@ pub use listen_options::ListenOptions;
 pub use listener::{Accept, Listener};
 pub use lookup::lookup_host;
 pub use split::{ReadHalf, WriteHalf};
-pub use stream::Stream;
+pub use stream::{Connected, Stream};
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;
 pub use unix::{Bound, UnixListener, UnixStream};

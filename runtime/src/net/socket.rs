@@ -1,4 +1,4 @@
-//! What all sockets have in common: a descriptor, and its registration with a reactor.
+//! The part that all sockets have in common: a descriptor, and its registration with a reactor.
 //!
 //! # How it works
 //!
@@ -12,28 +12,34 @@
 //!  unregistered ────────► unregistered      unregistered ────────────────► registered
 //! ```
 //!
-//! Registering reports what is ready already, so nothing is lost between the try and the wait.
+//! Registering reports readiness that already exists, so nothing is lost between the try and the wait.
 //!
-//! What a socket knows of its readiness stays with it, so that a read or a write that can be done
-//! asks nobody; `source` tells how the two sides share that. A task that has asked, has read all there
-//! was and reads again in the same poll asks nobody either (`polled`).
+//! A socket keeps its own copy of its readiness, so that a read or a write that can be done does not ask
+//! the reactor; `source` describes how the two sides share that. Neither does a task ask that has asked
+//! before in the same poll and has read all there was (`polled`).
+//!
+//! A poll function can only be forgotten; a future can be dropped. So each operation comes in two forms:
+//! [`poll_io`](Socket::poll_io) leaves a waiter that the source remembers, and
+//! [`perform`](Socket::perform), a future, owns a [`WaiterPlace`] that it gives back.
 //!
 //! # Invariants
 //!
 //! - Always: `WouldBlock`, a short read and a short write clear readiness; nothing else does. So
 //!   an `accept` that fails with EMFILE leaves the listener ready: its edge is used up although
 //!   the queue is full.
-//! - Never: `epoll_ctl` more than once in a socket's life, unless it is handed out again.
+//! - Always: a descriptor that leaves the runtime is out of epoll, whichever thread it leaves on.
+//! - Never: `epoll_ctl` more than once in a socket's life, unless it leaves the runtime.
 
 use std::any::type_name;
 use std::cell::Cell;
-use std::io::{self, IoSlice, Write};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
 
-use mio::unix::SourceFd;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use crate::budget;
 use crate::context;
@@ -42,29 +48,30 @@ use crate::executor::Executor;
 use crate::local_queue::TaskId;
 use crate::panics;
 use crate::polled::{self, Place};
-use crate::reactor::{Asked, SourceId};
+use crate::reactor::{self, Asked, SourceId, Wait};
 use crate::remote::{Message, send_to};
-use crate::source::{Direction, Interest, Readiness, Source};
+use crate::source::{Direction, Interest, Readiness, SocketWaiter, Source, WaiterKey};
 
 /// A non-blocking descriptor that can be waited for.
 pub(crate) struct Socket<S> {
-    // In this order: first closed, then forgotten, so that whoever waits for a descriptor to be
-    // freed is told once it is.
+    // In this order: first closed, then forgotten, so that a task that waits for a descriptor to be
+    // freed is woken once it is.
     io: S,
     registration: Registration<S>,
 }
 
-/// What an operation showed of its direction, beside its result.
-pub(crate) enum Left {
+/// What an operation has shown of its direction, beside its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
     /// There may be more.
     Perhaps,
-    /// It was short: the edge is used up.
+    /// The edge is used up.
     Nothing,
 }
 
 impl Left {
     /// A transfer of less than was asked for has emptied, or filled, the kernel's buffer.
-    fn after(moved: usize, asked: usize) -> Self {
+    pub(crate) fn after(moved: usize, asked: usize) -> Self {
         if moved < asked {
             Self::Nothing
         } else {
@@ -72,6 +79,9 @@ impl Left {
         }
     }
 }
+
+/// Where a wait is noted: at a future's place, or (`None`) among those that are remembered.
+type At<'a> = Option<&'a Cell<Option<WaiterKey>>>;
 
 impl<S: AsFd> Socket<S> {
     /// Takes a descriptor that is non-blocking already.
@@ -103,11 +113,34 @@ impl<S: AsFd> Socket<S> {
         cx: &mut Context<'_>,
         interest: Interest,
         cost: u32,
+        operation: impl FnMut(&S) -> io::Result<(T, Left)>,
+    ) -> Poll<io::Result<T>> {
+        self.poll_io_at(cx, interest, None, cost, operation)
+    }
+
+    /// The future of [`poll_io`](Self::poll_io).
+    pub(crate) async fn perform<T>(
+        &self,
+        interest: Interest,
+        cost: u32,
+        mut operation: impl FnMut(&S) -> io::Result<(T, Left)>,
+    ) -> io::Result<T> {
+        let place = WaiterPlace::new(&self.registration);
+        poll_fn(|cx| self.poll_io_at(cx, interest, Some(&place.key), cost, &mut operation)).await
+    }
+
+    #[inline]
+    fn poll_io_at<T>(
+        &self,
+        cx: &mut Context<'_>,
+        interest: Interest,
+        at: At<'_>,
+        cost: u32,
         mut operation: impl FnMut(&S) -> io::Result<(T, Left)>,
     ) -> Poll<io::Result<T>> {
         std::task::ready!(budget::poll_spend(cx, cost));
         loop {
-            if self.registration.must_wait(&self.io, interest, cx)? {
+            if self.registration.must_wait(&self.io, interest, at, cx)? {
                 return Poll::Pending;
             }
             match operation(&self.io) {
@@ -127,7 +160,8 @@ impl<S: AsFd> Socket<S> {
         }
     }
 
-    /// [`poll_io`](Self::poll_io) for what moves bytes, and says how many: they cost something too.
+    /// [`poll_io`](Self::poll_io) for operations that move bytes and return how many: the bytes cost
+    /// something too.
     pub(crate) fn poll_move(
         &self,
         cx: &mut Context<'_>,
@@ -139,6 +173,19 @@ impl<S: AsFd> Socket<S> {
             budget::spend_bytes(*bytes);
         }
         Poll::Ready(moved)
+    }
+
+    /// The future of [`poll_move`](Self::poll_move).
+    pub(crate) async fn move_bytes(
+        &self,
+        direction: Direction,
+        operation: impl FnMut(&S) -> io::Result<(usize, Left)>,
+    ) -> io::Result<usize> {
+        let moved = self.perform(direction.into(), 1, operation).await;
+        if let Ok(bytes) = &moved {
+            budget::spend_bytes(*bytes);
+        }
+        moved
     }
 
     /// Does `operation` now; [`io::ErrorKind::WouldBlock`] clears the direction.
@@ -171,27 +218,101 @@ impl<S: AsFd> Socket<S> {
         self.registration.note(direction);
     }
 
-    /// Waits until `interest` holds, without doing anything.
+    /// Waits until the kernel finds a direction ready, without moving anything. A descriptor that epoll
+    /// does not take is refused.
     pub(crate) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<()>> {
+        self.registration.ensure(&self.io)?;
+        self.poll_io(cx, direction.into(), 1, |io| is_ready(io, direction))
+    }
+
+    /// The future of [`poll_ready`](Self::poll_ready).
+    pub(crate) async fn ready(&self, direction: Direction) -> io::Result<()> {
+        self.registration.ensure(&self.io)?;
+        self.perform(direction.into(), 1, |io| is_ready(io, direction))
+            .await
+    }
+
+    /// Waits until the reactor has reported `interest`.
+    pub(crate) fn poll_event(
         &self,
         cx: &mut Context<'_>,
         interest: Interest,
     ) -> Poll<io::Result<()>> {
+        self.poll_event_at(cx, interest, None)
+    }
+
+    /// The future of [`poll_event`](Self::poll_event).
+    pub(crate) async fn event(&self, interest: Interest) -> io::Result<()> {
+        let place = WaiterPlace::new(&self.registration);
+        poll_fn(|cx| self.poll_event_at(cx, interest, Some(&place.key))).await
+    }
+
+    fn poll_event_at(
+        &self,
+        cx: &mut Context<'_>,
+        interest: Interest,
+        at: At<'_>,
+    ) -> Poll<io::Result<()>> {
         std::task::ready!(budget::poll_spend(cx, 1));
         if self.registration.ensure(&self.io)? {
+            // A guess until now. Whatever holds comes as an event.
             self.registration.known.set(Readiness::default());
         }
-        if self.registration.must_wait(&self.io, interest, cx)? {
+        if self.registration.must_wait(&self.io, interest, at, cx)? {
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// What is known without waiting and without asking the kernel. Unregistered: nothing.
+    /// Whether `interest` is known to hold, without waiting and without asking the kernel. `false` if the
+    /// socket is not registered.
     pub(crate) fn is_ready(&self, interest: Interest) -> bool {
         self.registration.is_ready(interest)
     }
 
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_move(cx, Direction::Write, |io| {
+            write(io, bytes, SendFlags::empty())
+        })
+    }
+
+    /// As [`poll_write`](Self::poll_write), for bytes that are followed by the end.
+    pub(crate) fn poll_write_last(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_move(cx, Direction::Write, |io| write(io, bytes, SendFlags::MORE))
+    }
+
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_io(Direction::Write, |io| write(io, bytes, SendFlags::empty()))
+    }
+
+    pub(crate) fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_move(cx, Direction::Write, |io| write_slices(io, slices))
+    }
+}
+
+/// A kind of connected socket.
+pub trait Receive: AsFd {
+    /// The system call that reads, and whether there may be more.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Left)>;
+}
+
+impl<S: Receive> Socket<S> {
     #[inline]
     pub(crate) fn poll_read(
         &self,
@@ -206,60 +327,43 @@ impl<S: AsFd> Socket<S> {
 
     #[inline(never)]
     fn read_or_wait(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Read, |io| read(io, buffer))
+        self.poll_move(cx, Direction::Read, |io| io.receive(buffer))
     }
 
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.try_io(Direction::Read, |io| read(io, buffer))
-    }
-
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Write, |io| {
-            write(io, bytes, SendFlags::empty())
-        })
-    }
-
-    /// As [`poll_write`](Self::poll_write), for what is followed by the end.
-    pub(crate) fn poll_write_last(
-        &self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Write, |io| write(io, bytes, SendFlags::MORE))
-    }
-
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_io(Direction::Write, |io| write(io, bytes, SendFlags::empty()))
+        self.try_io(Direction::Read, |io| io.receive(buffer))
     }
 }
 
-/// The system call itself (`recv(2)`), without the C library's bookkeeping around it.
-fn read(io: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Left)> {
-    let asked = buffer.len();
-    let (moved, _) = recv(io, buffer, RecvFlags::empty())?;
-    Ok((moved, Left::after(moved, asked)))
-}
-
-/// The system call itself (`send(2)`). A peer that is gone is an error, not a signal.
+/// The system call itself (`send(2)`), without the C library's bookkeeping around it. A peer that is gone
+/// is an error, not a signal.
 fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Left)> {
     let moved = send(io, bytes, flags | SendFlags::NOSIGNAL)?;
     Ok((moved, Left::after(moved, bytes.len())))
 }
 
-impl<S: AsFd> Socket<S>
-where
-    for<'a> &'a S: Write,
-{
-    pub(crate) fn poll_write_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let asked = slices.iter().map(|slice| slice.len()).sum();
-        self.poll_move(cx, Direction::Write, |mut io| {
-            let moved = io.write_vectored(slices)?;
-            Ok((moved, Left::after(moved, asked)))
-        })
+/// As many slices as one call takes (`UIO_MAXIOV`, `writev(2)`): it refuses more.
+const SLICES_MAX: usize = 1024;
+
+/// `sendmsg(2)`, because `writev(2)` has no flag against the signal.
+fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Left)> {
+    let slices = &slices[..slices.len().min(SLICES_MAX)];
+    let asked = slices.iter().map(|slice| slice.len()).sum();
+    let nothing = &mut SendAncillaryBuffer::default();
+    let moved = sendmsg(io, slices, nothing, SendFlags::NOSIGNAL)?;
+    Ok((moved, Left::after(moved, asked)))
+}
+
+/// Asks the kernel whether a direction is ready (`poll(2)`); `WouldBlock` if not. Looking at a full
+/// buffer makes the kernel report when there is room again, as a failed write does.
+pub(crate) fn is_ready(io: &impl AsFd, direction: Direction) -> io::Result<((), Left)> {
+    let wanted = match direction {
+        Direction::Read => PollFlags::IN | PollFlags::RDHUP,
+        Direction::Write => PollFlags::OUT,
+    };
+    match poll(&mut [PollFd::new(io, wanted)], Some(&Timespec::default()))? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(((), Left::Perhaps)),
     }
 }
 
@@ -281,7 +385,7 @@ impl<S> Registration<S> {
         }
     }
 
-    /// Registers if that has not been done; says whether it did.
+    /// Registers if that has not been done; returns whether it did.
     #[inline]
     fn ensure(&self, io: &impl AsFd) -> io::Result<bool> {
         if self.place.get().is_some() {
@@ -293,15 +397,10 @@ impl<S> Registration<S> {
 
     #[cold]
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        let fd = fd.as_raw_fd();
         let place = context::with(type_name::<S>(), "polled", |executor| {
-            let source = executor.reactor().register(|registry, token| {
-                let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
-                registry.register(&mut SourceFd(&fd), token, interest)
-            })?;
             io::Result::Ok(Place {
                 runtime: executor.id(),
-                source,
+                source: executor.reactor().register(fd)?,
             })
         })?;
         self.place.set(Some(place));
@@ -310,13 +409,15 @@ impl<S> Registration<S> {
         Ok(())
     }
 
-    /// Whether a wait for `interest` has begun. Not when it holds, as far as is known, or as there
-    /// are news of it. Who waits is registered first: that reports what is ready already.
+    /// Returns true if the task must wait, and false if the socket is ready, as far as is known or by
+    /// the news that there are. Registers the socket first if needed; registering reports readiness
+    /// that already exists.
     #[inline]
     fn must_wait(
         &self,
         io: &impl AsFd,
         interest: Interest,
+        at: At<'_>,
         cx: &mut Context<'_>,
     ) -> io::Result<bool> {
         if self.known.get().satisfies(interest) {
@@ -324,11 +425,12 @@ impl<S> Registration<S> {
         }
         self.ensure(io)?;
         if interest == Interest::Read
+            && at.is_none()
             && let Some(task) = polled::task(cx.waker())
         {
-            return Ok(self.ask_as(task));
+            return Ok(self.ask_as(task, cx.waker()));
         }
-        Ok(self.ask_or_wait(interest, cx.waker()))
+        Ok(self.ask_or_wait(interest, at, cx.waker()))
     }
 
     /// Whether the task being polled has asked in this poll, and read all there was: there can be no
@@ -344,39 +446,71 @@ impl<S> Registration<S> {
 
     /// For the task being polled, which wants to read.
     #[inline(never)]
-    fn ask_as(&self, task: TaskId) -> bool {
+    fn ask_as(&self, task: TaskId, waker: &Waker) -> bool {
         let asked =
             self.here(|executor, source| executor.reactor().ask_as(source, &self.known, task));
         let asked = asked.unwrap_or_else(|| self.misplaced());
+        if matches!(asked, Asked::MustWait) {
+            return self.ask_beside_another(waker);
+        }
         polled::set_asked(self.place.get());
         matches!(asked, Asked::Waits)
     }
 
+    /// Another task is the reader: if it has ended, its place is free the next time.
+    #[cold]
+    fn ask_beside_another(&self, waker: &Waker) -> bool {
+        self.here(|executor, source| {
+            let is_alive = |task| executor.is_alive(task);
+            executor.reactor().forget_reader(source, is_alive);
+        });
+        self.ask_or_wait(Interest::Read, None, waker)
+    }
+
     #[inline(never)]
-    fn ask_or_wait(&self, interest: Interest, waker: &Waker) -> bool {
-        if interest == Interest::Read {
-            // The task being polled is the reader no more.
-            polled::set_asked(None);
-        }
-        let asked = self
-            .here(|executor, source| executor.reactor().ask(source, &self.known, interest, waker));
+    fn ask_or_wait(&self, interest: Interest, at: At<'_>, waker: &Waker) -> bool {
+        let (task, foreign) = polled::waiting(waker);
+        let wait = Wait {
+            interest,
+            place: at.and_then(Cell::get),
+            task,
+            foreign,
+        };
+        let asked = self.here(|executor, source| executor.reactor().ask(source, &self.known, wait));
         match asked.unwrap_or_else(|| self.misplaced()) {
             Asked::Ready => false,
             Asked::Waits => true,
             Asked::MustWait => {
                 // Cloning and dropping wakers is user code: not while anything is borrowed.
-                let waker = waker.clone();
-                let replaced =
-                    self.here(|executor, source| executor.reactor().wait(source, interest, waker));
-                drop(replaced);
+                let waiter = SocketWaiter::new(interest, task, foreign.cloned());
+                self.wait(at, waiter);
                 true
             }
         }
     }
 
+    fn wait(&self, at: At<'_>, waiter: SocketWaiter) {
+        let replaced = self.here(|executor, source| match at {
+            None => {
+                let is_alive = |task| executor.is_alive(task);
+                executor.reactor().remember(source, waiter, is_alive)
+            }
+            Some(place) => {
+                let (key, before) = executor.reactor().place(source, place.get(), waiter);
+                place.set(Some(key));
+                before.into_iter().collect()
+            }
+        });
+        let wakers = replaced
+            .into_iter()
+            .flatten()
+            .filter_map(SocketWaiter::into_waker);
+        wakers.for_each(panics::discard);
+    }
+
     /// # Panics
     ///
-    /// Always: it has to wait, and is not where it can.
+    /// Always: the socket has to wait, and is not in its runtime.
     #[cold]
     fn misplaced(&self) -> ! {
         context::with(type_name::<S>(), "polled", |executor| {
@@ -415,15 +549,16 @@ impl<S> Registration<S> {
         })?
     }
 
-    /// Takes the descriptor out of epoll: closing will not, since it lives on.
+    /// Takes the descriptor out of epoll: closing will not, because the descriptor lives on.
     fn undo(&self, io: &impl AsFd) {
-        let fd = io.as_fd().as_raw_fd();
-        // What cannot be undone (from another thread) costs an event without a source, now and then.
-        let undone = self.here(|executor, _| {
-            executor
-                .reactor()
-                .deregister(|registry| registry.deregister(&mut SourceFd(&fd)))
-        });
+        let Some(place) = self.place.get() else {
+            return;
+        };
+        let fd = io.as_fd();
+        let undone = self
+            .here(|executor, _| executor.reactor().deregister(fd))
+            .unwrap_or_else(|| reactor::deregister_from(place.runtime, fd));
+        // It fails only for a descriptor that somebody else has closed, which is out of epoll as well.
         drop(undone);
     }
 }
@@ -444,7 +579,7 @@ impl<S> Drop for Registration<S> {
     }
 }
 
-/// The rest of a drop on another thread, back home.
+/// The rest of a drop on another thread, back in the runtime.
 fn forgotten_elsewhere(source: SourceId) {
     if let Some(source) = context::look(|executor| executor.reactor().forget(source)) {
         wake_all(source);
@@ -456,8 +591,92 @@ fn wake_all(source: Option<Source>) {
     let Some(source) = source else {
         return;
     };
-    if let Some(reader) = source.reader() {
-        context::look(|executor| executor.wake_task(reader));
+    let mut wakers = Vec::new();
+    context::look(|executor| source.wake_all(&mut wakers, |task| executor.wake_task(task)));
+    panics::wake_all(wakers);
+}
+
+/// A future's place among the waiters of a socket. Dropping this gives the place back.
+struct WaiterPlace<'a, S> {
+    registration: &'a Registration<S>,
+    /// `None` until it has to wait.
+    key: Cell<Option<WaiterKey>>,
+}
+
+impl<'a, S> WaiterPlace<'a, S> {
+    fn new(registration: &'a Registration<S>) -> Self {
+        Self {
+            registration,
+            key: Cell::new(None),
+        }
     }
-    panics::wake_all(source.into_wakers());
+}
+
+impl<S> Drop for WaiterPlace<'_, S> {
+    fn drop(&mut self) {
+        let (Some(key), Some(place)) = (self.key.get(), self.registration.place.get()) else {
+            return;
+        };
+        let left = self
+            .registration
+            .here(|executor, source| executor.reactor().leave(source, key));
+        match left {
+            Some(waiter) => panics::discard(waiter),
+            None => send_to(
+                place.runtime,
+                Message::Run(Box::new(move || left_elsewhere(place.source, key))),
+            ),
+        }
+    }
+}
+
+/// The rest of a drop outside the runtime, back in it.
+fn left_elsewhere(source: SourceId, key: WaiterKey) {
+    panics::discard(context::look(|executor| {
+        executor.reactor().leave(source, key)
+    }));
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may")]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::task::{Context, Waker};
+    use std::thread;
+
+    use super::Socket;
+    use crate::context;
+    use crate::runtime::Runtime;
+    use crate::source::{Direction, Interest};
+
+    fn sources() -> usize {
+        context::look(|executor| executor.reactor().sources_len()).unwrap()
+    }
+
+    fn begin_to_wait<S: std::os::fd::AsFd>(socket: &Socket<S>) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(socket.poll_ready(cx, Direction::Read).is_pending());
+        assert!(socket.poll_event(cx, Interest::Closed).is_pending());
+    }
+
+    #[test]
+    fn a_source_goes_with_its_socket_wherever_that_leaves() {
+        let runtime = Runtime::new().unwrap();
+        let (mut stream, _peer) = UnixStream::pair().unwrap();
+        for _ in 0..3 {
+            let socket = Socket::new(stream);
+            runtime.block_on(async { begin_to_wait(&socket) });
+            stream = thread::spawn(move || socket.into_io()).join().unwrap();
+            let socket = Socket::new(stream);
+            runtime.block_on(async { begin_to_wait(&socket) });
+            stream = socket.into_io();
+            stream = runtime.block_on(async {
+                let socket = Socket::new(stream);
+                begin_to_wait(&socket);
+                socket.into_io()
+            });
+            runtime.poll();
+            runtime.block_on(async { assert_eq!(sources(), 0) });
+        }
+    }
 }

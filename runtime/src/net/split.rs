@@ -1,18 +1,15 @@
 //! A stream's two directions, apart.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use super::stream::Stream;
+use super::stream::{Connected, Stream};
 
-impl<S: AsFd> Stream<S>
-where
-    for<'a> &'a S: Read + Write,
-{
+impl<S: Connected> Stream<S> {
     /// Its two directions, to be used at once.
     pub fn split(&mut self) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
         (ReadHalf(self), WriteHalf(self))
@@ -30,10 +27,7 @@ pub struct ReadHalf<'a, S: AsFd>(&'a Stream<S>);
 #[derive(Debug)]
 pub struct WriteHalf<'a, S: AsFd>(&'a Stream<S>);
 
-impl<S: AsFd> AsyncRead for ReadHalf<'_, S>
-where
-    for<'a> &'a S: Read,
-{
+impl<S: Connected> AsyncRead for ReadHalf<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,10 +45,7 @@ where
     }
 }
 
-impl<S: AsFd> AsyncWrite for WriteHalf<'_, S>
-where
-    for<'a> &'a S: Write,
-{
+impl<S: Connected> AsyncWrite for WriteHalf<'_, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

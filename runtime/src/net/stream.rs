@@ -1,8 +1,7 @@
 //! A connected stream socket, of whatever family.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
@@ -10,16 +9,26 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use rustix::net::{RecvFlags, recv, shutdown};
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, recv, recvmsg, shutdown};
 use socket2::SockRef;
 
-use super::socket::{Left, Socket};
+use super::no_signal;
+use super::socket::{Left, Receive, Socket};
+use crate::budget;
 use crate::source::{Direction, Interest};
+
+/// A kind of connected socket. Only this crate's kinds implement it.
+pub trait Connected: Receive {}
 
 /// A connection: a [`TcpStream`](super::TcpStream) or a [`UnixStream`](super::UnixStream).
 ///
 /// Reads and writes through the `futures-io` traits, which are implemented for the stream and for
-/// a reference to it. Closed when dropped; data that was written is still delivered.
+/// a reference to it. Closed when dropped; data that was written is still delivered. Writing to a
+/// connection that is gone is an error in every way of writing, and never a signal.
+///
+/// Any number of tasks may wait at once, also for the same thing; an event wakes all of them. A future
+/// that is dropped leaves nothing behind. A poll function (`poll_read`, [`poll_closed`](Self::poll_closed)
+/// and so on) cannot be dropped: its task is remembered until an event wakes it or it ends.
 ///
 /// It is `Send`: it registers with the runtime it first has to wait in, and stays there.
 ///
@@ -46,7 +55,8 @@ impl<S: AsFd> Stream<S> {
         self.socket.io()
     }
 
-    /// Hands the connection to the standard library; it is still non-blocking.
+    /// Hands the connection to the standard library; it is still non-blocking. It leaves its runtime, on
+    /// any thread, and can come back or go to another one.
     #[must_use]
     pub fn into_std(self) -> S {
         self.socket.into_io()
@@ -56,7 +66,8 @@ impl<S: AsFd> Stream<S> {
     ///
     /// # Errors
     ///
-    /// When the connection is gone already.
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone already, as in the standard
+    /// library. `AsyncWrite::poll_close`, which asks for no more than an end, succeeds then.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let how = match how {
             Shutdown::Read => rustix::net::Shutdown::Read,
@@ -72,7 +83,7 @@ impl<S: AsFd> Stream<S> {
     ///
     /// # Errors
     ///
-    /// What `setsockopt(2)` says.
+    /// The errors of `setsockopt(2)`.
     pub fn reset_on_drop(&self) -> io::Result<()> {
         SockRef::from(self.io()).set_linger(Some(Duration::ZERO))
     }
@@ -82,12 +93,15 @@ impl<S: AsFd> Stream<S> {
     ///
     /// # Errors
     ///
-    /// What `send(2)` says.
+    /// The errors of `send(2)`.
     pub fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.socket.poll_write_last(cx, bytes)
     }
 
     /// Waits until there is something to read: bytes, the end, or an error.
+    ///
+    /// Exact: the kernel is asked (`poll(2)`), so that an attempt to read would not have to wait when
+    /// this completes. Another task may read first.
     ///
     /// # Errors
     ///
@@ -97,10 +111,13 @@ impl<S: AsFd> Stream<S> {
     ///
     /// Safe.
     pub async fn readable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_readable(cx)).await
+        self.socket.ready(Direction::Read).await
     }
 
     /// Waits until there is room to write, or an error to be seen by writing.
+    ///
+    /// Exact, as [`readable`](Self::readable) is. TCP counts as having room once a third of the buffer
+    /// is free.
     ///
     /// # Errors
     ///
@@ -110,39 +127,44 @@ impl<S: AsFd> Stream<S> {
     ///
     /// Safe.
     pub async fn writable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_writable(cx)).await
+        self.socket.ready(Direction::Write).await
     }
 
-    /// The poll behind [`readable`](Self::readable). One task can wait for it at a time.
+    /// Waits until a connection that was begun is made, or has failed.
+    pub(crate) async fn connected(&self) -> io::Result<()> {
+        self.socket.event(Interest::Write).await
+    }
+
+    /// The poll function behind [`readable`](Self::readable).
     ///
     /// # Errors
     ///
     /// As there.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_ready(cx, Interest::Read)
+        self.socket.poll_ready(cx, Direction::Read)
     }
 
-    /// The poll behind [`writable`](Self::writable). One task can wait for it at a time.
+    /// The poll function behind [`writable`](Self::writable).
     ///
     /// # Errors
     ///
     /// As there.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_ready(cx, Interest::Write)
+        self.socket.poll_ready(cx, Direction::Write)
     }
 
     /// Looks at what is there without taking it; `Ok(0)` is the end of the stream.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; else what `recv(2)` says.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; else the errors of `recv(2)`.
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let seen = self.socket.try_io(Direction::Read, |io| {
             let (seen, _) = recv(io, &mut *buffer, RecvFlags::PEEK)?;
             Ok((seen, Left::Perhaps))
         })?;
         if seen > 0 {
-            // Whatever was concluded from a short read: an urgent byte cuts one short as well.
+            // The kernel knows better than a conclusion from a short read.
             self.socket.note_ready(Direction::Read);
         }
         Ok(seen)
@@ -173,17 +195,17 @@ impl<S: AsFd> Stream<S> {
 
     async fn gone(&self, interest: Interest) {
         // A connection that cannot be registered cannot be used either.
-        drop(poll_fn(|cx| self.socket.poll_ready(cx, interest)).await);
+        drop(self.socket.event(interest).await);
     }
 
-    /// The poll behind [`closed`](Self::closed).
+    /// The poll function behind [`closed`](Self::closed).
     pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_ready(cx, Interest::Closed).map(drop)
+        self.socket.poll_event(cx, Interest::Closed).map(drop)
     }
 
-    /// The poll behind [`read_closed`](Self::read_closed).
+    /// The poll function behind [`read_closed`](Self::read_closed).
     pub fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_ready(cx, Interest::ReadClosed).map(drop)
+        self.socket.poll_event(cx, Interest::ReadClosed).map(drop)
     }
 
     /// Whether the peer has ended its direction, as far as the reactor has been told.
@@ -199,7 +221,7 @@ impl<S: AsFd> Stream<S> {
     ///
     /// # Errors
     ///
-    /// What `sendfile(2)` says, of either end.
+    /// The errors of `sendfile(2)`, of either end.
     ///
     /// # Cancel safety
     ///
@@ -211,10 +233,12 @@ impl<S: AsFd> Stream<S> {
         count: usize,
     ) -> io::Result<usize> {
         let file = file.as_fd();
-        poll_fn(|cx| self.poll_send_file(cx, file, offset, count)).await
+        self.socket
+            .move_bytes(Direction::Write, |io| send_file(io, file, offset, count))
+            .await
     }
 
-    /// The poll behind [`send_file`](Self::send_file).
+    /// The poll function behind [`send_file`](Self::send_file).
     ///
     /// # Errors
     ///
@@ -227,22 +251,28 @@ impl<S: AsFd> Stream<S> {
         count: usize,
     ) -> Poll<io::Result<usize>> {
         self.socket.poll_move(cx, Direction::Write, |io| {
-            // Short at the end of the file as well: no proof that the edge is used up.
-            let sent = rustix::fs::sendfile(io, file, Some(&mut *offset), count)?;
-            Ok((sent, Left::Perhaps))
+            send_file(io, file, offset, count)
         })
     }
 }
 
-impl<S: AsFd> Stream<S>
-where
-    for<'a> &'a S: Read + Write,
-{
+/// Short at the end of the file as well: no proof that the edge is used up.
+fn send_file(
+    io: &impl AsFd,
+    file: BorrowedFd<'_>,
+    offset: &mut u64,
+    count: usize,
+) -> io::Result<(usize, Left)> {
+    let sent = no_signal::while_calling(|| rustix::fs::sendfile(io, file, Some(offset), count))?;
+    Ok((sent, Left::Perhaps))
+}
+
+impl<S: Connected> Stream<S> {
     /// Reads what is there, without waiting.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is; else what `recv(2)` says.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is; else the errors of `recv(2)`.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.try_read(buffer)
     }
@@ -251,16 +281,13 @@ where
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; else what `send(2)` says.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; else the errors of `send(2)`.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.try_write(bytes)
     }
 }
 
-impl<S: AsFd> AsyncRead for &Stream<S>
-where
-    for<'a> &'a S: Read,
-{
+impl<S: Connected> AsyncRead for &Stream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -274,16 +301,15 @@ where
         cx: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.socket.poll_move(cx, Direction::Read, |mut io| {
-            Ok((io.read_vectored(buffers)?, Left::Perhaps))
+        self.socket.poll_move(cx, Direction::Read, |io| {
+            let nothing = &mut RecvAncillaryBuffer::default();
+            let moved = recvmsg(io, buffers, nothing, RecvFlags::empty())?.bytes;
+            Ok((moved, Left::Perhaps))
         })
     }
 }
 
-impl<S: AsFd> AsyncWrite for &Stream<S>
-where
-    for<'a> &'a S: Write,
-{
+impl<S: Connected> AsyncWrite for &Stream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -305,16 +331,17 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Ends the writing direction.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown(Shutdown::Write))
+    /// Ends the writing direction. A connection that the peer has reset has ended already: no error.
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(budget::poll_spend(cx, 1));
+        Poll::Ready(match self.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            ended => ended,
+        })
     }
 }
 
-impl<S: AsFd + Unpin> AsyncRead for Stream<S>
-where
-    for<'a> &'a S: Read,
-{
+impl<S: Connected + Unpin> AsyncRead for Stream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -332,10 +359,7 @@ where
     }
 }
 
-impl<S: AsFd + Unpin> AsyncWrite for Stream<S>
-where
-    for<'a> &'a S: Write,
-{
+impl<S: Connected + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

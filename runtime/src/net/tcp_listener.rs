@@ -16,7 +16,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// What `fcntl(2)` says.
+    /// The errors of `fcntl(2)`.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self::from_nonblocking(listener))
@@ -32,7 +32,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// What `getsockname(2)` says.
+    /// The errors of `getsockname(2)`.
     #[doc(alias = "local_addr")]
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.io().local_addr()

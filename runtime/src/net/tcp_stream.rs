@@ -1,11 +1,15 @@
 //! A TCP connection.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 
+use rustix::net::{RecvFlags, recv};
 use socket2::{Domain, Protocol, Type};
 
-use super::stream::Stream;
+use super::socket::{Left, Receive};
+use super::stream::{Connected, Stream};
+use crate::budget;
 
 /// A TCP connection.
 ///
@@ -38,12 +42,13 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What `connect(2)` says: refused, unreachable, no descriptor left.
+    /// The errors of `connect(2)`: refused, unreachable, no descriptor left.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives the connection up.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         let domain = Domain::for_address(address);
         let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         match socket.connect(&address.into()) {
@@ -55,7 +60,7 @@ impl TcpStream {
             _ => {}
         }
         let stream = Self::from_nonblocking(socket.into());
-        stream.writable().await?;
+        stream.connected().await?;
         match stream.io().take_error()? {
             Some(error) => Err(error),
             None => Ok(stream),
@@ -66,7 +71,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What `fcntl(2)` says.
+    /// The errors of `fcntl(2)`.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self::from_nonblocking(stream))
@@ -76,7 +81,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What `getpeername(2)` says: not connected any more.
+    /// The errors of `getpeername(2)`: not connected any more.
     #[doc(alias = "peer_addr")]
     pub fn peer_address(&self) -> io::Result<SocketAddr> {
         self.io().peer_addr()
@@ -86,7 +91,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What `getsockname(2)` says.
+    /// The errors of `getsockname(2)`.
     #[doc(alias = "local_addr")]
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.io().local_addr()
@@ -96,7 +101,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What `getsockopt(2)` says.
+    /// The errors of `getsockopt(2)`.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.io().nodelay()
     }
@@ -105,11 +110,23 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What `setsockopt(2)` says.
+    /// The errors of `setsockopt(2)`.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.io().set_nodelay(nodelay)
     }
 }
+
+impl Receive for std::net::TcpStream {
+    /// `recv(2)`. A short read has emptied the buffer, unless an urgent byte has cut it short; that is
+    /// an event of its own.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Left)> {
+        let asked = buffer.len();
+        let (moved, _) = recv(self, buffer, RecvFlags::empty())?;
+        Ok((moved, Left::after(moved, asked)))
+    }
+}
+
+impl Connected for std::net::TcpStream {}
 
 const _: () = {
     const fn assert_send<T: Send>() {}

@@ -12,7 +12,8 @@
 //! - Always: the file goes with the listener that made it, and no other does.
 
 use std::fs::{self, File};
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net as std_unix;
@@ -22,10 +23,14 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recvmsg};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::listener::{Accept, Listener, accept, sealed};
-use super::stream::Stream;
+use super::socket::{Left, Receive};
+use super::stream::{Connected, Stream};
+use crate::budget;
+use crate::time::sleep;
 
 /// A Unix stream connection.
 ///
@@ -59,17 +64,23 @@ pub type UnixStream = Stream<std_unix::UnixStream>;
 impl UnixStream {
     /// Opens a connection to the socket at `path`.
     ///
+    /// If the other end's queue is full, this waits until there is room: there is no event for that, so
+    /// it tries again after 1 ms, 2 ms and so on up to 64 ms. It waits for as long as it takes; use
+    /// [`timeout`](crate::time::timeout()) for a limit.
+    ///
     /// # Errors
     ///
-    /// What `connect(2)` says: nothing there, nobody listening, no permission; `WouldBlock` when
-    /// the other end's queue is full.
+    /// The errors of `connect(2)`: no such path, no listener, no permission.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime, when it has to wait.
     ///
     /// # Cancel safety
     ///
-    /// Safe: it never waits.
+    /// Dropping the future gives the connection up.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
-        // It is done at once: a Unix socket never has to wait for the network.
-        std::future::ready(open(&SockAddr::unix(path)?)).await
+        connect(&SockAddr::unix(path)?).await
     }
 
     /// Opens a connection to the socket with that abstract name (`unix(7)`).
@@ -78,24 +89,64 @@ impl UnixStream {
     ///
     /// As [`connect`](Self::connect).
     ///
+    /// # Panics
+    ///
+    /// As there.
+    ///
     /// # Cancel safety
     ///
-    /// Safe: it never waits.
+    /// As there.
     pub async fn connect_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
-        std::future::ready(open(&abstract_address(name.as_ref())?)).await
+        connect(&abstract_address(name.as_ref())?).await
     }
 
     /// Takes over a connection from the standard library, and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// What `fcntl(2)` says.
+    /// The errors of `fcntl(2)`.
     pub fn from_std(stream: std_unix::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self::from_nonblocking(stream))
     }
 }
 
+impl Receive for std_unix::UnixStream {
+    /// `recvmsg(2)`: the kernel ends a read behind bytes that have descriptors or credentials attached.
+    /// These are thrown away here, and their loss (`MSG_CTRUNC`) shows that there may be more bytes.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Left)> {
+        let asked = buffer.len();
+        let nothing = &mut RecvAncillaryBuffer::default();
+        let buffers = &mut [IoSliceMut::new(buffer)];
+        let received = recvmsg(self, buffers, nothing, RecvFlags::empty())?;
+        let left = if received.flags.contains(ReturnFlags::CTRUNC) {
+            Left::Perhaps
+        } else {
+            Left::after(received.bytes, asked)
+        };
+        Ok((received.bytes, left))
+    }
+}
+
+impl Connected for std_unix::UnixStream {}
+
+/// The pauses between two tries to connect to a full queue.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(64);
+
+async fn connect(address: &SockAddr) -> io::Result<UnixStream> {
+    let mut pause = PAUSE_MIN;
+    loop {
+        poll_fn(|cx| budget::poll_spend(cx, 1)).await;
+        match open(address) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
+            opened => return opened,
+        }
+        pause = PAUSE_MAX.min(pause * 2);
+    }
+}
+
+/// Connects without waiting; `WouldBlock` if the queue is full (`connect(2)`, EAGAIN).
 fn open(address: &SockAddr) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.connect(address)?;
@@ -137,7 +188,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// What `fcntl(2)` says.
+    /// The errors of `fcntl(2)`.
     pub fn from_std(listener: std_unix::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let file = None;
@@ -190,8 +241,8 @@ fn bind_locked(path: &Path, backlog: i32) -> io::Result<UnixListener> {
     }))
 }
 
-/// How long somebody else may hold the folder's lock, in hundredths of a second: nobody needs it for
-/// longer, and who holds it for ever is not to keep a server from starting.
+/// How long another process may hold the folder's lock, in hundredths of a second. No server needs it for
+/// longer, and a process that holds it for ever must not keep a server from starting.
 const LOCK_TRIES: u32 = 100;
 
 /// Locks a folder, if it may be read; until the file is dropped.
@@ -223,7 +274,7 @@ fn listen(address: &SockAddr, backlog: i32) -> io::Result<std_unix::UnixListener
     Ok(socket.into())
 }
 
-/// Removes a socket that nobody answers at.
+/// Removes a socket at which no process answers.
 fn clear_the_way(path: &Path, address: &SockAddr) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
