@@ -71,18 +71,6 @@ enum Wait {
     Forever,
 }
 
-impl Wait {
-    /// A turn that has skipped paused time does not wait. Neither does one that was to end at some time and
-    /// has had mail: [`Handle::wake`](crate::Handle::wake) ends the wait of `poll_timeout`.
-    fn unless(self, skipped: bool, mail: bool) -> Self {
-        match self {
-            Self::Until(_) if mail => Self::No,
-            _ if skipped => Self::No,
-            wait => wait,
-        }
-    }
-}
-
 impl Executor {
     /// # Errors
     ///
@@ -112,19 +100,22 @@ impl Executor {
     /// One turn of the wheel.
     fn turn(&self, root: &mut dyn FnMut() -> Poll<()>, wait: Wait) -> Poll<()> {
         // 1. Poll the tasks that are ready, and those that they or other threads wake, for a while.
-        let mail = Cell::new(false);
-        let read_mail = || mail.set(mail.get() | self.read_inbox());
+        let had_mail = Cell::new(false);
+        let read_mail = || {
+            if self.read_inbox() {
+                had_mail.set(true);
+            }
+        };
         for task in self.queue.begin_turn(read_mail) {
             if self.poll(task, root).is_ready() {
                 return Poll::Ready(());
             }
         }
         // 2. With a paused clock and no work, skip to the next deadline.
-        let skipped = self.skip_paused_time(wait);
-        let wait = wait.unless(skipped, mail.get());
+        self.skip_paused_time(wait);
         // 3. and 4. Wait until an event, a message or the next deadline; not at all if a task is ready.
         let mut due = self.due.take();
-        let events = self.park(self.timeout(wait), &mut due);
+        let events = self.park(self.timeout(wait, had_mail.get()), &mut due);
         // 5. Wake all whose time or event has come, now that nothing is borrowed.
         self.timers.begin_turn(&mut due);
         panics::wake_all(due.drain(..));
@@ -132,8 +123,6 @@ impl Executor {
         if events > 0 {
             self.delivered.notify_all();
         }
-        // 6. Do what other threads have asked for.
-        self.read_inbox();
         Poll::Pending
     }
 
@@ -154,11 +143,18 @@ impl Executor {
     }
 
     /// Does what other threads ask for. Returns true if they have asked. It is called between polls, and
-    /// after the wait: so a message ends the wait in which it comes, and no later one.
+    /// after a wait that a message has ended or kept from beginning: so it ends no later wait as well.
+    #[inline]
     fn read_inbox(&self) -> bool {
-        if !self.remote.has_mail() {
-            return false;
+        let has_mail = self.remote.has_mail();
+        if has_mail {
+            self.read_mail();
         }
+        has_mail
+    }
+
+    #[inline(never)] // so that a turn without mail costs two loads
+    fn read_mail(&self) {
         let mut mail = self.mail.take();
         self.remote.take_inbox(&mut mail);
         for message in mail.drain(..) {
@@ -170,13 +166,12 @@ impl Executor {
         if mail.capacity() <= MAIL_KEPT {
             self.mail.set(mail);
         }
-        true
     }
 
-    /// Moves a paused clock to the next deadline if nothing else can happen. Returns true if it did.
-    fn skip_paused_time(&self, wait: Wait) -> bool {
+    /// Moves a paused clock to the next deadline if nothing else can happen.
+    fn skip_paused_time(&self, wait: Wait) {
         if matches!(wait, Wait::No) || !self.timers.clock().is_paused() {
-            return false;
+            return;
         }
         // In this order: a job that has ended has sent its mail before, and the last look at the
         // reactor may make a task ready.
@@ -184,7 +179,9 @@ impl Executor {
             && self.blocking.is_idle_or_reports()
             && !self.remote.has_mail()
             && !self.deliver_ready();
-        nothing_else && self.timers.skip_to_next()
+        if nothing_else {
+            self.timers.skip_to_next();
+        }
     }
 
     /// Delivers the events that are there already. Returns true if a task is ready now.
@@ -198,13 +195,16 @@ impl Executor {
         local_queue::any_ready()
     }
 
-    /// Returns how long the reactor may sleep: zero if a task is ready, `None` if there is no deadline.
-    fn timeout(&self, wait: Wait) -> Option<Duration> {
+    /// Returns how long the reactor may sleep: zero if a task is ready, `None` if there is no deadline. A
+    /// turn that has had mail does not wait for a given time: [`Handle::wake`](crate::Handle::wake) ends the
+    /// wait of `poll_timeout`.
+    fn timeout(&self, wait: Wait, had_mail: bool) -> Option<Duration> {
         if local_queue::any_ready() {
             return Some(Duration::ZERO);
         }
         let until_end = match wait {
             Wait::No => return Some(Duration::ZERO),
+            Wait::Until(_) if had_mail => return Some(Duration::ZERO),
             Wait::Until(end) => Some(end.saturating_duration_since(Instant::real())),
             Wait::Forever => None,
         };
@@ -216,11 +216,15 @@ impl Executor {
 
     /// Lets the reactor look, and sleep for at most `timeout`. Returns the number of events.
     fn park(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
-        if timeout == Some(Duration::ZERO) || !self.remote.try_park() {
-            return self.look(Some(Duration::ZERO), due);
+        if timeout == Some(Duration::ZERO) {
+            return self.look(timeout, due);
         }
-        let events = self.look(timeout, due);
-        self.remote.unparked();
+        let parks = self.remote.try_park();
+        let events = self.look(if parks { timeout } else { Some(Duration::ZERO) }, due);
+        if parks {
+            self.remote.unparked();
+        }
+        self.read_inbox();
         events
     }
 
