@@ -130,9 +130,14 @@ impl Decoder<'_> {
         Ok(size)
     }
 
-    /// `1*HEXDIG`: as many as fit into 64 bits, zeros counted; and no more than fit into 63.
+    /// `1*HEXDIG`: any number of zeros, then as many digits as fit into 64 bits; and no more than fit
+    /// into 63.
     fn size(&mut self) -> Rule<u64> {
-        while self.in_line()?.is_ascii_hexdigit() && self.at - self.line_start < 16 {
+        while self.in_line()? == b'0' {
+            self.at += 1;
+        }
+        let first = self.at;
+        while self.in_line()?.is_ascii_hexdigit() && self.at - first < 16 {
             self.at += 1;
         }
         let digits = str::from_utf8(&self.bytes[self.line_start..self.at]).unwrap_or_default();

@@ -95,7 +95,7 @@ pub enum Refusal {
     ChunkSize,
     /// A chunk extension against its grammar (RFC 9112, 7.1.1).
     ChunkExtension,
-    /// Chunk size lines or extensions longer than the limit (RFC 9112, 7.1.1).
+    /// A chunk's size line, or the extensions of one body, longer than the limit (RFC 9112, 7.1.1).
     ChunkLineTooLong,
     /// Chunk data not followed by its line end (RFC 9112, 7.1).
     ChunkEnd,
@@ -166,7 +166,7 @@ impl Refusal {
             Self::BodyCutShort => (BAD, "content shorter than announced"),
             Self::ChunkSize => (BAD, "malformed chunk size"),
             Self::ChunkExtension => (BAD, "malformed chunk extension"),
-            Self::ChunkLineTooLong => (BAD, "chunk extensions too long"),
+            Self::ChunkLineTooLong => (BAD, "chunk size line too long"),
             Self::ChunkEnd => (BAD, "chunk without its end"),
             Self::TrailersTooLarge => (FIELDS, "trailers too large"),
             Self::HeadTooSlow => (Status::REQUEST_TIMEOUT, "the head took too long"),

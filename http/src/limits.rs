@@ -58,7 +58,8 @@ pub struct Limits {
     pub head_bytes_max: u16,
     /// Bytes of a request's content, however it is framed; beyond it 413.
     pub body_bytes_max: u64,
-    /// Bytes of one chunk's size line, extensions included, line end not (RFC 9112, 7.1.1).
+    /// Bytes of one chunk's size line, leading zeros and extensions included, line end not (RFC 9112,
+    /// 7.1).
     pub chunk_line_bytes_max: u16,
     /// Bytes of all the chunk extensions of one body together (RFC 9112, 7.1.1).
     pub chunk_extension_bytes_max: u32,
