@@ -188,8 +188,10 @@ impl<'c> Request<'c> {
     pub fn added_header(&self, name: &str) -> Option<String> {
         let output = self.link.work.exchange.output.borrow();
         let lines = output.added.split(|byte| *byte == b'\n');
-        let fields =
-            lines.filter_map(|line| str::from_utf8(line).ok()?.trim_end().split_once(": "));
+        let fields = lines.filter_map(|line| {
+            let line = str::from_utf8(line.strip_suffix(b"\r")?).ok()?;
+            line.split_once(": ")
+        });
         let mut named = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
         named.next().map(|(_, value)| value.to_owned())
     }
@@ -358,5 +360,39 @@ impl fmt::Debug for Request<'_> {
             .field("version", &self.version())
             .field("headers", &self.headers())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waterwheel_runtime::block_on;
+
+    use super::*;
+    use crate::testing::TestClient;
+
+    #[test]
+    fn an_added_field_is_found_as_it_was_added() {
+        let values: [&[u8]; 5] = [
+            b"plain",
+            b"",
+            "a\u{a0}".as_bytes(),
+            "\u{2003}a\u{85}".as_bytes(),
+            b"a: b",
+        ];
+        let look = async move |request: Request<'_>| {
+            for (number, value) in values.into_iter().enumerate() {
+                request.add_header(format!("x-{number}"), value)?;
+                let found = request.added_header(&format!("X-{number}"));
+                let found = found.as_deref().map(str::as_bytes);
+                assert_eq!(found, Some(value), "RFC 9110, 5.5");
+            }
+            request.add_header("x-note", " \ta\t ")?;
+            assert_eq!(request.added_header("x-note").as_deref(), Some("a"));
+            request.add_header("x-bytes", b"\xff")?;
+            assert_eq!(request.added_header("x-bytes"), None);
+            request.respond(StatusCode::OK, "", ()).await
+        };
+        let answer = block_on(async { TestClient::new(look).get("/").await });
+        assert_eq!(answer.status, StatusCode::OK);
     }
 }

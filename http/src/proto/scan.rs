@@ -243,10 +243,18 @@ pub(super) const fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// `value` without the white space around it.
+/// `value` without the white space around it, which is spaces and tabs (RFC 9110, 5.6.3).
+///
+/// The one way to strip anything that a peer has sent. `str::trim` and `trim_ascii` strip more: a name
+/// that another server, or a browser, tells from ours would become ours.
 #[inline]
-pub(super) fn trim(value: &[u8]) -> &[u8] {
+pub(crate) fn trim(value: &[u8]) -> &[u8] {
     trim_end(trim_start(value))
+}
+
+/// The same for text.
+pub(crate) fn trim_text(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }
 
 /// `value` without the white space before it.
@@ -354,6 +362,23 @@ mod tests {
             }
         }
         assert!(!is_word(b"host ", b"host") && !is_word(b"hos", b"host"));
+    }
+
+    #[test]
+    fn white_space_is_spaces_and_tabs_and_no_other() {
+        for byte in 0..=255_u8 {
+            let value = [byte, b'a', byte];
+            let is_stripped = trim(&value) == b"a";
+            assert_eq!(is_stripped, matches!(byte, b' ' | b'\t'), "{byte}");
+        }
+        for white in (0..=0xffff)
+            .filter_map(char::from_u32)
+            .filter(|c| c.is_whitespace())
+        {
+            let text = format!("{white}a{white}");
+            let is_stripped = trim_text(&text) == "a";
+            assert_eq!(is_stripped, matches!(white, ' ' | '\t'), "{white:?}");
+        }
     }
 
     #[test]
