@@ -7,7 +7,8 @@ use crate::request::Request;
 ///
 /// Where a name is there more than once, the first is the one that was set for the nearest path. Names
 /// are compared byte by byte, and only spaces and tabs are stripped from them: with any other white
-/// space in front, a name is another one, because browsers let anybody set that.
+/// space in front, a name is another one, because browsers let anybody set that. A pair that is not
+/// UTF-8 is left out.
 ///
 /// ```
 /// use waterwheel_http::Request;
@@ -23,9 +24,8 @@ use crate::request::Request;
 pub fn cookies<'c>(request: &Request<'c>) -> impl Iterator<Item = (&'c str, &'c str)> + use<'c> {
     let fields = request.headers().get_all("cookie");
     fields
-        .filter_map(|field| str::from_utf8(field).ok())
-        .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.split_once('='))
+        .flat_map(|field| field.split(|byte| *byte == b';'))
+        .filter_map(|pair| str::from_utf8(pair).ok()?.split_once('='))
         .map(|(name, value)| (trim_text(name), unquoted(trim_text(value))))
         .filter(|(name, _)| !name.is_empty())
 }
@@ -83,6 +83,14 @@ mod tests {
             assert_eq!(seen(field.as_bytes()), format!("sid:{white}a{white}"));
         }
         assert_eq!(seen(b"\t a \t=\t b \t;  c=d"), "a:b c:d");
+    }
+
+    #[test]
+    fn a_pair_that_is_not_utf_8_costs_itself_alone() {
+        assert_eq!(seen(b"a=1; b=\xff; c=3"), "a:1 c:3");
+        assert_eq!(seen(b"\xe9=1;c=3"), "c:3");
+        // Neither the `;` of a pair nor its `=` is ever a part of a longer character.
+        assert_eq!(seen(b"a=\xc3;b=\xe2\x82; c=\xc3\xa9"), "c:\u{e9}");
     }
 
     #[test]
