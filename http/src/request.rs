@@ -9,7 +9,7 @@ use crate::address::PeerAddress;
 use crate::answer::{self, Unsent};
 use crate::answer_body::AnswerBody;
 use crate::body::Body;
-use crate::error::{InvalidAnswer, Result};
+use crate::error::{ClientError, Result};
 use crate::headers::{AnswerHeaders, Headers};
 use crate::link::Link;
 use crate::proto::encode;
@@ -319,8 +319,9 @@ impl<'c> Request<'c> {
     ///
     /// # Errors
     ///
-    /// When the client does not offer it, when a header field may not be sent, when the body is
-    /// longer than is read past ([`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max)).
+    /// A [`ClientError`] if the client does not offer it: return it, and the client is told, by 426 and the
+    /// name of the protocol. When a header field may not be sent, when the body is longer than is read
+    /// past ([`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max)).
     ///
     /// # Cancel safety
     ///
@@ -331,7 +332,10 @@ impl<'c> Request<'c> {
         headers: impl AnswerHeaders,
     ) -> Result<(Responded, Upgrade)> {
         if !self.offers(protocol) {
-            return Err(InvalidAnswer::Upgrade.into());
+            let text = format!("upgrade to {protocol}");
+            let blame = ClientError::new(StatusCode::UPGRADE_REQUIRED, text);
+            // RFC 9110, 15.5.22
+            return Err(blame.with_header("upgrade", protocol.to_owned()).into());
         }
         answer::upgrade(self.link, self.behind(), protocol, &headers).await
     }
@@ -341,7 +345,7 @@ impl<'c> Request<'c> {
     ///
     /// # Errors
     ///
-    /// When the method is another; when a header field may not be sent.
+    /// A [`ClientError`] with 405 if the method is another. When a header field may not be sent.
     pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
         answer::tunnel(self.link, &headers)
     }

@@ -52,6 +52,7 @@ pub fn access_log(handler: impl Handler, sink: impl Fn(&Entry<'_>) + 'static) ->
                 Some(status) => End::Answered(status, responded.body_bytes()),
                 None => End::Aborted,
             },
+            Ok(Err(error)) if error.is_disconnect() => End::Left(format!("{error:?}")),
             Ok(Err(error)) => End::Failed(error.status(), format!("{error:?}")),
             Err(_) => End::Panicked,
         };
@@ -107,6 +108,8 @@ pub enum End {
     Answered(StatusCode, u64),
     /// With an error, which becomes that status.
     Failed(StatusCode, String),
+    /// With the connection to the client, as the error says: no status was sent, or no whole answer.
+    Left(String),
     /// With a panic, which becomes a 500.
     Panicked,
     /// Cut off by its handler.
@@ -122,7 +125,7 @@ impl End {
         match self {
             Self::Answered(status, _) | Self::Failed(status, _) => Some(*status),
             Self::Panicked => Some(StatusCode::INTERNAL_SERVER_ERROR),
-            Self::Aborted | Self::Dropped => None,
+            Self::Left(_) | Self::Aborted | Self::Dropped => None,
         }
     }
 
@@ -135,10 +138,18 @@ impl End {
         }
     }
 
+    fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed(_, error) | Self::Left(error) => Some(error),
+            _ => None,
+        }
+    }
+
     fn word(&self) -> &'static str {
         match self {
             Self::Answered(..) => "answered",
             Self::Failed(..) => "failed",
+            Self::Left(_) => "left",
             Self::Panicked => "panicked",
             Self::Aborted => "aborted",
             Self::Dropped => "dropped",
@@ -237,8 +248,11 @@ impl fmt::Display for Combined<'_> {
         write_or_dash(f, entry.id.as_deref())?;
         match &entry.end {
             End::Answered(..) => Ok(()),
-            End::Failed(_, error) => write!(f, " failed: {}", Quoted(error.as_bytes())),
-            end => write!(f, " {}", end.word()),
+            end => {
+                write!(f, " {}", end.word())?;
+                let error = end.error().map(|error| Quoted(error.as_bytes()));
+                error.map_or(Ok(()), |error| write!(f, ": {error}"))
+            }
         }
     }
 }
@@ -291,10 +305,6 @@ impl fmt::Display for Json<'_> {
         let lossy = |bytes: Option<&[u8]>| {
             bytes.map(|bytes| JsonText(String::from_utf8_lossy(bytes).into_owned()))
         };
-        let error = match &entry.end {
-            End::Failed(_, error) => text(error),
-            _ => None,
-        };
         for (name, value) in [
             ("peer", peer.map(JsonText)),
             ("id", entry.id.as_deref().and_then(text)),
@@ -304,7 +314,7 @@ impl fmt::Display for Json<'_> {
             ("referer", lossy(entry.referer)),
             ("user_agent", lossy(entry.user_agent)),
             ("end", text(entry.end.word())),
-            ("error", error),
+            ("error", entry.end.error().and_then(text)),
         ] {
             if let Some(value) = value {
                 write!(f, ",\"{name}\":{value}")?;
