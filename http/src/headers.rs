@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::proto::scan::members;
+use crate::white_space::members;
 
 /// A piece of a head, by position. Two bytes each, since no head is longer than 65,535.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

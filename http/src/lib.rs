@@ -122,6 +122,7 @@ pub mod testing;
 mod threads;
 mod upgrade;
 pub mod web;
+mod white_space;
 mod work;
 
 pub use accept_error::AcceptError;

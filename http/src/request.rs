@@ -14,9 +14,9 @@ use crate::headers::{AnswerHeaders, Headers};
 use crate::link::Link;
 use crate::proto::encode;
 use crate::proto::head::Head;
-use crate::proto::scan::members;
 use crate::responded::Responded;
 use crate::upgrade::Upgrade;
+use crate::white_space::members;
 
 /// One request, and the obligation to answer it.
 ///

@@ -18,12 +18,10 @@
 //! the other way, so that what is wrong first is what is told. **Never**: a line that is tried in one
 //! go twice; what a field means, which is for whoever asked for it.
 
-use super::scan::{
-    Class, Step, Stop, Token, is_token, is_value, is_white, misplaced, trim, trim_end, trim_start,
-    value_end,
-};
+use super::scan::{Class, Step, Stop, Token, is_token, is_value, misplaced, value_end};
 use crate::error::{InvalidAnswer, Refusal};
 use crate::headers::{Field, Span};
+use crate::white_space::{is_white, trim, trim_end, trim_start};
 
 /// How far a field section has been read.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Content codings that a client takes (RFC 9110, 12.5.3).
 
 use crate::headers::Headers;
-use crate::proto::scan::trim;
 use crate::web::weight::thousandths;
+use crate::white_space::trim;
 
 /// A content coding in which files are kept beside their originals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

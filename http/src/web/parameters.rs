@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::proto::scan::trim;
+use crate::white_space::{trim, trim_start};
 
 /// A name and a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,15 +44,12 @@ fn parameter(bytes: &[u8]) -> Result<(Parameter<'_>, &[u8]), Malformed> {
     let equals = bytes.iter().position(|byte| matches!(byte, b'=' | b';'));
     let equals = equals.filter(|at| bytes[*at] == b'=').ok_or(Malformed)?;
     let name = trim(&bytes[..equals]);
-    let behind = &bytes[equals + 1..];
-    let start = behind.iter().position(|byte| !matches!(byte, b' ' | b'\t'));
-    let behind = &behind[start.unwrap_or(behind.len())..];
-    let (value, rest) = match behind {
-        [b'"', quoted @ ..] => quoted_value(quoted)?,
-        _ => {
-            let (value, rest) = behind.split_at(semicolon(behind));
-            (Cow::Borrowed(trim(value)), rest)
-        }
+    let behind = trim_start(&bytes[equals + 1..]);
+    let (value, rest) = if let [b'"', quoted @ ..] = behind {
+        quoted_value(quoted)?
+    } else {
+        let (value, rest) = behind.split_at(semicolon(behind));
+        (Cow::Borrowed(trim(value)), rest)
     };
     Ok((Parameter { name, value }, rest))
 }

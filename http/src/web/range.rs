@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::proto::scan::members;
+use crate::white_space::members;
 
 /// More parts than this are not served; nobody who means well asks for so many.
 pub const PARTS_MAX: usize = 16;

@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use http::StatusCode;
 
 use crate::error::ClientError;
-use crate::proto::scan::trim_text;
 use crate::request::Request;
 use crate::web::weight::thousandths;
+use crate::white_space::trim_text;
 
 /// The media type, of those on offer, that the client would like best: by its Accept, and of equals
 /// the first. Without an Accept, that is the first of all. What is chosen so is to say

@@ -5,8 +5,8 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::proto::scan::trim_text;
 use crate::request::Request;
+use crate::white_space::trim_text;
 
 /// A name and a password.
 ///

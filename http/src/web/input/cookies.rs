@@ -1,7 +1,7 @@
 //! What a client was given to bring along again (RFC 6265).
 
-use crate::proto::scan::trim_text;
 use crate::request::Request;
+use crate::white_space::trim_text;
 
 /// The cookies that came along, names and values as they were set; in the order of arrival.
 ///

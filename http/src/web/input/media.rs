@@ -3,9 +3,9 @@
 use http::StatusCode;
 
 use crate::error::ClientError;
-use crate::proto::scan::trim_text;
 use crate::request::Request;
 use crate::web::parameters::{Malformed, Parameter, parameters};
+use crate::white_space::trim_text;
 
 /// Refuses a body of a media type that is not `fits`, which sees it in lower case and without its
 /// parameters.
