@@ -22,7 +22,7 @@ use crate::error::Refusal;
 
 /// Why a piece of a head is not there: not all of it has come, or it must be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Incomplete,
     Refused(Refusal),
 }
@@ -34,7 +34,7 @@ impl From<Refusal> for Stop {
 }
 
 /// The next piece, or why there is none.
-pub(super) type Step<T> = Result<T, Stop>;
+pub(crate) type Step<T> = Result<T, Stop>;
 
 /// The first and the last byte of a range.
 type Range = (u8, u8);
