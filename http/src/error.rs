@@ -115,6 +115,8 @@ pub enum Refusal {
     HandlerTooSlow,
     /// The server takes no requests now (RFC 9110, 15.6.4).
     Unavailable,
+    /// More connections from one address than the limit (RFC 6585, 4).
+    PeerLimit,
 }
 
 impl Refusal {
@@ -180,6 +182,10 @@ impl Refusal {
             Self::BodyTooSlow => (Status::REQUEST_TIMEOUT, "the content took too long"),
             Self::HandlerTooSlow => (Status::SERVICE_UNAVAILABLE, "the answer took too long"),
             Self::Unavailable => (Status::SERVICE_UNAVAILABLE, "not now"),
+            Self::PeerLimit => (
+                Status::TOO_MANY_REQUESTS,
+                "too many connections from this address",
+            ),
         }
     }
 }
@@ -571,6 +577,7 @@ mod tests {
         check(Refusal::BodyTooLarge, 413); // RFC 9110, 15.5.14
         check(Refusal::TargetTooLong, 414); // RFC 9112, 3
         check(Refusal::Expectation, 417); // RFC 9110, 10.1.1
+        check(Refusal::PeerLimit, 429); // RFC 6585, 4
         check(Refusal::FieldLineTooLong, 431); // RFC 6585, 5
         check(Refusal::TooManyFields, 431);
         check(Refusal::HeadTooLarge, 431);

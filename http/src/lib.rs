@@ -140,6 +140,7 @@ pub use io::Io;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use numbers::{Histogram, Numbers};
+pub use peers::OnPeerLimit;
 pub use request::Request;
 pub use responded::Responded;
 pub use server::Server;

@@ -38,7 +38,7 @@ use crate::handler::{Handler, shared};
 use crate::io::Io;
 use crate::listener::{Listener, Listeners};
 use crate::numbers::Numbers;
-use crate::peers::{Guest, Peers};
+use crate::peers::{Guest, OnPeerLimit, Peers};
 use crate::rate::Rate;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -97,6 +97,9 @@ pub struct Server {
     /// How many shutdowns are under way.
     endings: Cell<usize>,
     peers: Rc<Peers>,
+    on_peer_limit: OnPeerLimit,
+    /// How many are being told that their address has as many connections as it may.
+    told: Rc<Cell<usize>>,
     /// A descriptor that is given up to turn somebody away with.
     reserve: Option<RefCell<Option<File>>>,
     warned: Cell<Option<Instant>>,
@@ -116,6 +119,8 @@ impl Server {
             acceptors: Cell::new(0),
             endings: Cell::new(0),
             peers: Rc::default(),
+            on_peer_limit: settings.on_peer_limit,
+            told: Rc::default(),
             reserve: reserve.map(|reserve| RefCell::new(Some(reserve))),
             warned: Cell::new(None),
         })
@@ -245,8 +250,7 @@ impl Server {
             (Some(max), Some(peer)) => {
                 let guest = self.peers.admit(peer, max);
                 if guest.is_none() {
-                    self.shared.counters.accepted.one();
-                    self.shared.counters.turned_away.one();
+                    self.turn_peer_away(stream, peer);
                     return None;
                 }
                 guest

@@ -134,7 +134,7 @@ pub(crate) fn push_error(
     out.extend_from_slice(own.added);
     out.extend_from_slice(own.server());
     out.extend_from_slice(own.date());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if let StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS = status {
         out.extend_from_slice(b"retry-after: 1\r\n"); // RFC 9110, 10.2.3
     }
     out.extend_from_slice(b"connection: close\r\n\r\n");
