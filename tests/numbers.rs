@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -311,6 +312,57 @@ fn to_tell_those_of_a_full_address_holds_up_nobody_and_takes_no_place() {
     assert!(busiest < Duration::from_secs(4), "{busiest:?}");
     assert_eq!(server.numbers().turned_away, 200);
     assert_eq!(server.numbers().reclaimed, 0, "nobody has gone for them");
+}
+
+#[test]
+fn who_is_turned_away_is_told_of_and_nothing_of_another_request() {
+    let server = Server::builder().limits(one_of_each_peer());
+    let server = Rc::new(server.bind("127.0.0.1:0").unwrap());
+    let told = Rc::new(RefCell::new(Vec::new()));
+    server.on_refusal(|_| unreachable!("another takes its place"));
+    server.on_refusal({
+        let told = told.clone();
+        move |refused| {
+            let peer = refused.peer.unwrap();
+            assert!(peer.ip().is_loopback() && peer.port() != 0);
+            let line = (refused.method, refused.target, refused.version);
+            assert_eq!(line, (None, None, None));
+            told.borrow_mut().push(refused.refusal);
+        }
+    });
+    let address = server.local_address();
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    block_on(async {
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(handler).await }
+        });
+        let client = spawn_blocking(move || {
+            // So that its buffers are there for whoever comes next.
+            let served = exchange_or_reset(address, request);
+            assert!(served.contains(" 200 OK"), "{served}");
+            // The one before may still be on its way out.
+            let _first = loop {
+                let mut stream = connect(address);
+                let mut answer = [0; 512];
+                drop(stream.write_all(get("/").as_bytes()));
+                let count = stream.read(&mut answer).unwrap_or(0);
+                if answer[..count].starts_with(b"HTTP/1.1 200 ") {
+                    break stream;
+                }
+            };
+            exchange_or_reset(address, request)
+        });
+        let answer = timeout(DEADLINE, client).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+        serving.abort();
+    });
+    let told = told.take();
+    assert!(!told.is_empty());
+    assert!(
+        told.iter().all(|refusal| *refusal == Refusal::PeerLimit),
+        "{told:?}"
+    );
 }
 
 /// A connection from that address.

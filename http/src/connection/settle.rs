@@ -21,7 +21,9 @@ use crate::body::{Drained, drain};
 use crate::error::{Error, Refusal, Result};
 use crate::exchange::Answer;
 use crate::io::Io;
+use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
+use crate::refused::Refused;
 use crate::responded::Responded;
 use crate::upgrade::Upgraded;
 
@@ -302,7 +304,24 @@ impl<T: Io> Connection<T> {
         if let Some(link) = self.link() {
             link.queue_error(refusal.status(), refusal.reason());
         }
+        self.tell_of(refusal);
         self.close_lingering().await;
+    }
+
+    /// Tells of a request that no handler has seen.
+    fn tell_of(&self, refusal: Refusal) {
+        let Some(hook) = self.shared.on_refusal.get() else {
+            return;
+        };
+        let head = self.work.as_ref().map(|work| &work.head);
+        let line = head.and_then(Head::request_line);
+        hook(&Refused {
+            peer: self.peer.get(),
+            refusal,
+            method: line.map(|(method, ..)| method),
+            target: line.map(|(_, target, _)| target),
+            version: line.map(|(.., version)| version),
+        });
     }
 
     /// Sends what is queued, ends the writing direction, and reads on for a while: a client that

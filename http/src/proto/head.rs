@@ -261,6 +261,18 @@ impl Head {
         self.line.target.form
     }
 
+    /// Method, target and version, if a request line has come whole: also after a refusal.
+    pub(crate) fn request_line(&self) -> Option<(&Method, &str, Version)> {
+        let RequestLine {
+            method,
+            text,
+            version,
+            ..
+        } = &self.line;
+        // The target is the last that is set, and is never empty.
+        (!text.is_empty()).then_some((method, text, *version))
+    }
+
     /// The target as it came.
     pub(crate) fn target(&self) -> &str {
         &self.line.text
