@@ -61,7 +61,8 @@ pub struct Limits {
     /// Bytes of one chunk's size line, leading zeros and extensions included, line end not (RFC 9112,
     /// 7.1).
     pub chunk_line_bytes_max: u16,
-    /// Bytes of all the chunk extensions of one body together (RFC 9112, 7.1.1).
+    /// Bytes of all the chunk extensions of one body together, and of the zeros by which a size has more
+    /// than sixteen digits (RFC 9112, 7.1 and 7.1.1).
     pub chunk_extension_bytes_max: u32,
     /// Bytes of a trailer section with its last empty line; beyond it 431.
     pub trailer_bytes_max: u16,

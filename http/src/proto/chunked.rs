@@ -10,7 +10,7 @@
 //! [`Decoder`] is that drawing as a state: it is given bytes and says which of them are data.
 //! It keeps what it needs by itself: the size so far, how much is left, the trailers.
 //!
-//! **Always**: a size is bounded before it can overflow, its leading zeros by line, extensions by
+//! **Always**: a size is bounded before it can overflow, extensions and zeros before it by
 //! line and by body, the sum of all sizes before a byte of the chunk is read. **Never**: a byte behind the end; a
 //! trailer among the headers; an empty chunk in the midst of an answer, where it would end it.
 
@@ -81,9 +81,12 @@ enum Extension {
     BehindQuoted,
 }
 
-/// A size that is larger has no room for another digit. Leading zeros leave it at zero, so they are
-/// bounded by the length of the line alone.
+/// A size that is larger has no room for another digit. Leading zeros leave it at zero.
 const SIZE_WITH_ROOM_MAX: u64 = u64::MAX >> 4;
+
+/// As many digits as any size needs. Zeros that make them more are as idle as extensions, and count as
+/// such, so that they are bounded by body as well.
+const SIZE_DIGITS: u16 = 16;
 
 impl Default for State {
     fn default() -> Self {
@@ -156,6 +159,9 @@ impl Decoder {
             if before > SIZE_WITH_ROOM_MAX {
                 return Err(Refusal::ChunkSize);
             }
+            if self.line_bytes > SIZE_DIGITS {
+                self.count_extension_byte(limits)?;
+            }
             let size = Some(before << 4 | u64::from(digit));
             return Ok(State::Size { size });
         }
@@ -177,9 +183,8 @@ impl Decoder {
         size: u64,
         limits: &Limits,
     ) -> Result<State, Refusal> {
-        self.extension_bytes += u32::from(byte != b'\r');
-        if self.extension_bytes > limits.chunk_extension_bytes_max {
-            return Err(Refusal::ChunkLineTooLong);
+        if byte != b'\r' {
+            self.count_extension_byte(limits)?;
         }
         match byte {
             b'\r' if part.may_end() => Ok(State::SizeLineFeed { size }),
@@ -196,6 +201,14 @@ impl Decoder {
             return Err(Refusal::ChunkLineTooLong);
         }
         self.line_bytes += 1;
+        Ok(())
+    }
+
+    fn count_extension_byte(&mut self, limits: &Limits) -> Result<(), Refusal> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > limits.chunk_extension_bytes_max {
+            return Err(Refusal::ChunkLineTooLong);
+        }
         Ok(())
     }
 

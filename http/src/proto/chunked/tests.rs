@@ -473,6 +473,18 @@ fn every_part_has_its_limit() {
                 Err(Refusal::ChunkLineTooLong),
             ),
             (
+                "zeros in excess count as extensions do",
+                b"00000000000000000001\r\na\r\n00000000000000000001\r\na\r\n\
+                  00000000000000000001\r\na\r\n0\r\n\r\n",
+                Ok("aaa||"),
+            ),
+            (
+                "zeros in excess count as extensions do",
+                b"00000000000000000001\r\na\r\n00000000000000000001\r\na\r\n\
+                  00000000000000000001\r\na\r\n00000000000000000\r\n\r\n",
+                Err(Refusal::ChunkLineTooLong),
+            ),
+            (
                 "extensions",
                 b"1;23456\r\na\r\n1;23456\r\na\r\n0\r\n\r\n",
                 Ok("aa||"),
