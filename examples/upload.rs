@@ -10,7 +10,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use waterwheel::http::web::multipart::Form;
-use waterwheel::http::{Limits, Method, Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::{
+    ClientError, Limits, Method, Request, Responded, Result, Server, StatusCode,
+};
 use waterwheel::runtime::{self, signal};
 
 const HTML: [(&str, &str); 1] = [("content-type", "text/html; charset=utf-8")];
@@ -40,11 +42,15 @@ async fn save(request: &Request<'_>, folder: &Path) -> Result<String> {
     let mut form = Form::of(request)?;
     let mut saved = Vec::new();
     while let Some(field) = form.next().await? {
-        if let Some(name) = field.safe_file_name() {
-            let file = File::create(folder.join(&name))?;
-            let bytes = field.to_file(file, BYTES_MAX).await?;
-            saved.push(format!("{name}: {bytes} bytes\n"));
+        // A browser sends an empty name if no file has been chosen.
+        if field.file_name().is_none_or(str::is_empty) {
+            continue;
         }
+        let nameless = || ClientError::new(StatusCode::BAD_REQUEST, "no name to save a file under");
+        let name = field.safe_file_name().ok_or_else(nameless)?;
+        let file = File::create(folder.join(&name))?;
+        let bytes = field.to_file(file, BYTES_MAX).await?;
+        saved.push(format!("{name}: {bytes} bytes\n"));
     }
     Ok(saved.concat())
 }

@@ -556,16 +556,5 @@ fn an_interim_status_is_no_answer() {
             client.get("/103").await.status,
             StatusCode::INTERNAL_SERVER_ERROR
         );
-        // A 2xx to CONNECT would make the rest of the stream a tunnel (RFC 9110, 9.3.6).
-        let mut client = TestClient::new(async |request: Request<'_>| {
-            request.respond(StatusCode::OK, "", ()).await
-        });
-        client
-            .send("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n")
-            .await;
-        assert_eq!(
-            client.answer().await.status,
-            StatusCode::INTERNAL_SERVER_ERROR
-        );
     });
 }

@@ -270,6 +270,60 @@ fn a_list_shows_what_can_be_served_and_nothing_else() {
 }
 
 #[test]
+fn a_list_shows_what_can_be_fetched_and_nothing_else() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    /// A name, and whether it can be fetched, with dot files refused and with them served.
+    const NAMES: &[(&[u8], [bool; 2])] = &[
+        (b"plain.txt", [true, true]),
+        (b"100%.txt", [true, true]),
+        (b"%4.txt", [true, true]),
+        (b"a b#c?d;e&f'g\"h+i~j:k", [true, true]),
+        ("m\u{fc}hle.txt".as_bytes(), [true, true]),
+        (b"caf\xe9.txt", [true, true]),
+        (b"%41.txt", [false, false]), // it would be read twice
+        (b"a%2fb", [false, false]),
+        (b"a%5Cb", [false, false]),
+        (b"back\\slash", [false, false]),
+        (b"line\nend", [false, false]),
+        (b"tab\tin", [false, false]),
+        (b"\x7f", [false, false]),
+        (b".hidden", [false, true]),
+        (b"...", [false, true]),
+    ];
+
+    let served = scene::make("shown");
+    for (name, _) in NAMES {
+        scene::write(&served.join("odd").join(OsStr::from_bytes(name)), b"x");
+        fs::create_dir_all(served.join("odder").join(OsStr::from_bytes(name))).unwrap();
+    }
+    for (choice, dot_files) in [DotFiles::Refuse, DotFiles::Serve].into_iter().enumerate() {
+        let files = Files::new(&served).unwrap().listing().dot_files(dot_files);
+        for folder in ["/odd/", "/odder/"] {
+            let page = get(&files, folder, &[]).text();
+            let links = page.split("href=\"./").skip(1);
+            let links: Vec<_> = links.map(|rest| rest.split('"').next().unwrap()).collect();
+            for link in &links {
+                let answer = get(&files, &format!("{folder}{link}"), &[]);
+                assert_eq!(
+                    answer.status,
+                    StatusCode::OK,
+                    "{dot_files:?} {folder}{link}"
+                );
+            }
+            let shown = NAMES.iter().filter(|(_, shown)| shown[choice]).count();
+            assert_eq!(links.len(), shown, "{dot_files:?} {folder}: {links:?}");
+        }
+        for (name, fetched) in NAMES {
+            let encoded: String = name.iter().map(|byte| format!("%{byte:02x}")).collect();
+            let status = get(&files, &format!("/odd/{encoded}"), &[]).status;
+            assert_eq!(status == StatusCode::OK, fetched[choice], "{encoded}");
+        }
+    }
+}
+
+#[test]
 fn a_redirect_never_leads_to_another_host() {
     let served = scene::make("redirect");
     fs::create_dir_all(served.join("evil.example")).unwrap();

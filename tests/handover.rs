@@ -135,21 +135,39 @@ fn a_client_that_closes_all_the_same_gets_its_switch() {
 
 #[test]
 fn nothing_is_switched_to_that_was_not_offered() {
-    let failed = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\n\
-                  content-length: 22\r\nconnection: close\r\n\r\ninternal server error\n";
-    for request in [
-        // RFC 9110, 7.8: only what the client has indicated
-        format!("GET /anything HTTP/1.1\r\n{OFFER}\r\n"),
-        "GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
-        // Connection must name it
-        "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: shout\r\n\r\n".to_owned(),
-        // not in HTTP/1.0
-        format!("GET / HTTP/1.0\r\n{OFFER}\r\n"),
-        // a tunnel is for CONNECT
-        "GET /tunnel HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
-    ] {
-        check(&request, failed);
-    }
+    let asked = |protocol: &str, connection: &str| {
+        let length = "upgrade to ".len() + protocol.len() + 1;
+        format!(
+            "HTTP/1.1 426 Upgrade Required\r\ncontent-type: text/plain; charset=utf-8\r\n\
+             upgrade: {protocol}\r\ncontent-length: {length}\r\nconnection: {connection}\r\n\r\n\
+             upgrade to {protocol}\n"
+        )
+    };
+    // RFC 9110, 7.8: only what the client has indicated
+    check(
+        &format!("GET /anything HTTP/1.1\r\n{OFFER}\r\n"),
+        &asked("whisper", "upgrade"),
+    );
+    check(
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        &asked("shout", "upgrade"),
+    );
+    // Connection must name it
+    check(
+        "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: shout\r\n\r\n",
+        &asked("shout", "upgrade"),
+    );
+    // not in HTTP/1.0
+    check(
+        &format!("GET / HTTP/1.0\r\n{OFFER}\r\n"),
+        &asked("shout", "close, upgrade"),
+    );
+    // a tunnel is for CONNECT
+    check(
+        "GET /tunnel HTTP/1.1\r\nHost: x\r\n\r\n",
+        "HTTP/1.1 405 Method Not Allowed\r\ncontent-type: text/plain; charset=utf-8\r\n\
+         allow: CONNECT\r\ncontent-length: 30\r\n\r\nonly CONNECT becomes a tunnel\n",
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +16,7 @@ use tracing::field::Field;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use waterwheel::http::{
-    Builder, Error, Limits, Refusal, Request, Responded, Result, Server, StatusCode,
+    Builder, Error, Limits, OnPeerLimit, Refusal, Request, Responded, Result, Server, StatusCode,
 };
 use waterwheel::runtime::{block_on, spawn, spawn_blocking, time::sleep, time::timeout};
 
@@ -210,8 +211,9 @@ fn a_peer_has_so_many_connections_and_no_more() {
         let mut clients: Vec<_> = (0..3).map(|_| connect(address)).collect();
         let answered = clients.iter_mut().filter_map(|stream| {
             drop(stream.write_all(get("/").as_bytes()));
-            let read = stream.read(&mut [0; 512]);
-            matches!(read, Ok(1..)).then_some(())
+            let mut answer = [0; 512];
+            let count = stream.read(&mut answer).unwrap();
+            answer[..count].starts_with(b"HTTP/1.1 200 ").then_some(())
         });
         assert_eq!(answered.count(), 2);
         drop(clients);
@@ -219,6 +221,159 @@ fn a_peer_has_so_many_connections_and_no_more() {
         while !exchange(address, &get("/")).starts_with("HTTP/1.1 200 OK") {}
     });
     assert!(server.numbers().turned_away >= 1);
+}
+
+/// Limits of one connection for each address.
+fn one_of_each_peer() -> Limits {
+    Limits {
+        connections_per_peer_max: Some(1),
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn who_has_as_many_connections_as_an_address_may_is_told_so() {
+    let many = "HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain; charset=utf-8\r\n\
+                content-length: 39\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
+                too many connections from this address\n";
+    let unavailable = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n\
+         content-length: 8\r\nretry-after: 1\r\nconnection: close\r\n\r\nnot now\n";
+    let builder = || Server::builder().limits(one_of_each_peer());
+    for (builder, expected, refused) in [
+        (builder(), many, Some(Refusal::PeerLimit)), // RFC 6585, 4
+        (
+            builder().on_peer_limit(OnPeerLimit::ServiceUnavailable),
+            unavailable,
+            Some(Refusal::Unavailable),
+        ),
+        (builder().on_peer_limit(OnPeerLimit::Close), "", None),
+    ] {
+        let (server, answers) = with_server(builder, |address| {
+            let mut first = connect(address);
+            first.write_all(get("/").as_bytes()).unwrap();
+            assert!(first.read(&mut [0; 512]).unwrap() > 0);
+            // At once, and from a client that sends its request in its own time.
+            let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            let prompt = exchange_or_reset(address, request);
+            let mut slow = connect(address);
+            std::thread::sleep(Duration::from_millis(20));
+            drop(slow.write_all(request.as_bytes()));
+            let mut answer = Vec::new();
+            drop(slow.read_to_end(&mut answer));
+            let slow = without_dates(&String::from_utf8(answer).unwrap());
+            // One that is over makes room for another.
+            drop(first);
+            while !exchange_or_reset(address, request).contains(" 200 OK") {}
+            [prompt, slow]
+        });
+        assert_eq!(answers, [expected, expected]);
+        let numbers = server.numbers();
+        assert!(numbers.turned_away >= 2);
+        let count = refused.map(|refused| (refused, numbers.turned_away));
+        assert_eq!(numbers.refused, Vec::from_iter(count));
+    }
+}
+
+/// Sends, and reads to the end, be that a reset.
+fn exchange_or_reset(address: SocketAddr, request: &str) -> String {
+    let mut stream = connect(address);
+    drop(stream.write_all(request.as_bytes()));
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer));
+    without_dates(&String::from_utf8(answer).unwrap())
+}
+
+#[test]
+fn to_tell_those_of_a_full_address_holds_up_nobody_and_takes_no_place() {
+    let limits = Limits {
+        connections_max: Some(2),
+        ..one_of_each_peer()
+    };
+    let (server, (busiest, took)) = with_server(Server::builder().limits(limits), |address| {
+        let mut first = connect(address);
+        first.write_all(get("/").as_bytes()).unwrap();
+        assert!(first.read(&mut [0; 512]).unwrap() > 0);
+        let started = Instant::now();
+        // None of them reads its answer, or goes.
+        let silent: Vec<_> = (0..200).map(|_| connect(address)).collect();
+        let mut other = connect_from([127, 0, 0, 2], address);
+        other.write_all(get("/").as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        other.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        let took = started.elapsed();
+        // All of them are closed soon, whatever they do.
+        for mut stream in silent {
+            drop(stream.read_to_end(&mut Vec::new()));
+        }
+        (started.elapsed(), took)
+    });
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(busiest < Duration::from_secs(4), "{busiest:?}");
+    assert_eq!(server.numbers().turned_away, 200);
+    assert_eq!(server.numbers().reclaimed, 0, "nobody has gone for them");
+}
+
+#[test]
+fn who_is_turned_away_is_told_of_and_nothing_of_another_request() {
+    let server = Server::builder().limits(one_of_each_peer());
+    let server = Rc::new(server.bind("127.0.0.1:0").unwrap());
+    let told = Rc::new(RefCell::new(Vec::new()));
+    server.on_refusal(|_| unreachable!("another takes its place"));
+    server.on_refusal({
+        let told = told.clone();
+        move |refused| {
+            let peer = refused.peer.unwrap();
+            assert!(peer.ip().is_loopback() && peer.port() != 0);
+            let line = (refused.method, refused.target, refused.version);
+            assert_eq!(line, (None, None, None));
+            told.borrow_mut().push(refused.refusal);
+        }
+    });
+    let address = server.local_address();
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    block_on(async {
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(handler).await }
+        });
+        let client = spawn_blocking(move || {
+            // So that its buffers are there for whoever comes next.
+            let served = exchange_or_reset(address, request);
+            assert!(served.contains(" 200 OK"), "{served}");
+            // The one before may still be on its way out.
+            let _first = loop {
+                let mut stream = connect(address);
+                let mut answer = [0; 512];
+                drop(stream.write_all(get("/").as_bytes()));
+                let count = stream.read(&mut answer).unwrap_or(0);
+                if answer[..count].starts_with(b"HTTP/1.1 200 ") {
+                    break stream;
+                }
+            };
+            exchange_or_reset(address, request)
+        });
+        let answer = timeout(DEADLINE, client).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+        serving.abort();
+    });
+    let told = told.take();
+    assert!(!told.is_empty());
+    assert!(
+        told.iter().all(|refusal| *refusal == Refusal::PeerLimit),
+        "{told:?}"
+    );
+}
+
+/// A connection from that address.
+fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
 }
 
 #[test]

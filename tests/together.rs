@@ -75,8 +75,11 @@ fn logged() -> (impl Handler, Rc<RefCell<Vec<String>>>) {
     let kept = lines.clone();
     let logged = access_log(site(), move |entry| {
         let status = entry.end.status().map(|status| status.as_u16());
-        kept.borrow_mut()
-            .push(format!("{} {} {status:?}", entry.method, entry.target));
+        kept.borrow_mut().push(format!(
+            "{} {} {status:?}",
+            entry.method.unwrap(),
+            entry.target.unwrap()
+        ));
     });
     (request_ids(logged), lines)
 }

@@ -388,14 +388,15 @@ fn check_answer(
         }
         return;
     }
-    assert!(answer.closes(), "an error that goes on: {}", context());
+    let goes_on = !answer.closes();
+    assert!(
+        !goes_on || answer.status == 426,
+        "an error that goes on: {}",
+        context()
+    );
     let possible = match answer.status {
-        500 => {
-            settings.pulled
-                || manner.never_ends()
-                || manner.status().is_none()
-                || manner == Manner::Upgrade
-        }
+        426 => manner == Manner::Upgrade,
+        500 => settings.pulled || manner.never_ends() || manner.status().is_none(),
         503 => manner == Manner::Refuse || settings.limited && manner.waits(),
         413 => manner.reads() || manner == Manner::Upgrade,
         400 | 408 | 431 => manner.reads(),

@@ -130,10 +130,15 @@ impl Decoder<'_> {
         Ok(size)
     }
 
-    /// `1*HEXDIG`: as many as fit into 64 bits, zeros counted; and no more than fit into 63.
+    /// `1*HEXDIG`: any number of zeros, then as many digits as fit into 64 bits; and no more than fit
+    /// into 63.
     fn size(&mut self) -> Rule<u64> {
-        while self.in_line()?.is_ascii_hexdigit() && self.at - self.line_start < 16 {
-            self.at += 1;
+        while self.in_line()? == b'0' {
+            self.digit()?;
+        }
+        let first = self.at;
+        while self.in_line()?.is_ascii_hexdigit() && self.at - first < 16 {
+            self.digit()?;
         }
         let digits = str::from_utf8(&self.bytes[self.line_start..self.at]).unwrap_or_default();
         let size = u64::from_str_radix(digits, 16).map_err(|_| Fault::Malformed)?;
@@ -142,6 +147,17 @@ impl Decoder<'_> {
             b';' | b' ' | b'\t' | b'\r' => Ok(size),
             _ => Err(Fault::Malformed),
         }
+    }
+
+    /// `HEXDIG`. Behind the sixteenth of a line it counts as an extension does.
+    fn digit(&mut self) -> Rule {
+        if self.at - self.line_start < 16 {
+            self.at += 1;
+            return Ok(());
+        }
+        self.in_extension()?;
+        self.take_in_extension();
+        Ok(())
     }
 
     /// `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`

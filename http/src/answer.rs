@@ -4,7 +4,7 @@ use http::{Method, StatusCode, Version};
 
 use crate::answer_body::AnswerBody;
 use crate::body::{Drained, drain};
-use crate::error::{InvalidAnswer, Refusal, Result};
+use crate::error::{ClientError, InvalidAnswer, Refusal, Result};
 use crate::exchange::Answer;
 use crate::headers::AnswerHeaders;
 use crate::link::{COPIED_MAX, Link};
@@ -109,7 +109,9 @@ pub(crate) async fn upgrade(
 /// Becomes what CONNECT asks for.
 pub(crate) fn tunnel(link: Link<'_>, headers: &impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
     if *link.work.head.method() != Method::CONNECT {
-        return Err(InvalidAnswer::Upgrade.into());
+        let other = "only CONNECT becomes a tunnel";
+        let blame = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, other);
+        return Err(blame.with_header("allow", "CONNECT").into()); // RFC 9110, 15.5.6
     }
     link.queue_bare(StatusCode::OK, headers)?;
     Ok(promise(link, StatusCode::OK))

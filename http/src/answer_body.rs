@@ -6,7 +6,7 @@ use std::io;
 
 use http::StatusCode;
 
-use crate::error::{Error, InvalidAnswer, Result};
+use crate::error::{Error, InvalidAnswer, Result, of_peer};
 use crate::exchange::Answer;
 use crate::headers::AnswerHeaders;
 use crate::link::{COPIED_MAX, Link};
@@ -43,8 +43,10 @@ enum Piece {
     Whole,
     /// Not to its end: it is being sent, or was given up.
     Begun,
-    /// Not to its end: the peer, or what it is made of, has failed so.
+    /// Not to its end: what it is made of has failed so.
     Failed(io::ErrorKind),
+    /// Not to its end: the connection to the client has failed so.
+    Lost(io::ErrorKind),
 }
 
 impl<'c> AnswerBody<'c> {
@@ -109,18 +111,25 @@ impl<'c> AnswerBody<'c> {
 
     #[cold]
     fn note_failure(&mut self, error: &Error) {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            self.last = Piece::Failed(error.kind());
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            self.last = if error.is_disconnect() {
+                Piece::Lost(io.kind())
+            } else {
+                Piece::Failed(io.kind())
+            };
         }
     }
 
-    /// Nothing stands behind a part of a piece, and no end either.
+    /// Nothing stands behind a part of a piece, and no end either. The error is again the one that has
+    /// failed it, if one has.
     #[inline]
     fn expect_whole(&self) -> Result<()> {
+        let torn = InvalidAnswer::Torn;
         match self.last {
             Piece::Whole => Ok(()),
-            Piece::Begun => Err(torn(None)),
-            Piece::Failed(kind) => Err(torn(Some(kind))),
+            Piece::Begun => Err(torn.into()),
+            Piece::Failed(kind) => Err(io::Error::new(kind, torn).into()),
+            Piece::Lost(kind) => Err(of_peer(io::Error::new(kind, torn)).into()),
         }
     }
 
@@ -258,13 +267,6 @@ impl<'c> AnswerBody<'c> {
         self.link.back_pressure().await?;
         Ok(Responded::new(self.status, self.sent))
     }
-}
-
-/// What is said of going on behind a part of a piece: again what has failed, if something has.
-#[cold]
-fn torn(kind: Option<io::ErrorKind>) -> Error {
-    let torn = InvalidAnswer::Torn;
-    kind.map_or_else(|| torn.into(), |kind| io::Error::new(kind, torn).into())
 }
 
 impl fmt::Debug for AnswerBody<'_> {

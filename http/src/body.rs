@@ -14,7 +14,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use waterwheel_runtime::spawn_blocking;
 
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, Refusal, Result, of_peer};
 use crate::link::Link;
 
 /// A request's body.
@@ -253,10 +253,14 @@ impl AsyncRead for Body<'_> {
     }
 }
 
+/// As an `io::Error` that [`Error`] knows again.
 fn into_io(error: &Error) -> io::Error {
-    match error.refusal() {
-        Some(refusal) => io::Error::new(io::ErrorKind::InvalidData, refusal),
-        None => io::Error::other(error.to_string()),
+    match (error.refusal(), error.downcast_ref::<io::Error>()) {
+        (Some(refusal), _) => io::Error::new(io::ErrorKind::InvalidData, refusal),
+        (None, Some(of_connection)) => {
+            of_peer(io::Error::new(of_connection.kind(), error.to_string()))
+        }
+        (None, None) => io::Error::other(error.to_string()),
     }
 }
 

@@ -10,6 +10,7 @@ use waterwheel_runtime::net::ListenOptions;
 use crate::disconnect::{OnDisconnect, OnHalfClose};
 use crate::limits::Limits;
 use crate::listener::Listener;
+use crate::peers::OnPeerLimit;
 use crate::server::Server;
 use crate::settings::Settings;
 
@@ -94,6 +95,16 @@ impl Builder {
     /// What becomes of the handler of a client that has left: by default, it runs to its end.
     pub fn on_disconnect(mut self, fate: OnDisconnect) -> Self {
         self.settings.departure.disconnect = fate;
+        self
+    }
+
+    /// What becomes of a client whose address has as many connections as it may: by default it is told
+    /// so, by 429.
+    ///
+    /// At most 16 are told at a time, for a quarter of a second each and only while there is room for
+    /// other connections. More of them are closed without a word.
+    pub fn on_peer_limit(mut self, fate: OnPeerLimit) -> Self {
+        self.settings.on_peer_limit = fate;
         self
     }
 

@@ -4,11 +4,12 @@
 //! |---|---|---|
 //! | the client's, or the hour's | [`Refusal`] | its status goes out, then the connection closes |
 //! | the client's, as a handler finds | [`ClientError`] | its status and text go out, the connection stays |
+//! | nobody's: the client has left | [`Error::is_disconnect`] | no answer is possible, and no line is written |
 //! | the handler's answer | [`InvalidAnswer`] | nothing of it is written; 500 |
 //! | anything else in a handler | [`Error`] | 500 and a line in the log |
 //!
 //! A refusal that a handler passes on with `?` (a body that came too long, say) is still the
-//! client's: [`Error::status`] finds it again.
+//! client's: [`Error::status`] finds it again, also beneath an application's own error.
 //!
 //! **Always**: one place maps failures to statuses, the table in [`Refusal`]. **Never**: a
 //! byte the peer sent, or a word about our insides, in the text of an answer of ours.
@@ -19,6 +20,8 @@ use std::fmt;
 use std::io;
 
 use http::StatusCode;
+
+use crate::headers::AnswerHeaders;
 
 /// What a handler returns: an answer, or whatever error got in the way.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -85,6 +88,9 @@ pub enum Refusal {
     CodingUnknown,
     /// CONNECT with content, which has no meaning (RFC 9110, 9.3.6).
     ConnectContent,
+    /// CONNECT that a handler would answer with success, without making the connection a tunnel
+    /// (RFC 9110, 9.3.6).
+    ConnectUnanswerable,
     /// An expectation other than `100-continue` (RFC 9110, 10.1.1).
     Expectation,
     /// Content longer than the limit (RFC 9110, 15.5.14).
@@ -95,7 +101,7 @@ pub enum Refusal {
     ChunkSize,
     /// A chunk extension against its grammar (RFC 9112, 7.1.1).
     ChunkExtension,
-    /// Chunk size lines or extensions longer than the limit (RFC 9112, 7.1.1).
+    /// A chunk's size line, or the extensions of one body, longer than the limit (RFC 9112, 7.1.1).
     ChunkLineTooLong,
     /// Chunk data not followed by its line end (RFC 9112, 7.1).
     ChunkEnd,
@@ -109,6 +115,8 @@ pub enum Refusal {
     HandlerTooSlow,
     /// The server takes no requests now (RFC 9110, 15.6.4).
     Unavailable,
+    /// More connections from one address than the limit (RFC 6585, 4).
+    PeerLimit,
 }
 
 impl Refusal {
@@ -161,18 +169,23 @@ impl Refusal {
             Self::CodingNotChunked => (BAD, "Transfer-Encoding without chunked once and last"),
             Self::CodingUnknown => (Status::NOT_IMPLEMENTED, "unknown transfer coding"),
             Self::ConnectContent => (BAD, "CONNECT with content"),
+            Self::ConnectUnanswerable => (Status::NOT_IMPLEMENTED, "no tunnels here"),
             Self::Expectation => (Status::EXPECTATION_FAILED, "unknown expectation"),
             Self::BodyTooLarge => (Status::PAYLOAD_TOO_LARGE, "content too large"),
             Self::BodyCutShort => (BAD, "content shorter than announced"),
             Self::ChunkSize => (BAD, "malformed chunk size"),
             Self::ChunkExtension => (BAD, "malformed chunk extension"),
-            Self::ChunkLineTooLong => (BAD, "chunk extensions too long"),
+            Self::ChunkLineTooLong => (BAD, "chunk size line too long"),
             Self::ChunkEnd => (BAD, "chunk without its end"),
             Self::TrailersTooLarge => (FIELDS, "trailers too large"),
             Self::HeadTooSlow => (Status::REQUEST_TIMEOUT, "the head took too long"),
             Self::BodyTooSlow => (Status::REQUEST_TIMEOUT, "the content took too long"),
             Self::HandlerTooSlow => (Status::SERVICE_UNAVAILABLE, "the answer took too long"),
             Self::Unavailable => (Status::SERVICE_UNAVAILABLE, "not now"),
+            Self::PeerLimit => (
+                Status::TOO_MANY_REQUESTS,
+                "too many connections from this address",
+            ),
         }
     }
 }
@@ -205,6 +218,8 @@ impl StdError for Refusal {}
 pub struct ClientError {
     status: StatusCode,
     text: Cow<'static, str>,
+    /// Header fields besides Content-Type.
+    fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
 impl ClientError {
@@ -220,7 +235,29 @@ impl ClientError {
         Self {
             status,
             text: text.into(),
+            fields: Vec::new(),
         }
+    }
+
+    /// Adds a header field to the answer: Allow to a 405, WWW-Authenticate to a 401.
+    ///
+    /// If it may not be sent, the answer is sent without any, and the connection closes.
+    ///
+    /// ```
+    /// use waterwheel_http::{ClientError, StatusCode};
+    ///
+    /// let refused = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET")
+    ///     .with_header("allow", "GET");
+    /// assert_eq!(refused.text(), "only GET");
+    /// ```
+    #[must_use]
+    pub fn with_header(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.fields.push((name.into(), value.into()));
+        self
     }
 
     /// The status it is answered with.
@@ -233,6 +270,18 @@ impl ClientError {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+/// The header of the answer.
+impl AnswerHeaders for ClientError {
+    fn try_for_each<E>(
+        &self,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        visit(b"content-type", b"text/plain; charset=utf-8")?;
+        let mut fields = self.fields.iter();
+        fields.try_for_each(|(name, value)| visit(name.as_bytes(), value.as_bytes()))
     }
 }
 
@@ -268,8 +317,6 @@ pub enum InvalidAnswer {
     Repeated,
     /// A status that is no final one where one is due, or a final one where none is (RFC 9110, 15).
     Status,
-    /// A change to a protocol that the client has not offered (RFC 9110, 7.8).
-    Upgrade,
     /// More of a body behind a piece that was not written to its end (RFC 9112, 8).
     Torn,
 }
@@ -285,7 +332,6 @@ impl fmt::Display for InvalidAnswer {
             Self::Trailer => "a field that may not be in, or announce, a trailer",
             Self::Repeated => "a field of which an answer has only one",
             Self::Status => "1xx is no final answer, and nothing else is an interim one",
-            Self::Upgrade => "the client has not offered to change to that protocol",
             Self::Torn => "a piece of the answer's body has failed, or was given up half-way",
         })
     }
@@ -337,18 +383,33 @@ impl Error {
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The refusal this error is, if the client is to blame; also where an `io::Error` carries it,
-    /// because the body was read as `futures-io` or `http-body`.
+    /// The refusal this error is, or comes from, if the client is to blame. It is found beneath an
+    /// application's own error, and where an `io::Error` carries it, because the body was read as
+    /// `futures-io` or `http-body`.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
-        let carried = || self.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
-        self.downcast_ref().or_else(carried).copied()
+        self.find().copied()
     }
 
-    /// What a handler has found wrong with the request, if that is what this error says.
+    /// The fault that a handler has found with the request, if this error is one, or comes from one.
     #[must_use]
     pub fn client_error(&self) -> Option<&ClientError> {
-        self.downcast_ref()
+        self.find()
+    }
+
+    /// Returns true if this error comes from the connection to the client: it was reset, or the client
+    /// takes nothing more. Then no answer is possible, and nobody here is to blame.
+    ///
+    /// False for the errors of a handler's own connections, whatever their kind.
+    #[must_use]
+    pub fn is_disconnect(&self) -> bool {
+        self.find::<OfPeer>().is_some()
+    }
+
+    /// The first `E` among this error and all that it comes from.
+    fn find<E: StdError + 'static>(&self) -> Option<&E> {
+        std::iter::successors(Some(self.source()), |error| cause(*error))
+            .find_map(<dyn StdError>::downcast_ref)
     }
 
     /// The error this one was made from, if it is an `E`.
@@ -362,6 +423,40 @@ impl Error {
     pub fn source(&self) -> &(dyn StdError + 'static) {
         &*self.0.source
     }
+}
+
+/// The error that this one comes from.
+fn cause<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
+    // The `source` of an `io::Error` is not the error that it carries, but that one's source.
+    match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
+        Some(carried) => carried.map(|carried| carried as _),
+        None => error.source(),
+    }
+}
+
+/// What went wrong with the connection to the client.
+///
+/// An `io::Error` carries it, because that is what handlers look for, and because its kind alone does
+/// not tell the client's connection from one of the handler's own.
+#[derive(Debug)]
+struct OfPeer(io::Error);
+
+impl fmt::Display for OfPeer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl StdError for OfPeer {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+/// The same error, known to be one of the connection to the client.
+#[cold]
+pub(crate) fn of_peer(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), OfPeer(error))
 }
 
 impl<E: StdError + 'static> From<E> for Error {
@@ -482,11 +577,13 @@ mod tests {
         check(Refusal::BodyTooLarge, 413); // RFC 9110, 15.5.14
         check(Refusal::TargetTooLong, 414); // RFC 9112, 3
         check(Refusal::Expectation, 417); // RFC 9110, 10.1.1
+        check(Refusal::PeerLimit, 429); // RFC 6585, 4
         check(Refusal::FieldLineTooLong, 431); // RFC 6585, 5
         check(Refusal::TooManyFields, 431);
         check(Refusal::HeadTooLarge, 431);
         check(Refusal::TrailersTooLarge, 431);
         check(Refusal::CodingUnknown, 501); // RFC 9112, 6.1
+        check(Refusal::ConnectUnanswerable, 501); // RFC 9110, 9.3.6
         check(Refusal::MethodTooLong, 501); // RFC 9112, 3
         check(Refusal::Unavailable, 503); // RFC 9110, 15.6.4
         check(Refusal::VersionUnsupported, 505); // RFC 9110, 15.6.6

@@ -17,6 +17,8 @@ use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::white_space::members;
+
 /// A piece of a head, by position. Two bytes each, since no head is longer than 65,535.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -103,10 +105,7 @@ impl<'a> Headers<'a> {
     /// A comma within a quoted string splits as well, so this is for fields whose members have
     /// none; and only for fields that are lists, as Cookie and Date are not.
     pub fn members(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.get_all(name)
-            .flat_map(|value| value.split(|byte| *byte == b','))
-            .map(<[u8]>::trim_ascii)
-            .filter(|member| !member.is_empty())
+        self.get_all(name).flat_map(members)
     }
 
     /// Whether there is a field of that name.
@@ -261,15 +260,15 @@ mod tests {
 
     #[test]
     fn a_list_may_be_spread_over_several_fields() {
-        let bytes = b"Accept: a, b/*\t,,\r\naccept: c";
+        let bytes = b"Accept: a, b/*\t,,\r\naccept: c\x0c";
         let field = |name: (usize, usize), value: (usize, usize)| Field {
             name: Span::new(name.0, name.1),
             value: Span::new(value.0, value.1),
         };
-        let fields = [field((0, 6), (8, 17)), field((19, 25), (27, 28))];
+        let fields = [field((0, 6), (8, 17)), field((19, 25), (27, 29))];
         let headers = Headers::new(bytes, &fields);
         let members: Vec<_> = headers.members("ACCEPT").collect();
-        assert_eq!(members, [&b"a"[..], b"b/*", b"c"], "RFC 9110, 5.6.1");
+        assert_eq!(members, [&b"a"[..], b"b/*", b"c\x0c"], "RFC 9110, 5.6.1");
         assert_eq!(headers.members("cookie").count(), 0);
     }
 

@@ -57,7 +57,8 @@
 //! does so on a signal, a [`Stopper`] from any thread. [`Builder::stoppable`] and [`Builder::workers`]
 //! run servers on threads of their own.
 //!
-//! **Count.** [`Server::numbers`] is everything a server counts.
+//! **Count.** [`Server::numbers`] is everything a server counts. [`Server::on_refusal`] tells of requests
+//! that no handler sees.
 //!
 //! **Build sites.** [`web`] has routes, responses as values, and what reads queries, forms and JSON;
 //! each piece is a feature, and all of them are `web`.
@@ -105,6 +106,7 @@ mod numbers;
 mod peers;
 mod proto;
 mod rate;
+mod refused;
 mod register;
 mod request;
 mod responded;
@@ -122,6 +124,7 @@ pub mod testing;
 mod threads;
 mod upgrade;
 pub mod web;
+mod white_space;
 mod work;
 
 pub use accept_error::AcceptError;
@@ -139,6 +142,8 @@ pub use io::Io;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use numbers::{Histogram, Numbers};
+pub use peers::OnPeerLimit;
+pub use refused::Refused;
 pub use request::Request;
 pub use responded::Responded;
 pub use server::Server;

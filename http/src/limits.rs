@@ -22,7 +22,7 @@
 //! | trailer section | `trailer_bytes_max` | 8 KiB | 431 |
 //! | trailer fields | `trailer_fields_max` | 32 | 431 |
 //! | connections | `connections_max` | none | wait in the queue |
-//! | connections of one address (of a /64 in v6) | `connections_per_peer_max` | none | closed |
+//! | connections of one address (of a /64 in v6) | `connections_per_peer_max` | none | 429, or as [`Builder::on_peer_limit`](crate::Builder::on_peer_limit) says |
 //! | requests on one connection | `requests_max` | none | closed after the last |
 //! | unread body read to keep the connection | `drain_bytes_max` | 256 KiB | closed |
 //! | bytes read after a last answer | `linger_bytes_max` | 1 MiB | no more are read |
@@ -58,9 +58,11 @@ pub struct Limits {
     pub head_bytes_max: u16,
     /// Bytes of a request's content, however it is framed; beyond it 413.
     pub body_bytes_max: u64,
-    /// Bytes of one chunk's size line, extensions included, line end not (RFC 9112, 7.1.1).
+    /// Bytes of one chunk's size line, leading zeros and extensions included, line end not (RFC 9112,
+    /// 7.1).
     pub chunk_line_bytes_max: u16,
-    /// Bytes of all the chunk extensions of one body together (RFC 9112, 7.1.1).
+    /// Bytes of all the chunk extensions of one body together, and of the zeros by which a size has more
+    /// than sixteen digits (RFC 9112, 7.1 and 7.1.1).
     pub chunk_extension_bytes_max: u32,
     /// Bytes of a trailer section with its last empty line; beyond it 431.
     pub trailer_bytes_max: u16,
@@ -68,7 +70,8 @@ pub struct Limits {
     pub trailer_fields_max: u16,
     /// Connections open at once, `None` for as many as there are descriptors for.
     pub connections_max: Option<usize>,
-    /// Connections open at once from one address (from one /64 in v6), `None` for any number.
+    /// Connections open at once from one address (from one /64 in v6), `None` for any number; beyond it
+    /// 429 by default, see [`Builder::on_peer_limit`](crate::Builder::on_peer_limit).
     pub connections_per_peer_max: Option<usize>,
     /// Requests served on one connection before it is closed, `None` for any number.
     pub requests_max: Option<u64>,

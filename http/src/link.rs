@@ -18,11 +18,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::disconnect::OnHalfClose;
-use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result};
+use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result, of_peer};
 use crate::exchange::{Answer, Taken};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
@@ -175,10 +175,8 @@ impl Link<'_> {
                 self.shared.counters.bytes_written.add(count);
                 Poll::Ready(Ok(count))
             }
-            Poll::Ready(Ok(_)) => {
-                Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(_)) => Poll::Ready(Err(of_peer(io::ErrorKind::WriteZero.into()).into())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(of_peer(error).into())),
             Poll::Pending => self.poll_stalled(cx).map(|stalled| Err(stalled.into())),
         }
     }
@@ -190,10 +188,10 @@ impl Link<'_> {
         self.shared.counters.write_timeouts.one();
         // Else the kernel would keep what it has, perhaps megabytes, for minutes.
         self.io.reset_on_drop();
-        Poll::Ready(io::Error::new(
+        Poll::Ready(of_peer(io::Error::new(
             io::ErrorKind::TimedOut,
             "the peer takes no more of its answer",
-        ))
+        )))
     }
 
     /// Queues an answer like the last one, with a head that is there already; says whether it did,
@@ -242,9 +240,9 @@ impl Link<'_> {
         headers: &impl AnswerHeaders,
     ) -> Result<Decided> {
         let framing = self.framing(status, length);
-        if framing == AnswerFraming::Bare && status != StatusCode::NO_CONTENT {
-            // An interim answer, or one after which the client speaks another protocol.
-            return Err(InvalidAnswer::Status.into());
+        let makes_tunnel = || *self.work.head.method() == Method::CONNECT;
+        if framing == AnswerFraming::Bare && (status != StatusCode::NO_CONTENT || makes_tunnel()) {
+            return Err(no_answer(status));
         }
         let decided = Decided {
             framing,
@@ -295,8 +293,7 @@ impl Link<'_> {
     /// Queues the answer to a request that its handler found fault with.
     pub(crate) fn queue_blame(&self, blame: &ClientError) {
         let text = format!("{blame}\n");
-        let headers = [("content-type", "text/plain; charset=utf-8")];
-        match self.queue_head(blame.status(), Some(text.len() as u64), &headers) {
+        match self.queue_head(blame.status(), Some(text.len() as u64), blame) {
             Ok(decided) => {
                 if decided.framing.sends_body() {
                     let out = &mut self.work.exchange.output.borrow_mut().bytes;
@@ -444,7 +441,7 @@ impl Link<'_> {
                 if let Ok(count) = count {
                     self.shared.counters.bytes_read.add(count);
                 }
-                return Poll::Ready(count.map_err(Error::from));
+                return Poll::Ready(count.map_err(|error| of_peer(error).into()));
             }
             Poll::Pending => {
                 ready!(poll_stall(stall, cx, || self.body_deadline()));
@@ -469,6 +466,17 @@ impl Link<'_> {
         } else {
             stalled.min(earned)
         }
+    }
+}
+
+/// Why an answer behind whose head the client goes on with the same request is none: it is an interim
+/// one, or it would make a tunnel of the connection, for which `Request::tunnel` is.
+#[cold]
+fn no_answer(status: StatusCode) -> Error {
+    if status.is_success() {
+        Refusal::ConnectUnanswerable.into() // the client has asked somebody for it who makes none
+    } else {
+        InvalidAnswer::Status.into()
     }
 }
 

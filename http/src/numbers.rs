@@ -132,7 +132,7 @@ pub struct Numbers {
     pub accepted: u64,
     /// Failed calls of `accept`.
     pub accept_errors: u64,
-    /// Connections closed at once: too many of their peer, no room, or the server is ending.
+    /// Connections closed without being served: too many of their peer, no room, or the server is ending.
     pub turned_away: u64,
     /// Idle connections closed to make room.
     pub reclaimed: u64,

@@ -7,6 +7,32 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
+use crate::error::Refusal;
+
+/// What becomes of a client whose address has as many connections as it may
+/// ([`Limits::connections_per_peer_max`](crate::Limits::connections_per_peer_max)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnPeerLimit {
+    /// It is told so: 429 with Retry-After (RFC 6585, 4), then closed.
+    #[default]
+    TooManyRequests,
+    /// It is told that there is no room: 503 with Retry-After (RFC 9110, 15.6.4), then closed.
+    ServiceUnavailable,
+    /// It is closed without a word.
+    Close,
+}
+
+impl OnPeerLimit {
+    /// What it is told, if anything.
+    pub(crate) const fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::TooManyRequests => Some(Refusal::PeerLimit),
+            Self::ServiceUnavailable => Some(Refusal::Unavailable),
+            Self::Close => None,
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Peers {
     counts: RefCell<HashMap<IpAddr, usize>>,

@@ -9,14 +9,14 @@ use crate::address::PeerAddress;
 use crate::answer::{self, Unsent};
 use crate::answer_body::AnswerBody;
 use crate::body::Body;
-use crate::error::{InvalidAnswer, Result};
+use crate::error::{ClientError, Result};
 use crate::headers::{AnswerHeaders, Headers};
 use crate::link::Link;
 use crate::proto::encode;
 use crate::proto::head::Head;
-use crate::proto::scan::members;
 use crate::responded::Responded;
 use crate::upgrade::Upgrade;
+use crate::white_space::members;
 
 /// One request, and the obligation to answer it.
 ///
@@ -188,8 +188,10 @@ impl<'c> Request<'c> {
     pub fn added_header(&self, name: &str) -> Option<String> {
         let output = self.link.work.exchange.output.borrow();
         let lines = output.added.split(|byte| *byte == b'\n');
-        let fields =
-            lines.filter_map(|line| str::from_utf8(line).ok()?.trim_end().split_once(": "));
+        let fields = lines.filter_map(|line| {
+            let line = str::from_utf8(line.strip_suffix(b"\r")?).ok()?;
+            line.split_once(": ")
+        });
         let mut named = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
         named.next().map(|(_, value)| value.to_owned())
     }
@@ -317,8 +319,9 @@ impl<'c> Request<'c> {
     ///
     /// # Errors
     ///
-    /// When the client does not offer it, when a header field may not be sent, when the body is
-    /// longer than is read past ([`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max)).
+    /// A [`ClientError`] if the client does not offer it: return it, and the client is told, by 426 and the
+    /// name of the protocol. When a header field may not be sent, when the body is longer than is read
+    /// past ([`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max)).
     ///
     /// # Cancel safety
     ///
@@ -329,7 +332,10 @@ impl<'c> Request<'c> {
         headers: impl AnswerHeaders,
     ) -> Result<(Responded, Upgrade)> {
         if !self.offers(protocol) {
-            return Err(InvalidAnswer::Upgrade.into());
+            let text = format!("upgrade to {protocol}");
+            let blame = ClientError::new(StatusCode::UPGRADE_REQUIRED, text);
+            // RFC 9110, 15.5.22
+            return Err(blame.with_header("upgrade", protocol.to_owned()).into());
         }
         answer::upgrade(self.link, self.behind(), protocol, &headers).await
     }
@@ -339,7 +345,7 @@ impl<'c> Request<'c> {
     ///
     /// # Errors
     ///
-    /// When the method is another; when a header field may not be sent.
+    /// A [`ClientError`] with 405 if the method is another. When a header field may not be sent.
     pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
         answer::tunnel(self.link, &headers)
     }
@@ -358,5 +364,39 @@ impl fmt::Debug for Request<'_> {
             .field("version", &self.version())
             .field("headers", &self.headers())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waterwheel_runtime::block_on;
+
+    use super::*;
+    use crate::testing::TestClient;
+
+    #[test]
+    fn an_added_field_is_found_as_it_was_added() {
+        let values: [&[u8]; 5] = [
+            b"plain",
+            b"",
+            "a\u{a0}".as_bytes(),
+            "\u{2003}a\u{85}".as_bytes(),
+            b"a: b",
+        ];
+        let look = async move |request: Request<'_>| {
+            for (number, value) in values.into_iter().enumerate() {
+                request.add_header(format!("x-{number}"), value)?;
+                let found = request.added_header(&format!("X-{number}"));
+                let found = found.as_deref().map(str::as_bytes);
+                assert_eq!(found, Some(value), "RFC 9110, 5.5");
+            }
+            request.add_header("x-note", " \ta\t ")?;
+            assert_eq!(request.added_header("x-note").as_deref(), Some("a"));
+            request.add_header("x-bytes", b"\xff")?;
+            assert_eq!(request.added_header("x-bytes"), None);
+            request.respond(StatusCode::OK, "", ()).await
+        };
+        let answer = block_on(async { TestClient::new(look).get("/").await });
+        assert_eq!(answer.status, StatusCode::OK);
     }
 }

@@ -38,8 +38,9 @@ use crate::handler::{Handler, shared};
 use crate::io::Io;
 use crate::listener::{Listener, Listeners};
 use crate::numbers::Numbers;
-use crate::peers::{Guest, Peers};
+use crate::peers::{Guest, OnPeerLimit, Peers};
 use crate::rate::Rate;
+use crate::refused::Refused;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::stop::{Report, Stage, Stopper, Stopping, Wanted};
@@ -97,6 +98,9 @@ pub struct Server {
     /// How many shutdowns are under way.
     endings: Cell<usize>,
     peers: Rc<Peers>,
+    on_peer_limit: OnPeerLimit,
+    /// How many are being told that their address has as many connections as it may.
+    told: Rc<Cell<usize>>,
     /// A descriptor that is given up to turn somebody away with.
     reserve: Option<RefCell<Option<File>>>,
     warned: Cell<Option<Instant>>,
@@ -116,6 +120,8 @@ impl Server {
             acceptors: Cell::new(0),
             endings: Cell::new(0),
             peers: Rc::default(),
+            on_peer_limit: settings.on_peer_limit,
+            told: Rc::default(),
             reserve: reserve.map(|reserve| RefCell::new(Some(reserve))),
             warned: Cell::new(None),
         })
@@ -245,8 +251,7 @@ impl Server {
             (Some(max), Some(peer)) => {
                 let guest = self.peers.admit(peer, max);
                 if guest.is_none() {
-                    self.shared.counters.accepted.one();
-                    self.shared.counters.turned_away.one();
+                    self.turn_peer_away(stream, peer);
                     return None;
                 }
                 guest
@@ -352,6 +357,35 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Calls `hook` for each request that is refused before a handler sees it (400, 408, 413, 431 …), and
+    /// for each client that is turned away with an answer. In place of the one that was set before.
+    ///
+    /// Without it, such requests are only [counted](crate::Numbers::refused). The hook is called when the
+    /// answer is on its way, on the runtime's thread: it should not wait. If it panics, that costs the
+    /// client its answer.
+    ///
+    /// An access log that has these requests too:
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "around")]
+    /// # mod example {
+    /// use std::rc::Rc;
+    /// use waterwheel_http::web::around::{Entry, LineWriter, access_log};
+    /// use waterwheel_http::{Handler, Server};
+    ///
+    /// async fn serve(handler: impl Handler) -> std::io::Result<()> {
+    ///     let lines = Rc::new(LineWriter::new(std::io::stdout())?);
+    ///     let server = Server::bind("127.0.0.1:8080")?;
+    ///     let refused = lines.clone();
+    ///     server.on_refusal(move |request| refused.write(Entry::from(request).combined()));
+    ///     server.serve(access_log(handler, move |entry| lines.write(entry.combined()))).await
+    /// }
+    /// # }
+    /// ```
+    pub fn on_refusal(&self, hook: impl Fn(&Refused<'_>) + 'static) {
+        self.shared.on_refusal.set(hook);
     }
 
     /// Stops listening. Connections that are open are served on. Again is nothing.

@@ -2,12 +2,14 @@
 
 use crate::disconnect::Departure;
 use crate::limits::Limits;
+use crate::peers::OnPeerLimit;
 
 /// What a [`Builder`](crate::Builder) gathers.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) departure: Departure,
+    pub(crate) on_peer_limit: OnPeerLimit,
     pub(crate) assumed_descriptors: usize,
     pub(crate) turns_away: bool,
     pub(crate) measures_durations: bool,
@@ -19,6 +21,7 @@ impl Default for Settings {
         Self {
             limits: Limits::DEFAULT,
             departure: Departure::default(),
+            on_peer_limit: OnPeerLimit::default(),
             assumed_descriptors: 5,
             turns_away: false,
             measures_durations: false,

@@ -13,6 +13,7 @@ use crate::disconnect::Departure;
 use crate::limits::Limits;
 use crate::numbers::Counters;
 use crate::rate::Rate;
+use crate::refused::OnRefusal;
 use crate::register::Register;
 use crate::server_lines::ServerLines;
 use crate::settings::Settings;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     /// For what handlers do wrong.
     pub(crate) log: Rate,
     pub(crate) counters: Counters,
+    pub(crate) on_refusal: OnRefusal,
     pub(crate) stage: Cell<Stage>,
     /// Told when the stage changes, and when the listeners close.
     pub(crate) stage_changed: Notify,
@@ -61,6 +63,7 @@ impl Shared {
             register,
             log: Rate::default(),
             counters: Counters::new(settings.measures_durations),
+            on_refusal: OnRefusal::default(),
             stage: Cell::new(Stage::Open),
             stage_changed: Notify::new(),
             pressed: Cell::new(false),

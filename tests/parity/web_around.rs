@@ -60,7 +60,7 @@ fn r_53_each_request_has_one_line_whatever_becomes_of_it() {
             assert!(entry.id.as_ref().is_some_and(|id| id.len() == 32));
             let seconds = entry.duration.as_secs();
             kept.borrow_mut()
-                .push((entry.target.to_owned(), entry.end.clone(), seconds));
+                .push((entry.target.unwrap().to_owned(), entry.end.clone(), seconds));
             assert_eq!(entry.combined().to_string().lines().count(), 1);
             assert_eq!(entry.json().to_string().lines().count(), 1);
         });

@@ -21,7 +21,9 @@ use crate::body::{Drained, drain};
 use crate::error::{Error, Refusal, Result};
 use crate::exchange::Answer;
 use crate::io::Io;
+use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
+use crate::refused::Refused;
 use crate::responded::Responded;
 use crate::upgrade::Upgraded;
 
@@ -257,10 +259,10 @@ impl<T: Io> Connection<T> {
             (Outcome::Pulled, _) => Error::message("a pulled request was dropped unanswered"),
             (Outcome::Failed(error), _) => error,
         };
-        match (error.refusal(), error.client_error()) {
-            (Some(refusal), _) => link.shared.counters.refused(refusal),
-            (None, Some(_)) => {} // the handler has done its work
-            (None, None) => link.shared.counters.handler_failures.one(),
+        match error.refusal() {
+            Some(refusal) => link.shared.counters.refused(refusal),
+            None if is_ours(&error) => link.shared.counters.handler_failures.one(),
+            None => {} // the handler has done its work
         }
         self.log(&error);
         let unsent = match answer {
@@ -288,14 +290,7 @@ impl<T: Io> Connection<T> {
 
     /// Errors that are the client's fault, or the network's, are no news to the operator.
     fn log(&self, error: &Error) {
-        let foreign = error
-            .refusal()
-            .is_some_and(|refusal| refusal != Refusal::HandlerTooSlow)
-            || error.client_error().is_some()
-            || error
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(is_of_peer);
-        if foreign {
+        if !is_ours(error) && error.refusal() != Some(Refusal::HandlerTooSlow) {
             return;
         }
         if let Some(left_out) = self.shared.log.allows() {
@@ -309,7 +304,24 @@ impl<T: Io> Connection<T> {
         if let Some(link) = self.link() {
             link.queue_error(refusal.status(), refusal.reason());
         }
+        self.tell_of(refusal);
         self.close_lingering().await;
+    }
+
+    /// Tells of a request that no handler has seen.
+    fn tell_of(&self, refusal: Refusal) {
+        let Some(hook) = self.shared.on_refusal.get() else {
+            return;
+        };
+        let head = self.work.as_ref().map(|work| &work.head);
+        let line = head.and_then(Head::request_line);
+        hook(&Refused {
+            peer: self.peer.get(),
+            refusal,
+            method: line.map(|(method, ..)| method),
+            target: line.map(|(_, target, _)| target),
+            version: line.map(|(.., version)| version),
+        });
     }
 
     /// Sends what is queued, ends the writing direction, and reads on for a while: a client that
@@ -346,18 +358,9 @@ fn reason(error: &Error) -> &'static str {
         .map_or("internal server error", Refusal::reason)
 }
 
-/// Whether an error only says that the peer is gone or has stopped.
-fn is_of_peer(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::BrokenPipe
-            | Kind::ConnectionReset
-            | Kind::ConnectionAborted
-            | Kind::NotConnected
-            | Kind::TimedOut
-            | Kind::WriteZero
-    )
+/// Whether an error is the handler's: not the client's fault, and not the end of its connection.
+fn is_ours(error: &Error) -> bool {
+    error.refusal().is_none() && error.client_error().is_none() && !error.is_disconnect()
 }
 
 /// What is said of a panic.

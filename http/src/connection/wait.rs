@@ -81,14 +81,15 @@ impl<T: Io> Connection<T> {
         Poll::Ready(read)
     }
 
-    /// Tells a client for whom there is no room, or no server any more, and closes.
-    pub(crate) async fn turn_away(mut self) {
+    /// Tells a client why it is not served, before it has asked for anything, and closes.
+    pub(crate) async fn turn_away(mut self, refusal: Refusal) {
+        self.shared.register.busy(self.key); // to be told so is something under way
         // What is unread when a connection closes costs the client its answer.
         poll_fn(|cx| Poll::Ready(self.poll_read_once(cx).is_ready())).await;
         if let Some(work) = &mut self.work {
             work.head = Head::default(); // not that of somebody else, who may have asked by HEAD
         }
-        self.refuse(Refusal::Unavailable).await;
+        self.refuse(refusal).await;
     }
 
     /// Takes a working set that is ready for use, unless it has one of its own.

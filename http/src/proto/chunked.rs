@@ -8,19 +8,20 @@
 //! ```
 //!
 //! [`Decoder`] is that drawing as a state: it is given bytes and says which of them are data.
-//! What it must keep, it keeps itself: a digit sum, how much is left, the trailers.
+//! It keeps what it needs by itself: the size so far, how much is left, the trailers.
 //!
-//! **Always**: a size is bounded before it can overflow, extensions by line and by body, the
-//! sum of all sizes before a byte of the chunk is read. **Never**: a byte behind the end; a
+//! **Always**: a size is bounded before it can overflow, extensions and zeros before it by
+//! line and by body, the sum of all sizes before a byte of the chunk is read. **Never**: a byte behind the end; a
 //! trailer among the headers; an empty chunk in the midst of an answer, where it would end it.
 
 use std::ops::Range;
 
 use super::fields::{FieldSection, Line, push_field};
-use super::scan::{Class, Step, Stop, Token, is_white};
+use super::scan::{Class, Step, Stop, Token};
 use crate::error::{InvalidAnswer, Refusal};
 use crate::headers::{AnswerHeaders, Field, Headers};
 use crate::limits::Limits;
+use crate::white_space::is_white;
 
 /// Reads a chunked body.
 #[derive(Debug, Default)]
@@ -46,10 +47,20 @@ pub(crate) enum Decoded {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Size { digits: u8, size: u64 },
-    Extension { part: Extension, size: u64 },
-    SizeLineFeed { size: u64 },
-    Data { left: u64 },
+    /// `size` is `None` before the first digit.
+    Size {
+        size: Option<u64>,
+    },
+    Extension {
+        part: Extension,
+        size: u64,
+    },
+    SizeLineFeed {
+        size: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataReturn,
     DataLineFeed,
     Trailers,
@@ -70,11 +81,16 @@ enum Extension {
     BehindQuoted,
 }
 
-const SIZE_DIGITS_MAX: u8 = 16;
+/// A size that is larger has no room for another digit. Leading zeros leave it at zero.
+const SIZE_WITH_ROOM_MAX: u64 = u64::MAX >> 4;
+
+/// As many digits as any size needs. Zeros that make them more are as idle as extensions, and count as
+/// such, so that they are bounded by body as well.
+const SIZE_DIGITS: u16 = 16;
 
 impl Default for State {
     fn default() -> Self {
-        Self::Size { digits: 0, size: 0 }
+        Self::Size { size: None }
     }
 }
 
@@ -127,7 +143,7 @@ impl Decoder {
             self.count_line_byte(byte, limits)?;
         }
         match self.state {
-            State::Size { digits, size } => self.size(byte, digits, size, limits),
+            State::Size { size } => self.size(byte, size, limits),
             State::Extension { part, size } => self.extension(byte, part, size, limits),
             State::SizeLineFeed { size } if byte == b'\n' => self.line_ends(size, limits),
             State::DataReturn if byte == b'\r' => Ok(State::DataLineFeed),
@@ -137,21 +153,27 @@ impl Decoder {
         }
     }
 
-    fn size(&mut self, byte: u8, digits: u8, size: u64, limits: &Limits) -> Result<State, Refusal> {
-        let next = match (byte, char::from(byte).to_digit(16)) {
-            (_, Some(digit)) if digits < SIZE_DIGITS_MAX => State::Size {
-                digits: digits + 1,
-                size: size << 4 | u64::from(digit),
-            },
-            _ if digits == 0 || size > i64::MAX as u64 => return Err(Refusal::ChunkSize),
-            (b'\r', _) => State::SizeLineFeed { size },
-            (b';' | b' ' | b'\t', _) => {
-                self.extension(byte, Extension::BeforeSemicolon, size, limits)?
+    fn size(&mut self, byte: u8, size: Option<u64>, limits: &Limits) -> Result<State, Refusal> {
+        if let Some(digit) = char::from(byte).to_digit(16) {
+            let before = size.unwrap_or(0);
+            if before > SIZE_WITH_ROOM_MAX {
+                return Err(Refusal::ChunkSize);
             }
-            (b'\n', _) => return Err(Refusal::BareLineFeed),
-            _ => return Err(Refusal::ChunkSize),
+            if self.line_bytes > SIZE_DIGITS {
+                self.count_extension_byte(limits)?;
+            }
+            let size = Some(before << 4 | u64::from(digit));
+            return Ok(State::Size { size });
+        }
+        let Some(size) = size.filter(|size| i64::try_from(*size).is_ok()) else {
+            return Err(Refusal::ChunkSize);
         };
-        Ok(next)
+        match byte {
+            b'\r' => Ok(State::SizeLineFeed { size }),
+            b';' | b' ' | b'\t' => self.extension(byte, Extension::BeforeSemicolon, size, limits),
+            b'\n' => Err(Refusal::BareLineFeed),
+            _ => Err(Refusal::ChunkSize),
+        }
     }
 
     fn extension(
@@ -161,9 +183,8 @@ impl Decoder {
         size: u64,
         limits: &Limits,
     ) -> Result<State, Refusal> {
-        self.extension_bytes += u32::from(byte != b'\r');
-        if self.extension_bytes > limits.chunk_extension_bytes_max {
-            return Err(Refusal::ChunkLineTooLong);
+        if byte != b'\r' {
+            self.count_extension_byte(limits)?;
         }
         match byte {
             b'\r' if part.may_end() => Ok(State::SizeLineFeed { size }),
@@ -180,6 +201,14 @@ impl Decoder {
             return Err(Refusal::ChunkLineTooLong);
         }
         self.line_bytes += 1;
+        Ok(())
+    }
+
+    fn count_extension_byte(&mut self, limits: &Limits) -> Result<(), Refusal> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > limits.chunk_extension_bytes_max {
+            return Err(Refusal::ChunkLineTooLong);
+        }
         Ok(())
     }
 

@@ -28,9 +28,9 @@ use super::fields::push_field;
 use super::framing::AnswerFraming;
 use super::keep_alive::Persistence;
 use super::rendered::{Asked, Rendered};
-use super::scan::members;
 use crate::error::InvalidAnswer;
 use crate::headers::AnswerHeaders;
+use crate::white_space::members;
 
 /// Tells the client to send its body (RFC 9110, 15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -134,7 +134,7 @@ pub(crate) fn push_error(
     out.extend_from_slice(own.added);
     out.extend_from_slice(own.server());
     out.extend_from_slice(own.date());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if let StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS = status {
         out.extend_from_slice(b"retry-after: 1\r\n"); // RFC 9110, 10.2.3
     }
     out.extend_from_slice(b"connection: close\r\n\r\n");

@@ -18,16 +18,14 @@
 //! the other way, so that what is wrong first is what is told. **Never**: a line that is tried in one
 //! go twice; what a field means, which is for whoever asked for it.
 
-use super::scan::{
-    Class, Step, Stop, Token, is_token, is_value, is_white, misplaced, trim, trim_end, trim_start,
-    value_end,
-};
+use super::scan::{Class, Step, Stop, Token, is_token, is_value, misplaced, value_end};
 use crate::error::{InvalidAnswer, Refusal};
 use crate::headers::{Field, Span};
+use crate::white_space::{is_white, trim, trim_end, trim_start};
 
 /// How far a field section has been read.
 #[derive(Debug, Default)]
-pub(super) struct FieldSection {
+pub(crate) struct FieldSection {
     line_start: usize,
     position: usize,
     /// Where the name of this line ends, once it is known.
@@ -35,16 +33,16 @@ pub(super) struct FieldSection {
 }
 
 /// One more field, or the end of the section and the position behind it.
-pub(super) enum Line<'a> {
+pub(crate) enum Line<'a> {
     Field(Found<'a>),
     End(usize),
 }
 
 /// A field's name and value, and where they are.
-pub(super) struct Found<'a> {
-    pub(super) name: &'a [u8],
+pub(crate) struct Found<'a> {
+    pub(crate) name: &'a [u8],
     /// Without the white space around it.
-    pub(super) value: &'a [u8],
+    pub(crate) value: &'a [u8],
     start: usize,
     value_start: usize,
 }
@@ -95,7 +93,7 @@ impl FieldSection {
     /// The same for any line, also one that comes in pieces or is to be refused. Trailers are read
     /// this way only, so that the other has one caller and becomes part of it.
     #[inline(never)]
-    pub(super) fn next_in_pieces<'a>(
+    pub(crate) fn next_in_pieces<'a>(
         &mut self,
         bytes: &'a [u8],
         line_bytes_max: u16,

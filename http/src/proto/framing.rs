@@ -25,8 +25,8 @@
 
 use http::{Method, StatusCode, Version};
 
-use super::scan::members;
 use crate::error::{InvalidAnswer, Refusal};
+use crate::white_space::members;
 
 /// The body of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

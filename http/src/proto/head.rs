@@ -24,11 +24,12 @@ use super::framing::{Announced, Framing};
 use super::keep_alive::{ConnectionOptions, Persistence};
 use super::known::Known;
 use super::request_line::{LineReader, RequestLine};
-use super::scan::{Step, Stop, is_word, members};
+use super::scan::{Step, Stop, is_word};
 use super::target::{Form, Target};
 use crate::error::Refusal;
 use crate::headers::{Field, Headers, Span};
 use crate::limits::Limits;
+use crate::white_space::members;
 
 /// What a request head says: the target as text, the fields as positions in the bytes it was read
 /// from.
@@ -258,6 +259,18 @@ impl Head {
     #[cfg(test)]
     pub(crate) const fn form(&self) -> Form {
         self.line.target.form
+    }
+
+    /// Method, target and version, if a request line has come whole: also after a refusal.
+    pub(crate) fn request_line(&self) -> Option<(&Method, &str, Version)> {
+        let RequestLine {
+            method,
+            text,
+            version,
+            ..
+        } = &self.line;
+        // The target is the last that is set, and is never empty.
+        (!text.is_empty()).then_some((method, text, *version))
     }
 
     /// The target as it came.

@@ -22,13 +22,13 @@
 
 pub(crate) mod chunked;
 pub(crate) mod encode;
+pub(crate) mod fields;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod keep_alive;
 pub(crate) mod rendered;
 
 mod authority;
-mod fields;
 mod known;
 mod request_line;
 pub(crate) mod scan;

@@ -22,7 +22,7 @@ use crate::error::Refusal;
 
 /// Why a piece of a head is not there: not all of it has come, or it must be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Incomplete,
     Refused(Refusal),
 }
@@ -34,7 +34,7 @@ impl From<Refusal> for Stop {
 }
 
 /// The next piece, or why there is none.
-pub(super) type Step<T> = Result<T, Stop>;
+pub(crate) type Step<T> = Result<T, Stop>;
 
 /// The first and the last byte of a range.
 type Range = (u8, u8);
@@ -237,47 +237,6 @@ pub(super) fn is_word<const BYTES: usize>(text: &[u8], lower: &[u8; BYTES]) -> b
     text.try_into().is_ok_and(|text| differences(text) == 0)
 }
 
-/// Space or tab: what may stand around a field value (RFC 9110, 5.6.3).
-#[inline]
-pub(super) const fn is_white(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
-}
-
-/// `value` without the white space around it.
-#[inline]
-pub(super) fn trim(value: &[u8]) -> &[u8] {
-    trim_end(trim_start(value))
-}
-
-/// `value` without the white space before it.
-#[inline]
-pub(super) fn trim_start(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = value {
-        value = rest;
-    }
-    value
-}
-
-/// `value` without the white space behind it.
-#[inline]
-pub(super) fn trim_end(mut value: &[u8]) -> &[u8] {
-    while let [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
-}
-
-/// The members of a comma-separated list, empty ones left out (RFC 9110, 5.6.1.2).
-///
-/// Commas in quoted strings split too: those who ask look for whole plain members only, and
-/// half a quoted string is never one.
-pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|byte| *byte == b',')
-        .map(trim)
-        .filter(|member| !member.is_empty())
-}
-
 /// Why `byte` is refused where the grammar wants something else: for what it is by itself,
 /// if nothing in a head may ever be that, and `otherwise` for where it stands.
 #[cold]
@@ -354,12 +313,5 @@ mod tests {
             }
         }
         assert!(!is_word(b"host ", b"host") && !is_word(b"hos", b"host"));
-    }
-
-    #[test]
-    fn a_list_has_no_empty_members() {
-        let seen: Vec<&[u8]> = members(b", a,,\tb c ,").collect();
-        assert_eq!(seen, [&b"a"[..], b"b c"]);
-        assert_eq!(members(b" , ").count(), 0);
     }
 }

@@ -1,16 +1,20 @@
 //! What happens when there is no room for another connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use waterwheel_runtime::time::{Instant, sleep, sleep_until};
-use waterwheel_runtime::{descriptors, race, spawn};
+use waterwheel_runtime::{descriptors, race, spawn, spawn_detached};
 
 use super::{Present, Server};
+use crate::error::Refusal;
+use crate::stream::Stream;
 
 /// How often to look again for descriptors that others have closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -20,6 +24,10 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long one client is given to take its 503 from the reserve, while others wait for it.
 const TURN_AWAY_MAX: Duration = Duration::from_millis(250);
+
+/// How many clients are told at once that their address has as many connections as it may: so few that
+/// they do not matter to the others.
+const TOLD_MAX: usize = 16;
 
 /// Something that needs a descriptor and nothing else.
 pub(super) fn open_reserve() -> io::Result<File> {
@@ -42,10 +50,28 @@ impl Server {
         Present::begin(self, &self.acceptors)
     }
 
-    /// Whether the number of its connections allows another.
+    /// Whether the number of its connections allows another. Those that are only told why they are none
+    /// take nobody's place.
     pub(super) fn has_place(&self) -> bool {
         let max = self.shared.limits.connections_max;
-        max.is_none_or(|max| self.connections() < max)
+        max.is_none_or(|max| self.connections().saturating_sub(self.told.get()) < max)
+    }
+
+    /// Closes a connection whose address has as many as it may. The client is told why in a task of its
+    /// own, if that costs the others no room.
+    pub(super) fn turn_peer_away(&self, stream: Stream, peer: SocketAddr) {
+        self.shared.counters.turned_away.one();
+        let connection = self.connect(stream, Some(peer), None);
+        let Some(refusal) = self.on_peer_limit.refusal() else {
+            return;
+        };
+        if self.told.get() < TOLD_MAX && self.gate.is_open() {
+            let told = Told::begin(self.told.clone());
+            spawn_detached(async move {
+                let _told = told;
+                race(connection.turn_away(refusal), sleep(TURN_AWAY_MAX)).await;
+            });
+        }
     }
 
     /// Waits until [`should_accept_request`](Self::should_accept_request) holds.
@@ -157,13 +183,30 @@ impl Server {
                 self.shared.counters.turned_away.one();
                 let connection = self.connect(stream, peer, None);
                 // A task of its own: the client is told, whatever ends this wait.
-                let told = spawn(race(connection.turn_away(), sleep(TURN_AWAY_MAX)));
+                let answer = connection.turn_away(Refusal::Unavailable);
+                let told = spawn(race(answer, sleep(TURN_AWAY_MAX)));
                 drop(told.await);
             }
             // Somebody else was quicker to take what was given up.
             Some(Err(error)) => drop(self.failed(error)),
             None => {}
         }
+    }
+}
+
+/// One more of those that are told, for as long as this lives.
+struct Told(Rc<Cell<usize>>);
+
+impl Told {
+    fn begin(count: Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -18,6 +18,7 @@ use waterwheel_runtime::time::{Instant, sleep, sleep_until, timeout};
 use waterwheel_runtime::{race, signal, spawn};
 
 use super::{Present, Server};
+use crate::error::Refusal;
 use crate::handler::Handler;
 use crate::register::Census;
 use crate::stop::{QUIET_LINGER, Report, Stage, Wanted};
@@ -214,7 +215,7 @@ impl Server {
             match self.accept().await {
                 Ok(connection) => {
                     self.shared.counters.turned_away.one();
-                    spawn(connection.turn_away()).detach();
+                    spawn(connection.turn_away(Refusal::Unavailable)).detach();
                 }
                 Err(error) if error.is_fatal() => self.close(),
                 Err(_) => {}

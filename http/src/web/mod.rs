@@ -34,6 +34,8 @@ pub mod files;
 pub mod input;
 #[cfg(feature = "multipart")]
 pub mod multipart;
+#[cfg(any(feature = "input", feature = "multipart"))]
+mod parameters;
 #[cfg(feature = "files")]
 pub mod range;
 #[cfg(feature = "response")]
@@ -42,3 +44,5 @@ pub mod response;
 pub mod routes;
 #[cfg(feature = "templates")]
 pub mod templates;
+#[cfg(any(feature = "files", feature = "input"))]
+mod weight;

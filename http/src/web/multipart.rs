@@ -8,12 +8,11 @@
 //! async fn upload(request: Request<'_>) -> Result<Responded> {
 //!     let mut form = Form::of(&request)?;
 //!     while let Some(field) = form.next().await? {
-//!         match field.safe_file_name() {
-//!             Some(name) => {
-//!                 let file = File::create(std::env::temp_dir().join(name))?;
-//!                 field.to_file(file, 1 << 30).await?;
-//!             }
-//!             None => println!("{}: {}", field.name().to_owned(), field.text(1024).await?),
+//!         if field.file_name().is_none() {
+//!             println!("{}: {}", field.name().to_owned(), field.text(1024).await?);
+//!         } else if let Some(name) = field.safe_file_name() {
+//!             let file = File::create(std::env::temp_dir().join(name))?;
+//!             field.to_file(file, 1 << 30).await?;
 //!         }
 //!     }
 //!     request.respond(StatusCode::OK, "thank you\n", ()).await
@@ -25,9 +24,8 @@
 //!
 //! # How it works
 //!
-//! multer takes the parts apart. It wants a stream that may go to other threads, which a body may
-//! not; so it reads from a `Slot` that holds one piece, and whenever it waits, the next piece is
-//! fetched from the body and put there.
+//! - `multipart/parts.rs`: a form taken apart, piece by piece
+//! - `multipart/head.rs`: what the head of a part says of it
 //!
 //! # Invariants
 //!
@@ -39,8 +37,7 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -50,12 +47,17 @@ use waterwheel_runtime::spawn_blocking;
 use crate::body::Body;
 use crate::error::{ClientError, Result};
 use crate::request::Request;
+use crate::web::parameters::parameters;
+use crate::white_space::trim;
+
+mod head;
+mod parts;
+
+use head::Head;
+use parts::Parts;
 
 /// The most parts a form may have.
 pub const FIELDS_MAX: usize = 1000;
-
-/// The most that may stand between the data of two parts: a boundary and a head.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// RFC 2046, 5.1.1.
 const BOUNDARY_BYTES_MAX: usize = 70;
@@ -65,10 +67,10 @@ const SAVED_BYTES: usize = 128 * 1024;
 
 /// A form, to be read part by part.
 pub struct Form<'c> {
-    source: Source<'c>,
-    parts: multer::Multipart<'static>,
-    /// The part that is being read.
-    part: Option<multer::Field<'static>>,
+    body: Body<'c>,
+    parts: Parts,
+    /// Of the part that is being read.
+    head: Option<Head>,
     fields: usize,
 }
 
@@ -79,25 +81,19 @@ impl<'c> Form<'c> {
     ///
     /// A [`ClientError`]: 415 if it is none, 400 if it has no proper boundary.
     pub fn of(request: &Request<'c>) -> Result<Self> {
-        let content_type = request.headers().get("content-type").unwrap_or_default();
-        let boundary = multer::parse_boundary(content_type).map_err(|error| malformed(&error))?;
-        if !(1..=BOUNDARY_BYTES_MAX).contains(&boundary.len()) {
-            return Err(bad("the boundary has 1 to 70 bytes"))?;
-        }
-        let slot = Arc::new(Mutex::new(Slot::Empty));
+        let content_type = request.headers().get_bytes("content-type");
+        let boundary = boundary(content_type.unwrap_or_default())?;
         Ok(Self {
-            parts: multer::Multipart::new(Inlet(slot.clone()), boundary),
-            source: Source {
-                body: request.body(),
-                slot,
-                fed: 0,
-            },
-            part: None,
+            body: request.body(),
+            parts: Parts::new(&boundary),
+            head: None,
             fields: 0,
         })
     }
 
     /// The next part; `None` at the end. What was not read of the one before is read past.
+    ///
+    /// The boundary and the head before the data of a part may have 16 KiB together.
     ///
     /// # Errors
     ///
@@ -108,35 +104,55 @@ impl<'c> Form<'c> {
     ///
     /// Safe.
     pub async fn next(&mut self) -> Result<Option<Field<'_, 'c>>> {
-        while self.chunk().await?.is_some() {}
-        self.part = None;
-        self.source.fed = 0;
-        let parts = &mut self.parts;
-        let next = self
-            .source
-            .drive(Some(HEAD_BYTES_MAX), |cx| parts.poll_next_field(cx));
-        let Some(part) = next.await? else {
+        self.head = None;
+        let Some(head) = self.until(Parts::next_head).await?? else {
             return Ok(None);
         };
         self.fields += 1;
         if self.fields > FIELDS_MAX {
             return Err(bad("too many parts in the form"))?;
         }
-        if part.name().is_none() {
-            return Err(bad("a part of the form has no name"))?; // RFC 7578, 4.2
-        }
-        self.part = Some(part);
+        self.head = Some(head);
         Ok(Some(Field { form: self }))
     }
 
-    /// The next piece of the part that is being read.
-    async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        let Some(part) = &mut self.part else {
-            return Ok(None);
-        };
-        let next = |cx: &mut Context<'_>| Pin::new(&mut *part).poll_next(cx).map(Option::transpose);
-        self.source.drive(None, next).await
+    /// Feeds the parser until it has found something.
+    async fn until<T>(&mut self, mut find: impl FnMut(&mut Parts) -> Poll<T>) -> Result<T> {
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(found) = find(&mut self.parts) {
+                    return Poll::Ready(Ok(found));
+                }
+                match ready!(Pin::new(&mut self.body).poll_next(cx)).transpose()? {
+                    Some(piece) => self.parts.feed(&piece),
+                    None => return Poll::Ready(Err(bad("the form has no end").into())),
+                }
+            }
+        })
+        .await
     }
+}
+
+/// The boundary that a Content-Type names (RFC 2046, 5.1.1).
+fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
+    let media = content_type.split(|byte| *byte == b';').next();
+    if !trim(media.unwrap_or_default()).eq_ignore_ascii_case(b"multipart/form-data") {
+        let text = "a form is multipart/form-data";
+        return Err(ClientError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    let mut found = None;
+    for parameter in parameters(content_type) {
+        let parameter = parameter.map_err(|_| bad("the form's content-type is malformed"))?;
+        let is_boundary = parameter.name.eq_ignore_ascii_case(b"boundary");
+        if is_boundary && found.replace(parameter.value).is_some() {
+            return Err(bad("the form has more than one boundary"));
+        }
+    }
+    let boundary = found.ok_or_else(|| bad("the form has no boundary"))?;
+    if !(1..=BOUNDARY_BYTES_MAX).contains(&boundary.len()) {
+        return Err(bad("the boundary has 1 to 70 bytes"));
+    }
+    Ok(boundary.into_owned())
 }
 
 /// One part of a form.
@@ -147,14 +163,18 @@ pub struct Field<'f, 'c> {
 impl Field<'_, '_> {
     /// The name of the input it was entered in.
     pub fn name(&self) -> &str {
-        let part = self.form.part.as_ref();
-        part.and_then(multer::Field::name).unwrap_or_default()
+        let head = self.form.head.as_ref();
+        head.map_or("", |head| &head.name)
     }
 
     /// What the sender calls its file; `None` if it is none. It may be anything: never use it as a
     /// path.
+    ///
+    /// What is not UTF-8 of it is replaced. If it is there in the extended notation too (`filename*`,
+    /// RFC 8187), that is taken. Browsers write `%22` for a quote and `%0D%0A` for a line end; this is
+    /// left as it is, because they write a `%` as it is, too.
     pub fn file_name(&self) -> Option<&str> {
-        self.form.part.as_ref()?.file_name()
+        self.form.head.as_ref()?.file_name.as_deref()
     }
 
     /// The file's name, made safe: the last part of a path, no control characters, no leading dots,
@@ -165,8 +185,7 @@ impl Field<'_, '_> {
 
     /// What the sender takes it for.
     pub fn content_type(&self) -> Option<&str> {
-        let part = self.form.part.as_ref()?;
-        part.content_type().map(AsRef::as_ref)
+        self.form.head.as_ref()?.content_type.as_deref()
     }
 
     /// The next piece of its data; `None` at the end.
@@ -179,7 +198,7 @@ impl Field<'_, '_> {
     ///
     /// Safe.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        self.form.chunk().await
+        self.form.until(Parts::next_data).await
     }
 
     /// All of its data, in memory.
@@ -266,93 +285,12 @@ fn safe(name: &str) -> Option<String> {
     (!safe.is_empty()).then_some(safe)
 }
 
-/// The body, piece by piece, for a parser that cannot hold it.
-struct Source<'c> {
-    body: Body<'c>,
-    slot: Arc<Mutex<Slot>>,
-    /// Bytes since the last part began or ended.
-    fed: usize,
-}
-
-impl Source<'_> {
-    /// Polls the parser, and feeds it as long as it waits.
-    async fn drive<T>(
-        &mut self,
-        bytes_max: Option<usize>,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<multer::Result<T>>,
-    ) -> Result<T> {
-        poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(parsed) = poll(cx) {
-                    return Poll::Ready(parsed.map_err(|error| malformed(&error).into()));
-                }
-                ready!(self.poll_feed(cx, bytes_max))?;
-            }
-        })
-        .await
-    }
-
-    fn poll_feed(&mut self, cx: &mut Context<'_>, bytes_max: Option<usize>) -> Poll<Result<()>> {
-        if matches!(*lock(&self.slot), Slot::End) {
-            return Poll::Ready(Err(bad("the form has no end").into()));
-        }
-        if bytes_max.is_some_and(|max| self.fed > max) {
-            return Poll::Ready(Err(bad("the head of a part is too long").into()));
-        }
-        let piece = ready!(Pin::new(&mut self.body).poll_next(cx)).transpose()?;
-        self.fed += piece.as_ref().map_or(0, Bytes::len);
-        *lock(&self.slot) = piece.map_or(Slot::End, Slot::Piece);
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Room for one piece of the body.
-enum Slot {
-    Empty,
-    Piece(Bytes),
-    /// There will be no more.
-    End,
-}
-
-fn lock(slot: &Mutex<Slot>) -> std::sync::MutexGuard<'_, Slot> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The parser's end of the slot. It wakes nobody: whoever polls the parser fills it.
-struct Inlet(Arc<Mutex<Slot>>);
-
-impl Stream for Inlet {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let mut slot = lock(&self.0);
-        match std::mem::replace(&mut *slot, Slot::Empty) {
-            Slot::Empty => Poll::Pending,
-            Slot::Piece(piece) => Poll::Ready(Some(Ok(piece))),
-            Slot::End => {
-                *slot = Slot::End;
-                Poll::Ready(None)
-            }
-        }
-    }
-}
-
 fn bad(text: impl Into<std::borrow::Cow<'static, str>>) -> ClientError {
     ClientError::new(StatusCode::BAD_REQUEST, text)
 }
 
-/// What the parser says, in words for whoever sent it.
-fn malformed(error: &multer::Error) -> ClientError {
-    use multer::Error as Multer;
-    match error {
-        Multer::NoMultipart | Multer::DecodeContentType(_) => {
-            let text = "a form is multipart/form-data";
-            ClientError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
-        }
-        Multer::NoBoundary => bad("the form has no boundary"),
-        Multer::IncompleteStream | Multer::IncompleteFieldData { .. } => bad("the form has no end"),
-        _ => bad("the head of a part is malformed"),
-    }
+fn malformed_head() -> ClientError {
+    bad("the head of a part is malformed")
 }
 
 impl fmt::Debug for Form<'_> {
@@ -379,6 +317,7 @@ mod tests {
     use http::Method;
     use waterwheel_runtime::{block_on, yield_now};
 
+    use super::parts::HEAD_BYTES_MAX;
     use super::*;
     use crate::responded::Responded;
     use crate::testing::{Answer, TestClient};
@@ -480,6 +419,186 @@ mod tests {
         );
     }
 
+    /// Which parts a form of one part has, whose Content-Disposition is this: `name=text`, or
+    /// `name<file name>`.
+    fn read_one(disposition: &[u8]) -> (u16, String) {
+        async fn show(request: Request<'_>) -> Result<Responded> {
+            let mut form = Form::of(&request)?;
+            let mut shown = String::new();
+            while let Some(field) = form.next().await? {
+                let name = field.name().to_owned();
+                let file_name = field.file_name().map(str::to_owned);
+                let text = field.text(100).await?;
+                match file_name {
+                    Some(file_name) => shown.extend([&name, "<", &file_name, ">"]),
+                    None => shown.extend([&name, "=", &text]),
+                }
+            }
+            request.respond(StatusCode::OK, shown, ()).await
+        }
+        let body = [
+            b"--x y\r\nContent-Disposition: ",
+            disposition,
+            b"\r\n\r\nrye\r\n--x y--\r\n",
+        ]
+        .concat();
+        let answer = block_on(async {
+            let mut client = TestClient::new(show);
+            client.request(&Method::POST, "/", &[TYPE], &body).await
+        });
+        (answer.status.as_u16(), answer.text())
+    }
+
+    #[track_caller]
+    fn check_one(disposition: &[u8], expected: &str) {
+        let shown = String::from_utf8_lossy(disposition);
+        assert_eq!(read_one(disposition), (200, expected.to_owned()), "{shown}");
+    }
+
+    #[test]
+    fn a_file_is_a_file_whatever_bytes_its_name_has() {
+        // RFC 7578, 5.1: names in another charset come, mostly of old software.
+        check_one(
+            b"form-data; name=\"f\"; filename=\"caf\xe9.txt\"",
+            "f<caf\u{fffd}.txt>",
+        );
+        check_one(
+            b"form-data; name=\"f\"; filename=caf\xe9.txt",
+            "f<caf\u{fffd}.txt>",
+        );
+        check_one(
+            "form-data; name=\"f\"; filename=\"café.txt\"".as_bytes(),
+            "f<café.txt>",
+        );
+        check_one(b"form-data; filename=\"\xff\"; name=\"f\"", "f<\u{fffd}>");
+        check_one(b"form-data; name=\"f\"; filename=\"\"", "f<>");
+        check_one(b"form-data; name=\"f\"; filename=", "f<>");
+    }
+
+    #[test]
+    fn a_file_may_be_named_in_the_extended_way() {
+        // RFC 7578, 4.2 forbids it, and some libraries do it all the same (RFC 8187, 3.2).
+        check_one(
+            b"form-data; name=\"f\"; filename*=UTF-8''caf%C3%A9.txt",
+            "f<café.txt>",
+        );
+        check_one(
+            b"form-data; name=f; filename=a.jpg; filename*=utf-8''b%20c.jpg",
+            "f<b c.jpg>",
+        );
+        check_one(
+            b"form-data; name=f; filename*=utf-8'en'b.jpg; filename=\"a.jpg\"",
+            "f<b.jpg>",
+        );
+        check_one(
+            b"form-data; name=f; filename*=iso-8859-1''caf%E9.txt",
+            "f<caf\u{fffd}.txt>",
+        );
+        check_one(b"form-data; name=f; filename*=caf%C3%A9.txt", "f<café.txt>");
+        check_one(
+            b"form-data; name*=utf-8''m%C3%BChle; filename=a",
+            "mühle<a>",
+        );
+    }
+
+    #[test]
+    fn a_parameter_is_one_in_any_case_and_never_within_quotes() {
+        check_one(b"Form-Data; NAME=\"f\"; FileName=\"a\"", "f<a>");
+        check_one(b"form-data ; name = f ; filename\t=\ta", "f<a>");
+        check_one(b"form-data; name=\"x; filename=y\"", "x; filename=y=rye");
+        check_one(
+            b"form-data; name=\"x\"; filename=\"a; name=b; filename=c.html\"",
+            "x<a; name=b; filename=c.html>",
+        );
+        check_one(
+            b"form-data; filename=\"x; name=evil\"; name=\"real\"",
+            "real<x; name=evil>",
+        );
+        check_one(b"form-data; xname=a; name=b; xfilename=c", "b=rye");
+        check_one(br#"form-data; name="a\"b"; filename="c\"d""#, "a\"b<c\"d>");
+        check_one(
+            br#"form-data; name="f"; filename="C:\mill\rye.txt""#,
+            r"f<C:\mill\rye.txt>",
+        );
+    }
+
+    #[test]
+    fn a_head_of_two_readings_is_refused() {
+        let malformed = (400, "the head of a part is malformed\n".to_owned());
+        for disposition in [
+            &b"form-data; name=\"f\"; filename=\"a"[..],
+            b"form-data; name=\"f\"; filename=\"a\".html",
+            b"form-data; name=\"f\"; filename",
+            b"form-data; name=\"f\"; filename=\"a\"; filename=\"b\"",
+            b"form-data; name=\"f\"; filename*=utf-8''a; filename*=utf-8''b",
+            b"form-data; name=\"f\"; name=\"g\"",
+            b"form-data; name=\"f\"; NAME=\"g\"",
+            b"form-data; name=\"\xff\"",
+            b"form-data; name=\"f\"\r\nContent-Disposition: form-data; name=\"g\"",
+            b"form-data; name=\"f\"\r\nContent-Type: a/b\r\nContent-Type: c/d",
+            b"form-data; name=\"f\"\nX: y",
+            b"form-data; name=\"f\"\r\nX : y",
+            b"form-data; name=\"f\"\r\n filename=\"a\"",
+            b"form-data; name=\"f\0\"",
+        ] {
+            let shown = String::from_utf8_lossy(disposition);
+            assert_eq!(read_one(disposition), malformed, "{shown}");
+        }
+        let nameless = (400, "a part of the form has no name\n".to_owned());
+        for disposition in [
+            &b"form-data"[..],
+            b"form-data; filename=\"a\"",
+            b"attachment; name=\"f\"",
+            b"form-datax; name=\"f\"",
+            b"",
+        ] {
+            let shown = String::from_utf8_lossy(disposition);
+            assert_eq!(read_one(disposition), nameless, "{shown}");
+        }
+    }
+
+    /// Sends a body in chunks of that size, and reads the answer.
+    fn post_in_chunks(body: &[u8], size: usize) -> Answer {
+        block_on(async {
+            let mut client = TestClient::new(list);
+            let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Type: multipart/form-data; boundary=\"x y\"\r\n\r\n";
+            client.send(head).await;
+            for piece in body.chunks(size) {
+                let line = format!("{:x}\r\n", piece.len());
+                let chunk = [line.as_bytes(), piece, b"\r\n"].concat();
+                client.send(chunk).await;
+                yield_now().await;
+            }
+            client.send("0\r\n\r\n").await;
+            client.answer().await
+        })
+    }
+
+    #[test]
+    fn what_stands_between_the_data_of_two_parts_has_a_limit_to_the_byte() {
+        // With this, a boundary's line and a head have just as many bytes as they may.
+        let fixed = "\r\n--x y\r\ncontent-disposition: form-data; name=\"a\"\r\nx: \r\n\r\n".len();
+        let fits = "y".repeat(HEAD_BYTES_MAX - fixed);
+        for (filler, expected) in [
+            (fits.clone(), "a=1\nf 3000\na=2\n"),
+            (fits + "y", "the head of a part is too long\n"),
+        ] {
+            let head = format!("name=\"a\"\r\nx: {filler}");
+            let file = "z".repeat(3000);
+            let body = form(&[
+                ("name=\"a\"", "1"),
+                ("name=\"f\"; filename=\"f\"", &file),
+                (&head, "2"),
+            ]);
+            let whole = post(&[TYPE], body.as_bytes());
+            assert_eq!(whole.text(), expected);
+            for size in [7, 1000, 5000, 16_000] {
+                let answer = post_in_chunks(body.as_bytes(), size);
+                assert_eq!(answer.text(), expected, "{size}");
+            }
+        }
+    }
+
     #[test]
     fn a_part_that_is_not_read_is_read_past() {
         let long = "z".repeat(100_000);
@@ -495,19 +614,7 @@ mod tests {
         let long = "z".repeat(3000);
         let body = form(&[("name=\"a\"", "1"), ("name=\"f\"; filename=\"f\"", &long)]);
         for size in [1, 7, 1000] {
-            let answer = block_on(async {
-                let mut client = TestClient::new(list);
-                client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Type: multipart/form-data; boundary=\"x y\"\r\n\r\n").await;
-                for piece in body.as_bytes().chunks(size) {
-                    let size = format!("{:x}\r\n", piece.len());
-                    client
-                        .send([size.as_bytes(), piece, b"\r\n"].concat())
-                        .await;
-                    yield_now().await;
-                }
-                client.send("0\r\n\r\n").await;
-                client.answer().await
-            });
+            let answer = post_in_chunks(body.as_bytes(), size);
             assert_eq!(answer.text(), "a=1\nf 3000\n", "{size}");
         }
     }
@@ -547,7 +654,12 @@ mod tests {
             ("nonsense", 415),
             ("multipart/mixed; boundary=x", 415),
             ("multipart/form-data", 400),
-            ("multipart/form-data; boundary=\"\"", 415),
+            ("multipart/form-data; boundary=\"\"", 400),
+            ("multipart/form-data; boundary=\"x", 400),
+            ("multipart/form-data; boundary=x; Boundary=y", 400),
+            ("Multipart/Form-Data ; Boundary=x", 400),
+            ("multipart/form-data\u{a0}; boundary=x", 415),
+            ("multipart/form-data; x=\"; boundary=y\"", 400),
         ] {
             let answer = post(&[("content-type", content_type)], b"");
             assert_eq!(answer.status.as_u16(), status, "{content_type}");

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::white_space::members;
+
 /// More parts than this are not served; nobody who means well asks for so many.
 pub const PARTS_MAX: usize = 16;
 
@@ -66,9 +68,7 @@ impl Ranges {
 fn specs(value: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     let equals = value.iter().position(|byte| *byte == b'=')?;
     let (unit, set) = (&value[..equals], &value[equals + 1..]);
-    let members = set.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    unit.eq_ignore_ascii_case(b"bytes")
-        .then(|| members.filter(|member| !member.is_empty()))
+    unit.eq_ignore_ascii_case(b"bytes").then(|| members(set))
 }
 
 /// One member: `first-last`, `first-`, or `-suffix`. Empty if nothing of it lies within.
@@ -190,6 +190,9 @@ mod tests {
             "lines=1-2",
             "bytes =0-1",
             "bytes=0 - 1",
+            "bytes=\x0c0-1",
+            "bytes=0-1\x0b",
+            "bytes=0-1\r\n",
         ] {
             assert_eq!(
                 Ranges::parse(value.as_bytes(), 10),

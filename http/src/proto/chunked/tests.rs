@@ -154,9 +154,25 @@ fn a_size_is_hexadecimal_and_nothing_else() {
         ),
         (
             "RFC 9112, 7.1",
-            b"00000000000000005\r\nhello\r\n0\r\n\r\n",
+            b"00000000000000005\r\nhello\r\n00000000000000000\r\n\r\n",
+            Ok("hello||"),
+        ),
+        (
+            "RFC 9112, 7.1",
+            b"00007fffffffffffffff\r\n",
+            Err(Refusal::BodyTooLarge),
+        ),
+        (
+            "RFC 9112, 7.1",
+            b"00008000000000000000\r\n",
             Err(Refusal::ChunkSize),
         ),
+        (
+            "RFC 9112, 7.1",
+            b"000010000000000000005\r\nhello\r\n",
+            Err(Refusal::ChunkSize),
+        ),
+        ("RFC 9112, 7.1", b"0000x\r\n", Err(Refusal::ChunkSize)),
         (
             "RFC 9112, 7.1",
             b"7fffffffffffffff\r\n",
@@ -448,6 +464,24 @@ fn every_part_has_its_limit() {
             (
                 "line",
                 b"0000000000000;4567890\r\n\r\n",
+                Err(Refusal::ChunkLineTooLong),
+            ),
+            ("line", b"00000000000000000000\r\n\r\n", Ok("||")),
+            (
+                "line",
+                b"000000000000000000000\r\n\r\n",
+                Err(Refusal::ChunkLineTooLong),
+            ),
+            (
+                "zeros in excess count as extensions do",
+                b"00000000000000000001\r\na\r\n00000000000000000001\r\na\r\n\
+                  00000000000000000001\r\na\r\n0\r\n\r\n",
+                Ok("aaa||"),
+            ),
+            (
+                "zeros in excess count as extensions do",
+                b"00000000000000000001\r\na\r\n00000000000000000001\r\na\r\n\
+                  00000000000000000001\r\na\r\n00000000000000000\r\n\r\n",
                 Err(Refusal::ChunkLineTooLong),
             ),
             (

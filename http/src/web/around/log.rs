@@ -6,9 +6,13 @@
 //! panicked; a panic is noted and goes on. A handler that is dropped, since its client has left or its
 //! time is up, ends the line from its destructor.
 //!
+//! A request that is refused before a handler sees it is no business of a handler's wrapper: the server
+//! tells of it ([`Server::on_refusal`](crate::Server::on_refusal)), and it becomes an entry from what that
+//! says.
+//!
 //! # Invariants
 //!
-//! - Always: one entry for each request.
+//! - Always: one entry for each request that reaches the handler.
 //! - Never: a byte in a line that ends it, or a quote that ends its string.
 
 use std::fmt::{self, Write as _};
@@ -23,11 +27,16 @@ use http::{Method, StatusCode, Version};
 use waterwheel_runtime::time::Instant;
 
 use super::id::REQUEST_ID;
+use crate::error::Refusal;
 use crate::handler::Handler;
+use crate::refused::Refused;
 use crate::request::Request;
 use crate::web::date::http_date;
 
-/// Calls `sink` with an [`Entry`] for each request, when it is over.
+/// Calls `sink` with an [`Entry`] for each request that reaches the handler, when it is over.
+///
+/// For those that the server refuses before (400, 413, 431 …) there is
+/// [`Server::on_refusal`](crate::Server::on_refusal), whose [`Refused`] becomes an entry as well.
 ///
 /// It is called on the runtime's thread: it should not wait for a disk or a terminal. A
 /// [`LineWriter`](super::LineWriter) does that on a thread of its own.
@@ -35,11 +44,14 @@ use crate::web::date::http_date;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::Handler;
-/// use waterwheel_http::web::around::{LineWriter, access_log};
+/// use std::rc::Rc;
+/// use waterwheel_http::web::around::{Entry, LineWriter, access_log};
+/// use waterwheel_http::{Handler, Server};
 ///
-/// fn logged(handler: impl Handler) -> std::io::Result<impl Handler> {
-///     let lines = LineWriter::new(std::io::stdout())?;
+/// fn logged(server: &Server, handler: impl Handler) -> std::io::Result<impl Handler> {
+///     let lines = Rc::new(LineWriter::new(std::io::stdout())?);
+///     let refused = lines.clone();
+///     server.on_refusal(move |request| refused.write(Entry::from(request).json()));
 ///     Ok(access_log(handler, move |entry| lines.write(entry.json())))
 /// }
 /// ```
@@ -52,6 +64,7 @@ pub fn access_log(handler: impl Handler, sink: impl Fn(&Entry<'_>) + 'static) ->
                 Some(status) => End::Answered(status, responded.body_bytes()),
                 None => End::Aborted,
             },
+            Ok(Err(error)) if error.is_disconnect() => End::Left(format!("{error:?}")),
             Ok(Err(error)) => End::Failed(error.status(), format!("{error:?}")),
             Err(_) => End::Panicked,
         };
@@ -79,16 +92,16 @@ async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
 pub struct Entry<'r> {
     /// Who asked, where the transport knows.
     pub peer: Option<SocketAddr>,
-    /// When its head was there.
+    /// When its head was there, or it was refused.
     pub time: SystemTime,
-    /// How long its handler took.
+    /// How long its handler took; zero if it was refused.
     pub duration: Duration,
-    /// GET …
-    pub method: &'r Method,
+    /// GET … `None`, like target and version, if it was refused before its request line was known.
+    pub method: Option<&'r Method>,
     /// As it came.
-    pub target: &'r str,
+    pub target: Option<&'r str>,
     /// HTTP/1.0 or HTTP/1.1.
-    pub version: Version,
+    pub version: Option<Version>,
     /// The Referer field.
     pub referer: Option<&'r [u8]>,
     /// The User-Agent field.
@@ -107,8 +120,12 @@ pub enum End {
     Answered(StatusCode, u64),
     /// With an error, which becomes that status.
     Failed(StatusCode, String),
+    /// With the connection to the client, as the error says: no status was sent, or no whole answer.
+    Left(String),
     /// With a panic, which becomes a 500.
     Panicked,
+    /// By the server itself, before its handler saw it.
+    Refused(Refusal),
     /// Cut off by its handler.
     Aborted,
     /// Its handler was dropped: the client had left, or the time was up.
@@ -122,7 +139,8 @@ impl End {
         match self {
             Self::Answered(status, _) | Self::Failed(status, _) => Some(*status),
             Self::Panicked => Some(StatusCode::INTERNAL_SERVER_ERROR),
-            Self::Aborted | Self::Dropped => None,
+            Self::Refused(refusal) => Some(refusal.status()),
+            Self::Left(_) | Self::Aborted | Self::Dropped => None,
         }
     }
 
@@ -135,13 +153,40 @@ impl End {
         }
     }
 
+    fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed(_, error) | Self::Left(error) => Some(error),
+            Self::Refused(refusal) => Some(refusal.reason()),
+            _ => None,
+        }
+    }
+
     fn word(&self) -> &'static str {
         match self {
             Self::Answered(..) => "answered",
             Self::Failed(..) => "failed",
+            Self::Left(_) => "left",
             Self::Panicked => "panicked",
+            Self::Refused(_) => "refused",
             Self::Aborted => "aborted",
             Self::Dropped => "dropped",
+        }
+    }
+}
+
+impl<'r> From<&Refused<'r>> for Entry<'r> {
+    fn from(refused: &Refused<'r>) -> Self {
+        Self {
+            peer: refused.peer,
+            time: SystemTime::now(),
+            duration: Duration::ZERO,
+            method: refused.method,
+            target: refused.target,
+            version: refused.version,
+            referer: None,
+            user_agent: None,
+            id: None,
+            end: End::Refused(refused.refusal),
         }
     }
 }
@@ -152,6 +197,7 @@ impl Entry<'_> {
     ///
     /// ```text
     /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 11 "-" "curl/8.5.0" 0.000021 -
+    /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "-" 400 - "-" "-" 0.000000 - refused: malformed method
     /// ```
     pub fn combined(&self) -> Combined<'_> {
         Combined(self)
@@ -177,9 +223,9 @@ impl<'r, S: Fn(&Entry<'_>)> Line<'r, S> {
             peer: request.peer_address(),
             time: SystemTime::now(),
             duration: Duration::ZERO,
-            method: request.method(),
-            target: request.target(),
-            version: request.version(),
+            method: Some(request.method()),
+            target: Some(request.target()),
+            version: Some(request.version()),
             referer: headers.get_bytes("referer"),
             user_agent: headers.get_bytes("user-agent"),
             id: request.added_header(REQUEST_ID),
@@ -222,11 +268,12 @@ impl fmt::Display for Combined<'_> {
             date.year(),
             date.time()
         )?;
-        write!(
-            f,
-            "\"{} {} {:?}\" ",
-            entry.method, entry.target, entry.version
-        )?;
+        match (entry.method, entry.target, entry.version) {
+            (Some(method), Some(target), Some(version)) => {
+                write!(f, "\"{method} {target} {version:?}\" ")?;
+            }
+            _ => f.write_str("\"-\" ")?,
+        }
         write_or_dash(f, entry.end.status().map(|status| status.as_u16()))?;
         f.write_char(' ')?;
         write_or_dash(f, entry.end.body_bytes())?;
@@ -237,8 +284,11 @@ impl fmt::Display for Combined<'_> {
         write_or_dash(f, entry.id.as_deref())?;
         match &entry.end {
             End::Answered(..) => Ok(()),
-            End::Failed(_, error) => write!(f, " failed: {}", Quoted(error.as_bytes())),
-            end => write!(f, " {}", end.word()),
+            end => {
+                write!(f, " {}", end.word())?;
+                let error = end.error().map(|error| Quoted(error.as_bytes()));
+                error.map_or(Ok(()), |error| write!(f, ": {error}"))
+            }
         }
     }
 }
@@ -287,24 +337,21 @@ impl fmt::Display for Json<'_> {
             date.time()
         )?;
         let peer = entry.peer.map(|peer| peer.ip().to_string());
+        let version = entry.version.map(|version| format!("{version:?}"));
         let text = |text: &str| Some(JsonText(text.to_owned()));
         let lossy = |bytes: Option<&[u8]>| {
             bytes.map(|bytes| JsonText(String::from_utf8_lossy(bytes).into_owned()))
         };
-        let error = match &entry.end {
-            End::Failed(_, error) => text(error),
-            _ => None,
-        };
         for (name, value) in [
             ("peer", peer.map(JsonText)),
             ("id", entry.id.as_deref().and_then(text)),
-            ("method", text(entry.method.as_str())),
-            ("target", text(entry.target)),
-            ("version", text(&format!("{:?}", entry.version))),
+            ("method", entry.method.map(Method::as_str).and_then(text)),
+            ("target", entry.target.and_then(text)),
+            ("version", version.as_deref().and_then(text)),
             ("referer", lossy(entry.referer)),
             ("user_agent", lossy(entry.user_agent)),
             ("end", text(entry.end.word())),
-            ("error", error),
+            ("error", entry.end.error().and_then(text)),
         ] {
             if let Some(value) = value {
                 write!(f, ",\"{name}\":{value}")?;
@@ -385,21 +432,133 @@ impl Date {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use waterwheel_runtime::block_on;
+    use waterwheel_runtime::time::pause;
+
     use super::*;
+    use crate::limits::Limits;
+    use crate::server::Server;
+    use crate::testing::TestClient;
 
     fn entry(end: End) -> Entry<'static> {
         Entry {
             peer: Some(SocketAddr::from(([10, 0, 0, 7], 4711))),
             time: UNIX_EPOCH + Duration::from_millis(784_111_777_250),
             duration: Duration::from_micros(1_250),
-            method: &Method::GET,
-            target: "/a?b",
-            version: Version::HTTP_11,
+            method: Some(&Method::GET),
+            target: Some("/a?b"),
+            version: Some(Version::HTTP_11),
             referer: None,
             user_agent: Some(b"\"mill\\\xff\""),
             id: Some("7".to_owned()),
             end,
         }
+    }
+
+    /// The lines of a server whose clients send these bytes, without date and duration.
+    fn lines(limits: Limits, sent: &[&str]) -> Vec<String> {
+        let lines: Rc<RefCell<Vec<String>>> = Rc::default();
+        let write = |lines: &Rc<RefCell<Vec<String>>>| {
+            let lines = lines.clone();
+            move |entry: &Entry<'_>| {
+                assert_eq!(entry.json().to_string().lines().count(), 1);
+                let line = entry.combined().to_string();
+                let (_, line) = line.split_once("] ").expect("a date");
+                lines.borrow_mut().push(line.replace("0.000000 ", ""));
+            }
+        };
+        block_on(async {
+            pause();
+            let server = Server::builder().limits(limits).without_listener();
+            let refused = write(&lines);
+            server.on_refusal(move |request| refused(&Entry::from(request)));
+            let answer =
+                async |request: Request<'_>| request.respond(StatusCode::OK, "fine", ()).await;
+            let handler = crate::shared(access_log(answer, write(&lines)));
+            for sent in sent {
+                let mut client = TestClient::of(&server, handler.clone());
+                client.send(sent).await;
+                client.read_to_end().await;
+            }
+        });
+        lines.take()
+    }
+
+    #[test]
+    fn each_request_that_is_refused_before_a_handler_has_a_line() {
+        let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(9000));
+        let large = format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+            "a".repeat(9000)
+        );
+        let rows = [
+            (
+                "GET /a?b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                r#""GET /a?b HTTP/1.1" 200 4 "-" "-" -"#,
+            ),
+            (
+                "POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n",
+                r#""POST /up HTTP/1.1" 413 - "-" "-" - refused: content too large"#,
+            ),
+            (
+                "GET /no-host HTTP/1.1\r\n\r\n",
+                r#""GET /no-host HTTP/1.1" 400 - "-" "-" - refused: Host missing"#,
+            ),
+            (
+                &large,
+                r#""GET / HTTP/1.1" 431 - "-" "-" - refused: field too long"#,
+            ),
+            (
+                "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                r#""PUT / HTTP/1.1" 501 - "-" "-" - refused: unknown transfer coding"#,
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n",
+                r#""GET / HTTP/1.1" 417 - "-" "-" - refused: unknown expectation"#,
+            ),
+            (
+                "GET /slow HTTP/1.0\r\nHost:",
+                r#""GET /slow HTTP/1.0" 408 - "-" "-" - refused: the head took too long"#,
+            ),
+            // Without a request line, there is nothing to tell of it.
+            (
+                "GET / HT",
+                r#""-" 408 - "-" "-" - refused: the head took too long"#,
+            ),
+            (
+                "GET / HTTP/2.0\r\n\r\n",
+                r#""-" 505 - "-" "-" - refused: this server speaks HTTP/1.1"#,
+            ),
+            (
+                &long,
+                r#""-" 414 - "-" "-" - refused: request target too long"#,
+            ),
+            (
+                "\u{16}\u{3}\u{1}",
+                r#""-" 400 - "-" "-" - refused: control byte in the head"#,
+            ),
+            // What an earlier request of the connection was, is not told of this one.
+            (
+                "GET /first HTTP/1.1\r\nHost: x\r\n\r\nGET\r\n",
+                r#""GET /first HTTP/1.1" 200 4 "-" "-" -"#,
+            ),
+        ];
+        let sent: Vec<_> = rows.iter().map(|(sent, _)| *sent).collect();
+        let mut expected: Vec<_> = rows.iter().map(|(_, line)| *line).collect();
+        expected.push(r#""-" 400 - "-" "-" - refused: malformed method"#);
+        assert_eq!(lines(Limits::DEFAULT, &sent), expected);
+    }
+
+    #[test]
+    fn a_request_that_is_refused_is_told_of_in_json_as_far_as_it_is_known() {
+        let mut entry = entry(End::Refused(Refusal::Version));
+        (entry.method, entry.target, entry.version) = (None, None, None);
+        (entry.user_agent, entry.id) = (None, None);
+        let json = r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","end":"refused","error":"malformed HTTP version","status":400,"seconds":0.001250}"#;
+        assert_eq!(entry.json().to_string(), json);
     }
 
     #[track_caller]

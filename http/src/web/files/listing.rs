@@ -15,6 +15,7 @@ use rustix::fs::Dir;
 use rustix::io::Errno;
 
 use super::DotFiles;
+use super::target::is_name;
 use crate::web::date::http_date;
 
 /// A folder with more names in it is listed up to here.
@@ -55,10 +56,11 @@ pub(super) fn read(
     Ok(entries)
 }
 
+/// Whether a request can name it. If not, nobody could follow its link.
 fn is_shown(name: &OsStr, dot_files: DotFiles) -> bool {
     let name = name.as_bytes();
     let is_hidden = name.starts_with(b".") && dot_files == DotFiles::Refuse;
-    name != b"." && name != b".." && !is_hidden
+    is_name(name) && !is_hidden
 }
 
 impl Entry {

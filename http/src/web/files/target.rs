@@ -62,7 +62,7 @@ fn is_well_known(name: &[u8]) -> bool {
 }
 
 /// Whether it names something within a folder, and nothing else to anybody who reads it.
-fn is_name(name: &[u8]) -> bool {
+pub(super) fn is_name(name: &[u8]) -> bool {
     let is_odd = |byte: &u8| matches!(byte, b'/' | b'\\' | 0..=0x1f | 0x7f);
     !name.is_empty()
         && name != b"."

@@ -6,6 +6,8 @@ use http::StatusCode;
 
 use crate::error::ClientError;
 use crate::request::Request;
+use crate::web::weight::thousandths;
+use crate::white_space::trim_text;
 
 /// The media type, of those on offer, that the client would like best: by its Accept, and of equals
 /// the first. Without an Accept, that is the first of all. What is chosen so is to say
@@ -68,7 +70,7 @@ pub fn preferred(field: &str, offers: &[&str]) -> Option<usize> {
 }
 
 /// What a field that lists what is accepted has in it: each with its weight, from 0 to 1 (RFC 9110,
-/// 12.4.2). A weight that is none counts as 1, one that is more too.
+/// 12.4.2). A weight that is no number from 0 to 1 counts as 1.
 ///
 /// ```
 /// use waterwheel_http::web::input;
@@ -83,30 +85,19 @@ pub fn priorities(field: &str) -> impl Iterator<Item = (&str, f32)> {
 
 /// The same, weights in thousandths.
 fn entries(field: &str) -> impl Iterator<Item = (&str, u16)> {
-    let entries = field.split(',').map(str::trim);
+    let entries = field.split(',').map(trim_text);
     entries.filter(|entry| !entry.is_empty()).map(|entry| {
-        let mut parts = entry.split(';').map(str::trim);
+        let mut parts = entry.split(';').map(trim_text);
         let range = parts.next().unwrap_or_default();
-        (range, parts.find_map(thousandths).unwrap_or(1000))
+        (range, parts.find_map(weight_in).unwrap_or(1000))
     })
 }
 
-/// The number behind `q=`.
-fn thousandths(parameter: &str) -> Option<u16> {
+/// The number behind `q=`, if it is one.
+fn weight_in(parameter: &str) -> Option<u16> {
     let (name, value) = parameter.split_once('=')?;
-    if !name.trim().eq_ignore_ascii_case("q") {
-        return None;
-    }
-    let value: f32 = value.trim().parse().ok()?;
-    if !value.is_finite() {
-        return None;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is between 0 and 1000"
-    )]
-    Some((value.clamp(0.0, 1.0) * 1000.0).round() as u16)
+    let is_weight = trim_text(name).eq_ignore_ascii_case("q");
+    is_weight.then(|| thousandths(trim_text(value).as_bytes()))?
 }
 
 /// How much an offer is liked: as much as the entry that matches it most closely.
@@ -182,11 +173,27 @@ mod tests {
 
     #[test]
     fn a_weight_that_is_none_counts_as_one() {
-        let seen: Vec<_> =
-            priorities("a;q=1.5, b;q=x, c;q=NaN, d;level=1;q=0.25, ,e;q=-1").collect();
-        assert_eq!(
-            seen,
-            [("a", 1.0), ("b", 1.0), ("c", 1.0), ("d", 0.25), ("e", 0.0)]
-        );
+        for weight in [
+            "1.5", "x", "NaN", "inf", "-1", "-0.5", "+0.5", "5e-1", "0x0", "", ".",
+        ] {
+            let field = format!("a;q={weight}");
+            assert_eq!(
+                priorities(&field).collect::<Vec<_>>(),
+                [("a", 1.0)],
+                "{weight}"
+            );
+        }
+        let seen: Vec<_> = priorities("d;level=1;q=0.25, ,e;q=.2").collect();
+        assert_eq!(seen, [("d", 0.25), ("e", 0.2)]);
+    }
+
+    #[test]
+    fn only_space_and_tab_stand_around_what_is_accepted() {
+        for white in ["\u{a0}", "\u{2003}", "\u{3000}"] {
+            let field = format!("{white}de{white}, en;q=0.5");
+            check(&field, &["de", "en"], Some(1));
+            check(&format!("de;{white}q=0, en;q=0.5"), &["de", "en"], Some(0));
+        }
+        check("\tde \t; \tq\t=\t0 , en", &["de", "en"], Some(1));
     }
 }

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::request::Request;
+use crate::white_space::trim_text;
 
 /// A name and a password.
 ///
@@ -55,7 +56,7 @@ pub fn basic_auth(request: &Request<'_>) -> Option<Credentials> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let decoded = STANDARD.decode(encoded.trim()).ok()?;
+    let decoded = STANDARD.decode(trim_text(encoded)).ok()?;
     let decoded = String::from_utf8(decoded).ok()?;
     let (name, password) = decoded.split_once(':')?;
     Some(Credentials {
@@ -70,5 +71,44 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("name", &self.name)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, StatusCode};
+    use waterwheel_runtime::block_on;
+
+    use super::*;
+    use crate::testing::TestClient;
+
+    #[track_caller]
+    fn check(value: &str, status: u16) {
+        let ask = async |request: Request<'_>| {
+            let known = basic_auth(&request).is_some_and(|who| who.is("A", "b:c"));
+            let status = if known {
+                StatusCode::OK
+            } else {
+                StatusCode::UNAUTHORIZED
+            };
+            request.respond(status, "", ()).await
+        };
+        let fields = [("authorization", value)];
+        let answer = block_on(async {
+            TestClient::new(ask)
+                .request(&Method::GET, "/", &fields, b"")
+                .await
+        });
+        assert_eq!(answer.status.as_u16(), status, "{value:?}");
+    }
+
+    #[test]
+    fn only_spaces_stand_between_the_scheme_and_the_credentials() {
+        check("Basic QTpiOmM=", 200); // RFC 9110, 11.4
+        check("Basic   QTpiOmM=", 200);
+        check("Basic \u{2003}QTpiOmM=", 401);
+        check("Basic QTpiOmM=\u{a0}", 401);
+        check("Basic\u{a0}QTpiOmM=", 401);
+        check("Basic QTpiOmM= x", 401);
     }
 }

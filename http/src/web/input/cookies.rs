@@ -1,10 +1,14 @@
 //! What a client was given to bring along again (RFC 6265).
 
 use crate::request::Request;
+use crate::white_space::trim_text;
 
 /// The cookies that came along, names and values as they were set; in the order of arrival.
 ///
-/// Where a name is there more than once, the first is the one that was set for the nearest path.
+/// Where a name is there more than once, the first is the one that was set for the nearest path. Names
+/// are compared byte by byte, and only spaces and tabs are stripped from them: with any other white
+/// space in front, a name is another one, because browsers let anybody set that. A pair that is not
+/// UTF-8 is left out.
 ///
 /// ```
 /// use waterwheel_http::Request;
@@ -20,10 +24,9 @@ use crate::request::Request;
 pub fn cookies<'c>(request: &Request<'c>) -> impl Iterator<Item = (&'c str, &'c str)> + use<'c> {
     let fields = request.headers().get_all("cookie");
     fields
-        .filter_map(|field| str::from_utf8(field).ok())
-        .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.trim(), unquoted(value.trim())))
+        .flat_map(|field| field.split(|byte| *byte == b';'))
+        .filter_map(|pair| str::from_utf8(pair).ok()?.split_once('='))
+        .map(|(name, value)| (trim_text(name), unquoted(trim_text(value))))
         .filter(|(name, _)| !name.is_empty())
 }
 
@@ -40,4 +43,58 @@ fn unquoted(value: &str) -> &str {
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
     inner.unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use waterwheel_runtime::block_on;
+
+    use super::*;
+    use crate::testing::TestClient;
+
+    /// The cookies that a request with this field has, as `name:value`.
+    fn seen(field: &[u8]) -> String {
+        let list = async |request: Request<'_>| {
+            let shown = cookies(&request).map(|(name, value)| format!("{name}:{value}"));
+            let shown = shown.collect::<Vec<_>>().join(" ");
+            request.respond(StatusCode::OK, shown, ()).await
+        };
+        let head = [b"GET / HTTP/1.1\r\nhost: x\r\ncookie: ", field, b"\r\n\r\n"].concat();
+        block_on(async {
+            let mut client = TestClient::new(list);
+            client.send(head).await;
+            client.answer().await.text()
+        })
+    }
+
+    #[test]
+    fn only_space_and_tab_stand_around_a_cookie() {
+        // RFC 6265, 4.2.1: a browser takes a name with another white space before its prefix from
+        // anybody, so it must not become the prefix here.
+        for white in [
+            "\u{85}", "\u{a0}", "\u{1680}", "\u{2000}", "\u{200a}", "\u{2028}", "\u{202f}",
+            "\u{205f}", "\u{3000}", "\u{feff}",
+        ] {
+            let field = format!("{white}__Host-sid=evil; __Host-sid{white}=evil; __Host-sid=good");
+            let expected = format!("{white}__Host-sid:evil __Host-sid{white}:evil __Host-sid:good");
+            assert_eq!(seen(field.as_bytes()), expected, "{white:?}");
+            let field = format!("sid={white}a{white}");
+            assert_eq!(seen(field.as_bytes()), format!("sid:{white}a{white}"));
+        }
+        assert_eq!(seen(b"\t a \t=\t b \t;  c=d"), "a:b c:d");
+    }
+
+    #[test]
+    fn a_pair_that_is_not_utf_8_costs_itself_alone() {
+        assert_eq!(seen(b"a=1; b=\xff; c=3"), "a:1 c:3");
+        assert_eq!(seen(b"\xe9=1;c=3"), "c:3");
+        // Neither the `;` of a pair nor its `=` is ever a part of a longer character.
+        assert_eq!(seen(b"a=\xc3;b=\xe2\x82; c=\xc3\xa9"), "c:\u{e9}");
+    }
+
+    #[test]
+    fn names_are_compared_as_they_came() {
+        assert_eq!(seen(b"SID=1; sid=2; s%69d=3"), "SID:1 sid:2 s%69d:3");
+    }
 }

@@ -4,6 +4,8 @@ use http::StatusCode;
 
 use crate::error::ClientError;
 use crate::request::Request;
+use crate::web::parameters::{Malformed, Parameter, parameters};
+use crate::white_space::trim_text;
 
 /// Refuses a body of a media type that is not `fits`, which sees it in lower case and without its
 /// parameters.
@@ -13,8 +15,8 @@ pub(super) fn expect(
     fits: impl FnOnce(&str) -> bool,
 ) -> Result<(), ClientError> {
     let field = request.headers().get("content-type").unwrap_or_default();
-    let media = field.split(';').next().unwrap_or_default().trim();
-    if fits(&media.to_ascii_lowercase()) {
+    let media = field.split(';').next().unwrap_or_default();
+    if fits(&trim_text(media).to_ascii_lowercase()) {
         return Ok(());
     }
     Err(unsupported(format!("the content is to be {wanted}")))
@@ -22,26 +24,73 @@ pub(super) fn expect(
 
 /// Refuses a body that says it is in anything but UTF-8, or ASCII, which is UTF-8.
 pub(super) fn expect_utf8(request: &Request<'_>) -> Result<(), ClientError> {
-    let field = request.headers().get("content-type").unwrap_or_default();
-    let charset = field.split(';').skip(1).find_map(charset);
-    let is_utf8 = charset.is_none_or(|charset| {
-        let known = ["utf-8", "utf8", "us-ascii"];
-        known
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(charset))
-    });
-    if is_utf8 {
+    let field = request.headers().get_bytes("content-type");
+    if parameters(field.unwrap_or_default()).all(|parameter| is_of_utf8(&parameter)) {
         return Ok(());
     }
     Err(unsupported("the content is to be in UTF-8".to_owned()))
 }
 
-fn charset(parameter: &str) -> Option<&str> {
-    let (name, value) = parameter.split_once('=')?;
-    let is_charset = name.trim().eq_ignore_ascii_case("charset");
-    is_charset.then(|| value.trim().trim_matches('"'))
+/// Whether a parameter is no charset, or one whose text is UTF-8.
+fn is_of_utf8(parameter: &Result<Parameter<'_>, Malformed>) -> bool {
+    let Ok(Parameter { name, value }) = parameter else {
+        return false;
+    };
+    let known: [&[u8]; 3] = [b"utf-8", b"utf8", b"us-ascii"];
+    !name.eq_ignore_ascii_case(b"charset")
+        || known.iter().any(|known| known.eq_ignore_ascii_case(value))
 }
 
 fn unsupported(text: String) -> ClientError {
     ClientError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use waterwheel_runtime::block_on;
+
+    use super::*;
+    use crate::testing::TestClient;
+
+    /// The status of a text whose Content-Type is this.
+    fn status(content_type: &str) -> u16 {
+        let text = async |request: Request<'_>| {
+            expect(&request, "text/plain", |media| media == "text/plain")?;
+            expect_utf8(&request)?;
+            request.respond(StatusCode::OK, "", ()).await
+        };
+        let fields = [("content-type", content_type)];
+        let answer = block_on(async {
+            let mut client = TestClient::new(text);
+            client.request(&http::Method::POST, "/", &fields, b"").await
+        });
+        answer.status.as_u16()
+    }
+
+    #[test]
+    fn only_space_and_tab_stand_around_a_media_type() {
+        assert_eq!(status("text/plain"), 200);
+        assert_eq!(status("Text/PLAIN \t; \tcharset=UTF-8"), 200);
+        for white in ["\u{a0}", "\u{2003}", "\u{3000}"] {
+            assert_eq!(status(&format!("text/plain{white}")), 415, "{white:?}");
+            assert_eq!(status(&format!("{white}text/plain")), 415, "{white:?}");
+            let charset = format!("text/plain; charset={white}utf-8");
+            assert_eq!(status(&charset), 415, "{white:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_stand_on_both_sides_of_a_charset() {
+        assert_eq!(status("text/plain; charset=\"utf-8\""), 200);
+        for charset in ["\"utf-8", "utf-8\"", "\"\"utf-8\"\"", "latin1"] {
+            assert_eq!(
+                status(&format!("text/plain; charset={charset}")),
+                415,
+                "{charset}"
+            );
+        }
+        // RFC 9110, 5.6.4: a semicolon within quotes is a part of the value.
+        assert_eq!(status("text/plain; x=\";charset=latin1\""), 200);
+        assert_eq!(status("text/plain; x=\"\\\";\"; charset=latin1"), 415);
+    }
 }

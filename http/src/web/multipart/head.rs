@@ -1,0 +1,118 @@
+//! What the head of a part says of it (RFC 7578, 4.2 and 4.4).
+
+use percent_encoding::percent_decode;
+
+use super::{bad, malformed_head};
+use crate::error::ClientError;
+use crate::web::parameters::parameters;
+use crate::white_space::trim;
+
+/// What is known of a part before its data.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// The name of the input it was entered in.
+    pub(super) name: String,
+    /// What the sender calls its file, if it is one.
+    pub(super) file_name: Option<String>,
+    /// What the sender takes it for.
+    pub(super) content_type: Option<String>,
+}
+
+/// Gathers what fields say, one by one.
+#[derive(Debug, Default)]
+pub(super) struct HeadBuilder {
+    disposition: Option<Disposition>,
+    content_type: Option<String>,
+}
+
+/// A Content-Disposition's parameters.
+#[derive(Debug, Default)]
+struct Disposition {
+    name: Option<String>,
+    extended_name: Option<String>,
+    file_name: Option<String>,
+    extended_file_name: Option<String>,
+}
+
+impl HeadBuilder {
+    /// Takes in a field.
+    ///
+    /// # Errors
+    ///
+    /// If it has two readings: then other servers might take it for another part than this one does.
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), ClientError> {
+        if name.eq_ignore_ascii_case(b"content-disposition") {
+            once(&mut self.disposition, Disposition::parse(value)?)
+        } else if name.eq_ignore_ascii_case(b"content-type") {
+            once(&mut self.content_type, lossy(value))
+        } else {
+            Ok(()) // RFC 7578, 4.8: others are to be ignored
+        }
+    }
+
+    /// # Errors
+    ///
+    /// If the part has no name.
+    pub(super) fn build(self) -> Result<Head, ClientError> {
+        let disposition = self.disposition.unwrap_or_default();
+        let name = disposition.extended_name.or(disposition.name);
+        Ok(Head {
+            name: name.ok_or_else(|| bad("a part of the form has no name"))?,
+            file_name: disposition.extended_file_name.or(disposition.file_name),
+            content_type: self.content_type,
+        })
+    }
+}
+
+impl Disposition {
+    /// Without parameters if it is of another kind than `form-data`.
+    ///
+    /// The extended notation (RFC 8187) is not to be used in forms, but some libraries do, and some of
+    /// these use it alone. It counts more, as it does elsewhere (RFC 6266, 4.3).
+    fn parse(value: &[u8]) -> Result<Self, ClientError> {
+        let mut found = Self::default();
+        let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
+        if !trim(kind).eq_ignore_ascii_case(b"form-data") {
+            return Ok(found);
+        }
+        for parameter in parameters(value) {
+            let parameter = parameter.map_err(|_| malformed_head())?;
+            let is = |name: &[u8]| parameter.name.eq_ignore_ascii_case(name);
+            if is(b"name") {
+                once(&mut found.name, text(&parameter.value)?)?;
+            } else if is(b"name*") {
+                once(&mut found.extended_name, text(&extended(&parameter.value))?)?;
+            } else if is(b"filename") {
+                once(&mut found.file_name, lossy(&parameter.value))?;
+            } else if is(b"filename*") {
+                let name = lossy(&extended(&parameter.value));
+                once(&mut found.extended_file_name, name)?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Fills a place that is empty.
+fn once<T>(place: &mut Option<T>, value: T) -> Result<(), ClientError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(malformed_head()),
+    }
+}
+
+/// What is behind the charset and the language of an extended value, escapes undone.
+fn extended(value: &[u8]) -> Vec<u8> {
+    let encoded = value.splitn(3, |byte| *byte == b'\'').nth(2);
+    percent_decode(encoded.unwrap_or(value)).collect()
+}
+
+fn text(bytes: &[u8]) -> Result<String, ClientError> {
+    let text = String::from_utf8(bytes.to_vec());
+    text.map_err(|_| malformed_head())
+}
+
+/// What is not UTF-8 is replaced: a file with such a name is a file all the same.
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,354 @@
+//! A form taken apart (RFC 2046, 5.1.1; RFC 7578, 4).
+//!
+//! Pure: pieces of a body in, heads and data out.
+//!
+//! ```text
+//!  Preamble ──► Delimiter ──┬── CR LF ──► Head ──► Data ──► Delimiter …
+//!                           └── "--" ──► End: what follows is ignored
+//! ```
+//!
+//! Everything from a delimiter to the end of the head behind it stays in the buffer until that is
+//! whole, so its length is judged to the byte. Data leaves the buffer as it comes, but for what may be
+//! the beginning of a delimiter.
+//!
+//! # Invariants
+//!
+//! - Always: the same outcome in however many pieces a form comes; in time proportional to its length.
+//! - Never: more in the buffer than a piece, and what may stand between the data of two parts.
+
+use std::task::{Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use memchr::memmem::Finder;
+
+use super::head::{Head, HeadBuilder};
+use super::{bad, malformed_head};
+use crate::error::ClientError;
+use crate::proto::fields::{FieldSection, Line};
+use crate::proto::scan::Stop;
+use crate::white_space::is_white;
+
+/// The most that may stand between the data of two parts, in bytes: a delimiter, which begins with the
+/// line end before it, and a head with its empty line.
+pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// No line of a head is longer than a head.
+const LINE_BYTES_MAX: u16 = u16::MAX;
+
+/// How far a form has been read.
+pub(super) struct Parts {
+    /// CR LF, two hyphens, the boundary.
+    delimiter: Finder<'static>,
+    /// What has come and is not done with.
+    buffer: BytesMut,
+    /// How much of the buffer has been looked at.
+    position: usize,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Before the first delimiter.
+    Preamble,
+    /// Behind a delimiter's boundary.
+    Delimiter,
+    /// Behind the white space that may follow it.
+    DelimiterLineEnd,
+    Head {
+        start: usize,
+        section: FieldSection,
+        head: HeadBuilder,
+    },
+    Data,
+    End,
+}
+
+/// What has been found; pending if more must come first.
+type Found<T> = Poll<Result<T, ClientError>>;
+
+impl Parts {
+    pub(super) fn new(boundary: &[u8]) -> Self {
+        let delimiter = [b"\r\n--", boundary].concat();
+        Self {
+            delimiter: Finder::new(&delimiter).into_owned(),
+            // The first delimiter may have no line end before it.
+            buffer: BytesMut::from(&b"\r\n"[..]),
+            position: 0,
+            stage: Stage::Preamble,
+        }
+    }
+
+    /// Takes in the next piece of the body.
+    pub(super) fn feed(&mut self, piece: &[u8]) {
+        self.buffer.extend_from_slice(piece);
+    }
+
+    /// The head of the next part, `None` at the end of the form. What was not read of the part before is
+    /// read past.
+    pub(super) fn next_head(&mut self) -> Found<Option<Head>> {
+        while ready!(self.next_data()).is_some() {}
+        let is_full = self.buffer.len() >= HEAD_BYTES_MAX;
+        match self.read_head() {
+            Poll::Pending if is_full => Poll::Ready(Err(bad("the head of a part is too long"))),
+            found => found,
+        }
+    }
+
+    /// Reads on, within what may stand before the data of a part.
+    fn read_head(&mut self) -> Found<Option<Head>> {
+        let buffer = &self.buffer[..self.buffer.len().min(HEAD_BYTES_MAX)];
+        loop {
+            match &mut self.stage {
+                Stage::Preamble => {
+                    let Some(found) = self.delimiter.find(&buffer[self.position..]) else {
+                        let kept = self.delimiter.needle().len() - 1;
+                        self.position = buffer.len().saturating_sub(kept).max(self.position);
+                        return Poll::Pending;
+                    };
+                    self.position += found + self.delimiter.needle().len();
+                    self.stage = Stage::Delimiter;
+                }
+                Stage::Delimiter => match &buffer[self.position..] {
+                    [] | [b'-'] => return Poll::Pending,
+                    [b'-', b'-', ..] => {
+                        self.stage = Stage::End;
+                        self.buffer.clear();
+                        return Poll::Ready(Ok(None));
+                    }
+                    _ => self.stage = Stage::DelimiterLineEnd,
+                },
+                Stage::DelimiterLineEnd => match &buffer[self.position..] {
+                    [] | [b'\r'] => return Poll::Pending,
+                    [byte, ..] if is_white(*byte) => self.position += 1,
+                    [b'\r', b'\n', ..] => {
+                        self.stage = Stage::Head {
+                            start: self.position + 2,
+                            section: FieldSection::default(),
+                            head: HeadBuilder::default(),
+                        };
+                    }
+                    // Some would read on in the data, others would begin a part here.
+                    _ => return Poll::Ready(Err(bad("a boundary of the form is malformed"))),
+                },
+                Stage::Head {
+                    start,
+                    section,
+                    head,
+                } => match section.next_in_pieces(&buffer[*start..], LINE_BYTES_MAX) {
+                    Ok(Line::Field(field)) => head.add(field.name, field.value)?,
+                    Ok(Line::End(end)) => {
+                        let (end, head) = (*start + end, std::mem::take(head).build()?);
+                        drop(self.buffer.split_to(end));
+                        self.position = 0;
+                        self.stage = Stage::Data;
+                        return Poll::Ready(Ok(Some(head)));
+                    }
+                    Err(Stop::Incomplete) => return Poll::Pending,
+                    Err(Stop::Refused(_)) => return Poll::Ready(Err(malformed_head())),
+                },
+                Stage::Data | Stage::End => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    /// The next piece of the data of the part that has begun last, `None` at its end.
+    pub(super) fn next_data(&mut self) -> Poll<Option<Bytes>> {
+        let Stage::Data = self.stage else {
+            return Poll::Ready(None);
+        };
+        let needle = self.delimiter.needle();
+        let end = match self.delimiter.find(&self.buffer) {
+            Some(0) => {
+                self.position = needle.len();
+                self.stage = Stage::Delimiter;
+                return Poll::Ready(None);
+            }
+            Some(at) => at,
+            None => self.buffer.len() - beginning_at_end(&self.buffer, needle),
+        };
+        if end == 0 {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(self.buffer.split_to(end).freeze()))
+    }
+}
+
+/// How many bytes at the end of `bytes` are the beginning of `needle`.
+fn beginning_at_end(bytes: &[u8], needle: &[u8]) -> usize {
+    let longest = bytes.len().min(needle.len() - 1);
+    let lengths = (1..=longest).rev();
+    let mut fitting = lengths.filter(|length| bytes.ends_with(&needle[..*length]));
+    fitting.next().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUNDARY: &[u8] = b"x-y";
+
+    /// What a form is found to be, in pieces that end at each of `stops`: its parts, each as its name,
+    /// its file's name and its data; and at last the end, or why there is none.
+    fn read(bytes: &[u8], stops: &[usize]) -> String {
+        let mut parts = Parts::new(BOUNDARY);
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        for stop in stops.iter().copied().chain([bytes.len()]) {
+            pieces.push(&bytes[start..stop]);
+            start = stop;
+        }
+        let mut pieces = pieces.into_iter();
+        let mut seen = String::new();
+        loop {
+            let Some(head) = fed(&mut parts, &mut pieces, Parts::next_head) else {
+                return seen + "cut short";
+            };
+            match head {
+                Ok(Some(head)) => write!(seen, "{} {:?} ", head.name, head.file_name),
+                Ok(None) => return seen + "end",
+                Err(fault) => return seen + fault.text(),
+            }
+            .expect("it is a String");
+            let mut data = Vec::new();
+            loop {
+                match fed(&mut parts, &mut pieces, Parts::next_data) {
+                    Some(Some(piece)) => data.extend_from_slice(&piece),
+                    Some(None) => break,
+                    None => return seen + "cut short",
+                }
+            }
+            write!(seen, "{data:?}; ").expect("it is a String");
+        }
+    }
+
+    /// What comes of as many of the pieces as it needs.
+    fn fed<'p, T>(
+        parts: &mut Parts,
+        pieces: &mut impl Iterator<Item = &'p [u8]>,
+        mut find: impl FnMut(&mut Parts) -> Poll<T>,
+    ) -> Option<T> {
+        loop {
+            if let Poll::Ready(found) = find(parts) {
+                return Some(found);
+            }
+            parts.feed(pieces.next()?);
+        }
+    }
+
+    #[track_caller]
+    fn check(bytes: &str, expected: &str) {
+        let bytes = bytes.as_bytes();
+        assert_eq!(read(bytes, &[]), expected);
+        let every: Vec<usize> = (0..bytes.len()).collect();
+        assert_eq!(read(bytes, &every), expected, "dribbled");
+        for stop in every {
+            assert_eq!(read(bytes, &[stop]), expected, "split at {stop}");
+        }
+    }
+
+    const HEAD: &str = "Content-Disposition: form-data; name=a\r\n\r\n";
+
+    #[test]
+    fn a_form_is_parts_between_delimiters() {
+        // RFC 2046, 5.1.1
+        check("--x-y--", "end");
+        check("--x-y--and what follows", "end");
+        check("before\r\nit\r\n--x-y--", "end");
+        check(&format!("--x-y\r\n{HEAD}\r\n--x-y--"), "a None []; end");
+        check(
+            &format!("--x-y \t \r\n{HEAD}1\r\n--x-y--"),
+            "a None [49]; end",
+        );
+        let two = format!("--x-y\r\n{HEAD}1\r\n--x-y\r\n{HEAD}\r\n\r\n--x-y--");
+        check(&two, "a None [49]; a None [13, 10]; end");
+    }
+
+    #[test]
+    fn what_only_begins_like_a_delimiter_is_data() {
+        for data in [
+            "\r",
+            "\r\n",
+            "\r\n-",
+            "\r\n--x-",
+            "\n--x-y",
+            "\r--x-y",
+            "--x-y\r\n",
+        ] {
+            let form = format!("--x-y\r\n{HEAD}{data}\r\n--x-y--");
+            check(&form, &format!("a None {:?}; end", data.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_waits_and_what_is_malformed_is_told() {
+        check("", "cut short");
+        check("--x-", "cut short");
+        check("--x-y", "cut short");
+        check("--x-y-", "cut short");
+        check("--x-y\r", "cut short");
+        check(
+            &format!("--x-y\r\n{HEAD}1\r\n--x-y"),
+            "a None [49]; cut short",
+        );
+        check("before--x-y--", "cut short"); // it begins a line, or it is none
+        for line in ["--x-yz\r\n", "--x-y-z\r\n", "--x-y \n", "--x-y\rz"] {
+            check(line, "a boundary of the form is malformed");
+        }
+        check(
+            "--x-y\r\nno colon\r\n\r\n",
+            "the head of a part is malformed",
+        );
+        check("--x-y\r\n\r\n", "a part of the form has no name");
+    }
+
+    #[test]
+    fn a_preamble_counts_with_the_head_behind_it() {
+        let long = "y".repeat(HEAD_BYTES_MAX);
+        assert_eq!(read(long.as_bytes(), &[]), "the head of a part is too long");
+        let fixed = "\r\n".len() + "\r\n--x-y\r\n".len() + HEAD.len();
+        let fits = "y".repeat(HEAD_BYTES_MAX - fixed);
+        for (filler, expected) in [
+            (fits.clone(), "a None []; end"),
+            (fits + "y", "the head of a part is too long"),
+        ] {
+            let form = format!("{filler}\r\n--x-y\r\n{HEAD}\r\n--x-y--");
+            assert_eq!(read(form.as_bytes(), &[]), expected);
+            assert_eq!(read(form.as_bytes(), &[1, 9_000, 16_370]), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_form_is_the_same_in_any_pieces(
+            form in "((\r\n)?--x-y(--|\r\n|-| |z)?|Content-Disposition: form-data; name=a\r\n\r\n|\r\n|[\r\nab:\\- ]){0,12}",
+            stops in proptest::collection::vec(0..400_usize, 0..6),
+        ) {
+            let mut stops: Vec<_> = stops.into_iter().filter(|stop| *stop < form.len()).collect();
+            stops.sort_unstable();
+            let whole = read(form.as_bytes(), &[]);
+            prop_assert_eq!(&read(form.as_bytes(), &stops), &whole);
+            let every: Vec<usize> = (0..form.len()).collect();
+            prop_assert_eq!(&read(form.as_bytes(), &every), &whole);
+        }
+
+        #[test]
+        fn parts_that_are_written_are_the_parts_that_are_read(
+            parts in proptest::collection::vec(("[a-z]{1,5}", "(\r|\n|-|x|y|(\r\n--x-)|\u{0}|é){0,20}"), 0..5),
+            size in 1..50_usize,
+        ) {
+            let (mut form, mut expected) = (String::new(), String::new());
+            for (name, data) in &parts {
+                prop_assume!(!format!("\r\n{data}\r\n").contains("\r\n--x-y"));
+                let head = format!("Content-Disposition: form-data; name={name}\r\n\r\n");
+                form.extend(["--x-y\r\n", &head, data, "\r\n"]);
+                write!(expected, "{name} None {:?}; ", data.as_bytes()).expect("it is a String");
+            }
+            form += "--x-y--\r\n";
+            let stops: Vec<usize> = (0..form.len()).step_by(size).collect();
+            prop_assert_eq!(read(form.as_bytes(), &stops), expected + "end");
+        }
+    }
+}
