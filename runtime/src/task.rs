@@ -62,7 +62,7 @@ pub(crate) struct Tasks {
     /// The waiters that asked for the end of a task while it was running. Its future was out of its slot
     /// then, and the place for them with it.
     early_waiters: Vec<(TaskId, Waiter)>,
-    /// Wakers of tasks that have ended, for the next tasks. // LOG 34
+    /// Wakers of tasks that have ended, for the next tasks. // LOG R12
     spare_wakers: Vec<Arc<TaskWaker>>,
     remote: Arc<Remote>,
 }
