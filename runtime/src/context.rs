@@ -14,13 +14,13 @@ use std::task::Waker;
 
 use crate::budget;
 use crate::executor::Executor;
-use crate::held::Place;
 use crate::join::JoinHandle;
 use crate::local_queue::Entered;
 use crate::polled;
 use crate::remote::{Message, Remote};
 use crate::time::instant::Instant;
 use crate::time::timers;
+use crate::watch::Place;
 
 thread_local! {
     // It has no destructor, so that an access is a plain load. A thread that enters a runtime leaves it

@@ -25,7 +25,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::budget;
-use crate::held::{Place, Watch};
 use crate::join::JoinHandle;
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
 use crate::notify::Notify;
@@ -37,6 +36,7 @@ use crate::task::{self, Tasks};
 use crate::time::instant::Instant;
 use crate::time::timers::Timers;
 use crate::waker::TaskWaker;
+use crate::watch::{Place, Watch};
 
 /// Everything that one runtime consists of.
 pub(crate) struct Executor {

@@ -39,7 +39,7 @@
 //! - *Ready*: `yield_now` → `local_queue` → `budget` → `race` → `panics` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `polled` → `waiter`
-//! - *Tasks*: `join_error` → `held` → `task` → `join`
+//! - *Tasks*: `join_error` → `watch` → `task` → `join`
 //! - *Time*: `time::wheel` → `time::instant` → `time::timers`
 //! - *The turn*: `pool` → `executor` → `context` → `runtime`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `turn` → `probe` → `descriptors` →
@@ -70,7 +70,7 @@ pub mod budget;
 mod context;
 pub mod descriptors;
 mod executor;
-mod held;
+
 mod join;
 mod join_error;
 mod local_queue;
@@ -92,6 +92,7 @@ pub mod time;
 mod turn;
 mod waiter;
 mod waker;
+pub mod watch;
 mod yield_now;
 
 pub use blocking::{Blocking, spawn_blocking};

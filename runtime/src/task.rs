@@ -42,7 +42,6 @@ use futures_task::ArcWake;
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::held::Place;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
 use crate::panics;
@@ -50,6 +49,7 @@ use crate::polled;
 use crate::remote::Remote;
 use crate::waiter::Waiter;
 use crate::waker::TaskWaker;
+use crate::watch::Place;
 
 /// All tasks of a runtime.
 pub(crate) struct Tasks {

@@ -1,0 +1,164 @@
+//! A poll that holds the thread, so that all other tasks wait for it.
+//!
+//! # How it works
+//!
+//! In a debug build, and in any build with the feature `watch`, the executor reads the clock before and
+//! after each poll. A poll of more than a second is reported once for each place in the program that
+//! spawned such a task: by `tracing` as a warning, or on stderr if no subscriber is set. [`poll_named`]
+//! names a part of a task, which is then reported by its name. In other builds all of this is empty, and
+//! costs neither time nor memory.
+//!
+//! # Invariants
+//!
+//! - Never: a report in a build that did not ask for it.
+//! - Never: two reports of one poll.
+
+#[cfg(not(any(debug_assertions, feature = "watch")))]
+pub(crate) use off::{Place, Watch};
+#[cfg(any(debug_assertions, feature = "watch"))]
+pub(crate) use on::{Place, Watch};
+
+/// Runs one poll of a named part of a task: if it holds the thread for more than a second, the report names
+/// this part instead of the place that spawned the task.
+///
+/// Each name is reported once. In a release build without the feature `watch` this is a plain call.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::pin::pin;
+/// use waterwheel_runtime::{block_on, watch};
+///
+/// block_on(async {
+///     let mut resize = pin!(async { /* long work */ });
+///     poll_fn(|cx| watch::poll_named("resize", || resize.as_mut().poll(cx))).await;
+/// });
+/// ```
+#[inline]
+pub fn poll_named<T>(name: &'static str, poll: impl FnOnce() -> T) -> T {
+    let watch = Watch::start(|| Some(Place::named(name)));
+    let result = poll();
+    watch.stop();
+    result
+}
+
+/// The watch in builds that have it.
+#[cfg(any(debug_assertions, feature = "watch"))]
+mod on {
+    use std::cell::Cell;
+    use std::fmt;
+    use std::panic::Location;
+    use std::sync::{Mutex, PoisonError};
+    use std::time::{Duration, Instant};
+
+    /// A poll may take this long before it is reported.
+    const HELD_MAX: Duration = Duration::from_secs(1);
+
+    thread_local! {
+        /// When the last reported poll ended: the poll around it is not reported for the same time.
+        static REPORTED_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+
+    /// The place in the program that spawned a task, or the name of a part of one.
+    #[derive(Clone, Copy, PartialEq)]
+    pub(crate) enum Place {
+        SpawnedAt(&'static Location<'static>),
+        Named(&'static str),
+    }
+
+    impl Place {
+        #[track_caller]
+        pub(crate) fn here() -> Self {
+            Self::SpawnedAt(Location::caller())
+        }
+
+        pub(crate) fn named(name: &'static str) -> Self {
+            Self::Named(name)
+        }
+    }
+
+    impl fmt::Display for Place {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self {
+                Self::SpawnedAt(place) => write!(f, "the task spawned at {place}"),
+                Self::Named(name) => write!(f, "`{name}`"),
+            }
+        }
+    }
+
+    /// Measures one poll.
+    pub(crate) struct Watch {
+        started: Instant,
+        place: Option<Place>,
+    }
+
+    impl Watch {
+        /// Starts with a poll. `place` is asked now: the task may have ended afterwards.
+        pub(crate) fn start(place: impl FnOnce() -> Option<Place>) -> Self {
+            Self {
+                place: place(),
+                started: Instant::now(),
+            }
+        }
+
+        /// Reports the poll if it was too long.
+        pub(crate) fn stop(self) {
+            let reported = REPORTED_UNTIL.get().filter(|until| *until > self.started);
+            let held = reported.unwrap_or(self.started).elapsed();
+            if held > HELD_MAX
+                && let Some(place) = self.place
+            {
+                REPORTED_UNTIL.set(Some(Instant::now()));
+                report(held, place);
+            }
+        }
+    }
+
+    #[cold]
+    fn report(held: Duration, place: Place) {
+        static REPORTED: Mutex<Vec<Place>> = Mutex::new(Vec::new());
+        let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.contains(&place) {
+            return;
+        }
+        reported.push(place);
+        drop(reported);
+        let text = format!(
+            "{place} has held the thread for {held:.1?}, and all other tasks have waited: \
+             move long work to spawn_blocking, or let others run with yield_now"
+        );
+        if tracing::dispatcher::has_been_set() {
+            tracing::warn!("{text}");
+        } else {
+            eprintln!("waterwheel: {text}");
+        }
+    }
+}
+
+/// The watch in builds that have none.
+#[cfg(not(any(debug_assertions, feature = "watch")))]
+mod off {
+    #[derive(Clone, Copy)]
+    pub(crate) struct Place;
+
+    impl Place {
+        pub(crate) fn here() -> Self {
+            Self
+        }
+
+        pub(crate) fn named(_: &'static str) -> Self {
+            Self
+        }
+    }
+
+    pub(crate) struct Watch;
+
+    impl Watch {
+        pub(crate) fn start(_: impl FnOnce() -> Option<Place>) -> Self {
+            Self
+        }
+
+        pub(crate) fn stop(self) {}
+    }
+}

@@ -1,0 +1,51 @@
+//! Claims about a poll that holds the thread. In a process of its own: a report is made once per place.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::thread;
+use std::time::Duration;
+
+use common::{in_child, is_child, run};
+use waterwheel::runtime::{spawn, watch, yield_now};
+
+const HELD: Duration = Duration::from_millis(1_100);
+
+/// Holds the thread for longer than is reported: twice from one place, and in a named part.
+fn hold() {
+    run(async {
+        for _ in 0..2 {
+            spawn(async { thread::sleep(HELD) }).await.unwrap();
+        }
+        let part = async {
+            yield_now().await;
+            watch::poll_named("a long part", || thread::sleep(HELD));
+        };
+        spawn(part).await.unwrap();
+        thread::sleep(HELD);
+    });
+}
+
+#[test]
+fn a_poll_that_holds_the_thread_is_named_once_by_its_place_or_its_name() {
+    const NAME: &str = "a_poll_that_holds_the_thread_is_named_once_by_its_place_or_its_name";
+    if is_child(NAME) {
+        return hold();
+    }
+    let output = in_child(NAME);
+    assert!(output.status.success());
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let reports: Vec<_> = errors
+        .lines()
+        .filter(|line| line.contains("held"))
+        .collect();
+    assert_eq!(reports.len(), 3, "{errors}");
+    assert!(
+        reports[0].contains("spawned at tests/watch.rs:19"),
+        "{errors}"
+    );
+    assert!(reports[1].contains("`a long part`"), "{errors}");
+    // The main future, by the place that called block_on.
+    assert!(reports[2].contains("tests/common/mod.rs"), "{errors}");
+}
