@@ -11,7 +11,7 @@
 //!          │ idle too long            │ yes                               │
 //!          │ asked to leave        (4) handler ──► answer queued          │
 //!          ▼                          │                                   │
-//!        close ◄── (6) linger ◄──(5) settle: verify, drain ───────────────┘
+//!         over ◄── (6) close ◄──(5) settle: verify, drain ────────────────┘
 //! ```
 //!
 //! 1. An idle connection holds a socket, its client's address and the key of its record, in which its
@@ -23,8 +23,8 @@
 //!    it, however large it is.
 //! 5. Whatever the handler did or failed to do, the request at hand is answered, or the
 //!    connection ends.
-//! 6. After an answer that the client may not be ready to read, because it is still sending, the
-//!    rest is read and thrown away for a while; else its kernel would throw the answer away.
+//! 6. A connection whose client may have sent more ends in stages, so that the last answer arrives
+//!    whole: `connection/close.rs`.
 //!
 //! # Invariants
 //!
@@ -56,6 +56,7 @@ use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::work::Work;
 
+mod close;
 mod settle;
 mod wait;
 mod watch;
@@ -119,8 +120,8 @@ enum Stage {
     Overdue,
     /// The end of the handler.
     Handling,
-    /// The client, who may still be sending: what comes is no request any more.
-    Ending,
+    /// The end: the last answer is sent, and what comes is no request any more.
+    Closing,
 }
 
 /// What came of an attempt to read.
@@ -209,7 +210,10 @@ impl<T: Io> Connection<T> {
     /// Whether something is to be ended before a request can be looked for.
     #[inline]
     fn is_unfinished(&self) -> bool {
-        matches!(self.stage, Stage::Overdue | Stage::Handling | Stage::Ending)
+        matches!(
+            self.stage,
+            Stage::Overdue | Stage::Handling | Stage::Closing
+        )
     }
 
     /// Ends what is to be ended; breaks when that is the connection.
@@ -222,7 +226,7 @@ impl<T: Io> Connection<T> {
                 return self.carry_out(then).await;
             }
             // The last call was given up before the end.
-            Stage::Ending => self.close_lingering().await,
+            Stage::Closing => self.close_in_stages().await,
         }
         ControlFlow::Break(())
     }

@@ -25,14 +25,14 @@
 //! | connections of one address (of a /64 in v6) | `connections_per_peer_max` | none | closed |
 //! | requests on one connection | `requests_max` | none | closed after the last |
 //! | unread body read to keep the connection | `drain_bytes_max` | 256 KiB | closed |
-//! | bytes read after a last answer | `linger_bytes_max` | 1 MiB | no more are read |
 //! | a head, from its first byte | `head_duration_max` | 10 s | 408 |
 //! | idle between requests | `idle_duration_max` | 75 s | closed |
 //! | no byte of the body | `body_stall_duration_max` | 30 s | 408 |
 //! | the body's rate, on average | `body_bytes_per_second_min` | 64 | 408 |
 //! | no byte of the answer taken | `write_stall_duration_max` | 30 s | reset |
 //! | a handler | `handler_duration_max` | none | 503 |
-//! | lingering after a last answer | `linger_duration_max` | 2 s | closed |
+//! | reading on after a last answer | `linger_duration_max` | 30 s | closed |
+//! | no byte meanwhile | `linger_stall_duration_max` | 5 s | closed |
 //! | what is under way when the server ends | `shutdown_duration_max` | 10 s | cut |
 //!
 //! **Always**: a length limit is inclusive, what is exactly as long passes; bytes are
@@ -74,9 +74,6 @@ pub struct Limits {
     pub requests_max: Option<u64>,
     /// Bytes of an unread body that are read and discarded to keep the connection.
     pub drain_bytes_max: u64,
-    /// Bytes read and discarded after a refusal, or another last answer whose client may go on, so that it
-    /// can be read.
-    pub linger_bytes_max: u64,
     /// Time for a whole head, from its first byte (for the first request, from accept).
     pub head_duration_max: Duration,
     /// Time a connection may stay without a request.
@@ -90,8 +87,17 @@ pub struct Limits {
     pub write_stall_duration_max: Duration,
     /// Time for a handler, `None` for as long as it likes.
     pub handler_duration_max: Option<Duration>,
-    /// Time spent reading and discarding then.
+    /// Time for which a connection is read on after its last answer, and what comes is discarded, so
+    /// that the answer arrives whole (RFC 9112, 9.6). It begins when the transport has taken all of the
+    /// answer and the end. When it is over, the connection is closed: a client that still sends loses
+    /// what it has not read by then.
+    ///
+    /// 30 s by default, as nginx's `lingering_time`. When room is needed, a connection that lingers
+    /// gives way sooner.
     pub linger_duration_max: Duration,
+    /// The longest pause between two bytes that come meanwhile. While the server ends, it is 1 s at the
+    /// most. 5 s by default, as nginx's `lingering_timeout`.
+    pub linger_stall_duration_max: Duration,
     /// Time for what is under way when the server is stopped.
     pub shutdown_duration_max: Duration,
 }
@@ -113,14 +119,14 @@ impl Limits {
         connections_per_peer_max: None,
         requests_max: None,
         drain_bytes_max: 256 * 1024,
-        linger_bytes_max: 1024 * 1024,
         head_duration_max: Duration::from_secs(10),
         idle_duration_max: Duration::from_secs(75),
         body_stall_duration_max: Duration::from_secs(30),
         body_bytes_per_second_min: 64,
         write_stall_duration_max: Duration::from_secs(30),
         handler_duration_max: None,
-        linger_duration_max: Duration::from_secs(2),
+        linger_duration_max: Duration::from_secs(30),
+        linger_stall_duration_max: Duration::from_secs(5),
         shutdown_duration_max: Duration::from_secs(10),
     };
 }
@@ -155,9 +161,10 @@ const _: () = {
     // Sixteen digits and a line end fit into a chunk's size line.
     assert!(limits.chunk_line_bytes_max > 18);
     // We do not read further for a connection than for a request.
-    assert!(limits.drain_bytes_max <= limits.linger_bytes_max);
-    assert!(limits.linger_bytes_max <= limits.body_bytes_max);
-    assert!(limits.linger_duration_max.as_secs() < limits.head_duration_max.as_secs());
+    assert!(limits.drain_bytes_max <= limits.body_bytes_max);
+    assert!(limits.linger_stall_duration_max.as_secs() < limits.linger_duration_max.as_secs());
+    // A last answer holds no place for longer than an idle connection does.
+    assert!(limits.linger_duration_max.as_secs() < limits.idle_duration_max.as_secs());
     assert!(limits.head_duration_max.as_secs() < limits.idle_duration_max.as_secs());
 };
 

@@ -24,6 +24,14 @@ use waterwheel_runtime::time::Instant;
 
 use crate::limits::Limits;
 use crate::peers::Guest;
+use crate::stop::Stage;
+
+/// How long nothing must have come on a connection that gives way: a request may be on its way, or
+/// another piece of what is discarded.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// The longest pause between two bytes of a connection that lingers while the server ends.
+const LAST_STALL_MAX: Duration = Duration::from_secs(1);
 
 /// Which connection.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +47,13 @@ pub(crate) struct Register {
     records: RefCell<Slab<Record>>,
     /// The places of some among those of their peers, where these are counted.
     guests: RefCell<HashMap<u32, Guest>>,
+    /// When those that linger are over at the latest.
+    lingering: RefCell<HashMap<u32, Instant>>,
     /// How long each may wait.
     head_max: Duration,
     idle_max: Duration,
+    linger_max: Duration,
+    linger_stall_max: Duration,
     /// How many wait for [`Register::settled`].
     watchers: Cell<usize>,
     changed: Notify,
@@ -51,10 +63,10 @@ struct Record {
     state: State,
     /// Asked to close as soon as nothing is under way.
     leaving: bool,
-    /// Over, but for its last bytes.
-    ends: bool,
     /// Whether its peer's connections are counted.
     is_guest: bool,
+    /// Whether it may give way at once, if it lingers.
+    may_give_way: bool,
     /// When the state began.
     since: Instant,
     waker: Option<Waker>,
@@ -70,6 +82,8 @@ enum State {
     Busy,
     /// Answered, and nothing has come since.
     Idle,
+    /// Answered for the last time. The end is sent, and what comes is discarded.
+    Lingering,
 }
 
 /// What a connection that begins to wait has to know.
@@ -99,6 +113,8 @@ pub(crate) struct Census {
     pub(crate) busy: usize,
     /// Between two requests.
     pub(crate) idle: usize,
+    /// Behind the last answer.
+    pub(crate) lingering: usize,
 }
 
 impl Register {
@@ -106,8 +122,11 @@ impl Register {
         Self {
             records: RefCell::default(),
             guests: RefCell::default(),
+            lingering: RefCell::default(),
             head_max: limits.head_duration_max,
             idle_max: limits.idle_duration_max,
+            linger_max: limits.linger_duration_max,
+            linger_stall_max: limits.linger_stall_duration_max,
             watchers: Cell::new(0),
             changed: Notify::new(),
         }
@@ -120,8 +139,8 @@ impl Register {
         let key = self.records.borrow_mut().insert(Record {
             state: State::New,
             leaving: false,
-            ends: false,
             is_guest: guest.is_some(),
+            may_give_way: false,
             since: Instant::of_turn(),
             waker: None,
         });
@@ -134,8 +153,13 @@ impl Register {
 
     pub(crate) fn remove(&self, key: Key) {
         let record = self.records.borrow_mut().try_remove(key.index());
-        if record.is_some_and(|record| record.is_guest) {
-            self.guests.borrow_mut().remove(&key.0);
+        if let Some(record) = record {
+            if record.is_guest {
+                self.guests.borrow_mut().remove(&key.0);
+            }
+            if record.state == State::Lingering {
+                self.lingering.borrow_mut().remove(&key.0);
+            }
         }
         self.notify();
     }
@@ -182,9 +206,45 @@ impl Register {
         record.wait(self.head_max, waker)
     }
 
-    /// It is over but for its last bytes, which have a deadline of their own.
-    pub(crate) fn ends(&self, key: Key) {
-        self.records.borrow_mut()[key.index()].ends = true;
+    /// Its last answer is being sent, which has a deadline of its own.
+    pub(crate) fn closes(&self, key: Key) {
+        let record = &mut self.records.borrow_mut()[key.index()];
+        if record.state != State::Lingering {
+            record.state = State::Busy;
+        }
+    }
+
+    /// Its last answer and its end are sent; from now on what comes is discarded. If `may_give_way`,
+    /// it may give way to another connection at once, else only when nothing has come for a moment.
+    pub(crate) fn lingers(&self, key: Key, may_give_way: bool) {
+        let now = Instant::of_turn();
+        let until = now + self.linger_max;
+        self.lingering.borrow_mut().insert(key.0, until);
+        {
+            let record = &mut self.records.borrow_mut()[key.index()];
+            record.enter(State::Lingering, now);
+            record.may_give_way = may_give_way;
+        }
+        self.notify();
+    }
+
+    /// Something has come, and was discarded.
+    pub(crate) fn lingers_on(&self, key: Key) {
+        let record = &mut self.records.borrow_mut()[key.index()];
+        record.since = Instant::of_turn();
+        record.may_give_way = false;
+    }
+
+    /// Until when it lingers, if nothing comes; `None` if it is to leave.
+    pub(crate) fn lingers_until(&self, key: Key, stage: Stage) -> Option<Instant> {
+        let record = &self.records.borrow()[key.index()];
+        let stall_max = match stage {
+            Stage::Open => self.linger_stall_max,
+            Stage::Draining | Stage::Cutting => self.linger_stall_max.min(LAST_STALL_MAX),
+        };
+        let stalled = record.since + stall_max;
+        let until = self.lingering.borrow().get(&key.0).copied();
+        (!record.leaving).then(|| until.map_or(stalled, |until| until.min(stalled)))
     }
 
     /// How long a connection may be in this state; a handler has a deadline of its own.
@@ -192,7 +252,7 @@ impl Register {
         match state {
             State::New | State::Head => self.head_max,
             State::Idle => self.idle_max,
-            State::Busy => Duration::MAX,
+            State::Busy | State::Lingering => Duration::MAX,
         }
     }
 
@@ -203,8 +263,8 @@ impl Register {
             next: None,
         };
         for (_, record) in self.records.borrow_mut().iter_mut() {
-            if record.state == State::Busy || record.ends {
-                continue;
+            if matches!(record.state, State::Busy | State::Lingering) {
+                continue; // these have deadlines of their own
             }
             let due = record.since + self.patience(record.state);
             if due <= now {
@@ -226,39 +286,60 @@ impl Register {
         }
     }
 
-    /// Asks up to `count` idle connections to leave, longest idle first; says how many.
-    pub(crate) fn reclaim(&self, count: usize) -> usize {
-        let mut idle: Vec<(Instant, usize)> = self.idle_since();
-        let count = count.min(idle.len());
+    /// Asks up to `count` connections to leave that have no request under way, and returns how many
+    /// these are. First those that linger, then (while the server ends) those on which no request has
+    /// come, then those that are idle; within each kind, the longest in that state first.
+    pub(crate) fn reclaim(&self, count: usize, stage: Stage) -> usize {
+        let mut may_leave = self.those_that_may_leave(stage);
+        let count = count.min(may_leave.len());
         if count == 0 {
             return 0;
         }
-        idle.select_nth_unstable(count - 1);
-        idle[..count].iter().for_each(|(_, key)| self.dismiss(*key));
+        may_leave.select_nth_unstable(count - 1);
+        may_leave[..count]
+            .iter()
+            .for_each(|(_, _, key)| self.dismiss(*key));
         count
     }
 
-    fn idle_since(&self) -> Vec<(Instant, usize)> {
+    /// Each with its rank, since when it is as it is, and its key.
+    fn those_that_may_leave(&self, stage: Stage) -> Vec<(u8, Instant, usize)> {
+        let now = Instant::of_turn();
         let records = self.records.borrow();
-        let idle = records
-            .iter()
-            .filter(|(_, record)| record.is_idle() && !record.leaving)
-            .map(|(key, record)| (record.since, key));
-        idle.collect()
+        let ranked = records.iter().filter_map(|(key, record)| {
+            let has_been_quiet = now - record.since >= MOMENT;
+            let rank = match record.state {
+                State::Lingering if record.may_give_way || has_been_quiet => 0,
+                State::New if stage != Stage::Open && has_been_quiet => 1,
+                State::Idle => 2,
+                _ => return None,
+            };
+            (!record.leaving).then_some((rank, record.since, key))
+        });
+        ranked.collect()
     }
 
-    /// Asks all to leave that have no request under way; says how many.
+    /// Asks all to leave that wait for a request; returns how many.
     pub(crate) fn dismiss_quiet(&self) -> usize {
-        let quiet = self.keys(|record| !record.is_under_way());
+        let quiet = self.keys(|record| matches!(record.state, State::New | State::Idle));
         quiet.iter().for_each(|key| self.dismiss(*key));
         quiet.len()
     }
 
-    /// Wakes the tasks of all.
-    pub(crate) fn wake_all(&self) -> usize {
-        let all = self.keys(|_| true);
-        all.iter().for_each(|key| self.dismiss(*key));
-        all.len()
+    /// The server begins to end: those that linger have less time now.
+    pub(crate) fn hurry(&self) {
+        for key in self.keys(|record| record.state == State::Lingering) {
+            self.wake(key);
+        }
+    }
+
+    /// Asks all to leave; returns how many these are, without those whose last answer is sent.
+    pub(crate) fn dismiss_all(&self) -> usize {
+        let cut = self.keys(|record| record.state != State::Lingering).len();
+        self.keys(|_| true)
+            .into_iter()
+            .for_each(|key| self.dismiss(key));
+        cut
     }
 
     fn keys(&self, which: impl Fn(&Record) -> bool) -> Vec<usize> {
@@ -268,14 +349,18 @@ impl Register {
     }
 
     fn dismiss(&self, key: usize) {
+        // Gone already, if waking another has ended it.
+        if let Some(record) = self.records.borrow_mut().get_mut(key) {
+            record.leaving = true;
+        }
+        self.wake(key);
+    }
+
+    fn wake(&self, key: usize) {
         let waker = {
             let mut records = self.records.borrow_mut();
-            // Gone already, if waking another has ended it.
             let record = records.get_mut(key);
-            record.and_then(|record| {
-                record.leaving = true;
-                record.waker.take()
-            })
+            record.and_then(|record| record.waker.take())
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -289,6 +374,7 @@ impl Register {
                 State::New => census.new += 1,
                 State::Head | State::Busy => census.busy += 1,
                 State::Idle => census.idle += 1,
+                State::Lingering => census.lingering += 1,
             }
         }
         census
@@ -331,10 +417,6 @@ impl Record {
     fn is_reached_by(&self, waker: &Waker) -> bool {
         let known = self.waker.as_ref();
         known.is_some_and(|known| known.will_wake(waker))
-    }
-
-    fn is_idle(&self) -> bool {
-        self.state == State::Idle
     }
 
     fn is_under_way(&self) -> bool {

@@ -167,8 +167,9 @@ mod tests {
 
     #[test]
     fn a_reset_leaves_nothing_of_a_connection() {
-        let soils: [fn(&mut Work); 6] = [
+        let soils: [fn(&mut Work); 7] = [
             |work| work.head_bytes = 1,
+            |work| work.exchange.note_written(100_000),
             |work| work.input.add(1),
             |work| work.exchange.output.get_mut().bytes.push(b'x'),
             |work| work.exchange.output.get_mut().added.push(b'x'),

@@ -32,25 +32,30 @@ impl<T: Io> Connection<T> {
         })
     }
 
-    /// Sends what is queued: mostly all of it goes out at once.
+    /// Sends what is queued: mostly all of it goes out at once. The transport is flushed also if
+    /// nothing is queued, because the last flush may have had to wait.
     #[inline]
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let (Some(io), Some(work)) = (&self.io, &mut self.work) else {
             return Poll::Ready(Ok(()));
         };
         let output = work.exchange.output.get_mut();
-        if output.is_empty() {
-            return Poll::Ready(Ok(()));
+        if !output.is_empty() {
+            let queued = output.queued();
+            match io.poll_write_one(cx, queued) {
+                Poll::Ready(Ok(count)) if count == queued.len() => {
+                    output.add_written(count);
+                    self.shared.counters.bytes_written.add(count);
+                }
+                written => return self.poll_send_rest(written, cx),
+            }
         }
-        let queued = output.queued();
-        match io.poll_write_one(cx, queued) {
-            Poll::Ready(Ok(count)) if count == queued.len() => {
-                output.add_written(count);
+        match io.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
                 work.exchange.write_stall.take();
-                self.shared.counters.bytes_written.add(count);
                 Poll::Ready(Ok(()))
             }
-            written => self.poll_send_rest(written, cx),
+            flushed => self.poll_held_back(flushed, cx),
         }
     }
 
@@ -64,6 +69,16 @@ impl<T: Io> Connection<T> {
         link.map_or(Poll::Ready(Ok(())), |link| {
             link.poll_flush_rest(written, cx)
         })
+    }
+
+    #[cold]
+    fn poll_held_back(
+        &self,
+        flushed: Poll<io::Result<()>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let link = self.link();
+        link.map_or(Poll::Ready(Ok(())), |link| link.or_held_back(flushed, cx))
     }
 
     /// Reads what there is. What is known to be drained costs no call to find out.

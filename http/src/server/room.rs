@@ -108,7 +108,7 @@ impl Server {
     fn press(&self) -> usize {
         self.shared.pressed.set(true);
         let batch = (self.shared.register.len() / 8).max(5);
-        let reclaimed = self.shared.register.reclaim(batch);
+        let reclaimed = self.shared.register.reclaim(batch, self.shared.stage.get());
         self.shared.counters.reclaimed.add(reclaimed);
         let now = Instant::now();
         let said = self.warned.get();

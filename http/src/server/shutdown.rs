@@ -74,6 +74,7 @@ impl Server {
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         self.enter(Stage::Draining);
+        self.shared.register.hurry();
         let mut idle = 0;
         let calm = async {
             race(self.queue_served(), sleep(grace / 2)).await;
@@ -238,7 +239,7 @@ impl Server {
     async fn cut(&self) -> usize {
         self.close();
         self.enter(Stage::Cutting);
-        let cut = self.shared.register.wake_all();
+        let cut = self.shared.register.dismiss_all();
         self.shared.counters.cut.add(cut);
         race(self.empty(), sleep(CUT_PATIENCE)).await;
         cut

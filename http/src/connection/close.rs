@@ -1,0 +1,113 @@
+//! How a connection ends: in stages, so that the last answer arrives whole (RFC 9112, 9.6).
+//!
+//! # How it works
+//!
+//! A socket answers bytes that nobody will read with a reset, and a reset destroys what the client has
+//! not taken of its answer yet. So a connection whose client may have sent more closes its write half
+//! first, and goes on to read:
+//!
+//! ```text
+//!  settle, refuse ──► send ───────► end ──────────► linger ────────────────► drop
+//!                     what is       the write       read and discard, until
+//!                     queued        half closes     the client ends too, or
+//!                        │             │            the time is over
+//!                        └─ reading meanwhile ─┘
+//! ```
+//!
+//! - To send and to end take as long as the client takes bytes: the clock of a stalled write runs.
+//!   While they wait, what comes is read and discarded, because a client may read nothing before it has
+//!   sent everything.
+//! - To linger takes as long as bytes come, with two limits: a pause between them, and all of it.
+//! - A lingering connection gives way when there is no room for a new one. See
+//!   [`Register::reclaim`](crate::register::Register::reclaim).
+//!
+//! A client is trusted to send no more only if it has said so, its request had no body, and its answer
+//! leaves in one flight. Then the end follows at once. Anything else would cost each short connection a
+//! registration with epoll and a wake (LOG 32).
+//!
+//! # Invariants
+//!
+//! - Always: a connection that lingers has sent its last answer and its end.
+//! - Never: anything read here taken for a request.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+
+use super::{Connection, Stage};
+use crate::error::Result;
+use crate::io::Io;
+use crate::link::poll_discard;
+
+impl<T: Io> Connection<T> {
+    /// Sends what is queued and the end, mostly in one segment, and does not linger. Only if that
+    /// has to wait, the connection closes in stages after all.
+    pub(super) async fn close_at_once(&mut self) {
+        if poll_fn(|cx| Poll::Ready(self.poll_end(cx)))
+            .await
+            .is_pending()
+        {
+            self.close_in_stages().await;
+        }
+    }
+
+    /// Sends what is queued, ends, and reads on.
+    pub(super) async fn close_in_stages(&mut self) {
+        self.stage = Stage::Closing;
+        self.shared.register.closes(self.key);
+        if poll_fn(|cx| self.poll_end(cx)).await.is_err() {
+            return;
+        }
+        self.begin_lingering();
+        let mut time = sleep_until(Instant::of_turn());
+        poll_fn(|cx| self.poll_linger(cx, &mut time)).await;
+    }
+
+    /// Sends what is queued and the end.
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(link) = self.link() else {
+            return Poll::Ready(Ok(()));
+        };
+        let ended = link.poll_end(cx);
+        if ended.is_pending() {
+            link.discard(cx);
+        }
+        ended
+    }
+
+    /// Gives back the working set: what comes now needs none.
+    fn begin_lingering(&mut self) {
+        let Some(work) = self.work.take() else { return };
+        let may_give_way = !work.exchange.wrote_much.get() && !work.exchange.has_body();
+        self.shared.give_back(work);
+        self.shared.register.lingers(self.key, may_give_way);
+    }
+
+    /// Reads and discards, until the client has ended, the server wants the place, or the time is
+    /// over.
+    fn poll_linger(&self, cx: &mut Context<'_>, time: &mut Sleep) -> Poll<()> {
+        let (shared, key) = self.place();
+        let Some(io) = &self.io else {
+            return Poll::Ready(());
+        };
+        // An error is met again by the read.
+        drop(io.poll_flush(cx));
+        while let Poll::Ready(read) = poll_discard(io, shared, cx) {
+            if matches!(read, Ok(0) | Err(_)) {
+                return Poll::Ready(());
+            }
+            shared.register.lingers_on(key);
+        }
+        let stage = shared.stage.get();
+        let Some(deadline) = shared.register.lingers_until(key, stage) else {
+            return Poll::Ready(()); // it gives way
+        };
+        if time.deadline() != deadline {
+            time.reset(deadline);
+        }
+        shared.register.reach(key, cx.waker());
+        Pin::new(time).poll(cx)
+    }
+}
