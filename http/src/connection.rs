@@ -201,6 +201,7 @@ impl<T: Io> Connection<T> {
             };
             match self.settle(outcome) {
                 Then::Next => {}
+                Then::Close if self.closes_at_once().await => return ControlFlow::Break(()),
                 then => self.carry_out(then).await?,
             }
             poll_fn(|cx| budget::poll_spend(cx, 1)).await;
@@ -222,8 +223,11 @@ impl<T: Io> Connection<T> {
             Stage::Fresh | Stage::Between | Stage::WithinHead => return ControlFlow::Continue(()),
             Stage::Overdue => self.refuse(Refusal::HeadTooSlow).await,
             Stage::Handling => {
-                let then = self.settle(Outcome::Pulled);
-                return self.carry_out(then).await;
+                return match self.settle(Outcome::Pulled) {
+                    Then::Next => ControlFlow::Continue(()),
+                    Then::Close if self.closes_at_once().await => ControlFlow::Break(()),
+                    then => self.carry_out(then).await,
+                };
             }
             // The last call was given up before the end.
             Stage::Closing => self.close_in_stages().await,

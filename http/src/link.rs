@@ -359,12 +359,14 @@ impl Link<'_> {
     }
 
     /// Reads and discards what there is.
+    #[cold]
     pub(crate) fn discard(&self, cx: &mut Context<'_>) {
         while matches!(poll_discard(self.io, self.shared, cx), Poll::Ready(Ok(1..))) {}
     }
 }
 
 /// Reads once, and discards what comes; 0 is the end.
+#[inline(never)] // the scrap has no place in a frame of the loop
 pub(crate) fn poll_discard(
     io: &dyn Io,
     shared: &Shared,

@@ -27,7 +27,7 @@ impl Count {
         self.add(1);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.get()
     }
 }
@@ -46,6 +46,8 @@ pub(crate) struct Counters {
     pub(crate) idle_timeouts: Count,
     pub(crate) write_timeouts: Count,
     pub(crate) cut: Count,
+    /// Connections without a request that were closed because the server ends.
+    pub(crate) dismissed: Count,
     refused: RefCell<HashMap<Refusal, u64>>,
     durations: Option<Box<Durations>>,
 }

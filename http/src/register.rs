@@ -235,16 +235,25 @@ impl Register {
         record.may_give_way = false;
     }
 
-    /// Until when it lingers, if nothing comes; `None` if it is to leave.
-    pub(crate) fn lingers_until(&self, key: Key, stage: Stage) -> Option<Instant> {
+    /// Until when it lingers, if nothing comes; `None` if it is to leave, or may and somebody waits
+    /// for its place.
+    pub(crate) fn lingers_until(
+        &self,
+        key: Key,
+        stage: Stage,
+        is_pressed: bool,
+    ) -> Option<Instant> {
         let record = &self.records.borrow()[key.index()];
+        if record.leaving || (is_pressed && record.may_give_way) {
+            return None;
+        }
         let stall_max = match stage {
             Stage::Open => self.linger_stall_max,
             Stage::Draining | Stage::Cutting => self.linger_stall_max.min(LAST_STALL_MAX),
         };
         let stalled = record.since + stall_max;
         let until = self.lingering.borrow().get(&key.0).copied();
-        (!record.leaving).then(|| until.map_or(stalled, |until| until.min(stalled)))
+        Some(until.map_or(stalled, |until| until.min(stalled)))
     }
 
     /// How long a connection may be in this state; a handler has a deadline of its own.
@@ -319,11 +328,10 @@ impl Register {
         ranked.collect()
     }
 
-    /// Asks all to leave that wait for a request; returns how many.
-    pub(crate) fn dismiss_quiet(&self) -> usize {
+    /// Asks all to leave that wait for a request.
+    pub(crate) fn dismiss_quiet(&self) {
         let quiet = self.keys(|record| matches!(record.state, State::New | State::Idle));
-        quiet.iter().for_each(|key| self.dismiss(*key));
-        quiet.len()
+        quiet.into_iter().for_each(|key| self.dismiss(key));
     }
 
     /// The server begins to end: those that linger have less time now.

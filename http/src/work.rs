@@ -62,6 +62,15 @@ impl Work {
         self.exchange.reset();
     }
 
+    /// Whether the client has said that it sends no more, and nothing that it sends all the same, such
+    /// as a line end behind a body, can cost it its answer.
+    pub(crate) fn ends_here(&mut self) -> bool {
+        !self.head.persistence().persists()
+            && !self.exchange.has_body()
+            && self.input.is_empty()
+            && self.exchange.is_one_flight()
+    }
+
     /// Drops what has been answered: the head, and what the exchange has read of the bytes
     /// behind it.
     #[inline]

@@ -42,15 +42,11 @@ use crate::io::Io;
 use crate::link::poll_discard;
 
 impl<T: Io> Connection<T> {
-    /// Sends what is queued and the end, mostly in one segment, and does not linger. Only if that
-    /// has to wait, the connection closes in stages after all.
-    pub(super) async fn close_at_once(&mut self) {
-        if poll_fn(|cx| Poll::Ready(self.poll_end(cx)))
-            .await
-            .is_pending()
-        {
-            self.close_in_stages().await;
-        }
+    /// Sends what is queued and the end, mostly in one segment. Returns true if that is done, and
+    /// false if it has to wait: then the connection closes in stages after all.
+    #[inline]
+    pub(super) async fn closes_at_once(&self) -> bool {
+        poll_fn(|cx| Poll::Ready(self.poll_end(cx).is_ready())).await
     }
 
     /// Sends what is queued, ends, and reads on.
@@ -100,8 +96,8 @@ impl<T: Io> Connection<T> {
             }
             shared.register.lingers_on(key);
         }
-        let stage = shared.stage.get();
-        let Some(deadline) = shared.register.lingers_until(key, stage) else {
+        let (stage, is_pressed) = (shared.stage.get(), shared.pressed.get());
+        let Some(deadline) = shared.register.lingers_until(key, stage, is_pressed) else {
             return Poll::Ready(()); // it gives way
         };
         if time.deadline() != deadline {

@@ -161,9 +161,6 @@ impl<T: Io> Connection<T> {
             return Then::Over;
         };
         let persists = work.exchange.persistence.get().persists();
-        // The client has said that this is all, and a line end behind a body is no news either.
-        let is_all = !work.head.persistence().persists() && !work.exchange.has_body();
-        let is_one_flight = work.exchange.is_one_flight();
         work.advance();
         // If this is given up from here on, nothing that comes is taken for a request.
         self.stage = Stage::Closing;
@@ -172,9 +169,7 @@ impl<T: Io> Connection<T> {
                 self.stage = Stage::Between;
                 Then::Next
             }
-            (false, Drained::Whole) if is_all && is_one_flight && work.input.is_empty() => {
-                Then::Close
-            }
+            (false, Drained::Whole) if work.ends_here() => Then::Close,
             _ => Then::CloseInStages,
         }
     }
@@ -213,8 +208,7 @@ impl<T: Io> Connection<T> {
                 }
                 Then::HandOver => self.hand_over().await,
                 Then::Reset => self.reset().await,
-                Then::Close => self.close_at_once().await,
-                Then::CloseInStages => self.close_in_stages().await,
+                Then::Close | Then::CloseInStages => self.close_in_stages().await,
                 Then::Over => {}
             }
             break;

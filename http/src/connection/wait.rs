@@ -148,7 +148,7 @@ impl<T: Io> Connection<T> {
         } else {
             let wait = shared.register.wait(key, now, cx.waker());
             if wait.leaving || (is_closing && self.requests > 0) {
-                return self.poll_leave(cx);
+                return self.poll_leave(wait.leaving, cx);
             }
             wait
         };
@@ -174,8 +174,11 @@ impl<T: Io> Connection<T> {
 
     /// Leaves, unless something has come in the meantime. That is served first: the reactor reports
     /// it before the next turn.
-    fn poll_leave(&self, cx: &mut Context<'_>) -> Poll<Quiet> {
+    fn poll_leave(&self, is_asked: bool, cx: &mut Context<'_>) -> Poll<Quiet> {
         if !self.io.as_ref().is_some_and(Io::has_input) {
+            if is_asked && self.shared.stage.get() != stop::Stage::Open {
+                self.shared.counters.dismissed.one();
+            }
             return Poll::Ready(Quiet::Over);
         }
         self.shared.register.reach(self.key, cx.waker());

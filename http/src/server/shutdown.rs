@@ -75,18 +75,20 @@ impl Server {
         let before = self.numbers();
         self.enter(Stage::Draining);
         self.shared.register.hurry();
-        let mut idle = 0;
+        let dismissed = &self.shared.counters.dismissed;
+        let dismissed_before = dismissed.get();
         let calm = async {
             race(self.queue_served(), sleep(grace / 2)).await;
             self.turn_queue_away().await;
             let quiet = |census: Census| census.new + census.idle == 0;
             race(self.shared.register.settled(quiet), sleep(QUIET_LINGER)).await;
-            idle = self.shared.register.dismiss_quiet();
+            self.shared.register.dismiss_quiet();
             self.empty().await;
         };
         let hurry = race(deadline, self.stopping.wanted(Wanted::Cut));
         race(calm, hurry).await;
         let cut = self.cut().await;
+        let idle = usize::try_from(dismissed.get() - dismissed_before).unwrap_or(usize::MAX);
         let after = self.numbers();
         let turned_away = after.turned_away - before.turned_away;
         let seen = before.open as u64 + (after.accepted - before.accepted);
