@@ -47,13 +47,12 @@ use crate::error::{Refusal, Result};
 use crate::handler::Handler;
 use crate::io::Io;
 use crate::link::Link;
-use crate::peers::Guest;
 use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
 use crate::register::Key;
 use crate::request::Request;
 use crate::shared::Shared;
-use crate::stream::Stream;
+use crate::transport::{AcceptedStream, ConnectionInfo};
 use crate::work::Work;
 
 mod close;
@@ -79,15 +78,13 @@ use settle::{Outcome, Then};
 ///     Ok(())
 /// }
 /// ```
-pub struct Connection<T: Io = Stream> {
+pub struct Connection<T: Io = AcceptedStream> {
     /// Until it is handed over.
     io: Option<T>,
     /// What it belongs to, and its record there.
     shared: Rc<Shared>,
     key: Key,
     peer: PeerAddress,
-    /// How many have begun; as many as a `u32` holds are as good as all.
-    requests: u32,
     stage: Stage,
     work: Option<Box<Work>>,
 }
@@ -144,19 +141,13 @@ pub(crate) enum Quiet {
 }
 
 impl<T: Io> Connection<T> {
-    pub(crate) fn new(
-        io: T,
-        peer: Option<SocketAddr>,
-        guest: Option<Guest>,
-        shared: Rc<Shared>,
-    ) -> Self {
-        let key = shared.register.add(guest);
+    /// Over `io`; with a record that is there already.
+    pub(crate) fn new(io: T, peer: Option<SocketAddr>, key: Key, shared: Rc<Shared>) -> Self {
         Self {
             io: Some(io),
             shared,
             key,
             peer: peer.into(),
-            requests: 0,
             stage: Stage::Fresh,
             work: None,
         }
@@ -167,9 +158,10 @@ impl<T: Io> Connection<T> {
         (&self.shared, self.key)
     }
 
-    /// Who is at the other end, where the transport knows addresses.
+    /// The client's address, if the transport knows addresses.
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.peer.get()
+        let io = self.io.as_ref();
+        io.and_then(|io| ConnectionInfo::new(io, self.peer.get()).peer_address())
     }
 
     /// Serves what there is to be served; breaks when the connection is over.
@@ -303,12 +295,11 @@ impl<T: Io> Connection<T> {
     #[inline]
     fn begin(&mut self) {
         self.stage = Stage::Handling;
-        self.requests = self.requests.saturating_add(1);
         self.shared.counters.requests.one();
         let shared = &self.shared;
-        let leaves = shared.register.busy(self.key);
-        let last = leaves
-            || (shared.limits.requests_max).is_some_and(|max| u64::from(self.requests) >= max);
+        let (leaves, requests) = shared.register.busy(self.key);
+        let last =
+            leaves || (shared.limits.requests_max).is_some_and(|max| u64::from(requests) >= max);
         if let Some(work) = &mut self.work {
             let head = &work.head;
             let persistence = if last {
@@ -356,8 +347,8 @@ impl<T: Io> Connection<T> {
 impl<T: Io> fmt::Debug for Connection<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("peer", &self.peer.get())
-            .field("requests", &self.requests)
+            .field("peer", &self.peer_address())
+            .field("requests", &self.shared.register.requests(self.key))
             .finish_non_exhaustive()
     }
 }

@@ -7,13 +7,15 @@
 
 use std::any::Any;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use waterwheel_runtime::net;
+
+use crate::transport::TransportInfo;
 
 /// A byte stream under a connection.
 ///
@@ -99,6 +101,18 @@ pub trait Io: Any {
         self.poll_closed(cx)
     }
 
+    /// This end's address, if the transport knows addresses.
+    fn local_address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// What the transport knows of the client beyond its address, for
+    /// [`Request::connection`](crate::Request::connection). The server has its own for a transport
+    /// that [`Builder::transport`](crate::Builder::transport) makes, and does not ask that.
+    fn info(&self) -> Option<&TransportInfo> {
+        None
+    }
+
     /// Sends up to `count` bytes of a file from `offset`, which moves along, without copying them
     /// through this process; 0 is the end of the file.
     ///
@@ -171,5 +185,66 @@ where
         count: usize,
     ) -> Option<Poll<io::Result<usize>>> {
         Some(Self::poll_send_file(self, cx, file, offset, count))
+    }
+}
+
+/// A transport that is chosen at run time.
+impl Io for Box<dyn Io> {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        (**self).poll_read(cx, buffer)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        (**self).poll_write(cx, slices)
+    }
+
+    fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        (**self).poll_write_one(cx, bytes)
+    }
+
+    fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        (**self).poll_write_last(cx, bytes)
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_flush(cx)
+    }
+
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_end(cx)
+    }
+
+    fn reset_on_drop(&self) {
+        (**self).reset_on_drop();
+    }
+
+    fn has_input(&self) -> bool {
+        (**self).has_input()
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_closed(cx)
+    }
+
+    fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_read_closed(cx)
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        (**self).local_address()
+    }
+
+    fn info(&self) -> Option<&TransportInfo> {
+        (**self).info()
+    }
+
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Option<Poll<io::Result<usize>>> {
+        (**self).poll_send_file(cx, file, offset, count)
     }
 }

@@ -21,6 +21,8 @@
 //! | chunk extensions of one body | `chunk_extension_bytes_max` | 16 KiB | 400 |
 //! | trailer section | `trailer_bytes_max` | 8 KiB | 431 |
 //! | trailer fields | `trailer_fields_max` | 32 | 431 |
+//! | a handshake of [`Builder::transport`](crate::Builder::transport) | `handshake_duration_max` | 10 s | closed |
+//! | handshakes under way | `handshakes_max` | 1,024 | the oldest is closed |
 //! | connections | `connections_max` | none | wait in the queue |
 //! | connections of one address (of a /64 in v6) | `connections_per_peer_max` | none | closed |
 //! | requests on one connection | `requests_max` | none | closed after the last |
@@ -66,6 +68,13 @@ pub struct Limits {
     pub trailer_bytes_max: u16,
     /// Fields of a trailer section; beyond it 431.
     pub trailer_fields_max: u16,
+    /// Time for the handshake of a transport, from accept
+    /// ([`Builder::transport`](crate::Builder::transport)). The time for the first head begins behind
+    /// it. 10 s by default.
+    pub handshake_duration_max: Duration,
+    /// Handshakes under way at once. Beyond it the oldest one gives way to a new one, and its
+    /// connection is closed. 1,024 by default; 0 counts as 1.
+    pub handshakes_max: usize,
     /// Connections open at once, `None` for as many as there are descriptors for.
     pub connections_max: Option<usize>,
     /// Connections open at once from one address (from one /64 in v6), `None` for any number.
@@ -115,6 +124,8 @@ impl Limits {
         chunk_extension_bytes_max: 16 * 1024,
         trailer_bytes_max: 8 * 1024,
         trailer_fields_max: 32,
+        handshake_duration_max: Duration::from_secs(10),
+        handshakes_max: 1024,
         connections_max: None,
         connections_per_peer_max: None,
         requests_max: None,

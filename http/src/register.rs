@@ -67,6 +67,9 @@ struct Record {
     is_guest: bool,
     /// Whether it may give way at once, if it lingers.
     may_give_way: bool,
+    /// How many requests have begun; as many as a `u32` holds are as good as all. Here it takes room
+    /// that is there anyway.
+    requests: u32,
     /// When the state began.
     since: Instant,
     waker: Option<Waker>,
@@ -74,6 +77,8 @@ struct Record {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Its transport shakes hands, which has a deadline of its own.
+    Handshake,
     /// No request has come yet.
     New,
     /// A part of a head has come.
@@ -90,6 +95,8 @@ enum State {
 pub(crate) struct Wait {
     /// Whether it is to leave.
     pub(crate) leaving: bool,
+    /// Whether a request has come on it.
+    pub(crate) has_served: bool,
     /// When it has waited long enough.
     pub(crate) due: Instant,
     /// Whether the server can reach whoever waits.
@@ -141,6 +148,7 @@ impl Register {
             leaving: false,
             is_guest: guest.is_some(),
             may_give_way: false,
+            requests: 0,
             since: Instant::of_turn(),
             waker: None,
         });
@@ -168,12 +176,31 @@ impl Register {
         self.records.borrow().len()
     }
 
-    /// A request has begun; says whether it is to be the last.
+    /// Its transport begins with a handshake.
+    pub(crate) fn shakes_hands(&self, key: Key) {
+        self.records.borrow_mut()[key.index()].state = State::Handshake;
+    }
+
+    /// The handshake is over: the first request may come.
+    pub(crate) fn opened(&self, key: Key) {
+        let record = &mut self.records.borrow_mut()[key.index()];
+        if record.state == State::Handshake {
+            record.enter(State::New, Instant::of_turn());
+        }
+    }
+
+    /// A request has begun. Returns whether it is to be the last, and which one of its connection it is.
     #[inline]
-    pub(crate) fn busy(&self, key: Key) -> bool {
+    pub(crate) fn busy(&self, key: Key) -> (bool, u32) {
         let record = &mut self.records.borrow_mut()[key.index()];
         record.state = State::Busy;
-        record.leaving
+        record.requests = record.requests.saturating_add(1);
+        (record.leaving, record.requests)
+    }
+
+    /// How many requests have begun on a connection.
+    pub(crate) fn requests(&self, key: Key) -> u32 {
+        self.records.borrow()[key.index()].requests
     }
 
     /// Nothing is under way: waits for a request.
@@ -185,10 +212,7 @@ impl Register {
             if settles {
                 record.enter(State::Idle, now);
             }
-            let patience = match record.state {
-                State::New => self.head_max,
-                _ => self.idle_max,
-            };
+            let patience = self.patience(record.state);
             (settles, record.wait(patience, waker))
         };
         if settles {
@@ -261,7 +285,7 @@ impl Register {
         match state {
             State::New | State::Head => self.head_max,
             State::Idle => self.idle_max,
-            State::Busy | State::Lingering => Duration::MAX,
+            State::Handshake | State::Busy | State::Lingering => Duration::MAX,
         }
     }
 
@@ -272,7 +296,10 @@ impl Register {
             next: None,
         };
         for (_, record) in self.records.borrow_mut().iter_mut() {
-            if matches!(record.state, State::Busy | State::Lingering) {
+            if matches!(
+                record.state,
+                State::Handshake | State::Busy | State::Lingering
+            ) {
                 continue; // these have deadlines of their own
             }
             let due = record.since + self.patience(record.state);
@@ -319,7 +346,7 @@ impl Register {
             let has_been_quiet = now - record.since >= MOMENT;
             let rank = match record.state {
                 State::Lingering if record.may_give_way || has_been_quiet => 0,
-                State::New if stage != Stage::Open && has_been_quiet => 1,
+                State::Handshake | State::New if stage != Stage::Open && has_been_quiet => 1,
                 State::Idle => 2,
                 _ => return None,
             };
@@ -330,7 +357,8 @@ impl Register {
 
     /// Asks all to leave that wait for a request.
     pub(crate) fn dismiss_quiet(&self) {
-        let quiet = self.keys(|record| matches!(record.state, State::New | State::Idle));
+        let quiet =
+            self.keys(|record| matches!(record.state, State::Handshake | State::New | State::Idle));
         quiet.into_iter().for_each(|key| self.dismiss(key));
     }
 
@@ -379,7 +407,7 @@ impl Register {
         let mut census = Census::default();
         for (_, record) in self.records.borrow().iter() {
             match record.state {
-                State::New => census.new += 1,
+                State::Handshake | State::New => census.new += 1,
                 State::Head | State::Busy => census.busy += 1,
                 State::Idle => census.idle += 1,
                 State::Lingering => census.lingering += 1,
@@ -416,6 +444,7 @@ impl Record {
     fn wait(&self, patience: Duration, waker: &Waker) -> Wait {
         Wait {
             leaving: self.leaving,
+            has_served: self.requests > 0,
             due: self.since + patience,
             is_reached: self.is_reached_by(waker),
         }

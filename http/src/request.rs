@@ -16,6 +16,7 @@ use crate::proto::encode;
 use crate::proto::head::Head;
 use crate::proto::scan::members;
 use crate::responded::Responded;
+use crate::transport::ConnectionInfo;
 use crate::upgrade::Upgrade;
 
 /// One request, and the obligation to answer it.
@@ -112,11 +113,17 @@ impl<'c> Request<'c> {
         self.head().headers(self.bytes_from_head())
     }
 
-    /// Who sent it, where the transport knows addresses.
+    /// The client's address, if the transport knows addresses.
     #[doc(alias = "hostname")]
     #[doc(alias = "remote_addr")]
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.peer.get()
+        self.connection().peer_address()
+    }
+
+    /// The connection it has come over: addresses, and what a transport of
+    /// [`Builder::transport`](crate::Builder::transport) has found out about the client.
+    pub fn connection(&self) -> ConnectionInfo<'c> {
+        ConnectionInfo::new(self.link.io, self.peer.get())
     }
 
     /// The body, to be read as it comes.

@@ -44,6 +44,7 @@ use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::stop::{Report, Stage, Stopper, Stopping, Wanted};
 use crate::stream::Stream;
+use crate::transport::{Hook, Transport};
 
 mod room;
 mod shutdown;
@@ -97,6 +98,7 @@ pub struct Server {
     /// How many shutdowns are under way.
     endings: Cell<usize>,
     peers: Rc<Peers>,
+    transport: Option<Hook>,
     /// A descriptor that is given up to turn somebody away with.
     reserve: Option<RefCell<Option<File>>>,
     warned: Cell<Option<Instant>>,
@@ -116,6 +118,7 @@ impl Server {
             acceptors: Cell::new(0),
             endings: Cell::new(0),
             peers: Rc::default(),
+            transport: settings.transport.clone(),
             reserve: reserve.map(|reserve| RefCell::new(Some(reserve))),
             warned: Cell::new(None),
         })
@@ -158,6 +161,8 @@ impl Server {
             open: self.connections(),
             idle: census.idle,
             in_flight: census.busy,
+            lingering: census.lingering,
+            handshakes: self.shared.handshakes.len(),
             ..self.shared.counters.read()
         }
     }
@@ -256,14 +261,21 @@ impl Server {
         Some(self.connect(stream, peer, guest))
     }
 
-    fn connect<T: Io>(
+    /// A connection over an accepted stream, or over what the hook makes of it.
+    fn connect(
         &self,
-        io: T,
+        stream: Stream,
         peer: Option<SocketAddr>,
         guest: Option<Guest>,
-    ) -> Connection<T> {
+    ) -> Connection {
         self.shared.counters.accepted.one();
-        Connection::new(io, peer, guest, self.shared.clone())
+        let (shared, key) = (self.shared.clone(), self.shared.register.add(guest));
+        let Some(hook) = &self.transport else {
+            return Connection::new(stream.into(), peer, key, shared);
+        };
+        shared.register.shakes_hands(key);
+        let transport = Transport::new(hook, stream, peer, shared.clone(), key);
+        Connection::new(transport.into(), peer, key, shared)
     }
 
     /// What a failed accept means for the gate.
@@ -298,9 +310,13 @@ impl Server {
         Ok(())
     }
 
-    /// A connection over a transport of your own, with this server's limits.
+    /// A connection over a transport of your own, with this server's limits. It has not been accepted by
+    /// this server; for a transport under those that are, see
+    /// [`Builder::transport`](crate::Builder::transport).
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
-        self.connect(io, peer, None)
+        self.shared.counters.accepted.one();
+        let key = self.shared.register.add(None);
+        Connection::new(io, peer, key, self.shared.clone())
     }
 
     /// Accepts and serves until the server ends: by [`close`](Self::close), by

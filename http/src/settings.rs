@@ -2,6 +2,7 @@
 
 use crate::disconnect::Departure;
 use crate::limits::Limits;
+use crate::transport::Hook;
 
 /// What a [`Builder`](crate::Builder) gathers.
 #[derive(Clone, Debug)]
@@ -12,6 +13,7 @@ pub(crate) struct Settings {
     pub(crate) turns_away: bool,
     pub(crate) measures_durations: bool,
     pub(crate) server_name: Option<String>,
+    pub(crate) transport: Option<Hook>,
 }
 
 impl Default for Settings {
@@ -23,6 +25,7 @@ impl Default for Settings {
             turns_away: false,
             measures_durations: false,
             server_name: None,
+            transport: None,
         }
     }
 }

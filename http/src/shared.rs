@@ -19,6 +19,7 @@ use crate::settings::Settings;
 use crate::spare::Spares;
 use crate::stop::Stage;
 use crate::sweep::Sweeper;
+use crate::transport::Handshakes;
 use crate::work::Work;
 
 pub(crate) struct Shared {
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     spare: RefCell<Vec<Box<Work>>>,
     pub(crate) spare_bursts: Spares,
     pub(crate) own_lines: ServerLines,
+    pub(crate) handshakes: Handshakes,
 }
 
 /// Working sets kept for the next connections that need one, beside those that bursts keep: half a
@@ -67,6 +69,7 @@ impl Shared {
             spare: RefCell::default(),
             spare_bursts: Spares::default(),
             own_lines: ServerLines::new(server_line),
+            handshakes: Handshakes::default(),
         }
     }
 

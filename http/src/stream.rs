@@ -1,4 +1,4 @@
-//! What a server accepts: a TCP or a Unix stream, as one type.
+//! The sockets that a server accepts: a TCP or a Unix stream, as one type.
 //!
 //! # Invariants
 //!
@@ -81,6 +81,13 @@ impl Io for Stream {
     #[inline]
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, stream => Io::poll_end(stream, cx))
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_address().ok(),
+            Self::Unix(_) => None,
+        }
     }
 
     fn reset_on_drop(&self) {

@@ -32,6 +32,7 @@ use std::task::{Context, Poll, Waker};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::io::Io;
+use crate::transport;
 
 /// Completes with the connection's stream, once the answer that promised it is out.
 ///
@@ -123,7 +124,7 @@ pub struct Upgraded {
 impl Upgraded {
     pub(crate) fn new(io: impl Io, read: Vec<u8>, peer: Option<SocketAddr>) -> Self {
         Self {
-            io: Box::new(io),
+            io: transport::unwrapped(io),
             read,
             given: 0,
             peer,
@@ -136,7 +137,8 @@ impl Upgraded {
     }
 
     /// The transport itself, and what was read of it and not given out yet, if it is a `T` (a
-    /// [`Stream`](crate::Stream), mostly).
+    /// [`Stream`](crate::Stream), mostly, or what the hook of
+    /// [`Builder::transport`](crate::Builder::transport) returns).
     ///
     /// # Errors
     ///

@@ -188,7 +188,8 @@ impl<T: Io> Connection<T> {
             // An end in good order would be taken for the answer's (RFC 9112, 8).
             return Then::Reset;
         }
-        let says_nothing = exchange.answer.get() == Answer::Aborted && self.requests == 1;
+        let is_first = self.shared.register.requests(self.key) == 1;
+        let says_nothing = exchange.answer.get() == Answer::Aborted && is_first;
         if says_nothing && exchange.output.get_mut().is_empty() {
             return Then::Over;
         }
@@ -230,11 +231,12 @@ impl<T: Io> Connection<T> {
         if self.flush().await.is_err() {
             return;
         }
+        let peer = self.peer_address();
         if let (Some(mut work), Some(io)) = (self.work.take(), self.io.take()) {
             work.advance();
             let read = work.input.filled().to_vec();
             if let Some(promise) = work.exchange.promise.take() {
-                promise.keep(Upgraded::new(io, read, self.peer.get()));
+                promise.keep(Upgraded::new(io, read, peer));
             }
             self.shared.give_back(work);
         }
@@ -303,7 +305,7 @@ impl<T: Io> Connection<T> {
             return;
         }
         if let Some(left_out) = self.shared.log.allows() {
-            tracing::error!(peer = ?self.peer.get(), ?error, left_out, "a request failed in its handler");
+            tracing::error!(peer = ?self.peer_address(), ?error, left_out, "a request failed in its handler");
         }
     }
 

@@ -147,7 +147,7 @@ impl<T: Io> Connection<T> {
             shared.register.wait_within_head(key, now, cx.waker())
         } else {
             let wait = shared.register.wait(key, now, cx.waker());
-            if wait.leaving || (is_closing && self.requests > 0) {
+            if wait.leaving || (is_closing && wait.has_served) {
                 return self.poll_leave(wait.leaving, cx);
             }
             wait

@@ -1,0 +1,554 @@
+//! Transports of the user's own under the connections that the server accepts: TLS, the PROXY protocol.
+//!
+//! # How it works
+//!
+//! ```text
+//!  accept ──► admission ──► Connection over AcceptedStream
+//!                              │ no hook          │ with a hook
+//!                              ▼                  ▼
+//!                            Stream            Transport: a handshake, then what came of it
+//! ```
+//!
+//! The server accepts, counts and spawns as always. The first read or write of a connection drives its
+//! handshake, in the connection's own task. So a handshake that stalls holds up no one, and the register
+//! sees a connection on which no request has come yet.
+//!
+//! Each handshake has a deadline. Only so many are under way; beyond that, the oldest gives way to the
+//! new one, because a client that takes part needs a round trip or two, and one that stalls is older.
+//!
+//! # Invariants
+//!
+//! - Always: the future of a handshake is dropped when its handshake is over, however it ends.
+//! - Never: a cell borrowed while that future is polled or dropped.
+
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use http::Extensions;
+use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+
+use crate::io::Io;
+use crate::register::Key;
+use crate::shared::Shared;
+use crate::stream::Stream;
+
+/// The facts of a connection that its transport knows: addresses, and whatever a handshake has found.
+///
+/// [`Builder::transport`](crate::Builder::transport) gives one to its hook, with the addresses of the
+/// socket. The hook adds to it; handlers read it through
+/// [`Request::connection`](crate::Request::connection).
+#[derive(Clone, Debug, Default)]
+pub struct TransportInfo {
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    extensions: Extensions,
+}
+
+impl TransportInfo {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The client's address. At first that of the other end of the socket.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Sets the client's address, such as the PROXY protocol announces it. From then on
+    /// [`Request::peer_address`](crate::Request::peer_address) and the log have this one. The limit on
+    /// connections of one peer has counted the address of the socket.
+    pub fn set_peer_address(&mut self, address: Option<SocketAddr>) {
+        self.peer = address;
+    }
+
+    /// The address that the client has connected to. At first that of this end of the socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// Sets the address that the client has connected to.
+    pub fn set_local_address(&mut self, address: Option<SocketAddr>) {
+        self.local = address;
+    }
+
+    /// Whatever else is known, by its type: say a client's certificate.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// The same, to be added to.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+}
+
+/// A look at the connection of a request: addresses, and what its transport knows of the client.
+///
+/// Made by [`Request::connection`](crate::Request::connection).
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+///
+/// /// Put there by the hook of `Builder::transport`.
+/// #[derive(Clone)]
+/// struct ServerName(String);
+///
+/// async fn handler(request: Request<'_>) -> Result<Responded> {
+///     let name = request.connection().get::<ServerName>();
+///     let name = name.map_or("none", |name| &name.0);
+///     request.respond(StatusCode::OK, name, ()).await
+/// }
+/// ```
+#[derive(Clone, Copy)]
+pub struct ConnectionInfo<'c> {
+    io: &'c dyn Io,
+    peer: Option<SocketAddr>,
+}
+
+impl<'c> ConnectionInfo<'c> {
+    /// Over `io`, whose socket has that peer.
+    pub(crate) fn new(io: &'c dyn Io, peer: Option<SocketAddr>) -> Self {
+        Self { io, peer }
+    }
+
+    /// The client's address, if the transport knows addresses.
+    pub fn peer_address(self) -> Option<SocketAddr> {
+        match self.io.info() {
+            Some(info) => info.peer_address(),
+            None => self.peer,
+        }
+    }
+
+    /// The address that the client has connected to, if the transport knows addresses. Over a plain
+    /// socket, each call is a system call (`getsockname(2)`).
+    pub fn local_address(self) -> Option<SocketAddr> {
+        match self.io.info() {
+            Some(info) => info.local_address(),
+            None => self.io.local_address(),
+        }
+    }
+
+    /// What the transport has found out about the client, by its type.
+    pub fn get<T: Send + Sync + 'static>(self) -> Option<&'c T> {
+        self.io.info()?.extensions().get()
+    }
+}
+
+impl fmt::Debug for ConnectionInfo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionInfo")
+            .field("peer_address", &self.peer_address())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of a handshake.
+struct Opened {
+    io: Box<dyn Io>,
+    info: TransportInfo,
+}
+
+type Handshake = Pin<Box<dyn Future<Output = io::Result<Opened>>>>;
+
+/// The function that makes a handshake out of each accepted stream, on any thread.
+#[derive(Clone)]
+pub(crate) struct Hook(Arc<dyn Fn(Stream, TransportInfo) -> Handshake + Send + Sync>);
+
+impl Hook {
+    pub(crate) fn new<T: Io>(
+        hook: impl AsyncFn(Stream, &mut TransportInfo) -> io::Result<T> + Send + Sync + 'static,
+    ) -> Self {
+        let hook = Arc::new(hook);
+        Self(Arc::new(move |stream, mut info| {
+            let hook = hook.clone();
+            Box::pin(async move {
+                let io = Box::new(hook(stream, &mut info).await?);
+                Ok(Opened { io, info })
+            })
+        }))
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hook").finish_non_exhaustive()
+    }
+}
+
+/// A handshake that is under way, or its empty place.
+#[derive(Default)]
+struct Slot {
+    handshake: Cell<Option<Handshake>>,
+    /// Of the task that drives it.
+    waker: Cell<Option<Waker>>,
+}
+
+/// All handshakes of a server that are under way, oldest first.
+#[derive(Default)]
+pub(crate) struct Handshakes {
+    slots: RefCell<BTreeMap<u64, Rc<Slot>>>,
+    next: Cell<u64>,
+}
+
+impl Handshakes {
+    pub(crate) fn len(&self) -> usize {
+        self.slots.borrow().len()
+    }
+
+    /// Enters one more, and returns its number.
+    fn add(&self, slot: Rc<Slot>) -> u64 {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        self.slots.borrow_mut().insert(number, slot);
+        number
+    }
+
+    fn remove(&self, number: u64) {
+        let slot = self.slots.borrow_mut().remove(&number);
+        drop(slot);
+    }
+
+    /// Ends the oldest one.
+    fn displace(&self) {
+        let oldest = self.slots.borrow_mut().pop_first();
+        if let Some((_, slot)) = oldest {
+            drop(slot.handshake.take());
+            if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// A transport of the user's, from its handshake on.
+pub(crate) struct Transport {
+    opened: OnceCell<Opened>,
+    slot: Rc<Slot>,
+    number: u64,
+    time: Cell<Option<Box<Sleep>>>,
+    shared: Rc<Shared>,
+    key: Key,
+}
+
+impl Transport {
+    /// Begins a handshake on a stream whose connection has that record.
+    pub(crate) fn new(
+        hook: &Hook,
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        shared: Rc<Shared>,
+        key: Key,
+    ) -> Self {
+        let info = TransportInfo {
+            peer,
+            local: stream.local_address(),
+            extensions: Extensions::new(),
+        };
+        let max = shared.limits.handshakes_max.max(1);
+        while shared.handshakes.len() >= max {
+            shared.handshakes.displace();
+            shared.counters.handshakes_displaced.one();
+        }
+        let slot = Rc::new(Slot::default());
+        slot.handshake.set(Some((hook.0)(stream, info)));
+        let deadline = Instant::of_turn() + shared.limits.handshake_duration_max;
+        Self {
+            opened: OnceCell::new(),
+            number: shared.handshakes.add(slot.clone()),
+            slot,
+            time: Cell::new(Some(Box::new(sleep_until(deadline)))),
+            shared,
+            key,
+        }
+    }
+
+    /// What came of the handshake, once it is over.
+    fn poll_opened(&self, cx: &mut Context<'_>) -> Poll<io::Result<&dyn Io>> {
+        if self.opened.get().is_none() {
+            ready!(self.poll_handshake(cx))?;
+        }
+        let opened = self.opened.get().map(|opened| &*opened.io);
+        Poll::Ready(opened.ok_or_else(|| io::ErrorKind::ConnectionAborted.into()))
+    }
+
+    #[cold]
+    fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Taken out: it is the user's, and may do anything.
+        let Some(mut handshake) = self.slot.handshake.take() else {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        };
+        let counters = &self.shared.counters;
+        let opened = match handshake.as_mut().poll(cx) {
+            Poll::Ready(opened) => opened.inspect_err(|_| counters.handshakes_failed.one()),
+            Poll::Pending if !self.is_due(cx) => {
+                self.slot.waker.set(Some(cx.waker().clone()));
+                self.slot.handshake.set(Some(handshake));
+                return Poll::Pending;
+            }
+            Poll::Pending => {
+                counters.handshakes_timed_out.one();
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        };
+        drop(handshake);
+        self.end_handshake();
+        match opened {
+            Ok(opened) => {
+                self.shared.register.opened(self.key);
+                _ = self.opened.set(opened); // the place is empty: only this sets it
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a handshake has failed");
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// Whether the time for the handshake is over.
+    fn is_due(&self, cx: &mut Context<'_>) -> bool {
+        let Some(mut time) = self.time.take() else {
+            return false;
+        };
+        let is_due = Pin::new(&mut *time).poll(cx).is_ready();
+        self.time.set(Some(time));
+        is_due
+    }
+
+    fn end_handshake(&self) {
+        self.time.take();
+        self.slot.waker.take();
+        self.shared.handshakes.remove(self.number);
+    }
+
+    /// The user's transport, taken out.
+    fn into_io(mut self) -> Option<Box<dyn Io>> {
+        self.opened.take().map(|opened| opened.io)
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        let handshake = self.slot.handshake.take();
+        if handshake.is_some() {
+            self.end_handshake();
+        }
+        drop(handshake);
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("is_open", &self.opened.get().is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Io for Transport {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_opened(cx))?.poll_read(cx, buffer)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_opened(cx))?.poll_write(cx, slices)
+    }
+
+    fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_opened(cx))?.poll_write_one(cx, bytes)
+    }
+
+    fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_opened(cx))?.poll_write_last(cx, bytes)
+    }
+
+    /// Before the end of the handshake, nothing has been written.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.opened.get() {
+            Some(opened) => opened.io.poll_flush(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.opened.get() {
+            Some(opened) => opened.io.poll_end(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn reset_on_drop(&self) {
+        if let Some(opened) = self.opened.get() {
+            opened.io.reset_on_drop();
+        }
+    }
+
+    fn has_input(&self) -> bool {
+        self.opened
+            .get()
+            .is_some_and(|opened| opened.io.has_input())
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.poll_opened(cx)) {
+            Ok(io) => io.poll_closed(cx),
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
+    fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.poll_opened(cx)) {
+            Ok(io) => io.poll_read_closed(cx),
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Option<Poll<io::Result<usize>>> {
+        self.opened
+            .get()?
+            .io
+            .poll_send_file(cx, file, offset, count)
+    }
+
+    fn info(&self) -> Option<&TransportInfo> {
+        self.opened.get().map(|opened| &opened.info)
+    }
+}
+
+/// The stream of a connection that the server has accepted: a [`Stream`], or the transport that
+/// [`Builder::transport`](crate::Builder::transport) makes of it.
+#[derive(Debug)]
+pub struct AcceptedStream(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Plain(Stream),
+    Transport(Box<Transport>),
+}
+
+impl From<Stream> for AcceptedStream {
+    fn from(stream: Stream) -> Self {
+        Self(Inner::Plain(stream))
+    }
+}
+
+impl From<Transport> for AcceptedStream {
+    fn from(transport: Transport) -> Self {
+        Self(Inner::Transport(Box::new(transport)))
+    }
+}
+
+/// A box of the stream itself, whatever it is wrapped into: of a [`Stream`], or of the user's own
+/// transport.
+pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
+    let mut io = Some(io);
+    let any: &mut dyn Any = &mut io;
+    let accepted = any.downcast_mut::<Option<AcceptedStream>>();
+    match accepted.and_then(mem::take) {
+        Some(AcceptedStream(Inner::Plain(stream))) => Box::new(stream),
+        Some(AcceptedStream(Inner::Transport(transport))) => match transport.into_io() {
+            Some(io) => io,
+            None => unreachable!("a request has come over it"),
+        },
+        None => match io {
+            Some(io) => Box::new(io),
+            None => unreachable!("it was of another type"),
+        },
+    }
+}
+
+/// The same call on whichever it is.
+macro_rules! either {
+    ($stream:expr, $inner:ident => $call:expr) => {
+        match &$stream.0 {
+            Inner::Plain($inner) => $call,
+            Inner::Transport(transport) => {
+                let $inner = &**transport;
+                $call
+            }
+        }
+    };
+}
+
+impl Io for AcceptedStream {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_read(cx, buffer))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_write(cx, slices))
+    }
+
+    fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_write_one(cx, bytes))
+    }
+
+    fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_write_last(cx, bytes))
+    }
+
+    #[inline]
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => stream.poll_flush(cx))
+    }
+
+    #[inline]
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => stream.poll_end(cx))
+    }
+
+    fn reset_on_drop(&self) {
+        either!(self, stream => stream.reset_on_drop());
+    }
+
+    fn has_input(&self) -> bool {
+        either!(self, stream => stream.has_input())
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        either!(self, stream => stream.poll_closed(cx))
+    }
+
+    fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        either!(self, stream => stream.poll_read_closed(cx))
+    }
+
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Option<Poll<io::Result<usize>>> {
+        either!(self, stream => stream.poll_send_file(cx, file, offset, count))
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        either!(self, stream => Io::local_address(stream))
+    }
+
+    fn info(&self) -> Option<&TransportInfo> {
+        either!(self, stream => stream.info())
+    }
+}
