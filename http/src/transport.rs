@@ -30,6 +30,7 @@ use std::io::{self, IoSlice};
 use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use std::task::{Context, Poll, Waker, ready};
 use http::Extensions;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
+use crate::error::panic_text;
 use crate::io::Io;
 use crate::register::Key;
 use crate::shared::Shared;
@@ -293,20 +295,25 @@ impl Transport {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         };
         let counters = &self.shared.counters;
-        let opened = match handshake.as_mut().poll(cx) {
-            Poll::Ready(opened) => opened.inspect_err(|_| counters.handshakes_failed.one()),
-            Poll::Pending if !self.is_due(cx) => {
+        let polled = catch_unwind(AssertUnwindSafe(|| handshake.as_mut().poll(cx)));
+        let opened = match polled {
+            Ok(Poll::Pending) if !self.is_due(cx) => {
                 self.slot.waker.set(Some(cx.waker().clone()));
                 self.slot.handshake.set(Some(handshake));
                 return Poll::Pending;
             }
-            Poll::Pending => {
+            Ok(Poll::Pending) => {
                 counters.handshakes_timed_out.one();
                 Err(io::ErrorKind::TimedOut.into())
             }
+            Ok(Poll::Ready(opened)) => opened.inspect_err(|_| counters.handshakes_failed.one()),
+            Err(payload) => {
+                counters.handshakes_failed.one();
+                Err(self.panicked(&*payload))
+            }
         };
-        drop(handshake);
         self.end_handshake();
+        drop(handshake);
         match opened {
             Ok(opened) => {
                 self.shared.register.opened(self.key);
@@ -318,6 +325,15 @@ impl Transport {
                 Poll::Ready(Err(error))
             }
         }
+    }
+
+    /// The error that a panic of the hook becomes. It is the operator's business.
+    fn panicked(&self, payload: &(dyn Any + Send)) -> io::Error {
+        let text = panic_text(payload);
+        if let Some(left_out) = self.shared.log.allows() {
+            tracing::error!(text, left_out, "a handshake panicked");
+        }
+        io::Error::other("the handshake panicked")
     }
 
     /// Whether the time for the handshake is over.

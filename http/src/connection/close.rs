@@ -61,6 +61,16 @@ impl<T: Io> Connection<T> {
         poll_fn(|cx| self.poll_linger(cx, &mut time)).await;
     }
 
+    /// Ends a connection on which nothing is under way, as far as that needs no waiting. Over a socket,
+    /// dropping it does as much; other transports have an end of their own.
+    #[cold]
+    pub(super) fn end_without_waiting(&self, cx: &mut Context<'_>) {
+        if let Some(io) = &self.io {
+            // An error says that there is no one to be told.
+            drop(io.poll_end(cx));
+        }
+    }
+
     /// Sends what is queued and the end.
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Some(link) = self.link() else {

@@ -16,7 +16,7 @@ use waterwheel_runtime::time::Instant;
 use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
 use crate::body::{Drained, drain};
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, Refusal, Result, panic_text};
 use crate::exchange::Answer;
 use crate::io::Io;
 use crate::proto::keep_alive::Persistence;
@@ -161,6 +161,8 @@ impl<T: Io> Connection<T> {
             return Then::Over;
         };
         let persists = work.exchange.persistence.get().persists();
+        // A transport of its own may have more to say than the request: over TLS, that it ends.
+        let is_plain = self.io.as_ref().is_some_and(|io| io.info().is_none());
         work.advance();
         // If this is given up from here on, nothing that comes is taken for a request.
         self.stage = Stage::Closing;
@@ -169,7 +171,7 @@ impl<T: Io> Connection<T> {
                 self.stage = Stage::Between;
                 Then::Next
             }
-            (false, Drained::Whole) if work.ends_here() => Then::Close,
+            (false, Drained::Whole) if is_plain && work.ends_here() => Then::Close,
             _ => Then::CloseInStages,
         }
     }
@@ -342,11 +344,5 @@ fn is_of_peer(error: &std::io::Error) -> bool {
 /// What is said of a panic.
 #[cold]
 fn panicked(payload: &(dyn Any + Send)) -> Error {
-    Error::message(format!("the handler panicked: {}", panic_message(payload)))
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is not text")
+    Error::message(format!("the handler panicked: {}", panic_text(payload)))
 }

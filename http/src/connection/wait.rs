@@ -26,7 +26,11 @@ impl<T: Io> Connection<T> {
             return Poll::Ready(Filled::Over);
         }
         Poll::Ready(match self.poll_read_once(cx) {
-            Poll::Ready(Ok(0) | Err(_)) => Filled::Over,
+            Poll::Ready(Ok(0)) => {
+                self.end_without_waiting(cx);
+                Filled::Over
+            }
+            Poll::Ready(Err(_)) => Filled::Over,
             Poll::Ready(Ok(_)) => Filled::More,
             Poll::Pending => Filled::Nothing,
         })
@@ -153,7 +157,7 @@ impl<T: Io> Connection<T> {
             wait
         };
         if now >= wait.due {
-            return Poll::Ready(self.has_waited());
+            return Poll::Ready(self.has_waited(cx));
         }
         shared.sweeper.look_at(wait.due);
         if !wait.is_reached {
@@ -163,11 +167,12 @@ impl<T: Io> Connection<T> {
     }
 
     #[cold]
-    fn has_waited(&mut self) -> Quiet {
+    fn has_waited(&mut self, cx: &mut Context<'_>) -> Quiet {
         if self.stage == Stage::WithinHead {
             self.stage = Stage::Overdue;
             return Quiet::Overdue;
         }
+        self.end_without_waiting(cx);
         self.shared.counters.idle_timeouts.one();
         Quiet::Over
     }
@@ -179,6 +184,7 @@ impl<T: Io> Connection<T> {
             if is_asked && self.shared.stage.get() != stop::Stage::Open {
                 self.shared.counters.dismissed.one();
             }
+            self.end_without_waiting(cx);
             return Poll::Ready(Quiet::Over);
         }
         self.shared.register.reach(self.key, cx.waker());
