@@ -1,28 +1,35 @@
 //! How a connection ends: the last answer arrives whole, whatever else the client sends (RFC 9112, 9.6).
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod common;
 mod support;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::run;
+use waterwheel::http::testing::TestClient;
 use waterwheel::http::{Builder, Error, Limits, Request, Responded, Result, Server, StatusCode};
-use waterwheel::runtime::time::sleep;
+use waterwheel::runtime::time::{self, sleep};
+use waterwheel::runtime::{spawn, spawn_blocking};
 
 /// A client waits no longer for anything.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 const MIB: usize = 1024 * 1024;
 
-/// Answers a target `/n` with n bytes. `/n/slow` takes 300 ms first, and `/error` fails. A POST is
-/// echoed.
+/// Answers a target `/n` with n bytes. `/n/slow` takes 300 ms first, `/error` fails, `/abort` cuts the
+/// connection. A POST is echoed.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     let mut segments = request.path().split('/').skip(1);
     let first = segments.next().unwrap_or_default();
-    if first == "error" {
-        return Err(Error::message("on purpose"));
+    match first {
+        "error" => return Err(Error::message("on purpose")),
+        "abort" => return Ok(request.abort()),
+        _ => {}
     }
     let body = request.bytes().await?;
     if !body.is_empty() {
@@ -165,6 +172,8 @@ enum Way {
     Refusal,
     /// Its handler fails.
     Error,
+    /// Its handler cuts the connection.
+    Abort,
     Shutdown,
     /// Other clients wait for the place of this one.
     Pressure,
@@ -185,11 +194,12 @@ struct Row {
     late: bool,
 }
 
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 8] = [
     Way::Http10,
     Way::ConnectionClose,
     Way::Refusal,
     Way::Error,
+    Way::Abort,
     Way::Shutdown,
     Way::Pressure,
     Way::RequestsMax,
@@ -227,6 +237,7 @@ impl Row {
             }
             Way::Refusal => get("") + "GET / HTTP/1.1\r\n\r\n", // no Host
             Way::Error => get("") + "GET /error HTTP/1.1\r\nHost: x\r\n\r\n",
+            Way::Abort => get("") + "GET /abort HTTP/1.1\r\nHost: x\r\n\r\n",
             Way::Shutdown | Way::Pressure => get("/slow"),
             Way::RequestsMax => get(""),
         }
@@ -323,4 +334,165 @@ fn play(way: Way) -> Vec<String> {
 fn every_last_answer_arrives_whole() {
     let failed: Vec<_> = WAYS.into_iter().flat_map(play).collect();
     assert!(failed.is_empty(), "{} rows: {failed:#?}", failed.len());
+}
+
+/// A server of connections in memory, each of which has one request.
+fn brief() -> Server {
+    let limits = Limits {
+        requests_max: Some(1),
+        ..Limits::default()
+    };
+    limited(limits).without_listener()
+}
+
+/// A client whose only request has been answered, and that has not ended its direction.
+async fn answered(server: &Server) -> TestClient {
+    let mut client = TestClient::of(server, answer);
+    assert_eq!(client.get("/10").await.body.len(), 10);
+    // The end comes at once.
+    assert_eq!(client.read_to_end().await, b"");
+    client
+}
+
+/// How many seconds pass until the server has closed all connections, while the client does `act` each
+/// 4 seconds.
+async fn lingering(server: &Server, mut act: impl AsyncFnMut()) -> u64 {
+    let start = time::Instant::now();
+    while server.numbers().open > 0 {
+        assert_eq!(server.numbers().lingering, 1);
+        assert_eq!(server.numbers().in_flight, 0);
+        let next = time::Instant::now() + Duration::from_secs(4);
+        while server.numbers().open > 0 && time::Instant::now() < next {
+            sleep(Duration::from_millis(100)).await;
+        }
+        act().await;
+    }
+    (time::Instant::now() - start).as_secs()
+}
+
+#[test]
+fn a_connection_lingers_as_long_as_bytes_come_within_the_limits() {
+    run(async {
+        time::pause();
+        let server = brief();
+        let silent = answered(&server).await;
+        assert_eq!(lingering(&server, async || {}).await, 5);
+        drop(silent);
+        let mut pouring = answered(&server).await;
+        let pours = lingering(&server, async || pouring.send("more").await);
+        assert_eq!(pours.await, 30);
+        // One that ends its direction is done.
+        let mut ending = answered(&server).await;
+        ending.end();
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(server.numbers().open, 0);
+    });
+}
+
+#[test]
+fn a_server_that_ends_waits_a_second_for_a_silent_client_and_takes_it_for_finished() {
+    run(async {
+        time::pause();
+        let server = brief();
+        let before = answered(&server).await;
+        let start = time::Instant::now();
+        let report = server.shutdown(DEADLINE).await;
+        assert_eq!((time::Instant::now() - start).as_secs(), 1);
+        assert_eq!((report.finished, report.cut), (1, 0), "{report}");
+        drop(before);
+        // Also if there is no such time.
+        let server = brief();
+        let before = answered(&server).await;
+        let report = server.shutdown(Duration::from_millis(10)).await;
+        assert_eq!((report.finished, report.cut), (1, 0), "{report}");
+        drop(before);
+    });
+}
+
+#[test]
+fn a_connection_that_lingers_gives_way_before_an_idle_one() {
+    run(async {
+        let limits = Limits {
+            connections_max: Some(2),
+            ..Limits::default()
+        };
+        let server = Rc::new(limited(limits).bind("127.0.0.1:0").unwrap());
+        let address = server.local_address();
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(answer).await }
+        });
+        let clients = spawn_blocking(move || {
+            let mut idle = connect(address);
+            write!(idle, "GET /10 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            idle.read(&mut [0; 512]).unwrap();
+            let mut last = connect(address);
+            let fields = "Host: x\r\nConnection: close\r\nContent-Length: 2\r\n";
+            write!(last, "POST / HTTP/1.1\r\n{fields}\r\nab").unwrap();
+            assert!(read_all(&last).unwrap().ends_with(b"ab"));
+            (idle, last)
+        });
+        let (mut idle, last) = clients.await.unwrap();
+        assert_eq!(server.numbers().lingering, 1);
+        // Nothing has come on it for a moment.
+        sleep(Duration::from_millis(150)).await;
+        let newcomer = spawn_blocking(move || {
+            let start = Instant::now();
+            let mut client = connect(address);
+            write!(client, "GET /10 HTTP/1.0\r\n\r\n").unwrap();
+            assert!(read_all(&client).unwrap().ends_with(b"xxxxxxxxxx"));
+            let took = start.elapsed();
+            assert!(took < Duration::from_secs(1), "{took:?}");
+            // The idle one has not been asked to leave.
+            write!(idle, "GET /10 HTTP/1.0\r\n\r\n").unwrap();
+            assert!(read_all(&idle).unwrap().ends_with(b"xxxxxxxxxx"));
+        });
+        newcomer.await.unwrap();
+        assert_eq!(server.numbers().reclaimed, 1);
+        drop(last);
+        serving.abort();
+    });
+}
+
+#[test]
+fn what_is_discarded_behind_a_last_answer_is_not_what_a_tunnel_is_sent() {
+    run(async {
+        // The answers before it do not fit into the stream, so the switch has to wait for them.
+        let limits = Limits {
+            requests_max: Some(2),
+            ..Limits::default()
+        };
+        let server = limited(limits).without_listener();
+        let mut client = TestClient::of(&server, async |request: Request<'_>| {
+            if request.path() == "/first" {
+                return request
+                    .respond(StatusCode::OK, vec![b'x'; 15_000], ())
+                    .await;
+            }
+            sleep(Duration::from_millis(20)).await;
+            let (responded, upgrade) = request.upgrade("echo", ()).await?;
+            spawn(async {
+                let mut stream = upgrade.await?;
+                let mut all = Vec::new();
+                futures_lite::AsyncReadExt::read_to_end(&mut stream, &mut all).await?;
+                futures_lite::AsyncWriteExt::write_all(&mut stream, &all).await?;
+                futures_lite::AsyncWriteExt::close(&mut stream).await
+            })
+            .detach();
+            Ok(responded)
+        });
+        client.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        client
+            .send("GET /second HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+            .await;
+        sleep(Duration::from_millis(5)).await;
+        client.send("for the tunnel").await;
+        client.end();
+        assert_eq!(client.answer().await.body.len(), 15_000);
+        assert_eq!(
+            client.answer().await.status,
+            StatusCode::SWITCHING_PROTOCOLS
+        );
+        assert_eq!(client.read_to_end().await, b"for the tunnel");
+    });
 }

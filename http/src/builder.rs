@@ -8,13 +8,14 @@ use std::time::Duration;
 use waterwheel_runtime::net::ListenOptions;
 
 use crate::disconnect::{OnDisconnect, OnHalfClose};
+use crate::handshakes::Hook;
 use crate::io::Io;
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::stream::Stream;
-use crate::transport::{Hook, TransportInfo};
+use crate::transport_info::TransportInfo;
 
 /// How to build a [`Server`].
 ///

@@ -43,6 +43,7 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
 use crate::address::PeerAddress;
+use crate::connection_info::ConnectionInfo;
 use crate::error::{Refusal, Result};
 use crate::handler::Handler;
 use crate::io::Io;
@@ -52,7 +53,7 @@ use crate::proto::keep_alive::Persistence;
 use crate::register::Key;
 use crate::request::Request;
 use crate::shared::Shared;
-use crate::transport::{AcceptedStream, ConnectionInfo};
+use crate::transport::AcceptedStream;
 use crate::work::Work;
 
 mod close;

@@ -350,12 +350,12 @@ impl Link<'_> {
 
 /// Reading what is no request any more.
 impl Link<'_> {
-    /// Whether no request follows the present one, whose body has been read.
+    /// Whether the present answer is the last one, and the body of its request has been read: what
+    /// comes now is no one's.
     fn is_last(&self) -> bool {
         let exchange = &self.work.exchange;
-        !exchange.persistence.get().persists()
-            && exchange.is_read()
-            && exchange.answer.get() != Answer::HandsOver
+        let is_answered = matches!(exchange.answer.get(), Answer::Streaming | Answer::Complete);
+        is_answered && !exchange.persistence.get().persists() && exchange.is_read()
     }
 
     /// Reads and discards what there is.

@@ -323,10 +323,13 @@ impl Register {
     }
 
     /// Asks up to `count` connections to leave that have no request under way, and returns how many
-    /// these are. First those that linger, then (while the server ends) those on which no request has
-    /// come, then those that are idle; within each kind, the longest in that state first.
+    /// these are. All are of one kind, the first of which there are any: those that linger, those on
+    /// which no request has come (while the server ends), those that are idle. The longest in that
+    /// state come first.
     pub(crate) fn reclaim(&self, count: usize, stage: Stage) -> usize {
         let mut may_leave = self.those_that_may_leave(stage);
+        let first = may_leave.iter().map(|(rank, _, _)| *rank).min();
+        may_leave.retain(|(rank, _, _)| Some(*rank) == first);
         let count = count.min(may_leave.len());
         if count == 0 {
             return 0;

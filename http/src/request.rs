@@ -9,6 +9,7 @@ use crate::address::PeerAddress;
 use crate::answer::{self, Unsent};
 use crate::answer_body::AnswerBody;
 use crate::body::Body;
+use crate::connection_info::ConnectionInfo;
 use crate::error::{InvalidAnswer, Result};
 use crate::headers::{AnswerHeaders, Headers};
 use crate::link::Link;
@@ -16,7 +17,6 @@ use crate::proto::encode;
 use crate::proto::head::Head;
 use crate::proto::scan::members;
 use crate::responded::Responded;
-use crate::transport::ConnectionInfo;
 use crate::upgrade::Upgrade;
 
 /// One request, and the obligation to answer it.

@@ -35,6 +35,7 @@ use crate::accept_error::AcceptError;
 use crate::connection::Connection;
 use crate::gate::{Descriptors, Gate};
 use crate::handler::{Handler, shared};
+use crate::handshakes::Hook;
 use crate::io::Io;
 use crate::listener::{Listener, Listeners};
 use crate::numbers::Numbers;
@@ -44,7 +45,7 @@ use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::stop::{Report, Stage, Stopper, Stopping, Wanted};
 use crate::stream::Stream;
-use crate::transport::{Hook, Transport};
+use crate::transport::Transport;
 
 mod room;
 mod shutdown;

@@ -1,8 +1,8 @@
 //! All that is settled before there is a server, as plain data.
 
 use crate::disconnect::Departure;
+use crate::handshakes::Hook;
 use crate::limits::Limits;
-use crate::transport::Hook;
 
 /// What a [`Builder`](crate::Builder) gathers.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use waterwheel_runtime::Notify;
 
 use crate::disconnect::Departure;
+use crate::handshakes::Handshakes;
 use crate::limits::Limits;
 use crate::numbers::Counters;
 use crate::rate::Rate;
@@ -19,7 +20,6 @@ use crate::settings::Settings;
 use crate::spare::Spares;
 use crate::stop::Stage;
 use crate::sweep::Sweeper;
-use crate::transport::Handshakes;
 use crate::work::Work;
 
 pub(crate) struct Shared {

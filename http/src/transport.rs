@@ -22,10 +22,8 @@
 //! - Never: a cell borrowed while that future is polled or dropped.
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::SocketAddr;
@@ -33,209 +31,17 @@ use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use http::Extensions;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::error::panic_text;
+use crate::handshakes::{Hook, Opened, Slot};
 use crate::io::Io;
 use crate::register::Key;
 use crate::shared::Shared;
 use crate::stream::Stream;
-
-/// The facts of a connection that its transport knows: addresses, and whatever a handshake has found.
-///
-/// [`Builder::transport`](crate::Builder::transport) gives one to its hook, with the addresses of the
-/// socket. The hook adds to it; handlers read it through
-/// [`Request::connection`](crate::Request::connection).
-#[derive(Clone, Debug, Default)]
-pub struct TransportInfo {
-    peer: Option<SocketAddr>,
-    local: Option<SocketAddr>,
-    extensions: Extensions,
-}
-
-impl TransportInfo {
-    /// Nothing is known yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The client's address. At first that of the other end of the socket.
-    pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-
-    /// Sets the client's address, such as the PROXY protocol announces it. From then on
-    /// [`Request::peer_address`](crate::Request::peer_address) and the log have this one. The limit on
-    /// connections of one peer has counted the address of the socket.
-    pub fn set_peer_address(&mut self, address: Option<SocketAddr>) {
-        self.peer = address;
-    }
-
-    /// The address that the client has connected to. At first that of this end of the socket.
-    pub fn local_address(&self) -> Option<SocketAddr> {
-        self.local
-    }
-
-    /// Sets the address that the client has connected to.
-    pub fn set_local_address(&mut self, address: Option<SocketAddr>) {
-        self.local = address;
-    }
-
-    /// Whatever else is known, by its type: say a client's certificate.
-    pub fn extensions(&self) -> &Extensions {
-        &self.extensions
-    }
-
-    /// The same, to be added to.
-    pub fn extensions_mut(&mut self) -> &mut Extensions {
-        &mut self.extensions
-    }
-}
-
-/// A look at the connection of a request: addresses, and what its transport knows of the client.
-///
-/// Made by [`Request::connection`](crate::Request::connection).
-///
-/// # Examples
-///
-/// ```
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
-///
-/// /// Put there by the hook of `Builder::transport`.
-/// #[derive(Clone)]
-/// struct ServerName(String);
-///
-/// async fn handler(request: Request<'_>) -> Result<Responded> {
-///     let name = request.connection().get::<ServerName>();
-///     let name = name.map_or("none", |name| &name.0);
-///     request.respond(StatusCode::OK, name, ()).await
-/// }
-/// ```
-#[derive(Clone, Copy)]
-pub struct ConnectionInfo<'c> {
-    io: &'c dyn Io,
-    peer: Option<SocketAddr>,
-}
-
-impl<'c> ConnectionInfo<'c> {
-    /// Over `io`, whose socket has that peer.
-    pub(crate) fn new(io: &'c dyn Io, peer: Option<SocketAddr>) -> Self {
-        Self { io, peer }
-    }
-
-    /// The client's address, if the transport knows addresses.
-    pub fn peer_address(self) -> Option<SocketAddr> {
-        match self.io.info() {
-            Some(info) => info.peer_address(),
-            None => self.peer,
-        }
-    }
-
-    /// The address that the client has connected to, if the transport knows addresses. Over a plain
-    /// socket, each call is a system call (`getsockname(2)`).
-    pub fn local_address(self) -> Option<SocketAddr> {
-        match self.io.info() {
-            Some(info) => info.local_address(),
-            None => self.io.local_address(),
-        }
-    }
-
-    /// What the transport has found out about the client, by its type.
-    pub fn get<T: Send + Sync + 'static>(self) -> Option<&'c T> {
-        self.io.info()?.extensions().get()
-    }
-}
-
-impl fmt::Debug for ConnectionInfo<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionInfo")
-            .field("peer_address", &self.peer_address())
-            .finish_non_exhaustive()
-    }
-}
-
-/// What came of a handshake.
-struct Opened {
-    io: Box<dyn Io>,
-    info: TransportInfo,
-}
-
-type Handshake = Pin<Box<dyn Future<Output = io::Result<Opened>>>>;
-
-/// The function that makes a handshake out of each accepted stream, on any thread.
-#[derive(Clone)]
-pub(crate) struct Hook(Arc<dyn Fn(Stream, TransportInfo) -> Handshake + Send + Sync>);
-
-impl Hook {
-    pub(crate) fn new<T: Io>(
-        hook: impl AsyncFn(Stream, &mut TransportInfo) -> io::Result<T> + Send + Sync + 'static,
-    ) -> Self {
-        let hook = Arc::new(hook);
-        Self(Arc::new(move |stream, mut info| {
-            let hook = hook.clone();
-            Box::pin(async move {
-                let io = Box::new(hook(stream, &mut info).await?);
-                Ok(Opened { io, info })
-            })
-        }))
-    }
-}
-
-impl fmt::Debug for Hook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hook").finish_non_exhaustive()
-    }
-}
-
-/// A handshake that is under way, or its empty place.
-#[derive(Default)]
-struct Slot {
-    handshake: Cell<Option<Handshake>>,
-    /// Of the task that drives it.
-    waker: Cell<Option<Waker>>,
-}
-
-/// All handshakes of a server that are under way, oldest first.
-#[derive(Default)]
-pub(crate) struct Handshakes {
-    slots: RefCell<BTreeMap<u64, Rc<Slot>>>,
-    next: Cell<u64>,
-}
-
-impl Handshakes {
-    pub(crate) fn len(&self) -> usize {
-        self.slots.borrow().len()
-    }
-
-    /// Enters one more, and returns its number.
-    fn add(&self, slot: Rc<Slot>) -> u64 {
-        let number = self.next.get();
-        self.next.set(number + 1);
-        self.slots.borrow_mut().insert(number, slot);
-        number
-    }
-
-    fn remove(&self, number: u64) {
-        let slot = self.slots.borrow_mut().remove(&number);
-        drop(slot);
-    }
-
-    /// Ends the oldest one.
-    fn displace(&self) {
-        let oldest = self.slots.borrow_mut().pop_first();
-        if let Some((_, slot)) = oldest {
-            drop(slot.handshake.take());
-            if let Some(waker) = slot.waker.take() {
-                waker.wake();
-            }
-        }
-    }
-}
+use crate::transport_info::TransportInfo;
 
 /// A transport of the user's, from its handshake on.
 pub(crate) struct Transport {
@@ -256,18 +62,16 @@ impl Transport {
         shared: Rc<Shared>,
         key: Key,
     ) -> Self {
-        let info = TransportInfo {
-            peer,
-            local: stream.local_address(),
-            extensions: Extensions::new(),
-        };
+        let mut info = TransportInfo::new();
+        info.set_peer_address(peer);
+        info.set_local_address(stream.local_address());
         let max = shared.limits.handshakes_max.max(1);
         while shared.handshakes.len() >= max {
             shared.handshakes.displace();
             shared.counters.handshakes_displaced.one();
         }
         let slot = Rc::new(Slot::default());
-        slot.handshake.set(Some((hook.0)(stream, info)));
+        slot.handshake.set(Some(hook.begin(stream, info)));
         let deadline = Instant::of_turn() + shared.limits.handshake_duration_max;
         Self {
             opened: OnceCell::new(),

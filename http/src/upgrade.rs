@@ -32,7 +32,6 @@ use std::task::{Context, Poll, Waker};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::io::Io;
-use crate::transport;
 
 /// Completes with the connection's stream, once the answer that promised it is out.
 ///
@@ -122,9 +121,9 @@ pub struct Upgraded {
 }
 
 impl Upgraded {
-    pub(crate) fn new(io: impl Io, read: Vec<u8>, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(io: Box<dyn Io>, read: Vec<u8>, peer: Option<SocketAddr>) -> Self {
         Self {
-            io: transport::unwrapped(io),
+            io,
             read,
             given: 0,
             peer,

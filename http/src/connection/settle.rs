@@ -21,6 +21,7 @@ use crate::exchange::Answer;
 use crate::io::Io;
 use crate::proto::keep_alive::Persistence;
 use crate::responded::Responded;
+use crate::transport::unwrapped;
 use crate::upgrade::Upgraded;
 
 /// How a handler ended.
@@ -238,7 +239,7 @@ impl<T: Io> Connection<T> {
             work.advance();
             let read = work.input.filled().to_vec();
             if let Some(promise) = work.exchange.promise.take() {
-                promise.keep(Upgraded::new(io, read, peer));
+                promise.keep(Upgraded::new(unwrapped(io), read, peer));
             }
             self.shared.give_back(work);
         }
