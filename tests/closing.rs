@@ -425,7 +425,7 @@ fn a_connection_that_lingers_gives_way_before_an_idle_one() {
         let clients = spawn_blocking(move || {
             let mut idle = connect(address);
             write!(idle, "GET /10 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-            idle.read(&mut [0; 512]).unwrap();
+            assert!(idle.read(&mut [0; 512]).unwrap() > 0);
             let mut last = connect(address);
             let fields = "Host: x\r\nConnection: close\r\nContent-Length: 2\r\n";
             write!(last, "POST / HTTP/1.1\r\n{fields}\r\nab").unwrap();

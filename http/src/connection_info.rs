@@ -53,7 +53,7 @@ impl<'c> ConnectionInfo<'c> {
         }
     }
 
-    /// What the transport has found out about the client, by its type.
+    /// Returns a fact that the transport has found out, by its type.
     pub fn get<T: Send + Sync + 'static>(self) -> Option<&'c T> {
         self.io.info()?.extensions().get()
     }

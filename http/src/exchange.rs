@@ -72,8 +72,8 @@ pub(crate) struct Exchange {
     pub(crate) read_stall: Cell<Option<Box<Sleep>>>,
 }
 
-/// What TCP sends before it hears from the peer: ten segments (RFC 6928, 2). Such an answer is under
-/// way as a whole before anything that comes later can cost it.
+/// Bytes that TCP sends before it hears from the peer: ten segments (RFC 6928, 2). Such an answer has
+/// left as a whole before a reset can overtake it.
 const FLIGHT_BYTES: usize = 14 * 1024;
 
 impl Exchange {
@@ -97,7 +97,7 @@ impl Exchange {
         self.has_body
     }
 
-    /// So many bytes were written at once.
+    /// Notes that so many bytes were written at once.
     #[inline]
     pub(crate) fn note_written(&self, count: usize) {
         if count > FLIGHT_BYTES {
@@ -105,12 +105,12 @@ impl Exchange {
         }
     }
 
-    /// Whether what is queued, and what was written not long ago, is one flight.
+    /// Returns true if the queued bytes and those written not long ago are one flight.
     pub(crate) fn is_one_flight(&mut self) -> bool {
         !self.wrote_much.get() && self.output.get_mut().queued().len() <= FLIGHT_BYTES
     }
 
-    /// Whether the peer has taken nothing for too long.
+    /// Returns true if the peer has taken no byte for too long.
     pub(crate) fn has_stalled(&mut self) -> bool {
         let stall = self.write_stall.get_mut();
         let now = Instant::of_turn();

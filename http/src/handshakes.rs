@@ -18,7 +18,7 @@ use crate::io::Io;
 use crate::stream::Stream;
 use crate::transport_info::TransportInfo;
 
-/// What came of a handshake.
+/// The result of a handshake.
 pub(crate) struct Opened {
     pub(crate) io: Box<dyn Io>,
     pub(crate) info: TransportInfo,
@@ -44,7 +44,7 @@ impl Hook {
         }))
     }
 
-    /// Begins a handshake. Nothing of the user's runs before that is polled.
+    /// Begins a handshake. The user's code runs when the future is polled.
     pub(crate) fn begin(&self, stream: Stream, info: TransportInfo) -> Handshake {
         (self.0)(stream, info)
     }
@@ -60,7 +60,7 @@ impl fmt::Debug for Hook {
 #[derive(Default)]
 pub(crate) struct Slot {
     pub(crate) handshake: Cell<Option<Handshake>>,
-    /// Of the task that drives it.
+    /// The waker of the task that drives it.
     pub(crate) waker: Cell<Option<Waker>>,
 }
 
@@ -82,6 +82,11 @@ impl Handshakes {
         self.next.set(number + 1);
         self.slots.borrow_mut().insert(number, slot);
         number
+    }
+
+    /// Returns true if this handshake has not been displaced.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        self.slots.borrow().contains_key(&number)
     }
 
     pub(crate) fn remove(&self, number: u64) {

@@ -106,9 +106,10 @@ pub trait Io: Any {
         None
     }
 
-    /// What the transport knows of the client beyond its address, for
-    /// [`Request::connection`](crate::Request::connection). The server has its own for a transport
-    /// that [`Builder::transport`](crate::Builder::transport) makes, and does not ask that.
+    /// Returns the facts that the transport knows about the connection, for
+    /// [`Request::connection`](crate::Request::connection). A connection with such facts always closes in
+    /// stages. The server keeps the facts itself for a transport that
+    /// [`Builder::transport`](crate::Builder::transport) makes, and does not call this.
     fn info(&self) -> Option<&TransportInfo> {
         None
     }

@@ -46,6 +46,9 @@
 //!
 //! **Limit.** [`Limits`] is the table of everything a client may ask for, in bytes and in time.
 //!
+//! **Wrap.** [`Builder::transport`] puts a transport of yours, such as TLS, under every connection that the
+//! server accepts. [`Io`] says what that owes, and [`Request::connection`] what it has found out.
+//!
 //! **Hand over.** [`Request::upgrade`] and [`Request::tunnel`] give the stream away ([`Upgraded`]), with
 //! what was read of it.
 //!

@@ -41,7 +41,7 @@ pub(crate) const COPIED_MAX: usize = 16 * 1024;
 /// meanwhile nobody else has a turn.
 const WRITE_BYTES_MAX: usize = 256 * 1024;
 
-/// What is read at once of what nobody wants.
+/// Bytes that one read discards at most.
 const DISCARDED_BYTES: usize = 16 * 1024;
 
 #[derive(Clone, Copy)]
@@ -210,7 +210,7 @@ impl Link<'_> {
     #[cold]
     fn poll_stalled(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.is_last() {
-            // The client may be unable to read before it has sent everything.
+            // A client may read nothing before it has sent everything.
             self.discard(cx);
         }
         let limit = self.shared.limits.write_stall_duration_max;
@@ -348,25 +348,25 @@ impl Link<'_> {
     }
 }
 
-/// Reading what is no request any more.
+/// Reading behind the last request.
 impl Link<'_> {
-    /// Whether the present answer is the last one, and the body of its request has been read: what
-    /// comes now is no one's.
+    /// Returns true if the present answer is the last one and the body of its request has been read.
+    /// Then bytes that come have no use.
     fn is_last(&self) -> bool {
         let exchange = &self.work.exchange;
         let is_answered = matches!(exchange.answer.get(), Answer::Streaming | Answer::Complete);
         is_answered && !exchange.persistence.get().persists() && exchange.is_read()
     }
 
-    /// Reads and discards what there is.
+    /// Reads and discards all bytes that are there.
     #[cold]
     pub(crate) fn discard(&self, cx: &mut Context<'_>) {
         while matches!(poll_discard(self.io, self.shared, cx), Poll::Ready(Ok(1..))) {}
     }
 }
 
-/// Reads once, and discards what comes; 0 is the end.
-#[inline(never)] // the scrap has no place in a frame of the loop
+/// Reads once, and discards the bytes; 0 is the end of the stream.
+#[inline(never)] // keeps the scrap out of the loop's frame
 pub(crate) fn poll_discard(
     io: &dyn Io,
     shared: &Shared,

@@ -148,7 +148,7 @@ pub struct Numbers {
     pub accept_errors: u64,
     /// Connections closed at once: too many of their peer, no room, or the server is ending.
     pub turned_away: u64,
-    /// Idle connections closed to make room.
+    /// Connections closed to make room: idle ones, and ones that lingered.
     pub reclaimed: u64,
     /// Requests whose heads came whole and were good.
     pub requests: u64,

@@ -26,8 +26,8 @@ use crate::limits::Limits;
 use crate::peers::Guest;
 use crate::stop::Stage;
 
-/// How long nothing must have come on a connection that gives way: a request may be on its way, or
-/// another piece of what is discarded.
+/// How long a connection must have been silent before it gives way: its request may be on its way, or
+/// more bytes that are discarded.
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// The longest pause between two bytes of a connection that lingers while the server ends.
@@ -47,7 +47,7 @@ pub(crate) struct Register {
     records: RefCell<Slab<Record>>,
     /// The places of some among those of their peers, where these are counted.
     guests: RefCell<HashMap<u32, Guest>>,
-    /// When those that linger are over at the latest.
+    /// When each connection that lingers closes at the latest.
     lingering: RefCell<HashMap<u32, Instant>>,
     /// How long each may wait.
     head_max: Duration,
@@ -67,8 +67,8 @@ struct Record {
     is_guest: bool,
     /// Whether it may give way at once, if it lingers.
     may_give_way: bool,
-    /// How many requests have begun; as many as a `u32` holds are as good as all. Here it takes room
-    /// that is there anyway.
+    /// How many requests have begun; saturates. It stands here because a record has the room, and an
+    /// idle connection should not grow.
     requests: u32,
     /// When the state began.
     since: Instant,
@@ -87,7 +87,7 @@ enum State {
     Busy,
     /// Answered, and nothing has come since.
     Idle,
-    /// Answered for the last time. The end is sent, and what comes is discarded.
+    /// Answered for the last time. The end is sent, and bytes that come are discarded.
     Lingering,
 }
 
@@ -95,8 +95,6 @@ enum State {
 pub(crate) struct Wait {
     /// Whether it is to leave.
     pub(crate) leaving: bool,
-    /// Whether a request has come on it.
-    pub(crate) has_served: bool,
     /// When it has waited long enough.
     pub(crate) due: Instant,
     /// Whether the server can reach whoever waits.
@@ -176,12 +174,12 @@ impl Register {
         self.records.borrow().len()
     }
 
-    /// Its transport begins with a handshake.
+    /// Notes that its transport begins with a handshake.
     pub(crate) fn shakes_hands(&self, key: Key) {
         self.records.borrow_mut()[key.index()].state = State::Handshake;
     }
 
-    /// The handshake is over: the first request may come.
+    /// Notes that the handshake is over. The time for the first head begins.
     pub(crate) fn opened(&self, key: Key) {
         let record = &mut self.records.borrow_mut()[key.index()];
         if record.state == State::Handshake {
@@ -189,7 +187,8 @@ impl Register {
         }
     }
 
-    /// A request has begun. Returns whether it is to be the last, and which one of its connection it is.
+    /// Notes that a request has begun. Returns whether it has to be the last one, and the number of
+    /// requests of this connection.
     #[inline]
     pub(crate) fn busy(&self, key: Key) -> (bool, u32) {
         let record = &mut self.records.borrow_mut()[key.index()];
@@ -230,7 +229,7 @@ impl Register {
         record.wait(self.head_max, waker)
     }
 
-    /// Its last answer is being sent, which has a deadline of its own.
+    /// Notes that its last answer is being sent, which has a deadline of its own.
     pub(crate) fn closes(&self, key: Key) {
         let record = &mut self.records.borrow_mut()[key.index()];
         if record.state != State::Lingering {
@@ -238,8 +237,8 @@ impl Register {
         }
     }
 
-    /// Its last answer and its end are sent; from now on what comes is discarded. If `may_give_way`,
-    /// it may give way to another connection at once, else only when nothing has come for a moment.
+    /// Notes that its last answer and its end are sent. With `may_give_way` it may give way to another
+    /// connection at once, else only after a moment of silence.
     pub(crate) fn lingers(&self, key: Key, may_give_way: bool) {
         let now = Instant::of_turn();
         let until = now + self.linger_max;
@@ -252,15 +251,15 @@ impl Register {
         self.notify();
     }
 
-    /// Something has come, and was discarded.
+    /// Notes that bytes have come and were discarded.
     pub(crate) fn lingers_on(&self, key: Key) {
         let record = &mut self.records.borrow_mut()[key.index()];
         record.since = Instant::of_turn();
         record.may_give_way = false;
     }
 
-    /// Until when it lingers, if nothing comes; `None` if it is to leave, or may and somebody waits
-    /// for its place.
+    /// Returns until when it lingers if it stays silent. Returns `None` if it has to leave, or if it may
+    /// and another one waits for its place.
     pub(crate) fn lingers_until(
         &self,
         key: Key,
@@ -365,7 +364,7 @@ impl Register {
         quiet.into_iter().for_each(|key| self.dismiss(key));
     }
 
-    /// The server begins to end: those that linger have less time now.
+    /// Wakes those that linger: they have less time once the server ends.
     pub(crate) fn hurry(&self) {
         for key in self.keys(|record| record.state == State::Lingering) {
             self.wake(key);
@@ -447,7 +446,6 @@ impl Record {
     fn wait(&self, patience: Duration, waker: &Waker) -> Wait {
         Wait {
             leaving: self.leaving,
-            has_served: self.requests > 0,
             due: self.since + patience,
             is_reached: self.is_reached_by(waker),
         }

@@ -10,11 +10,12 @@
 //! ```
 //!
 //! The server accepts, counts and spawns as always. The first read or write of a connection drives its
-//! handshake, in the connection's own task. So a handshake that stalls holds up no one, and the register
-//! sees a connection on which no request has come yet.
+//! handshake, in the connection's own task. So a handshake that stalls delays no other connection, and the
+//! register sees a connection without a request.
 //!
-//! Each handshake has a deadline. Only so many are under way; beyond that, the oldest gives way to the
-//! new one, because a client that takes part needs a round trip or two, and one that stalls is older.
+//! Each handshake has a deadline, and only so many are under way. Beyond that bound the oldest one gives
+//! way to the new one: an honest client needs a round trip or two, so the oldest is most likely one that
+//! stalls.
 //!
 //! # Invariants
 //!
@@ -83,7 +84,7 @@ impl Transport {
         }
     }
 
-    /// What came of the handshake, once it is over.
+    /// Returns the transport once the handshake is over.
     fn poll_opened(&self, cx: &mut Context<'_>) -> Poll<io::Result<&dyn Io>> {
         if self.opened.get().is_none() {
             ready!(self.poll_handshake(cx))?;
@@ -94,13 +95,16 @@ impl Transport {
 
     #[cold]
     fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Taken out: it is the user's, and may do anything.
+        // Taken out, because the user's code may do anything, also displace this handshake.
         let Some(mut handshake) = self.slot.handshake.take() else {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         };
         let counters = &self.shared.counters;
         let polled = catch_unwind(AssertUnwindSafe(|| handshake.as_mut().poll(cx)));
         let opened = match polled {
+            Ok(Poll::Pending) if !self.shared.handshakes.has(self.number) => {
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
             Ok(Poll::Pending) if !self.is_due(cx) => {
                 self.slot.waker.set(Some(cx.waker().clone()));
                 self.slot.handshake.set(Some(handshake));
@@ -131,7 +135,7 @@ impl Transport {
         }
     }
 
-    /// The error that a panic of the hook becomes. It is the operator's business.
+    /// Logs a panic of the hook, and returns it as an error.
     fn panicked(&self, payload: &(dyn Any + Send)) -> io::Error {
         let text = panic_text(payload);
         if let Some(left_out) = self.shared.log.allows() {
@@ -140,7 +144,7 @@ impl Transport {
         io::Error::other("the handshake panicked")
     }
 
-    /// Whether the time for the handshake is over.
+    /// Returns true if the time for the handshake is over.
     fn is_due(&self, cx: &mut Context<'_>) -> bool {
         let Some(mut time) = self.time.take() else {
             return false;
@@ -279,8 +283,7 @@ impl From<Transport> for AcceptedStream {
     }
 }
 
-/// A box of the stream itself, whatever it is wrapped into: of a [`Stream`], or of the user's own
-/// transport.
+/// Boxes the stream itself, without the server's wrapper: a [`Stream`], or the user's own transport.
 pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
     let mut io = Some(io);
     let any: &mut dyn Any = &mut io;

@@ -17,7 +17,7 @@ pub struct TransportInfo {
 }
 
 impl TransportInfo {
-    /// Nothing is known yet.
+    /// Makes one without any facts.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -45,12 +45,12 @@ impl TransportInfo {
         self.local = address;
     }
 
-    /// Whatever else is known, by its type: say a client's certificate.
+    /// Further facts by their types, such as a client's certificate.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
     }
 
-    /// The same, to be added to.
+    /// Further facts, to add to.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extensions
     }

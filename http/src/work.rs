@@ -62,8 +62,8 @@ impl Work {
         self.exchange.reset();
     }
 
-    /// Whether the client has said that it sends no more, and nothing that it sends all the same, such
-    /// as a line end behind a body, can cost it its answer.
+    /// Returns true if the client has announced that it sends no more, and if bytes that it sends all
+    /// the same (such as a line end behind a body) come too late to destroy its answer.
     pub(crate) fn ends_here(&mut self) -> bool {
         !self.head.persistence().persists()
             && !self.exchange.has_body()

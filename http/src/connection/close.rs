@@ -2,33 +2,34 @@
 //!
 //! # How it works
 //!
-//! A socket answers bytes that nobody will read with a reset, and a reset destroys what the client has
-//! not taken of its answer yet. So a connection whose client may have sent more closes its write half
-//! first, and goes on to read:
+//! A socket that is closed with unread bytes, or that receives bytes afterwards, answers with a reset. A
+//! reset destroys the part of the answer that the client has not read yet. So a connection whose client
+//! may have sent more closes its write half first, and goes on to read:
 //!
 //! ```text
 //!  settle, refuse ──► send ───────► end ──────────► linger ────────────────► drop
-//!                     what is       the write       read and discard, until
-//!                     queued        half closes     the client ends too, or
+//!                     the queue     the write       read and discard, until
+//!                        │          half closes     the client ends too, or
 //!                        │             │            the time is over
 //!                        └─ reading meanwhile ─┘
 //! ```
 //!
-//! - To send and to end take as long as the client takes bytes: the clock of a stalled write runs.
-//!   While they wait, what comes is read and discarded, because a client may read nothing before it has
-//!   sent everything.
-//! - To linger takes as long as bytes come, with two limits: a pause between them, and all of it.
+//! - Sending and ending last as long as the client takes bytes: the clock of a stalled write runs. While
+//!   they wait, the connection reads and discards, because a client may read nothing before it has sent
+//!   everything.
+//! - Lingering lasts as long as bytes come. It has two limits: one for a pause between two bytes, one
+//!   for all of it.
 //! - A lingering connection gives way when there is no room for a new one. See
 //!   [`Register::reclaim`](crate::register::Register::reclaim).
 //!
-//! A client is trusted to send no more only if it has said so, its request had no body, and its answer
-//! leaves in one flight. Then the end follows at once. Anything else would cost each short connection a
-//! registration with epoll and a wake (LOG 32).
+//! One case closes at once: the client has announced that it sends no more, its request had no body, and
+//! its answer fits into one flight of segments. To linger there would cost each short connection a
+//! registration with epoll and a wake (LOG 32 measured how little such a connection costs).
 //!
 //! # Invariants
 //!
 //! - Always: a connection that lingers has sent its last answer and its end.
-//! - Never: anything read here taken for a request.
+//! - Never: bytes that are read here become a request.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -61,12 +62,12 @@ impl<T: Io> Connection<T> {
         poll_fn(|cx| self.poll_linger(cx, &mut time)).await;
     }
 
-    /// Ends a connection on which nothing is under way, as far as that needs no waiting. Over a socket,
-    /// dropping it does as much; other transports have an end of their own.
+    /// Ends a connection without a request, as far as that needs no waiting. A socket would send its end
+    /// when it is dropped; other transports have an end of their own, such as TLS.
     #[cold]
     pub(super) fn end_without_waiting(&self, cx: &mut Context<'_>) {
         if let Some(io) = &self.io {
-            // An error says that there is no one to be told.
+            // After an error the client is gone.
             drop(io.poll_end(cx));
         }
     }
@@ -83,7 +84,7 @@ impl<T: Io> Connection<T> {
         ended
     }
 
-    /// Gives back the working set: what comes now needs none.
+    /// Gives back the working set, because lingering needs none.
     fn begin_lingering(&mut self) {
         let Some(work) = self.work.take() else { return };
         let may_give_way = !work.exchange.wrote_much.get() && !work.exchange.has_body();

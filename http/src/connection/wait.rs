@@ -56,7 +56,10 @@ impl<T: Io> Connection<T> {
         }
         match io.poll_flush(cx) {
             Poll::Ready(Ok(())) => {
-                work.exchange.write_stall.take();
+                let stall = work.exchange.write_stall.get_mut();
+                if stall.is_some() {
+                    *stall = None;
+                }
                 Poll::Ready(Ok(()))
             }
             flushed => self.poll_held_back(flushed, cx),
@@ -151,7 +154,7 @@ impl<T: Io> Connection<T> {
             shared.register.wait_within_head(key, now, cx.waker())
         } else {
             let wait = shared.register.wait(key, now, cx.waker());
-            if wait.leaving || (is_closing && wait.has_served) {
+            if wait.leaving || (is_closing && shared.register.requests(key) > 0) {
                 return self.poll_leave(wait.leaving, cx);
             }
             wait

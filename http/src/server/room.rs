@@ -50,9 +50,10 @@ impl Server {
 
     /// Waits until [`should_accept_request`](Self::should_accept_request) holds.
     ///
-    /// When clients wait and none can be accepted, idle connections are asked to leave, longest
-    /// idle first, and those that are answered meanwhile are closed after their answers. Then it
-    /// sleeps until a descriptor is freed: no spin, no fixed timer.
+    /// When clients wait and none can be accepted, connections are asked to leave: first those that
+    /// linger behind their last answer, then idle ones, longest idle first. Those that are answered
+    /// meanwhile are closed after their answers. Then it sleeps until a descriptor is freed: no spin,
+    /// no fixed timer.
     ///
     /// # Panics
     ///

@@ -5,8 +5,9 @@
 //! ```text
 //!  shutdown(grace)
 //!   1. draining: answers say `Connection: close` from now on
-//!   2. the accept loop takes what is in the queue, then the listeners close; where no loop runs
-//!      any more, and after half of the grace, each client in the queue is answered 503
+//!   2. the accept loop takes what is in the queue, then the listeners close; if there is no room,
+//!      connections on which nothing has come give way; where no loop runs any more, and after half
+//!      of the grace, each client in the queue is answered 503
 //!   3. connections without a request are closed, after a moment
 //!   4. the rest is waited for, until the grace is over or somebody says so
 //!   5. what is left is cut
@@ -35,7 +36,8 @@ impl Server {
     /// this ([`serve`](Self::serve), or one of yours); if none does, or when they have kept coming
     /// for half of `grace`, they are answered 503. Every answer announces the end of its connection.
     /// Connections without a request are closed after a moment; a request that reaches one before is
-    /// served. When `grace` is over, or [`Stopper::cut`](crate::Stopper::cut) is called, the rest is
+    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client.
+    /// When `grace` is over, or [`Stopper::cut`](crate::Stopper::cut) is called, the rest is
     /// cut. Once it has ended, again is nothing but the same report.
     ///
     /// # Panics

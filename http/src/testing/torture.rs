@@ -11,8 +11,8 @@
 //!
 //! # Invariants
 //!
-//! - Always: a call that waits for no one below wakes its task, so a patient caller gets on.
-//! - Never: a byte passed on that neither a flush, nor the end, nor a full buffer has released.
+//! - Always: a call that is pending without a reason wakes its task, so a patient caller gets on.
+//! - Never: a byte is passed on before a flush, the end, or a full buffer releases it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -29,8 +29,8 @@ const HELD_BYTES_MAX: usize = 16 * 1024;
 /// - Reads and writes move 1 byte to a few thousand at a time, seldom all that was asked for.
 /// - Up to 16 KiB of the written bytes are held back until [`poll_flush`](Io::poll_flush) or
 ///   [`poll_end`](Io::poll_end) releases them. Bytes that are still held when this is dropped are lost.
-/// - Reads, writes, flushes and ends are often pending for a while, though nothing prevents them.
-/// - Tasks are woken although nothing has happened.
+/// - Reads, writes, flushes and ends are often pending for a while without a reason.
+/// - Tasks are woken without a reason.
 /// - Files are not sent by the transport ([`poll_send_file`](Io::poll_send_file) returns `None`).
 ///
 /// The same seed makes the same decisions in the same order.
@@ -61,7 +61,7 @@ pub struct Torture<T: Io> {
     /// How often a flush or an end is pending yet.
     delay: Cell<u32>,
     has_ended: Cell<bool>,
-    /// Who waits for the transport below, and may be woken for no reason.
+    /// The waker of a task that waits for the transport below. It may be woken without a reason.
     waiting: Cell<Option<Waker>>,
 }
 
@@ -96,7 +96,7 @@ impl<T: Io> Torture<T> {
         count.min(asked)
     }
 
-    /// Now and then pending, for no reason.
+    /// Now and then pending without a reason.
     fn poll_mood(&self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(waiting) = self.waiting.take() {
             waiting.wake();
