@@ -22,9 +22,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
 use system::{cpu_ticks, raise_limit};
-use waterwheel::http::{Request, Responded, Result, Server, StatusCode, shared};
+use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode, shared};
 use waterwheel::runtime::{self, signal, time::sleep};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -34,6 +34,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 enum Loop {
     Explicit,
     Serve,
+    /// As `Serve`, and on a signal to its end.
+    Graceful,
 }
 
 const LOOPS: [Loop; 2] = [Loop::Explicit, Loop::Serve];
@@ -64,11 +66,18 @@ async fn serve() -> io::Result<()> {
         .map(|_| std::fs::File::open("/dev/null"))
         .collect();
     let _foreign = foreign?;
-    let server = Server::bind("127.0.0.1:0")?;
+    let limits = Limits {
+        shutdown_duration_max: Duration::from_secs(4),
+        ..Limits::default()
+    };
+    let server = Server::builder().limits(limits).bind("127.0.0.1:0")?;
     let shutdown = signal::shutdown();
     println!("listening on http://{}", server.local_address());
     let files = RefCell::new(Vec::new());
     let handler = shared(async move |request: Request<'_>| answer(request, &files).await);
+    if std::env::var("CEILING_LOOP").is_ok_and(|name| name == "Graceful") {
+        return server.serve_until(handler, shutdown).await.map(drop);
+    }
     let accept = async {
         if std::env::var("CEILING_LOOP").is_ok_and(|name| name == "Serve") {
             return server.serve(handler).await;
@@ -388,4 +397,24 @@ fn an_answer_under_way_is_never_cut_for_room() {
         others.iter_mut().for_each(|client| drop(client.ask("/")));
         assert!(sleeper.read().starts_with("HTTP/1.1 200 OK"));
     }
+}
+
+#[test]
+fn a_server_that_ends_serves_its_queue_and_silent_newcomers_give_way() {
+    raise_limit();
+    let mut server = Process::start(Loop::Graceful, 64);
+    let silent: Vec<_> = (0..70).map(|_| server.client()).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    let mut clients: Vec<_> = (0..200).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| client.send("/"));
+    let start = Instant::now();
+    kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
+    clients
+        .iter_mut()
+        .for_each(|client| assert!(client.read().starts_with("HTTP/1.1 200 ")));
+    drop(clients);
+    server.child.wait().unwrap();
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    drop(silent);
 }

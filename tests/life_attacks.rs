@@ -587,8 +587,12 @@ impl Io for Fragile {
         }
     }
 
-    fn end_writing(&self) -> io::Result<()> {
-        Ok(())
+    fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_end(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn has_input(&self) -> bool {

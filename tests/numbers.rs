@@ -339,8 +339,8 @@ fn who_is_turned_away_is_told_of_and_nothing_of_another_request() {
         });
         let asking = spawn_blocking(move || {
             // So that its buffers are there for whoever comes next.
-            let served = exchange_or_reset(address, request);
-            assert!(served.contains(" 200 OK"), "{served}");
+            let answer = exchange_or_reset(address, request);
+            assert!(answer.contains(" 200 OK"), "{answer}");
             // The one before may still be on its way out.
             let _first = loop {
                 let mut stream = connect(address);

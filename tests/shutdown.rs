@@ -444,3 +444,31 @@ fn a_stopper_knows_when_its_server_is_ready_and_when_it_has_ended() {
     assert!(running.stopper().ready());
     assert!(!running.stopper().is_stopping() && !running.is_finished());
 }
+
+#[test]
+fn silent_newcomers_give_way_to_requests_in_the_queue_of_a_server_that_ends() {
+    let limits = Limits {
+        connections_max: Some(4),
+        shutdown_duration_max: Duration::from_secs(4),
+        ..Limits::default()
+    };
+    let server = Server::builder().limits(limits);
+    let server = server.stoppable("127.0.0.1:0", || handler).unwrap();
+    let address = server.local_address();
+    let silent: Vec<_> = (0..4).map(|_| connect(address)).collect();
+    thread::sleep(Duration::from_millis(50));
+    let waiting: Vec<_> = (0..6).map(|_| asking(address, "/")).collect();
+    let start = Instant::now();
+    server.stopper().stop();
+    for client in waiting {
+        assert_eq!(rest(client), LAST);
+    }
+    let report = server.join().unwrap();
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let Report { finished, idle, .. } = report;
+    assert_eq!((finished, idle), (6, 4), "{report}");
+    silent
+        .into_iter()
+        .for_each(|client| assert_eq!(rest(client), ""));
+}

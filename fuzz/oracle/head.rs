@@ -35,7 +35,6 @@ pub const LIMITS: Limits = Limits {
     trailer_bytes_max: 96,
     trailer_fields_max: 3,
     drain_bytes_max: 64,
-    linger_bytes_max: 512,
     ..Limits::DEFAULT
 };
 

@@ -8,11 +8,15 @@ use std::time::Duration;
 use waterwheel_runtime::net::ListenOptions;
 
 use crate::disconnect::{OnDisconnect, OnHalfClose};
+use crate::handshakes::Hook;
+use crate::io::Io;
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::peers::OnPeerLimit;
 use crate::server::Server;
 use crate::settings::Settings;
+use crate::stream::Stream;
+use crate::transport_info::TransportInfo;
 
 /// How to build a [`Server`].
 ///
@@ -129,6 +133,52 @@ impl Builder {
     /// Keeps one descriptor in reserve to do it with.
     pub fn turn_away_when_full(mut self, turn_away: bool) -> Self {
         self.settings.turns_away = turn_away;
+        self
+    }
+
+    /// A transport for all connections that the server accepts, such as TLS. `hook` shakes hands
+    /// with the client over the accepted stream, and returns an [`Io`] over it. It may write down what
+    /// it has found out, for [`Request::connection`](crate::Request::connection). None by default.
+    ///
+    /// The rest stays the server's: admission, limits, the queue at its end, threads, inherited
+    /// listeners. [`Server::serve`], [`Server::accept_request`] and [`Server::accept`] all go through
+    /// it; [`Server::connection`] does not. The handshake runs in the task that serves the connection,
+    /// when that first reads, so a client that stalls holds up no other.
+    ///
+    /// A handshake has [`Limits::handshake_duration_max`]; at most [`Limits::handshakes_max`] are under
+    /// way. The server closes the connection when the handshake fails, takes longer, or gives way to
+    /// another. [`Numbers`](crate::Numbers) counts all of these.
+    ///
+    /// The hook must be `Send` and `Sync`, because every thread of
+    /// [`workers`](Self::workers) uses it. Its futures need not be.
+    ///
+    /// # Examples
+    ///
+    /// A toy protocol, in which the client first says its name:
+    ///
+    /// ```
+    /// use futures_lite::AsyncReadExt;
+    /// use waterwheel_http::{Server, Stream, TransportInfo};
+    ///
+    /// #[derive(Clone)]
+    /// struct Name([u8; 4]);
+    ///
+    /// let server = Server::builder()
+    ///     .transport(async |mut stream: Stream, info: &mut TransportInfo| {
+    ///         let mut name = [0; 4];
+    ///         stream.read_exact(&mut name).await?;
+    ///         info.extensions_mut().insert(Name(name));
+    ///         Ok(stream)
+    ///     })
+    ///     .bind("127.0.0.1:0")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[doc(alias = "tls")]
+    pub fn transport<T: Io>(
+        mut self,
+        hook: impl AsyncFn(Stream, &mut TransportInfo) -> io::Result<T> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.transport = Some(Hook::new(hook));
         self
     }
 

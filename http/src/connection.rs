@@ -11,7 +11,7 @@
 //!          │ idle too long            │ yes                               │
 //!          │ asked to leave        (4) handler ──► answer queued          │
 //!          ▼                          │                                   │
-//!        close ◄── (6) linger ◄──(5) settle: verify, drain ───────────────┘
+//!         over ◄── (6) close ◄──(5) settle: verify, drain ────────────────┘
 //! ```
 //!
 //! 1. An idle connection holds a socket, its client's address and the key of its record, in which its
@@ -23,8 +23,8 @@
 //!    it, however large it is.
 //! 5. Whatever the handler did or failed to do, the request at hand is answered, or the
 //!    connection ends.
-//! 6. After an answer that the client may not be ready to read, because it is still sending, the
-//!    rest is read and thrown away for a while; else its kernel would throw the answer away.
+//! 6. A connection whose client may have sent more ends in stages, so that the last answer arrives
+//!    whole: `connection/close.rs`.
 //!
 //! # Invariants
 //!
@@ -43,19 +43,20 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
 use crate::address::PeerAddress;
+use crate::connection_info::ConnectionInfo;
 use crate::error::{Refusal, Result};
 use crate::handler::Handler;
 use crate::io::Io;
 use crate::link::Link;
-use crate::peers::Guest;
 use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
 use crate::register::Key;
 use crate::request::Request;
 use crate::shared::Shared;
-use crate::stream::Stream;
+use crate::transport::AcceptedStream;
 use crate::work::Work;
 
+mod close;
 mod settle;
 mod wait;
 mod watch;
@@ -78,15 +79,13 @@ use settle::{Outcome, Then};
 ///     Ok(())
 /// }
 /// ```
-pub struct Connection<T: Io = Stream> {
+pub struct Connection<T: Io = AcceptedStream> {
     /// Until it is handed over.
     io: Option<T>,
     /// What it belongs to, and its record there.
     shared: Rc<Shared>,
     key: Key,
     peer: PeerAddress,
-    /// How many have begun; as many as a `u32` holds are as good as all.
-    requests: u32,
     stage: Stage,
     work: Option<Box<Work>>,
 }
@@ -119,8 +118,8 @@ enum Stage {
     Overdue,
     /// The end of the handler.
     Handling,
-    /// The client, who may still be sending: what comes is no request any more.
-    Ending,
+    /// The end: the last answer is sent, and what comes is no request any more.
+    Closing,
 }
 
 /// What came of an attempt to read.
@@ -143,19 +142,13 @@ pub(crate) enum Quiet {
 }
 
 impl<T: Io> Connection<T> {
-    pub(crate) fn new(
-        io: T,
-        peer: Option<SocketAddr>,
-        guest: Option<Guest>,
-        shared: Rc<Shared>,
-    ) -> Self {
-        let key = shared.register.add(guest);
+    /// Over `io`; with a record that is there already.
+    pub(crate) fn new(io: T, peer: Option<SocketAddr>, key: Key, shared: Rc<Shared>) -> Self {
         Self {
             io: Some(io),
             shared,
             key,
             peer: peer.into(),
-            requests: 0,
             stage: Stage::Fresh,
             work: None,
         }
@@ -166,9 +159,10 @@ impl<T: Io> Connection<T> {
         (&self.shared, self.key)
     }
 
-    /// Who is at the other end, where the transport knows addresses.
+    /// The client's address, if the transport knows addresses.
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.peer.get()
+        let io = self.io.as_ref();
+        io.and_then(|io| ConnectionInfo::new(io, self.peer.get()).peer_address())
     }
 
     /// Serves what there is to be served; breaks when the connection is over.
@@ -200,6 +194,7 @@ impl<T: Io> Connection<T> {
             };
             match self.settle(outcome) {
                 Then::Next => {}
+                Then::Close if self.closes_at_once().await => return ControlFlow::Break(()),
                 then => self.carry_out(then).await?,
             }
             poll_fn(|cx| budget::poll_spend(cx, 1)).await;
@@ -209,7 +204,10 @@ impl<T: Io> Connection<T> {
     /// Whether something is to be ended before a request can be looked for.
     #[inline]
     fn is_unfinished(&self) -> bool {
-        matches!(self.stage, Stage::Overdue | Stage::Handling | Stage::Ending)
+        matches!(
+            self.stage,
+            Stage::Overdue | Stage::Handling | Stage::Closing
+        )
     }
 
     /// Ends what is to be ended; breaks when that is the connection.
@@ -218,11 +216,14 @@ impl<T: Io> Connection<T> {
             Stage::Fresh | Stage::Between | Stage::WithinHead => return ControlFlow::Continue(()),
             Stage::Overdue => self.refuse(Refusal::HeadTooSlow).await,
             Stage::Handling => {
-                let then = self.settle(Outcome::Pulled);
-                return self.carry_out(then).await;
+                return match self.settle(Outcome::Pulled) {
+                    Then::Next => ControlFlow::Continue(()),
+                    Then::Close if self.closes_at_once().await => ControlFlow::Break(()),
+                    then => self.carry_out(then).await,
+                };
             }
             // The last call was given up before the end.
-            Stage::Ending => self.close_lingering().await,
+            Stage::Closing => self.close_in_stages().await,
         }
         ControlFlow::Break(())
     }
@@ -295,12 +296,11 @@ impl<T: Io> Connection<T> {
     #[inline]
     fn begin(&mut self) {
         self.stage = Stage::Handling;
-        self.requests = self.requests.saturating_add(1);
         self.shared.counters.requests.one();
         let shared = &self.shared;
-        let leaves = shared.register.busy(self.key);
-        let last = leaves
-            || (shared.limits.requests_max).is_some_and(|max| u64::from(self.requests) >= max);
+        let (leaves, requests) = shared.register.busy(self.key);
+        let last =
+            leaves || (shared.limits.requests_max).is_some_and(|max| u64::from(requests) >= max);
         if let Some(work) = &mut self.work {
             let head = &work.head;
             let persistence = if last {
@@ -348,8 +348,8 @@ impl<T: Io> Connection<T> {
 impl<T: Io> fmt::Debug for Connection<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("peer", &self.peer.get())
-            .field("requests", &self.requests)
+            .field("peer", &self.peer_address())
+            .field("requests", &self.shared.register.requests(self.key))
             .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@
 //! **Always**: one place maps failures to statuses, the table in [`Refusal`]. **Never**: a
 //! byte the peer sent, or a word about our insides, in the text of an answer of ours.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -484,6 +485,13 @@ impl fmt::Debug for Error {
         }
         Ok(())
     }
+}
+
+/// The text of a panic.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is not text")
 }
 
 const _: () = assert!(size_of::<Error>() == size_of::<usize>());

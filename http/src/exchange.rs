@@ -24,7 +24,7 @@
 use std::cell::{Cell, RefCell};
 use std::mem;
 
-use waterwheel_runtime::time::Sleep;
+use waterwheel_runtime::time::{Instant, Sleep};
 
 use crate::proto::framing::Framing;
 use crate::proto::keep_alive::Persistence;
@@ -64,11 +64,17 @@ pub(crate) struct Exchange {
     pub(crate) output: RefCell<Output>,
     /// To whom the stream is promised.
     pub(crate) promise: Cell<Option<Promise>>,
+    /// Whether more than one flight has been written since the connection last came to rest.
+    pub(crate) wrote_much: Cell<bool>,
     /// Runs while the peer takes nothing.
     pub(crate) write_stall: Cell<Option<Box<Sleep>>>,
     /// Runs while the peer sends nothing.
     pub(crate) read_stall: Cell<Option<Box<Sleep>>>,
 }
+
+/// Bytes that TCP sends before it hears from the peer: ten segments (RFC 6928, 2). Such an answer has
+/// left as a whole before a reset can overtake it.
+const FLIGHT_BYTES: usize = 14 * 1024;
 
 impl Exchange {
     /// A request's head is whole: what follows is its body.
@@ -85,6 +91,30 @@ impl Exchange {
         if had_body || self.has_body {
             self.body.get_mut().begin(framing, awaits_continue);
         }
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        self.has_body
+    }
+
+    /// Notes that so many bytes were written at once.
+    #[inline]
+    pub(crate) fn note_written(&self, count: usize) {
+        if count > FLIGHT_BYTES {
+            self.wrote_much.set(true);
+        }
+    }
+
+    /// Returns true if the queued bytes and those written not long ago are one flight.
+    pub(crate) fn is_one_flight(&mut self) -> bool {
+        !self.wrote_much.get() && self.output.get_mut().queued().len() <= FLIGHT_BYTES
+    }
+
+    /// Returns true if the peer has taken no byte for too long.
+    pub(crate) fn has_stalled(&mut self) -> bool {
+        let stall = self.write_stall.get_mut();
+        let now = Instant::of_turn();
+        stall.as_ref().is_some_and(|stall| stall.deadline() <= now)
     }
 
     /// Whether the request has no body, or all of it has been read.
@@ -125,6 +155,7 @@ impl Exchange {
     #[inline]
     pub(crate) fn is_clean(&mut self) -> bool {
         !self.has_body
+            && !self.wrote_much.get()
             && self.body.get_mut().spill.capacity() == 0
             && self.output.get_mut().is_clean()
             && self.promise.get_mut().is_none()
@@ -141,6 +172,7 @@ impl Exchange {
         body.spill = Vec::new();
         self.output.get_mut().reset();
         self.promise.take();
+        self.wrote_much.set(false);
         self.write_stall.take();
         self.read_stall.take();
     }

@@ -46,6 +46,9 @@
 //!
 //! **Limit.** [`Limits`] is the table of everything a client may ask for, in bytes and in time.
 //!
+//! **Wrap.** [`Builder::transport`] puts a transport of yours, such as TLS, under every connection that the
+//! server accepts. [`Io`] says what that owes, and [`Request::connection`] what it has found out.
+//!
 //! **Hand over.** [`Request::upgrade`] and [`Request::tunnel`] give the stream away ([`Upgraded`]), with
 //! what was read of it.
 //!
@@ -91,12 +94,14 @@ mod body;
 mod builder;
 mod burst;
 mod connection;
+mod connection_info;
 mod date;
 mod disconnect;
 mod error;
 mod exchange;
 mod gate;
 mod handler;
+mod handshakes;
 mod headers;
 mod io;
 mod limits;
@@ -122,6 +127,8 @@ mod stream;
 mod sweep;
 pub mod testing;
 mod threads;
+mod transport;
+mod transport_info;
 mod upgrade;
 pub mod web;
 mod white_space;
@@ -132,6 +139,7 @@ pub use answer_body::AnswerBody;
 pub use body::Body;
 pub use builder::Builder;
 pub use connection::Connection;
+pub use connection_info::ConnectionInfo;
 pub use disconnect::{OnDisconnect, OnHalfClose};
 pub use error::{ClientError, Error, InvalidAnswer, Refusal, Result};
 pub use gate::Descriptors;
@@ -150,4 +158,6 @@ pub use server::Server;
 pub use stop::{Report, Stopper};
 pub use stream::Stream;
 pub use threads::{ServerThread, Workers};
+pub use transport::AcceptedStream;
+pub use transport_info::TransportInfo;
 pub use upgrade::{Upgrade, Upgraded};

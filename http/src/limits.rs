@@ -21,18 +21,20 @@
 //! | chunk extensions of one body | `chunk_extension_bytes_max` | 16 KiB | 400 |
 //! | trailer section | `trailer_bytes_max` | 8 KiB | 431 |
 //! | trailer fields | `trailer_fields_max` | 32 | 431 |
+//! | a handshake of [`Builder::transport`](crate::Builder::transport) | `handshake_duration_max` | 10 s | closed |
+//! | handshakes under way | `handshakes_max` | 1,024 | the oldest is closed |
 //! | connections | `connections_max` | none | wait in the queue |
 //! | connections of one address (of a /64 in v6) | `connections_per_peer_max` | none | 429, or as [`Builder::on_peer_limit`](crate::Builder::on_peer_limit) says |
 //! | requests on one connection | `requests_max` | none | closed after the last |
 //! | unread body read to keep the connection | `drain_bytes_max` | 256 KiB | closed |
-//! | bytes read after a last answer | `linger_bytes_max` | 1 MiB | no more are read |
 //! | a head, from its first byte | `head_duration_max` | 10 s | 408 |
 //! | idle between requests | `idle_duration_max` | 75 s | closed |
 //! | no byte of the body | `body_stall_duration_max` | 30 s | 408 |
 //! | the body's rate, on average | `body_bytes_per_second_min` | 64 | 408 |
 //! | no byte of the answer taken | `write_stall_duration_max` | 30 s | reset |
 //! | a handler | `handler_duration_max` | none | 503 |
-//! | lingering after a last answer | `linger_duration_max` | 2 s | closed |
+//! | reading on after a last answer | `linger_duration_max` | 30 s | closed |
+//! | no byte meanwhile | `linger_stall_duration_max` | 5 s | closed |
 //! | what is under way when the server ends | `shutdown_duration_max` | 10 s | cut |
 //!
 //! **Always**: a length limit is inclusive, what is exactly as long passes; bytes are
@@ -68,6 +70,13 @@ pub struct Limits {
     pub trailer_bytes_max: u16,
     /// Fields of a trailer section; beyond it 431.
     pub trailer_fields_max: u16,
+    /// Time for the handshake of a transport, from accept
+    /// ([`Builder::transport`](crate::Builder::transport)). The time for the first head begins behind
+    /// it. 10 s by default.
+    pub handshake_duration_max: Duration,
+    /// Handshakes under way at once. Beyond it the oldest one gives way to a new one, and its
+    /// connection is closed. 1,024 by default; 0 counts as 1.
+    pub handshakes_max: usize,
     /// Connections open at once, `None` for as many as there are descriptors for.
     pub connections_max: Option<usize>,
     /// Connections open at once from one address (from one /64 in v6), `None` for any number; beyond it
@@ -77,9 +86,6 @@ pub struct Limits {
     pub requests_max: Option<u64>,
     /// Bytes of an unread body that are read and discarded to keep the connection.
     pub drain_bytes_max: u64,
-    /// Bytes read and discarded after a refusal, or another last answer whose client may go on, so that it
-    /// can be read.
-    pub linger_bytes_max: u64,
     /// Time for a whole head, from its first byte (for the first request, from accept).
     pub head_duration_max: Duration,
     /// Time a connection may stay without a request.
@@ -93,8 +99,17 @@ pub struct Limits {
     pub write_stall_duration_max: Duration,
     /// Time for a handler, `None` for as long as it likes.
     pub handler_duration_max: Option<Duration>,
-    /// Time spent reading and discarding then.
+    /// Time for which a connection is read on after its last answer, and what comes is discarded, so
+    /// that the answer arrives whole (RFC 9112, 9.6). It begins when the transport has taken all of the
+    /// answer and the end. When it is over, the connection is closed: a client that still sends loses
+    /// what it has not read by then.
+    ///
+    /// 30 s by default, as nginx's `lingering_time`. When room is needed, a connection that lingers
+    /// gives way sooner.
     pub linger_duration_max: Duration,
+    /// The longest pause between two bytes that come meanwhile. While the server ends, it is 1 s at the
+    /// most. 5 s by default, as nginx's `lingering_timeout`.
+    pub linger_stall_duration_max: Duration,
     /// Time for what is under way when the server is stopped.
     pub shutdown_duration_max: Duration,
 }
@@ -112,18 +127,20 @@ impl Limits {
         chunk_extension_bytes_max: 16 * 1024,
         trailer_bytes_max: 8 * 1024,
         trailer_fields_max: 32,
+        handshake_duration_max: Duration::from_secs(10),
+        handshakes_max: 1024,
         connections_max: None,
         connections_per_peer_max: None,
         requests_max: None,
         drain_bytes_max: 256 * 1024,
-        linger_bytes_max: 1024 * 1024,
         head_duration_max: Duration::from_secs(10),
         idle_duration_max: Duration::from_secs(75),
         body_stall_duration_max: Duration::from_secs(30),
         body_bytes_per_second_min: 64,
         write_stall_duration_max: Duration::from_secs(30),
         handler_duration_max: None,
-        linger_duration_max: Duration::from_secs(2),
+        linger_duration_max: Duration::from_secs(30),
+        linger_stall_duration_max: Duration::from_secs(5),
         shutdown_duration_max: Duration::from_secs(10),
     };
 }
@@ -158,9 +175,10 @@ const _: () = {
     // Sixteen digits and a line end fit into a chunk's size line.
     assert!(limits.chunk_line_bytes_max > 18);
     // We do not read further for a connection than for a request.
-    assert!(limits.drain_bytes_max <= limits.linger_bytes_max);
-    assert!(limits.linger_bytes_max <= limits.body_bytes_max);
-    assert!(limits.linger_duration_max.as_secs() < limits.head_duration_max.as_secs());
+    assert!(limits.drain_bytes_max <= limits.body_bytes_max);
+    assert!(limits.linger_stall_duration_max.as_secs() < limits.linger_duration_max.as_secs());
+    // A last answer holds no place for longer than an idle connection does.
+    assert!(limits.linger_duration_max.as_secs() < limits.idle_duration_max.as_secs());
     assert!(limits.head_duration_max.as_secs() < limits.idle_duration_max.as_secs());
 };
 

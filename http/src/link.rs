@@ -41,6 +41,9 @@ pub(crate) const COPIED_MAX: usize = 16 * 1024;
 /// meanwhile nobody else has a turn.
 const WRITE_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes that one read discards at most.
+const DISCARDED_BYTES: usize = 16 * 1024;
+
 #[derive(Clone, Copy)]
 pub(crate) struct Link<'c> {
     pub(crate) work: &'c Work,
@@ -50,31 +53,15 @@ pub(crate) struct Link<'c> {
 
 /// Writing.
 impl Link<'_> {
-    /// Writes everything that is queued.
+    /// Writes everything that is queued, and waits until the transport has passed it on.
     pub(crate) async fn flush(&self) -> Result<()> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// Writes everything that is queued, right before the end.
-    pub(crate) async fn flush_last(&self) -> Result<()> {
-        poll_fn(|cx| self.poll_flush_by(cx, Io::poll_write_last)).await
-    }
-
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll_flush_by(cx, Io::poll_write_one)
-    }
-
-    #[inline]
-    fn poll_flush_by(
-        &self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(&dyn Io, &mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
-    ) -> Poll<Result<()>> {
-        while !self.work.exchange.output.borrow().is_empty() {
-            let poll = write(self.io, cx, self.work.exchange.output.borrow().queued());
-            ready!(self.poll_written(poll, cx))?;
-        }
-        Poll::Ready(Ok(()))
+        ready!(self.poll_write_queue(cx, Io::poll_write_one))?;
+        let flushed = self.io.poll_flush(cx);
+        self.or_held_back(flushed, cx)
     }
 
     /// Goes on behind a first write, which was not all.
@@ -85,6 +72,26 @@ impl Link<'_> {
     ) -> Poll<Result<()>> {
         ready!(self.poll_written(first, cx))?;
         self.poll_flush(cx)
+    }
+
+    /// Writes everything that is queued, and the end behind it: mostly both in one segment.
+    pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.poll_write_queue(cx, Io::poll_write_last))?;
+        let ended = self.io.poll_end(cx);
+        self.or_held_back(ended, cx)
+    }
+
+    #[inline]
+    fn poll_write_queue(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&dyn Io, &mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<Result<()>> {
+        while !self.work.exchange.output.borrow().is_empty() {
+            let poll = write(self.io, cx, self.work.exchange.output.borrow().queued());
+            ready!(self.poll_written(poll, cx))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Takes in what a write of what is queued has come to.
@@ -172,6 +179,7 @@ impl Link<'_> {
         match poll {
             Poll::Ready(Ok(count)) if count > 0 => {
                 self.work.exchange.write_stall.take();
+                self.work.exchange.note_written(count);
                 self.shared.counters.bytes_written.add(count);
                 Poll::Ready(Ok(count))
             }
@@ -181,7 +189,28 @@ impl Link<'_> {
         }
     }
 
+    /// A flush or an end that waits, waits as long as a write may.
+    #[inline]
+    pub(crate) fn or_held_back(
+        &self,
+        poll: Poll<io::Result<()>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        match poll {
+            Poll::Ready(done) => {
+                self.work.exchange.write_stall.take();
+                Poll::Ready(done.map_err(Error::from))
+            }
+            Poll::Pending => self.poll_stalled(cx).map(|stalled| Err(stalled.into())),
+        }
+    }
+
+    #[cold]
     fn poll_stalled(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.is_last() {
+            // A client may read nothing before it has sent everything.
+            self.discard(cx);
+        }
         let limit = self.shared.limits.write_stall_duration_max;
         let stall = &self.work.exchange.write_stall;
         ready!(poll_stall(stall, cx, || Instant::now() + limit));
@@ -314,6 +343,38 @@ impl Link<'_> {
         self.work.exchange.answer.set(Answer::Complete);
         self.work.exchange.persistence.set(Persistence::Close);
     }
+}
+
+/// Reading behind the last request.
+impl Link<'_> {
+    /// Returns true if the present answer is the last one and the body of its request has been read.
+    /// Then bytes that come have no use.
+    fn is_last(&self) -> bool {
+        let exchange = &self.work.exchange;
+        let is_answered = matches!(exchange.answer.get(), Answer::Streaming | Answer::Complete);
+        is_answered && !exchange.persistence.get().persists() && exchange.is_read()
+    }
+
+    /// Reads and discards all bytes that are there.
+    #[cold]
+    pub(crate) fn discard(&self, cx: &mut Context<'_>) {
+        while matches!(poll_discard(self.io, self.shared, cx), Poll::Ready(Ok(1..))) {}
+    }
+}
+
+/// Reads once, and discards the bytes; 0 is the end of the stream.
+#[inline(never)] // keeps the scrap out of the loop's frame
+pub(crate) fn poll_discard(
+    io: &dyn Io,
+    shared: &Shared,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut scrap = [0; DISCARDED_BYTES];
+    let read = ready!(io.poll_read(cx, &mut scrap));
+    if let Ok(count) = read {
+        shared.counters.bytes_read.add(count);
+    }
+    Poll::Ready(read)
 }
 
 /// Waiting.

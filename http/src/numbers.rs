@@ -27,7 +27,7 @@ impl Count {
         self.add(1);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.get()
     }
 }
@@ -46,6 +46,11 @@ pub(crate) struct Counters {
     pub(crate) idle_timeouts: Count,
     pub(crate) write_timeouts: Count,
     pub(crate) cut: Count,
+    pub(crate) handshakes_failed: Count,
+    pub(crate) handshakes_timed_out: Count,
+    pub(crate) handshakes_displaced: Count,
+    /// Connections without a request that were closed because the server ends.
+    pub(crate) dismissed: Count,
     refused: RefCell<HashMap<Refusal, u64>>,
     durations: Option<Box<Durations>>,
 }
@@ -100,6 +105,8 @@ impl Counters {
             open: 0,
             idle: 0,
             in_flight: 0,
+            lingering: 0,
+            handshakes: 0,
             accepted: self.accepted.get(),
             accept_errors: self.accept_errors.get(),
             turned_away: self.turned_away.get(),
@@ -111,6 +118,9 @@ impl Counters {
             idle_timeouts: self.idle_timeouts.get(),
             write_timeouts: self.write_timeouts.get(),
             cut: self.cut.get(),
+            handshakes_failed: self.handshakes_failed.get(),
+            handshakes_timed_out: self.handshakes_timed_out.get(),
+            handshakes_displaced: self.handshakes_displaced.get(),
             refused,
             handler_time: durations.map(|durations| durations.handler.read()),
             queue_time: durations.map(|durations| durations.queue.read()),
@@ -128,13 +138,17 @@ pub struct Numbers {
     pub idle: usize,
     /// Of these, with a request under way.
     pub in_flight: usize,
+    /// Of these, answered for the last time: the server waits for the client to end.
+    pub lingering: usize,
+    /// Of these, with a handshake under way ([`Builder::transport`](crate::Builder::transport)).
+    pub handshakes: usize,
     /// Connections accepted, and those given to [`Server::connection`](crate::Server::connection).
     pub accepted: u64,
     /// Failed calls of `accept`.
     pub accept_errors: u64,
     /// Connections closed without being served: too many of their peer, no room, or the server is ending.
     pub turned_away: u64,
-    /// Idle connections closed to make room.
+    /// Connections closed to make room: idle ones, and ones that lingered.
     pub reclaimed: u64,
     /// Requests whose heads came whole and were good.
     pub requests: u64,
@@ -150,6 +164,12 @@ pub struct Numbers {
     pub write_timeouts: u64,
     /// Connections cut at the end of the server.
     pub cut: u64,
+    /// Handshakes that failed.
+    pub handshakes_failed: u64,
+    /// Handshakes that took longer than they may.
+    pub handshakes_timed_out: u64,
+    /// Handshakes that gave way to newer ones, because as many were under way as may be.
+    pub handshakes_displaced: u64,
     /// Requests answered by the server itself, by reason.
     pub refused: Vec<(Refusal, u64)>,
     /// From a request's beginning to its handler's end, if durations are measured.
@@ -265,6 +285,8 @@ mod prometheus {
             ("connections_open", numbers.open),
             ("connections_idle", numbers.idle),
             ("requests_in_flight", numbers.in_flight),
+            ("connections_lingering", numbers.lingering),
+            ("handshakes_under_way", numbers.handshakes),
         ];
         for (name, value) in gauges {
             line(page, "gauge", name, value as u64)?;
@@ -275,6 +297,9 @@ mod prometheus {
             ("connections_turned_away_total", numbers.turned_away),
             ("connections_reclaimed_total", numbers.reclaimed),
             ("connections_cut_total", numbers.cut),
+            ("handshakes_failed_total", numbers.handshakes_failed),
+            ("handshakes_timed_out_total", numbers.handshakes_timed_out),
+            ("handshakes_displaced_total", numbers.handshakes_displaced),
             ("requests_total", numbers.requests),
             ("read_bytes_total", numbers.bytes_read),
             ("written_bytes_total", numbers.bytes_written),

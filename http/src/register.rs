@@ -24,6 +24,14 @@ use waterwheel_runtime::time::Instant;
 
 use crate::limits::Limits;
 use crate::peers::Guest;
+use crate::stop::Stage;
+
+/// How long a connection must have been silent before it gives way: its request may be on its way, or
+/// more bytes that are discarded.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// The longest pause between two bytes of a connection that lingers while the server ends.
+const LAST_STALL_MAX: Duration = Duration::from_secs(1);
 
 /// Which connection.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +47,13 @@ pub(crate) struct Register {
     records: RefCell<Slab<Record>>,
     /// The places of some among those of their peers, where these are counted.
     guests: RefCell<HashMap<u32, Guest>>,
+    /// When each connection that lingers closes at the latest.
+    lingering: RefCell<HashMap<u32, Instant>>,
     /// How long each may wait.
     head_max: Duration,
     idle_max: Duration,
+    linger_max: Duration,
+    linger_stall_max: Duration,
     /// How many wait for [`Register::settled`].
     watchers: Cell<usize>,
     changed: Notify,
@@ -51,10 +63,13 @@ struct Record {
     state: State,
     /// Asked to close as soon as nothing is under way.
     leaving: bool,
-    /// Over, but for its last bytes.
-    ends: bool,
     /// Whether its peer's connections are counted.
     is_guest: bool,
+    /// Whether it may give way at once, if it lingers.
+    may_give_way: bool,
+    /// How many requests have begun; saturates. It stands here because a record has the room, and an
+    /// idle connection should not grow.
+    requests: u32,
     /// When the state began.
     since: Instant,
     waker: Option<Waker>,
@@ -62,6 +77,8 @@ struct Record {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Its transport shakes hands, which has a deadline of its own.
+    Handshake,
     /// No request has come yet.
     New,
     /// A part of a head has come.
@@ -70,6 +87,8 @@ enum State {
     Busy,
     /// Answered, and nothing has come since.
     Idle,
+    /// Answered for the last time. The end is sent, and bytes that come are discarded.
+    Lingering,
 }
 
 /// What a connection that begins to wait has to know.
@@ -99,6 +118,8 @@ pub(crate) struct Census {
     pub(crate) busy: usize,
     /// Between two requests.
     pub(crate) idle: usize,
+    /// Behind the last answer.
+    pub(crate) lingering: usize,
 }
 
 impl Register {
@@ -106,8 +127,11 @@ impl Register {
         Self {
             records: RefCell::default(),
             guests: RefCell::default(),
+            lingering: RefCell::default(),
             head_max: limits.head_duration_max,
             idle_max: limits.idle_duration_max,
+            linger_max: limits.linger_duration_max,
+            linger_stall_max: limits.linger_stall_duration_max,
             watchers: Cell::new(0),
             changed: Notify::new(),
         }
@@ -120,8 +144,9 @@ impl Register {
         let key = self.records.borrow_mut().insert(Record {
             state: State::New,
             leaving: false,
-            ends: false,
             is_guest: guest.is_some(),
+            may_give_way: false,
+            requests: 0,
             since: Instant::of_turn(),
             waker: None,
         });
@@ -134,8 +159,13 @@ impl Register {
 
     pub(crate) fn remove(&self, key: Key) {
         let record = self.records.borrow_mut().try_remove(key.index());
-        if record.is_some_and(|record| record.is_guest) {
-            self.guests.borrow_mut().remove(&key.0);
+        if let Some(record) = record {
+            if record.is_guest {
+                self.guests.borrow_mut().remove(&key.0);
+            }
+            if record.state == State::Lingering {
+                self.lingering.borrow_mut().remove(&key.0);
+            }
         }
         self.notify();
     }
@@ -144,12 +174,32 @@ impl Register {
         self.records.borrow().len()
     }
 
-    /// A request has begun; says whether it is to be the last.
+    /// Notes that its transport begins with a handshake.
+    pub(crate) fn shakes_hands(&self, key: Key) {
+        self.records.borrow_mut()[key.index()].state = State::Handshake;
+    }
+
+    /// Notes that the handshake is over. The time for the first head begins.
+    pub(crate) fn opened(&self, key: Key) {
+        let record = &mut self.records.borrow_mut()[key.index()];
+        if record.state == State::Handshake {
+            record.enter(State::New, Instant::of_turn());
+        }
+    }
+
+    /// Notes that a request has begun. Returns whether it has to be the last one, and the number of
+    /// requests of this connection.
     #[inline]
-    pub(crate) fn busy(&self, key: Key) -> bool {
+    pub(crate) fn busy(&self, key: Key) -> (bool, u32) {
         let record = &mut self.records.borrow_mut()[key.index()];
         record.state = State::Busy;
-        record.leaving
+        record.requests = record.requests.saturating_add(1);
+        (record.leaving, record.requests)
+    }
+
+    /// How many requests have begun on a connection.
+    pub(crate) fn requests(&self, key: Key) -> u32 {
+        self.records.borrow()[key.index()].requests
     }
 
     /// Nothing is under way: waits for a request.
@@ -161,10 +211,7 @@ impl Register {
             if settles {
                 record.enter(State::Idle, now);
             }
-            let patience = match record.state {
-                State::New => self.head_max,
-                _ => self.idle_max,
-            };
+            let patience = self.patience(record.state);
             (settles, record.wait(patience, waker))
         };
         if settles {
@@ -182,9 +229,54 @@ impl Register {
         record.wait(self.head_max, waker)
     }
 
-    /// It is over but for its last bytes, which have a deadline of their own.
-    pub(crate) fn ends(&self, key: Key) {
-        self.records.borrow_mut()[key.index()].ends = true;
+    /// Notes that its last answer is being sent, which has a deadline of its own.
+    pub(crate) fn closes(&self, key: Key) {
+        let record = &mut self.records.borrow_mut()[key.index()];
+        if record.state != State::Lingering {
+            record.state = State::Busy;
+        }
+    }
+
+    /// Notes that its last answer and its end are sent. With `may_give_way` it may give way to another
+    /// connection at once, else only after a moment of silence.
+    pub(crate) fn lingers(&self, key: Key, may_give_way: bool) {
+        let now = Instant::of_turn();
+        let until = now + self.linger_max;
+        self.lingering.borrow_mut().insert(key.0, until);
+        {
+            let record = &mut self.records.borrow_mut()[key.index()];
+            record.enter(State::Lingering, now);
+            record.may_give_way = may_give_way;
+        }
+        self.notify();
+    }
+
+    /// Notes that bytes have come and were discarded.
+    pub(crate) fn lingers_on(&self, key: Key) {
+        let record = &mut self.records.borrow_mut()[key.index()];
+        record.since = Instant::of_turn();
+        record.may_give_way = false;
+    }
+
+    /// Returns until when it lingers if it stays silent. Returns `None` if it has to leave, or if it may
+    /// and another one waits for its place.
+    pub(crate) fn lingers_until(
+        &self,
+        key: Key,
+        stage: Stage,
+        is_pressed: bool,
+    ) -> Option<Instant> {
+        let record = &self.records.borrow()[key.index()];
+        if record.leaving || (is_pressed && record.may_give_way) {
+            return None;
+        }
+        let stall_max = match stage {
+            Stage::Open => self.linger_stall_max,
+            Stage::Draining | Stage::Cutting => self.linger_stall_max.min(LAST_STALL_MAX),
+        };
+        let stalled = record.since + stall_max;
+        let until = self.lingering.borrow().get(&key.0).copied();
+        Some(until.map_or(stalled, |until| until.min(stalled)))
     }
 
     /// How long a connection may be in this state; a handler has a deadline of its own.
@@ -192,7 +284,7 @@ impl Register {
         match state {
             State::New | State::Head => self.head_max,
             State::Idle => self.idle_max,
-            State::Busy => Duration::MAX,
+            State::Handshake | State::Busy | State::Lingering => Duration::MAX,
         }
     }
 
@@ -203,8 +295,11 @@ impl Register {
             next: None,
         };
         for (_, record) in self.records.borrow_mut().iter_mut() {
-            if record.state == State::Busy || record.ends {
-                continue;
+            if matches!(
+                record.state,
+                State::Handshake | State::Busy | State::Lingering
+            ) {
+                continue; // these have deadlines of their own
             }
             let due = record.since + self.patience(record.state);
             if due <= now {
@@ -226,39 +321,63 @@ impl Register {
         }
     }
 
-    /// Asks up to `count` idle connections to leave, longest idle first; says how many.
-    pub(crate) fn reclaim(&self, count: usize) -> usize {
-        let mut idle: Vec<(Instant, usize)> = self.idle_since();
-        let count = count.min(idle.len());
+    /// Asks up to `count` connections to leave that have no request under way, and returns how many
+    /// these are. All are of one kind, the first of which there are any: those that linger, those on
+    /// which no request has come (while the server ends), those that are idle. The longest in that
+    /// state come first.
+    pub(crate) fn reclaim(&self, count: usize, stage: Stage) -> usize {
+        let mut may_leave = self.those_that_may_leave(stage);
+        let first = may_leave.iter().map(|(rank, _, _)| *rank).min();
+        may_leave.retain(|(rank, _, _)| Some(*rank) == first);
+        let count = count.min(may_leave.len());
         if count == 0 {
             return 0;
         }
-        idle.select_nth_unstable(count - 1);
-        idle[..count].iter().for_each(|(_, key)| self.dismiss(*key));
+        may_leave.select_nth_unstable(count - 1);
+        may_leave[..count]
+            .iter()
+            .for_each(|(_, _, key)| self.dismiss(*key));
         count
     }
 
-    fn idle_since(&self) -> Vec<(Instant, usize)> {
+    /// Each with its rank, since when it is as it is, and its key.
+    fn those_that_may_leave(&self, stage: Stage) -> Vec<(u8, Instant, usize)> {
+        let now = Instant::of_turn();
         let records = self.records.borrow();
-        let idle = records
-            .iter()
-            .filter(|(_, record)| record.is_idle() && !record.leaving)
-            .map(|(key, record)| (record.since, key));
-        idle.collect()
+        let ranked = records.iter().filter_map(|(key, record)| {
+            let has_been_quiet = now - record.since >= MOMENT;
+            let rank = match record.state {
+                State::Lingering if record.may_give_way || has_been_quiet => 0,
+                State::Handshake | State::New if stage != Stage::Open && has_been_quiet => 1,
+                State::Idle => 2,
+                _ => return None,
+            };
+            (!record.leaving).then_some((rank, record.since, key))
+        });
+        ranked.collect()
     }
 
-    /// Asks all to leave that have no request under way; says how many.
-    pub(crate) fn dismiss_quiet(&self) -> usize {
-        let quiet = self.keys(|record| !record.is_under_way());
-        quiet.iter().for_each(|key| self.dismiss(*key));
-        quiet.len()
+    /// Asks all to leave that wait for a request.
+    pub(crate) fn dismiss_quiet(&self) {
+        let quiet =
+            self.keys(|record| matches!(record.state, State::Handshake | State::New | State::Idle));
+        quiet.into_iter().for_each(|key| self.dismiss(key));
     }
 
-    /// Wakes the tasks of all.
-    pub(crate) fn wake_all(&self) -> usize {
-        let all = self.keys(|_| true);
-        all.iter().for_each(|key| self.dismiss(*key));
-        all.len()
+    /// Wakes those that linger: they have less time once the server ends.
+    pub(crate) fn hurry(&self) {
+        for key in self.keys(|record| record.state == State::Lingering) {
+            self.wake(key);
+        }
+    }
+
+    /// Asks all to leave; returns how many these are, without those whose last answer is sent.
+    pub(crate) fn dismiss_all(&self) -> usize {
+        let cut = self.keys(|record| record.state != State::Lingering).len();
+        self.keys(|_| true)
+            .into_iter()
+            .for_each(|key| self.dismiss(key));
+        cut
     }
 
     fn keys(&self, which: impl Fn(&Record) -> bool) -> Vec<usize> {
@@ -268,14 +387,18 @@ impl Register {
     }
 
     fn dismiss(&self, key: usize) {
+        // Gone already, if waking another has ended it.
+        if let Some(record) = self.records.borrow_mut().get_mut(key) {
+            record.leaving = true;
+        }
+        self.wake(key);
+    }
+
+    fn wake(&self, key: usize) {
         let waker = {
             let mut records = self.records.borrow_mut();
-            // Gone already, if waking another has ended it.
             let record = records.get_mut(key);
-            record.and_then(|record| {
-                record.leaving = true;
-                record.waker.take()
-            })
+            record.and_then(|record| record.waker.take())
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -286,9 +409,10 @@ impl Register {
         let mut census = Census::default();
         for (_, record) in self.records.borrow().iter() {
             match record.state {
-                State::New => census.new += 1,
+                State::Handshake | State::New => census.new += 1,
                 State::Head | State::Busy => census.busy += 1,
                 State::Idle => census.idle += 1,
+                State::Lingering => census.lingering += 1,
             }
         }
         census
@@ -331,10 +455,6 @@ impl Record {
     fn is_reached_by(&self, waker: &Waker) -> bool {
         let known = self.waker.as_ref();
         known.is_some_and(|known| known.will_wake(waker))
-    }
-
-    fn is_idle(&self) -> bool {
-        self.state == State::Idle
     }
 
     fn is_under_way(&self) -> bool {

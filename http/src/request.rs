@@ -9,6 +9,7 @@ use crate::address::PeerAddress;
 use crate::answer::{self, Unsent};
 use crate::answer_body::AnswerBody;
 use crate::body::Body;
+use crate::connection_info::ConnectionInfo;
 use crate::error::{ClientError, Result};
 use crate::headers::{AnswerHeaders, Headers};
 use crate::link::Link;
@@ -112,11 +113,17 @@ impl<'c> Request<'c> {
         self.head().headers(self.bytes_from_head())
     }
 
-    /// Who sent it, where the transport knows addresses.
+    /// The client's address, if the transport knows addresses.
     #[doc(alias = "hostname")]
     #[doc(alias = "remote_addr")]
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.peer.get()
+        self.connection().peer_address()
+    }
+
+    /// The connection it has come over: addresses, and what a transport of
+    /// [`Builder::transport`](crate::Builder::transport) has found out about the client.
+    pub fn connection(&self) -> ConnectionInfo<'c> {
+        ConnectionInfo::new(self.link.io, self.peer.get())
     }
 
     /// The body, to be read as it comes.

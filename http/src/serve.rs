@@ -99,11 +99,12 @@ impl<T: Io, H: Handler> Future for Serve<T, H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Request, Responded, Result, Stream};
+    use crate::transport::AcceptedStream;
+    use crate::{Request, Responded, Result};
 
     #[test]
     fn an_idle_connection_stays_small() {
-        let size = size_of::<Connection<Stream>>();
+        let size = size_of::<Connection<AcceptedStream>>();
         assert!(size <= 72, "{size}");
     }
 
@@ -117,7 +118,7 @@ mod tests {
                 .await
         }
         fn size<H: Handler>(_: &H) -> usize {
-            size_of::<Serve<Stream, H>>()
+            size_of::<Serve<AcceptedStream, H>>()
         }
         assert!(size(&large) <= 16, "{}", size(&large));
     }

@@ -35,6 +35,7 @@ use crate::accept_error::AcceptError;
 use crate::connection::Connection;
 use crate::gate::{Descriptors, Gate};
 use crate::handler::{Handler, shared};
+use crate::handshakes::Hook;
 use crate::io::Io;
 use crate::listener::{Listener, Listeners};
 use crate::numbers::Numbers;
@@ -45,6 +46,7 @@ use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::stop::{Report, Stage, Stopper, Stopping, Wanted};
 use crate::stream::Stream;
+use crate::transport::Transport;
 
 mod room;
 mod shutdown;
@@ -101,6 +103,7 @@ pub struct Server {
     on_peer_limit: OnPeerLimit,
     /// How many are being told that their address has as many connections as it may.
     told: Rc<Cell<usize>>,
+    transport: Option<Hook>,
     /// A descriptor that is given up to turn somebody away with.
     reserve: Option<RefCell<Option<File>>>,
     warned: Cell<Option<Instant>>,
@@ -122,6 +125,7 @@ impl Server {
             peers: Rc::default(),
             on_peer_limit: settings.on_peer_limit,
             told: Rc::default(),
+            transport: settings.transport.clone(),
             reserve: reserve.map(|reserve| RefCell::new(Some(reserve))),
             warned: Cell::new(None),
         })
@@ -164,6 +168,8 @@ impl Server {
             open: self.connections(),
             idle: census.idle,
             in_flight: census.busy,
+            lingering: census.lingering,
+            handshakes: self.shared.handshakes.len(),
             ..self.shared.counters.read()
         }
     }
@@ -261,14 +267,21 @@ impl Server {
         Some(self.connect(stream, peer, guest))
     }
 
-    fn connect<T: Io>(
+    /// A connection over an accepted stream, or over what the hook makes of it.
+    fn connect(
         &self,
-        io: T,
+        stream: Stream,
         peer: Option<SocketAddr>,
         guest: Option<Guest>,
-    ) -> Connection<T> {
+    ) -> Connection {
         self.shared.counters.accepted.one();
-        Connection::new(io, peer, guest, self.shared.clone())
+        let (shared, key) = (self.shared.clone(), self.shared.register.add(guest));
+        let Some(hook) = &self.transport else {
+            return Connection::new(stream.into(), peer, key, shared);
+        };
+        shared.register.shakes_hands(key);
+        let transport = Transport::new(hook, stream, peer, shared.clone(), key);
+        Connection::new(transport.into(), peer, key, shared)
     }
 
     /// What a failed accept means for the gate.
@@ -303,9 +316,13 @@ impl Server {
         Ok(())
     }
 
-    /// A connection over a transport of your own, with this server's limits.
+    /// A connection over a transport of your own, with this server's limits. It has not been accepted by
+    /// this server; for a transport under those that are, see
+    /// [`Builder::transport`](crate::Builder::transport).
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
-        self.connect(io, peer, None)
+        self.shared.counters.accepted.one();
+        let key = self.shared.register.add(None);
+        Connection::new(io, peer, key, self.shared.clone())
     }
 
     /// Accepts and serves until the server ends: by [`close`](Self::close), by

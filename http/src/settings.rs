@@ -1,6 +1,7 @@
 //! All that is settled before there is a server, as plain data.
 
 use crate::disconnect::Departure;
+use crate::handshakes::Hook;
 use crate::limits::Limits;
 use crate::peers::OnPeerLimit;
 
@@ -14,6 +15,7 @@ pub(crate) struct Settings {
     pub(crate) turns_away: bool,
     pub(crate) measures_durations: bool,
     pub(crate) server_name: Option<String>,
+    pub(crate) transport: Option<Hook>,
 }
 
 impl Default for Settings {
@@ -26,6 +28,7 @@ impl Default for Settings {
             turns_away: false,
             measures_durations: false,
             server_name: None,
+            transport: None,
         }
     }
 }

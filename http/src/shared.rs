@@ -10,6 +10,7 @@ use std::rc::Rc;
 use waterwheel_runtime::Notify;
 
 use crate::disconnect::Departure;
+use crate::handshakes::Handshakes;
 use crate::limits::Limits;
 use crate::numbers::Counters;
 use crate::rate::Rate;
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     spare: RefCell<Vec<Box<Work>>>,
     pub(crate) spare_bursts: Spares,
     pub(crate) own_lines: ServerLines,
+    pub(crate) handshakes: Handshakes,
 }
 
 /// Working sets kept for the next connections that need one, beside those that bursts keep: half a
@@ -70,6 +72,7 @@ impl Shared {
             spare: RefCell::default(),
             spare_bursts: Spares::default(),
             own_lines: ServerLines::new(server_line),
+            handshakes: Handshakes::default(),
         }
     }
 

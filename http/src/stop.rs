@@ -42,9 +42,10 @@ pub(crate) enum Stage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Ended by themselves, their requests answered.
+    /// Ended by themselves, their requests answered; and those whose last answer was sent when the
+    /// time was over.
     pub finished: usize,
-    /// Closed because nothing was under way on them.
+    /// Closed because nothing was under way on them, to make room or at the end.
     pub idle: usize,
     /// Cut when the time was over.
     pub cut: usize,

@@ -1,4 +1,4 @@
-//! What a server accepts: a TCP or a Unix stream, as one type.
+//! The sockets that a server accepts: a TCP or a Unix stream, as one type.
 //!
 //! # Invariants
 //!
@@ -73,8 +73,21 @@ impl Io for Stream {
         either!(self, stream => Io::poll_write_last(stream, cx, bytes))
     }
 
-    fn end_writing(&self) -> io::Result<()> {
-        either!(self, stream => Io::end_writing(stream))
+    #[inline]
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Io::poll_flush(stream, cx))
+    }
+
+    #[inline]
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Io::poll_end(stream, cx))
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_address().ok(),
+            Self::Unix(_) => None,
+        }
     }
 
     fn reset_on_drop(&self) {
@@ -131,12 +144,12 @@ impl AsyncWrite for Stream {
         Io::poll_write(&*self, cx, slices)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Io::poll_flush(&*self, cx)
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.end_writing())
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_end(cx)
     }
 }
 

@@ -121,9 +121,9 @@ pub struct Upgraded {
 }
 
 impl Upgraded {
-    pub(crate) fn new(io: impl Io, read: Vec<u8>, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(io: Box<dyn Io>, read: Vec<u8>, peer: Option<SocketAddr>) -> Self {
         Self {
-            io: Box::new(io),
+            io,
             read,
             given: 0,
             peer,
@@ -136,7 +136,8 @@ impl Upgraded {
     }
 
     /// The transport itself, and what was read of it and not given out yet, if it is a `T` (a
-    /// [`Stream`](crate::Stream), mostly).
+    /// [`Stream`](crate::Stream), mostly, or what the hook of
+    /// [`Builder::transport`](crate::Builder::transport) returns).
     ///
     /// # Errors
     ///
@@ -201,14 +202,13 @@ impl AsyncWrite for Upgraded {
         self.io.poll_write(cx, slices)
     }
 
-    /// There is nothing to flush: what was written is with the transport.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_flush(cx)
     }
 
-    /// Ends the writing direction.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.io.end_writing())
+    /// Closes the write half. What is written before is flushed first.
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_end(cx)
     }
 }
 

@@ -62,6 +62,15 @@ impl Work {
         self.exchange.reset();
     }
 
+    /// Returns true if the client has announced that it sends no more, and if bytes that it sends all
+    /// the same (such as a line end behind a body) come too late to destroy its answer.
+    pub(crate) fn ends_here(&mut self) -> bool {
+        !self.head.persistence().persists()
+            && !self.exchange.has_body()
+            && self.input.is_empty()
+            && self.exchange.is_one_flight()
+    }
+
     /// Drops what has been answered: the head, and what the exchange has read of the bytes
     /// behind it.
     #[inline]
@@ -167,8 +176,9 @@ mod tests {
 
     #[test]
     fn a_reset_leaves_nothing_of_a_connection() {
-        let soils: [fn(&mut Work); 6] = [
+        let soils: [fn(&mut Work); 7] = [
             |work| work.head_bytes = 1,
+            |work| work.exchange.note_written(100_000),
             |work| work.input.add(1),
             |work| work.exchange.output.get_mut().bytes.push(b'x'),
             |work| work.exchange.output.get_mut().added.push(b'x'),

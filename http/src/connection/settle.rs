@@ -1,30 +1,29 @@
 //! How an exchange ends, and how all of them do.
 //!
 //! Whatever a handler did or failed to do, the request at hand is answered or the connection is cut;
-//! what it left of the body is read past, or the connection closes; and a client that is still
-//! sending is given the time to see its answer.
+//! what it left of the body is read past, or the connection closes.
 
 use std::any::Any;
 use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::Version;
-use waterwheel_runtime::race;
-use waterwheel_runtime::time::{Instant, sleep};
+use waterwheel_runtime::time::Instant;
 
 use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
 use crate::body::{Drained, drain};
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, Refusal, Result, panic_text};
 use crate::exchange::Answer;
 use crate::io::Io;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
 use crate::refused::Refused;
 use crate::responded::Responded;
+use crate::transport::unwrapped;
 use crate::upgrade::Upgraded;
 
 /// How a handler ended.
@@ -57,12 +56,12 @@ pub(super) enum Then {
     Drain,
     /// To give the stream to whom it was promised.
     HandOver,
-    /// To send what is queued, which is not all, and to close.
-    Cut,
-    /// To send what is queued, and to close.
+    /// To send what is queued, and to reset the connection.
+    Reset,
+    /// To send what is queued, and to close: the client sends no more.
     Close,
-    /// The same, but the client is still sending.
-    Linger,
+    /// The same, but the client may have sent more, or go on to.
+    CloseInStages,
     /// To close.
     Over,
 }
@@ -143,10 +142,7 @@ impl<T: Io> Connection<T> {
     fn settle_rest(&mut self, outcome: Outcome) -> Then {
         match self.judge(outcome) {
             Verdict::Answered => self.leave_answered(),
-            Verdict::Cut => {
-                self.stage = Stage::Ending;
-                Then::Cut
-            }
+            Verdict::Cut => self.leave_cut(),
             Verdict::Gone => Then::Over,
         }
     }
@@ -168,22 +164,41 @@ impl<T: Io> Connection<T> {
             return Then::Over;
         };
         let persists = work.exchange.persistence.get().persists();
-        // The client's next request may be under way, and would turn the end into a reset, which costs
-        // what is still in the kernel of this answer (RFC 9112, 9.6). Who has to be rid of connections does
-        // not wait for that.
-        let may_go_on = work.head.persistence().persists() && !self.shared.is_closing();
+        // A transport of its own may have more to say than the request: over TLS, that it ends.
+        let is_plain = self.io.as_ref().is_some_and(|io| io.info().is_none());
         work.advance();
         // If this is given up from here on, nothing that comes is taken for a request.
-        self.stage = Stage::Ending;
+        self.stage = Stage::Closing;
         match (persists, drained) {
             (true, Drained::Whole) => {
                 self.stage = Stage::Between;
                 Then::Next
             }
-            // Nothing is left unread, or to come, that could cost the client its answer.
-            (false, Drained::Whole) if work.input.is_empty() && !may_go_on => Then::Close,
-            _ => Then::Linger,
+            (false, Drained::Whole) if is_plain && work.ends_here() => Then::Close,
+            _ => Then::CloseInStages,
         }
+    }
+
+    /// What is queued goes out, and not in place of an answer.
+    fn leave_cut(&mut self) -> Then {
+        self.stage = Stage::Closing;
+        let Some(work) = &mut self.work else {
+            return Then::Over;
+        };
+        let exchange = &mut work.exchange;
+        if exchange.has_stalled() {
+            return Then::Over; // it takes nothing
+        }
+        if work.head.version() == Version::HTTP_10 {
+            // An end in good order would be taken for the answer's (RFC 9112, 8).
+            return Then::Reset;
+        }
+        let is_first = self.shared.register.requests(self.key) == 1;
+        let says_nothing = exchange.answer.get() == Answer::Aborted && is_first;
+        if says_nothing && exchange.output.get_mut().is_empty() {
+            return Then::Over;
+        }
+        Then::CloseInStages
     }
 
     /// Does what is to be done; breaks when the connection is over.
@@ -198,9 +213,8 @@ impl<T: Io> Connection<T> {
                     continue;
                 }
                 Then::HandOver => self.hand_over().await,
-                Then::Cut => drop(self.flush().await),
-                Then::Close => drop(self.end().await),
-                Then::Linger => self.close_lingering().await,
+                Then::Reset => self.reset().await,
+                Then::Close | Then::CloseInStages => self.close_in_stages().await,
                 Then::Over => {}
             }
             break;
@@ -208,14 +222,12 @@ impl<T: Io> Connection<T> {
         ControlFlow::Break(())
     }
 
-    /// Sends what is queued, and the end with it: mostly both in one segment. The end is said before
-    /// the connection is closed, since a byte that comes meanwhile would turn that into a reset.
-    async fn end(&self) -> Result<()> {
-        if let (Some(link), Some(io)) = (self.link(), &self.io) {
-            link.flush_last().await?;
-            io.end_writing()?;
+    /// Sends what is queued, and lets the connection end in a reset.
+    async fn reset(&mut self) {
+        if let Some(link) = self.link() {
+            link.io.reset_on_drop();
+            drop(link.flush().await);
         }
-        Ok(())
     }
 
     /// Sends what is queued, and gives the stream to whom it was promised, with what has been read
@@ -224,11 +236,12 @@ impl<T: Io> Connection<T> {
         if self.flush().await.is_err() {
             return;
         }
+        let peer = self.peer_address();
         if let (Some(mut work), Some(io)) = (self.work.take(), self.io.take()) {
             work.advance();
             let read = work.input.filled().to_vec();
             if let Some(promise) = work.exchange.promise.take() {
-                promise.keep(Upgraded::new(io, read, self.peer.get()));
+                promise.keep(Upgraded::new(unwrapped(io), read, peer));
             }
             self.shared.give_back(work);
         }
@@ -275,10 +288,6 @@ impl<T: Io> Connection<T> {
             }
         };
         if !unsent {
-            if link.work.head.version() == Version::HTTP_10 {
-                // An end in good order would be taken for the answer's (RFC 9112, 8).
-                link.io.reset_on_drop();
-            }
             return Verdict::Cut;
         }
         match error.client_error() {
@@ -294,7 +303,7 @@ impl<T: Io> Connection<T> {
             return;
         }
         if let Some(left_out) = self.shared.log.allows() {
-            tracing::error!(peer = ?self.peer.get(), ?error, left_out, "a request failed in its handler");
+            tracing::error!(peer = ?self.peer_address(), ?error, left_out, "a request failed in its handler");
         }
     }
 
@@ -305,7 +314,7 @@ impl<T: Io> Connection<T> {
             link.queue_error(refusal.status(), refusal.reason());
         }
         self.tell_of(refusal);
-        self.close_lingering().await;
+        self.close_in_stages().await;
     }
 
     /// Tells of a request that no handler has seen.
@@ -323,33 +332,6 @@ impl<T: Io> Connection<T> {
             version: line.map(|(.., version)| version),
         });
     }
-
-    /// Sends what is queued, ends the writing direction, and reads on for a while: a client that
-    /// is still sending would lose the answer to a reset otherwise.
-    pub(super) async fn close_lingering(&mut self) {
-        self.stage = Stage::Ending;
-        self.shared.register.ends(self.key);
-        let Some(io) = &self.io else { return };
-        if self.end().await.is_ok() {
-            let limits = &self.shared.limits;
-            let mut left = limits.linger_bytes_max;
-            let discarded = poll_fn(|cx| poll_discard(io, cx, &mut left));
-            race(discarded, sleep(limits.linger_duration_max)).await;
-        }
-    }
-}
-
-/// Reads and throws away, until the end. Beyond the cap nothing more is read: then the client's own
-/// sending stops, and it has time left to look at its answer.
-fn poll_discard(io: &impl Io, cx: &mut Context<'_>, left: &mut u64) -> Poll<()> {
-    let mut scrap = [0; 4096];
-    while *left > 0 {
-        match ready!(io.poll_read(cx, &mut scrap)) {
-            Ok(0) | Err(_) => return Poll::Ready(()),
-            Ok(count) => *left = left.saturating_sub(count as u64),
-        }
-    }
-    io.poll_read_closed(cx)
 }
 
 fn reason(error: &Error) -> &'static str {
@@ -366,11 +348,5 @@ fn is_ours(error: &Error) -> bool {
 /// What is said of a panic.
 #[cold]
 fn panicked(payload: &(dyn Any + Send)) -> Error {
-    Error::message(format!("the handler panicked: {}", panic_message(payload)))
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is not text")
+    Error::message(format!("the handler panicked: {}", panic_text(payload)))
 }

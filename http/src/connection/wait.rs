@@ -26,31 +26,43 @@ impl<T: Io> Connection<T> {
             return Poll::Ready(Filled::Over);
         }
         Poll::Ready(match self.poll_read_once(cx) {
-            Poll::Ready(Ok(0) | Err(_)) => Filled::Over,
+            Poll::Ready(Ok(0)) => {
+                self.end_without_waiting(cx);
+                Filled::Over
+            }
+            Poll::Ready(Err(_)) => Filled::Over,
             Poll::Ready(Ok(_)) => Filled::More,
             Poll::Pending => Filled::Nothing,
         })
     }
 
-    /// Sends what is queued: mostly all of it goes out at once.
+    /// Sends what is queued: mostly all of it goes out at once. The transport is flushed also if
+    /// nothing is queued, because the last flush may have had to wait.
     #[inline]
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let (Some(io), Some(work)) = (&self.io, &mut self.work) else {
             return Poll::Ready(Ok(()));
         };
         let output = work.exchange.output.get_mut();
-        if output.is_empty() {
-            return Poll::Ready(Ok(()));
+        if !output.is_empty() {
+            let queued = output.queued();
+            match io.poll_write_one(cx, queued) {
+                Poll::Ready(Ok(count)) if count == queued.len() => {
+                    output.add_written(count);
+                    self.shared.counters.bytes_written.add(count);
+                }
+                written => return self.poll_send_rest(written, cx),
+            }
         }
-        let queued = output.queued();
-        match io.poll_write_one(cx, queued) {
-            Poll::Ready(Ok(count)) if count == queued.len() => {
-                output.add_written(count);
-                work.exchange.write_stall.take();
-                self.shared.counters.bytes_written.add(count);
+        match io.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                let stall = work.exchange.write_stall.get_mut();
+                if stall.is_some() {
+                    *stall = None;
+                }
                 Poll::Ready(Ok(()))
             }
-            written => self.poll_send_rest(written, cx),
+            flushed => self.poll_held_back(flushed, cx),
         }
     }
 
@@ -64,6 +76,16 @@ impl<T: Io> Connection<T> {
         link.map_or(Poll::Ready(Ok(())), |link| {
             link.poll_flush_rest(written, cx)
         })
+    }
+
+    #[cold]
+    fn poll_held_back(
+        &self,
+        flushed: Poll<io::Result<()>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let link = self.link();
+        link.map_or(Poll::Ready(Ok(())), |link| link.or_held_back(flushed, cx))
     }
 
     /// Reads what there is. What is known to be drained costs no call to find out.
@@ -133,13 +155,13 @@ impl<T: Io> Connection<T> {
             shared.register.wait_within_head(key, now, cx.waker())
         } else {
             let wait = shared.register.wait(key, now, cx.waker());
-            if wait.leaving || (is_closing && self.requests > 0) {
-                return self.poll_leave(cx);
+            if wait.leaving || (is_closing && shared.register.requests(key) > 0) {
+                return self.poll_leave(wait.leaving, cx);
             }
             wait
         };
         if now >= wait.due {
-            return Poll::Ready(self.has_waited());
+            return Poll::Ready(self.has_waited(cx));
         }
         shared.sweeper.look_at(wait.due);
         if !wait.is_reached {
@@ -149,19 +171,24 @@ impl<T: Io> Connection<T> {
     }
 
     #[cold]
-    fn has_waited(&mut self) -> Quiet {
+    fn has_waited(&mut self, cx: &mut Context<'_>) -> Quiet {
         if self.stage == Stage::WithinHead {
             self.stage = Stage::Overdue;
             return Quiet::Overdue;
         }
+        self.end_without_waiting(cx);
         self.shared.counters.idle_timeouts.one();
         Quiet::Over
     }
 
     /// Leaves, unless something has come in the meantime. That is served first: the reactor reports
     /// it before the next turn.
-    fn poll_leave(&self, cx: &mut Context<'_>) -> Poll<Quiet> {
+    fn poll_leave(&self, is_asked: bool, cx: &mut Context<'_>) -> Poll<Quiet> {
         if !self.io.as_ref().is_some_and(Io::has_input) {
+            if is_asked && self.shared.stage.get() != stop::Stage::Open {
+                self.shared.counters.dismissed.one();
+            }
+            self.end_without_waiting(cx);
             return Poll::Ready(Quiet::Over);
         }
         self.shared.register.reach(self.key, cx.waker());

@@ -76,9 +76,10 @@ impl Server {
 
     /// Waits until [`should_accept_request`](Self::should_accept_request) holds.
     ///
-    /// When clients wait and none can be accepted, idle connections are asked to leave, longest
-    /// idle first, and those that are answered meanwhile are closed after their answers. Then it
-    /// sleeps until a descriptor is freed: no spin, no fixed timer.
+    /// When clients wait and none can be accepted, connections are asked to leave: first those that
+    /// linger behind their last answer, then idle ones, longest idle first. Those that are answered
+    /// meanwhile are closed after their answers. Then it sleeps until a descriptor is freed: no spin,
+    /// no fixed timer.
     ///
     /// # Panics
     ///
@@ -134,7 +135,7 @@ impl Server {
     fn press(&self) -> usize {
         self.shared.pressed.set(true);
         let batch = (self.shared.register.len() / 8).max(5);
-        let reclaimed = self.shared.register.reclaim(batch);
+        let reclaimed = self.shared.register.reclaim(batch, self.shared.stage.get());
         self.shared.counters.reclaimed.add(reclaimed);
         let now = Instant::now();
         let said = self.warned.get();

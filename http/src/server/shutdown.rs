@@ -5,8 +5,9 @@
 //! ```text
 //!  shutdown(grace)
 //!   1. draining: answers say `Connection: close` from now on
-//!   2. the accept loop takes what is in the queue, then the listeners close; where no loop runs
-//!      any more, and after half of the grace, each client in the queue is answered 503
+//!   2. the accept loop takes what is in the queue, then the listeners close; if there is no room,
+//!      connections on which nothing has come give way; where no loop runs any more, and after half
+//!      of the grace, each client in the queue is answered 503
 //!   3. connections without a request are closed, after a moment
 //!   4. the rest is waited for, until the grace is over or somebody says so
 //!   5. what is left is cut
@@ -36,7 +37,8 @@ impl Server {
     /// this ([`serve`](Self::serve), or one of yours); if none does, or when they have kept coming
     /// for half of `grace`, they are answered 503. Every answer announces the end of its connection.
     /// Connections without a request are closed after a moment; a request that reaches one before is
-    /// served. When `grace` is over, or [`Stopper::cut`](crate::Stopper::cut) is called, the rest is
+    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client.
+    /// When `grace` is over, or [`Stopper::cut`](crate::Stopper::cut) is called, the rest is
     /// cut. Once it has ended, again is nothing but the same report.
     ///
     /// # Panics
@@ -75,18 +77,21 @@ impl Server {
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         self.enter(Stage::Draining);
-        let mut idle = 0;
+        self.shared.register.hurry();
+        let dismissed = &self.shared.counters.dismissed;
+        let dismissed_before = dismissed.get();
         let calm = async {
             race(self.queue_served(), sleep(grace / 2)).await;
             self.turn_queue_away().await;
             let quiet = |census: Census| census.new + census.idle == 0;
             race(self.shared.register.settled(quiet), sleep(QUIET_LINGER)).await;
-            idle = self.shared.register.dismiss_quiet();
+            self.shared.register.dismiss_quiet();
             self.empty().await;
         };
         let hurry = race(deadline, self.stopping.wanted(Wanted::Cut));
         race(calm, hurry).await;
         let cut = self.cut().await;
+        let idle = usize::try_from(dismissed.get() - dismissed_before).unwrap_or(usize::MAX);
         let after = self.numbers();
         let turned_away = after.turned_away - before.turned_away;
         let seen = before.open as u64 + (after.accepted - before.accepted);
@@ -239,7 +244,7 @@ impl Server {
     async fn cut(&self) -> usize {
         self.close();
         self.enter(Stage::Cutting);
-        let cut = self.shared.register.wake_all();
+        let cut = self.shared.register.dismiss_all();
         self.shared.counters.cut.add(cut);
         race(self.empty(), sleep(CUT_PATIENCE)).await;
         cut

@@ -179,9 +179,14 @@ impl Io for MemoryStream {
         self.write(cx, slices)
     }
 
-    fn end_writing(&self) -> io::Result<()> {
+    #[inline]
+    fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_end(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.end();
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     fn has_input(&self) -> bool {

@@ -37,13 +37,16 @@ use waterwheel_runtime::{JoinHandle, spawn};
 
 use crate::builder::Builder;
 use crate::handler::Handler;
+use crate::io::Io;
 use crate::limits::Limits;
 use crate::proto::chunked::{Decoded, Decoder};
 use crate::server::Server;
 
 mod memory;
+mod torture;
 
 pub use memory::MemoryStream;
+pub use torture::Torture;
 
 /// A client that speaks to a handler over a connection in memory.
 ///
@@ -95,11 +98,22 @@ impl TestClient {
     /// One more connection to a server.
     #[must_use]
     pub fn of(server: &Server, handler: impl Handler) -> Self {
+        Self::through(server, handler, |stream| stream)
+    }
+
+    /// One more connection to a server, which serves it over the transport that `wrap` makes of
+    /// its end: say a [`Torture`].
+    #[must_use]
+    pub fn through<T: Io>(
+        server: &Server,
+        handler: impl Handler,
+        wrap: impl FnOnce(MemoryStream) -> T,
+    ) -> Self {
         let (stream, far) = MemoryStream::pair();
         Self {
             stream,
             read: Vec::new(),
-            task: Some(spawn(server.connection(far, None).serve(handler))),
+            task: Some(spawn(server.connection(wrap(far), None).serve(handler))),
         }
     }
 

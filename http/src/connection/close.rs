@@ -1,0 +1,120 @@
+//! How a connection ends: in stages, so that the last answer arrives whole (RFC 9112, 9.6).
+//!
+//! # How it works
+//!
+//! A socket that is closed with unread bytes, or that receives bytes afterwards, answers with a reset. A
+//! reset destroys the part of the answer that the client has not read yet. So a connection whose client
+//! may have sent more closes its write half first, and goes on to read:
+//!
+//! ```text
+//!  settle, refuse ──► send ───────► end ──────────► linger ────────────────► drop
+//!                     the queue     the write       read and discard, until
+//!                        │          half closes     the client ends too, or
+//!                        │             │            the time is over
+//!                        └─ reading meanwhile ─┘
+//! ```
+//!
+//! - Sending and ending last as long as the client takes bytes: the clock of a stalled write runs. While
+//!   they wait, the connection reads and discards, because a client may read nothing before it has sent
+//!   everything.
+//! - Lingering lasts as long as bytes come. It has two limits: one for a pause between two bytes, one
+//!   for all of it.
+//! - A lingering connection gives way when there is no room for a new one. See
+//!   [`Register::reclaim`](crate::register::Register::reclaim).
+//!
+//! One case closes at once: the client has announced that it sends no more, its request had no body, and
+//! its answer fits into one flight of segments. To linger there would cost each short connection a
+//! registration with epoll and a wake (LOG 32 measured how little such a connection costs).
+//!
+//! # Invariants
+//!
+//! - Always: a connection that lingers has sent its last answer and its end.
+//! - Never: bytes that are read here become a request.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+
+use super::{Connection, Stage};
+use crate::error::Result;
+use crate::io::Io;
+use crate::link::poll_discard;
+
+impl<T: Io> Connection<T> {
+    /// Sends what is queued and the end, mostly in one segment. Returns true if that is done, and
+    /// false if it has to wait: then the connection closes in stages after all.
+    #[inline]
+    pub(super) async fn closes_at_once(&self) -> bool {
+        poll_fn(|cx| Poll::Ready(self.poll_end(cx).is_ready())).await
+    }
+
+    /// Sends what is queued, ends, and reads on.
+    pub(super) async fn close_in_stages(&mut self) {
+        self.stage = Stage::Closing;
+        self.shared.register.closes(self.key);
+        if poll_fn(|cx| self.poll_end(cx)).await.is_err() {
+            return;
+        }
+        self.begin_lingering();
+        let mut time = sleep_until(Instant::of_turn());
+        poll_fn(|cx| self.poll_linger(cx, &mut time)).await;
+    }
+
+    /// Ends a connection without a request, as far as that needs no waiting. A socket would send its end
+    /// when it is dropped; other transports have an end of their own, such as TLS.
+    #[cold]
+    pub(super) fn end_without_waiting(&self, cx: &mut Context<'_>) {
+        if let Some(io) = &self.io {
+            // After an error the client is gone.
+            drop(io.poll_end(cx));
+        }
+    }
+
+    /// Sends what is queued and the end.
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(link) = self.link() else {
+            return Poll::Ready(Ok(()));
+        };
+        let ended = link.poll_end(cx);
+        if ended.is_pending() {
+            link.discard(cx);
+        }
+        ended
+    }
+
+    /// Gives back the working set, because lingering needs none.
+    fn begin_lingering(&mut self) {
+        let Some(work) = self.work.take() else { return };
+        let may_give_way = !work.exchange.wrote_much.get() && !work.exchange.has_body();
+        self.shared.give_back(work);
+        self.shared.register.lingers(self.key, may_give_way);
+    }
+
+    /// Reads and discards, until the client has ended, the server wants the place, or the time is
+    /// over.
+    fn poll_linger(&self, cx: &mut Context<'_>, time: &mut Sleep) -> Poll<()> {
+        let (shared, key) = self.place();
+        let Some(io) = &self.io else {
+            return Poll::Ready(());
+        };
+        // An error is met again by the read.
+        drop(io.poll_flush(cx));
+        while let Poll::Ready(read) = poll_discard(io, shared, cx) {
+            if matches!(read, Ok(0) | Err(_)) {
+                return Poll::Ready(());
+            }
+            shared.register.lingers_on(key);
+        }
+        let (stage, is_pressed) = (shared.stage.get(), shared.pressed.get());
+        let Some(deadline) = shared.register.lingers_until(key, stage, is_pressed) else {
+            return Poll::Ready(()); // it gives way
+        };
+        if time.deadline() != deadline {
+            time.reset(deadline);
+        }
+        shared.register.reach(key, cx.waker());
+        Pin::new(time).poll(cx)
+    }
+}

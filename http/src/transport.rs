@@ -1,0 +1,377 @@
+//! Transports of the user's own under the connections that the server accepts: TLS, the PROXY protocol.
+//!
+//! # How it works
+//!
+//! ```text
+//!  accept ──► admission ──► Connection over AcceptedStream
+//!                              │ no hook          │ with a hook
+//!                              ▼                  ▼
+//!                            Stream            Transport: a handshake, then what came of it
+//! ```
+//!
+//! The server accepts, counts and spawns as always. The first read or write of a connection drives its
+//! handshake, in the connection's own task. So a handshake that stalls delays no other connection, and the
+//! register sees a connection without a request.
+//!
+//! Each handshake has a deadline, and only so many are under way. Beyond that bound the oldest one gives
+//! way to the new one: an honest client needs a round trip or two, so the oldest is most likely one that
+//! stalls.
+//!
+//! # Invariants
+//!
+//! - Always: the future of a handshake is dropped when its handshake is over, however it ends.
+//! - Never: a cell borrowed while that future is polled or dropped.
+
+use std::any::Any;
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+
+use crate::error::panic_text;
+use crate::handshakes::{Hook, Opened, Slot};
+use crate::io::Io;
+use crate::register::Key;
+use crate::shared::Shared;
+use crate::stream::Stream;
+use crate::transport_info::TransportInfo;
+
+/// A transport of the user's, from its handshake on.
+pub(crate) struct Transport {
+    opened: OnceCell<Opened>,
+    slot: Rc<Slot>,
+    number: u64,
+    time: Cell<Option<Box<Sleep>>>,
+    shared: Rc<Shared>,
+    key: Key,
+}
+
+impl Transport {
+    /// Begins a handshake on a stream whose connection has that record.
+    pub(crate) fn new(
+        hook: &Hook,
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        shared: Rc<Shared>,
+        key: Key,
+    ) -> Self {
+        let mut info = TransportInfo::new();
+        info.set_peer_address(peer);
+        info.set_local_address(stream.local_address());
+        let max = shared.limits.handshakes_max.max(1);
+        while shared.handshakes.len() >= max {
+            shared.handshakes.displace();
+            shared.counters.handshakes_displaced.one();
+        }
+        let slot = Rc::new(Slot::default());
+        slot.handshake.set(Some(hook.begin(stream, info)));
+        let deadline = Instant::of_turn() + shared.limits.handshake_duration_max;
+        Self {
+            opened: OnceCell::new(),
+            number: shared.handshakes.add(slot.clone()),
+            slot,
+            time: Cell::new(Some(Box::new(sleep_until(deadline)))),
+            shared,
+            key,
+        }
+    }
+
+    /// Returns the transport once the handshake is over.
+    fn poll_opened(&self, cx: &mut Context<'_>) -> Poll<io::Result<&dyn Io>> {
+        if self.opened.get().is_none() {
+            ready!(self.poll_handshake(cx))?;
+        }
+        let opened = self.opened.get().map(|opened| &*opened.io);
+        Poll::Ready(opened.ok_or_else(|| io::ErrorKind::ConnectionAborted.into()))
+    }
+
+    #[cold]
+    fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Taken out, because the user's code may do anything, also displace this handshake.
+        let Some(mut handshake) = self.slot.handshake.take() else {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        };
+        let counters = &self.shared.counters;
+        let polled = catch_unwind(AssertUnwindSafe(|| handshake.as_mut().poll(cx)));
+        let opened = match polled {
+            Ok(Poll::Pending) if !self.shared.handshakes.has(self.number) => {
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            Ok(Poll::Pending) if !self.is_due(cx) => {
+                self.slot.waker.set(Some(cx.waker().clone()));
+                self.slot.handshake.set(Some(handshake));
+                return Poll::Pending;
+            }
+            Ok(Poll::Pending) => {
+                counters.handshakes_timed_out.one();
+                Err(io::ErrorKind::TimedOut.into())
+            }
+            Ok(Poll::Ready(opened)) => opened.inspect_err(|_| counters.handshakes_failed.one()),
+            Err(payload) => {
+                counters.handshakes_failed.one();
+                Err(self.panicked(&*payload))
+            }
+        };
+        self.end_handshake();
+        drop(handshake);
+        match opened {
+            Ok(opened) => {
+                self.shared.register.opened(self.key);
+                _ = self.opened.set(opened); // the place is empty: only this sets it
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a handshake has failed");
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// Logs a panic of the hook, and returns it as an error.
+    fn panicked(&self, payload: &(dyn Any + Send)) -> io::Error {
+        let text = panic_text(payload);
+        if let Some(left_out) = self.shared.log.allows() {
+            tracing::error!(text, left_out, "a handshake panicked");
+        }
+        io::Error::other("the handshake panicked")
+    }
+
+    /// Returns true if the time for the handshake is over.
+    fn is_due(&self, cx: &mut Context<'_>) -> bool {
+        let Some(mut time) = self.time.take() else {
+            return false;
+        };
+        let is_due = Pin::new(&mut *time).poll(cx).is_ready();
+        self.time.set(Some(time));
+        is_due
+    }
+
+    fn end_handshake(&self) {
+        self.time.take();
+        self.slot.waker.take();
+        self.shared.handshakes.remove(self.number);
+    }
+
+    /// The user's transport, taken out.
+    fn into_io(mut self) -> Option<Box<dyn Io>> {
+        self.opened.take().map(|opened| opened.io)
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        let handshake = self.slot.handshake.take();
+        if handshake.is_some() {
+            self.end_handshake();
+        }
+        drop(handshake);
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("is_open", &self.opened.get().is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Io for Transport {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_opened(cx))?.poll_read(cx, buffer)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_opened(cx))?.poll_write(cx, slices)
+    }
+
+    fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_opened(cx))?.poll_write_one(cx, bytes)
+    }
+
+    fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_opened(cx))?.poll_write_last(cx, bytes)
+    }
+
+    /// Before the end of the handshake, nothing has been written.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.opened.get() {
+            Some(opened) => opened.io.poll_flush(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.opened.get() {
+            Some(opened) => opened.io.poll_end(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn reset_on_drop(&self) {
+        if let Some(opened) = self.opened.get() {
+            opened.io.reset_on_drop();
+        }
+    }
+
+    fn has_input(&self) -> bool {
+        self.opened
+            .get()
+            .is_some_and(|opened| opened.io.has_input())
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.poll_opened(cx)) {
+            Ok(io) => io.poll_closed(cx),
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
+    fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.poll_opened(cx)) {
+            Ok(io) => io.poll_read_closed(cx),
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Option<Poll<io::Result<usize>>> {
+        self.opened
+            .get()?
+            .io
+            .poll_send_file(cx, file, offset, count)
+    }
+
+    fn info(&self) -> Option<&TransportInfo> {
+        self.opened.get().map(|opened| &opened.info)
+    }
+}
+
+/// The stream of a connection that the server has accepted: a [`Stream`], or the transport that
+/// [`Builder::transport`](crate::Builder::transport) makes of it.
+#[derive(Debug)]
+pub struct AcceptedStream(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Plain(Stream),
+    Transport(Box<Transport>),
+}
+
+impl From<Stream> for AcceptedStream {
+    fn from(stream: Stream) -> Self {
+        Self(Inner::Plain(stream))
+    }
+}
+
+impl From<Transport> for AcceptedStream {
+    fn from(transport: Transport) -> Self {
+        Self(Inner::Transport(Box::new(transport)))
+    }
+}
+
+/// Boxes the stream itself, without the server's wrapper: a [`Stream`], or the user's own transport.
+pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
+    let mut io = Some(io);
+    let any: &mut dyn Any = &mut io;
+    let accepted = any.downcast_mut::<Option<AcceptedStream>>();
+    match accepted.and_then(mem::take) {
+        Some(AcceptedStream(Inner::Plain(stream))) => Box::new(stream),
+        Some(AcceptedStream(Inner::Transport(transport))) => match transport.into_io() {
+            Some(io) => io,
+            None => unreachable!("a request has come over it"),
+        },
+        None => match io {
+            Some(io) => Box::new(io),
+            None => unreachable!("it was of another type"),
+        },
+    }
+}
+
+/// The same call on whichever it is.
+macro_rules! either {
+    ($stream:expr, $inner:ident => $call:expr) => {
+        match &$stream.0 {
+            Inner::Plain($inner) => $call,
+            Inner::Transport(transport) => {
+                let $inner = &**transport;
+                $call
+            }
+        }
+    };
+}
+
+impl Io for AcceptedStream {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_read(cx, buffer))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_write(cx, slices))
+    }
+
+    fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_write_one(cx, bytes))
+    }
+
+    fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, stream => stream.poll_write_last(cx, bytes))
+    }
+
+    #[inline]
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => stream.poll_flush(cx))
+    }
+
+    #[inline]
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => stream.poll_end(cx))
+    }
+
+    fn reset_on_drop(&self) {
+        either!(self, stream => stream.reset_on_drop());
+    }
+
+    fn has_input(&self) -> bool {
+        either!(self, stream => stream.has_input())
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        either!(self, stream => stream.poll_closed(cx))
+    }
+
+    fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        either!(self, stream => stream.poll_read_closed(cx))
+    }
+
+    fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Option<Poll<io::Result<usize>>> {
+        either!(self, stream => stream.poll_send_file(cx, file, offset, count))
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        either!(self, stream => Io::local_address(stream))
+    }
+
+    fn info(&self) -> Option<&TransportInfo> {
+        either!(self, stream => stream.info())
+    }
+}
