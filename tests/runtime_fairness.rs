@@ -20,7 +20,7 @@ use waterwheel::runtime::{
 
 /// Runs `step` again and again in a task, beside a task that ends it, and fails if the second one does
 /// not run within a bounded number of steps.
-async fn lets_others_run(name: &str, mut step: impl AsyncFnMut()) {
+async fn lets_others_run(name: &str, mut next: impl AsyncFnMut()) {
     const STEPS_MAX: u32 = 100_000;
     let stop = Rc::new(Cell::new(false));
     let other = spawn({
@@ -29,7 +29,7 @@ async fn lets_others_run(name: &str, mut step: impl AsyncFnMut()) {
     });
     let mut steps = 0;
     while !stop.get() {
-        step().await;
+        next().await;
         steps += 1;
         assert!(steps < STEPS_MAX, "{name}: the other task did not run");
     }

@@ -8,7 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use common::{in_child, is_child, run};
-use waterwheel::runtime::{spawn, watch, yield_now};
+use waterwheel::http::testing::TestClient;
+use waterwheel::http::{Request, Responded, Result, StatusCode};
+use waterwheel::runtime::{block_on, spawn, watch, yield_now};
 
 const HELD: Duration = Duration::from_millis(1_100);
 
@@ -25,6 +27,15 @@ fn hold() {
         spawn(part).await.unwrap();
         thread::sleep(HELD);
     });
+    block_on(async {
+        let mut client = TestClient::new(slow_handler);
+        assert_eq!(client.get("/").await.status, StatusCode::OK);
+    });
+}
+
+async fn slow_handler(request: Request<'_>) -> Result<Responded> {
+    thread::sleep(HELD);
+    request.respond(StatusCode::OK, "late", ()).await
 }
 
 #[test]
@@ -40,12 +51,14 @@ fn a_poll_that_holds_the_thread_is_named_once_by_its_place_or_its_name() {
         .lines()
         .filter(|line| line.contains("held"))
         .collect();
-    assert_eq!(reports.len(), 3, "{errors}");
+    assert_eq!(reports.len(), 4, "{errors}");
     assert!(
-        reports[0].contains("spawned at tests/watch.rs:19"),
+        reports[0].contains("spawned at tests/watch.rs:21"),
         "{errors}"
     );
     assert!(reports[1].contains("`a long part`"), "{errors}");
     // The main future, by the place that called block_on.
     assert!(reports[2].contains("tests/common/mod.rs"), "{errors}");
+    // A handler, by its own name.
+    assert!(reports[3].contains("watch::slow_handler"), "{errors}");
 }

@@ -31,6 +31,7 @@
 //! - Always: answers leave in the order of their requests.
 //! - Never: a wait for the client without a deadline.
 
+use std::any::type_name;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -190,7 +191,7 @@ impl<T: Io> Connection<T> {
             };
             let outcome = {
                 let call = pin!(handler.call(request));
-                self.drive(call).await
+                self.drive(call, type_name::<H>()).await
             };
             match self.settle(outcome) {
                 Then::Next => {}

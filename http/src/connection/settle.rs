@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use http::Version;
 use waterwheel_runtime::time::Instant;
+use waterwheel_runtime::watch::poll_named;
 
 use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
@@ -69,20 +70,23 @@ pub(super) enum Then {
 impl<T: Io> Connection<T> {
     /// Polls a handler. Whatever is queued when it waits goes out; its panic ends here.
     ///
-    /// Pinned where it stands: a handler's future may be large, and is not moved.
+    /// It is pinned where it stands: a handler's future may be large, and is not moved. In a debug build
+    /// its name stands in the report of a poll that holds the thread.
     pub(super) fn drive<'a>(
         &'a self,
         mut handler: Pin<&'a mut impl Future<Output = Result<Responded>>>,
+        name: &'static str,
     ) -> impl Future<Output = Outcome> {
         let mut watch = Watch::default();
-        poll_fn(
-            move |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+        poll_fn(move |cx| {
+            let poll = || poll_named(name, || handler.as_mut().poll(cx));
+            match catch_unwind(AssertUnwindSafe(poll)) {
                 Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
                 Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
                 Ok(Poll::Pending) => self.poll_waiting(cx, &mut watch),
                 Err(payload) => Poll::Ready(Outcome::Failed(panicked(&*payload))),
-            },
-        )
+            }
+        })
     }
 
     /// A handler has panicked outside its polls: when it was called, or its future dropped. Its request
