@@ -316,7 +316,8 @@ fn a_list_shows_what_can_be_fetched_and_nothing_else() {
             assert_eq!(links.len(), shown, "{dot_files:?} {folder}: {links:?}");
         }
         for (name, fetched) in NAMES {
-            let encoded: String = name.iter().map(|byte| format!("%{byte:02x}")).collect();
+            let encoded: Vec<_> = name.iter().map(|byte| format!("%{byte:02x}")).collect();
+            let encoded = encoded.concat();
             let status = get(&files, &format!("/odd/{encoded}"), &[]).status;
             assert_eq!(status == StatusCode::OK, fetched[choice], "{encoded}");
         }

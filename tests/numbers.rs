@@ -318,16 +318,16 @@ fn to_tell_those_of_a_full_address_holds_up_nobody_and_takes_no_place() {
 fn who_is_turned_away_is_told_of_and_nothing_of_another_request() {
     let server = Server::builder().limits(one_of_each_peer());
     let server = Rc::new(server.bind("127.0.0.1:0").unwrap());
-    let told = Rc::new(RefCell::new(Vec::new()));
+    let refusals = Rc::new(RefCell::new(Vec::new()));
     server.on_refusal(|_| unreachable!("another takes its place"));
     server.on_refusal({
-        let told = told.clone();
+        let refusals = refusals.clone();
         move |refused| {
             let peer = refused.peer.unwrap();
             assert!(peer.ip().is_loopback() && peer.port() != 0);
             let line = (refused.method, refused.target, refused.version);
             assert_eq!(line, (None, None, None));
-            told.borrow_mut().push(refused.refusal);
+            refusals.borrow_mut().push(refused.refusal);
         }
     });
     let address = server.local_address();
@@ -337,10 +337,10 @@ fn who_is_turned_away_is_told_of_and_nothing_of_another_request() {
             let server = server.clone();
             async move { server.serve(handler).await }
         });
-        let client = spawn_blocking(move || {
+        let asking = spawn_blocking(move || {
             // So that its buffers are there for whoever comes next.
-            let served = exchange_or_reset(address, request);
-            assert!(served.contains(" 200 OK"), "{served}");
+            let alone = exchange_or_reset(address, request);
+            assert!(alone.contains(" 200 OK"), "{alone}");
             // The one before may still be on its way out.
             let _first = loop {
                 let mut stream = connect(address);
@@ -353,16 +353,16 @@ fn who_is_turned_away_is_told_of_and_nothing_of_another_request() {
             };
             exchange_or_reset(address, request)
         });
-        let answer = timeout(DEADLINE, client).await.unwrap().unwrap();
+        let answer = timeout(DEADLINE, asking).await.unwrap().unwrap();
         assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
         serving.abort();
     });
-    let told = told.take();
-    assert!(!told.is_empty());
-    assert!(
-        told.iter().all(|refusal| *refusal == Refusal::PeerLimit),
-        "{told:?}"
-    );
+    let refusals = refusals.take();
+    assert!(!refusals.is_empty());
+    let all_alike = refusals
+        .iter()
+        .all(|refusal| *refusal == Refusal::PeerLimit);
+    assert!(all_alike, "{refusals:?}");
 }
 
 /// A connection from that address.
