@@ -1,5 +1,5 @@
-//! Whose fault it is: a client's is never a 500, a line in the log or a failure of the handler; and
-//! ours is always all of that.
+//! Whose fault an error is. A client's fault is never a 500, a line in the log or a failure of the handler.
+//! Our own fault is always all three.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::cell::RefCell;
@@ -52,7 +52,8 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// Runs `client` against a server, and says how many lines were logged and how many handlers failed.
+/// Runs `client` against a server. Returns its value, the number of logged lines, and the number of failed
+/// handlers.
 fn blame<T>(client: impl AsyncFnOnce(&Server) -> T) -> (T, usize, u64) {
     let log = Log::default();
     let (value, failures) = tracing::subscriber::with_default(log.clone(), || {
@@ -66,7 +67,7 @@ fn blame<T>(client: impl AsyncFnOnce(&Server) -> T) -> (T, usize, u64) {
     (value, lines, failures)
 }
 
-/// What comes of one request over a connection in memory.
+/// Sends one request over a connection in memory.
 fn ask(handler: impl Handler, request: &str) -> (Answer, usize, u64) {
     blame(async |server| {
         let mut client = TestClient::of(server, handler);
@@ -105,7 +106,7 @@ fn connect_that_no_handler_makes_a_tunnel_is_not_implemented() {
 }
 
 #[test]
-fn what_is_not_offered_is_asked_for() {
+fn a_protocol_that_was_not_offered_is_asked_for() {
     // RFC 9110, 15.5.22
     let upgrades = async |request: Request<'_>| Ok(request.upgrade("shout", ()).await?.0);
     for request in [
@@ -137,7 +138,7 @@ enum Way {
     Reader,
     Pieces,
     Frames,
-    /// As a reader, whose error becomes part of one of the handler's own.
+    /// As a reader. The handler wraps its error into one of its own.
     Wrapped,
 }
 

@@ -232,7 +232,7 @@ fn one_of_each_peer() -> Limits {
 }
 
 #[test]
-fn who_has_as_many_connections_as_an_address_may_is_told_so() {
+fn a_client_beyond_the_limit_of_its_address_is_told_so() {
     let many = "HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain; charset=utf-8\r\n\
                 content-length: 39\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
                 too many connections from this address\n";
@@ -252,7 +252,7 @@ fn who_has_as_many_connections_as_an_address_may_is_told_so() {
             let mut first = connect(address);
             first.write_all(get("/").as_bytes()).unwrap();
             assert!(first.read(&mut [0; 512]).unwrap() > 0);
-            // At once, and from a client that sends its request in its own time.
+            // One client sends its request at once, the other one later.
             let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
             let prompt = exchange_or_reset(address, request);
             let mut slow = connect(address);
@@ -261,7 +261,7 @@ fn who_has_as_many_connections_as_an_address_may_is_told_so() {
             let mut answer = Vec::new();
             drop(slow.read_to_end(&mut answer));
             let slow = without_dates(&String::from_utf8(answer).unwrap());
-            // One that is over makes room for another.
+            // A connection that ends makes room for another.
             drop(first);
             while !exchange_or_reset(address, request).contains(" 200 OK") {}
             [prompt, slow]
@@ -274,7 +274,7 @@ fn who_has_as_many_connections_as_an_address_may_is_told_so() {
     }
 }
 
-/// Sends, and reads to the end, be that a reset.
+/// Sends, and reads to the end, which may be a reset.
 fn exchange_or_reset(address: SocketAddr, request: &str) -> String {
     let mut stream = connect(address);
     drop(stream.write_all(request.as_bytes()));
@@ -284,7 +284,7 @@ fn exchange_or_reset(address: SocketAddr, request: &str) -> String {
 }
 
 #[test]
-fn to_tell_those_of_a_full_address_holds_up_nobody_and_takes_no_place() {
+fn telling_them_delays_no_other_client_and_takes_no_place() {
     let limits = Limits {
         connections_max: Some(2),
         ..one_of_each_peer()
@@ -294,7 +294,7 @@ fn to_tell_those_of_a_full_address_holds_up_nobody_and_takes_no_place() {
         first.write_all(get("/").as_bytes()).unwrap();
         assert!(first.read(&mut [0; 512]).unwrap() > 0);
         let started = Instant::now();
-        // None of them reads its answer, or goes.
+        // They neither read their answers nor leave.
         let silent: Vec<_> = (0..200).map(|_| connect(address)).collect();
         let mut other = connect_from([127, 0, 0, 2], address);
         other.write_all(get("/").as_bytes()).unwrap();
@@ -302,7 +302,7 @@ fn to_tell_those_of_a_full_address_holds_up_nobody_and_takes_no_place() {
         other.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200");
         let took = started.elapsed();
-        // All of them are closed soon, whatever they do.
+        // The server closes all of them soon.
         for mut stream in silent {
             drop(stream.read_to_end(&mut Vec::new()));
         }
@@ -311,11 +311,15 @@ fn to_tell_those_of_a_full_address_holds_up_nobody_and_takes_no_place() {
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert!(busiest < Duration::from_secs(4), "{busiest:?}");
     assert_eq!(server.numbers().turned_away, 200);
-    assert_eq!(server.numbers().reclaimed, 0, "nobody has gone for them");
+    assert_eq!(
+        server.numbers().reclaimed,
+        0,
+        "no idle connection has gone for them"
+    );
 }
 
 #[test]
-fn who_is_turned_away_is_told_of_and_nothing_of_another_request() {
+fn a_client_that_is_turned_away_is_reported_without_a_request_line() {
     let server = Server::builder().limits(one_of_each_peer());
     let server = Rc::new(server.bind("127.0.0.1:0").unwrap());
     let refusals = Rc::new(RefCell::new(Vec::new()));
@@ -338,9 +342,9 @@ fn who_is_turned_away_is_told_of_and_nothing_of_another_request() {
             async move { server.serve(handler).await }
         });
         let asking = spawn_blocking(move || {
-            // So that its buffers are there for whoever comes next.
-            let answer = exchange_or_reset(address, request);
-            assert!(answer.contains(" 200 OK"), "{answer}");
+            // Its buffers are used for the next connection.
+            let alone = exchange_or_reset(address, request);
+            assert!(alone.contains(" 200 OK"), "{alone}");
             // The one before may still be on its way out.
             let _first = loop {
                 let mut stream = connect(address);

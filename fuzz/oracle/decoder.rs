@@ -149,7 +149,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// `HEXDIG`. Behind the sixteenth of a line it counts as an extension does.
+    /// `HEXDIG`. From the seventeenth of a line on, it counts as an extension byte.
     fn digit(&mut self) -> Rule {
         if self.at - self.line_start < 16 {
             self.at += 1;

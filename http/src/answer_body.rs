@@ -43,9 +43,9 @@ enum Piece {
     Whole,
     /// Not to its end: it is being sent, or was given up.
     Begun,
-    /// Not to its end: what it is made of has failed so.
+    /// Not to its end: its source failed with this kind of error.
     Failed(io::ErrorKind),
-    /// Not to its end: the connection to the client has failed so.
+    /// Not to its end: the connection to the client failed with this kind of error.
     Lost(io::ErrorKind),
 }
 
@@ -120,8 +120,8 @@ impl<'c> AnswerBody<'c> {
         }
     }
 
-    /// Nothing stands behind a part of a piece, and no end either. The error is again the one that has
-    /// failed it, if one has.
+    /// Refuses to go on behind a part of a piece, also to its end. The error has the kind of the one that
+    /// stopped the piece.
     #[inline]
     fn expect_whole(&self) -> Result<()> {
         let torn = InvalidAnswer::Torn;

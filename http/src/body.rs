@@ -253,7 +253,7 @@ impl AsyncRead for Body<'_> {
     }
 }
 
-/// As an `io::Error` that [`Error`] knows again.
+/// Converts to an `io::Error` from which [`Error`] finds the cause again.
 fn into_io(error: &Error) -> io::Error {
     match (error.refusal(), error.downcast_ref::<io::Error>()) {
         (Some(refusal), _) => io::Error::new(io::ErrorKind::InvalidData, refusal),

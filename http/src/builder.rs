@@ -102,11 +102,11 @@ impl Builder {
         self
     }
 
-    /// What becomes of a client whose address has as many connections as it may: by default it is told
-    /// so, by 429.
+    /// Sets how a client is answered whose address has reached
+    /// [`Limits::connections_per_peer_max`]. 429 by default.
     ///
-    /// At most 16 are told at a time, for a quarter of a second each and only while there is room for
-    /// other connections. More of them are closed without a word.
+    /// The server answers at most 16 such clients at a time, for a quarter of a second each, and only
+    /// while there is room for other connections. It closes further ones without an answer.
     pub fn on_peer_limit(mut self, fate: OnPeerLimit) -> Self {
         self.settings.on_peer_limit = fate;
         self

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | the client's, or the hour's | [`Refusal`] | its status goes out, then the connection closes |
 //! | the client's, as a handler finds | [`ClientError`] | its status and text go out, the connection stays |
-//! | nobody's: the client has left | [`Error::is_disconnect`] | no answer is possible, and no line is written |
+//! | the peer is gone | [`Error::is_disconnect`] | no answer is possible, and no line is logged |
 //! | the handler's answer | [`InvalidAnswer`] | nothing of it is written; 500 |
 //! | anything else in a handler | [`Error`] | 500 and a line in the log |
 //!
@@ -242,7 +242,7 @@ impl ClientError {
 
     /// Adds a header field to the answer: Allow to a 405, WWW-Authenticate to a 401.
     ///
-    /// If it may not be sent, the answer is sent without any, and the connection closes.
+    /// If the field may not be sent, the answer goes out without any fields, and the connection closes.
     ///
     /// ```
     /// use waterwheel_http::{ClientError, StatusCode};
@@ -384,30 +384,29 @@ impl Error {
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The refusal this error is, or comes from, if the client is to blame. It is found beneath an
-    /// application's own error, and where an `io::Error` carries it, because the body was read as
-    /// `futures-io` or `http-body`.
+    /// Returns the refusal that this error is or comes from. Also finds it beneath an application's own
+    /// error, and in an `io::Error` from a body that was read through `futures-io` or `http-body`.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         self.find().copied()
     }
 
-    /// The fault that a handler has found with the request, if this error is one, or comes from one.
+    /// Returns the client error that this error is or comes from.
     #[must_use]
     pub fn client_error(&self) -> Option<&ClientError> {
         self.find()
     }
 
-    /// Returns true if this error comes from the connection to the client: it was reset, or the client
-    /// takes nothing more. Then no answer is possible, and nobody here is to blame.
+    /// Returns true if this error comes from the connection to the client: the client reset it, or reads
+    /// no more of its answer. Then no answer is possible, and the handler is not to blame.
     ///
-    /// False for the errors of a handler's own connections, whatever their kind.
+    /// Returns false for an error of the handler's own connections, also for one of the same kind.
     #[must_use]
     pub fn is_disconnect(&self) -> bool {
         self.find::<OfPeer>().is_some()
     }
 
-    /// The first `E` among this error and all that it comes from.
+    /// Returns the first `E` among this error and its causes.
     fn find<E: StdError + 'static>(&self) -> Option<&E> {
         std::iter::successors(Some(self.source()), |error| cause(*error))
             .find_map(<dyn StdError>::downcast_ref)
@@ -426,7 +425,7 @@ impl Error {
     }
 }
 
-/// The error that this one comes from.
+/// Returns the error that this one comes from.
 fn cause<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
     // The `source` of an `io::Error` is not the error that it carries, but that one's source.
     match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
@@ -435,10 +434,10 @@ fn cause<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 
     }
 }
 
-/// What went wrong with the connection to the client.
+/// An error of the connection to the client.
 ///
-/// An `io::Error` carries it, because that is what handlers look for, and because its kind alone does
-/// not tell the client's connection from one of the handler's own.
+/// An `io::Error` carries it, because handlers look for that. The kind alone does not tell the client's
+/// connection from the handler's own ones.
 #[derive(Debug)]
 struct OfPeer(io::Error);
 
@@ -454,7 +453,7 @@ impl StdError for OfPeer {
     }
 }
 
-/// The same error, known to be one of the connection to the client.
+/// Marks an error as one of the connection to the client.
 #[cold]
 pub(crate) fn of_peer(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), OfPeer(error))

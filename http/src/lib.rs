@@ -60,8 +60,8 @@
 //! does so on a signal, a [`Stopper`] from any thread. [`Builder::stoppable`] and [`Builder::workers`]
 //! run servers on threads of their own.
 //!
-//! **Count.** [`Server::numbers`] is everything a server counts. [`Server::on_refusal`] tells of requests
-//! that no handler sees.
+//! **Count.** [`Server::numbers`] is everything a server counts. [`Server::on_refusal`] reports
+//! requests that no handler sees.
 //!
 //! **Build sites.** [`web`] has routes, responses as values, and what reads queries, forms and JSON;
 //! each piece is a feature, and all of them are `web`.

@@ -530,12 +530,12 @@ impl Link<'_> {
     }
 }
 
-/// Why an answer behind whose head the client goes on with the same request is none: it is an interim
-/// one, or it would make a tunnel of the connection, for which `Request::tunnel` is.
+/// The error for a status that ends no request: an interim one, or success to CONNECT, which would make
+/// a tunnel of the connection and is `Request::tunnel`'s.
 #[cold]
 fn no_answer(status: StatusCode) -> Error {
     if status.is_success() {
-        Refusal::ConnectUnanswerable.into() // the client has asked somebody for it who makes none
+        Refusal::ConnectUnanswerable.into() // the client asks for a tunnel that the handler does not make
     } else {
         InvalidAnswer::Status.into()
     }

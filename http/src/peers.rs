@@ -9,21 +9,23 @@ use std::rc::Rc;
 
 use crate::error::Refusal;
 
-/// What becomes of a client whose address has as many connections as it may
-/// ([`Limits::connections_per_peer_max`](crate::Limits::connections_per_peer_max)).
+/// How the server answers a client whose address has reached
+/// [`Limits::connections_per_peer_max`](crate::Limits::connections_per_peer_max).
+///
+/// Set by [`Builder::on_peer_limit`](crate::Builder::on_peer_limit).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnPeerLimit {
-    /// It is told so: 429 with Retry-After (RFC 6585, 4), then closed.
+    /// 429 with Retry-After, then closes (RFC 6585, 4).
     #[default]
     TooManyRequests,
-    /// It is told that there is no room: 503 with Retry-After (RFC 9110, 15.6.4), then closed.
+    /// 503 with Retry-After, then closes (RFC 9110, 15.6.4).
     ServiceUnavailable,
-    /// It is closed without a word.
+    /// Closes without an answer.
     Close,
 }
 
 impl OnPeerLimit {
-    /// What it is told, if anything.
+    /// Returns the answer, if there is one.
     pub(crate) const fn refusal(self) -> Option<Refusal> {
         match self {
             Self::TooManyRequests => Some(Refusal::PeerLimit),

@@ -1,4 +1,4 @@
-//! Requests that the server answers by itself, and who is told of them.
+//! Requests that the server refuses by itself, and the hook that reports them.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -8,18 +8,18 @@ use http::{Method, Version};
 
 use crate::error::Refusal;
 
-/// A request that no handler has seen, because the server has refused it: what
-/// [`Server::on_refusal`](crate::Server::on_refusal) is told.
+/// A request that the server has refused before a handler saw it. See
+/// [`Server::on_refusal`](crate::Server::on_refusal).
 ///
-/// Method, target and version are known together, once the request line has come whole and is sound.
-/// None of the three is known if the request is refused for that line, or for being too slow with it; nor
-/// if a client is turned away, who is not asked what it wants.
+/// Method, target and version are `Some` together, once a valid request line has come whole. They are
+/// `None` if the request line itself is refused or too slow, and for a client that is turned away, because
+/// its request is not read.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Refused<'r> {
     /// The client's address, if the transport has addresses.
     pub peer: Option<SocketAddr>,
-    /// Why, and with which status.
+    /// The reason and the status.
     pub refusal: Refusal,
     /// GET …
     pub method: Option<&'r Method>,
@@ -31,7 +31,7 @@ pub struct Refused<'r> {
 
 type Hook = Rc<dyn Fn(&Refused<'_>)>;
 
-/// Who is told, if anybody is.
+/// The hook, if one is set.
 #[derive(Default)]
 pub(crate) struct OnRefusal(RefCell<Option<Hook>>);
 
@@ -39,10 +39,10 @@ impl OnRefusal {
     pub(crate) fn set(&self, hook: impl Fn(&Refused<'_>) + 'static) {
         let hook: Hook = Rc::new(hook);
         let before = self.0.replace(Some(hook));
-        drop(before); // what it has captured is foreign: not while it is borrowed
+        drop(before); // its captures are foreign code: dropped outside the borrow
     }
 
-    /// Who is to be told now.
+    /// Returns the hook.
     pub(crate) fn get(&self) -> Option<Hook> {
         self.0.borrow().clone()
     }

@@ -326,9 +326,9 @@ impl<'c> Request<'c> {
     ///
     /// # Errors
     ///
-    /// A [`ClientError`] if the client does not offer it: return it, and the client is told, by 426 and the
-    /// name of the protocol. When a header field may not be sent, when the body is longer than is read
-    /// past ([`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max)).
+    /// A [`ClientError`] with 426 and an Upgrade field if the client does not offer the protocol; return it
+    /// from the handler. When a header field may not be sent, when the body is longer than is read past
+    /// ([`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max)).
     ///
     /// # Cancel safety
     ///

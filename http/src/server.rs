@@ -101,7 +101,7 @@ pub struct Server {
     endings: Cell<usize>,
     peers: Rc<Peers>,
     on_peer_limit: OnPeerLimit,
-    /// How many are being told that their address has as many connections as it may.
+    /// How many clients are being answered that their address has too many connections.
     told: Rc<Cell<usize>>,
     transport: Option<Hook>,
     /// A descriptor that is given up to turn somebody away with.
@@ -376,12 +376,12 @@ impl Server {
         }
     }
 
-    /// Calls `hook` for each request that is refused before a handler sees it (400, 408, 413, 431 …), and
-    /// for each client that is turned away with an answer. In place of the one that was set before.
+    /// Calls `hook` for each request that the server refuses before a handler sees it (400, 408, 413, 431 …),
+    /// and for each client that it turns away with an answer. Replaces the hook that was set before.
     ///
-    /// Without it, such requests are only [counted](crate::Numbers::refused). The hook is called when the
-    /// answer is on its way, on the runtime's thread: it should not wait. If it panics, that costs the
-    /// client its answer.
+    /// Without a hook, such requests are only [counted](crate::Numbers::refused). The server calls it on the
+    /// runtime's thread when the answer is queued, so it must not block. If the hook panics, the client loses
+    /// its answer.
     ///
     /// An access log that has these requests too:
     ///

@@ -1,7 +1,7 @@
 //! The white space around what peers send, and lists (RFC 9110, 5.6.1 and 5.6.3).
 //!
-//! **Always**: spaces and tabs. **Never**: what Unicode, or ASCII, calls white space besides. Peers do
-//! not strip that, so a name that they tell from ours would become ours.
+//! **Always**: spaces and tabs. **Never**: any other white space of ASCII or Unicode. Peers do not strip
+//! those, so a name that is another one to them would become ours.
 
 /// Space or tab: what may stand around a field value (RFC 9110, 5.6.3).
 #[inline]
@@ -9,9 +9,9 @@ pub(crate) const fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// `value` without the white space around it, which is spaces and tabs (RFC 9110, 5.6.3).
+/// Returns `value` without the spaces and tabs around it (RFC 9110, 5.6.3).
 ///
-/// The one way to strip anything that a peer has sent; `str::trim` and `trim_ascii` strip more.
+/// The only way to strip bytes of a peer: `str::trim` and `trim_ascii` strip more.
 #[inline]
 pub(crate) fn trim(value: &[u8]) -> &[u8] {
     trim_end(trim_start(value))

@@ -321,7 +321,7 @@ impl<T: Io> Connection<T> {
         self.close_in_stages().await;
     }
 
-    /// Tells of a request that no handler has seen.
+    /// Calls the hook for a request that no handler has seen.
     fn tell_of(&self, refusal: Refusal) {
         let Some(hook) = self.shared.on_refusal.get() else {
             return;
@@ -344,7 +344,7 @@ fn reason(error: &Error) -> &'static str {
         .map_or("internal server error", Refusal::reason)
 }
 
-/// Whether an error is the handler's: not the client's fault, and not the end of its connection.
+/// Returns true if an error is the handler's: neither the client's fault nor the end of its connection.
 fn is_ours(error: &Error) -> bool {
     error.refusal().is_none() && error.client_error().is_none() && !error.is_disconnect()
 }

@@ -103,9 +103,9 @@ impl<T: Io> Connection<T> {
         Poll::Ready(read)
     }
 
-    /// Tells a client why it is not served, before it has asked for anything, and closes.
+    /// Answers a client with a refusal before it has asked for anything, and closes.
     pub(crate) async fn turn_away(mut self, refusal: Refusal) {
-        self.shared.register.busy(self.key); // to be told so is something under way
+        self.shared.register.busy(self.key); // a shutdown waits for the answer
         // What is unread when a connection closes costs the client its answer.
         poll_fn(|cx| Poll::Ready(self.poll_read_once(cx).is_ready())).await;
         if let Some(work) = &mut self.work {

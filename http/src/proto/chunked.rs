@@ -84,8 +84,8 @@ enum Extension {
 /// A size that is larger has no room for another digit. Leading zeros leave it at zero.
 const SIZE_WITH_ROOM_MAX: u64 = u64::MAX >> 4;
 
-/// As many digits as any size needs. Zeros that make them more are as idle as extensions, and count as
-/// such, so that they are bounded by body as well.
+/// The most digits that a size needs. Zeros beyond it are as idle as extensions. They count as such, so
+/// that a limit for the whole body holds for them too.
 const SIZE_DIGITS: u16 = 16;
 
 impl Default for State {

@@ -25,8 +25,8 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 /// How long one client is given to take its 503 from the reserve, while others wait for it.
 const TURN_AWAY_MAX: Duration = Duration::from_millis(250);
 
-/// How many clients are told at once that their address has as many connections as it may: so few that
-/// they do not matter to the others.
+/// How many clients at once are answered that their address has too many connections. So few that they
+/// take no room from the others.
 const TOLD_MAX: usize = 16;
 
 /// Something that needs a descriptor and nothing else.
@@ -50,15 +50,15 @@ impl Server {
         Present::begin(self, &self.acceptors)
     }
 
-    /// Whether the number of its connections allows another. Those that are only told why they are none
-    /// take nobody's place.
+    /// Whether the number of its connections allows another. Connections that only wait for a refusal do
+    /// not count.
     pub(super) fn has_place(&self) -> bool {
         let max = self.shared.limits.connections_max;
         max.is_none_or(|max| self.connections().saturating_sub(self.told.get()) < max)
     }
 
-    /// Closes a connection whose address has as many as it may. The client is told why in a task of its
-    /// own, if that costs the others no room.
+    /// Closes a connection whose address has too many. A task of its own answers the client first, if
+    /// that takes no room from others.
     pub(super) fn turn_peer_away(&self, stream: Stream, peer: SocketAddr) {
         self.shared.counters.turned_away.one();
         let connection = self.connect(stream, Some(peer), None);
@@ -195,7 +195,7 @@ impl Server {
     }
 }
 
-/// One more of those that are told, for as long as this lives.
+/// Counts one more of the clients that are answered, for as long as this lives.
 struct Told(Rc<Cell<usize>>);
 
 impl Told {

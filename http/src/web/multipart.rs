@@ -170,9 +170,9 @@ impl Field<'_, '_> {
     /// What the sender calls its file; `None` if it is none. It may be anything: never use it as a
     /// path.
     ///
-    /// What is not UTF-8 of it is replaced. If it is there in the extended notation too (`filename*`,
-    /// RFC 8187), that is taken. Browsers write `%22` for a quote and `%0D%0A` for a line end; this is
-    /// left as it is, because they write a `%` as it is, too.
+    /// Bytes that are not UTF-8 become replacement characters. A name in the extended notation
+    /// (`filename*`, RFC 8187) is preferred. Browsers write `%22` for a quote and `%0D%0A` for a line end.
+    /// That is not decoded, because browsers do not escape the `%` itself.
     pub fn file_name(&self) -> Option<&str> {
         self.form.head.as_ref()?.file_name.as_deref()
     }
@@ -457,7 +457,7 @@ mod tests {
 
     #[test]
     fn a_file_is_a_file_whatever_bytes_its_name_has() {
-        // RFC 7578, 5.1: names in another charset come, mostly of old software.
+        // RFC 7578, 5.1: old software sends names in other charsets.
         check_one(
             b"form-data; name=\"f\"; filename=\"caf\xe9.txt\"",
             "f<caf\u{fffd}.txt>",
@@ -575,8 +575,8 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_the_data_of_two_parts_has_a_limit_to_the_byte() {
-        // With this, a boundary's line and a head have just as many bytes as they may.
+    fn the_bytes_between_the_data_of_two_parts_have_a_limit() {
+        // With this filler, a boundary's line and a head have exactly as many bytes as they may.
         let fixed = "\r\n--x y\r\ncontent-disposition: form-data; name=\"a\"\r\nx: \r\n\r\n".len();
         let fits = "y".repeat(HEAD_BYTES_MAX - fixed);
         for (filler, expected) in [

@@ -1,4 +1,4 @@
-//! What stands behind a value: `text/plain; charset="utf-8"` (RFC 9110, 5.6.6).
+//! Parameters behind a value: `text/plain; charset="utf-8"` (RFC 9110, 5.6.6).
 //!
 //! Pure: a field's value in, names and values out.
 
@@ -15,14 +15,14 @@ pub(super) struct Parameter<'a> {
     pub(super) value: Cow<'a, [u8]>,
 }
 
-/// There is no parameter where one should be: no `=`, no closing quote, or something behind it.
+/// A parameter without `=` or without its closing quote, or with something behind that quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
 /// The parameters behind the first value of `field`, up to the first that is malformed.
 ///
-/// Within quotes, a backslash escapes a quote and a backslash, and is itself before anything else:
-/// some senders write a path of Windows there as it is.
+/// Within quotes, a backslash escapes a quote and a backslash. Before any other character it is itself,
+/// because some senders do not escape the path of a file on Windows.
 pub(super) fn parameters(field: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, Malformed>> {
     let start = semicolon(field);
     let mut rest = &field[start..];
@@ -54,7 +54,7 @@ fn parameter(bytes: &[u8]) -> Result<(Parameter<'_>, &[u8]), Malformed> {
     Ok((Parameter { name, value }, rest))
 }
 
-/// What is before a closing quote, and what is behind that: nothing, or another parameter.
+/// Returns the value before a closing quote, and the rest, which is empty or another parameter.
 fn quoted_value(quoted: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), Malformed> {
     let mut unescaped = None;
     let mut at = 0;
@@ -81,7 +81,7 @@ fn quoted_value(quoted: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), Malformed> {
     Ok((value, rest))
 }
 
-/// Where the first semicolon is, or the end.
+/// Returns the position of the first semicolon, or the end.
 fn semicolon(bytes: &[u8]) -> usize {
     let found = bytes.iter().position(|byte| *byte == b';');
     found.unwrap_or(bytes.len())
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_parameter_is_malformed() {
+    fn anything_but_a_parameter_is_malformed() {
         for field in [
             "a; b",
             "a; b; c=d",
@@ -149,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_quoted_comes_out_again(value: Vec<u8>, behind in "(; x=y)?") {
+        fn any_quoted_value_comes_out_again(value: Vec<u8>, behind in "(; x=y)?") {
             let escaped = value.iter().flat_map(|byte| match byte {
                 b'"' | b'\\' => vec![b'\\', *byte],
                 _ => vec![*byte],

@@ -1,9 +1,9 @@
 //! How much a client likes something: the number behind `q=` (RFC 9110, 12.4.2).
 
-/// The weight in thousandths; `None` if it is no weight: no plain number, or more than 1.
+/// Returns the weight in thousandths; `None` if the value is no plain number or more than 1.
 ///
-/// Digits behind the third are not counted. The zero before the point may be left out, because Java's
-/// own client does so (`q=.2`).
+/// Ignores digits behind the third. Accepts a number without the zero before its point, because Java's own
+/// client sends `q=.2`.
 pub(super) fn thousandths(value: &[u8]) -> Option<u16> {
     let point = value.iter().position(|byte| *byte == b'.');
     let (whole, digits) = match point {

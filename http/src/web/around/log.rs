@@ -6,9 +6,8 @@
 //! panicked; a panic is noted and goes on. A handler that is dropped, since its client has left or its
 //! time is up, ends the line from its destructor.
 //!
-//! A request that is refused before a handler sees it is no business of a handler's wrapper: the server
-//! tells of it ([`Server::on_refusal`](crate::Server::on_refusal)), and it becomes an entry from what that
-//! says.
+//! A wrapper does not see a request that is refused before its handler is called. The server reports it
+//! ([`Server::on_refusal`](crate::Server::on_refusal)), and an entry is made from that report.
 //!
 //! # Invariants
 //!
@@ -120,7 +119,7 @@ pub enum End {
     Answered(StatusCode, u64),
     /// With an error, which becomes that status.
     Failed(StatusCode, String),
-    /// With the connection to the client, as the error says: no status was sent, or no whole answer.
+    /// With an error of the connection to the client. No whole answer went out.
     Left(String),
     /// With a panic, which becomes a 500.
     Panicked,
@@ -523,7 +522,7 @@ mod tests {
                 "GET /slow HTTP/1.0\r\nHost:",
                 r#""GET /slow HTTP/1.0" 408 - "-" "-" - refused: the head took too long"#,
             ),
-            // Without a request line, there is nothing to tell of it.
+            // Without a request line, only the reason is known.
             (
                 "GET / HT",
                 r#""-" 408 - "-" "-" - refused: the head took too long"#,
@@ -540,7 +539,7 @@ mod tests {
                 "\u{16}\u{3}\u{1}",
                 r#""-" 400 - "-" "-" - refused: control byte in the head"#,
             ),
-            // What an earlier request of the connection was, is not told of this one.
+            // The line of an earlier request is not taken for this one's.
             (
                 "GET /first HTTP/1.1\r\nHost: x\r\n\r\nGET\r\n",
                 r#""GET /first HTTP/1.1" 200 4 "-" "-" -"#,

@@ -21,8 +21,8 @@
 //! [`access_log`] and [`request_ids`] tell of requests, [`time_limit`] and [`at_most`] hold handlers to
 //! something, and [`blocking`] makes a handler of a plain function that may take its time.
 //!
-//! Requests that the server refuses before a handler sees them are in the log, too, if
-//! [`Server::on_refusal`](crate::Server::on_refusal) leads there.
+//! A wrapper does not see requests that the server refuses before a handler. For these, let
+//! [`Server::on_refusal`](crate::Server::on_refusal) write to the same log.
 //!
 //! The outermost sees a request first and its answer last: ids outside the log, so that the log has
 //! them; the log outside the limits, so that it has what they refuse.

@@ -56,7 +56,7 @@ pub(super) fn read(
     Ok(entries)
 }
 
-/// Whether a request can name it. If not, nobody could follow its link.
+/// Returns true if a request can name the file, so that its link works.
 fn is_shown(name: &OsStr, dot_files: DotFiles) -> bool {
     let name = name.as_bytes();
     let is_hidden = name.starts_with(b".") && dot_files == DotFiles::Refuse;

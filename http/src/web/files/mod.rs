@@ -185,7 +185,7 @@ impl Files {
         self.with(|options| options.symlinks = choice)
     }
 
-    /// Lists what is in a folder that has no index, as far as a request can name it. Off by default.
+    /// Lists the files and folders in a folder that has no index, if a request can name them. Off by default.
     #[must_use]
     pub fn listing(self) -> Self {
         self.with(|options| options.listing = Listing::Show)

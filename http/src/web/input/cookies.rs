@@ -6,9 +6,9 @@ use crate::white_space::trim_text;
 /// The cookies that came along, names and values as they were set; in the order of arrival.
 ///
 /// Where a name is there more than once, the first is the one that was set for the nearest path. Names
-/// are compared byte by byte, and only spaces and tabs are stripped from them: with any other white
-/// space in front, a name is another one, because browsers let anybody set that. A pair that is not
-/// UTF-8 is left out.
+/// are compared byte by byte, and only spaces and tabs are stripped from them. With another white space in
+/// front it is another name, because browsers let any site of the domain set such a name. A pair that is
+/// not UTF-8 is left out.
 ///
 /// ```
 /// use waterwheel_http::Request;
@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn only_space_and_tab_stand_around_a_cookie() {
-        // RFC 6265, 4.2.1: a browser takes a name with another white space before its prefix from
-        // anybody, so it must not become the prefix here.
+        // RFC 6265, 4.2.1: a browser lets any site of the domain set a name with another white space
+        // before its prefix, so that name must not become the prefix here.
         for white in [
             "\u{85}", "\u{a0}", "\u{1680}", "\u{2000}", "\u{200a}", "\u{2028}", "\u{202f}",
             "\u{205f}", "\u{3000}", "\u{feff}",

@@ -1,4 +1,4 @@
-//! What the head of a part says of it (RFC 7578, 4.2 and 4.4).
+//! The head of a part: its name, its file's name, its type (RFC 7578, 4.2 and 4.4).
 
 use percent_encoding::percent_decode;
 
@@ -7,18 +7,18 @@ use crate::error::ClientError;
 use crate::web::parameters::parameters;
 use crate::white_space::trim;
 
-/// What is known of a part before its data.
+/// A part without its data.
 #[derive(Debug)]
 pub(super) struct Head {
     /// The name of the input it was entered in.
     pub(super) name: String,
-    /// What the sender calls its file, if it is one.
+    /// The sender's name for the file, if the part is one.
     pub(super) file_name: Option<String>,
-    /// What the sender takes it for.
+    /// The sender's Content-Type.
     pub(super) content_type: Option<String>,
 }
 
-/// Gathers what fields say, one by one.
+/// Builds a head from its fields, one by one.
 #[derive(Debug, Default)]
 pub(super) struct HeadBuilder {
     disposition: Option<Disposition>,
@@ -39,7 +39,7 @@ impl HeadBuilder {
     ///
     /// # Errors
     ///
-    /// If it has two readings: then other servers might take it for another part than this one does.
+    /// If the head has two readings, because another server might choose the other one.
     pub(super) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), ClientError> {
         if name.eq_ignore_ascii_case(b"content-disposition") {
             once(&mut self.disposition, Disposition::parse(value)?)
@@ -65,10 +65,10 @@ impl HeadBuilder {
 }
 
 impl Disposition {
-    /// Without parameters if it is of another kind than `form-data`.
+    /// Reads the parameters of a `form-data`. Any other kind has none.
     ///
-    /// The extended notation (RFC 8187) is not to be used in forms, but some libraries do, and some of
-    /// these use it alone. It counts more, as it does elsewhere (RFC 6266, 4.3).
+    /// RFC 7578 forbids the extended notation (RFC 8187), but some libraries send it, and some send it
+    /// alone. It is preferred, as in other Content-Disposition fields (RFC 6266, 4.3).
     fn parse(value: &[u8]) -> Result<Self, ClientError> {
         let mut found = Self::default();
         let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
@@ -101,7 +101,7 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), ClientError> {
     }
 }
 
-/// What is behind the charset and the language of an extended value, escapes undone.
+/// Decodes an extended value, without its charset and language.
 fn extended(value: &[u8]) -> Vec<u8> {
     let encoded = value.splitn(3, |byte| *byte == b'\'').nth(2);
     percent_decode(encoded.unwrap_or(value)).collect()
@@ -112,7 +112,7 @@ fn text(bytes: &[u8]) -> Result<String, ClientError> {
     text.map_err(|_| malformed_head())
 }
 
-/// What is not UTF-8 is replaced: a file with such a name is a file all the same.
+/// Replaces bytes that are not UTF-8: a file with such a name is still a file.
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

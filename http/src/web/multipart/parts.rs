@@ -4,17 +4,16 @@
 //!
 //! ```text
 //!  Preamble ──► Delimiter ──┬── CR LF ──► Head ──► Data ──► Delimiter …
-//!                           └── "--" ──► End: what follows is ignored
+//!                           └── "--" ──► End: the rest is ignored
 //! ```
 //!
-//! Everything from a delimiter to the end of the head behind it stays in the buffer until that is
-//! whole, so its length is judged to the byte. Data leaves the buffer as it comes, but for what may be
-//! the beginning of a delimiter.
+//! A delimiter and the head behind it stay in the buffer until the head is whole, so their length is
+//! judged to the byte. Data leaves the buffer as it comes, except for a possible beginning of a delimiter.
 //!
 //! # Invariants
 //!
 //! - Always: the same outcome in however many pieces a form comes; in time proportional to its length.
-//! - Never: more in the buffer than a piece, and what may stand between the data of two parts.
+//! - Never: more in the buffer than a piece and [`HEAD_BYTES_MAX`].
 
 use std::task::{Poll, ready};
 
@@ -28,8 +27,8 @@ use crate::proto::fields::{FieldSection, Line};
 use crate::proto::scan::Stop;
 use crate::white_space::is_white;
 
-/// The most that may stand between the data of two parts, in bytes: a delimiter, which begins with the
-/// line end before it, and a head with its empty line.
+/// The most bytes between the data of two parts: a delimiter, which begins with the line end before it,
+/// and a head with its empty line.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// No line of a head is longer than a head.
@@ -39,7 +38,7 @@ const LINE_BYTES_MAX: u16 = u16::MAX;
 pub(super) struct Parts {
     /// CR LF, two hyphens, the boundary.
     delimiter: Finder<'static>,
-    /// What has come and is not done with.
+    /// Bytes that have come and are still needed.
     buffer: BytesMut,
     /// How much of the buffer has been looked at.
     position: usize,
@@ -62,7 +61,7 @@ enum Stage {
     End,
 }
 
-/// What has been found; pending if more must come first.
+/// A finding, or pending if more bytes are needed first.
 type Found<T> = Poll<Result<T, ClientError>>;
 
 impl Parts {
@@ -82,8 +81,8 @@ impl Parts {
         self.buffer.extend_from_slice(piece);
     }
 
-    /// The head of the next part, `None` at the end of the form. What was not read of the part before is
-    /// read past.
+    /// Returns the head of the next part, `None` at the end of the form. Skips the unread data of the part
+    /// before.
     pub(super) fn next_head(&mut self) -> Found<Option<Head>> {
         while ready!(self.next_data()).is_some() {}
         let is_full = self.buffer.len() >= HEAD_BYTES_MAX;
@@ -93,7 +92,7 @@ impl Parts {
         }
     }
 
-    /// Reads on, within what may stand before the data of a part.
+    /// Reads on in front of the data of a part.
     fn read_head(&mut self) -> Found<Option<Head>> {
         let buffer = &self.buffer[..self.buffer.len().min(HEAD_BYTES_MAX)];
         loop {
@@ -126,7 +125,7 @@ impl Parts {
                             head: HeadBuilder::default(),
                         };
                     }
-                    // Some would read on in the data, others would begin a part here.
+                    // Some servers take this for data, others for a boundary.
                     _ => return Poll::Ready(Err(bad("a boundary of the form is malformed"))),
                 },
                 Stage::Head {
@@ -150,7 +149,7 @@ impl Parts {
         }
     }
 
-    /// The next piece of the data of the part that has begun last, `None` at its end.
+    /// Returns the next piece of the data of the present part, `None` at its end.
     pub(super) fn next_data(&mut self) -> Poll<Option<Bytes>> {
         let Stage::Data = self.stage else {
             return Poll::Ready(None);
@@ -172,7 +171,7 @@ impl Parts {
     }
 }
 
-/// How many bytes at the end of `bytes` are the beginning of `needle`.
+/// Returns how many bytes at the end of `bytes` are the beginning of `needle`.
 fn beginning_at_end(bytes: &[u8], needle: &[u8]) -> usize {
     let longest = bytes.len().min(needle.len() - 1);
     let lengths = (1..=longest).rev();
@@ -190,8 +189,8 @@ mod tests {
 
     const BOUNDARY: &[u8] = b"x-y";
 
-    /// What a form is found to be, in pieces that end at each of `stops`: its parts, each as its name,
-    /// its file's name and its data; and at last the end, or why there is none.
+    /// Reads a form in pieces that end at each of `stops`. Returns its parts, each as its name, its file's
+    /// name and its data, and then the end, or the reason why there is none.
     fn read(bytes: &[u8], stops: &[usize]) -> String {
         let mut parts = Parts::new(BOUNDARY);
         let mut pieces = Vec::new();
@@ -224,7 +223,7 @@ mod tests {
         }
     }
 
-    /// What comes of as many of the pieces as it needs.
+    /// Feeds pieces until something is found.
     fn fed<'p, T>(
         parts: &mut Parts,
         pieces: &mut impl Iterator<Item = &'p [u8]>,
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_begins_like_a_delimiter_is_data() {
+    fn text_that_only_begins_like_a_delimiter_is_data() {
         for data in [
             "\r",
             "\r\n",
@@ -283,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_waits_and_what_is_malformed_is_told() {
+    fn an_unfinished_form_waits_and_a_malformed_one_is_refused() {
         check("", "cut short");
         check("--x-", "cut short");
         check("--x-y", "cut short");
