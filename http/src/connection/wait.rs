@@ -49,6 +49,7 @@ impl<T: Io> Connection<T> {
             match io.poll_write_one(cx, queued) {
                 Poll::Ready(Ok(count)) if count == queued.len() => {
                     output.add_written(count);
+                    work.exchange.write_stall.take();
                     self.shared.counters.bytes_written.add(count);
                 }
                 written => return self.poll_send_rest(written, cx),
@@ -56,7 +57,7 @@ impl<T: Io> Connection<T> {
         }
         match io.poll_flush(cx) {
             Poll::Ready(Ok(())) => {
-                let stall = work.exchange.write_stall.get_mut();
+                let stall = work.exchange.flush_stall.get_mut();
                 if stall.is_some() {
                     *stall = None;
                 }
