@@ -112,6 +112,12 @@ impl Exchange {
         self.has_body
     }
 
+    /// Returns true if the last flush had to wait.
+    #[inline]
+    pub(crate) fn has_flush_waited(&mut self) -> bool {
+        self.flush_stall.get_mut().is_some()
+    }
+
     /// Notes that so many bytes were written at once.
     #[inline]
     pub(crate) fn note_written(&self, count: usize) {
