@@ -435,7 +435,7 @@ fn a_connection_that_lingers_gives_way_before_an_idle_one() {
         let (mut idle, last) = clients.await.unwrap();
         assert_eq!(server.numbers().lingering, 1);
         // Nothing has come on it for a moment.
-        sleep(Duration::from_millis(150)).await;
+        sleep(Duration::from_millis(300)).await;
         let newcomer = spawn_blocking(move || {
             let start = Instant::now();
             let mut client = connect(address);
