@@ -283,7 +283,11 @@ impl Row {
         if answers.is_empty() {
             return Err(io::Error::other("no answer"));
         }
-        let (body, behind) = body_of_first(answers);
+        let (body, mut behind) = body_of_first(answers);
+        // The pressure may be over when its turn comes. Then the bytes behind it are a request, and a bad one.
+        if self.way == Way::Pressure && behind.starts_with(b"HTTP/1.1 400 ") {
+            behind = b"";
+        }
         let whole = body.len() == self.answer && behind.starts_with(self.behind());
         if !whole || (self.behind().is_empty() != behind.is_empty()) {
             return Err(io::Error::other(format!(
@@ -435,7 +439,7 @@ fn a_connection_that_lingers_gives_way_before_an_idle_one() {
         let (mut idle, last) = clients.await.unwrap();
         assert_eq!(server.numbers().lingering, 1);
         // Nothing has come on it for a moment.
-        sleep(Duration::from_millis(150)).await;
+        sleep(Duration::from_millis(300)).await;
         let newcomer = spawn_blocking(move || {
             let start = Instant::now();
             let mut client = connect(address);

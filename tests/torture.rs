@@ -160,3 +160,29 @@ fn a_client_that_takes_nothing_is_cut_while_its_answer_is_held_back() {
         }
     });
 }
+
+#[test]
+fn a_client_that_takes_nothing_is_cut_while_its_handler_writes() {
+    run(async {
+        time::pause();
+        let limits = Limits {
+            write_stall_duration_max: Duration::from_secs(3),
+            ..Limits::default()
+        };
+        let server = Server::builder().limits(limits).without_listener();
+        let start = time::Instant::now();
+        let mut plain = TestClient::of(&server, answer);
+        plain.send("GET /9000000 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        plain.closed().await;
+        assert_eq!((time::Instant::now() - start).as_secs(), 3);
+        assert_eq!(server.numbers().write_timeouts, 1);
+        for seed in 0..20 {
+            let mut client = tortured(&server, seed);
+            client
+                .send("GET /9000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await;
+            client.closed().await;
+            assert_eq!(server.numbers().write_timeouts, seed + 2);
+        }
+    });
+}

@@ -129,6 +129,7 @@ fn whoever_accepts_every_connection_goes_through_it() {
             client.await.unwrap().unwrap(),
             answered("prox true 127.0.0.1")
         );
+        settled(&server, |numbers| numbers.open == 0).await;
         let report = server.shutdown(DEADLINE).await;
         assert_eq!((report.finished, report.cut), (0, 0), "{report}");
         serving.await.unwrap().unwrap();

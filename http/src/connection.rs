@@ -97,6 +97,7 @@ impl<T: Io> Drop for Connection<T> {
     fn drop(&mut self) {
         drop(self.io.take());
         if let Some(work) = self.work.take() {
+            work.exchange.flush_stall.take();
             self.shared.give_back(work);
         }
         self.shared.register.remove(self.key);

@@ -24,7 +24,7 @@
 use std::cell::{Cell, RefCell};
 use std::mem;
 
-use waterwheel_runtime::time::{Instant, Sleep};
+use waterwheel_runtime::time::Sleep;
 
 use crate::proto::framing::Framing;
 use crate::proto::keep_alive::Persistence;
@@ -53,6 +53,17 @@ pub(crate) enum Answer {
     Aborted,
 }
 
+/// What writing has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// One flight at the most at a time.
+    #[default]
+    Little,
+    Much,
+    /// The peer has taken no byte for too long. Nothing more is written.
+    Stalled,
+}
+
 #[derive(Default)]
 pub(crate) struct Exchange {
     pub(crate) answer: Cell<Answer>,
@@ -64,10 +75,14 @@ pub(crate) struct Exchange {
     pub(crate) output: RefCell<Output>,
     /// To whom the stream is promised.
     pub(crate) promise: Cell<Option<Promise>>,
-    /// Whether more than one flight has been written since the connection last came to rest.
-    pub(crate) wrote_much: Cell<bool>,
-    /// Runs while the peer takes nothing.
+    /// What writing has come to since the connection was last idle.
+    pub(crate) written: Cell<Written>,
+    /// Runs while a write waits.
     pub(crate) write_stall: Cell<Option<Box<Sleep>>>,
+    /// Runs while a flush or the end waits. It has a clock of its own, because the connection flushes
+    /// beside a handler whose write waits. It is empty whenever a flush was ready, so only the end of a
+    /// connection has to clear it.
+    pub(crate) flush_stall: Cell<Option<Box<Sleep>>>,
     /// Runs while the peer sends nothing.
     pub(crate) read_stall: Cell<Option<Box<Sleep>>>,
 }
@@ -97,24 +112,24 @@ impl Exchange {
         self.has_body
     }
 
+    /// Returns true if the last flush had to wait.
+    #[inline]
+    pub(crate) fn has_flush_waited(&mut self) -> bool {
+        self.flush_stall.get_mut().is_some()
+    }
+
     /// Notes that so many bytes were written at once.
     #[inline]
     pub(crate) fn note_written(&self, count: usize) {
         if count > FLIGHT_BYTES {
-            self.wrote_much.set(true);
+            self.written.set(Written::Much);
         }
     }
 
     /// Returns true if the queued bytes and those written not long ago are one flight.
     pub(crate) fn is_one_flight(&mut self) -> bool {
-        !self.wrote_much.get() && self.output.get_mut().queued().len() <= FLIGHT_BYTES
-    }
-
-    /// Returns true if the peer has taken no byte for too long.
-    pub(crate) fn has_stalled(&mut self) -> bool {
-        let stall = self.write_stall.get_mut();
-        let now = Instant::of_turn();
-        stall.as_ref().is_some_and(|stall| stall.deadline() <= now)
+        self.written.get() == Written::Little
+            && self.output.get_mut().queued().len() <= FLIGHT_BYTES
     }
 
     /// Whether the request has no body, or all of it has been read.
@@ -155,7 +170,7 @@ impl Exchange {
     #[inline]
     pub(crate) fn is_clean(&mut self) -> bool {
         !self.has_body
-            && !self.wrote_much.get()
+            && self.written.get() == Written::Little
             && self.body.get_mut().spill.capacity() == 0
             && self.output.get_mut().is_clean()
             && self.promise.get_mut().is_none()
@@ -172,8 +187,9 @@ impl Exchange {
         body.spill = Vec::new();
         self.output.get_mut().reset();
         self.promise.take();
-        self.wrote_much.set(false);
+        self.written.set(Written::Little);
         self.write_stall.take();
+        self.flush_stall.take();
         self.read_stall.take();
     }
 }

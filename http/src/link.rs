@@ -23,7 +23,7 @@ use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::disconnect::OnHalfClose;
 use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result, of_peer};
-use crate::exchange::{Answer, Taken};
+use crate::exchange::{Answer, Taken, Written};
 use crate::headers::AnswerHeaders;
 use crate::io::Io;
 use crate::proto::encode::{self, Decided};
@@ -185,7 +185,11 @@ impl Link<'_> {
             }
             Poll::Ready(Ok(_)) => Poll::Ready(Err(of_peer(io::ErrorKind::WriteZero.into()).into())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(of_peer(error).into())),
-            Poll::Pending => self.poll_stalled(cx).map(|stalled| Err(stalled.into())),
+            Poll::Pending => {
+                let stall = &self.work.exchange.write_stall;
+                self.poll_stalled(stall, cx)
+                    .map(|stalled| Err(stalled.into()))
+            }
         }
     }
 
@@ -196,24 +200,31 @@ impl Link<'_> {
         poll: Poll<io::Result<()>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
+        let stall = &self.work.exchange.flush_stall;
         match poll {
             Poll::Ready(done) => {
-                self.work.exchange.write_stall.take();
-                Poll::Ready(done.map_err(Error::from))
+                stall.take();
+                Poll::Ready(done.map_err(|error| of_peer(error).into()))
             }
-            Poll::Pending => self.poll_stalled(cx).map(|stalled| Err(stalled.into())),
+            Poll::Pending => self
+                .poll_stalled(stall, cx)
+                .map(|stalled| Err(stalled.into())),
         }
     }
 
     #[cold]
-    fn poll_stalled(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    fn poll_stalled(
+        &self,
+        stall: &Cell<Option<Box<Sleep>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Error> {
         if self.is_last() {
             // A client may read nothing before it has sent everything.
             self.discard(cx);
         }
         let limit = self.shared.limits.write_stall_duration_max;
-        let stall = &self.work.exchange.write_stall;
         ready!(poll_stall(stall, cx, || Instant::now() + limit));
+        self.work.exchange.written.set(Written::Stalled);
         self.shared.counters.write_timeouts.one();
         // Else the kernel would keep what it has, perhaps megabytes, for minutes.
         self.io.reset_on_drop();

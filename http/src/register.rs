@@ -26,9 +26,13 @@ use crate::limits::Limits;
 use crate::peers::Guest;
 use crate::stop::Stage;
 
-/// How long a connection must have been silent before it gives way: its request may be on its way, or
-/// more bytes that are discarded.
+/// How long a connection without a request must have been silent before it gives way: its first request
+/// may be on its way.
 const MOMENT: Duration = Duration::from_millis(100);
+
+/// The same for one that lingers behind a large answer: more bytes to discard may be on their way, and
+/// would turn the close into a reset.
+const LINGERING_MOMENT: Duration = Duration::from_millis(250);
 
 /// The longest pause between two bytes of a connection that lingers while the server ends.
 const LAST_STALL_MAX: Duration = Duration::from_secs(1);
@@ -345,10 +349,10 @@ impl Register {
         let now = Instant::of_turn();
         let records = self.records.borrow();
         let ranked = records.iter().filter_map(|(key, record)| {
-            let has_been_quiet = now - record.since >= MOMENT;
+            let silence = now - record.since;
             let rank = match record.state {
-                State::Lingering if record.may_give_way || has_been_quiet => 0,
-                State::Handshake | State::New if stage != Stage::Open && has_been_quiet => 1,
+                State::Lingering if record.may_give_way || silence >= LINGERING_MOMENT => 0,
+                State::Handshake | State::New if stage != Stage::Open && silence >= MOMENT => 1,
                 State::Idle => 2,
                 _ => return None,
             };

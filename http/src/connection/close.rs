@@ -39,6 +39,7 @@ use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use super::{Connection, Stage};
 use crate::error::Result;
+use crate::exchange::Written;
 use crate::io::Io;
 use crate::link::poll_discard;
 
@@ -87,7 +88,8 @@ impl<T: Io> Connection<T> {
     /// Gives back the working set, because lingering needs none.
     fn begin_lingering(&mut self) {
         let Some(work) = self.work.take() else { return };
-        let may_give_way = !work.exchange.wrote_much.get() && !work.exchange.has_body();
+        let may_give_way =
+            work.exchange.written.get() == Written::Little && !work.exchange.has_body();
         self.shared.give_back(work);
         self.shared.register.lingers(self.key, may_give_way);
     }

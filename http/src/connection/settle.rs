@@ -18,7 +18,7 @@ use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
 use crate::body::{Drained, drain};
 use crate::error::{Error, Refusal, Result, panic_text};
-use crate::exchange::Answer;
+use crate::exchange::{Answer, Written};
 use crate::io::Io;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
@@ -190,8 +190,8 @@ impl<T: Io> Connection<T> {
             return Then::Over;
         };
         let exchange = &mut work.exchange;
-        if exchange.has_stalled() {
-            return Then::Over; // it takes nothing
+        if exchange.written.get() == Written::Stalled {
+            return Then::Over;
         }
         if work.head.version() == Version::HTTP_10 {
             // An end in good order would be taken for the answer's (RFC 9112, 8).

@@ -49,19 +49,14 @@ impl<T: Io> Connection<T> {
             match io.poll_write_one(cx, queued) {
                 Poll::Ready(Ok(count)) if count == queued.len() => {
                     output.add_written(count);
+                    work.exchange.write_stall.take();
                     self.shared.counters.bytes_written.add(count);
                 }
                 written => return self.poll_send_rest(written, cx),
             }
         }
         match io.poll_flush(cx) {
-            Poll::Ready(Ok(())) => {
-                let stall = work.exchange.write_stall.get_mut();
-                if stall.is_some() {
-                    *stall = None;
-                }
-                Poll::Ready(Ok(()))
-            }
+            Poll::Ready(Ok(())) if !work.exchange.has_flush_waited() => Poll::Ready(Ok(())),
             flushed => self.poll_held_back(flushed, cx),
         }
     }
@@ -155,7 +150,7 @@ impl<T: Io> Connection<T> {
             shared.register.wait_within_head(key, now, cx.waker())
         } else {
             let wait = shared.register.wait(key, now, cx.waker());
-            if wait.leaving || (is_closing && shared.register.requests(key) > 0) {
+            if (wait.leaving || is_closing) && self.is_to_leave(wait.leaving) {
                 return self.poll_leave(wait.leaving, cx);
             }
             wait
@@ -168,6 +163,12 @@ impl<T: Io> Connection<T> {
             shared.register.reach(key, cx.waker());
         }
         Poll::Pending
+    }
+
+    /// While the server needs room or ends, a connection leaves once it has been answered.
+    #[cold]
+    fn is_to_leave(&self, is_asked: bool) -> bool {
+        is_asked || self.shared.register.requests(self.key) > 0
     }
 
     #[cold]
