@@ -47,9 +47,10 @@ pub(crate) enum Decoded {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// `size` is `None` before the first digit.
+    /// `begun` is false before the first digit. Not an `Option`, which would make the state larger.
     Size {
-        size: Option<u64>,
+        begun: bool,
+        size: u64,
     },
     Extension {
         part: Extension,
@@ -90,7 +91,10 @@ const SIZE_DIGITS: u16 = 16;
 
 impl Default for State {
     fn default() -> Self {
-        Self::Size { size: None }
+        Self::Size {
+            begun: false,
+            size: 0,
+        }
     }
 }
 
@@ -143,7 +147,7 @@ impl Decoder {
             self.count_line_byte(byte, limits)?;
         }
         match self.state {
-            State::Size { size } => self.size(byte, size, limits),
+            State::Size { begun, size } => self.size(byte, begun, size, limits),
             State::Extension { part, size } => self.extension(byte, part, size, limits),
             State::SizeLineFeed { size } if byte == b'\n' => self.line_ends(size, limits),
             State::DataReturn if byte == b'\r' => Ok(State::DataLineFeed),
@@ -153,21 +157,28 @@ impl Decoder {
         }
     }
 
-    fn size(&mut self, byte: u8, size: Option<u64>, limits: &Limits) -> Result<State, Refusal> {
+    fn size(
+        &mut self,
+        byte: u8,
+        begun: bool,
+        size: u64,
+        limits: &Limits,
+    ) -> Result<State, Refusal> {
         if let Some(digit) = char::from(byte).to_digit(16) {
-            let before = size.unwrap_or(0);
-            if before > SIZE_WITH_ROOM_MAX {
+            if size > SIZE_WITH_ROOM_MAX {
                 return Err(Refusal::ChunkSize);
             }
             if self.line_bytes > SIZE_DIGITS {
                 self.count_extension_byte(limits)?;
             }
-            let size = Some(before << 4 | u64::from(digit));
-            return Ok(State::Size { size });
+            return Ok(State::Size {
+                begun: true,
+                size: size << 4 | u64::from(digit),
+            });
         }
-        let Some(size) = size.filter(|size| i64::try_from(*size).is_ok()) else {
+        if !begun || size > i64::MAX as u64 {
             return Err(Refusal::ChunkSize);
-        };
+        }
         match byte {
             b'\r' => Ok(State::SizeLineFeed { size }),
             b';' | b' ' | b'\t' => self.extension(byte, Extension::BeforeSemicolon, size, limits),
