@@ -35,18 +35,18 @@ const IDLE_MAX: Duration = Duration::from_secs(10);
 /// The number in a thread's name stays below this, because the kernel keeps 15 bytes of a name.
 const NAMES: usize = 10_000;
 
-/// Something to do once, or to give up.
+/// A job, called once: to run, or to be cancelled.
 pub(crate) type Job = Box<dyn FnOnce(Order) + Send>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Do it.
+    /// Run the job.
     Run,
-    /// Give it up: there will be no thread for it.
+    /// Cancel the job: there will be no thread for it.
     Cancel,
 }
 
-/// A runtime's threads, none of which has been started until one is needed.
+/// A runtime's threads. Each is started when it is needed.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
@@ -56,7 +56,7 @@ struct Shared {
     work: Condvar,
     /// Jobs that have been queued and have not ended.
     jobs: AtomicUsize,
-    /// Whether the runtime wants to know when there are none left.
+    /// True if the runtime must be nudged when `jobs` becomes zero.
     reports: AtomicBool,
     runtime: Arc<Remote>,
 }
@@ -84,18 +84,19 @@ impl Pool {
         }
     }
 
-    /// Whether no job is queued or under way; if one is, the runtime is nudged when the last has
-    /// ended, also if nobody awaits it.
+    /// Returns true if no job is queued or under way. Otherwise the runtime is nudged when the last job has
+    /// ended, also if no task awaits it.
     pub(crate) fn is_idle_or_reports(&self) -> bool {
-        // First the flag, then the count; a thread does it the other way round. One of the two
-        // sees what the other has done.
+        // First the flag, then the count; a thread of the pool does it the other way round. So if this
+        // reads a job, that job's thread sees the flag.
         self.shared.reports.store(true, Ordering::SeqCst);
         self.shared.jobs.load(Ordering::SeqCst) == 0
     }
 
-    /// Queues a job; gives it back if there is no thread for it and none can be started.
+    /// Queues a job. Returns it if the pool has no thread and cannot start one.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
         let mut queue = self.shared.lock();
+        // Each queued job will take one idle thread. So only those beyond the jobs are free for this one.
         let must_start = queue.idle <= queue.jobs.len() && queue.running < THREADS_MAX;
         if must_start && self.start(&mut queue).is_err() && queue.running == 0 {
             return Some(job);
@@ -134,7 +135,7 @@ impl Drop for Pool {
             panics::contain(|| job(Order::Cancel));
         }
         for thread in threads {
-            // Its jobs' panics have been caught; there is nothing left to report.
+            // The panics of its jobs were caught, so there is no result to look at.
             drop(thread.join());
         }
     }
@@ -145,7 +146,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A thread's life.
+    /// Runs jobs until the thread must end.
     fn work(&self) {
         while let Some(job) = self.next() {
             panics::contain(|| job(Order::Run));
@@ -156,7 +157,7 @@ impl Shared {
         }
     }
 
-    /// The next job; `None` when it is time to end.
+    /// Waits for the next job. Returns `None` if the thread must end.
     fn next(&self) -> Option<Job> {
         let mut queue = self.lock();
         queue.idle += 1;

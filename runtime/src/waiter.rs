@@ -1,9 +1,9 @@
-//! The one to wake: a task of this runtime by its id, or any waker.
+//! A task that waits for another task: kept as its id, or as a waker.
 //!
 //! # How it works
 //!
-//! If the task being polled waits for something of its own runtime, its id says as much as a clone of its
-//! waker ([`polled`](crate::polled)). An id costs no atomic exchange to keep, to wake and to drop, and runs
+//! If the task being polled waits for a task of its own runtime, its id does what a clone of its waker
+//! does ([`polled`](crate::polled)). An id costs no atomic exchange to keep, to wake and to drop, and runs
 //! no foreign code.
 //!
 //! # Invariants
@@ -24,7 +24,7 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
-    /// Returns true if this wakes what `waker` wakes.
+    /// Returns true if this wakes the same task as `waker`.
     pub(crate) fn is(&self, waker: &Waker) -> bool {
         match self {
             Self::Task(task) => polled::task(waker) == Some(*task),
