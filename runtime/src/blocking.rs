@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! A job and its future meet in one [`Slot`]. The job goes to the runtime's pool. A thread carries it
-//! out, puts the outcome into the slot, and wakes the task that awaits it. A future that is dropped closes
-//! the slot, and a job that finds it closed is not begun.
+//! A job and its future share one [`Slot`]. The job goes to the runtime's pool. A thread runs it, puts the
+//! outcome into the slot, and wakes the task that awaits it. A future that is dropped closes the slot, and
+//! a job whose slot is closed is not begun.
 //!
 //! # Invariants
 //!
@@ -23,7 +23,7 @@ use crate::join_error::JoinError;
 use crate::panics;
 use crate::pool::{Job, Order};
 
-/// Runs `job` on a thread of the runtime's pool, so that this thread can go on.
+/// Runs `job` on a thread of the runtime's pool, so that this thread does not block.
 ///
 /// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once; more of them queue. A job
 /// that runs is not stopped if its future is dropped, and its value is dropped then.
@@ -101,16 +101,15 @@ impl<T: Send + 'static> Blocking<T> {
     }
 }
 
-/// Where a job and its future meet.
+/// The state that a job and its future share.
 struct Slot<T> {
     state: Mutex<State<T>>,
 }
 
-/// Each state holds just what it owns.
 enum State<T> {
-    /// No task waits yet.
+    /// The job has not ended, and no task waits.
     Queued,
-    /// This task waits.
+    /// The job has not ended, and this task waits.
     Awaited(Waker),
     /// The job has ended.
     Done(Result<T, JoinError>),
@@ -138,12 +137,12 @@ impl<T> Slot<T> {
         matches!(*self.lock(), State::Closed)
     }
 
-    /// Returns true if the outcome is there.
+    /// Returns true if the slot has the outcome.
     fn is_done(&self) -> bool {
         matches!(*self.lock(), State::Done(_))
     }
 
-    /// Takes the outcome if it is there.
+    /// Takes the outcome, if the slot has it.
     ///
     /// # Panics
     ///
@@ -163,12 +162,12 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Returns true if this waker is the one that was left.
+    /// Returns true if the slot has this waker.
     fn is_awaited_by(&self, waker: &Waker) -> bool {
         matches!(&*self.lock(), State::Awaited(left) if left.will_wake(waker))
     }
 
-    /// Leaves a waker, and returns the state that it replaces.
+    /// Stores a waker, and returns the state that it replaces.
     ///
     /// # Errors
     ///

@@ -20,17 +20,20 @@
 //! the *reactor*, with the timing *wheel*, with another task. When the event comes, the id is put into the
 //! queue again.
 //!
-//! The loop turns like this, over and over, on one thread:
+//! The loop repeats this turn, on one thread:
 //!
-//! 1. poll the tasks that are ready, and those that they or other threads wake, until 64 polls have passed;
-//! 2. with a paused clock and no work, skip to the next deadline;
-//! 3. ask the timers for the next deadline;
-//! 4. let the reactor wait for an event: until the deadline, or not at all if a task is ready;
-//! 5. wake the tasks whose event or time has come;
-//! 6. do what other threads have asked for.
+//! 1. Poll the tasks that are ready. Then, list by list, poll those that were woken meanwhile, until at
+//!    least 64 have been polled. Read the mail of other threads before each such list.
+//! 2. With a paused clock and no work, skip to the next deadline.
+//! 3. Find the next deadline.
+//! 4. Wait for an event until that deadline, or look without waiting if a task is ready. Queue the tasks
+//!    that have events, before all others. Read the mail that ended the wait.
+//! 5. Read the clock, move the wheel to it, and wake the due timers and the foreign wakers of sockets.
 //!
-//! Nothing in this crate is `unsafe`, and futures need not be `Send`: a task never leaves its
-//! thread.
+//! A turn that has polled 64 tasks starts no further list, but a list that was started is polled to its
+//! end.
+//!
+//! This crate has no `unsafe` code. Futures need not be `Send`: a task never leaves its thread.
 //!
 //! # Reading order
 //!
@@ -38,8 +41,8 @@
 //!
 //! - *Ready*: `yield_now` → `local_queue` → `budget` → `race` → `panics` → `notify`
 //! - *Woken*: `remote` → `waker`
-//! - *Sockets*: `source` → `reactor` → `polled` → `waiter`
-//! - *Tasks*: `join_error` → `watch` → `task` → `join`
+//! - *Sockets*: `source` → `reactor` → `polled`
+//! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join`
 //! - *Time*: `time::wheel` → `time::instant` → `time::timers`
 //! - *The turn*: `pool` → `executor` → `context` → `runtime`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `turn` → `probe` → `descriptors` →
@@ -50,20 +53,22 @@
 //! | to | use |
 //! |---|---|
 //! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
-//! | run one beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
+//! | run another one beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
 //! | wait for two | [`join`](fn@join), [`race`](fn@race) |
 //! | wait for time | [`time`] |
-//! | talk | [`net`] |
+//! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data; any channel crate works too |
+//! | connect to other programs | [`net`] |
 //! | share the thread fairly | [`yield_now`], [`budget`] |
 //! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
-//! | come in from another thread | [`Handle`] |
+//! | spawn from another thread, or wake the loop | [`Handle`] |
 //! | receive signals | [`signal`] |
-//! | know the limits | [`descriptors`] |
+//! | count the open descriptors | [`descriptors`] |
 //!
 //! # Features
 //!
-//! `watch` reports, in release builds too, a task that holds the thread for more than a second: with the
-//! place that spawned it, as a `tracing` warning, or on stderr if no subscriber is set.
+//! Debug builds always report a task that holds the thread for more than a second; the feature `watch` does
+//! so in release builds. The report names the place that spawned the task. It is a `tracing` warning, or a
+//! line on stderr if no subscriber is set.
 
 mod blocking;
 pub mod budget;

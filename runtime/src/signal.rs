@@ -9,9 +9,9 @@
 //!                                           4. takes all flags that are set ◄───┘
 //! ```
 //!
-//! The flags say which signals came; the byte only wakes. If the socket pair is full, the byte is
-//! lost and its signal is not: there are bytes enough to wake the receiver. The flags, the handlers and
-//! step 3 are signal-hook's `SignalDelivery`.
+//! The flags record which signals came; the byte only wakes. If the socket pair is full, the byte is lost
+//! but not its signal: the other bytes wake the receiver. The flags, the handlers and step 3 are
+//! signal-hook's `SignalDelivery`.
 //!
 //! [`listen`] and [`shutdown`] install the handlers when they are *called*, not when they are first
 //! polled. So a program that prints "ready" after the call ends cleanly from then on.
@@ -22,7 +22,7 @@
 //!   standard signals in the same way (`signal(7)`). So after [`CHILD`](Signal::CHILD), call `waitpid`
 //!   until no child is left, not once.
 //! - **The default action does not come back.** When the last receiver of a signal is dropped, the
-//!   handler stays and does nothing: the process ignores that signal until it ends. A new call of
+//!   handler stays without an effect: the process ignores that signal until it ends. A new call of
 //!   [`listen`] receives it again.
 //! - A signal that all threads block (`pthread_sigmask(3)`) stays in the kernel and is not received.
 //!
@@ -163,7 +163,7 @@ impl fmt::Debug for Signal {
 
 /// Completes when the process is asked to end, by SIGINT or SIGTERM.
 ///
-/// From this call on, neither signal ends the process by itself; see the
+/// After this call, neither signal ends the process by itself; see the
 /// [limits](self#limits-of-signals). Await it again, by [`Shutdown::recv`], to learn of a second signal.
 ///
 /// # Errors
@@ -230,11 +230,11 @@ impl Future for Shutdown {
     }
 }
 
-/// Receives signals from this call on, instead of their default actions.
+/// Makes a receiver. From this call on, these signals reach it and do not take their default actions.
 ///
-/// The receiver costs two descriptors and 6 KiB, however many signals it listens for. Any number of
-/// receivers can listen for the same signal, and each gets it. A signal that is listed twice counts
-/// once. See the module for the [limits](self#limits-of-signals) of signals.
+/// The receiver costs two descriptors and 6 KiB for any number of signals. Any number of receivers can
+/// listen for the same signal, and each receives it. A signal that is listed twice counts once. See the
+/// module for the [limits](self#limits-of-signals) of signals.
 ///
 /// # Errors
 ///
@@ -275,7 +275,7 @@ pub fn listen(signals: &[Signal]) -> io::Result<Signals> {
     if signals.is_empty() {
         return Err(invalid("there is no signal to listen for".to_owned()));
     }
-    // All before the first handler, which cannot be taken back.
+    // All are checked before the first handler is installed, because a handler stays for ever.
     for signal in signals {
         if let Some(why) = signal.refusal() {
             return Err(invalid(format!("cannot listen for {signal}: {why}")));
@@ -290,20 +290,20 @@ pub fn listen(signals: &[Signal]) -> io::Result<Signals> {
     Ok(receiver)
 }
 
-/// The same error, with what failed.
+/// Returns the same error with a text that names the signal.
 fn failed(what: impl fmt::Display, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen for {what}: {error}"))
 }
 
 /// Receives signals. Made by [`listen`].
 ///
-/// It is also a [`Stream`] that never ends. It can be made outside a runtime and sent to another
-/// thread; it belongs to the runtime in which it first waits.
+/// It is also a [`futures_core::Stream`] that never ends. It can be made outside a runtime and sent to
+/// another thread; it belongs to the runtime in which it first waits.
 #[doc(alias = "SignalStream")]
 #[must_use = "signals that are not received are ignored"]
 pub struct Signals {
-    // In this order: the handlers go before the socket that they write to. Else a signal in between
-    // would raise SIGPIPE.
+    // The order matters: the handlers drop before the socket that they write to. Otherwise a signal in
+    // between would raise SIGPIPE.
     delivery: SignalDelivery<Arc<UnixStream>, SignalOnly>,
     /// The end of the socket pair that wakes.
     reader: AsyncFd<Arc<UnixStream>>,
@@ -368,8 +368,8 @@ impl Signals {
 
 /// Empties the socket pair and takes all flags that are set, as bits.
 fn take_flags(delivery: &mut SignalDelivery<Arc<UnixStream>, SignalOnly>) -> u128 {
-    // signal-hook looks at a flag again after it was set. The bound ends that, whatever comes meanwhile;
-    // the flags that are left are taken the next time.
+    // signal-hook looks again at a flag that it has taken, so new signals could keep this loop running. The
+    // bound ends it; the next call takes the flags that are left.
     let numbers = delivery.pending().take(u128::BITS as usize);
     numbers.fold(0, |taken, number| taken | 1 << number)
 }

@@ -1,5 +1,5 @@
 //! A fixed number of threads and a queue of jobs: the pool at the end of the Rust Book, for programs
-//! that want a pool of a size of their own.
+//! that need a pool of a certain size.
 //!
 //! # How it works
 //!
@@ -28,9 +28,9 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A pool with a fixed number of threads. It does not belong to a runtime.
 ///
-/// For calls that block now and then, use [`spawn_blocking`](crate::spawn_blocking): it starts threads
-/// as they are needed. Use this pool for work that must have a fixed number of threads: as many as
-/// there are cores, or as many as a database accepts connections.
+/// For occasional calls that block, use [`spawn_blocking`](crate::spawn_blocking): it starts threads when
+/// they are needed. Use this pool for work that must have a fixed number of threads: one for each core, or
+/// one for each connection that a database accepts.
 ///
 /// Dropping the pool runs all queued jobs and waits for them. On a runtime's thread that blocks the
 /// runtime, so drop the pool outside, or on another thread. If a job drops the pool, the drop waits for
@@ -104,7 +104,7 @@ impl ThreadPool {
 
     /// Queues a job. This call never waits, and the queue has no limit but memory.
     ///
-    /// If the job panics, the thread goes on with the next job.
+    /// If the job panics, the thread continues with the next job.
     pub fn execute(&self, job: impl FnOnce() + Send + 'static) {
         if let Some(jobs) = &self.jobs {
             // The threads keep the receiver until this sender is dropped, so sending cannot fail.

@@ -17,8 +17,7 @@ use super::socket::{Edge, Receive, Socket};
 use crate::budget;
 use crate::source::{Direction, Interest};
 
-/// A kind of connected socket. This crate implements it for TCP and Unix sockets, and no other type can
-/// implement it.
+/// A kind of connected socket. Only types of this crate implement it.
 pub trait Connected: Receive {}
 
 /// A connection: a [`TcpStream`](super::TcpStream) or a [`UnixStream`](super::UnixStream).

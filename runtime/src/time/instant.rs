@@ -1,10 +1,10 @@
-//! Points in time, and the clock that gives them.
+//! Points in time, and the clock of a runtime.
 //!
 //! # How it works
 //!
-//! An [`Instant`] is a number of nanoseconds since the first time this process asked, in eight
-//! bytes; it reaches 584 years. Inside a runtime, [`Instant::now`] is the runtime's clock, which
-//! a test can pause: then it moves only if it is told to, or if all tasks wait.
+//! An [`Instant`] is a number of nanoseconds since this process first read the clock, in eight bytes. It
+//! reaches 584 years. Inside a runtime, [`Instant::now`] reads the runtime's clock, which a test can pause.
+//! Then only `advance` moves it, or the executor if all tasks wait.
 //!
 //! # Invariants
 //!
@@ -17,8 +17,8 @@ use std::time::Duration;
 
 /// A point in time, by the clock of the runtime this thread is inside.
 ///
-/// Comparable, and eight bytes small. Adding a duration that leads beyond the 584 years it can
-/// hold stays at the end of them: "never" is [`Instant::FAR_FUTURE`].
+/// It has eight bytes, and instants can be compared. An addition saturates at
+/// [`FAR_FUTURE`](Self::FAR_FUTURE), 584 years after the start of the process.
 ///
 /// # Examples
 ///
@@ -39,7 +39,7 @@ impl Instant {
     /// A point that no clock reaches.
     pub const FAR_FUTURE: Self = Self { nanos: u64::MAX };
 
-    /// The time from `earlier` to this; zero if `earlier` is later.
+    /// Returns the time from `earlier` to this; zero if `earlier` is later.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))
@@ -50,7 +50,7 @@ impl Instant {
         self.nanos.saturating_sub(earlier.nanos)
     }
 
-    /// What the machine's monotonic clock says.
+    /// Returns the time of the machine's monotonic clock.
     pub(crate) fn real() -> Self {
         static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
         let origin = *ORIGIN.get_or_init(std::time::Instant::now);
@@ -59,17 +59,17 @@ impl Instant {
         }
     }
 
-    /// The wheel's tick in which a deadline at this point is due: never before it.
+    /// Returns the wheel's first tick that does not begin before this point: the tick of a deadline.
     pub(crate) fn tick_ceil(self) -> u64 {
         self.nanos.div_ceil(NANOS_PER_TICK)
     }
 
-    /// The wheel's tick that has begun at this point.
+    /// Returns the wheel's last tick that has begun at this point.
     pub(crate) fn tick_floor(self) -> u64 {
         self.nanos / NANOS_PER_TICK
     }
 
-    /// When a tick of the wheel begins.
+    /// Returns the beginning of a tick of the wheel.
     pub(crate) fn of_tick(tick: u64) -> Self {
         Self {
             nanos: tick.saturating_mul(NANOS_PER_TICK),
@@ -120,7 +120,7 @@ impl Sub for Instant {
     }
 }
 
-/// Running, or paused at a point.
+/// The clock of a runtime, which runs or is paused.
 #[derive(Default)]
 pub(crate) struct Clock {
     paused_at: Cell<Option<Instant>>,
@@ -135,7 +135,7 @@ impl Clock {
         self.paused_at.get().is_some()
     }
 
-    /// Pauses at the beginning of a tick, so that whole milliseconds are met exactly.
+    /// Pauses at the beginning of a tick, so that deadlines of whole milliseconds fire exactly then.
     pub(crate) fn pause(&self) {
         self.paused_at
             .set(Some(Instant::of_tick(self.now().tick_ceil())));

@@ -10,8 +10,8 @@ use super::sleep::{Sleep, sleep_until};
 
 /// Ticks at once, and then every `period`.
 ///
-/// It keeps to its schedule: a tick that is taken late does not shift the next ones. Ticks that
-/// were missed altogether are skipped; [`Interval::missed_ticks`] chooses another policy.
+/// It keeps its schedule: a tick that is taken late does not shift the next ones. If the task is late by
+/// more than a period, the missed ticks are skipped; [`Interval::missed_ticks`] chooses another policy.
 ///
 /// # Panics
 ///
@@ -53,23 +53,24 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     }
 }
 
-/// What an [`Interval`] does about the ticks that it has missed because its task was late by more than a
+/// The policy of an [`Interval`] for ticks that it has missed because its task was late by more than a
 /// period.
 ///
-/// An interval of 10 ms that ticked at 0 and is asked again at 35 ms ticks at once, and then:
+/// An interval of 10 ms has ticked at 0 ms. Its task awaits the next tick at 35 ms. That tick completes at
+/// once. [`tick`](Interval::tick) returns the time for which a tick was planned:
 ///
-/// | policy | ticks at (ms) |
-/// |---|---|
-/// | `Skip` | 35, 40, 50, 60 |
-/// | `Burst` | 35, 35, 35, 40, 50 |
-/// | `Delay` | 35, 45, 55, 65 |
+/// | policy | ticks complete at (ms) | `tick` returns (ms) |
+/// |---|---|---|
+/// | `Skip` | 35, 40, 50, 60 | 10, 40, 50, 60 |
+/// | `Burst` | 35, 35, 35, 40, 50 | 10, 20, 30, 40, 50 |
+/// | `Delay` | 35, 45, 55, 65 | 10, 45, 55, 65 |
 #[doc(alias = "MissedTickBehavior")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTicks {
-    /// Leaves them out and keeps the schedule. This is the default.
+    /// Skips them and keeps the schedule. This is the default.
     #[default]
     Skip,
-    /// Makes up for them at once, one after the other, and keeps the schedule.
+    /// Completes them at once, one after the other, and keeps the schedule.
     Burst,
     /// Begins a new schedule with the late tick.
     Delay,
@@ -78,14 +79,14 @@ pub enum MissedTicks {
 /// The ticks of [`interval`] and [`interval_at`].
 #[derive(Debug)]
 pub struct Interval {
-    /// Until the next tick.
+    /// Sleeps until the next tick.
     sleep: Sleep,
     period: Duration,
     missed: MissedTicks,
 }
 
 impl Interval {
-    /// Chooses what becomes of missed ticks.
+    /// Sets the policy for missed ticks.
     ///
     /// # Examples
     ///
@@ -120,7 +121,7 @@ impl Interval {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a tick that was not taken is still there.
+    /// Safe: the next call returns a tick that no call has returned.
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
@@ -129,7 +130,7 @@ impl Interval {
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let planned = self.sleep.deadline();
         std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
-        // The real clock: the turn's may be behind, by all that a task has held the thread.
+        // The clock itself: the turn's clock is behind by the time that tasks have held the thread.
         let now = Instant::now();
         let next = match self.missed {
             MissedTicks::Skip => next_after(planned, now, self.period),

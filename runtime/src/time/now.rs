@@ -7,7 +7,7 @@ use super::timers;
 use crate::context;
 
 impl Instant {
-    /// The present, exactly: reads the clock (about 25 ns).
+    /// Returns the present time. It reads the clock, which takes about 25 ns.
     ///
     /// Inside a runtime whose clock is paused, this is the paused clock's time.
     #[must_use]
@@ -15,19 +15,19 @@ impl Instant {
         context::look(|executor| executor.timers().now()).unwrap_or_else(Self::real)
     }
 
-    /// Returns the time at which the runtime last looked at the clock: after its last look at the reactor,
-    /// or when this thread entered it. This is a load from memory.
+    /// Returns the time at which the runtime last read the clock: after its last look at the reactor, or
+    /// when this thread entered it. This is a load from memory.
     ///
-    /// It is never later than [`now`](Self::now), and earlier by as much as tasks have held the thread
-    /// since. It is right for deadlines that are far longer than a turn. Outside a runtime it is the same
-    /// as `now`.
+    /// It is never later than [`now`](Self::now). It is earlier by the time that tasks have held the thread
+    /// since. Use it for deadlines that are far longer than a turn. Outside a runtime it is the same as
+    /// `now`.
     #[must_use]
     #[inline]
     pub fn of_turn() -> Self {
         timers::of_turn().unwrap_or_else(Self::real)
     }
 
-    /// The time since then; zero if it lies in the future.
+    /// Returns the time from this point to now; zero if it lies in the future.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         Self::now().saturating_duration_since(self)

@@ -3,9 +3,9 @@
 //! # How it works
 //!
 //! A [`Sleep`] is plain data: a deadline, and the key of an entry in the wheel of the runtime that
-//! first polled it. Moving the deadline *later* is a store: the entry stays where it is, fires
-//! too early, and the sleep enters itself anew. Moving it *earlier* moves the entry, from any
-//! thread; the entry keeps its waker, so the task that waits is woken at the new deadline.
+//! first polled it. A reset to a *later* deadline is a store: the entry stays in its slot and fires too
+//! early, and then the sleep inserts a new one. A reset to an *earlier* deadline moves the entry, from any
+//! thread. The entry keeps its waker, so the task that waits is woken at the new deadline.
 //!
 //! # Invariants
 //!
@@ -27,9 +27,9 @@ use crate::remote::{Message, send_to};
 
 /// Completes after `duration`, and not before.
 ///
-/// The resolution is a millisecond: a sleep is up to that much longer than asked, and as much longer as
-/// other tasks hold the thread. A sleep of zero is ready at once; it lets other tasks run when the task
-/// has spent its [budget](crate::budget).
+/// The resolution is a millisecond: a sleep can take that much longer. It takes longer still if other tasks
+/// hold the thread. A sleep of zero is ready at once; it lets other tasks run when the task has spent its
+/// [budget](crate::budget).
 ///
 /// # Panics
 ///
@@ -63,11 +63,12 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Sleep {
     deadline: Instant,
-    entry: Option<Entry>,
+    entry: Option<Armed>,
 }
 
+/// The entry of a sleep in the wheel of a runtime.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct Armed {
     runtime: RuntimeId,
     key: Key,
     due: Instant,
@@ -81,13 +82,13 @@ impl Sleep {
         }
     }
 
-    /// When it completes.
+    /// Returns the deadline.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Whether the deadline has passed, by the turn's clock.
+    /// Returns true if the deadline has passed, by the [turn's clock](Instant::of_turn).
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
         self.deadline <= Instant::of_turn()
@@ -95,16 +96,15 @@ impl Sleep {
 
     /// Moves the deadline; a sleep that has completed sleeps again.
     ///
-    /// Moving it to a later point costs a store, and the task that waits may be woken once for the
-    /// earlier deadline. A task that waits for a later deadline is woken at the earlier one; it need not
-    /// be polled in between.
+    /// A later deadline costs a store, and the task that waits may be woken once at the old deadline. If the
+    /// new deadline is earlier, the task that waits is woken then; it need not be polled in between.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
         if let Some(entry) = &mut self.entry
             && deadline < entry.due
         {
             entry.due = deadline;
-            let Entry { runtime, key, .. } = *entry;
+            let Armed { runtime, key, .. } = *entry;
             let here = context::look(|executor| {
                 let own = executor.id() == runtime;
                 own.then(|| executor.timers().reschedule(key, deadline))
@@ -117,7 +117,7 @@ impl Sleep {
     }
 
     fn cancel(&mut self) {
-        let Some(Entry { runtime, key, .. }) = self.entry.take() else {
+        let Some(Armed { runtime, key, .. }) = self.entry.take() else {
             return;
         };
         let here = context::look(|executor| {
@@ -130,9 +130,9 @@ impl Sleep {
         }
     }
 
-    /// Whether an entry stands in the wheel that will wake exactly this waker's task.
+    /// Returns true if the wheel has an entry that will wake this waker's task.
     fn is_armed_for(&self, waker: &Waker) -> bool {
-        let Some(Entry { runtime, key, .. }) = self.entry else {
+        let Some(Armed { runtime, key, .. }) = self.entry else {
             return false;
         };
         let armed = context::look(|executor| {
@@ -142,7 +142,7 @@ impl Sleep {
         armed.flatten().unwrap_or_else(|| misplaced(runtime))
     }
 
-    /// Enters the deadline into the wheel, unless an entry that is due in time stands there.
+    /// Inserts the deadline into the wheel, unless the wheel has an entry that is due in time.
     fn arm(&mut self, waker: &Waker) {
         if self.is_armed_for(waker) {
             return;
@@ -150,7 +150,7 @@ impl Sleep {
         self.cancel();
         let waker = waker.clone();
         let due = self.deadline;
-        self.entry = Some(context::with("a Sleep", "polled", |executor| Entry {
+        self.entry = Some(context::with("a Sleep", "polled", |executor| Armed {
             runtime: executor.id(),
             key: executor.timers().insert(due, waker),
             due,
@@ -189,8 +189,8 @@ impl Future for Sleep {
                 return Poll::Ready(());
             }
         } else if self.deadline <= Instant::now() {
-            // The clock itself was asked, because the turn's may be behind. A sleep that did not have to
-            // wait spends budget.
+            // This reads the clock itself, because the turn's clock may be behind. A sleep that did not have
+            // to wait spends budget.
             return budget::poll_spend(cx, 1);
         }
         self.arm(cx.waker());

@@ -12,12 +12,16 @@ use super::instant::Instant;
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::budget::Shares;
 
-/// Gives `future` as much time as `duration`.
+/// Runs `future` for at most `duration`.
+///
+/// It can end the future only when that returns `Pending`. A computation without an await, or one inside
+/// [`unconstrained`](crate::budget::unconstrained), is not interrupted. If the future is ready when it is
+/// polled after the deadline, its value is returned.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the time is over first; the future is dropped together with the timeout. A
-/// future that is ready in the same poll wins.
+/// [`Elapsed`] if the deadline has passed and the future is not ready. The future is dropped together with
+/// the timeout.
 ///
 /// # Cancel safety
 ///
@@ -41,7 +45,7 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
     }
 }
 
-/// Gives `future` time until `deadline`; see [`timeout`].
+/// Runs `future` until `deadline` at most; see [`timeout`].
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
     Timeout {
         future,
@@ -65,7 +69,7 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // Each has its share of the budget, so a future that spends all cannot outlast its time.
+        // Each has its share of the budget, so a future that spends its whole share cannot outlast its time.
         let mut shares = Shares::of(2);
         if let Poll::Ready(value) = shares.poll(|| this.future.poll(cx)) {
             return Poll::Ready(Ok(value));
@@ -75,7 +79,7 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The time was over first.
+/// The error of a timeout: the deadline has passed before the future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

@@ -1,8 +1,8 @@
-//! Which timers there are, and which of them are due: a hierarchical timing wheel.
+//! A hierarchical timing wheel: all timers of a runtime, sorted roughly by deadline.
 //!
 //! The wheel is a pure data structure. It reads no clock: a *tick* is 1/32 of a millisecond since an
 //! origin that its owner chose, and time passes only in [`Wheel::advance`]. Arming and disarming a timer
-//! cost the same whether ten are armed or a million.
+//! cost the same with ten timers as with a million.
 //!
 //! # How it works
 //!
@@ -13,36 +13,34 @@
 //! level   one slot   all 64
 //!   0      31 µs       2 ms      ┌┬┬┬┬┬┬┬┐   a slot here holds one tick: it fires
 //!   1       2 ms     128 ms      ├┼┼┼┼┼┼┼┤ ↑
-//!   2     128 ms       8.2 s     ├┼┼┼┼┼┼┼┤ │ a slot here, when its first tick comes,
-//!   3     8.2 s        8.7 min   ├┼┼┼┼┼┼┼┤ │ is dealt out among the levels below
+//!   2     128 ms       8.2 s     ├┼┼┼┼┼┼┼┤ │ at the first tick of a slot here,
+//!   3     8.2 s        8.7 min   ├┼┼┼┼┼┼┼┤ │ its timers move to the levels below
 //!   4     8.7 min      9.3 h     ├┼┼┼┼┼┼┼┤ │ (it cascades)
 //!   5     9.3 h       25 days    ├┼┼┼┼┼┼┼┤ │
 //!   ⋮                            └┴┴┴┴┴┴┴┘ │ eleven levels hold any u64
 //! ```
 //!
-//! The level of a timer is read off the highest bit in which its deadline differs from the present
-//! tick: six bits a level. So what level 0 holds is earlier than what level 1 holds, and so on
-//! upwards, and the next slot to come is the first occupied one on the lowest occupied level: a
-//! bitmap per level finds it in two instructions, however far away it is. A timer moves down at
-//! most once per level in its life.
+//! The highest bit in which a deadline differs from the present tick selects the level: six bits a level.
+//! So the timers of level 0 are earlier than those of level 1, and so on upwards. The next slot is the
+//! first occupied one on the lowest occupied level. A bitmap per level finds it in two instructions,
+//! however far away it is. A timer moves down at most once per level in its life.
 //!
 //! ```text
 //! present tick 100 = 000001 100100    deadline 130 = 000010 000010: differs in level 1, slot 2
-//!                   level 1 level 0   at tick 128 that slot is dealt out: level 0, slot 2
+//!                   level 1 level 0   at tick 128 that slot cascades: level 0, slot 2
 //! ```
 //!
-//! Seven levels would do for four years. With four more, which cost 1.3 KiB in all, every deadline has
-//! its place: no far end, no special case for what lies beyond it, and a leap of the clock costs
-//! nothing.
+//! Seven levels would be enough for four years. With four more, which cost 1.3 KiB in all, every deadline
+//! has a slot. So there is no special case for late deadlines, and a jump of the clock has no cost.
 //!
 //! The timers live in one vector. A slot is a circular doubly linked list through it, by index, and
-//! the vacant entries are one more such list. Keys carry the number of the insertion besides the
-//! index, so a key that outlives its timer finds nothing.
+//! the vacant entries are one more such list. A key has the number of the insertion beside the index, so
+//! a stale key finds no timer.
 //!
 //! **Memory.** An entry is 40 bytes. Entries at the end of the vector are dropped as soon as they
-//! are vacant, and the vector shrinks to twice what it holds when that is a quarter of what it has
-//! room for. Low entries are filled first, so after a burst the survivors move down as they are
-//! armed anew, and the rest is given back.
+//! are vacant. The vector shrinks to twice its length when its length is a quarter of its capacity. Low
+//! entries are filled first. So after a burst the remaining timers move down as they are armed anew, and
+//! the rest of the memory is freed.
 //!
 //! # Invariants
 //!
@@ -50,11 +48,10 @@
 //!   earlier.
 //! - Always: timers fire in order of deadline, and those with the same deadline in order of
 //!   insertion.
-//! - Always: every occupied slot begins after the present tick, but for the present slot of level
-//!   0, which holds what was due already when it was inserted.
-//! - Always: what is in a slot shares with the present tick all bits above those of its level.
-//! - Never: the wheel wakes, clones or drops a waker while it is at work; what it lets go of, it
-//!   hands out.
+//! - Always: every occupied slot begins after the present tick, except the present slot of level 0. That
+//!   one holds the timers that were due already when they were inserted.
+//! - Always: each timer in a slot shares with the present tick all bits above those of its level.
+//! - Never: a waker woken, cloned or dropped by the wheel; it returns the wakers that it removes.
 
 use std::task::Waker;
 
@@ -69,12 +66,12 @@ const VACANT: u32 = LEVELS * SLOTS;
 /// The head of an empty list.
 const NONE: u32 = u32::MAX;
 
-/// Below this many entries nothing is given back.
+/// The vector never shrinks below this many entries.
 const CAPACITY_MIN: usize = 64;
 
 const _: () = assert!(size_of::<Entry>() <= 40 && size_of::<Key>() == 8);
 
-/// Names one armed timer; once that has fired or was removed, it names nothing.
+/// Names one armed timer. It is stale when that has fired or was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     index: u32,
@@ -91,21 +88,20 @@ pub(crate) struct Wheel {
     heads: [u32; VACANT as usize + 1],
     entries: Vec<Entry>,
     len: usize,
-    /// Counts insertions. It belongs to the wheel, not to the entry, so that entries can be given
-    /// back and their keys stay stale: a key is mistaken only for one made exactly 2³² insertions
-    /// later.
+    /// Counts insertions. It belongs to the wheel, not to the entry, so that entries can be freed and
+    /// their keys stay stale. A key equals only a key that was made exactly 2³² insertions later.
     generation: u32,
 }
 
 #[derive(Debug)]
 struct Entry {
     deadline_tick: u64,
-    /// There is one if and only if the entry is not vacant.
+    /// `None` if and only if the entry is vacant.
     waker: Option<Waker>,
     previous: u32,
     next: u32,
     generation: u32,
-    /// Which list it is in.
+    /// The list that it is in.
     list: u32,
 }
 
@@ -117,7 +113,7 @@ struct Upcoming {
 }
 
 impl Wheel {
-    /// An empty wheel at tick 0.
+    /// Makes an empty wheel at tick 0.
     pub(crate) fn new() -> Self {
         Self {
             now_tick: 0,
@@ -129,13 +125,13 @@ impl Wheel {
         }
     }
 
-    /// How many timers are armed.
+    /// Returns the number of armed timers.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether no timer is armed.
+    /// Returns true if no timer is armed.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
@@ -160,7 +156,7 @@ impl Wheel {
         Key { index, generation }
     }
 
-    /// Disarms a timer and hands out its waker; `None` if it has fired or was removed.
+    /// Disarms a timer. Returns its waker, or `None` if it has fired or was removed.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Waker> {
         self.alive(key)?;
         self.unlink(key.index);
@@ -177,32 +173,15 @@ impl Wheel {
         }
     }
 
-    /// When a timer is due, in ticks, as it was inserted; `None` if it has fired or was removed.
+    /// Returns the tick at which a timer is due, or `None` if it has fired or was removed.
     #[cfg(test)]
     pub(crate) fn deadline(&self, key: Key) -> Option<u64> {
         self.alive(key).map(|entry| entry.deadline_tick)
     }
 
-    /// Whom a timer will wake; `None` if it has fired or was removed.
+    /// Returns the waker of a timer, or `None` if it has fired or was removed.
     pub(crate) fn waker(&self, key: Key) -> Option<&Waker> {
         self.alive(key)?.waker.as_ref()
-    }
-
-    /// Makes a timer wake somebody else, and hands out whom it would have woken.
-    ///
-    /// Cloning the new waker and dropping the old one are left to the caller, because either may
-    /// run foreign code, which must not find the wheel borrowed.
-    ///
-    /// # Errors
-    ///
-    /// Hands `waker` back if the timer has fired or was removed.
-    #[cfg(test)]
-    pub(crate) fn replace_waker(&mut self, key: Key, waker: Waker) -> Result<Waker, Waker> {
-        if self.alive(key).is_none() {
-            return Err(waker);
-        }
-        let replaced = self.entry_mut(key.index).waker.replace(waker);
-        Ok(replaced.expect("an entry that is alive has a waker"))
     }
 
     /// Disarms all timers and returns their wakers.
@@ -217,10 +196,10 @@ impl Wheel {
         entries.into_iter().filter_map(|entry| entry.waker)
     }
 
-    /// The tick at which to call [`advance`](Self::advance) next; `None` if no timer is armed.
+    /// Returns the tick at which to call [`advance`](Self::advance) next, or `None` if no timer is armed.
     ///
-    /// It is never later than the earliest deadline. It is earlier when a slot must be dealt out
-    /// before that: at most once for each level that a timer moves down.
+    /// Despite its name, this is not always a deadline. It is never later than the earliest deadline. It is
+    /// earlier if a slot must cascade first: at most once for each level that a timer moves down.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         self.upcoming().map(|slot| slot.tick)
     }
@@ -229,7 +208,7 @@ impl Wheel {
     /// the earliest deadline first. Time does not run backwards: an earlier tick than the present
     /// one counts as the present one.
     ///
-    /// The cost is that of the timers that fire or move down; the ticks between are free.
+    /// The cost grows with the number of timers that fire or move down, not with the number of ticks.
     pub(crate) fn advance(&mut self, now_tick: u64, due: &mut Vec<Waker>) {
         let now_tick = now_tick.max(self.now_tick);
         while let Some(slot) = self.upcoming().filter(|slot| slot.tick <= now_tick) {
@@ -256,7 +235,7 @@ impl Wheel {
         }
     }
 
-    /// The first occupied slot on the lowest occupied level.
+    /// Returns the first occupied slot on the lowest occupied level.
     fn upcoming(&self) -> Option<Upcoming> {
         let (level, occupied) = (0..).zip(self.occupied).find(|&(_, slots)| slots != 0)?;
         let slot = occupied.trailing_zeros();
@@ -270,7 +249,7 @@ impl Wheel {
         })
     }
 
-    /// The list that a deadline belongs to at the present tick.
+    /// Returns the list that a deadline belongs to at the present tick.
     fn slot_of(&self, deadline_tick: u64) -> u32 {
         let tick = deadline_tick.max(self.now_tick);
         let highest_bit = ((self.now_tick ^ tick) | 1).ilog2();
@@ -280,7 +259,7 @@ impl Wheel {
     }
 }
 
-/// The entries: which are alive, where new ones come from and what becomes of old ones.
+/// The entries: their allocation and their release.
 impl Wheel {
     fn entry(&self, index: u32) -> &Entry {
         &self.entries[index as usize]
@@ -295,7 +274,7 @@ impl Wheel {
         (entry.generation == key.generation && entry.waker.is_some()).then_some(entry)
     }
 
-    /// An entry that is in no list.
+    /// Returns an entry that is in no list.
     fn vacant_entry(&mut self) -> u32 {
         if let Some(index) = self.unlink_first(VACANT) {
             return index;
@@ -306,17 +285,16 @@ impl Wheel {
         index
     }
 
-    /// One past the last entry.
+    /// Returns the index after the last entry.
     fn end(&self) -> u32 {
         u32::try_from(self.entries.len()).expect("indices are 32 bits wide")
     }
 
-    /// Takes the waker out of an entry that is in no list, and the entry out of use.
+    /// Takes the waker out of an entry that is in no list, and makes the entry vacant.
     fn vacate(&mut self, index: u32) -> Option<Waker> {
         self.len -= 1;
         let waker = self.entry_mut(index).waker.take();
-        // The lowest first, as far as one comparison can tell: so that high entries fall out of
-        // use.
+        // One comparison keeps low entries in front of the list, so that high entries fall out of use.
         let lowest = index < self.heads[VACANT as usize];
         self.link_last(index, VACANT);
         if lowest {
@@ -326,7 +304,7 @@ impl Wheel {
         waker
     }
 
-    /// Drops the vacant entries at the end; each pays for itself, since it was pushed once.
+    /// Drops the vacant entries at the end. Each was pushed once, so the cost per timer is constant.
     fn give_back(&mut self) {
         while self
             .entries
@@ -477,7 +455,8 @@ mod tests {
             )
         }
 
-        /// Advances to what `next_deadline` says until something fires: when, and how often before.
+        /// Advances to `next_deadline` until a timer fires. Returns that tick, and the number of advances
+        /// before it.
         fn advance_as_told(&mut self) -> (u64, u32) {
             for early in 0.. {
                 let tick = self.wheel.next_deadline().expect("a timer is armed");
@@ -656,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_timer_hands_out_its_waker_and_does_not_fire() {
+    fn a_removed_timer_returns_its_waker_and_does_not_fire() {
         let mut trial = Trial::new();
         let keys: Vec<Key> = (0..4).map(|number| trial.insert(100, number)).collect();
         for index in [0, 3, 1] {
@@ -668,7 +647,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_key_finds_nothing_even_when_its_entry_is_used_again() {
+    fn a_stale_key_finds_no_timer_even_when_its_entry_is_used_again() {
         let mut trial = Trial::new();
         let removed = trial.insert(10, 1);
         assert!(trial.wheel.remove(removed).is_some());
@@ -680,29 +659,9 @@ mod tests {
             assert_eq!(trial.wheel.deadline(stale), None);
             assert!(trial.wheel.waker(stale).is_none());
             assert!(trial.wheel.remove(stale).is_none());
-            assert!(trial.wheel.replace_waker(stale, trial.waker(4)).is_err());
         }
         assert_eq!(trial.wheel.deadline(alive), Some(20));
         assert_eq!(trial.advance(20), [3]);
-    }
-
-    #[test]
-    fn a_replaced_waker_is_the_one_that_is_woken() {
-        let mut trial = Trial::new();
-        let key = trial.insert(10, 1);
-        let second = trial.waker(2);
-        let first = trial
-            .wheel
-            .replace_waker(key, second.clone())
-            .expect("the timer is armed");
-        assert!(!first.will_wake(&second));
-        assert!(
-            trial
-                .wheel
-                .waker(key)
-                .is_some_and(|waker| waker.will_wake(&second))
-        );
-        assert_eq!(trial.advance(10), [2]);
     }
 
     #[test]
@@ -784,7 +743,7 @@ mod tests {
         ]
     }
 
-    /// What the wheel should hold: the numbers by deadline, as it counts, and then by insertion.
+    /// The expected timers: the numbers by deadline, as the wheel counts it, and then by insertion.
     #[derive(Default)]
     struct Model {
         now_tick: u64,
