@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant as StdInstant};
 
-use common::{run, tcp_pair, tcp_with_std, within_deadline};
+use common::{Log, run, tcp_pair, tcp_with_std, within_deadline};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::runtime::net::{TcpStream, UnixStream};
 use waterwheel::runtime::{
@@ -358,4 +358,37 @@ fn a_chain_of_wakes_takes_few_turns() {
         runtime.poll();
         assert!(turns <= 2 * WAKES / 64 + 256, "a turn for each wake");
     }
+}
+
+#[test]
+fn a_task_that_yields_waits_for_the_look_though_another_thread_wakes_it() {
+    let runtime = Runtime::new().unwrap();
+    let log = Log::new();
+    let (late, yielder) = (log.clone(), log.clone());
+    runtime
+        .spawn(async move {
+            time::sleep(Duration::from_millis(1)).await;
+            late.add("timer");
+        })
+        .detach();
+    runtime.poll();
+    runtime
+        .spawn(async move {
+            // The timer is due by now, and fires at the next look.
+            std::thread::sleep(Duration::from_millis(5));
+            let mut yielding = yield_now();
+            poll_fn(|cx| {
+                let poll = Pin::new(&mut yielding).poll(cx);
+                if poll.is_pending() {
+                    let waker = cx.waker().clone();
+                    std::thread::spawn(move || waker.wake()).join().unwrap();
+                }
+                poll
+            })
+            .await;
+            yielder.add("yielder");
+        })
+        .detach();
+    assert_eq!(runtime.run_until_idle(), 0);
+    assert_eq!(log.take(), ["timer", "yielder"]);
 }

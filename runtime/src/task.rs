@@ -185,6 +185,15 @@ impl Tasks {
         runnable.is_none_or(|runnable| runnable.waker.mark_queued())
     }
 
+    /// Takes the mark of a new task back: its id is not in the local queue.
+    #[cold]
+    pub(crate) fn unmark_queued(&self, task: TaskId) {
+        let slot = self.slot(task);
+        if let Some(runnable) = slot.and_then(|slot| slot.runnable.as_ref()) {
+            runnable.waker.begin_poll();
+        }
+    }
+
     /// Returns true if a task has not ended.
     pub(crate) fn is_alive(&self, task: TaskId) -> bool {
         let slot = self.slot(task);
