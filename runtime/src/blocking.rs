@@ -14,14 +14,15 @@ use std::future::Future;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::budget;
 use crate::context;
 use crate::join_error::JoinError;
 use crate::panics;
-use crate::pool::{Job, Order};
+use crate::pool::Order;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Runs `job` on a thread of the runtime's pool, so that this thread can go on.
 ///
@@ -56,21 +57,14 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let slot = Slot::new();
-    let job: Job = Box::new({
-        let slot = slot.clone();
-        move |order| slot.carry_out(order, job)
-    });
+    let (job, value) = Blocking::of(job);
     let refused = context::with("a blocking job", "spawned", |executor| {
-        executor.blocking().push(job)
+        executor.blocking().push(Box::new(job))
     });
     if let Some(job) = refused {
         job(Order::Cancel);
     }
-    Blocking {
-        slot,
-        waited: false,
-    }
+    value
 }
 
 /// The future of [`spawn_blocking`] and of [`ThreadPool::spawn`](crate::ThreadPool::spawn).
@@ -86,18 +80,16 @@ pub struct Blocking<T> {
 }
 
 impl<T: Send + 'static> Blocking<T> {
-    /// Returns a job for another pool to run, and the future of its value.
-    pub(crate) fn of(job: impl FnOnce() -> T + Send + 'static) -> (impl FnOnce() + Send, Self) {
+    /// Returns a job for a pool to run, and the future of its value.
+    pub(crate) fn of(
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> (impl FnOnce(Order) + Send, Self) {
         let slot = Slot::new();
-        let run = {
-            let slot = slot.clone();
-            move || slot.carry_out(Order::Run, job)
-        };
         let value = Self {
-            slot,
+            slot: slot.clone(),
             waited: false,
         };
-        (run, value)
+        (move |order| slot.carry_out(order, job), value)
     }
 }
 

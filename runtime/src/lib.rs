@@ -36,7 +36,7 @@
 //!
 //! Each file is one idea. Read them in this order:
 //!
-//! - *Ready*: `yield_now` → `local_queue` → `budget` → `race` → `panics` → `notify`
+//! - *Ready*: `sync` → `yield_now` → `local_queue` → `budget` → `race` → `panics` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `polled` → `waiter`
 //! - *Tasks*: `join_error` → `watch` → `task` → `join`
@@ -74,6 +74,8 @@ mod executor;
 mod join;
 mod join_error;
 mod local_queue;
+#[cfg(all(test, loom))]
+mod models;
 pub mod net;
 mod notify;
 mod panics;
@@ -86,6 +88,7 @@ mod remote;
 mod runtime;
 pub mod signal;
 mod source;
+mod sync;
 mod task;
 mod thread_pool;
 pub mod time;

@@ -30,6 +30,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
+use crate::sync::thread_local;
+
 /// A turn that has polled this many tasks takes no more of those that were woken meanwhile. A turn
 /// that began with more than this polls all of them.
 const POLLS_BEFORE_LOOK: usize = 64;

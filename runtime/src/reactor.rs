@@ -36,6 +36,7 @@ use slab::Slab;
 
 use crate::local_queue::{RuntimeId, TaskId};
 use crate::source::{Interest, Readiness, SocketWaiter, Source, WaiterKey};
+use crate::sync::Unpark;
 
 /// Events taken from the kernel in one go. More than that wait for the next turn.
 const EVENTS_MAX: usize = 1024;
@@ -127,8 +128,8 @@ impl Reactor {
     }
 
     /// The waker with which other threads unpark this reactor.
-    pub(crate) fn unparker(&self) -> io::Result<mio::Waker> {
-        mio::Waker::new(self.poll.borrow().registry(), UNPARK)
+    pub(crate) fn unparker(&self) -> io::Result<Unpark> {
+        Unpark::new(self.poll.borrow().registry(), UNPARK)
     }
 
     /// Lets sockets leave from outside the runtime of this id.
