@@ -684,3 +684,19 @@ fn advance_sees_the_same_times_whenever_the_clock_was_paused() {
         });
     }
 }
+
+#[test]
+fn a_paused_clock_does_not_jump_to_never() {
+    run_paused(async {
+        let start = Instant::now();
+        let never = timeout(Duration::MAX, pending::<()>());
+        assert!(poll_once(pin!(never)).await.is_none());
+        let mut never = pin!(sleep(Duration::MAX));
+        assert!(poll_once(never.as_mut()).await.is_none());
+        // A job keeps the loop waiting; the clock stands meanwhile, and no turn spins.
+        spawn_blocking(|| thread::sleep(ms(20))).await.unwrap();
+        assert_eq!(start.elapsed(), ms(0));
+        sleep(ms(5)).await;
+        assert_eq!(start.elapsed(), ms(5));
+    });
+}

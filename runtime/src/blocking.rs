@@ -75,8 +75,8 @@ where
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
     slot: Arc<Slot<T>>,
-    /// True once it has returned `Pending`.
-    waited: bool,
+    /// The poll in which it began to wait.
+    began: Option<u32>,
 }
 
 impl<T: Send + 'static> Blocking<T> {
@@ -87,7 +87,7 @@ impl<T: Send + 'static> Blocking<T> {
         let slot = Slot::new();
         let value = Self {
             slot: slot.clone(),
-            waited: false,
+            began: None,
         };
         (move |order| slot.carry_out(order, job), value)
     }
@@ -203,10 +203,13 @@ impl<T> Future for Blocking<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.waited && self.slot.is_done() {
+        let waited = self
+            .began
+            .is_some_and(|began| began != budget::poll_number());
+        if !waited && self.slot.is_done() {
             ready!(budget::poll_spend(cx, 1));
         }
-        self.waited = true;
+        self.began.get_or_insert_with(budget::poll_number);
         if let Some(outcome) = self.slot.take_outcome() {
             return Poll::Ready(outcome);
         }

@@ -10,7 +10,8 @@
 //!
 //! - A socket spends a unit for each call, and a unit for each 4 KiB that it moves.
 //! - Every other leaf (a sleep, a join handle, a notification, a blocking job) spends a unit if it is
-//!   ready when it is first polled. If it had to wait, it spends nothing: the task has let others run.
+//!   ready in the poll in which it was first polled. If it had to wait for another poll, it spends nothing:
+//!   the task has let others run.
 //!   So a deadline that has come is seen even if a busy neighbour in the same task has spent all.
 //!
 //! `Shares` divides what is left among the futures of one task. A poll outside a runtime, and one
@@ -45,6 +46,8 @@ const UNLIMITED: u32 = u32::MAX;
 
 thread_local! {
     static LEFT: Cell<u32> = const { Cell::new(UNLIMITED) };
+    /// The number of this poll, so that a leaf can tell whether another poll has come since.
+    static POLL: Cell<u32> = const { Cell::new(0) };
     /// The refusals since the budget was last full.
     static REFUSED: Cell<u32> = const { Cell::new(0) };
 }
@@ -54,6 +57,12 @@ thread_local! {
 pub(crate) fn refill() {
     LEFT.set(BUDGET);
     REFUSED.set(0);
+    POLL.set(POLL.get().wrapping_add(1));
+}
+
+/// Returns the number of the present poll. It is another one in each poll of a task.
+pub(crate) fn poll_number() -> u32 {
+    POLL.get()
 }
 
 /// Sets what is left, and returns what was left before.

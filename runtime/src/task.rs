@@ -67,6 +67,9 @@ pub(crate) struct Tasks {
     remote: Arc<Remote>,
 }
 
+/// An empty table with room for more tasks than this gives its memory back.
+const SLOTS_KEPT: usize = 4096;
+
 /// At most this many wakers are kept for the next tasks.
 const SPARE_WAKERS_MAX: usize = 64;
 
@@ -270,8 +273,17 @@ impl Tasks {
             }
             _ => {
                 self.slots.try_remove(task.index as usize);
+                self.shrink_if_empty();
                 (None, Some(self.reuse(ended)))
             }
+        }
+    }
+
+    /// Gives back the memory of a crowd of tasks once all of them have ended. Generations go on, so that old
+    /// ids find no task.
+    fn shrink_if_empty(&mut self) {
+        if self.slots.is_empty() && self.slots.capacity() > SLOTS_KEPT {
+            self.slots = Slab::new();
         }
     }
 
@@ -279,6 +291,7 @@ impl Tasks {
     fn remove(&mut self, task: TaskId) -> Option<BoxRun> {
         self.slot(task)?;
         let slot = self.slots.remove(task.index as usize);
+        self.shrink_if_empty();
         slot.runnable.map(|ended| self.reuse(ended))
     }
 
@@ -405,7 +418,10 @@ pub(crate) mod handle {
         let Some(place) = runnable.and_then(|runnable| runnable.future.as_mut().waiter()) else {
             return Look::MustWait;
         };
-        if place.as_ref().is_some_and(|waiter| waiter.is(waker)) {
+        if place
+            .as_ref()
+            .is_some_and(|waiter| waiter.is(waker, within))
+        {
             return Look::Waits(None);
         }
         match polled::task(waker) {

@@ -136,9 +136,10 @@ impl Timers {
         to < end
     }
 
-    /// Moves a paused clock to the next deadline, if there is one.
+    /// Moves a paused clock to the next deadline, if there is one. [`Instant::FAR_FUTURE`] is none.
     pub(crate) fn skip_to_next(&self) {
-        let next = self.wheel.borrow_mut().deadline_until(u64::MAX);
+        let last = Instant::FAR_FUTURE.tick_floor();
+        let next = self.wheel.borrow_mut().deadline_until(last);
         if let Some(tick) = next {
             self.clock.advance_to(Instant::of_tick(tick));
         }
