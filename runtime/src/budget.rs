@@ -1,24 +1,28 @@
-//! How much one poll of a task may do before other tasks run.
+//! A limit on the work of one poll of a task, so that other tasks run.
 //!
 //! # How it works
 //!
 //! A socket that is always ready would keep its task running. So each poll of a task begins with a
 //! budget of [`BUDGET`] units. A leaf future that is ready spends some of it. If the budget is spent, the
-//! leaf wakes its task and returns `Pending`, and the task runs again behind the next look at the reactor.
+//! leaf wakes its task and returns `Pending`, and the task runs again after the next look at the reactor.
 //!
-//! Who spends:
+//! | leaf | units |
+//! |---|---|
+//! | a read or a write of a socket | 1 for the call, and 1 for each whole 4 KiB that it moves |
+//! | an accept | 4 |
+//! | any other leaf that is ready when it is first polled: a sleep, a join handle, a notification, a blocking job | 1 |
+//! | any other leaf that has waited | 0 |
 //!
-//! - A socket spends a unit for each call, and a unit for each 4 KiB that it moves.
-//! - Every other leaf (a sleep, a join handle, a notification, a blocking job) spends a unit if it is
-//!   ready in the poll in which it was first polled. If it had to wait for another poll, it spends nothing:
-//!   the task has let others run.
-//!   So a deadline that has come is seen even if a busy neighbour in the same task has spent all.
+//! A leaf that has waited for another poll is free because its task has let others run. So a deadline that
+//! has passed is seen even if another future of the same task has spent the whole budget.
 //!
-//! `Shares` divides what is left among the futures of one task. A poll outside a runtime, and one
-//! inside [`unconstrained`], has no budget.
+//! [`join`](fn@crate::join), [`race`](fn@crate::race) and [`timeout`](fn@crate::time::timeout) divide the
+//! rest of the budget equally among their futures. A poll outside a runtime, and one inside
+//! [`unconstrained`], has no budget.
 //!
-//! A foreign executor that is run inside a task polls again without an end to our poll, so the budget
-//! would stay spent. After as many refusals as a budget has units, the budget is full again.
+//! A task can run another executor inside its poll, for example `futures::executor::block_on`. Then the
+//! budget would never be refilled, because our poll does not end. So after 64 refusals the budget is full
+//! again.
 //!
 //! # Invariants
 //!
@@ -41,7 +45,7 @@ pub const BUDGET: u32 = 64;
 /// task moves 256 KiB, and the rest of its last call.
 const BYTES_PER_UNIT: usize = 4 * 1024;
 
-/// Outside a runtime, and in an unconstrained future.
+/// The budget outside a runtime, and in an unconstrained future.
 const UNLIMITED: u32 = u32::MAX;
 
 thread_local! {
@@ -65,19 +69,19 @@ pub(crate) fn poll_number() -> u32 {
     POLL.get()
 }
 
-/// Sets what is left, and returns what was left before.
+/// Sets the rest of the budget. `None` means no limit. Returns the rest from before.
 ///
-/// A thread that enters a runtime has no budget between the polls there, and goes on with the old one
-/// when it leaves.
+/// A thread that enters a runtime has no limit between the polls there. When it leaves the runtime, it
+/// continues with the rest from before.
 pub(crate) fn replace(left: Option<Left>) -> Left {
     Left(LEFT.replace(left.map_or(UNLIMITED, |left| left.0)))
 }
 
-/// What is left of a budget that is set aside.
+/// The rest of a budget that is set aside.
 #[derive(Clone, Copy)]
 pub(crate) struct Left(u32);
 
-/// Spends the cost of bytes that have been moved already: at most all that is left.
+/// Spends the cost of bytes that have been moved already, or the whole rest if that is less.
 pub(crate) fn spend_bytes(bytes: usize) {
     let left = LEFT.get();
     if bytes < BYTES_PER_UNIT || left == UNLIMITED {
@@ -90,9 +94,9 @@ pub(crate) fn spend_bytes(bytes: usize) {
 /// Spends `cost` units, or all that are left if they are fewer. If none is left, wakes the task and
 /// returns `Pending`; the task then runs again after all others that are ready and a look at the reactor.
 ///
-/// A read or a write costs 1, and 1 more for each 4 KiB that it moves; an accept costs 4. Call this first
-/// in a leaf future of your own that can be ready many times in a row, and return if it is pending.
-/// Outside a runtime it always succeeds.
+/// Call this first in a leaf future of your own that can be ready many times in a row, and return if it is
+/// pending. The [module](self) lists the costs of this crate's futures. Outside a runtime it always
+/// succeeds.
 ///
 /// # Examples
 ///
@@ -140,7 +144,7 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Divides what is left among so many futures.
+    /// Divides the rest of the budget among this many futures.
     #[inline]
     pub(crate) fn of(futures: u32) -> Self {
         let left = LEFT.get();
@@ -170,11 +174,11 @@ impl Shares {
 
 /// Runs `future` without a budget: it may keep the thread for as long as its leaves are ready.
 ///
-/// Use it for a future that is known to end soon, and whose pauses would cost more than they are worth.
+/// Use it for a future that ends soon, if its pauses would cost more than they help.
 ///
 /// # Cancel safety
 ///
-/// It is as safe as the future inside.
+/// As safe as the future inside.
 ///
 /// # Examples
 ///
@@ -184,7 +188,7 @@ impl Shares {
 ///
 /// block_on(budget::unconstrained(async {
 ///     for _ in 0..1_000 {
-///         sleep(Duration::ZERO).await; // lets others run once in 64 times otherwise
+///         sleep(Duration::ZERO).await; // without `unconstrained`, other tasks would run after every 64 sleeps
 ///     }
 /// }));
 /// ```
@@ -202,7 +206,7 @@ pin_project! {
     }
 }
 
-/// Restores what was left, also if a poll panics.
+/// Restores the rest of the budget, also if a poll panics.
 struct Restore(Left);
 
 impl Drop for Restore {

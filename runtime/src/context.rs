@@ -23,18 +23,18 @@ use crate::time::timers;
 use crate::watch::Place;
 
 thread_local! {
-    // It has no destructor, so that an access is a plain load. A thread that enters a runtime leaves it
-    // again, so there is none to run.
+    // It has no destructor, so that an access is a plain load. No destructor is needed: a thread that
+    // enters a runtime leaves it again, and then this is `None`.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Executor>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
-/// The executor this thread is inside, if it is inside one.
+/// Returns the executor that this thread is inside, if it is inside one.
 fn current() -> Option<Rc<Executor>> {
     CURRENT.with(|current| current.borrow().clone())
 }
 
-/// What this thread was inside before.
+/// Sets the executor that this thread is inside. Returns the one before.
 fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
     CURRENT.with(|current| current.replace(executor))
 }
@@ -44,15 +44,17 @@ pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
     current().as_deref().map(f)
 }
 
-/// As [`try_with`], and cheaper, for what calls nothing of a user's: no waker, no destructor, no
-/// panic. So nobody enters or leaves a runtime meanwhile.
+/// Like [`try_with`], but keeps the thread-local borrowed instead of cloning the `Rc`. So `f` must not
+/// call user code: it could enter or leave a runtime.
 pub(crate) fn look<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
     CURRENT.with(|current| current.borrow().as_deref().map(f))
 }
 
+/// Like [`try_with`], for code that needs a runtime.
+///
 /// # Panics
 ///
-/// Outside a runtime; the message names what was done with what.
+/// Outside a runtime. The message says that `what` was `operation` there.
 #[track_caller]
 pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> T) -> T {
     let value = try_with(f);
@@ -63,7 +65,8 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
     })
 }
 
-/// Inside the runtime until this drops; then inside the one from before, if there was one.
+/// Keeps this thread inside a runtime. Dropping it puts the thread back into the runtime that it was
+/// inside before, if there was one.
 pub(crate) struct Inside {
     outer: Option<Rc<Executor>>,
     outer_turn: Option<Instant>,
@@ -105,7 +108,7 @@ impl Drop for Inside {
     }
 }
 
-/// Runs `future` as a task of its own, beside everything else on this thread.
+/// Runs `future` as a task of its own, beside all other tasks on this thread.
 ///
 /// The future need not be `Send`: it never leaves this thread. It runs whether or not the handle is
 /// awaited. If it panics, the handle returns the panic and no other task is harmed. It ends with the
@@ -189,7 +192,8 @@ pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
 ///     let (sender, receiver) = mpsc::channel();
 ///     let handle = Handle::current();
 ///     std::thread::spawn(move || {
-///         // The closure travels; the future is made over there and need not be `Send`.
+///         // Only the closure is sent. It makes the future on the runtime's thread, so the future need
+///         // not be `Send`.
 ///         handle.spawn_with(move || async move { sender.send(7).unwrap() }).unwrap();
 ///     });
 ///     while receiver.try_recv().is_err() {
@@ -203,7 +207,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The runtime this thread is inside.
+    /// Returns a handle to the runtime that this thread is inside.
     ///
     /// # Panics
     ///
@@ -220,7 +224,10 @@ impl Handle {
         }
     }
 
-    /// Calls `make` on the runtime's thread and spawns the future that it returns there.
+    /// Spawns a task on the runtime's thread that calls `make` and awaits its future.
+    ///
+    /// It returns no [`JoinHandle`]; send the result through a channel. A panic of `make` ends only that
+    /// task.
     ///
     /// # Errors
     ///

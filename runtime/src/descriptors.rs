@@ -1,4 +1,4 @@
-//! How many file descriptors are open, how many may be, and who waits for one.
+//! The number of open file descriptors, the limit, and a future that waits for a free one.
 //!
 //! # How it works
 //!
@@ -8,12 +8,13 @@
 //! The crate is for Linux; there is no way of counting for other systems.
 //!
 //! A task that is out of descriptors waits for [`freed`]: each socket of this runtime that closes
-//! completes it. No event tells of what others close; so look again from time to time as well.
+//! completes it. The kernel reports no event when other code closes a descriptor, so look again from time
+//! to time as well.
 //!
 //! # Invariants
 //!
-//! - Always: measured afresh at each call. Caching is the caller's business.
-//! - Always: good on any thread at any time, also while the thread ends.
+//! - Always: measured at each call. A caller may cache the result.
+//! - Always: works on any thread at any time, also while the thread ends.
 
 use std::cell::RefCell;
 use std::io;
@@ -28,17 +29,17 @@ thread_local! {
     static PROBE: RefCell<Option<Probe>> = const { RefCell::new(None) };
 }
 
-/// How many sockets all runtimes of this process hold.
+/// The number of sockets that this crate's types hold, in all threads.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// How many descriptors this process has open, whoever opened them.
+/// Returns the number of descriptors that this process has open, of all kinds and all threads.
 ///
 /// The first call on a thread opens one itself, and keeps it until the thread ends. A call while the
-/// thread's locals are dropped keeps none.
+/// thread's locals are dropped closes it again.
 ///
 /// # Errors
 ///
-/// When there is no `/proc` to be asked. [`held`] is known in any case.
+/// If there is no `/proc`. [`held`] works without it.
 ///
 /// # Examples
 ///
@@ -55,8 +56,8 @@ pub fn open() -> io::Result<usize> {
     with_probe(Probe::open_count)
 }
 
-/// What is open in this process, by kind: one look at each descriptor, for a log or a page of
-/// numbers. All zero if there is no `/proc` to be asked.
+/// Counts the open descriptors of this process by kind, for a log or a page of numbers. It looks at each
+/// descriptor. All numbers are zero if there is no `/proc`.
 ///
 /// # Examples
 ///
@@ -83,14 +84,14 @@ fn with_probe<T>(ask: impl Fn(&Probe) -> io::Result<T>) -> io::Result<T> {
     asked.unwrap_or_else(|_| ask(&Probe::new()?))
 }
 
-/// How many descriptors this process may have open: the soft limit (`getrlimit(2)`,
-/// `RLIMIT_NOFILE`) as it is now; `usize::MAX` for none.
+/// Returns the number of descriptors that this process may have open: the soft limit (`getrlimit(2)`,
+/// `RLIMIT_NOFILE`) as it is now; `usize::MAX` if there is no limit.
 #[must_use]
 pub fn limit() -> usize {
     soft_limit()
 }
 
-/// How many of the open descriptors are sockets held by this crate's types, in all threads.
+/// Returns the number of sockets that this crate's types hold, in all threads.
 #[must_use]
 pub fn held() -> usize {
     HELD.load(Ordering::Relaxed)

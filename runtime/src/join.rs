@@ -1,4 +1,4 @@
-//! The other end of a spawned task: wait for its value, abort it, or let it run.
+//! The handle of a spawned task: it awaits the value, aborts the task, or lets it run.
 //!
 //! # How it works
 //!
@@ -66,10 +66,11 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Ends the task: its future is dropped, not later than in the loop's next turn.
+    /// Marks the task as aborted. Its future is dropped instead of its next poll, in the next turn at the
+    /// latest. A task that returns before that keeps its value.
     ///
-    /// Awaiting the handle then returns an error for which [`JoinError::is_cancelled`] holds. A
-    /// task that has finished already keeps its value.
+    /// [`is_finished`](Self::is_finished) returns false until the future is dropped. Awaiting the handle
+    /// then returns an error for which [`JoinError::is_cancelled`] holds.
     ///
     /// ```
     /// use waterwheel_runtime::{block_on, spawn};
@@ -89,7 +90,7 @@ impl<T> JoinHandle<T> {
         drop(self);
     }
 
-    /// Returns true if the task has ended: with a value, a panic, or an abort.
+    /// Returns true if the task has ended: with a value, with a panic, or because its future was dropped.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         handle::is_finished(&self.tasks, self.task)

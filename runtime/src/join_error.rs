@@ -1,10 +1,10 @@
-//! Why a task has no value.
+//! The reason why a task has no value.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// Why a task has no value: it panicked, or it was cancelled.
+/// The reason why a task has no value: it panicked, or it was cancelled.
 pub struct JoinError {
     /// `None` if the task was cancelled. In a box, so that the error is one word.
     panic: Option<Box<Panic>>,
@@ -12,8 +12,8 @@ pub struct JoinError {
 
 struct Panic {
     message: Box<str>,
-    /// The payload is only taken out whole. The lock makes the error `Sync`, as errors are expected to
-    /// be.
+    /// The payload, which is only moved out as a whole. The lock makes the error `Sync`, as users expect of
+    /// errors.
     payload: Mutex<Box<dyn Any + Send>>,
 }
 

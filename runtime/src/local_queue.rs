@@ -3,23 +3,24 @@
 //! # How it works
 //!
 //! ```text
-//!  a wake on the runtime's own thread ──► woken ────┐ the turn polls them, and those that are
-//!  events (in front), due timers ───────► woken ────┤ woken meanwhile, until 64 polls
-//!  yield_now, a spent budget ───────────► yielded ──┘ the next turn: behind the look at the reactor
+//!  a wake on the runtime's own thread ──► woken ────┐ the turn polls them, then list by list those that
+//!  events (in front), due timers ───────► woken ────┤ are woken meanwhile, until at least 64 were polled
+//!  yield_now, a spent budget ───────────► yielded ──┘ the next turn: after the look at the reactor
 //! ```
 //!
 //! A wake pushes an id onto a thread-local list: no lock, no system call. A turn takes the whole list
-//! out and walks through it. When it comes to the end, it reads the mail of other threads and takes the
-//! tasks that were woken meanwhile, until [`POLLS_BEFORE_LOOK`] polls have passed.
+//! out and walks through it. At the end of a list, it reads the mail of other threads and takes the list
+//! of the tasks that were woken meanwhile. A turn that has polled [`POLLS_BEFORE_LOOK`] tasks starts no
+//! further list, but a list that was started is polled to its end.
 //!
 //! A task that has called `yield_now`, or has spent its budget, could go on at once and lets others run
-//! first. Its id goes to a list of its own, which the next turn takes. So the reactor and the timers have
-//! their look between any two polls of a task that goes on and on. Any other task that wakes itself counts
-//! as woken.
+//! first. Its id goes to a list of its own, which the next turn takes. So the runtime looks at the reactor
+//! and the timers between any two polls of a task that is always ready. Any other task that wakes itself
+//! counts as woken.
 //!
 //! # Invariants
 //!
-//! - Always: the lists are those of the runtime whose id stands beside them.
+//! - Always: the lists are those of the runtime whose id is stored beside them.
 //! - Always: a task that yields is polled next after a look at the reactor.
 //! - Never: a call into user code, but for the waker of [`wake_behind_look`].
 
@@ -32,11 +33,11 @@ use std::task::Waker;
 
 use crate::sync::thread_local;
 
-/// A turn that has polled this many tasks takes no more of those that were woken meanwhile. A turn
-/// that began with more than this polls all of them.
+/// A turn that has polled this many tasks starts no further list. A list that was started is polled to its
+/// end.
 const POLLS_BEFORE_LOOK: usize = 64;
 
-/// A list with room for more tasks than this gives memory back once it is mostly empty.
+/// A list with room for more tasks than this is shrunk once it is mostly empty.
 const CAPACITY_KEPT: usize = 4096;
 
 /// Each list of a new runtime has room for this many tasks.
@@ -71,7 +72,7 @@ impl RuntimeId {
     }
 }
 
-/// What this thread knows of the runtime that it is inside.
+/// The ready tasks of the runtime that this thread is inside.
 struct Local {
     runtime: Cell<Option<RuntimeId>>,
     /// True while a task that yields wakes itself.
@@ -82,7 +83,7 @@ struct Local {
 
 thread_local! {
     // It has no destructor, so that an access is a plain load (and works while the thread ends).
-    // There is none to run: outside a runtime the lists have never held anything.
+    // No destructor is needed: outside a runtime the lists are empty and have no memory.
     static LOCAL: ManuallyDrop<Local> = const {
         ManuallyDrop::new(Local {
             runtime: Cell::new(None),
@@ -110,8 +111,8 @@ pub(crate) fn push(task: TaskId) {
     });
 }
 
-/// Wakes a task that could go on, and lets others run first: its next poll is behind the look at the
-/// reactor. The waker may be that of a combinator, which wakes the task at once.
+/// Wakes a task that could go on, but lets others run first: its next poll comes after the next look at
+/// the reactor. The waker may be that of a combinator, which wakes the task at once.
 pub(crate) fn wake_behind_look(waker: &Waker) {
     let _reset = Yielding(LOCAL.with(|local| local.yielding.replace(true)));
     waker.wake_by_ref();
@@ -237,7 +238,7 @@ pub(crate) struct Turn<'a, F> {
 }
 
 impl<F: Fn()> Turn<'_, F> {
-    /// Goes on to the tasks that were woken since. Returns false if the turn is over.
+    /// Starts the list of the tasks that were woken since. Returns false if the turn is over.
     fn take_more(&mut self) -> bool {
         // Also at the end of a turn: with enough tasks that are always ready, the loop never waits, and mail
         // is read nowhere else.
@@ -292,7 +293,7 @@ fn put_back(rest: impl Iterator<Item = TaskId>) {
     LOCAL.with(|local| drop(local.woken.borrow_mut().splice(0..0, rest)));
 }
 
-/// Gives back the memory that a crowd of tasks has left behind.
+/// Frees the memory that many tasks at once have needed.
 #[cold]
 fn give_back(turn: &mut Vec<TaskId>) {
     let shrink = |list: &mut Vec<TaskId>| {
@@ -307,7 +308,7 @@ fn give_back(turn: &mut Vec<TaskId>) {
     shrink(turn);
 }
 
-/// The runtime's lists are this thread's while this lives.
+/// Keeps the runtime's lists as this thread's lists until it drops.
 pub(crate) struct Entered {
     queue: Rc<LocalQueue>,
     outer: Option<RuntimeId>,

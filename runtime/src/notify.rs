@@ -1,10 +1,9 @@
-//! "Something has happened", for tasks of one thread.
+//! A notification for tasks of one thread.
 //!
 //! # How it works
 //!
-//! A [`Notify`] counts how often it was notified. A waiter remembers the count from before. So a
-//! notification between looking and waiting is not lost, and there is no permit to hand on when a waiter
-//! is dropped.
+//! A [`Notify`] counts its notifications. A waiter remembers the count from before. So a notification
+//! between looking and waiting is not lost. There is no permit that a dropped waiter would have to pass on.
 //!
 //! # Invariants
 //!
@@ -21,6 +20,9 @@ use slab::Slab;
 use crate::{budget, panics};
 
 /// Wakes all tasks that wait for it. It is for one thread; share it in an `Rc`.
+///
+/// There is no permit: [`notify_all`](Self::notify_all) has no effect on later waiters. Put the data of
+/// the condition into a `RefCell` beside it, and wait until the data is as you need it.
 ///
 /// # Examples
 ///
@@ -47,21 +49,24 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Makes one that has not been notified.
+    /// Makes a `Notify` that has not been notified.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Wakes all tasks that wait now.
+    /// Completes all [`notified`](Self::notified) futures made before this call, and wakes their tasks.
+    ///
+    /// There is no permit: this call has no effect on later waiters.
     pub fn notify_all(&self) {
         if self.count() {
             self.wake_all();
         }
     }
 
-    /// The first half of [`notify_all`](Self::notify_all). Returns true if a task waits, and the second
-    /// half must be called.
+    /// Counts a notification: the first half of [`notify_all`](Self::notify_all). Returns true if a task
+    /// waits; then [`wake_all`](Self::wake_all), the second half, must be called. `descriptors` calls the
+    /// halves apart, because the second must not run while the context is borrowed.
     #[inline]
     pub(crate) fn count(&self) -> bool {
         self.times.set(self.times.get() + 1);
@@ -79,7 +84,7 @@ impl Notify {
         }
     }
 
-    /// Returns how often it has been notified.
+    /// Returns the number of notifications so far.
     #[must_use]
     pub fn times(&self) -> u64 {
         self.times.get()
@@ -113,7 +118,7 @@ impl Notify {
 struct Changed<'a> {
     notify: &'a Notify,
     times: u64,
-    /// Its index in the waiters. Valid until the next notification.
+    /// Its index in `waiters`. Valid until the next notification.
     place: Option<usize>,
     /// The poll in which it began to wait.
     began: Option<u32>,

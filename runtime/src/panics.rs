@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! The runtime calls foreign code in many places where a panic would cost others something: the wakers
-//! behind it in a list, a task's slot, a thread of the pool. There the panic ends in this module. The
-//! panic hook has printed the panic by then, so it is not silent.
+//! The runtime calls foreign code in many places where a panic would do harm: it would skip the rest of a
+//! list of wakers, or lose a task's slot or a thread of the pool. There this module contains the panic. The
+//! panic hook has printed it by then, so it is not silent.
 //!
 //! # Invariants
 //!

@@ -1,20 +1,20 @@
-//! Which task is being polled, so that a leaf can wait as a task and not as a waker.
+//! The task that is being polled, so that a leaf can keep its id instead of a clone of its waker.
 //!
 //! # How it works
 //!
-//! A leaf is handed a `Waker` and nothing else. If that is the very object that the executor has
-//! made for this poll, by its address, then the task being polled is the one that waits, and its id is
-//! as good as a clone of the waker: the id costs nothing to keep, runs no foreign code, and has no
-//! effect once the task has ended. Any other waker (the root's, a combinator's own) is kept as it is,
-//! beside the task that it was used in.
+//! A leaf receives only a `Waker`. If its address is that of the waker that the executor has made for
+//! this poll, the task being polled is the one that waits. Then its id is as good as a clone of the
+//! waker: the id costs no atomic exchange to keep, runs no foreign code, and has no effect once the task
+//! has ended. Any other waker (the root's, a combinator's own) is kept as it is, beside the task that it
+//! was used in.
 //!
 //! Events are collected between polls only. So a task that has asked the reactor once in a poll need
-//! not ask again: the answer would be the same. The last source that was asked stands here.
+//! not ask again: the answer would be the same. The last source that was asked is stored here.
 //!
 //! # Invariants
 //!
-//! - Always: the address is that of a waker that lives; outside a poll there is none.
-//! - Always: the source asked last would wake this task, and has had no event since.
+//! - Always: the address is that of a waker that lives; outside a poll it is null.
+//! - Always: the source that was asked last would wake this task, and has had no event since.
 
 use std::cell::Cell;
 use std::ptr;
@@ -23,7 +23,7 @@ use std::task::Waker;
 use crate::local_queue::{RuntimeId, TaskId};
 use crate::reactor::SourceId;
 
-/// Which source of which runtime a socket is.
+/// The source of a socket, and the runtime that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) runtime: RuntimeId,
@@ -46,7 +46,7 @@ thread_local! {
     };
 }
 
-/// Runs one poll of a task, which is handed this waker. It must not panic.
+/// Runs one poll of a task, with this waker. `poll` must not panic: the address would outlive the waker.
 #[inline]
 pub(crate) fn during<T>(task: TaskId, waker: &Waker, poll: impl FnOnce() -> T) -> T {
     POLLED.with(|polled| {
@@ -59,8 +59,8 @@ pub(crate) fn during<T>(task: TaskId, waker: &Waker, poll: impl FnOnce() -> T) -
     })
 }
 
-/// On the way into a runtime, or out of it: in there, no task is being polled. Returns the argument of
-/// [`resume`].
+/// Forgets the poll, because this thread enters a runtime in which no task is being polled yet. Returns
+/// the argument of [`resume`].
 pub(crate) fn suspend() -> *const Waker {
     POLLED.with(|polled| polled.waker.replace(ptr::null()))
 }
@@ -70,13 +70,13 @@ pub(crate) fn resume(waker: *const Waker) {
     POLLED.with(|polled| polled.waker.set(waker));
 }
 
-/// The task which is being polled with this waker, if it is that.
+/// Returns the task being polled if this is the waker of its poll.
 #[inline]
 pub(crate) fn task(waker: &Waker) -> Option<TaskId> {
     POLLED.with(|polled| ptr::eq(polled.waker.get(), waker).then(|| polled.task.get()))
 }
 
-/// The task being polled, if one is, and the waker if it is not that task's own.
+/// Returns the task being polled, if there is one, and the waker if it is not that task's own.
 #[inline]
 pub(crate) fn waiting(waker: &Waker) -> (Option<TaskId>, Option<&Waker>) {
     POLLED.with(|polled| {
@@ -86,13 +86,13 @@ pub(crate) fn waiting(waker: &Waker) -> (Option<TaskId>, Option<&Waker>) {
     })
 }
 
-/// The source that would wake the task being polled for reading, because it has asked that one last.
+/// Returns the source that the task being polled has asked last. It would wake this task for reading.
 #[inline]
 pub(crate) fn asked() -> Option<Place> {
     POLLED.with(|polled| polled.asked.get())
 }
 
-/// `None`: no source is known to.
+/// `None`: no source is known that would wake the task.
 #[inline]
 pub(crate) fn set_asked(place: Option<Place>) {
     POLLED.with(|polled| polled.asked.set(place));

@@ -37,18 +37,18 @@ const IDLE_MAX: Duration = Duration::from_secs(10);
 /// The number in a thread's name stays below this, because the kernel keeps 15 bytes of a name.
 const NAMES: usize = 10_000;
 
-/// Something to do once, or to give up.
+/// A job, called once: to run, or to be cancelled.
 pub(crate) type Job = Box<dyn FnOnce(Order) + Send>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Do it.
+    /// Run the job.
     Run,
-    /// Give it up: there will be no thread for it.
+    /// Cancel the job: there will be no thread for it.
     Cancel,
 }
 
-/// A runtime's threads, none of which has been started until one is needed.
+/// A runtime's threads. Each is started when it is needed.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
@@ -99,6 +99,7 @@ impl Pool {
     /// Queues a job. Returns it if there is no thread for it and none can be started.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
         let mut queue = self.shared.lock();
+        // Each queued job will take one idle thread. So only those beyond the jobs are free for this one.
         let must_start = queue.idle <= queue.jobs.len() && queue.threads.len() < THREADS_MAX;
         if must_start && self.start(&mut queue).is_err() && queue.threads.is_empty() {
             return Some(job);
@@ -146,7 +147,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A thread's life.
+    /// Runs jobs until the thread must end.
     fn work(&self) {
         let mut queue = self.wait_for_job(self.lock());
         while let Some(job) = queue.jobs.pop_front() {

@@ -4,12 +4,12 @@
 //!
 //! Since Linux 6.2 the size of `/proc/self/fd` is the number of open descriptors, so a `fstat` on
 //! a descriptor of that folder that is kept open tells it in 300 ns (`proc_pid_fd(5)`). Older
-//! kernels give a size of zero; there the folder is listed, which needs a descriptor itself: if
-//! there is none to be had, the table is full, and that is the answer.
+//! kernels report a size of zero. There the folder is listed, which needs a descriptor itself. If the
+//! process has no descriptor left, the table is full, and the count is the limit.
 //!
 //! # Invariants
 //!
-//! - Always: a fresh answer. Nothing is remembered but which way works.
+//! - Always: a fresh answer. Only the way that works is remembered.
 
 use std::fmt;
 use std::fs;
@@ -49,7 +49,7 @@ impl Probe {
         }
     }
 
-    /// How many descriptors are open now.
+    /// Returns the number of descriptors that are open now.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Probe {
 const LOOKED_AT_MAX: usize = 65_536;
 
 impl Probe {
-    /// What is open, by kind. Needs no descriptor of its own where the fast way works.
+    /// Counts the open descriptors by kind. Needs no descriptor of its own if the fast way works.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Probe {
     }
 }
 
-/// How many descriptors are open, by kind. See [`holders`](crate::descriptors::holders).
+/// The numbers of open descriptors, by kind. See [`holders`](crate::descriptors::holders).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holders {
@@ -106,18 +106,18 @@ pub struct Holders {
     pub files: usize,
     /// Pipes.
     pub pipes: usize,
-    /// What has no name: epoll, eventfd, timers, and the like.
+    /// Descriptors without a name: epoll, eventfd, timers, and the like.
     pub others: usize,
 }
 
 impl Holders {
-    /// All of them.
+    /// Returns the sum of all kinds.
     #[must_use]
     pub fn total(self) -> usize {
         self.sockets + self.files + self.pipes + self.others
     }
 
-    /// Counts one by what its link says (`proc_pid_fd(5)`).
+    /// Counts one descriptor by the target of its link (`proc_pid_fd(5)`).
     fn add(&mut self, target: &[u8]) {
         let kind = match target {
             [b'/', ..] => &mut self.files,
@@ -160,7 +160,7 @@ fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// The soft limit as it is now; `usize::MAX` for none.
+/// Returns the soft limit as it is now; `usize::MAX` if there is no limit.
 pub(crate) fn soft_limit() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| {

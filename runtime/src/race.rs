@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! Each poll polls both. Each of the two has a share of the task's budget, so a future that is always
-//! ready cannot keep the other one from its turn.
+//! ready cannot keep the other one from running.
 //!
 //! # Invariants
 //!
@@ -115,7 +115,7 @@ pin_project! {
 }
 
 impl<F: Future> Half<F> {
-    /// Polls it if it is running. Returns true if its value is there.
+    /// Polls the future if it is running. Returns true if it has its value.
     fn run(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         if let HalfProjection::Running { future } = self.as_mut().project() {
             let Poll::Ready(value) = future.poll(cx) else {

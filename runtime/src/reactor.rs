@@ -4,22 +4,22 @@
 //!
 //! A socket registers once, for both directions and for urgent data, edge-triggered, and never touches
 //! `epoll_ctl` again: closing it is enough. The source belongs to the socket for as long as that lives.
-//! The token is the slab's index and a generation, so an event that was already on its way when the
-//! socket was closed finds no source.
+//! The token is the slab's index and a generation, so a late event of a socket that was closed finds no
+//! source.
 //!
-//! [`Reactor::park`] is the only place that waits. [`Reactor::deliver`] then names the tasks that
-//! wait for whatever became ready, and *collects* the wakers of all others: the executor wakes those
-//! once nothing is borrowed any more.
+//! [`Reactor::park`] is the only place that waits. [`Reactor::deliver`] then passes on the ids of the tasks
+//! that wait for a socket that became ready, and *collects* the wakers of all others. The executor wakes
+//! those later, when the reactor is not borrowed any more.
 //!
-//! A descriptor that lives on (`into_std`, a borrowed one) must be taken out of epoll, and this may
-//! happen on any thread. So each reactor has a second descriptor of its epoll instance in a list of the
-//! process, [`REGISTRIES`]: `epoll_ctl(2)` may be called while another thread waits. The reactor opens
-//! it when it is made, and not when it is needed: then there might be no descriptor left.
+//! A descriptor that stays open (`into_std`, a borrowed one) must be deregistered, and this may happen on
+//! any thread. So each reactor has a second descriptor of its epoll instance in a list of the process,
+//! [`REGISTRIES`]: `epoll_ctl(2)` may be called while another thread waits. The reactor opens it at its
+//! start, because later the process may have no descriptor left.
 //!
 //! # Invariants
 //!
-//! - Never: user code run while anything here is borrowed or locked. The reactor knows nothing of tasks
-//!   but their ids.
+//! - Never: user code run while anything here is borrowed or locked. Of tasks, the reactor knows only their
+//!   ids.
 //! - Never: an allocation per event; the list of wakers is the caller's and is used again.
 
 use std::cell::{Cell, RefCell};
@@ -41,10 +41,10 @@ use crate::sync::Unpark;
 /// Events taken from the kernel in one go. More than that wait for the next turn.
 const EVENTS_MAX: usize = 1024;
 
-/// The token of the waker that other threads unpark us with.
+/// The token of the waker with which other threads unpark the executor.
 const UNPARK: Token = Token(usize::MAX);
 
-/// Where a source is, for as long as its socket lives.
+/// The index of a source, valid for as long as its socket lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SourceId(u32);
 
@@ -53,7 +53,8 @@ impl SourceId {
         self.0 as usize
     }
 
-    /// What epoll reports: the generation too, because an event may outlive its socket.
+    /// Returns the token that epoll reports. It has the generation too, because an event may outlive its
+    /// socket.
     fn token(self, generation: NonZeroU32) -> Token {
         Token((generation.get() as usize) << 32 | self.index())
     }
@@ -70,7 +71,7 @@ pub(crate) enum Asked {
     Ready,
     /// It is not, and the task will be woken.
     Waits,
-    /// It is not, and a waiter is to be left.
+    /// It is not, and the caller must store a waiter.
     MustWait,
 }
 
@@ -92,18 +93,18 @@ pub(crate) struct Reactor {
     sources: RefCell<Slab<Source>>,
     /// The newest generation.
     registered: Cell<NonZeroU32>,
-    /// Under which id it stands in [`REGISTRIES`].
+    /// Its id in [`REGISTRIES`].
     listed: Cell<Option<RuntimeId>>,
 }
 
-/// The epoll instances of all runtimes, for sockets that leave one from outside it.
+/// The epoll instances of all runtimes, for sockets that leave a runtime on a thread outside it.
 static REGISTRIES: Mutex<Vec<(RuntimeId, Registry)>> = Mutex::new(Vec::new());
 
 fn registries() -> MutexGuard<'static, Vec<(RuntimeId, Registry)>> {
     REGISTRIES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes a descriptor out of a runtime's poll, from any thread. Has no effect if the runtime is gone.
+/// Deregisters a descriptor that stays open, from any thread. Has no effect if the runtime is gone.
 #[cold]
 pub(crate) fn deregister_from(runtime: RuntimeId, fd: BorrowedFd<'_>) -> io::Result<()> {
     let registries = registries();
@@ -127,12 +128,13 @@ impl Reactor {
         })
     }
 
-    /// The waker with which other threads unpark this reactor.
+    /// Makes the waker with which other threads unpark this reactor.
     pub(crate) fn unparker(&self) -> io::Result<Unpark> {
         Unpark::new(self.poll.borrow().registry(), UNPARK)
     }
 
-    /// Lets sockets leave from outside the runtime of this id.
+    /// Enters this reactor into [`REGISTRIES`], so that sockets can leave the runtime of this id on any
+    /// thread.
     ///
     /// # Errors
     ///
@@ -165,13 +167,13 @@ impl Reactor {
         Ok(id)
     }
 
-    /// Takes a descriptor out of the poll that will live on elsewhere.
+    /// Deregisters a descriptor that stays open.
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let poll = self.poll.borrow();
         poll.registry().deregister(&mut SourceFd(&fd.as_raw_fd()))
     }
 
-    /// Forgets a socket that is closed, or about to be. The caller wakes those who still wait.
+    /// Removes the source of a socket that is closed, or about to be. The caller wakes its waiters.
     pub(crate) fn forget(&self, id: SourceId) -> Option<Source> {
         self.sources.borrow_mut().try_remove(id.index())
     }
@@ -194,7 +196,7 @@ impl Reactor {
         }
     }
 
-    /// Makes the place of a reader free that has ended.
+    /// Frees the reader's place if that task has ended.
     #[cold]
     pub(crate) fn forget_reader(&self, id: SourceId, is_alive: impl Fn(TaskId) -> bool) {
         self.sources.borrow_mut()[id.index()].forget_reader(is_alive);
@@ -219,7 +221,7 @@ impl Reactor {
         }
     }
 
-    /// Remembers the waiter of a poll function; returns those that are remembered no longer.
+    /// Remembers the waiter of a poll function. Returns the waiters that are no longer remembered.
     pub(crate) fn remember(
         &self,
         id: SourceId,
@@ -229,7 +231,7 @@ impl Reactor {
         self.sources.borrow_mut()[id.index()].remember(waiter, is_alive)
     }
 
-    /// Notes the waiter of a future; returns its place, and the waiter that was there.
+    /// Stores the waiter of a future. Returns its place, and the waiter that was there.
     pub(crate) fn place(
         &self,
         id: SourceId,
@@ -239,7 +241,7 @@ impl Reactor {
         self.sources.borrow_mut()[id.index()].place(place, waiter)
     }
 
-    /// Takes back the place of a future that is dropped.
+    /// Frees the place of a future that is dropped. Returns its waiter.
     pub(crate) fn leave(&self, id: SourceId, place: WaiterKey) -> Option<SocketWaiter> {
         self.sources.borrow_mut().get_mut(id.index())?.leave(place)
     }
@@ -248,7 +250,7 @@ impl Reactor {
         self.sources.borrow_mut()[id.index()].take_news()
     }
 
-    /// Takes the wakers of all who wait for a socket, for the end of the runtime.
+    /// Takes the wakers of all waiters of all sockets, for the end of the runtime.
     pub(crate) fn clear(&self) -> Vec<Waker> {
         let mut wakers = Vec::new();
         for (_, source) in &mut *self.sources.borrow_mut() {
@@ -258,7 +260,7 @@ impl Reactor {
         wakers
     }
 
-    /// Waits until something is ready, the time is over, or another thread unparks us.
+    /// Waits until an event comes, the time is over, or another thread unparks this reactor.
     ///
     /// # Errors
     ///
@@ -274,14 +276,14 @@ impl Reactor {
         }
     }
 
-    /// Passes on what [`park`](Self::park) has found: the tasks that are ready to `ready`, the wakers
-    /// of others into `due`. Returns for how many sockets there were events.
+    /// Passes on the events that [`park`](Self::park) has found: ready tasks to `ready`, the wakers of
+    /// others into `due`. Returns the number of sockets that had events.
     pub(crate) fn deliver(&self, due: &mut Vec<Waker>, mut ready: impl FnMut(TaskId)) -> usize {
         let events = self.events.borrow();
         let mut sources = self.sources.borrow_mut();
         let mut delivered = 0;
         for event in &*events {
-            // No source: the socket has gone, or another thread has unparked us.
+            // No source: the socket is gone, or another thread has unparked this reactor.
             let Some(source) = current(&mut sources, event.token()) else {
                 continue;
             };
@@ -305,7 +307,7 @@ impl Drop for Reactor {
     }
 }
 
-/// The source of that token, unless it has gone.
+/// Returns the source of that token, unless it is gone.
 fn current(sources: &mut Slab<Source>, token: Token) -> Option<&mut Source> {
     let generation = u32::try_from(token.0 >> 32).unwrap_or_default();
     let source = sources.get_mut(token.0 & 0xffff_ffff)?;

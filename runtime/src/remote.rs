@@ -1,4 +1,5 @@
-//! The way into a runtime from other threads: wakers, handles, and sockets dropped far from home.
+//! The way into a runtime from other threads: for wakers, for handles, and for sockets and sleeps that are
+//! dropped on another thread.
 //!
 //! # How it works
 //!
@@ -17,10 +18,11 @@
 //! | `PARKED` | the executor sleeps, or is about to: unpark it | the executor, only from `AWAKE` |
 //!
 //! A sender first puts its message in, then swaps in `MAIL`. The executor parks only if it can move from
-//! `AWAKE` to `PARKED`. The second of the two sees the first: a sleeping executor leaves no message
-//! behind. For that, the steps must be single exchanges; it takes no ordering. The lock of the inbox
-//! orders what belongs to a message. The orderings of the state are for nudges, which have no message:
-//! who sees `MAIL` sees what was written before the nudge.
+//! `AWAKE` to `PARKED`. Both change the same word. If the sender is first, the executor sees `MAIL` and
+//! does not park. If the executor is first, the sender sees `PARKED` and unparks it. For that, each step
+//! must be a single exchange; it takes no ordering. The lock of the inbox orders what belongs to a message.
+//! The orderings of the state are for nudges, which have no message: a thread that sees `MAIL` sees what
+//! was written before the nudge.
 //!
 //! # Invariants
 //!
@@ -74,7 +76,7 @@ impl Remote {
     }
 }
 
-/// What any thread may call.
+/// The methods for any thread.
 impl Remote {
     /// Makes a task ready. Uses the local queue if this thread is inside the runtime.
     pub(crate) fn wake(&self, task: TaskId) {
@@ -118,7 +120,7 @@ impl Remote {
     }
 }
 
-/// What the executor calls.
+/// The methods for the executor.
 impl Remote {
     /// Returns true if another thread asks for attention.
     #[inline]
@@ -127,9 +129,11 @@ impl Remote {
         self.state.load(Ordering::Relaxed) == MAIL
     }
 
-    /// Moves the messages into an empty list. There are none after a mere nudge.
+    /// Moves the messages into an empty list. The list stays empty after a mere nudge.
     pub(crate) fn take_inbox(&self, mail: &mut Vec<Message>) {
-        // First the state, then the messages: a message that comes in between is announced again.
+        // `AWAKE` before the inbox is taken. In the other order, a message could come between the two, and
+        // `AWAKE` would erase its `MAIL`. A swap, not a store: a nudge without a message takes no lock, so
+        // only the swap acquires what was written before it.
         self.state.swap(AWAKE, Ordering::Acquire);
         if let Some(inbox) = &mut *self.lock() {
             std::mem::swap(inbox, mail);
@@ -145,7 +149,7 @@ impl Remote {
 
     /// Takes the announcement back. Mail that came meanwhile stays announced.
     pub(crate) fn unparked(&self) {
-        // Both outcomes are right: AWAKE again, or MAIL that the next look finds.
+        // Both outcomes are right: `AWAKE` again, or `MAIL`, which the executor reads next.
         _ = self
             .state
             .compare_exchange(PARKED, AWAKE, Ordering::Relaxed, Ordering::Relaxed);

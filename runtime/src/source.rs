@@ -1,17 +1,17 @@
-//! One socket's readiness, and who waits for it.
+//! One socket's readiness, and the tasks that wait for it.
 //!
 //! # How it works
 //!
-//! mio reports edges: it reports "readable" once, when data arrives, and not for as long as there is some.
-//! So readiness is *remembered*, in two places:
+//! mio reports edges: it reports "readable" once, when data arrives, and not again while data is left. So
+//! readiness is *remembered*, in two places:
 //!
 //! ```text
 //!  event ──► news, here in the reactor ──asked for──► known, in the socket itself
 //! ```
 //!
-//! A socket that knows that it is ready does not ask: its operation is a system call and no more. The
-//! socket asks when that knowledge is used up. It takes all the news there are, and waits if they are
-//! not the ones it needs.
+//! A socket that knows that it is ready does not ask: its operation is only a system call. When that
+//! knowledge is used up, the socket asks and takes all the news. The task waits if they do not make the
+//! socket ready for its operation.
 //!
 //! | flag | set by | cleared by | makes ready |
 //! |---|---|---|---|
@@ -29,13 +29,13 @@
 //! has one can be short although more bytes wait behind it.
 //!
 //! A connection never answers `WouldBlock` after its end. But other descriptors do: a datagram socket
-//! goes on after it has reported an error, a named pipe after its next writer has come. There
-//! the kernel's answer counts for more than our memory.
+//! continues after it has reported an error, and a named pipe when it has a new writer. So `WouldBlock`
+//! clears the sticky flags too.
 //!
-//! News can be older than the operation that cleared the flag. They lead to one try in vain, which
-//! clears the flag again; never to a wait in vain.
+//! News can be older than the operation that cleared the flag. Such news cause one needless try, which
+//! clears the flag again. They never cause a wait that does not end.
 //!
-//! # Who waits
+//! # Waiters
 //!
 //! Any number of tasks may wait for the same thing; an event wakes all of them. There are three places:
 //!
@@ -46,12 +46,12 @@
 //! | `owned` | futures, which can be dropped | the future is dropped |
 //!
 //! A task is kept as its id: no waker is cloned, woken or dropped for it. A reader is entered when it
-//! asks, whatever the answer, so that in the same poll it need not come back to say that it
-//! waits (`polled`). The price is that an event may wake it, once, while it does something else.
+//! asks, also if the answer is "ready". So it need not ask again in the same poll when it has read
+//! everything (`polled`). The price is that an event may wake it once while it does something else.
 //!
 //! # Invariants
 //!
-//! - Always: a task that was told "not ready" is here, or is about to be.
+//! - Always: a task that was told "not ready" is stored here before its poll ends.
 //! - Always: the number of remembered waiters is bounded by the tasks that live (for wakers of a
 //!   combinator: by the wakers that it has made in one task), not by the number of waits.
 //! - Never: a waker woken or dropped in this module. They are returned.
@@ -71,7 +71,7 @@ pub(crate) enum Direction {
     Write,
 }
 
-/// What a task can wait for.
+/// A condition that a task can wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
     /// Reading is ready.
@@ -85,7 +85,7 @@ pub(crate) enum Interest {
 }
 
 impl Interest {
-    /// The direction whose operations use the edge up.
+    /// Returns the direction whose operations use the edge up.
     pub(crate) fn direction(self) -> Direction {
         match self {
             Self::Write => Direction::Write,
@@ -115,12 +115,12 @@ const ERROR: u8 = READ_ERROR | WRITE_ERROR;
 const READING: u8 = READABLE | URGENT | READ_CLOSED | READ_ERROR;
 const WRITING: u8 = WRITABLE | WRITE_CLOSED | WRITE_ERROR;
 
-/// For what a socket is ready.
+/// The directions in which a socket is ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Readiness(u8);
 
 impl Readiness {
-    /// Of a socket that has not been registered: the way to find out is to try.
+    /// The readiness of a socket that has not been registered: its operation is tried first.
     pub(crate) const UNTRIED: Self = Self(READABLE | WRITABLE);
 
     fn of(event: &Event) -> Self {
@@ -139,7 +139,7 @@ impl Readiness {
         Self(self.0 | other.0)
     }
 
-    /// This direction is ready.
+    /// Adds that this direction is ready.
     pub(crate) fn ready(self, direction: Direction) -> Self {
         Self(match direction {
             Direction::Read => self.0 | READABLE,
@@ -147,7 +147,7 @@ impl Readiness {
         })
     }
 
-    /// The edge of this direction is used up. Sticky flags stay.
+    /// Clears this direction, because its edge is used up. Sticky flags stay.
     pub(crate) fn cleared(self, direction: Direction) -> Self {
         Self(match direction {
             Direction::Read => self.0 & !READABLE,
@@ -155,7 +155,7 @@ impl Readiness {
         })
     }
 
-    /// The kernel has reported that this direction would block, whatever was known of it.
+    /// Clears this direction and its sticky flags, because the kernel has reported `WouldBlock`.
     pub(crate) fn blocked(self, direction: Direction) -> Self {
         Self(match direction {
             Direction::Read => self.0 & !READING,
@@ -174,20 +174,20 @@ impl Readiness {
     }
 }
 
-/// A place among the futures that wait for one source. It is the future's until that is dropped.
+/// A place among the futures that wait for one source. It belongs to its future until that is dropped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaiterKey {
     index: u32,
-    /// The source's, so that a key that comes late finds no other source.
+    /// The generation of the source, so that a late key finds no other source.
     generation: NonZeroU32,
 }
 
-/// A task that waits, and how it is woken.
+/// A task that waits for a socket.
 pub(crate) struct SocketWaiter {
     interest: Interest,
     /// The task being polled when the wait began; `None` outside of tasks, and after the wake.
     task: Option<TaskId>,
-    /// Its waker, if the wait was not begun with the task's own.
+    /// The waker of the wait, if it is not the task's own.
     waker: Option<Waker>,
 }
 
@@ -200,7 +200,7 @@ impl SocketWaiter {
         }
     }
 
-    /// Whether this is the same wait as that of a task, or of a foreign waker in it.
+    /// Returns true if this is the same wait as that of a task, or of a foreign waker in it.
     fn is_of(&self, interest: Interest, task: Option<TaskId>, foreign: Option<&Waker>) -> bool {
         self.interest == interest
             && match (&self.waker, foreign) {
@@ -220,14 +220,14 @@ impl SocketWaiter {
         }
     }
 
-    /// Its waker, to be dropped where nothing is borrowed.
+    /// Returns its waker, which the caller must drop when the reactor is not borrowed.
     pub(crate) fn into_waker(self) -> Option<Waker> {
         self.waker
     }
 }
 
-/// Whether two wakers wake the same. `will_wake` alone does not do: it compares the addresses of vtables,
-/// of which a program may have several copies, and a list would grow with each poll.
+/// Returns true if two wakers wake the same task. `will_wake` alone is not enough: it compares the addresses
+/// of vtables, and a program may have several copies of one. Then a list would grow with each poll.
 fn are_same(one: &Waker, other: &Waker) -> bool {
     let have_same_data = one.data() == other.data() && !one.data().is_null();
     have_same_data || one.will_wake(other)
@@ -237,7 +237,7 @@ fn are_same(one: &Waker, other: &Waker) -> bool {
 pub(crate) struct Source {
     /// Tells apart the sockets that have had this place one after the other.
     pub(crate) generation: NonZeroU32,
-    /// What has been reported since the socket last asked.
+    /// The readiness that was reported after the socket last asked.
     news: Readiness,
     /// A task that waits to read, kept in 8 bytes: every connection has one. LOG R2
     reader: Option<TaskId>,
@@ -247,13 +247,13 @@ pub(crate) struct Source {
 
 #[derive(Default)]
 struct Waiters {
-    /// Of futures. A place outlives the wake: its future gives it back.
+    /// The waiters of futures. A place outlives the wake, until its future is dropped.
     owned: Slab<SocketWaiter>,
-    /// Of poll functions. Nothing tells when they are no longer called.
+    /// The waiters of poll functions. No event reports that a task stops calling one.
     remembered: Vec<SocketWaiter>,
 }
 
-/// A list of owned waiters that has been longer than this goes when it is empty.
+/// A list of owned waiters with room for more than this is freed when it is empty.
 const OWNED_KEPT: usize = 16;
 
 impl Source {
@@ -270,7 +270,7 @@ impl Source {
         std::mem::take(&mut self.news)
     }
 
-    /// Has a task woken for reading; `false` if another one is the reader already.
+    /// Makes a task the reader, which an event wakes. Returns false if another task is the reader already.
     #[inline]
     pub(crate) fn set_reader(&mut self, task: TaskId) -> bool {
         if self.reader.is_some_and(|reader| reader != task) {
@@ -280,13 +280,13 @@ impl Source {
         true
     }
 
-    /// Makes the place of a reader free that has ended.
+    /// Frees the reader's place if that task has ended.
     #[cold]
     pub(crate) fn forget_reader(&mut self, is_alive: impl Fn(TaskId) -> bool) {
         self.reader.take_if(|reader| !is_alive(*reader));
     }
 
-    /// Whether this wait is noted already: at that place, or as a remembered one.
+    /// Returns true if this wait is stored already: at that place, or as a remembered one.
     pub(crate) fn is_waited_for(
         &self,
         interest: Interest,
@@ -323,7 +323,7 @@ impl Source {
         ended
     }
 
-    /// Notes the waiter of a future, at its place if it has one. Returns the place, and the waiter that
+    /// Stores the waiter of a future, at its place if it has one. Returns the place, and the waiter that
     /// was there.
     pub(crate) fn place(
         &mut self,
@@ -344,7 +344,7 @@ impl Source {
         (key, None)
     }
 
-    /// Takes back the place of a future that is dropped.
+    /// Frees the place of a future that is dropped. Returns its waiter.
     pub(crate) fn leave(&mut self, place: WaiterKey) -> Option<SocketWaiter> {
         if place.generation != self.generation {
             return None;
@@ -357,7 +357,7 @@ impl Source {
         waiter
     }
 
-    /// Takes an event in. Passes the tasks that it makes ready to `ready`, and moves the wakers of
+    /// Adds an event to the news. Passes the tasks that it makes ready to `ready`, and moves the wakers of
     /// others into `due`.
     #[inline]
     pub(crate) fn deliver(
@@ -387,7 +387,7 @@ impl Source {
         }
     }
 
-    /// Passes on all waiters, for when the source ends.
+    /// Passes all tasks to `ready` and moves all wakers into `due`, for the end of the source.
     pub(crate) fn wake_all(mut self, due: &mut Vec<Waker>, mut ready: impl FnMut(TaskId)) {
         self.reader.into_iter().for_each(&mut ready);
         if let Some(others) = &mut self.others {

@@ -5,11 +5,12 @@
 //! ```text
 //!            spawn                 popped                 Pending
 //!   (new) ─────────► 1 queued ─────────────► 2 running ─────────► 3 waiting
-//!                       ▲                      │    │                │
-//!                       └──── woken meanwhile ─┘    │                │
-//!                       └──────────────── woken ────┼────────────────┘
-//!                                                   ▼
-//!                                 4 ended: value, panic, or aborted
+//!                     ▲ ▲  │                   │    │                │
+//!                     │ └──┼─ woken meanwhile ─┘    │                │
+//!                     └────┼──── woken, or aborted ─┼────────────────┘
+//!      popped, and aborted │                        │ Ready, or a panic
+//!                          ▼                        ▼
+//!                 4 ended: cancelled       4 ended: value or panic
 //! ```
 //!
 //! 1. *Queued*: the id is in the run queue, the waker's flag is set, the future is in its slot.
@@ -20,12 +21,16 @@
 //!    outcome for it. Otherwise the slot is free. Its next task gets another generation, so an old id
 //!    that is still in a queue finds no task.
 //!
-//! The handle and the task share the slot and no cell of their own: the outcome stands where the future
-//! stood, and the waker of the task that awaits it stands beside. A detached task has neither.
+//! No field holds the whole state. *Queued* is the flag of the waker, *running* is `runnable == None`,
+//! and [`Stage`] holds the rest: alive, aborted, ended.
+//!
+//! The handle and the task share the slot, and no cell of their own. The outcome is stored in the slot,
+//! where the future was, and the waiter of the task that awaits it is stored beside. A detached task has
+//! neither.
 //!
 //! # Invariants
 //!
-//! - Always: a panic of the future or of its destructor ends in the outcome, or here.
+//! - Always: a panic of the future or of its destructor becomes the outcome, or is contained here.
 //! - Never: a borrow of [`Tasks`] while a future is polled or dropped, or a waker is woken or dropped.
 
 use std::any::Any;
@@ -59,8 +64,9 @@ pub(crate) struct Tasks {
     alive: usize,
     /// True once the runtime ends: a task that is still running then is not put back.
     closed: bool,
-    /// The waiters that asked for the end of a task while it was running. Its future was out of its slot
-    /// then, and the place for them with it.
+    /// The waiters that polled the handle of a task while that task was running. Its future was out of its
+    /// slot then, and with it the place for a waiter. Examples are a task that awaits its own handle, and a
+    /// task that polls another handle inside a foreign executor's `block_on`.
     early_waiters: Vec<(TaskId, Waiter)>,
     /// Wakers of tasks that have ended, for the next tasks. // LOG R12
     spare_wakers: Vec<Arc<TaskWaker>>,
@@ -74,7 +80,7 @@ const SLOTS_KEPT: usize = 4096;
 const SPARE_WAKERS_MAX: usize = 64;
 
 struct Slot {
-    /// Not zero, so that a free slot needs no word of its own to say so.
+    /// Not zero, so that a vacant slot needs no word of its own as a mark.
     generation: NonZeroU32,
     stage: Stage,
     /// True while a [`JoinHandle`](crate::JoinHandle) exists.
@@ -84,7 +90,7 @@ struct Slot {
     runnable: Option<Runnable>,
 }
 
-/// How far a task has come, apart from being queued or running.
+/// The progress of a task, apart from being queued or running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Alive,
@@ -97,7 +103,7 @@ enum Stage {
     },
 }
 
-/// What is taken out of the slot for a poll.
+/// The part of a task that is taken out of the slot for a poll.
 struct Runnable {
     future: BoxRun,
     waker: Arc<TaskWaker>,
@@ -107,13 +113,14 @@ type BoxRun = Pin<Box<dyn Run>>;
 
 /// A future of any type, with or without a place for its outcome. No method panics.
 trait Run {
-    /// Polls the future. Once it has returned `Ready`, the future is dropped and the outcome is there.
+    /// Polls the future. When a [`Joinable`] returns `Ready`, its future has been dropped and its outcome is
+    /// stored. A [`Detached`] stores no outcome, and its future is dropped with it.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Drops the future before its end. The outcome is "cancelled", unless the destructor panics.
+    /// Drops the future before its end. The outcome is "cancelled", also if the destructor panics.
     fn cancel(self: Pin<&mut Self>) {}
 
-    /// The place for the task that awaits the outcome.
+    /// Returns the place for the task that awaits the outcome, if there is one.
     fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
         None
     }
@@ -229,7 +236,8 @@ impl Tasks {
         Some((slot.runnable.take()?, slot.stage))
     }
 
-    /// Puts a future back that is not ready. Returns it if the runtime has ended meanwhile.
+    /// Puts a future back that is not ready. Returns it if the runtime has ended meanwhile, or if the slot
+    /// is gone.
     #[inline]
     fn check_in(&mut self, task: TaskId, mut runnable: Runnable) -> Option<Runnable> {
         if !self.early_waiters.is_empty() {
@@ -360,8 +368,8 @@ fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable) {
     }
 }
 
-/// Ends all tasks, for the end of the runtime. Returns false if there were none. Their destructors may
-/// have spawned others meanwhile.
+/// Ends all tasks, for the end of the runtime. Returns false if no task was alive. Destructors may have
+/// spawned other tasks meanwhile.
 pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
     tasks.borrow_mut().closed = true;
     let alive: Vec<_> = {
@@ -383,18 +391,18 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
     found
 }
 
-/// What a [`JoinHandle`](crate::JoinHandle) asks for. Each is right at any time, also while the task is
-/// running and after the runtime has ended.
+/// The methods of a [`JoinHandle`](crate::JoinHandle), which holds only the id. Each may be called at any
+/// time, also while the task is running and after the runtime has ended.
 pub(crate) mod handle {
     use super::{Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, mem, panics, polled};
 
-    /// The answer to a handle that is polled.
+    /// The result of [`look`].
     pub(crate) enum Look {
         /// The task has ended; `awaited` is true if a task had to wait for that.
         Ended { awaited: bool },
-        /// The waiter is there. Another waiter whose place it took is to be dropped.
+        /// The waiter is stored. The caller must drop the waiter that it replaces.
         Waits(Option<Waiter>),
-        /// A clone of the waker is to be left by [`wait`].
+        /// The caller must call [`wait`] with a clone of the waker.
         MustWait,
     }
 
@@ -404,7 +412,7 @@ pub(crate) mod handle {
         matches!(stage, None | Some(Stage::Ended { .. }))
     }
 
-    /// Looks whether the task has ended. If not, leaves the id of the task being polled.
+    /// Looks whether the task has ended. If not, stores the id of the task being polled as its waiter.
     pub(crate) fn look(tasks: &RefCell<Tasks>, task: TaskId, waker: &Waker) -> Look {
         let tasks = &mut *tasks.borrow_mut();
         let within = tasks.remote.is_entered();
@@ -430,7 +438,7 @@ pub(crate) mod handle {
         }
     }
 
-    /// Leaves a waker for the end of a task. Returns the waiter that stood there.
+    /// Stores a waker for the end of a task. Returns the waiter that it replaces.
     ///
     /// # Errors
     ///
@@ -468,7 +476,8 @@ pub(crate) mod handle {
         }
     }
 
-    /// Has the future dropped in the next turn, unless the task has ended.
+    /// Marks a task as aborted, and queues it, unless it has ended. Its future is dropped instead of its
+    /// next poll.
     pub(crate) fn abort(tasks: &RefCell<Tasks>, task: TaskId) {
         let mut tasks = tasks.borrow_mut();
         let Some(slot) = tasks.slot_mut(task) else {
@@ -485,7 +494,7 @@ pub(crate) mod handle {
         }
     }
 
-    /// Gives the handle up: drops the outcome if it is there, and the waiter.
+    /// Drops the outcome if there is one, and the waiter, because the handle is gone.
     pub(crate) fn release(tasks: &RefCell<Tasks>, task: TaskId) {
         let (waiter, ended) = {
             let tasks = &mut *tasks.borrow_mut();
@@ -534,7 +543,8 @@ impl<F: Future> Joinable<F> {
 }
 
 impl<F: Future> State<F> {
-    /// Drops the future where it stands. If its destructor panics, that is the outcome.
+    /// Drops the future in place and stores the outcome. If the future returned a value and its destructor
+    /// panics, the panic is the outcome. A panic or a cancellation stays the outcome.
     fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) {
         let ended = Self::Ended { outcome: None };
         let dropped = catch_unwind(AssertUnwindSafe(|| self.as_mut().set(ended)));
@@ -590,7 +600,7 @@ impl<F: Future + 'static> Run for Joinable<F> {
 }
 
 pin_project! {
-    /// A future whose value is of no interest.
+    /// A future without a handle, and so without an outcome.
     struct Detached<F> {
         #[pin]
         future: F,

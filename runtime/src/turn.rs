@@ -9,10 +9,10 @@ use crate::time::sleep;
 /// The longest [`turn`] waits.
 const TURN_MAX: Duration = Duration::from_millis(500);
 
-/// Resumes once the reactor has delivered something, or 500 ms have passed.
+/// Completes when the reactor has delivered an event, or after 500 ms.
 ///
-/// For accept loops written as Nim's are: `else: poll()`. Where the wait is for something
-/// particular, await that instead.
+/// It is for accept loops in the style of Nim: `else: poll()`. To wait for one particular thing, await
+/// that instead.
 ///
 /// # Panics
 ///

@@ -1,9 +1,9 @@
-//! The one to wake: a task of this runtime by its id, or any waker.
+//! A task that waits for another task: kept as its id, or as a waker.
 //!
 //! # How it works
 //!
-//! If the task being polled waits for something of its own runtime, its id says as much as a clone of its
-//! waker ([`polled`](crate::polled)). An id costs no atomic exchange to keep, to wake and to drop, and runs
+//! If the task being polled waits for a task of its own runtime, its id does what a clone of its waker
+//! does ([`polled`](crate::polled)). An id costs no atomic exchange to keep, to wake and to drop, and runs
 //! no foreign code.
 //!
 //! # Invariants
@@ -24,8 +24,8 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
-    /// Returns true if this wakes what `waker` wakes. `within` is true if this thread is inside the runtime
-    /// whose task it may name: two runtimes use the same ids.
+    /// Returns true if this wakes the same task as `waker`. `within` is true if this thread is inside the
+    /// runtime whose task it may name: two runtimes use the same ids.
     pub(crate) fn is(&self, waker: &Waker, within: bool) -> bool {
         match self {
             Self::Task(task) => within && polled::task(waker) == Some(*task),

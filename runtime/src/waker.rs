@@ -1,4 +1,4 @@
-//! What a task's `Waker` is: an id, two flags, and the way into the runtime.
+//! A task's `Waker`: an id, two flags, and the way into the runtime.
 //!
 //! # How it works
 //!
@@ -6,8 +6,8 @@
 //! task uses it again afterwards, unless a clone of it is left. It does not own the future. A clone that
 //! outlives its runtime keeps the way in: the inbox and the eventfd.
 //!
-//! Two flags say that the task has been woken. So a task that is woken a hundred times before it runs is
-//! queued once, or twice if the wakes come from both sides:
+//! Two flags record that the task has been woken. So a task that is woken a hundred times before it runs
+//! is queued once, or twice if the wakes come from both sides:
 //!
 //! - `here`: woken on the runtime's own thread, from within the runtime. No other thread reads it, so it
 //!   costs no atomic exchange.
@@ -15,7 +15,7 @@
 //!
 //! The executor clears both *before* it polls, in any order. So a wake during the poll queues the task
 //! again. Most tasks are never woken from elsewhere, so the executor looks at that flag first and
-//! exchanges it only if it is set. A relaxed load suffices:
+//! exchanges it only if it is set:
 //!
 //! ```text
 //!  sender                                executor
@@ -24,11 +24,14 @@
 //!     so a message goes into the inbox   5. polls
 //! ```
 //!
-//! After 3 the executor cannot see `elsewhere` as it was before 2, so 4 exchanges it and acquires
-//! what was released, by this sender and by all that found the flag set and sent no message. If 4 comes
-//! before 3 and does not see the flag, the message is still to come, and another poll with it; if it
-//! does see it, that poll sees what was written, and the poll that the message leads to is spare.
-//! A sender whose exchange comes after 4 finds the flag clear and sends.
+//! The load in step 4 can be relaxed:
+//!
+//! - If step 3 has taken the message, the inbox lock makes the flag visible. So step 4 exchanges it and
+//!   acquires all that was written: by this sender, and by the senders that found the flag set and sent
+//!   no message.
+//! - If step 4 runs first and misses the flag, the message is still to come and causes another poll.
+//! - If step 4 runs first and sees the flag, this poll sees the data. The message causes one needless poll.
+//! - A sender whose exchange comes after step 4 finds the flag clear and sends a message.
 //!
 //! # Invariants
 //!
@@ -52,7 +55,7 @@ pub(crate) struct TaskWaker {
 }
 
 impl TaskWaker {
-    /// A waker whose task is queued already: the spawner pushes the id.
+    /// Makes a waker whose task counts as queued already: the spawner pushes the id.
     pub(crate) fn queued(task: TaskId, remote: Arc<Remote>) -> Arc<Self> {
         Arc::new(Self {
             task,
@@ -69,7 +72,8 @@ impl TaskWaker {
         Some(self)
     }
 
-    /// From here on, a wake queues the task again. Called right before each poll.
+    /// Clears both flags, so that a wake queues the task again. The executor calls this right before each
+    /// poll.
     pub(crate) fn begin_poll(&self) {
         self.here.store(false, Ordering::Relaxed);
         if self.elsewhere.load(Ordering::Relaxed) {
@@ -86,7 +90,7 @@ impl TaskWaker {
         unmarked
     }
 
-    /// From here on, a wake has no effect. Called when the task has ended.
+    /// Sets both flags, so that a wake has no effect. Called when the task has ended.
     pub(crate) fn retire(&self) {
         // Relaxed: a wake that finds the flag set reads no more of the task.
         self.here.store(true, Ordering::Relaxed);

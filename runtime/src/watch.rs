@@ -1,16 +1,16 @@
-//! A poll that holds the thread, so that all other tasks wait for it.
+//! Reports a poll that holds the thread, so that all other tasks wait for it.
 //!
 //! # How it works
 //!
-//! In a debug build, and in any build with the feature `watch`, the executor reads the clock before and
-//! after each poll. A poll of more than a second is reported once for each place in the program that
-//! spawned such a task: by `tracing` as a warning, or on stderr if no subscriber is set. [`poll_named`]
-//! names a part of a task, which is then reported by its name. In other builds all of this is empty, and
-//! costs neither time nor memory.
+//! Debug builds always report such a poll; the feature `watch` does so in release builds. The executor
+//! reads the clock before and after each poll. A poll of more than a second is reported once for each place
+//! in the program that spawned such a task: by `tracing` as a warning, or on stderr if no subscriber is
+//! set. [`poll_named`] names a part of a task, which is then reported by its name. In a release build
+//! without the feature, this module costs neither time nor memory.
 //!
 //! # Invariants
 //!
-//! - Never: a report in a build that did not ask for it.
+//! - Never: a report in a release build without the feature `watch`.
 //! - Never: two reports of one poll.
 
 #[cfg(not(any(debug_assertions, feature = "watch")))]
@@ -43,7 +43,7 @@ pub fn poll_named<T>(name: &'static str, poll: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The watch in builds that have it.
+/// The watch of debug builds and of builds with the feature `watch`.
 #[cfg(any(debug_assertions, feature = "watch"))]
 mod on {
     use std::cell::Cell;
@@ -56,7 +56,7 @@ mod on {
     const HELD_MAX: Duration = Duration::from_secs(1);
 
     thread_local! {
-        /// When the last reported poll ended: the poll around it is not reported for the same time.
+        /// The end of the last reported poll. The poll around it is not reported for the same time.
         static REPORTED_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
     }
 
@@ -136,7 +136,7 @@ mod on {
     }
 }
 
-/// The watch in builds that have none.
+/// The empty watch of all other builds.
 #[cfg(not(any(debug_assertions, feature = "watch")))]
 mod off {
     #[derive(Clone, Copy)]

@@ -1,9 +1,8 @@
 //! The smallest future that does something: read this file first.
 //!
-//! A future is asked again and again whether it is ready. Whoever answers "not yet" must see to
-//! it that somebody wakes the task when asking again makes sense; else nobody ever asks. This one
-//! wakes its task at once and says "not yet" all the same: so everybody else who is ready has a
-//! turn first.
+//! The executor polls a future until it is ready. A future that returns `Pending` must arrange for its
+//! task to be woken when another poll makes sense; otherwise it is never polled again. This future wakes
+//! its task at once and returns `Pending`, so that all other ready tasks run first.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +10,7 @@ use std::task::{Context, Poll};
 
 use crate::local_queue;
 
-/// Lets everybody else who is ready have a turn, and the reactor a look, before going on.
+/// Lets all other ready tasks run, and lets the reactor check for events. Then it completes.
 ///
 /// # Examples
 ///
@@ -44,7 +43,7 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.yielded = true;
-        // A plain wake would do. This one also lets the reactor have its look before.
+        // A plain wake would do. This one also lets the reactor check for events before the next poll.
         local_queue::wake_behind_look(cx.waker());
         Poll::Pending
     }

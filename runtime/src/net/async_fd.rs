@@ -1,26 +1,27 @@
-//! Foreign descriptors: pipes, eventfds, whatever epoll takes.
+//! Foreign descriptors: pipes, eventfds, and all others that epoll accepts.
 
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 
-use super::socket::{Left, Socket};
+use super::socket::{Edge, Socket};
 use crate::source::{Direction, Interest};
 
 /// Waits for a descriptor of any type.
 ///
-/// The descriptor must be non-blocking, and of a kind that epoll takes (a regular file is not:
-/// use [`spawn_blocking`](crate::spawn_blocking)).
+/// The descriptor must be non-blocking, and of a kind that epoll accepts (`epoll_ctl(2)`). A wait for a
+/// regular file fails with `PermissionDenied` (`EPERM`); use [`spawn_blocking`](crate::spawn_blocking) for
+/// files.
 ///
 /// Any number of tasks may wait at once, in both directions; each is woken. Dropping an `AsyncFd`, or
-/// [`into_inner`](Self::into_inner), takes the descriptor out of epoll on any thread, so that it can be
-/// watched again, there or in another runtime. Only one of one runtime can watch a descriptor at a time
-/// (`EEXIST`, `epoll_ctl(2)`).
+/// [`into_inner`](Self::into_inner), takes the descriptor out of epoll on any thread. Then the same runtime
+/// or another one can watch it again. A runtime can watch a descriptor through only one `AsyncFd` at a
+/// time; a wait of a second one fails with `AlreadyExists` (`EEXIST`).
 ///
-/// The operations are the caller's. One that writes to a pipe or a socket whose reader is gone raises
-/// SIGPIPE, unless it says otherwise (`MSG_NOSIGNAL`, `send(2)`) or the process ignores the signal, as
-/// Rust's start-up makes it.
+/// The caller supplies the operations. An operation that writes to a pipe or a socket whose reader is gone
+/// raises SIGPIPE, unless it has a flag against that (`MSG_NOSIGNAL`, `send(2)`) or the process ignores the
+/// signal, which is the default of Rust programs.
 ///
 /// # Examples
 ///
@@ -42,7 +43,7 @@ use crate::source::{Direction, Interest};
 /// # std::io::Result::Ok(())
 /// ```
 pub struct AsyncFd<T: AsFd> {
-    /// `None` only on the way out.
+    /// `None` only while `into_inner` or the drop runs.
     socket: Option<Socket<T>>,
 }
 
@@ -60,7 +61,7 @@ impl<T: AsFd> AsyncFd<T> {
             .expect("only into_inner and drop take it out")
     }
 
-    /// The descriptor.
+    /// Returns the descriptor.
     pub fn io(&self) -> &T {
         self.socket().io()
     }
@@ -74,12 +75,13 @@ impl<T: AsFd> AsyncFd<T> {
             .into_io()
     }
 
-    /// Calls `operation` when the descriptor is readable, again and again until it does not say
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Calls `operation` when the descriptor is readable, and again after the next event for as long as it
+    /// returns [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
     ///
-    /// The errors of `operation`, and that of epoll when it does not take such a descriptor.
+    /// The other errors of `operation`, and the errors of `epoll_ctl(2)`: `PermissionDenied` for a regular
+    /// file, `AlreadyExists` for a descriptor that this runtime watches already.
     ///
     /// # Panics
     ///
@@ -115,9 +117,8 @@ impl<T: AsFd> AsyncFd<T> {
         cx: &mut Context<'_>,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.socket().poll_io(cx, Interest::Read, 1, |io| {
-            Ok((operation(io)?, Left::Perhaps))
-        })
+        self.socket()
+            .poll_io(cx, Interest::Read, 1, |io| Ok((operation(io)?, Edge::Kept)))
     }
 
     async fn with<R>(
@@ -126,17 +127,15 @@ impl<T: AsFd> AsyncFd<T> {
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
         self.socket()
-            .perform(direction.into(), 1, |io| {
-                Ok((operation(io)?, Left::Perhaps))
-            })
+            .perform(direction.into(), 1, |io| Ok((operation(io)?, Edge::Kept)))
             .await
     }
 
-    /// Whether it is readable now (the kernel is asked, `poll(2)`); wakes the task when it becomes so.
+    /// Waits until the descriptor is readable. It asks the kernel (`poll(2)`), so the result is exact.
     ///
     /// # Errors
     ///
-    /// The error of epoll when it does not take such a descriptor.
+    /// The errors of `epoll_ctl(2)`, as [`read_with`](Self::read_with).
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket().poll_ready(cx, Direction::Read)
     }
@@ -153,7 +152,7 @@ impl<T: AsFd> AsyncFd<T> {
 
 impl<T: AsFd> Drop for AsyncFd<T> {
     fn drop(&mut self) {
-        // It may be a mere reference, or a duplicate: the descriptor may live on.
+        // `T` may be a reference or a duplicate, so the descriptor may stay open.
         if let Some(socket) = &self.socket {
             socket.deregister();
         }

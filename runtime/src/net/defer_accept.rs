@@ -1,5 +1,5 @@
-//! The one socket option that neither socket2 nor rustix offers. The system call is nix's, in its macro for
-//! options that it does not list.
+//! The one socket option that neither socket2 nor rustix offers. nix has a macro for options that it does
+//! not list, and makes the system call.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -21,10 +21,10 @@ nix::setsockopt_impl!(
     SetUsize
 );
 
-/// The longest that the kernel can be told of, and far beyond what it does: it counts retransmissions.
+/// A maximum of ours, far above the kernel's own: it counts retransmissions.
 const SECONDS_MAX: u64 = 3600;
 
-/// Has a listener keep back who says nothing, for that long, rounded up to seconds.
+/// Makes a listener keep back connections without data for this long, rounded up to seconds.
 pub(super) fn set(listener: &impl AsFd, wait: Duration) -> io::Result<()> {
     let rounded = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let seconds = usize::try_from(rounded.min(SECONDS_MAX)).unwrap_or(usize::MAX);

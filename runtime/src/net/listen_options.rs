@@ -1,4 +1,4 @@
-//! How to listen: the options that are set before a socket is bound.
+//! The options of a listener, which are set before its socket is bound.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -12,7 +12,7 @@ use super::defer_accept;
 use super::tcp_listener::TcpListener;
 use super::unix::{self, UnixListener};
 
-/// How to listen: the options that are set before the socket is bound.
+/// The options of a listener, which are set before its socket is bound.
 ///
 /// # Examples
 ///
@@ -49,54 +49,55 @@ impl Default for ListenOptions {
 }
 
 impl ListenOptions {
-    /// The defaults: address reused, port not shared, no delay, a backlog of 4,096.
+    /// Returns the defaults: address reused, port not shared, no delay, a backlog of 4,096.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether a port can be bound again right after its last owner went (`SO_REUSEADDR`).
+    /// Allows a port to be bound again right after its last owner has closed it (`SO_REUSEADDR`). On by
+    /// default.
     #[must_use]
     pub fn reuse_address(mut self, reuse: bool) -> Self {
         self.reuse_address = reuse;
         self
     }
 
-    /// Whether others may bind the same port, to share its connections (`SO_REUSEPORT`).
+    /// Allows other sockets to bind the same port and share its connections (`SO_REUSEPORT`). Off by default.
     #[must_use]
     pub fn reuse_port(mut self, reuse: bool) -> Self {
         self.reuse_port = reuse;
         self
     }
 
-    /// Whether a v6 address takes v6 connections alone (`IPV6_V6ONLY`), or v4 ones as well, mapped.
-    /// As the system is set (`net.ipv6.bindv6only`) unless said.
+    /// Restricts a v6 address to v6 connections (`IPV6_V6ONLY`), or lets it accept v4 ones too, mapped. The
+    /// system's setting (`net.ipv6.bindv6only`) is the default.
     #[must_use]
     pub fn only_v6(mut self, only: bool) -> Self {
         self.only_v6 = Some(only);
         self
     }
 
-    /// Whether the kernel asks a silent peer if it is still there (`SO_KEEPALIVE`), first after
-    /// this long, then every tenth of it, nine times. Off by default; connections inherit it.
+    /// Makes the kernel probe a silent peer (`SO_KEEPALIVE`): first after this long, then nine times, each
+    /// after a tenth of it, but at least a second. Off by default. Connections inherit it.
     #[must_use]
     pub fn keepalive(mut self, after: Duration) -> Self {
         self.keepalive = Some(after);
         self
     }
 
-    /// Whether connections send small writes at once (`TCP_NODELAY`). They inherit it, so it
-    /// costs nothing per connection.
+    /// Makes connections send small writes at once (`TCP_NODELAY`). On by default. Connections inherit it,
+    /// so it needs no system call for each.
     #[must_use]
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;
         self
     }
 
-    /// Whether the kernel keeps a connection back until its first bytes are here, or this long, rounded
-    /// up to seconds (`TCP_DEFER_ACCEPT`). Off by default. For protocols in which the client speaks
-    /// first: one wake-up is saved for each connection, and who connects and says nothing costs a
-    /// descriptor only when the time is over.
+    /// Makes the kernel keep a connection back until its first bytes have come, or for this long, rounded up
+    /// to seconds (`TCP_DEFER_ACCEPT`). Off by default. It is for protocols in which the client sends first.
+    /// It saves one wake for each connection, and a client that sends no bytes costs a descriptor only when
+    /// the time is over.
     ///
     /// Connections that are kept back when the listener closes are reset. Linux only; elsewhere it has no
     /// effect.
@@ -106,21 +107,21 @@ impl ListenOptions {
         self
     }
 
-    /// How many connections may wait to be accepted; the kernel caps it at
-    /// `net.core.somaxconn`.
+    /// Sets the number of connections that may wait to be accepted. The default is 4,096; the kernel caps it
+    /// at `net.core.somaxconn`.
     #[must_use]
     pub fn backlog(mut self, connections: i32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// Binds and listens. The first address that can be bound is taken; a name is resolved on
-    /// this thread. Port 0 means any free one.
+    /// Binds and listens, on the first address that can be bound. A name is resolved on this thread. Port 0
+    /// means any free port.
     ///
     /// # Errors
     ///
-    /// `AddrInUse`, `PermissionDenied`, and whatever else `bind(2)` says of the last address
-    /// tried; `InvalidInput` if there is none.
+    /// The errors of `bind(2)` for the last address, among them `AddrInUse` and `PermissionDenied`.
+    /// `InvalidInput` if the name resolves to no address.
     pub fn bind(&self, address: impl ToSocketAddrs) -> io::Result<TcpListener> {
         let mut last = io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -135,7 +136,7 @@ impl ListenOptions {
         Err(last)
     }
 
-    /// Binds a path; see [`UnixListener::bind`]. Of the options, the backlog counts.
+    /// Binds a path; see [`UnixListener::bind`]. Only the backlog is used.
     ///
     /// # Errors
     ///
@@ -144,8 +145,7 @@ impl ListenOptions {
         unix::bind_path(path.as_ref(), self.backlog)
     }
 
-    /// Binds an abstract name; see [`UnixListener::bind_abstract`]. Of the options, the backlog
-    /// counts.
+    /// Binds an abstract name; see [`UnixListener::bind_abstract`]. Only the backlog is used.
     ///
     /// # Errors
     ///
@@ -194,29 +194,30 @@ impl TcpListener {
 
 /// With the defaults.
 impl UnixListener {
-    /// Binds a path and listens; a socket file that nobody answers at is replaced.
+    /// Binds a path and listens. Replaces a socket file at which no process answers.
     ///
-    /// Who may connect is decided by the folder and by the process's umask (`unix(7)`).
+    /// The permissions of the folder and the process's umask decide which processes may connect
+    /// (`unix(7)`).
     ///
     /// # Errors
     ///
-    /// `AddrInUse` if somebody answers there, `AlreadyExists` if something else than a socket is
-    /// there; what `bind(2)` says else (a path has at most 107 bytes).
+    /// `AddrInUse` if a process answers there. `AlreadyExists` if the path names a file that is no socket.
+    /// Else the errors of `bind(2)` (a path has at most 107 bytes).
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         ListenOptions::new().bind_unix(path)
     }
 
-    /// Binds an abstract name, which needs no file and goes with the last socket that has it.
+    /// Binds an abstract name, which needs no file and ends with the last socket that has it.
     ///
     /// # Errors
     ///
-    /// `AddrInUse`, and what else `bind(2)` says.
+    /// The errors of `bind(2)`, among them `AddrInUse`.
     pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         ListenOptions::new().bind_abstract(name)
     }
 }
 
-/// The same error, saying where.
+/// Returns the same error with the address in its text.
 fn naming(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }

@@ -1,4 +1,4 @@
-//! A socket that accepts connections, of whatever family.
+//! A socket of any family that accepts connections.
 
 use std::fmt;
 use std::io;
@@ -7,15 +7,15 @@ use std::task::{Context, Poll};
 
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 
-use super::socket::{Left, Socket, is_ready};
+use super::socket::{Edge, Socket, is_ready};
 use crate::source::{Direction, Interest};
 
-/// The cost of an accept, in units of a task's budget: after 16 of them, others have a turn.
+/// The cost of an accept, in units of a task's budget. After 16 accepts, other tasks run.
 const ACCEPT_COST: u32 = 4;
 
-/// A kind of listening socket. Only this crate's kinds are any.
+/// A kind of listening socket. Only types of this crate implement it.
 pub trait Accept: AsFd + sealed::Sealed {
-    /// What is accepted.
+    /// The result of an accept: a stream, and for TCP the address of the peer.
     type Accepted;
 
     /// Takes the next connection, without waiting.
@@ -31,7 +31,7 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-/// One call: the new descriptor is non-blocking and close-on-exec from the start.
+/// Accepts a connection. The new descriptor is non-blocking and close-on-exec from the start.
 pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     Ok(acceptfrom_with(listener, flags)?)
@@ -61,10 +61,10 @@ impl<L: Accept> Listener<L> {
         self.socket.into_io()
     }
 
-    /// Takes the next connection: the stream, and for TCP the address it comes from.
+    /// Takes the next connection: the stream, and for TCP the address of the peer.
     ///
-    /// Any number of tasks may wait at once; each connection goes to one of them. After an error
-    /// it can be tried again at once: a queue that is not empty is not forgotten.
+    /// Any number of tasks may wait at once; each connection goes to one of them. After an error, call
+    /// this again: the listener stays ready until its queue is empty.
     ///
     /// # Errors
     ///
@@ -84,8 +84,8 @@ impl<L: Accept> Listener<L> {
             .await
     }
 
-    /// The poll function behind [`accept`](Self::accept). Any number of tasks may call it; each is
-    /// woken for the next connection, until it has been once or has ended.
+    /// The poll function behind [`accept`](Self::accept). Any number of tasks may call it. The next
+    /// connection wakes each of them once.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl<L: Accept> Listener<L> {
             .poll_io(cx, Interest::Read, ACCEPT_COST, accept_one)
     }
 
-    /// Waits until a connection is there to be accepted, without accepting it.
+    /// Waits until the queue has a connection, without accepting it.
     ///
     /// # Errors
     ///
@@ -121,19 +121,19 @@ impl<L: Accept> Listener<L> {
             .poll_io(cx, Interest::Read, 1, |io| is_ready(io, Direction::Read))
     }
 
-    /// Takes the next connection if one waits.
+    /// Takes the next connection without waiting.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none does; else as [`accept`](Self::accept).
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the queue is empty; else as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<L::Accepted> {
         self.socket.try_io(Direction::Read, accept_one)
     }
 }
 
-/// A queue may hold more, also after an error: EMFILE says nothing of it.
-fn accept_one<L: Accept>(listener: &L) -> io::Result<(L::Accepted, Left)> {
-    Ok((listener.accept_one()?, Left::Perhaps))
+/// Keeps the edge: the queue may hold more connections, also after an error such as EMFILE.
+fn accept_one<L: Accept>(listener: &L) -> io::Result<(L::Accepted, Edge)> {
+    Ok((listener.accept_one()?, Edge::Kept))
 }
 
 impl<L: AsFd> AsFd for Listener<L> {

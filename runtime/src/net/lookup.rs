@@ -1,4 +1,4 @@
-//! Names to addresses.
+//! Resolves names to addresses.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,15 +11,15 @@ use crate::budget;
 ///
 /// # Errors
 ///
-/// When the name does not parse or resolve.
+/// If the name does not parse or resolve.
 ///
 /// # Panics
 ///
-/// Outside a runtime, when it has to ask.
+/// Outside a runtime, if `host` is not an address.
 ///
 /// # Cancel safety
 ///
-/// Safe; a thread of the pool that has begun to ask goes on to the end.
+/// Safe. A thread of the pool that has begun to resolve the name finishes that.
 ///
 /// # Examples
 ///

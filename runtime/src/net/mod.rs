@@ -2,16 +2,17 @@
 //!
 //! # How it works
 //!
-//! All of them are a `Socket` inside: a non-blocking descriptor that registers with the
-//! reactor of the runtime it first has to wait in. They implement the `futures-io` traits, by
-//! value and by reference, so reading and writing at once needs no lock and no clone.
+//! All of them have a `Socket` inside: a non-blocking descriptor that registers with the reactor of the
+//! runtime in which it first has to wait. Streams implement the `futures-io` traits, by value and by
+//! reference, so reading and writing at once needs no lock and no clone.
 //!
 //! # Invariants
 //!
-//! - Always: plain data. A socket can be made outside a runtime and sent to another thread; it
-//!   stays with the runtime it first waited in.
-//! - Never: SIGPIPE, whatever the process does with it. Writing to a connection that is gone is an error,
-//!   in every way of writing; only the operations of an [`AsyncFd`] are its user's.
+//! - Always: plain data. A socket can be made outside a runtime and sent to another thread. It stays with
+//!   the runtime in which it first waited.
+//! - Never: SIGPIPE, for any disposition of the signal. A write to a connection that is gone returns an
+//!   error, in every way of writing. This does not hold for the operations of an [`AsyncFd`], because its
+//!   user supplies them.
 
 mod async_fd;
 #[cfg(target_os = "linux")]

@@ -2,13 +2,13 @@
 //!
 //! # How it works
 //!
-//! `sendfile(2)` raises the signal in the calling thread when the peer is gone. So the thread blocks it
-//! around the call, and takes it before it opens up again. This holds whatever the process does with the
-//! signal (its default ends the process), and changes nothing for anybody else: a library has no business
-//! with the whole process's signals. It costs two system calls.
+//! `sendfile(2)` raises the signal in the calling thread when the peer is gone. So the thread blocks the
+//! signal around the call, and takes it before it restores its mask. This works for any disposition of the
+//! signal (the default ends the process). It does not change the signals of other threads: a library must
+//! leave those to the program. It costs two system calls.
 //!
-//! `sigwait(3)` would wait for ever if there were no signal after all. So one is raised first: a signal
-//! that is pending already is not made two.
+//! `sigwait(3)` would wait for ever if no signal were pending. So the signal is raised first; the kernel
+//! merges it with one that is already pending.
 //!
 //! # Invariants
 //!
@@ -17,10 +17,10 @@
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use rustix::io::{Errno, Result};
 
-/// Makes a system call during which SIGPIPE is blocked, and takes the signal that it has raised.
+/// Makes a system call while SIGPIPE is blocked, and takes the signal that the call has raised.
 pub(super) fn while_calling<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     let pipe = SigSet::from(Signal::SIGPIPE);
-    // Neither fails for a set that is valid (pthread_sigmask(3)).
+    // No change of the mask fails for a valid set (pthread_sigmask(3)).
     let before = pipe.thread_swap_mask(SigmaskHow::SIG_BLOCK);
     let called = call();
     if matches!(called, Err(Errno::PIPE)) && raise(Signal::SIGPIPE).is_ok() {

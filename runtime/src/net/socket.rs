@@ -1,32 +1,53 @@
-//! The part that all sockets have in common: a descriptor, and its registration with a reactor.
+//! The common part of all sockets: a descriptor, and its registration with a reactor.
 //!
 //! # How it works
 //!
 //! A [`Socket`] is plain data. It can be made outside a runtime and moved to another thread; it
-//! registers with the runtime it is first polled in, and only when it has to wait: an operation
-//! that can be done at once needs no registration. A connection that is accepted, read, answered
-//! and closed in one go never costs an `epoll_ctl`.
+//! registers with the runtime in which it first has to wait. An operation that can be done at once
+//! needs no registration. So a connection that never has to wait never costs an `epoll_ctl`.
 //!
 //! ```text
 //!            tried: done                    tried: WouldBlock, or asked to wait
 //!  unregistered ────────► unregistered      unregistered ────────────────► registered
 //! ```
 //!
-//! Registering reports readiness that already exists, so nothing is lost between the try and the wait.
+//! Registering reports readiness that already exists, so no event is lost between the try and the wait.
 //!
 //! A socket keeps its own copy of its readiness, so that a read or a write that can be done does not ask
-//! the reactor; `source` describes how the two sides share that. Neither does a task ask that has asked
-//! before in the same poll and has read all there was (`polled`).
+//! the reactor; `source` describes how the two sides share readiness. A task that has asked in this poll
+//! and has read everything does not ask again (`polled`).
 //!
-//! A poll function can only be forgotten; a future can be dropped. So each operation comes in two forms:
-//! [`poll_io`](Socket::poll_io) leaves a waiter that the source remembers, and
-//! [`perform`](Socket::perform), a future, owns a [`WaiterPlace`] that it gives back.
+//! This is how a read waits:
+//!
+//! ```text
+//!  task (poll_read)       socket                          reactor                      kernel
+//!    │ first poll            │ known: UNTRIED, so it tries    │                           │
+//!    ├──────────────────────►├── recv ────────────────────────┼──────────────────────────►│
+//!    │                       │◄───────────────────────────────┼────────────── WouldBlock ─┤
+//!    │                       ├── register ───────────────────►├── epoll_ctl ─────────────►│
+//!    │                       │ known: cleared                 │                           │
+//!    │                       ├── ask ────────────────────────►│ reader = this task        │
+//!    │◄──────────── Pending ─┤◄─────────── no news: Waits ────┤ polled::asked = source    │
+//!    ┊                       ┊                                │                           ┊
+//!    │                       │                                │◄──────── event: readable ─┤
+//!    │◄── id in front of the local queue ─────────────────────┤ news = READABLE           │
+//!    │ next poll             │ known: not ready               │                           │
+//!    ├──────────────────────►├── ask ────────────────────────►│ reader = this task        │
+//!    │                       │◄─────────── news: Ready ───────┤ polled::asked = source    │
+//!    │                       ├── recv ────────────────────────┼──────────────────────────►│
+//!    │◄────────────── bytes ─┤ short read: known is cleared   │                           │
+//!    ├── read again ────────►│ polled::asked == source        │                           │
+//!    │◄──────────── Pending ─┤ so it waits without asking     │                           │
+//! ```
+//!
+//! A poll function can only be forgotten; a future can be dropped. So each operation comes in two forms.
+//! [`poll_io`](Socket::poll_io) stores a waiter that the source remembers. [`perform`](Socket::perform), a
+//! future, owns a [`WaiterPlace`], which is freed when the future is dropped.
 //!
 //! # Invariants
 //!
-//! - Always: `WouldBlock`, a short read and a short write clear readiness; nothing else does. So
-//!   an `accept` that fails with EMFILE leaves the listener ready: its edge is used up although
-//!   the queue is full.
+//! - Always: only `WouldBlock`, a short read and a short write clear readiness. So an `accept` that fails
+//!   with EMFILE leaves the listener ready: its edge is used up although the queue is full.
 //! - Always: a descriptor that leaves the runtime is out of epoll, whichever thread it leaves on.
 //! - Never: `epoll_ctl` more than once in a socket's life, unless it leaves the runtime.
 
@@ -54,33 +75,33 @@ use crate::source::{Direction, Interest, Readiness, SocketWaiter, Source, Waiter
 
 /// A non-blocking descriptor that can be waited for.
 pub(crate) struct Socket<S> {
-    // In this order: first closed, then forgotten, so that a task that waits for a descriptor to be
-    // freed is woken once it is.
+    // The order matters: `io` is closed before the registration drops, which wakes the tasks that wait for
+    // a free descriptor.
     io: S,
     registration: Registration<S>,
 }
 
-/// What an operation has shown of its direction, beside its result.
+/// The state of the edge of a direction after an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// There may be more.
-    Perhaps,
-    /// The edge is used up.
-    Nothing,
+pub enum Edge {
+    /// The direction may still be ready.
+    Kept,
+    /// The direction is ready again only after the next event.
+    UsedUp,
 }
 
-impl Left {
-    /// A transfer of less than was asked for has emptied, or filled, the kernel's buffer.
+impl Edge {
+    /// The edge after a transfer. A short one has emptied, or filled, the kernel's buffer.
     pub(crate) fn after(moved: usize, asked: usize) -> Self {
         if moved < asked {
-            Self::Nothing
+            Self::UsedUp
         } else {
-            Self::Perhaps
+            Self::Kept
         }
     }
 }
 
-/// Where a wait is noted: at a future's place, or (`None`) among those that are remembered.
+/// The place for a waiter: a future's own, or (`None`) the list of those that are remembered.
 type At<'a> = Option<&'a Cell<Option<WaiterKey>>>;
 
 impl<S: AsFd> Socket<S> {
@@ -96,24 +117,24 @@ impl<S: AsFd> Socket<S> {
         &self.io
     }
 
-    /// Hands the descriptor out again, no longer registered.
+    /// Returns the descriptor, which is no longer registered.
     pub(crate) fn into_io(self) -> S {
         self.deregister();
         self.io
     }
 
-    /// For a descriptor that will live on when this is dropped.
+    /// Deregisters a descriptor that stays open when this is dropped.
     pub(crate) fn deregister(&self) {
         self.registration.undo(&self.io);
     }
 
-    /// Does `operation` as soon as its direction is ready; costs that much of the budget.
+    /// Calls `operation` when its direction is ready. Spends `cost` units of the budget.
     pub(crate) fn poll_io<T>(
         &self,
         cx: &mut Context<'_>,
         interest: Interest,
         cost: u32,
-        operation: impl FnMut(&S) -> io::Result<(T, Left)>,
+        operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> Poll<io::Result<T>> {
         self.poll_io_at(cx, interest, None, cost, operation)
     }
@@ -123,7 +144,7 @@ impl<S: AsFd> Socket<S> {
         &self,
         interest: Interest,
         cost: u32,
-        mut operation: impl FnMut(&S) -> io::Result<(T, Left)>,
+        mut operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> io::Result<T> {
         let place = WaiterPlace::new(&self.registration);
         poll_fn(|cx| self.poll_io_at(cx, interest, Some(&place.key), cost, &mut operation)).await
@@ -136,7 +157,7 @@ impl<S: AsFd> Socket<S> {
         interest: Interest,
         at: At<'_>,
         cost: u32,
-        mut operation: impl FnMut(&S) -> io::Result<(T, Left)>,
+        mut operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> Poll<io::Result<T>> {
         std::task::ready!(budget::poll_spend(cx, cost));
         loop {
@@ -144,8 +165,8 @@ impl<S: AsFd> Socket<S> {
                 return Poll::Pending;
             }
             match operation(&self.io) {
-                Ok((value, left)) => {
-                    if matches!(left, Left::Nothing) {
+                Ok((value, edge)) => {
+                    if edge == Edge::UsedUp {
                         self.registration.clear(interest.direction());
                     }
                     return Poll::Ready(Ok(value));
@@ -160,13 +181,13 @@ impl<S: AsFd> Socket<S> {
         }
     }
 
-    /// [`poll_io`](Self::poll_io) for operations that move bytes and return how many: the bytes cost
-    /// something too.
+    /// Like [`poll_io`](Self::poll_io), for operations that return a number of bytes, which cost budget
+    /// too.
     pub(crate) fn poll_move(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        operation: impl FnMut(&S) -> io::Result<(usize, Left)>,
+        operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> Poll<io::Result<usize>> {
         let moved = std::task::ready!(self.poll_io(cx, direction.into(), 1, operation));
         if let Ok(bytes) = &moved {
@@ -179,7 +200,7 @@ impl<S: AsFd> Socket<S> {
     pub(crate) async fn move_bytes(
         &self,
         direction: Direction,
-        operation: impl FnMut(&S) -> io::Result<(usize, Left)>,
+        operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> io::Result<usize> {
         let moved = self.perform(direction.into(), 1, operation).await;
         if let Ok(bytes) = &moved {
@@ -188,16 +209,16 @@ impl<S: AsFd> Socket<S> {
         moved
     }
 
-    /// Does `operation` now; [`io::ErrorKind::WouldBlock`] clears the direction.
+    /// Calls `operation` now. [`io::ErrorKind::WouldBlock`] clears the direction.
     pub(crate) fn try_io<T>(
         &self,
         direction: Direction,
-        mut operation: impl FnMut(&S) -> io::Result<(T, Left)>,
+        mut operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> io::Result<T> {
         loop {
             match operation(&self.io) {
-                Ok((value, left)) => {
-                    if matches!(left, Left::Nothing) {
+                Ok((value, edge)) => {
+                    if edge == Edge::UsedUp {
                         self.registration.clear(direction);
                     }
                     return Ok(value);
@@ -213,7 +234,7 @@ impl<S: AsFd> Socket<S> {
         }
     }
 
-    /// The kernel has just said that this direction is ready.
+    /// Notes that the kernel has just reported this direction as ready.
     pub(crate) fn note_ready(&self, direction: Direction) {
         self.registration.note(direction);
     }
@@ -259,7 +280,7 @@ impl<S: AsFd> Socket<S> {
     ) -> Poll<io::Result<()>> {
         std::task::ready!(budget::poll_spend(cx, 1));
         if self.registration.ensure(&self.io)? {
-            // A guess until now. Whatever holds comes as an event.
+            // `UNTRIED` was a guess. Readiness that exists is reported as an event.
             self.registration.known.set(Readiness::default());
         }
         if self.registration.must_wait(&self.io, interest, at, cx)? {
@@ -268,8 +289,8 @@ impl<S: AsFd> Socket<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether `interest` is known to hold, without waiting and without asking the kernel. `false` if the
-    /// socket is not registered.
+    /// Returns true if `interest` is known to hold, without waiting and without asking the kernel. Returns
+    /// false if the socket is not registered.
     pub(crate) fn is_ready(&self, interest: Interest) -> bool {
         self.registration.is_ready(interest)
     }
@@ -280,7 +301,7 @@ impl<S: AsFd> Socket<S> {
         })
     }
 
-    /// As [`poll_write`](Self::poll_write), for bytes that are followed by the end.
+    /// Like [`poll_write`](Self::poll_write), for the last bytes before the end of the stream.
     pub(crate) fn poll_write_last(
         &self,
         cx: &mut Context<'_>,
@@ -304,12 +325,12 @@ impl<S: AsFd> Socket<S> {
 
 /// A kind of connected socket.
 pub trait Receive: AsFd {
-    /// The system call that reads, and whether there may be more.
+    /// Calls the system call that reads. Returns the number of bytes, and the state of the edge.
     ///
     /// # Errors
     ///
     /// Those of the system call.
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Left)>;
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Edge)>;
 }
 
 impl<S: Receive> Socket<S> {
@@ -335,42 +356,43 @@ impl<S: Receive> Socket<S> {
     }
 }
 
-/// The system call itself (`send(2)`), without the C library's bookkeeping around it. A peer that is gone
-/// is an error, not a signal.
-fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Left)> {
+/// Calls `send(2)` directly, without the C library's bookkeeping around it. If the peer is gone, it returns
+/// an error and raises no signal.
+fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Edge)> {
     let moved = send(io, bytes, flags | SendFlags::NOSIGNAL)?;
-    Ok((moved, Left::after(moved, bytes.len())))
+    Ok((moved, Edge::after(moved, bytes.len())))
 }
 
-/// As many slices as one call takes (`UIO_MAXIOV`, `writev(2)`): it refuses more.
+/// The most slices for one call (`UIO_MAXIOV`, `writev(2)`). The kernel refuses more.
 const SLICES_MAX: usize = 1024;
 
-/// `sendmsg(2)`, because `writev(2)` has no flag against the signal.
-fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Left)> {
+/// Calls `sendmsg(2)`, because `writev(2)` has no flag against the signal.
+fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Edge)> {
     let slices = &slices[..slices.len().min(SLICES_MAX)];
     let asked = slices.iter().map(|slice| slice.len()).sum();
     let nothing = &mut SendAncillaryBuffer::default();
     let moved = sendmsg(io, slices, nothing, SendFlags::NOSIGNAL)?;
-    Ok((moved, Left::after(moved, asked)))
+    Ok((moved, Edge::after(moved, asked)))
 }
 
-/// Asks the kernel whether a direction is ready (`poll(2)`); `WouldBlock` if not. Looking at a full
-/// buffer makes the kernel report when there is room again, as a failed write does.
-pub(crate) fn is_ready(io: &impl AsFd, direction: Direction) -> io::Result<((), Left)> {
+/// Asks the kernel whether a direction is ready (`poll(2)`). Returns `WouldBlock` if it is not. If the
+/// buffer is full, this call makes the kernel report new room, as a failed write does.
+pub(crate) fn is_ready(io: &impl AsFd, direction: Direction) -> io::Result<((), Edge)> {
     let wanted = match direction {
         Direction::Read => PollFlags::IN | PollFlags::RDHUP,
         Direction::Write => PollFlags::OUT,
     };
     match poll(&mut [PollFd::new(io, wanted)], Some(&Timespec::default()))? {
         0 => Err(io::ErrorKind::WouldBlock.into()),
-        _ => Ok(((), Left::Perhaps)),
+        _ => Ok(((), Edge::Kept)),
     }
 }
 
-/// Which source of which runtime a socket is, once it is one, and what it knows of itself.
+/// The registration of a socket with a runtime, and the socket's own copy of its readiness.
 struct Registration<S> {
+    /// `None` until the socket first has to wait.
     place: Cell<Option<Place>>,
-    /// For what it is ready, as far as it has asked.
+    /// Its readiness, as far as it has asked.
     known: Cell<Readiness>,
     of: PhantomData<fn(S)>,
 }
@@ -385,7 +407,7 @@ impl<S> Registration<S> {
         }
     }
 
-    /// Registers if that has not been done; returns whether it did.
+    /// Registers the socket if it is not registered. Returns true if it was not.
     #[inline]
     fn ensure(&self, io: &impl AsFd) -> io::Result<bool> {
         if self.place.get().is_some() {
@@ -404,14 +426,14 @@ impl<S> Registration<S> {
             })
         })?;
         self.place.set(Some(place));
-        // Not this source, if its place was another's.
+        // The source that was asked last may have had the same id before it was closed.
         polled::set_asked(None);
         Ok(())
     }
 
-    /// Returns true if the task must wait, and false if the socket is ready, as far as is known or by
-    /// the news that there are. Registers the socket first if needed; registering reports readiness
-    /// that already exists.
+    /// Returns true if the task must wait, and false if the socket is ready, according to its own copy or
+    /// the reactor's news. Registers the socket first if needed; registering reports readiness that already
+    /// exists.
     #[inline]
     fn must_wait(
         &self,
@@ -433,8 +455,8 @@ impl<S> Registration<S> {
         Ok(self.ask_or_wait(interest, at, cx.waker()))
     }
 
-    /// Whether the task being polled has asked in this poll, and read all there was: there can be no
-    /// news, and it will be woken.
+    /// Returns true if the task being polled has asked in this poll and has read everything. Then there can
+    /// be no news, and the task will be woken.
     #[inline]
     fn waits_already(&self, waker: &Waker) -> bool {
         let place = self.place.get();
@@ -444,7 +466,7 @@ impl<S> Registration<S> {
             && !self.known.get().satisfies(Interest::Read)
     }
 
-    /// For the task being polled, which wants to read.
+    /// Asks for the task being polled, which wants to read. Returns true if it must wait.
     #[inline(never)]
     fn ask_as(&self, task: TaskId, waker: &Waker) -> bool {
         let asked =
@@ -457,7 +479,7 @@ impl<S> Registration<S> {
         matches!(asked, Asked::Waits)
     }
 
-    /// Another task is the reader: if it has ended, its place is free the next time.
+    /// Asks although another task is the reader. If that task has ended, its place is free the next time.
     #[cold]
     fn ask_beside_another(&self, waker: &Waker) -> bool {
         self.here(|executor, source| {
@@ -481,7 +503,7 @@ impl<S> Registration<S> {
             Asked::Ready => false,
             Asked::Waits => true,
             Asked::MustWait => {
-                // Cloning and dropping wakers is user code: not while anything is borrowed.
+                // Cloning and dropping wakers is user code. Here no borrow is alive.
                 let waiter = SocketWaiter::new(interest, task, foreign.cloned());
                 self.wait(at, waiter);
                 true
@@ -540,8 +562,8 @@ impl<S> Registration<S> {
         self.known.set(self.known.get().blocked(direction));
     }
 
-    /// Runs `f`, which calls nothing of a user's, if this thread is inside the runtime the socket is
-    /// registered with.
+    /// Runs `f` if this thread is inside the runtime that the socket is registered with. `f` must not call
+    /// user code.
     fn here<T>(&self, f: impl FnOnce(&Executor, SourceId) -> T) -> Option<T> {
         let place = self.place.get()?;
         context::look(|executor| {
@@ -549,7 +571,7 @@ impl<S> Registration<S> {
         })?
     }
 
-    /// Takes the descriptor out of epoll: closing will not, because the descriptor lives on.
+    /// Deregisters the descriptor. Closing this one is not enough, because the descriptor stays open.
     fn undo(&self, io: &impl AsFd) {
         let Some(place) = self.place.get() else {
             return;
@@ -558,7 +580,7 @@ impl<S> Registration<S> {
         let undone = self
             .here(|executor, _| executor.reactor().deregister(fd))
             .unwrap_or_else(|| reactor::deregister_from(place.runtime, fd));
-        // It fails only for a descriptor that somebody else has closed, which is out of epoll as well.
+        // It fails only if foreign code has closed the descriptor. Then it is out of epoll as well.
         drop(undone);
     }
 }
@@ -579,7 +601,7 @@ impl<S> Drop for Registration<S> {
     }
 }
 
-/// The rest of a drop on another thread, back in the runtime.
+/// Does the rest of a drop on another thread, back in the runtime.
 fn forgotten_elsewhere(source: SourceId) {
     if let Some(source) = context::look(|executor| executor.reactor().forget(source)) {
         wake_all(source);
@@ -596,7 +618,7 @@ fn wake_all(source: Option<Source>) {
     panics::wake_all(wakers);
 }
 
-/// A future's place among the waiters of a socket. Dropping this gives the place back.
+/// A future's place among the waiters of a socket. Dropping this frees the place.
 struct WaiterPlace<'a, S> {
     registration: &'a Registration<S>,
     /// `None` until it has to wait.
@@ -630,7 +652,7 @@ impl<S> Drop for WaiterPlace<'_, S> {
     }
 }
 
-/// The rest of a drop outside the runtime, back in it.
+/// Does the rest of a drop outside the runtime, back in it.
 fn left_elsewhere(source: SourceId, key: WaiterKey) {
     panics::discard(context::look(|executor| {
         executor.reactor().leave(source, key)

@@ -1,4 +1,4 @@
-//! A stream's two directions, apart.
+//! The two halves of a stream.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::stream::{Connected, Stream};
 
 impl<S: Connected> Stream<S> {
-    /// Its two directions, to be used at once.
+    /// Splits the stream into a reading and a writing half, which can be used at once.
     pub fn split(&mut self) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
         (ReadHalf(self), WriteHalf(self))
     }
@@ -18,7 +18,7 @@ impl<S: Connected> Stream<S> {
 
 /// The reading half of a [`Stream`], for as long as the stream is borrowed.
 ///
-/// For halves that own the stream together, put it into an `Rc`: a reference to it reads and
+/// If the halves must own the stream together, put it into an `Rc`: a reference to a stream reads and
 /// writes.
 #[derive(Debug)]
 pub struct ReadHalf<'a, S: AsFd>(&'a Stream<S>);

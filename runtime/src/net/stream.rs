@@ -1,4 +1,4 @@
-//! A connected stream socket, of whatever family.
+//! A connected stream socket of any family.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -13,11 +13,12 @@ use rustix::net::{RecvAncillaryBuffer, RecvFlags, recv, recvmsg, shutdown};
 use socket2::SockRef;
 
 use super::no_signal;
-use super::socket::{Left, Receive, Socket};
+use super::socket::{Edge, Receive, Socket};
 use crate::budget;
 use crate::source::{Direction, Interest};
 
-/// A kind of connected socket. Only this crate's kinds implement it.
+/// A kind of connected socket. This crate implements it for TCP and Unix sockets, and no other type can
+/// implement it.
 pub trait Connected: Receive {}
 
 /// A connection: a [`TcpStream`](super::TcpStream) or a [`UnixStream`](super::UnixStream).
@@ -27,18 +28,18 @@ pub trait Connected: Receive {}
 /// connection that is gone is an error in every way of writing, and never a signal.
 ///
 /// Any number of tasks may wait at once, also for the same thing; an event wakes all of them. A future
-/// that is dropped leaves nothing behind. A poll function (`poll_read`, [`poll_closed`](Self::poll_closed)
+/// that is dropped removes its waiter. A poll function (`poll_read`, [`poll_closed`](Self::poll_closed)
 /// and so on) cannot be dropped: its task is remembered until an event wakes it or it ends.
 ///
-/// It is `Send`: it registers with the runtime it first has to wait in, and stays there.
+/// It is `Send`: it registers with the runtime in which it first has to wait, and stays there.
 ///
 /// # Panics
 ///
-/// All that waits panics outside a runtime, and under another runtime than the first.
+/// A call that has to wait panics outside a runtime, and under another runtime than the first.
 ///
 /// # Cancel safety
 ///
-/// Everything here moves bytes only when it completes: nothing is lost by dropping a future.
+/// Each operation moves bytes only when it completes. So no bytes are lost if a future is dropped.
 pub struct Stream<S> {
     socket: Socket<S>,
 }
@@ -55,8 +56,8 @@ impl<S: AsFd> Stream<S> {
         self.socket.io()
     }
 
-    /// Hands the connection to the standard library; it is still non-blocking. It leaves its runtime, on
-    /// any thread, and can come back or go to another one.
+    /// Returns the connection as a socket of the standard library; it is still non-blocking. It leaves its
+    /// runtime, on any thread. It can come back, or go to another runtime.
     #[must_use]
     pub fn into_std(self) -> S {
         self.socket.into_io()
@@ -77,9 +78,8 @@ impl<S: AsFd> Stream<S> {
         Ok(shutdown(self.io(), how)?)
     }
 
-    /// Lets the connection end in a reset when this is dropped, instead of in good order: what the
-    /// peer has not taken by then is thrown away, not kept in the kernel for it (`SO_LINGER` of 0,
-    /// `socket(7)`).
+    /// Makes the drop of this stream reset the connection, instead of closing it in good order. The kernel
+    /// discards the bytes that the peer has not taken by then (`SO_LINGER` of 0, `socket(7)`).
     ///
     /// # Errors
     ///
@@ -88,8 +88,8 @@ impl<S: AsFd> Stream<S> {
         SockRef::from(self.io()).set_linger(Some(Duration::ZERO))
     }
 
-    /// Writes what comes right before the end, of this or of the writing direction: TCP may hold it
-    /// back until then, so that both go out in one segment (`MSG_MORE`, `send(2)`).
+    /// Writes the last bytes before the stream or its write half is closed. TCP may hold them back until
+    /// then, so that both go out in one segment (`MSG_MORE`, `send(2)`).
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl<S: AsFd> Stream<S> {
         self.socket.poll_write_last(cx, bytes)
     }
 
-    /// Waits until there is something to read: bytes, the end, or an error.
+    /// Waits until a read would not have to wait: for bytes, the end of the stream, or an error.
     ///
     /// Exact: the kernel is asked (`poll(2)`), so that an attempt to read would not have to wait when
     /// this completes. Another task may read first.
@@ -114,10 +114,9 @@ impl<S: AsFd> Stream<S> {
         self.socket.ready(Direction::Read).await
     }
 
-    /// Waits until there is room to write, or an error to be seen by writing.
+    /// Waits until a write would not have to wait: for room in the buffer, or an error.
     ///
-    /// Exact, as [`readable`](Self::readable) is. TCP counts as having room once a third of the buffer
-    /// is free.
+    /// Exact, as [`readable`](Self::readable) is. TCP reports room when a third of the buffer is free.
     ///
     /// # Errors
     ///
@@ -130,7 +129,7 @@ impl<S: AsFd> Stream<S> {
         self.socket.ready(Direction::Write).await
     }
 
-    /// Waits until a connection that was begun is made, or has failed.
+    /// Waits until a connection attempt has succeeded or failed.
     pub(crate) async fn connected(&self) -> io::Result<()> {
         self.socket.event(Interest::Write).await
     }
@@ -153,18 +152,19 @@ impl<S: AsFd> Stream<S> {
         self.socket.poll_ready(cx, Direction::Write)
     }
 
-    /// Looks at what is there without taking it; `Ok(0)` is the end of the stream.
+    /// Reads bytes without taking them from the stream, and without waiting. `Ok(0)` is the end of the
+    /// stream.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there; else the errors of `recv(2)`.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes; else the errors of `recv(2)`.
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let seen = self.socket.try_io(Direction::Read, |io| {
             let (seen, _) = recv(io, &mut *buffer, RecvFlags::PEEK)?;
-            Ok((seen, Left::Perhaps))
+            Ok((seen, Edge::Kept))
         })?;
         if seen > 0 {
-            // The kernel knows better than a conclusion from a short read.
+            // A short read may have cleared the flag, but the kernel has bytes.
             self.socket.note_ready(Direction::Read);
         }
         Ok(seen)
@@ -183,8 +183,8 @@ impl<S: AsFd> Stream<S> {
         self.gone(Interest::Closed).await;
     }
 
-    /// Waits until the peer has ended its direction (FIN), or the connection is gone. Bytes that
-    /// came before are still there to be read.
+    /// Waits until the peer has closed its write half (FIN), or the connection is gone. Bytes that came
+    /// before can still be read.
     ///
     /// # Cancel safety
     ///
@@ -208,24 +208,24 @@ impl<S: AsFd> Stream<S> {
         self.socket.poll_event(cx, Interest::ReadClosed).map(drop)
     }
 
-    /// Whether the peer has ended its direction, as far as the reactor has been told.
+    /// Returns true if the reactor has seen that the peer has closed its write half.
     #[must_use]
     pub fn is_read_closed(&self) -> bool {
         self.socket.is_ready(Interest::ReadClosed)
     }
 
-    /// Sends from a file without copying through this process (`sendfile(2)`): up to `count`
-    /// bytes from `offset`, which moves along. `Ok(0)` is the end of the file.
+    /// Sends up to `count` bytes of a file, without copying them through this process (`sendfile(2)`).
     ///
-    /// The file is read on this thread: a file that is not in memory blocks it.
+    /// It reads from `offset`, and adds the number of bytes that were sent to `offset`. `Ok(0)` is the end
+    /// of the file. The file is read on this thread: a file that is not in memory blocks the thread.
     ///
     /// # Errors
     ///
-    /// The errors of `sendfile(2)`, of either end.
+    /// The errors of `sendfile(2)`, of the file or of the socket.
     ///
     /// # Cancel safety
     ///
-    /// Safe: what was sent is in `offset`, or nothing was.
+    /// Safe: `offset` always counts the bytes that were sent.
     pub async fn send_file(
         &self,
         file: impl AsFd,
@@ -256,32 +256,32 @@ impl<S: AsFd> Stream<S> {
     }
 }
 
-/// Short at the end of the file as well: no proof that the edge is used up.
+/// Calls `sendfile(2)`. It is also short at the end of the file, so a short one does not use the edge up.
 fn send_file(
     io: &impl AsFd,
     file: BorrowedFd<'_>,
     offset: &mut u64,
     count: usize,
-) -> io::Result<(usize, Left)> {
+) -> io::Result<(usize, Edge)> {
     let sent = no_signal::while_calling(|| rustix::fs::sendfile(io, file, Some(offset), count))?;
-    Ok((sent, Left::Perhaps))
+    Ok((sent, Edge::Kept))
 }
 
 impl<S: Connected> Stream<S> {
-    /// Reads what is there, without waiting.
+    /// Reads without waiting. `Ok(0)` is the end of the stream.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is; else the errors of `recv(2)`.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes; else the errors of `recv(2)`.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.try_read(buffer)
     }
 
-    /// Writes what there is room for, without waiting.
+    /// Writes without waiting. Returns the number of bytes that there was room for.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; else the errors of `send(2)`.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; else the errors of `send(2)`.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.try_write(bytes)
     }
@@ -304,7 +304,7 @@ impl<S: Connected> AsyncRead for &Stream<S> {
         self.socket.poll_move(cx, Direction::Read, |io| {
             let nothing = &mut RecvAncillaryBuffer::default();
             let moved = recvmsg(io, buffers, nothing, RecvFlags::empty())?.bytes;
-            Ok((moved, Left::Perhaps))
+            Ok((moved, Edge::Kept))
         })
     }
 }
@@ -326,12 +326,12 @@ impl<S: Connected> AsyncWrite for &Stream<S> {
         self.socket.poll_write_vectored(cx, slices)
     }
 
-    /// There is nothing to flush: what was written is with the kernel.
+    /// Completes at once: the kernel has all bytes that were written.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Ends the writing direction. A connection that the peer has reset has ended already: no error.
+    /// Closes the write half (sends FIN). Succeeds also if the peer has reset the connection.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         std::task::ready!(budget::poll_spend(cx, 1));
         Poll::Ready(match self.shutdown(Shutdown::Write) {

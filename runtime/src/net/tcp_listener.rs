@@ -22,13 +22,13 @@ impl TcpListener {
         Ok(Self::from_nonblocking(listener))
     }
 
-    /// Hands the listener to the standard library; it is still non-blocking.
+    /// Returns the listener as a socket of the standard library; it is still non-blocking.
     #[must_use]
     pub fn into_std(self) -> std::net::TcpListener {
         self.into_io()
     }
 
-    /// Where it listens; the answer when port 0 was asked for.
+    /// Returns the address on which it listens. If it was bound to port 0, this has the chosen port.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use rustix::net::{RecvFlags, recv};
 use socket2::{Domain, Protocol, Type};
 
-use super::socket::{Left, Receive};
+use super::socket::{Edge, Receive};
 use super::stream::{Connected, Stream};
 use crate::budget;
 
@@ -38,7 +38,7 @@ use crate::budget;
 pub type TcpStream = Stream<std::net::TcpStream>;
 
 impl TcpStream {
-    /// Opens a connection to an address; for a name, ask [`lookup_host`](super::lookup_host).
+    /// Opens a connection to an address. Use [`lookup_host`](super::lookup_host) for a name.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the connection up.
+    /// Dropping the future abandons the connection attempt.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         let domain = Domain::for_address(address);
@@ -77,7 +77,7 @@ impl TcpStream {
         Ok(Self::from_nonblocking(stream))
     }
 
-    /// The other end.
+    /// Returns the address of the peer.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl TcpStream {
         self.io().peer_addr()
     }
 
-    /// This end.
+    /// Returns the address of this end.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl TcpStream {
         self.io().local_addr()
     }
 
-    /// Whether small writes are sent at once (`TCP_NODELAY`, `tcp(7)`).
+    /// Returns true if small writes are sent at once (`TCP_NODELAY`, `tcp(7)`).
     ///
     /// # Errors
     ///
@@ -117,12 +117,12 @@ impl TcpStream {
 }
 
 impl Receive for std::net::TcpStream {
-    /// `recv(2)`. A short read has emptied the buffer, unless an urgent byte has cut it short; that is
-    /// an event of its own.
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Left)> {
+    /// Calls `recv(2)`. A short read has emptied the buffer, unless it ended at an urgent byte, for which
+    /// there is an event of its own.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
         let asked = buffer.len();
         let (moved, _) = recv(self, buffer, RecvFlags::empty())?;
-        Ok((moved, Left::after(moved, asked)))
+        Ok((moved, Edge::after(moved, asked)))
     }
 }
 

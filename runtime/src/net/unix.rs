@@ -3,13 +3,13 @@
 //! # How it works
 //!
 //! A process that is killed leaves its socket's file behind. [`UnixListener::bind`] takes such a path
-//! over: if a socket is there and nobody answers, it is removed first. One that answers is not, and
-//! neither is anything that is no socket. The folder is locked meanwhile (`flock(2)`), so that of two
-//! servers that start at once, neither removes the other's.
+//! over: it first removes a socket file at which no process answers. It removes neither a socket at which a
+//! process answers, nor a file of another kind. It locks the folder meanwhile (`flock(2)`), so that two
+//! servers that start at once do not remove each other's files.
 //!
 //! # Invariants
 //!
-//! - Always: the file goes with the listener that made it, and no other does.
+//! - Always: a listener removes the file that it has made, and no other file.
 
 use std::fs::{self, File};
 use std::future::poll_fn;
@@ -27,7 +27,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recvmsg};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::listener::{Accept, Listener, accept, sealed};
-use super::socket::{Left, Receive};
+use super::socket::{Edge, Receive};
 use super::stream::{Connected, Stream};
 use crate::budget;
 use crate::time::sleep;
@@ -78,12 +78,12 @@ impl UnixStream {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the connection up.
+    /// Dropping the future abandons the connection attempt.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         connect(&SockAddr::unix(path)?).await
     }
 
-    /// Opens a connection to the socket with that abstract name (`unix(7)`).
+    /// Opens a connection to the socket with this abstract name (`unix(7)`).
     ///
     /// # Errors
     ///
@@ -112,19 +112,19 @@ impl UnixStream {
 }
 
 impl Receive for std_unix::UnixStream {
-    /// `recvmsg(2)`: the kernel ends a read behind bytes that have descriptors or credentials attached.
-    /// These are thrown away here, and their loss (`MSG_CTRUNC`) shows that there may be more bytes.
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Left)> {
+    /// Calls `recvmsg(2)`: the kernel ends a read behind bytes that have descriptors or credentials attached.
+    /// This call discards these, and the flag for that (`MSG_CTRUNC`) shows that there may be more bytes.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
         let asked = buffer.len();
         let nothing = &mut RecvAncillaryBuffer::default();
         let buffers = &mut [IoSliceMut::new(buffer)];
         let received = recvmsg(self, buffers, nothing, RecvFlags::empty())?;
-        let left = if received.flags.contains(ReturnFlags::CTRUNC) {
-            Left::Perhaps
+        let edge = if received.flags.contains(ReturnFlags::CTRUNC) {
+            Edge::Kept
         } else {
-            Left::after(received.bytes, asked)
+            Edge::after(received.bytes, asked)
         };
-        Ok((received.bytes, left))
+        Ok((received.bytes, edge))
     }
 }
 
@@ -166,7 +166,7 @@ fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
 /// See [`UnixStream`] for an example, and [`Listener`] for how to accept.
 pub type UnixListener = Listener<Bound>;
 
-/// A listening Unix socket and its file.
+/// The type parameter of a [`UnixListener`]: the socket and its file. It has no methods of its own.
 #[derive(Debug)]
 pub struct Bound {
     listener: std_unix::UnixListener,
@@ -176,15 +176,15 @@ pub struct Bound {
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    /// Whether it is left where it is.
+    /// True if the file stays when the listener is dropped.
     stays: bool,
-    /// Device and inode: whether it is still the same file.
+    /// Device and inode, to find out later whether the path still names the same file.
     identity: (u64, u64),
 }
 
 impl UnixListener {
-    /// Takes over a listener from the standard library, and makes it non-blocking. Its file is left
-    /// alone.
+    /// Takes over a listener from the standard library, and makes it non-blocking. Its file is not removed
+    /// when the listener is dropped.
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl UnixListener {
         Ok(Self::from_nonblocking(Bound { listener, file }))
     }
 
-    /// The same listener, whose file stays when it is dropped: for one that a successor has been given
+    /// Keeps the file when the listener is dropped. Use it if a successor process has received the listener
     /// and listens on.
     #[must_use]
     pub fn leave_file(self) -> Self {
@@ -206,7 +206,7 @@ impl UnixListener {
         Self::from_nonblocking(bound)
     }
 
-    /// The path of the file it has made; none for an abstract name.
+    /// Returns the path of the file that it has made. Returns `None` for an abstract name.
     pub fn path(&self) -> Option<&Path> {
         self.io().file.as_ref().map(|file| &*file.path)
     }
@@ -241,11 +241,11 @@ fn bind_locked(path: &Path, backlog: i32) -> io::Result<UnixListener> {
     }))
 }
 
-/// How long another process may hold the folder's lock, in hundredths of a second. No server needs it for
-/// longer, and a process that holds it for ever must not keep a server from starting.
+/// The longest wait for the folder's lock, in hundredths of a second. No server needs the lock for longer,
+/// and a process that holds it for ever must not keep a server from starting.
 const LOCK_TRIES: u32 = 100;
 
-/// Locks a folder, if it may be read; until the file is dropped.
+/// Locks a folder until the file that it returns is dropped. Returns `None` if the folder may not be read.
 fn lock(folder: &Path) -> io::Result<Option<File>> {
     let folder = match File::open(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
@@ -289,7 +289,7 @@ fn clear_the_way(path: &Path, address: &SockAddr) -> io::Result<()> {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::CONNREFUSED) => {
             fs::remove_file(path)
         }
-        // A queue that is full is somebody's.
+        // If the queue is full, a process listens there.
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             Err(io::ErrorKind::AddrInUse.into())
@@ -306,7 +306,7 @@ impl Drop for SocketFile {
         let same = fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
         if same {
-            // It is in nobody's way: the next one to bind takes it over.
+            // A file that cannot be removed does no harm: the next listener takes the path over.
             drop(fs::remove_file(&self.path));
         }
     }
