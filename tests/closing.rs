@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 const MIB: usize = 1024 * 1024;
 
-/// Answers a target `/n` with n bytes. `/n/slow` takes 300 ms first, `/error` fails, `/abort` cuts the
+/// Answers a target `/n` with n bytes. `/n/slow` takes 900 ms first, `/error` fails, `/abort` cuts the
 /// connection. A POST is echoed.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     let mut segments = request.path().split('/').skip(1);
@@ -36,7 +36,7 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
         return request.respond(StatusCode::OK, body, ()).await;
     }
     if segments.next() == Some("slow") {
-        sleep(Duration::from_millis(300)).await;
+        sleep(Duration::from_millis(900)).await;
     }
     let count = first.parse().unwrap_or(0);
     request.respond(StatusCode::OK, vec![b'x'; count], ()).await
@@ -258,7 +258,7 @@ impl Row {
         (&client).write_all(self.request().as_bytes())?;
         if self.late {
             self.send_extra(&client)?;
-            thread::sleep(Duration::from_millis(700));
+            thread::sleep(Duration::from_millis(1_300));
             return self.check(&read_all(&client)?);
         }
         let reader = client.try_clone()?;
@@ -284,16 +284,21 @@ impl Row {
             return Err(io::Error::other("no answer"));
         }
         let (body, mut behind) = body_of_first(answers);
-        // The pressure may be over when its turn comes. Then the bytes behind it are a request, and a bad one.
-        if self.way == Way::Pressure && behind.starts_with(b"HTTP/1.1 400 ") {
+        // The pressure may be over when its turn comes. Then the bytes behind it are a request that is refused.
+        let refused = [400, 408, 501].map(|status| format!("HTTP/1.1 {status} "));
+        let refused = refused
+            .iter()
+            .any(|line| behind.starts_with(line.as_bytes()));
+        if self.way == Way::Pressure && refused {
             behind = b"";
         }
         let whole = body.len() == self.answer && behind.starts_with(self.behind());
         if !whole || (self.behind().is_empty() != behind.is_empty()) {
             return Err(io::Error::other(format!(
-                "{} bytes, and {} behind them",
+                "{} bytes, and {} behind them: {:?}",
                 body.len(),
-                behind.len()
+                behind.len(),
+                String::from_utf8_lossy(&behind[..behind.len().min(60)])
             )));
         }
         Ok(())
@@ -315,7 +320,8 @@ fn play(way: Way) -> Vec<String> {
         .into_iter()
         .map(|row| (row, thread::spawn(move || row.play(address))))
         .collect();
-    thread::sleep(Duration::from_millis(150));
+    // All clients are connected then, and the slow answers have not begun.
+    thread::sleep(Duration::from_millis(600));
     let mut waiting = Vec::new();
     match way {
         Way::Shutdown => server.stopper().stop(),

@@ -8,14 +8,17 @@ use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant as StdInstant};
 
-use common::{run, tcp_pair, tcp_with_std, within_deadline};
+use common::{Log, run, tcp_pair, tcp_with_std, within_deadline};
+use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::runtime::net::{TcpStream, UnixStream};
 use waterwheel::runtime::{
-    Notify, Runtime, budget, join, race, spawn, spawn_blocking, time, yield_now,
+    Handle, JoinHandle, Notify, Runtime, budget, join, race, spawn, spawn_blocking, time, yield_now,
 };
 
 /// Runs `step` again and again in a task, beside a task that ends it, and fails if the second one does
@@ -358,4 +361,129 @@ fn a_chain_of_wakes_takes_few_turns() {
         runtime.poll();
         assert!(turns <= 2 * WAKES / 64 + 256, "a turn for each wake");
     }
+}
+
+#[test]
+fn a_task_that_yields_waits_for_the_look_though_another_thread_wakes_it() {
+    let runtime = Runtime::new().unwrap();
+    let log = Log::new();
+    let (late, yielder) = (log.clone(), log.clone());
+    runtime
+        .spawn(async move {
+            time::sleep(Duration::from_millis(1)).await;
+            late.add("timer");
+        })
+        .detach();
+    runtime.poll();
+    runtime
+        .spawn(async move {
+            // The timer is due by now, and fires at the next look.
+            std::thread::sleep(Duration::from_millis(5));
+            let mut yielding = yield_now();
+            poll_fn(|cx| {
+                let poll = Pin::new(&mut yielding).poll(cx);
+                if poll.is_pending() {
+                    let waker = cx.waker().clone();
+                    std::thread::spawn(move || waker.wake()).join().unwrap();
+                }
+                poll
+            })
+            .await;
+            yielder.add("yielder");
+        })
+        .detach();
+    assert_eq!(runtime.run_until_idle(), 0);
+    assert_eq!(log.take(), ["timer", "yielder"]);
+}
+
+/// Runs 100 tasks that yield for ever beside `test`.
+fn beside_100_yielders<T>(test: impl Future<Output = T>) -> T {
+    run(async {
+        for _ in 0..100 {
+            let busy = async {
+                loop {
+                    yield_now().await;
+                }
+            };
+            spawn(busy).detach();
+        }
+        test.await
+    })
+}
+
+#[test]
+fn mail_is_read_beside_a_hundred_tasks_that_are_always_ready() {
+    beside_100_yielders(async {
+        spawn_blocking(|| std::thread::sleep(Duration::from_millis(20)))
+            .await
+            .unwrap();
+        let handle = Handle::current();
+        let notify = Arc::new(AtomicBool::new(false));
+        let seen = notify.clone();
+        let sender = std::thread::spawn(move || {
+            let run = move || async move { seen.store(true, Ordering::Release) };
+            handle.spawn_with(run).unwrap();
+        });
+        sender.join().unwrap();
+        while !notify.load(Ordering::Acquire) {
+            yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn a_sleep_that_is_reset_to_the_past_again_and_again_lets_others_run() {
+    run(async {
+        lets_others_run("armed, then reset", async || {
+            let mut sleep = time::sleep(Duration::from_secs(3600));
+            assert!(poll_once(&mut sleep).await.is_none());
+            sleep.reset(time::Instant::of_turn());
+            sleep.await;
+        })
+        .await;
+        let notify = Notify::new();
+        lets_others_run("notified by oneself", async || {
+            let mut notified = pin!(notify.notified());
+            assert!(poll_once(notified.as_mut()).await.is_none());
+            notify.notify_all();
+            notified.await;
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_handle_that_moves_to_another_runtime_wakes_the_task_that_has_it_last() {
+    within_deadline(|| {
+        let (a, b) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+        let go = Rc::new(Notify::new());
+        let handle: Rc<Cell<Option<JoinHandle<u8>>>> = Rc::default();
+        // The first task of each runtime: they have the same id.
+        let first = a.spawn({
+            let handle = handle.clone();
+            async move {
+                yield_now().await;
+                let mut taken = handle.take().unwrap();
+                assert!(poll_once(&mut taken).await.is_none());
+                handle.set(Some(taken));
+                pending::<()>().await;
+            }
+        });
+        let ends = a.spawn({
+            let go = go.clone();
+            async move {
+                go.notified().await;
+                7
+            }
+        });
+        handle.set(Some(ends));
+        a.run_until_idle();
+        let last = b.spawn(async move { handle.take().unwrap().await.unwrap() });
+        b.run_until_idle();
+        go.notify_all();
+        a.run_until_idle();
+        b.run_until_idle();
+        assert!(last.is_finished());
+        drop(first);
+    });
 }

@@ -659,3 +659,44 @@ fn a_turn_whose_clock_is_paused_goes_on_with_the_paused_time() {
         assert_eq!(Instant::of_turn(), Instant::now());
     });
 }
+
+#[test]
+fn advance_sees_the_same_times_whenever_the_clock_was_paused() {
+    for real in [0, 1, 2, 3] {
+        run(async {
+            thread::sleep(ms(real));
+            time::pause();
+            let start = Instant::now();
+            // A timer far away, whose slot in the wheel begins at another time in each run.
+            let other = spawn(time::sleep(ms(90)));
+            let sleeper = spawn(async move {
+                let begun = start.elapsed();
+                time::sleep(ms(3)).await;
+                yield_now().await;
+                yield_now().await;
+                let slept = start.elapsed();
+                (begun, slept)
+            });
+            time::advance(ms(100)).await;
+            assert_eq!(sleeper.await.unwrap(), (ms(0), ms(3)), "after {real} ms");
+            other.await.unwrap();
+            assert_eq!(start.elapsed(), ms(100));
+        });
+    }
+}
+
+#[test]
+fn a_paused_clock_does_not_jump_to_never() {
+    run_paused(async {
+        let start = Instant::now();
+        let never = timeout(Duration::MAX, pending::<()>());
+        assert!(poll_once(pin!(never)).await.is_none());
+        let mut never = pin!(sleep(Duration::MAX));
+        assert!(poll_once(never.as_mut()).await.is_none());
+        // A job keeps the loop waiting; the clock stands meanwhile, and no turn spins.
+        spawn_blocking(|| thread::sleep(ms(20))).await.unwrap();
+        assert_eq!(start.elapsed(), ms(0));
+        sleep(ms(5)).await;
+        assert_eq!(start.elapsed(), ms(5));
+    });
+}

@@ -30,9 +30,28 @@ use crate::stop::Stage;
 /// may be on its way.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// The same for one that lingers behind a large answer: more bytes to discard may be on their way, and
-/// would turn the close into a reset.
-const LINGERING_MOMENT: Duration = Duration::from_millis(250);
+/// When a connection that lingers behind its last answer gives way to another one. Bytes that come after the
+/// close turn it into a reset, which costs what the client has not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum GivesWay {
+    /// The client sends no more, and a small answer has arrived.
+    AtOnce,
+    /// The client may send more behind its body; a small answer is read by then.
+    AfterMoment,
+    /// The client may pause before it reads on.
+    AfterPause,
+}
+
+impl GivesWay {
+    /// The silence that is waited for.
+    fn silence(self) -> Duration {
+        match self {
+            Self::AtOnce => Duration::ZERO,
+            Self::AfterMoment => Duration::from_millis(250),
+            Self::AfterPause => Duration::from_secs(2),
+        }
+    }
+}
 
 /// The longest pause between two bytes of a connection that lingers while the server ends.
 const LAST_STALL_MAX: Duration = Duration::from_secs(1);
@@ -69,8 +88,8 @@ struct Record {
     leaving: bool,
     /// Whether its peer's connections are counted.
     is_guest: bool,
-    /// Whether it may give way at once, if it lingers.
-    may_give_way: bool,
+    /// When it gives way, if it lingers.
+    gives_way: GivesWay,
     /// How many requests have begun; saturates. It stands here because a record has the room, and an
     /// idle connection should not grow.
     requests: u32,
@@ -149,7 +168,7 @@ impl Register {
             state: State::New,
             leaving: false,
             is_guest: guest.is_some(),
-            may_give_way: false,
+            gives_way: GivesWay::AfterPause,
             requests: 0,
             since: Instant::of_turn(),
             waker: None,
@@ -241,16 +260,15 @@ impl Register {
         }
     }
 
-    /// Notes that its last answer and its end are sent. With `may_give_way` it may give way to another
-    /// connection at once, else only after a moment of silence.
-    pub(crate) fn lingers(&self, key: Key, may_give_way: bool) {
+    /// Notes that its last answer and its end are sent.
+    pub(crate) fn lingers(&self, key: Key, gives_way: GivesWay) {
         let now = Instant::of_turn();
         let until = now + self.linger_max;
         self.lingering.borrow_mut().insert(key.0, until);
         {
             let record = &mut self.records.borrow_mut()[key.index()];
             record.enter(State::Lingering, now);
-            record.may_give_way = may_give_way;
+            record.gives_way = gives_way;
         }
         self.notify();
     }
@@ -259,7 +277,7 @@ impl Register {
     pub(crate) fn lingers_on(&self, key: Key) {
         let record = &mut self.records.borrow_mut()[key.index()];
         record.since = Instant::of_turn();
-        record.may_give_way = false;
+        record.gives_way = record.gives_way.max(GivesWay::AfterMoment);
     }
 
     /// Returns until when it lingers if it stays silent. Returns `None` if it has to leave, or if it may
@@ -271,7 +289,7 @@ impl Register {
         is_pressed: bool,
     ) -> Option<Instant> {
         let record = &self.records.borrow()[key.index()];
-        if record.leaving || (is_pressed && record.may_give_way) {
+        if record.leaving || (is_pressed && record.gives_way == GivesWay::AtOnce) {
             return None;
         }
         let stall_max = match stage {
@@ -351,7 +369,7 @@ impl Register {
         let ranked = records.iter().filter_map(|(key, record)| {
             let silence = now - record.since;
             let rank = match record.state {
-                State::Lingering if record.may_give_way || silence >= LINGERING_MOMENT => 0,
+                State::Lingering if silence >= record.gives_way.silence() => 0,
                 State::Handshake | State::New if stage != Stage::Open && silence >= MOMENT => 1,
                 State::Idle => 2,
                 _ => return None,

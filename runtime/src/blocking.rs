@@ -14,14 +14,15 @@ use std::future::Future;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::budget;
 use crate::context;
 use crate::join_error::JoinError;
 use crate::panics;
-use crate::pool::{Job, Order};
+use crate::pool::Order;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Runs `job` on a thread of the runtime's pool, so that this thread does not block.
 ///
@@ -56,21 +57,14 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let slot = Slot::new();
-    let job: Job = Box::new({
-        let slot = slot.clone();
-        move |order| slot.carry_out(order, job)
-    });
+    let (job, value) = Blocking::of(job);
     let refused = context::with("a blocking job", "spawned", |executor| {
-        executor.blocking().push(job)
+        executor.blocking().push(Box::new(job))
     });
     if let Some(job) = refused {
         job(Order::Cancel);
     }
-    Blocking {
-        slot,
-        waited: false,
-    }
+    value
 }
 
 /// The future of [`spawn_blocking`] and of [`ThreadPool::spawn`](crate::ThreadPool::spawn).
@@ -81,23 +75,21 @@ where
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
     slot: Arc<Slot<T>>,
-    /// True once it has returned `Pending`.
-    waited: bool,
+    /// The poll in which it began to wait.
+    began: Option<u32>,
 }
 
 impl<T: Send + 'static> Blocking<T> {
-    /// Returns a job for another pool to run, and the future of its value.
-    pub(crate) fn of(job: impl FnOnce() -> T + Send + 'static) -> (impl FnOnce() + Send, Self) {
+    /// Returns a job for a pool to run, and the future of its value.
+    pub(crate) fn of(
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> (impl FnOnce(Order) + Send, Self) {
         let slot = Slot::new();
-        let run = {
-            let slot = slot.clone();
-            move || slot.carry_out(Order::Run, job)
-        };
         let value = Self {
-            slot,
-            waited: false,
+            slot: slot.clone(),
+            began: None,
         };
-        (run, value)
+        (move |order| slot.carry_out(order, job), value)
     }
 }
 
@@ -210,10 +202,13 @@ impl<T> Future for Blocking<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.waited && self.slot.is_done() {
+        let waited = self
+            .began
+            .is_some_and(|began| began != budget::poll_number());
+        if !waited && self.slot.is_done() {
             ready!(budget::poll_spend(cx, 1));
         }
-        self.waited = true;
+        self.began.get_or_insert_with(budget::poll_number);
         if let Some(outcome) = self.slot.take_outcome() {
             return Poll::Ready(outcome);
         }

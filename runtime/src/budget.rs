@@ -13,8 +13,8 @@
 //! | any other leaf that is ready when it is first polled: a sleep, a join handle, a notification, a blocking job | 1 |
 //! | any other leaf that has waited | 0 |
 //!
-//! A leaf that has waited is free because its task has let others run. So a deadline that has passed is
-//! seen even if another future of the same task has spent the whole budget.
+//! A leaf that has waited for another poll is free because its task has let others run. So a deadline that
+//! has passed is seen even if another future of the same task has spent the whole budget.
 //!
 //! [`join`](fn@crate::join), [`race`](fn@crate::race) and [`timeout`](fn@crate::time::timeout) divide the
 //! rest of the budget equally among their futures. A poll outside a runtime, and one inside
@@ -50,6 +50,8 @@ const UNLIMITED: u32 = u32::MAX;
 
 thread_local! {
     static LEFT: Cell<u32> = const { Cell::new(UNLIMITED) };
+    /// The number of this poll, so that a leaf can tell whether another poll has come since.
+    static POLL: Cell<u32> = const { Cell::new(0) };
     /// The refusals since the budget was last full.
     static REFUSED: Cell<u32> = const { Cell::new(0) };
 }
@@ -59,6 +61,12 @@ thread_local! {
 pub(crate) fn refill() {
     LEFT.set(BUDGET);
     REFUSED.set(0);
+    POLL.set(POLL.get().wrapping_add(1));
+}
+
+/// Returns the number of the present poll. It is another one in each poll of a task.
+pub(crate) fn poll_number() -> u32 {
+    POLL.get()
 }
 
 /// Sets the rest of the budget. `None` means no limit. Returns the rest from before.

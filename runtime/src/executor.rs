@@ -51,6 +51,8 @@ pub(crate) struct Executor {
     delivered: Rc<Notify>,
     /// Notified when a descriptor is closed.
     freed: Rc<Notify>,
+    /// The waker of the future that `block_on` runs.
+    root: RefCell<Option<Arc<TaskWaker>>>,
     /// The place in the program that called `block_on`.
     root_place: Cell<Option<Place>>,
     closing: Cell<bool>,
@@ -60,7 +62,7 @@ pub(crate) struct Executor {
     mail: Cell<Vec<Message>>,
 }
 
-/// A list of messages with room for more is freed.
+/// A list of messages with room for more than this is freed.
 const MAIL_KEPT: usize = 1024;
 
 /// How long a turn may wait if no task is ready.
@@ -90,6 +92,7 @@ impl Executor {
             remote,
             delivered: Rc::default(),
             freed: Rc::default(),
+            root: RefCell::new(None),
             root_place: Cell::new(None),
             closing: Cell::new(false),
             due: Cell::default(),
@@ -143,7 +146,7 @@ impl Executor {
     }
 
     /// Does what other threads ask for. Returns true if they have asked. It is called between polls, and
-    /// after a wait that a message has ended or kept from beginning: so it ends no later wait as well.
+    /// right after each wait, so that one message never ends two waits.
     #[inline]
     fn read_inbox(&self) -> bool {
         let has_mail = self.remote.has_mail();
@@ -159,7 +162,8 @@ impl Executor {
         self.remote.take_inbox(&mut mail);
         for message in mail.drain(..) {
             match message {
-                Message::Wake(task) => self.remote.wake(task),
+                // Not if it is queued already: a task that yields must not run before the look.
+                Message::Wake(task) => self.wake_task(task),
                 Message::Run(run) => _ = panics::contain(run),
             }
         }
@@ -193,6 +197,11 @@ impl Executor {
             self.delivered.notify_all();
         }
         local_queue::any_ready()
+    }
+
+    fn mark_root_queued(&self) -> bool {
+        let root = self.root.borrow();
+        root.as_ref().is_some_and(|root| root.mark_queued())
     }
 
     /// Returns how long the reactor may sleep: zero if a task is ready, `None` if there is no deadline. A
@@ -250,7 +259,10 @@ impl Executor {
 
     /// Wakes a task by its id, which runs no foreign code.
     pub(crate) fn wake_task(&self, task: TaskId) {
-        let unmarked = self.tasks.borrow().mark_queued(task);
+        let unmarked = match task {
+            TaskId::ROOT => self.mark_root_queued(),
+            task => self.tasks.borrow().mark_queued(task),
+        };
         if unmarked {
             self.remote.wake(task);
         }
@@ -262,6 +274,7 @@ impl Executor {
         let mut future = pin!(future);
         let waker = TaskWaker::queued(TaskId::ROOT, self.remote.clone());
         self.remote.wake(TaskId::ROOT);
+        self.root.replace(Some(waker.clone()));
         let mut value = None;
         let mut root = || {
             waker.begin_poll();
@@ -272,8 +285,8 @@ impl Executor {
         value.expect("the loop ends when the future has given its value")
     }
 
-    /// Waits at most `duration` for something to do, and does what is there, for at most
-    /// `duration` in all; `true` if some is left to do.
+    /// Polls the tasks that are ready, waits once if none is ready then, and polls the tasks that this wakes.
+    /// All of this takes at most `duration`. Returns true if a task is still ready.
     pub(crate) fn run_for(&self, duration: Duration) -> bool {
         let end = Instant::real() + duration;
         let wait = if duration.is_zero() {
@@ -328,7 +341,13 @@ impl Executor {
     }
 
     fn start(&self, task: TaskId) {
-        self.remote.wake(task);
+        if self.remote.is_entered() {
+            local_queue::push(task);
+        } else {
+            // Another runtime lies between: the way leads through the inbox, which marks the task.
+            self.tasks.borrow().unmark_queued(task);
+            self.remote.send_wake(task);
+        }
         if self.closing.get() {
             task::end_all(&self.tasks);
         }

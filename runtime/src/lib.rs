@@ -39,7 +39,7 @@
 //!
 //! Each file is one idea. Read them in this order:
 //!
-//! - *Ready*: `yield_now` → `local_queue` → `budget` → `race` → `panics` → `notify`
+//! - *Ready*: `sync` → `yield_now` → `local_queue` → `budget` → `race` → `panics` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `polled`
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join`
@@ -79,6 +79,8 @@ mod executor;
 mod join;
 mod join_error;
 mod local_queue;
+#[cfg(all(test, loom))]
+mod models;
 pub mod net;
 mod notify;
 mod panics;
@@ -91,6 +93,7 @@ mod remote;
 mod runtime;
 pub mod signal;
 mod source;
+mod sync;
 mod task;
 mod thread_pool;
 pub mod time;

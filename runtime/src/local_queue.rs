@@ -31,6 +31,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
+use crate::sync::thread_local;
+
 /// A turn that has polled this many tasks starts no further list. A list that was started is polled to its
 /// end.
 const POLLS_BEFORE_LOOK: usize = 64;
@@ -238,10 +240,12 @@ pub(crate) struct Turn<'a, F> {
 impl<F: Fn()> Turn<'_, F> {
     /// Starts the list of the tasks that were woken since. Returns false if the turn is over.
     fn take_more(&mut self) -> bool {
+        // Also at the end of a turn: with enough tasks that are always ready, the loop never waits, and mail
+        // is read nowhere else.
+        (self.read_mail)();
         if self.polls_before + self.next >= POLLS_BEFORE_LOOK {
             return false;
         }
-        (self.read_mail)();
         LOCAL.with(|local| {
             let woken = &mut *local.woken.borrow_mut();
             if woken.is_empty() {

@@ -109,6 +109,7 @@ impl Notify {
             notify: self,
             times,
             place: None,
+            began: None,
         }
     }
 }
@@ -119,6 +120,19 @@ struct Changed<'a> {
     times: u64,
     /// Its index in `waiters`. Valid until the next notification.
     place: Option<usize>,
+    /// The poll in which it began to wait.
+    began: Option<u32>,
+}
+
+impl Changed<'_> {
+    /// Completes. Spends budget if it did not have to wait for another poll.
+    fn poll_notified(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.place = None;
+        match self.began {
+            Some(began) if began != budget::poll_number() => Poll::Ready(()),
+            _ => budget::poll_spend(cx, 1),
+        }
+    }
 }
 
 impl Future for Changed<'_> {
@@ -126,13 +140,15 @@ impl Future for Changed<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.notify.times() != self.times {
-            if self.place.take().is_none() {
-                // It did not have to wait.
-                return budget::poll_spend(cx, 1);
-            }
-            return Poll::Ready(());
+            return self.poll_notified(cx);
         }
+        // The clone may be foreign code, and may notify.
         let waker = cx.waker().clone();
+        if self.notify.times() != self.times {
+            panics::discard(waker);
+            return self.poll_notified(cx);
+        }
+        self.began.get_or_insert_with(budget::poll_number);
         let mut waiters = self.notify.waiters.borrow_mut();
         let mut old = None;
         if let Some(place) = self.place {

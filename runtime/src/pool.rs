@@ -7,8 +7,11 @@
 //!             └─ no idle thread, fewer than the maximum: start one
 //! ```
 //!
-//! Threads are started on demand and end after ten idle seconds. The pool belongs to its runtime:
-//! when that ends, jobs that have not begun are cancelled, those that run are waited for.
+//! Threads are started on demand and end after ten idle seconds. The pool belongs to its runtime. When
+//! the runtime ends, it cancels the jobs that have not begun and waits for those that run.
+//!
+//! Everything that the threads share stands behind one lock. A thread takes it once for each job: it
+//! counts the last job as ended and takes the next one.
 //!
 //! # Invariants
 //!
@@ -16,14 +19,13 @@
 //! - Never: a job run while the queue is locked.
 
 use std::collections::VecDeque;
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use std::{io, mem};
 
 use crate::panics;
 use crate::remote::Remote;
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// The most threads that a runtime's pool has. They wait for disks rather than compute, so there may be
 /// more of them than cores.
@@ -53,20 +55,24 @@ pub(crate) struct Pool {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Notified for each job that is queued, and when the pool closes.
     work: Condvar,
-    /// Jobs that have been queued and have not ended.
-    jobs: AtomicUsize,
-    /// True if the runtime must be nudged when `jobs` becomes zero.
-    reports: AtomicBool,
     runtime: Arc<Remote>,
 }
 
 #[derive(Default)]
 struct Queue {
+    /// The jobs that have not begun.
     jobs: VecDeque<Job>,
+    /// The number of jobs that have not ended, those that have not begun included.
+    unfinished: usize,
+    /// True if the runtime waits for the end of the last job.
+    reports: bool,
+    /// The threads that have not ended. A thread that ends takes itself off.
     threads: Vec<thread::JoinHandle<()>>,
-    running: usize,
+    /// The number of threads that wait for a job. Some of them may have been notified of one.
     idle: usize,
+    /// The number of threads that were ever started, for their names.
     started: usize,
     closed: bool,
 }
@@ -77,32 +83,29 @@ impl Pool {
             shared: Arc::new(Shared {
                 queue: Mutex::default(),
                 work: Condvar::new(),
-                jobs: AtomicUsize::new(0),
-                reports: AtomicBool::new(false),
                 runtime,
             }),
         }
     }
 
-    /// Returns true if no job is queued or under way. Otherwise the runtime is nudged when the last job has
-    /// ended, also if no task awaits it.
+    /// Returns true if no job is queued or under way. Otherwise the runtime is nudged when the last job
+    /// has ended, even if no task awaits it.
     pub(crate) fn is_idle_or_reports(&self) -> bool {
-        // First the flag, then the count; a thread of the pool does it the other way round. So if this
-        // reads a job, that job's thread sees the flag.
-        self.shared.reports.store(true, Ordering::SeqCst);
-        self.shared.jobs.load(Ordering::SeqCst) == 0
+        let mut queue = self.shared.lock();
+        queue.reports = queue.unfinished > 0;
+        !queue.reports
     }
 
-    /// Queues a job. Returns it if the pool has no thread and cannot start one.
+    /// Queues a job. Returns it if there is no thread for it and none can be started.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
         let mut queue = self.shared.lock();
         // Each queued job will take one idle thread. So only those beyond the jobs are free for this one.
-        let must_start = queue.idle <= queue.jobs.len() && queue.running < THREADS_MAX;
-        if must_start && self.start(&mut queue).is_err() && queue.running == 0 {
+        let must_start = queue.idle <= queue.jobs.len() && queue.threads.len() < THREADS_MAX;
+        if must_start && self.start(&mut queue).is_err() && queue.threads.is_empty() {
             return Some(job);
         }
         queue.jobs.push_back(job);
-        self.shared.jobs.fetch_add(1, Ordering::SeqCst);
+        queue.unfinished += 1;
         // Unlocked first: the thread that wakes up takes the lock at once.
         drop(queue);
         self.shared.work.notify_one();
@@ -115,9 +118,7 @@ impl Pool {
         let thread = thread::Builder::new()
             .name(name)
             .spawn(move || shared.work())?;
-        queue.threads.retain(|thread| !thread.is_finished());
         queue.threads.push(thread);
-        queue.running += 1;
         queue.started += 1;
         Ok(())
     }
@@ -127,15 +128,15 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
         queue.closed = true;
-        let jobs = std::mem::take(&mut queue.jobs);
-        let threads = std::mem::take(&mut queue.threads);
+        let jobs = mem::take(&mut queue.jobs);
+        let threads = mem::take(&mut queue.threads);
         drop(queue);
         self.shared.work.notify_all();
         for job in jobs {
             panics::contain(|| job(Order::Cancel));
         }
         for thread in threads {
-            // The panics of its jobs were caught, so there is no result to look at.
+            // The panics of its jobs have been caught, so there is no error to report.
             drop(thread.join());
         }
     }
@@ -148,27 +149,37 @@ impl Shared {
 
     /// Runs jobs until the thread must end.
     fn work(&self) {
-        while let Some(job) = self.next() {
+        let mut queue = self.wait_for_job(self.lock());
+        while let Some(job) = queue.jobs.pop_front() {
+            drop(queue);
             panics::contain(|| job(Order::Run));
-            let left = self.jobs.fetch_sub(1, Ordering::SeqCst) - 1;
-            if left == 0 && self.reports.swap(false, Ordering::SeqCst) {
+            queue = self.lock();
+            // After the job: an idle pool has sent all its mail.
+            queue.unfinished -= 1;
+            if queue.unfinished == 0 && mem::take(&mut queue.reports) {
                 self.runtime.nudge();
             }
+            queue = self.wait_for_job(queue);
         }
+        let own = thread::current().id();
+        queue.threads.retain(|thread| thread.thread().id() != own);
     }
 
-    /// Waits for the next job. Returns `None` if the thread must end.
-    fn next(&self) -> Option<Job> {
-        let mut queue = self.lock();
+    /// Waits until there is a job. Returns without one if it is time to end.
+    fn wait_for_job<'a>(&self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         queue.idle += 1;
         let no_work = |queue: &mut Queue| queue.jobs.is_empty() && !queue.closed;
         let waited = self.work.wait_timeout_while(queue, IDLE_MAX, no_work);
         queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         queue.idle -= 1;
-        let job = queue.jobs.pop_front();
-        if job.is_none() {
-            queue.running -= 1;
-        }
-        job
+        queue
+    }
+}
+
+#[cfg(all(test, loom))]
+impl Pool {
+    /// Lets the time pass after which idle threads end, for the models.
+    pub(crate) fn let_idle_time_pass(&self) {
+        self.shared.work.end_time(&self.shared.lock());
     }
 }

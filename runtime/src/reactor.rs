@@ -36,6 +36,7 @@ use slab::Slab;
 
 use crate::local_queue::{RuntimeId, TaskId};
 use crate::source::{Interest, Readiness, SocketWaiter, Source, WaiterKey};
+use crate::sync::Unpark;
 
 /// Events taken from the kernel in one go. More than that wait for the next turn.
 const EVENTS_MAX: usize = 1024;
@@ -128,8 +129,8 @@ impl Reactor {
     }
 
     /// Makes the waker with which other threads unpark this reactor.
-    pub(crate) fn unparker(&self) -> io::Result<mio::Waker> {
-        mio::Waker::new(self.poll.borrow().registry(), UNPARK)
+    pub(crate) fn unparker(&self) -> io::Result<Unpark> {
+        Unpark::new(self.poll.borrow().registry(), UNPARK)
     }
 
     /// Enters this reactor into [`REGISTRIES`], so that sockets can leave the runtime of this id on any

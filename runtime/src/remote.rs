@@ -19,16 +19,20 @@
 //!
 //! A sender first puts its message in, then swaps in `MAIL`. The executor parks only if it can move from
 //! `AWAKE` to `PARKED`. Both change the same word. If the sender is first, the executor sees `MAIL` and
-//! does not park. If the executor is first, the sender sees `PARKED` and unparks it.
+//! does not park. If the executor is first, the sender sees `PARKED` and unparks it. For that, each step
+//! must be a single exchange; it takes no ordering. The lock of the inbox orders what belongs to a message.
+//! The orderings of the state are for nudges, which have no message: a thread that sees `MAIL` sees what
+//! was written before the nudge.
 //!
 //! # Invariants
 //!
 //! - Never: a message dropped while the inbox is locked (its destructor is user code).
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use crate::local_queue::{self, RuntimeId, TaskId};
+use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{Mutex, MutexGuard, Unpark};
 
 /// A request from another thread.
 pub(crate) enum Message {
@@ -48,11 +52,11 @@ pub(crate) struct Remote {
     /// `None` once the runtime has ended.
     inbox: Mutex<Option<Vec<Message>>>,
     state: AtomicU8,
-    unpark: mio::Waker,
+    unpark: Unpark,
 }
 
 impl Remote {
-    pub(crate) fn new(unpark: mio::Waker) -> Arc<Self> {
+    pub(crate) fn new(unpark: Unpark) -> Arc<Self> {
         let remote = Arc::new(Self {
             id: RuntimeId::next(),
             inbox: Mutex::new(Some(Vec::new())),
@@ -109,7 +113,7 @@ impl Remote {
 
     /// Makes the executor look at its inbox before it sleeps.
     pub(crate) fn nudge(&self) {
-        if self.state.swap(MAIL, Ordering::AcqRel) == PARKED {
+        if self.state.swap(MAIL, Ordering::Release) == PARKED {
             // An eventfd write fails only if its counter is full, and then it is readable.
             _ = self.unpark.wake();
         }
@@ -121,7 +125,8 @@ impl Remote {
     /// Returns true if another thread asks for attention.
     #[inline]
     pub(crate) fn has_mail(&self) -> bool {
-        self.state.load(Ordering::Acquire) == MAIL
+        // Relaxed: only `take_inbox` relies on what the sender wrote, and it exchanges the state.
+        self.state.load(Ordering::Relaxed) == MAIL
     }
 
     /// Moves the messages into an empty list. The list stays empty after a mere nudge.
@@ -129,7 +134,7 @@ impl Remote {
         // `AWAKE` before the inbox is taken. In the other order, a message could come between the two, and
         // `AWAKE` would erase its `MAIL`. A swap, not a store: a nudge without a message takes no lock, so
         // only the swap acquires what was written before it.
-        self.state.swap(AWAKE, Ordering::AcqRel);
+        self.state.swap(AWAKE, Ordering::Acquire);
         if let Some(inbox) = &mut *self.lock() {
             std::mem::swap(inbox, mail);
         }
@@ -138,7 +143,7 @@ impl Remote {
     /// Announces that the executor is about to sleep. Returns false if there is mail to read first.
     pub(crate) fn try_park(&self) -> bool {
         self.state
-            .compare_exchange(AWAKE, PARKED, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(AWAKE, PARKED, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }
 
@@ -147,7 +152,7 @@ impl Remote {
         // Both outcomes are right: `AWAKE` again, or `MAIL`, which the executor reads next.
         _ = self
             .state
-            .compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Acquire);
+            .compare_exchange(PARKED, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Refuses all further messages and returns those that are left.
@@ -157,9 +162,12 @@ impl Remote {
     }
 }
 
-/// All runtimes of the process, for values that are dropped on a thread that is not their own.
-fn registry() -> MutexGuard<'static, Vec<(RuntimeId, Weak<Remote>)>> {
-    static REGISTRY: Mutex<Vec<(RuntimeId, Weak<Remote>)>> = Mutex::new(Vec::new());
+type Registry = Vec<(RuntimeId, Weak<Remote>)>;
+
+/// All runtimes of the process, for values that are dropped on a thread that is not their own. It is
+/// locked for a moment only, and loom need not see it.
+fn registry() -> std::sync::MutexGuard<'static, Registry> {
+    static REGISTRY: std::sync::Mutex<Registry> = std::sync::Mutex::new(Vec::new());
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -98,12 +98,13 @@ impl Runtime {
         self.poll_timeout(Duration::ZERO)
     }
 
-    /// Waits for something to do, but at most `duration`, and does it. Returns true if a task is still
-    /// ready.
+    /// Polls the tasks that are ready. If none is ready then, waits once, for at most `duration`, for an
+    /// event, a deadline or another thread, and polls the tasks that this wakes. Returns true if a task is
+    /// still ready.
     ///
-    /// It returns as soon as no task is ready any more, or when `duration` has passed, or after 256
-    /// turns. Under steady load it does not stay longer than asked, except for the rest of the turn in
-    /// which the time ran out.
+    /// It can return early without having polled a task, so call it in a loop. It returns after 256 turns
+    /// in any case. Under steady load it does not stay longer than asked, except for the rest of the turn
+    /// in which the time ran out. With a paused clock it jumps to the next deadline instead of waiting.
     ///
     /// # Panics
     ///
@@ -116,6 +117,8 @@ impl Runtime {
 
     /// Takes turns until every task waits for something outside: an event, a deadline, another
     /// thread. Returns the number of tasks.
+    ///
+    /// It does not return while a task keeps waking itself, and does not move a paused clock.
     ///
     /// # Panics
     ///

@@ -73,6 +73,9 @@ pub(crate) struct Tasks {
     remote: Arc<Remote>,
 }
 
+/// An empty table with room for more tasks than this gives its memory back.
+const SLOTS_KEPT: usize = 4096;
+
 /// At most this many wakers are kept for the next tasks.
 const SPARE_WAKERS_MAX: usize = 64;
 
@@ -192,6 +195,15 @@ impl Tasks {
         runnable.is_none_or(|runnable| runnable.waker.mark_queued())
     }
 
+    /// Takes the mark of a new task back: its id is not in the local queue.
+    #[cold]
+    pub(crate) fn unmark_queued(&self, task: TaskId) {
+        let slot = self.slot(task);
+        if let Some(runnable) = slot.and_then(|slot| slot.runnable.as_ref()) {
+            runnable.waker.begin_poll();
+        }
+    }
+
     /// Returns true if a task has not ended.
     pub(crate) fn is_alive(&self, task: TaskId) -> bool {
         let slot = self.slot(task);
@@ -269,15 +281,25 @@ impl Tasks {
             }
             _ => {
                 self.slots.try_remove(task.index as usize);
+                self.shrink_if_empty();
                 (None, Some(self.reuse(ended)))
             }
         }
     }
 
-    /// Frees the slot of a task that has ended. Returns the box with its outcome.
+    /// Gives back the memory of a crowd of tasks once all of them have ended. Generations go on, so that old
+    /// ids find no task.
+    fn shrink_if_empty(&mut self) {
+        if self.slots.is_empty() && self.slots.capacity() > SLOTS_KEPT {
+            self.slots = Slab::new();
+        }
+    }
+
+    /// Frees the slot of a task that has ended. Returns its outcome, in the place of its future.
     fn remove(&mut self, task: TaskId) -> Option<BoxRun> {
         self.slot(task)?;
         let slot = self.slots.remove(task.index as usize);
+        self.shrink_if_empty();
         slot.runnable.map(|ended| self.reuse(ended))
     }
 
@@ -404,7 +426,10 @@ pub(crate) mod handle {
         let Some(place) = runnable.and_then(|runnable| runnable.future.as_mut().waiter()) else {
             return Look::MustWait;
         };
-        if place.as_ref().is_some_and(|waiter| waiter.is(waker)) {
+        if place
+            .as_ref()
+            .is_some_and(|waiter| waiter.is(waker, within))
+        {
             return Look::Waits(None);
         }
         match polled::task(waker) {

@@ -23,6 +23,7 @@ use std::thread;
 
 use crate::blocking::Blocking;
 use crate::panics::discard;
+use crate::pool::Order;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -126,7 +127,7 @@ impl ThreadPool {
         F: FnOnce() -> T + Send + 'static,
     {
         let (job, value) = Blocking::of(job);
-        self.execute(job);
+        self.execute(|| job(Order::Run));
         value
     }
 }

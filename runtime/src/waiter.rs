@@ -24,10 +24,11 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
-    /// Returns true if this wakes the same task as `waker`.
-    pub(crate) fn is(&self, waker: &Waker) -> bool {
+    /// Returns true if this wakes the same task as `waker`. `within` is true if this thread is inside the
+    /// runtime whose task it may name: two runtimes use the same ids.
+    pub(crate) fn is(&self, waker: &Waker, within: bool) -> bool {
         match self {
-            Self::Task(task) => polled::task(waker) == Some(*task),
+            Self::Task(task) => within && polled::task(waker) == Some(*task),
             Self::Foreign(waiting) => waiting.will_wake(waker),
         }
     }

@@ -13,9 +13,9 @@
 //!   costs no atomic exchange.
 //! - `elsewhere`: woken from anywhere else; the message is in the inbox, or has been.
 //!
-//! The executor clears both *before* it polls; a wake during the poll therefore queues the task
-//! again. Most tasks are never woken from elsewhere, so the executor first loads that flag and exchanges
-//! it only if it is set:
+//! The executor clears both *before* it polls, in any order. So a wake during the poll queues the task
+//! again. Most tasks are never woken from elsewhere, so the executor looks at that flag first and
+//! exchanges it only if it is set:
 //!
 //! ```text
 //!  sender                                executor
@@ -40,12 +40,12 @@
 //! - Never: a call out of this module into user code.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_task::ArcWake;
 
 use crate::local_queue::{self, TaskId};
 use crate::remote::Remote;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) struct TaskWaker {
     task: TaskId,
@@ -78,12 +78,12 @@ impl TaskWaker {
         self.here.store(false, Ordering::Relaxed);
         if self.elsewhere.load(Ordering::Relaxed) {
             // Acquire: what was written before the wake is visible to the poll.
-            self.elsewhere.swap(false, Ordering::AcqRel);
+            self.elsewhere.swap(false, Ordering::Acquire);
         }
     }
 
-    /// Marks the task as queued, from within its runtime. Returns true if it was not, and the caller must
-    /// queue it.
+    /// Marks the task as queued, from within its runtime. Returns true if it was not, and the caller
+    /// must queue it.
     pub(crate) fn mark_queued(&self) -> bool {
         let unmarked = !self.here.load(Ordering::Relaxed);
         self.here.store(true, Ordering::Relaxed);
@@ -92,8 +92,9 @@ impl TaskWaker {
 
     /// Sets both flags, so that a wake has no effect. Called when the task has ended.
     pub(crate) fn retire(&self) {
+        // Relaxed: a wake that finds the flag set reads no more of the task.
         self.here.store(true, Ordering::Relaxed);
-        self.elsewhere.store(true, Ordering::Release);
+        self.elsewhere.store(true, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +104,7 @@ impl ArcWake for TaskWaker {
             if this.mark_queued() {
                 local_queue::push(this.task);
             }
-        } else if !this.elsewhere.swap(true, Ordering::AcqRel) {
+        } else if !this.elsewhere.swap(true, Ordering::Release) {
             // Release: what was written before the wake is visible to the poll.
             this.remote.send_wake(this.task);
         }

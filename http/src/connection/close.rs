@@ -42,6 +42,7 @@ use crate::error::Result;
 use crate::exchange::Written;
 use crate::io::Io;
 use crate::link::poll_discard;
+use crate::register::GivesWay;
 
 impl<T: Io> Connection<T> {
     /// Sends what is queued and the end, mostly in one segment. Returns true if that is done, and
@@ -88,10 +89,13 @@ impl<T: Io> Connection<T> {
     /// Gives back the working set, because lingering needs none.
     fn begin_lingering(&mut self) {
         let Some(work) = self.work.take() else { return };
-        let may_give_way =
-            work.exchange.written.get() == Written::Little && !work.exchange.has_body();
+        let gives_way = match work.exchange.written.get() {
+            Written::Little if !work.exchange.has_body() => GivesWay::AtOnce,
+            Written::Little => GivesWay::AfterMoment,
+            Written::Much | Written::Stalled => GivesWay::AfterPause,
+        };
         self.shared.give_back(work);
-        self.shared.register.lingers(self.key, may_give_way);
+        self.shared.register.lingers(self.key, gives_way);
     }
 
     /// Reads and discards, until the client has ended, the server wants the place, or the time is

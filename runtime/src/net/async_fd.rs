@@ -117,9 +117,8 @@ impl<T: AsFd> AsyncFd<T> {
         cx: &mut Context<'_>,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.socket().poll_io(cx, Interest::Read, 1, |io| {
-            Ok((operation(io)?, Edge::Kept))
-        })
+        self.socket()
+            .poll_io(cx, Interest::Read, 1, |io| Ok((operation(io)?, Edge::Kept)))
     }
 
     async fn with<R>(
@@ -128,9 +127,7 @@ impl<T: AsFd> AsyncFd<T> {
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
         self.socket()
-            .perform(direction.into(), 1, |io| {
-                Ok((operation(io)?, Edge::Kept))
-            })
+            .perform(direction.into(), 1, |io| Ok((operation(io)?, Edge::Kept)))
             .await
     }
 

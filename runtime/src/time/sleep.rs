@@ -116,18 +116,21 @@ impl Sleep {
         }
     }
 
-    fn cancel(&mut self) {
+    /// Takes the entry out of the wheel. Returns true if it was there and had not fired.
+    fn cancel(&mut self) -> bool {
         let Some(Armed { runtime, key, .. }) = self.entry.take() else {
-            return;
+            return false;
         };
         let here = context::look(|executor| {
             (executor.id() == runtime).then(|| executor.timers().remove(key))
         });
-        if let Some(Some(waker)) = here {
+        if let Some(waker) = here.flatten() {
+            let was_there = waker.is_some();
             panics::discard(waker);
-        } else {
-            send_to(runtime, Message::Run(Box::new(move || cancel_here(key))));
+            return was_there;
         }
+        send_to(runtime, Message::Run(Box::new(move || cancel_here(key))));
+        true
     }
 
     /// Returns true if the wheel has an entry that will wake this waker's task.
@@ -183,9 +186,11 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.entry.is_some() {
-            // It has waited, and the wheel has woken it by the turn's clock.
             if self.is_elapsed() {
-                self.cancel();
+                // If the wheel has fired, the task has waited. A reset may have led here without a wait.
+                if self.cancel() {
+                    return budget::poll_spend(cx, 1);
+                }
                 return Poll::Ready(());
             }
         } else if self.deadline <= Instant::now() {

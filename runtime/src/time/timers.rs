@@ -29,7 +29,7 @@ pub(crate) fn of_turn() -> Option<Instant> {
     TURN.get()
 }
 
-/// On the way into a runtime, or out of it; gives what was there before.
+/// Sets the turn's time on the way into a runtime, or out of it. Returns the time that was there before.
 pub(crate) fn enter(turn: Option<Instant>) -> Option<Instant> {
     TURN.replace(turn)
 }
@@ -37,7 +37,7 @@ pub(crate) fn enter(turn: Option<Instant>) -> Option<Instant> {
 pub(crate) struct Timers {
     wheel: RefCell<Wheel>,
     clock: Clock,
-    /// Also while nobody is inside.
+    /// The same time, kept while no thread is inside the runtime.
     turn: Cell<Instant>,
 }
 
@@ -91,12 +91,12 @@ impl Timers {
         wakers.for_each(panics::discard);
     }
 
-    /// Takes a deadline out, and hands out its waker to be dropped.
+    /// Takes a deadline out, and returns its waker to be dropped.
     pub(crate) fn remove(&self, key: Key) -> Option<Waker> {
         self.wheel.borrow_mut().remove(key)
     }
 
-    /// Whether that entry is still to come, and will wake exactly this waker's task.
+    /// Returns true if that entry is still to come, and will wake exactly this waker's task.
     pub(crate) fn will_wake(&self, key: Key, waker: &Waker) -> bool {
         self.wheel
             .borrow()
@@ -128,17 +128,18 @@ impl Timers {
         self.wheel.borrow_mut().advance(now.tick_floor(), due);
     }
 
-    /// Moves a paused clock to the next deadline, but not beyond `end`; `false` once it is there.
+    /// Moves a paused clock to the next deadline, but not beyond `end`. Returns false once it is there.
     pub(crate) fn step_towards(&self, end: Instant) -> bool {
-        let next = self.wheel.borrow().next_deadline().map(Instant::of_tick);
-        let to = next.map_or(end, |next| next.min(end));
+        let next = self.wheel.borrow_mut().deadline_until(end.tick_floor());
+        let to = next.map_or(end, Instant::of_tick);
         self.clock.advance_to(to);
         to < end
     }
 
-    /// Moves a paused clock to the next deadline, if there is one.
+    /// Moves a paused clock to the next deadline, if there is one. [`Instant::FAR_FUTURE`] is none.
     pub(crate) fn skip_to_next(&self) {
-        let next = self.wheel.borrow().next_deadline();
+        let last = Instant::FAR_FUTURE.tick_floor();
+        let next = self.wheel.borrow_mut().deadline_until(last);
         if let Some(tick) = next {
             self.clock.advance_to(Instant::of_tick(tick));
         }

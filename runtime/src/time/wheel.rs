@@ -204,6 +204,19 @@ impl Wheel {
         self.upcoming().map(|slot| slot.tick)
     }
 
+    /// Returns the earliest deadline if it is no later than `limit_tick`. Deals out the slots that begin before
+    /// it, so the present may move on to the beginning of one of them, but never beyond the limit.
+    pub(crate) fn deadline_until(&mut self, limit_tick: u64) -> Option<u64> {
+        while let Some(slot) = self.upcoming().filter(|slot| slot.tick <= limit_tick) {
+            if slot.level == 0 {
+                return Some(slot.tick);
+            }
+            self.now_tick = slot.tick;
+            self.cascade(slot.list);
+        }
+        None
+    }
+
     /// Lets time pass, and appends the wakers of all timers that are due at `now_tick` to `due`,
     /// the earliest deadline first. Time does not run backwards: an earlier tick than the present
     /// one counts as the present one.
