@@ -23,7 +23,7 @@
 //! The loop repeats this turn, on one thread:
 //!
 //! 1. Poll the tasks that are ready. Then, list by list, poll those that were woken meanwhile, until at
-//!    least 64 have been polled. Read the mail of other threads before each such list.
+//!    least 64 have been polled. Read the mail of other threads after each list.
 //! 2. With a paused clock and no work, skip to the next deadline.
 //! 3. Find the next deadline.
 //! 4. Wait for an event until that deadline, or look without waiting if a task is ready. Queue the tasks
@@ -45,7 +45,7 @@
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join`
 //! - *Time*: `time::wheel` → `time::instant` → `time::timers`
 //! - *The turn*: `pool` → `executor` → `context` → `runtime`
-//! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `turn` → `probe` → `descriptors` →
+//! - *On top*: `time::now` → `time::sleep` → `time::timeout` → `time::interval` → `turn` → `probe` → `descriptors` →
 //!   `net::socket` and the rest of `net` → `blocking` → `thread_pool` → `signal`
 //!
 //! # What is where
