@@ -54,7 +54,7 @@ pub(crate) fn look<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
 ///
 /// # Panics
 ///
-/// Outside a runtime. The message says that `what` was `operation` there.
+/// Outside a runtime. The message names `what` and `operation`.
 #[track_caller]
 pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> T) -> T {
     let value = try_with(f);

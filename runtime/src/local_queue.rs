@@ -10,8 +10,8 @@
 //!
 //! A wake pushes an id onto a thread-local list: no lock, no system call. A turn takes the whole list
 //! out and walks through it. At the end of a list, it reads the mail of other threads and takes the list
-//! of the tasks that were woken meanwhile. A turn that has polled [`POLLS_BEFORE_LOOK`] tasks
-//! starts no further list, but a list that was started is polled to its end. Its mail is read too.
+//! of the tasks that were woken meanwhile. A turn that has polled [`POLLS_BEFORE_LOOK`] tasks starts no
+//! further list, but a list that was started is polled to its end.
 //!
 //! A task that has called `yield_now`, or has spent its budget, could go on at once and lets others run
 //! first. Its id goes to a list of its own, which the next turn takes. So the runtime looks at the reactor
@@ -203,8 +203,7 @@ impl LocalQueue {
         local.yielded.swap(&self.yielded);
     }
 
-    /// Begins a turn: takes all tasks that are ready. `read_mail` is called each time before the turn goes
-    /// on to tasks that were woken meanwhile.
+    /// Begins a turn: takes all tasks that are ready. The turn calls `read_mail` at the end of each list.
     pub(crate) fn begin_turn<F: Fn()>(&self, read_mail: F) -> Turn<'_, F> {
         let mut tasks = self.spare.take();
         LOCAL.with(|local| {

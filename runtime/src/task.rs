@@ -73,7 +73,7 @@ pub(crate) struct Tasks {
     remote: Arc<Remote>,
 }
 
-/// An empty table with room for more tasks than this gives its memory back.
+/// An empty table with room for more tasks than this is freed.
 const SLOTS_KEPT: usize = 4096;
 
 /// At most this many wakers are kept for the next tasks.
@@ -195,7 +195,7 @@ impl Tasks {
         runnable.is_none_or(|runnable| runnable.waker.mark_queued())
     }
 
-    /// Takes the mark of a new task back: its id is not in the local queue.
+    /// Removes the mark of a new task, because its id is not in the local queue.
     #[cold]
     pub(crate) fn unmark_queued(&self, task: TaskId) {
         let slot = self.slot(task);
@@ -287,8 +287,8 @@ impl Tasks {
         }
     }
 
-    /// Gives back the memory of a crowd of tasks once all of them have ended. Generations go on, so that old
-    /// ids find no task.
+    /// Frees the memory of many tasks when all of them have ended. Generations continue, so that old ids find
+    /// no task.
     fn shrink_if_empty(&mut self) {
         if self.slots.is_empty() && self.slots.capacity() > SLOTS_KEPT {
             self.slots = Slab::new();
