@@ -134,7 +134,9 @@ pub(crate) fn push_first<T>(collect: impl FnOnce(&mut Vec<TaskId>) -> T) -> T {
         let woken = &mut *local.woken.borrow_mut();
         let waiting = woken.len();
         let result = collect(woken);
-        woken.rotate_left(waiting);
+        if waiting > 0 {
+            woken.rotate_left(waiting);
+        }
         result
     })
 }

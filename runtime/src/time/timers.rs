@@ -17,8 +17,6 @@ use super::instant::{Clock, Instant, NANOS_PER_TICK};
 use super::wheel::{Key, Wheel};
 use crate::panics;
 
-const NANOS_PER_MILLI: u64 = 1_000_000;
-
 thread_local! {
     /// When the turn began, of the runtime this thread is inside.
     static TURN: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -112,13 +110,9 @@ impl Timers {
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let tick = self.wheel.borrow().next_deadline()?;
         let nanos = Instant::of_tick(tick).nanos_since(self.now());
-        let over = nanos % NANOS_PER_MILLI;
-        let rounds_down = over <= NANOS_PER_TICK && over < nanos;
-        Some(Duration::from_nanos(if rounds_down {
-            nanos - over
-        } else {
-            nanos
-        }))
+        // Shorter by a tick: mio's rounding makes up for it, unless less than a tick was over.
+        let shorter = nanos.checked_sub(NANOS_PER_TICK).filter(|nanos| *nanos > 0);
+        Some(Duration::from_nanos(shorter.unwrap_or(nanos)))
     }
 
     /// Begins a turn: reads the clock, and moves the wakers of all that is due into `due`.

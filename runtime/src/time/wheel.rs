@@ -82,6 +82,8 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct Wheel {
     now_tick: u64,
+    /// One bit for each level that holds a timer. Each turn looks for the next slot twice. LOG R16
+    levels: u32,
     /// One bit for each slot that holds a timer.
     occupied: [u64; LEVELS as usize],
     /// The first entry of each list: the slots, level by level, then the vacant entries.
@@ -117,6 +119,7 @@ impl Wheel {
     pub(crate) fn new() -> Self {
         Self {
             now_tick: 0,
+            levels: 0,
             occupied: [0; LEVELS as usize],
             heads: [NONE; VACANT as usize + 1],
             entries: Vec::new(),
@@ -250,8 +253,11 @@ impl Wheel {
 
     /// Returns the first occupied slot on the lowest occupied level.
     fn upcoming(&self) -> Option<Upcoming> {
-        let (level, occupied) = (0..).zip(self.occupied).find(|&(_, slots)| slots != 0)?;
-        let slot = occupied.trailing_zeros();
+        if self.levels == 0 {
+            return None;
+        }
+        let level = self.levels.trailing_zeros();
+        let slot = self.occupied[level as usize].trailing_zeros();
         let shift = SLOT_BITS * level;
         let first_slot = (self.now_tick >> shift) & !SLOT_MASK;
         let tick = (first_slot | u64::from(slot)) << shift;
@@ -376,8 +382,11 @@ impl Wheel {
     /// Fills an empty list or empties one that has a single entry.
     fn set_head(&mut self, list: u32, head: u32) {
         self.heads[list as usize] = head;
-        if let Some(slots) = self.occupied.get_mut((list / SLOTS) as usize) {
+        let level = list / SLOTS;
+        if let Some(slots) = self.occupied.get_mut(level as usize) {
             *slots ^= 1 << (list % SLOTS);
+            let is_occupied = u32::from(*slots != 0);
+            self.levels = self.levels & !(1 << level) | is_occupied << level;
         }
     }
 
