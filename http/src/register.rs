@@ -273,9 +273,11 @@ impl Register {
         self.notify();
     }
 
-    /// Notes that bytes have come and were discarded.
+    /// Notes that bytes have come and were discarded. A connection that was asked to leave because it
+    /// seemed silent stays: more bytes may follow, and a close would answer them with a reset.
     pub(crate) fn lingers_on(&self, key: Key) {
         let record = &mut self.records.borrow_mut()[key.index()];
+        record.leaving = false;
         record.since = Instant::of_turn();
         record.gives_way = record.gives_way.max(GivesWay::AfterMoment);
     }
@@ -289,7 +291,8 @@ impl Register {
         is_pressed: bool,
     ) -> Option<Instant> {
         let record = &self.records.borrow()[key.index()];
-        if record.leaving || (is_pressed && record.gives_way == GivesWay::AtOnce) {
+        let is_asked = record.leaving || stage == Stage::Cutting;
+        if is_asked || (is_pressed && record.gives_way == GivesWay::AtOnce) {
             return None;
         }
         let stall_max = match stage {
@@ -497,5 +500,34 @@ impl<'a> Watching<'a> {
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waterwheel_runtime::{block_on, time};
+
+    use super::*;
+
+    #[test]
+    fn bytes_that_come_behind_a_last_answer_withdraw_the_request_to_leave() {
+        block_on(async {
+            time::pause();
+            let register = Register::new(&Limits::default());
+            let key = register.add(None);
+            register.lingers(key, GivesWay::AfterPause);
+            time::advance(GivesWay::AfterPause.silence()).await;
+            assert_eq!(register.reclaim(1, Stage::Open), 1);
+            assert_eq!(register.lingers_until(key, Stage::Open, true), None);
+            register.lingers_on(key);
+            let until = register.lingers_until(key, Stage::Open, true);
+            assert!(until.is_some_and(|until| until > Instant::of_turn()));
+            // Silent again.
+            time::advance(GivesWay::AfterPause.silence()).await;
+            assert_eq!(register.reclaim(1, Stage::Open), 1);
+            // A server that cuts waits for no bytes.
+            register.lingers_on(key);
+            assert_eq!(register.lingers_until(key, Stage::Cutting, false), None);
+        });
     }
 }
