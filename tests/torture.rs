@@ -3,14 +3,20 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::fs::File;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use common::run;
 use futures_lite::AsyncWriteExt;
 use waterwheel::http::testing::{TestClient, Torture};
-use waterwheel::http::{Limits, Method, Request, Responded, Result, Server, StatusCode};
-use waterwheel::runtime::time::{self, sleep};
+use waterwheel::http::{
+    Handler, Io, Limits, Method, Request, Responded, Result, Server, StatusCode,
+};
+use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{spawn, yield_now};
 
 /// What a path asks for; a number asks for so many bytes.
@@ -185,4 +191,203 @@ fn a_client_that_takes_nothing_is_cut_while_its_handler_writes() {
             assert_eq!(server.numbers().write_timeouts, seed + 2);
         }
     });
+}
+
+/// A transport that holds back up to `room` bytes. The client takes bytes of it by [`take`](Self::take).
+#[derive(Clone)]
+struct Held(Rc<Inner>);
+
+struct Inner {
+    /// Bytes that the client sends. Behind them it is silent, or sends letters for ever.
+    request: Cell<&'static [u8]>,
+    floods: bool,
+    room: usize,
+    held: Cell<usize>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Held {
+    fn new(request: &'static [u8], floods: bool, room: usize) -> Self {
+        Self(Rc::new(Inner {
+            request: Cell::new(request),
+            floods,
+            room,
+            held: Cell::new(0),
+            waker: Cell::new(None),
+        }))
+    }
+
+    /// Takes up to `count` bytes; returns how many there were.
+    fn take(&self, count: usize) -> usize {
+        let taken = self.0.held.get().min(count);
+        self.0.held.set(self.0.held.get() - taken);
+        if let Some(waker) = self.0.waker.take() {
+            waker.wake();
+        }
+        taken
+    }
+
+    fn wait<T>(&self, cx: &Context<'_>) -> Poll<io::Result<T>> {
+        self.0.waker.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Io for Held {
+    fn poll_read(&self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let request = self.0.request.take();
+        if request.is_empty() && !self.0.floods {
+            return Poll::Pending;
+        }
+        if request.is_empty() {
+            buffer.fill(b'x');
+            return Poll::Ready(Ok(buffer.len()));
+        }
+        let count = request.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&request[..count]);
+        self.0.request.set(&request[count..]);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let length = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        let count = length.min(self.0.room - self.0.held.get());
+        if count == 0 {
+            return self.wait(cx);
+        }
+        self.0.held.set(self.0.held.get() + count);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.0.held.get() > 0 || self.0.room == 0 {
+            return self.wait(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+
+    fn has_input(&self) -> bool {
+        false
+    }
+
+    fn poll_closed(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// A server that takes a client for stalled after 300 ms.
+fn impatient() -> Server {
+    let limits = Limits {
+        write_stall_duration_max: Duration::from_millis(300),
+        linger_duration_max: Duration::from_secs(3),
+        linger_stall_duration_max: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    Server::builder().limits(limits).without_listener()
+}
+
+#[test]
+fn a_client_that_takes_bytes_slowly_all_the_time_is_not_stalled() {
+    run(async {
+        time::pause();
+        let server = impatient();
+        let transport = Held::new(GET, false, 60_000);
+        let feed = async |request: Request<'_>| {
+            let mut body = request.start(StatusCode::OK, ()).await?;
+            for _ in 0..100 {
+                body.write(&[b'x'; 2_000]).await?;
+                sleep(Duration::from_millis(10)).await;
+            }
+            body.finish().await
+        };
+        let serving = spawn(server.connection(transport.clone(), None).serve(feed));
+        let mut taken = 0;
+        // Less than the handler writes, so no flush is ever ready.
+        for _ in 0..150 {
+            sleep(Duration::from_millis(10)).await;
+            taken += transport.take(1_800);
+        }
+        assert!(taken > 200_000, "{taken}");
+        assert_eq!(server.numbers().write_timeouts, 0);
+        serving.abort();
+    });
+}
+
+#[test]
+fn a_client_that_takes_no_byte_is_cut_once_whatever_its_handler_does() {
+    async fn waits(request: Request<'_>) -> Result<Responded> {
+        let mut body = request.start(StatusCode::OK, ()).await?;
+        body.write(b"event").await?;
+        std::future::pending::<()>().await;
+        body.finish().await
+    }
+    async fn ticks(request: Request<'_>) -> Result<Responded> {
+        let mut body = request.start(StatusCode::OK, ()).await?;
+        loop {
+            body.write(b"event").await?;
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+    async fn ignores(request: Request<'_>) -> Result<Responded> {
+        let mut body = request.start(StatusCode::OK, ()).await?;
+        let piece = vec![b'x'; 100_000];
+        for _ in 0..1_000 {
+            drop(body.write(&piece).await);
+        }
+        body.finish().await
+    }
+    async fn cut(handler: impl Handler + Copy) {
+        for room in [0, 1, 1_000] {
+            let server = impatient();
+            let connection = server.connection(Held::new(GET, false, room), None);
+            let ended = timeout(Duration::from_secs(3), connection.serve(handler));
+            assert!(ended.await.is_ok(), "{room}");
+            assert_eq!(server.numbers().write_timeouts, 1, "{room}");
+            assert_eq!(server.numbers().open, 0, "{room}");
+        }
+    }
+    run(async {
+        time::pause();
+        cut(waits).await;
+        cut(ticks).await;
+        cut(ignores).await;
+    });
+}
+
+#[test]
+fn a_transport_that_always_has_more_to_read_does_not_hold_the_thread() {
+    async fn reads(request: Request<'_>) -> Result<Responded> {
+        let mut body = request.body();
+        while body.next().await?.is_some() {}
+        request.respond(StatusCode::OK, "", ()).await
+    }
+    for request in [
+        b"no request\r\n\r\n".as_slice(), // refused; then it lingers
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n",
+    ] {
+        run(async move {
+            let limits = Limits {
+                body_bytes_max: u64::MAX,
+                write_stall_duration_max: Duration::from_millis(200),
+                linger_duration_max: Duration::from_millis(200),
+                handler_duration_max: Some(Duration::from_millis(200)),
+                ..Limits::default()
+            };
+            let server = Server::builder().limits(limits).without_listener();
+            let connection = server.connection(Held::new(request, true, 1_000), None);
+            let serving = spawn(connection.serve(reads));
+            let start = std::time::Instant::now();
+            sleep(Duration::from_millis(10)).await;
+            assert!(start.elapsed() < Duration::from_millis(150));
+            let ended = timeout(Duration::from_secs(5), serving).await;
+            assert!(ended.is_ok(), "{}", String::from_utf8_lossy(request));
+        });
+    }
 }

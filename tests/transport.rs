@@ -7,9 +7,10 @@ mod support;
 mod system;
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use common::run;
@@ -18,11 +19,11 @@ use support::{DEADLINE, without_dates};
 use system::raise_limit;
 use waterwheel::http::testing::Torture;
 use waterwheel::http::{
-    Builder, Io, Limits, Numbers, Request, Responded, Result, Server, StatusCode, Stream,
-    TransportInfo,
+    Builder, Io, Limits, Numbers, OnPeerLimit, Request, Responded, Result, Server, StatusCode,
+    Stream, TransportInfo,
 };
 use waterwheel::runtime::time::{sleep, timeout};
-use waterwheel::runtime::{join, spawn, spawn_blocking};
+use waterwheel::runtime::{JoinHandle, join, spawn, spawn_blocking};
 
 /// The name that a client gives in its handshake: a line of four letters.
 #[derive(Clone)]
@@ -399,4 +400,200 @@ fn a_transport_of_any_type_can_be_returned_also_one_that_is_chosen_later() {
         client.read_to_end(&mut answer).unwrap();
         assert!(answer.ends_with(&vec![b'y'; 500_000]), "{}", answer.len());
     }
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a destructor panics");
+    }
+}
+
+/// As [`greet`], but the handshake's destructor panics if the handshake does not end well.
+async fn greet_over_a_bomb(stream: Stream, info: &mut TransportInfo) -> io::Result<Stream> {
+    let bomb = Bomb;
+    let greeted = greet(stream, info).await?;
+    std::mem::forget(bomb);
+    Ok(greeted)
+}
+
+fn serving(server: &Rc<Server>) -> JoinHandle<io::Result<()>> {
+    let server = server.clone();
+    spawn(async move { server.serve(who).await })
+}
+
+#[test]
+fn a_handshake_whose_destructor_panics_costs_no_other_connection() {
+    run(async {
+        for (handshakes_max, handshake_duration_max) in [
+            (1, DEADLINE),                     // it is displaced
+            (1_000, Duration::from_millis(1)), // its time is over
+        ] {
+            let limits = Limits {
+                handshakes_max,
+                handshake_duration_max,
+                ..Limits::default()
+            };
+            let builder = Server::builder()
+                .limits(limits)
+                .transport(greet_over_a_bomb);
+            let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
+            let address = server.local_address();
+            let serving = serving(&server);
+            let silent = connect(address);
+            settled(&server, |numbers| numbers.accepted == 1).await;
+            if handshake_duration_max < DEADLINE {
+                settled(&server, |numbers| numbers.handshakes_timed_out == 1).await;
+            }
+            // A client that is late fails, too, if there is 1 ms for it.
+            let other = spawn_blocking(move || ask(address, "karl")).await.unwrap();
+            assert!(!serving.is_finished());
+            if handshake_duration_max == DEADLINE {
+                assert_eq!(other.unwrap(), answered("karl false 127.0.0.1"));
+            }
+            settled(&server, |numbers| numbers.open == 0).await;
+            serving.abort();
+            drop(silent);
+        }
+    });
+}
+
+/// A stream whose destructor panics.
+struct Mined {
+    stream: Stream,
+    _bomb: Bomb,
+}
+
+impl Io for Mined {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Io::poll_read(&self.stream, cx, buffer)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Io::poll_write(&self.stream, cx, slices)
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Io::poll_flush(&self.stream, cx)
+    }
+
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Io::poll_end(&self.stream, cx)
+    }
+
+    fn has_input(&self) -> bool {
+        Io::has_input(&self.stream)
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        Io::poll_closed(&self.stream, cx)
+    }
+}
+
+#[test]
+fn a_transport_whose_destructor_panics_leaves_no_connection_behind() {
+    run(async {
+        let builder = Server::builder().limits(Limits {
+            connections_per_peer_max: Some(2),
+            ..Limits::default()
+        });
+        let builder = builder.transport(async |mut stream: Stream, _: &mut TransportInfo| {
+            stream.read_exact(&mut [0; 4]).await?;
+            let _bomb = Bomb;
+            Ok(Mined { stream, _bomb })
+        });
+        let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
+        let address = server.local_address();
+        let serving = serving(&server);
+        for _ in 0..4 {
+            let told = spawn_blocking(move || ask(address, "lars")).await.unwrap();
+            assert_eq!(told.unwrap(), answered("nobody false 127.0.0.1"));
+            settled(&server, |numbers| numbers.open == 0).await;
+        }
+        assert!(!serving.is_finished());
+        let report = server.shutdown(DEADLINE).await;
+        assert_eq!((report.finished, report.cut), (0, 0), "{report}");
+        serving.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_peer_that_is_refused_displaces_no_handshake() {
+    for on_peer_limit in [OnPeerLimit::Close, OnPeerLimit::TooManyRequests] {
+        run(async move {
+            let limits = Limits {
+                handshakes_max: 2,
+                connections_per_peer_max: Some(2),
+                ..Limits::default()
+            };
+            let builder = greeting(limits).on_peer_limit(on_peer_limit);
+            let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
+            let address = server.local_address();
+            let serving = serving(&server);
+            let mut honest = connect(address);
+            let silent = connect(address);
+            settled(&server, |numbers| numbers.handshakes == 2).await;
+            let refused: Vec<_> = (0..5).map(|_| connect(address)).collect();
+            settled(&server, |numbers| numbers.turned_away == 5).await;
+            assert_eq!(server.numbers().handshakes_displaced, 0);
+            let told = spawn_blocking(move || {
+                honest.write_all(b"mona").unwrap();
+                write!(honest, "GET / HTTP/1.0\r\n\r\n").unwrap();
+                let mut answer = String::new();
+                honest.read_to_string(&mut answer).unwrap();
+                answer
+            });
+            assert!(told.await.unwrap().ends_with("mona false 127.0.0.1"));
+            serving.abort();
+            drop((silent, refused));
+        });
+    }
+}
+
+#[test]
+fn a_client_in_the_queue_is_given_time_for_its_handshake_when_the_server_ends() {
+    run(async {
+        let builder = Server::builder().transport(async |stream: Stream, info: &mut _| {
+            let stream = greet(stream, info).await?;
+            sleep(Duration::from_millis(250)).await; // two round trips
+            Ok(stream)
+        });
+        let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
+        let address = server.local_address();
+        let silent = connect(address);
+        let client = spawn_blocking(move || ask(address, "nora"));
+        sleep(Duration::from_millis(50)).await;
+        let serving = serving(&server);
+        let start = Instant::now();
+        let (report, told) = join(server.shutdown(DEADLINE), client).await;
+        assert_eq!(told.unwrap().unwrap(), answered("nora false 127.0.0.1"));
+        assert_eq!(
+            (report.finished, report.idle, report.cut),
+            (1, 1, 0),
+            "{report}"
+        );
+        // The silent one has not held it up for long.
+        assert!(start.elapsed() < Duration::from_secs(2));
+        serving.await.unwrap().unwrap();
+        drop(silent);
+    });
+}
+
+#[test]
+fn a_report_counts_each_connection_once() {
+    run(async {
+        let server = greeting(Limits::default()).bind("127.0.0.1:0").unwrap();
+        let address = server.local_address();
+        let clients: Vec<_> = (0..4).map(|_| connect(address)).collect();
+        // No loop runs, so the queue is turned away, and the handshakes stall.
+        let report = server.shutdown(Duration::from_millis(300)).await;
+        assert_eq!(
+            (report.finished, report.idle, report.cut, report.turned_away),
+            (0, 0, 0, 4),
+            "{report}"
+        );
+        drop(clients);
+    });
 }

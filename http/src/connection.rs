@@ -45,7 +45,7 @@ use waterwheel_runtime::time::Instant;
 
 use crate::address::PeerAddress;
 use crate::connection_info::ConnectionInfo;
-use crate::error::{Refusal, Result};
+use crate::error::{Refusal, Result, drop_contained};
 use crate::handler::Handler;
 use crate::io::Io;
 use crate::link::Link;
@@ -95,7 +95,7 @@ impl<T: Io> Drop for Connection<T> {
     /// However it ends: first closed, then forgotten; and the next connection finds a working set
     /// that has its buffers already.
     fn drop(&mut self) {
-        drop(self.io.take());
+        drop_contained(self.io.take());
         if let Some(work) = self.work.take() {
             work.exchange.flush_stall.take();
             self.shared.give_back(work);

@@ -14,11 +14,12 @@
 //! **Always**: one place maps failures to statuses, the table in [`Refusal`]. **Never**: a
 //! byte the peer sent, or a word about our insides, in the text of an answer of ours.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::StatusCode;
 
@@ -483,6 +484,14 @@ impl fmt::Debug for Error {
             deeper = error.source();
         }
         Ok(())
+    }
+}
+
+/// Drops a value of the user's. Its destructor may panic: that is logged, and costs no other connection.
+pub(crate) fn drop_contained<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        let text = panic_text(&*payload);
+        tracing::error!(text, what = type_name::<T>(), "a destructor panicked");
     }
 }
 

@@ -80,8 +80,8 @@ pub(crate) struct Exchange {
     /// Runs while a write waits.
     pub(crate) write_stall: Cell<Option<Box<Sleep>>>,
     /// Runs while a flush or the end waits. It has a clock of its own, because the connection flushes
-    /// beside a handler whose write waits. It is empty whenever a flush was ready, so only the end of a
-    /// connection has to clear it.
+    /// beside a handler whose write waits. It is empty whenever a flush was ready or bytes were written, so
+    /// only the end of a connection has to clear it.
     pub(crate) flush_stall: Cell<Option<Box<Sleep>>>,
     /// Runs while the peer sends nothing.
     pub(crate) read_stall: Cell<Option<Box<Sleep>>>,
@@ -116,6 +116,14 @@ impl Exchange {
     #[inline]
     pub(crate) fn has_flush_waited(&mut self) -> bool {
         self.flush_stall.get_mut().is_some()
+    }
+
+    /// Notes that the transport has taken bytes, so the client has not stalled. A transport that holds
+    /// bytes back takes more only when the client has taken some.
+    #[inline]
+    pub(crate) fn note_taken(&self) {
+        self.write_stall.take();
+        self.flush_stall.take();
     }
 
     /// Notes that so many bytes were written at once.

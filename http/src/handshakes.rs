@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::error::drop_contained;
 use crate::io::Io;
 use crate::stream::Stream;
 use crate::transport_info::TransportInfo;
@@ -98,7 +99,7 @@ impl Handshakes {
     pub(crate) fn displace(&self) {
         let oldest = self.slots.borrow_mut().pop_first();
         if let Some((_, slot)) = oldest {
-            drop(slot.handshake.take());
+            drop_contained(slot.handshake.take());
             if let Some(waker) = slot.waker.take() {
                 waker.wake();
             }

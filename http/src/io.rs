@@ -68,8 +68,14 @@ pub trait Io: Any {
         self.poll_write_one(cx, bytes)
     }
 
-    /// Passes on all bytes that were written and held back. Ready when none is left in this
-    /// transport. A transport that holds nothing back returns `Ready(Ok(()))`.
+    /// Passes on all bytes that were written and held back. Ready when this transport holds no more of
+    /// them. A transport that holds no bytes back returns `Ready(Ok(()))`. The core also calls this while a
+    /// connection lingers behind its last answer.
+    ///
+    /// The core takes a client for stalled if a write, a flush or an end waits for
+    /// [`Limits::write_stall_duration_max`](crate::Limits::write_stall_duration_max) and the transport takes no
+    /// byte meanwhile. So a transport should hold back little (64 KiB, say), and take no more until it has
+    /// passed some on.
     ///
     /// # Errors
     ///
@@ -78,7 +84,8 @@ pub trait Io: Any {
 
     /// Closes the write half: flushes, then sends the end (over TCP a FIN, over TLS a
     /// `close_notify` and then the end of the stream below). Ready when both have left this
-    /// transport. Calling it again after that has no effect.
+    /// transport. Calling it again after that has no effect. A connection without a request is dropped after
+    /// one call, whether that was ready or not.
     ///
     /// # Errors
     ///

@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use waterwheel_runtime::budget;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::disconnect::OnHalfClose;
@@ -178,7 +179,7 @@ impl Link<'_> {
     ) -> Poll<Result<usize>> {
         match poll {
             Poll::Ready(Ok(count)) if count > 0 => {
-                self.work.exchange.write_stall.take();
+                self.work.exchange.note_taken();
                 self.work.exchange.note_written(count);
                 self.shared.counters.bytes_written.add(count);
                 Poll::Ready(Ok(count))
@@ -218,16 +219,21 @@ impl Link<'_> {
         stall: &Cell<Option<Box<Sleep>>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Error> {
-        if self.is_last() {
-            // A client may read nothing before it has sent everything.
-            self.discard(cx);
+        if !self.is_stalled() {
+            let limit = self.shared.limits.write_stall_duration_max;
+            // The clock comes first: discarding may spend all of the budget.
+            if poll_stall(stall, cx, || Instant::now() + limit).is_pending() {
+                if self.is_last() {
+                    // A client may read nothing before it has sent everything.
+                    self.discard(cx);
+                }
+                return Poll::Pending;
+            }
+            self.work.exchange.written.set(Written::Stalled);
+            self.shared.counters.write_timeouts.one();
+            // Else the kernel would keep what it has, perhaps megabytes, for minutes.
+            self.io.reset_on_drop();
         }
-        let limit = self.shared.limits.write_stall_duration_max;
-        ready!(poll_stall(stall, cx, || Instant::now() + limit));
-        self.work.exchange.written.set(Written::Stalled);
-        self.shared.counters.write_timeouts.one();
-        // Else the kernel would keep what it has, perhaps megabytes, for minutes.
-        self.io.reset_on_drop();
         Poll::Ready(of_peer(io::Error::new(
             io::ErrorKind::TimedOut,
             "the peer takes no more of its answer",
@@ -366,10 +372,18 @@ impl Link<'_> {
         is_answered && !exchange.persistence.get().persists() && exchange.is_read()
     }
 
-    /// Reads and discards all bytes that are there.
+    /// Reads and discards all bytes that are there, as far as the task's budget goes.
     #[cold]
     pub(crate) fn discard(&self, cx: &mut Context<'_>) {
-        while matches!(poll_discard(self.io, self.shared, cx), Poll::Ready(Ok(1..))) {}
+        while budget::poll_spend(cx, 1).is_ready()
+            && matches!(poll_discard(self.io, self.shared, cx), Poll::Ready(Ok(1..)))
+        {}
+    }
+
+    /// Returns true if the client has taken no byte for too long. Then the connection is cut.
+    #[inline]
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.work.exchange.written.get() == Written::Stalled
     }
 }
 
@@ -465,6 +479,8 @@ impl Link<'_> {
         left: u64,
     ) -> Poll<Result<usize>> {
         ready!(self.poll_continue(cx))?;
+        // A transport that always has more must not hold the thread.
+        ready!(budget::poll_spend(cx, 1));
         let max = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
@@ -477,6 +493,7 @@ impl Link<'_> {
     /// Reads more of the body into its buffer.
     fn poll_more(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.poll_continue(cx))?;
+        ready!(budget::poll_spend(cx, 1));
         let poll = self
             .io
             .poll_read(cx, self.work.exchange.body.borrow_mut().room());

@@ -18,7 +18,9 @@ pub enum OnPeerLimit {
     /// 429 with Retry-After, then closes (RFC 6585, 4).
     #[default]
     TooManyRequests,
-    /// 503 with Retry-After, then closes (RFC 9110, 15.6.4).
+    /// 503 with Retry-After, then closes (RFC 9110, 15.6.4). The client gets the answer of a full server, and
+    /// the hook of [`Server::on_refusal`](crate::Server::on_refusal) gets
+    /// [`Refusal::Unavailable`](crate::Refusal::Unavailable).
     ServiceUnavailable,
     /// Closes without an answer.
     Close,

@@ -26,9 +26,13 @@ use crate::limits::Limits;
 use crate::peers::Guest;
 use crate::stop::Stage;
 
-/// How long a connection without a request must have been silent before it gives way: its first request
-/// may be on its way.
-const MOMENT: Duration = Duration::from_millis(100);
+/// How long a connection without a request must have been silent before it gives way, or closes when the
+/// server ends: a request may be on its way.
+pub(crate) const MOMENT: Duration = Duration::from_millis(100);
+
+/// How long a connection may shake hands before it gives way to clients that wait: two or three round trips
+/// of a distant client.
+pub(crate) const HANDSHAKE_MOMENT: Duration = Duration::from_millis(500);
 
 /// When a connection that lingers behind its last answer gives way to another one. Bytes that come after the
 /// close turn it into a reset, which costs what the client has not read.
@@ -88,6 +92,8 @@ struct Record {
     leaving: bool,
     /// Whether its peer's connections are counted.
     is_guest: bool,
+    /// Whether it is only answered with a refusal. The server counts such a connection as turned away.
+    is_refused: bool,
     /// When it gives way, if it lingers.
     gives_way: GivesWay,
     /// How many requests have begun; saturates. It stands here because a record has the room, and an
@@ -135,6 +141,8 @@ pub(crate) struct Swept {
 /// How many connections are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Census {
+    /// The transport shakes hands.
+    pub(crate) handshakes: usize,
     /// No request has come yet.
     pub(crate) new: usize,
     /// A request is under way.
@@ -168,6 +176,7 @@ impl Register {
             state: State::New,
             leaving: false,
             is_guest: guest.is_some(),
+            is_refused: false,
             gives_way: GivesWay::AfterPause,
             requests: 0,
             since: Instant::of_turn(),
@@ -204,10 +213,13 @@ impl Register {
 
     /// Notes that the handshake is over. The time for the first head begins.
     pub(crate) fn opened(&self, key: Key) {
-        let record = &mut self.records.borrow_mut()[key.index()];
-        if record.state == State::Handshake {
-            record.enter(State::New, Instant::of_turn());
+        {
+            let record = &mut self.records.borrow_mut()[key.index()];
+            if record.state == State::Handshake {
+                record.enter(State::New, Instant::of_turn());
+            }
         }
+        self.notify();
     }
 
     /// Notes that a request has begun. Returns whether it has to be the last one, and the number of
@@ -218,6 +230,12 @@ impl Register {
         record.state = State::Busy;
         record.requests = record.requests.saturating_add(1);
         (record.leaving, record.requests)
+    }
+
+    /// Notes that it gets a refusal and no request is read. A shutdown waits for the answer.
+    pub(crate) fn turned_away(&self, key: Key) {
+        self.busy(key);
+        self.records.borrow_mut()[key.index()].is_refused = true;
     }
 
     /// How many requests have begun on a connection.
@@ -373,7 +391,8 @@ impl Register {
             let silence = now - record.since;
             let rank = match record.state {
                 State::Lingering if silence >= record.gives_way.silence() => 0,
-                State::Handshake | State::New if stage != Stage::Open && silence >= MOMENT => 1,
+                State::Handshake if stage != Stage::Open && silence >= HANDSHAKE_MOMENT => 1,
+                State::New if stage != Stage::Open && silence >= MOMENT => 1,
                 State::Idle => 2,
                 _ => return None,
             };
@@ -384,9 +403,14 @@ impl Register {
 
     /// Asks all to leave that wait for a request.
     pub(crate) fn dismiss_quiet(&self) {
-        let quiet =
-            self.keys(|record| matches!(record.state, State::Handshake | State::New | State::Idle));
+        let quiet = self.keys(|record| matches!(record.state, State::New | State::Idle));
         quiet.into_iter().for_each(|key| self.dismiss(key));
+    }
+
+    /// Asks all to leave that shake hands.
+    pub(crate) fn dismiss_handshakes(&self) {
+        let shaking = self.keys(|record| record.state == State::Handshake);
+        shaking.into_iter().for_each(|key| self.dismiss(key));
     }
 
     /// Wakes those that linger: they have less time once the server ends.
@@ -396,9 +420,11 @@ impl Register {
         }
     }
 
-    /// Asks all to leave; returns how many these are, without those whose last answer is sent.
+    /// Asks all to leave; returns how many these are, without those whose last answer is sent and those
+    /// that are turned away.
     pub(crate) fn dismiss_all(&self) -> usize {
-        let cut = self.keys(|record| record.state != State::Lingering).len();
+        let cut = self.keys(|record| record.state != State::Lingering && !record.is_refused);
+        let cut = cut.len();
         self.keys(|_| true)
             .into_iter()
             .for_each(|key| self.dismiss(key));
@@ -434,7 +460,8 @@ impl Register {
         let mut census = Census::default();
         for (_, record) in self.records.borrow().iter() {
             match record.state {
-                State::Handshake | State::New => census.new += 1,
+                State::Handshake => census.handshakes += 1,
+                State::New => census.new += 1,
                 State::Head | State::Busy => census.busy += 1,
                 State::Idle => census.idle += 1,
                 State::Lingering => census.lingering += 1,

@@ -22,7 +22,6 @@ use std::mem;
 use std::ops::AddAssign;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use slab::Slab;
 
@@ -264,10 +263,6 @@ impl Drop for Stopping {
         self.has_ended();
     }
 }
-
-/// How long connections without a request may stay when the server ends: so long that a request
-/// which is on its way still finds them.
-pub(crate) const QUIET_LINGER: Duration = Duration::from_millis(100);
 
 const _: () = {
     const fn assert_send_sync<T: Send + Sync>() {}

@@ -36,7 +36,7 @@ use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
-use crate::error::panic_text;
+use crate::error::{drop_contained, panic_text};
 use crate::handshakes::{Hook, Opened, Slot};
 use crate::io::Io;
 use crate::register::Key;
@@ -121,7 +121,7 @@ impl Transport {
             }
         };
         self.end_handshake();
-        drop(handshake);
+        drop_contained(handshake);
         match opened {
             Ok(opened) => {
                 self.shared.register.opened(self.key);

@@ -35,6 +35,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use waterwheel_runtime::budget;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use super::{Connection, Stage};
@@ -107,7 +108,10 @@ impl<T: Io> Connection<T> {
         };
         // An error is met again by the read.
         drop(io.poll_flush(cx));
-        while let Poll::Ready(read) = poll_discard(io, shared, cx) {
+        // A transport that always has more must not hold the thread. The budget wakes the task.
+        while budget::poll_spend(cx, 1).is_ready()
+            && let Poll::Ready(read) = poll_discard(io, shared, cx)
+        {
             if matches!(read, Ok(0) | Err(_)) {
                 return Poll::Ready(());
             }
@@ -117,6 +121,9 @@ impl<T: Io> Connection<T> {
         let Some(deadline) = shared.register.lingers_until(key, stage, is_pressed) else {
             return Poll::Ready(()); // it gives way
         };
+        if Instant::of_turn() >= deadline {
+            return Poll::Ready(()); // also if no budget is left for the timer
+        }
         if time.deadline() != deadline {
             time.reset(deadline);
         }

@@ -112,8 +112,11 @@ impl<T: Io> Connection<T> {
         let Some(link) = self.link() else {
             return Poll::Ready(Outcome::Gone);
         };
-        // An error here will be met again by whoever writes next.
-        drop(link.poll_flush(cx));
+        // The handler may never write again, so a client that takes nothing is cut here. Its next write
+        // meets any other error.
+        if link.poll_flush(cx).is_ready() && link.is_stalled() {
+            return Poll::Ready(Outcome::Gone);
+        }
         watch.poll(link, cx).map(|ended| match ended {
             Ended::TooSlow => Outcome::Failed(Refusal::HandlerTooSlow.into()),
             Ended::Gone => Outcome::Gone,
@@ -329,7 +332,7 @@ impl<T: Io> Connection<T> {
         let head = self.work.as_ref().map(|work| &work.head);
         let line = head.and_then(Head::request_line);
         hook(&Refused {
-            peer: self.peer.get(),
+            peer: self.peer_address(),
             refusal,
             method: line.map(|(method, ..)| method),
             target: line.map(|(_, target, _)| target),

@@ -49,7 +49,7 @@ impl<T: Io> Connection<T> {
             match io.poll_write_one(cx, queued) {
                 Poll::Ready(Ok(count)) if count == queued.len() => {
                     output.add_written(count);
-                    work.exchange.write_stall.take();
+                    work.exchange.note_taken();
                     self.shared.counters.bytes_written.add(count);
                 }
                 written => return self.poll_send_rest(written, cx),
@@ -100,7 +100,7 @@ impl<T: Io> Connection<T> {
 
     /// Answers a client with a refusal before it has asked for anything, and closes.
     pub(crate) async fn turn_away(mut self, refusal: Refusal) {
-        self.shared.register.busy(self.key); // a shutdown waits for the answer
+        self.shared.register.turned_away(self.key);
         // What is unread when a connection closes costs the client its answer.
         poll_fn(|cx| Poll::Ready(self.poll_read_once(cx).is_ready())).await;
         if let Some(work) = &mut self.work {

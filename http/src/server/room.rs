@@ -13,6 +13,7 @@ use waterwheel_runtime::time::{Instant, sleep, sleep_until};
 use waterwheel_runtime::{descriptors, race, spawn, spawn_detached};
 
 use super::{Present, Server};
+use crate::connection::Connection;
 use crate::error::Refusal;
 use crate::stream::Stream;
 
@@ -61,8 +62,9 @@ impl Server {
     /// that takes no room from others.
     pub(super) fn turn_peer_away(&self, stream: Stream, peer: SocketAddr) {
         self.shared.counters.turned_away.one();
-        let connection = self.connect(stream, Some(peer), None);
-        let Some(refusal) = self.on_peer_limit.refusal() else {
+        let refusal = self.on_peer_limit.refusal();
+        let connection = self.connect_to_refuse(stream, Some(peer));
+        let (Some(refusal), Some(connection)) = (refusal, connection) else {
             return;
         };
         if self.told.get() < TOLD_MAX && self.gate.is_open() {
@@ -72,6 +74,17 @@ impl Server {
                 race(connection.turn_away(refusal), sleep(TURN_AWAY_MAX)).await;
             });
         }
+    }
+
+    /// A connection for a client that is only told a refusal. Returns `None`, and closes the stream, if its
+    /// handshake would displace that of another client.
+    fn connect_to_refuse(&self, stream: Stream, peer: Option<SocketAddr>) -> Option<Connection> {
+        let handshakes = self.shared.handshakes.len();
+        if self.transport.is_some() && handshakes >= self.shared.limits.handshakes_max {
+            self.shared.counters.accepted.one();
+            return None;
+        }
+        Some(self.connect(stream, peer, None))
     }
 
     /// Waits until [`should_accept_request`](Self::should_accept_request) holds.
@@ -182,7 +195,9 @@ impl Server {
         match accepted.await {
             Some(Ok((stream, peer))) => {
                 self.shared.counters.turned_away.one();
-                let connection = self.connect(stream, peer, None);
+                let Some(connection) = self.connect_to_refuse(stream, peer) else {
+                    return;
+                };
                 // A task of its own: the client is told, whatever ends this wait.
                 let answer = connection.turn_away(Refusal::Unavailable);
                 let told = spawn(race(answer, sleep(TURN_AWAY_MAX)));

@@ -21,8 +21,8 @@ use waterwheel_runtime::{race, signal, spawn};
 use super::{Present, Server};
 use crate::error::Refusal;
 use crate::handler::Handler;
-use crate::register::Census;
-use crate::stop::{QUIET_LINGER, Report, Stage, Wanted};
+use crate::register::{Census, HANDSHAKE_MOMENT, MOMENT};
+use crate::stop::{Report, Stage, Wanted};
 
 /// How long a loop that does not wait right now is given to come back.
 const LOOP_PATIENCE: Duration = Duration::from_millis(20);
@@ -36,8 +36,8 @@ impl Server {
     /// Clients that are in the queue already are served first, by the accept loop that runs beside
     /// this ([`serve`](Self::serve), or one of yours); if none does, or when they have kept coming
     /// for half of `grace`, they are answered 503. Every answer announces the end of its connection.
-    /// Connections without a request are closed after a moment; a request that reaches one before is
-    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client.
+    /// Connections without a request are closed after a moment (100 ms, and 500 ms more for a handshake
+    /// under way); a request that reaches one before is served. A connection whose last answer is sent waits up to a second for more bytes of its client.
     /// When `grace` is over, or [`Stopper::cut`](crate::Stopper::cut) is called, the rest is
     /// cut. Once it has ended, again is nothing but the same report.
     ///
@@ -83,9 +83,7 @@ impl Server {
         let calm = async {
             race(self.queue_served(), sleep(grace / 2)).await;
             self.turn_queue_away().await;
-            let quiet = |census: Census| census.new + census.idle == 0;
-            race(self.shared.register.settled(quiet), sleep(QUIET_LINGER)).await;
-            self.shared.register.dismiss_quiet();
+            self.dismiss_quiet().await;
             self.empty().await;
         };
         let hurry = race(deadline, self.stopping.wanted(Wanted::Cut));
@@ -233,6 +231,20 @@ impl Server {
         while self.endings.get() > 0 {
             self.shared.stage_changed.notified().await;
         }
+    }
+
+    /// Closes connections without a request, after a moment in which one may come. A client in its handshake
+    /// is given longer, and then the same moment.
+    async fn dismiss_quiet(&self) {
+        let register = &self.shared.register;
+        let no_quiet_ones = |census: Census| census.new + census.idle == 0;
+        let no_handshakes = |census: Census| census.handshakes == 0;
+        race(register.settled(no_quiet_ones), sleep(MOMENT)).await;
+        register.dismiss_quiet();
+        race(register.settled(no_handshakes), sleep(HANDSHAKE_MOMENT)).await;
+        register.dismiss_handshakes();
+        race(register.settled(no_quiet_ones), sleep(MOMENT)).await;
+        register.dismiss_quiet();
     }
 
     async fn empty(&self) {
