@@ -86,78 +86,52 @@
 //! | `hostname` (the peer's address) | [`Request::peer_address`] |
 //! | `body` | [`Request::bytes`] |
 
-mod accept_error;
-mod address;
-mod answer;
-mod answer_body;
-mod body;
-mod builder;
-mod burst;
-mod connection;
-mod connection_info;
-mod date;
-mod disconnect;
 mod error;
-mod exchange;
-mod gate;
-mod handler;
-mod handshakes;
 mod headers;
-mod io;
 mod limits;
-mod link;
-mod listener;
-mod numbers;
-mod peers;
-mod proto;
-mod rate;
-mod refused;
-mod register;
-mod request;
-mod responded;
-mod send;
-mod serve;
-mod server;
-mod server_lines;
-mod settings;
-mod shared;
-mod spare;
-mod stop;
-mod stream;
-mod sweep;
-pub mod testing;
-mod threads;
-mod transport;
-mod transport_info;
-mod upgrade;
-pub mod web;
 mod white_space;
-mod work;
 
-pub use accept_error::AcceptError;
-pub use answer_body::AnswerBody;
-pub use body::Body;
-pub use builder::Builder;
+mod transport;
+
+mod proto;
+
+mod buffers;
+
+mod shared;
+
+mod exchange;
+
+mod connection;
+
+mod server;
+
+pub mod testing;
+pub mod web;
+
 pub use connection::Connection;
-pub use connection_info::ConnectionInfo;
-pub use disconnect::{OnDisconnect, OnHalfClose};
+pub use connection::transport::AcceptedStream;
 pub use error::{ClientError, Error, InvalidAnswer, Refusal, Result};
-pub use gate::Descriptors;
-pub use handler::{Handler, Shared, shared};
+pub use exchange::answer_body::AnswerBody;
+pub use exchange::body::Body;
+pub use exchange::handler::{Handler, Shared, shared};
+pub use exchange::request::Request;
+pub use exchange::responded::Responded;
 pub use headers::{AnswerHeaders, Headers};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
-pub use io::Io;
 pub use limits::Limits;
-pub use listener::Listener;
-pub use numbers::{Histogram, Numbers};
-pub use peers::OnPeerLimit;
-pub use refused::Refused;
-pub use request::Request;
-pub use responded::Responded;
 pub use server::Server;
-pub use stop::{Report, Stopper};
-pub use stream::Stream;
-pub use threads::{ServerThread, Workers};
-pub use transport::AcceptedStream;
-pub use transport_info::TransportInfo;
-pub use upgrade::{Upgrade, Upgraded};
+pub use server::builder::Builder;
+pub use server::gate::Descriptors;
+pub use server::threads::{ServerThread, Workers};
+pub use shared::disconnect::{OnDisconnect, OnHalfClose};
+pub use shared::numbers::{Histogram, Numbers};
+pub use shared::peers::OnPeerLimit;
+pub use shared::refused::Refused;
+pub use shared::stop::{Report, Stopper};
+pub use transport::accept_error::AcceptError;
+pub use transport::connection_info::ConnectionInfo;
+pub use transport::io::Io;
+pub use transport::listener::Listener;
+pub use transport::stream::Stream;
+pub use transport::transport_info::TransportInfo;
+pub use transport::upgrade::{Upgrade, Upgraded};

@@ -20,7 +20,7 @@
 //! - Lingering lasts as long as bytes come. It has two limits: one for a pause between two bytes, one
 //!   for all of it.
 //! - A lingering connection gives way when there is no room for a new one. See
-//!   [`Register::reclaim`](crate::register::Register::reclaim).
+//!   [`Register::reclaim`](crate::shared::register::Register::reclaim).
 //!
 //! One case closes at once: the client has announced that it sends no more, its request had no body, and
 //! its answer fits into one flight of segments. To linger there would cost each short connection a
@@ -39,11 +39,11 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use super::{Connection, Stage};
+use crate::buffers::state::Written;
 use crate::error::Result;
-use crate::exchange::Written;
-use crate::io::Io;
-use crate::link::poll_discard;
-use crate::register::GivesWay;
+use crate::exchange::link::poll_discard;
+use crate::shared::register::GivesWay;
+use crate::transport::io::Io;
 
 impl<T: Io> Connection<T> {
     /// Sends what is queued and the end, mostly in one segment. Returns true if that is done, and

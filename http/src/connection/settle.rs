@@ -16,16 +16,16 @@ use waterwheel_runtime::watch::poll_named;
 
 use super::watch::{Ended, Watch};
 use super::{Connection, Stage};
-use crate::body::{Drained, drain};
+use crate::buffers::state::{Answer, Written};
+use crate::connection::transport::unwrapped;
 use crate::error::{Error, Refusal, Result, panic_text};
-use crate::exchange::{Answer, Written};
-use crate::io::Io;
+use crate::exchange::body::{Drained, drain};
+use crate::exchange::responded::Responded;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
-use crate::refused::Refused;
-use crate::responded::Responded;
-use crate::transport::unwrapped;
-use crate::upgrade::Upgraded;
+use crate::shared::refused::Refused;
+use crate::transport::io::Io;
+use crate::transport::upgrade::Upgraded;
 
 /// How a handler ended.
 pub(super) enum Outcome {

@@ -12,11 +12,11 @@ use std::task::{Context, Poll, ready};
 use waterwheel_runtime::time::Instant;
 
 use super::{Connection, Filled, Quiet, Stage};
+use crate::buffers::Work;
 use crate::error::{Refusal, Result};
-use crate::io::Io;
 use crate::proto::head::Head;
-use crate::stop;
-use crate::work::Work;
+use crate::shared::stop;
+use crate::transport::io::Io;
 
 impl<T: Io> Connection<T> {
     /// Sends what is queued, and reads what there is.

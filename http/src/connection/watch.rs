@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
-use crate::disconnect::OnDisconnect;
-use crate::link::Link;
+use crate::exchange::link::Link;
+use crate::shared::disconnect::OnDisconnect;
 
 /// Looks after a handler while it waits.
 #[derive(Default)]

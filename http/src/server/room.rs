@@ -15,7 +15,7 @@ use waterwheel_runtime::{descriptors, race, spawn, spawn_detached};
 use super::{Present, Server};
 use crate::connection::Connection;
 use crate::error::Refusal;
-use crate::stream::Stream;
+use crate::transport::stream::Stream;
 
 /// How often to look again for descriptors that others have closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

@@ -20,9 +20,9 @@ use waterwheel_runtime::{race, signal, spawn};
 
 use super::{Present, Server};
 use crate::error::Refusal;
-use crate::handler::Handler;
-use crate::register::{Census, HANDSHAKE_MOMENT, MOMENT};
-use crate::stop::{Report, Stage, Wanted};
+use crate::exchange::handler::Handler;
+use crate::shared::register::{Census, HANDSHAKE_MOMENT, MOMENT};
+use crate::shared::stop::{Report, Stage, Wanted};
 
 /// How long a loop that does not wait right now is given to come back.
 const LOOP_PATIENCE: Duration = Duration::from_millis(20);

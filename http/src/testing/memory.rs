@@ -27,7 +27,7 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_io::{AsyncRead, AsyncWrite};
 use waterwheel_runtime::budget;
 
-use crate::io::Io;
+use crate::transport::io::Io;
 
 /// How much may be under way in one direction: about what a socket's buffers take.
 const CAPACITY_BYTES: usize = 64 * 1024;

@@ -35,12 +35,12 @@ use futures_io::{AsyncRead, AsyncWrite};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use waterwheel_runtime::{JoinHandle, spawn};
 
-use crate::builder::Builder;
-use crate::handler::Handler;
-use crate::io::Io;
+use crate::exchange::handler::Handler;
 use crate::limits::Limits;
 use crate::proto::chunked::{Decoded, Decoder};
 use crate::server::Server;
+use crate::server::builder::Builder;
+use crate::transport::io::Io;
 
 mod memory;
 mod torture;

@@ -19,7 +19,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker, ready};
 
-use crate::io::Io;
+use crate::transport::io::Io;
 
 /// Bytes that are held back, at most.
 const HELD_BYTES_MAX: usize = 16 * 1024;

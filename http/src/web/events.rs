@@ -46,10 +46,10 @@ use http::StatusCode;
 use waterwheel_runtime::race;
 use waterwheel_runtime::time::sleep;
 
-use crate::answer_body::AnswerBody;
 use crate::error::Result;
-use crate::request::Request;
-use crate::responded::Responded;
+use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::request::Request;
+use crate::exchange::responded::Responded;
 
 /// How long there may be no news before a comment is sent, so that nobody on the way takes the
 /// connection for dead.

@@ -44,9 +44,9 @@ use futures_core::Stream;
 use http::StatusCode;
 use waterwheel_runtime::spawn_blocking;
 
-use crate::body::Body;
 use crate::error::{ClientError, Result};
-use crate::request::Request;
+use crate::exchange::body::Body;
+use crate::exchange::request::Request;
 use crate::web::parameters::parameters;
 use crate::white_space::trim;
 
@@ -319,7 +319,7 @@ mod tests {
 
     use super::parts::HEAD_BYTES_MAX;
     use super::*;
-    use crate::responded::Responded;
+    use crate::exchange::responded::Responded;
     use crate::testing::{Answer, TestClient};
 
     const TYPE: (&str, &str) = ("content-type", "multipart/form-data; boundary=\"x y\"");

@@ -49,8 +49,8 @@ use http::StatusCode;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 use crate::error::Result;
-use crate::request::Request;
-use crate::responded::Responded;
+use crate::exchange::request::Request;
+use crate::exchange::responded::Responded;
 
 pub use minijinja::value::Serde;
 pub use minijinja::{Value, context};

@@ -8,9 +8,9 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use waterwheel_runtime::{Blocking, ThreadPool, spawn_blocking};
 
 use crate::error::{Error, Result};
-use crate::handler::Handler;
-use crate::request::Request;
-use crate::responded::Responded;
+use crate::exchange::handler::Handler;
+use crate::exchange::request::Request;
+use crate::exchange::responded::Responded;
 
 /// Makes a handler of a function that may take its time: it queries a database, computes, sleeps.
 /// It is called on a thread of the runtime's pool, with the body read to its end.

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::handler::Handler;
-use crate::request::Request;
+use crate::exchange::handler::Handler;
+use crate::exchange::request::Request;
 
 /// The field that carries it.
 pub const REQUEST_ID: &str = "x-request-id";

@@ -6,8 +6,8 @@ use std::time::Duration;
 use waterwheel_runtime::time::timeout;
 
 use crate::error::Refusal;
-use crate::handler::Handler;
-use crate::request::Request;
+use crate::exchange::handler::Handler;
+use crate::exchange::request::Request;
 
 /// Gives a handler so much time for each request; then it is dropped, and the answer is 503. If a
 /// part of its own answer is out by then, the connection is cut.

@@ -27,9 +27,9 @@ use waterwheel_runtime::time::Instant;
 
 use super::id::REQUEST_ID;
 use crate::error::Refusal;
-use crate::handler::Handler;
-use crate::refused::Refused;
-use crate::request::Request;
+use crate::exchange::handler::Handler;
+use crate::exchange::request::Request;
+use crate::shared::refused::Refused;
 use crate::web::date::http_date;
 
 /// Calls `sink` with an [`Entry`] for each request that reaches the handler, when it is over.

@@ -11,8 +11,8 @@ use http::{Method, StatusCode};
 
 use super::search::FoundFile;
 use crate::error::Result;
-use crate::request::Request;
-use crate::responded::Responded;
+use crate::exchange::request::Request;
+use crate::exchange::responded::Responded;
 use crate::web::coding::Coding;
 use crate::web::conditional::{Validators, Verdict, only};
 use crate::web::date::http_date;

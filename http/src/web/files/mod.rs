@@ -52,10 +52,10 @@ use rustix::io::Errno;
 use waterwheel_runtime::spawn_blocking;
 
 use crate::error::Result;
-use crate::handler::Handler;
+use crate::exchange::handler::Handler;
+use crate::exchange::request::Request;
+use crate::exchange::responded::Responded;
 use crate::headers::AnswerHeaders;
-use crate::request::Request;
-use crate::responded::Responded;
 use crate::web::coding::Accepted;
 
 use folder::{Folder, Reach};

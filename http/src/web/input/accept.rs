@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use http::StatusCode;
 
 use crate::error::ClientError;
-use crate::request::Request;
+use crate::exchange::request::Request;
 use crate::web::weight::thousandths;
 use crate::white_space::trim_text;
 

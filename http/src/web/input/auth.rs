@@ -5,7 +5,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::request::Request;
+use crate::exchange::request::Request;
 use crate::white_space::trim_text;
 
 /// A name and a password.

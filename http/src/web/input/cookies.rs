@@ -1,6 +1,6 @@
 //! What a client was given to bring along again (RFC 6265).
 
-use crate::request::Request;
+use crate::exchange::request::Request;
 use crate::white_space::trim_text;
 
 /// The cookies that came along, names and values as they were set; in the order of arrival.

@@ -5,7 +5,7 @@ use serde_html_form as html_form;
 
 use super::{BYTES_MAX, Pairs, media, pairs, unsuitable};
 use crate::error::{ClientError, Result};
-use crate::request::Request;
+use crate::exchange::request::Request;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

@@ -5,7 +5,7 @@ use serde_json::error::Category;
 
 use super::{BYTES_MAX, malformed, media, unsuitable};
 use crate::error::{ClientError, Result};
-use crate::request::Request;
+use crate::exchange::request::Request;
 
 /// The body as a `T`: `application/json`, or another type that ends in `+json`, at most
 /// [`BYTES_MAX`] long.

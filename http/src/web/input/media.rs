@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::error::ClientError;
-use crate::request::Request;
+use crate::exchange::request::Request;
 use crate::web::parameters::{Malformed, Parameter, parameters};
 use crate::white_space::trim_text;
 

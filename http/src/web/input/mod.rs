@@ -56,7 +56,7 @@ use http::StatusCode;
 use percent_encoding::percent_decode_str;
 
 use crate::error::{ClientError, Result};
-use crate::request::Request;
+use crate::exchange::request::Request;
 
 pub use accept::{negotiate, preferred, priorities};
 pub use auth::{Credentials, basic_auth};

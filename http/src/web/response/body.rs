@@ -11,9 +11,9 @@ use futures_core::Stream;
 use futures_io::AsyncRead;
 use waterwheel_runtime::spawn_blocking;
 
-use crate::answer_body::AnswerBody;
 use crate::error::{Error, Result};
-use crate::responded::Responded;
+use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::responded::Responded;
 
 /// How much is read at once of a reader that blocks.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use super::{Response, ResponseBody};
 use crate::error::InvalidAnswer;
-use crate::request::Request;
+use crate::exchange::request::Request;
 use crate::web::conditional::{Validators, Verdict};
 use crate::web::date::http_date;
 

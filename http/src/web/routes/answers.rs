@@ -22,9 +22,9 @@ use std::str::FromStr;
 
 use super::params::Params;
 use crate::error::Result;
-use crate::handler::Handler;
-use crate::request::Request;
-use crate::responded::Responded;
+use crate::exchange::handler::Handler;
+use crate::exchange::request::Request;
+use crate::exchange::responded::Responded;
 use crate::web::response::IntoResponse;
 
 /// What answers the requests of a route.

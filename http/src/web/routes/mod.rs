@@ -69,9 +69,9 @@ use std::rc::Rc;
 use http::{Method, StatusCode};
 
 use crate::error::Result;
-use crate::handler::Handler;
-use crate::request::Request;
-use crate::responded::Responded;
+use crate::exchange::handler::Handler;
+use crate::exchange::request::Request;
+use crate::exchange::responded::Responded;
 use crate::web::response::Response;
 
 pub use answers::{Alone, Answers, AsHandler, Borrowing, ByName, Taking, handler};

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use waterwheel_runtime::time::Instant;
 
-use crate::date::DateLine;
 use crate::proto::encode::{EMPTY_LINE, OwnLines};
+use crate::shared::date::DateLine;
 
 /// How long a look at the wall clock is good for.
 const DATE_CHECK: Duration = Duration::from_millis(100);

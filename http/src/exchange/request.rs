@@ -5,18 +5,18 @@ use std::net::SocketAddr;
 
 use http::{Method, StatusCode, Version};
 
-use crate::address::PeerAddress;
-use crate::answer::{self, Unsent};
-use crate::answer_body::AnswerBody;
-use crate::body::Body;
-use crate::connection_info::ConnectionInfo;
 use crate::error::{ClientError, Result};
+use crate::exchange::answer::{self, Unsent};
+use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::body::Body;
+use crate::exchange::link::Link;
+use crate::exchange::responded::Responded;
 use crate::headers::{AnswerHeaders, Headers};
-use crate::link::Link;
 use crate::proto::encode;
 use crate::proto::head::Head;
-use crate::responded::Responded;
-use crate::upgrade::Upgrade;
+use crate::transport::address::PeerAddress;
+use crate::transport::connection_info::ConnectionInfo;
+use crate::transport::upgrade::Upgrade;
 use crate::white_space::members;
 
 /// One request, and the obligation to answer it.

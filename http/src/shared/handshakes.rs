@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::error::drop_contained;
-use crate::io::Io;
-use crate::stream::Stream;
-use crate::transport_info::TransportInfo;
+use crate::transport::io::Io;
+use crate::transport::stream::Stream;
+use crate::transport::transport_info::TransportInfo;
 
 /// The result of a handshake.
 pub(crate) struct Opened {

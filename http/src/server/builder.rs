@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use waterwheel_runtime::net::ListenOptions;
 
-use crate::disconnect::{OnDisconnect, OnHalfClose};
-use crate::handshakes::Hook;
-use crate::io::Io;
 use crate::limits::Limits;
-use crate::listener::Listener;
-use crate::peers::OnPeerLimit;
 use crate::server::Server;
-use crate::settings::Settings;
-use crate::stream::Stream;
-use crate::transport_info::TransportInfo;
+use crate::shared::disconnect::{OnDisconnect, OnHalfClose};
+use crate::shared::handshakes::Hook;
+use crate::shared::peers::OnPeerLimit;
+use crate::shared::settings::Settings;
+use crate::transport::io::Io;
+use crate::transport::listener::Listener;
+use crate::transport::stream::Stream;
+use crate::transport::transport_info::TransportInfo;
 
 /// How to build a [`Server`].
 ///

@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! Every connection that waits has a deadline, and mostly moves it long before it comes. So there is
-//! no timer for each: its record in the [register](crate::register) says for what it waits and since
+//! no timer for each: its record in the [register](crate::shared::register) says for what it waits and since
 //! when, and one task looks through the records when the first of them may be due. It wakes those
 //! whose time is over, and sleeps until the next one's.
 //!
@@ -33,7 +33,7 @@ use std::time::Duration;
 use waterwheel_runtime::spawn_detached;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
-use crate::register::Register;
+use crate::shared::register::Register;
 
 /// The time between two looks, at least.
 pub(crate) const GRAIN: Duration = Duration::from_millis(25);

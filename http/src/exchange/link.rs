@@ -22,17 +22,17 @@ use http::{Method, StatusCode};
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
-use crate::disconnect::OnHalfClose;
+use crate::buffers::Work;
+use crate::buffers::state::{Answer, Taken, Written};
 use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result, of_peer};
-use crate::exchange::{Answer, Taken, Written};
 use crate::headers::AnswerHeaders;
-use crate::io::Io;
 use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
 use crate::proto::keep_alive::Persistence;
 use crate::proto::rendered::Asked;
 use crate::shared::Shared;
-use crate::work::Work;
+use crate::shared::disconnect::OnHalfClose;
+use crate::transport::io::Io;
 
 /// A body up to this size is copied behind its head, so that both go out in one piece with
 /// whatever else is queued; a larger one is written from where it is.

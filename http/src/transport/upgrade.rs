@@ -31,7 +31,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use crate::io::Io;
+use crate::transport::io::Io;
 
 /// Completes with the connection's stream, once the answer that promised it is out.
 ///

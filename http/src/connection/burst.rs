@@ -31,11 +31,11 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use crate::connection::Connection;
-use crate::handler::Handler;
-use crate::io::Io;
-use crate::register::Key;
+use crate::exchange::handler::Handler;
 use crate::shared::Shared;
-use crate::stop::Stage;
+use crate::shared::register::Key;
+use crate::shared::stop::Stage;
+use crate::transport::io::Io;
 
 /// A connection, and who answers its requests.
 pub(crate) struct Served<T: Io, H> {

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::request::Request;
-use crate::responded::Responded;
+use crate::exchange::request::Request;
+use crate::exchange::responded::Responded;
 
 /// Answers requests.
 ///

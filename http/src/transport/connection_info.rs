@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::io::Io;
+use crate::transport::io::Io;
 
 /// A look at the connection of a request: addresses, and what its transport knows of the client.
 ///

@@ -2,14 +2,14 @@
 
 use http::{Method, StatusCode, Version};
 
-use crate::answer_body::AnswerBody;
-use crate::body::{Drained, drain};
+use crate::buffers::state::Answer;
 use crate::error::{ClientError, InvalidAnswer, Refusal, Result};
-use crate::exchange::Answer;
+use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::body::{Drained, drain};
+use crate::exchange::link::{COPIED_MAX, Link};
+use crate::exchange::responded::Responded;
 use crate::headers::AnswerHeaders;
-use crate::link::{COPIED_MAX, Link};
-use crate::responded::Responded;
-use crate::upgrade::{self, Upgrade};
+use crate::transport::upgrade::{self, Upgrade};
 
 /// What a whole answer still needs once it is queued.
 pub(crate) enum Unsent {

@@ -15,7 +15,7 @@ use http_body::{Frame, SizeHint};
 use waterwheel_runtime::spawn_blocking;
 
 use crate::error::{Error, Refusal, Result, of_peer};
-use crate::link::Link;
+use crate::exchange::link::Link;
 
 /// A request's body.
 ///

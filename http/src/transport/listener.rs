@@ -15,7 +15,7 @@ use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use waterwheel_runtime::net::{TcpListener, UnixListener};
 
-use crate::stream::Stream;
+use crate::transport::stream::Stream;
 
 /// A listening socket, of either family.
 ///

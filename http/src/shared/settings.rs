@@ -1,9 +1,9 @@
 //! All that is settled before there is a server, as plain data.
 
-use crate::disconnect::Departure;
-use crate::handshakes::Hook;
 use crate::limits::Limits;
-use crate::peers::OnPeerLimit;
+use crate::shared::disconnect::Departure;
+use crate::shared::handshakes::Hook;
+use crate::shared::peers::OnPeerLimit;
 
 /// What a [`Builder`](crate::Builder) gathers.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@
 //! request costs two stores: busy when it begins, idle when it has been answered. To close
 //! connections from outside (for room, or for the end), their records are marked and their tasks
 //! woken; what to do about it is the connection's own business. How long each may wait is known here
-//! as well, so that one timer does for all: [`sweep`](crate::sweep).
+//! as well, so that one timer does for all: [`sweep`](crate::shared::sweep).
 //!
 //! # Invariants
 //!
@@ -23,8 +23,8 @@ use waterwheel_runtime::Notify;
 use waterwheel_runtime::time::Instant;
 
 use crate::limits::Limits;
-use crate::peers::Guest;
-use crate::stop::Stage;
+use crate::shared::peers::Guest;
+use crate::shared::stop::Stage;
 
 /// How long a connection without a request must have been silent before it gives way, or closes when the
 /// server ends: a request may be on its way.

@@ -43,22 +43,25 @@ use std::task::{Context, Poll, ready};
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
-use crate::address::PeerAddress;
-use crate::connection_info::ConnectionInfo;
+use crate::buffers::Work;
+use crate::connection::transport::AcceptedStream;
 use crate::error::{Refusal, Result, drop_contained};
-use crate::handler::Handler;
-use crate::io::Io;
-use crate::link::Link;
+use crate::exchange::handler::Handler;
+use crate::exchange::link::Link;
+use crate::exchange::request::Request;
 use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
-use crate::register::Key;
-use crate::request::Request;
 use crate::shared::Shared;
-use crate::transport::AcceptedStream;
-use crate::work::Work;
+use crate::shared::register::Key;
+use crate::transport::address::PeerAddress;
+use crate::transport::connection_info::ConnectionInfo;
+use crate::transport::io::Io;
 
+mod burst;
 mod close;
+mod serve;
 mod settle;
+pub(crate) mod transport;
 mod wait;
 mod watch;
 

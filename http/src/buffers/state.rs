@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! Request, body and answer all hold a shared reference to it; everything in it is a cell,
-//! borrowed only within a poll. It names no socket: [`Link`](crate::link::Link) moves the bytes.
+//! borrowed only within a poll. It names no socket: [`Link`](crate::exchange::link::Link) moves the bytes.
 //!
 //! ```text
 //!  answer:  Awaited ──respond──────────────────────► Complete
@@ -28,14 +28,11 @@ use waterwheel_runtime::time::Sleep;
 
 use crate::proto::framing::Framing;
 use crate::proto::keep_alive::Persistence;
-use crate::upgrade::Promise;
+use crate::transport::upgrade::Promise;
 
-mod body_state;
-mod output;
-
-use body_state::BodyState;
-pub(crate) use body_state::Taken;
-use output::Output;
+use super::body_state::BodyState;
+pub(crate) use super::body_state::Taken;
+use super::output::Output;
 
 /// How far the answer to the present request is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -21,11 +21,11 @@ use std::thread;
 
 use waterwheel_runtime::Runtime;
 
-use crate::builder::Builder;
-use crate::handler::Handler;
-use crate::listener::Listener;
+use crate::exchange::handler::Handler;
 use crate::server::Server;
-use crate::stop::{Report, Stopper};
+use crate::server::builder::Builder;
+use crate::shared::stop::{Report, Stopper};
+use crate::transport::listener::Listener;
 
 impl Builder {
     /// A server on a thread of its own, which any thread can stop.

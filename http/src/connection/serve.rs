@@ -17,11 +17,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::burst::{Burst, Seat, Served};
+use crate::connection::burst::{Burst, Seat, Served};
 use crate::connection::{Connection, Quiet};
-use crate::handler::Handler;
-use crate::io::Io;
-use crate::stop::Stage;
+use crate::exchange::handler::Handler;
+use crate::shared::stop::Stage;
+use crate::transport::io::Io;
 
 impl<T: Io> Connection<T> {
     /// Serves all requests of this connection, and closes it.
@@ -99,7 +99,7 @@ impl<T: Io, H: Handler> Future for Serve<T, H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::AcceptedStream;
+    use crate::connection::transport::AcceptedStream;
     use crate::{Request, Responded, Result};
 
     #[test]

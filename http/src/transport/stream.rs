@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use waterwheel_runtime::net::{TcpStream, UnixStream};
 
-use crate::io::Io;
+use crate::transport::io::Io;
 
 /// A client's stream, of either family.
 #[derive(Debug)]

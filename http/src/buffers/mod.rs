@@ -15,11 +15,15 @@
 //!
 //! - Always: `start <= end <= bytes.len()`; the bytes of a head do not move while it is used.
 
+pub(crate) mod body_state;
+pub(crate) mod output;
+pub(crate) mod state;
+
 use std::mem;
 
 use waterwheel_runtime::time::Instant;
 
-use crate::exchange::Exchange;
+use crate::buffers::state::Exchange;
 use crate::proto::head::{Head, HeadParser};
 
 /// What is read at once; a head that is larger makes it grow.

@@ -18,10 +18,10 @@ use http::HeaderMap;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use waterwheel_runtime::spawn_blocking;
 
-use crate::answer_body::AnswerBody;
 use crate::error::{Error, Result};
-use crate::link::{COPIED_MAX, Link};
-use crate::responded::Responded;
+use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::link::{COPIED_MAX, Link};
+use crate::exchange::responded::Responded;
 
 /// How much of a file is sent before others have a turn.
 const WINDOW_BYTES: u64 = 1024 * 1024;

@@ -37,12 +37,12 @@ use std::task::{Context, Poll, ready};
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{drop_contained, panic_text};
-use crate::handshakes::{Hook, Opened, Slot};
-use crate::io::Io;
-use crate::register::Key;
 use crate::shared::Shared;
-use crate::stream::Stream;
-use crate::transport_info::TransportInfo;
+use crate::shared::handshakes::{Hook, Opened, Slot};
+use crate::shared::register::Key;
+use crate::transport::io::Io;
+use crate::transport::stream::Stream;
+use crate::transport::transport_info::TransportInfo;
 
 /// A transport of the user's, from its handshake on.
 pub(crate) struct Transport {

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use waterwheel_runtime::net;
 
-use crate::transport_info::TransportInfo;
+use crate::transport::transport_info::TransportInfo;
 
 /// A byte stream under a connection.
 ///

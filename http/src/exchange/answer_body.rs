@@ -6,13 +6,13 @@ use std::io;
 
 use http::StatusCode;
 
+use crate::buffers::state::Answer;
 use crate::error::{Error, InvalidAnswer, Result, of_peer};
-use crate::exchange::Answer;
+use crate::exchange::link::{COPIED_MAX, Link};
+use crate::exchange::responded::Responded;
 use crate::headers::AnswerHeaders;
-use crate::link::{COPIED_MAX, Link};
 use crate::proto::chunked;
 use crate::proto::framing::AnswerFraming;
-use crate::responded::Responded;
 
 /// The body of an answer that is being sent.
 ///

@@ -31,25 +31,28 @@ use std::task::{Context, Poll};
 use waterwheel_runtime::time::Instant;
 use waterwheel_runtime::{race, spawn_detached};
 
-use crate::accept_error::AcceptError;
 use crate::connection::Connection;
-use crate::gate::{Descriptors, Gate};
-use crate::handler::{Handler, shared};
-use crate::handshakes::Hook;
-use crate::io::Io;
-use crate::listener::{Listener, Listeners};
-use crate::numbers::Numbers;
-use crate::peers::{Guest, OnPeerLimit, Peers};
-use crate::rate::Rate;
-use crate::refused::Refused;
-use crate::settings::Settings;
+use crate::connection::transport::Transport;
+use crate::exchange::handler::{Handler, shared};
+use crate::server::gate::{Descriptors, Gate};
 use crate::shared::Shared;
-use crate::stop::{Report, Stage, Stopper, Stopping, Wanted};
-use crate::stream::Stream;
-use crate::transport::Transport;
+use crate::shared::handshakes::Hook;
+use crate::shared::numbers::Numbers;
+use crate::shared::peers::{Guest, OnPeerLimit, Peers};
+use crate::shared::rate::Rate;
+use crate::shared::refused::Refused;
+use crate::shared::settings::Settings;
+use crate::shared::stop::{Report, Stage, Stopper, Stopping, Wanted};
+use crate::transport::accept_error::AcceptError;
+use crate::transport::io::Io;
+use crate::transport::listener::{Listener, Listeners};
+use crate::transport::stream::Stream;
 
+pub(crate) mod builder;
+pub(crate) mod gate;
 mod room;
 mod shutdown;
+pub(crate) mod threads;
 
 /// An HTTP/1.1 server.
 ///

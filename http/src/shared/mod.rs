@@ -4,24 +4,38 @@
 //!
 //! - Never: state of the `http` crate outside this and the connections. No thread-locals.
 
+pub(crate) mod date;
+pub(crate) mod disconnect;
+pub(crate) mod handshakes;
+pub(crate) mod numbers;
+pub(crate) mod peers;
+pub(crate) mod rate;
+pub(crate) mod refused;
+pub(crate) mod register;
+pub(crate) mod server_lines;
+pub(crate) mod settings;
+pub(crate) mod spare;
+pub(crate) mod stop;
+pub(crate) mod sweep;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use waterwheel_runtime::Notify;
 
-use crate::disconnect::Departure;
-use crate::handshakes::Handshakes;
+use crate::buffers::Work;
 use crate::limits::Limits;
-use crate::numbers::Counters;
-use crate::rate::Rate;
-use crate::refused::OnRefusal;
-use crate::register::Register;
-use crate::server_lines::ServerLines;
-use crate::settings::Settings;
-use crate::spare::Spares;
-use crate::stop::Stage;
-use crate::sweep::Sweeper;
-use crate::work::Work;
+use crate::shared::disconnect::Departure;
+use crate::shared::handshakes::Handshakes;
+use crate::shared::numbers::Counters;
+use crate::shared::rate::Rate;
+use crate::shared::refused::OnRefusal;
+use crate::shared::register::Register;
+use crate::shared::server_lines::ServerLines;
+use crate::shared::settings::Settings;
+use crate::shared::spare::Spares;
+use crate::shared::stop::Stage;
+use crate::shared::sweep::Sweeper;
 
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
