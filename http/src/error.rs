@@ -23,8 +23,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::StatusCode;
 
-use crate::headers::AnswerHeaders;
-
 /// What a handler returns: an answer, or whatever error got in the way.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -273,17 +271,10 @@ impl ClientError {
     pub fn text(&self) -> &str {
         &self.text
     }
-}
 
-/// The header of the answer.
-impl AnswerHeaders for ClientError {
-    fn try_for_each<E>(
-        &self,
-        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        visit(b"content-type", b"text/plain; charset=utf-8")?;
-        let mut fields = self.fields.iter();
-        fields.try_for_each(|(name, value)| visit(name.as_bytes(), value.as_bytes()))
+    /// The fields of the answer, without its content type.
+    pub(crate) fn fields(&self) -> &[(Cow<'static, str>, Cow<'static, str>)] {
+        &self.fields
     }
 }
 

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::error::ClientError;
 use crate::white_space::members;
 
 /// A piece of a head, by position. Two bytes each, since no head is longer than 65,535.
@@ -213,6 +214,18 @@ impl AnswerHeaders for HeaderMap {
     ) -> Result<(), E> {
         self.iter()
             .try_for_each(|(name, value)| visit(name.as_ref(), value.as_bytes()))
+    }
+}
+
+/// The header of the answer that a handler's complaint becomes.
+impl AnswerHeaders for ClientError {
+    fn try_for_each<E>(
+        &self,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        visit(b"content-type", b"text/plain; charset=utf-8")?;
+        let mut fields = self.fields().iter();
+        fields.try_for_each(|(name, value)| visit(name.as_bytes(), value.as_bytes()))
     }
 }
 
