@@ -32,8 +32,8 @@ use std::task::{Context, Poll};
 
 use crate::connection::Connection;
 use crate::exchange::handler::Handler;
-use crate::shared::Shared;
-use crate::shared::register::Key;
+use crate::shared::ServerState;
+use crate::shared::connections::ConnectionId;
 use crate::shared::stop::Stage;
 use crate::transport::io::Io;
 
@@ -52,9 +52,9 @@ pub(crate) struct Burst<T: Io, H> {
     desk: Rc<Desk<T, H>>,
     future: Pin<Box<dyn Future<Output = ()>>>,
     /// Whose connections it serves; weak, since it rests there.
-    shared: Weak<Shared>,
+    shared: Weak<ServerState>,
     /// The record of the one that it serves.
-    key: Key,
+    id: ConnectionId,
 }
 
 /// Where a connection changes hands.
@@ -92,12 +92,12 @@ impl<T: Io, H: Handler> Burst<T, H> {
     #[inline]
     #[expect(clippy::unnecessary_box_returns, reason = "it stays in that box")]
     pub(crate) fn begin(served: Served<T, H>) -> Box<Self> {
-        let (shared, key) = served.connection.place();
+        let (shared, id) = served.connection.place();
         let mut burst: Box<Self> = shared
             .spare_bursts
             .take()
-            .unwrap_or_else(|| Self::new(shared, key));
-        burst.key = key;
+            .unwrap_or_else(|| Self::new(shared, id));
+        burst.id = id;
         burst.desk.is_serving.set(true);
         burst.desk.seat.set(Some(served));
         burst
@@ -105,7 +105,7 @@ impl<T: Io, H: Handler> Burst<T, H> {
 
     #[cold]
     #[expect(clippy::unnecessary_box_returns, reason = "it stays in that box")]
-    fn new(shared: &Rc<Shared>, key: Key) -> Box<Self> {
+    fn new(shared: &Rc<ServerState>, id: ConnectionId) -> Box<Self> {
         let desk = Rc::new(Desk {
             seat: Cell::new(None),
             is_serving: Cell::new(false),
@@ -114,7 +114,7 @@ impl<T: Io, H: Handler> Burst<T, H> {
             future: Box::pin(serve_all(desk.clone())),
             desk,
             shared: Rc::downgrade(shared),
-            key,
+            id,
         })
     }
 
@@ -151,7 +151,7 @@ impl<T: Io, H: Handler> Burst<T, H> {
     #[inline(never)]
     fn reach(&self, cx: &mut Context<'_>) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.register.reach(self.key, cx.waker());
+            shared.connections.reach(self.id, cx.waker());
         }
     }
 
@@ -190,7 +190,7 @@ async fn serve_all<T: Io, H: Handler>(desk: Rc<Desk<T, H>>) {
         };
         let connection = &mut served.connection;
         connection.borrow_work(&mut spare);
-        if connection.burst(&served.handler).await.is_continue() {
+        if connection.serve_ready(&served.handler).await.is_continue() {
             spare = connection.prepare_to_wait().or(spare);
         } else {
             taken.seat = None;

@@ -20,7 +20,7 @@
 //! - Lingering lasts as long as bytes come. It has two limits: one for a pause between two bytes, one
 //!   for all of it.
 //! - A lingering connection gives way when there is no room for a new one. See
-//!   [`Register::reclaim`](crate::shared::register::Register::reclaim).
+//!   [`Connections::reclaim`](crate::shared::connections::Connections::reclaim).
 //!
 //! One case closes at once: the client has announced that it sends no more, its request had no body, and
 //! its answer fits into one flight of segments. To linger there would cost each short connection a
@@ -38,11 +38,11 @@ use std::task::{Context, Poll};
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
-use super::{Connection, Stage};
+use super::Connection;
 use crate::buffers::state::Written;
 use crate::error::Result;
 use crate::exchange::link::poll_discard;
-use crate::shared::register::GivesWay;
+use crate::shared::connections::GivesWay;
 use crate::transport::io::Io;
 
 impl<T: Io> Connection<T> {
@@ -55,8 +55,7 @@ impl<T: Io> Connection<T> {
 
     /// Sends what is queued, ends, and reads on.
     pub(super) async fn close_in_stages(&mut self) {
-        self.stage = Stage::Closing;
-        self.shared.register.closes(self.key);
+        self.shared.connections.close(self.id);
         if poll_fn(|cx| self.poll_end(cx)).await.is_err() {
             return;
         }
@@ -70,8 +69,7 @@ impl<T: Io> Connection<T> {
     #[cold]
     pub(super) fn end_without_waiting(&self, cx: &mut Context<'_>) {
         if let Some(io) = &self.io {
-            // After an error the client is gone.
-            drop(io.poll_end(cx));
+            let _ended = io.poll_end(cx); // after an error the client is gone
         }
     }
 
@@ -96,18 +94,17 @@ impl<T: Io> Connection<T> {
             Written::Much | Written::Stalled => GivesWay::AfterPause,
         };
         self.shared.give_back(work);
-        self.shared.register.lingers(self.key, gives_way);
+        self.shared.connections.linger(self.id, gives_way);
     }
 
     /// Reads and discards, until the client has ended, the server wants the place, or the time is
     /// over.
     fn poll_linger(&self, cx: &mut Context<'_>, time: &mut Sleep) -> Poll<()> {
-        let (shared, key) = self.place();
+        let (shared, id) = self.place();
         let Some(io) = &self.io else {
             return Poll::Ready(());
         };
-        // An error is met again by the read.
-        drop(io.poll_flush(cx));
+        let _flushed = io.poll_flush(cx); // the read below meets an error again
         // A transport that always has more must not hold the thread. The budget wakes the task.
         while budget::poll_spend(cx, 1).is_ready()
             && let Poll::Ready(read) = poll_discard(io, shared, cx)
@@ -115,10 +112,10 @@ impl<T: Io> Connection<T> {
             if matches!(read, Ok(0) | Err(_)) {
                 return Poll::Ready(());
             }
-            shared.register.lingers_on(key);
+            shared.connections.linger_on(id);
         }
         let (stage, is_pressed) = (shared.stage.get(), shared.pressed.get());
-        let Some(deadline) = shared.register.lingers_until(key, stage, is_pressed) else {
+        let Some(deadline) = shared.connections.lingers_until(id, stage, is_pressed) else {
             return Poll::Ready(()); // it gives way
         };
         if Instant::of_turn() >= deadline {
@@ -127,7 +124,7 @@ impl<T: Io> Connection<T> {
         if time.deadline() != deadline {
             time.reset(deadline);
         }
-        shared.register.reach(key, cx.waker());
+        shared.connections.reach(id, cx.waker());
         Pin::new(time).poll(cx)
     }
 }

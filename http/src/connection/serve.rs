@@ -11,14 +11,14 @@
 //! ```
 //!
 //! The task is written by hand, as these two states. It has a burst only while it is served, mostly
-//! for a part of one poll; what is idle holds a socket, a handler and the key of a record.
+//! for a part of one poll; what is idle holds a socket, a handler and the id of a record.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use crate::connection::Connection;
 use crate::connection::burst::{Burst, Seat, Served};
-use crate::connection::{Connection, Quiet};
 use crate::exchange::handler::Handler;
 use crate::shared::stop::Stage;
 use crate::transport::io::Io;
@@ -65,9 +65,8 @@ impl<T: Io, H: Handler> Serve<T, H> {
                 return Poll::Ready(());
             };
             let served = self.seat.insert(served);
-            match ready!(served.connection.poll_quiet(cx)) {
-                Quiet::Overdue => {} // it is to be told so
-                Quiet::Over => return Poll::Ready(()),
+            if ready!(served.connection.poll_quiet(cx)).is_break() {
+                return Poll::Ready(());
             }
         }
     }

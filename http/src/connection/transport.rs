@@ -37,9 +37,9 @@ use std::task::{Context, Poll, ready};
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{drop_contained, panic_text};
-use crate::shared::Shared;
+use crate::shared::ServerState;
+use crate::shared::connections::ConnectionId;
 use crate::shared::handshakes::{Hook, Opened, Slot};
-use crate::shared::register::Key;
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 use crate::transport::transport_info::TransportInfo;
@@ -50,8 +50,8 @@ pub(crate) struct Transport {
     slot: Rc<Slot>,
     number: u64,
     time: Cell<Option<Box<Sleep>>>,
-    shared: Rc<Shared>,
-    key: Key,
+    shared: Rc<ServerState>,
+    id: ConnectionId,
 }
 
 impl Transport {
@@ -60,8 +60,8 @@ impl Transport {
         hook: &Hook,
         stream: Stream,
         peer: Option<SocketAddr>,
-        shared: Rc<Shared>,
-        key: Key,
+        shared: Rc<ServerState>,
+        id: ConnectionId,
     ) -> Self {
         let mut info = TransportInfo::new();
         info.set_peer_address(peer);
@@ -80,7 +80,7 @@ impl Transport {
             slot,
             time: Cell::new(Some(Box::new(sleep_until(deadline)))),
             shared,
-            key,
+            id,
         }
     }
 
@@ -124,7 +124,7 @@ impl Transport {
         drop_contained(handshake);
         match opened {
             Ok(opened) => {
-                self.shared.register.opened(self.key);
+                self.shared.connections.opened(self.id);
                 _ = self.opened.set(opened); // the place is empty: only this sets it
                 Poll::Ready(Ok(()))
             }

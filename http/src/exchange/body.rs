@@ -170,26 +170,18 @@ impl<'c> Body<'c> {
 /// How much of a body is gathered before it is written into a file.
 const SAVED_BYTES: usize = 128 * 1024;
 
-/// Whether a body has been read past.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Drained {
-    /// The next byte is the next request's.
-    Whole,
-    /// There is more, or it is broken: nothing can be found behind it.
-    Given,
-}
-
-/// Reads what is left of a body and throws it away, up to the limit.
-pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> Drained {
+/// Reads and discards the rest of a body, up to the limit. Returns false if there is more, or if the body is
+/// broken: then no request can be found behind it.
+pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> bool {
     let mut allowance = Some(link.shared.limits.drain_bytes_max);
     loop {
         if link.work.exchange.is_read() {
-            return Drained::Whole;
+            return true;
         }
         // With nothing left, what ends a chunked body may still be to come.
         let persists = link.work.exchange.persistence.get().persists();
         let Some(left) = allowance.filter(|_| persists) else {
-            return Drained::Given;
+            return false;
         };
         let mut count = 0;
         let mut sink = |data: &[u8]| count += data.len() as u64;
@@ -197,7 +189,7 @@ pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> Drained {
             .await
             .is_err()
         {
-            return Drained::Given;
+            return false;
         }
         allowance = left.checked_sub(count);
     }

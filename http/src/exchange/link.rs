@@ -30,7 +30,7 @@ use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
 use crate::proto::keep_alive::Persistence;
 use crate::proto::rendered::Asked;
-use crate::shared::Shared;
+use crate::shared::ServerState;
 use crate::shared::disconnect::OnHalfClose;
 use crate::transport::io::Io;
 
@@ -49,7 +49,7 @@ const DISCARDED_BYTES: usize = 16 * 1024;
 pub(crate) struct Link<'c> {
     pub(crate) work: &'c Work,
     pub(crate) io: &'c dyn Io,
-    pub(crate) shared: &'c Shared,
+    pub(crate) shared: &'c ServerState,
 }
 
 /// Writing.
@@ -63,16 +63,6 @@ impl Link<'_> {
         ready!(self.poll_write_queue(cx, Io::poll_write_one))?;
         let flushed = self.io.poll_flush(cx);
         self.or_held_back(flushed, cx)
-    }
-
-    /// Goes on behind a first write, which was not all.
-    pub(crate) fn poll_flush_rest(
-        &self,
-        first: Poll<io::Result<usize>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<()>> {
-        ready!(self.poll_written(first, cx))?;
-        self.poll_flush(cx)
     }
 
     /// Writes everything that is queued, and the end behind it: mostly both in one segment.
@@ -391,7 +381,7 @@ impl Link<'_> {
 #[inline(never)] // keeps the scrap out of the loop's frame
 pub(crate) fn poll_discard(
     io: &dyn Io,
-    shared: &Shared,
+    shared: &ServerState,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let mut scrap = [0; DISCARDED_BYTES];

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use http::{Method, StatusCode, Version};
 
 use crate::error::{ClientError, Result};
-use crate::exchange::answer::{self, Unsent};
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::body::Body;
 use crate::exchange::link::Link;
+use crate::exchange::respond::{self, Unsent};
 use crate::exchange::responded::Responded;
 use crate::headers::{AnswerHeaders, Headers};
 use crate::proto::encode;
@@ -212,7 +212,7 @@ impl<'c> Request<'c> {
     ///
     /// When it is no interim status, or 100 or 101; when a header field may not be sent.
     pub fn inform(&self, status: StatusCode, headers: impl AnswerHeaders) -> Result<()> {
-        answer::inform(self.link, status, &headers)
+        respond::inform(self.link, status, &headers)
     }
 
     /// Answers: status, body, and header fields.
@@ -259,9 +259,9 @@ impl<'c> Request<'c> {
             if self.link.repeat(status, body, &headers) {
                 return Ok(Responded::new(status, body.len() as u64)); // mostly so
             }
-            let (responded, unsent) = answer::queue(self.link, status, body, &headers)?;
+            let (responded, unsent) = respond::queue(self.link, status, body, &headers)?;
             if !matches!(unsent, Unsent::Nothing) {
-                answer::send(self.link, unsent, body).await?;
+                respond::send(self.link, unsent, body).await?;
             }
             Ok(responded)
         }
@@ -299,7 +299,7 @@ impl<'c> Request<'c> {
         status: StatusCode,
         headers: impl AnswerHeaders,
     ) -> Result<AnswerBody<'c>> {
-        answer::start(self.link, status, &headers).await
+        respond::start(self.link, status, &headers).await
     }
 
     /// Changes to a protocol that the client [offers](Self::offers): answers 101, and hands the
@@ -344,7 +344,7 @@ impl<'c> Request<'c> {
             // RFC 9110, 15.5.22
             return Err(blame.with_header("upgrade", protocol.to_owned()).into());
         }
-        answer::upgrade(self.link, self.behind(), protocol, &headers).await
+        respond::upgrade(self.link, self.behind(), protocol, &headers).await
     }
 
     /// Answers CONNECT with 200, and hands the stream over: from here on it is a tunnel
@@ -354,12 +354,12 @@ impl<'c> Request<'c> {
     ///
     /// A [`ClientError`] with 405 if the method is another. When a header field may not be sent.
     pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
-        answer::tunnel(self.link, &headers)
+        respond::tunnel(self.link, &headers)
     }
 
     /// Answers nothing and cuts the connection.
     pub fn abort(self) -> Responded {
-        answer::abort(self.link)
+        respond::abort(self.link)
     }
 }
 

@@ -35,10 +35,11 @@ use crate::connection::Connection;
 use crate::connection::transport::Transport;
 use crate::exchange::handler::{Handler, shared};
 use crate::server::gate::{Descriptors, Gate};
-use crate::shared::Shared;
+use crate::shared::ServerState;
+use crate::shared::connections::Phase;
 use crate::shared::handshakes::Hook;
 use crate::shared::numbers::Numbers;
-use crate::shared::peers::{Guest, OnPeerLimit, Peers};
+use crate::shared::peers::{OnPeerLimit, PeerPermit, Peers};
 use crate::shared::rate::Rate;
 use crate::shared::refused::Refused;
 use crate::shared::settings::Settings;
@@ -94,7 +95,7 @@ pub(crate) mod threads;
 pub struct Server {
     listeners: Listeners,
     local_address: SocketAddr,
-    shared: Rc<Shared>,
+    shared: Rc<ServerState>,
     gate: Gate,
     stopping: Stopping,
     report: Cell<Option<Report>>,
@@ -119,7 +120,7 @@ impl Server {
         Ok(Self {
             local_address: local_address.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
             listeners: Listeners::new(listeners),
-            shared: Rc::new(Shared::new(settings)),
+            shared: Rc::new(ServerState::new(settings)),
             gate: Gate::new(settings.assumed_descriptors),
             stopping: Stopping::default(),
             report: Cell::new(None),
@@ -161,12 +162,12 @@ impl Server {
 
     /// How many connections are open.
     pub fn connections(&self) -> usize {
-        self.shared.register.len()
+        self.shared.connections.len()
     }
 
     /// What it has counted so far.
     pub fn numbers(&self) -> Numbers {
-        let census = self.shared.register.census();
+        let census = self.shared.connections.census();
         Numbers {
             open: self.connections(),
             idle: census.idle,
@@ -256,18 +257,18 @@ impl Server {
     /// A connection for that stream, unless its peer has as many as it may.
     fn admit(&self, stream: Stream, peer: Option<SocketAddr>) -> Option<Connection> {
         let max = self.shared.limits.connections_per_peer_max;
-        let guest = match (max, peer) {
+        let permit = match (max, peer) {
             (Some(max), Some(peer)) => {
-                let guest = self.peers.admit(peer, max);
-                if guest.is_none() {
+                let permit = self.peers.admit(peer, max);
+                if permit.is_none() {
                     self.turn_peer_away(stream, peer);
                     return None;
                 }
-                guest
+                permit
             }
             _ => None,
         };
-        Some(self.connect(stream, peer, guest))
+        Some(self.connect(stream, peer, permit))
     }
 
     /// A connection over an accepted stream, or over what the hook makes of it.
@@ -275,16 +276,17 @@ impl Server {
         &self,
         stream: Stream,
         peer: Option<SocketAddr>,
-        guest: Option<Guest>,
+        permit: Option<PeerPermit>,
     ) -> Connection {
         self.shared.counters.accepted.one();
-        let (shared, key) = (self.shared.clone(), self.shared.register.add(guest));
+        let shared = self.shared.clone();
         let Some(hook) = &self.transport else {
-            return Connection::new(stream.into(), peer, key, shared);
+            let id = shared.connections.add(Phase::New, permit);
+            return Connection::new(stream.into(), peer, id, shared);
         };
-        shared.register.shakes_hands(key);
-        let transport = Transport::new(hook, stream, peer, shared.clone(), key);
-        Connection::new(transport.into(), peer, key, shared)
+        let id = shared.connections.add(Phase::Handshake, permit);
+        let transport = Transport::new(hook, stream, peer, shared.clone(), id);
+        Connection::new(transport.into(), peer, id, shared)
     }
 
     /// What a failed accept means for the gate.
@@ -324,8 +326,8 @@ impl Server {
     /// [`Builder::transport`](crate::Builder::transport).
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
         self.shared.counters.accepted.one();
-        let key = self.shared.register.add(None);
-        Connection::new(io, peer, key, self.shared.clone())
+        let id = self.shared.connections.add(Phase::New, None);
+        Connection::new(io, peer, id, self.shared.clone())
     }
 
     /// Accepts and serves until the server ends: by [`close`](Self::close), by
@@ -428,19 +430,19 @@ impl Server {
 }
 
 /// One more of those that the server counts, for as long as this lives.
-struct Present<'a> {
+struct CountGuard<'a> {
     server: &'a Server,
     count: &'a Cell<usize>,
 }
 
-impl<'a> Present<'a> {
+impl<'a> CountGuard<'a> {
     fn begin(server: &'a Server, count: &'a Cell<usize>) -> Self {
         count.set(count.get() + 1);
         Self { server, count }
     }
 }
 
-impl Drop for Present<'_> {
+impl Drop for CountGuard<'_> {
     fn drop(&mut self) {
         self.count.set(self.count.get() - 1);
         if self.server.is_stopping() {

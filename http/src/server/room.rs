@@ -12,7 +12,7 @@ use std::time::Duration;
 use waterwheel_runtime::time::{Instant, sleep, sleep_until};
 use waterwheel_runtime::{descriptors, race, spawn, spawn_detached};
 
-use super::{Present, Server};
+use super::{CountGuard, Server};
 use crate::connection::Connection;
 use crate::error::Refusal;
 use crate::transport::stream::Stream;
@@ -46,9 +46,9 @@ impl Drop for Pressing<'_> {
 
 impl Server {
     /// One more who waits for a connection, or for room for one.
-    pub(super) fn waiting(&self) -> Present<'_> {
+    pub(super) fn waiting(&self) -> CountGuard<'_> {
         self.stopping.serving();
-        Present::begin(self, &self.acceptors)
+        CountGuard::begin(self, &self.acceptors)
     }
 
     /// Whether the number of its connections allows another. Connections that only wait for a refusal do
@@ -147,8 +147,11 @@ impl Server {
     /// Somebody waits: asks a batch of idle connections to leave, and says how many.
     fn press(&self) -> usize {
         self.shared.pressed.set(true);
-        let batch = (self.shared.register.len() / 8).max(5);
-        let reclaimed = self.shared.register.reclaim(batch, self.shared.stage.get());
+        let batch = (self.shared.connections.len() / 8).max(5);
+        let reclaimed = self
+            .shared
+            .connections
+            .reclaim(batch, self.shared.stage.get());
         self.shared.counters.reclaimed.add(reclaimed);
         let now = Instant::now();
         let said = self.warned.get();

@@ -18,10 +18,10 @@ use std::time::Duration;
 use waterwheel_runtime::time::{Instant, sleep, sleep_until, timeout};
 use waterwheel_runtime::{race, signal, spawn};
 
-use super::{Present, Server};
+use super::{CountGuard, Server};
 use crate::error::Refusal;
 use crate::exchange::handler::Handler;
-use crate::shared::register::{Census, HANDSHAKE_MOMENT, MOMENT};
+use crate::shared::connections::{Census, HANDSHAKE_MOMENT, MOMENT};
 use crate::shared::stop::{Report, Stage, Wanted};
 
 /// How long a loop that does not wait right now is given to come back.
@@ -73,11 +73,11 @@ impl Server {
         if let Some(report) = self.report() {
             return report;
         }
-        let _ending = Present::begin(self, &self.endings);
+        let _ending = CountGuard::begin(self, &self.endings);
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         self.enter(Stage::Draining);
-        self.shared.register.hurry();
+        self.shared.connections.hurry();
         let dismissed = &self.shared.counters.dismissed;
         let dismissed_before = dismissed.get();
         let calm = async {
@@ -167,7 +167,7 @@ impl Server {
     /// Safe.
     pub async fn join(&self) {
         self.shared
-            .register
+            .connections
             .settled(|census| census.busy == 0)
             .await;
     }
@@ -236,27 +236,27 @@ impl Server {
     /// Closes connections without a request, after a moment in which one may come. A client in its handshake
     /// is given longer, and then the same moment.
     async fn dismiss_quiet(&self) {
-        let register = &self.shared.register;
+        let connections = &self.shared.connections;
         let no_quiet_ones = |census: Census| census.new + census.idle == 0;
         let no_handshakes = |census: Census| census.handshakes == 0;
-        race(register.settled(no_quiet_ones), sleep(MOMENT)).await;
-        register.dismiss_quiet();
-        race(register.settled(no_handshakes), sleep(HANDSHAKE_MOMENT)).await;
-        register.dismiss_handshakes();
-        race(register.settled(no_quiet_ones), sleep(MOMENT)).await;
-        register.dismiss_quiet();
+        race(connections.settled(no_quiet_ones), sleep(MOMENT)).await;
+        connections.dismiss_quiet();
+        race(connections.settled(no_handshakes), sleep(HANDSHAKE_MOMENT)).await;
+        connections.dismiss_handshakes();
+        race(connections.settled(no_quiet_ones), sleep(MOMENT)).await;
+        connections.dismiss_quiet();
     }
 
     async fn empty(&self) {
         let empty = |census: Census| census == Census::default();
-        self.shared.register.settled(empty).await;
+        self.shared.connections.settled(empty).await;
     }
 
     /// Cuts what is left; says how many that were.
     async fn cut(&self) -> usize {
         self.close();
         self.enter(Stage::Cutting);
-        let cut = self.shared.register.dismiss_all();
+        let cut = self.shared.connections.dismiss_all();
         self.shared.counters.cut.add(cut);
         race(self.empty(), sleep(CUT_PATIENCE)).await;
         cut

@@ -4,19 +4,19 @@
 //!
 //! - Never: state of the `http` crate outside this and the connections. No thread-locals.
 
+pub(crate) mod connections;
 pub(crate) mod date;
 pub(crate) mod disconnect;
 pub(crate) mod handshakes;
 pub(crate) mod numbers;
 pub(crate) mod peers;
 pub(crate) mod rate;
+pub(crate) mod reaper;
 pub(crate) mod refused;
-pub(crate) mod register;
 pub(crate) mod server_lines;
 pub(crate) mod settings;
 pub(crate) mod spare;
 pub(crate) mod stop;
-pub(crate) mod sweep;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -25,23 +25,23 @@ use waterwheel_runtime::Notify;
 
 use crate::buffers::Work;
 use crate::limits::Limits;
+use crate::shared::connections::Connections;
 use crate::shared::disconnect::Departure;
 use crate::shared::handshakes::Handshakes;
 use crate::shared::numbers::Counters;
 use crate::shared::rate::Rate;
+use crate::shared::reaper::Reaper;
 use crate::shared::refused::OnRefusal;
-use crate::shared::register::Register;
 use crate::shared::server_lines::ServerLines;
 use crate::shared::settings::Settings;
 use crate::shared::spare::Spares;
 use crate::shared::stop::Stage;
-use crate::shared::sweep::Sweeper;
 
-pub(crate) struct Shared {
+pub(crate) struct ServerState {
     pub(crate) limits: Limits,
     pub(crate) departure: Departure,
-    pub(crate) register: Rc<Register>,
-    pub(crate) sweeper: Rc<Sweeper>,
+    pub(crate) connections: Rc<Connections>,
+    pub(crate) reaper: Rc<Reaper>,
     /// For what handlers do wrong.
     pub(crate) log: Rate,
     pub(crate) counters: Counters,
@@ -65,18 +65,18 @@ pub(crate) struct Shared {
 /// megabyte.
 const SPARE_MAX: usize = 32;
 
-impl Shared {
+impl ServerState {
     pub(crate) fn new(settings: &Settings) -> Self {
         let server_line = settings
             .server_name
             .as_ref()
             .map_or_else(Vec::new, |name| format!("server: {name}\r\n").into_bytes());
-        let register = Rc::new(Register::new(&settings.limits));
+        let connections = Rc::new(Connections::new(&settings.limits));
         Self {
             limits: settings.limits,
             departure: settings.departure,
-            sweeper: Sweeper::new(register.clone()),
-            register,
+            reaper: Reaper::new(connections.clone()),
+            connections,
             log: Rate::default(),
             counters: Counters::new(settings.measures_durations),
             on_refusal: OnRefusal::default(),

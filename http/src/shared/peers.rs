@@ -43,28 +43,28 @@ pub(crate) struct Peers {
 }
 
 /// One of a peer's connections, counted for as long as this lives.
-pub(crate) struct Guest {
+pub(crate) struct PeerPermit {
     peers: Rc<Peers>,
     network: IpAddr,
 }
 
 impl Peers {
     /// Counts one more of this peer; `None` if it has as many as it may already.
-    pub(crate) fn admit(self: &Rc<Self>, peer: SocketAddr, max: usize) -> Option<Guest> {
+    pub(crate) fn admit(self: &Rc<Self>, peer: SocketAddr, max: usize) -> Option<PeerPermit> {
         let network = network(peer.ip());
         let mut counts = self.counts.borrow_mut();
         if counts.get(&network).copied().unwrap_or(0) >= max {
             return None;
         }
         *counts.entry(network).or_default() += 1;
-        Some(Guest {
+        Some(PeerPermit {
             peers: self.clone(),
             network,
         })
     }
 }
 
-impl Drop for Guest {
+impl Drop for PeerPermit {
     fn drop(&mut self) {
         let mut counts = self.peers.counts.borrow_mut();
         if let Some(count) = counts.get_mut(&self.network) {

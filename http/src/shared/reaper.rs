@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! Every connection that waits has a deadline, and mostly moves it long before it comes. So there is
-//! no timer for each: its record in the [register](crate::shared::register) says for what it waits and since
+//! no timer for each: its record in the [connections](crate::shared::connections) says for what it waits and since
 //! when, and one task looks through the records when the first of them may be due. It wakes those
 //! whose time is over, and sleeps until the next one's.
 //!
@@ -11,7 +11,7 @@
 //!  a connection begins to wait ──► due before the next look? ──no──► nothing to do
 //!                                          │ yes
 //!                                          ▼
-//!               the sweeper: sleep ──► look through all ──► wake those who are due
+//!               the reaper: sleep ──► look through all ──► wake those who are due
 //!                              ▲                 │
 //!                              └── until the next one is due; nobody waits: it ends
 //! ```
@@ -33,14 +33,14 @@ use std::time::Duration;
 use waterwheel_runtime::spawn_detached;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
-use crate::shared::register::Register;
+use crate::shared::connections::Connections;
 
 /// The time between two looks, at least.
 pub(crate) const GRAIN: Duration = Duration::from_millis(25);
 
 /// Who looks through the records, and when.
-pub(crate) struct Sweeper {
-    register: Rc<Register>,
+pub(crate) struct Reaper {
+    connections: Rc<Connections>,
     /// `None` while nobody waits.
     next: Cell<Option<Instant>>,
     /// Whether there is a task.
@@ -48,10 +48,10 @@ pub(crate) struct Sweeper {
     task: RefCell<Option<Waker>>,
 }
 
-impl Sweeper {
-    pub(crate) fn new(register: Rc<Register>) -> Rc<Self> {
+impl Reaper {
+    pub(crate) fn new(connections: Rc<Connections>) -> Rc<Self> {
         Rc::new(Self {
-            register,
+            connections,
             next: Cell::new(None),
             runs: Cell::new(false),
             task: RefCell::new(None),
@@ -92,11 +92,11 @@ impl Sweeper {
     /// Wakes those who have waited long enough, and says when to look again.
     fn look(&self) {
         let now = Instant::of_turn();
-        let swept = self.register.sweep(now);
+        let reaped = self.connections.reap(now);
         // Before anybody is woken, who may want to be looked at again.
-        let next = swept.next.map(|next| next.max(now + GRAIN));
+        let next = reaped.next.map(|next| next.max(now + GRAIN));
         self.next.set(next);
-        swept.due.into_iter().for_each(Waker::wake);
+        reaped.due.into_iter().for_each(Waker::wake);
     }
 
     /// Waits for the next look, which may be asked for earlier meanwhile.
@@ -114,20 +114,20 @@ impl Sweeper {
     }
 }
 
-impl Drop for Sweeper {
+impl Drop for Reaper {
     fn drop(&mut self) {
         self.wake();
     }
 }
 
 /// However the task ends, also if its runtime ends before the server: the next wait makes another.
-struct Running(Weak<Sweeper>);
+struct Running(Weak<Reaper>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(sweeper) = self.0.upgrade() {
-            sweeper.next.set(None);
-            sweeper.runs.set(false);
+        if let Some(reaper) = self.0.upgrade() {
+            reaper.next.set(None);
+            reaper.runs.set(false);
         }
     }
 }
@@ -136,12 +136,12 @@ impl Drop for Running {
 async fn sweep(running: Running) {
     let mut sleep = sleep_until(Instant::of_turn());
     poll_fn(|cx| {
-        while let Some(sweeper) = running.0.upgrade() {
-            let Some(next) = sweeper.next.get() else {
+        while let Some(reaper) = running.0.upgrade() {
+            let Some(next) = reaper.next.get() else {
                 break;
             };
-            ready!(sweeper.poll_next_look(next, &mut sleep, cx));
-            sweeper.look();
+            ready!(reaper.poll_next_look(next, &mut sleep, cx));
+            reaper.look();
         }
         Poll::Ready(())
     })

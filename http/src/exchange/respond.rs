@@ -5,7 +5,7 @@ use http::{Method, StatusCode, Version};
 use crate::buffers::state::Answer;
 use crate::error::{ClientError, InvalidAnswer, Refusal, Result};
 use crate::exchange::answer_body::AnswerBody;
-use crate::exchange::body::{Drained, drain};
+use crate::exchange::body::drain;
 use crate::exchange::link::{COPIED_MAX, Link};
 use crate::exchange::responded::Responded;
 use crate::headers::AnswerHeaders;
@@ -98,7 +98,7 @@ pub(crate) async fn upgrade(
     headers: &impl AnswerHeaders,
 ) -> Result<(Responded, Upgrade)> {
     // The request comes first, whole; the next byte is the other protocol's (RFC 9110, 7.8).
-    if drain(link, behind).await != Drained::Whole {
+    if !drain(link, behind).await {
         return Err(Refusal::BodyTooLarge.into());
     }
     let headers = Upgrading { protocol, headers };

@@ -1,0 +1,264 @@
+//! How a request ends.
+//!
+//! Behind a handler, the request at hand is answered or the connection is cut. A rest of its body is drained,
+//! or the connection closes.
+
+use std::ops::ControlFlow;
+
+use http::Version;
+use waterwheel_runtime::time::Instant;
+
+use super::Connection;
+use super::run_handler::Outcome;
+use super::transport::unwrapped;
+use crate::buffers::state::{Answer, Written};
+use crate::error::{Error, Refusal};
+use crate::exchange::body::drain;
+use crate::proto::head::Head;
+use crate::proto::keep_alive::Persistence;
+use crate::shared::refused::Refused;
+use crate::transport::io::Io;
+use crate::transport::upgrade::Upgraded;
+
+/// The step behind a request.
+pub(super) enum Next {
+    /// Look for the next request.
+    Request,
+    /// Read past the rest of the body.
+    Drain,
+    /// Give the stream to the task that it was promised to.
+    HandOver,
+    /// Send the queue and close at once: the client sends no more.
+    Close,
+    /// Send the queue and close in stages: the client may have sent more, or go on to.
+    CloseInStages,
+    /// There is no answer, or half of one: send what is queued, and no more.
+    Cut,
+    /// Send the queue and reset the connection.
+    Reset,
+    /// Drop the connection.
+    Drop,
+}
+
+impl<T: Io> Connection<T> {
+    /// Sees to it that a request whose handler has ended is answered, and returns the next step.
+    #[inline]
+    pub(super) fn finish_request(&mut self, outcome: Outcome) -> Next {
+        self.shared.counters.handled(|| {
+            let begun = self.work.as_ref().and_then(|work| work.begun);
+            Some(Instant::now() - begun?)
+        });
+        // The usual way is short, and all others are out of line (LOG 13).
+        if let Outcome::Answered = outcome
+            && let Some(work) = &mut self.work
+            && work.exchange.is_through()
+        {
+            work.advance();
+            return Next::Request;
+        }
+        self.finish_otherwise(outcome)
+    }
+
+    #[inline(never)]
+    fn finish_otherwise(&mut self, outcome: Outcome) -> Next {
+        let next = self.judge(outcome);
+        match (next, &mut self.work) {
+            (Next::Cut, _) => self.leave_cut(),
+            (Next::Request, None) => Next::Drop,
+            (Next::Request, Some(work)) if work.exchange.answer.get() == Answer::HandsOver => {
+                Next::HandOver
+            }
+            (Next::Request, Some(work)) if !work.exchange.is_read() => Next::Drain,
+            (Next::Request, Some(_)) => self.leave(true),
+            (next, _) => next,
+        }
+    }
+
+    /// Goes on behind an answered request if its body `is_drained`, and closes otherwise.
+    #[inline]
+    fn leave(&mut self, is_drained: bool) -> Next {
+        let Some(work) = &mut self.work else {
+            return Next::Drop;
+        };
+        let persists = work.exchange.persistence.get().persists();
+        // A transport of the user's may have more to send than the answer: over TLS, its end.
+        let is_plain = self.io.as_ref().is_some_and(|io| io.info().is_none());
+        work.advance();
+        if persists && is_drained {
+            return Next::Request;
+        }
+        // From here on, no byte is taken for a request, even if this is given up.
+        self.shared.connections.close(self.id);
+        if !persists && is_drained && is_plain && work.ends_here() {
+            Next::Close
+        } else {
+            Next::CloseInStages
+        }
+    }
+
+    /// The queue goes out, but it must not look like a whole answer.
+    fn leave_cut(&mut self) -> Next {
+        self.shared.connections.close(self.id);
+        let Some(work) = &mut self.work else {
+            return Next::Drop;
+        };
+        let exchange = &mut work.exchange;
+        if exchange.written.get() == Written::Stalled {
+            return Next::Drop;
+        }
+        if work.head.version() == Version::HTTP_10 {
+            // An end in good order would be taken for the answer's (RFC 9112, 8).
+            return Next::Reset;
+        }
+        let is_first = self.shared.connections.requests(self.id) == 1;
+        let is_silent = exchange.answer.get() == Answer::Aborted && is_first;
+        if is_silent && exchange.output.get_mut().is_empty() {
+            return Next::Drop;
+        }
+        Next::CloseInStages
+    }
+
+    /// Does the step. Breaks if the connection is over.
+    pub(super) async fn carry_out(&mut self, mut next: Next) -> ControlFlow<()> {
+        if let Next::Drain = next
+            && let Some(link) = self.link()
+        {
+            let is_drained = drain(link, self.behind()).await;
+            next = self.leave(is_drained);
+        }
+        match next {
+            Next::Request => return ControlFlow::Continue(()),
+            Next::HandOver => self.hand_over().await,
+            Next::Close if self.closes_at_once().await => {}
+            Next::Close | Next::CloseInStages => self.close_in_stages().await,
+            Next::Reset => self.reset().await,
+            Next::Drain | Next::Cut | Next::Drop => {}
+        }
+        ControlFlow::Break(())
+    }
+
+    /// Sends the queue, and lets the connection end in a reset.
+    async fn reset(&mut self) {
+        if let Some(link) = self.link() {
+            link.io.reset_on_drop();
+            let _sent = link.flush().await; // the connection ends either way
+        }
+    }
+
+    /// Sends the queue, and gives the stream to the task that it was promised to, with the bytes that have
+    /// been read of it.
+    async fn hand_over(&mut self) {
+        if let Some(link) = self.link()
+            && link.flush().await.is_err()
+        {
+            return;
+        }
+        let peer = self.peer_address();
+        if let (Some(mut work), Some(io)) = (self.work.take(), self.io.take()) {
+            work.advance();
+            let read = work.input.filled().to_vec();
+            if let Some(promise) = work.exchange.promise.take() {
+                promise.keep(Upgraded::new(unwrapped(io), read, peer));
+            }
+            self.shared.give_back(work);
+        }
+    }
+
+    /// The bytes that came behind the head at the front.
+    fn behind(&self) -> &[u8] {
+        self.work
+            .as_ref()
+            .map_or(&[], |work| &work.input.filled()[work.head_bytes..])
+    }
+
+    /// Answers the request if the handler has not. Returns `Request` if an answer is queued whole, `Cut` if
+    /// none is, and `Drop` if the client is gone.
+    pub(super) fn judge(&self, outcome: Outcome) -> Next {
+        let Some(link) = self.link() else {
+            return Next::Drop;
+        };
+        let answer = link.work.exchange.answer.get();
+        let error = match (outcome, answer) {
+            (Outcome::Answered | Outcome::Pulled, Answer::Complete | Answer::HandsOver) => {
+                return Next::Request;
+            }
+            (Outcome::Gone, _) => return Next::Drop,
+            (_, Answer::Aborted) => return Next::Cut,
+            (Outcome::Answered, _) => {
+                Error::message("the handler gave back a Responded of another request")
+            }
+            (Outcome::Pulled, _) => Error::message("a pulled request was dropped unanswered"),
+            (Outcome::Failed(error), _) => error,
+        };
+        match error.refusal() {
+            Some(refusal) => link.shared.counters.refused(refusal),
+            None if is_ours(&error) => link.shared.counters.handler_failures.one(),
+            None => {} // the handler has done its work
+        }
+        self.log(&error);
+        let unsent = match answer {
+            Answer::Awaited => true,
+            Answer::Streaming => link.work.exchange.output.borrow_mut().retract(),
+            Answer::Complete | Answer::HandsOver | Answer::Aborted => {
+                // The answer is queued and cannot be taken back. A stream that is promised changes hands.
+                link.work.exchange.persistence.set(Persistence::Close);
+                return Next::Request;
+            }
+        };
+        if !unsent {
+            return Next::Cut;
+        }
+        match error.client_error() {
+            Some(blame) => link.queue_blame(blame),
+            None => link.queue_error(error.status(), reason(&error)),
+        }
+        Next::Request
+    }
+
+    /// Logs an error of the handler's. A fault of the client or the network is not logged.
+    fn log(&self, error: &Error) {
+        if !is_ours(error) && error.refusal() != Some(Refusal::HandlerTooSlow) {
+            return;
+        }
+        if let Some(left_out) = self.shared.log.allows() {
+            tracing::error!(peer = ?self.peer_address(), ?error, left_out, "a request failed in its handler");
+        }
+    }
+
+    /// Answers a request that cannot be read, and ends the connection.
+    pub(super) async fn refuse(&mut self, refusal: Refusal) {
+        self.shared.counters.refused(refusal);
+        if let Some(link) = self.link() {
+            link.queue_error(refusal.status(), refusal.reason());
+        }
+        self.tell_of(refusal);
+        self.close_in_stages().await;
+    }
+
+    /// Calls the hook for a request that no handler sees.
+    fn tell_of(&self, refusal: Refusal) {
+        let Some(hook) = self.shared.on_refusal.get() else {
+            return;
+        };
+        let head = self.work.as_ref().map(|work| &work.head);
+        let line = head.and_then(Head::request_line);
+        hook(&Refused {
+            peer: self.peer_address(),
+            refusal,
+            method: line.map(|(method, ..)| method),
+            target: line.map(|(_, target, _)| target),
+            version: line.map(|(.., version)| version),
+        });
+    }
+}
+
+fn reason(error: &Error) -> &'static str {
+    error
+        .refusal()
+        .map_or("internal server error", Refusal::reason)
+}
+
+/// Returns true if an error is the handler's: neither the client's fault nor the end of its connection.
+fn is_ours(error: &Error) -> bool {
+    error.refusal().is_none() && error.client_error().is_none() && !error.is_disconnect()
+}

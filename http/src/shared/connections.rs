@@ -1,0 +1,611 @@
+//! The table of a server's connections: the phase of each, and how to reach it.
+//!
+//! # How it works
+//!
+//! A slab holds one small entry per connection. The connection itself holds only the entry's
+//! [`ConnectionId`]. The entry has the [`Phase`] of the connection; there is no copy of it elsewhere.
+//!
+//! ```text
+//!  Handshake ──► New ──► ReadingHead ──► Handling ──► Idle ──► ReadingHead …
+//!                 │          │              │          │
+//!                 │      HeadOverdue        ▼          │
+//!                 │          └─────────► Closing ──► Lingering
+//!                 ▼                                    ▼
+//!              removed                              removed
+//! ```
+//!
+//! | arrow | function |
+//! |---|---|
+//! | Handshake → New | [`opened`](Connections::opened) |
+//! | New, Idle → ReadingHead | [`wait_within_head`](Connections::wait_within_head) |
+//! | any → Handling | [`begin_request`](Connections::begin_request) |
+//! | Handling, ReadingHead → Idle | [`wait`](Connections::wait) |
+//! | ReadingHead → HeadOverdue | [`head_overdue`](Connections::head_overdue) |
+//! | any → Closing | [`close`](Connections::close) |
+//! | Closing → Lingering | [`linger`](Connections::linger) |
+//!
+//! The server closes connections from outside, for room or at its end: it marks their entries and wakes
+//! their tasks. Each connection then decides what to finish first. One timer watches all deadlines of the
+//! table: the [reaper](crate::shared::reaper).
+//!
+//! # Invariants
+//!
+//! - Always: an entry exists for as long as its connection.
+//! - Never: a waker woken or dropped while the slab is borrowed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::task::Waker;
+use std::time::Duration;
+
+use slab::Slab;
+use waterwheel_runtime::Notify;
+use waterwheel_runtime::time::Instant;
+
+use crate::limits::Limits;
+use crate::shared::peers::PeerPermit;
+use crate::shared::stop::Stage;
+
+/// How long a connection without a request must have been silent before it gives way, or closes when the
+/// server ends: a request may be on its way.
+pub(crate) const MOMENT: Duration = Duration::from_millis(100);
+
+/// How long a connection may shake hands before it gives way to clients that wait: two or three round trips
+/// of a distant client.
+pub(crate) const HANDSHAKE_MOMENT: Duration = Duration::from_millis(500);
+
+/// The longest pause between two bytes of a connection that lingers while the server ends.
+const LAST_STALL_MAX: Duration = Duration::from_secs(1);
+
+/// Names one connection of a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionId(u32);
+
+impl ConnectionId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Its transport shakes hands, which has a deadline of its own.
+    Handshake,
+    /// It waits for its first request.
+    New,
+    /// A part of a head has come.
+    ReadingHead,
+    /// The rest of a head has not come in time. The client is told so next.
+    HeadOverdue,
+    /// A request has begun. After its answer, the phase stays as long as more bytes are there to be read.
+    Handling,
+    /// It waits for the next request.
+    Idle,
+    /// Its last answer is being sent, which has a deadline of its own.
+    Closing,
+    /// Its last answer and its end are sent. Bytes that come are discarded.
+    Lingering(GivesWay),
+}
+
+impl Phase {
+    /// Returns true if the client waits for something of this server.
+    fn is_busy(self) -> bool {
+        use Phase::{Closing, Handling, HeadOverdue, ReadingHead};
+        matches!(self, ReadingHead | HeadOverdue | Handling | Closing)
+    }
+}
+
+/// When a connection that lingers behind its last answer gives way to another one. Bytes that come after the
+/// close turn it into a reset, which costs what the client has not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum GivesWay {
+    /// The client sends no more, and a small answer has arrived.
+    AtOnce,
+    /// The client may send more behind its body; a small answer is read by then.
+    AfterMoment,
+    /// The client may pause before it reads on.
+    AfterPause,
+}
+
+impl GivesWay {
+    /// The silence that is waited for.
+    fn silence(self) -> Duration {
+        match self {
+            Self::AtOnce => Duration::ZERO,
+            Self::AfterMoment => Duration::from_millis(250),
+            Self::AfterPause => Duration::from_secs(2),
+        }
+    }
+}
+
+pub(crate) struct Connections {
+    entries: RefCell<Slab<ConnectionEntry>>,
+    /// The permits of those whose peers' connections are counted.
+    permits: RefCell<HashMap<u32, PeerPermit>>,
+    /// When each connection that lingers closes at the latest.
+    lingering: RefCell<HashMap<u32, Instant>>,
+    /// How long each may wait.
+    head_max: Duration,
+    idle_max: Duration,
+    linger_max: Duration,
+    linger_stall_max: Duration,
+    /// How many wait for [`Connections::settled`].
+    watchers: Cell<usize>,
+    changed: Notify,
+}
+
+struct ConnectionEntry {
+    phase: Phase,
+    /// Asked to close as soon as no request is under way.
+    is_leaving: bool,
+    /// Whether its peer's connections are counted.
+    has_permit: bool,
+    /// Whether it is only answered with a refusal. The server counts such a connection as turned away.
+    is_refused: bool,
+    /// How many requests have begun; saturates. It stands here because the entry has the room, and an
+    /// idle connection should not grow.
+    requests: u32,
+    /// When the phase began.
+    since: Instant,
+    waker: Option<Waker>,
+}
+
+/// The answer to a connection that begins to wait.
+pub(crate) struct Wait {
+    /// Whether it is to leave.
+    pub(crate) is_leaving: bool,
+    /// When it has waited long enough.
+    pub(crate) due: Instant,
+    /// Whether the server can reach the task that waits.
+    pub(crate) is_reached: bool,
+}
+
+/// Connections whose time is over.
+pub(crate) struct Reaped {
+    pub(crate) due: Vec<Waker>,
+    /// When the next one's time is over.
+    pub(crate) next: Option<Instant>,
+}
+
+/// How many connections are in which phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// The transport shakes hands.
+    pub(crate) handshakes: usize,
+    /// No request has come yet.
+    pub(crate) new: usize,
+    /// A request is under way.
+    pub(crate) busy: usize,
+    /// Between two requests.
+    pub(crate) idle: usize,
+    /// Behind the last answer.
+    pub(crate) lingering: usize,
+}
+
+/// The life of an entry.
+impl Connections {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            entries: RefCell::default(),
+            permits: RefCell::default(),
+            lingering: RefCell::default(),
+            head_max: limits.head_duration_max,
+            idle_max: limits.idle_duration_max,
+            linger_max: limits.linger_duration_max,
+            linger_stall_max: limits.linger_stall_duration_max,
+            watchers: Cell::new(0),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Adds a connection in the phase `New` or `Handshake`.
+    ///
+    /// # Panics
+    ///
+    /// Beyond four thousand million connections.
+    pub(crate) fn add(&self, phase: Phase, permit: Option<PeerPermit>) -> ConnectionId {
+        let index = self.entries.borrow_mut().insert(ConnectionEntry {
+            phase,
+            is_leaving: false,
+            has_permit: permit.is_some(),
+            is_refused: false,
+            requests: 0,
+            since: Instant::of_turn(),
+            waker: None,
+        });
+        let index = u32::try_from(index).expect("descriptors are fewer than two thousand million");
+        if let Some(permit) = permit {
+            self.permits.borrow_mut().insert(index, permit);
+        }
+        ConnectionId(index)
+    }
+
+    pub(crate) fn remove(&self, id: ConnectionId) {
+        let entry = self.entries.borrow_mut().try_remove(id.index());
+        if let Some(entry) = entry {
+            if entry.has_permit {
+                self.permits.borrow_mut().remove(&id.0);
+            }
+            if matches!(entry.phase, Phase::Lingering(_)) {
+                self.lingering.borrow_mut().remove(&id.0);
+            }
+        }
+        self.notify();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    #[inline]
+    pub(crate) fn phase(&self, id: ConnectionId) -> Phase {
+        self.entries.borrow()[id.index()].phase
+    }
+
+    /// How many requests have begun on a connection.
+    pub(crate) fn requests(&self, id: ConnectionId) -> u32 {
+        self.entries.borrow()[id.index()].requests
+    }
+}
+
+/// The arrows of the diagram.
+impl Connections {
+    /// Notes that the handshake is over. The time for the first head begins.
+    pub(crate) fn opened(&self, id: ConnectionId) {
+        {
+            let entry = &mut self.entries.borrow_mut()[id.index()];
+            if entry.phase == Phase::Handshake {
+                entry.enter(Phase::New, Instant::of_turn());
+            }
+        }
+        self.notify();
+    }
+
+    /// Notes that a request has begun. Returns whether it has to be the last one, and the number of
+    /// requests of this connection.
+    #[inline]
+    pub(crate) fn begin_request(&self, id: ConnectionId) -> (bool, u32) {
+        let entry = &mut self.entries.borrow_mut()[id.index()];
+        entry.phase = Phase::Handling; // its deadline does not count from here: no clock is read
+        entry.requests = entry.requests.saturating_add(1);
+        (entry.is_leaving, entry.requests)
+    }
+
+    /// Notes that it waits for a request, with no byte of one.
+    #[inline]
+    pub(crate) fn wait(&self, id: ConnectionId, now: Instant, waker: &Waker) -> Wait {
+        let (settles, wait) = {
+            let entry = &mut self.entries.borrow_mut()[id.index()];
+            let settles = entry.phase.is_busy();
+            if settles {
+                entry.enter(Phase::Idle, now);
+            }
+            let patience = self.patience(entry.phase);
+            (settles, entry.wait(patience, waker))
+        };
+        if settles {
+            self.notify();
+        }
+        wait
+    }
+
+    /// Notes that it waits for the rest of a head. The time for that counts from the first byte.
+    pub(crate) fn wait_within_head(&self, id: ConnectionId, now: Instant, waker: &Waker) -> Wait {
+        let entry = &mut self.entries.borrow_mut()[id.index()];
+        if entry.phase != Phase::ReadingHead {
+            entry.enter(Phase::ReadingHead, now);
+        }
+        entry.wait(self.head_max, waker)
+    }
+
+    /// Notes that the rest of a head has not come in time.
+    pub(crate) fn head_overdue(&self, id: ConnectionId) {
+        self.entries.borrow_mut()[id.index()].phase = Phase::HeadOverdue;
+    }
+
+    /// Notes that its last answer is being sent.
+    pub(crate) fn close(&self, id: ConnectionId) {
+        let entry = &mut self.entries.borrow_mut()[id.index()];
+        if !matches!(entry.phase, Phase::Lingering(_)) {
+            entry.phase = Phase::Closing;
+        }
+    }
+
+    /// Notes that it gets a refusal, and that no request is read. A shutdown waits for the answer.
+    pub(crate) fn turn_away(&self, id: ConnectionId) {
+        let entry = &mut self.entries.borrow_mut()[id.index()];
+        entry.phase = Phase::Closing;
+        entry.is_refused = true;
+    }
+
+    /// Notes that its last answer and its end are sent.
+    pub(crate) fn linger(&self, id: ConnectionId, gives_way: GivesWay) {
+        let now = Instant::of_turn();
+        let until = now + self.linger_max;
+        self.lingering.borrow_mut().insert(id.0, until);
+        self.entries.borrow_mut()[id.index()].enter(Phase::Lingering(gives_way), now);
+        self.notify();
+    }
+}
+
+/// Lingering, and the time for it.
+impl Connections {
+    /// Notes that bytes have come and were discarded. A connection that was asked to leave because it
+    /// seemed silent stays: more bytes may follow, and a close would answer them with a reset.
+    pub(crate) fn linger_on(&self, id: ConnectionId) {
+        let entry = &mut self.entries.borrow_mut()[id.index()];
+        if let Phase::Lingering(gives_way) = entry.phase {
+            let gives_way = gives_way.max(GivesWay::AfterMoment);
+            entry.is_leaving = false;
+            entry.enter(Phase::Lingering(gives_way), Instant::of_turn());
+        }
+    }
+
+    /// Returns until when it lingers if it stays silent. Returns `None` if it has to leave, or if it may
+    /// and another client waits for its place.
+    pub(crate) fn lingers_until(
+        &self,
+        id: ConnectionId,
+        stage: Stage,
+        is_pressed: bool,
+    ) -> Option<Instant> {
+        let entry = &self.entries.borrow()[id.index()];
+        let is_asked = entry.is_leaving || stage == Stage::Cutting;
+        if is_asked || (is_pressed && entry.phase == Phase::Lingering(GivesWay::AtOnce)) {
+            return None;
+        }
+        let stall_max = match stage {
+            Stage::Open => self.linger_stall_max,
+            Stage::Draining | Stage::Cutting => self.linger_stall_max.min(LAST_STALL_MAX),
+        };
+        let stalled = entry.since + stall_max;
+        let until = self.lingering.borrow().get(&id.0).copied();
+        Some(until.map_or(stalled, |until| until.min(stalled)))
+    }
+
+    /// How long a connection may be in this phase, if the reaper watches that.
+    fn patience(&self, phase: Phase) -> Duration {
+        match phase {
+            Phase::New | Phase::ReadingHead => self.head_max,
+            Phase::Idle => self.idle_max,
+            Phase::Handshake
+            | Phase::HeadOverdue
+            | Phase::Handling
+            | Phase::Closing
+            | Phase::Lingering(_) => Duration::MAX,
+        }
+    }
+
+    /// Takes the wakers of those that have waited long enough.
+    pub(crate) fn reap(&self, now: Instant) -> Reaped {
+        let mut reaped = Reaped {
+            due: Vec::new(),
+            next: None,
+        };
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            let patience = self.patience(entry.phase);
+            if patience == Duration::MAX {
+                continue;
+            }
+            let due = entry.since + patience;
+            if due <= now {
+                reaped.due.extend(entry.waker.take());
+            } else {
+                reaped.next = Some(reaped.next.map_or(due, |next| next.min(due)));
+            }
+        }
+        reaped
+    }
+}
+
+/// Reaching connections from outside.
+impl Connections {
+    /// Notes the task that is to be woken when the server wants something of the connection.
+    pub(crate) fn reach(&self, id: ConnectionId, waker: &Waker) {
+        let known = self.entries.borrow()[id.index()].is_reached_by(waker);
+        if !known {
+            let waker = waker.clone();
+            let old = self.entries.borrow_mut()[id.index()].waker.replace(waker);
+            drop(old); // a foreign waker may run user code, so not while the slab is borrowed
+        }
+    }
+
+    /// Asks up to `count` connections to leave that have no request under way, and returns how many
+    /// these are. All are of one kind, the first of which there are any: those that linger, those on
+    /// which no request has come (while the server ends), those that are idle. The longest in that
+    /// phase come first.
+    pub(crate) fn reclaim(&self, count: usize, stage: Stage) -> usize {
+        let mut may_leave = self.those_that_may_leave(stage);
+        let first = may_leave.iter().map(|(rank, _, _)| *rank).min();
+        may_leave.retain(|(rank, _, _)| Some(*rank) == first);
+        let count = count.min(may_leave.len());
+        if count == 0 {
+            return 0;
+        }
+        may_leave.select_nth_unstable(count - 1);
+        may_leave[..count]
+            .iter()
+            .for_each(|(_, _, index)| self.dismiss(*index));
+        count
+    }
+
+    /// Each with its rank, the begin of its phase, and its index.
+    fn those_that_may_leave(&self, stage: Stage) -> Vec<(u8, Instant, usize)> {
+        let now = Instant::of_turn();
+        let entries = self.entries.borrow();
+        let ranked = entries.iter().filter_map(|(index, entry)| {
+            let silence = now - entry.since;
+            let rank = match entry.phase {
+                Phase::Lingering(gives_way) if silence >= gives_way.silence() => 0,
+                Phase::Handshake if stage != Stage::Open && silence >= HANDSHAKE_MOMENT => 1,
+                Phase::New if stage != Stage::Open && silence >= MOMENT => 1,
+                Phase::Idle => 2,
+                _ => return None,
+            };
+            (!entry.is_leaving).then_some((rank, entry.since, index))
+        });
+        ranked.collect()
+    }
+
+    /// Asks all to leave that wait for a request.
+    pub(crate) fn dismiss_quiet(&self) {
+        self.dismiss_those(|entry| matches!(entry.phase, Phase::New | Phase::Idle));
+    }
+
+    /// Asks all to leave that shake hands.
+    pub(crate) fn dismiss_handshakes(&self) {
+        self.dismiss_those(|entry| entry.phase == Phase::Handshake);
+    }
+
+    /// Asks all to leave; returns how many these are, without those whose last answer is sent and those
+    /// that are turned away.
+    pub(crate) fn dismiss_all(&self) -> usize {
+        let is_cut = |entry: &ConnectionEntry| {
+            !matches!(entry.phase, Phase::Lingering(_)) && !entry.is_refused
+        };
+        let cut = self.indices(is_cut).len();
+        self.dismiss_those(|_| true);
+        cut
+    }
+
+    /// Wakes those that linger: they have less time once the server ends.
+    pub(crate) fn hurry(&self) {
+        for index in self.indices(|entry| matches!(entry.phase, Phase::Lingering(_))) {
+            self.wake(index);
+        }
+    }
+
+    fn dismiss_those(&self, which: impl Fn(&ConnectionEntry) -> bool) {
+        let indices = self.indices(which);
+        indices.into_iter().for_each(|index| self.dismiss(index));
+    }
+
+    fn indices(&self, which: impl Fn(&ConnectionEntry) -> bool) -> Vec<usize> {
+        let entries = self.entries.borrow();
+        let chosen = entries.iter().filter(|(_, entry)| which(entry));
+        chosen.map(|(index, _)| index).collect()
+    }
+
+    fn dismiss(&self, index: usize) {
+        // A connection that was woken before may have ended this one.
+        if let Some(entry) = self.entries.borrow_mut().get_mut(index) {
+            entry.is_leaving = true;
+        }
+        self.wake(index);
+    }
+
+    fn wake(&self, index: usize) {
+        let waker = {
+            let mut entries = self.entries.borrow_mut();
+            let entry = entries.get_mut(index);
+            entry.and_then(|entry| entry.waker.take())
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Counting.
+impl Connections {
+    pub(crate) fn census(&self) -> Census {
+        let mut census = Census::default();
+        for (_, entry) in self.entries.borrow().iter() {
+            match entry.phase {
+                Phase::Handshake => census.handshakes += 1,
+                Phase::New => census.new += 1,
+                Phase::Idle => census.idle += 1,
+                Phase::Lingering(_) => census.lingering += 1,
+                Phase::ReadingHead | Phase::HeadOverdue | Phase::Handling | Phase::Closing => {
+                    census.busy += 1;
+                }
+            }
+        }
+        census
+    }
+
+    /// Waits until the connections are as wanted. Costs a request nothing while no task waits here.
+    pub(crate) async fn settled(&self, wanted: impl Fn(Census) -> bool) {
+        let _watching = Watching::begin(&self.watchers);
+        loop {
+            let changed = self.changed.notified();
+            if wanted(self.census()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn notify(&self) {
+        if self.watchers.get() > 0 {
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl ConnectionEntry {
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        (self.phase, self.since) = (phase, now);
+    }
+
+    #[inline]
+    fn wait(&self, patience: Duration, waker: &Waker) -> Wait {
+        Wait {
+            is_leaving: self.is_leaving,
+            due: self.since + patience,
+            is_reached: self.is_reached_by(waker),
+        }
+    }
+
+    #[inline]
+    fn is_reached_by(&self, waker: &Waker) -> bool {
+        let known = self.waker.as_ref();
+        known.is_some_and(|known| known.will_wake(waker))
+    }
+}
+
+/// Counts one more watcher for as long as this lives.
+struct Watching<'a>(&'a Cell<usize>);
+
+impl<'a> Watching<'a> {
+    fn begin(watchers: &'a Cell<usize>) -> Self {
+        watchers.set(watchers.get() + 1);
+        Self(watchers)
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waterwheel_runtime::{block_on, time};
+
+    use super::*;
+
+    #[test]
+    fn bytes_that_come_behind_a_last_answer_withdraw_the_request_to_leave() {
+        block_on(async {
+            time::pause();
+            let connections = Connections::new(&Limits::default());
+            let id = connections.add(Phase::New, None);
+            connections.linger(id, GivesWay::AfterPause);
+            time::advance(GivesWay::AfterPause.silence()).await;
+            assert_eq!(connections.reclaim(1, Stage::Open), 1);
+            assert_eq!(connections.lingers_until(id, Stage::Open, true), None);
+            connections.linger_on(id);
+            let until = connections.lingers_until(id, Stage::Open, true);
+            assert!(until.is_some_and(|until| until > Instant::of_turn()));
+            // Silent again.
+            time::advance(GivesWay::AfterPause.silence()).await;
+            assert_eq!(connections.reclaim(1, Stage::Open), 1);
+            // A server that cuts waits for no bytes.
+            connections.linger_on(id);
+            assert_eq!(connections.lingers_until(id, Stage::Cutting, false), None);
+        });
+    }
+}
