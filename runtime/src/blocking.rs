@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //!
-//! A job and its future share one [`Slot`]. The job goes to the runtime's pool. A thread runs it, puts the
+//! A job and its future share one [`JobSlot`]. The job goes to the runtime's pool. A thread runs it, puts the
 //! outcome into the slot, and wakes the task that awaits it. A future that is dropped closes the slot, and
 //! a job whose slot is closed is not begun.
 //!
@@ -74,7 +74,7 @@ where
 /// Panics if it is polled again after it has returned the value.
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
-    slot: Arc<Slot<T>>,
+    slot: Arc<JobSlot<T>>,
     /// The poll in which it began to wait.
     began: Option<u32>,
 }
@@ -84,7 +84,7 @@ impl<T: Send + 'static> Blocking<T> {
     pub(crate) fn of(
         job: impl FnOnce() -> T + Send + 'static,
     ) -> (impl FnOnce(Order) + Send, Self) {
-        let slot = Slot::new();
+        let slot = JobSlot::new();
         let value = Self {
             slot: slot.clone(),
             began: None,
@@ -94,11 +94,11 @@ impl<T: Send + 'static> Blocking<T> {
 }
 
 /// The state that a job and its future share.
-struct Slot<T> {
-    state: Mutex<State<T>>,
+struct JobSlot<T> {
+    state: Mutex<JobState<T>>,
 }
 
-enum State<T> {
+enum JobState<T> {
     /// The job has not ended, and no task waits.
     Queued,
     /// The job has not ended, and this task waits.
@@ -109,29 +109,29 @@ enum State<T> {
     Closed,
 }
 
-impl<T> Slot<T> {
+impl<T> JobSlot<T> {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State::Queued),
+            state: Mutex::new(JobState::Queued),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, JobState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replace(&self, state: State<T>) -> State<T> {
+    fn replace(&self, state: JobState<T>) -> JobState<T> {
         mem::replace(&mut *self.lock(), state)
     }
 
     /// Returns true if the future was dropped.
     fn is_closed(&self) -> bool {
-        matches!(*self.lock(), State::Closed)
+        matches!(*self.lock(), JobState::Closed)
     }
 
     /// Returns true if the slot has the outcome.
     fn is_done(&self) -> bool {
-        matches!(*self.lock(), State::Done(_))
+        matches!(*self.lock(), JobState::Done(_))
     }
 
     /// Takes the outcome, if the slot has it.
@@ -142,12 +142,12 @@ impl<T> Slot<T> {
     fn take_outcome(&self) -> Option<Result<T, JoinError>> {
         let mut state = self.lock();
         match &*state {
-            State::Queued | State::Awaited(_) => None,
-            State::Done(_) => match mem::replace(&mut *state, State::Closed) {
-                State::Done(outcome) => Some(outcome),
+            JobState::Queued | JobState::Awaited(_) => None,
+            JobState::Done(_) => match mem::replace(&mut *state, JobState::Closed) {
+                JobState::Done(outcome) => Some(outcome),
                 _ => None,
             },
-            State::Closed => {
+            JobState::Closed => {
                 drop(state);
                 panic!("a Blocking is not polled after its value")
             }
@@ -156,7 +156,7 @@ impl<T> Slot<T> {
 
     /// Returns true if the slot has this waker.
     fn is_awaited_by(&self, waker: &Waker) -> bool {
-        matches!(&*self.lock(), State::Awaited(left) if left.will_wake(waker))
+        matches!(&*self.lock(), JobState::Awaited(left) if left.will_wake(waker))
     }
 
     /// Stores a waker, and returns the state that it replaces.
@@ -164,13 +164,13 @@ impl<T> Slot<T> {
     /// # Errors
     ///
     /// Returns the waker if the job has ended.
-    fn leave(&self, waker: Waker) -> Result<State<T>, Waker> {
+    fn leave(&self, waker: Waker) -> Result<JobState<T>, Waker> {
         let mut state = self.lock();
         match &*state {
-            State::Queued | State::Awaited(_) => {
-                Ok(mem::replace(&mut *state, State::Awaited(waker)))
+            JobState::Queued | JobState::Awaited(_) => {
+                Ok(mem::replace(&mut *state, JobState::Awaited(waker)))
             }
-            State::Done(_) | State::Closed => Err(waker),
+            JobState::Done(_) | JobState::Closed => Err(waker),
         }
     }
 
@@ -187,12 +187,12 @@ impl<T> Slot<T> {
 
     fn finish(&self, outcome: Result<T, JoinError>) {
         let mut state = self.lock();
-        if matches!(*state, State::Closed) {
+        if matches!(*state, JobState::Closed) {
             return;
         }
-        let before = mem::replace(&mut *state, State::Done(outcome));
+        let before = mem::replace(&mut *state, JobState::Done(outcome));
         drop(state);
-        if let State::Awaited(waker) = before {
+        if let JobState::Awaited(waker) = before {
             panics::wake(waker);
         }
     }
@@ -234,7 +234,7 @@ impl<T> Future for Blocking<T> {
 
 impl<T> Drop for Blocking<T> {
     fn drop(&mut self) {
-        panics::discard(self.slot.replace(State::Closed));
+        panics::discard(self.slot.replace(JobState::Closed));
     }
 }
 

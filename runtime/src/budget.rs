@@ -128,7 +128,7 @@ fn refuse(cx: &mut Context<'_>) -> Poll<()> {
         // Our task's poll would have ended by now: a foreign executor is polling inside it.
         refill();
     }
-    local_queue::wake_behind_look(cx.waker());
+    local_queue::wake_next_turn(cx.waker());
     Poll::Pending
 }
 

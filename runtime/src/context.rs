@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::budget;
+use crate::current_task;
 use crate::executor::Executor;
-use crate::join::JoinHandle;
+use crate::instant::Instant;
+use crate::join_handle::JoinHandle;
 use crate::local_queue::Entered;
-use crate::polled;
 use crate::remote::{Message, Remote};
-use crate::time::instant::Instant;
-use crate::time::timers;
+use crate::timers;
 use crate::watch::Place;
 
 thread_local! {
@@ -46,7 +46,7 @@ pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
 
 /// Like [`try_with`], but keeps the thread-local borrowed instead of cloning the `Rc`. So `f` must not
 /// call user code: it could enter or leave a runtime.
-pub(crate) fn look<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
+pub(crate) fn with_borrowed<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
     CURRENT.with(|current| current.borrow().as_deref().map(f))
 }
 
@@ -54,15 +54,25 @@ pub(crate) fn look<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
 ///
 /// # Panics
 ///
-/// Outside a runtime. The message names `what` and `operation`.
+/// Panics outside a runtime. The message names `what` and `operation`.
 #[track_caller]
 pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> T) -> T {
-    let value = try_with(f);
-    value.unwrap_or_else(|| {
+    f(&expect_current(what, operation))
+}
+
+/// Returns the executor that this thread is inside.
+///
+/// # Panics
+///
+/// Panics outside a runtime. The message names `what` and `operation`.
+#[track_caller]
+fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
+    let Some(executor) = current() else {
         panic!(
             "{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on"
-        )
-    })
+        );
+    };
+    executor
 }
 
 /// Keeps this thread inside a runtime. Dropping it puts the thread back into the runtime that it was
@@ -91,7 +101,7 @@ impl Inside {
         Self {
             outer,
             outer_turn: timers::enter(turn),
-            outer_poll: polled::suspend(),
+            outer_poll: current_task::suspend(),
             outer_budget: budget::replace(None),
             _queue: queue,
         }
@@ -101,7 +111,7 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         budget::replace(Some(self.outer_budget));
-        polled::resume(self.outer_poll);
+        current_task::resume(self.outer_poll);
         timers::enter(self.outer_turn);
         let inner = replace(self.outer.take());
         drop(inner);
@@ -140,10 +150,7 @@ impl Drop for Inside {
 /// ```
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    let Some(executor) = current() else {
-        panic!("a task was spawned outside a waterwheel runtime: do it within runtime::block_on");
-    };
-    executor.spawn(future, Place::here())
+    expect_current("a task", "spawned").spawn(future, Place::here())
 }
 
 /// Runs `future` as a task of its own without a handle: [`spawn`] and [`JoinHandle::detach`] in one, and
@@ -171,10 +178,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 /// ```
 #[track_caller]
 pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
-    let Some(executor) = current() else {
-        panic!("a task was spawned outside a waterwheel runtime: do it within runtime::block_on");
-    };
-    executor.spawn_detached(future, Place::here());
+    expect_current("a task", "spawned").spawn_detached(future, Place::here());
 }
 
 /// A runtime, as other threads see it: a way to spawn there, and to wake it.

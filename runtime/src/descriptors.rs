@@ -127,7 +127,7 @@ pub(crate) fn closed() {
 
 /// Wakes the tasks that wait here for a socket to be closed.
 pub(crate) fn notify_freed() {
-    let waited_for = context::look(|executor| {
+    let waited_for = context::with_borrowed(|executor| {
         let freed = executor.freed();
         freed.count().then(|| freed.clone())
     });

@@ -25,7 +25,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::budget;
-use crate::join::JoinHandle;
+use crate::directory;
+use crate::instant::Instant;
+use crate::join_handle::JoinHandle;
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
 use crate::notify::Notify;
 use crate::panics;
@@ -33,8 +35,7 @@ use crate::pool::Pool;
 use crate::reactor::Reactor;
 use crate::remote::{Message, Remote};
 use crate::task::{self, Tasks};
-use crate::time::instant::Instant;
-use crate::time::timers::Timers;
+use crate::timers::Timers;
 use crate::waker::TaskWaker;
 use crate::watch::{Place, Watch};
 
@@ -80,8 +81,7 @@ impl Executor {
     pub(crate) fn new() -> io::Result<Rc<Self>> {
         let reactor = Reactor::new()?;
         let remote = Remote::new(reactor.unparker()?);
-        let listed = reactor.list_as(remote.id());
-        listed.inspect_err(|_| drop(remote.close()))?;
+        directory::add(&remote, reactor.epoll_handle()?);
         Ok(Rc::new(Self {
             id: remote.id(),
             queue: Rc::new(LocalQueue::new(remote.id())),
@@ -411,6 +411,12 @@ impl Executor {
         self.timers.clear();
         self.reactor.clear().into_iter().for_each(panics::discard);
         local_queue::clear();
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        directory::remove(self.id);
     }
 }
 

@@ -73,18 +73,21 @@
 mod blocking;
 pub mod budget;
 mod context;
+mod current_task;
 pub mod descriptors;
+mod directory;
 mod executor;
-
+mod instant;
 mod join;
 mod join_error;
+mod join_handle;
 mod local_queue;
 #[cfg(all(test, loom))]
 mod models;
 pub mod net;
 mod notify;
+mod now;
 mod panics;
-mod polled;
 mod pool;
 mod probe;
 mod race;
@@ -97,19 +100,22 @@ mod sync;
 mod task;
 mod thread_pool;
 pub mod time;
+mod timers;
 mod turn;
 mod waiter;
 mod waker;
 pub mod watch;
+mod wheel;
 mod yield_now;
 
 pub use blocking::{Blocking, spawn_blocking};
 pub use context::{Handle, RuntimeGone, spawn, spawn_detached};
-pub use join::JoinHandle;
+pub use join::{Join, join};
 pub use join_error::JoinError;
+pub use join_handle::JoinHandle;
 pub use notify::Notify;
 pub use pool::THREADS_MAX;
-pub use race::{Join, Race, join, race};
+pub use race::{Race, race};
 pub use runtime::{Runtime, block_on};
 pub use thread_pool::ThreadPool;
 pub use turn::turn;

@@ -10,7 +10,7 @@
 //!
 //! A wake pushes an id onto a thread-local list: no lock, no system call. A turn takes the whole list
 //! out and walks through it. At the end of a list, it reads the mail of other threads and takes the list
-//! of the tasks that were woken meanwhile. A turn that has polled [`POLLS_BEFORE_LOOK`] tasks starts no
+//! of the tasks that were woken meanwhile. A turn that has polled [`POLLS_PER_TURN`] tasks starts no
 //! further list, but a list that was started is polled to its end.
 //!
 //! A task that has called `yield_now`, or has spent its budget, could go on at once and lets others run
@@ -22,7 +22,7 @@
 //!
 //! - Always: the lists are those of the runtime whose id is stored beside them.
 //! - Always: a task that yields is polled next after a look at the reactor.
-//! - Never: a call into user code, but for the waker of [`wake_behind_look`].
+//! - Never: a call into user code, but for the waker of [`wake_next_turn`].
 
 use std::cell::{Cell, RefCell};
 use std::mem::{self, ManuallyDrop};
@@ -35,7 +35,7 @@ use crate::sync::thread_local;
 
 /// A turn that has polled this many tasks starts no further list. A list that was started is polled to its
 /// end.
-const POLLS_BEFORE_LOOK: usize = 64;
+const POLLS_PER_TURN: usize = 64;
 
 /// A list with room for more tasks than this is shrunk once it is mostly empty.
 const CAPACITY_KEPT: usize = 4096;
@@ -113,7 +113,7 @@ pub(crate) fn push(task: TaskId) {
 
 /// Wakes a task that could go on, but lets others run first: its next poll comes after the next look at
 /// the reactor. The waker may be that of a combinator, which wakes the task at once.
-pub(crate) fn wake_behind_look(waker: &Waker) {
+pub(crate) fn wake_next_turn(waker: &Waker) {
     let _reset = Yielding(LOCAL.with(|local| local.yielding.replace(true)));
     waker.wake_by_ref();
 }
@@ -244,7 +244,7 @@ impl<F: Fn()> Turn<'_, F> {
         // Also at the end of a turn: with enough tasks that are always ready, the loop never waits, and mail
         // is read nowhere else.
         (self.read_mail)();
-        if self.polls_before + self.next >= POLLS_BEFORE_LOOK {
+        if self.polls_before + self.next >= POLLS_PER_TURN {
             return false;
         }
         LOCAL.with(|local| {

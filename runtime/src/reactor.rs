@@ -26,7 +26,6 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
-use crate::local_queue::{RuntimeId, TaskId};
+use crate::local_queue::TaskId;
 use crate::source::{Interest, Readiness, SocketWaiter, Source, WaiterKey};
 use crate::sync::Unpark;
 
@@ -66,7 +65,7 @@ const _: () = assert!(
 );
 
 /// The result of asking for news.
-pub(crate) enum Asked {
+pub(crate) enum Answer {
     /// The socket is ready.
     Ready,
     /// It is not, and the task will be woken.
@@ -77,7 +76,7 @@ pub(crate) enum Asked {
 
 /// A wait, as a socket asks about it.
 #[derive(Clone, Copy)]
-pub(crate) struct Wait<'a> {
+pub(crate) struct Wanted<'a> {
     pub(crate) interest: Interest,
     /// The future's place, if it has one; `None` for a poll function as well.
     pub(crate) place: Option<WaiterKey>,
@@ -93,25 +92,16 @@ pub(crate) struct Reactor {
     sources: RefCell<Slab<Source>>,
     /// The newest generation.
     registered: Cell<NonZeroU32>,
-    /// Its id in [`REGISTRIES`].
-    listed: Cell<Option<RuntimeId>>,
 }
 
-/// The epoll instances of all runtimes, for sockets that leave a runtime on a thread outside it.
-static REGISTRIES: Mutex<Vec<(RuntimeId, Registry)>> = Mutex::new(Vec::new());
+/// A second descriptor of a reactor's epoll instance, which works on any thread.
+pub(crate) struct EpollHandle(Registry);
 
-fn registries() -> MutexGuard<'static, Vec<(RuntimeId, Registry)>> {
-    REGISTRIES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Deregisters a descriptor that stays open, from any thread. Has no effect if the runtime is gone.
-#[cold]
-pub(crate) fn deregister_from(runtime: RuntimeId, fd: BorrowedFd<'_>) -> io::Result<()> {
-    let registries = registries();
-    let listed = registries.iter().find(|(id, _)| *id == runtime);
-    listed.map_or(Ok(()), |(_, registry)| {
-        registry.deregister(&mut SourceFd(&fd.as_raw_fd()))
-    })
+impl EpollHandle {
+    /// Deregisters a descriptor that stays open.
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.0.deregister(&mut SourceFd(&fd.as_raw_fd()))
+    }
 }
 
 impl Reactor {
@@ -124,7 +114,6 @@ impl Reactor {
             events: RefCell::new(Events::with_capacity(EVENTS_MAX)),
             sources: RefCell::default(),
             registered: Cell::new(NonZeroU32::MIN),
-            listed: Cell::new(None),
         })
     }
 
@@ -133,17 +122,14 @@ impl Reactor {
         Unpark::new(self.poll.borrow().registry(), UNPARK)
     }
 
-    /// Enters this reactor into [`REGISTRIES`], so that sockets can leave the runtime of this id on any
-    /// thread.
+    /// Opens a second descriptor of the epoll instance, for [`directory`](crate::directory).
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left for it.
-    pub(crate) fn list_as(&self, runtime: RuntimeId) -> io::Result<()> {
+    /// Fails if the process has no descriptor left for it.
+    pub(crate) fn epoll_handle(&self) -> io::Result<EpollHandle> {
         let registry = self.poll.borrow().registry().try_clone()?;
-        registries().push((runtime, registry));
-        self.listed.set(Some(runtime));
-        Ok(())
+        Ok(EpollHandle(registry))
     }
 
     /// Registers a socket.
@@ -180,19 +166,19 @@ impl Reactor {
 
     /// Adds the news of a socket to what is known of it, for the task being polled, which wants to read.
     /// The task will be woken for reading, also if reading is ready now; unless another task is the
-    /// reader, and the answer is [`Asked::MustWait`].
+    /// reader, and the answer is [`Answer::MustWait`].
     #[inline]
-    pub(crate) fn ask_as(&self, id: SourceId, known: &Cell<Readiness>, task: TaskId) -> Asked {
+    pub(crate) fn ask_as(&self, id: SourceId, known: &Cell<Readiness>, task: TaskId) -> Answer {
         let source = &mut self.sources.borrow_mut()[id.index()];
         if !source.set_reader(task) {
-            return Asked::MustWait;
+            return Answer::MustWait;
         }
         let all = known.get().and(source.take_news());
         known.set(all);
         if all.satisfies(Interest::Read) {
-            Asked::Ready
+            Answer::Ready
         } else {
-            Asked::Waits
+            Answer::Waits
         }
     }
 
@@ -203,21 +189,21 @@ impl Reactor {
     }
 
     /// Adds the news of a socket to what is known of it.
-    pub(crate) fn ask(&self, id: SourceId, known: &Cell<Readiness>, wait: Wait<'_>) -> Asked {
+    pub(crate) fn ask(&self, id: SourceId, known: &Cell<Readiness>, wanted: Wanted<'_>) -> Answer {
         let source = &mut self.sources.borrow_mut()[id.index()];
         known.set(known.get().and(source.take_news()));
-        let Wait {
+        let Wanted {
             interest,
             place,
             task,
             foreign,
-        } = wait;
+        } = wanted;
         if known.get().satisfies(interest) {
-            Asked::Ready
+            Answer::Ready
         } else if source.is_waited_for(interest, place, task, foreign) {
-            Asked::Waits
+            Answer::Waits
         } else {
-            Asked::MustWait
+            Answer::MustWait
         }
     }
 
@@ -296,14 +282,6 @@ impl Reactor {
     #[cfg(test)]
     pub(crate) fn sources_len(&self) -> usize {
         self.sources.borrow().len()
-    }
-}
-
-impl Drop for Reactor {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.listed.get() {
-            registries().retain(|(id, _)| *id != runtime);
-        }
     }
 }
 

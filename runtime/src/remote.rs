@@ -28,7 +28,7 @@
 //!
 //! - Never: a message dropped while the inbox is locked (its destructor is user code).
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, PoisonError};
 
 use crate::local_queue::{self, RuntimeId, TaskId};
 use crate::sync::atomic::{AtomicU8, Ordering};
@@ -57,14 +57,12 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(unpark: Unpark) -> Arc<Self> {
-        let remote = Arc::new(Self {
+        Arc::new(Self {
             id: RuntimeId::next(),
             inbox: Mutex::new(Some(Vec::new())),
             state: AtomicU8::new(AWAKE),
             unpark,
-        });
-        registry().push((remote.id, Arc::downgrade(&remote)));
-        remote
+        })
     }
 
     pub(crate) fn id(&self) -> RuntimeId {
@@ -157,27 +155,6 @@ impl Remote {
 
     /// Refuses all further messages and returns those that are left.
     pub(crate) fn close(&self) -> Vec<Message> {
-        registry().retain(|(id, _)| *id != self.id);
         self.lock().take().unwrap_or_default()
-    }
-}
-
-type Registry = Vec<(RuntimeId, Weak<Remote>)>;
-
-/// All runtimes of the process, for values that are dropped on a thread that is not their own. It is
-/// locked for a moment only, and loom need not see it.
-fn registry() -> std::sync::MutexGuard<'static, Registry> {
-    static REGISTRY: std::sync::Mutex<Registry> = std::sync::Mutex::new(Vec::new());
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Sends a message to the runtime of that id. Drops it if the runtime has ended.
-pub(crate) fn send_to(id: RuntimeId, message: Message) {
-    let remote = registry()
-        .iter()
-        .find(|(candidate, _)| *candidate == id)
-        .and_then(|(_, remote)| remote.upgrade());
-    if let Some(remote) = remote {
-        _ = remote.send(message);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::context::{Handle, Inside};
 use crate::executor::Executor;
-use crate::join::JoinHandle;
+use crate::join_handle::JoinHandle;
 use crate::watch::Place;
 
 /// Runs `future` to its end on this thread, and all tasks that it spawns beside it.

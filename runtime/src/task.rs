@@ -47,10 +47,10 @@ use futures_task::ArcWake;
 use pin_project_lite::pin_project;
 use slab::Slab;
 
+use crate::current_task;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
 use crate::panics;
-use crate::polled;
 use crate::remote::Remote;
 use crate::waiter::Waiter;
 use crate::waker::TaskWaker;
@@ -338,7 +338,7 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     runnable.waker.begin_poll();
     let waker = futures_task::waker_ref(&runnable.waker);
     let future = runnable.future.as_mut();
-    let poll = polled::during(task, &waker, || {
+    let poll = current_task::during(task, &waker, || {
         future.poll(&mut Context::from_waker(&waker))
     });
     if poll.is_ready() {
@@ -394,10 +394,12 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
 /// The methods of a [`JoinHandle`](crate::JoinHandle), which holds only the id. Each may be called at any
 /// time, also while the task is running and after the runtime has ended.
 pub(crate) mod handle {
-    use super::{Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, mem, panics, polled};
+    use super::{
+        Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task, mem, panics,
+    };
 
-    /// The result of [`look`].
-    pub(crate) enum Look {
+    /// The result of [`try_wait`].
+    pub(crate) enum Progress {
         /// The task has ended; `awaited` is true if a task had to wait for that.
         Ended { awaited: bool },
         /// The waiter is stored. The caller must drop the waiter that it replaces.
@@ -412,29 +414,29 @@ pub(crate) mod handle {
         matches!(stage, None | Some(Stage::Ended { .. }))
     }
 
-    /// Looks whether the task has ended. If not, stores the id of the task being polled as its waiter.
-    pub(crate) fn look(tasks: &RefCell<Tasks>, task: TaskId, waker: &Waker) -> Look {
+    /// Progresss whether the task has ended. If not, stores the id of the task being polled as its waiter.
+    pub(crate) fn try_wait(tasks: &RefCell<Tasks>, task: TaskId, waker: &Waker) -> Progress {
         let tasks = &mut *tasks.borrow_mut();
         let within = tasks.remote.is_entered();
         let Some(slot) = tasks.slot_mut(task) else {
-            return Look::Ended { awaited: false };
+            return Progress::Ended { awaited: false };
         };
         if let Stage::Ended { awaited } = slot.stage {
-            return Look::Ended { awaited };
+            return Progress::Ended { awaited };
         }
         let runnable = slot.runnable.as_mut();
         let Some(place) = runnable.and_then(|runnable| runnable.future.as_mut().waiter()) else {
-            return Look::MustWait;
+            return Progress::MustWait;
         };
         if place
             .as_ref()
             .is_some_and(|waiter| waiter.is(waker, within))
         {
-            return Look::Waits(None);
+            return Progress::Waits(None);
         }
-        match polled::task(waker) {
-            Some(task) if within => Look::Waits(place.replace(Waiter::Task(task))),
-            _ => Look::MustWait,
+        match current_task::task(waker) {
+            Some(task) if within => Progress::Waits(place.replace(Waiter::Task(task))),
+            _ => Progress::MustWait,
         }
     }
 
@@ -520,14 +522,14 @@ pin_project! {
     /// A future, and later its outcome.
     struct Joinable<F: Future> {
         #[pin]
-        state: State<F>,
+        state: JoinableState<F>,
         waiter: Option<Waiter>,
     }
 }
 
 pin_project! {
-    #[project = StateProjection]
-    enum State<F: Future> {
+    #[project = JoinableProjection]
+    enum JoinableState<F: Future> {
         Running { #[pin] future: F },
         Ended { outcome: Option<Result<F::Output, JoinError>> },
     }
@@ -536,13 +538,13 @@ pin_project! {
 impl<F: Future> Joinable<F> {
     fn new(future: F) -> Self {
         Self {
-            state: State::Running { future },
+            state: JoinableState::Running { future },
             waiter: None,
         }
     }
 }
 
-impl<F: Future> State<F> {
+impl<F: Future> JoinableState<F> {
     /// Drops the future in place and stores the outcome. If the future returned a value and its destructor
     /// panics, the panic is the outcome. A panic or a cancellation stays the outcome.
     fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) {
@@ -558,7 +560,7 @@ impl<F: Future> State<F> {
                 outcome
             }
         };
-        if let StateProjection::Ended { outcome: place } = self.project() {
+        if let JoinableProjection::Ended { outcome: place } = self.project() {
             *place = Some(outcome);
         }
     }
@@ -567,7 +569,7 @@ impl<F: Future> State<F> {
 impl<F: Future + 'static> Run for Joinable<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.project().state;
-        let StateProjection::Running { future } = state.as_mut().project() else {
+        let JoinableProjection::Running { future } = state.as_mut().project() else {
             return Poll::Ready(());
         };
         let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
@@ -581,7 +583,7 @@ impl<F: Future + 'static> Run for Joinable<F> {
 
     fn cancel(self: Pin<&mut Self>) {
         let mut state = self.project().state;
-        if let StateProjection::Running { .. } = state.as_mut().project() {
+        if let JoinableProjection::Running { .. } = state.as_mut().project() {
             state.end(Err(JoinError::cancelled()));
         }
     }
@@ -591,7 +593,7 @@ impl<F: Future + 'static> Run for Joinable<F> {
     }
 
     fn take_outcome(self: Pin<&mut Self>, to: &mut dyn Any) {
-        if let StateProjection::Ended { outcome } = self.project().state.project()
+        if let JoinableProjection::Ended { outcome } = self.project().state.project()
             && let Some(to) = to.downcast_mut::<Option<Result<F::Output, JoinError>>>()
         {
             *to = outcome.take();

@@ -25,8 +25,6 @@ use crate::blocking::Blocking;
 use crate::panics::discard;
 use crate::pool::Order;
 
-type Job = Box<dyn FnOnce() + Send>;
-
 /// A pool with a fixed number of threads. It does not belong to a runtime.
 ///
 /// For occasional calls that block, use [`spawn_blocking`](crate::spawn_blocking): it starts threads when
@@ -51,7 +49,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// ```
 pub struct ThreadPool {
     /// The sending half of the queue. `None` once the pool is being dropped, so that the threads end.
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<Box<dyn FnOnce() + Send>>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -82,7 +80,7 @@ impl ThreadPool {
             let text = "a pool without threads would never run a job";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let (jobs, queue) = channel();
+        let (jobs, queue) = channel::<Box<dyn FnOnce() + Send>>();
         let queue = Arc::new(Mutex::new(queue));
         let mut pool = Self {
             jobs: Some(jobs),
@@ -133,7 +131,7 @@ impl ThreadPool {
 }
 
 /// Runs jobs until the pool is dropped and its queue is empty.
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn work(queue: &Mutex<Receiver<Box<dyn FnOnce() + Send>>>) {
     // A closure, so that the lock is released before the job is run.
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(job) = next() {

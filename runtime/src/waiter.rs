@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! If the task being polled waits for a task of its own runtime, its id does what a clone of its waker
-//! does ([`polled`](crate::polled)). An id costs no atomic exchange to keep, to wake and to drop, and runs
+//! does ([`polled`](crate::current_task)). An id costs no atomic exchange to keep, to wake and to drop, and runs
 //! no foreign code.
 //!
 //! # Invariants
@@ -12,8 +12,8 @@
 
 use std::task::Waker;
 
+use crate::current_task;
 use crate::local_queue::TaskId;
-use crate::polled;
 
 /// A task that waits.
 pub(crate) enum Waiter {
@@ -28,7 +28,7 @@ impl Waiter {
     /// runtime whose task it may name: two runtimes use the same ids.
     pub(crate) fn is(&self, waker: &Waker, within: bool) -> bool {
         match self {
-            Self::Task(task) => within && polled::task(waker) == Some(*task),
+            Self::Task(task) => within && current_task::task(waker) == Some(*task),
             Self::Foreign(waiting) => waiting.will_wake(waker),
         }
     }

@@ -44,7 +44,7 @@ impl Future for YieldNow {
         }
         self.yielded = true;
         // A plain wake would do. This one also lets the reactor check for events before the next poll.
-        local_queue::wake_behind_look(cx.waker());
+        local_queue::wake_next_turn(cx.waker());
         Poll::Pending
     }
 }

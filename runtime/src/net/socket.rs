@@ -27,16 +27,16 @@
 //!    │                       ├── register ───────────────────►├── epoll_ctl ─────────────►│
 //!    │                       │ known: cleared                 │                           │
 //!    │                       ├── ask ────────────────────────►│ reader = this task        │
-//!    │◄──────────── Pending ─┤◄─────────── no news: Waits ────┤ polled::asked = source    │
+//!    │◄──────────── Pending ─┤◄─────────── no news: Waits ────┤ current_task::asked = source    │
 //!    ┊                       ┊                                │                           ┊
 //!    │                       │                                │◄──────── event: readable ─┤
 //!    │◄── id in front of the local queue ─────────────────────┤ news = READABLE           │
 //!    │ next poll             │ known: not ready               │                           │
 //!    ├──────────────────────►├── ask ────────────────────────►│ reader = this task        │
-//!    │                       │◄─────────── news: Ready ───────┤ polled::asked = source    │
+//!    │                       │◄─────────── news: Ready ───────┤ current_task::asked = source    │
 //!    │                       ├── recv ────────────────────────┼──────────────────────────►│
 //!    │◄────────────── bytes ─┤ short read: known is cleared   │                           │
-//!    ├── read again ────────►│ polled::asked == source        │                           │
+//!    ├── read again ────────►│ current_task::asked == source        │                           │
 //!    │◄──────────── Pending ─┤ so it waits without asking     │                           │
 //! ```
 //!
@@ -64,13 +64,14 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use crate::budget;
 use crate::context;
+use crate::current_task::{self, Registered};
 use crate::descriptors;
+use crate::directory::{deregister_from, send_to};
 use crate::executor::Executor;
 use crate::local_queue::TaskId;
 use crate::panics;
-use crate::polled::{self, Place};
-use crate::reactor::{self, Asked, SourceId, Wait};
-use crate::remote::{Message, send_to};
+use crate::reactor::{Answer, SourceId, Wanted};
+use crate::remote::Message;
 use crate::source::{Direction, Interest, Readiness, SocketWaiter, Source, WaiterKey};
 
 /// A non-blocking descriptor that can be waited for.
@@ -391,7 +392,7 @@ pub(crate) fn is_ready(io: &impl AsFd, direction: Direction) -> io::Result<((), 
 /// The registration of a socket with a runtime, and the socket's own copy of its readiness.
 struct Registration<S> {
     /// `None` until the socket first has to wait.
-    place: Cell<Option<Place>>,
+    place: Cell<Option<Registered>>,
     /// Its readiness, as far as it has asked.
     known: Cell<Readiness>,
     of: PhantomData<fn(S)>,
@@ -420,14 +421,14 @@ impl<S> Registration<S> {
     #[cold]
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let place = context::with(type_name::<S>(), "polled", |executor| {
-            io::Result::Ok(Place {
+            io::Result::Ok(Registered {
                 runtime: executor.id(),
                 source: executor.reactor().register(fd)?,
             })
         })?;
         self.place.set(Some(place));
         // The source that was asked last may have had the same id before it was closed.
-        polled::set_asked(None);
+        current_task::set_asked(None);
         Ok(())
     }
 
@@ -448,7 +449,7 @@ impl<S> Registration<S> {
         self.ensure(io)?;
         if interest == Interest::Read
             && at.is_none()
-            && let Some(task) = polled::task(cx.waker())
+            && let Some(task) = current_task::task(cx.waker())
         {
             return Ok(self.ask_as(task, cx.waker()));
         }
@@ -461,8 +462,8 @@ impl<S> Registration<S> {
     fn waits_already(&self, waker: &Waker) -> bool {
         let place = self.place.get();
         place.is_some()
-            && polled::asked() == place
-            && polled::task(waker).is_some()
+            && current_task::asked() == place
+            && current_task::task(waker).is_some()
             && !self.known.get().satisfies(Interest::Read)
     }
 
@@ -472,11 +473,11 @@ impl<S> Registration<S> {
         let asked =
             self.here(|executor, source| executor.reactor().ask_as(source, &self.known, task));
         let asked = asked.unwrap_or_else(|| self.misplaced());
-        if matches!(asked, Asked::MustWait) {
+        if matches!(asked, Answer::MustWait) {
             return self.ask_beside_another(waker);
         }
-        polled::set_asked(self.place.get());
-        matches!(asked, Asked::Waits)
+        current_task::set_asked(self.place.get());
+        matches!(asked, Answer::Waits)
     }
 
     /// Asks although another task is the reader. If that task has ended, its place is free the next time.
@@ -491,18 +492,19 @@ impl<S> Registration<S> {
 
     #[inline(never)]
     fn ask_or_wait(&self, interest: Interest, at: At<'_>, waker: &Waker) -> bool {
-        let (task, foreign) = polled::waiting(waker);
-        let wait = Wait {
+        let (task, foreign) = current_task::waiting(waker);
+        let wanted = Wanted {
             interest,
             place: at.and_then(Cell::get),
             task,
             foreign,
         };
-        let asked = self.here(|executor, source| executor.reactor().ask(source, &self.known, wait));
+        let asked =
+            self.here(|executor, source| executor.reactor().ask(source, &self.known, wanted));
         match asked.unwrap_or_else(|| self.misplaced()) {
-            Asked::Ready => false,
-            Asked::Waits => true,
-            Asked::MustWait => {
+            Answer::Ready => false,
+            Answer::Waits => true,
+            Answer::MustWait => {
                 // Cloning and dropping wakers is user code. Here no borrow is alive.
                 let waiter = SocketWaiter::new(interest, task, foreign.cloned());
                 self.wait(at, waiter);
@@ -566,7 +568,7 @@ impl<S> Registration<S> {
     /// user code.
     fn here<T>(&self, f: impl FnOnce(&Executor, SourceId) -> T) -> Option<T> {
         let place = self.place.get()?;
-        context::look(|executor| {
+        context::with_borrowed(|executor| {
             (executor.id() == place.runtime).then(|| f(executor, place.source))
         })?
     }
@@ -579,7 +581,7 @@ impl<S> Registration<S> {
         let fd = io.as_fd();
         let undone = self
             .here(|executor, _| executor.reactor().deregister(fd))
-            .unwrap_or_else(|| reactor::deregister_from(place.runtime, fd));
+            .unwrap_or_else(|| deregister_from(place.runtime, fd));
         // It fails only if foreign code has closed the descriptor. Then it is out of epoll as well.
         drop(undone);
     }
@@ -603,7 +605,7 @@ impl<S> Drop for Registration<S> {
 
 /// Does the rest of a drop on another thread, back in the runtime.
 fn forgotten_elsewhere(source: SourceId) {
-    if let Some(source) = context::look(|executor| executor.reactor().forget(source)) {
+    if let Some(source) = context::with_borrowed(|executor| executor.reactor().forget(source)) {
         wake_all(source);
     }
     descriptors::notify_freed();
@@ -614,7 +616,9 @@ fn wake_all(source: Option<Source>) {
         return;
     };
     let mut wakers = Vec::new();
-    context::look(|executor| source.wake_all(&mut wakers, |task| executor.wake_task(task)));
+    context::with_borrowed(|executor| {
+        source.wake_all(&mut wakers, |task| executor.wake_task(task))
+    });
     panics::wake_all(wakers);
 }
 
@@ -654,7 +658,7 @@ impl<S> Drop for WaiterPlace<'_, S> {
 
 /// Does the rest of a drop outside the runtime, back in it.
 fn left_elsewhere(source: SourceId, key: WaiterKey) {
-    panics::discard(context::look(|executor| {
+    panics::discard(context::with_borrowed(|executor| {
         executor.reactor().leave(source, key)
     }));
 }
@@ -672,7 +676,7 @@ mod tests {
     use crate::source::{Direction, Interest};
 
     fn sources() -> usize {
-        context::look(|executor| executor.reactor().sources_len()).unwrap()
+        context::with_borrowed(|executor| executor.reactor().sources_len()).unwrap()
     }
 
     fn begin_to_wait<S: std::os::fd::AsFd>(socket: &Socket<S>) {

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::instant::Instant;
 use super::sleep::{Sleep, sleep_until};
+use crate::instant::Instant;
 
 /// Ticks at once, and then every `period`.
 ///

@@ -29,17 +29,13 @@
 //! It cannot know of other threads or processes: with those on the other end of a socket, use the
 //! real clock.
 
-pub(crate) mod instant;
 mod interval;
-mod now;
 mod sleep;
 mod timeout;
-pub(crate) mod timers;
-pub(crate) mod wheel;
 
 use std::time::Duration;
 
-pub use instant::Instant;
+pub use crate::instant::Instant;
 pub use interval::{Interval, MissedTicks, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};

@@ -17,13 +17,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::instant::Instant;
-use super::wheel::Key;
 use crate::budget;
 use crate::context;
+use crate::directory::send_to;
+use crate::instant::Instant;
 use crate::local_queue::RuntimeId;
 use crate::panics;
-use crate::remote::{Message, send_to};
+use crate::remote::Message;
+use crate::wheel::Key;
 
 /// Completes after `duration`, and not before.
 ///
@@ -105,7 +106,7 @@ impl Sleep {
         {
             entry.due = deadline;
             let Armed { runtime, key, .. } = *entry;
-            let here = context::look(|executor| {
+            let here = context::with_borrowed(|executor| {
                 let own = executor.id() == runtime;
                 own.then(|| executor.timers().reschedule(key, deadline))
             });
@@ -121,7 +122,7 @@ impl Sleep {
         let Some(Armed { runtime, key, .. }) = self.entry.take() else {
             return false;
         };
-        let here = context::look(|executor| {
+        let here = context::with_borrowed(|executor| {
             (executor.id() == runtime).then(|| executor.timers().remove(key))
         });
         if let Some(waker) = here.flatten() {
@@ -138,7 +139,7 @@ impl Sleep {
         let Some(Armed { runtime, key, .. }) = self.entry else {
             return false;
         };
-        let armed = context::look(|executor| {
+        let armed = context::with_borrowed(|executor| {
             let own = executor.id() == runtime;
             own.then(|| executor.timers().will_wake(key, waker))
         });
@@ -173,11 +174,11 @@ fn misplaced(runtime: RuntimeId) -> ! {
 }
 
 fn reschedule_here(key: Key, deadline: Instant) {
-    context::look(|executor| executor.timers().reschedule(key, deadline));
+    context::with_borrowed(|executor| executor.timers().reschedule(key, deadline));
 }
 
 fn cancel_here(key: Key) {
-    let waker = context::look(|executor| executor.timers().remove(key));
+    let waker = context::with_borrowed(|executor| executor.timers().remove(key));
     panics::discard(waker);
 }
 

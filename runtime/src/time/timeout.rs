@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::instant::Instant;
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::budget::Shares;
+use crate::instant::Instant;
 
 /// Runs `future` for at most `duration`.
 ///

@@ -25,20 +25,20 @@ use crate::reactor::SourceId;
 
 /// The source of a socket, and the runtime that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Registered {
     pub(crate) runtime: RuntimeId,
     pub(crate) source: SourceId,
 }
 
-struct Polled {
+struct Current {
     waker: Cell<*const Waker>,
     task: Cell<TaskId>,
-    asked: Cell<Option<Place>>,
+    asked: Cell<Option<Registered>>,
 }
 
 thread_local! {
-    static POLLED: Polled = const {
-        Polled {
+    static CURRENT: Current = const {
+        Current {
             waker: Cell::new(ptr::null()),
             task: Cell::new(TaskId::ROOT),
             asked: Cell::new(None),
@@ -49,12 +49,12 @@ thread_local! {
 /// Runs one poll of a task, with this waker. `poll` must not panic: the address would outlive the waker.
 #[inline]
 pub(crate) fn during<T>(task: TaskId, waker: &Waker, poll: impl FnOnce() -> T) -> T {
-    POLLED.with(|polled| {
-        polled.waker.set(waker);
-        polled.task.set(task);
-        polled.asked.set(None);
+    CURRENT.with(|current| {
+        current.waker.set(waker);
+        current.task.set(task);
+        current.asked.set(None);
         let result = poll();
-        polled.waker.set(ptr::null());
+        current.waker.set(ptr::null());
         result
     })
 }
@@ -62,38 +62,38 @@ pub(crate) fn during<T>(task: TaskId, waker: &Waker, poll: impl FnOnce() -> T) -
 /// Forgets the poll, because this thread enters a runtime in which no task is being polled yet. Returns
 /// the argument of [`resume`].
 pub(crate) fn suspend() -> *const Waker {
-    POLLED.with(|polled| polled.waker.replace(ptr::null()))
+    CURRENT.with(|current| current.waker.replace(ptr::null()))
 }
 
 /// Goes on with a poll that was suspended.
 pub(crate) fn resume(waker: *const Waker) {
-    POLLED.with(|polled| polled.waker.set(waker));
+    CURRENT.with(|current| current.waker.set(waker));
 }
 
 /// Returns the task being polled if this is the waker of its poll.
 #[inline]
 pub(crate) fn task(waker: &Waker) -> Option<TaskId> {
-    POLLED.with(|polled| ptr::eq(polled.waker.get(), waker).then(|| polled.task.get()))
+    CURRENT.with(|current| ptr::eq(current.waker.get(), waker).then(|| current.task.get()))
 }
 
 /// Returns the task being polled, if there is one, and the waker if it is not that task's own.
 #[inline]
 pub(crate) fn waiting(waker: &Waker) -> (Option<TaskId>, Option<&Waker>) {
-    POLLED.with(|polled| {
-        let polled_with = polled.waker.get();
-        let task = (!polled_with.is_null()).then(|| polled.task.get());
+    CURRENT.with(|current| {
+        let polled_with = current.waker.get();
+        let task = (!polled_with.is_null()).then(|| current.task.get());
         (task, (!ptr::eq(polled_with, waker)).then_some(waker))
     })
 }
 
 /// Returns the source that the task being polled has asked last. It would wake this task for reading.
 #[inline]
-pub(crate) fn asked() -> Option<Place> {
-    POLLED.with(|polled| polled.asked.get())
+pub(crate) fn asked() -> Option<Registered> {
+    CURRENT.with(|current| current.asked.get())
 }
 
 /// `None`: no source is known that would wake the task.
 #[inline]
-pub(crate) fn set_asked(place: Option<Place>) {
-    POLLED.with(|polled| polled.asked.set(place));
+pub(crate) fn set_asked(place: Option<Registered>) {
+    CURRENT.with(|current| current.asked.set(place));
 }

@@ -13,9 +13,9 @@ use std::cell::{Cell, RefCell};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::instant::{Clock, Instant, NANOS_PER_TICK};
-use super::wheel::{Key, Wheel};
+use crate::instant::{Clock, Instant, NANOS_PER_TICK};
 use crate::panics;
+use crate::wheel::{Key, Wheel};
 
 thread_local! {
     /// When the turn began, of the runtime this thread is inside.

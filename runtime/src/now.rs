@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::instant::Instant;
-use super::timers;
 use crate::context;
+use crate::instant::Instant;
+use crate::timers;
 
 impl Instant {
     /// Returns the present time. It reads the clock, which takes about 25 ns.
@@ -12,7 +12,7 @@ impl Instant {
     /// Inside a runtime whose clock is paused, this is the paused clock's time.
     #[must_use]
     pub fn now() -> Self {
-        context::look(|executor| executor.timers().now()).unwrap_or_else(Self::real)
+        context::with_borrowed(|executor| executor.timers().now()).unwrap_or_else(Self::real)
     }
 
     /// Returns the time at which the runtime last read the clock: after its last look at the reactor, or
