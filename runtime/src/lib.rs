@@ -37,16 +37,20 @@
 //!
 //! # Reading order
 //!
-//! Each file is one idea. Read them in this order:
+//! Each file is one idea, and imports only files that stand before it in this list (a test holds this).
+//! `yield_now` is the smallest future: begin there, and look back at the two files before it.
 //!
-//! - *Ready*: `sync` → `yield_now` → `local_queue` → `budget` → `race` → `panics` → `notify`
+//! - *Ready*: `sync` → `local_queue` → `yield_now` → `budget` → `race` → `join` → `panics` → `notify`
 //! - *Woken*: `remote` → `waker`
-//! - *Sockets*: `source` → `reactor` → `polled`
-//! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join`
-//! - *Time*: `time::wheel` → `time::instant` → `time::timers`
-//! - *The turn*: `pool` → `executor` → `context` → `runtime`
-//! - *On top*: `time::now` → `time::sleep` → `time::timeout` → `time::interval` → `turn` → `probe` → `descriptors` →
-//!   `net::socket` and the rest of `net` → `blocking` → `thread_pool` → `signal`
+//! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
+//! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join_handle`
+//! - *Time*: `wheel` → `instant` → `timers`
+//! - *The turn*: `pool` → `executor` → `context` → `now` → `runtime`
+//! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
+//! - *Jobs*: `blocking` → `thread_pool`
+//! - *Sockets for programs*: `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
+//!   `net::tcp_stream` → `net::listener` → `net::tcp_listener` → `net::unix` → `net::defer_accept` →
+//!   `net::listen_options` → `net::async_fd` → `net::lookup` → `net` → `signal`
 //!
 //! # What is where
 //!

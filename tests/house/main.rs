@@ -1,0 +1,10 @@
+//! The source itself: the layers, the names, the sizes and the words that STYLE asks for.
+//!
+//! These tests read the tree and run no code of it. Each prints all places that break its rule.
+
+mod callers;
+mod comments;
+mod reading_order;
+mod source;
+mod type_names;
+mod words;
