@@ -54,6 +54,7 @@ pin_project! {
 
 pin_project! {
     #[project = HalfProjection]
+    /// One of the two futures, and later its value.
     enum Half<F: Future> {
         Running { #[pin] future: F },
         Done { value: Option<F::Output> },
@@ -61,17 +62,19 @@ pin_project! {
 }
 
 impl<F: Future> Half<F> {
-    /// Polls the future if it is running. Returns true if it has its value.
+    /// Polls the future if it is still running. Returns true if its value is there.
     fn run(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         if let HalfProjection::Running { future } = self.as_mut().project() {
             let Poll::Ready(value) = future.poll(cx) else {
                 return false;
             };
+            // This drops the future in place, before the other one has ended. It may hold a lock or a socket.
             self.set(Self::Done { value: Some(value) });
         }
         true
     }
 
+    /// Moves the value out.
     fn take(self: Pin<&mut Self>) -> Option<F::Output> {
         match self.project() {
             HalfProjection::Running { .. } => None,
@@ -86,6 +89,7 @@ impl<A: Future, B: Future> Future for Join<A, B> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let mut shares = Shares::of(2);
+        // Both are polled in any case: no wake would come for a future that this poll has left out.
         let first = shares.poll(|| this.first.as_mut().run(cx));
         let second = shares.poll(|| this.second.as_mut().run(cx));
         if !(first && second) {

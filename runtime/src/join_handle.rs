@@ -1,10 +1,10 @@
-//! The handle of a spawned task: it awaits the value, aborts the task, or lets it run.
+//! The handle of a spawned task: it awaits the value, aborts the task, or detaches it.
 //!
 //! # How it works
 //!
-//! A handle is the id of a task and a way to the table of tasks. The outcome stays in the task's slot
-//! until the handle takes it ([`handle`] is the other side of each method here). The table
-//! outlives its runtime for as long as a handle exists, so a value is not lost with the runtime.
+//! A handle has the id of a task and a reference to the table of tasks. The outcome stays in the task's slot
+//! until the handle takes it. Each method here calls a function of [`handle`] in `task`. The table outlives its
+//! runtime for as long as a handle exists, so a value is not lost when the runtime ends.
 //!
 //! # Invariants
 //!
@@ -26,8 +26,8 @@ use crate::task::handle::{self, Progress};
 
 /// Awaits a spawned task's value.
 ///
-/// Made by [`spawn`](crate::spawn). Dropping the handle lets the task run on by itself, as
-/// [`detach`](Self::detach) does; [`abort`](Self::abort) ends it.
+/// Returned by [`spawn`](crate::spawn). If the handle is dropped, the task runs on without it, as after
+/// [`detach`](Self::detach). [`abort`](Self::abort) ends the task.
 ///
 /// # Errors
 ///
@@ -39,7 +39,8 @@ use crate::task::handle::{self, Progress};
 ///
 /// # Cancel safety
 ///
-/// Safe: the value stays until it is taken. `(&mut handle).await` can be raced and tried again.
+/// Safe: the value stays in the slot until the handle returns it. `(&mut handle).await` can lose a race and be
+/// awaited again.
 ///
 /// # Examples
 ///
@@ -66,8 +67,8 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Marks the task as aborted. Its future is dropped instead of its next poll, in the next turn at the
-    /// latest. A task that returns before that keeps its value.
+    /// Aborts the task. Its future is dropped instead of polled, in the next turn at the latest. A task that
+    /// returns before that keeps its value.
     ///
     /// [`is_finished`](Self::is_finished) returns false until the future is dropped. Awaiting the handle
     /// then returns an error for which [`JoinError::is_cancelled`] holds.
@@ -85,7 +86,7 @@ impl<T> JoinHandle<T> {
         handle::abort(&self.tasks, self.task);
     }
 
-    /// Lets the task run on by itself. This is the same as dropping the handle.
+    /// Lets the task run on without the handle. Dropping the handle has the same effect.
     pub fn detach(self) {
         drop(self);
     }
@@ -110,6 +111,8 @@ impl<T: 'static> Future for JoinHandle<T> {
         let (tasks, task) = (&self.tasks, self.task);
         match handle::try_wait(tasks, task, cx.waker()) {
             Progress::Ended { awaited } => {
+                // A task that has waited has let others run, so the value is free. The budget is spent before the
+                // value is taken: a refusal must leave the value in the slot.
                 if !awaited {
                     ready!(budget::poll_spend(cx, 1));
                 }
@@ -118,10 +121,10 @@ impl<T: 'static> Future for JoinHandle<T> {
                 return Poll::Ready(outcome.expect("a JoinHandle is not polled after its value"));
             }
             Progress::Waits(replaced) => drop(replaced),
-            // Cloning a waker is foreign code: not while the table is borrowed.
+            // The clone may be foreign code, so it happens while the table is not borrowed.
             Progress::MustWait => match handle::wait(tasks, task, cx.waker().clone()) {
                 Ok(replaced) => drop(replaced),
-                // The foreign code has ended the task.
+                // The foreign code has ended the task, so no other wake will come.
                 Err(waker) => waker.wake(),
             },
         }

@@ -17,14 +17,15 @@ use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
 
-/// Runs both futures, and returns the value of the one that is ready first. The other one is dropped with
-/// the race.
+/// Runs both futures, and returns the value of the one that is ready first. The other future is dropped
+/// together with the race.
 ///
-/// `first` is polled first: it wins if both are ready.
+/// If both are ready in the same poll, `first` wins, because it is polled first.
 ///
 /// # Cancel safety
 ///
-/// The loser is cancelled, so it must be cancel safe.
+/// Dropping the race cancels both futures. The end of the race cancels the loser, so both futures must be
+/// cancel safe.
 ///
 /// # Examples
 ///

@@ -55,7 +55,7 @@ impl Timers {
     }
 
     /// Reads the clock for a turn that begins now. The wheel moves at the next
-    /// [`begin_turn`](Self::begin_turn).
+    /// [`advance`](Self::advance).
     pub(crate) fn read_clock(&self) -> Instant {
         let now = self.clock.now();
         self.turn.set(now);
@@ -116,7 +116,7 @@ impl Timers {
     }
 
     /// Begins a turn: reads the clock, and moves the wakers of all that is due into `due`.
-    pub(crate) fn begin_turn(&self, due: &mut Vec<Waker>) {
+    pub(crate) fn advance(&self, due: &mut Vec<Waker>) {
         let now = self.read_clock();
         TURN.set(Some(now));
         self.wheel.borrow_mut().advance(now.tick_floor(), due);

@@ -617,7 +617,7 @@ fn wake_all(source: Option<Source>) {
     };
     let mut wakers = Vec::new();
     context::with_borrowed(|executor| {
-        source.wake_all(&mut wakers, |task| executor.wake_task(task))
+        source.wake_all(&mut wakers, |task| executor.wake_task(task));
     });
     panics::wake_all(wakers);
 }
