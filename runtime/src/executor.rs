@@ -118,16 +118,18 @@ impl Executor {
     fn turn(&self, root: &mut dyn FnMut() -> Poll<()>, wait: Wait) -> Poll<()> {
         // 1. Poll the tasks that are ready, and those that they or other threads wake meanwhile.
         let had_mail = Cell::new(false);
-        let read_mail = || had_mail.set(self.read_inbox() || had_mail.get());
+        let read_mail = || {
+            if self.read_inbox() {
+                had_mail.set(true);
+            }
+        };
         for task in self.queue.begin_turn(read_mail) {
             if self.poll(task, root).is_ready() {
                 return Poll::Ready(());
             }
         }
         // 2. If the clock is paused and no task is ready, move it to the next deadline.
-        if !matches!(wait, Wait::No) && self.timers.clock().is_paused() {
-            self.skip_paused_time();
-        }
+        self.skip_paused_time(wait);
         // 3. Find out how long the thread may wait. This is zero if a task is ready.
         let timeout = self.timeout(wait, had_mail.get());
         // 4. Wait for an event, a message or the end of that time. Queue the tasks that have events.
@@ -136,8 +138,9 @@ impl Executor {
         // 5. Read the clock and collect the wakers of the due timers. Wake all wakers that steps 4 and 5 have
         // collected. This is last, because a foreign waker may call back into the runtime.
         self.timers.advance(&mut due);
-        self.wake_collected(&mut due, events);
+        panics::wake_all(due.drain(..));
         self.due.set(due);
+        self.notify_delivered(events);
         Poll::Pending
     }
 
@@ -188,7 +191,10 @@ impl Executor {
     }
 
     /// Moves a paused clock to the next deadline, if no task is ready and no other event can come first.
-    fn skip_paused_time(&self) {
+    fn skip_paused_time(&self, wait: Wait) {
+        if matches!(wait, Wait::No) || !self.timers.clock().is_paused() {
+            return;
+        }
         // The order matters. A blocking job sends its mail before it ends. So once the pool is idle, its mail is
         // in the inbox. The check of the sockets is last, because it is the only one that is a system call.
         if local_queue::any_ready() || !self.blocking.is_idle_or_reports() || self.remote.has_mail()
@@ -197,7 +203,8 @@ impl Executor {
         }
         let mut due = Vec::new();
         let events = self.deliver_events(Some(Duration::ZERO), &mut due);
-        self.wake_collected(&mut due, events);
+        panics::wake_all(due);
+        self.notify_delivered(events);
         // A socket may have made a task ready. That task runs at the present time.
         if !local_queue::any_ready() {
             self.timers.skip_to_next();
@@ -256,9 +263,8 @@ impl Executor {
         })
     }
 
-    /// Wakes all wakers that were collected, and the tasks that wait for a delivery of the reactor.
-    fn wake_collected(&self, due: &mut Vec<Waker>, events: usize) {
-        panics::wake_all(due.drain(..));
+    /// Notifies the tasks that wait for a delivery of the reactor.
+    fn notify_delivered(&self, events: usize) {
         if events > 0 {
             self.delivered.notify_all();
         }

@@ -291,9 +291,7 @@ impl<F: Fn()> Iterator for Turn<'_, F> {
 impl<F> Drop for Turn<'_, F> {
     fn drop(&mut self) {
         if self.next < self.tasks.len() {
-            // The root future is ready, or it has panicked. The next call of `block_on` continues here.
-            let rest = self.tasks.drain(self.next..);
-            LOCAL.with(|local| drop(local.woken.borrow_mut().splice(0..0, rest)));
+            put_back(self.tasks.drain(self.next..));
         }
         self.tasks.clear();
         if self.tasks.capacity() > CAPACITY_KEPT {
@@ -301,6 +299,13 @@ impl<F> Drop for Turn<'_, F> {
         }
         self.queue.spare.set(mem::take(&mut self.tasks));
     }
+}
+
+/// Makes the remaining tasks of a turn ready again. The turn ended early because the future of `block_on` is
+/// ready or has panicked. The next call of `block_on` continues with these tasks.
+#[cold]
+fn put_back(rest: impl Iterator<Item = TaskId>) {
+    LOCAL.with(|local| drop(local.woken.borrow_mut().splice(0..0, rest)));
 }
 
 /// Frees the memory of all three lists, if many tasks were ready at once and now few are.

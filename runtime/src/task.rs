@@ -434,7 +434,8 @@ pub(crate) mod handle {
         matches!(stage, None | Some(Stage::Ended { .. }))
     }
 
-    /// Progresss whether the task has ended. If not, stores the id of the task being polled as its waiter.
+    /// Returns the progress of the task. If it has not ended, stores the id of the task that is being polled as
+    /// its waiter.
     pub(crate) fn try_wait(tasks: &RefCell<Tasks>, task: TaskId, waker: &Waker) -> Progress {
         let tasks = &mut *tasks.borrow_mut();
         // Only inside the runtime is an id the name of a task of this runtime.
