@@ -1,4 +1,13 @@
-//! The present, by the clock of the runtime this thread is inside.
+//! The present time, by the clock of the runtime that this thread is inside.
+//!
+//! # How it works
+//!
+//! [`Instant`] itself stands below the executor, in `instant`. These methods need the runtime of the thread,
+//! so they stand above it.
+//!
+//! # Invariants
+//!
+//! - Always: [`Instant::of_turn`] is not later than [`Instant::now`].
 
 use std::time::Duration;
 
@@ -7,19 +16,19 @@ use crate::instant::Instant;
 use crate::timers;
 
 impl Instant {
-    /// Returns the present time. It reads the clock, which takes about 25 ns.
+    /// Returns the present time. This reads the clock, which takes about 25 ns.
     ///
-    /// Inside a runtime whose clock is paused, this is the paused clock's time.
+    /// Inside a runtime whose clock is paused, it returns the time of that clock.
     #[must_use]
     pub fn now() -> Self {
         context::with_borrowed(|executor| executor.timers().now()).unwrap_or_else(Self::real)
     }
 
-    /// Returns the time at which the runtime last read the clock: after its last look at the reactor, or
-    /// when this thread entered it. This is a load from memory.
+    /// Returns the time at which the runtime last read the clock: after its last wait for events, or when this
+    /// thread entered it. This is a load from memory.
     ///
-    /// It is never later than [`now`](Self::now). It is earlier by the time that tasks have held the thread
-    /// since. Use it for deadlines that are far longer than a turn. Outside a runtime it is the same as
+    /// It is never later than [`now`](Self::now). It is earlier by the time for which tasks have held the thread
+    /// since then. Use it for deadlines that are far longer than a turn. Outside a runtime it is the same as
     /// `now`.
     #[must_use]
     #[inline]
@@ -27,7 +36,7 @@ impl Instant {
         timers::of_turn().unwrap_or_else(Self::real)
     }
 
-    /// Returns the time from this point to now; zero if it lies in the future.
+    /// Returns the time from this point to now. Returns zero if this point is in the future.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         Self::now().saturating_duration_since(self)
