@@ -1,10 +1,18 @@
-//! Work that blocks, run on another thread: files, names, long computations.
+//! Work that blocks and runs on another thread: files, names, long computations.
 //!
 //! # How it works
 //!
-//! A job and its future share one [`JobSlot`]. The job goes to the runtime's pool. A thread runs it, puts the
-//! outcome into the slot, and wakes the task that awaits it. A future that is dropped closes the slot, and
-//! a job whose slot is closed is not begun.
+//! A job and its future share one [`JobSlot`]:
+//!
+//! ```text
+//!            the future is polled             the job ends               the future takes the outcome
+//!  Queued ────────────────────────► Awaited ──────────────► Done ──────────────────────────► Closed
+//!    └──────────── the job ends before any poll ─────────────▲                                  ▲
+//!  (any state) ── the future is dropped ────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The job goes to the runtime's pool. A thread runs it, stores the outcome in the slot, and wakes the task
+//! that awaits it. If the slot is closed before the job begins, the job is not run.
 //!
 //! # Invariants
 //!
@@ -26,13 +34,13 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// Runs `job` on a thread of the runtime's pool, so that this thread does not block.
 ///
-/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once; more of them queue. A job
-/// that runs is not stopped if its future is dropped, and its value is dropped then.
+/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once. Further jobs wait in a queue
+/// without a limit. If the future is dropped while the job runs, the job continues, and its value is dropped.
 ///
 /// # Errors
 ///
-/// The future returns a [`JoinError`] if the job panicked. It returns one that
-/// [is cancelled](JoinError::is_cancelled) if no thread could be started, or if the runtime ends before
+/// The future returns a [`JoinError`] if the job panics. It returns one for which
+/// [`is_cancelled`](JoinError::is_cancelled) holds if no thread could be started, or if the runtime ends before
 /// the job has begun.
 ///
 /// # Cancel safety
@@ -41,7 +49,7 @@ use crate::sync::{Mutex, MutexGuard};
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Examples
 ///
@@ -75,16 +83,18 @@ where
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
     slot: Arc<JobSlot<T>>,
-    /// The poll in which it began to wait.
+    /// The number of the poll in which it began to wait.
     began: Option<u32>,
 }
 
 impl<T: Send + 'static> Blocking<T> {
-    /// Returns a job for a pool to run, and the future of its value.
+    /// Returns a job for a pool, and the future of its value.
     pub(crate) fn of(
         job: impl FnOnce() -> T + Send + 'static,
     ) -> (impl FnOnce(Order) + Send, Self) {
-        let slot = JobSlot::new();
+        let slot = Arc::new(JobSlot {
+            state: Mutex::new(JobState::Queued),
+        });
         let value = Self {
             slot: slot.clone(),
             began: None,
@@ -93,52 +103,39 @@ impl<T: Send + 'static> Blocking<T> {
     }
 }
 
-/// The state that a job and its future share.
+/// The part that a job and its future share.
 struct JobSlot<T> {
     state: Mutex<JobState<T>>,
 }
 
+/// The progress of a job; see the module.
 enum JobState<T> {
-    /// The job has not ended, and no task waits.
+    /// The job has not ended, and no task awaits it.
     Queued,
-    /// The job has not ended, and this task waits.
+    /// The job has not ended, and a task with this waker awaits it.
     Awaited(Waker),
     /// The job has ended.
     Done(Result<T, JoinError>),
-    /// The value has been taken, or the future was dropped.
+    /// The outcome was taken, or the future was dropped.
     Closed,
 }
 
 impl<T> JobSlot<T> {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(JobState::Queued),
-        })
-    }
-
+    /// Locks the state. Poisoning is ignored, because no foreign code runs while it is locked.
     fn lock(&self) -> MutexGuard<'_, JobState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sets the state, and returns the one before.
     fn replace(&self, state: JobState<T>) -> JobState<T> {
         mem::replace(&mut *self.lock(), state)
     }
 
-    /// Returns true if the future was dropped.
-    fn is_closed(&self) -> bool {
-        matches!(*self.lock(), JobState::Closed)
-    }
-
-    /// Returns true if the slot has the outcome.
-    fn is_done(&self) -> bool {
-        matches!(*self.lock(), JobState::Done(_))
-    }
-
-    /// Takes the outcome, if the slot has it.
+    /// Takes the outcome, if the job has ended.
     ///
     /// # Panics
     ///
-    /// Panics if it has been taken before.
+    /// Panics if the outcome was taken before.
     fn take_outcome(&self) -> Option<Result<T, JoinError>> {
         let mut state = self.lock();
         match &*state {
@@ -148,6 +145,7 @@ impl<T> JobSlot<T> {
                 _ => None,
             },
             JobState::Closed => {
+                // The lock is released before the panic, so that the panic does not poison it.
                 drop(state);
                 panic!("a Blocking is not polled after its value")
             }
@@ -159,7 +157,7 @@ impl<T> JobSlot<T> {
         matches!(&*self.lock(), JobState::Awaited(left) if left.will_wake(waker))
     }
 
-    /// Stores a waker, and returns the state that it replaces.
+    /// Stores a waker, and returns the state before. That state may have another waker to drop.
     ///
     /// # Errors
     ///
@@ -174,8 +172,10 @@ impl<T> JobSlot<T> {
         }
     }
 
+    /// Calls the job or cancels it, and stores the outcome.
     fn carry_out(&self, order: Order, job: impl FnOnce() -> T) {
-        if self.is_closed() {
+        // A job that no future awaits is not worth a thread. The caller drops it, with its captures.
+        if matches!(*self.lock(), JobState::Closed) {
             return;
         }
         let outcome = match order {
@@ -185,7 +185,9 @@ impl<T> JobSlot<T> {
         self.finish(outcome);
     }
 
+    /// Stores the outcome, and wakes the task that awaits it.
     fn finish(&self, outcome: Result<T, JoinError>) {
+        // One lock for both steps: a future that leaves its waker between them would never be woken.
         let mut state = self.lock();
         if matches!(*state, JobState::Closed) {
             return;
@@ -202,10 +204,12 @@ impl<T> Future for Blocking<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A value that is there in the first poll costs budget: a task could await one job after the other without
+        // ever waiting.
         let waited = self
             .began
             .is_some_and(|began| began != budget::poll_number());
-        if !waited && self.slot.is_done() {
+        if !waited && matches!(*self.slot.lock(), JobState::Done(_)) {
             ready!(budget::poll_spend(cx, 1));
         }
         self.began.get_or_insert_with(budget::poll_number);
@@ -215,7 +219,8 @@ impl<T> Future for Blocking<T> {
         if self.slot.is_awaited_by(cx.waker()) {
             return Poll::Pending;
         }
-        // Cloning and dropping wakers is foreign code: not while the slot is locked.
+        // Wakers are cloned and dropped while the slot is not locked, because that may be foreign code. So the job
+        // may end in between, and `leave` then refuses the waker.
         let waker = cx.waker().clone();
         match self.slot.leave(waker) {
             Ok(replaced) => {
@@ -223,7 +228,6 @@ impl<T> Future for Blocking<T> {
                 Poll::Pending
             }
             Err(unused) => {
-                // The job has ended in between.
                 panics::discard(unused);
                 let outcome = self.slot.take_outcome();
                 Poll::Ready(outcome.expect("a job that has ended leaves an outcome"))
