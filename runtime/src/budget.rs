@@ -63,6 +63,7 @@ thread_local! {
 pub(crate) fn refill() {
     LEFT.set(BUDGET);
     REFUSED.set(0);
+    // The number may wrap: a leaf compares it only with that of its own, recent poll.
     POLL.set(POLL.get().wrapping_add(1));
 }
 
@@ -173,6 +174,7 @@ impl Shares {
         // A unit that an earlier future has left is shared by the later ones.
         let share = (self.left / self.futures).max(self.share_min);
         self.futures -= 1;
+        // The future sees its share as the whole budget, and may divide it again.
         LEFT.set(share);
         let result = poll();
         let spent = share.saturating_sub(LEFT.get());

@@ -85,6 +85,7 @@ pub(crate) fn during<T>(task: TaskId, waker: &Waker, poll: impl FnOnce() -> T) -
 
 /// Forgets the poll, because the thread enters a runtime inside it. Returns the argument for [`resume`].
 pub(crate) fn suspend() -> *const Waker {
+    // Otherwise a leaf of the inner runtime whose waker has this address would be taken for the outer task.
     CURRENT.with(|current| current.waker.replace(ptr::null()))
 }
 

@@ -123,6 +123,7 @@ pub fn freed() -> impl Future<Output = ()> + use<> {
 
 /// Counts a socket that was opened.
 pub(crate) fn opened() {
+    // Relaxed: the number orders no other data.
     HELD.fetch_add(1, Ordering::Relaxed);
 }
 

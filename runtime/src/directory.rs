@@ -52,6 +52,8 @@ pub(crate) fn remove(id: RuntimeId) {
 
 /// Sends a message to the runtime with this id. Drops the message if the runtime has ended.
 pub(crate) fn send_to(id: RuntimeId, message: Message) {
+    // The lock is released before the message is sent. Sending locks the inbox, and a message that the inbox
+    // refuses is dropped here.
     let listed = lock();
     let found = listed.iter().find(|listed| listed.id == id);
     let remote = found.and_then(|listed| listed.remote.upgrade());

@@ -150,6 +150,7 @@ impl Clock {
 
     /// Moves a paused clock forward to this point. Has no effect if the point has passed, or if the clock runs.
     pub(crate) fn advance_to(&self, to: Instant) {
+        // `max`, because the deadline of a late timer may have passed.
         if let Some(at) = self.paused_at.get() {
             self.paused_at.set(Some(at.max(to)));
         }

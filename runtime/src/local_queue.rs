@@ -67,6 +67,7 @@ pub(crate) struct RuntimeId(NonZeroU32);
 impl RuntimeId {
     /// Returns an id that no runtime has had before.
     pub(crate) fn next() -> Self {
+        // Relaxed: only the uniqueness of the number matters.
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Self(NonZeroU32::new(id).expect("fewer than four thousand million runtimes in a process"))
@@ -226,6 +227,7 @@ impl LocalQueue {
             if tasks.is_empty() {
                 mem::swap(&mut tasks, yielded);
             } else if !yielded.is_empty() {
+                // Behind the woken ones: a task that yields lets all others run first.
                 tasks.append(yielded);
             }
         });
@@ -294,6 +296,7 @@ impl<F> Drop for Turn<'_, F> {
             put_back(self.tasks.drain(self.next..));
         }
         self.tasks.clear();
+        // Rare, so the check of the two other lists is out of line with the rest.
         if self.tasks.capacity() > CAPACITY_KEPT {
             shrink_all(&mut self.tasks);
         }

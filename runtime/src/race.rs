@@ -65,6 +65,7 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = self.project();
         let mut shares = Shares::of(2);
+        // The second future is polled even if the first has spent its share: it may be the one that is ready.
         match shares.poll(|| this.first.poll(cx)) {
             Poll::Pending => shares.poll(|| this.second.poll(cx)),
             ready @ Poll::Ready(_) => ready,

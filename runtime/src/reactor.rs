@@ -144,6 +144,7 @@ impl Reactor {
         let id = SourceId(index.expect("descriptors are fewer than four thousand million"));
         let generation = self.registered.get().checked_add(1);
         let generation = generation.unwrap_or(NonZeroU32::MIN);
+        // All directions at once. Otherwise each change between reading and writing would be a system call.
         let interest = mio::Interest::READABLE | mio::Interest::WRITABLE | mio::Interest::PRIORITY;
         self.poll.borrow().registry().register(
             &mut SourceFd(&fd.as_raw_fd()),
@@ -195,6 +196,8 @@ impl Reactor {
     /// Adds the news of a socket to its `known` readiness, for any task and any interest.
     pub(crate) fn ask(&self, id: SourceId, known: &Cell<Readiness>, wanted: Wanted<'_>) -> Answer {
         let source = &mut self.sources.borrow_mut()[id.index()];
+        // The news are taken even if they do not help this task. Otherwise they would satisfy a later waiter at
+        // once, although an operation has used them up.
         known.set(known.get().and(source.take_news()));
         let Wanted {
             interest,
@@ -261,6 +264,7 @@ impl Reactor {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                // The list still has the events of the wait before, and these were delivered.
                 events.clear();
                 Ok(())
             }

@@ -166,6 +166,7 @@ impl Runtime {
     /// Panics inside a runtime. The message names `operation`.
     #[track_caller]
     fn enter(&self, operation: &str) -> Inside {
+        // Two executors on one thread would wait for each other: the outer one cannot poll while the inner waits.
         let outside = crate::context::try_with(|_| ()).is_none();
         assert!(
             outside,

@@ -209,6 +209,7 @@ impl SocketWaiter {
     /// Returns true if this is the wait of this task, or of this foreign waker.
     fn is_of(&self, interest: Interest, task: Option<TaskId>, foreign: Option<&Waker>) -> bool {
         self.interest == interest
+            // A foreign waker is compared with wakers only: the same task may wait with its own and with others.
             && match (&self.waker, foreign) {
                 (Some(waker), Some(foreign)) => are_same(waker, foreign),
                 (None, None) => task.is_some() && self.task == task,
@@ -218,6 +219,7 @@ impl SocketWaiter {
 
     /// Ends the wait: moves the waker into `due`, or passes the task to `ready`.
     fn wake_by(&mut self, due: &mut Vec<Waker>, ready: &mut impl FnMut(TaskId)) {
+        // Both are taken out: the place of a future stays after this wake, and must not wake a second time.
         let task = self.task.take();
         if let Some(waker) = self.waker.take() {
             due.push(waker);
@@ -282,6 +284,7 @@ impl Source {
     /// Makes a task the reader, which the next event wakes. Returns false if another task is the reader.
     #[inline]
     pub(crate) fn set_reader(&mut self, task: TaskId) -> bool {
+        // The first reader keeps the place. If the second one took it, no event would wake the first one.
         if self.reader.is_some_and(|reader| reader != task) {
             return false;
         }
@@ -361,6 +364,7 @@ impl Source {
             return None;
         }
         let owned = &mut self.others.as_mut()?.owned;
+        // `Slab` never shrinks by itself, so a burst of futures would leave its memory with the socket.
         let waiter = owned.try_remove(place.index as usize);
         if owned.is_empty() && owned.capacity() > OWNED_KEPT {
             *owned = Slab::new();
@@ -384,6 +388,7 @@ impl Source {
     fn add(&mut self, more: Readiness, due: &mut Vec<Waker>, ready: &mut impl FnMut(TaskId)) {
         let news = self.news.and(more);
         self.news = news;
+        // The reader first: for nearly all events it is the only waiter. // LOG R2
         if let Some(reader) = self.reader.take_if(|_| news.satisfies(Interest::Read)) {
             ready(reader);
         }

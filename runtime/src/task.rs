@@ -287,6 +287,8 @@ impl Tasks {
         if !self.early_waiters.is_empty() {
             self.settle_early_waiter(task, &mut ended);
         }
+        // With a handle, the slot stays until the handle has taken the outcome or drops. Without one, no code can
+        // ask for this task again, so the slot is free at once.
         match self.slot_mut(task) {
             Some(slot) if slot.has_handle => {
                 let waiter = ended.future.as_mut().waiter().and_then(Option::take);
@@ -332,6 +334,7 @@ impl Tasks {
     /// Wakes a task of this runtime. Returns any other waker: waking it may run foreign code.
     fn wake_own(&self, waiter: Waiter) -> Option<Waker> {
         match waiter {
+            // This pushes an id and calls no foreign code, so the table may stay borrowed. // LOG R11
             Waiter::Task(task) => {
                 if self.mark_queued(task) {
                     self.remote.wake(task);
@@ -390,6 +393,8 @@ fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable) {
 /// Ends all tasks, because the runtime ends. Returns false if no task was alive. Destructors may spawn further
 /// tasks meanwhile, so the caller repeats it.
 pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
+    // A task that is running further up the stack has no future in its slot. The flag makes `check_in` return
+    // its future, and `run` drops it there.
     tasks.borrow_mut().closed = true;
     // The ids are copied, because the destructors of futures may change the table.
     let alive: Vec<_> = {
@@ -472,6 +477,7 @@ pub(crate) mod handle {
         task: TaskId,
         waker: Waker,
     ) -> Result<Option<Waiter>, Waker> {
+        // `slot_mut` would borrow the whole table. The slot and the early waiters are needed at the same time.
         let tasks = &mut *tasks.borrow_mut();
         let early = &mut tasks.early_waiters;
         let Some(slot) = tasks.slots.get_mut(task.index as usize) else {
@@ -510,7 +516,8 @@ pub(crate) mod handle {
             return;
         }
         slot.stage = Stage::Aborting;
-        // The wake runs no foreign code: the waker is the runtime's own.
+        // The wake runs no foreign code, because the waker is the runtime's own. A running task has no waker in its
+        // slot. It is queued by its id, and finds the mark at its next poll.
         match &slot.runnable {
             Some(runnable) => ArcWake::wake_by_ref(&runnable.waker),
             None => tasks.remote.wake(task),
@@ -573,6 +580,8 @@ impl<F: Future> JoinableState<F> {
     /// a panic or a cancellation already, it stays.
     fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) {
         let ended = Self::Ended { outcome: None };
+        // `set` drops the future where it is, because a pinned future must not move. The new state is stored even
+        // if the destructor panics.
         let dropped = catch_unwind(AssertUnwindSafe(|| self.as_mut().set(ended)));
         let outcome = match (outcome, dropped) {
             (Ok(value), Err(payload)) => {
@@ -597,6 +606,7 @@ impl<F: Future + 'static> Run for Joinable<F> {
         let JoinableProjection::Running { future } = state.as_mut().project() else {
             return Poll::Ready(());
         };
+        // Unwind safe: after a panic, the future is dropped and never polled again.
         let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => Ok(value),
@@ -618,6 +628,8 @@ impl<F: Future + 'static> Run for Joinable<F> {
     }
 
     fn take_outcome(self: Pin<&mut Self>, to: &mut dyn Any) {
+        // The table does not know the type of the value, but the handle does. Its type is the output of the future
+        // that was spawned, so the downcast succeeds.
         if let JoinableProjection::Ended { outcome } = self.project().state.project()
             && let Some(to) = to.downcast_mut::<Option<Result<F::Output, JoinError>>>()
         {
@@ -636,6 +648,7 @@ pin_project! {
 
 impl<F: Future<Output = ()> + 'static> Run for Detached<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // The panic hook has printed the panic, and there is no handle that could return it.
         let future = self.project().future;
         let poll = panics::contain(|| future.poll(cx));
         poll.unwrap_or(Poll::Ready(()))

@@ -68,6 +68,7 @@ impl Timers {
 
     /// Stops the clock. The time of the turn is then that of the clock.
     pub(crate) fn pause(&self) {
+        // Both copies follow at once, because tasks of this turn may go on to read them.
         self.clock.pause();
         TURN.set(Some(self.read_clock()));
     }
@@ -133,6 +134,7 @@ impl Timers {
 
     /// Moves a paused clock to the next deadline, if there is one. [`Instant::FAR_FUTURE`] does not count.
     pub(crate) fn skip_to_next(&self) {
+        // A sleep until the far future means "never". A clock that moved there could not move any further.
         let last = Instant::FAR_FUTURE.tick_floor();
         let next = self.wheel.borrow_mut().deadline_until(last);
         if let Some(tick) = next {

@@ -119,6 +119,7 @@ mod on {
     /// Reports a poll, unless this place was reported before.
     #[cold]
     fn report(held: Duration, place: Place) {
+        // A list, not a set: a program has few such places, and this runs at most once a second.
         static REPORTED: Mutex<Vec<Place>> = Mutex::new(Vec::new());
         let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.contains(&place) {

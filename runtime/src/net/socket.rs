@@ -181,7 +181,9 @@ impl<S: AsFd> Socket<S> {
                     self.registration.ensure(&self.io)?;
                     self.registration.block(interest.direction());
                 }
+                // A signal has come before the call did anything (`signal(7)`): again.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Readiness stays, because the error may concern only this call.
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -380,6 +382,7 @@ const SLICES_MAX: usize = 1024;
 
 /// Calls `sendmsg(2)`, because `writev(2)` has no flag against the signal.
 fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Edge)> {
+    // A shorter list is a short write, and the caller writes the rest as after any other.
     let slices = &slices[..slices.len().min(SLICES_MAX)];
     let asked = slices.iter().map(|slice| slice.len()).sum();
     let nothing = &mut SendAncillaryBuffer::default();
@@ -456,10 +459,13 @@ impl<S> Registration<S> {
         at: At<'_>,
         cx: &mut Context<'_>,
     ) -> io::Result<bool> {
+        // The usual case under load: the copy says "ready", and the reactor is not asked.
         if self.known.get().satisfies(interest) {
             return Ok(false);
         }
         self.ensure(io)?;
+        // A poll function that reads with the task's own waker: the reactor keeps the id. All other waits store a
+        // waiter. `current_task` explains the two cases.
         if interest == Interest::Read
             && at.is_none()
             && let Some(task) = current_task::task(cx.waker())
@@ -596,6 +602,8 @@ impl<S> Registration<S> {
         let Some(place) = self.place.get() else {
             return;
         };
+        // On another thread, the directory finds the epoll instance. A message would come too late: the caller may
+        // register the descriptor with another runtime at once.
         let fd = io.as_fd();
         let undone = self
             .here(|executor, _| executor.reactor().deregister(fd))
@@ -663,6 +671,8 @@ impl<S> Drop for WaiterPlace<'_, S> {
         let (Some(key), Some(place)) = (self.key.get(), self.registration.place.get()) else {
             return;
         };
+        // The socket may be registered with a runtime that this thread is not inside. Then a message frees the
+        // place, because only the runtime's own thread touches its sources.
         let left = self
             .registration
             .here(|executor, source| executor.reactor().leave(source, key));

@@ -55,6 +55,7 @@ impl TcpStream {
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         let domain = Domain::for_address(address);
         let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        // A non-blocking `connect` usually returns EINPROGRESS. On the own machine it may succeed at once.
         match socket.connect(&address.into()) {
             Err(error)
                 if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>

@@ -110,6 +110,7 @@ impl Sleep {
         if let Some(entry) = &mut self.entry
             && deadline < entry.due
         {
+            // The entry must move now. If it stayed, the task would be woken too late.
             entry.due = deadline;
             let Armed { runtime, key, .. } = *entry;
             let here = context::with_borrowed(|executor| {
