@@ -204,8 +204,8 @@ impl<T> Future for Blocking<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // A value that is there in the first poll costs budget: a task could await one job after the other without
-        // ever waiting.
+        // A value that is there in the first poll costs budget: a task could await one job after the other
+        // without ever waiting.
         let waited = self
             .began
             .is_some_and(|began| began != budget::poll_number());
@@ -219,8 +219,8 @@ impl<T> Future for Blocking<T> {
         if self.slot.is_awaited_by(cx.waker()) {
             return Poll::Pending;
         }
-        // Wakers are cloned and dropped while the slot is not locked, because that may be foreign code. So the job
-        // may end in between, and `leave` then refuses the waker.
+        // Wakers are cloned and dropped while the slot is not locked, because that may be foreign code. So the
+        // job may end in between, and `leave` then refuses the waker.
         let waker = cx.waker().clone();
         match self.slot.leave(waker) {
             Ok(replaced) => {

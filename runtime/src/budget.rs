@@ -133,8 +133,8 @@ pub fn poll_spend(cx: &mut Context<'_>, cost: u32) -> Poll<()> {
 fn refuse(cx: &mut Context<'_>) -> Poll<()> {
     REFUSED.set(REFUSED.get() + 1);
     if REFUSED.get() > BUDGET {
-        // Our executor would have ended this poll long ago. So a foreign executor polls inside it, and only this
-        // line can refill the budget.
+        // Our executor would have ended this poll long ago. So a foreign executor polls inside it, and only
+        // this line can refill the budget.
         refill();
     }
     local_queue::wake_next_turn(cx.waker());

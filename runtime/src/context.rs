@@ -105,8 +105,8 @@ impl Inside {
         let again = outer
             .as_ref()
             .is_some_and(|outer| Rc::ptr_eq(outer, executor));
-        // Time may have passed outside since the last turn. A thread that enters its own runtime again is still in
-        // that turn.
+        // Time may have passed outside since the last turn. A thread that enters its own runtime again is
+        // still in that turn.
         let turn = if again {
             timers::of_turn()
         } else {
@@ -247,7 +247,8 @@ impl Handle {
 
     /// Spawns a task on the runtime's thread that calls `make` and awaits its future.
     ///
-    /// It returns no [`JoinHandle`], so send the result through a channel. If `make` panics, only that task ends.
+    /// It returns no [`JoinHandle`], so send the result through a channel. If `make` panics, only that task
+    /// ends.
     ///
     /// # Errors
     ///
@@ -267,8 +268,8 @@ impl Handle {
             .map_err(|_| RuntimeGone(()))
     }
 
-    /// Ends the wait of [`Runtime::poll_timeout`]. If the runtime does not wait now, its next wait ends at once.
-    /// Several calls before that count as one.
+    /// Ends the wait of [`Runtime::poll_timeout`]. If the runtime does not wait now, its next wait ends at
+    /// once. Several calls before that count as one.
     ///
     /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
     pub fn wake(&self) {

@@ -195,8 +195,8 @@ impl Executor {
         if matches!(wait, Wait::No) || !self.timers.clock().is_paused() {
             return;
         }
-        // The order matters. A blocking job sends its mail before it ends. So once the pool is idle, its mail is
-        // in the inbox. The check of the sockets is last, because it is the only one that is a system call.
+        // The order matters. A blocking job sends its mail before it ends. So once the pool is idle, its mail
+        // is in the inbox. The check of the sockets is last, because it is the only one that is a system call.
         if local_queue::any_ready() || !self.blocking.is_idle_or_reports() || self.remote.has_mail()
         {
             return;

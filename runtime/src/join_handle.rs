@@ -111,8 +111,8 @@ impl<T: 'static> Future for JoinHandle<T> {
         let (tasks, task) = (&self.tasks, self.task);
         match handle::try_wait(tasks, task, cx.waker()) {
             Progress::Ended { awaited } => {
-                // A task that has waited has let others run, so the value is free. The budget is spent before the
-                // value is taken: a refusal must leave the value in the slot.
+                // A task that has waited has let others run, so the value is free. The budget is spent before
+                // the value is taken: a refusal must leave the value in the slot.
                 if !awaited {
                     ready!(budget::poll_spend(cx, 1));
                 }
@@ -120,6 +120,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                 handle::take(tasks, task, &mut outcome);
                 return Poll::Ready(outcome.expect("a JoinHandle is not polled after its value"));
             }
+            // The replaced waiter may have a foreign waker. The borrow of the table has ended.
             Progress::Waits(replaced) => drop(replaced),
             // The clone may be foreign code, so it happens while the table is not borrowed.
             Progress::MustWait => match handle::wait(tasks, task, cx.waker().clone()) {

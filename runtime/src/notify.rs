@@ -149,8 +149,8 @@ impl Future for Changed<'_> {
         if self.notify.times() != self.times {
             return self.poll_notified(cx);
         }
-        // The clone may be foreign code that notifies. So it happens while the list is not borrowed, and the count
-        // is compared again after it.
+        // The clone may be foreign code that notifies. So it happens while the list is not borrowed, and the
+        // count is compared again after it.
         let waker = cx.waker().clone();
         if self.notify.times() != self.times {
             panics::discard(waker);

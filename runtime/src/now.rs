@@ -27,9 +27,9 @@ impl Instant {
     /// Returns the time at which the runtime last read the clock: after its last wait for events, or when this
     /// thread entered it. This is a load from memory.
     ///
-    /// It is never later than [`now`](Self::now). It is earlier by the time for which tasks have held the thread
-    /// since then. Use it for deadlines that are far longer than a turn. Outside a runtime it is the same as
-    /// `now`.
+    /// It is never later than [`now`](Self::now). It is earlier by the time for which tasks have held the
+    /// thread since then. Use it for deadlines that are far longer than a turn. Outside a runtime it is the
+    /// same as `now`.
     #[must_use]
     #[inline]
     pub fn of_turn() -> Self {

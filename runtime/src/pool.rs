@@ -99,11 +99,11 @@ impl Pool {
         }
     }
 
-    /// Returns true if no job is queued or running. Otherwise the last job to end nudges the runtime, even if no
-    /// task awaits that job.
+    /// Returns true if no job is queued or running. Otherwise the last job to end nudges the runtime, even if
+    /// no task awaits that job.
     pub(crate) fn is_idle_or_reports(&self) -> bool {
-        // The question and the request stand under one lock. Otherwise the last job could end between the two, and
-        // the runtime would wait for a nudge that never comes.
+        // The question and the request stand under one lock. Otherwise the last job could end between the two,
+        // and the runtime would wait for a nudge that never comes.
         let mut queue = self.shared.lock();
         queue.reports = queue.unfinished > 0;
         !queue.reports
@@ -112,8 +112,8 @@ impl Pool {
     /// Queues a job. Returns it if the pool has no thread and cannot start one.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
         let mut queue = self.shared.lock();
-        // Each queued job will take one idle thread. So only the idle threads beyond these are free for this job.
-        // If there is no free thread and none can be started, the job waits for a thread that is busy.
+        // Each queued job will take one idle thread. So only the idle threads beyond these are free for this
+        // job. If there is no free thread and none can be started, the job waits for a thread that is busy.
         let must_start = queue.idle <= queue.jobs.len() && queue.threads.len() < THREADS_MAX;
         if must_start && self.start(&mut queue).is_err() && queue.threads.is_empty() {
             return Some(job);

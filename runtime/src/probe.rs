@@ -77,8 +77,8 @@ impl Probe {
         match self {
             Self::Size(folder) => {
                 let open = self.open_count()?;
-                // A listing would need a descriptor. The numbers are dense, because the kernel always assigns the
-                // lowest free one. So the loop ends soon after the last open descriptor.
+                // A listing would need a descriptor. The numbers are dense, because the kernel always assigns
+                // the lowest free one. So the loop ends soon after the last open descriptor.
                 for number in 0..EXAMINED_MAX {
                     if let Ok(target) = readlinkat(folder, number.to_string(), Vec::new()) {
                         holders.add(target.to_bytes());
@@ -89,6 +89,7 @@ impl Probe {
                 }
             }
             Self::Listing => {
+                // The descriptor of the listing itself is counted among the files.
                 for entry in fs::read_dir(FOLDER)? {
                     let target = fs::read_link(entry?.path())?;
                     holders.add(target.as_os_str().as_bytes());

@@ -279,8 +279,9 @@ impl Reactor {
         let mut sources = self.sources.borrow_mut();
         let mut delivered = 0;
         for event in &*events {
-            // If no source is found, the socket is gone, or another thread has unparked this reactor. The lookup
-            // comes first, because nearly all events are those of sockets. // LOG R8
+            // If no source is found, the socket is gone, or another thread has unparked this reactor. The
+            // lookup comes first, because nearly all events are those of sockets. // LOG R8 On 64 bits, a
+            // token has both numbers. The token of the eventfd has an index beyond any source.
             let token = event.token();
             let generation = u32::try_from(token.0 >> 32).unwrap_or_default();
             let Some(source) = sources

@@ -89,7 +89,8 @@ impl Remote {
 
 /// The methods that any thread may call.
 impl Remote {
-    /// Makes a task ready: through the local queue if this thread is inside the runtime, else through the inbox.
+    /// Makes a task ready: through the local queue if this thread is inside the runtime, else through the
+    /// inbox.
     pub(crate) fn wake(&self, task: TaskId) {
         if self.is_entered() {
             local_queue::push(task);
@@ -139,7 +140,7 @@ impl Remote {
     /// Returns true if another thread has sent a message or a nudge.
     #[inline]
     pub(crate) fn has_mail(&self) -> bool {
-        // Relaxed: only `take_inbox` relies on what the sender wrote, and it exchanges the state.
+        // Relaxed: only `take_inbox` relies on the sender's data, and it exchanges the state.
         self.state.load(Ordering::Relaxed) == MAIL
     }
 

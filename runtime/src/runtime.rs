@@ -97,8 +97,8 @@ impl Runtime {
 
     /// Runs the tasks that are ready, without waiting. Returns true if a task is still ready.
     ///
-    /// It takes turns until no task is ready, but at most 256 of them, so that it returns even if tasks wake each
-    /// other forever.
+    /// It takes turns until no task is ready, but at most 256 of them, so that it returns even if tasks wake
+    /// each other forever.
     ///
     /// # Panics
     ///
@@ -112,8 +112,8 @@ impl Runtime {
     /// another thread, for at most `duration`, and polls the tasks that this wakes. Returns true if a task is
     /// still ready.
     ///
-    /// It can return early without having polled a task, so call it in a loop. It returns after 256 turns at the
-    /// latest. Under steady load, it returns at the end of the turn in which the time has run out. With a
+    /// It can return early without having polled a task, so call it in a loop. It returns after 256 turns at
+    /// the latest. Under steady load, it returns at the end of the turn in which the time has run out. With a
     /// paused clock, it moves the clock to the next deadline instead of waiting.
     ///
     /// # Panics
@@ -125,8 +125,8 @@ impl Runtime {
         self.executor.run_for(duration)
     }
 
-    /// Takes turns until every task waits for an event, a deadline or another thread. Returns the number of tasks
-    /// that have not ended.
+    /// Takes turns until every task waits for an event, a deadline or another thread. Returns the number of
+    /// tasks that have not ended.
     ///
     /// It does not return while a task wakes itself again and again. It does not move a paused clock.
     ///
@@ -166,7 +166,8 @@ impl Runtime {
     /// Panics inside a runtime. The message names `operation`.
     #[track_caller]
     fn enter(&self, operation: &str) -> Inside {
-        // Two executors on one thread would wait for each other: the outer one cannot poll while the inner waits.
+        // Two executors on one thread would wait for each other: the outer one cannot poll while the inner
+        // waits.
         let outside = crate::context::try_with(|_| ()).is_none();
         assert!(
             outside,

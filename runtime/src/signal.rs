@@ -168,8 +168,8 @@ impl fmt::Debug for Signal {
 ///
 /// # Errors
 ///
-/// This call always succeeds. If the handlers could not be installed, each await returns the error. This happens
-/// if the process has fewer than two descriptors left.
+/// This call always succeeds. If the handlers could not be installed, each await returns the error. This
+/// happens if the process has fewer than two descriptors left.
 ///
 /// # Cancel safety
 ///
@@ -229,6 +229,7 @@ impl Future for Shutdown {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.signals {
             Ok(signals) => signals.poll_recv(cx),
+            // An `io::Error` has no clone, and the next await must return the error again.
             Err(error) => Poll::Ready(Err(io::Error::new(error.kind(), error.to_string()))),
         }
     }
@@ -242,7 +243,8 @@ impl Future for Shutdown {
 ///
 /// # Errors
 ///
-/// - Returns `InvalidInput` if no process can handle a signal (SIGKILL, SIGSTOP), if its handler must not return
+/// - Returns `InvalidInput` if no process can handle a signal (SIGKILL, SIGSTOP), if its handler must not
+///   return
 ///   (SIGILL, SIGBUS, SIGFPE, SIGSEGV), if there is no such signal, or if `signals` is empty.
 /// - Returns the error of `socketpair(2)` if the process has fewer than two descriptors left.
 ///
@@ -301,8 +303,8 @@ fn failed(what: impl fmt::Display, error: &io::Error) -> io::Error {
 
 /// A receiver of signals, made by [`listen`].
 ///
-/// It is also a [`futures_core::Stream`] that never ends. A program can make it outside a runtime and send it to
-/// another thread. It belongs to the runtime in which it first waits.
+/// It is also a [`futures_core::Stream`] that never ends. A program can make it outside a runtime and send it
+/// to another thread. It belongs to the runtime in which it first waits.
 #[doc(alias = "SignalStream")]
 #[must_use = "signals that are not received are ignored"]
 pub struct Signals {
@@ -320,6 +322,7 @@ impl Signals {
     fn new() -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
+        // Two owners: signal-hook empties the socket, and the reactor waits for it.
         let reader = Arc::new(reader);
         let none: [i32; 0] = [];
         Ok(Self {
@@ -331,8 +334,9 @@ impl Signals {
 
     /// Waits for the next signal.
     ///
-    /// If several signals are pending, the one with the lowest number is returned first. All of them are returned
-    /// before signals that come later. So a signal that comes again and again does not hide another one.
+    /// If several signals are pending, the one with the lowest number is returned first. All of them are
+    /// returned before signals that come later. So a signal that comes again and again does not hide another
+    /// one.
     ///
     /// # Errors
     ///

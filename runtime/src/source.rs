@@ -169,7 +169,8 @@ impl Readiness {
 
     /// Returns true if a task with this interest need not wait.
     pub(crate) fn satisfies(self, interest: Interest) -> bool {
-        // A read at the end of the stream returns at once, and so does a read of an error. So both count as ready.
+        // A read at the end of the stream returns at once, and so does a read of an error. So both count as
+        // ready.
         let wanted = match interest {
             Interest::Read => READING,
             Interest::Write => WRITING,
@@ -209,7 +210,8 @@ impl SocketWaiter {
     /// Returns true if this is the wait of this task, or of this foreign waker.
     fn is_of(&self, interest: Interest, task: Option<TaskId>, foreign: Option<&Waker>) -> bool {
         self.interest == interest
-            // A foreign waker is compared with wakers only: the same task may wait with its own and with others.
+            // A foreign waker is compared with wakers only: the same task may wait with its own and with
+            // others.
             && match (&self.waker, foreign) {
                 (Some(waker), Some(foreign)) => are_same(waker, foreign),
                 (None, None) => task.is_some() && self.task == task,
@@ -322,8 +324,8 @@ impl Source {
     ) -> Vec<SocketWaiter> {
         let list = &mut self.others.get_or_insert_default().remembered;
         let mut ended = Vec::new();
-        // Checking all waiters costs as much as there are. Doing it only when the list is full, and then doubling
-        // the list, makes the cost per waiter constant.
+        // Checking all waiters costs as much as there are. Doing it only when the list is full, and then
+        // doubling the list, makes the cost per waiter constant.
         if list.len() == list.capacity() {
             let has_ended =
                 |waiter: &mut SocketWaiter| waiter.task.is_some_and(|task| !is_alive(task));

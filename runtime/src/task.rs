@@ -287,8 +287,8 @@ impl Tasks {
         if !self.early_waiters.is_empty() {
             self.settle_early_waiter(task, &mut ended);
         }
-        // With a handle, the slot stays until the handle has taken the outcome or drops. Without one, no code can
-        // ask for this task again, so the slot is free at once.
+        // With a handle, the slot stays until the handle has taken the outcome or drops. Without one, no code
+        // can ask for this task again, so the slot is free at once.
         match self.slot_mut(task) {
             Some(slot) if slot.has_handle => {
                 let waiter = ended.future.as_mut().waiter().and_then(Option::take);
@@ -416,8 +416,8 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
     found
 }
 
-/// The operations of a [`JoinHandle`](crate::JoinHandle), which has only the id. Each may be called at any time,
-/// also while the task is running, and after the runtime has ended.
+/// The operations of a [`JoinHandle`](crate::JoinHandle), which has only the id. Each may be called at any
+/// time, also while the task is running, and after the runtime has ended.
 pub(crate) mod handle {
     use super::{
         Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task, mem, panics,
@@ -516,8 +516,8 @@ pub(crate) mod handle {
             return;
         }
         slot.stage = Stage::Aborting;
-        // The wake runs no foreign code, because the waker is the runtime's own. A running task has no waker in its
-        // slot. It is queued by its id, and finds the mark at its next poll.
+        // The wake runs no foreign code, because the waker is the runtime's own. A running task has no waker
+        // in its slot. It is queued by its id, and finds the mark at its next poll.
         match &slot.runnable {
             Some(runnable) => ArcWake::wake_by_ref(&runnable.waker),
             None => tasks.remote.wake(task),
@@ -532,7 +532,8 @@ pub(crate) mod handle {
                 return;
             };
             slot.has_handle = false;
-            // Values are collected under the borrow and dropped after it, because their destructors are foreign.
+            // Values are collected under the borrow and dropped after it, because their destructors are
+            // foreign.
             let runnable = slot.runnable.as_mut();
             let waiter = runnable.and_then(|runnable| runnable.future.as_mut().waiter()?.take());
             let ended = matches!(slot.stage, Stage::Ended { .. });
@@ -576,12 +577,12 @@ impl<F: Future> Joinable<F> {
 impl<F: Future> JoinableState<F> {
     /// Drops the future in place and stores the outcome.
     ///
-    /// If the future has returned a value and its destructor panics, the panic is the outcome. If the outcome is
-    /// a panic or a cancellation already, it stays.
+    /// If the future has returned a value and its destructor panics, the panic is the outcome. If the outcome
+    /// is a panic or a cancellation already, it stays.
     fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) {
         let ended = Self::Ended { outcome: None };
-        // `set` drops the future where it is, because a pinned future must not move. The new state is stored even
-        // if the destructor panics.
+        // `set` drops the future where it is, because a pinned future must not move. The new state is stored
+        // even if the destructor panics.
         let dropped = catch_unwind(AssertUnwindSafe(|| self.as_mut().set(ended)));
         let outcome = match (outcome, dropped) {
             (Ok(value), Err(payload)) => {
@@ -628,8 +629,8 @@ impl<F: Future + 'static> Run for Joinable<F> {
     }
 
     fn take_outcome(self: Pin<&mut Self>, to: &mut dyn Any) {
-        // The table does not know the type of the value, but the handle does. Its type is the output of the future
-        // that was spawned, so the downcast succeeds.
+        // The table does not know the type of the value, but the handle does. Its type is the output of the
+        // future that was spawned, so the downcast succeeds.
         if let JoinableProjection::Ended { outcome } = self.project().state.project()
             && let Some(to) = to.downcast_mut::<Option<Result<F::Output, JoinError>>>()
         {

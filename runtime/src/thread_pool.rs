@@ -30,9 +30,9 @@ use crate::pool::Order;
 /// needs them. Use this pool for work that must have a fixed number of threads: one for each core, or one for
 /// each connection to a database.
 ///
-/// Dropping the pool runs all queued jobs and waits for them. On the thread of a runtime this blocks the runtime,
-/// so drop the pool outside, or on another thread. If a job drops the pool, the drop waits for all threads but
-/// that of the job.
+/// Dropping the pool runs all queued jobs and waits for them. On the thread of a runtime this blocks the
+/// runtime, so drop the pool outside, or on another thread. If a job drops the pool, the drop waits for all
+/// threads but that of the job.
 ///
 /// The threads are named `ww-pool-0`, `ww-pool-1` and so on.
 ///
@@ -79,6 +79,7 @@ impl ThreadPool {
             let text = "a pool without threads never runs a job";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        // A receiver has one owner, so the threads share it behind a lock.
         let (jobs, queue) = channel::<Box<dyn FnOnce() + Send>>();
         let queue = Arc::new(Mutex::new(queue));
         let mut pool = Self {
@@ -87,8 +88,8 @@ impl ThreadPool {
         };
         for number in 0..threads {
             let queue = queue.clone();
-            // Linux keeps 15 bytes of a thread's name (`pthread_setname_np(3)`). Seven digits are left, which are
-            // enough for all threads that Linux allows (`pid_max`, `proc_sys_kernel(5)`).
+            // Linux keeps 15 bytes of a thread's name (`pthread_setname_np(3)`). Seven digits are left, which
+            // are enough for all threads that Linux allows (`pid_max`, `proc_sys_kernel(5)`).
             let thread = thread::Builder::new().name(format!("ww-pool-{number}"));
             // On an error, the drop of `pool` ends the threads that were started.
             pool.threads.push(thread.spawn(move || work(&queue))?);

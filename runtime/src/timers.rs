@@ -105,14 +105,14 @@ impl Timers {
 
     /// Returns the time that the executor may wait for the next deadline.
     ///
-    /// `epoll_wait` waits for whole milliseconds, and mio rounds up. If the wait is longer than a number of whole
-    /// milliseconds by less than a tick, this function rounds it down. The deadline was rounded up to a tick
-    /// before, and the kernel adds its slack of 50 µs (`prctl(2)`, `PR_SET_TIMERSLACK`). (LOG R15)
+    /// `epoll_wait` waits for whole milliseconds, and mio rounds up. If the wait is longer than a number of
+    /// whole milliseconds by less than a tick, this function rounds it down. The deadline was rounded up to a
+    /// tick before, and the kernel adds its slack of 50 µs (`prctl(2)`, `PR_SET_TIMERSLACK`). (LOG R15)
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let tick = self.wheel.borrow().next_deadline()?;
         let nanos = Instant::of_tick(tick).nanos_since(self.now());
-        // The wait is shorter by one tick. mio's rounding up makes it as long as before, except if less than a tick
-        // was beyond the whole milliseconds.
+        // The wait is shorter by one tick. mio's rounding up makes it as long as before, except if less than a
+        // tick was beyond the whole milliseconds.
         let shorter = nanos.checked_sub(NANOS_PER_TICK).filter(|nanos| *nanos > 0);
         Some(Duration::from_nanos(shorter.unwrap_or(nanos)))
     }

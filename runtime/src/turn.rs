@@ -19,8 +19,8 @@ const TURN_MAX: Duration = Duration::from_millis(500);
 
 /// Completes when the reactor has delivered an event, or after 500 ms.
 ///
-/// Use it in accept loops in the style of Nim: `else: poll()`. If your task waits for one particular event, await
-/// that event instead.
+/// Use it in accept loops in the style of Nim: `else: poll()`. If your task waits for one particular event,
+/// await that event instead.
 ///
 /// # Panics
 ///

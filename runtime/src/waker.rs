@@ -75,8 +75,8 @@ impl TaskWaker {
 
     /// Makes a waker of the waker of a task that has ended. Returns `None` if a clone of it exists.
     pub(crate) fn renew(mut self: Arc<Self>, task: TaskId) -> Option<Arc<Self>> {
-        // `retire` has left both flags set, which also means "queued". A clone could still wake by the old id, so
-        // a waker that is shared is not used again. // LOG R12
+        // `retire` has left both flags set, which also means "queued". A clone could still wake by the old id,
+        // so a waker that is shared is not used again. // LOG R12
         Arc::get_mut(&mut self)?.task = task;
         Some(self)
     }
@@ -86,7 +86,8 @@ impl TaskWaker {
     pub(crate) fn begin_poll(&self) {
         self.here.store(false, Ordering::Relaxed);
         if self.elsewhere.load(Ordering::Relaxed) {
-            // Acquire pairs with the release in `wake_by_ref`: the poll sees all that was written before the wake.
+            // Acquire pairs with the release in `wake_by_ref`: the poll sees all that was written before the
+            // wake.
             self.elsewhere.swap(false, Ordering::Acquire);
         }
     }
@@ -115,9 +116,9 @@ impl ArcWake for TaskWaker {
                 local_queue::push(this.task);
             }
         } else if !this.elsewhere.swap(true, Ordering::Release) {
-            // Release pairs with the acquire in `begin_poll`: the poll sees all that was written before the wake.
-            // The flag is set before the message is sent. In the other order, the poll could come between the two.
-            // Then the flag would stay set without a message, and later wakes would be lost.
+            // Release pairs with the acquire in `begin_poll`: the poll sees all that was written before the
+            // wake. The flag is set before the message is sent. In the other order, the poll could come
+            // between the two. Then the flag would stay set without a message, and later wakes would be lost.
             this.remote.send_wake(this.task);
         }
     }

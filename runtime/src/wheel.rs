@@ -222,16 +222,16 @@ impl Wheel {
         None
     }
 
-    /// Moves the present to `now_tick`, and appends the wakers of all due timers to `due`, the earliest deadline
-    /// first. If `now_tick` is earlier than the present, the present stays.
+    /// Moves the present to `now_tick`, and appends the wakers of all due timers to `due`, the earliest
+    /// deadline first. If `now_tick` is earlier than the present, the present stays.
     ///
     /// The cost grows with the number of timers that fire or move down, not with the number of ticks.
     pub(crate) fn advance(&mut self, now_tick: u64, due: &mut Vec<Waker>) {
         let now_tick = now_tick.max(self.now_tick);
         while let Some(slot) = self.upcoming().filter(|slot| slot.tick <= now_tick) {
             self.now_tick = slot.tick;
-            // The slots come in order of their beginnings, and a slot of level 0 is one tick wide. So the timers fire
-            // in order of their deadlines.
+            // The slots come in order of their beginnings, and a slot of level 0 is one tick wide. So the
+            // timers fire in order of their deadlines.
             if slot.level == 0 {
                 while let Some(index) = self.unlink_first(slot.list) {
                     due.extend(self.vacate(index));
@@ -323,8 +323,8 @@ impl Wheel {
     fn vacate(&mut self, index: u32) -> Option<Waker> {
         self.len -= 1;
         let waker = self.entry_mut(index).waker.take();
-        // A full sort would cost more. This one comparison keeps the lowest entry in front, and that is enough for
-        // high entries to fall out of use.
+        // A full sort would cost more. This one comparison keeps the lowest entry in front, and that is enough
+        // for high entries to fall out of use.
         let lowest = index < self.heads[VACANT as usize];
         self.link_last(index, VACANT);
         if lowest {
@@ -334,8 +334,8 @@ impl Wheel {
         waker
     }
 
-    /// Drops the vacant entries at the end of the vector. Each entry is pushed once and dropped once, so the cost
-    /// per timer is constant.
+    /// Drops the vacant entries at the end of the vector. Each entry is pushed once and dropped once, so the
+    /// cost per timer is constant.
     fn give_back(&mut self) {
         while self
             .entries

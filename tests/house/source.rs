@@ -7,22 +7,22 @@ use syn::punctuated::Punctuated;
 use syn::{Attribute, Item, Meta, Token};
 
 /// One file of a crate.
-pub struct Source {
+pub(crate) struct Source {
     /// The path from the root of the repository.
-    pub path: String,
+    pub(crate) path: String,
     /// The path of the module: `["net", "socket"]`.
-    pub module: Vec<String>,
-    pub text: String,
+    pub(crate) module: Vec<String>,
+    pub(crate) text: String,
     /// The items, without those of tests.
-    pub items: Vec<Item>,
+    pub(crate) items: Vec<Item>,
 }
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Returns all files of a crate but those of tests, sorted by path. `folder` is `runtime` or `http`.
-pub fn of_crate(folder: &str) -> Vec<Source> {
+pub(crate) fn of_crate(folder: &str) -> Vec<Source> {
     let sources = root().join(folder).join("src");
     let mut files = Vec::new();
     for path in files_in(&sources, "rs") {
@@ -42,7 +42,7 @@ pub fn of_crate(folder: &str) -> Vec<Source> {
 }
 
 /// Returns all files below a folder with this ending, sorted by path.
-pub fn files_in(folder: &Path, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files_in(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -59,13 +59,13 @@ pub fn files_in(folder: &Path, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-pub fn from_root(path: &Path) -> String {
+pub(crate) fn from_root(path: &Path) -> String {
     let path = path.strip_prefix(root()).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
 /// Returns true if this attribute restricts an item to test builds.
-pub fn is_test_only(attributes: &[Attribute]) -> bool {
+pub(crate) fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::Path(path) => path.is_ident("test"),
         Meta::List(list) if list.path.is_ident("cfg") => list
@@ -86,12 +86,12 @@ fn needs_test(condition: &Meta) -> bool {
 }
 
 /// Returns the items of a macro such as `pin_project!`, if its tokens are items.
-pub fn items_of_macro(tokens: &syn::Macro) -> Vec<Item> {
+pub(crate) fn items_of_macro(tokens: &syn::Macro) -> Vec<Item> {
     let file = syn::parse2::<syn::File>(tokens.tokens.clone());
     file.map(|file| file.items).unwrap_or_default()
 }
 
-pub fn attributes(item: &Item) -> &[Attribute] {
+pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,
         Item::Enum(item) => &item.attrs,

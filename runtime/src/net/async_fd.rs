@@ -24,9 +24,9 @@ use crate::source::{Direction, Interest};
 /// files.
 ///
 /// Any number of tasks may wait at once, in both directions, and an event wakes each of them. Dropping an
-/// `AsyncFd`, or [`into_inner`](Self::into_inner), removes the descriptor from epoll on any thread. Then the same
-/// runtime or another one can watch it again. A runtime can watch a descriptor through only one `AsyncFd` at a
-/// time. A wait of a second one fails with `AlreadyExists` (`EEXIST`).
+/// `AsyncFd`, or [`into_inner`](Self::into_inner), removes the descriptor from epoll on any thread. Then the
+/// same runtime or another one can watch it again. A runtime can watch a descriptor through only one `AsyncFd`
+/// at a time. A wait of a second one fails with `AlreadyExists` (`EEXIST`).
 ///
 /// The caller supplies the operations. If an operation writes to a pipe or a socket whose reader is gone, the
 /// kernel raises SIGPIPE. It does not if the operation has a flag against that (`MSG_NOSIGNAL`, `send(2)`), or
@@ -167,7 +167,8 @@ impl<T: AsFd> AsyncFd<T> {
 
 impl<T: AsFd> Drop for AsyncFd<T> {
     fn drop(&mut self) {
-        // `T` may be a reference or a duplicate. Then the descriptor stays open, and epoll would go on watching it.
+        // `T` may be a reference or a duplicate. Then the descriptor stays open, and epoll would go on
+        // watching it.
         if let Some(socket) = &self.socket {
             socket.deregister();
         }

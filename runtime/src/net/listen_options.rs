@@ -66,7 +66,8 @@ impl ListenOptions {
         Self::default()
     }
 
-    /// Allows a process to bind a port right after the last owner has closed it (`SO_REUSEADDR`). On by default.
+    /// Allows a process to bind a port right after the last owner has closed it (`SO_REUSEADDR`). On by
+    /// default.
     #[must_use]
     pub fn reuse_address(mut self, reuse: bool) -> Self {
         self.reuse_address = reuse;
@@ -88,17 +89,17 @@ impl ListenOptions {
         self
     }
 
-    /// Makes the kernel probe a silent peer (`SO_KEEPALIVE`). The first probe is sent after this time. Up to nine
-    /// further probes follow, each after a tenth of this time, but at least a second. Off by default. Connections
-    /// inherit it.
+    /// Makes the kernel probe a silent peer (`SO_KEEPALIVE`). The first probe is sent after this time. Up to
+    /// nine further probes follow, each after a tenth of this time, but at least a second. Off by default.
+    /// Connections inherit it.
     #[must_use]
     pub fn keepalive(mut self, after: Duration) -> Self {
         self.keepalive = Some(after);
         self
     }
 
-    /// Makes connections send small writes at once (`TCP_NODELAY`). On by default. Connections inherit it, so it
-    /// costs no system call for each connection.
+    /// Makes connections send small writes at once (`TCP_NODELAY`). On by default. Connections inherit it, so
+    /// it costs no system call for each connection.
     #[must_use]
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;
@@ -108,9 +109,9 @@ impl ListenOptions {
     /// Makes the kernel hold a connection back until its first bytes have come, or until this time is over,
     /// rounded up to seconds (`TCP_DEFER_ACCEPT`). Off by default.
     ///
-    /// Use this for protocols in which the client sends first. It saves one wake for each connection, and a client
-    /// that sends no bytes costs no descriptor until the time is over. When the listener closes, the kernel resets
-    /// the connections that it holds back. Linux only; on other systems it has no effect.
+    /// Use this for protocols in which the client sends first. It saves one wake for each connection, and a
+    /// client that sends no bytes costs no descriptor until the time is over. When the listener closes, the
+    /// kernel resets the connections that it holds back. Linux only; on other systems it has no effect.
     #[must_use]
     pub fn defer_accept(mut self, wait: Duration) -> Self {
         self.defer_accept = Some(wait);
@@ -130,13 +131,14 @@ impl ListenOptions {
     ///
     /// # Errors
     ///
-    /// Returns the error of `bind(2)` for the last address, for example `AddrInUse` or `PermissionDenied`. Returns
-    /// `InvalidInput` if the name resolves to no address.
+    /// Returns the error of `bind(2)` for the last address, for example `AddrInUse` or `PermissionDenied`.
+    /// Returns `InvalidInput` if the name resolves to no address.
     pub fn bind(&self, address: impl ToSocketAddrs) -> io::Result<TcpListener> {
         let mut last = io::Error::new(
             io::ErrorKind::InvalidInput,
             "the name resolves to no address",
         );
+        // A name may have addresses of a family that this machine has switched off. So one success is enough.
         for address in address.to_socket_addrs()? {
             match self.listen(address) {
                 Ok(listener) => return Ok(listener),
@@ -216,14 +218,14 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// Returns `AddrInUse` if a process answers at the path, and `AlreadyExists` if the path names a file that is
-    /// not a socket. Returns all other errors of `bind(2)`. A path has at most 107 bytes.
+    /// Returns `AddrInUse` if a process answers at the path, and `AlreadyExists` if the path names a file that
+    /// is not a socket. Returns all other errors of `bind(2)`. A path has at most 107 bytes.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         ListenOptions::new().bind_unix(path)
     }
 
-    /// Binds an abstract name and listens. Such a name needs no file, and exists until the last socket that has it
-    /// is closed (`unix(7)`).
+    /// Binds an abstract name and listens. Such a name needs no file, and exists until the last socket that
+    /// has it is closed (`unix(7)`).
     ///
     /// # Errors
     ///

@@ -94,8 +94,8 @@ impl<L: Accept> Listener<L> {
             .await
     }
 
-    /// The poll function behind [`accept`](Self::accept). Any number of tasks may call it, and the next connection
-    /// wakes each of them once.
+    /// The poll function behind [`accept`](Self::accept). Any number of tasks may call it, and the next
+    /// connection wakes each of them once.
     ///
     /// # Errors
     ///
@@ -120,8 +120,8 @@ impl<L: Accept> Listener<L> {
             .await
     }
 
-    /// The poll function behind [`pending`](Self::pending). It asks the kernel each time, because another task may
-    /// have accepted since the last event.
+    /// The poll function behind [`pending`](Self::pending). It asks the kernel each time, because another task
+    /// may have accepted since the last event.
     ///
     /// # Errors
     ///
@@ -144,6 +144,7 @@ impl<L: Accept> Listener<L> {
 
 /// Keeps the edge: the queue may hold more connections, also after an error such as EMFILE.
 fn accept_one<L: Accept>(listener: &L) -> io::Result<(L::Accepted, Edge)> {
+    // More connections may wait in the queue, and no event reports them again.
     Ok((listener.accept_one()?, Edge::Kept))
 }
 

@@ -189,7 +189,8 @@ impl<S: AsFd> Socket<S> {
         }
     }
 
-    /// Like [`poll_io`](Self::poll_io), for operations that return a number of bytes. The bytes cost budget, too.
+    /// Like [`poll_io`](Self::poll_io), for operations that return a number of bytes. The bytes cost budget,
+    /// too.
     pub(crate) fn poll_move(
         &self,
         cx: &mut Context<'_>,
@@ -290,8 +291,8 @@ impl<S: AsFd> Socket<S> {
     ) -> Poll<io::Result<()>> {
         std::task::ready!(budget::poll_spend(cx, 1));
         if self.registration.ensure(&self.io)? {
-            // `UNTRIED` was a guess, and no operation follows that would prove it wrong. Registering reports the
-            // readiness that exists.
+            // `UNTRIED` was a guess, and no operation follows that would prove it wrong. Registering reports
+            // the readiness that exists.
             self.registration.known.set(Readiness::default());
         }
         if self.registration.must_wait(&self.io, interest, at, cx)? {
@@ -300,8 +301,8 @@ impl<S: AsFd> Socket<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Returns true if the reactor has reported `interest`. This neither waits nor asks the kernel. Returns false
-    /// if the socket is not registered.
+    /// Returns true if the reactor has reported `interest`. This neither waits nor asks the kernel. Returns
+    /// false if the socket is not registered.
     pub(crate) fn is_ready(&self, interest: Interest) -> bool {
         self.registration.is_ready(interest)
     }
@@ -464,8 +465,8 @@ impl<S> Registration<S> {
             return Ok(false);
         }
         self.ensure(io)?;
-        // A poll function that reads with the task's own waker: the reactor keeps the id. All other waits store a
-        // waiter. `current_task` explains the two cases.
+        // A poll function that reads with the task's own waker: the reactor keeps the id. All other waits
+        // store a waiter. `current_task` explains the two cases.
         if interest == Interest::Read
             && at.is_none()
             && let Some(task) = current_task::task(cx.waker())
@@ -526,8 +527,8 @@ impl<S> Registration<S> {
             Answer::Ready => false,
             Answer::Waits => true,
             Answer::MustWait => {
-                // The clone may be user code, so it happens here, while no field of the reactor is borrowed. No event
-                // can come between the answer and the wait, because this thread delivers the events.
+                // The clone may be user code, so it happens here, while no field of the reactor is borrowed.
+                // No event can come between the answer and the wait, because this thread delivers the events.
                 let waiter = SocketWaiter::new(interest, task, foreign.cloned());
                 self.wait(at, waiter);
                 true
@@ -602,8 +603,8 @@ impl<S> Registration<S> {
         let Some(place) = self.place.get() else {
             return;
         };
-        // On another thread, the directory finds the epoll instance. A message would come too late: the caller may
-        // register the descriptor with another runtime at once.
+        // On another thread, the directory finds the epoll instance. A message would come too late: the caller
+        // may register the descriptor with another runtime at once.
         let fd = io.as_fd();
         let undone = self
             .here(|executor, _| executor.reactor().deregister(fd))

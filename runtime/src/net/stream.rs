@@ -2,8 +2,8 @@
 //!
 //! # How it works
 //!
-//! [`Receive`] is the one system call that the families differ in. All other calls are the same for TCP and Unix
-//! sockets. A method that waits comes as a future and as a poll function.
+//! [`Receive`] is the one system call that the families differ in. All other calls are the same for TCP and
+//! Unix sockets. A method that waits comes as a future and as a poll function.
 //!
 //! # Invariants
 //!
@@ -98,8 +98,8 @@ impl<S: AsFd> Stream<S> {
         SockRef::from(self.io()).set_linger(Some(Duration::ZERO))
     }
 
-    /// Writes the last bytes before the stream or its write half is closed. TCP may hold them back until then, so
-    /// that it sends the bytes and the FIN in one segment (`MSG_MORE`, `send(2)`).
+    /// Writes the last bytes before the stream or its write half is closed. TCP may hold them back until then,
+    /// so that it sends the bytes and the FIN in one segment (`MSG_MORE`, `send(2)`).
     ///
     /// # Errors
     ///
@@ -125,8 +125,8 @@ impl<S: AsFd> Stream<S> {
 
     /// Waits until a write would not have to wait: for room in the buffer, or an error.
     ///
-    /// The result is exact, because this asks the kernel (`poll(2)`). TCP reports room when a third of the buffer
-    /// is free.
+    /// The result is exact, because this asks the kernel (`poll(2)`). TCP reports room when a third of the
+    /// buffer is free.
     ///
     /// # Errors
     ///
@@ -162,19 +162,21 @@ impl<S: AsFd> Stream<S> {
         self.socket.poll_ready(cx, Direction::Write)
     }
 
-    /// Copies bytes into `buffer` without waiting, and leaves them in the stream. `Ok(0)` is the end of the stream.
+    /// Copies bytes into `buffer` without waiting, and leaves them in the stream. `Ok(0)` is the end of the
+    /// stream.
     ///
     /// # Errors
     ///
-    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes, and else the errors of `recv(2)`.
+    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes, and else the errors of
+    /// `recv(2)`.
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let seen = self.socket.try_io(Direction::Read, |io| {
             let (seen, _) = recv(io, &mut *buffer, RecvFlags::PEEK)?;
             Ok((seen, Edge::Kept))
         })?;
         if seen > 0 {
-            // An earlier short read may have cleared the flag, but the kernel has bytes. Without the flag, the next
-            // read would wait for an event that has come already.
+            // An earlier short read may have cleared the flag, but the kernel has bytes. Without the flag, the
+            // next read would wait for an event that has come already.
             self.socket.note_ready(Direction::Read);
         }
         Ok(seen)
@@ -192,8 +194,8 @@ impl<S: AsFd> Stream<S> {
         self.gone(Interest::Closed).await;
     }
 
-    /// Waits until the peer has closed its write half (FIN), or the connection is gone. A task can still read the
-    /// bytes that came before.
+    /// Waits until the peer has closed its write half (FIN), or the connection is gone. A task can still read
+    /// the bytes that came before.
     ///
     /// # Cancel safety
     ///
@@ -227,8 +229,8 @@ impl<S: AsFd> Stream<S> {
 
     /// Sends up to `count` bytes of a file, without copying them through this process (`sendfile(2)`).
     ///
-    /// It reads the file from `offset`, and adds the number of sent bytes to `offset`. `Ok(0)` is the end of the
-    /// file. The kernel reads the file on this thread, so a file that is not in memory blocks the thread.
+    /// It reads the file from `offset`, and adds the number of sent bytes to `offset`. `Ok(0)` is the end of
+    /// the file. The kernel reads the file on this thread, so a file that is not in memory blocks the thread.
     ///
     /// # Errors
     ///
@@ -284,7 +286,8 @@ impl<S: Connected> Stream<S> {
     ///
     /// # Errors
     ///
-    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes, and else the errors of `recv(2)`.
+    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes, and else the errors of
+    /// `recv(2)`.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.try_read(buffer)
     }
@@ -316,7 +319,8 @@ impl<S: Connected> AsyncRead for &Stream<S> {
         self.socket.poll_move(cx, Direction::Read, |io| {
             let nothing = &mut RecvAncillaryBuffer::default();
             let moved = recvmsg(io, buffers, nothing, RecvFlags::empty())?.bytes;
-            // The edge counts as kept. A vectored read is rare, and a needless try costs less than the sum of lengths.
+            // The edge counts as kept. A vectored read is rare, and a needless try costs less than the sum of
+            // lengths.
             Ok((moved, Edge::Kept))
         })
     }

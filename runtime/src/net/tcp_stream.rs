@@ -123,8 +123,8 @@ impl TcpStream {
 }
 
 impl Receive for std::net::TcpStream {
-    /// Calls `recv(2)` (LOG R7). A short read has emptied the kernel's buffer, except if it has ended at an urgent
-    /// byte. That byte has an event of its own.
+    /// Calls `recv(2)` (LOG R7). A short read has emptied the kernel's buffer, except if it has ended at an
+    /// urgent byte. That byte has an event of its own.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
         let asked = buffer.len();
         let (moved, _) = recv(self, buffer, RecvFlags::empty())?;

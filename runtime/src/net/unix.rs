@@ -2,10 +2,10 @@
 //!
 //! # How it works
 //!
-//! A process that is killed leaves its socket file behind. [`UnixListener::bind`] replaces such a file: it first
-//! removes a socket file at which no process answers. It removes neither a socket at which a process answers,
-//! nor a file of another kind. It locks the folder meanwhile (`flock(2)`), so that two servers that start at the
-//! same time do not remove each other's files.
+//! A process that is killed leaves its socket file behind. [`UnixListener::bind`] replaces such a file: it
+//! first removes a socket file at which no process answers. It removes neither a socket at which a process
+//! answers, nor a file of another kind. It locks the folder meanwhile (`flock(2)`), so that two servers that
+//! start at the same time do not remove each other's files.
 //!
 //! # Invariants
 //!
@@ -64,8 +64,8 @@ pub type UnixStream = Stream<std_unix::UnixStream>;
 impl UnixStream {
     /// Opens a connection to the socket at `path`.
     ///
-    /// If the queue of the listener is full, this waits until there is room. The kernel reports no event for that,
-    /// so this tries again after 1 ms, 2 ms and so on, up to 64 ms. It waits without a limit; use
+    /// If the queue of the listener is full, this waits until there is room. The kernel reports no event for
+    /// that, so this tries again after 1 ms, 2 ms and so on, up to 64 ms. It waits without a limit; use
     /// [`timeout`](crate::time::timeout()) for one.
     ///
     /// # Errors
@@ -140,8 +140,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(64);
 async fn connect(address: &SockAddr) -> io::Result<UnixStream> {
     let mut pause = PAUSE_MIN;
     loop {
-        // A connection within the machine is ready at once. So without a cost, a loop of connects would keep the
-        // thread.
+        // A connection within the machine is ready at once. So without a cost, a loop of connects would keep
+        // the thread.
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         match open(address) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
@@ -191,8 +191,8 @@ struct SocketFile {
 }
 
 impl UnixListener {
-    /// Makes a listener of one of the standard library, and sets it to non-blocking mode. Its drop does not remove
-    /// the file.
+    /// Makes a listener of one of the standard library, and sets it to non-blocking mode. Its drop does not
+    /// remove the file.
     ///
     /// # Errors
     ///
@@ -203,8 +203,8 @@ impl UnixListener {
         Ok(Self::from_nonblocking(Bound { listener, file }))
     }
 
-    /// Keeps the file when the listener drops. Use this if another process has received the listener and goes on
-    /// listening.
+    /// Keeps the file when the listener drops. Use this if another process has received the listener and goes
+    /// on listening.
     #[must_use]
     pub fn leave_file(self) -> Self {
         let mut bound = self.into_io();
@@ -319,6 +319,7 @@ impl Drop for SocketFile {
         if self.stays {
             return;
         }
+        // Another process may have replaced the file while this listener was open.
         let same = fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
         if same {

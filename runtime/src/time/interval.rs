@@ -139,8 +139,8 @@ impl Interval {
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let planned = self.sleep.deadline();
         std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
-        // This reads the clock. The time of the turn is earlier, by the time for which tasks have held the thread,
-        // and would make a late tick look punctual.
+        // This reads the clock. The time of the turn is earlier, by the time for which tasks have held the
+        // thread, and would make a late tick look punctual.
         let now = Instant::now();
         let next = match self.missed {
             MissedTicks::Skip => next_after(planned, now, self.period),
@@ -148,6 +148,7 @@ impl Interval {
             MissedTicks::Delay if planned + self.period > now => planned + self.period,
             MissedTicks::Delay => now + self.period,
         };
+        // Armed only when the next tick is polled. An interval that is not polled costs no timer.
         self.sleep.reset(next);
         Poll::Ready(planned)
     }

@@ -206,8 +206,8 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.entry.is_some() {
             if self.is_elapsed() {
-                // If the entry has fired, the task has waited, so the end is free. If the wheel still has it, a reset
-                // has brought the deadline here without a wait, and the end costs budget.
+                // If the entry has fired, the task has waited, so the end is free. If the wheel still has it,
+                // a reset has brought the deadline here without a wait, and the end costs budget.
                 if self.cancel() {
                     return budget::poll_spend(cx, 1);
                 }

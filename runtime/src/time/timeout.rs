@@ -81,8 +81,8 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // Each has a share of the budget. Without the shares, a future that spends the whole budget in each poll
-        // would hide the end of its time.
+        // Each has a share of the budget. Without the shares, a future that spends the whole budget in each
+        // poll would hide the end of its time.
         let mut shares = Shares::of(2);
         if let Poll::Ready(value) = shares.poll(|| this.future.poll(cx)) {
             return Poll::Ready(Ok(value));
