@@ -15,30 +15,29 @@
 //!
 //! # The story on one page
 //!
-//! A *task* is a future that was spawned. The *executor* owns all tasks and polls those whose ids are in
-//! the *local queue*. A task that must wait leaves its *waker*, or just its id: with a socket's *source* in
-//! the *reactor*, with the timing *wheel*, with another task. When the event comes, the id is put into the
-//! queue again.
+//! A *task* is a future that was spawned. The *executor* owns all tasks, and polls those whose ids are in the
+//! *local queue*. A task that must wait leaves its *waker*, or only its id, in one of three places: with the
+//! *source* of a socket in the *reactor*, in the timing *wheel*, or with another task. When the event comes,
+//! the id goes into the queue again.
 //!
 //! The loop repeats this turn, on one thread:
 //!
-//! 1. Poll the tasks that are ready. Then, list by list, poll those that were woken meanwhile, until at
-//!    least 64 have been polled. Read the mail of other threads after each list.
-//! 2. With a paused clock and no work, skip to the next deadline.
-//! 3. Find the next deadline.
-//! 4. Wait for an event until that deadline, or look without waiting if a task is ready. Queue the tasks
-//!    that have events, before all others. Read the mail that ended the wait.
-//! 5. Read the clock, move the wheel to it, and wake the due timers and the foreign wakers of sockets.
+//! 1. Poll the tasks that are ready. Then, list by list, poll the tasks that were woken meanwhile, until at
+//!    least 64 were polled. Read the messages of other threads after each list.
+//! 2. If the clock is paused and no task is ready, move it to the next deadline.
+//! 3. Find out how long the thread may wait: until the next deadline, or not at all if a task is ready.
+//! 4. Wait for an event or a message for that time. Queue the tasks that have events in front of all others.
+//!    Read the messages.
+//! 5. Read the clock and move the wheel to it. Wake the due timers and the foreign wakers of sockets.
 //!
-//! A turn that has polled 64 tasks starts no further list, but a list that was started is polled to its
-//! end.
+//! A turn that has polled 64 tasks starts no further list, but it polls a list that it has started to the end.
 //!
-//! This crate has no `unsafe` code. Futures need not be `Send`: a task never leaves its thread.
+//! This crate has no `unsafe` code. A future need not be `Send`, because a task never leaves its thread.
 //!
 //! # Reading order
 //!
-//! Each file is one idea, and imports only files that stand before it in this list (a test holds this).
-//! `yield_now` is the smallest future: begin there, and look back at the two files before it.
+//! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
+//! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
 //! - *Ready*: `sync` → `local_queue` → `yield_now` → `budget` → `race` → `join` → `panics` → `notify`
 //! - *Woken*: `remote` → `waker`
@@ -57,9 +56,9 @@
 //! | to | use |
 //! |---|---|
 //! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
-//! | run another one beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
-//! | wait for two | [`join`](fn@join), [`race`](fn@race) |
-//! | wait for time | [`time`] |
+//! | run another future beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
+//! | wait for two futures | [`join`](fn@join), [`race`](fn@race) |
+//! | wait for a point in time | [`time`] |
 //! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data; any channel crate works too |
 //! | connect to other programs | [`net`] |
 //! | share the thread fairly | [`yield_now`], [`budget`] |
@@ -70,9 +69,9 @@
 //!
 //! # Features
 //!
-//! Debug builds always report a task that holds the thread for more than a second; the feature `watch` does
-//! so in release builds. The report names the place that spawned the task. It is a `tracing` warning, or a
-//! line on stderr if no subscriber is set.
+//! Debug builds report a task that holds the thread for more than a second. With the feature `watch`, release
+//! builds do so, too. The report names the place in the program that spawned the task. It is a `tracing`
+//! warning, or a line on stderr if no subscriber is set.
 
 mod blocking;
 pub mod budget;
