@@ -2,6 +2,9 @@
 //!
 //! These tests read the tree and run no code of it. Each prints all places that break its rule.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "the numbers are for readers")]
+
 mod callers;
 mod comments;
 mod reading_order;
