@@ -4,7 +4,7 @@
 //!
 //! A socket or a sleep may be dropped on a thread that is not inside its runtime, and a descriptor may
 //! leave its runtime there (`into_std`). The value then knows only the id of its runtime. The directory
-//! finds the two things that such a thread needs:
+//! has the two parts that such a thread needs:
 //!
 //! - the inbox of the runtime, for a message ([`send_to`]);
 //! - a second descriptor of its epoll instance ([`deregister_from`]). `epoll_ctl(2)` may be called while

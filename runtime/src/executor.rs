@@ -89,9 +89,11 @@ enum Wait {
 }
 
 impl Executor {
+    /// Opens a runtime: an epoll instance with two descriptors, and an eventfd.
+    ///
     /// # Errors
     ///
-    /// Fails if the process has no descriptors left: it takes two of epoll, and an eventfd.
+    /// Fails if the process does not have three descriptors left.
     pub(crate) fn new() -> io::Result<Rc<Self>> {
         let reactor = Reactor::new()?;
         let remote = Remote::new(reactor.unparker()?);
@@ -190,7 +192,8 @@ impl Executor {
         }
     }
 
-    /// Moves a paused clock to the next deadline, if no task is ready and no other event can come first.
+    /// Moves a paused clock to the next deadline, if no task is ready and no other event can come first. It
+    /// checks the reactor for events before it moves the clock.
     fn skip_paused_time(&self, wait: Wait) {
         if matches!(wait, Wait::No) || !self.timers.clock().is_paused() {
             return;

@@ -15,7 +15,7 @@
 //! # Invariants
 //!
 //! - Never: an assertion inside a task or a job, where a panic is caught.
-//! - Never: a task spawned after another one has ended ([`sync`](crate::sync) says why).
+//! - Never: a task spawned after another one has ended (for the reason, see [`sync`](crate::sync)).
 
 mod blocking;
 mod executor;

@@ -44,7 +44,7 @@ impl Probe {
             Mode::empty(),
         ) {
             Ok(folder) if fstat(&folder)?.st_size > 0 => Ok(Self::Size(folder)),
-            // Without a free descriptor, the listing still gives the right number: the limit.
+            // Without a free descriptor, the listing still returns the right number: the limit.
             Ok(_) | Err(Errno::MFILE | Errno::NFILE) => Ok(Self::Listing),
             Err(error) => Err(error.into()),
         }

@@ -259,7 +259,8 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// The errors of `epoll_wait(2)`. A wait that a signal interrupts is not an error: it has no events.
+    /// Returns the errors of `epoll_wait(2)`. A wait that a signal interrupts is not an error: it has no
+    /// events.
     pub(crate) fn park(&self, timeout: Option<Duration>) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {

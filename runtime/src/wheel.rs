@@ -215,7 +215,7 @@ impl Wheel {
             if slot.level == 0 {
                 return Some(slot.tick);
             }
-            // A slot above level 0 tells only the first tick that its timers may have.
+            // Of a slot above level 0, only the first possible deadline is known.
             self.now_tick = slot.tick;
             self.cascade(slot.list);
         }

@@ -189,3 +189,24 @@ fn the_architecture_prints_the_same_reading_order() {
     let heading = "## A guided tour of the runtime";
     assert_eq!(listed(&text, heading), reading_order());
 }
+
+/// The tour of ARCHITECTURE.md describes each file, in the reading order.
+#[test]
+fn the_tour_of_the_architecture_follows_the_reading_order() {
+    let text = fs::read_to_string(source::root().join("ARCHITECTURE.md")).unwrap();
+    let tour = text
+        .split_once("## A guided tour of the runtime")
+        .unwrap()
+        .1;
+    let tour = tour.split_once("### The server").unwrap().0;
+    let mut files: Vec<String> = Vec::new();
+    for name in tour.split('`').skip(1).step_by(2) {
+        if let Some(name) = name.strip_suffix(".rs") {
+            let name = name.trim_end_matches("/mod").replace('/', "::");
+            if !files.contains(&name) {
+                files.push(name);
+            }
+        }
+    }
+    assert_eq!(files, reading_order());
+}

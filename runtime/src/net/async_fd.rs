@@ -111,11 +111,11 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     ///
     /// # Cancel safety
     ///
-    /// As there.
+    /// Safe: a drop ends it only between two calls of `operation`.
     pub async fn write_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.with(Direction::Write, operation).await
     }
@@ -124,7 +124,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_read_with<R>(
         &self,
         cx: &mut Context<'_>,
@@ -159,7 +159,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket().poll_ready(cx, Direction::Write)
     }

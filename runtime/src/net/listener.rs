@@ -99,7 +99,7 @@ impl<L: Accept> Listener<L> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<L::Accepted>> {
         self.socket
             .poll_io(cx, Interest::Read, ACCEPT_COST, accept_one)
@@ -125,7 +125,7 @@ impl<L: Accept> Listener<L> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_pending(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket
             .poll_io(cx, Interest::Read, 1, |io| is_ready(io, Direction::Read))

@@ -181,7 +181,7 @@ impl<S: AsFd> Socket<S> {
                     self.registration.ensure(&self.io)?;
                     self.registration.block(interest.direction());
                 }
-                // A signal has come before the call did anything (`signal(7)`): again.
+                // A signal has interrupted the call before it had an effect (`signal(7)`), so it is repeated.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Readiness stays, because the error may concern only this call.
                 Err(error) => return Poll::Ready(Err(error)),
@@ -460,7 +460,7 @@ impl<S> Registration<S> {
         at: At<'_>,
         cx: &mut Context<'_>,
     ) -> io::Result<bool> {
-        // The usual case under load: the copy says "ready", and the reactor is not asked.
+        // The usual case under load: the copy is "ready", and the socket does not ask the reactor.
         if self.known.get().satisfies(interest) {
             return Ok(false);
         }
