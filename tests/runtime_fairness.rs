@@ -1,4 +1,4 @@
-//! Claims about fairness: one task, or one half of it, cannot keep the thread from the others.
+//! Claims about fairness: no task, and no part of a task, keeps the thread from the others.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -21,8 +21,8 @@ use waterwheel::runtime::{
     Handle, JoinHandle, Notify, Runtime, budget, join, race, spawn, spawn_blocking, time, yield_now,
 };
 
-/// Runs `step` again and again in a task, beside a task that ends it, and fails if the second one does
-/// not run within a bounded number of steps.
+/// Runs `next` again and again in a task, beside a second task that ends it. Fails if the second task does not
+/// run within a bounded number of steps.
 async fn lets_others_run(name: &str, mut next: impl AsyncFnMut()) {
     const STEPS_MAX: u32 = 100_000;
     let stop = Rc::new(Cell::new(false));
@@ -61,7 +61,7 @@ fn a_loop_over_a_leaf_that_is_always_ready_lets_others_run() {
 }
 
 #[test]
-fn a_loop_over_values_that_are_there_lets_others_run() {
+fn a_loop_over_values_that_are_ready_lets_others_run() {
     run(async {
         let mut handles = Vec::new();
         for _ in 0..1_000 {
@@ -73,7 +73,7 @@ fn a_loop_over_values_that_are_there_lets_others_run() {
         })
         .await;
         let mut jobs: Vec<_> = (0..1_000).map(|_| spawn_blocking(|| ())).collect();
-        // The pool runs its jobs in order, so all have ended once the last one has.
+        // The pool runs its jobs in order, so all have ended when the last one has.
         jobs.pop().unwrap().await.unwrap();
         lets_others_run("Blocking", async || jobs.pop().unwrap().await.unwrap()).await;
     });
@@ -91,7 +91,7 @@ fn a_timeout_ends_a_future_that_is_always_ready() {
         let ended: Result<(), _> = time::timeout(Duration::from_millis(50), busy).await;
         assert!(ended.is_err());
         assert!(started.elapsed() < Duration::from_secs(5));
-        // Also one whose time is over at the start.
+        // A timeout whose time is over at the start also ends.
         let busy = async {
             loop {
                 time::sleep(Duration::ZERO).await;
@@ -103,7 +103,7 @@ fn a_timeout_ends_a_future_that_is_always_ready() {
 }
 
 #[test]
-fn a_deadline_is_seen_beside_a_busy_neighbour_in_a_foreign_combinator() {
+fn a_deadline_ends_a_sleep_beside_a_busy_future_in_a_foreign_combinator() {
     run(async {
         let busy = async {
             loop {
@@ -142,21 +142,21 @@ async fn write_a_hundred_times(mut ours: &TcpStream) {
 }
 
 #[test]
-fn outside_a_runtime_a_hundred_writes_go_on() {
+fn outside_a_runtime_a_hundred_writes_complete() {
     within_deadline(|| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let std = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (_peer, _) = listener.accept().unwrap();
         let ours = TcpStream::from_std(std).unwrap();
         futures_lite::future::block_on(write_a_hundred_times(&ours));
-        // Also on a thread that has been in a runtime before.
+        // The same on a thread that was inside a runtime before.
         run(yield_now());
         futures_lite::future::block_on(write_a_hundred_times(&ours));
     });
 }
 
 #[test]
-fn under_a_foreign_executor_inside_a_task_a_thousand_writes_go_on() {
+fn under_a_foreign_executor_inside_a_task_a_thousand_writes_complete() {
     run(async {
         let (ours, _peer) = tcp_with_std().await;
         spawn(async move {
@@ -169,13 +169,13 @@ fn under_a_foreign_executor_inside_a_task_a_thousand_writes_go_on() {
     });
 }
 
-/// Reads for ever what the peer floods.
+/// Reads for ever from a peer that writes for ever.
 async fn read_a_flood(mut stream: TcpStream) {
     let mut buffer = vec![0; 4096];
     while stream.read(&mut buffer).await.unwrap() > 0 {}
 }
 
-/// A stream that another thread keeps full.
+/// Returns a stream that another thread keeps full.
 async fn flooded() -> TcpStream {
     let (ours, mut peer) = tcp_with_std().await;
     std::thread::spawn(move || {
@@ -185,10 +185,10 @@ async fn flooded() -> TcpStream {
     ours
 }
 
-/// A quiet half must have its turn in this many polls of its task, whatever its neighbours do.
+/// A quiet part must read its byte within this many polls of its task, beside any busy part.
 const POLLS_MAX: u32 = 4;
 
-/// Counts the polls of a task until its quiet part, a byte that is there already, is read.
+/// Counts the polls of a task until its quiet part has read a byte that is there at the start.
 async fn polls_until_read(
     combine: impl AsyncFnOnce(TcpStream, Pin<&mut dyn Future<Output = ()>>),
 ) -> u32 {
@@ -217,7 +217,7 @@ async fn polls_until_read(
 }
 
 #[test]
-fn a_flooded_half_of_join_and_race_leaves_the_quiet_half_its_turn() {
+fn a_flooded_half_of_join_and_race_lets_the_quiet_half_run() {
     run(async {
         let joined = polls_until_read(async |flood, quiet| {
             join(read_a_flood(flood), quiet).await;
@@ -228,7 +228,7 @@ fn a_flooded_half_of_join_and_race_leaves_the_quiet_half_its_turn() {
         });
         assert!(raced.await <= POLLS_MAX);
         let nested = polls_until_read(async |flood, quiet| {
-            // Each busy part is first, so that the quiet one has the rest of the rest.
+            // Each busy part is first, so that the quiet part has the smallest share.
             let busy = || async {
                 loop {
                     time::sleep(Duration::ZERO).await;
@@ -245,7 +245,7 @@ fn a_flooded_half_of_join_and_race_leaves_the_quiet_half_its_turn() {
 }
 
 #[test]
-fn an_accept_has_its_turn_deep_inside_busy_joins() {
+fn an_accept_runs_deep_inside_busy_joins() {
     run(async {
         let listener = waterwheel::runtime::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_address().unwrap();
@@ -265,9 +265,9 @@ fn an_accept_has_its_turn_deep_inside_busy_joins() {
     });
 }
 
-/// A task that wakes itself for ever, and what it hinders.
+/// A task that wakes itself for ever delays a reader by one poll at most.
 #[test]
-fn the_reactor_looks_between_two_polls_of_a_task_that_wakes_itself() {
+fn the_reactor_checks_for_events_between_two_polls_of_a_task_that_wakes_itself() {
     run(async {
         let (mut stream, mut peer) = tcp_pair().await;
         let reader = spawn(async move { stream.read_exact(&mut [0]).await.unwrap() });
@@ -278,13 +278,13 @@ fn the_reactor_looks_between_two_polls_of_a_task_that_wakes_itself() {
             polls += 1;
             yield_now().await;
         }
-        // One look finds the byte, and the reader runs before the task that woke itself.
+        // One check finds the byte, and the reader runs before the task that woke itself.
         assert!(polls <= 3, "{polls} polls");
     });
 }
 
 #[test]
-fn tasks_that_wake_each_other_keep_the_reactor_from_its_look_for_at_most_64_polls() {
+fn tasks_that_wake_each_other_delay_the_check_of_the_reactor_by_at_most_64_polls() {
     run(async {
         let wakers: Rc<[Cell<Option<Waker>>; 2]> = Rc::default();
         let polls = Rc::new(Cell::new(0_u32));
@@ -364,7 +364,7 @@ fn a_chain_of_wakes_takes_few_turns() {
 }
 
 #[test]
-fn a_task_that_yields_waits_for_the_look_though_another_thread_wakes_it() {
+fn a_task_that_yields_runs_after_the_check_of_the_reactor_even_if_a_thread_wakes_it() {
     let runtime = Runtime::new().unwrap();
     let log = Log::new();
     let (late, yielder) = (log.clone(), log.clone());
@@ -377,7 +377,7 @@ fn a_task_that_yields_waits_for_the_look_though_another_thread_wakes_it() {
     runtime.poll();
     runtime
         .spawn(async move {
-            // The timer is due by now, and fires at the next look.
+            // The timer is due by now, and fires at the end of this turn.
             std::thread::sleep(Duration::from_millis(5));
             let mut yielding = yield_now();
             poll_fn(|cx| {
@@ -412,7 +412,7 @@ fn beside_100_yielders<T>(test: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn mail_is_read_beside_a_hundred_tasks_that_are_always_ready() {
+fn messages_are_read_beside_a_hundred_tasks_that_are_always_ready() {
     beside_100_yielders(async {
         spawn_blocking(|| std::thread::sleep(Duration::from_millis(20)))
             .await
@@ -453,12 +453,12 @@ fn a_sleep_that_is_reset_to_the_past_again_and_again_lets_others_run() {
 }
 
 #[test]
-fn a_handle_that_moves_to_another_runtime_wakes_the_task_that_has_it_last() {
+fn a_handle_that_moves_to_another_runtime_wakes_the_last_task_that_polled_it() {
     within_deadline(|| {
         let (a, b) = (Runtime::new().unwrap(), Runtime::new().unwrap());
         let go = Rc::new(Notify::new());
         let handle: Rc<Cell<Option<JoinHandle<u8>>>> = Rc::default();
-        // The first task of each runtime: they have the same id.
+        // The first tasks of two runtimes have the same id.
         let first = a.spawn({
             let handle = handle.clone();
             async move {

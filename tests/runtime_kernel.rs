@@ -1,4 +1,4 @@
-//! Claims about what the kernel does behind a socket: signals, marks in a stream, full queues, resets.
+//! Claims about sockets and the kernel: signals, urgent bytes, full queues, resets.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -30,7 +30,7 @@ use waterwheel::runtime::net::{
 };
 use waterwheel::runtime::{Runtime, descriptors, race, spawn, time, yield_now};
 
-/// The value of a future that must come soon: a wait that would last for ever fails by name.
+/// Returns the value of a future. Fails if the future waits too long, so that a test never hangs.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     let late = async {
         time::sleep(Duration::from_secs(5)).await;
@@ -40,7 +40,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     value.expect("it is not woken")
 }
 
-/// Calls `write` until the kernel says that the peer is gone.
+/// Calls `write` until the kernel reports that the peer is gone.
 async fn until_broken(way: &str, mut write: impl AsyncFnMut() -> io::Result<usize>) {
     for _ in 0..10_000 {
         match write().await {
@@ -87,7 +87,7 @@ fn no_way_of_writing_raises_a_signal() {
             let (ours, mut peer) = tcp_with_std().await;
             ours.try_write(b"never read").unwrap();
             peer.read_exact(&mut [0]).unwrap();
-            // With bytes unread: a reset.
+            // The peer closes with unread bytes, so the kernel sends a reset.
             drop(peer);
             ours
         };
@@ -99,7 +99,7 @@ fn no_way_of_writing_raises_a_signal() {
         let file = File::open("/proc/self/exe").unwrap();
         for counts in [false, true] {
             if counts {
-                // The process has ignored it so far, by Rust's start-up. This stands for the default,
+                // Rust's start-up has made the process ignore the signal. This handler stands for the default action,
                 // which would end the process.
                 signal_hook::flag::register_usize(SIGPIPE, raised.clone(), 1).unwrap();
             }
@@ -109,14 +109,14 @@ fn no_way_of_writing_raises_a_signal() {
             });
         }
         assert_eq!(raised.load(Ordering::Relaxed), 0);
-        // The counter works, and the thread is open to the signal as it was before.
+        // The counter works, and the thread does not block the signal afterwards.
         signal_hook::low_level::raise(SIGPIPE).unwrap();
         assert_eq!(raised.load(Ordering::Relaxed), 1);
     });
 }
 
 #[test]
-fn more_slices_than_one_call_takes_do_not_stop_a_writer() {
+fn a_write_of_more_slices_than_one_call_takes_is_a_short_write() {
     run(async {
         let (mut ours, mut peer) = tcp_with_std().await;
         let slices = vec![IoSlice::new(b"x"); 3000];
@@ -129,7 +129,7 @@ fn more_slices_than_one_call_takes_do_not_stop_a_writer() {
 }
 
 #[test]
-fn an_urgent_byte_does_not_hide_what_comes_behind_it() {
+fn a_reader_receives_the_bytes_behind_an_urgent_byte() {
     run(async {
         for registered in [false, true] {
             let (mut ours, mut peer) = tcp_with_std().await;
@@ -156,7 +156,7 @@ fn an_urgent_byte_does_not_hide_what_comes_behind_it() {
 }
 
 #[test]
-fn descriptors_that_come_with_bytes_do_not_hide_what_comes_behind_them() {
+fn a_reader_receives_the_bytes_behind_bytes_with_descriptors() {
     run(async {
         for registered in [false, true] {
             let (ours, mut peer) = std_unix::UnixStream::pair().unwrap();
@@ -188,7 +188,7 @@ fn descriptors_that_come_with_bytes_do_not_hide_what_comes_behind_them() {
 }
 
 #[test]
-fn an_urgent_byte_on_a_unix_stream_does_not_hide_what_comes_behind_it() {
+fn a_reader_receives_the_bytes_behind_an_urgent_byte_of_a_unix_stream() {
     run(async {
         let (ours, mut peer) = std_unix::UnixStream::pair().unwrap();
         let mut ours = UnixStream::from_std(ours).unwrap();
@@ -209,7 +209,7 @@ fn an_urgent_byte_on_a_unix_stream_does_not_hide_what_comes_behind_it() {
     });
 }
 
-/// A stream whose peer has reset it.
+/// Returns a stream whose peer has reset it.
 async fn reset() -> TcpStream {
     let (ours, mut peer) = tcp_with_std().await;
     ours.try_write(b"never read").unwrap();
@@ -220,29 +220,29 @@ async fn reset() -> TcpStream {
 }
 
 #[test]
-fn closing_what_the_peer_has_reset_is_no_error() {
+fn closing_a_stream_that_the_peer_has_reset_succeeds() {
     run(async {
         let mut ours = reset().await;
-        // It reports the reset once, and is not connected from then on.
+        // The kernel reports the reset once. From then on, the socket is not connected.
         ours.read(&mut [0]).await.unwrap_err();
         ours.close().await.unwrap();
         ours.close().await.unwrap();
         let (_, mut half) = ours.split();
         half.close().await.unwrap();
-        // As in the standard library, `shutdown` says how it is.
+        // `shutdown` returns the error, as the standard library does.
         let error = ours.shutdown(Shutdown::Write).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotConnected);
     });
 }
 
 #[test]
-fn a_stream_that_has_been_read_empty_is_not_readable() {
+fn a_stream_without_unread_bytes_is_not_readable() {
     run(async {
         let (ours, mut peer) = tcp_with_std().await;
         for _ in 0..3 {
             peer.write_all(b"exact").unwrap();
             soon(ours.readable()).await.unwrap();
-            // Until something is taken, it goes on to be.
+            // It stays readable until its bytes are read.
             soon(ours.readable()).await.unwrap();
             assert_eq!(ours.try_read(&mut [0; 5]).unwrap(), 5);
             assert!(poll_once(ours.readable()).await.is_none());
@@ -262,7 +262,7 @@ fn a_stream_that_has_been_read_empty_is_not_readable() {
 }
 
 #[test]
-fn a_stream_that_has_been_filled_is_not_writable() {
+fn a_full_stream_is_not_writable() {
     run(async {
         let (ours, mut peer) = unix_with_std();
         for _ in 0..3 {
@@ -283,7 +283,7 @@ fn a_connection_with_little_room_becomes_writable_again() {
         let (ours, mut peer) = tcp_with_std().await;
         for _ in 0..3 {
             let mut filled = 0;
-            // The kernel would take more, but it no longer calls it writable.
+            // The kernel would take more bytes, but no longer reports the socket as writable.
             while poll_once(ours.writable()).await.is_some() {
                 filled += ours.try_write(&[0; 4096]).unwrap();
             }
@@ -298,7 +298,7 @@ fn a_connection_with_little_room_becomes_writable_again() {
 }
 
 #[test]
-fn a_connection_that_has_been_filled_becomes_writable_again() {
+fn a_full_connection_becomes_writable_again() {
     run(async {
         let (ours, mut peer) = tcp_with_std().await;
         for _ in 0..3 {
@@ -316,7 +316,7 @@ fn a_connection_that_has_been_filled_becomes_writable_again() {
 }
 
 #[test]
-fn a_descriptor_that_has_been_read_empty_is_not_readable() {
+fn a_descriptor_without_unread_bytes_is_not_readable() {
     run(async {
         let (reader, mut writer) = std_unix::UnixStream::pair().unwrap();
         reader.set_nonblocking(true).unwrap();
@@ -349,9 +349,9 @@ impl Drop for AtTheEnd {
 }
 
 #[test]
-fn descriptors_are_counted_at_the_end_of_a_thread_too() {
-    // A panic there ends the process.
-    alone("descriptors_are_counted_at_the_end_of_a_thread_too", || {
+fn descriptors_can_be_counted_while_a_thread_ends() {
+    // A panic in the destructor of a thread-local ends the process.
+    alone("descriptors_can_be_counted_while_a_thread_ends", || {
         for before in [true, false] {
             let thread = thread::spawn(move || {
                 if before {
@@ -401,7 +401,7 @@ fn a_socket_and_its_runtime_may_end_with_their_thread() {
     });
 }
 
-/// A listener with a queue of one, that many clients more than it takes, and its name.
+/// Returns a listener with a queue of one, clients that fill the queue, and the name of the listener.
 fn full_queue(name: &str) -> (UnixListener, Vec<UnixStream>, String) {
     let name = format!("waterwheel-{name}-{}", std::process::id());
     let listener = ListenOptions::new()
@@ -433,7 +433,7 @@ fn a_client_waits_for_room_in_a_full_queue() {
 }
 
 #[test]
-fn connecting_again_and_again_lets_others_have_a_turn() {
+fn connecting_again_and_again_lets_others_run() {
     run(async {
         let name = format!("waterwheel-again-{}", std::process::id());
         let listener = ListenOptions::new().bind_abstract(&name).unwrap();
@@ -456,7 +456,7 @@ fn connecting_again_and_again_lets_others_have_a_turn() {
     });
 }
 
-/// Whether a task that does nothing else yields within so many times.
+/// Checks that a task which only awaits this leaf lets others run within a bounded number of awaits.
 async fn yields(mut leaf: impl AsyncFnMut() + 'static) {
     let task = spawn(async move {
         for _ in 0..10_000 {
@@ -470,7 +470,7 @@ async fn yields(mut leaf: impl AsyncFnMut() + 'static) {
 }
 
 #[test]
-fn every_wait_that_ends_at_once_lets_others_have_a_turn() {
+fn every_wait_that_ends_at_once_lets_others_run() {
     run(async {
         yields(async || {
             lookup_host("127.0.0.1:80").await.unwrap();

@@ -24,7 +24,7 @@ use waterwheel::runtime::net::{AsyncFd, ListenOptions, TcpListener, TcpStream};
 use waterwheel::runtime::{JoinHandle, descriptors, join, race, spawn, yield_now};
 
 #[test]
-fn bytes_and_the_end_of_the_stream_in_one_segment_are_both_seen() {
+fn a_reader_receives_bytes_and_the_end_of_the_stream_from_one_segment() {
     run(async {
         let (mut ours, mut peer) = tcp_with_std().await;
         let mut buffer = [0; 64];
@@ -53,7 +53,7 @@ fn a_connection_may_end_in_a_reset() {
 }
 
 #[test]
-fn whoever_moves_much_lets_others_have_a_turn() {
+fn a_task_that_moves_many_bytes_lets_others_run() {
     const PIECE: usize = 64 * 1024;
     const PIECES: usize = 64;
     run(async {
@@ -71,13 +71,13 @@ fn whoever_moves_much_lets_others_have_a_turn() {
         };
         spawn(reader).await.unwrap();
         sender.join().unwrap();
-        // 256 KiB and one read beyond, at the most.
+        // At most 256 KiB, and one read beyond.
         assert!(polls.get() >= 12, "{} polls", polls.get());
     });
 }
 
 #[test]
-fn a_megabyte_goes_through_and_comes_back() {
+fn a_megabyte_is_echoed() {
     run(async {
         let (client, mut server) = tcp_pair().await;
         let sent: Vec<u8> = (0..1 << 20)
@@ -127,7 +127,7 @@ fn vectored_reads_and_writes_use_all_their_buffers() {
 }
 
 #[test]
-fn a_stream_that_is_always_ready_lets_others_have_a_turn() {
+fn a_stream_that_is_always_ready_lets_others_run() {
     run(async {
         let (mut ours, mut peer) = tcp_with_std().await;
         peer.write_all(&[0; 10_000]).unwrap();
@@ -150,7 +150,7 @@ fn a_stream_that_is_always_ready_lets_others_have_a_turn() {
 }
 
 #[test]
-fn two_pending_accepts_and_one_connection() {
+fn one_connection_completes_one_of_two_pending_accepts() {
     run(async {
         let listener = Rc::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_address().unwrap();
@@ -204,7 +204,7 @@ fn an_accept_that_lost_a_race_loses_no_connection() {
 }
 
 #[test]
-fn a_connection_refused_is_an_error_at_once() {
+fn a_refused_connection_is_an_error_at_once() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_address().unwrap();
@@ -225,9 +225,9 @@ fn a_port_that_is_taken_is_an_error_and_a_shared_one_is_not() {
 }
 
 #[test]
-fn who_says_nothing_is_kept_back_for_a_while_and_who_speaks_comes_with_the_first_bytes() {
+fn defer_accept_holds_a_silent_client_back_and_not_one_that_sends() {
     run(async {
-        // Rounded up: nothing that is not zero is nothing.
+        // A time above zero is rounded up to a second.
         let options = ListenOptions::new().defer_accept(Duration::from_millis(1));
         let listener = options.bind("127.0.0.1:0").unwrap();
         let address = listener.local_address().unwrap();
@@ -256,7 +256,7 @@ fn closed_waits_for_a_reset_and_not_for_the_end_of_the_stream() {
             poll_once(closed.as_mut()).await.is_none(),
             "a FIN is not the end"
         );
-        // Closing with bytes unread sends a reset.
+        // Closing with unread bytes sends a reset.
         assert_eq!((&ours).write(b"never read").await.unwrap(), 10);
         peer.peek(&mut [0]).unwrap();
         drop(peer);
@@ -265,7 +265,7 @@ fn closed_waits_for_a_reset_and_not_for_the_end_of_the_stream() {
 }
 
 #[test]
-fn a_reader_a_writer_and_two_who_wait_for_the_end_are_all_woken() {
+fn a_reader_a_writer_and_two_tasks_that_await_the_end_are_all_woken() {
     run(async {
         let (ours, peer) = tcp_with_std().await;
         let ours = Rc::new(ours);
@@ -296,14 +296,14 @@ fn a_reader_a_writer_and_two_who_wait_for_the_end_are_all_woken() {
 }
 
 #[test]
-fn a_stale_event_does_not_reach_the_slots_next_tenant() {
+fn a_stale_event_does_not_reach_the_next_socket_of_its_slot() {
     run(async {
         for _ in 0..100 {
             let (ours, mut peer) = tcp_with_std().await;
             let mut ours = ours;
             assert!(poll_once(ours.read(&mut [0])).await.is_none());
             let (mut next, _next_peer) = tcp_with_std().await;
-            // The event is under way when the socket goes and another takes slot and descriptor.
+            // The event is on its way when the socket closes and another one takes its slot and its descriptor.
             peer.write_all(b"x").unwrap();
             drop(ours);
             assert!(poll_once(next.read(&mut [0])).await.is_none());
@@ -426,15 +426,15 @@ fn lower_the_limit(files: u64) {
     setrlimit(Resource::Nofile, limit).unwrap();
 }
 
-/// Opens descriptors until there are none left.
+/// Opens descriptors until the process has no descriptor left.
 fn exhaust() -> Vec<std::fs::File> {
     std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
 }
 
 #[test]
-fn an_accept_that_found_no_descriptor_does_not_forget_the_connection() {
+fn an_accept_that_fails_without_descriptors_loses_no_connection() {
     alone(
-        "an_accept_that_found_no_descriptor_does_not_forget_the_connection",
+        "an_accept_that_fails_without_descriptors_loses_no_connection",
         || {
             run(async {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -474,9 +474,9 @@ fn the_descriptors_of_the_process_are_counted() {
 }
 
 #[test]
-fn the_descriptors_are_counted_when_none_is_left_to_count_with() {
+fn the_descriptors_are_counted_when_the_process_has_no_descriptor_left() {
     alone(
-        "the_descriptors_are_counted_when_none_is_left_to_count_with",
+        "the_descriptors_are_counted_when_the_process_has_no_descriptor_left",
         || {
             lower_the_limit(64);
             let files = exhaust();
@@ -510,7 +510,7 @@ fn freed_completes_when_a_socket_is_closed() {
 }
 
 #[test]
-fn an_error_that_passes_does_not_keep_a_datagram_socket_ready() {
+fn a_datagram_socket_does_not_stay_ready_after_an_error() {
     run(async {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -527,7 +527,7 @@ fn an_error_that_passes_does_not_keep_a_datagram_socket_ready() {
         socket.io().send(b"x").unwrap();
         let error = socket.read_with(|io| io.recv(&mut [0])).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        // Now the socket is as good as new: nothing to read.
+        // Now the socket is as it was at the start, without a datagram.
         assert!(
             poll_once(socket.read_with(|io| io.recv(&mut [0])))
                 .await
@@ -562,7 +562,7 @@ fn a_borrowed_descriptor_can_be_watched_again() {
 }
 
 #[test]
-fn a_peek_that_would_block_uses_the_edge_up() {
+fn a_peek_that_would_block_uses_up_the_edge() {
     run(async {
         let (ours, mut peer) = tcp_with_std().await;
         assert!(poll_once(ours.readable()).await.is_none());
@@ -586,7 +586,7 @@ fn std_pair() -> (net::TcpStream, net::TcpStream) {
 }
 
 #[test]
-fn a_stream_that_was_read_before_it_ever_waited_sees_what_comes_later() {
+fn a_stream_that_was_read_before_it_first_waited_receives_later_bytes() {
     run(async {
         for ends_before in [false, true] {
             let (ours, mut peer) = std_pair();
@@ -630,7 +630,7 @@ fn each_of_two_tasks_that_read_in_turn_is_woken() {
     });
 }
 
-/// A waker that says how often it was woken.
+/// A waker that counts its wakes.
 #[derive(Default)]
 struct Bell(AtomicU32);
 
@@ -640,14 +640,14 @@ impl Wake for Bell {
     }
 }
 
-/// Reads, and has to wait.
+/// Polls a read that has to wait.
 fn begin_to_read(mut stream: &TcpStream, cx: &mut Context<'_>) {
     let read = Pin::new(&mut stream).poll_read(cx, &mut [0; 8]);
     assert!(read.is_pending());
 }
 
 #[test]
-fn of_all_wakers_a_task_reads_with_the_last_is_woken() {
+fn an_event_wakes_the_last_waker_with_which_a_task_has_read() {
     #[derive(Clone, Copy)]
     enum With {
         TheTasks,
@@ -695,7 +695,7 @@ fn of_all_wakers_a_task_reads_with_the_last_is_woken() {
 }
 
 #[test]
-fn bytes_that_come_between_two_looks_of_one_poll_wake_the_reader() {
+fn bytes_that_come_between_two_reads_of_one_poll_wake_the_reader() {
     run(async {
         let (ours, mut peer) = tcp_with_std().await;
         let mut polls = 0;
@@ -712,7 +712,7 @@ fn bytes_that_come_between_two_looks_of_one_poll_wake_the_reader() {
 }
 
 #[test]
-fn a_stream_in_the_place_of_another_waits_for_itself() {
+fn a_stream_with_the_id_of_a_closed_one_waits_for_its_own_events() {
     run(async {
         let (first, _first_peer) = std_pair();
         let (second, mut second_peer) = std_pair();
@@ -722,7 +722,7 @@ fn a_stream_in_the_place_of_another_waits_for_itself() {
             if let Some(first) = first.take() {
                 begin_to_read(&first, cx);
                 drop(first);
-                // Registers it, and not for reading.
+                // Registers the stream without a reader.
                 assert!(second.poll_closed(cx).is_pending());
             }
             Pin::new(&mut &second).poll_read(cx, &mut [0; 8])
@@ -734,7 +734,7 @@ fn a_stream_in_the_place_of_another_waits_for_itself() {
 }
 
 #[test]
-fn a_reader_is_woken_when_its_stream_is_closed_by_somebody_else() {
+fn a_reader_is_woken_when_another_task_closes_its_stream() {
     run(async {
         let (ours, _peer) = tcp_with_std().await;
         let ours = Rc::new(ours);

@@ -1,4 +1,4 @@
-//! Claims about whoever turns the wheel: `block_on`, `poll`, several runtimes, other threads.
+//! Claims about the owner of a runtime: `block_on`, `poll`, several runtimes, other threads.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -19,7 +19,7 @@ use waterwheel::runtime::net::TcpStream;
 use waterwheel::runtime::{Handle, Runtime, RuntimeGone, block_on, spawn, time, yield_now};
 
 #[test]
-fn block_on_inside_block_on_is_refused_in_words() {
+fn block_on_inside_block_on_panics_with_a_reason() {
     let text = panic_text(|| block_on(async { block_on(async {}) }));
     assert!(
         text.contains("block_on was called inside a runtime"),
@@ -34,7 +34,7 @@ fn block_on_inside_block_on_is_refused_in_words() {
 }
 
 #[test]
-fn tasks_stay_between_the_calls() {
+fn tasks_stay_between_two_calls() {
     within_deadline(|| {
         let runtime = Runtime::new().unwrap();
         let task = runtime.spawn(async {
@@ -51,7 +51,7 @@ fn tasks_stay_between_the_calls() {
 }
 
 #[test]
-fn poll_does_what_is_there_and_says_what_is_left() {
+fn poll_runs_the_ready_tasks_and_returns_if_one_is_still_ready() {
     within_deadline(|| {
         let runtime = Runtime::new().unwrap();
         assert!(!runtime.poll());
@@ -71,7 +71,7 @@ fn poll_does_what_is_there_and_says_what_is_left() {
 }
 
 #[test]
-fn poll_timeout_does_not_stay_longer_than_asked_under_steady_load() {
+fn poll_timeout_returns_in_time_under_steady_load() {
     within_deadline(|| {
         let runtime = Runtime::new().unwrap();
         runtime
@@ -115,7 +115,7 @@ fn poll_timeout_returns_when_its_handle_is_woken() {
 }
 
 #[test]
-fn run_until_idle_says_how_many_tasks_wait() {
+fn run_until_idle_returns_the_number_of_waiting_tasks() {
     within_deadline(|| {
         let runtime = Runtime::new().unwrap();
         for _ in 0..3 {
@@ -184,7 +184,7 @@ fn a_task_of_one_runtime_wakes_a_task_of_another() {
         second.run_until_idle();
         first.run_until_idle();
         assert!(!second_waits.is_finished());
-        // The handle was polled under the second runtime: its end wakes that one's task.
+        // The handle was polled in the second runtime, so its end wakes the task there.
         waker.take().unwrap().wake();
         second.run_until_idle();
         drop(first);
@@ -230,7 +230,7 @@ fn a_socket_and_a_sleep_refuse_another_runtime_by_name() {
 fn no_wake_from_another_thread_is_lost() {
     const ROUNDS: u32 = 10_000;
     run(async {
-        // Each round: the task leaves its waker and waits; the thread takes it, counts, wakes.
+        // In each round, the task leaves its waker and waits. The thread takes the waker, counts, and wakes.
         let slot = Arc::new((Mutex::new(None::<Waker>), AtomicU32::new(0)));
         let thread = thread::spawn({
             let slot = slot.clone();
@@ -263,10 +263,10 @@ fn no_wake_from_another_thread_is_lost() {
     });
 }
 
-/// Each thread writes a number, wakes the task and waits until it has been seen: a wake without a
-/// poll after it would be waited for in vain. Now and then the task wakes itself, too.
+/// Each thread writes a number, wakes the task, and waits until the task has seen the number. So a wake without a
+/// later poll would make the thread wait for ever. Sometimes the task also wakes itself.
 #[test]
-fn each_wake_leads_to_a_poll_that_sees_what_was_written_before() {
+fn each_wake_causes_a_poll_that_sees_the_writes_before_it() {
     const ROUNDS: u32 = 2_000;
     type Numbers = [AtomicU32; 3];
     run(async {
@@ -321,7 +321,7 @@ fn other_threads_spawn_here() {
                     for _ in 0..1_000 {
                         let count = count.clone();
                         let make = move || async move {
-                            // Not `Send`, and need not be.
+                            // This future is not `Send`, and need not be.
                             let one = Rc::new(1);
                             yield_now().await;
                             count.fetch_add(*one, Ordering::Relaxed);
@@ -341,7 +341,7 @@ fn other_threads_spawn_here() {
 }
 
 #[test]
-fn a_spawn_into_a_runtime_that_is_gone_says_so_and_drops_the_closure() {
+fn a_spawn_into_an_ended_runtime_is_an_error_and_drops_the_closure() {
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
     let dropped = Arc::new(AtomicBool::new(false));
@@ -349,7 +349,7 @@ fn a_spawn_into_a_runtime_that_is_gone_says_so_and_drops_the_closure() {
         let dropped = dropped.clone();
         move || dropped.store(true, Ordering::Release)
     });
-    // Sent in time, but the runtime never gets round to it.
+    // The closure is sent in time, but the runtime ends before it reads the message.
     let make = move || {
         drop(guard);
         async {}
@@ -364,7 +364,7 @@ fn a_spawn_into_a_runtime_that_is_gone_says_so_and_drops_the_closure() {
 }
 
 #[test]
-fn a_stream_dropped_on_another_thread_leaves_its_runtime_in_order() {
+fn a_stream_dropped_on_another_thread_leaves_no_source() {
     run(async {
         for _ in 0..100 {
             let (mut client, mut server) = tcp_pair().await;
@@ -377,7 +377,7 @@ fn a_stream_dropped_on_another_thread_leaves_its_runtime_in_order() {
 }
 
 #[test]
-fn a_sleep_dropped_on_another_thread_wakes_nobody() {
+fn a_sleep_dropped_on_another_thread_wakes_no_task() {
     run(async {
         let mut sleep = time::sleep(Duration::from_secs(3600));
         assert!(futures_lite::future::poll_once(&mut sleep).await.is_none());
@@ -410,7 +410,7 @@ fn streams_and_sleeps_outlive_their_runtime() {
 }
 
 #[test]
-fn a_runtime_dropped_with_sockets_and_sleeps_under_way_drops_them() {
+fn a_dropped_runtime_drops_tasks_that_wait_for_sockets_and_sleeps() {
     within_deadline(|| {
         let dropped = Rc::new(Cell::new(0));
         let runtime = Runtime::new().unwrap();
@@ -444,7 +444,7 @@ fn a_wake_that_comes_before_the_wait_is_not_lost() {
         let runtime = Runtime::new().unwrap();
         runtime.handle().wake();
         runtime.poll_timeout(Duration::from_secs(3600));
-        // From within, as late as possible.
+        // The wake comes from inside the runtime, as late as possible.
         let handle = runtime.handle();
         runtime.spawn(async move { handle.wake() }).detach();
         runtime.poll_timeout(Duration::from_secs(3600));
@@ -452,7 +452,7 @@ fn a_wake_that_comes_before_the_wait_is_not_lost() {
 }
 
 #[test]
-fn a_runtime_can_be_spawned_into_from_within_itself() {
+fn a_task_can_spawn_through_its_own_runtime() {
     within_deadline(|| {
         let runtime = Rc::new(Runtime::new().unwrap());
         let inner = runtime.clone();
@@ -466,7 +466,7 @@ fn a_runtime_can_be_spawned_into_from_within_itself() {
 }
 
 #[test]
-fn a_runtime_can_be_spawned_into_from_the_end_of_another_one_inside_it() {
+fn a_destructor_of_an_inner_runtime_can_spawn_into_the_outer_one() {
     within_deadline(|| {
         let outer = Rc::new(Runtime::new().unwrap());
         let log = common::Log::new();
@@ -525,7 +525,7 @@ fn a_runtime_may_end_with_its_thread() {
 }
 
 #[test]
-fn a_closure_that_panics_when_it_is_dropped_does_not_reach_the_end_of_the_runtime() {
+fn a_closure_that_panics_when_dropped_does_not_disturb_the_end_of_the_runtime() {
     let runtime = Runtime::new().unwrap();
     let dropped = Arc::new(AtomicU32::new(0));
     for _ in 0..2 {
@@ -547,7 +547,7 @@ fn a_closure_that_panics_when_it_is_dropped_does_not_reach_the_end_of_the_runtim
 }
 
 #[test]
-fn a_wake_of_the_handle_ends_one_wait_and_no_later_one() {
+fn a_wake_of_the_handle_ends_exactly_one_wait() {
     within_deadline(|| {
         let runtime = Runtime::new().unwrap();
         let handle = runtime.handle();

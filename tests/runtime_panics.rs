@@ -1,4 +1,4 @@
-//! Claims about foreign code that panics: wakers and destructors cost no other task anything.
+//! Claims about foreign code that panics: a waker or a destructor that panics harms no other task.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -51,7 +51,7 @@ fn poll_with<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
 }
 
 #[test]
-fn a_timers_waker_that_panics_keeps_no_other_timer_from_its_task() {
+fn a_waker_of_a_timer_that_panics_delays_no_other_timer() {
     run(async {
         time::pause();
         let mut bad = Box::pin(time::sleep(Duration::from_millis(1)));
@@ -66,7 +66,7 @@ fn a_timers_waker_that_panics_keeps_no_other_timer_from_its_task() {
 }
 
 #[test]
-fn a_notified_waker_that_panics_keeps_no_other_from_its_task() {
+fn a_notified_waker_that_panics_delays_no_other_waiter() {
     run(async {
         let notify = Rc::new(Notify::new());
         let mut bad = Box::pin(notify.notified());
@@ -82,14 +82,14 @@ fn a_notified_waker_that_panics_keeps_no_other_from_its_task() {
 }
 
 #[test]
-fn a_closure_that_panics_in_the_inbox_costs_no_other_message() {
+fn all_messages_are_read_after_a_closure_that_panics() {
     run(async {
         time::pause();
         let handle = waterwheel::runtime::Handle::current();
         let mut bad = Box::pin(time::sleep(Duration::from_secs(1)));
         let waker: Waker = Arc::new(PanicsOnDrop).into();
         assert!(poll_with(bad.as_mut(), &waker).is_pending());
-        // The entry in the wheel holds the last reference: it is dropped by the message.
+        // The entry in the wheel has the last reference, so the message drops it.
         drop(waker);
         let ran = Arc::new(AtomicUsize::new(0));
         let counter = ran.clone();
@@ -109,7 +109,7 @@ fn a_closure_that_panics_in_the_inbox_costs_no_other_message() {
 }
 
 #[test]
-fn a_join_handles_waker_that_panics_leaks_no_slot() {
+fn a_waker_of_a_join_handle_that_panics_leaks_no_slot() {
     within_deadline(|| {
         let runtime = Runtime::new().unwrap();
         let mut handle = runtime.spawn(async { 7 });
@@ -138,7 +138,7 @@ fn a_value_that_panics_when_it_is_dropped_ends_with_its_task() {
         for _ in 0..3 {
             yield_now().await;
         }
-        // Also a value that a handle gives up after the end.
+        // The same for a value whose handle drops after the end of the task.
         let handle = spawn(async { Value });
         yield_now().await;
         assert!(handle.is_finished());
@@ -147,7 +147,7 @@ fn a_value_that_panics_when_it_is_dropped_ends_with_its_task() {
 }
 
 #[test]
-fn a_waker_that_panics_when_a_handle_drops_it_costs_the_task_nothing() {
+fn a_task_continues_after_its_handle_has_dropped_a_waker_that_panics() {
     run(async {
         let ran = Rc::new(Cell::new(false));
         let go = Rc::new(Notify::new());
@@ -195,7 +195,7 @@ fn a_task_that_panics_while_a_bad_waker_waits_for_its_socket_does_not_abort_the_
 }
 
 #[test]
-fn block_on_returns_its_value_though_a_sleep_that_is_left_has_a_bad_waker() {
+fn block_on_returns_its_value_although_a_remaining_sleep_has_a_waker_that_panics() {
     within_deadline(|| {
         let (sender, receiver) = mpsc::channel();
         let value = block_on(async {
@@ -212,7 +212,7 @@ fn block_on_returns_its_value_though_a_sleep_that_is_left_has_a_bad_waker() {
 }
 
 #[test]
-fn a_blocking_jobs_waker_that_panics_costs_neither_the_value_nor_a_thread() {
+fn a_waker_of_a_blocking_job_that_panics_loses_neither_the_value_nor_a_thread() {
     run(async {
         let (go, gone) = mpsc::channel();
         let mut job = spawn_blocking(move || gone.recv().unwrap_or(0));
@@ -224,7 +224,7 @@ fn a_blocking_jobs_waker_that_panics_costs_neither_the_value_nor_a_thread() {
 }
 
 #[test]
-fn a_task_that_is_awaited_from_within_itself_ends_as_any_other() {
+fn a_task_that_awaits_its_own_handle_can_end() {
     run(async {
         let own: Rc<Cell<Option<waterwheel::runtime::JoinHandle<u8>>>> = Rc::default();
         let handle = spawn({
@@ -232,7 +232,7 @@ fn a_task_that_is_awaited_from_within_itself_ends_as_any_other() {
             async move {
                 yield_now().await;
                 let mut handle = own.take().unwrap();
-                // It can only be pending, and keeps the waker.
+                // It is always pending, and keeps the waker.
                 poll_fn(|cx| {
                     assert!(Pin::new(&mut handle).poll(cx).is_pending());
                     Poll::Ready(())

@@ -1,4 +1,4 @@
-//! Claims about tasks: in which order they run, how they end, and whom they take with them.
+//! Claims about tasks: their order, their ends, and their panics.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -93,7 +93,7 @@ fn a_task_woken_during_a_turn_runs_after_all_that_were_ready() {
 }
 
 #[test]
-fn what_a_turn_that_breaks_off_leaves_runs_first_in_the_next() {
+fn the_remaining_tasks_of_a_turn_that_ends_early_run_first_in_the_next() {
     within_deadline(|| {
         for panics in [false, true] {
             let runtime = Runtime::new().unwrap();
@@ -102,7 +102,7 @@ fn what_a_turn_that_breaks_off_leaves_runs_first_in_the_next() {
                 let log = log.clone();
                 runtime.spawn(async move { log.add(number) }).detach();
             };
-            // Task 0 wakes the main future and then spawns the others: they stand behind it.
+            // Task 0 wakes the main future and then spawns the others, so they are behind it in the queue.
             let main = Rc::new(RefCell::new(None::<Waker>));
             let mut polls = 0;
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -135,7 +135,7 @@ fn what_a_turn_that_breaks_off_leaves_runs_first_in_the_next() {
 }
 
 #[test]
-fn a_spent_budget_lets_others_have_a_turn_and_is_full_again_afterwards() {
+fn a_spent_budget_lets_others_run_and_is_full_in_the_next_poll() {
     run(async {
         let mut granted = 0;
         let mut refused = 0;
@@ -155,7 +155,7 @@ fn a_spent_budget_lets_others_have_a_turn_and_is_full_again_afterwards() {
 }
 
 #[test]
-fn many_wakes_before_a_task_runs_are_one_run() {
+fn many_wakes_before_a_task_runs_cause_one_poll() {
     run(async {
         let polls = Rc::new(Cell::new(0));
         let waker = Rc::new(RefCell::new(None::<Waker>));
@@ -201,7 +201,7 @@ fn a_task_woken_while_it_runs_runs_once_more() {
 }
 
 #[test]
-fn a_wake_after_the_task_has_ended_does_nothing() {
+fn a_wake_after_the_end_of_the_task_has_no_effect() {
     run(async {
         let waker = spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
         let waker = waker.await.unwrap();
@@ -221,7 +221,7 @@ fn a_wake_after_the_task_has_ended_does_nothing() {
 }
 
 #[test]
-fn a_wake_after_the_runtime_has_ended_does_nothing() {
+fn a_wake_after_the_end_of_the_runtime_has_no_effect() {
     within_deadline(|| {
         let (root, task) = block_on(async {
             let task = spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
@@ -239,7 +239,7 @@ fn a_wake_after_the_runtime_has_ended_does_nothing() {
 }
 
 #[test]
-fn a_panic_ends_its_own_task_only_and_the_handle_says_so() {
+fn a_panic_ends_only_its_own_task_and_the_handle_returns_it() {
     run(async {
         let other = spawn(async {
             yield_now().await;
@@ -257,7 +257,7 @@ fn a_panic_ends_its_own_task_only_and_the_handle_says_so() {
 }
 
 #[test]
-fn a_panic_in_the_destructor_of_a_task_ends_in_its_handle() {
+fn the_handle_returns_a_panic_of_the_destructor_of_its_task() {
     run(async {
         let task = spawn(async {
             let _guard = OnDrop(|| panic!("in drop"));
@@ -272,7 +272,7 @@ fn a_panic_in_the_destructor_of_a_task_ends_in_its_handle() {
 }
 
 #[test]
-fn a_panic_of_the_main_future_is_block_ons() {
+fn a_panic_of_the_main_future_leaves_block_on() {
     within_deadline(|| {
         let dropped = Rc::new(Cell::new(0));
         let text = panic_text(|| {
@@ -397,7 +397,7 @@ fn a_handle_that_lost_a_race_can_be_awaited_again() {
 }
 
 #[test]
-fn a_value_nobody_wants_is_dropped_with_its_task() {
+fn the_value_of_a_task_without_a_handle_is_dropped_with_it() {
     run(async {
         let dropped = Rc::new(Cell::new(0));
         let guard = count_drop(&dropped);
@@ -470,7 +470,7 @@ fn destructors_may_abort_and_drop_each_other() {
 }
 
 #[test]
-fn a_runtime_that_ends_drops_its_tasks_inside_itself() {
+fn a_runtime_that_ends_drops_its_tasks_while_the_thread_is_inside_it() {
     within_deadline(|| {
         let log = Log::new();
         let runtime = Runtime::new().unwrap();
@@ -502,7 +502,7 @@ fn a_runtime_that_ends_drops_its_tasks_inside_itself() {
 }
 
 #[test]
-fn a_handle_outlives_its_runtime_and_says_cancelled() {
+fn a_handle_that_outlives_its_runtime_returns_cancelled() {
     within_deadline(|| {
         let runtime = Runtime::new().unwrap();
         let task = runtime.spawn(pending::<()>());
@@ -514,7 +514,7 @@ fn a_handle_outlives_its_runtime_and_says_cancelled() {
 }
 
 #[test]
-fn a_hundred_thousand_tasks_come_and_go() {
+fn a_hundred_thousand_tasks_run_and_end() {
     run(async {
         let bell = Rc::new(Notify::new());
         let done = Rc::new(Cell::new(0));
@@ -534,7 +534,7 @@ fn a_hundred_thousand_tasks_come_and_go() {
 }
 
 #[test]
-fn join_takes_both_and_race_takes_the_first() {
+fn join_returns_both_values_and_race_the_first_one() {
     run(async {
         let slow = async {
             yield_now().await;
@@ -547,7 +547,7 @@ fn join_takes_both_and_race_takes_the_first() {
 }
 
 #[test]
-fn a_notification_wakes_all_who_wait_and_none_who_come_later() {
+fn a_notification_wakes_all_present_waiters_and_no_later_one() {
     run(async {
         let bell = Rc::new(Notify::new());
         let waiters: Vec<_> = (0..3)
@@ -567,7 +567,7 @@ fn a_notification_wakes_all_who_wait_and_none_who_come_later() {
 }
 
 #[test]
-fn a_panic_message_names_what_was_done_outside_a_runtime() {
+fn a_panic_message_names_the_operation_outside_a_runtime() {
     let spawned = panic_text(|| drop(spawn(async {})));
     assert!(
         spawned.contains("spawned outside a waterwheel runtime"),
@@ -581,7 +581,7 @@ fn a_panic_message_names_what_was_done_outside_a_runtime() {
     assert!(slept.contains("Sleep was polled outside"), "{slept}");
 }
 
-/// Panics when it is dropped, with something that panics when it is dropped.
+/// Panics when it is dropped, with a payload that panics when it is dropped.
 struct Bomb(u32);
 
 impl Drop for Bomb {
@@ -592,9 +592,9 @@ impl Drop for Bomb {
 }
 
 #[test]
-fn a_task_whose_every_destructor_panics_takes_nobody_down() {
+fn a_task_whose_every_destructor_panics_harms_no_other_task() {
     run(async {
-        // The poll, the future's destructor and the payloads.
+        // These panic: the poll, the destructor of the future, and the payloads.
         let all = spawn({
             let bomb = Bomb(1);
             poll_fn(move |_| -> Poll<()> {
@@ -602,7 +602,7 @@ fn a_task_whose_every_destructor_panics_takes_nobody_down() {
                 std::panic::panic_any(Bomb(1))
             })
         });
-        // The value, after the future's destructor.
+        // The value panics after the destructor of the future.
         let value = spawn({
             let bomb = Bomb(1);
             poll_fn(move |_| {
@@ -621,12 +621,12 @@ fn a_task_whose_every_destructor_panics_takes_nobody_down() {
 }
 
 #[test]
-fn a_leaf_that_costs_more_than_the_budget_is_granted_once_in_a_turn() {
+fn a_cost_above_the_whole_budget_succeeds_once_in_a_turn() {
     run(poll_fn(|cx| budget::poll_spend(cx, 10 * budget::BUDGET)));
 }
 
 #[test]
-fn a_detached_task_runs_and_its_panics_harm_nobody() {
+fn a_detached_task_runs_and_its_panics_harm_no_other_task() {
     struct PanicsInDrop;
     impl Drop for PanicsInDrop {
         fn drop(&mut self) {

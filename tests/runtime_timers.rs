@@ -45,7 +45,7 @@ fn a_sleep_takes_as_long_as_asked_by_the_real_clock() {
 }
 
 #[test]
-fn sleeps_end_in_the_order_of_their_deadlines_and_equal_ones_in_that_of_their_start() {
+fn sleeps_end_in_order_of_deadline_and_then_of_their_start() {
     run_paused(async {
         let log = Log::new();
         let tasks: Vec<_> = [30, 10, 20, 10, 30, 10]
@@ -82,7 +82,7 @@ fn ten_thousand_equal_deadlines_end_together() {
 }
 
 #[test]
-fn a_sleep_that_is_dropped_is_not_waited_for() {
+fn the_runtime_does_not_wait_for_a_dropped_sleep() {
     run_paused(async {
         let start = Instant::now();
         {
@@ -123,7 +123,7 @@ fn a_sleep_can_be_reset_later_and_earlier_and_after_its_end() {
 }
 
 #[test]
-fn a_sleep_moves_to_the_task_that_polls_it_last() {
+fn a_sleep_wakes_the_task_that_has_polled_it_last() {
     run_paused(async {
         let mut sleep = sleep(ms(10));
         assert!(poll_once(&mut sleep).await.is_none());
@@ -142,14 +142,14 @@ fn an_interval_keeps_its_schedule_when_a_tick_is_taken_late() {
             planned.push((tick.saturating_duration_since(start)).as_millis());
             sleep(ms(late)).await;
         }
-        // Taken at 30, the tick is followed by 27 ms of work: those at 50 are skipped, 57 → 40 is
-        // still there.
+        // 27 ms of work follow the tick of 40 ms. So the tick of 50 ms is taken late, at 67 ms, and that of 60 ms is
+        // skipped.
         assert_eq!(planned, [0, 10, 20, 30, 40, 50, 70]);
     });
 }
 
 #[test]
-fn a_timeout_gives_the_value_or_says_elapsed() {
+fn a_timeout_returns_the_value_or_elapsed() {
     run_paused(async {
         let start = Instant::now();
         assert_eq!(timeout(HOUR, async { 7 }).await, Ok(7));
@@ -178,7 +178,7 @@ fn a_year_of_paused_time_passes_at_once() {
 }
 
 #[test]
-fn advance_fires_what_is_due_on_the_way_in_order() {
+fn advance_fires_the_timers_on_its_way_in_order() {
     run_paused(async {
         let log = Log::new();
         let start = Instant::now();
@@ -198,7 +198,7 @@ fn advance_fires_what_is_due_on_the_way_in_order() {
 }
 
 #[test]
-fn what_is_ready_runs_before_the_paused_clock_jumps() {
+fn ready_tasks_run_before_the_paused_clock_moves() {
     run_paused(async {
         let start = Instant::now();
         let busy = spawn(async move {
@@ -213,7 +213,7 @@ fn what_is_ready_runs_before_the_paused_clock_jumps() {
 }
 
 #[test]
-fn a_socket_is_looked_at_before_the_paused_clock_jumps() {
+fn the_reactor_is_checked_before_the_paused_clock_moves() {
     run_paused(async {
         let (mut client, mut server) = tcp_pair().await;
         let start = Instant::now();
@@ -236,7 +236,7 @@ fn a_socket_is_looked_at_before_the_paused_clock_jumps() {
     });
 }
 
-/// A door that blocks a thread until it is opened.
+/// A door that blocks a thread until another thread opens it.
 #[derive(Clone, Default)]
 struct Door(Arc<(Mutex<bool>, Condvar)>);
 
@@ -253,7 +253,7 @@ impl Door {
 }
 
 #[test]
-fn the_paused_clock_does_not_jump_while_a_blocking_job_runs() {
+fn the_paused_clock_does_not_move_while_a_blocking_job_runs() {
     run_paused(async {
         let start = Instant::now();
         let door = Door::default();
@@ -275,7 +275,7 @@ fn the_paused_clock_does_not_jump_while_a_blocking_job_runs() {
 }
 
 #[test]
-fn a_blocking_job_gives_its_value_or_its_panic() {
+fn a_blocking_job_returns_its_value_or_its_panic() {
     run(async {
         assert_eq!(spawn_blocking(|| 6 * 7).await.unwrap(), 42);
         let error = spawn_blocking(|| panic!("on the pool")).await.unwrap_err();
@@ -285,7 +285,7 @@ fn a_blocking_job_gives_its_value_or_its_panic() {
 }
 
 #[test]
-fn the_pool_has_no_more_threads_than_it_may() {
+fn the_pool_has_at_most_its_maximum_of_threads() {
     run(async {
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let door = Door::default();
@@ -333,7 +333,7 @@ fn a_blocking_job_dropped_before_it_began_is_skipped() {
         for job in busy {
             job.await.unwrap();
         }
-        // Behind the skipped one in the queue.
+        // This job is behind the skipped one in the queue.
         spawn_blocking(|| ()).await.unwrap();
         assert!(!ran.load(Ordering::Acquire));
     });
@@ -364,7 +364,7 @@ fn a_runtime_that_ends_waits_for_the_job_that_runs_and_cancels_the_rest() {
 }
 
 #[test]
-fn a_name_is_looked_up_on_the_pool() {
+fn a_name_is_resolved_on_the_pool() {
     run(async {
         let addresses = waterwheel::runtime::net::lookup_host("localhost:80").await;
         assert!(
@@ -382,7 +382,7 @@ fn a_name_is_looked_up_on_the_pool() {
 }
 
 #[test]
-fn turn_resumes_once_the_reactor_has_delivered() {
+fn turn_completes_when_the_reactor_has_delivered_an_event() {
     run(async {
         let (mut client, mut server) = tcp_pair().await;
         assert!(poll_once(server.read(&mut [0])).await.is_none());
@@ -395,7 +395,7 @@ fn turn_resumes_once_the_reactor_has_delivered() {
 }
 
 #[test]
-fn turn_resumes_after_half_a_second_in_any_case() {
+fn turn_completes_after_half_a_second_without_an_event() {
     run_paused(async {
         let start = Instant::now();
         turn().await;
@@ -404,7 +404,7 @@ fn turn_resumes_after_half_a_second_in_any_case() {
 }
 
 #[test]
-fn a_destructor_run_by_the_end_of_a_timeout_may_use_timers() {
+fn a_destructor_that_a_timeout_runs_may_use_timers() {
     run_paused(async {
         let bell = std::rc::Rc::new(Notify::new());
         let rung = bell.notified();
@@ -443,7 +443,7 @@ fn instants_saturate() {
 }
 
 #[test]
-fn the_paused_clock_jumps_again_after_a_blocking_job_that_nobody_awaits() {
+fn the_paused_clock_moves_again_after_a_blocking_job_that_no_task_awaits() {
     run_paused(async {
         let door = Door::default();
         let (began, has_begun) = mpsc::channel();
@@ -476,7 +476,7 @@ fn the_paused_clock_does_not_outrun_the_value_of_a_blocking_job() {
 }
 
 #[test]
-fn a_job_that_panics_when_it_is_dropped_costs_no_thread() {
+fn a_thread_continues_after_a_job_that_panics_when_dropped() {
     run_paused(async {
         let door = Door::default();
         let (began, has_begun) = mpsc::channel();
@@ -544,7 +544,7 @@ fn a_reset_to_an_earlier_deadline_wakes_the_task_that_waits() {
         shared.borrow_mut().as_mut().get_mut().reset(start + ms(10));
         waiting.await.unwrap();
         assert_eq!(start.elapsed(), ms(10));
-        // Later and then earlier again: the entry in the wheel moves both times.
+        // The deadline moves later, and then earlier again.
         shared
             .borrow_mut()
             .as_mut()
@@ -582,8 +582,8 @@ fn a_reset_on_another_thread_wakes_the_task_that_waits() {
 }
 
 #[test]
-fn missed_ticks_are_skipped_made_up_for_or_shift_the_schedule() {
-    // An interval of 10 ms ticks at 0 and is asked again at 35 ms.
+fn missed_ticks_are_skipped_completed_at_once_or_shift_the_schedule() {
+    // An interval of 10 ms ticks at 0 ms, and its task awaits the next tick at 35 ms.
     let rows = [
         (MissedTicks::Skip, [0, 35, 40, 50, 60]),
         (MissedTicks::Burst, [0, 35, 35, 35, 40]),
@@ -628,7 +628,7 @@ fn a_sleep_is_late_by_at_most_a_millisecond_in_the_median() {
             late.push(start.elapsed().checked_sub(ms(1)).expect("never early"));
         }
         late.sort_unstable();
-        // A tick, a rounded wait, and what a busy machine takes to run us: twice rounded were 1.1 ms.
+        // A tick, a rounded wait, and the delay of a busy machine. With two roundings, it was 1.1 ms. LOG R15
         assert!(late[25] < Duration::from_micros(900), "{:?}", late[25]);
     });
 }
@@ -640,7 +640,7 @@ fn a_deadline_set_after_time_outside_the_runtime_is_not_in_the_past() {
         runtime.block_on(yield_now());
         thread::sleep(ms(60));
         let real = Instant::now();
-        // By each way in: the turn's clock is at most a moment old.
+        // Each way into the runtime reads the clock.
         let fresh = |entered: Instant| entered + ms(30) >= real;
         assert!(runtime.block_on(async { fresh(Instant::of_turn()) }));
         thread::sleep(ms(60));
@@ -652,7 +652,7 @@ fn a_deadline_set_after_time_outside_the_runtime_is_not_in_the_past() {
 }
 
 #[test]
-fn a_turn_whose_clock_is_paused_goes_on_with_the_paused_time() {
+fn a_turn_that_pauses_the_clock_continues_with_the_paused_time() {
     run(async {
         thread::sleep(ms(3));
         time::pause();
@@ -667,7 +667,7 @@ fn advance_sees_the_same_times_whenever_the_clock_was_paused() {
             thread::sleep(ms(real));
             time::pause();
             let start = Instant::now();
-            // A timer far away, whose slot in the wheel begins at another time in each run.
+            // A distant timer. Its slot in the wheel begins at another time in each run.
             let other = spawn(time::sleep(ms(90)));
             let sleeper = spawn(async move {
                 let begun = start.elapsed();
@@ -686,14 +686,14 @@ fn advance_sees_the_same_times_whenever_the_clock_was_paused() {
 }
 
 #[test]
-fn a_paused_clock_does_not_jump_to_never() {
+fn a_paused_clock_does_not_move_to_the_far_future() {
     run_paused(async {
         let start = Instant::now();
         let never = timeout(Duration::MAX, pending::<()>());
         assert!(poll_once(pin!(never)).await.is_none());
         let mut never = pin!(sleep(Duration::MAX));
         assert!(poll_once(never.as_mut()).await.is_none());
-        // A job keeps the loop waiting; the clock stands meanwhile, and no turn spins.
+        // The runtime waits for a job. Meanwhile the clock does not move, and no turn spins.
         spawn_blocking(|| thread::sleep(ms(20))).await.unwrap();
         assert_eq!(start.elapsed(), ms(0));
         sleep(ms(5)).await;

@@ -1,4 +1,4 @@
-//! Claims about those who wait for a socket, and about sockets that leave their runtime.
+//! Claims about tasks that wait for a socket, and about sockets that leave their runtime.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -22,7 +22,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::runtime::net::{AsyncFd, TcpListener, TcpStream};
 use waterwheel::runtime::{Runtime, race, spawn, spawn_blocking, time, yield_now};
 
-/// The value of a future that must come soon: a wait that would last for ever fails by name.
+/// Returns the value of a future. Fails if the future waits too long, so that a test never hangs.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     let late = async {
         time::sleep(Duration::from_secs(5)).await;
@@ -38,7 +38,7 @@ async fn a_few_turns() {
     }
 }
 
-/// A waker of which it can be seen who still keeps it.
+/// A waker whose clones can be counted.
 #[derive(Default)]
 struct Bell;
 
@@ -46,7 +46,7 @@ impl Wake for Bell {
     fn wake(self: Arc<Self>) {}
 }
 
-/// Polls `future` once, which must wait, drops it, and returns how many wakers it has left behind.
+/// Polls `future` once, and drops it. The future must wait. Returns the number of wakers that it leaves behind.
 fn left_behind<F: Future>(future: F) -> usize {
     let bell = Arc::new(Bell);
     let waker = Waker::from(bell.clone());
@@ -62,7 +62,7 @@ fn left_behind<F: Future>(future: F) -> usize {
 }
 
 #[test]
-fn a_dropped_waiter_leaves_nothing_behind() {
+fn a_dropped_waiter_leaves_no_waker_behind() {
     run(async {
         let (ours, _peer) = unix_with_std();
         fill(&ours);
@@ -86,7 +86,7 @@ fn a_dropped_waiter_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_waiter_that_is_dropped_outside_the_runtime_leaves_nothing_behind() {
+fn a_waiter_dropped_outside_the_runtime_leaves_no_waker_behind() {
     within_deadline(|| {
         let runtime = Runtime::new().unwrap();
         let (ours, _peer) = runtime.block_on(tcp_with_std());
@@ -111,37 +111,40 @@ fn resident_bytes() -> usize {
 }
 
 #[test]
-fn tasks_that_wait_for_the_end_and_go_keep_no_memory() {
-    alone("tasks_that_wait_for_the_end_and_go_keep_no_memory", || {
-        run(async {
-            let (ours, _peer) = tcp_with_std().await;
-            let listener = Rc::new(TcpListener::bind("127.0.0.1:0").unwrap());
-            let ours = Rc::new(ours);
-            let request = |_| {
-                let (ours, listener) = (ours.clone(), listener.clone());
-                spawn(async move {
-                    race(ours.closed(), yield_now()).await;
-                    race(async { drop(listener.accept().await) }, yield_now()).await;
-                    // What is polled by hand has nothing to drop.
-                    assert!(
-                        poll_once(std::future::poll_fn(|cx| ours.poll_closed(cx)))
-                            .await
-                            .is_none()
-                    );
-                    assert!(poll_once((&*ours).read(&mut [0])).await.is_none());
-                })
-            };
-            for number in 0..20_000 {
-                request(number).await.unwrap();
-            }
-            let before = resident_bytes();
-            for number in 0..100_000 {
-                request(number).await.unwrap();
-            }
-            let grown = resident_bytes().saturating_sub(before);
-            assert!(grown < 1 << 20, "{grown} bytes more");
-        });
-    });
+fn tasks_that_have_waited_for_the_end_of_a_stream_keep_no_memory() {
+    alone(
+        "tasks_that_have_waited_for_the_end_of_a_stream_keep_no_memory",
+        || {
+            run(async {
+                let (ours, _peer) = tcp_with_std().await;
+                let listener = Rc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+                let ours = Rc::new(ours);
+                let request = |_| {
+                    let (ours, listener) = (ours.clone(), listener.clone());
+                    spawn(async move {
+                        race(ours.closed(), yield_now()).await;
+                        race(async { drop(listener.accept().await) }, yield_now()).await;
+                        // A poll function has no future to drop.
+                        assert!(
+                            poll_once(std::future::poll_fn(|cx| ours.poll_closed(cx)))
+                                .await
+                                .is_none()
+                        );
+                        assert!(poll_once((&*ours).read(&mut [0])).await.is_none());
+                    })
+                };
+                for number in 0..20_000 {
+                    request(number).await.unwrap();
+                }
+                let before = resident_bytes();
+                for number in 0..100_000 {
+                    request(number).await.unwrap();
+                }
+                let grown = resident_bytes().saturating_sub(before);
+                assert!(grown < 1 << 20, "{grown} bytes more");
+            });
+        },
+    );
 }
 
 #[test]
@@ -180,7 +183,7 @@ fn two_tasks_that_read_one_stream_are_both_woken() {
 }
 
 #[test]
-fn a_task_that_reads_on_is_woken_beside_one_that_waits() {
+fn a_task_that_goes_on_reading_is_woken_beside_one_that_waits() {
     run(async {
         let (ours, mut peer) = tcp_with_std().await;
         let ours = Rc::new(ours);
@@ -232,7 +235,7 @@ fn two_tasks_that_wait_until_one_stream_is_ready_are_both_woken() {
 }
 
 #[test]
-fn two_tasks_that_poll_one_stream_for_room_are_both_woken() {
+fn two_tasks_that_wait_for_room_in_one_stream_are_both_woken() {
     run(async {
         let (ours, mut peer) = unix_with_std();
         let filled = fill(&ours);
@@ -249,7 +252,7 @@ fn two_tasks_that_poll_one_stream_for_room_are_both_woken() {
     });
 }
 
-/// Waits once, so that it is registered.
+/// Polls a wait once, so that the stream is registered.
 async fn begin_to_wait(stream: &TcpStream) {
     assert!(poll_once(stream.readable()).await.is_none());
     a_few_turns().await;
@@ -306,7 +309,7 @@ fn a_stream_that_leaves_for_another_runtime_does_not_wake_the_first() {
 }
 
 #[test]
-fn a_borrowed_descriptor_can_be_watched_again_wherever_the_last_watch_ended() {
+fn a_borrowed_descriptor_can_be_watched_again_after_a_watch_that_ended_on_any_thread() {
     let begin = async |watched: &AsyncFd<&UnixStream>| {
         let reading = watched.read_with(|io| (&mut &**io).read(&mut [0]));
         assert!(poll_once(reading).await.is_none());
@@ -316,15 +319,15 @@ fn a_borrowed_descriptor_can_be_watched_again_wherever_the_last_watch_ended() {
         let (reader, mut writer) = UnixStream::pair().unwrap();
         reader.set_nonblocking(true).unwrap();
         for runtime in [&first, &first, &second, &first] {
-            // Between two calls of the runtime.
+            // The watch ends between two calls of the runtime.
             let watched = AsyncFd::new(&reader);
             runtime.block_on(begin(&watched));
             drop(watched);
-            // On another thread.
+            // The watch ends on another thread.
             let watched = AsyncFd::new(&reader);
             runtime.block_on(begin(&watched));
             thread::scope(|scope| drop(scope.spawn(|| drop(watched)).join()));
-            // Inside another runtime.
+            // The watch ends inside another runtime.
             let watched = AsyncFd::new(&reader);
             runtime.block_on(begin(&watched));
             Runtime::new().unwrap().block_on(async { drop(watched) });
@@ -338,7 +341,7 @@ fn a_borrowed_descriptor_can_be_watched_again_wherever_the_last_watch_ended() {
 }
 
 #[test]
-fn a_runtime_that_is_gone_is_left_without_a_word() {
+fn a_socket_leaves_an_ended_runtime_without_an_error() {
     within_deadline(|| {
         let (reader, _writer) = UnixStream::pair().unwrap();
         reader.set_nonblocking(true).unwrap();

@@ -1,5 +1,5 @@
-//! Claims about signals: which arrive, under which name, in which order, and at what cost. Signals
-//! concern the whole process, so each test has one of its own.
+//! Claims about signals: their names, their order and their cost. A signal concerns the whole process, so each
+//! test uses a signal of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -19,7 +19,7 @@ use rustix::process::{Resource, Rlimit, getpid, getrlimit, kill_process, setrlim
 use waterwheel::runtime::signal::{self, Signal, Signals};
 use waterwheel::runtime::{descriptors, spawn};
 
-/// Sends a signal to this very thread: its handler has run when this returns.
+/// Sends a signal to this thread. Its handler has run when this returns.
 fn raise(signal: Signal) {
     signal_hook::low_level::raise(signal.as_raw()).unwrap();
 }
@@ -105,7 +105,7 @@ fn every_signal_that_has_a_name_can_be_received() {
 #[test]
 fn a_signal_without_a_name_is_received_by_its_number() {
     alone("a_signal_without_a_name_is_received_by_its_number", || {
-        // The real-time signals (`signal(7)`), but for the two that the C library keeps.
+        // The real-time signals (`signal(7)`) without the two that the C library uses.
         let numbers: Vec<_> = (34..=64).map(Signal::from_raw).collect();
         run(async {
             let mut signals = signal::listen(&numbers).unwrap();
@@ -140,9 +140,9 @@ fn signals_that_are_pending_together_are_received_lowest_number_first() {
 }
 
 #[test]
-fn a_signal_that_is_raised_twice_before_it_is_received_is_one() {
+fn a_signal_that_is_raised_twice_before_it_is_received_is_received_once() {
     alone(
-        "a_signal_that_is_raised_twice_before_it_is_received_is_one",
+        "a_signal_that_is_raised_twice_before_it_is_received_is_received_once",
         || {
             run(async {
                 let mut signals = signal::listen(&[Signal::USER1, Signal::USER2]).unwrap();
@@ -182,7 +182,7 @@ fn a_receive_that_is_dropped_loses_no_signal() {
         run(async {
             let all = [Signal::HANGUP, Signal::USER1, Signal::USER2];
             let mut signals = signal::listen(&all).unwrap();
-            // Never polled, and polled in vain.
+            // One receive is never polled, and one is polled and has to wait.
             drop(signals.recv());
             assert!(poll_once(signals.recv()).await.is_none());
             {
@@ -190,7 +190,7 @@ fn a_receive_that_is_dropped_loses_no_signal() {
                 assert!(poll_once(receive.as_mut()).await.is_none());
                 raise_all(all);
             }
-            // Taken out one by one, with receives between them that are given up.
+            // The signals are received one by one, with dropped receives in between.
             for signal in all {
                 drop(signals.recv());
                 assert_eq!(signals.recv().await.unwrap(), signal);
@@ -207,7 +207,7 @@ fn a_burst_of_ten_thousand_neither_blocks_nor_hides_the_last_signal() {
         || {
             let mut shutdown = signal::shutdown();
             run(async {
-                // Once before it has waited, and then while it waits.
+                // One burst comes before the receiver waits, and one while it waits.
                 for _ in 0..3 {
                     for _ in 0..10_000 {
                         raise(Signal::INTERRUPT);
@@ -223,20 +223,23 @@ fn a_burst_of_ten_thousand_neither_blocks_nor_hides_the_last_signal() {
 }
 
 #[test]
-fn a_signal_from_outside_wakes_a_loop_that_sleeps() {
-    alone("a_signal_from_outside_wakes_a_loop_that_sleeps", || {
-        let mut signals = signal::listen(&[Signal::USER1]).unwrap();
-        // The kernel has any thread run the handler, at any time.
-        let sender = thread::spawn(|| kill_process(getpid(), rustix::process::Signal::USR1));
-        run(async { assert_eq!(signals.recv().await.unwrap(), Signal::USER1) });
-        sender.join().unwrap().unwrap();
-    });
+fn a_signal_sent_to_the_process_wakes_a_runtime_that_waits() {
+    alone(
+        "a_signal_sent_to_the_process_wakes_a_runtime_that_waits",
+        || {
+            let mut signals = signal::listen(&[Signal::USER1]).unwrap();
+            // The kernel may run the handler on any thread, at any time.
+            let sender = thread::spawn(|| kill_process(getpid(), rustix::process::Signal::USR1));
+            run(async { assert_eq!(signals.recv().await.unwrap(), Signal::USER1) });
+            sender.join().unwrap().unwrap();
+        },
+    );
 }
 
 #[test]
-fn a_signal_that_comes_again_and_again_does_not_keep_another_one_waiting() {
+fn a_signal_that_comes_again_and_again_does_not_hide_another_one() {
     alone(
-        "a_signal_that_comes_again_and_again_does_not_keep_another_one_waiting",
+        "a_signal_that_comes_again_and_again_does_not_hide_another_one",
         || {
             run(async {
                 let all = [Signal::HANGUP, Signal::TERMINATE];
@@ -308,9 +311,9 @@ fn a_receiver_costs_two_descriptors_however_many_signals_it_listens_for() {
 }
 
 #[test]
-fn a_signal_that_is_received_no_more_is_ignored_and_can_be_listened_for_again() {
+fn a_signal_without_receivers_is_ignored_and_can_be_received_again() {
     alone(
-        "a_signal_that_is_received_no_more_is_ignored_and_can_be_listened_for_again",
+        "a_signal_without_receivers_is_ignored_and_can_be_received_again",
         || {
             run(async {
                 drop(signal::listen(&[Signal::TERMINATE]).unwrap());
@@ -326,9 +329,9 @@ fn a_signal_that_is_received_no_more_is_ignored_and_can_be_listened_for_again() 
 }
 
 #[test]
-fn a_receiver_that_is_dropped_while_its_signal_comes_raises_no_sigpipe() {
+fn dropping_a_receiver_while_its_signal_comes_raises_no_sigpipe() {
     alone(
-        "a_receiver_that_is_dropped_while_its_signal_comes_raises_no_sigpipe",
+        "dropping_a_receiver_while_its_signal_comes_raises_no_sigpipe",
         || {
             let mut broken_pipes = signal::listen(&[Signal::PIPE]).unwrap();
             let first = signal::listen(&[Signal::USER1]).unwrap();
@@ -351,9 +354,9 @@ fn a_receiver_that_is_dropped_while_its_signal_comes_raises_no_sigpipe() {
 }
 
 #[test]
-fn a_signal_that_cannot_be_handled_is_an_error_that_says_why() {
+fn a_signal_that_cannot_be_handled_is_an_error_with_a_reason() {
     alone(
-        "a_signal_that_cannot_be_handled_is_an_error_that_says_why",
+        "a_signal_that_cannot_be_handled_is_an_error_with_a_reason",
         || {
             let before = descriptors::open().unwrap();
             for (number, text) in [
@@ -368,7 +371,7 @@ fn a_signal_that_cannot_be_handled_is_an_error_that_says_why() {
                 (i32::MIN, "there is no such signal"),
                 (i32::MAX, "there is no such signal"),
                 (128, "cannot listen for signal 128: there is no such signal"),
-                // The kernel has 64, and the C library keeps two of them for itself.
+                // The kernel has 64 signals, and the C library uses two of them.
                 (65, "cannot listen for signal 65: "),
                 (32, "cannot listen for signal 32: "),
             ] {
@@ -386,9 +389,9 @@ fn a_signal_that_cannot_be_handled_is_an_error_that_says_why() {
 }
 
 #[test]
-fn without_descriptors_listen_and_the_first_await_of_shutdown_say_so() {
+fn without_descriptors_listen_and_the_first_await_of_shutdown_fail() {
     alone(
-        "without_descriptors_listen_and_the_first_await_of_shutdown_say_so",
+        "without_descriptors_listen_and_the_first_await_of_shutdown_fail",
         || {
             run(async {
                 let limit = getrlimit(Resource::Nofile);

@@ -1,4 +1,4 @@
-//! Claims about a poll that holds the thread. In a process of its own: a report is made once per place.
+//! Claims about a poll that holds the thread. A process reports each place once, so the test runs in a child.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,7 +14,7 @@ use waterwheel::runtime::{block_on, spawn, watch, yield_now};
 
 const HELD: Duration = Duration::from_millis(1_100);
 
-/// Holds the thread for longer than is reported: twice from one place, and in a named part.
+/// Holds the thread for too long: twice in tasks of one place, and once in a named part.
 fn hold() {
     run(async {
         for _ in 0..2 {
@@ -39,8 +39,8 @@ async fn slow_handler(request: Request<'_>) -> Result<Responded> {
 }
 
 #[test]
-fn a_poll_that_holds_the_thread_is_named_once_by_its_place_or_its_name() {
-    const NAME: &str = "a_poll_that_holds_the_thread_is_named_once_by_its_place_or_its_name";
+fn a_poll_that_holds_the_thread_is_reported_once_by_its_place_or_its_name() {
+    const NAME: &str = "a_poll_that_holds_the_thread_is_reported_once_by_its_place_or_its_name";
     if is_child(NAME) {
         return hold();
     }
@@ -57,8 +57,8 @@ fn a_poll_that_holds_the_thread_is_named_once_by_its_place_or_its_name() {
         "{errors}"
     );
     assert!(reports[1].contains("`a long part`"), "{errors}");
-    // The main future, by the place that called block_on.
+    // The main future has the place that called `block_on`.
     assert!(reports[2].contains("tests/common/mod.rs"), "{errors}");
-    // A handler, by its own name.
+    // A handler has its own name.
     assert!(reports[3].contains("watch::slow_handler"), "{errors}");
 }

@@ -1,10 +1,18 @@
-//! Work that blocks, run on another thread: files, names, long computations.
+//! Work that blocks and runs on another thread: files, names, long computations.
 //!
 //! # How it works
 //!
-//! A job and its future share one [`Slot`]. The job goes to the runtime's pool. A thread runs it, puts the
-//! outcome into the slot, and wakes the task that awaits it. A future that is dropped closes the slot, and
-//! a job whose slot is closed is not begun.
+//! A job and its future share one [`JobSlot`]:
+//!
+//! ```text
+//!            the future is polled             the job ends               the future takes the outcome
+//!  Queued ────────────────────────► Awaited ──────────────► Done ──────────────────────────► Closed
+//!    └──────────── the job ends before any poll ─────────────▲                                  ▲
+//!  (any state) ── the future is dropped ────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The job goes to the runtime's pool. A thread runs it, stores the outcome in the slot, and wakes the task
+//! that awaits it. If the slot is closed before the job begins, the job is not run.
 //!
 //! # Invariants
 //!
@@ -26,13 +34,13 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// Runs `job` on a thread of the runtime's pool, so that this thread does not block.
 ///
-/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once; more of them queue. A job
-/// that runs is not stopped if its future is dropped, and its value is dropped then.
+/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once. Further jobs wait in a queue
+/// without a limit. If the future is dropped while the job runs, the job continues, and its value is dropped.
 ///
 /// # Errors
 ///
-/// The future returns a [`JoinError`] if the job panicked. It returns one that
-/// [is cancelled](JoinError::is_cancelled) if no thread could be started, or if the runtime ends before
+/// The future returns a [`JoinError`] if the job panics. It returns one for which
+/// [`is_cancelled`](JoinError::is_cancelled) holds if no thread could be started, or if the runtime ends before
 /// the job has begun.
 ///
 /// # Cancel safety
@@ -41,7 +49,7 @@ use crate::sync::{Mutex, MutexGuard};
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Examples
 ///
@@ -74,17 +82,19 @@ where
 /// Panics if it is polled again after it has returned the value.
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
-    slot: Arc<Slot<T>>,
-    /// The poll in which it began to wait.
+    slot: Arc<JobSlot<T>>,
+    /// The number of the poll in which it began to wait.
     began: Option<u32>,
 }
 
 impl<T: Send + 'static> Blocking<T> {
-    /// Returns a job for a pool to run, and the future of its value.
+    /// Returns a job for a pool, and the future of its value.
     pub(crate) fn of(
         job: impl FnOnce() -> T + Send + 'static,
     ) -> (impl FnOnce(Order) + Send, Self) {
-        let slot = Slot::new();
+        let slot = Arc::new(JobSlot {
+            state: Mutex::new(JobState::Queued),
+        });
         let value = Self {
             slot: slot.clone(),
             began: None,
@@ -93,61 +103,49 @@ impl<T: Send + 'static> Blocking<T> {
     }
 }
 
-/// The state that a job and its future share.
-struct Slot<T> {
-    state: Mutex<State<T>>,
+/// The part that a job and its future share.
+struct JobSlot<T> {
+    state: Mutex<JobState<T>>,
 }
 
-enum State<T> {
-    /// The job has not ended, and no task waits.
+/// The progress of a job; see the module.
+enum JobState<T> {
+    /// The job has not ended, and no task awaits it.
     Queued,
-    /// The job has not ended, and this task waits.
+    /// The job has not ended, and a task with this waker awaits it.
     Awaited(Waker),
     /// The job has ended.
     Done(Result<T, JoinError>),
-    /// The value has been taken, or the future was dropped.
+    /// The outcome was taken, or the future was dropped.
     Closed,
 }
 
-impl<T> Slot<T> {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State::Queued),
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+impl<T> JobSlot<T> {
+    /// Locks the state. Poisoning is ignored, because no foreign code runs while it is locked.
+    fn lock(&self) -> MutexGuard<'_, JobState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replace(&self, state: State<T>) -> State<T> {
+    /// Sets the state, and returns the one before.
+    fn replace(&self, state: JobState<T>) -> JobState<T> {
         mem::replace(&mut *self.lock(), state)
     }
 
-    /// Returns true if the future was dropped.
-    fn is_closed(&self) -> bool {
-        matches!(*self.lock(), State::Closed)
-    }
-
-    /// Returns true if the slot has the outcome.
-    fn is_done(&self) -> bool {
-        matches!(*self.lock(), State::Done(_))
-    }
-
-    /// Takes the outcome, if the slot has it.
+    /// Takes the outcome, if the job has ended.
     ///
     /// # Panics
     ///
-    /// Panics if it has been taken before.
+    /// Panics if the outcome was taken before.
     fn take_outcome(&self) -> Option<Result<T, JoinError>> {
         let mut state = self.lock();
         match &*state {
-            State::Queued | State::Awaited(_) => None,
-            State::Done(_) => match mem::replace(&mut *state, State::Closed) {
-                State::Done(outcome) => Some(outcome),
+            JobState::Queued | JobState::Awaited(_) => None,
+            JobState::Done(_) => match mem::replace(&mut *state, JobState::Closed) {
+                JobState::Done(outcome) => Some(outcome),
                 _ => None,
             },
-            State::Closed => {
+            JobState::Closed => {
+                // The lock is released before the panic, so that the panic does not poison it.
                 drop(state);
                 panic!("a Blocking is not polled after its value")
             }
@@ -156,26 +154,28 @@ impl<T> Slot<T> {
 
     /// Returns true if the slot has this waker.
     fn is_awaited_by(&self, waker: &Waker) -> bool {
-        matches!(&*self.lock(), State::Awaited(left) if left.will_wake(waker))
+        matches!(&*self.lock(), JobState::Awaited(left) if left.will_wake(waker))
     }
 
-    /// Stores a waker, and returns the state that it replaces.
+    /// Stores a waker, and returns the state before. That state may have another waker to drop.
     ///
     /// # Errors
     ///
     /// Returns the waker if the job has ended.
-    fn leave(&self, waker: Waker) -> Result<State<T>, Waker> {
+    fn leave(&self, waker: Waker) -> Result<JobState<T>, Waker> {
         let mut state = self.lock();
         match &*state {
-            State::Queued | State::Awaited(_) => {
-                Ok(mem::replace(&mut *state, State::Awaited(waker)))
+            JobState::Queued | JobState::Awaited(_) => {
+                Ok(mem::replace(&mut *state, JobState::Awaited(waker)))
             }
-            State::Done(_) | State::Closed => Err(waker),
+            JobState::Done(_) | JobState::Closed => Err(waker),
         }
     }
 
+    /// Calls the job or cancels it, and stores the outcome.
     fn carry_out(&self, order: Order, job: impl FnOnce() -> T) {
-        if self.is_closed() {
+        // A job that no future awaits is not worth a thread. The caller drops it, with its captures.
+        if matches!(*self.lock(), JobState::Closed) {
             return;
         }
         let outcome = match order {
@@ -185,14 +185,16 @@ impl<T> Slot<T> {
         self.finish(outcome);
     }
 
+    /// Stores the outcome, and wakes the task that awaits it.
     fn finish(&self, outcome: Result<T, JoinError>) {
+        // One lock for both steps: a future that leaves its waker between them would never be woken.
         let mut state = self.lock();
-        if matches!(*state, State::Closed) {
+        if matches!(*state, JobState::Closed) {
             return;
         }
-        let before = mem::replace(&mut *state, State::Done(outcome));
+        let before = mem::replace(&mut *state, JobState::Done(outcome));
         drop(state);
-        if let State::Awaited(waker) = before {
+        if let JobState::Awaited(waker) = before {
             panics::wake(waker);
         }
     }
@@ -202,10 +204,12 @@ impl<T> Future for Blocking<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A value that is there in the first poll costs budget: a task could await one job after the other
+        // without ever waiting.
         let waited = self
             .began
             .is_some_and(|began| began != budget::poll_number());
-        if !waited && self.slot.is_done() {
+        if !waited && matches!(*self.slot.lock(), JobState::Done(_)) {
             ready!(budget::poll_spend(cx, 1));
         }
         self.began.get_or_insert_with(budget::poll_number);
@@ -215,7 +219,8 @@ impl<T> Future for Blocking<T> {
         if self.slot.is_awaited_by(cx.waker()) {
             return Poll::Pending;
         }
-        // Cloning and dropping wakers is foreign code: not while the slot is locked.
+        // Wakers are cloned and dropped while the slot is not locked, because that may be foreign code. So the
+        // job may end in between, and `leave` then refuses the waker.
         let waker = cx.waker().clone();
         match self.slot.leave(waker) {
             Ok(replaced) => {
@@ -223,7 +228,6 @@ impl<T> Future for Blocking<T> {
                 Poll::Pending
             }
             Err(unused) => {
-                // The job has ended in between.
                 panics::discard(unused);
                 let outcome = self.slot.take_outcome();
                 Poll::Ready(outcome.expect("a job that has ended leaves an outcome"))
@@ -234,7 +238,7 @@ impl<T> Future for Blocking<T> {
 
 impl<T> Drop for Blocking<T> {
     fn drop(&mut self) {
-        panics::discard(self.slot.replace(State::Closed));
+        panics::discard(self.slot.replace(JobState::Closed));
     }
 }
 

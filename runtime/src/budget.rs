@@ -2,32 +2,33 @@
 //!
 //! # How it works
 //!
-//! A socket that is always ready would keep its task running. So each poll of a task begins with a
-//! budget of [`BUDGET`] units. A leaf future that is ready spends some of it. If the budget is spent, the
-//! leaf wakes its task and returns `Pending`, and the task runs again after the next look at the reactor.
+//! A task whose socket is always ready would never stop running. So each poll of a task begins with a budget
+//! of [`BUDGET`] units. A *leaf* is a future that waits for an event itself. A leaf that is ready spends some
+//! of the budget. If the budget is spent, the leaf wakes its task and returns `Pending`. The next turn polls
+//! the task again, after the reactor has checked for events.
 //!
 //! | leaf | units |
 //! |---|---|
 //! | a read or a write of a socket | 1 for the call, and 1 for each whole 4 KiB that it moves |
 //! | an accept | 4 |
-//! | any other leaf that is ready when it is first polled: a sleep, a join handle, a notification, a blocking job | 1 |
-//! | any other leaf that has waited | 0 |
+//! | any other leaf that is ready in the poll in which it is first polled: a sleep, a join handle, a notification, a blocking job | 1 |
+//! | any other leaf that has waited for a later poll | 0 |
 //!
-//! A leaf that has waited for another poll is free because its task has let others run. So a deadline that
-//! has passed is seen even if another future of the same task has spent the whole budget.
+//! A leaf that has waited is free, because its task has let others run. So a deadline that has passed ends a
+//! sleep even if another future of the same task has spent the whole budget.
 //!
 //! [`join`](fn@crate::join), [`race`](fn@crate::race) and [`timeout`](fn@crate::time::timeout) divide the
 //! rest of the budget equally among their futures. A poll outside a runtime, and one inside
 //! [`unconstrained`], has no budget.
 //!
-//! A task can run another executor inside its poll, for example `futures::executor::block_on`. Then the
-//! budget would never be refilled, because our poll does not end. So after 64 refusals the budget is full
-//! again.
+//! A task can run another executor inside its poll, for example `futures::executor::block_on`. Then our poll
+//! does not end, and the executor does not refill the budget. So the leaf that is refused after 64 refusals
+//! refills it.
 //!
 //! # Invariants
 //!
 //! - Always: a leaf that is refused has woken its task.
-//! - Always: in one poll of a task, finitely many refusals lead to a full budget.
+//! - Always: within one poll of a task, at most 64 refusals follow each other before the budget is full.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -41,16 +42,17 @@ use crate::local_queue;
 /// The units that a task may spend in one poll.
 pub const BUDGET: u32 = 64;
 
-/// Copying this many bytes takes about as long as a call, so it costs a unit of its own. One poll of a
-/// task moves 256 KiB, and the rest of its last call.
+/// The bytes that one unit pays for: copying them takes about as long as a system call. One poll of a task
+/// moves at most 256 KiB, and the rest of its last call.
 const BYTES_PER_UNIT: usize = 4 * 1024;
 
 /// The budget outside a runtime, and in an unconstrained future.
 const UNLIMITED: u32 = u32::MAX;
 
 thread_local! {
+    // Plain cells without a destructor, so that each access is a load or a store. // LOG R1
     static LEFT: Cell<u32> = const { Cell::new(UNLIMITED) };
-    /// The number of this poll, so that a leaf can tell whether another poll has come since.
+    /// The number of this poll. A leaf compares it, to know if it has waited for a later poll.
     static POLL: Cell<u32> = const { Cell::new(0) };
     /// The refusals since the budget was last full.
     static REFUSED: Cell<u32> = const { Cell::new(0) };
@@ -61,29 +63,31 @@ thread_local! {
 pub(crate) fn refill() {
     LEFT.set(BUDGET);
     REFUSED.set(0);
+    // The number may wrap: a leaf compares it only with that of its own, recent poll.
     POLL.set(POLL.get().wrapping_add(1));
 }
 
-/// Returns the number of the present poll. It is another one in each poll of a task.
+/// Returns the number of the present poll. Each poll of a task has another number.
 pub(crate) fn poll_number() -> u32 {
     POLL.get()
 }
 
-/// Sets the rest of the budget. `None` means no limit. Returns the rest from before.
+/// Sets the remaining budget, and returns the one before. `None` means no limit.
 ///
 /// A thread that enters a runtime has no limit between the polls there. When it leaves the runtime, it
-/// continues with the rest from before.
+/// continues with the budget from before.
 pub(crate) fn replace(left: Option<Left>) -> Left {
     Left(LEFT.replace(left.map_or(UNLIMITED, |left| left.0)))
 }
 
-/// The rest of a budget that is set aside.
+/// A remaining budget that was set aside.
 #[derive(Clone, Copy)]
 pub(crate) struct Left(u32);
 
-/// Spends the cost of bytes that have been moved already, or the whole rest if that is less.
+/// Spends the cost of bytes that were moved. Spends all that is left if the cost is higher.
 pub(crate) fn spend_bytes(bytes: usize) {
     let left = LEFT.get();
+    // Small transfers are the usual case, and their cost is zero: no store. // LOG R1
     if bytes < BYTES_PER_UNIT || left == UNLIMITED {
         return;
     }
@@ -91,12 +95,14 @@ pub(crate) fn spend_bytes(bytes: usize) {
     LEFT.set(left.saturating_sub(cost));
 }
 
-/// Spends `cost` units, or all that are left if they are fewer. If none is left, wakes the task and
-/// returns `Pending`; the task then runs again after all others that are ready and a look at the reactor.
+/// Spends `cost` units of the task's budget, and returns `Ready`. If fewer units are left, spends these.
 ///
-/// Call this first in a leaf future of your own that can be ready many times in a row, and return if it is
-/// pending. The [module](self) lists the costs of this crate's futures. Outside a runtime it always
-/// succeeds.
+/// If no unit is left, wakes the task and returns `Pending`. The next turn polls the task again, after all
+/// other ready tasks and after the reactor has checked for events.
+///
+/// Call this first in a leaf future of your own that can be ready many times in a row, and return `Pending`
+/// if it does. The [module](self) lists the costs of this crate's futures. Outside a runtime it always
+/// returns `Ready`.
 ///
 /// # Examples
 ///
@@ -115,36 +121,40 @@ pub fn poll_spend(cx: &mut Context<'_>, cost: u32) -> Poll<()> {
         0 => refuse(cx),
         UNLIMITED => Poll::Ready(()),
         left => {
+            // A cost above the rest is capped. Otherwise a cost above the whole budget would never succeed.
             LEFT.set(left.saturating_sub(cost));
             Poll::Ready(())
         }
     }
 }
 
+/// Wakes the task for the next turn.
 #[cold]
 fn refuse(cx: &mut Context<'_>) -> Poll<()> {
     REFUSED.set(REFUSED.get() + 1);
     if REFUSED.get() > BUDGET {
-        // Our task's poll would have ended by now: a foreign executor is polling inside it.
+        // Our executor would have ended this poll long ago. So a foreign executor polls inside it, and only
+        // this line can refill the budget.
         refill();
     }
-    local_queue::wake_behind_look(cx.waker());
+    local_queue::wake_next_turn(cx.waker());
     Poll::Pending
 }
 
-/// The budget of one poll, divided among several futures of a task.
+/// The remaining budget of a poll, divided among several futures of one task.
 ///
-/// Each future has an equal share of what is left, so a future that spends all that it has leaves the
-/// shares of the others. A share is at least one unit, unless the budget was spent before all of them.
+/// Each future has an equal share, so a future that spends its whole share leaves the shares of the others.
+/// A share is at least one unit, unless the budget was spent before the first of them.
 pub(crate) struct Shares {
     left: u32,
-    /// The number of futures that are still to be polled.
+    /// The number of futures that are not polled yet.
     futures: u32,
+    /// One unit, or zero if the budget was spent before.
     share_min: u32,
 }
 
 impl Shares {
-    /// Divides the rest of the budget among this many futures.
+    /// Divides the remaining budget among this many futures.
     #[inline]
     pub(crate) fn of(futures: u32) -> Self {
         let left = LEFT.get();
@@ -161,8 +171,10 @@ impl Shares {
         if self.left == UNLIMITED {
             return poll();
         }
+        // A unit that an earlier future has left is shared by the later ones.
         let share = (self.left / self.futures).max(self.share_min);
         self.futures -= 1;
+        // The future sees its share as the whole budget, and may divide it again.
         LEFT.set(share);
         let result = poll();
         let spent = share.saturating_sub(LEFT.get());
@@ -172,13 +184,13 @@ impl Shares {
     }
 }
 
-/// Runs `future` without a budget: it may keep the thread for as long as its leaves are ready.
+/// Runs `future` without a budget. Each poll of it lasts for as long as its leaves are ready.
 ///
-/// Use it for a future that ends soon, if its pauses would cost more than they help.
+/// Use this for a future that ends soon, and that would lose more time by its pauses than others gain.
 ///
 /// # Cancel safety
 ///
-/// As safe as the future inside.
+/// The same as that of the future inside.
 ///
 /// # Examples
 ///
@@ -206,7 +218,7 @@ pin_project! {
     }
 }
 
-/// Restores the rest of the budget, also if a poll panics.
+/// Restores the budget when it drops, also if a poll panics.
 struct Restore(Left);
 
 impl Drop for Restore {

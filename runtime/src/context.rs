@@ -1,4 +1,15 @@
-//! The runtime this thread is inside, and the handle by which other threads reach one.
+//! The runtime that this thread is inside, and the handle by which other threads reach a runtime.
+//!
+//! # How it works
+//!
+//! A thread enters a runtime for each call of [`Runtime`](crate::Runtime), and leaves it at the end of the
+//! call. In between, `spawn`, sleeps and sockets find the executor in a thread-local. There are two ways to
+//! it:
+//!
+//! | way | for | cost |
+//! |---|---|---|
+//! | [`with_borrowed`] | code that calls no user code | a borrow |
+//! | [`try_with`], [`with`] | code that may call user code, which may enter or leave a runtime | a clone of an `Rc` |
 //!
 //! # Invariants
 //!
@@ -13,23 +24,23 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::budget;
+use crate::current_task;
 use crate::executor::Executor;
-use crate::join::JoinHandle;
+use crate::instant::Instant;
+use crate::join_handle::JoinHandle;
 use crate::local_queue::Entered;
-use crate::polled;
 use crate::remote::{Message, Remote};
-use crate::time::instant::Instant;
-use crate::time::timers;
+use crate::timers;
 use crate::watch::Place;
 
 thread_local! {
-    // It has no destructor, so that an access is a plain load. No destructor is needed: a thread that
-    // enters a runtime leaves it again, and then this is `None`.
+    // The `ManuallyDrop` removes the destructor, so that an access is a plain load. No destructor is needed: a
+    // thread that has entered a runtime leaves it again, and then this is `None`. // LOG R1
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Executor>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
-/// Returns the executor that this thread is inside, if it is inside one.
+/// Returns the executor that this thread is inside. Returns `None` outside a runtime.
 fn current() -> Option<Rc<Executor>> {
     CURRENT.with(|current| current.borrow().clone())
 }
@@ -39,14 +50,14 @@ fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
     CURRENT.with(|current| current.replace(executor))
 }
 
-/// Runs `f` with the executor this thread is inside, if it is inside one.
+/// Calls `f` with the executor that this thread is inside. Returns `None` outside a runtime.
 pub(crate) fn try_with<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
     current().as_deref().map(f)
 }
 
-/// Like [`try_with`], but keeps the thread-local borrowed instead of cloning the `Rc`. So `f` must not
-/// call user code: it could enter or leave a runtime.
-pub(crate) fn look<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
+/// Like [`try_with`], but borrows the thread-local instead of cloning the `Rc`. So `f` must not call user code,
+/// which could enter or leave a runtime.
+pub(crate) fn with_borrowed<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
     CURRENT.with(|current| current.borrow().as_deref().map(f))
 }
 
@@ -54,22 +65,33 @@ pub(crate) fn look<T>(f: impl FnOnce(&Executor) -> T) -> Option<T> {
 ///
 /// # Panics
 ///
-/// Outside a runtime. The message names `what` and `operation`.
+/// Panics outside a runtime. The message names `what` and `operation`.
 #[track_caller]
 pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> T) -> T {
-    let value = try_with(f);
-    value.unwrap_or_else(|| {
-        panic!(
-            "{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on"
-        )
-    })
+    f(&expect_current(what, operation))
 }
 
-/// Keeps this thread inside a runtime. Dropping it puts the thread back into the runtime that it was
+/// Returns the executor that this thread is inside.
+///
+/// # Panics
+///
+/// Panics outside a runtime. The message names `what` and `operation`.
+#[track_caller]
+fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
+    let Some(executor) = current() else {
+        panic!(
+            "{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on"
+        );
+    };
+    executor
+}
+
+/// A guard that keeps this thread inside a runtime. When it drops, the thread is inside the runtime that it was
 /// inside before, if there was one.
 pub(crate) struct Inside {
     outer: Option<Rc<Executor>>,
     outer_turn: Option<Instant>,
+    /// The poll in which the thread has entered this runtime; see [`current_task::suspend`].
     outer_poll: *const Waker,
     outer_budget: budget::Left,
     _queue: Entered,
@@ -77,12 +99,14 @@ pub(crate) struct Inside {
 
 impl Inside {
     pub(crate) fn enter(executor: &Rc<Executor>) -> Self {
+        // Each thread-local of a runtime is saved here and restored in the drop, in the opposite order.
         let queue = executor.queue().enter();
         let outer = replace(Some(executor.clone()));
         let again = outer
             .as_ref()
             .is_some_and(|outer| Rc::ptr_eq(outer, executor));
-        // Time may have passed outside since the last turn.
+        // Time may have passed outside since the last turn. A thread that enters its own runtime again is
+        // still in that turn.
         let turn = if again {
             timers::of_turn()
         } else {
@@ -91,7 +115,7 @@ impl Inside {
         Self {
             outer,
             outer_turn: timers::enter(turn),
-            outer_poll: polled::suspend(),
+            outer_poll: current_task::suspend(),
             outer_budget: budget::replace(None),
             _queue: queue,
         }
@@ -101,8 +125,9 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         budget::replace(Some(self.outer_budget));
-        polled::resume(self.outer_poll);
+        current_task::resume(self.outer_poll);
         timers::enter(self.outer_turn);
+        // The drop of the executor may call user code, so it comes after the borrow in `replace`.
         let inner = replace(self.outer.take());
         drop(inner);
     }
@@ -110,13 +135,13 @@ impl Drop for Inside {
 
 /// Runs `future` as a task of its own, beside all other tasks on this thread.
 ///
-/// The future need not be `Send`: it never leaves this thread. It runs whether or not the handle is
-/// awaited. If it panics, the handle returns the panic and no other task is harmed. It ends with the
-/// runtime: a task that still runs when [`block_on`](crate::block_on) returns is dropped.
+/// The future need not be `Send`, because it never leaves this thread. It runs even if the handle is not
+/// awaited. If it panics, the handle returns the panic, and the other tasks continue. A task that still runs
+/// when [`block_on`](crate::block_on) returns is dropped.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Examples
 ///
@@ -140,18 +165,17 @@ impl Drop for Inside {
 /// ```
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    let Some(executor) = current() else {
-        panic!("a task was spawned outside a waterwheel runtime: do it within runtime::block_on");
-    };
-    executor.spawn(future, Place::here())
+    expect_current("a task", "spawned").spawn(future, Place::here())
 }
 
-/// Runs `future` as a task of its own without a handle: [`spawn`] and [`JoinHandle::detach`] in one, and
-/// cheaper.
+/// Runs `future` as a task of its own without a handle. This costs less than [`spawn`] and
+/// [`JoinHandle::detach`].
+///
+/// If the future panics, the panic hook prints the panic, the task ends, and the other tasks continue.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Examples
 ///
@@ -171,13 +195,10 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 /// ```
 #[track_caller]
 pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
-    let Some(executor) = current() else {
-        panic!("a task was spawned outside a waterwheel runtime: do it within runtime::block_on");
-    };
-    executor.spawn_detached(future, Place::here());
+    expect_current("a task", "spawned").spawn_detached(future, Place::here());
 }
 
-/// A runtime, as other threads see it: a way to spawn there, and to wake it.
+/// A handle by which other threads spawn tasks in a runtime and wake it.
 ///
 /// It is `Send`, `Sync` and cheap to clone. It does not keep the runtime alive, but one descriptor (an
 /// eventfd) stays open until the last handle is dropped.
@@ -211,7 +232,7 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// Panics outside a runtime.
     #[must_use]
     #[track_caller]
     pub fn current() -> Self {
@@ -226,13 +247,13 @@ impl Handle {
 
     /// Spawns a task on the runtime's thread that calls `make` and awaits its future.
     ///
-    /// It returns no [`JoinHandle`]; send the result through a channel. A panic of `make` ends only that
-    /// task.
+    /// It returns no [`JoinHandle`], so send the result through a channel. If `make` panics, only that task
+    /// ends.
     ///
     /// # Errors
     ///
-    /// Returns [`RuntimeGone`] if the runtime has ended. If it ends before it has called `make`, it drops
-    /// `make` uncalled.
+    /// Returns [`RuntimeGone`] if the runtime has ended. If the runtime ends after this call and before it has
+    /// called `make`, it drops `make`.
     pub fn spawn_with<F>(
         &self,
         make: impl FnOnce() -> F + Send + 'static,
@@ -240,6 +261,7 @@ impl Handle {
     where
         F: Future<Output = ()> + 'static,
     {
+        // `make` runs inside the task, where a panic is contained.
         let run = Box::new(move || spawn_detached(async move { make().await }));
         self.remote
             .send(Message::Run(run))
@@ -247,7 +269,7 @@ impl Handle {
     }
 
     /// Ends the wait of [`Runtime::poll_timeout`]. If the runtime does not wait now, its next wait ends at
-    /// once. Several calls before the runtime looks count as one.
+    /// once. Several calls before that count as one.
     ///
     /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
     pub fn wake(&self) {

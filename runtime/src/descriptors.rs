@@ -2,19 +2,19 @@
 //!
 //! # How it works
 //!
-//! The count is the process's, not the runtime's: files, pipes and the sockets of other threads
-//! count like our own. Since Linux 6.2 the size of `/proc/self/fd` is the count (300 ns); on older
-//! kernels the folder is listed. Without `/proc`, only the sockets of this crate are counted ([`held`]).
-//! The crate is for Linux; there is no way of counting for other systems.
+//! The number is that of the process, not of the runtime: it includes files, pipes and the sockets of other
+//! threads. Since Linux 6.2, the size of `/proc/self/fd` is the number (300 ns). On older kernels, the folder
+//! is listed. Without `/proc`, only [`held`] works, which counts the sockets of this crate. The crate is for
+//! Linux and has no way of counting for other systems.
 //!
-//! A task that is out of descriptors waits for [`freed`]: each socket of this runtime that closes
-//! completes it. The kernel reports no event when other code closes a descriptor, so look again from time
-//! to time as well.
+//! A task that has no descriptor left awaits [`freed`]. It completes when a socket of this runtime closes. The
+//! kernel reports no event when other code closes a descriptor, so the task should also ask again from time to
+//! time.
 //!
 //! # Invariants
 //!
-//! - Always: measured at each call. A caller may cache the result.
-//! - Always: works on any thread at any time, also while the thread ends.
+//! - Always: each call measures. A caller may cache the result.
+//! - Always: each call works on any thread at any time, also while the thread ends.
 
 use std::cell::RefCell;
 use std::io;
@@ -25,21 +25,22 @@ pub use crate::probe::Holders;
 use crate::probe::{Probe, soft_limit};
 
 thread_local! {
-    /// The only thread-local of the crate with a destructor: it closes a descriptor.
+    /// The probe of this thread. It is the only thread-local of the crate with a destructor, which closes its
+    /// descriptor.
     static PROBE: RefCell<Option<Probe>> = const { RefCell::new(None) };
 }
 
-/// The number of sockets that this crate's types hold, in all threads.
+/// The number of open sockets of this crate's types, in all threads.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// Returns the number of descriptors that this process has open, of all kinds and all threads.
+/// Returns the number of descriptors that this process has open, of all kinds and in all threads.
 ///
-/// The first call on a thread opens one itself, and keeps it until the thread ends. A call while the
-/// thread's locals are dropped closes it again.
+/// The first call on a thread opens a descriptor, and keeps it until the thread ends. A call while the locals
+/// of the thread are dropped closes its descriptor again.
 ///
 /// # Errors
 ///
-/// If there is no `/proc`. [`held`] works without it.
+/// Fails if there is no `/proc`. [`held`] works without it.
 ///
 /// # Examples
 ///
@@ -56,8 +57,9 @@ pub fn open() -> io::Result<usize> {
     with_probe(Probe::open_count)
 }
 
-/// Counts the open descriptors of this process by kind, for a log or a page of numbers. It looks at each
-/// descriptor. All numbers are zero if there is no `/proc`.
+/// Counts the open descriptors of this process by kind, for a log or a page of metrics.
+///
+/// It makes a system call for each descriptor. All numbers are zero if there is no `/proc`.
 ///
 /// # Examples
 ///
@@ -75,62 +77,69 @@ pub fn holders() -> Holders {
     with_probe(Probe::holders).unwrap_or_default()
 }
 
+/// Calls `ask` with the probe of this thread.
 fn with_probe<T>(ask: impl Fn(&Probe) -> io::Result<T>) -> io::Result<T> {
     let asked = PROBE.try_with(|probe| match &mut *probe.borrow_mut() {
         Some(probe) => ask(probe),
         none => ask(none.insert(Probe::new()?)),
     });
-    // The thread is ending, and its probe is gone: one for this call.
+    // If the thread is ending, its probe is gone, and this call opens a probe of its own.
     asked.unwrap_or_else(|_| ask(&Probe::new()?))
 }
 
-/// Returns the number of descriptors that this process may have open: the soft limit (`getrlimit(2)`,
-/// `RLIMIT_NOFILE`) as it is now; `usize::MAX` if there is no limit.
+/// Returns the number of descriptors that this process may have open: the present soft limit (`getrlimit(2)`,
+/// `RLIMIT_NOFILE`). Returns `usize::MAX` if there is no limit.
 #[must_use]
 pub fn limit() -> usize {
     soft_limit()
 }
 
-/// Returns the number of sockets that this crate's types hold, in all threads.
+/// Returns the number of open sockets of this crate's types, in all threads.
 #[must_use]
 pub fn held() -> usize {
     HELD.load(Ordering::Relaxed)
 }
 
-/// Completes when a socket of this thread's runtime is closed, after this call.
+/// Completes when a socket of this thread's runtime closes after this call.
+///
+/// A close between this call and the first poll counts.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Cancel safety
 ///
-/// Dropping it is harmless; a close that happens between this call and its first poll counts.
+/// Safe.
 #[track_caller]
 pub fn freed() -> impl Future<Output = ()> + use<> {
     let freed = context::with("descriptors::freed", "called", |executor| {
         executor.freed().clone()
     });
+    // The count is read in the call, not in the first poll. So a close between the two is not missed.
     let seen = freed.times();
     async move { freed.changed_since(seen).await }
 }
 
+/// Counts a socket that was opened.
 pub(crate) fn opened() {
+    // Relaxed: the number orders no other data.
     HELD.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A socket has been closed on this thread.
+/// Counts a socket that was closed on this thread, and wakes the tasks that wait for that.
 pub(crate) fn closed() {
     HELD.fetch_sub(1, Ordering::Relaxed);
     notify_freed();
 }
 
-/// Wakes the tasks that wait here for a socket to be closed.
+/// Wakes the tasks of this thread's runtime that await [`freed`].
 pub(crate) fn notify_freed() {
-    let waited_for = context::look(|executor| {
+    let waited_for = context::with_borrowed(|executor| {
         let freed = executor.freed();
         freed.count().then(|| freed.clone())
     });
+    // The wakers may be foreign, so they are woken while the context is not borrowed.
     if let Some(freed) = waited_for.flatten() {
         freed.wake_all();
     }

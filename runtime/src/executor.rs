@@ -1,31 +1,38 @@
-//! The turn of the loop: whose turn it is, in which order, and when to wait.
+//! The turn of the loop: which tasks run, in which order, and how long the thread waits.
 //!
 //! # How it works
 //!
-//! [`Executor::turn`] is the design. Everything else here is its steps, and the loops around it:
-//! until a future is done ([`Executor::block_on`]), until the time is over
-//! ([`Executor::run_for`]), until nothing is ready ([`Executor::run_until_idle`]).
+//! [`Executor::turn`] is the design. The functions below it are its steps. Three loops call it:
+//!
+//! | loop | takes turns until |
+//! |---|---|
+//! | [`Executor::block_on`] | its future is ready |
+//! | [`Executor::run_for`] | the time is over, or no task is ready after the one wait |
+//! | [`Executor::run_until_idle`] | no task is ready |
 //!
 //! # Invariants
 //!
-//! - Always: a turn polls each task that was ready when it began. It goes on to the tasks that were woken
-//!   meanwhile, also by other threads, until 64 polls have passed.
-//! - Always: the reactor has its look between any two polls of a task that yields or has spent its budget.
-//! - Always: tasks with I/O events run before tasks that were woken by others or that yield. So a task that
-//!   yields again and again delays the others by at most one poll.
-//! - Never: a borrow of anything here while a future is polled, or a waker woken or dropped.
+//! - Always: a turn polls each task that was ready when it began. Then it polls the tasks that were woken
+//!   during the turn, also by other threads, until it has polled 64.
+//! - Always: the reactor checks for events between any two polls of a task that yields or has spent its
+//!   budget.
+//! - Always: tasks with I/O events run before tasks that were woken during the turn or that yield. So a task
+//!   that always yields delays the others by at most one poll.
+//! - Never: a borrow of any field here while a future is polled, or a waker is woken or dropped.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::budget;
-use crate::join::JoinHandle;
+use crate::directory;
+use crate::instant::Instant;
+use crate::join_handle::JoinHandle;
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
 use crate::notify::Notify;
 use crate::panics;
@@ -33,39 +40,47 @@ use crate::pool::Pool;
 use crate::reactor::Reactor;
 use crate::remote::{Message, Remote};
 use crate::task::{self, Tasks};
-use crate::time::instant::Instant;
-use crate::time::timers::Timers;
+use crate::timers::Timers;
 use crate::waker::TaskWaker;
 use crate::watch::{Place, Watch};
 
-/// Everything that one runtime consists of.
+/// All parts of one runtime.
 pub(crate) struct Executor {
     id: RuntimeId,
+    /// The ids of the ready tasks. Shared with the guard that keeps a thread inside the runtime.
     queue: Rc<LocalQueue>,
+    /// The inbox for other threads.
     remote: Arc<Remote>,
+    /// The futures. Shared with the join handles, which may outlive the runtime.
     tasks: Rc<RefCell<Tasks>>,
     reactor: Reactor,
     timers: Timers,
+    /// The threads for blocking jobs.
     blocking: Pool,
-    /// Notified after each delivery of the reactor.
+    /// Notified after each turn in which the reactor has delivered events.
     delivered: Rc<Notify>,
-    /// Notified when a descriptor is closed.
+    /// Notified when a socket of this runtime is closed.
     freed: Rc<Notify>,
-    /// The waker of the future that `block_on` runs.
+    /// The waker of the future that `block_on` runs. That future has no slot in `tasks`.
     root: RefCell<Option<Arc<TaskWaker>>>,
-    /// The place in the program that called `block_on`.
+    /// The place in the program that called `block_on`, for the watch.
     root_place: Cell<Option<Place>>,
+    /// True once the runtime ends: a task that a destructor spawns then is dropped at once.
     closing: Cell<bool>,
-    /// The memory for the wakers of a turn, used again in each turn.
+    /// The wakers that a turn collects. The memory is kept for the next turn.
     due: Cell<Vec<Waker>>,
-    /// The memory for the messages of a turn. It changes places with the inbox.
+    /// The messages that a turn has received. The memory changes places with the inbox. // LOG R13
     mail: Cell<Vec<Message>>,
 }
 
 /// A list of messages with room for more than this is freed.
 const MAIL_KEPT: usize = 1024;
 
-/// How long a turn may wait if no task is ready.
+/// A call of [`Executor::run_for`] takes at most this many turns, so that tasks which wake each other
+/// forever cannot keep it.
+const TURNS_MAX: usize = 256;
+
+/// The longest wait of a turn in which no task is ready.
 #[derive(Clone, Copy)]
 enum Wait {
     No,
@@ -74,14 +89,15 @@ enum Wait {
 }
 
 impl Executor {
+    /// Opens a runtime: an epoll instance with two descriptors, and an eventfd.
+    ///
     /// # Errors
     ///
-    /// Fails if the process has no descriptors left: it takes two of epoll, and an eventfd.
+    /// Fails if the process does not have three descriptors left.
     pub(crate) fn new() -> io::Result<Rc<Self>> {
         let reactor = Reactor::new()?;
         let remote = Remote::new(reactor.unparker()?);
-        let listed = reactor.list_as(remote.id());
-        listed.inspect_err(|_| drop(remote.close()))?;
+        directory::add(&remote, reactor.epoll_handle()?);
         Ok(Rc::new(Self {
             id: remote.id(),
             queue: Rc::new(LocalQueue::new(remote.id())),
@@ -100,9 +116,9 @@ impl Executor {
         }))
     }
 
-    /// One turn of the wheel.
+    /// Takes one turn. Returns `Ready` if `root`, the future of `block_on`, is ready.
     fn turn(&self, root: &mut dyn FnMut() -> Poll<()>, wait: Wait) -> Poll<()> {
-        // 1. Poll the tasks that are ready, and those that they or other threads wake, for a while.
+        // 1. Poll the tasks that are ready, and those that they or other threads wake meanwhile.
         let had_mail = Cell::new(false);
         let read_mail = || {
             if self.read_inbox() {
@@ -114,21 +130,23 @@ impl Executor {
                 return Poll::Ready(());
             }
         }
-        // 2. With a paused clock and no work, skip to the next deadline.
+        // 2. If the clock is paused and no task is ready, move it to the next deadline.
         self.skip_paused_time(wait);
-        // 3. and 4. Wait until an event, a message or the next deadline; not at all if a task is ready.
+        // 3. Find out how long the thread may wait. This is zero if a task is ready.
+        let timeout = self.timeout(wait, had_mail.get());
+        // 4. Wait for an event, a message or the end of that time. Queue the tasks that have events.
         let mut due = self.due.take();
-        let events = self.park(self.timeout(wait, had_mail.get()), &mut due);
-        // 5. Wake all whose time or event has come, now that nothing is borrowed.
-        self.timers.begin_turn(&mut due);
+        let events = self.park(timeout, &mut due);
+        // 5. Read the clock and collect the wakers of the due timers. Wake all wakers that steps 4 and 5 have
+        // collected. This is last, because a foreign waker may call back into the runtime.
+        self.timers.advance(&mut due);
         panics::wake_all(due.drain(..));
         self.due.set(due);
-        if events > 0 {
-            self.delivered.notify_all();
-        }
+        self.notify_delivered(events);
         Poll::Pending
     }
 
+    /// Polls one task, or the future of `block_on`.
     fn poll(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
         budget::refill();
         let watch = Watch::start(|| match task {
@@ -145,8 +163,9 @@ impl Executor {
         poll
     }
 
-    /// Does what other threads ask for. Returns true if they have asked. It is called between polls, and
-    /// right after each wait, so that one message never ends two waits.
+    /// Reads the messages of other threads. Returns true if a thread has sent one, or a nudge.
+    ///
+    /// This runs after each list of tasks, and right after each wait. So one message never ends two waits.
     #[inline]
     fn read_inbox(&self) -> bool {
         let has_mail = self.remote.has_mail();
@@ -162,7 +181,8 @@ impl Executor {
         self.remote.take_inbox(&mut mail);
         for message in mail.drain(..) {
             match message {
-                // Not if it is queued already: a task that yields must not run before the look.
+                // A queued task is not queued again: a task that yields must not run before the reactor
+                // checks for events.
                 Message::Wake(task) => self.wake_task(task),
                 Message::Run(run) => _ = panics::contain(run),
             }
@@ -172,47 +192,37 @@ impl Executor {
         }
     }
 
-    /// Moves a paused clock to the next deadline if nothing else can happen.
+    /// Moves a paused clock to the next deadline, if no task is ready and no other event can come first. It
+    /// checks the reactor for events before it moves the clock.
     fn skip_paused_time(&self, wait: Wait) {
         if matches!(wait, Wait::No) || !self.timers.clock().is_paused() {
             return;
         }
-        // In this order: a job that has ended has sent its mail before, and the last look at the
-        // reactor may make a task ready.
-        let nothing_else = !local_queue::any_ready()
-            && self.blocking.is_idle_or_reports()
-            && !self.remote.has_mail()
-            && !self.deliver_ready();
-        if nothing_else {
+        // The order matters. A blocking job sends its mail before it ends. So once the pool is idle, its mail
+        // is in the inbox. The check of the sockets is last, because it is the only one that is a system call.
+        if local_queue::any_ready() || !self.blocking.is_idle_or_reports() || self.remote.has_mail()
+        {
+            return;
+        }
+        let mut due = Vec::new();
+        let events = self.deliver_events(Some(Duration::ZERO), &mut due);
+        panics::wake_all(due);
+        self.notify_delivered(events);
+        // A socket may have made a task ready. That task runs at the present time.
+        if !local_queue::any_ready() {
             self.timers.skip_to_next();
         }
     }
 
-    /// Delivers the events that are there already. Returns true if a task is ready now.
-    fn deliver_ready(&self) -> bool {
-        let mut due = Vec::new();
-        let events = self.look(Some(Duration::ZERO), &mut due);
-        panics::wake_all(due);
-        if events > 0 {
-            self.delivered.notify_all();
-        }
-        local_queue::any_ready()
-    }
-
-    fn mark_root_queued(&self) -> bool {
-        let root = self.root.borrow();
-        root.as_ref().is_some_and(|root| root.mark_queued())
-    }
-
-    /// Returns how long the reactor may sleep: zero if a task is ready, `None` if there is no deadline. A
-    /// turn that has had mail does not wait for a given time: [`Handle::wake`](crate::Handle::wake) ends the
-    /// wait of `poll_timeout`.
+    /// Returns the time that the thread may wait: zero if a task is ready, `None` if there is no deadline.
     fn timeout(&self, wait: Wait, had_mail: bool) -> Option<Duration> {
         if local_queue::any_ready() {
             return Some(Duration::ZERO);
         }
         let until_end = match wait {
             Wait::No => return Some(Duration::ZERO),
+            // The message was perhaps `Handle::wake`, which ends the wait of `poll_timeout`. It came before the
+            // wait, so the wait must not begin.
             Wait::Until(_) if had_mail => return Some(Duration::ZERO),
             Wait::Until(end) => Some(end.saturating_duration_since(Instant::real())),
             Wait::Forever => None,
@@ -223,13 +233,16 @@ impl Executor {
         }
     }
 
-    /// Lets the reactor look, and sleep for at most `timeout`. Returns the number of events.
+    /// Waits for at most `timeout`, and delivers the events that end the wait. Returns their number.
     fn park(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
         if timeout == Some(Duration::ZERO) {
-            return self.look(timeout, due);
+            return self.deliver_events(timeout, due);
         }
+        // From here on, a message of another thread unparks the reactor. If a message came before, this
+        // returns false, and the thread must read it instead of waiting.
         let parks = self.remote.try_park();
-        let events = self.look(if parks { timeout } else { Some(Duration::ZERO) }, due);
+        let timeout = if parks { timeout } else { Some(Duration::ZERO) };
+        let events = self.deliver_events(timeout, due);
         if parks {
             self.remote.unparked();
         }
@@ -237,11 +250,12 @@ impl Executor {
         events
     }
 
-    /// Queues the tasks that have events, before those that are ready already, and collects the wakers
-    /// of all others.
-    fn look(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
+    /// Waits in the reactor for at most `timeout`. Queues the tasks that have events, before those that are
+    /// ready already, and moves the wakers of all other waiters into `due`. Returns the number of events.
+    fn deliver_events(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
         let parked = self.reactor.park(timeout);
         parked.expect("epoll_wait fails only if foreign code has closed its descriptor");
+        // One borrow for all events, which is possible because no foreign code runs here. // LOG R4
         let tasks = self.tasks.borrow();
         local_queue::push_first(|ready| {
             self.reactor.deliver(due, |task| {
@@ -252,6 +266,13 @@ impl Executor {
         })
     }
 
+    /// Notifies the tasks that wait for a delivery of the reactor.
+    fn notify_delivered(&self, events: usize) {
+        if events > 0 {
+            self.delivered.notify_all();
+        }
+    }
+
     /// Returns true if a task has not ended.
     pub(crate) fn is_alive(&self, task: TaskId) -> bool {
         self.tasks.borrow().is_alive(task)
@@ -260,7 +281,10 @@ impl Executor {
     /// Wakes a task by its id, which runs no foreign code.
     pub(crate) fn wake_task(&self, task: TaskId) {
         let unmarked = match task {
-            TaskId::ROOT => self.mark_root_queued(),
+            TaskId::ROOT => {
+                let root = self.root.borrow();
+                root.as_ref().is_some_and(|root| root.mark_queued())
+            }
             task => self.tasks.borrow().mark_queued(task),
         };
         if unmarked {
@@ -268,7 +292,8 @@ impl Executor {
         }
     }
 
-    /// Runs `future` to its end, and the spawned tasks beside it. `place` is where the caller stands.
+    /// Runs `future` to its end, and the spawned tasks beside it. `place` is the caller's place in the
+    /// program.
     pub(crate) fn block_on<F: Future>(&self, future: F, place: Place) -> F::Output {
         self.root_place.set(Some(place));
         let mut future = pin!(future);
@@ -278,11 +303,13 @@ impl Executor {
         let mut value = None;
         let mut root = || {
             waker.begin_poll();
-            poll_root(future.as_mut(), &waker).map(|output| value = Some(output))
+            let waker = futures_task::waker_ref(&waker);
+            let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
+            poll.map(|output| value = Some(output))
         };
         while self.turn(&mut root, Wait::Forever).is_pending() {}
         waker.retire();
-        value.expect("the loop ends when the future has given its value")
+        value.expect("the loop ends when the future is ready")
     }
 
     /// Polls the tasks that are ready, waits once if none is ready then, and polls the tasks that this wakes.
@@ -294,33 +321,37 @@ impl Executor {
         } else {
             Wait::Until(end)
         };
-        self.step(wait);
+        self.turn_without_root(wait);
         for _ in 1..TURNS_MAX {
+            // The real clock: a paused one would never reach the end.
             let over = !duration.is_zero() && Instant::real() >= end;
             if over || !local_queue::any_ready() {
                 break;
             }
-            self.step(Wait::No);
+            self.turn_without_root(Wait::No);
         }
         local_queue::any_ready()
     }
 
-    /// Takes turns until every task waits for something outside; says how many tasks there are.
+    /// Takes turns until no task is ready. Returns the number of tasks that have not ended.
     pub(crate) fn run_until_idle(&self) -> usize {
         loop {
-            self.step(Wait::No);
+            self.turn_without_root(Wait::No);
             if !local_queue::any_ready() {
                 return self.tasks.borrow().len();
             }
         }
     }
 
-    fn step(&self, wait: Wait) {
+    fn turn_without_root(&self, wait: Wait) {
         let pending = self.turn(&mut || Poll::Pending, wait);
-        debug_assert!(pending.is_pending(), "there is no root to end");
+        debug_assert!(
+            pending.is_pending(),
+            "only the future of block_on ends the loop"
+        );
     }
 
-    /// Takes a future in as a task of its own, ready in this turn or the next.
+    /// Makes a task of a future. The task is ready, and runs in this turn or the next.
     pub(crate) fn spawn<F: Future + 'static>(
         &self,
         future: F,
@@ -331,7 +362,7 @@ impl Executor {
         JoinHandle::new(self.tasks.clone(), task)
     }
 
-    /// As [`spawn`](Self::spawn), without a handle.
+    /// Like [`spawn`](Self::spawn), without a handle.
     pub(crate) fn spawn_detached<F>(&self, future: F, place: Place)
     where
         F: Future<Output = ()> + 'static,
@@ -340,11 +371,13 @@ impl Executor {
         self.start(task);
     }
 
+    /// Queues a new task.
     fn start(&self, task: TaskId) {
         if self.remote.is_entered() {
             local_queue::push(task);
         } else {
-            // Another runtime lies between: the way leads through the inbox, which marks the task.
+            // The thread has entered another runtime inside this one, whose lists are now the thread's. So the
+            // id goes through the inbox. The reader of the inbox queues only tasks that have no mark.
             self.tasks.borrow().unmark_queued(task);
             self.remote.send_wake(task);
         }
@@ -357,9 +390,11 @@ impl Executor {
         self.id
     }
 
+    /// Checks that a value belongs to this runtime.
+    ///
     /// # Panics
     ///
-    /// When something of another runtime is used in this one.
+    /// Panics if `runtime` is another one. The message names `what` and `operation`.
     pub(crate) fn expect_own(&self, runtime: RuntimeId, what: &str, operation: &str) {
         assert!(
             self.id() == runtime,
@@ -387,12 +422,12 @@ impl Executor {
         &self.blocking
     }
 
-    /// Notified when the reactor has delivered something.
+    /// Notified after each turn in which the reactor has delivered events.
     pub(crate) fn delivered(&self) -> &Rc<Notify> {
         &self.delivered
     }
 
-    /// Notified when a socket is closed.
+    /// Notified when a socket of this runtime is closed.
     pub(crate) fn freed(&self) -> &Rc<Notify> {
         &self.freed
     }
@@ -405,19 +440,19 @@ impl Executor {
     /// destructors find it.
     pub(crate) fn close(&self) {
         self.closing.set(true);
+        // The destructor of one task may spawn another task, hence the loop.
         while task::end_all(&self.tasks) {}
         self.remote.close().into_iter().for_each(panics::discard);
-        // Sleeps and sockets may outlive the runtime; their wakers do not.
+        // Sleeps and sockets may outlive the runtime. Their wakers are dropped now, because they may hold
+        // values of the user that the runtime must not keep.
         self.timers.clear();
         self.reactor.clear().into_iter().for_each(panics::discard);
         local_queue::clear();
     }
 }
 
-/// A call of [`Executor::run_for`] takes at most this many turns, so that tasks which keep waking each
-/// other cannot keep it.
-const TURNS_MAX: usize = 256;
-
-fn poll_root<F: Future>(future: Pin<&mut F>, waker: &Arc<TaskWaker>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(&futures_task::waker_ref(waker)))
+impl Drop for Executor {
+    fn drop(&mut self) {
+        directory::remove(self.id);
+    }
 }

@@ -1,138 +1,107 @@
-//! The handle of a spawned task: it awaits the value, aborts the task, or lets it run.
+//! [`join`]: two futures at once in one task, until both are ready.
 //!
 //! # How it works
 //!
-//! A handle is the id of a task and a way to the table of tasks. The outcome stays in the task's slot
-//! until the handle takes it ([`handle`] is the other side of each method here). The table
-//! outlives its runtime for as long as a handle exists, so a value is not lost with the runtime.
+//! Each poll polls the futures that are not ready yet. Each has a share of the task's budget, so a future
+//! that is always ready cannot keep the other one from running.
 //!
 //! # Invariants
 //!
-//! - Never: a waker woken, cloned or dropped while the table is borrowed.
+//! - Always: a future that is ready is not polled again, and its value is kept until both are ready.
 
-use std::cell::RefCell;
-use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use crate::budget;
-use crate::join_error::JoinError;
-use crate::local_queue::TaskId;
-use crate::task::Tasks;
-use crate::task::handle::{self, Look};
+use pin_project_lite::pin_project;
 
-/// Awaits a spawned task's value.
-///
-/// Made by [`spawn`](crate::spawn). Dropping the handle lets the task run on by itself, as
-/// [`detach`](Self::detach) does; [`abort`](Self::abort) ends it.
-///
-/// # Errors
-///
-/// Awaiting it returns a [`JoinError`] if the task panicked, was aborted, or ended with its runtime.
+use crate::budget::Shares;
+
+/// Runs both futures to their end, and returns both values.
 ///
 /// # Panics
 ///
-/// Panics if it is polled again after it has returned the value.
+/// Panics if it is polled again after it has returned the values.
 ///
 /// # Cancel safety
 ///
-/// Safe: the value stays until it is taken. `(&mut handle).await` can be raced and tried again.
+/// Dropping it cancels both futures. The value of one that has ended is lost.
 ///
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel_runtime::{block_on, join};
 ///
-/// block_on(async {
-///     let handle = spawn(async { 6 * 7 });
-///     assert_eq!(handle.await.unwrap(), 42);
-/// });
+/// assert_eq!(block_on(join(async { 1 }, async { "one" })), (1, "one"));
 /// ```
-pub struct JoinHandle<T> {
-    tasks: Rc<RefCell<Tasks>>,
-    task: TaskId,
-    value: PhantomData<fn() -> T>,
+pub fn join<A: Future, B: Future>(first: A, second: B) -> Join<A, B> {
+    Join {
+        first: Half::Running { future: first },
+        second: Half::Running { future: second },
+    }
 }
 
-impl<T> JoinHandle<T> {
-    pub(crate) fn new(tasks: Rc<RefCell<Tasks>>, task: TaskId) -> Self {
-        Self {
-            tasks,
-            task,
-            value: PhantomData,
+pin_project! {
+    /// The future of [`join`].
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Join<A: Future, B: Future> {
+        #[pin]
+        first: Half<A>,
+        #[pin]
+        second: Half<B>,
+    }
+}
+
+pin_project! {
+    #[project = HalfProjection]
+    /// One of the two futures, and later its value.
+    enum Half<F: Future> {
+        Running { #[pin] future: F },
+        Done { value: Option<F::Output> },
+    }
+}
+
+impl<F: Future> Half<F> {
+    /// Polls the future if it is still running. Returns true if its value is there.
+    fn run(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        if let HalfProjection::Running { future } = self.as_mut().project() {
+            let Poll::Ready(value) = future.poll(cx) else {
+                return false;
+            };
+            // This drops the future in place, before the other one has ended. It may hold a lock or a socket.
+            self.set(Self::Done { value: Some(value) });
+        }
+        true
+    }
+
+    /// Moves the value out.
+    fn take(self: Pin<&mut Self>) -> Option<F::Output> {
+        match self.project() {
+            HalfProjection::Running { .. } => None,
+            HalfProjection::Done { value } => value.take(),
         }
     }
-
-    /// Marks the task as aborted. Its future is dropped instead of its next poll, in the next turn at the
-    /// latest. A task that returns before that keeps its value.
-    ///
-    /// [`is_finished`](Self::is_finished) returns false until the future is dropped. Awaiting the handle
-    /// then returns an error for which [`JoinError::is_cancelled`] holds.
-    ///
-    /// ```
-    /// use waterwheel_runtime::{block_on, spawn};
-    ///
-    /// block_on(async {
-    ///     let handle = spawn(std::future::pending::<()>());
-    ///     handle.abort();
-    ///     assert!(handle.await.unwrap_err().is_cancelled());
-    /// });
-    /// ```
-    pub fn abort(&self) {
-        handle::abort(&self.tasks, self.task);
-    }
-
-    /// Lets the task run on by itself. This is the same as dropping the handle.
-    pub fn detach(self) {
-        drop(self);
-    }
-
-    /// Returns true if the task has ended: with a value, with a panic, or because its future was dropped.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        handle::is_finished(&self.tasks, self.task)
-    }
 }
 
-impl<T> Drop for JoinHandle<T> {
-    fn drop(&mut self) {
-        handle::release(&self.tasks, self.task);
-    }
-}
-
-impl<T: 'static> Future for JoinHandle<T> {
-    type Output = Result<T, JoinError>;
+impl<A: Future, B: Future> Future for Join<A, B> {
+    type Output = (A::Output, B::Output);
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (tasks, task) = (&self.tasks, self.task);
-        match handle::look(tasks, task, cx.waker()) {
-            Look::Ended { awaited } => {
-                if !awaited {
-                    ready!(budget::poll_spend(cx, 1));
-                }
-                let mut outcome: Option<Self::Output> = None;
-                handle::take(tasks, task, &mut outcome);
-                return Poll::Ready(outcome.expect("a JoinHandle is not polled after its value"));
-            }
-            Look::Waits(replaced) => drop(replaced),
-            // Cloning a waker is foreign code: not while the table is borrowed.
-            Look::MustWait => match handle::wait(tasks, task, cx.waker().clone()) {
-                Ok(replaced) => drop(replaced),
-                // The foreign code has ended the task.
-                Err(waker) => waker.wake(),
-            },
+        let mut this = self.project();
+        let mut shares = Shares::of(2);
+        // Both are polled in any case: no wake would come for a future that this poll has left out.
+        let first = shares.poll(|| this.first.as_mut().run(cx));
+        let second = shares.poll(|| this.second.as_mut().run(cx));
+        if !(first && second) {
+            return Poll::Pending;
         }
-        Poll::Pending
+        let values = this.first.take().zip(this.second.take());
+        Poll::Ready(values.expect("join is not polled after it has completed"))
     }
 }
 
-impl<T> fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle")
-            .field("finished", &self.is_finished())
-            .finish_non_exhaustive()
+impl<A: Future, B: Future> std::fmt::Debug for Join<A, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Join").finish_non_exhaustive()
     }
 }

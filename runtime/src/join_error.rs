@@ -1,19 +1,38 @@
-//! The reason why a task has no value.
+//! The reason why a task or a blocking job has no value.
+//!
+//! # How it works
+//!
+//! A task has no value if it panicked or was cancelled. The panic's text is copied when the panic is caught,
+//! so that the error can be printed without the lock of the payload.
+//!
+//! # Invariants
+//!
+//! - Always: one word, so that a `Result<T, JoinError>` is not larger than it must be.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 /// The reason why a task has no value: it panicked, or it was cancelled.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::{block_on, spawn};
+///
+/// let failed = block_on(async { spawn(async { panic!("out of water") }).await });
+/// let error = failed.map(|()| ()).unwrap_err();
+/// assert!(error.is_panic());
+/// assert_eq!(error.to_string(), "the task panicked: out of water");
+/// ```
 pub struct JoinError {
-    /// `None` if the task was cancelled. In a box, so that the error is one word.
+    /// `None` if the task was cancelled. A box, so that the error is one word.
     panic: Option<Box<Panic>>,
 }
 
 struct Panic {
     message: Box<str>,
-    /// The payload, which is only moved out as a whole. The lock makes the error `Sync`, as users expect of
-    /// errors.
+    /// The payload. The lock is never contended; it makes the error `Sync`, as users expect of errors.
     payload: Mutex<Box<dyn Any + Send>>,
 }
 
@@ -23,9 +42,12 @@ impl JoinError {
     }
 
     pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
+        // `panic!` makes a `&str` of a plain text, and a `String` of one with arguments.
+        let text = payload.downcast_ref::<&'static str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         Self {
             panic: Some(Box::new(Panic {
-                message: panic_message(&*payload).into(),
+                message: text.unwrap_or("a value that is not text").into(),
                 payload: Mutex::new(payload),
             })),
         }
@@ -57,13 +79,6 @@ impl JoinError {
             None => Err(self),
         }
     }
-}
-
-/// Returns the text of a panic, if its payload is text.
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is not text")
 }
 
 impl fmt::Display for JoinError {

@@ -15,47 +15,50 @@
 //!
 //! # The story on one page
 //!
-//! A *task* is a future that was spawned. The *executor* owns all tasks and polls those whose ids are in
-//! the *local queue*. A task that must wait leaves its *waker*, or just its id: with a socket's *source* in
-//! the *reactor*, with the timing *wheel*, with another task. When the event comes, the id is put into the
-//! queue again.
+//! A *task* is a future that was spawned. The *executor* owns all tasks, and polls those whose ids are in the
+//! *local queue*. A task that must wait leaves its *waker*, or only its id, in one of three places: with the
+//! *source* of a socket in the *reactor*, in the timing *wheel*, or with another task. When the event comes,
+//! the id goes into the queue again.
 //!
 //! The loop repeats this turn, on one thread:
 //!
-//! 1. Poll the tasks that are ready. Then, list by list, poll those that were woken meanwhile, until at
-//!    least 64 have been polled. Read the mail of other threads after each list.
-//! 2. With a paused clock and no work, skip to the next deadline.
-//! 3. Find the next deadline.
-//! 4. Wait for an event until that deadline, or look without waiting if a task is ready. Queue the tasks
-//!    that have events, before all others. Read the mail that ended the wait.
-//! 5. Read the clock, move the wheel to it, and wake the due timers and the foreign wakers of sockets.
+//! 1. Poll the tasks that are ready. Then, list by list, poll the tasks that were woken meanwhile, until at
+//!    least 64 were polled. Read the messages of other threads after each list.
+//! 2. If the clock is paused and no task is ready, move it to the next deadline.
+//! 3. Find out how long the thread may wait: until the next deadline, or not at all if a task is ready.
+//! 4. Wait for an event or a message for that time. Queue the tasks that have events in front of all others.
+//!    Read the messages.
+//! 5. Read the clock and move the wheel to it. Wake the due timers and the foreign wakers of sockets.
 //!
-//! A turn that has polled 64 tasks starts no further list, but a list that was started is polled to its
-//! end.
+//! A turn that has polled 64 tasks starts no further list, but it polls a list that it has started to the end.
 //!
-//! This crate has no `unsafe` code. Futures need not be `Send`: a task never leaves its thread.
+//! This crate has no `unsafe` code. A future need not be `Send`, because a task never leaves its thread.
 //!
 //! # Reading order
 //!
-//! Each file is one idea. Read them in this order:
+//! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
+//! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
-//! - *Ready*: `sync` → `yield_now` → `local_queue` → `budget` → `race` → `panics` → `notify`
+//! - *Ready*: `sync` → `local_queue` → `yield_now` → `budget` → `race` → `join` → `panics` → `notify`
 //! - *Woken*: `remote` → `waker`
-//! - *Sockets*: `source` → `reactor` → `polled`
-//! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join`
-//! - *Time*: `time::wheel` → `time::instant` → `time::timers`
-//! - *The turn*: `pool` → `executor` → `context` → `runtime`
-//! - *On top*: `time::now` → `time::sleep` → `time::timeout` → `time::interval` → `turn` → `probe` → `descriptors` →
-//!   `net::socket` and the rest of `net` → `blocking` → `thread_pool` → `signal`
+//! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
+//! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join_handle`
+//! - *Time*: `wheel` → `instant` → `timers`
+//! - *The turn*: `pool` → `executor` → `context` → `now` → `runtime`
+//! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
+//! - *Jobs*: `blocking` → `thread_pool`
+//! - *Sockets for programs*: `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
+//!   `net::tcp_stream` → `net::listener` → `net::tcp_listener` → `net::unix` → `net::defer_accept` →
+//!   `net::listen_options` → `net::async_fd` → `net::lookup` → `net` → `signal`
 //!
 //! # What is where
 //!
 //! | to | use |
 //! |---|---|
 //! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
-//! | run another one beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
-//! | wait for two | [`join`](fn@join), [`race`](fn@race) |
-//! | wait for time | [`time`] |
+//! | run another future beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
+//! | wait for two futures | [`join`](fn@join), [`race`](fn@race) |
+//! | wait for a point in time | [`time`] |
 //! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data; any channel crate works too |
 //! | connect to other programs | [`net`] |
 //! | share the thread fairly | [`yield_now`], [`budget`] |
@@ -66,25 +69,28 @@
 //!
 //! # Features
 //!
-//! Debug builds always report a task that holds the thread for more than a second; the feature `watch` does
-//! so in release builds. The report names the place that spawned the task. It is a `tracing` warning, or a
-//! line on stderr if no subscriber is set.
+//! Debug builds report a task that holds the thread for more than a second. With the feature `watch`, release
+//! builds do so, too. The report names the place in the program that spawned the task. It is a `tracing`
+//! warning, or a line on stderr if no subscriber is set.
 
 mod blocking;
 pub mod budget;
 mod context;
+mod current_task;
 pub mod descriptors;
+mod directory;
 mod executor;
-
+mod instant;
 mod join;
 mod join_error;
+mod join_handle;
 mod local_queue;
 #[cfg(all(test, loom))]
 mod models;
 pub mod net;
 mod notify;
+mod now;
 mod panics;
-mod polled;
 mod pool;
 mod probe;
 mod race;
@@ -97,19 +103,22 @@ mod sync;
 mod task;
 mod thread_pool;
 pub mod time;
+mod timers;
 mod turn;
 mod waiter;
 mod waker;
 pub mod watch;
+mod wheel;
 mod yield_now;
 
 pub use blocking::{Blocking, spawn_blocking};
 pub use context::{Handle, RuntimeGone, spawn, spawn_detached};
-pub use join::JoinHandle;
+pub use join::{Join, join};
 pub use join_error::JoinError;
+pub use join_handle::JoinHandle;
 pub use notify::Notify;
 pub use pool::THREADS_MAX;
-pub use race::{Join, Race, join, race};
+pub use race::{Race, race};
 pub use runtime::{Runtime, block_on};
 pub use thread_pool::ThreadPool;
 pub use turn::turn;

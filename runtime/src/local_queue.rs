@@ -3,26 +3,26 @@
 //! # How it works
 //!
 //! ```text
-//!  a wake on the runtime's own thread ──► woken ────┐ the turn polls them, then list by list those that
-//!  events (in front), due timers ───────► woken ────┤ are woken meanwhile, until at least 64 were polled
-//!  yield_now, a spent budget ───────────► yielded ──┘ the next turn: after the look at the reactor
+//!  a wake on the runtime's own thread ──► woken ────┐ this turn polls them, then list by list the tasks that
+//!  events (in front), due timers ───────► woken ────┤ are woken meanwhile, until it has polled at least 64
+//!  yield_now, a spent budget ───────────► yielded ──┘ the next turn polls them, after the reactor's check
 //! ```
 //!
-//! A wake pushes an id onto a thread-local list: no lock, no system call. A turn takes the whole list
-//! out and walks through it. At the end of a list, it reads the mail of other threads and takes the list
-//! of the tasks that were woken meanwhile. A turn that has polled [`POLLS_BEFORE_LOOK`] tasks starts no
-//! further list, but a list that was started is polled to its end.
+//! A wake pushes an id onto a thread-local list. It takes no lock and makes no system call. A turn takes the
+//! whole list out and polls its tasks. At the end of a list, the turn reads the messages of other threads
+//! and takes the list of the tasks that were woken meanwhile. A turn that has polled [`POLLS_PER_TURN`]
+//! tasks starts no further list, but it polls a list that it has started to the end.
 //!
-//! A task that has called `yield_now`, or has spent its budget, could go on at once and lets others run
-//! first. Its id goes to a list of its own, which the next turn takes. So the runtime looks at the reactor
-//! and the timers between any two polls of a task that is always ready. Any other task that wakes itself
-//! counts as woken.
+//! A task that has called `yield_now`, or has spent its budget, could go on at once but lets others run
+//! first. Its id goes to a second list, which the next turn takes. So the reactor and the timers are
+//! checked between any two polls of a task that is always ready. Any other task that wakes itself counts as
+//! woken.
 //!
 //! # Invariants
 //!
-//! - Always: the lists are those of the runtime whose id is stored beside them.
-//! - Always: a task that yields is polled next after a look at the reactor.
-//! - Never: a call into user code, but for the waker of [`wake_behind_look`].
+//! - Always: the thread's lists are those of the runtime whose id is stored beside them.
+//! - Always: the reactor checks for events between the poll in which a task yields and its next poll.
+//! - Never: a call into user code, except for the waker of [`wake_next_turn`].
 
 use std::cell::{Cell, RefCell};
 use std::mem::{self, ManuallyDrop};
@@ -33,39 +33,41 @@ use std::task::Waker;
 
 use crate::sync::thread_local;
 
-/// A turn that has polled this many tasks starts no further list. A list that was started is polled to its
+/// A turn that has polled this many tasks starts no further list. It polls a list that it has started to the
 /// end.
-const POLLS_BEFORE_LOOK: usize = 64;
+const POLLS_PER_TURN: usize = 64;
 
-/// A list with room for more tasks than this is shrunk once it is mostly empty.
+/// A list with room for more tasks than this is shrunk when less than a quarter of it is in use.
 const CAPACITY_KEPT: usize = 4096;
 
 /// Each list of a new runtime has room for this many tasks.
 const CAPACITY_AT_START: usize = 16;
 
-/// Names a task of one runtime. It names no other task after this one has ended.
+/// The id of a task of one runtime. After the task has ended, the id names no other task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TaskId {
     /// The slot in the executor's slab.
     pub(crate) index: u32,
-    /// Tells apart the tasks that have this slot one after the other.
+    /// Distinguishes the tasks that have this slot one after the other.
     pub(crate) generation: NonZeroU32,
 }
 
 impl TaskId {
-    /// The future that `block_on` runs. It has no slot.
+    /// The id of the future that `block_on` runs. That future has no slot.
     pub(crate) const ROOT: Self = Self {
         index: u32::MAX,
         generation: NonZeroU32::MIN,
     };
 }
 
-/// Names a runtime within this process. Ids are never reused.
+/// The id of a runtime within this process. Ids are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RuntimeId(NonZeroU32);
 
 impl RuntimeId {
+    /// Returns an id that no runtime has had before.
     pub(crate) fn next() -> Self {
+        // Relaxed: only the uniqueness of the number matters.
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Self(NonZeroU32::new(id).expect("fewer than four thousand million runtimes in a process"))
@@ -74,16 +76,19 @@ impl RuntimeId {
 
 /// The ready tasks of the runtime that this thread is inside.
 struct Local {
+    /// The runtime that has the lists. `None` outside a runtime.
     runtime: Cell<Option<RuntimeId>>,
-    /// True while a task that yields wakes itself.
+    /// True while a task that yields wakes itself. A wake then goes to `yielded`.
     yielding: Cell<bool>,
+    /// The tasks for this turn.
     woken: RefCell<Vec<TaskId>>,
+    /// The tasks for the next turn.
     yielded: RefCell<Vec<TaskId>>,
 }
 
 thread_local! {
-    // It has no destructor, so that an access is a plain load (and works while the thread ends).
-    // No destructor is needed: outside a runtime the lists are empty and have no memory.
+    // The `ManuallyDrop` removes the destructor, so that an access is a plain load and works while the thread
+    // ends. No destructor is needed, because the lists have no memory outside a runtime. // LOG R1
     static LOCAL: ManuallyDrop<Local> = const {
         ManuallyDrop::new(Local {
             runtime: Cell::new(None),
@@ -99,7 +104,7 @@ pub(crate) fn runtime() -> Option<RuntimeId> {
     LOCAL.with(|local| local.runtime.get())
 }
 
-/// Makes a task of the runtime that this thread is inside ready.
+/// Makes a task ready. It must belong to the runtime that this thread is inside.
 pub(crate) fn push(task: TaskId) {
     LOCAL.with(|local| {
         let list = if local.yielding.get() {
@@ -111,14 +116,16 @@ pub(crate) fn push(task: TaskId) {
     });
 }
 
-/// Wakes a task that could go on, but lets others run first: its next poll comes after the next look at
-/// the reactor. The waker may be that of a combinator, which wakes the task at once.
-pub(crate) fn wake_behind_look(waker: &Waker) {
+/// Wakes a task so that the next turn polls it, after the reactor has checked for events.
+///
+/// The waker may be a combinator's own, if it wakes the task before it returns.
+pub(crate) fn wake_next_turn(waker: &Waker) {
+    // A flag, not an argument: the waker's vtable has no argument, and a combinator may stand in between.
     let _reset = Yielding(LOCAL.with(|local| local.yielding.replace(true)));
     waker.wake_by_ref();
 }
 
-/// Restores the flag, also if a foreign waker panics.
+/// Restores the flag when it drops, also if a foreign waker panics.
 struct Yielding(bool);
 
 impl Drop for Yielding {
@@ -127,21 +134,22 @@ impl Drop for Yielding {
     }
 }
 
-/// Lets `collect` append tasks, and moves these in front of all tasks that are ready already.
-/// `collect` calls no user code.
+/// Calls `collect`, which appends tasks to a list, and moves these tasks in front of all that are ready.
+/// `collect` must not call user code, because the list is borrowed.
 pub(crate) fn push_first<T>(collect: impl FnOnce(&mut Vec<TaskId>) -> T) -> T {
     LOCAL.with(|local| {
         let woken = &mut *local.woken.borrow_mut();
         let waiting = woken.len();
         let result = collect(woken);
         if waiting > 0 {
+            // Usually no task is ready here. Then the order is right already, and no id is moved.
             woken.rotate_left(waiting);
         }
         result
     })
 }
 
-/// Returns true if a task of the runtime that this thread is inside is ready.
+/// Returns true if any task of the runtime that this thread is inside is ready.
 pub(crate) fn any_ready() -> bool {
     LOCAL.with(|local| !local.woken.borrow().is_empty() || !local.yielded.borrow().is_empty())
 }
@@ -154,12 +162,12 @@ pub(crate) fn clear() {
     });
 }
 
-/// The lists of a runtime that no thread is inside, and the memory of its turns.
+/// The queue of one runtime. It stores the two lists while no thread is inside the runtime.
 pub(crate) struct LocalQueue {
     runtime: RuntimeId,
     woken: RefCell<Vec<TaskId>>,
     yielded: RefCell<Vec<TaskId>>,
-    /// The memory of the last turn's list, for the next turn.
+    /// The memory of the last turn's list. The next turn uses it again.
     spare: Cell<Vec<TaskId>>,
     /// True while a thread is inside the runtime, perhaps further up the stack.
     entered: Cell<bool>,
@@ -169,7 +177,7 @@ impl LocalQueue {
     pub(crate) fn new(runtime: RuntimeId) -> Self {
         Self {
             runtime,
-            // Allocated here, so that the first turns cost what all turns cost.
+            // Allocated here, so that the first turns cost no more than the later ones.
             woken: RefCell::new(Vec::with_capacity(CAPACITY_AT_START)),
             yielded: RefCell::new(Vec::with_capacity(CAPACITY_AT_START)),
             spare: Cell::new(Vec::with_capacity(CAPACITY_AT_START)),
@@ -177,15 +185,19 @@ impl LocalQueue {
         }
     }
 
-    /// Makes this runtime's lists the thread's, until the guard drops. Guards nest.
+    /// Makes the lists of this runtime the thread's lists, until the guard drops. Guards nest.
     ///
-    /// A runtime that is entered from within itself keeps the lists that it has. If another runtime
-    /// lies between, its lists are out of reach, and wakes go through the inbox.
+    /// | the thread is inside | effect |
+    /// |---|---|
+    /// | no runtime, or another one | the thread gets the lists of this one |
+    /// | this one, innermost | the thread keeps the lists |
+    /// | this one, and another one inside it | the lists stay out of reach; wakes go through the inbox |
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
         let id = Some(self.runtime);
         let outer = runtime();
         let again = self.entered.replace(true);
         LOCAL.with(|local| {
+            // In the third case the thread has no lists, so it counts as outside: wakes then use the inbox.
             local.runtime.set(id.filter(|_| !again || outer == id));
             if !again {
                 self.exchange(local);
@@ -205,8 +217,9 @@ impl LocalQueue {
         local.yielded.swap(&self.yielded);
     }
 
-    /// Begins a turn: takes all tasks that are ready. The turn calls `read_mail` at the end of each list.
+    /// Begins a turn. It takes all tasks that are ready, and calls `read_mail` at the end of each list.
     pub(crate) fn begin_turn<F: Fn()>(&self, read_mail: F) -> Turn<'_, F> {
+        // One swap takes the whole list. The turn then reads it without a borrow, so tasks may push. // LOG R3
         let mut tasks = self.spare.take();
         LOCAL.with(|local| {
             mem::swap(&mut tasks, &mut *local.woken.borrow_mut());
@@ -214,6 +227,7 @@ impl LocalQueue {
             if tasks.is_empty() {
                 mem::swap(&mut tasks, yielded);
             } else if !yielded.is_empty() {
+                // Behind the woken ones: a task that yields lets all others run first.
                 tasks.append(yielded);
             }
         });
@@ -227,7 +241,8 @@ impl LocalQueue {
     }
 }
 
-/// The tasks of one turn. If the turn breaks off, the rest is ready again, before all others.
+/// The tasks of one turn, as an iterator. If it drops early, the remaining tasks are ready again, in front of
+/// all others.
 pub(crate) struct Turn<'a, F> {
     queue: &'a LocalQueue,
     tasks: Vec<TaskId>,
@@ -239,12 +254,12 @@ pub(crate) struct Turn<'a, F> {
 }
 
 impl<F: Fn()> Turn<'_, F> {
-    /// Starts the list of the tasks that were woken since. Returns false if the turn is over.
+    /// Takes the list of the tasks that were woken meanwhile. Returns false if the turn is over.
     fn take_more(&mut self) -> bool {
-        // Also at the end of a turn: with enough tasks that are always ready, the loop never waits, and mail
-        // is read nowhere else.
+        // Mail is read here even if the turn is over. If tasks are always ready, the executor never waits, and
+        // this is the only place that reads the inbox.
         (self.read_mail)();
-        if self.polls_before + self.next >= POLLS_BEFORE_LOOK {
+        if self.polls_before + self.next >= POLLS_PER_TURN {
             return false;
         }
         LOCAL.with(|local| {
@@ -281,22 +296,24 @@ impl<F> Drop for Turn<'_, F> {
             put_back(self.tasks.drain(self.next..));
         }
         self.tasks.clear();
+        // Rare, so the check of the two other lists is out of line with the rest.
         if self.tasks.capacity() > CAPACITY_KEPT {
-            give_back(&mut self.tasks);
+            shrink_all(&mut self.tasks);
         }
         self.queue.spare.set(mem::take(&mut self.tasks));
     }
 }
 
-/// Makes the rest of a turn that breaks off ready again, before all others.
-#[cold]
+/// Makes the remaining tasks of a turn ready again. The turn ended early because the future of `block_on` is
+/// ready or has panicked. The next call of `block_on` continues with these tasks.
+#[cold] // inline, it costs each turn nine instructions
 fn put_back(rest: impl Iterator<Item = TaskId>) {
     LOCAL.with(|local| drop(local.woken.borrow_mut().splice(0..0, rest)));
 }
 
-/// Frees the memory that many tasks at once have needed.
+/// Frees the memory of all three lists, if many tasks were ready at once and now few are.
 #[cold]
-fn give_back(turn: &mut Vec<TaskId>) {
+fn shrink_all(turn: &mut Vec<TaskId>) {
     let shrink = |list: &mut Vec<TaskId>| {
         if list.len() < list.capacity() / 4 {
             list.shrink_to(list.len().max(CAPACITY_KEPT / 4));
@@ -309,12 +326,14 @@ fn give_back(turn: &mut Vec<TaskId>) {
     shrink(turn);
 }
 
-/// Keeps the runtime's lists as this thread's lists until it drops.
+/// The guard of [`LocalQueue::enter`]. Dropping it restores the lists that the thread had before.
 pub(crate) struct Entered {
     queue: Rc<LocalQueue>,
+    /// The runtime that the thread was inside before.
     outer: Option<RuntimeId>,
+    /// The flag of that runtime: the thread may have entered this one from a waker.
     outer_yielding: bool,
-    /// True if this runtime had been entered further up the stack.
+    /// True if this runtime was entered further up the stack, so that the lists are not this guard's.
     again: bool,
 }
 

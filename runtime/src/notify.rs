@@ -2,8 +2,9 @@
 //!
 //! # How it works
 //!
-//! A [`Notify`] counts its notifications. A waiter remembers the count from before. So a notification
-//! between looking and waiting is not lost. There is no permit that a dropped waiter would have to pass on.
+//! A [`Notify`] counts its notifications. A waiter remembers the count of the moment in which it was made, and
+//! is ready when the count differs. So a notification between the check of a condition and the wait is not
+//! lost. There is no permit that a dropped waiter would have to pass on.
 //!
 //! # Invariants
 //!
@@ -19,10 +20,10 @@ use slab::Slab;
 
 use crate::{budget, panics};
 
-/// Wakes all tasks that wait for it. It is for one thread; share it in an `Rc`.
+/// Wakes all tasks that wait for it. It works on one thread; share it in an `Rc`.
 ///
-/// There is no permit: [`notify_all`](Self::notify_all) has no effect on later waiters. Put the data of
-/// the condition into a `RefCell` beside it, and wait until the data is as you need it.
+/// There is no permit: [`notify_all`](Self::notify_all) has no effect on later waiters. Keep the data of
+/// the condition in a `RefCell` beside it, and wait in a loop until the data is as you need it.
 ///
 /// # Examples
 ///
@@ -43,8 +44,9 @@ use crate::{budget, panics};
 /// ```
 #[derive(Debug, Default)]
 pub struct Notify {
+    /// The number of notifications so far.
     times: Cell<u64>,
-    /// The wakers that wait for the next notification. A waiter that is dropped takes its own out.
+    /// The wakers of the tasks that wait for the next notification. A waiter that drops removes its own.
     waiters: RefCell<Slab<Waker>>,
 }
 
@@ -64,20 +66,24 @@ impl Notify {
         }
     }
 
-    /// Counts a notification: the first half of [`notify_all`](Self::notify_all). Returns true if a task
-    /// waits; then [`wake_all`](Self::wake_all), the second half, must be called. `descriptors` calls the
-    /// halves apart, because the second must not run while the context is borrowed.
+    /// Counts a notification: the first half of [`notify_all`](Self::notify_all).
+    ///
+    /// Returns true if a task waits. Then the caller must call [`wake_all`](Self::wake_all), the second half.
+    /// `descriptors` calls the two halves apart, because the second must not run while the context is
+    /// borrowed.
     #[inline]
     pub(crate) fn count(&self) -> bool {
         self.times.set(self.times.get() + 1);
         !self.waiters.borrow().is_empty()
     }
 
+    /// Wakes all tasks that wait: the second half of [`notify_all`](Self::notify_all).
     #[cold]
     pub(crate) fn wake_all(&self) {
+        // The list is taken out first, because a foreign waker may wait, notify or drop a waiter.
         let mut waiters = mem::take(&mut *self.waiters.borrow_mut());
         panics::wake_all(waiters.drain());
-        // The list is used again, unless a task waits anew.
+        // The memory is kept, unless a waker has begun a new list meanwhile.
         let mut current = self.waiters.borrow_mut();
         if current.is_empty() {
             *current = waiters;
@@ -90,11 +96,11 @@ impl Notify {
         self.times.get()
     }
 
-    /// Waits for a notification that comes after this call. It need not be polled before that.
+    /// Waits for a notification that comes after this call, even if it comes before the first poll.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a future that is dropped takes its waker with it.
+    /// Safe: a dropped future removes its waker.
     pub fn notified(&self) -> impl Future<Output = ()> + '_ {
         self.changed_since(self.times())
     }
@@ -103,7 +109,7 @@ impl Notify {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a future that is dropped takes its waker with it.
+    /// Safe: a dropped future removes its waker.
     pub fn changed_since(&self, times: u64) -> impl Future<Output = ()> + '_ {
         Changed {
             notify: self,
@@ -114,18 +120,19 @@ impl Notify {
     }
 }
 
-/// One waiter.
+/// A waiter: the future of [`Notify::changed_since`].
 struct Changed<'a> {
     notify: &'a Notify,
+    /// The count that it waits to change.
     times: u64,
-    /// Its index in `waiters`. Valid until the next notification.
+    /// The index of its waker in `waiters`. Valid until the next notification, which empties the list.
     place: Option<usize>,
-    /// The poll in which it began to wait.
+    /// The number of the poll in which it began to wait.
     began: Option<u32>,
 }
 
 impl Changed<'_> {
-    /// Completes. Spends budget if it did not have to wait for another poll.
+    /// Completes. Spends budget if it did not wait for a later poll.
     fn poll_notified(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.place = None;
         match self.began {
@@ -142,13 +149,15 @@ impl Future for Changed<'_> {
         if self.notify.times() != self.times {
             return self.poll_notified(cx);
         }
-        // The clone may be foreign code, and may notify.
+        // The clone may be foreign code that notifies. So it happens while the list is not borrowed, and the
+        // count is compared again after it.
         let waker = cx.waker().clone();
         if self.notify.times() != self.times {
             panics::discard(waker);
             return self.poll_notified(cx);
         }
         self.began.get_or_insert_with(budget::poll_number);
+        // The old waker is dropped after the borrow has ended, because its destructor may be foreign code.
         let mut waiters = self.notify.waiters.borrow_mut();
         let mut old = None;
         if let Some(place) = self.place {
@@ -165,6 +174,7 @@ impl Future for Changed<'_> {
 impl Drop for Changed<'_> {
     fn drop(&mut self) {
         let Some(place) = self.place else { return };
+        // After a notification the index is stale, and may be that of another waiter.
         if self.notify.times() == self.times {
             let waker = self.notify.waiters.borrow_mut().try_remove(place);
             panics::discard(waker);
@@ -196,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_asks_twice_waits_once_and_one_that_is_dropped_not_at_all() {
+    fn a_waiter_that_is_polled_twice_is_stored_once_and_a_dropped_one_is_removed() {
         let notify = Notify::new();
         {
             let mut notified = pin!(notify.notified());
@@ -210,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_that_is_dropped_late_takes_nobody_elses_place() {
+    fn a_waiter_that_is_dropped_after_a_notification_removes_no_other_waiter() {
         let notify = Notify::new();
         let mut first = Box::pin(notify.notified());
         assert!(block_on(poll_once(first.as_mut())).is_none());

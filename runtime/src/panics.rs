@@ -1,15 +1,15 @@
-//! Foreign code that panics: wakers, destructors and closures of users.
+//! Containment of panics in foreign code: in wakers, destructors and closures of users.
 //!
 //! # How it works
 //!
-//! The runtime calls foreign code in many places where a panic would do harm: it would skip the rest of a
-//! list of wakers, or lose a task's slot or a thread of the pool. There this module contains the panic. The
-//! panic hook has printed it by then, so it is not silent.
+//! The runtime calls foreign code in places where a panic would skip the rest of a list of wakers, or lose a
+//! task's slot or a thread of the pool. In these places the runtime calls it through this module, which
+//! catches the panic. The panic is not silent, because the panic hook has printed it before.
 //!
 //! # Invariants
 //!
-//! - Always: the call after the one that panicked is made.
-//! - Never: a panic payload dropped. Its destructor is foreign code, too, and may panic again.
+//! - Always: the runtime continues after the call that panicked.
+//! - Never: a panic payload dropped here. Its destructor is also foreign code and may panic again.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,20 +17,22 @@ use std::task::Waker;
 
 /// Calls `f`. Returns `None` if it panics.
 pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Option<T> {
+    // Unwind safe: the caller never sees a value of the user that the panic has left half changed. The payload
+    // leaks, because the drop of it could panic in a place that cannot bear it.
     catch_unwind(AssertUnwindSafe(f)).map_err(mem::forget).ok()
 }
 
-/// Drops a value that belongs to a user.
+/// Drops a value of a user, and contains a panic of its destructor.
 pub(crate) fn discard<T>(value: T) {
     contain(|| drop(value));
 }
 
-/// Wakes a waker that may be foreign.
+/// Wakes a waker that may be foreign, and contains its panic.
 pub(crate) fn wake(waker: Waker) {
     contain(|| waker.wake());
 }
 
-/// Wakes all of them, also if some of them panic.
+/// Wakes all wakers, also if some of them panic.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     wakers.into_iter().for_each(wake);
 }

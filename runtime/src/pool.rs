@@ -1,22 +1,27 @@
-//! A bounded pool of named threads, for jobs that block.
+//! A bounded pool of threads for jobs that block.
 //!
 //! # How it works
 //!
 //! ```text
 //!  push ──► queue ──► a thread takes the job and runs it
-//!             └─ no idle thread, fewer than the maximum: start one
+//!             └─ if no thread is free, and there are fewer than the maximum: starts one
 //! ```
 //!
-//! Threads are started on demand and end after ten idle seconds. The pool belongs to its runtime. When
-//! the runtime ends, it cancels the jobs that have not begun and waits for those that run.
+//! The pool starts a thread when it needs one, and a thread ends after ten idle seconds. The pool belongs to
+//! its runtime. When the runtime ends, the pool cancels the jobs that have not begun and waits for those that
+//! run.
 //!
-//! Everything that the threads share stands behind one lock. A thread takes it once for each job: it
-//! counts the last job as ended and takes the next one.
+//! One lock protects all that the threads share. A thread locks it once for each job: it counts its last job
+//! as ended and takes the next one.
+//!
+//! The last job to end nudges the runtime if the runtime has asked for that. So a paused clock, which must
+//! not move while a job runs, knows when it may.
 //!
 //! # Invariants
 //!
-//! - Always: at most [`THREADS_MAX`] threads for a runtime.
-//! - Never: a job run while the queue is locked.
+//! - Always: a runtime has at most [`THREADS_MAX`] threads.
+//! - Always: a job is called exactly once, to run or to be cancelled.
+//! - Never: a job called while the queue is locked.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -27,39 +32,44 @@ use crate::panics;
 use crate::remote::Remote;
 use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
-/// The most threads that a runtime's pool has. They wait for disks rather than compute, so there may be
-/// more of them than cores.
+/// The number of threads that a runtime's pool has at most: 16.
+///
+/// The threads wait for disks rather than compute, so there may be more of them than cores.
 pub const THREADS_MAX: usize = 16;
 
-/// A thread that has waited for work for this long ends.
+/// A thread that has had no job for this long ends.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// The number in a thread's name stays below this, because the kernel keeps 15 bytes of a name.
+/// The number in a thread's name stays below this, because the kernel keeps only 15 bytes of a name.
 const NAMES: usize = 10_000;
 
-/// A job, called once: to run, or to be cancelled.
+/// A job. The pool calls it once, with its order.
 pub(crate) type Job = Box<dyn FnOnce(Order) + Send>;
 
+/// The order with which a job is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Run the job.
     Run,
-    /// Cancel the job: there will be no thread for it.
+    /// Cancel the job: no thread will run it.
     Cancel,
 }
 
-/// A runtime's threads. Each is started when it is needed.
+/// The threads of one runtime.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
 
+/// The part that the runtime and the threads share.
 struct Shared {
     queue: Mutex<Queue>,
     /// Notified for each job that is queued, and when the pool closes.
     work: Condvar,
+    /// The runtime to nudge.
     runtime: Arc<Remote>,
 }
 
+/// The jobs, and the numbers that the lock protects.
 #[derive(Default)]
 struct Queue {
     /// The jobs that have not begun.
@@ -68,12 +78,13 @@ struct Queue {
     unfinished: usize,
     /// True if the runtime waits for the end of the last job.
     reports: bool,
-    /// The threads that have not ended. A thread that ends takes itself off.
+    /// The threads that have not ended. A thread removes itself when it ends.
     threads: Vec<thread::JoinHandle<()>>,
-    /// The number of threads that wait for a job. Some of them may have been notified of one.
+    /// The number of threads that wait for a job. Some of them may be notified already and not awake yet.
     idle: usize,
     /// The number of threads that were ever started, for their names.
     started: usize,
+    /// True once the runtime ends. The threads then end, too.
     closed: bool,
 }
 
@@ -88,30 +99,34 @@ impl Pool {
         }
     }
 
-    /// Returns true if no job is queued or under way. Otherwise the runtime is nudged when the last job
-    /// has ended, even if no task awaits it.
+    /// Returns true if no job is queued or running. Otherwise the last job to end nudges the runtime, even if
+    /// no task awaits that job.
     pub(crate) fn is_idle_or_reports(&self) -> bool {
+        // The question and the request stand under one lock. Otherwise the last job could end between the two,
+        // and the runtime would wait for a nudge that never comes.
         let mut queue = self.shared.lock();
         queue.reports = queue.unfinished > 0;
         !queue.reports
     }
 
-    /// Queues a job. Returns it if there is no thread for it and none can be started.
+    /// Queues a job. Returns it if the pool has no thread and cannot start one.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
         let mut queue = self.shared.lock();
-        // Each queued job will take one idle thread. So only those beyond the jobs are free for this one.
+        // Each queued job will take one idle thread. So only the idle threads beyond these are free for this
+        // job. If there is no free thread and none can be started, the job waits for a thread that is busy.
         let must_start = queue.idle <= queue.jobs.len() && queue.threads.len() < THREADS_MAX;
         if must_start && self.start(&mut queue).is_err() && queue.threads.is_empty() {
             return Some(job);
         }
         queue.jobs.push_back(job);
         queue.unfinished += 1;
-        // Unlocked first: the thread that wakes up takes the lock at once.
+        // The lock is released first, because the thread that wakes up takes it at once. // LOG R14
         drop(queue);
         self.shared.work.notify_one();
         None
     }
 
+    /// Starts a thread.
     fn start(&self, queue: &mut Queue) -> io::Result<()> {
         let shared = self.shared.clone();
         let name = format!("waterwheel-{}", queue.started % NAMES);
@@ -131,18 +146,21 @@ impl Drop for Pool {
         let jobs = mem::take(&mut queue.jobs);
         let threads = mem::take(&mut queue.threads);
         drop(queue);
+        // After `closed` is set: a thread that goes to wait after this call sees the flag and does not wait.
         self.shared.work.notify_all();
+        // A future may await such a job, so it is called and not only dropped.
         for job in jobs {
             panics::contain(|| job(Order::Cancel));
         }
         for thread in threads {
-            // The panics of its jobs have been caught, so there is no error to report.
+            // The panics of the jobs were caught, so there is no error to report.
             drop(thread.join());
         }
     }
 }
 
 impl Shared {
+    /// Locks the queue. Poisoning is ignored, because no job is called while the queue is locked.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,18 +172,19 @@ impl Shared {
             drop(queue);
             panics::contain(|| job(Order::Run));
             queue = self.lock();
-            // After the job: an idle pool has sent all its mail.
+            // After the job, so that an idle pool has sent all its mail. The paused clock relies on this.
             queue.unfinished -= 1;
             if queue.unfinished == 0 && mem::take(&mut queue.reports) {
                 self.runtime.nudge();
             }
             queue = self.wait_for_job(queue);
         }
+        // The queue is still locked, so no job can have come since the thread decided to end.
         let own = thread::current().id();
         queue.threads.retain(|thread| thread.thread().id() != own);
     }
 
-    /// Waits until there is a job. Returns without one if it is time to end.
+    /// Waits until a job is queued. Returns without a job if the thread must end.
     fn wait_for_job<'a>(&self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         queue.idle += 1;
         let no_work = |queue: &mut Queue| queue.jobs.is_empty() && !queue.closed;
@@ -178,7 +197,7 @@ impl Shared {
 
 #[cfg(all(test, loom))]
 impl Pool {
-    /// Lets the time pass after which idle threads end, for the models.
+    /// Ends the idle time of all threads, for the models.
     pub(crate) fn let_idle_time_pass(&self) {
         self.shared.work.end_time(&self.shared.lock());
     }

@@ -1,15 +1,15 @@
-//! Asks the kernel how many descriptors this process has open, of what kind, and how many it may have.
+//! Asks the kernel for the open descriptors of this process: their number, their kinds, and the limit.
 //!
 //! # How it works
 //!
-//! Since Linux 6.2 the size of `/proc/self/fd` is the number of open descriptors, so a `fstat` on
-//! a descriptor of that folder that is kept open tells it in 300 ns (`proc_pid_fd(5)`). Older
-//! kernels report a size of zero. There the folder is listed, which needs a descriptor itself. If the
-//! process has no descriptor left, the table is full, and the count is the limit.
+//! Since Linux 6.2, the size of `/proc/self/fd` is the number of open descriptors (`proc_pid_fd(5)`). A probe
+//! keeps a descriptor of this folder, and one `fstat` returns the size in 300 ns. Older kernels report a size
+//! of zero. On these, the probe lists the folder, which needs a descriptor. If the process has no descriptor
+//! left, its table is full, and the number is the limit.
 //!
 //! # Invariants
 //!
-//! - Always: a fresh answer. Only the way that works is remembered.
+//! - Always: each answer is measured. The probe stores only the way that works.
 
 use std::fmt;
 use std::fs;
@@ -23,20 +23,20 @@ use rustix::process::{Resource, getrlimit};
 
 const FOLDER: &str = "/proc/self/fd";
 
-/// The way that works here.
+/// The way to the number of descriptors that works on this kernel.
 pub(crate) enum Probe {
-    /// The folder's size is the count; the folder itself counts as one of them.
+    /// The size of this folder is the number. The probe's own descriptor counts, too.
     Size(OwnedFd),
-    /// The folder must be listed.
+    /// The kernel is older than 6.2, so the folder must be listed.
     Listing,
 }
 
 impl Probe {
-    /// Opens what it needs: one descriptor where the fast way works.
+    /// Opens the folder, and keeps its descriptor if the fast way works.
     ///
     /// # Errors
     ///
-    /// When there is no `/proc`.
+    /// Fails if there is no `/proc`.
     pub(crate) fn new() -> io::Result<Self> {
         match open(
             FOLDER,
@@ -44,6 +44,7 @@ impl Probe {
             Mode::empty(),
         ) {
             Ok(folder) if fstat(&folder)?.st_size > 0 => Ok(Self::Size(folder)),
+            // Without a free descriptor, the listing still returns the right number: the limit.
             Ok(_) | Err(Errno::MFILE | Errno::NFILE) => Ok(Self::Listing),
             Err(error) => Err(error.into()),
         }
@@ -53,7 +54,7 @@ impl Probe {
     ///
     /// # Errors
     ///
-    /// When `/proc` is gone.
+    /// Fails if `/proc` is gone.
     pub(crate) fn open_count(&self) -> io::Result<usize> {
         match self {
             Self::Size(folder) => Ok(usize::try_from(fstat(folder)?.st_size).unwrap_or(usize::MAX)),
@@ -62,21 +63,23 @@ impl Probe {
     }
 }
 
-/// The highest descriptor that [`Probe::holders`] looks at: with more open than this, a sample will do.
-const LOOKED_AT_MAX: usize = 65_536;
+/// The highest descriptor that [`Probe::holders`] examines. If more are open, it counts only these.
+const EXAMINED_MAX: usize = 65_536;
 
 impl Probe {
-    /// Counts the open descriptors by kind. Needs no descriptor of its own if the fast way works.
+    /// Counts the open descriptors by kind. It opens no descriptor if the fast way works.
     ///
     /// # Errors
     ///
-    /// When `/proc` is gone, or there is no descriptor to list it with.
+    /// Fails if `/proc` is gone, or if listing it needs a descriptor and the process has none left.
     pub(crate) fn holders(&self) -> io::Result<Holders> {
         let mut holders = Holders::default();
         match self {
             Self::Size(folder) => {
                 let open = self.open_count()?;
-                for number in 0..LOOKED_AT_MAX {
+                // A listing would need a descriptor. The numbers are dense, because the kernel always assigns
+                // the lowest free one. So the loop ends soon after the last open descriptor.
+                for number in 0..EXAMINED_MAX {
                     if let Ok(target) = readlinkat(folder, number.to_string(), Vec::new()) {
                         holders.add(target.to_bytes());
                     }
@@ -86,6 +89,7 @@ impl Probe {
                 }
             }
             Self::Listing => {
+                // The descriptor of the listing itself is counted among the files.
                 for entry in fs::read_dir(FOLDER)? {
                     let target = fs::read_link(entry?.path())?;
                     holders.add(target.as_os_str().as_bytes());
@@ -106,7 +110,7 @@ pub struct Holders {
     pub files: usize,
     /// Pipes.
     pub pipes: usize,
-    /// Descriptors without a name: epoll, eventfd, timers, and the like.
+    /// All other descriptors: epoll, eventfd, timers and so on.
     pub others: usize,
 }
 
@@ -144,23 +148,19 @@ impl fmt::Display for Holders {
     }
 }
 
+/// Returns the number of descriptors that a listing of the folder shows.
 fn listed() -> io::Result<usize> {
     match fs::read_dir(FOLDER) {
-        // One of them is the listing's own.
+        // The listing has opened one of them itself.
         Ok(entries) => Ok(entries.count().saturating_sub(1)),
-        Err(error) if is_full(&error) => Ok(soft_limit()),
-        Err(error) => Err(error),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::MFILE | Errno::NFILE) => Ok(soft_limit()),
+            _ => Err(error),
+        },
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE)
-    )
-}
-
-/// Returns the soft limit as it is now; `usize::MAX` if there is no limit.
+/// Returns the present soft limit. Returns `usize::MAX` if there is no limit.
 pub(crate) fn soft_limit() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| {

@@ -1,32 +1,30 @@
-//! Turns readiness into wakers: mio's poll, and a slab of [`Source`]s.
+//! Turns readiness into wakes: mio's poll, and a slab of [`Source`]s.
 //!
 //! # How it works
 //!
-//! A socket registers once, for both directions and for urgent data, edge-triggered, and never touches
-//! `epoll_ctl` again: closing it is enough. The source belongs to the socket for as long as that lives.
-//! The token is the slab's index and a generation, so a late event of a socket that was closed finds no
-//! source.
+//! A socket registers once: for both directions and for urgent data, edge-triggered. After that it makes no
+//! further `epoll_ctl` call, because closing a descriptor also removes it from epoll. The socket owns its
+//! source for as long as it lives. A token has the index in the slab and a generation, so a late event of a
+//! socket that was closed finds no source.
 //!
 //! [`Reactor::park`] is the only place that waits. [`Reactor::deliver`] then passes on the ids of the tasks
-//! that wait for a socket that became ready, and *collects* the wakers of all others. The executor wakes
-//! those later, when the reactor is not borrowed any more.
+//! whose sockets have events, and *collects* the wakers of all other waiters. The executor wakes these when
+//! the reactor is no longer borrowed.
 //!
-//! A descriptor that stays open (`into_std`, a borrowed one) must be deregistered, and this may happen on
-//! any thread. So each reactor has a second descriptor of its epoll instance in a list of the process,
-//! [`REGISTRIES`]: `epoll_ctl(2)` may be called while another thread waits. The reactor opens it at its
+//! A descriptor that stays open when it leaves the runtime (`into_std`, a borrowed one) must be deregistered,
+//! on any thread. [`directory`](crate::directory) has an [`EpollHandle`] for this. The runtime opens it at its
 //! start, because later the process may have no descriptor left.
 //!
 //! # Invariants
 //!
-//! - Never: user code run while anything here is borrowed or locked. Of tasks, the reactor knows only their
-//!   ids.
-//! - Never: an allocation per event; the list of wakers is the caller's and is used again.
+//! - Never: user code called while a field of the reactor is borrowed. Of a task, the reactor knows only its
+//!   id.
+//! - Never: an allocation per event. The caller owns the list of wakers and uses it again.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -34,17 +32,17 @@ use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
-use crate::local_queue::{RuntimeId, TaskId};
+use crate::local_queue::TaskId;
 use crate::source::{Interest, Readiness, SocketWaiter, Source, WaiterKey};
 use crate::sync::Unpark;
 
-/// Events taken from the kernel in one go. More than that wait for the next turn.
+/// The events that one call of `epoll_wait` returns at most. Further events wait for the next turn.
 const EVENTS_MAX: usize = 1024;
 
-/// The token of the waker with which other threads unpark the executor.
+/// The token of the eventfd by which other threads unpark the executor.
 const UNPARK: Token = Token(usize::MAX);
 
-/// The index of a source, valid for as long as its socket lives.
+/// The index of a source. Valid for as long as its socket lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SourceId(u32);
 
@@ -53,8 +51,8 @@ impl SourceId {
         self.0 as usize
     }
 
-    /// Returns the token that epoll reports. It has the generation too, because an event may outlive its
-    /// socket.
+    /// Returns the token for epoll. It includes the generation, because an event may come after its socket was
+    /// closed.
     fn token(self, generation: NonZeroU32) -> Token {
         Token((generation.get() as usize) << 32 | self.index())
     }
@@ -65,97 +63,88 @@ const _: () = assert!(
     "a token holds an index and a generation of 32 bits each"
 );
 
-/// The result of asking for news.
-pub(crate) enum Asked {
+/// The reactor's answer to a socket that asks for news.
+pub(crate) enum Answer {
     /// The socket is ready.
     Ready,
-    /// It is not, and the task will be woken.
+    /// The socket is not ready. The next event wakes the task.
     Waits,
-    /// It is not, and the caller must store a waiter.
+    /// The socket is not ready, and the caller must store a waiter.
     MustWait,
 }
 
-/// A wait, as a socket asks about it.
+/// The condition that a task wants, and the ways to wake it.
 #[derive(Clone, Copy)]
-pub(crate) struct Wait<'a> {
+pub(crate) struct Wanted<'a> {
     pub(crate) interest: Interest,
-    /// The future's place, if it has one; `None` for a poll function as well.
+    /// The place of the future. `None` if it has none yet, and for a poll function.
     pub(crate) place: Option<WaiterKey>,
     /// The task being polled.
     pub(crate) task: Option<TaskId>,
-    /// The waker, if it is not that task's own.
+    /// The waker of the poll, if it is not that task's own.
     pub(crate) foreign: Option<&'a Waker>,
 }
 
+/// mio's poll, and the sources of all sockets that are registered with it.
 pub(crate) struct Reactor {
     poll: RefCell<Poll>,
+    /// The memory for the events of one wait.
     events: RefCell<Events>,
     sources: RefCell<Slab<Source>>,
-    /// The newest generation.
+    /// The newest generation. Counted here, not in the slots, because a vacant slot stores no value.
     registered: Cell<NonZeroU32>,
-    /// Its id in [`REGISTRIES`].
-    listed: Cell<Option<RuntimeId>>,
 }
 
-/// The epoll instances of all runtimes, for sockets that leave a runtime on a thread outside it.
-static REGISTRIES: Mutex<Vec<(RuntimeId, Registry)>> = Mutex::new(Vec::new());
+/// A second descriptor of a reactor's epoll instance, which works on any thread.
+pub(crate) struct EpollHandle(Registry);
 
-fn registries() -> MutexGuard<'static, Vec<(RuntimeId, Registry)>> {
-    REGISTRIES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Deregisters a descriptor that stays open, from any thread. Has no effect if the runtime is gone.
-#[cold]
-pub(crate) fn deregister_from(runtime: RuntimeId, fd: BorrowedFd<'_>) -> io::Result<()> {
-    let registries = registries();
-    let listed = registries.iter().find(|(id, _)| *id == runtime);
-    listed.map_or(Ok(()), |(_, registry)| {
-        registry.deregister(&mut SourceFd(&fd.as_raw_fd()))
-    })
+impl EpollHandle {
+    /// Deregisters a descriptor that stays open.
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.0.deregister(&mut SourceFd(&fd.as_raw_fd()))
+    }
 }
 
 impl Reactor {
+    /// Opens an epoll instance.
+    ///
     /// # Errors
     ///
-    /// When the process has no descriptor left for epoll.
+    /// Fails if the process has no descriptor left.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             poll: RefCell::new(Poll::new()?),
             events: RefCell::new(Events::with_capacity(EVENTS_MAX)),
             sources: RefCell::default(),
             registered: Cell::new(NonZeroU32::MIN),
-            listed: Cell::new(None),
         })
     }
 
-    /// Makes the waker with which other threads unpark this reactor.
+    /// Makes the eventfd by which other threads unpark this reactor.
     pub(crate) fn unparker(&self) -> io::Result<Unpark> {
         Unpark::new(self.poll.borrow().registry(), UNPARK)
     }
 
-    /// Enters this reactor into [`REGISTRIES`], so that sockets can leave the runtime of this id on any
-    /// thread.
+    /// Opens a second descriptor of the epoll instance, for [`directory`](crate::directory).
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left for it.
-    pub(crate) fn list_as(&self, runtime: RuntimeId) -> io::Result<()> {
+    /// Fails if the process has no descriptor left for it.
+    pub(crate) fn epoll_handle(&self) -> io::Result<EpollHandle> {
         let registry = self.poll.borrow().registry().try_clone()?;
-        registries().push((runtime, registry));
-        self.listed.set(Some(runtime));
-        Ok(())
+        Ok(EpollHandle(registry))
     }
 
-    /// Registers a socket.
-    ///
-    /// A socket that is ready already is reported by the next [`park`](Self::park).
+    /// Registers a socket. If the socket is ready already, the next [`park`](Self::park) reports it.
     pub(crate) fn register(&self, fd: BorrowedFd<'_>) -> io::Result<SourceId> {
+        // The entry is taken before the call to the kernel, and filled after it. So a failure leaves no source.
         let mut sources = self.sources.borrow_mut();
         let entry = sources.vacant_entry();
         let index = u32::try_from(entry.key());
         let id = SourceId(index.expect("descriptors are fewer than four thousand million"));
         let generation = self.registered.get().checked_add(1);
         let generation = generation.unwrap_or(NonZeroU32::MIN);
+        // All directions at once. Otherwise each change between reading and writing would be a system call.
         let interest = mio::Interest::READABLE | mio::Interest::WRITABLE | mio::Interest::PRIORITY;
         self.poll.borrow().registry().register(
             &mut SourceFd(&fd.as_raw_fd()),
@@ -173,51 +162,55 @@ impl Reactor {
         poll.registry().deregister(&mut SourceFd(&fd.as_raw_fd()))
     }
 
-    /// Removes the source of a socket that is closed, or about to be. The caller wakes its waiters.
+    /// Removes the source of a socket that is closed, or is about to be. The caller wakes its waiters.
     pub(crate) fn forget(&self, id: SourceId) -> Option<Source> {
         self.sources.borrow_mut().try_remove(id.index())
     }
 
-    /// Adds the news of a socket to what is known of it, for the task being polled, which wants to read.
-    /// The task will be woken for reading, also if reading is ready now; unless another task is the
-    /// reader, and the answer is [`Asked::MustWait`].
+    /// Adds the news of a socket to its `known` readiness, for a task that wants to read.
+    ///
+    /// The task becomes the reader, also if reading is ready now: the next event wakes it. If another task is
+    /// the reader, the answer is [`Answer::MustWait`].
     #[inline]
-    pub(crate) fn ask_as(&self, id: SourceId, known: &Cell<Readiness>, task: TaskId) -> Asked {
+    pub(crate) fn ask_as(&self, id: SourceId, known: &Cell<Readiness>, task: TaskId) -> Answer {
+        // A function of its own for the most frequent question. `ask` answers all others. // LOG R3
         let source = &mut self.sources.borrow_mut()[id.index()];
         if !source.set_reader(task) {
-            return Asked::MustWait;
+            return Answer::MustWait;
         }
         let all = known.get().and(source.take_news());
         known.set(all);
         if all.satisfies(Interest::Read) {
-            Asked::Ready
+            Answer::Ready
         } else {
-            Asked::Waits
+            Answer::Waits
         }
     }
 
-    /// Frees the reader's place if that task has ended.
+    /// Frees the place of the reader if that task has ended.
     #[cold]
     pub(crate) fn forget_reader(&self, id: SourceId, is_alive: impl Fn(TaskId) -> bool) {
         self.sources.borrow_mut()[id.index()].forget_reader(is_alive);
     }
 
-    /// Adds the news of a socket to what is known of it.
-    pub(crate) fn ask(&self, id: SourceId, known: &Cell<Readiness>, wait: Wait<'_>) -> Asked {
+    /// Adds the news of a socket to its `known` readiness, for any task and any interest.
+    pub(crate) fn ask(&self, id: SourceId, known: &Cell<Readiness>, wanted: Wanted<'_>) -> Answer {
         let source = &mut self.sources.borrow_mut()[id.index()];
+        // The news are taken even if they do not help this task. Otherwise they would satisfy a later waiter at
+        // once, although an operation has used them up.
         known.set(known.get().and(source.take_news()));
-        let Wait {
+        let Wanted {
             interest,
             place,
             task,
             foreign,
-        } = wait;
+        } = wanted;
         if known.get().satisfies(interest) {
-            Asked::Ready
+            Answer::Ready
         } else if source.is_waited_for(interest, place, task, foreign) {
-            Asked::Waits
+            Answer::Waits
         } else {
-            Asked::MustWait
+            Answer::MustWait
         }
     }
 
@@ -241,18 +234,20 @@ impl Reactor {
         self.sources.borrow_mut()[id.index()].place(place, waiter)
     }
 
-    /// Frees the place of a future that is dropped. Returns its waiter.
+    /// Frees the place of a dropped future. Returns its waiter.
     pub(crate) fn leave(&self, id: SourceId, place: WaiterKey) -> Option<SocketWaiter> {
         self.sources.borrow_mut().get_mut(id.index())?.leave(place)
     }
 
+    /// Returns the news of a socket, and forgets them.
     pub(crate) fn take_news(&self, id: SourceId) -> Readiness {
         self.sources.borrow_mut()[id.index()].take_news()
     }
 
-    /// Takes the wakers of all waiters of all sockets, for the end of the runtime.
+    /// Returns the wakers of all waiters of all sockets, because the runtime ends.
     pub(crate) fn clear(&self) -> Vec<Waker> {
         let mut wakers = Vec::new();
+        // The sources stay, because the sockets may outlive the runtime and still have their ids.
         for (_, source) in &mut *self.sources.borrow_mut() {
             let empty = Source::new(source.generation);
             std::mem::replace(source, empty).wake_all(&mut wakers, |_| ());
@@ -260,15 +255,17 @@ impl Reactor {
         wakers
     }
 
-    /// Waits until an event comes, the time is over, or another thread unparks this reactor.
+    /// Waits until an event comes, the timeout has passed, or another thread unparks this reactor.
     ///
     /// # Errors
     ///
-    /// Those of epoll, except for an interrupted wait, which counts as one without events.
+    /// Returns the errors of `epoll_wait(2)`. A wait that a signal interrupts is not an error: it has no
+    /// events.
     pub(crate) fn park(&self, timeout: Option<Duration>) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                // The list still has the events of the wait before, and these were delivered.
                 events.clear();
                 Ok(())
             }
@@ -276,15 +273,22 @@ impl Reactor {
         }
     }
 
-    /// Passes on the events that [`park`](Self::park) has found: ready tasks to `ready`, the wakers of
-    /// others into `due`. Returns the number of sockets that had events.
+    /// Delivers the events of the last [`park`](Self::park): passes tasks to `ready`, and moves the wakers of
+    /// other waiters into `due`. Returns the number of sockets that had events.
     pub(crate) fn deliver(&self, due: &mut Vec<Waker>, mut ready: impl FnMut(TaskId)) -> usize {
         let events = self.events.borrow();
         let mut sources = self.sources.borrow_mut();
         let mut delivered = 0;
         for event in &*events {
-            // No source: the socket is gone, or another thread has unparked this reactor.
-            let Some(source) = current(&mut sources, event.token()) else {
+            // If no source is found, the socket is gone, or another thread has unparked this reactor. The
+            // lookup comes first, because nearly all events are those of sockets. // LOG R8 On 64 bits, a
+            // token has both numbers. The token of the eventfd has an index beyond any source.
+            let token = event.token();
+            let generation = u32::try_from(token.0 >> 32).unwrap_or_default();
+            let Some(source) = sources
+                .get_mut(token.0 & 0xffff_ffff)
+                .filter(|source| source.generation.get() == generation)
+            else {
                 continue;
             };
             delivered += 1;
@@ -297,19 +301,4 @@ impl Reactor {
     pub(crate) fn sources_len(&self) -> usize {
         self.sources.borrow().len()
     }
-}
-
-impl Drop for Reactor {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.listed.get() {
-            registries().retain(|(id, _)| *id != runtime);
-        }
-    }
-}
-
-/// Returns the source of that token, unless it is gone.
-fn current(sources: &mut Slab<Source>, token: Token) -> Option<&mut Source> {
-    let generation = u32::try_from(token.0 >> 32).unwrap_or_default();
-    let source = sources.get_mut(token.0 & 0xffff_ffff)?;
-    (source.generation.get() == generation).then_some(source)
 }

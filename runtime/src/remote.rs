@@ -1,40 +1,50 @@
-//! The way into a runtime from other threads: for wakers, for handles, and for sockets and sleeps that are
-//! dropped on another thread.
+//! The inbox of a runtime: other threads wake tasks, send closures and nudge the executor through it.
 //!
 //! # How it works
 //!
 //! ```text
 //!  wake on the runtime's own thread ──► local queue
-//!  wake from another thread ──► inbox ──► unpark
-//!                               (Mutex<Vec<Message>>)
+//!  wake on another thread ──► inbox (Mutex<Vec<Message>>) ──► state = MAIL ──► unpark, if it was PARKED
 //! ```
 //!
-//! The inbox and the park are tied together by one state word, [`Remote::state`]:
+//! One state word, [`Remote::state`], connects the inbox with the wait of the executor:
 //!
 //! | state | meaning | set by |
 //! |---|---|---|
-//! | `AWAKE` | the executor runs and looks at the inbox before it sleeps | the executor |
-//! | `MAIL` | a message is in the inbox, or a nudge has come | a sender, after the message is there |
-//! | `PARKED` | the executor sleeps, or is about to: unpark it | the executor, only from `AWAKE` |
+//! | `AWAKE` | the executor runs, and checks the state before it waits | the executor |
+//! | `MAIL` | a message is in the inbox, or a nudge has come | a sender, after it has stored the message |
+//! | `PARKED` | the executor waits, or is about to: a sender must unpark it | the executor, only from `AWAKE` |
 //!
-//! A sender first puts its message in, then swaps in `MAIL`. The executor parks only if it can move from
-//! `AWAKE` to `PARKED`. Both change the same word. If the sender is first, the executor sees `MAIL` and
-//! does not park. If the executor is first, the sender sees `PARKED` and unparks it. For that, each step
-//! must be a single exchange; it takes no ordering. The lock of the inbox orders what belongs to a message.
-//! The orderings of the state are for nudges, which have no message: a thread that sees `MAIL` sees what
-//! was written before the nudge.
+//! The danger is a message that arrives between "the inbox is empty" and the wait. A sender first stores its
+//! message and then swaps in `MAIL`. The executor waits only if it can exchange `AWAKE` for `PARKED`. Both
+//! change the same word, so one of them is first:
+//!
+//! ```text
+//!  case A: the sender is first                    case B: the executor is first
+//!  sender            state     executor           sender            state     executor
+//!  stores message    AWAKE                                          AWAKE
+//!  swap ───────────► MAIL                                           PARKED ◄── AWAKE → PARKED succeeds
+//!                    MAIL ◄─── AWAKE → PARKED     stores message               waits in epoll
+//!                              fails              swap ───────────► MAIL
+//!                              reads the inbox    saw PARKED:
+//!                              does not wait      unparks ────────────────────► wakes up, reads the inbox
+//! ```
+//!
+//! For this, each step must be a single exchange, but the exchanges need no ordering: the lock of the inbox
+//! orders the contents of a message. The orderings of the state are for nudges, which have no message. The
+//! executor that sees the `MAIL` of a nudge also sees all that the thread wrote before the nudge.
 //!
 //! # Invariants
 //!
-//! - Never: a message dropped while the inbox is locked (its destructor is user code).
+//! - Never: a message dropped while the inbox is locked, because its destructor is user code.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, PoisonError};
 
 use crate::local_queue::{self, RuntimeId, TaskId};
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Mutex, MutexGuard, Unpark};
 
-/// A request from another thread.
+/// A request of another thread.
 pub(crate) enum Message {
     /// Make this task ready.
     Wake(TaskId),
@@ -49,36 +59,38 @@ const PARKED: u8 = 2;
 /// The inbox of one runtime.
 pub(crate) struct Remote {
     id: RuntimeId,
-    /// `None` once the runtime has ended.
+    /// The messages that the executor has not read. `None` once the runtime has ended.
     inbox: Mutex<Option<Vec<Message>>>,
+    /// `AWAKE`, `MAIL` or `PARKED`; see the module.
     state: AtomicU8,
+    /// The eventfd that ends the wait in epoll.
     unpark: Unpark,
 }
 
 impl Remote {
     pub(crate) fn new(unpark: Unpark) -> Arc<Self> {
-        let remote = Arc::new(Self {
+        Arc::new(Self {
             id: RuntimeId::next(),
             inbox: Mutex::new(Some(Vec::new())),
             state: AtomicU8::new(AWAKE),
             unpark,
-        });
-        registry().push((remote.id, Arc::downgrade(&remote)));
-        remote
+        })
     }
 
     pub(crate) fn id(&self) -> RuntimeId {
         self.id
     }
 
+    /// Locks the inbox. A thread that panics while it holds the lock leaves a whole list behind.
     fn lock(&self) -> MutexGuard<'_, Option<Vec<Message>>> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The methods for any thread.
+/// The methods that any thread may call.
 impl Remote {
-    /// Makes a task ready. Uses the local queue if this thread is inside the runtime.
+    /// Makes a task ready: through the local queue if this thread is inside the runtime, else through the
+    /// inbox.
     pub(crate) fn wake(&self, task: TaskId) {
         if self.is_entered() {
             local_queue::push(task);
@@ -87,17 +99,18 @@ impl Remote {
         }
     }
 
-    /// Returns true if this thread is inside the runtime and its local queue is in reach.
+    /// Returns true if this thread is inside the runtime, and the runtime's lists are the thread's lists.
     pub(crate) fn is_entered(&self) -> bool {
         local_queue::runtime() == Some(self.id)
     }
 
-    /// Makes a task ready by way of the inbox. A runtime that has ended has no tasks to wake.
+    /// Makes a task ready through the inbox.
     pub(crate) fn send_wake(&self, task: TaskId) {
+        // An error means that the runtime has ended, and all its tasks with it.
         _ = self.send(Message::Wake(task));
     }
 
-    /// Puts a message into the inbox and unparks the executor if it sleeps.
+    /// Puts a message into the inbox, and unparks the executor if it waits.
     ///
     /// # Errors
     ///
@@ -107,12 +120,14 @@ impl Remote {
             Some(inbox) => inbox.push(message),
             None => return Err(message),
         }
+        // After the message, or the executor could read an empty inbox and then wait.
         self.nudge();
         Ok(())
     }
 
-    /// Makes the executor look at its inbox before it sleeps.
+    /// Makes the executor read its inbox before it waits again.
     pub(crate) fn nudge(&self) {
+        // Of several senders, only the first one sees `PARKED`. So a wait costs one eventfd write at most.
         if self.state.swap(MAIL, Ordering::Release) == PARKED {
             // An eventfd write fails only if its counter is full, and then it is readable.
             _ = self.unpark.wake();
@@ -120,64 +135,46 @@ impl Remote {
     }
 }
 
-/// The methods for the executor.
+/// The methods that only the executor calls.
 impl Remote {
-    /// Returns true if another thread asks for attention.
+    /// Returns true if another thread has sent a message or a nudge.
     #[inline]
     pub(crate) fn has_mail(&self) -> bool {
-        // Relaxed: only `take_inbox` relies on what the sender wrote, and it exchanges the state.
+        // Relaxed: only `take_inbox` relies on the sender's data, and it exchanges the state.
         self.state.load(Ordering::Relaxed) == MAIL
     }
 
-    /// Moves the messages into an empty list. The list stays empty after a mere nudge.
+    /// Swaps the messages with the empty list `mail`. The list stays empty if there was only a nudge.
     pub(crate) fn take_inbox(&self, mail: &mut Vec<Message>) {
-        // `AWAKE` before the inbox is taken. In the other order, a message could come between the two, and
-        // `AWAKE` would erase its `MAIL`. A swap, not a store: a nudge without a message takes no lock, so
-        // only the swap acquires what was written before it.
+        // `AWAKE` is set before the inbox is taken. In the other order, a message could come between the two,
+        // and `AWAKE` would erase its `MAIL`.
+        //
+        // This is a swap, not a store. A nudge takes no lock, so only the swap acquires the data that the
+        // other thread wrote before the nudge.
         self.state.swap(AWAKE, Ordering::Acquire);
         if let Some(inbox) = &mut *self.lock() {
             std::mem::swap(inbox, mail);
         }
     }
 
-    /// Announces that the executor is about to sleep. Returns false if there is mail to read first.
+    /// Announces that the executor is about to wait. Returns false if it must read the inbox first.
     pub(crate) fn try_park(&self) -> bool {
+        // Not a load and a store: a message could come between the two, and no sender would unpark.
         self.state
             .compare_exchange(AWAKE, PARKED, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }
 
-    /// Takes the announcement back. Mail that came meanwhile stays announced.
+    /// Announces that the wait is over. A `MAIL` that came meanwhile stays.
     pub(crate) fn unparked(&self) {
-        // Both outcomes are right: `AWAKE` again, or `MAIL`, which the executor reads next.
+        // Both results are right: `AWAKE`, or `MAIL`, which the executor reads next.
         _ = self
             .state
             .compare_exchange(PARKED, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Refuses all further messages and returns those that are left.
+    /// Closes the inbox, so that it refuses all further messages. Returns those that are left.
     pub(crate) fn close(&self) -> Vec<Message> {
-        registry().retain(|(id, _)| *id != self.id);
         self.lock().take().unwrap_or_default()
-    }
-}
-
-type Registry = Vec<(RuntimeId, Weak<Remote>)>;
-
-/// All runtimes of the process, for values that are dropped on a thread that is not their own. It is
-/// locked for a moment only, and loom need not see it.
-fn registry() -> std::sync::MutexGuard<'static, Registry> {
-    static REGISTRY: std::sync::Mutex<Registry> = std::sync::Mutex::new(Vec::new());
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Sends a message to the runtime of that id. Drops it if the runtime has ended.
-pub(crate) fn send_to(id: RuntimeId, message: Message) {
-    let remote = registry()
-        .iter()
-        .find(|(candidate, _)| *candidate == id)
-        .and_then(|(_, remote)| remote.upgrade());
-    if let Some(remote) = remote {
-        _ = remote.send(message);
     }
 }

@@ -1,4 +1,13 @@
-//! The runtime as its owner holds it.
+//! The runtime as its owner holds it: [`block_on`], and [`Runtime`] for programs with a loop of their own.
+//!
+//! # How it works
+//!
+//! Each method enters the runtime, calls the executor and leaves the runtime again. The owner keeps the
+//! runtime between two calls, and with it all tasks.
+//!
+//! # Invariants
+//!
+//! - Always: destructors of tasks run inside the runtime.
 
 use std::fmt;
 use std::future::Future;
@@ -8,19 +17,20 @@ use std::time::Duration;
 
 use crate::context::{Handle, Inside};
 use crate::executor::Executor;
-use crate::join::JoinHandle;
+use crate::join_handle::JoinHandle;
 use crate::watch::Place;
 
 /// Runs `future` to its end on this thread, and all tasks that it spawns beside it.
 ///
-/// This is the short way: it makes a [`Runtime`] and drops it in the end. Tasks that still run then are
-/// dropped, and blocking jobs that are under way are waited for, without a limit.
+/// This makes a [`Runtime`], and drops it when the future is ready. The drop ends the tasks that still run, and
+/// waits for the blocking jobs that run, without a limit.
 ///
 /// # Panics
 ///
-/// Panics inside another runtime, because a thread can wait for only one. Panics if the future panics, or
-/// if the process has no descriptors left for a new runtime: it needs three, and [`Runtime::new`] returns
-/// the error instead.
+/// - Panics inside another runtime, because a thread can wait for only one.
+/// - Panics if the future panics.
+/// - Panics if the process does not have the three descriptors left that a runtime needs. [`Runtime::new`]
+///   returns this error instead.
 ///
 /// # Examples
 ///
@@ -35,14 +45,14 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime.block_on(future)
 }
 
-/// A runtime for programs that turn the wheel themselves.
+/// A runtime for programs that have a loop of their own.
 ///
-/// [`block_on`](fn@block_on) is enough for most programs. A `Runtime` keeps its tasks between calls,
-/// so a program with a loop of its own (a game, a user interface, another event loop) can
-/// give it a moment at a time.
+/// [`block_on`](fn@block_on) is enough for most programs. A `Runtime` keeps its tasks between calls. So a
+/// program with its own loop (a game, a user interface, another event loop) can run the tasks for a moment at
+/// a time.
 ///
-/// Dropping it drops all tasks; their destructors run inside the runtime. It also cancels the blocking
-/// jobs that have not begun, and waits for those that are under way, without a limit.
+/// Dropping it drops all tasks, and their destructors run inside the runtime. It also cancels the blocking
+/// jobs that have not begun, and waits for those that run, without a limit.
 ///
 /// # Examples
 ///
@@ -67,76 +77,77 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// When the process has no descriptors left.
+    /// Fails if the process does not have three descriptors left.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             executor: Executor::new()?,
         })
     }
 
-    /// Runs `future` to its end, and all tasks beside it. Tasks stay for the next call.
+    /// Runs `future` to its end, and all tasks beside it. The tasks that have not ended stay for the next call.
     ///
     /// # Panics
     ///
-    /// Inside a runtime, and when the future panics.
+    /// Panics inside a runtime, and if the future panics.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _inside = self.enter("block_on");
         self.executor.block_on(future, Place::here())
     }
 
-    /// Does what can be done without waiting. Returns true if a task is still ready.
+    /// Runs the tasks that are ready, without waiting. Returns true if a task is still ready.
     ///
-    /// It takes turns until no task is ready, but at most 256 of them, so that tasks which keep
-    /// waking each other cannot keep it.
+    /// It takes turns until no task is ready, but at most 256 of them, so that it returns even if tasks wake
+    /// each other forever.
     ///
     /// # Panics
     ///
-    /// Inside a runtime.
+    /// Panics inside a runtime.
     #[track_caller]
     pub fn poll(&self) -> bool {
         self.poll_timeout(Duration::ZERO)
     }
 
-    /// Polls the tasks that are ready. If none is ready then, waits once, for at most `duration`, for an
-    /// event, a deadline or another thread, and polls the tasks that this wakes. Returns true if a task is
+    /// Polls the tasks that are ready. If no task is ready after that, waits once for an event, a deadline or
+    /// another thread, for at most `duration`, and polls the tasks that this wakes. Returns true if a task is
     /// still ready.
     ///
-    /// It can return early without having polled a task, so call it in a loop. It returns after 256 turns
-    /// in any case. Under steady load it does not stay longer than asked, except for the rest of the turn
-    /// in which the time ran out. With a paused clock it jumps to the next deadline instead of waiting.
+    /// It can return early without having polled a task, so call it in a loop. It returns after 256 turns at
+    /// the latest. Under steady load, it returns at the end of the turn in which the time has run out. With a
+    /// paused clock, it moves the clock to the next deadline instead of waiting.
     ///
     /// # Panics
     ///
-    /// Inside a runtime.
+    /// Panics inside a runtime.
     #[track_caller]
     pub fn poll_timeout(&self, duration: Duration) -> bool {
         let _inside = self.enter("poll_timeout");
         self.executor.run_for(duration)
     }
 
-    /// Takes turns until every task waits for something outside: an event, a deadline, another
-    /// thread. Returns the number of tasks.
+    /// Takes turns until every task waits for an event, a deadline or another thread. Returns the number of
+    /// tasks that have not ended.
     ///
-    /// It does not return while a task keeps waking itself, and does not move a paused clock.
+    /// It does not return while a task wakes itself again and again. It does not move a paused clock.
     ///
     /// # Panics
     ///
-    /// Inside a runtime.
+    /// Panics inside a runtime.
     #[track_caller]
     pub fn run_until_idle(&self) -> usize {
         let _inside = self.enter("run_until_idle");
         self.executor.run_until_idle()
     }
 
-    /// Spawns a task from outside; it first runs when the runtime is next given time.
+    /// Spawns a task from outside. It first runs in the next call that polls tasks, such as
+    /// [`poll`](Self::poll) or [`block_on`](Self::block_on).
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let _inside = Inside::enter(&self.executor);
         self.executor.spawn(future, Place::here())
     }
 
-    /// The runtime as other threads see it.
+    /// Returns a handle for other threads.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::of(&self.executor)
@@ -148,8 +159,15 @@ impl Runtime {
         self.executor.tasks_len()
     }
 
+    /// Enters the runtime for a call that may wait.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a runtime. The message names `operation`.
     #[track_caller]
     fn enter(&self, operation: &str) -> Inside {
+        // Two executors on one thread would wait for each other: the outer one cannot poll while the inner
+        // waits.
         let outside = crate::context::try_with(|_| ()).is_none();
         assert!(
             outside,
@@ -161,6 +179,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        // Inside, because the destructor of a task may spawn, or drop a socket.
         let _inside = Inside::enter(&self.executor);
         self.executor.close();
     }

@@ -9,28 +9,28 @@
 //!                                           4. takes all flags that are set ◄───┘
 //! ```
 //!
-//! The flags record which signals came; the byte only wakes. If the socket pair is full, the byte is lost
-//! but not its signal: the other bytes wake the receiver. The flags, the handlers and step 3 are
-//! signal-hook's `SignalDelivery`.
+//! The flags record the signals that came. The byte only wakes the receiver. If the socket pair is full, the
+//! byte is lost but not its signal, because the other bytes wake the receiver. The flags, the handlers and step
+//! 3 are `SignalDelivery` of signal-hook.
 //!
-//! [`listen`] and [`shutdown`] install the handlers when they are *called*, not when they are first
-//! polled. So a program that prints "ready" after the call ends cleanly from then on.
+//! [`listen`] and [`shutdown`] install the handlers when they are *called*, not when they are first polled. So
+//! a program that prints "ready" after the call ends cleanly from then on.
 //!
 //! # Limits of signals
 //!
-//! - **A signal that is raised twice before it is received may be received once.** The kernel merges
-//!   standard signals in the same way (`signal(7)`). So after [`CHILD`](Signal::CHILD), call `waitpid`
-//!   until no child is left, not once.
-//! - **The default action does not come back.** When the last receiver of a signal is dropped, the
-//!   handler stays without an effect: the process ignores that signal until it ends. A new call of
-//!   [`listen`] receives it again.
-//! - A signal that all threads block (`pthread_sigmask(3)`) stays in the kernel and is not received.
+//! - **A signal that comes twice before it is received may be received once.** The kernel merges standard
+//!   signals in the same way (`signal(7)`). So after [`CHILD`](Signal::CHILD), call `waitpid` until no ended
+//!   child is left, not once.
+//! - **The default action does not come back.** When the last receiver of a signal drops, the handler stays
+//!   but has no effect, so the process ignores that signal until it ends. A new call of [`listen`] receives
+//!   it again.
+//! - A signal that all threads block (`pthread_sigmask(3)`) stays in the kernel, and no receiver gets it.
 //!
 //! # Invariants
 //!
-//! - Always: a flag is set before its byte is sent. So a receiver that empties the socket pair and then
-//!   finds no flag is woken by the next signal.
-//! - Always: each receiver has its own flags, so that each gets every signal.
+//! - Always: a flag is set before its byte is sent. So if a receiver empties the socket pair and then finds no
+//!   flag, the next signal wakes it.
+//! - Always: each receiver has its own flags, so each receiver gets every signal.
 //! - Never: a handler that waits, allocates or locks.
 
 use std::fmt;
@@ -51,8 +51,8 @@ use crate::net::AsyncFd;
 
 /// A signal of Unix, by its number (`signal(7)`).
 ///
-/// The common signals have a constant, which can also be a pattern. [`from_raw`](Self::from_raw) makes
-/// any other. `Debug` and `Display` show the name, `SIGHUP`, or the number, `signal 34`.
+/// The common signals have constants, which also work as patterns. [`from_raw`](Self::from_raw) makes any other
+/// signal. `Debug` and `Display` show the name (`SIGHUP`), or the number if there is no name (`signal 34`).
 ///
 /// # Examples
 ///
@@ -62,7 +62,7 @@ use crate::net::AsyncFd;
 /// let wish = |signal| match signal {
 ///     Signal::HANGUP => "read the configuration again",
 ///     Signal::INTERRUPT | Signal::TERMINATE => "end",
-///     _ => "nothing",
+///     _ => "ignore",
 /// };
 /// assert_eq!(wish(Signal::from_raw(1)), "read the configuration again");
 /// assert_eq!(Signal::HANGUP.to_string(), "SIGHUP");
@@ -72,7 +72,7 @@ use crate::net::AsyncFd;
 pub struct Signal(i32);
 
 impl Signal {
-    /// SIGHUP: the terminal is gone; for a daemon, read the configuration again.
+    /// SIGHUP: the terminal is gone. For a daemon: read the configuration again.
     #[doc(alias = "SIGHUP")]
     pub const HANGUP: Self = Self(consts::SIGHUP);
     /// SIGINT: a person has pressed Ctrl-C.
@@ -81,16 +81,16 @@ impl Signal {
     /// SIGQUIT: a person has pressed Ctrl-\\.
     #[doc(alias = "SIGQUIT")]
     pub const QUIT: Self = Self(consts::SIGQUIT);
-    /// SIGUSR1: its meaning is the program's.
+    /// SIGUSR1: the program defines its meaning.
     #[doc(alias = "SIGUSR1")]
     pub const USER1: Self = Self(consts::SIGUSR1);
-    /// SIGUSR2: its meaning is the program's.
+    /// SIGUSR2: the program defines its meaning.
     #[doc(alias = "SIGUSR2")]
     pub const USER2: Self = Self(consts::SIGUSR2);
     /// SIGPIPE: a write to a pipe or a socket that has no reader. The write fails with `EPIPE` as well.
     #[doc(alias = "SIGPIPE")]
     pub const PIPE: Self = Self(consts::SIGPIPE);
-    /// SIGALRM: a timer of `alarm(2)` has run out.
+    /// SIGALRM: the time of `alarm(2)` is over.
     #[doc(alias = "SIGALRM")]
     pub const ALARM: Self = Self(consts::SIGALRM);
     /// SIGTERM: a supervisor asks the process to end.
@@ -116,7 +116,7 @@ impl Signal {
     #[doc(alias = "SIGPOLL")]
     pub const IO: Self = Self(consts::SIGIO);
 
-    /// Names a signal by its number. [`listen`] refuses a number that is no signal.
+    /// Returns the signal with this number. [`listen`] refuses a number that is not a signal.
     #[must_use]
     pub const fn from_raw(number: i32) -> Self {
         Self(number)
@@ -129,11 +129,11 @@ impl Signal {
         self.0
     }
 
-    /// Returns why no handler can be installed, if that is known without asking the kernel.
+    /// Returns the reason why no handler can be installed, if it is known without asking the kernel.
     fn refusal(self) -> Option<&'static str> {
         match self.0 {
             consts::SIGKILL | consts::SIGSTOP => Some("no process can handle it"),
-            // POSIX leaves undefined what follows when their handler returns (`sigaction(3p)`).
+            // POSIX does not define the behaviour after the return of their handler (`sigaction(3p)`).
             consts::SIGILL | consts::SIGBUS | consts::SIGFPE | consts::SIGSEGV => {
                 Some("it reports a fault, and the instruction at fault would run again")
             }
@@ -143,7 +143,7 @@ impl Signal {
     }
 }
 
-/// The highest number that signal-hook has a flag for, and the highest bit of [`Signals::taken`].
+/// The highest number for which signal-hook has a flag. It is also the highest bit of [`Signals::taken`].
 const NUMBER_MAX: i32 = 127;
 
 impl fmt::Display for Signal {
@@ -161,15 +161,19 @@ impl fmt::Debug for Signal {
     }
 }
 
-/// Completes when the process is asked to end, by SIGINT or SIGTERM.
+/// Completes when SIGINT or SIGTERM asks the process to end.
 ///
-/// After this call, neither signal ends the process by itself; see the
-/// [limits](self#limits-of-signals). Await it again, by [`Shutdown::recv`], to learn of a second signal.
+/// After this call, these signals no longer end the process by themselves; see the
+/// [limits](self#limits-of-signals). To receive a second signal, await it again with [`Shutdown::recv`].
 ///
 /// # Errors
 ///
-/// This call always succeeds. The first await returns an error if the handlers could not be installed,
-/// because the process has fewer than two descriptors left.
+/// This call always succeeds. If the handlers could not be installed, each await returns the error. This
+/// happens if the process has fewer than two descriptors left.
+///
+/// # Cancel safety
+///
+/// Safe: the next await returns a signal that no await has returned.
 ///
 /// # Examples
 ///
@@ -196,24 +200,24 @@ pub fn shutdown() -> Shutdown {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Shutdown {
-    /// An error waits here for the first await.
+    /// An error is kept here for the awaits.
     signals: io::Result<Signals>,
 }
 
 impl Shutdown {
-    /// Waits for the next signal. As [`Signals::recv`].
+    /// Waits for the next signal, as [`Signals::recv`] does.
     ///
     /// # Errors
     ///
-    /// If the handlers could not be installed; else as [`Signals::recv`].
+    /// Fails if the handlers could not be installed. Otherwise returns the errors of [`Signals::recv`].
     ///
     /// # Panics
     ///
-    /// Outside a runtime, and under another runtime than the first.
+    /// Panics if it has to wait outside a runtime, or inside another runtime than the first one.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a signal that no call has returned is returned by the next one.
+    /// Safe: the next call returns a signal that no call has returned.
     pub async fn recv(&mut self) -> io::Result<Signal> {
         Pin::new(self).await
     }
@@ -225,25 +229,27 @@ impl Future for Shutdown {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.signals {
             Ok(signals) => signals.poll_recv(cx),
+            // An `io::Error` has no clone, and the next await must return the error again.
             Err(error) => Poll::Ready(Err(io::Error::new(error.kind(), error.to_string()))),
         }
     }
 }
 
-/// Makes a receiver. From this call on, these signals reach it and do not take their default actions.
+/// Makes a receiver. From this call on, it receives these signals, and their default actions do not happen.
 ///
-/// The receiver costs two descriptors and 6 KiB for any number of signals. Any number of receivers can
-/// listen for the same signal, and each receives it. A signal that is listed twice counts once. See the
-/// module for the [limits](self#limits-of-signals) of signals.
+/// The receiver costs two descriptors and 6 KiB for any number of signals. Any number of receivers can listen
+/// for the same signal, and each receives it. A signal that is listed twice counts once. See the module for the
+/// [limits](self#limits-of-signals) of signals.
 ///
 /// # Errors
 ///
-/// - `InvalidInput` if a signal cannot be handled (SIGKILL, SIGSTOP), if its handler must not return
+/// - Returns `InvalidInput` if no process can handle a signal (SIGKILL, SIGSTOP), if its handler must not
+///   return
 ///   (SIGILL, SIGBUS, SIGFPE, SIGSEGV), if there is no such signal, or if `signals` is empty.
-/// - The error of `socketpair(2)` if the process has fewer than two descriptors left.
+/// - Returns the error of `socketpair(2)` if the process has fewer than two descriptors left.
 ///
-/// The text names the signal. If only the kernel knows that a number is no signal, the process ignores
-/// the signals before it in the list from then on.
+/// The text names the signal. If only the kernel knows that a number is not a signal, the handlers for the
+/// signals before it in the list stay, and the process ignores these signals from then on.
 ///
 /// # Examples
 ///
@@ -275,7 +281,7 @@ pub fn listen(signals: &[Signal]) -> io::Result<Signals> {
     if signals.is_empty() {
         return Err(invalid("there is no signal to listen for".to_owned()));
     }
-    // All are checked before the first handler is installed, because a handler stays for ever.
+    // All signals are checked before the first handler is installed, because a handler stays for ever.
     for signal in signals {
         if let Some(why) = signal.refusal() {
             return Err(invalid(format!("cannot listen for {signal}: {why}")));
@@ -295,19 +301,19 @@ fn failed(what: impl fmt::Display, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen for {what}: {error}"))
 }
 
-/// Receives signals. Made by [`listen`].
+/// A receiver of signals, made by [`listen`].
 ///
-/// It is also a [`futures_core::Stream`] that never ends. It can be made outside a runtime and sent to
-/// another thread; it belongs to the runtime in which it first waits.
+/// It is also a [`futures_core::Stream`] that never ends. A program can make it outside a runtime and send it
+/// to another thread. It belongs to the runtime in which it first waits.
 #[doc(alias = "SignalStream")]
 #[must_use = "signals that are not received are ignored"]
 pub struct Signals {
-    // The order matters: the handlers drop before the socket that they write to. Otherwise a signal in
-    // between would raise SIGPIPE.
+    // The order of the fields matters: the handlers drop before the socket to which they write. In the other
+    // order, a signal in between would raise SIGPIPE.
     delivery: SignalDelivery<Arc<UnixStream>, SignalOnly>,
-    /// The end of the socket pair that wakes.
+    /// The end of the socket pair for which the receiver waits.
     reader: AsyncFd<Arc<UnixStream>>,
-    /// Bit *n* is set if signal *n* was taken from its flag and is still to be returned.
+    /// Bit *n* is set if the flag of signal *n* was taken, and no call has returned the signal.
     taken: u128,
 }
 
@@ -316,6 +322,7 @@ impl Signals {
     fn new() -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
+        // Two owners: signal-hook empties the socket, and the reactor waits for it.
         let reader = Arc::new(reader);
         let none: [i32; 0] = [];
         Ok(Self {
@@ -327,21 +334,21 @@ impl Signals {
 
     /// Waits for the next signal.
     ///
-    /// Of signals that are pending together, the one with the lowest number is returned first. All of
-    /// them are returned before signals that come later, so that one signal that comes again and again
-    /// does not hide another.
+    /// If several signals are pending, the one with the lowest number is returned first. All of them are
+    /// returned before signals that come later. So a signal that comes again and again does not hide another
+    /// one.
     ///
     /// # Errors
     ///
-    /// If the reactor cannot register the socket pair (`epoll_ctl(2)`).
+    /// Fails if the reactor cannot register the socket pair (`epoll_ctl(2)`).
     ///
     /// # Panics
     ///
-    /// Outside a runtime, and under another runtime than the first.
+    /// Panics if it has to wait outside a runtime, or inside another runtime than the first one.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a signal that no call has returned is returned by the next one.
+    /// Safe: the next call returns a signal that no call has returned.
     pub async fn recv(&mut self) -> io::Result<Signal> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -350,7 +357,7 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Signal>> {
         let Self {
             delivery,
@@ -358,6 +365,7 @@ impl Signals {
             taken,
         } = self;
         reader.poll_read_with(cx, |_| {
+            // Flags are taken only after all signals of the last time were returned; see `recv`.
             if *taken == 0 {
                 *taken = take_flags(delivery);
             }
@@ -368,12 +376,13 @@ impl Signals {
 
 /// Empties the socket pair and takes all flags that are set, as bits.
 fn take_flags(delivery: &mut SignalDelivery<Arc<UnixStream>, SignalOnly>) -> u128 {
-    // signal-hook looks again at a flag that it has taken, so new signals could keep this loop running. The
-    // bound ends it; the next call takes the flags that are left.
+    // signal-hook checks a flag again after it has taken it, so new signals could keep this loop running. The
+    // bound ends the loop, and the next call takes the flags that are left.
     let numbers = delivery.pending().take(u128::BITS as usize);
     numbers.fold(0, |taken, number| taken | 1 << number)
 }
 
+/// Clears the lowest bit, and returns its signal.
 fn take_lowest(taken: &mut u128) -> Option<Signal> {
     if *taken == 0 {
         return None;

@@ -2,16 +2,16 @@
 //!
 //! # How it works
 //!
-//! mio reports edges: it reports "readable" once, when data arrives, and not again while data is left. So
-//! readiness is *remembered*, in two places:
+//! mio is edge-triggered: it reports "readable" once, when data arrives, and not again while data is left. So
+//! the runtime must *remember* readiness. It does so in two places:
 //!
 //! ```text
-//!  event ──► news, here in the reactor ──asked for──► known, in the socket itself
+//!  event ──► news: here, in the reactor ── the socket asks ──► known: in the socket itself
 //! ```
 //!
-//! A socket that knows that it is ready does not ask: its operation is only a system call. When that
-//! knowledge is used up, the socket asks and takes all the news. The task waits if they do not make the
-//! socket ready for its operation.
+//! - *Case A: the socket knows that it is ready.* It does not ask. The operation is only a system call.
+//! - *Case B: an operation has used up what the socket knew.* The socket asks, and takes all the news. If the
+//!   news make it ready, the operation is tried. If not, the task waits, and the next event wakes it.
 //!
 //! | flag | set by | cleared by | makes ready |
 //! |---|---|---|---|
@@ -23,38 +23,40 @@
 //! | `READ_ERROR` | event | `WouldBlock` of a read | reading |
 //! | `WRITE_ERROR` | event | `WouldBlock` of a write | writing |
 //!
-//! All but the first two are sticky: a short read does not clear them. A request and its FIN in one
-//! segment are *one* event; if the short read of the request cleared everything, the end of the stream
-//! would never be seen. The kernel ends a read at an urgent byte (`tcp(7)`), so a read of a stream that
-//! has one can be short although more bytes wait behind it.
+//! All flags but the first two are *sticky*: a short read or write does not clear them. A request and its FIN
+//! in one segment are *one* event. If the short read of the request cleared all flags, the task would never
+//! see the end of the stream. `URGENT` is sticky for a similar reason: the kernel ends a read at an urgent
+//! byte (`tcp(7)`), so a read can be short although more bytes wait behind that byte.
 //!
-//! A connection never answers `WouldBlock` after its end. But other descriptors do: a datagram socket
-//! continues after it has reported an error, and a named pipe when it has a new writer. So `WouldBlock`
-//! clears the sticky flags too.
+//! A connection never returns `WouldBlock` after its end. But other descriptors do: a datagram socket
+//! continues after it has reported an error, and a named pipe when it gets a new writer. So `WouldBlock`
+//! clears the sticky flags, too.
 //!
-//! News can be older than the operation that cleared the flag. Such news cause one needless try, which
+//! News can be older than the operation that cleared a flag. Such news cause one needless try, and the try
 //! clears the flag again. They never cause a wait that does not end.
 //!
 //! # Waiters
 //!
-//! Any number of tasks may wait for the same thing; an event wakes all of them. There are three places:
+//! Any number of tasks may wait for the same condition, and an event wakes all of them. A waiter is stored in
+//! one of three places:
 //!
-//! | place | for | left when |
+//! | place | stores | removed when |
 //! |---|---|---|
 //! | `reader` | the first task that polls a read with its own waker | an event wakes it |
-//! | `remembered` | all other poll functions: each task once for each interest | an event wakes it, or the list would grow and the task has ended |
+//! | `remembered` | all other poll functions: each task once for each interest | an event wakes it; or the list is full and the task has ended |
 //! | `owned` | futures, which can be dropped | the future is dropped |
 //!
-//! A task is kept as its id: no waker is cloned, woken or dropped for it. A reader is entered when it
-//! asks, also if the answer is "ready". So it need not ask again in the same poll when it has read
-//! everything (`polled`). The price is that an event may wake it once while it does something else.
+//! A waiting task is stored as its id: no waker is cloned, woken or dropped for it. A task becomes the reader
+//! when it asks, even if the answer is "ready". So after it has read everything, it need not ask again in
+//! the same poll (see `current_task`). The price is that an event may wake it once while it waits for another
+//! condition.
 //!
 //! # Invariants
 //!
-//! - Always: a task that was told "not ready" is stored here before its poll ends.
-//! - Always: the number of remembered waiters is bounded by the tasks that live (for wakers of a
-//!   combinator: by the wakers that it has made in one task), not by the number of waits.
-//! - Never: a waker woken or dropped in this module. They are returned.
+//! - Always: a task that was told to wait is stored here before its poll ends.
+//! - Always: the number of remembered waiters is bounded by the number of living tasks, not by the number of
+//!   waits. (The bound for wakers of a combinator is the number of wakers that it has made in one task.)
+//! - Never: a waker woken or dropped in this module. The functions return it to the caller.
 
 use std::num::NonZeroU32;
 use std::task::Waker;
@@ -78,14 +80,14 @@ pub(crate) enum Interest {
     Read,
     /// Writing is ready.
     Write,
-    /// The peer has ended its direction, or all of the connection.
+    /// The peer has closed its write half, or the connection is gone.
     ReadClosed,
     /// The connection is gone: a reset, a hang-up, an error.
     Closed,
 }
 
 impl Interest {
-    /// Returns the direction whose operations use the edge up.
+    /// Returns the direction whose operations use up the edge.
     pub(crate) fn direction(self) -> Direction {
         match self {
             Self::Write => Direction::Write,
@@ -123,6 +125,7 @@ impl Readiness {
     /// The readiness of a socket that has not been registered: its operation is tried first.
     pub(crate) const UNTRIED: Self = Self(READABLE | WRITABLE);
 
+    /// Returns the flags of an event.
     fn of(event: &Event) -> Self {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         Self(
@@ -135,11 +138,12 @@ impl Readiness {
         )
     }
 
+    /// Returns the flags of both.
     pub(crate) fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Adds that this direction is ready.
+    /// Sets the flag of this direction.
     pub(crate) fn ready(self, direction: Direction) -> Self {
         Self(match direction {
             Direction::Read => self.0 | READABLE,
@@ -147,7 +151,7 @@ impl Readiness {
         })
     }
 
-    /// Clears this direction, because its edge is used up. Sticky flags stay.
+    /// Clears the flag of this direction, because its edge is used up. Sticky flags stay.
     pub(crate) fn cleared(self, direction: Direction) -> Self {
         Self(match direction {
             Direction::Read => self.0 & !READABLE,
@@ -155,7 +159,7 @@ impl Readiness {
         })
     }
 
-    /// Clears this direction and its sticky flags, because the kernel has reported `WouldBlock`.
+    /// Clears the flag of this direction and its sticky flags, because the kernel has returned `WouldBlock`.
     pub(crate) fn blocked(self, direction: Direction) -> Self {
         Self(match direction {
             Direction::Read => self.0 & !READING,
@@ -163,7 +167,10 @@ impl Readiness {
         })
     }
 
+    /// Returns true if a task with this interest need not wait.
     pub(crate) fn satisfies(self, interest: Interest) -> bool {
+        // A read at the end of the stream returns at once, and so does a read of an error. So both count as
+        // ready.
         let wanted = match interest {
             Interest::Read => READING,
             Interest::Write => WRITING,
@@ -174,20 +181,20 @@ impl Readiness {
     }
 }
 
-/// A place among the futures that wait for one source. It belongs to its future until that is dropped.
+/// A place among the futures that wait for one source. The future keeps the place until it is dropped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaiterKey {
     index: u32,
-    /// The generation of the source, so that a late key finds no other source.
+    /// The generation of the source. A key of a source that is gone must find no waiter of another one.
     generation: NonZeroU32,
 }
 
 /// A task that waits for a socket.
 pub(crate) struct SocketWaiter {
     interest: Interest,
-    /// The task being polled when the wait began; `None` outside of tasks, and after the wake.
+    /// The task that began the wait. `None` outside a task, and after the wake.
     task: Option<TaskId>,
-    /// The waker of the wait, if it is not the task's own.
+    /// The waker to wake, if it is not the task's own: a combinator's, or that of `block_on`.
     waker: Option<Waker>,
 }
 
@@ -200,9 +207,11 @@ impl SocketWaiter {
         }
     }
 
-    /// Returns true if this is the same wait as that of a task, or of a foreign waker in it.
+    /// Returns true if this is the wait of this task, or of this foreign waker.
     fn is_of(&self, interest: Interest, task: Option<TaskId>, foreign: Option<&Waker>) -> bool {
         self.interest == interest
+            // A foreign waker is compared with wakers only: the same task may wait with its own and with
+            // others.
             && match (&self.waker, foreign) {
                 (Some(waker), Some(foreign)) => are_same(waker, foreign),
                 (None, None) => task.is_some() && self.task == task,
@@ -210,8 +219,9 @@ impl SocketWaiter {
             }
     }
 
-    /// Moves its waker into `due`, or passes its task to `ready`. Then the wait is over.
+    /// Ends the wait: moves the waker into `due`, or passes the task to `ready`.
     fn wake_by(&mut self, due: &mut Vec<Waker>, ready: &mut impl FnMut(TaskId)) {
+        // Both are taken out: the place of a future stays after this wake, and must not wake a second time.
         let task = self.task.take();
         if let Some(waker) = self.waker.take() {
             due.push(waker);
@@ -220,36 +230,38 @@ impl SocketWaiter {
         }
     }
 
-    /// Returns its waker, which the caller must drop when the reactor is not borrowed.
+    /// Returns the waker. The caller must drop it while the reactor is not borrowed.
     pub(crate) fn into_waker(self) -> Option<Waker> {
         self.waker
     }
 }
 
-/// Returns true if two wakers wake the same task. `will_wake` alone is not enough: it compares the addresses
-/// of vtables, and a program may have several copies of one. Then a list would grow with each poll.
+/// Returns true if two wakers wake the same task.
+///
+/// `will_wake` alone is not enough. It compares the addresses of vtables, and a program may have several
+/// copies of one vtable. Then each poll would add a waiter to the list.
 fn are_same(one: &Waker, other: &Waker) -> bool {
     let have_same_data = one.data() == other.data() && !one.data().is_null();
     have_same_data || one.will_wake(other)
 }
 
-/// The part of one registered socket that the reactor keeps.
+/// The reactor's part of one registered socket.
 pub(crate) struct Source {
-    /// Tells apart the sockets that have had this place one after the other.
+    /// Distinguishes the sockets that have this index one after the other.
     pub(crate) generation: NonZeroU32,
-    /// The readiness that was reported after the socket last asked.
+    /// The readiness that was reported after the socket last took the news.
     news: Readiness,
-    /// A task that waits to read, kept in 8 bytes: every connection has one. LOG R2
+    /// A task that waits to read. Each connection has one, so it takes only 8 bytes here. // LOG R2
     reader: Option<TaskId>,
-    /// All other waiters; allocated for the first of them.
+    /// All other waiters. Allocated for the first of them, because most sockets have only a reader.
     others: Option<Box<Waiters>>,
 }
 
 #[derive(Default)]
 struct Waiters {
-    /// The waiters of futures. A place outlives the wake, until its future is dropped.
+    /// The waiters of futures. A place stays after the wake, until its future is dropped.
     owned: Slab<SocketWaiter>,
-    /// The waiters of poll functions. No event reports that a task stops calling one.
+    /// The waiters of poll functions. A task that stops calling a poll function leaves its waiter behind.
     remembered: Vec<SocketWaiter>,
 }
 
@@ -266,13 +278,15 @@ impl Source {
         }
     }
 
+    /// Returns the news, and forgets them.
     pub(crate) fn take_news(&mut self) -> Readiness {
         std::mem::take(&mut self.news)
     }
 
-    /// Makes a task the reader, which an event wakes. Returns false if another task is the reader already.
+    /// Makes a task the reader, which the next event wakes. Returns false if another task is the reader.
     #[inline]
     pub(crate) fn set_reader(&mut self, task: TaskId) -> bool {
+        // The first reader keeps the place. If the second one took it, no event would wake the first one.
         if self.reader.is_some_and(|reader| reader != task) {
             return false;
         }
@@ -280,13 +294,13 @@ impl Source {
         true
     }
 
-    /// Frees the reader's place if that task has ended.
+    /// Frees the place of the reader if that task has ended.
     #[cold]
     pub(crate) fn forget_reader(&mut self, is_alive: impl Fn(TaskId) -> bool) {
         self.reader.take_if(|reader| !is_alive(*reader));
     }
 
-    /// Returns true if this wait is stored already: at that place, or as a remembered one.
+    /// Returns true if this wait is stored: at its place, or among the remembered ones.
     pub(crate) fn is_waited_for(
         &self,
         interest: Interest,
@@ -301,8 +315,8 @@ impl Source {
         })
     }
 
-    /// Remembers the waiter of a poll function. Returns those whose tasks have ended, if the list would
-    /// have grown for them.
+    /// Remembers the waiter of a poll function. If the list is full, removes the waiters of tasks that have
+    /// ended, and returns them.
     pub(crate) fn remember(
         &mut self,
         waiter: SocketWaiter,
@@ -310,12 +324,13 @@ impl Source {
     ) -> Vec<SocketWaiter> {
         let list = &mut self.others.get_or_insert_default().remembered;
         let mut ended = Vec::new();
+        // Checking all waiters costs as much as there are. Doing it only when the list is full, and then
+        // doubling the list, makes the cost per waiter constant.
         if list.len() == list.capacity() {
             let has_ended =
                 |waiter: &mut SocketWaiter| waiter.task.is_some_and(|task| !is_alive(task));
             ended.extend(list.extract_if(.., has_ended));
             if list.len() > list.capacity() / 2 {
-                // So the next look at all of them comes after as many new ones.
                 list.reserve(list.len());
             }
         }
@@ -323,8 +338,8 @@ impl Source {
         ended
     }
 
-    /// Stores the waiter of a future, at its place if it has one. Returns the place, and the waiter that
-    /// was there.
+    /// Stores the waiter of a future: at the place that the future has, or at a new one. Returns the place, and
+    /// the waiter that was there.
     pub(crate) fn place(
         &mut self,
         place: Option<WaiterKey>,
@@ -344,12 +359,14 @@ impl Source {
         (key, None)
     }
 
-    /// Frees the place of a future that is dropped. Returns its waiter.
+    /// Frees the place of a dropped future. Returns its waiter.
     pub(crate) fn leave(&mut self, place: WaiterKey) -> Option<SocketWaiter> {
         if place.generation != self.generation {
+            // The socket was closed before its future was dropped, and another socket has its index now.
             return None;
         }
         let owned = &mut self.others.as_mut()?.owned;
+        // `Slab` never shrinks by itself, so a burst of futures would leave its memory with the socket.
         let waiter = owned.try_remove(place.index as usize);
         if owned.is_empty() && owned.capacity() > OWNED_KEPT {
             *owned = Slab::new();
@@ -357,8 +374,8 @@ impl Source {
         waiter
     }
 
-    /// Adds an event to the news. Passes the tasks that it makes ready to `ready`, and moves the wakers of
-    /// others into `due`.
+    /// Adds an event to the news. Passes the tasks that it wakes to `ready`, and moves the other wakers into
+    /// `due`.
     #[inline]
     pub(crate) fn deliver(
         &mut self,
@@ -369,9 +386,11 @@ impl Source {
         self.add(Readiness::of(event), due, ready);
     }
 
+    /// The same as [`deliver`](Self::deliver), for flags. The tests call it, because only mio makes events.
     fn add(&mut self, more: Readiness, due: &mut Vec<Waker>, ready: &mut impl FnMut(TaskId)) {
         let news = self.news.and(more);
         self.news = news;
+        // The reader first: for nearly all events it is the only waiter. // LOG R2
         if let Some(reader) = self.reader.take_if(|_| news.satisfies(Interest::Read)) {
             ready(reader);
         }
@@ -387,7 +406,7 @@ impl Source {
         }
     }
 
-    /// Passes all tasks to `ready` and moves all wakers into `due`, for the end of the source.
+    /// Ends all waits, because the socket is gone: passes all tasks to `ready` and moves all wakers into `due`.
     pub(crate) fn wake_all(mut self, due: &mut Vec<Waker>, mut ready: impl FnMut(TaskId)) {
         self.reader.into_iter().for_each(&mut ready);
         if let Some(others) = &mut self.others {
@@ -418,7 +437,7 @@ mod tests {
         Source::new(NonZeroU32::MIN)
     }
 
-    /// Delivers; returns the tasks that are woken, and how many wakers are.
+    /// Delivers these flags. Returns the tasks that are woken, and the number of wakers.
     fn add(source: &mut Source, more: u8) -> (Vec<TaskId>, usize) {
         let (mut tasks, mut due) = (Vec::new(), Vec::new());
         source.add(Readiness(more), &mut due, &mut |task| tasks.push(task));
@@ -434,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sticky_outlives_a_short_read() {
+    fn a_sticky_flag_stays_after_a_short_read() {
         for sticky in [READ_CLOSED, URGENT] {
             let known = Readiness(READABLE | sticky).cleared(Direction::Read);
             assert!(known.satisfies(READ));
@@ -452,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn news_are_taken_once_and_wake_all_whom_they_concern() {
+    fn news_are_taken_once_and_wake_all_waiters_with_that_interest() {
         let mut source = source();
         for interest in [READ, WRITE, Interest::Closed, WRITE] {
             source.remember(of_waker(interest), |_| true);
@@ -481,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_reader_does_not_take_the_first_ones_place_while_that_lives() {
+    fn a_second_reader_does_not_replace_the_first_one_while_that_task_lives() {
         let mut source = source();
         assert!(source.set_reader(task(1)));
         assert!(!source.set_reader(task(2)));
@@ -518,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_that_have_ended_are_not_remembered_for_ever() {
+    fn waiters_of_ended_tasks_are_removed() {
         let mut source = source();
         for index in 0..20_000 {
             // Ten tasks live at a time.
@@ -534,21 +553,21 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_looked_through_seldom() {
+    fn the_cost_of_checking_the_list_is_constant_per_waiter() {
         let mut source = source();
-        let looks = std::cell::Cell::new(0);
+        let checks = std::cell::Cell::new(0);
         for index in 0..10_000 {
             let lives = |_| {
-                looks.set(looks.get() + 1);
+                checks.set(checks.get() + 1);
                 true
             };
             source.remember(of_task(READ, index), lives);
         }
-        assert!(looks.get() < 20_000, "{}", looks.get());
+        assert!(checks.get() < 20_000, "{}", checks.get());
     }
 
     #[test]
-    fn a_future_keeps_its_place_over_a_wake_and_gives_it_back() {
+    fn a_future_keeps_its_place_after_a_wake_and_frees_it_when_it_drops() {
         let mut source = source();
         let (first, before) = source.place(None, of_task(READ, 1));
         assert!(before.is_none());
@@ -568,7 +587,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_comes_late_takes_nobody_elses_place() {
+    fn a_stale_key_removes_no_waiter_of_another_source() {
         let mut before = source();
         let (late, _) = before.place(None, of_task(READ, 1));
         let mut source = Source::new(NonZeroU32::MAX);
@@ -579,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn many_futures_that_have_gone_keep_no_memory() {
+    fn the_memory_of_many_dropped_futures_is_freed() {
         let mut source = source();
         let keys: Vec<_> = (0..1000)
             .map(|index| source.place(None, of_task(READ, index)).0)

@@ -1,22 +1,23 @@
-//! Atomics, locks and threads: those of the standard library, or loom's in the models.
+//! Atomics, locks and threads: those of the standard library. In the models, they are loom's.
 //!
 //! # How it works
 //!
-//! loom runs a piece of code in every order in which its threads can take their steps, and with every
-//! value that a load may return. For that it must see each atomic, lock, condition variable and thread.
-//! So the modules in which threads meet (`remote`, `waker`, `pool`, `blocking`) take these from here.
-//! In all builds but one they are the standard library's own types. The one is the unit tests of this
-//! crate with `--cfg loom`, which hold the models in `models/`. `tests/loom/run` builds and runs them. A
-//! crate that depends on this one and has models of its own gets the ordinary types.
+//! loom runs a piece of code in every order in which its threads can take their steps, and with every value
+//! that a load may return. For this, loom must see each atomic, lock, condition variable and thread. So the
+//! modules in which threads meet (`remote`, `waker`, `pool`, `blocking`) import these from here.
 //!
-//! `Arc` and `Weak` are always the standard library's, because `futures_task::ArcWake` wants that. So loom
-//! sees no reference count. Only `TaskWaker::renew` relies on one: `Arc::get_mut` acquires what the drop of
-//! the last clone has released. The models spawn no task after another one has ended, so that they do not
+//! Only one build uses loom's types: the unit tests of this crate with `--cfg loom`. They include the models in
+//! `models/`, and `tests/loom/run` builds and runs them. All other builds use the standard library's types,
+//! also those of a crate that depends on this one and has models of its own.
+//!
+//! `Arc` and `Weak` are always the standard library's, because `futures_task::ArcWake` requires them. So loom
+//! sees no reference count. Only `TaskWaker::renew` relies on one: `Arc::get_mut` acquires the data that the
+//! drop of the last clone has released. The models spawn no task after another one has ended, so they do not
 //! depend on it.
 //!
 //! # Invariants
 //!
-//! - Never: a type of ours around one of the standard library's in an ordinary build.
+//! - Never: a wrapper of ours around a type of the standard library in an ordinary build.
 
 #[cfg(all(test, loom))]
 pub(crate) use modelled::{
@@ -25,17 +26,17 @@ pub(crate) use modelled::{
 #[cfg(not(all(test, loom)))]
 pub(crate) use ordinary::{Condvar, Mutex, MutexGuard, Unpark, atomic, thread, thread_local};
 
-/// What all builds use, apart from the models.
+/// The types of all builds but the models.
 #[cfg(not(all(test, loom)))]
 mod ordinary {
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
     pub(crate) use std::{thread, thread_local};
 
-    /// Ends the executor's sleep in the reactor.
+    /// The eventfd that ends the executor's wait in the reactor.
     pub(crate) use mio::Waker as Unpark;
 }
 
-/// What the models use.
+/// The types of the models.
 #[cfg(all(test, loom))]
 #[allow(clippy::unnecessary_wraps, reason = "the types stand for others")]
 mod modelled {
@@ -47,8 +48,8 @@ mod modelled {
     pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
     pub(crate) use loom::thread;
 
-    /// A thread-local as the standard library declares it. The threads of a model share one thread of
-    /// the system.
+    /// Declares a thread-local with the syntax of the standard library. loom's own macro is needed, because all
+    /// threads of a model share one thread of the system.
     macro_rules! modelled_thread_local {
         (static $name:ident: $type:ty = const $value:block;) => {
             loom::thread_local! { static $name: $type = $value; }
@@ -56,7 +57,7 @@ mod modelled {
     }
     pub(crate) use modelled_thread_local;
 
-    /// A condition variable whose timeouts come when the model says so.
+    /// A condition variable whose timeouts end when the model ends them.
     #[derive(Default)]
     pub(crate) struct Condvar {
         notified: loom::sync::Condvar,
@@ -93,7 +94,7 @@ mod modelled {
             Ok((guard, false))
         }
 
-        /// Ends the time of all waits, those that are yet to come included.
+        /// Ends the timeouts of all present and later waits.
         pub(crate) fn end_time<T>(&self, lock: &MutexGuard<'_, T>) {
             _ = lock;
             self.time_is_over.store(true, Ordering::Relaxed);
@@ -101,8 +102,8 @@ mod modelled {
         }
     }
 
-    /// An eventfd and the wait for it. It carries no order from one thread to the other, because the
-    /// runtime does not rely on the kernel for that.
+    /// An eventfd and the wait for it. It is relaxed, because the runtime must not rely on the kernel to order
+    /// memory.
     #[derive(Clone, Default)]
     pub(crate) struct Unpark {
         written: Arc<AtomicBool>,
@@ -118,7 +119,7 @@ mod modelled {
             Ok(())
         }
 
-        /// Waits until the eventfd is written, and takes what was written.
+        /// Waits until the eventfd is written, and clears it.
         pub(crate) fn wait(&self) {
             while !self.written.swap(false, Ordering::Relaxed) {
                 thread::yield_now();

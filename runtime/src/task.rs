@@ -1,4 +1,4 @@
-//! One spawned future: where it lives, and how one poll of it can end.
+//! A spawned future: its slot, its states, and one poll of it.
 //!
 //! # How it works
 //!
@@ -13,19 +13,28 @@
 //!                 4 ended: cancelled       4 ended: value or panic
 //! ```
 //!
-//! 1. *Queued*: the id is in the run queue, the waker's flag is set, the future is in its slot.
-//! 2. *Running*: future and waker have been **taken out** of the slot, and no table is borrowed:
-//!    the future may spawn, wake, abort or drop any task, also itself.
-//! 3. *Waiting*: the future is back in its slot. A leaf future holds a clone of the waker, or the id.
+//! | arrow | function |
+//! |---|---|
+//! | spawn | `insert_joinable`, `insert_detached`; the executor pushes the id |
+//! | popped | [`run`], `check_out` |
+//! | Pending | `check_in` |
+//! | Ready, or a panic | [`end`] |
+//! | popped, and aborted | [`cancel`] |
+//! | woken | `TaskWaker::wake_by_ref`, or `mark_queued` for a task that is known by its id |
+//!
+//! 1. *Queued*: the id is in the run queue, a flag of the waker is set, and the future is in its slot.
+//! 2. *Running*: the future and the waker are **taken out** of the slot, and no table is borrowed. So the
+//!    future may spawn, wake, abort or drop any task, also itself.
+//! 3. *Waiting*: the future is back in its slot. A leaf holds a clone of the waker, or the id.
 //! 4. *Ended*: the future is dropped. If a [`JoinHandle`](crate::JoinHandle) exists, the slot keeps the
-//!    outcome for it. Otherwise the slot is free. Its next task gets another generation, so an old id
-//!    that is still in a queue finds no task.
+//!    outcome for it. Otherwise the slot is free. The next task in this slot has another generation, so an
+//!    old id that is still in a queue finds no task.
 //!
-//! No field holds the whole state. *Queued* is the flag of the waker, *running* is `runnable == None`,
-//! and [`Stage`] holds the rest: alive, aborted, ended.
+//! No single field holds this state. *Queued* is a flag of the waker, *running* is `runnable == None`, and
+//! [`Stage`] has the rest: alive, aborting, ended.
 //!
-//! The handle and the task share the slot, and no cell of their own. The outcome is stored in the slot,
-//! where the future was, and the waiter of the task that awaits it is stored beside. A detached task has
+//! The handle and the task share the slot, and need no cell of their own (LOG R10). The outcome takes the
+//! place of the future, and the waiter of the task that awaits it stands beside it. A detached task has
 //! neither.
 //!
 //! # Invariants
@@ -47,10 +56,10 @@ use futures_task::ArcWake;
 use pin_project_lite::pin_project;
 use slab::Slab;
 
+use crate::current_task;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
 use crate::panics;
-use crate::polled;
 use crate::remote::Remote;
 use crate::waiter::Waiter;
 use crate::waker::TaskWaker;
@@ -59,17 +68,19 @@ use crate::watch::Place;
 /// All tasks of a runtime.
 pub(crate) struct Tasks {
     slots: Slab<Slot>,
+    /// The generation of the next task. No slot counts its own, so that the table can be freed.
     next_generation: NonZeroU32,
     /// The number of tasks that have not ended.
     alive: usize,
-    /// True once the runtime ends: a task that is still running then is not put back.
+    /// True once the runtime ends. A task that is running at that time is not put back.
     closed: bool,
-    /// The waiters that polled the handle of a task while that task was running. Its future was out of its
-    /// slot then, and with it the place for a waiter. Examples are a task that awaits its own handle, and a
-    /// task that polls another handle inside a foreign executor's `block_on`.
+    /// The waiters that polled the handle of a task while that task was running. The place for a waiter is
+    /// beside the future, so it was out of the slot at that time. Examples are a task that awaits its own
+    /// handle, and a task that polls a handle inside a foreign executor's `block_on`.
     early_waiters: Vec<(TaskId, Waiter)>,
     /// Wakers of tasks that have ended, for the next tasks. // LOG R12
     spare_wakers: Vec<Arc<TaskWaker>>,
+    /// The inbox that each new waker gets.
     remote: Arc<Remote>,
 }
 
@@ -79,8 +90,9 @@ const SLOTS_KEPT: usize = 4096;
 /// At most this many wakers are kept for the next tasks.
 const SPARE_WAKERS_MAX: usize = 64;
 
+/// The place of one task in the table.
 struct Slot {
-    /// Not zero, so that a vacant slot needs no word of its own as a mark.
+    /// Never zero, so that a vacant slot needs no word of its own as a mark.
     generation: NonZeroU32,
     stage: Stage,
     /// True while a [`JoinHandle`](crate::JoinHandle) exists.
@@ -90,15 +102,15 @@ struct Slot {
     runnable: Option<Runnable>,
 }
 
-/// The progress of a task, apart from being queued or running.
+/// The progress of a task. It does not tell if the task is queued or running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Alive,
-    /// Its handle has asked for the end: the next turn drops the future instead of polling it.
+    /// The handle has aborted the task. The next turn drops the future instead of polling it.
     Aborting,
     /// The outcome is there.
     Ended {
-        /// True if a task had to wait for it.
+        /// True if a task had to wait for the outcome. It then spends no budget.
         awaited: bool,
     },
 }
@@ -113,14 +125,14 @@ type BoxRun = Pin<Box<dyn Run>>;
 
 /// A future of any type, with or without a place for its outcome. No method panics.
 trait Run {
-    /// Polls the future. When a [`Joinable`] returns `Ready`, its future has been dropped and its outcome is
-    /// stored. A [`Detached`] stores no outcome, and its future is dropped with it.
+    /// Polls the future. When a [`Joinable`] returns `Ready`, it has dropped its future and stored the outcome.
+    /// A [`Detached`] stores no outcome, and its future is dropped together with it.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Drops the future before its end. The outcome is "cancelled", also if the destructor panics.
+    /// Drops a future that is not ready. The outcome is "cancelled", also if the destructor panics.
     fn cancel(self: Pin<&mut Self>) {}
 
-    /// Returns the place for the task that awaits the outcome, if there is one.
+    /// Returns the place for the waiter of the task that awaits the outcome. A [`Detached`] has no such place.
     fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
         None
     }
@@ -142,7 +154,7 @@ impl Tasks {
         }
     }
 
-    /// Takes in a future that a handle can wait for. The caller queues the id.
+    /// Stores a future whose outcome a handle can await. The caller queues the id.
     pub(crate) fn insert_joinable<F>(&mut self, future: F, spawned_at: Place) -> TaskId
     where
         F: Future + 'static,
@@ -150,7 +162,7 @@ impl Tasks {
         self.insert(Box::pin(Joinable::new(future)), true, spawned_at)
     }
 
-    /// Takes in a future that runs by itself. The caller queues the id.
+    /// Stores a future without a handle. The caller queues the id.
     pub(crate) fn insert_detached<F>(&mut self, future: F, spawned_at: Place) -> TaskId
     where
         F: Future<Output = ()> + 'static,
@@ -165,6 +177,7 @@ impl Tasks {
         let task = TaskId { index, generation };
         self.next_generation = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         self.alive += 1;
+        // A waker of a task that has ended saves an allocation, and two atomic counts of `remote`. // LOG R12
         let spare = self.spare_wakers.pop();
         let waker = spare
             .and_then(|waker| waker.renew(task))
@@ -184,18 +197,19 @@ impl Tasks {
         self.alive
     }
 
-    /// Marks a task as queued. Returns true if it was not, and the caller must queue it. A task that has
-    /// ended is not marked.
+    /// Marks a task as queued. Returns true if it was not marked; then the caller must queue it. Has no effect
+    /// on a task that has ended.
     pub(crate) fn mark_queued(&self, task: TaskId) -> bool {
         let Some(slot) = self.slot(task) else {
             return false;
         };
-        // The flag of a running task is out of reach: such a task may be queued twice.
+        // The flag of a running task is out of reach, so the task may be queued twice. The second poll is
+        // needless but harmless.
         let runnable = slot.runnable.as_ref();
         runnable.is_none_or(|runnable| runnable.waker.mark_queued())
     }
 
-    /// Removes the mark of a new task, because its id is not in the local queue.
+    /// Removes the mark of a new task whose id goes through the inbox. The reader of the inbox marks it again.
     #[cold]
     pub(crate) fn unmark_queued(&self, task: TaskId) {
         let slot = self.slot(task);
@@ -215,6 +229,7 @@ impl Tasks {
         self.slot(task).map(|slot| slot.spawned_at)
     }
 
+    /// Returns the slot of a task, or `None` if the id is stale.
     fn slot(&self, task: TaskId) -> Option<&Slot> {
         let slot = self.slots.get(task.index as usize);
         slot.filter(|slot| slot.generation == task.generation)
@@ -225,8 +240,8 @@ impl Tasks {
         slot.filter(|slot| slot.generation == task.generation)
     }
 
-    /// Takes the future out. Returns `None` if the id is stale, or the task is running further up the
-    /// stack or has ended.
+    /// Takes the future out. Returns `None` if the id is stale, if the task has ended, or if it is running
+    /// further up the stack.
     #[inline]
     fn check_out(&mut self, task: TaskId) -> Option<(Runnable, Stage)> {
         let slot = self.slot_mut(task)?;
@@ -236,13 +251,14 @@ impl Tasks {
         Some((slot.runnable.take()?, slot.stage))
     }
 
-    /// Puts a future back that is not ready. Returns it if the runtime has ended meanwhile, or if the slot
-    /// is gone.
+    /// Puts back a future that is not ready. Returns it if the runtime has ended meanwhile, or if the slot is
+    /// gone.
     #[inline]
     fn check_in(&mut self, task: TaskId, mut runnable: Runnable) -> Option<Runnable> {
         if !self.early_waiters.is_empty() {
             self.settle_early_waiter(task, &mut runnable);
         }
+        // The generation need not be compared: the slot of a running task is not given to another one.
         match self.slots.get_mut(task.index as usize) {
             Some(slot) if !self.closed => {
                 slot.runnable = Some(runnable);
@@ -252,7 +268,7 @@ impl Tasks {
         }
     }
 
-    /// Moves the waker that came while the task was running to its place.
+    /// Moves the waiter that came while the task was running to its place.
     #[cold]
     fn settle_early_waiter(&mut self, task: TaskId, to: &mut Runnable) {
         let early = &mut self.early_waiters;
@@ -263,14 +279,16 @@ impl Tasks {
         }
     }
 
-    /// Keeps the outcome of a task that has ended, if a handle can ask for it. Returns the waker that must
-    /// be woken, or the rest of the task, which must be dropped. Both may be foreign code.
+    /// Keeps the outcome of a task that has ended, if a handle exists. Returns the waker that the caller must
+    /// wake, or the remains of the task that the caller must drop. Both may run foreign code.
     fn end(&mut self, task: TaskId, mut ended: Runnable) -> (Option<Waker>, Option<BoxRun>) {
         self.alive -= 1;
         ended.waker.retire();
         if !self.early_waiters.is_empty() {
             self.settle_early_waiter(task, &mut ended);
         }
+        // With a handle, the slot stays until the handle has taken the outcome or drops. Without one, no code
+        // can ask for this task again, so the slot is free at once.
         match self.slot_mut(task) {
             Some(slot) if slot.has_handle => {
                 let waiter = ended.future.as_mut().waiter().and_then(Option::take);
@@ -287,15 +305,15 @@ impl Tasks {
         }
     }
 
-    /// Frees the memory of many tasks when all of them have ended. Generations continue, so that old ids find
-    /// no task.
+    /// Frees the memory of a large table when all tasks have ended. The generations continue, so that old ids
+    /// find no task.
     fn shrink_if_empty(&mut self) {
         if self.slots.is_empty() && self.slots.capacity() > SLOTS_KEPT {
             self.slots = Slab::new();
         }
     }
 
-    /// Frees the slot of a task that has ended. Returns its outcome, in the place of its future.
+    /// Frees the slot of a task that has ended. Returns its outcome, which is in the place of its future.
     fn remove(&mut self, task: TaskId) -> Option<BoxRun> {
         self.slot(task)?;
         let slot = self.slots.remove(task.index as usize);
@@ -303,8 +321,9 @@ impl Tasks {
         slot.runnable.map(|ended| self.reuse(ended))
     }
 
-    /// Keeps the waker for another task if no clone of it exists. Returns the rest.
+    /// Keeps the waker for the next task if no clone of it exists. Returns the future or its outcome.
     fn reuse(&mut self, ended: Runnable) -> BoxRun {
+        // A clone may appear only through another clone, so a count of 1 stays 1.
         let unshared = Arc::strong_count(&ended.waker) == 1;
         if unshared && self.spare_wakers.len() < SPARE_WAKERS_MAX {
             self.spare_wakers.push(ended.waker);
@@ -315,6 +334,7 @@ impl Tasks {
     /// Wakes a task of this runtime. Returns any other waker: waking it may run foreign code.
     fn wake_own(&self, waiter: Waiter) -> Option<Waker> {
         match waiter {
+            // This pushes an id and calls no foreign code, so the table may stay borrowed. // LOG R11
             Waiter::Task(task) => {
                 if self.mark_queued(task) {
                     self.remote.wake(task);
@@ -326,7 +346,7 @@ impl Tasks {
     }
 }
 
-/// Polls one task once. Has no effect if the id is stale or the task is running further up the stack.
+/// Polls one task once. Has no effect if the id is stale, or if the task is running further up the stack.
 #[inline]
 pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     let Some((mut runnable, stage)) = tasks.borrow_mut().check_out(task) else {
@@ -335,29 +355,31 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     if stage == Stage::Aborting {
         return cancel(tasks, task, runnable);
     }
+    // Before the poll: a wake during the poll then queues the task again.
     runnable.waker.begin_poll();
     let waker = futures_task::waker_ref(&runnable.waker);
     let future = runnable.future.as_mut();
-    let poll = polled::during(task, &waker, || {
+    let poll = current_task::during(task, &waker, || {
         future.poll(&mut Context::from_waker(&waker))
     });
     if poll.is_ready() {
         return end(tasks, task, runnable);
     }
+    // The runtime may have ended while this future was out of its slot. Then its end is here.
     let homeless = tasks.borrow_mut().check_in(task, runnable);
     if let Some(runnable) = homeless {
         cancel(tasks, task, runnable);
     }
 }
 
-/// Drops a future before its end.
+/// Drops a future that is not ready, and ends its task.
 #[cold]
 fn cancel(tasks: &RefCell<Tasks>, task: TaskId, mut runnable: Runnable) {
     runnable.future.as_mut().cancel();
     end(tasks, task, runnable);
 }
 
-/// Wakes the task that awaits this one, or drops what is left of this one.
+/// Ends a task: wakes the task that awaits it, or drops its remains.
 fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable) {
     let (waiter, rest) = tasks.borrow_mut().end(task, runnable);
     if let Some(waiter) = waiter {
@@ -368,10 +390,13 @@ fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable) {
     }
 }
 
-/// Ends all tasks, for the end of the runtime. Returns false if no task was alive. Destructors may have
-/// spawned other tasks meanwhile.
+/// Ends all tasks, because the runtime ends. Returns false if no task was alive. Destructors may spawn further
+/// tasks meanwhile, so the caller repeats it.
 pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
+    // A task that is running further up the stack has no future in its slot. The flag makes `check_in` return
+    // its future, and `run` drops it there.
     tasks.borrow_mut().closed = true;
+    // The ids are copied, because the destructors of futures may change the table.
     let alive: Vec<_> = {
         let tasks = tasks.borrow();
         let id = |(index, slot): (usize, &Slot)| TaskId {
@@ -391,16 +416,18 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
     found
 }
 
-/// The methods of a [`JoinHandle`](crate::JoinHandle), which holds only the id. Each may be called at any
-/// time, also while the task is running and after the runtime has ended.
+/// The operations of a [`JoinHandle`](crate::JoinHandle), which has only the id. Each may be called at any
+/// time, also while the task is running, and after the runtime has ended.
 pub(crate) mod handle {
-    use super::{Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, mem, panics, polled};
+    use super::{
+        Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task, mem, panics,
+    };
 
-    /// The result of [`look`].
-    pub(crate) enum Look {
-        /// The task has ended; `awaited` is true if a task had to wait for that.
+    /// The result of [`try_wait`].
+    pub(crate) enum Progress {
+        /// The task has ended. `awaited` is true if a task had to wait for the outcome.
         Ended { awaited: bool },
-        /// The waiter is stored. The caller must drop the waiter that it replaces.
+        /// The waiter is stored. The caller must drop the waiter that it has replaced.
         Waits(Option<Waiter>),
         /// The caller must call [`wait`] with a clone of the waker.
         MustWait,
@@ -412,33 +439,35 @@ pub(crate) mod handle {
         matches!(stage, None | Some(Stage::Ended { .. }))
     }
 
-    /// Looks whether the task has ended. If not, stores the id of the task being polled as its waiter.
-    pub(crate) fn look(tasks: &RefCell<Tasks>, task: TaskId, waker: &Waker) -> Look {
+    /// Returns the progress of the task. If it has not ended, stores the id of the task that is being polled as
+    /// its waiter.
+    pub(crate) fn try_wait(tasks: &RefCell<Tasks>, task: TaskId, waker: &Waker) -> Progress {
         let tasks = &mut *tasks.borrow_mut();
+        // Only inside the runtime is an id the name of a task of this runtime.
         let within = tasks.remote.is_entered();
         let Some(slot) = tasks.slot_mut(task) else {
-            return Look::Ended { awaited: false };
+            return Progress::Ended { awaited: false };
         };
         if let Stage::Ended { awaited } = slot.stage {
-            return Look::Ended { awaited };
+            return Progress::Ended { awaited };
         }
         let runnable = slot.runnable.as_mut();
         let Some(place) = runnable.and_then(|runnable| runnable.future.as_mut().waiter()) else {
-            return Look::MustWait;
+            return Progress::MustWait;
         };
         if place
             .as_ref()
             .is_some_and(|waiter| waiter.is(waker, within))
         {
-            return Look::Waits(None);
+            return Progress::Waits(None);
         }
-        match polled::task(waker) {
-            Some(task) if within => Look::Waits(place.replace(Waiter::Task(task))),
-            _ => Look::MustWait,
+        match current_task::task(waker) {
+            Some(task) if within => Progress::Waits(place.replace(Waiter::Task(task))),
+            _ => Progress::MustWait,
         }
     }
 
-    /// Stores a waker for the end of a task. Returns the waiter that it replaces.
+    /// Stores a waker that the end of the task wakes. Returns the waiter that it has replaced.
     ///
     /// # Errors
     ///
@@ -448,6 +477,7 @@ pub(crate) mod handle {
         task: TaskId,
         waker: Waker,
     ) -> Result<Option<Waiter>, Waker> {
+        // `slot_mut` would borrow the whole table. The slot and the early waiters are needed at the same time.
         let tasks = &mut *tasks.borrow_mut();
         let early = &mut tasks.early_waiters;
         let Some(slot) = tasks.slots.get_mut(task.index as usize) else {
@@ -476,8 +506,7 @@ pub(crate) mod handle {
         }
     }
 
-    /// Marks a task as aborted, and queues it, unless it has ended. Its future is dropped instead of its
-    /// next poll.
+    /// Aborts a task that has not ended: marks it and queues it. Its future is dropped instead of polled.
     pub(crate) fn abort(tasks: &RefCell<Tasks>, task: TaskId) {
         let mut tasks = tasks.borrow_mut();
         let Some(slot) = tasks.slot_mut(task) else {
@@ -487,14 +516,15 @@ pub(crate) mod handle {
             return;
         }
         slot.stage = Stage::Aborting;
-        // The wake runs no foreign code: the waker is the runtime's own.
+        // The wake runs no foreign code, because the waker is the runtime's own. A running task has no waker
+        // in its slot. It is queued by its id, and finds the mark at its next poll.
         match &slot.runnable {
             Some(runnable) => ArcWake::wake_by_ref(&runnable.waker),
             None => tasks.remote.wake(task),
         }
     }
 
-    /// Drops the outcome if there is one, and the waiter, because the handle is gone.
+    /// Drops the outcome and the waiter, because the handle is gone.
     pub(crate) fn release(tasks: &RefCell<Tasks>, task: TaskId) {
         let (waiter, ended) = {
             let tasks = &mut *tasks.borrow_mut();
@@ -502,6 +532,8 @@ pub(crate) mod handle {
                 return;
             };
             slot.has_handle = false;
+            // Values are collected under the borrow and dropped after it, because their destructors are
+            // foreign.
             let runnable = slot.runnable.as_mut();
             let waiter = runnable.and_then(|runnable| runnable.future.as_mut().waiter()?.take());
             let ended = matches!(slot.stage, Stage::Ended { .. });
@@ -517,17 +549,17 @@ pub(crate) mod handle {
 }
 
 pin_project! {
-    /// A future, and later its outcome.
+    /// A future with a handle, and later its outcome.
     struct Joinable<F: Future> {
         #[pin]
-        state: State<F>,
+        state: JoinableState<F>,
         waiter: Option<Waiter>,
     }
 }
 
 pin_project! {
-    #[project = StateProjection]
-    enum State<F: Future> {
+    #[project = JoinableProjection]
+    enum JoinableState<F: Future> {
         Running { #[pin] future: F },
         Ended { outcome: Option<Result<F::Output, JoinError>> },
     }
@@ -536,17 +568,21 @@ pin_project! {
 impl<F: Future> Joinable<F> {
     fn new(future: F) -> Self {
         Self {
-            state: State::Running { future },
+            state: JoinableState::Running { future },
             waiter: None,
         }
     }
 }
 
-impl<F: Future> State<F> {
-    /// Drops the future in place and stores the outcome. If the future returned a value and its destructor
-    /// panics, the panic is the outcome. A panic or a cancellation stays the outcome.
+impl<F: Future> JoinableState<F> {
+    /// Drops the future in place and stores the outcome.
+    ///
+    /// If the future has returned a value and its destructor panics, the panic is the outcome. If the outcome
+    /// is a panic or a cancellation already, it stays.
     fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) {
         let ended = Self::Ended { outcome: None };
+        // `set` drops the future where it is, because a pinned future must not move. The new state is stored
+        // even if the destructor panics.
         let dropped = catch_unwind(AssertUnwindSafe(|| self.as_mut().set(ended)));
         let outcome = match (outcome, dropped) {
             (Ok(value), Err(payload)) => {
@@ -554,11 +590,12 @@ impl<F: Future> State<F> {
                 Err(JoinError::panicked(payload))
             }
             (outcome, dropped) => {
+                // The payload leaks, because its destructor could panic again.
                 mem::forget(dropped);
                 outcome
             }
         };
-        if let StateProjection::Ended { outcome: place } = self.project() {
+        if let JoinableProjection::Ended { outcome: place } = self.project() {
             *place = Some(outcome);
         }
     }
@@ -567,9 +604,10 @@ impl<F: Future> State<F> {
 impl<F: Future + 'static> Run for Joinable<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.project().state;
-        let StateProjection::Running { future } = state.as_mut().project() else {
+        let JoinableProjection::Running { future } = state.as_mut().project() else {
             return Poll::Ready(());
         };
+        // Unwind safe: after a panic, the future is dropped and never polled again.
         let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => Ok(value),
@@ -581,7 +619,7 @@ impl<F: Future + 'static> Run for Joinable<F> {
 
     fn cancel(self: Pin<&mut Self>) {
         let mut state = self.project().state;
-        if let StateProjection::Running { .. } = state.as_mut().project() {
+        if let JoinableProjection::Running { .. } = state.as_mut().project() {
             state.end(Err(JoinError::cancelled()));
         }
     }
@@ -591,7 +629,9 @@ impl<F: Future + 'static> Run for Joinable<F> {
     }
 
     fn take_outcome(self: Pin<&mut Self>, to: &mut dyn Any) {
-        if let StateProjection::Ended { outcome } = self.project().state.project()
+        // The table does not know the type of the value, but the handle does. Its type is the output of the
+        // future that was spawned, so the downcast succeeds.
+        if let JoinableProjection::Ended { outcome } = self.project().state.project()
             && let Some(to) = to.downcast_mut::<Option<Result<F::Output, JoinError>>>()
         {
             *to = outcome.take();
@@ -609,6 +649,7 @@ pin_project! {
 
 impl<F: Future<Output = ()> + 'static> Run for Detached<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // The panic hook has printed the panic, and there is no handle that could return it.
         let future = self.project().future;
         let poll = panics::contain(|| future.poll(cx));
         poll.unwrap_or(Poll::Ready(()))

@@ -1,18 +1,17 @@
-//! A fixed number of threads and a queue of jobs: the pool at the end of the Rust Book, for programs
-//! that need a pool of a certain size.
+//! A fixed number of threads and a queue of jobs: the pool from the last chapter of the Rust Book.
 //!
 //! # How it works
 //!
 //! ```text
-//!  execute ──► channel ──► a thread that is free
+//!  execute ──► channel ──► a free thread
 //!  drop: the channel closes ──► the threads finish the queued jobs ──► they are joined
 //! ```
 //!
 //! # Invariants
 //!
-//! - Always: each job of [`ThreadPool::execute`] is run.
+//! - Always: each job of [`ThreadPool::execute`] runs.
 //! - Never: a job run while the queue is locked.
-//! - Never: a thread lost to a job that panics.
+//! - Never: a thread that ends because a job panics.
 
 use std::fmt;
 use std::io;
@@ -25,17 +24,15 @@ use crate::blocking::Blocking;
 use crate::panics::discard;
 use crate::pool::Order;
 
-type Job = Box<dyn FnOnce() + Send>;
-
 /// A pool with a fixed number of threads. It does not belong to a runtime.
 ///
-/// For occasional calls that block, use [`spawn_blocking`](crate::spawn_blocking): it starts threads when
-/// they are needed. Use this pool for work that must have a fixed number of threads: one for each core, or
-/// one for each connection that a database accepts.
+/// For occasional calls that block, use [`spawn_blocking`](crate::spawn_blocking), which starts threads when it
+/// needs them. Use this pool for work that must have a fixed number of threads: one for each core, or one for
+/// each connection to a database.
 ///
-/// Dropping the pool runs all queued jobs and waits for them. On a runtime's thread that blocks the
-/// runtime, so drop the pool outside, or on another thread. If a job drops the pool, the drop waits for
-/// all threads but the job's own.
+/// Dropping the pool runs all queued jobs and waits for them. On the thread of a runtime this blocks the
+/// runtime, so drop the pool outside, or on another thread. If a job drops the pool, the drop waits for all
+/// threads but that of the job.
 ///
 /// The threads are named `ww-pool-0`, `ww-pool-1` and so on.
 ///
@@ -51,7 +48,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// ```
 pub struct ThreadPool {
     /// The sending half of the queue. `None` once the pool is being dropped, so that the threads end.
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<Box<dyn FnOnce() + Send>>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -60,14 +57,14 @@ impl ThreadPool {
     ///
     /// # Panics
     ///
-    /// If `threads` is 0, or if the threads cannot be started. [`build`](Self::build) returns an error
+    /// Panics if `threads` is 0, or if a thread cannot be started. [`build`](Self::build) returns an error
     /// instead.
     #[track_caller]
     #[must_use]
     pub fn new(threads: usize) -> Self {
         match Self::build(threads) {
             Ok(pool) => pool,
-            Err(error) => panic!("a pool of {threads} threads: {error}"),
+            Err(error) => panic!("cannot start a pool of {threads} threads: {error}"),
         }
     }
 
@@ -75,14 +72,15 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if `threads` is 0. The error of `pthread_create(3)` if a thread cannot be
-    /// started; the threads that were started before it end.
+    /// Returns `InvalidInput` if `threads` is 0, and the error of `pthread_create(3)` if a thread cannot be
+    /// started. In that case, the threads that were started before it end.
     pub fn build(threads: usize) -> io::Result<Self> {
         if threads == 0 {
-            let text = "a pool without threads would never run a job";
+            let text = "a pool without threads never runs a job";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let (jobs, queue) = channel();
+        // A receiver has one owner, so the threads share it behind a lock.
+        let (jobs, queue) = channel::<Box<dyn FnOnce() + Send>>();
         let queue = Arc::new(Mutex::new(queue));
         let mut pool = Self {
             jobs: Some(jobs),
@@ -90,9 +88,10 @@ impl ThreadPool {
         };
         for number in 0..threads {
             let queue = queue.clone();
-            // Linux keeps 15 bytes of a thread's name (`pthread_setname_np(3)`). This leaves seven
-            // digits, as many as there can be threads (`pid_max`, `proc_sys_kernel(5)`).
+            // Linux keeps 15 bytes of a thread's name (`pthread_setname_np(3)`). Seven digits are left, which
+            // are enough for all threads that Linux allows (`pid_max`, `proc_sys_kernel(5)`).
             let thread = thread::Builder::new().name(format!("ww-pool-{number}"));
+            // On an error, the drop of `pool` ends the threads that were started.
             pool.threads.push(thread.spawn(move || work(&queue))?);
         }
         Ok(pool)
@@ -103,9 +102,9 @@ impl ThreadPool {
         self.threads.len()
     }
 
-    /// Queues a job. This call never waits, and the queue has no limit but memory.
+    /// Queues a job. This call never waits, and the queue has no limit.
     ///
-    /// If the job panics, the thread continues with the next job.
+    /// If the job panics, its thread continues with the next job.
     pub fn execute(&self, job: impl FnOnce() + Send + 'static) {
         if let Some(jobs) = &self.jobs {
             // The threads keep the receiver until this sender is dropped, so sending cannot fail.
@@ -115,8 +114,11 @@ impl ThreadPool {
 
     /// Queues a job and returns the future of its value, which any runtime can await.
     ///
-    /// Dropping the future before the job has begun cancels the job. A paused clock does not wait for
-    /// the job, because the pool does not belong to a runtime.
+    /// A paused clock does not wait for the job, because the pool does not belong to a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels a job that has not begun.
     ///
     /// # Errors
     ///
@@ -133,11 +135,13 @@ impl ThreadPool {
 }
 
 /// Runs jobs until the pool is dropped and its queue is empty.
-fn work(queue: &Mutex<Receiver<Job>>) {
-    // A closure, so that the lock is released before the job is run.
+fn work(queue: &Mutex<Receiver<Box<dyn FnOnce() + Send>>>) {
+    // The closure releases the lock when it returns, before the job runs. In the condition of `while let`, the
+    // guard would live until the end of the body.
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(job) = next() {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
+            // The job has ended, so a second panic here costs no more than the first one.
             discard(payload);
         }
     }
@@ -145,6 +149,7 @@ fn work(queue: &Mutex<Receiver<Job>>) {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
+        // This closes the channel. A thread ends when the channel is closed and empty.
         self.jobs = None;
         let own = thread::current().id();
         for thread in self.threads.drain(..) {
@@ -205,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_panics_costs_no_thread() {
+    fn a_thread_continues_after_a_job_that_panics() {
         let pool = ThreadPool::new(1);
         pool.execute(|| panic!("on purpose"));
         let failed = block_on(pool.spawn(|| panic!("on purpose")));
@@ -214,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_may_be_the_last_to_hold_its_pool() {
+    fn a_job_can_drop_the_last_reference_to_its_pool() {
         let (gone, seen) = mpsc::channel();
         let pool = Arc::new(ThreadPool::new(1));
         let (own, go) = (pool.clone(), Arc::new(Barrier::new(2)));
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_knows_each_thread_by_its_whole_name() {
+    fn the_kernel_keeps_the_whole_name_of_each_thread() {
         let pool = ThreadPool::new(12);
         let all = Arc::new(Barrier::new(12));
         let names = [(); 12].map(|()| {
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_payload_is_dropped_and_may_panic_itself() {
+    fn a_thread_continues_after_a_panic_payload_that_panics_when_dropped() {
         struct Dropped(Arc<AtomicUsize>);
         impl Drop for Dropped {
             fn drop(&mut self) {
@@ -273,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a pool of 0 threads")]
+    #[should_panic(expected = "cannot start a pool of 0 threads")]
     fn new_panics_if_build_returns_an_error() {
         drop(ThreadPool::new(0));
     }

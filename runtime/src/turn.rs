@@ -1,4 +1,12 @@
-//! Nim's `poll()`, inside the loop.
+//! Nim's `poll()`, for accept loops that are written like Nim's.
+//!
+//! # How it works
+//!
+//! The executor notifies a [`Notify`](crate::Notify) after each turn in which the reactor has delivered events.
+//!
+//! # Invariants
+//!
+//! - Always: completes after 500 ms, also without an event.
 
 use std::time::Duration;
 
@@ -6,21 +14,21 @@ use crate::context;
 use crate::race::race;
 use crate::time::sleep;
 
-/// The longest [`turn`] waits.
+/// The time that [`turn`] waits at most.
 const TURN_MAX: Duration = Duration::from_millis(500);
 
 /// Completes when the reactor has delivered an event, or after 500 ms.
 ///
-/// It is for accept loops in the style of Nim: `else: poll()`. To wait for one particular thing, await
-/// that instead.
+/// Use it in accept loops in the style of Nim: `else: poll()`. If your task waits for one particular event,
+/// await that event instead.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Cancel safety
 ///
-/// Dropping it is harmless.
+/// Safe.
 #[doc(alias = "poll")]
 pub async fn turn() {
     let delivered = context::with("turn", "awaited", |executor| executor.delivered().clone());

@@ -1,10 +1,10 @@
-//! A task that waits for another task: kept as its id, or as a waker.
+//! A task that waits for the end of another task: an id, or a waker.
 //!
 //! # How it works
 //!
-//! If the task being polled waits for a task of its own runtime, its id does what a clone of its waker
-//! does ([`polled`](crate::polled)). An id costs no atomic exchange to keep, to wake and to drop, and runs
-//! no foreign code.
+//! If both tasks belong to one runtime, the id of the waiting task serves as well as a clone of its waker (see
+//! [`current_task`](crate::current_task)). To keep, to wake and to drop an id costs no atomic exchange and
+//! runs no foreign code (LOG R11).
 //!
 //! # Invariants
 //!
@@ -12,23 +12,25 @@
 
 use std::task::Waker;
 
+use crate::current_task;
 use crate::local_queue::TaskId;
-use crate::polled;
 
-/// A task that waits.
+/// A task that waits for another one.
 pub(crate) enum Waiter {
     /// A task of the runtime that this thread is inside.
     Task(TaskId),
-    /// A task of a foreign executor or of another runtime, or a future inside a combinator.
+    /// The waker of a foreign executor's task, of another runtime's task, or of a combinator.
     Foreign(Waker),
 }
 
 impl Waiter {
-    /// Returns true if this wakes the same task as `waker`. `within` is true if this thread is inside the
-    /// runtime whose task it may name: two runtimes use the same ids.
+    /// Returns true if this waiter wakes the same task as `waker`.
+    ///
+    /// `within` must be true if and only if this thread is inside the runtime of the id. Otherwise an equal id
+    /// may be that of another runtime's task.
     pub(crate) fn is(&self, waker: &Waker, within: bool) -> bool {
         match self {
-            Self::Task(task) => within && polled::task(waker) == Some(*task),
+            Self::Task(task) => within && current_task::task(waker) == Some(*task),
             Self::Foreign(waiting) => waiting.will_wake(waker),
         }
     }

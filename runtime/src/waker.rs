@@ -2,42 +2,45 @@
 //!
 //! # How it works
 //!
-//! One [`TaskWaker`] is allocated for each task, when it is spawned, and stays in the task's slot. Another
-//! task uses it again afterwards, unless a clone of it is left. It does not own the future. A clone that
-//! outlives its runtime keeps the way in: the inbox and the eventfd.
+//! The runtime allocates one [`TaskWaker`] for each task that it spawns, and stores it in the task's slot.
+//! When the task has ended, the next task uses the waker again, unless a clone of it is left. The waker does
+//! not own the future. A clone that outlives its runtime keeps the inbox and the eventfd alive.
 //!
-//! Two flags record that the task has been woken. So a task that is woken a hundred times before it runs
-//! is queued once, or twice if the wakes come from both sides:
+//! Two flags record that the task was woken. So a task that is woken a hundred times before it runs is
+//! queued once, or twice if wakes come from both sides:
 //!
-//! - `here`: woken on the runtime's own thread, from within the runtime. No other thread reads it, so it
-//!   costs no atomic exchange.
-//! - `elsewhere`: woken from anywhere else; the message is in the inbox, or has been.
+//! | flag | set by | cost |
+//! |---|---|---|
+//! | `here` | a wake on the runtime's own thread | a load and a store: no other thread reads it (LOG R4) |
+//! | `elsewhere` | a wake on any other thread; the message is in the inbox, or was there | an atomic exchange |
 //!
-//! The executor clears both *before* it polls, in any order. So a wake during the poll queues the task
-//! again. Most tasks are never woken from elsewhere, so the executor looks at that flag first and
-//! exchanges it only if it is set:
+//! The executor clears both flags *before* it polls. So a wake during the poll queues the task again. Few
+//! tasks are ever woken from elsewhere, so the executor first loads that flag, and exchanges it only if it is
+//! set:
 //!
 //! ```text
-//!  sender                                executor
-//!  1. writes what the task is to see     3. takes the message out (the same lock)
-//!  2. exchanges `elsewhere`: was clear,  4. begins the poll: is `elsewhere` set? exchange it
-//!     so a message goes into the inbox   5. polls
+//!  sender                                     executor
+//!  1. writes the data for the task            3. takes the message out (by the same lock)
+//!  2. exchanges `elsewhere`. It was clear,    4. begins the poll: if `elsewhere` is set, exchanges it
+//!     so puts a message into the inbox        5. polls, and reads the data
 //! ```
 //!
-//! The load in step 4 can be relaxed:
+//! The load in step 4 can be relaxed. These are all cases:
 //!
-//! - If step 3 has taken the message, the inbox lock makes the flag visible. So step 4 exchanges it and
-//!   acquires all that was written: by this sender, and by the senders that found the flag set and sent
+//! - *A: step 3 has taken the message.* Then the lock of the inbox makes the flag visible. Step 4 exchanges
+//!   the flag and acquires all data: of this sender, and of other senders that found the flag set and so sent
 //!   no message.
-//! - If step 4 runs first and misses the flag, the message is still to come and causes another poll.
-//! - If step 4 runs first and sees the flag, this poll sees the data. The message causes one needless poll.
-//! - A sender whose exchange comes after step 4 finds the flag clear and sends a message.
+//! - *B: step 4 runs before step 3, and does not see the flag.* The message is still to come and causes
+//!   another poll.
+//! - *C: step 4 runs before step 3, and sees the flag.* This poll sees the data. The message causes one
+//!   needless poll.
+//! - *D: a sender exchanges the flag after step 4.* It finds the flag clear and sends a message, as in B.
 //!
 //! # Invariants
 //!
-//! - Always: a task that has ended leaves its flags set, so that late wakes cost one exchange.
-//! - Always: `here` is touched by one thread only.
-//! - Never: a call out of this module into user code.
+//! - Always: the flags of a task that has ended are set, so that a late wake costs one exchange.
+//! - Always: only the runtime's thread, inside the runtime, reads or writes `here`.
+//! - Never: a call from this module into user code.
 
 use std::sync::Arc;
 
@@ -47,15 +50,20 @@ use crate::local_queue::{self, TaskId};
 use crate::remote::Remote;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
+/// The waker of one task. `futures_task` makes a `Waker` of its `Arc`.
 pub(crate) struct TaskWaker {
     task: TaskId,
+    /// True if a wake from inside the runtime has queued the task. It is atomic only because a `Waker` must be
+    /// `Sync`.
     here: AtomicBool,
+    /// True if a wake from another thread has sent a message.
     elsewhere: AtomicBool,
+    /// The way into the runtime.
     remote: Arc<Remote>,
 }
 
 impl TaskWaker {
-    /// Makes a waker whose task counts as queued already: the spawner pushes the id.
+    /// Makes a waker whose task counts as queued. The caller pushes the id.
     pub(crate) fn queued(task: TaskId, remote: Arc<Remote>) -> Arc<Self> {
         Arc::new(Self {
             task,
@@ -65,34 +73,37 @@ impl TaskWaker {
         })
     }
 
-    /// Makes the waker of a task that has ended the waker of another one, if no clone of it exists.
+    /// Makes a waker of the waker of a task that has ended. Returns `None` if a clone of it exists.
     pub(crate) fn renew(mut self: Arc<Self>, task: TaskId) -> Option<Arc<Self>> {
-        // The flags are as `retire` has left them: set, as those of a task that is queued.
+        // `retire` has left both flags set, which also means "queued". A clone could still wake by the old id,
+        // so a waker that is shared is not used again. // LOG R12
         Arc::get_mut(&mut self)?.task = task;
         Some(self)
     }
 
-    /// Clears both flags, so that a wake queues the task again. The executor calls this right before each
+    /// Clears both flags, so that the next wake queues the task. The executor calls this right before each
     /// poll.
     pub(crate) fn begin_poll(&self) {
         self.here.store(false, Ordering::Relaxed);
         if self.elsewhere.load(Ordering::Relaxed) {
-            // Acquire: what was written before the wake is visible to the poll.
+            // Acquire pairs with the release in `wake_by_ref`: the poll sees all that was written before the
+            // wake.
             self.elsewhere.swap(false, Ordering::Acquire);
         }
     }
 
-    /// Marks the task as queued, from within its runtime. Returns true if it was not, and the caller
-    /// must queue it.
+    /// Marks the task as queued, for a wake from inside its runtime. Returns true if it was not marked; then
+    /// the caller must queue it.
     pub(crate) fn mark_queued(&self) -> bool {
+        // A load and a store instead of an exchange: no other thread touches this flag. // LOG R4
         let unmarked = !self.here.load(Ordering::Relaxed);
         self.here.store(true, Ordering::Relaxed);
         unmarked
     }
 
-    /// Sets both flags, so that a wake has no effect. Called when the task has ended.
+    /// Sets both flags of a task that has ended, so that a wake has no effect.
     pub(crate) fn retire(&self) {
-        // Relaxed: a wake that finds the flag set reads no more of the task.
+        // Relaxed is enough: a wake that finds the flag set reads no other data.
         self.here.store(true, Ordering::Relaxed);
         self.elsewhere.store(true, Ordering::Relaxed);
     }
@@ -105,7 +116,9 @@ impl ArcWake for TaskWaker {
                 local_queue::push(this.task);
             }
         } else if !this.elsewhere.swap(true, Ordering::Release) {
-            // Release: what was written before the wake is visible to the poll.
+            // Release pairs with the acquire in `begin_poll`: the poll sees all that was written before the
+            // wake. The flag is set before the message is sent. In the other order, the poll could come
+            // between the two. Then the flag would stay set without a message, and later wakes would be lost.
             this.remote.send_wake(this.task);
         }
     }

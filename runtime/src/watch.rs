@@ -1,12 +1,12 @@
-//! Reports a poll that holds the thread, so that all other tasks wait for it.
+//! Reports a poll that holds the thread while all other tasks wait.
 //!
 //! # How it works
 //!
-//! Debug builds always report such a poll; the feature `watch` does so in release builds. The executor
-//! reads the clock before and after each poll. A poll of more than a second is reported once for each place
-//! in the program that spawned such a task: by `tracing` as a warning, or on stderr if no subscriber is
-//! set. [`poll_named`] names a part of a task, which is then reported by its name. In a release build
-//! without the feature, this module costs neither time nor memory.
+//! The executor reads the clock before and after each poll. If a poll takes more than a second, this module
+//! reports it: as a warning of `tracing`, or on stderr if no subscriber is set. Each place in the program
+//! that spawns such tasks is reported once. [`poll_named`] names a part of a task, and a report then has that
+//! name. Debug builds always do this, and release builds with the feature `watch`. In other builds, this
+//! module costs neither time nor memory.
 //!
 //! # Invariants
 //!
@@ -18,8 +18,8 @@ pub(crate) use off::{Place, Watch};
 #[cfg(any(debug_assertions, feature = "watch"))]
 pub(crate) use on::{Place, Watch};
 
-/// Runs one poll of a named part of a task: if it holds the thread for more than a second, the report names
-/// this part instead of the place that spawned the task.
+/// Runs one poll of a part of a task. If it holds the thread for more than a second, the report names this
+/// part, and not the place that spawned the task.
 ///
 /// Each name is reported once. In a release build without the feature `watch` this is a plain call.
 ///
@@ -56,7 +56,7 @@ mod on {
     const HELD_MAX: Duration = Duration::from_secs(1);
 
     thread_local! {
-        /// The end of the last reported poll. The poll around it is not reported for the same time.
+        /// The end of the last reported poll. The poll around it must not report the same time again.
         static REPORTED_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
     }
 
@@ -94,7 +94,7 @@ mod on {
     }
 
     impl Watch {
-        /// Starts with a poll. `place` is asked now: the task may have ended afterwards.
+        /// Starts with a poll. It calls `place` now, because the task may have ended when the poll ends.
         pub(crate) fn start(place: impl FnOnce() -> Option<Place>) -> Self {
             Self {
                 place: place(),
@@ -104,6 +104,7 @@ mod on {
 
         /// Reports the poll if it was too long.
         pub(crate) fn stop(self) {
+            // A named part inside this poll may have reported a part of the time. Only the rest counts here.
             let reported = REPORTED_UNTIL.get().filter(|until| *until > self.started);
             let held = reported.unwrap_or(self.started).elapsed();
             if held > HELD_MAX
@@ -115,14 +116,17 @@ mod on {
         }
     }
 
+    /// Reports a poll, unless this place was reported before.
     #[cold]
     fn report(held: Duration, place: Place) {
+        // A list, not a set: a program has few such places, and this runs at most once a second.
         static REPORTED: Mutex<Vec<Place>> = Mutex::new(Vec::new());
         let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.contains(&place) {
             return;
         }
         reported.push(place);
+        // The lock is released first, because the subscriber of `tracing` is foreign code.
         drop(reported);
         let text = format!(
             "{place} has held the thread for {held:.1?}, and all other tasks have waited: \

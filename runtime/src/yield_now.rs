@@ -1,8 +1,14 @@
-//! The smallest future that does something: read this file first.
+//! The smallest future that has an effect: read this file first.
 //!
-//! The executor polls a future until it is ready. A future that returns `Pending` must arrange for its
-//! task to be woken when another poll makes sense; otherwise it is never polled again. This future wakes
-//! its task at once and returns `Pending`, so that all other ready tasks run first.
+//! # How it works
+//!
+//! The executor polls a future until it is ready. A future that returns `Pending` must arrange for a wake
+//! of its task. Without a wake, the executor never polls the task again. [`YieldNow`] wakes its task at once
+//! and returns `Pending`, so that all other ready tasks run first.
+//!
+//! # Invariants
+//!
+//! - Always: the task is woken before the future returns `Pending`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +16,11 @@ use std::task::{Context, Poll};
 
 use crate::local_queue;
 
-/// Lets all other ready tasks run, and lets the reactor check for events. Then it completes.
+/// Lets all other ready tasks run and the reactor check for events, and then completes.
+///
+/// # Cancel safety
+///
+/// Safe: dropping the future has no effect, except that the task is polled once more.
 ///
 /// # Examples
 ///
@@ -32,6 +42,7 @@ pub fn yield_now() -> YieldNow {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct YieldNow {
+    /// True after the first poll. The second poll completes.
     yielded: bool,
 }
 
@@ -43,8 +54,9 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.yielded = true;
-        // A plain wake would do. This one also lets the reactor check for events before the next poll.
-        local_queue::wake_behind_look(cx.waker());
+        // A plain wake would also work. But then this turn would poll the task again, and tasks that wait for
+        // a socket would have to wait longer.
+        local_queue::wake_next_turn(cx.waker());
         Poll::Pending
     }
 }

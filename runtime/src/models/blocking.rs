@@ -1,4 +1,4 @@
-//! The slot in which a job meets its future.
+//! The slot that a job and its future share.
 
 use std::future::Future;
 use std::pin::pin;

@@ -78,7 +78,7 @@ impl Executor {
         self.read_inbox();
     }
 
-    /// Does what other threads ask for.
+    /// Reads the messages of other threads.
     pub(super) fn read_inbox(&self) {
         if !self.remote.has_mail() {
             return;

@@ -10,8 +10,8 @@ use crate::remote::Message;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::thread;
 
-/// Spawns a task that starts `SENDERS` threads, and ends when it has seen what the last wake of each of
-/// them stands for. A sender writes 1 and wakes, then writes 2 and wakes, and so on.
+/// Spawns a task that starts `SENDERS` threads. A sender writes 1 and wakes the task, then writes 2 and wakes
+/// it, and so on. The task ends when it has seen the last number of each sender.
 fn spawn_task_with_senders<const SENDERS: usize>(executor: &Executor, times: usize) {
     let started = Cell::new(false);
     let written: [Arc<AtomicUsize>; SENDERS] = std::array::from_fn(|_| Arc::default());

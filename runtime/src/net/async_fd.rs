@@ -1,4 +1,13 @@
 //! Foreign descriptors: pipes, eventfds, and all others that epoll accepts.
+//!
+//! # How it works
+//!
+//! An [`AsyncFd`] is a socket whose operations the user supplies. The runtime does not know if an operation has
+//! been short, so only `WouldBlock` clears readiness.
+//!
+//! # Invariants
+//!
+//! - Always: a descriptor that an `AsyncFd` no longer watches is removed from epoll.
 
 use std::fmt;
 use std::io;
@@ -14,14 +23,14 @@ use crate::source::{Direction, Interest};
 /// regular file fails with `PermissionDenied` (`EPERM`); use [`spawn_blocking`](crate::spawn_blocking) for
 /// files.
 ///
-/// Any number of tasks may wait at once, in both directions; each is woken. Dropping an `AsyncFd`, or
-/// [`into_inner`](Self::into_inner), takes the descriptor out of epoll on any thread. Then the same runtime
-/// or another one can watch it again. A runtime can watch a descriptor through only one `AsyncFd` at a
-/// time; a wait of a second one fails with `AlreadyExists` (`EEXIST`).
+/// Any number of tasks may wait at once, in both directions, and an event wakes each of them. Dropping an
+/// `AsyncFd`, or [`into_inner`](Self::into_inner), removes the descriptor from epoll on any thread. Then the
+/// same runtime or another one can watch it again. A runtime can watch a descriptor through only one `AsyncFd`
+/// at a time. A wait of a second one fails with `AlreadyExists` (`EEXIST`).
 ///
-/// The caller supplies the operations. An operation that writes to a pipe or a socket whose reader is gone
-/// raises SIGPIPE, unless it has a flag against that (`MSG_NOSIGNAL`, `send(2)`) or the process ignores the
-/// signal, which is the default of Rust programs.
+/// The caller supplies the operations. If an operation writes to a pipe or a socket whose reader is gone, the
+/// kernel raises SIGPIPE. It does not if the operation has a flag against that (`MSG_NOSIGNAL`, `send(2)`), or
+/// if the process ignores the signal, which is the default of Rust programs.
 ///
 /// # Examples
 ///
@@ -48,13 +57,14 @@ pub struct AsyncFd<T: AsFd> {
 }
 
 impl<T: AsFd> AsyncFd<T> {
-    /// Takes a descriptor that is in non-blocking mode.
+    /// Watches a descriptor that is in non-blocking mode.
     pub fn new(io: T) -> Self {
         Self {
             socket: Some(Socket::new(io)),
         }
     }
 
+    /// Returns the socket, which is there until the end.
     fn socket(&self) -> &Socket<T> {
         self.socket
             .as_ref()
@@ -66,8 +76,11 @@ impl<T: AsFd> AsyncFd<T> {
         self.socket().io()
     }
 
-    /// Returns the descriptor, no longer registered.
-    #[expect(clippy::missing_panics_doc, reason = "its caller still has it")]
+    /// Removes the descriptor from epoll, and returns it.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the socket is there while the caller has this value"
+    )]
     pub fn into_inner(mut self) -> T {
         let socket = self.socket.take();
         socket
@@ -75,34 +88,34 @@ impl<T: AsFd> AsyncFd<T> {
             .into_io()
     }
 
-    /// Calls `operation` when the descriptor is readable, and again after the next event for as long as it
-    /// returns [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Calls `operation` when the descriptor is readable. If it returns
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock), calls it again after the next event.
     ///
     /// # Errors
     ///
-    /// The other errors of `operation`, and the errors of `epoll_ctl(2)`: `PermissionDenied` for a regular
-    /// file, `AlreadyExists` for a descriptor that this runtime watches already.
+    /// Returns all other errors of `operation`, and the errors of `epoll_ctl(2)`: `PermissionDenied` for a
+    /// regular file, `AlreadyExists` for a descriptor that this runtime watches already.
     ///
     /// # Panics
     ///
-    /// Outside a runtime, when it has to wait; and under another runtime than the first.
+    /// Panics if it has to wait outside a runtime, or inside another runtime than the first one.
     ///
     /// # Cancel safety
     ///
-    /// Safe: it is cancelled only between two calls of `operation`.
+    /// Safe: a drop ends it only between two calls of `operation`.
     pub async fn read_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.with(Direction::Read, operation).await
     }
 
-    /// As [`read_with`](Self::read_with), for writing.
+    /// Does the same as [`read_with`](Self::read_with), for writing.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     ///
     /// # Cancel safety
     ///
-    /// As there.
+    /// Safe: a drop ends it only between two calls of `operation`.
     pub async fn write_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.with(Direction::Write, operation).await
     }
@@ -111,16 +124,18 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_read_with<R>(
         &self,
         cx: &mut Context<'_>,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
+        // The edge counts as kept: only the user knows if this operation was short.
         self.socket()
             .poll_io(cx, Interest::Read, 1, |io| Ok((operation(io)?, Edge::Kept)))
     }
 
+    /// The future of both directions.
     async fn with<R>(
         &self,
         direction: Direction,
@@ -131,20 +146,20 @@ impl<T: AsFd> AsyncFd<T> {
             .await
     }
 
-    /// Waits until the descriptor is readable. It asks the kernel (`poll(2)`), so the result is exact.
+    /// Waits until the descriptor is readable. The result is exact, because this asks the kernel (`poll(2)`).
     ///
     /// # Errors
     ///
-    /// The errors of `epoll_ctl(2)`, as [`read_with`](Self::read_with).
+    /// Returns the errors of `epoll_ctl(2)`; see [`read_with`](Self::read_with).
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket().poll_ready(cx, Direction::Read)
     }
 
-    /// As [`poll_readable`](Self::poll_readable), for writing.
+    /// Does the same as [`poll_readable`](Self::poll_readable), for writing.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket().poll_ready(cx, Direction::Write)
     }
@@ -152,7 +167,8 @@ impl<T: AsFd> AsyncFd<T> {
 
 impl<T: AsFd> Drop for AsyncFd<T> {
     fn drop(&mut self) {
-        // `T` may be a reference or a duplicate, so the descriptor may stay open.
+        // `T` may be a reference or a duplicate. Then the descriptor stays open, and epoll would go on
+        // watching it.
         if let Some(socket) = &self.socket {
             socket.deregister();
         }

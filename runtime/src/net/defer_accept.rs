@@ -1,5 +1,12 @@
-//! The one socket option that neither socket2 nor rustix offers. nix has a macro for options that it does
-//! not list, and makes the system call.
+//! `TCP_DEFER_ACCEPT`: the one socket option that neither socket2 nor rustix offers.
+//!
+//! # How it works
+//!
+//! nix has a macro that defines a socket option and makes the system call.
+//!
+//! # Invariants
+//!
+//! - Always: a time above zero is at least one second, because zero turns the option off.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -21,10 +28,11 @@ nix::setsockopt_impl!(
     SetUsize
 );
 
-/// A maximum of ours, far above the kernel's own: it counts retransmissions.
+/// The longest time that is passed to the kernel. The kernel's own maximum is far lower, because it counts
+/// retransmissions.
 const SECONDS_MAX: u64 = 3600;
 
-/// Makes a listener keep back connections without data for this long, rounded up to seconds.
+/// Makes a listener hold back connections without data for this time, rounded up to seconds.
 pub(super) fn set(listener: &impl AsFd, wait: Duration) -> io::Result<()> {
     let rounded = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let seconds = usize::try_from(rounded.min(SECONDS_MAX)).unwrap_or(usize::MAX);

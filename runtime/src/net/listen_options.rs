@@ -1,4 +1,14 @@
-//! The options of a listener, which are set before its socket is bound.
+//! The options of a listener.
+//!
+//! # How it works
+//!
+//! The options are set before the socket is bound, because the kernel reads some of them then. An accepted
+//! connection inherits `TCP_NODELAY` and keep-alive from its listener, so they cost no call for each
+//! connection.
+//!
+//! # Invariants
+//!
+//! - Always: an error of [`ListenOptions::bind`] names the address.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -49,13 +59,14 @@ impl Default for ListenOptions {
 }
 
 impl ListenOptions {
-    /// Returns the defaults: address reused, port not shared, no delay, a backlog of 4,096.
+    /// Returns the defaults: the address can be bound again at once, the port is not shared, small writes are
+    /// sent at once, and the backlog is 4,096.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Allows a port to be bound again right after its last owner has closed it (`SO_REUSEADDR`). On by
+    /// Allows a process to bind a port right after the last owner has closed it (`SO_REUSEADDR`). On by
     /// default.
     #[must_use]
     pub fn reuse_address(mut self, reuse: bool) -> Self {
@@ -70,67 +81,71 @@ impl ListenOptions {
         self
     }
 
-    /// Restricts a v6 address to v6 connections (`IPV6_V6ONLY`), or lets it accept v4 ones too, mapped. The
-    /// system's setting (`net.ipv6.bindv6only`) is the default.
+    /// Restricts a v6 address to v6 connections (`IPV6_V6ONLY`), or lets it also accept v4 connections, with
+    /// mapped addresses. The default is the setting of the system (`net.ipv6.bindv6only`).
     #[must_use]
     pub fn only_v6(mut self, only: bool) -> Self {
         self.only_v6 = Some(only);
         self
     }
 
-    /// Makes the kernel probe a silent peer (`SO_KEEPALIVE`): first after this long, then nine times, each
-    /// after a tenth of it, but at least a second. Off by default. Connections inherit it.
+    /// Makes the kernel probe a silent peer (`SO_KEEPALIVE`). The first probe is sent after this time. Up to
+    /// nine further probes follow, each after a tenth of this time, but at least a second. Off by default.
+    /// Connections inherit it.
     #[must_use]
     pub fn keepalive(mut self, after: Duration) -> Self {
         self.keepalive = Some(after);
         self
     }
 
-    /// Makes connections send small writes at once (`TCP_NODELAY`). On by default. Connections inherit it,
-    /// so it needs no system call for each.
+    /// Makes connections send small writes at once (`TCP_NODELAY`). On by default. Connections inherit it, so
+    /// it costs no system call for each connection.
     #[must_use]
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;
         self
     }
 
-    /// Makes the kernel keep a connection back until its first bytes have come, or for this long, rounded up
-    /// to seconds (`TCP_DEFER_ACCEPT`). Off by default. It is for protocols in which the client sends first.
-    /// It saves one wake for each connection, and a client that sends no bytes costs a descriptor only when
-    /// the time is over.
+    /// Makes the kernel hold a connection back until its first bytes have come, or until this time is over,
+    /// rounded up to seconds (`TCP_DEFER_ACCEPT`). Off by default.
     ///
-    /// Connections that are kept back when the listener closes are reset. Linux only; elsewhere it has no
-    /// effect.
+    /// Use this for protocols in which the client sends first. It saves one wake for each connection, and a
+    /// client that sends no bytes costs no descriptor until the time is over. When the listener closes, the
+    /// kernel resets the connections that it holds back. Linux only; on other systems it has no effect.
     #[must_use]
     pub fn defer_accept(mut self, wait: Duration) -> Self {
         self.defer_accept = Some(wait);
         self
     }
 
-    /// Sets the number of connections that may wait to be accepted. The default is 4,096; the kernel caps it
-    /// at `net.core.somaxconn`.
+    /// Sets the number of connections that may wait to be accepted. The default is 4,096. The kernel caps it at
+    /// `net.core.somaxconn`.
     #[must_use]
     pub fn backlog(mut self, connections: i32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// Binds and listens, on the first address that can be bound. A name is resolved on this thread. Port 0
-    /// means any free port.
+    /// Binds and listens on the first address that succeeds. Port 0 means any free port. A name is resolved on
+    /// this thread, which blocks meanwhile.
     ///
     /// # Errors
     ///
-    /// The errors of `bind(2)` for the last address, among them `AddrInUse` and `PermissionDenied`.
-    /// `InvalidInput` if the name resolves to no address.
+    /// Returns the error of `bind(2)` for the last address, for example `AddrInUse` or `PermissionDenied`.
+    /// Returns `InvalidInput` if the name resolves to no address.
     pub fn bind(&self, address: impl ToSocketAddrs) -> io::Result<TcpListener> {
         let mut last = io::Error::new(
             io::ErrorKind::InvalidInput,
             "the name resolves to no address",
         );
+        // A name may have addresses of a family that this machine has switched off. So one success is enough.
         for address in address.to_socket_addrs()? {
             match self.listen(address) {
                 Ok(listener) => return Ok(listener),
-                Err(error) => last = naming(address, &error),
+                Err(error) => {
+                    let text = format!("cannot listen on {address}: {error}");
+                    last = io::Error::new(error.kind(), text);
+                }
             }
         }
         Err(last)
@@ -140,7 +155,7 @@ impl ListenOptions {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> io::Result<UnixListener> {
         unix::bind_path(path.as_ref(), self.backlog)
     }
@@ -149,11 +164,12 @@ impl ListenOptions {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn bind_abstract(&self, name: impl AsRef<[u8]>) -> io::Result<UnixListener> {
         unix::bind_abstract(name.as_ref(), self.backlog)
     }
 
+    /// Binds one address.
     fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
         let kind = Type::STREAM.nonblocking().cloexec();
         let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
@@ -167,6 +183,7 @@ impl ListenOptions {
         }
         if let Some(after) = self.keepalive {
             let keepalive = TcpKeepalive::new().with_time(after);
+            // `setsockopt` refuses an interval of zero.
             let keepalive = keepalive.with_interval((after / 10).max(Duration::from_secs(1)));
             socket.set_tcp_keepalive(&keepalive.with_retries(9))?;
         }
@@ -180,44 +197,40 @@ impl ListenOptions {
     }
 }
 
-/// With the defaults.
+/// Listeners with the default options.
 impl TcpListener {
     /// Binds and listens with the defaults of [`ListenOptions`].
     ///
     /// # Errors
     ///
-    /// As [`ListenOptions::bind`].
+    /// Returns the errors of [`ListenOptions::bind`].
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         ListenOptions::new().bind(address)
     }
 }
 
-/// With the defaults.
+/// Listeners with the default options.
 impl UnixListener {
     /// Binds a path and listens. Replaces a socket file at which no process answers.
     ///
-    /// The permissions of the folder and the process's umask decide which processes may connect
+    /// The permissions of the folder and the umask of this process decide which processes may connect
     /// (`unix(7)`).
     ///
     /// # Errors
     ///
-    /// `AddrInUse` if a process answers there. `AlreadyExists` if the path names a file that is no socket.
-    /// Else the errors of `bind(2)` (a path has at most 107 bytes).
+    /// Returns `AddrInUse` if a process answers at the path, and `AlreadyExists` if the path names a file that
+    /// is not a socket. Returns all other errors of `bind(2)`. A path has at most 107 bytes.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         ListenOptions::new().bind_unix(path)
     }
 
-    /// Binds an abstract name, which needs no file and ends with the last socket that has it.
+    /// Binds an abstract name and listens. Such a name needs no file, and exists until the last socket that
+    /// has it is closed (`unix(7)`).
     ///
     /// # Errors
     ///
-    /// The errors of `bind(2)`, among them `AddrInUse`.
+    /// Returns the errors of `bind(2)`, for example `AddrInUse`.
     pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         ListenOptions::new().bind_abstract(name)
     }
-}
-
-/// Returns the same error with the address in its text.
-fn naming(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }

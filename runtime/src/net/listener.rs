@@ -1,4 +1,13 @@
 //! A socket of any family that accepts connections.
+//!
+//! # How it works
+//!
+//! [`Accept`] is the one system call that the families differ in. An accept never clears readiness, because its
+//! edge is used up only when the queue is empty, and then the kernel returns `WouldBlock`.
+//!
+//! # Invariants
+//!
+//! - Always: after an error, the listener is still ready.
 
 use std::fmt;
 use std::io;
@@ -10,19 +19,19 @@ use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use super::socket::{Edge, Socket, is_ready};
 use crate::source::{Direction, Interest};
 
-/// The cost of an accept, in units of a task's budget. After 16 accepts, other tasks run.
+/// The units of a task's budget that an accept costs. After 16 accepts, other tasks run.
 const ACCEPT_COST: u32 = 4;
 
 /// A kind of listening socket. Only types of this crate implement it.
 pub trait Accept: AsFd + sealed::Sealed {
-    /// The result of an accept: a stream, and for TCP the address of the peer.
+    /// The value of an accept: a stream, and for TCP also the address of the peer.
     type Accepted;
 
-    /// Takes the next connection, without waiting.
+    /// Accepts the next connection, without waiting.
     ///
     /// # Errors
     ///
-    /// The errors of `accept4(2)`.
+    /// Returns the errors of `accept4(2)`.
     #[doc(hidden)]
     fn accept_one(&self) -> io::Result<Self::Accepted>;
 }
@@ -33,6 +42,7 @@ pub(crate) mod sealed {
 
 /// Accepts a connection. The new descriptor is non-blocking and close-on-exec from the start.
 pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    // `accept4` sets both flags in the same call, so no thread can fork in between and leak the descriptor.
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     Ok(acceptfrom_with(listener, flags)?)
 }
@@ -40,13 +50,13 @@ pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<Socket
 /// A socket that accepts connections: a [`TcpListener`](super::TcpListener) or a
 /// [`UnixListener`](super::UnixListener).
 ///
-/// See [`Stream`](super::Stream) for what holds of all sockets.
+/// See [`Stream`](super::Stream) for the properties of all sockets.
 pub struct Listener<L> {
     socket: Socket<L>,
 }
 
 impl<L: Accept> Listener<L> {
-    /// Takes a socket that listens and is non-blocking already.
+    /// Makes a listener of a non-blocking socket that listens.
     pub(crate) fn from_nonblocking(io: L) -> Self {
         Self {
             socket: Socket::new(io),
@@ -61,45 +71,45 @@ impl<L: Accept> Listener<L> {
         self.socket.into_io()
     }
 
-    /// Takes the next connection: the stream, and for TCP the address of the peer.
+    /// Accepts the next connection. Returns the stream, and for TCP also the address of the peer.
     ///
-    /// Any number of tasks may wait at once; each connection goes to one of them. After an error, call
-    /// this again: the listener stays ready until its queue is empty.
+    /// Any number of tasks may wait at once, and each connection goes to one of them. After an error, call this
+    /// again: the listener stays ready until its queue is empty.
     ///
     /// # Errors
     ///
-    /// The errors of `accept4(2)`: of this connection (`ECONNABORTED`), or of this process
+    /// Returns the errors of `accept4(2)`: those of this connection (`ECONNABORTED`), and those of this process
     /// (`EMFILE`).
     ///
     /// # Panics
     ///
-    /// Outside a runtime, and under another runtime than the first.
+    /// Panics if it has to wait outside a runtime, or inside another runtime than the first one.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a connection is taken only when this completes.
+    /// Safe: it accepts a connection only when it completes.
     pub async fn accept(&self) -> io::Result<L::Accepted> {
         self.socket
             .perform(Interest::Read, ACCEPT_COST, accept_one)
             .await
     }
 
-    /// The poll function behind [`accept`](Self::accept). Any number of tasks may call it. The next
+    /// The poll function behind [`accept`](Self::accept). Any number of tasks may call it, and the next
     /// connection wakes each of them once.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<L::Accepted>> {
         self.socket
             .poll_io(cx, Interest::Read, ACCEPT_COST, accept_one)
     }
 
-    /// Waits until the queue has a connection, without accepting it.
+    /// Waits until the queue has a connection, and does not accept it.
     ///
     /// # Errors
     ///
-    /// The errors of `poll(2)`.
+    /// Returns the errors of `poll(2)`.
     ///
     /// # Cancel safety
     ///
@@ -110,22 +120,23 @@ impl<L: Accept> Listener<L> {
             .await
     }
 
-    /// The poll function behind [`pending`](Self::pending). It asks the kernel each time: the reactor's
-    /// memory may be out of date once another task has accepted.
+    /// The poll function behind [`pending`](Self::pending). It asks the kernel each time, because another task
+    /// may have accepted since the last event.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_pending(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket
             .poll_io(cx, Interest::Read, 1, |io| is_ready(io, Direction::Read))
     }
 
-    /// Takes the next connection without waiting.
+    /// Accepts the next connection without waiting.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the queue is empty; else as [`accept`](Self::accept).
+    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if the queue is empty, and else the errors of
+    /// [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<L::Accepted> {
         self.socket.try_io(Direction::Read, accept_one)
     }
@@ -133,6 +144,7 @@ impl<L: Accept> Listener<L> {
 
 /// Keeps the edge: the queue may hold more connections, also after an error such as EMFILE.
 fn accept_one<L: Accept>(listener: &L) -> io::Result<(L::Accepted, Edge)> {
+    // More connections may wait in the queue, and no event reports them again.
     Ok((listener.accept_one()?, Edge::Kept))
 }
 

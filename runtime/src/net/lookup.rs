@@ -1,4 +1,12 @@
 //! Resolves names to addresses.
+//!
+//! # How it works
+//!
+//! The C library resolves names and blocks meanwhile, so this happens on a thread of the pool.
+//!
+//! # Invariants
+//!
+//! - Never: a job of the pool for an address that needs no resolving.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,19 +15,19 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use crate::blocking::spawn_blocking;
 use crate::budget;
 
-/// Resolves `host:port`, on the blocking pool unless it is an address already.
+/// Resolves `host:port` on the blocking pool. If it is an address already, returns this address at once.
 ///
 /// # Errors
 ///
-/// If the name does not parse or resolve.
+/// Fails if the name does not parse or does not resolve.
 ///
 /// # Panics
 ///
-/// Outside a runtime, if `host` is not an address.
+/// Panics outside a runtime if `host` is not an address.
 ///
 /// # Cancel safety
 ///
-/// Safe. A thread of the pool that has begun to resolve the name finishes that.
+/// Safe. If a thread of the pool has begun to resolve the name, it finishes that.
 ///
 /// # Examples
 ///
@@ -30,6 +38,7 @@ use crate::budget;
 /// assert_eq!(addresses, ["127.0.0.1:80".parse().unwrap()]);
 /// ```
 pub async fn lookup_host(host: &str) -> io::Result<Vec<SocketAddr>> {
+    // An address is ready at once. Without this cost, a loop of look-ups would never let other tasks run.
     poll_fn(|cx| budget::poll_spend(cx, 1)).await;
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);

@@ -2,17 +2,16 @@
 //!
 //! # How it works
 //!
-//! All of them have a `Socket` inside: a non-blocking descriptor that registers with the reactor of the
-//! runtime in which it first has to wait. Streams implement the `futures-io` traits, by value and by
-//! reference, so reading and writing at once needs no lock and no clone.
+//! Each type has a `Socket` inside: a non-blocking descriptor. It registers with the reactor of the runtime in
+//! which it first has to wait. Streams implement the `futures-io` traits, by value and by reference. So a
+//! program can read and write at the same time without a lock and without a clone.
 //!
 //! # Invariants
 //!
-//! - Always: plain data. A socket can be made outside a runtime and sent to another thread. It stays with
-//!   the runtime in which it first waited.
-//! - Never: SIGPIPE, for any disposition of the signal. A write to a connection that is gone returns an
-//!   error, in every way of writing. This does not hold for the operations of an [`AsyncFd`], because its
-//!   user supplies them.
+//! - Always: a socket is plain data. A program can make it outside a runtime and send it to another thread. It
+//!   stays with the runtime in which it first waited.
+//! - Never: SIGPIPE, whatever the process does with that signal. A write to a connection that is gone returns
+//!   an error, in every way of writing. The exception is [`AsyncFd`], whose user supplies the operations.
 
 mod async_fd;
 #[cfg(target_os = "linux")]

@@ -2,20 +2,20 @@
 //!
 //! # How it works
 //!
-//! A [`Socket`] is plain data. It can be made outside a runtime and moved to another thread; it
-//! registers with the runtime in which it first has to wait. An operation that can be done at once
-//! needs no registration. So a connection that never has to wait never costs an `epoll_ctl`.
+//! A [`Socket`] is plain data. A program can make it outside a runtime and move it to another thread. It
+//! registers with the runtime in which it first has to wait. An operation that succeeds at once needs no
+//! registration. So a connection that never has to wait costs no `epoll_ctl`.
 //!
 //! ```text
 //!            tried: done                    tried: WouldBlock, or asked to wait
 //!  unregistered ────────► unregistered      unregistered ────────────────► registered
 //! ```
 //!
-//! Registering reports readiness that already exists, so no event is lost between the try and the wait.
+//! Registering reports readiness that already exists. So no event is lost between the try and the wait.
 //!
-//! A socket keeps its own copy of its readiness, so that a read or a write that can be done does not ask
-//! the reactor; `source` describes how the two sides share readiness. A task that has asked in this poll
-//! and has read everything does not ask again (`polled`).
+//! A socket has a copy of its readiness, so that an operation that can succeed does not ask the reactor first.
+//! `source` describes how the two sides share readiness. A task that has asked in this poll and has read
+//! everything does not ask again; `current_task` lists the steps.
 //!
 //! This is how a read waits:
 //!
@@ -27,28 +27,29 @@
 //!    │                       ├── register ───────────────────►├── epoll_ctl ─────────────►│
 //!    │                       │ known: cleared                 │                           │
 //!    │                       ├── ask ────────────────────────►│ reader = this task        │
-//!    │◄──────────── Pending ─┤◄─────────── no news: Waits ────┤ polled::asked = source    │
+//!    │◄──────────── Pending ─┤◄─────────── no news: Waits ────┤ current_task::asked = source    │
 //!    ┊                       ┊                                │                           ┊
 //!    │                       │                                │◄──────── event: readable ─┤
 //!    │◄── id in front of the local queue ─────────────────────┤ news = READABLE           │
 //!    │ next poll             │ known: not ready               │                           │
 //!    ├──────────────────────►├── ask ────────────────────────►│ reader = this task        │
-//!    │                       │◄─────────── news: Ready ───────┤ polled::asked = source    │
+//!    │                       │◄─────────── news: Ready ───────┤ current_task::asked = source    │
 //!    │                       ├── recv ────────────────────────┼──────────────────────────►│
 //!    │◄────────────── bytes ─┤ short read: known is cleared   │                           │
-//!    ├── read again ────────►│ polled::asked == source        │                           │
+//!    ├── read again ────────►│ current_task::asked == source        │                           │
 //!    │◄──────────── Pending ─┤ so it waits without asking     │                           │
 //! ```
 //!
-//! A poll function can only be forgotten; a future can be dropped. So each operation comes in two forms.
-//! [`poll_io`](Socket::poll_io) stores a waiter that the source remembers. [`perform`](Socket::perform), a
-//! future, owns a [`WaiterPlace`], which is freed when the future is dropped.
+//! Each operation has two forms, because a future can be dropped, and a poll function can only stop being
+//! called. [`poll_io`](Socket::poll_io) is a poll function, and the source remembers its waiter.
+//! [`perform`](Socket::perform) is a future and owns a [`WaiterPlace`], which its drop frees.
 //!
 //! # Invariants
 //!
-//! - Always: only `WouldBlock`, a short read and a short write clear readiness. So an `accept` that fails
-//!   with EMFILE leaves the listener ready: its edge is used up although the queue is full.
-//! - Always: a descriptor that leaves the runtime is out of epoll, whichever thread it leaves on.
+//! - Always: only `WouldBlock`, a short read and a short write clear readiness. So an `accept` that fails with
+//!   EMFILE leaves the listener ready. This matters because the kernel reports no further edge for the
+//!   connections that are in the queue already.
+//! - Always: a descriptor that leaves the runtime on any thread is removed from epoll.
 //! - Never: `epoll_ctl` more than once in a socket's life, unless it leaves the runtime.
 
 use std::any::type_name;
@@ -64,19 +65,20 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use crate::budget;
 use crate::context;
+use crate::current_task::{self, Registered};
 use crate::descriptors;
+use crate::directory::{deregister_from, send_to};
 use crate::executor::Executor;
 use crate::local_queue::TaskId;
 use crate::panics;
-use crate::polled::{self, Place};
-use crate::reactor::{self, Asked, SourceId, Wait};
-use crate::remote::{Message, send_to};
+use crate::reactor::{Answer, SourceId, Wanted};
+use crate::remote::Message;
 use crate::source::{Direction, Interest, Readiness, SocketWaiter, Source, WaiterKey};
 
 /// A non-blocking descriptor that can be waited for.
 pub(crate) struct Socket<S> {
-    // The order matters: `io` is closed before the registration drops, which wakes the tasks that wait for
-    // a free descriptor.
+    // The order of the fields matters: `io` is closed before the registration drops. That drop wakes the tasks
+    // that wait for a free descriptor, so the descriptor must be free.
     io: S,
     registration: Registration<S>,
 }
@@ -91,7 +93,8 @@ pub enum Edge {
 }
 
 impl Edge {
-    /// The edge after a transfer. A short one has emptied, or filled, the kernel's buffer.
+    /// Returns the edge after a transfer. A short read has emptied the kernel's buffer, and a short write has
+    /// filled it.
     pub(crate) fn after(moved: usize, asked: usize) -> Self {
         if moved < asked {
             Self::UsedUp
@@ -101,11 +104,11 @@ impl Edge {
     }
 }
 
-/// The place for a waiter: a future's own, or (`None`) the list of those that are remembered.
+/// The place for a waiter: a future's own. `None` is the list of remembered waiters.
 type At<'a> = Option<&'a Cell<Option<WaiterKey>>>;
 
 impl<S: AsFd> Socket<S> {
-    /// Takes a descriptor that is non-blocking already.
+    /// Makes a socket of a non-blocking descriptor.
     pub(crate) fn new(io: S) -> Self {
         Self {
             registration: Registration::new(),
@@ -117,13 +120,13 @@ impl<S: AsFd> Socket<S> {
         &self.io
     }
 
-    /// Returns the descriptor, which is no longer registered.
+    /// Deregisters the descriptor and returns it.
     pub(crate) fn into_io(self) -> S {
         self.deregister();
         self.io
     }
 
-    /// Deregisters a descriptor that stays open when this is dropped.
+    /// Deregisters a descriptor that may stay open when this socket drops.
     pub(crate) fn deregister(&self) {
         self.registration.undo(&self.io);
     }
@@ -150,6 +153,7 @@ impl<S: AsFd> Socket<S> {
         poll_fn(|cx| self.poll_io_at(cx, interest, Some(&place.key), cost, &mut operation)).await
     }
 
+    /// Both forms of an operation.
     #[inline]
     fn poll_io_at<T>(
         &self,
@@ -172,16 +176,20 @@ impl<S: AsFd> Socket<S> {
                     return Poll::Ready(Ok(value));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // The first `WouldBlock` registers the socket. Bytes that arrive between the call and the
+                    // registering are reported as an event, so the clearing loses no readiness.
                     self.registration.ensure(&self.io)?;
                     self.registration.block(interest.direction());
                 }
+                // A signal has interrupted the call before it had an effect (`signal(7)`), so it is repeated.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Readiness stays, because the error may concern only this call.
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
 
-    /// Like [`poll_io`](Self::poll_io), for operations that return a number of bytes, which cost budget
+    /// Like [`poll_io`](Self::poll_io), for operations that return a number of bytes. The bytes cost budget,
     /// too.
     pub(crate) fn poll_move(
         &self,
@@ -209,7 +217,7 @@ impl<S: AsFd> Socket<S> {
         moved
     }
 
-    /// Calls `operation` now. [`io::ErrorKind::WouldBlock`] clears the direction.
+    /// Calls `operation` now, without waiting. [`WouldBlock`](io::ErrorKind::WouldBlock) clears the direction.
     pub(crate) fn try_io<T>(
         &self,
         direction: Direction,
@@ -234,18 +242,20 @@ impl<S: AsFd> Socket<S> {
         }
     }
 
-    /// Notes that the kernel has just reported this direction as ready.
+    /// Stores that the kernel has just shown this direction to be ready.
     pub(crate) fn note_ready(&self, direction: Direction) {
-        self.registration.note(direction);
+        let known = self.registration.known.get();
+        self.registration.known.set(known.ready(direction));
     }
 
-    /// Waits until the kernel finds a direction ready, without moving anything. A descriptor that epoll
-    /// does not take is refused.
+    /// Waits until the kernel reports a direction as ready, without moving bytes. Fails if epoll refuses the
+    /// descriptor.
     pub(crate) fn poll_ready(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
     ) -> Poll<io::Result<()>> {
+        // Registered before the try, so that a descriptor that epoll refuses fails even if it is ready.
         self.registration.ensure(&self.io)?;
         self.poll_io(cx, direction.into(), 1, |io| is_ready(io, direction))
     }
@@ -272,6 +282,7 @@ impl<S: AsFd> Socket<S> {
         poll_fn(|cx| self.poll_event_at(cx, interest, Some(&place.key))).await
     }
 
+    /// Both forms of the wait for an event.
     fn poll_event_at(
         &self,
         cx: &mut Context<'_>,
@@ -280,7 +291,8 @@ impl<S: AsFd> Socket<S> {
     ) -> Poll<io::Result<()>> {
         std::task::ready!(budget::poll_spend(cx, 1));
         if self.registration.ensure(&self.io)? {
-            // `UNTRIED` was a guess. Readiness that exists is reported as an event.
+            // `UNTRIED` was a guess, and no operation follows that would prove it wrong. Registering reports
+            // the readiness that exists.
             self.registration.known.set(Readiness::default());
         }
         if self.registration.must_wait(&self.io, interest, at, cx)? {
@@ -289,7 +301,7 @@ impl<S: AsFd> Socket<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Returns true if `interest` is known to hold, without waiting and without asking the kernel. Returns
+    /// Returns true if the reactor has reported `interest`. This neither waits nor asks the kernel. Returns
     /// false if the socket is not registered.
     pub(crate) fn is_ready(&self, interest: Interest) -> bool {
         self.registration.is_ready(interest)
@@ -340,13 +352,16 @@ impl<S: Receive> Socket<S> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        // A task usually reads again after a short read. This check ends that read before the budget and before
+        // any call. // LOG R5
         if self.registration.waits_already(cx.waker()) {
             return Poll::Pending;
         }
         self.read_or_wait(cx, buffer)
     }
 
-    #[inline(never)]
+    /// The rest of [`poll_read`](Self::poll_read), out of line so that the check above is inlined.
+    #[inline(never)] // LOG R5
     fn read_or_wait(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.poll_move(cx, Direction::Read, |io| io.receive(buffer))
     }
@@ -356,18 +371,19 @@ impl<S: Receive> Socket<S> {
     }
 }
 
-/// Calls `send(2)` directly, without the C library's bookkeeping around it. If the peer is gone, it returns
-/// an error and raises no signal.
+/// Calls `send(2)` without the C library's function around it (LOG R7). If the peer is gone, this returns an
+/// error and raises no signal.
 fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Edge)> {
     let moved = send(io, bytes, flags | SendFlags::NOSIGNAL)?;
     Ok((moved, Edge::after(moved, bytes.len())))
 }
 
-/// The most slices for one call (`UIO_MAXIOV`, `writev(2)`). The kernel refuses more.
+/// The slices of one call at most (`UIO_MAXIOV`, `writev(2)`). The kernel refuses a call with more.
 const SLICES_MAX: usize = 1024;
 
 /// Calls `sendmsg(2)`, because `writev(2)` has no flag against the signal.
 fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Edge)> {
+    // A shorter list is a short write, and the caller writes the rest as after any other.
     let slices = &slices[..slices.len().min(SLICES_MAX)];
     let asked = slices.iter().map(|slice| slice.len()).sum();
     let nothing = &mut SendAncillaryBuffer::default();
@@ -375,8 +391,9 @@ fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Ed
     Ok((moved, Edge::after(moved, asked)))
 }
 
-/// Asks the kernel whether a direction is ready (`poll(2)`). Returns `WouldBlock` if it is not. If the
-/// buffer is full, this call makes the kernel report new room, as a failed write does.
+/// Asks the kernel if a direction is ready (`poll(2)`). Returns `WouldBlock` if it is not.
+///
+/// If the kernel's buffer is full, this call makes the kernel report new room later, as a failed write does.
 pub(crate) fn is_ready(io: &impl AsFd, direction: Direction) -> io::Result<((), Edge)> {
     let wanted = match direction {
         Direction::Read => PollFlags::IN | PollFlags::RDHUP,
@@ -390,9 +407,9 @@ pub(crate) fn is_ready(io: &impl AsFd, direction: Direction) -> io::Result<((), 
 
 /// The registration of a socket with a runtime, and the socket's own copy of its readiness.
 struct Registration<S> {
-    /// `None` until the socket first has to wait.
-    place: Cell<Option<Place>>,
-    /// Its readiness, as far as it has asked.
+    /// The source and its runtime. `None` until the socket first has to wait.
+    place: Cell<Option<Registered>>,
+    /// The socket's copy of its readiness.
     known: Cell<Readiness>,
     of: PhantomData<fn(S)>,
 }
@@ -420,14 +437,15 @@ impl<S> Registration<S> {
     #[cold]
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let place = context::with(type_name::<S>(), "polled", |executor| {
-            io::Result::Ok(Place {
+            io::Result::Ok(Registered {
                 runtime: executor.id(),
                 source: executor.reactor().register(fd)?,
             })
         })?;
         self.place.set(Some(place));
-        // The source that was asked last may have had the same id before it was closed.
-        polled::set_asked(None);
+        // A source that was closed in this poll may have had the same id. If the task has asked it, this socket
+        // must not take that for its own question.
+        current_task::set_asked(None);
         Ok(())
     }
 
@@ -442,44 +460,48 @@ impl<S> Registration<S> {
         at: At<'_>,
         cx: &mut Context<'_>,
     ) -> io::Result<bool> {
+        // The usual case under load: the copy is "ready", and the socket does not ask the reactor.
         if self.known.get().satisfies(interest) {
             return Ok(false);
         }
         self.ensure(io)?;
+        // A poll function that reads with the task's own waker: the reactor keeps the id. All other waits
+        // store a waiter. `current_task` explains the two cases.
         if interest == Interest::Read
             && at.is_none()
-            && let Some(task) = polled::task(cx.waker())
+            && let Some(task) = current_task::task(cx.waker())
         {
             return Ok(self.ask_as(task, cx.waker()));
         }
         Ok(self.ask_or_wait(interest, at, cx.waker()))
     }
 
-    /// Returns true if the task being polled has asked in this poll and has read everything. Then there can
-    /// be no news, and the task will be woken.
+    /// Returns true if the task has asked in this poll and has read everything. Then there are no news, because
+    /// events are delivered only between polls, and the next event wakes the task.
     #[inline]
     fn waits_already(&self, waker: &Waker) -> bool {
         let place = self.place.get();
         place.is_some()
-            && polled::asked() == place
-            && polled::task(waker).is_some()
+            && current_task::asked() == place
+            && current_task::task(waker).is_some()
             && !self.known.get().satisfies(Interest::Read)
     }
 
-    /// Asks for the task being polled, which wants to read. Returns true if it must wait.
-    #[inline(never)]
+    /// Asks the reactor for a task that wants to read. Returns true if the task must wait.
+    #[inline(never)] // LOG R3
     fn ask_as(&self, task: TaskId, waker: &Waker) -> bool {
         let asked =
             self.here(|executor, source| executor.reactor().ask_as(source, &self.known, task));
         let asked = asked.unwrap_or_else(|| self.misplaced());
-        if matches!(asked, Asked::MustWait) {
+        if matches!(asked, Answer::MustWait) {
             return self.ask_beside_another(waker);
         }
-        polled::set_asked(self.place.get());
-        matches!(asked, Asked::Waits)
+        current_task::set_asked(self.place.get());
+        // A `bool`, not an enum in memory. // LOG R6
+        matches!(asked, Answer::Waits)
     }
 
-    /// Asks although another task is the reader. If that task has ended, its place is free the next time.
+    /// Asks although another task is the reader. If that task has ended, frees its place for the next question.
     #[cold]
     fn ask_beside_another(&self, waker: &Waker) -> bool {
         self.here(|executor, source| {
@@ -489,21 +511,24 @@ impl<S> Registration<S> {
         self.ask_or_wait(Interest::Read, None, waker)
     }
 
+    /// Asks the reactor, and stores a waiter if needed. Returns true if the task must wait.
     #[inline(never)]
     fn ask_or_wait(&self, interest: Interest, at: At<'_>, waker: &Waker) -> bool {
-        let (task, foreign) = polled::waiting(waker);
-        let wait = Wait {
+        let (task, foreign) = current_task::waiting(waker);
+        let wanted = Wanted {
             interest,
             place: at.and_then(Cell::get),
             task,
             foreign,
         };
-        let asked = self.here(|executor, source| executor.reactor().ask(source, &self.known, wait));
+        let asked =
+            self.here(|executor, source| executor.reactor().ask(source, &self.known, wanted));
         match asked.unwrap_or_else(|| self.misplaced()) {
-            Asked::Ready => false,
-            Asked::Waits => true,
-            Asked::MustWait => {
-                // Cloning and dropping wakers is user code. Here no borrow is alive.
+            Answer::Ready => false,
+            Answer::Waits => true,
+            Answer::MustWait => {
+                // The clone may be user code, so it happens here, while no field of the reactor is borrowed.
+                // No event can come between the answer and the wait, because this thread delivers the events.
                 let waiter = SocketWaiter::new(interest, task, foreign.cloned());
                 self.wait(at, waiter);
                 true
@@ -511,6 +536,7 @@ impl<S> Registration<S> {
         }
     }
 
+    /// Stores a waiter, and drops the wakers of those that it replaces.
     fn wait(&self, at: At<'_>, waiter: SocketWaiter) {
         let replaced = self.here(|executor, source| match at {
             None => {
@@ -530,9 +556,11 @@ impl<S> Registration<S> {
         wakers.for_each(panics::discard);
     }
 
+    /// Reports a socket that has to wait outside its runtime.
+    ///
     /// # Panics
     ///
-    /// Always: the socket has to wait, and is not in its runtime.
+    /// Always panics.
     #[cold]
     fn misplaced(&self) -> ! {
         context::with(type_name::<S>(), "polled", |executor| {
@@ -543,44 +571,45 @@ impl<S> Registration<S> {
         unreachable!("a socket that waits is registered with the runtime it is in")
     }
 
+    /// Returns true if the reactor has reported `interest`.
     fn is_ready(&self, interest: Interest) -> bool {
+        // Without a registration, the copy is only a guess (`UNTRIED`).
         if let Some(news) = self.here(|executor, source| executor.reactor().take_news(source)) {
             self.known.set(self.known.get().and(news));
         }
         self.place.get().is_some() && self.known.get().satisfies(interest)
     }
 
-    fn note(&self, direction: Direction) {
-        self.known.set(self.known.get().ready(direction));
-    }
-
+    /// Clears a direction whose edge is used up.
     fn clear(&self, direction: Direction) {
         self.known.set(self.known.get().cleared(direction));
     }
 
+    /// Clears a direction for which the kernel has returned `WouldBlock`.
     fn block(&self, direction: Direction) {
         self.known.set(self.known.get().blocked(direction));
     }
 
-    /// Runs `f` if this thread is inside the runtime that the socket is registered with. `f` must not call
-    /// user code.
+    /// Calls `f` if this thread is inside the runtime of the registration. `f` must not call user code.
     fn here<T>(&self, f: impl FnOnce(&Executor, SourceId) -> T) -> Option<T> {
         let place = self.place.get()?;
-        context::look(|executor| {
+        context::with_borrowed(|executor| {
             (executor.id() == place.runtime).then(|| f(executor, place.source))
         })?
     }
 
-    /// Deregisters the descriptor. Closing this one is not enough, because the descriptor stays open.
+    /// Deregisters a descriptor that may stay open, which closing this one would not do.
     fn undo(&self, io: &impl AsFd) {
         let Some(place) = self.place.get() else {
             return;
         };
+        // On another thread, the directory finds the epoll instance. A message would come too late: the caller
+        // may register the descriptor with another runtime at once.
         let fd = io.as_fd();
         let undone = self
             .here(|executor, _| executor.reactor().deregister(fd))
-            .unwrap_or_else(|| reactor::deregister_from(place.runtime, fd));
-        // It fails only if foreign code has closed the descriptor. Then it is out of epoll as well.
+            .unwrap_or_else(|| deregister_from(place.runtime, fd));
+        // This fails only if foreign code has closed the descriptor. Then the kernel has removed it from epoll.
         drop(undone);
     }
 }
@@ -592,6 +621,7 @@ impl<S> Drop for Registration<S> {
             return;
         };
         match self.here(|executor, source| executor.reactor().forget(source)) {
+            // The tasks that still wait are woken, so that none of them waits for ever.
             Some(source) => wake_all(source),
             None => send_to(
                 place.runtime,
@@ -601,27 +631,30 @@ impl<S> Drop for Registration<S> {
     }
 }
 
-/// Does the rest of a drop on another thread, back in the runtime.
+/// Completes the drop of a socket on another thread. It runs in the socket's runtime.
 fn forgotten_elsewhere(source: SourceId) {
-    if let Some(source) = context::look(|executor| executor.reactor().forget(source)) {
+    if let Some(source) = context::with_borrowed(|executor| executor.reactor().forget(source)) {
         wake_all(source);
     }
     descriptors::notify_freed();
 }
 
+/// Wakes all tasks that wait for a socket that is gone.
 fn wake_all(source: Option<Source>) {
     let Some(source) = source else {
         return;
     };
     let mut wakers = Vec::new();
-    context::look(|executor| source.wake_all(&mut wakers, |task| executor.wake_task(task)));
+    context::with_borrowed(|executor| {
+        source.wake_all(&mut wakers, |task| executor.wake_task(task));
+    });
     panics::wake_all(wakers);
 }
 
-/// A future's place among the waiters of a socket. Dropping this frees the place.
+/// The place of a future among the waiters of a socket. Dropping this frees the place.
 struct WaiterPlace<'a, S> {
     registration: &'a Registration<S>,
-    /// `None` until it has to wait.
+    /// The place in the source. `None` until the future has to wait.
     key: Cell<Option<WaiterKey>>,
 }
 
@@ -639,6 +672,8 @@ impl<S> Drop for WaiterPlace<'_, S> {
         let (Some(key), Some(place)) = (self.key.get(), self.registration.place.get()) else {
             return;
         };
+        // The socket may be registered with a runtime that this thread is not inside. Then a message frees the
+        // place, because only the runtime's own thread touches its sources.
         let left = self
             .registration
             .here(|executor, source| executor.reactor().leave(source, key));
@@ -652,9 +687,9 @@ impl<S> Drop for WaiterPlace<'_, S> {
     }
 }
 
-/// Does the rest of a drop outside the runtime, back in it.
+/// Completes the drop of a future outside the runtime. It runs in the runtime.
 fn left_elsewhere(source: SourceId, key: WaiterKey) {
-    panics::discard(context::look(|executor| {
+    panics::discard(context::with_borrowed(|executor| {
         executor.reactor().leave(source, key)
     }));
 }
@@ -672,7 +707,7 @@ mod tests {
     use crate::source::{Direction, Interest};
 
     fn sources() -> usize {
-        context::look(|executor| executor.reactor().sources_len()).unwrap()
+        context::with_borrowed(|executor| executor.reactor().sources_len()).unwrap()
     }
 
     fn begin_to_wait<S: std::os::fd::AsFd>(socket: &Socket<S>) {
@@ -682,7 +717,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_goes_with_its_socket_wherever_that_leaves() {
+    fn a_socket_that_leaves_on_any_thread_leaves_no_source() {
         let runtime = Runtime::new().unwrap();
         let (mut stream, _peer) = UnixStream::pair().unwrap();
         for _ in 0..3 {

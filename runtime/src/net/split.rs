@@ -1,4 +1,12 @@
 //! The two halves of a stream.
+//!
+//! # How it works
+//!
+//! A reference to a stream reads and writes. A half is such a reference that does only one of the two.
+//!
+//! # Invariants
+//!
+//! - Never: a lock or an allocation.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
@@ -10,20 +18,20 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::stream::{Connected, Stream};
 
 impl<S: Connected> Stream<S> {
-    /// Splits the stream into a reading and a writing half, which can be used at once.
+    /// Splits the stream into a half that reads and a half that writes. Both can be used at the same time.
     pub fn split(&mut self) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
         (ReadHalf(self), WriteHalf(self))
     }
 }
 
-/// The reading half of a [`Stream`], for as long as the stream is borrowed.
+/// The half of a [`Stream`] that reads. It borrows the stream.
 ///
-/// If the halves must own the stream together, put it into an `Rc`: a reference to a stream reads and
+/// If two tasks must own the stream together, put it into an `Rc`, because a reference to a stream reads and
 /// writes.
 #[derive(Debug)]
 pub struct ReadHalf<'a, S: AsFd>(&'a Stream<S>);
 
-/// The writing half of a [`Stream`]; see [`ReadHalf`].
+/// The half of a [`Stream`] that writes; see [`ReadHalf`].
 #[derive(Debug)]
 pub struct WriteHalf<'a, S: AsFd>(&'a Stream<S>);
 

@@ -1,4 +1,13 @@
 //! A connected stream socket of any family.
+//!
+//! # How it works
+//!
+//! [`Receive`] is the one system call that the families differ in. All other calls are the same for TCP and
+//! Unix sockets. A method that waits comes as a future and as a poll function.
+//!
+//! # Invariants
+//!
+//! - Never: SIGPIPE, in any way of writing.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -22,19 +31,19 @@ pub trait Connected: Receive {}
 
 /// A connection: a [`TcpStream`](super::TcpStream) or a [`UnixStream`](super::UnixStream).
 ///
-/// Reads and writes through the `futures-io` traits, which are implemented for the stream and for
-/// a reference to it. Closed when dropped; data that was written is still delivered. Writing to a
-/// connection that is gone is an error in every way of writing, and never a signal.
+/// It reads and writes through the `futures-io` traits, which are implemented for the stream and for a
+/// reference to it. Dropping the stream closes it, and the kernel still delivers the bytes that were written.
+/// A write to a connection that is gone returns an error in every way of writing, and never raises a signal.
 ///
-/// Any number of tasks may wait at once, also for the same thing; an event wakes all of them. A future
-/// that is dropped removes its waiter. A poll function (`poll_read`, [`poll_closed`](Self::poll_closed)
-/// and so on) cannot be dropped: its task is remembered until an event wakes it or it ends.
+/// Any number of tasks may wait at once, also for the same event, and the event wakes all of them. A dropped
+/// future removes its waiter. A poll function (`poll_read`, [`poll_closed`](Self::poll_closed) and so on) has
+/// no drop: the runtime remembers its task until an event wakes the task or the task ends.
 ///
-/// It is `Send`: it registers with the runtime in which it first has to wait, and stays there.
+/// A stream is `Send`. It registers with the runtime in which it first has to wait, and stays there.
 ///
 /// # Panics
 ///
-/// A call that has to wait panics outside a runtime, and under another runtime than the first.
+/// A call that has to wait panics outside a runtime, and inside another runtime than the first one.
 ///
 /// # Cancel safety
 ///
@@ -44,7 +53,7 @@ pub struct Stream<S> {
 }
 
 impl<S: AsFd> Stream<S> {
-    /// Takes a socket that is non-blocking already.
+    /// Makes a stream of a non-blocking socket.
     pub(crate) fn from_nonblocking(io: S) -> Self {
         Self {
             socket: Socket::new(io),
@@ -55,19 +64,21 @@ impl<S: AsFd> Stream<S> {
         self.socket.io()
     }
 
-    /// Returns the connection as a socket of the standard library; it is still non-blocking. It leaves its
-    /// runtime, on any thread. It can come back, or go to another runtime.
+    /// Returns the socket of the standard library. It is still in non-blocking mode.
+    ///
+    /// The socket leaves its runtime, and this works on any thread. `from_std` makes a stream of it again, in
+    /// this runtime or in another one.
     #[must_use]
     pub fn into_std(self) -> S {
         self.socket.into_io()
     }
 
-    /// Ends one direction, or both (`shutdown(2)`). The peer sees the end of the stream.
+    /// Closes the read half, the write half (sends FIN), or both (`shutdown(2)`).
     ///
     /// # Errors
     ///
-    /// [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone already, as in the standard
-    /// library. `AsyncWrite::poll_close`, which asks for no more than an end, succeeds then.
+    /// Returns [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone, as the standard library
+    /// does. `AsyncWrite::poll_close` succeeds in that case.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let how = match how {
             Shutdown::Read => rustix::net::Shutdown::Read,
@@ -77,34 +88,33 @@ impl<S: AsFd> Stream<S> {
         Ok(shutdown(self.io(), how)?)
     }
 
-    /// Makes the drop of this stream reset the connection, instead of closing it in good order. The kernel
-    /// discards the bytes that the peer has not taken by then (`SO_LINGER` of 0, `socket(7)`).
+    /// Makes the drop of this stream reset the connection (RST) instead of closing it (FIN). The kernel then
+    /// discards the bytes that the peer has not received (`SO_LINGER` of 0, `socket(7)`).
     ///
     /// # Errors
     ///
-    /// The errors of `setsockopt(2)`.
+    /// Returns the errors of `setsockopt(2)`.
     pub fn reset_on_drop(&self) -> io::Result<()> {
         SockRef::from(self.io()).set_linger(Some(Duration::ZERO))
     }
 
-    /// Writes the last bytes before the stream or its write half is closed. TCP may hold them back until
-    /// then, so that both go out in one segment (`MSG_MORE`, `send(2)`).
+    /// Writes the last bytes before the stream or its write half is closed. TCP may hold them back until then,
+    /// so that it sends the bytes and the FIN in one segment (`MSG_MORE`, `send(2)`).
     ///
     /// # Errors
     ///
-    /// The errors of `send(2)`.
+    /// Returns the errors of `send(2)`.
     pub fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.socket.poll_write_last(cx, bytes)
     }
 
     /// Waits until a read would not have to wait: for bytes, the end of the stream, or an error.
     ///
-    /// Exact: the kernel is asked (`poll(2)`), so that an attempt to read would not have to wait when
-    /// this completes. Another task may read first.
+    /// The result is exact, because this asks the kernel (`poll(2)`). But another task may read first.
     ///
     /// # Errors
     ///
-    /// When the connection cannot be registered.
+    /// Fails if the connection cannot be registered (`epoll_ctl(2)`).
     ///
     /// # Cancel safety
     ///
@@ -115,11 +125,12 @@ impl<S: AsFd> Stream<S> {
 
     /// Waits until a write would not have to wait: for room in the buffer, or an error.
     ///
-    /// Exact, as [`readable`](Self::readable) is. TCP reports room when a third of the buffer is free.
+    /// The result is exact, because this asks the kernel (`poll(2)`). TCP reports room when a third of the
+    /// buffer is free.
     ///
     /// # Errors
     ///
-    /// When the connection cannot be registered.
+    /// Fails if the connection cannot be registered (`epoll_ctl(2)`).
     ///
     /// # Cancel safety
     ///
@@ -137,7 +148,7 @@ impl<S: AsFd> Stream<S> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_ready(cx, Direction::Read)
     }
@@ -146,34 +157,35 @@ impl<S: AsFd> Stream<S> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_ready(cx, Direction::Write)
     }
 
-    /// Reads bytes without taking them from the stream, and without waiting. `Ok(0)` is the end of the
+    /// Copies bytes into `buffer` without waiting, and leaves them in the stream. `Ok(0)` is the end of the
     /// stream.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes; else the errors of `recv(2)`.
+    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes, and else the errors of
+    /// `recv(2)`.
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let seen = self.socket.try_io(Direction::Read, |io| {
             let (seen, _) = recv(io, &mut *buffer, RecvFlags::PEEK)?;
             Ok((seen, Edge::Kept))
         })?;
         if seen > 0 {
-            // A short read may have cleared the flag, but the kernel has bytes.
+            // An earlier short read may have cleared the flag, but the kernel has bytes. Without the flag, the
+            // next read would wait for an event that has come already.
             self.socket.note_ready(Direction::Read);
         }
         Ok(seen)
     }
 
-    /// Waits until the connection is gone: a reset, a hang-up, or both directions ended.
+    /// Waits until the connection is gone: it was reset, or both halves are closed.
     ///
-    /// A peer that only stops sending (FIN) does not complete it; see
-    /// [`read_closed`](Self::read_closed). Any number of tasks can wait, beside readers and
-    /// writers.
+    /// It does not complete if the peer only closes its write half (FIN); see
+    /// [`read_closed`](Self::read_closed). Any number of tasks can wait, beside readers and writers.
     ///
     /// # Cancel safety
     ///
@@ -182,8 +194,8 @@ impl<S: AsFd> Stream<S> {
         self.gone(Interest::Closed).await;
     }
 
-    /// Waits until the peer has closed its write half (FIN), or the connection is gone. Bytes that came
-    /// before can still be read.
+    /// Waits until the peer has closed its write half (FIN), or the connection is gone. A task can still read
+    /// the bytes that came before.
     ///
     /// # Cancel safety
     ///
@@ -192,8 +204,9 @@ impl<S: AsFd> Stream<S> {
         self.gone(Interest::ReadClosed).await;
     }
 
+    /// Waits for an event that ends the connection or a half of it.
     async fn gone(&self, interest: Interest) {
-        // A connection that cannot be registered cannot be used either.
+        // A connection that cannot be registered cannot be used, so it counts as gone.
         drop(self.socket.event(interest).await);
     }
 
@@ -207,7 +220,8 @@ impl<S: AsFd> Stream<S> {
         self.socket.poll_event(cx, Interest::ReadClosed).map(drop)
     }
 
-    /// Returns true if the reactor has seen that the peer has closed its write half.
+    /// Returns true if the reactor has reported that the peer has closed its write half (FIN), or that the
+    /// connection is gone. It does not ask the kernel.
     #[must_use]
     pub fn is_read_closed(&self) -> bool {
         self.socket.is_ready(Interest::ReadClosed)
@@ -215,16 +229,16 @@ impl<S: AsFd> Stream<S> {
 
     /// Sends up to `count` bytes of a file, without copying them through this process (`sendfile(2)`).
     ///
-    /// It reads from `offset`, and adds the number of bytes that were sent to `offset`. `Ok(0)` is the end
-    /// of the file. The file is read on this thread: a file that is not in memory blocks the thread.
+    /// It reads the file from `offset`, and adds the number of sent bytes to `offset`. `Ok(0)` is the end of
+    /// the file. The kernel reads the file on this thread, so a file that is not in memory blocks the thread.
     ///
     /// # Errors
     ///
-    /// The errors of `sendfile(2)`, of the file or of the socket.
+    /// Returns the errors of `sendfile(2)`, of the file or of the socket.
     ///
     /// # Cancel safety
     ///
-    /// Safe: `offset` always counts the bytes that were sent.
+    /// Safe: `offset` always includes all sent bytes.
     pub async fn send_file(
         &self,
         file: impl AsFd,
@@ -241,7 +255,7 @@ impl<S: AsFd> Stream<S> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub fn poll_send_file(
         &self,
         cx: &mut Context<'_>,
@@ -255,7 +269,7 @@ impl<S: AsFd> Stream<S> {
     }
 }
 
-/// Calls `sendfile(2)`. It is also short at the end of the file, so a short one does not use the edge up.
+/// Calls `sendfile(2)`.
 fn send_file(
     io: &impl AsFd,
     file: BorrowedFd<'_>,
@@ -263,6 +277,7 @@ fn send_file(
     count: usize,
 ) -> io::Result<(usize, Edge)> {
     let sent = no_signal::while_calling(|| rustix::fs::sendfile(io, file, Some(offset), count))?;
+    // A short call does not prove that the socket is full, because a call is also short at the end of the file.
     Ok((sent, Edge::Kept))
 }
 
@@ -271,16 +286,17 @@ impl<S: Connected> Stream<S> {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes; else the errors of `recv(2)`.
+    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes, and else the errors of
+    /// `recv(2)`.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.try_read(buffer)
     }
 
-    /// Writes without waiting. Returns the number of bytes that there was room for.
+    /// Writes without waiting. Returns the number of bytes that the kernel has taken.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; else the errors of `send(2)`.
+    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, and else the errors of `send(2)`.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.try_write(bytes)
     }
@@ -303,6 +319,8 @@ impl<S: Connected> AsyncRead for &Stream<S> {
         self.socket.poll_move(cx, Direction::Read, |io| {
             let nothing = &mut RecvAncillaryBuffer::default();
             let moved = recvmsg(io, buffers, nothing, RecvFlags::empty())?.bytes;
+            // The edge counts as kept. A vectored read is rare, and a needless try costs less than the sum of
+            // lengths.
             Ok((moved, Edge::Kept))
         })
     }
@@ -325,12 +343,12 @@ impl<S: Connected> AsyncWrite for &Stream<S> {
         self.socket.poll_write_vectored(cx, slices)
     }
 
-    /// Completes at once: the kernel has all bytes that were written.
+    /// Completes at once, because the kernel has all bytes that were written.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Closes the write half (sends FIN). Succeeds also if the peer has reset the connection.
+    /// Closes the write half (sends FIN). It also succeeds if the peer has reset the connection.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         std::task::ready!(budget::poll_spend(cx, 1));
         Poll::Ready(match self.shutdown(Shutdown::Write) {

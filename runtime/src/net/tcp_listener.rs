@@ -1,4 +1,4 @@
-//! A socket that accepts TCP connections.
+//! A socket that accepts TCP connections: the part that only TCP has.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,27 +12,28 @@ use super::tcp_stream::TcpStream;
 pub type TcpListener = Listener<std::net::TcpListener>;
 
 impl TcpListener {
-    /// Takes over a listener from the standard library, and makes it non-blocking.
+    /// Makes a listener of one of the standard library, and sets it to non-blocking mode.
     ///
     /// # Errors
     ///
-    /// The errors of `fcntl(2)`.
+    /// Returns the errors of `fcntl(2)`.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self::from_nonblocking(listener))
     }
 
-    /// Returns the listener as a socket of the standard library; it is still non-blocking.
+    /// Returns the socket of the standard library. It is still in non-blocking mode.
     #[must_use]
     pub fn into_std(self) -> std::net::TcpListener {
         self.into_io()
     }
 
-    /// Returns the address on which it listens. If it was bound to port 0, this has the chosen port.
+    /// Returns the address on which it listens. If it was bound to port 0, this is the port that the kernel has
+    /// chosen.
     ///
     /// # Errors
     ///
-    /// The errors of `getsockname(2)`.
+    /// Returns the errors of `getsockname(2)`.
     #[doc(alias = "local_addr")]
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.io().local_addr()
@@ -47,8 +48,9 @@ impl Accept for std::net::TcpListener {
     fn accept_one(&self) -> io::Result<Self::Accepted> {
         let (descriptor, peer) = accept(self)?;
         let peer = peer.and_then(|peer| peer.try_into().ok());
-        let peer = peer
-            .ok_or_else(|| io::Error::other("accept gave a peer that has no internet address"))?;
+        let peer = peer.ok_or_else(|| {
+            io::Error::other("accept returned a peer without an internet address")
+        })?;
         Ok((TcpStream::from_nonblocking(descriptor.into()), peer))
     }
 }

@@ -1,4 +1,4 @@
-//! A TCP connection.
+//! A TCP connection: the part that only TCP has.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,7 +13,7 @@ use crate::budget;
 
 /// A TCP connection.
 ///
-/// See [`Stream`] for what holds of all streams.
+/// See [`Stream`] for the methods and properties of all streams.
 ///
 /// # Examples
 ///
@@ -42,15 +42,20 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The errors of `connect(2)`: refused, unreachable, no descriptor left.
+    /// Returns the errors of `connect(2)`: the peer refuses, it is unreachable, or no descriptor is left.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a runtime.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future abandons the connection attempt.
+    /// Dropping the future ends the attempt.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         let domain = Domain::for_address(address);
         let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        // A non-blocking `connect` usually returns EINPROGRESS. On the own machine it may succeed at once.
         match socket.connect(&address.into()) {
             Err(error)
                 if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
@@ -59,6 +64,7 @@ impl TcpStream {
             }
             _ => {}
         }
+        // The socket is writable when the attempt has ended, and `SO_ERROR` has its result (`connect(2)`).
         let stream = Self::from_nonblocking(socket.into());
         stream.connected().await?;
         match stream.io().take_error()? {
@@ -67,11 +73,11 @@ impl TcpStream {
         }
     }
 
-    /// Takes over a connection from the standard library, and makes it non-blocking.
+    /// Makes a stream of one of the standard library, and sets it to non-blocking mode.
     ///
     /// # Errors
     ///
-    /// The errors of `fcntl(2)`.
+    /// Returns the errors of `fcntl(2)`.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self::from_nonblocking(stream))
@@ -81,7 +87,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The errors of `getpeername(2)`: not connected any more.
+    /// Returns the errors of `getpeername(2)`: the connection is gone.
     #[doc(alias = "peer_addr")]
     pub fn peer_address(&self) -> io::Result<SocketAddr> {
         self.io().peer_addr()
@@ -91,7 +97,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The errors of `getsockname(2)`.
+    /// Returns the errors of `getsockname(2)`.
     #[doc(alias = "local_addr")]
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.io().local_addr()
@@ -101,24 +107,24 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The errors of `getsockopt(2)`.
+    /// Returns the errors of `getsockopt(2)`.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.io().nodelay()
     }
 
-    /// Sends small writes at once, or waits for more to send with them.
+    /// Makes the kernel send small writes at once, or hold them back for more bytes (`TCP_NODELAY`, `tcp(7)`).
     ///
     /// # Errors
     ///
-    /// The errors of `setsockopt(2)`.
+    /// Returns the errors of `setsockopt(2)`.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.io().set_nodelay(nodelay)
     }
 }
 
 impl Receive for std::net::TcpStream {
-    /// Calls `recv(2)`. A short read has emptied the buffer, unless it ended at an urgent byte, for which
-    /// there is an event of its own.
+    /// Calls `recv(2)` (LOG R7). A short read has emptied the kernel's buffer, except if it has ended at an
+    /// urgent byte. That byte has an event of its own.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
         let asked = buffer.len();
         let (moved, _) = recv(self, buffer, RecvFlags::empty())?;

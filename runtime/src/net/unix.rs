@@ -1,11 +1,11 @@
-//! Unix sockets: within one machine, by a path or by an abstract name.
+//! Unix sockets: connections within one machine, by a path or by an abstract name.
 //!
 //! # How it works
 //!
-//! A process that is killed leaves its socket's file behind. [`UnixListener::bind`] takes such a path
-//! over: it first removes a socket file at which no process answers. It removes neither a socket at which a
-//! process answers, nor a file of another kind. It locks the folder meanwhile (`flock(2)`), so that two
-//! servers that start at once do not remove each other's files.
+//! A process that is killed leaves its socket file behind. [`UnixListener::bind`] replaces such a file: it
+//! first removes a socket file at which no process answers. It removes neither a socket at which a process
+//! answers, nor a file of another kind. It locks the folder meanwhile (`flock(2)`), so that two servers that
+//! start at the same time do not remove each other's files.
 //!
 //! # Invariants
 //!
@@ -34,7 +34,7 @@ use crate::time::sleep;
 
 /// A Unix stream connection.
 ///
-/// See [`Stream`] for what holds of all streams.
+/// See [`Stream`] for the methods and properties of all streams.
 ///
 /// # Examples
 ///
@@ -64,21 +64,21 @@ pub type UnixStream = Stream<std_unix::UnixStream>;
 impl UnixStream {
     /// Opens a connection to the socket at `path`.
     ///
-    /// If the other end's queue is full, this waits until there is room: there is no event for that, so
-    /// it tries again after 1 ms, 2 ms and so on up to 64 ms. It waits for as long as it takes; use
-    /// [`timeout`](crate::time::timeout()) for a limit.
+    /// If the queue of the listener is full, this waits until there is room. The kernel reports no event for
+    /// that, so this tries again after 1 ms, 2 ms and so on, up to 64 ms. It waits without a limit; use
+    /// [`timeout`](crate::time::timeout()) for one.
     ///
     /// # Errors
     ///
-    /// The errors of `connect(2)`: no such path, no listener, no permission.
+    /// Returns the errors of `connect(2)`: no such path, no listener, no permission.
     ///
     /// # Panics
     ///
-    /// Outside a runtime, when it has to wait.
+    /// Panics if it has to wait outside a runtime.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future abandons the connection attempt.
+    /// Dropping the future ends the attempt.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<Self> {
         connect(&SockAddr::unix(path)?).await
     }
@@ -87,24 +87,24 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect).
+    /// Returns the same errors as [`connect`](Self::connect).
     ///
     /// # Panics
     ///
-    /// As there.
+    /// Panics if it has to wait outside a runtime.
     ///
     /// # Cancel safety
     ///
-    /// As there.
+    /// Dropping the future ends the attempt.
     pub async fn connect_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         connect(&abstract_address(name.as_ref())?).await
     }
 
-    /// Takes over a connection from the standard library, and makes it non-blocking.
+    /// Makes a stream of one of the standard library, and sets it to non-blocking mode.
     ///
     /// # Errors
     ///
-    /// The errors of `fcntl(2)`.
+    /// Returns the errors of `fcntl(2)`.
     pub fn from_std(stream: std_unix::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self::from_nonblocking(stream))
@@ -112,8 +112,10 @@ impl UnixStream {
 }
 
 impl Receive for std_unix::UnixStream {
-    /// Calls `recvmsg(2)`: the kernel ends a read behind bytes that have descriptors or credentials attached.
-    /// This call discards these, and the flag for that (`MSG_CTRUNC`) shows that there may be more bytes.
+    /// Calls `recvmsg(2)`. It has the same result as `recv`, and flags.
+    ///
+    /// The kernel ends a read behind bytes that have descriptors or credentials attached. This call discards
+    /// those, and the kernel sets a flag (`MSG_CTRUNC`). Then more bytes may wait behind a short read.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
         let asked = buffer.len();
         let nothing = &mut RecvAncillaryBuffer::default();
@@ -130,13 +132,16 @@ impl Receive for std_unix::UnixStream {
 
 impl Connected for std_unix::UnixStream {}
 
-/// The pauses between two tries to connect to a full queue.
+/// The shortest and the longest pause between two attempts to connect to a full queue.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(64);
 
+/// Connects, and waits while the queue of the listener is full.
 async fn connect(address: &SockAddr) -> io::Result<UnixStream> {
     let mut pause = PAUSE_MIN;
     loop {
+        // A connection within the machine is ready at once. So without a cost, a loop of connects would keep
+        // the thread.
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         match open(address) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
@@ -146,22 +151,22 @@ async fn connect(address: &SockAddr) -> io::Result<UnixStream> {
     }
 }
 
-/// Connects without waiting; `WouldBlock` if the queue is full (`connect(2)`, EAGAIN).
+/// Connects without waiting. Returns `WouldBlock` if the queue is full (`connect(2)`, EAGAIN).
 fn open(address: &SockAddr) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.connect(address)?;
     Ok(UnixStream::from_nonblocking(socket.into()))
 }
 
-/// Abstract names begin with a zero byte.
+/// Returns the address of an abstract name, which begins with a zero byte (`unix(7)`).
 fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
     use std::os::unix::ffi::OsStrExt;
     let whole = [b"\0", name].concat();
     SockAddr::unix(Path::new(std::ffi::OsStr::from_bytes(&whole)))
 }
 
-/// A socket that accepts Unix connections. Its file is removed when it is dropped, unless it is told to
-/// [leave it](Listener::leave_file).
+/// A socket that accepts Unix connections. Its drop removes its file, except after
+/// [`leave_file`](Listener::leave_file).
 ///
 /// See [`UnixStream`] for an example, and [`Listener`] for how to accept.
 pub type UnixListener = Listener<Bound>;
@@ -170,33 +175,36 @@ pub type UnixListener = Listener<Bound>;
 #[derive(Debug)]
 pub struct Bound {
     listener: std_unix::UnixListener,
+    /// `None` for an abstract name, and for a listener of the standard library.
     file: Option<SocketFile>,
 }
 
+/// The file of a listener. Its drop removes the file.
 #[derive(Debug)]
 struct SocketFile {
+    /// Absolute, because the process may change its folder.
     path: PathBuf,
     /// True if the file stays when the listener is dropped.
     stays: bool,
-    /// Device and inode, to find out later whether the path still names the same file.
+    /// Device and inode. The drop compares them, because another listener may have replaced the file.
     identity: (u64, u64),
 }
 
 impl UnixListener {
-    /// Takes over a listener from the standard library, and makes it non-blocking. Its file is not removed
-    /// when the listener is dropped.
+    /// Makes a listener of one of the standard library, and sets it to non-blocking mode. Its drop does not
+    /// remove the file.
     ///
     /// # Errors
     ///
-    /// The errors of `fcntl(2)`.
+    /// Returns the errors of `fcntl(2)`.
     pub fn from_std(listener: std_unix::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let file = None;
         Ok(Self::from_nonblocking(Bound { listener, file }))
     }
 
-    /// Keeps the file when the listener is dropped. Use it if a successor process has received the listener
-    /// and listens on.
+    /// Keeps the file when the listener drops. Use this if another process has received the listener and goes
+    /// on listening.
     #[must_use]
     pub fn leave_file(self) -> Self {
         let mut bound = self.into_io();
@@ -206,12 +214,13 @@ impl UnixListener {
         Self::from_nonblocking(bound)
     }
 
-    /// Returns the path of the file that it has made. Returns `None` for an abstract name.
+    /// Returns the absolute path of the file that it has made. Returns `None` for an abstract name.
     pub fn path(&self) -> Option<&Path> {
         self.io().file.as_ref().map(|file| &*file.path)
     }
 }
 
+/// Binds a path. An error names the path.
 pub(super) fn bind_path(path: &Path, backlog: i32) -> io::Result<UnixListener> {
     let naming = |error: io::Error| {
         let text = format!("cannot listen on {}: {error}", path.display());
@@ -220,14 +229,17 @@ pub(super) fn bind_path(path: &Path, backlog: i32) -> io::Result<UnixListener> {
     bind_locked(path, backlog).map_err(naming)
 }
 
+/// Binds a path, with the folder locked.
 fn bind_locked(path: &Path, backlog: i32) -> io::Result<UnixListener> {
     let address = SockAddr::unix(path)?;
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
+    // Until the end of this function: between the removal of an old file and the binding, another server could
+    // bind, and this one would then remove its file.
     let _lock = lock(folder)?;
-    clear_the_way(path, &address)?;
+    remove_dead_socket(path, &address)?;
     let listener = listen(&address, backlog)?;
     let metadata = fs::symlink_metadata(path)?;
     let file = SocketFile {
@@ -241,32 +253,35 @@ fn bind_locked(path: &Path, backlog: i32) -> io::Result<UnixListener> {
     }))
 }
 
-/// The longest wait for the folder's lock, in hundredths of a second. No server needs the lock for longer,
-/// and a process that holds it for ever must not keep a server from starting.
+/// The wait for the lock of the folder at most, in hundredths of a second. No server needs the lock for longer.
+/// A process that keeps it for ever must not prevent a server from starting.
 const LOCK_TRIES: u32 = 100;
 
-/// Locks a folder until the file that it returns is dropped. Returns `None` if the folder may not be read.
+/// Locks a folder until the returned file drops. Returns `None` if this process may not read the folder.
 fn lock(folder: &Path) -> io::Result<Option<File>> {
     let folder = match File::open(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
         folder => folder?,
     };
+    // `flock` without a limit could block this thread for ever.
     for _ in 0..LOCK_TRIES {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(10)),
             locked => return Ok(locked.map(|()| Some(folder))?),
         }
     }
-    let text = "somebody else keeps its folder locked";
+    let text = "another process keeps its folder locked";
     Err(io::Error::new(io::ErrorKind::WouldBlock, text))
 }
 
+/// Binds an abstract name.
 pub(super) fn bind_abstract(name: &[u8], backlog: i32) -> io::Result<UnixListener> {
     let listener = listen(&abstract_address(name)?, backlog)?;
     let file = None;
     Ok(UnixListener::from_nonblocking(Bound { listener, file }))
 }
 
+/// Binds an address and listens.
 fn listen(address: &SockAddr, backlog: i32) -> io::Result<std_unix::UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.bind(address)?;
@@ -274,22 +289,23 @@ fn listen(address: &SockAddr, backlog: i32) -> io::Result<std_unix::UnixListener
     Ok(socket.into())
 }
 
-/// Removes a socket at which no process answers.
-fn clear_the_way(path: &Path, address: &SockAddr) -> io::Result<()> {
+/// Removes a socket file at which no process answers.
+fn remove_dead_socket(path: &Path, address: &SockAddr) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
         Ok(metadata) if !metadata.file_type().is_socket() => {
-            let text = "something that is no socket is there";
+            let text = "a file that is not a socket is there";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
         Ok(_) => {}
     }
+    // Only an attempt to connect shows if a process listens.
     match open(address) {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::CONNREFUSED) => {
             fs::remove_file(path)
         }
-        // If the queue is full, a process listens there.
+        // A full queue also means that a process listens.
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             Err(io::ErrorKind::AddrInUse.into())
@@ -303,10 +319,11 @@ impl Drop for SocketFile {
         if self.stays {
             return;
         }
+        // Another process may have replaced the file while this listener was open.
         let same = fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
         if same {
-            // A file that cannot be removed does no harm: the next listener takes the path over.
+            // A file that cannot be removed does no harm, because the next listener replaces it.
             drop(fs::remove_file(&self.path));
         }
     }

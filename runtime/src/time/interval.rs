@@ -1,21 +1,29 @@
 //! Ticks at a fixed period.
+//!
+//! # How it works
+//!
+//! An [`Interval`] has one sleep, and sets its next deadline when a tick completes.
+//!
+//! # Invariants
+//!
+//! - Never: two deadlines at the same point of the schedule.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::instant::Instant;
 use super::sleep::{Sleep, sleep_until};
+use crate::instant::Instant;
 
-/// Ticks at once, and then every `period`.
+/// Ticks at once, and then after every `period`.
 ///
-/// It keeps its schedule: a tick that is taken late does not shift the next ones. If the task is late by
-/// more than a period, the missed ticks are skipped; [`Interval::missed_ticks`] chooses another policy.
+/// It keeps its schedule: a late tick does not shift the next ones. If the task is late by more than a period,
+/// the interval skips the missed ticks. [`Interval::missed_ticks`] sets another policy.
 ///
 /// # Panics
 ///
-/// Panics if `period` is zero.
+/// Panics if `period` is zero. [`Interval::tick`] panics outside a runtime.
 ///
 /// # Examples
 ///
@@ -36,11 +44,11 @@ pub fn interval(period: Duration) -> Interval {
     interval_at(Instant::now(), period)
 }
 
-/// Ticks first at `start`, and then every `period`; see [`interval`].
+/// Ticks first at `start`, and then after every `period`; see [`interval`].
 ///
 /// # Panics
 ///
-/// Panics if `period` is zero.
+/// Panics if `period` is zero. [`Interval::tick`] panics outside a runtime.
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(
         !period.is_zero(),
@@ -56,8 +64,8 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 /// The policy of an [`Interval`] for ticks that it has missed because its task was late by more than a
 /// period.
 ///
-/// An interval of 10 ms has ticked at 0 ms. Its task awaits the next tick at 35 ms. That tick completes at
-/// once. [`tick`](Interval::tick) returns the time for which a tick was planned:
+/// In this table, an interval of 10 ms has ticked at 0 ms. Its task awaits the next tick at 35 ms, and that
+/// tick completes at once. [`tick`](Interval::tick) returns the time for which a tick was planned:
 ///
 /// | policy | ticks complete at (ms) | `tick` returns (ms) |
 /// |---|---|---|
@@ -82,6 +90,7 @@ pub struct Interval {
     /// Sleeps until the next tick.
     sleep: Sleep,
     period: Duration,
+    /// The policy for missed ticks.
     missed: MissedTicks,
 }
 
@@ -130,7 +139,8 @@ impl Interval {
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let planned = self.sleep.deadline();
         std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
-        // The clock itself: the turn's clock is behind by the time that tasks have held the thread.
+        // This reads the clock. The time of the turn is earlier, by the time for which tasks have held the
+        // thread, and would make a late tick look punctual.
         let now = Instant::now();
         let next = match self.missed {
             MissedTicks::Skip => next_after(planned, now, self.period),
@@ -138,6 +148,7 @@ impl Interval {
             MissedTicks::Delay if planned + self.period > now => planned + self.period,
             MissedTicks::Delay => now + self.period,
         };
+        // Armed only when the next tick is polled. An interval that is not polled costs no timer.
         self.sleep.reset(next);
         Poll::Ready(planned)
     }
@@ -149,6 +160,7 @@ fn next_after(planned: Instant, now: Instant, period: Duration) -> Instant {
     if next > now {
         return next;
     }
+    // The rest of the division is the time since the last point of the schedule that has passed.
     let late_nanos = now.saturating_duration_since(planned).as_nanos() % period.as_nanos();
     let late = Duration::from_nanos(u64::try_from(late_nanos).unwrap_or(u64::MAX));
     now - late + period

@@ -2,42 +2,47 @@
 //!
 //! # How it works
 //!
-//! A [`Sleep`] is plain data: a deadline, and the key of an entry in the wheel of the runtime that
-//! first polled it. A reset to a *later* deadline is a store: the entry stays in its slot and fires too
-//! early, and then the sleep inserts a new one. A reset to an *earlier* deadline moves the entry, from any
-//! thread. The entry keeps its waker, so the task that waits is woken at the new deadline.
+//! A [`Sleep`] is plain data: a deadline, and the key of an entry in the wheel of the runtime that first polled
+//! it.
+//!
+//! - A reset to a *later* deadline is a store. The entry stays in its slot and fires too early. Then the task
+//!   polls the sleep, and the sleep inserts a new entry. A timeout that is moved for each request costs no work
+//!   in the wheel.
+//! - A reset to an *earlier* deadline moves the entry, from any thread. The entry keeps its waker, so the task
+//!   is woken at the new deadline.
 //!
 //! # Invariants
 //!
-//! - Never: ready before the deadline.
-//! - Always: an entry in the wheel is due no later than the deadline.
+//! - Never: a sleep ready before its deadline.
+//! - Always: an entry in the wheel is due at the deadline or earlier.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::instant::Instant;
-use super::wheel::Key;
 use crate::budget;
 use crate::context;
+use crate::directory::send_to;
+use crate::instant::Instant;
 use crate::local_queue::RuntimeId;
 use crate::panics;
-use crate::remote::{Message, send_to};
+use crate::remote::Message;
+use crate::wheel::Key;
 
 /// Completes after `duration`, and not before.
 ///
-/// The resolution is a millisecond: a sleep can take that much longer. It takes longer still if other tasks
-/// hold the thread. A sleep of zero is ready at once; it lets other tasks run when the task has spent its
+/// The resolution is a millisecond, so a sleep can take that much longer. It takes even longer if other tasks
+/// hold the thread. A sleep of zero is ready at once. It lets other tasks run if the task has spent its
 /// [budget](crate::budget).
 ///
 /// # Panics
 ///
-/// The sleep panics if it has to wait outside a runtime.
+/// The sleep panics if it has to wait outside a runtime, or inside another runtime than the first one.
 ///
 /// # Cancel safety
 ///
-/// Dropping it cancels it.
+/// Safe: dropping the sleep cancels it.
 ///
 /// # Examples
 ///
@@ -63,6 +68,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Sleep {
     deadline: Instant,
+    /// The entry in a wheel. `None` before the first wait, and after the end of one.
     entry: Option<Armed>,
 }
 
@@ -71,6 +77,7 @@ pub struct Sleep {
 struct Armed {
     runtime: RuntimeId,
     key: Key,
+    /// The deadline of the entry, which may be earlier than that of the sleep.
     due: Instant,
 }
 
@@ -88,27 +95,29 @@ impl Sleep {
         self.deadline
     }
 
-    /// Returns true if the deadline has passed, by the [turn's clock](Instant::of_turn).
+    /// Returns true if the deadline has passed, by the [time of the turn](Instant::of_turn).
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
         self.deadline <= Instant::of_turn()
     }
 
-    /// Moves the deadline; a sleep that has completed sleeps again.
+    /// Moves the deadline. A sleep that has completed sleeps again.
     ///
-    /// A later deadline costs a store, and the task that waits may be woken once at the old deadline. If the
-    /// new deadline is earlier, the task that waits is woken then; it need not be polled in between.
+    /// A later deadline costs a store, and the task may be woken once at the old deadline. An earlier deadline
+    /// wakes the task in time, even if the sleep is not polled in between.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
         if let Some(entry) = &mut self.entry
             && deadline < entry.due
         {
+            // The entry must move now. If it stayed, the task would be woken too late.
             entry.due = deadline;
             let Armed { runtime, key, .. } = *entry;
-            let here = context::look(|executor| {
+            let here = context::with_borrowed(|executor| {
                 let own = executor.id() == runtime;
                 own.then(|| executor.timers().reschedule(key, deadline))
             });
+            // The thread is outside the runtime of the entry, so a message moves the entry.
             if here.flatten().is_none() {
                 let there = Box::new(move || reschedule_here(key, deadline));
                 send_to(runtime, Message::Run(there));
@@ -116,15 +125,16 @@ impl Sleep {
         }
     }
 
-    /// Takes the entry out of the wheel. Returns true if it was there and had not fired.
+    /// Removes the entry from the wheel. Returns true if the wheel had it, which means that it had not fired.
     fn cancel(&mut self) -> bool {
         let Some(Armed { runtime, key, .. }) = self.entry.take() else {
             return false;
         };
-        let here = context::look(|executor| {
+        let here = context::with_borrowed(|executor| {
             (executor.id() == runtime).then(|| executor.timers().remove(key))
         });
         if let Some(waker) = here.flatten() {
+            // The waker is dropped here, while neither the wheel nor the context is borrowed.
             let was_there = waker.is_some();
             panics::discard(waker);
             return was_there;
@@ -134,23 +144,28 @@ impl Sleep {
     }
 
     /// Returns true if the wheel has an entry that will wake this waker's task.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the entry is in the wheel of another runtime.
     fn is_armed_for(&self, waker: &Waker) -> bool {
         let Some(Armed { runtime, key, .. }) = self.entry else {
             return false;
         };
-        let armed = context::look(|executor| {
+        let armed = context::with_borrowed(|executor| {
             let own = executor.id() == runtime;
             own.then(|| executor.timers().will_wake(key, waker))
         });
         armed.flatten().unwrap_or_else(|| misplaced(runtime))
     }
 
-    /// Inserts the deadline into the wheel, unless the wheel has an entry that is due in time.
+    /// Inserts an entry into the wheel, unless the wheel has one that wakes this task in time.
     fn arm(&mut self, waker: &Waker) {
         if self.is_armed_for(waker) {
             return;
         }
         self.cancel();
+        // The clone may be foreign code, so it happens before the wheel is borrowed.
         let waker = waker.clone();
         let due = self.deadline;
         self.entry = Some(context::with("a Sleep", "polled", |executor| Armed {
@@ -161,9 +176,11 @@ impl Sleep {
     }
 }
 
+/// Reports a sleep that is polled outside its runtime.
+///
 /// # Panics
 ///
-/// Always: a sleep of that runtime was polled elsewhere.
+/// Always panics.
 #[cold]
 fn misplaced(runtime: RuntimeId) -> ! {
     context::with("a Sleep", "polled", |executor| {
@@ -172,12 +189,14 @@ fn misplaced(runtime: RuntimeId) -> ! {
     unreachable!("a sleep in its own runtime knows whether it is armed")
 }
 
+/// Moves an entry of the runtime that this thread is inside, for a reset on another thread.
 fn reschedule_here(key: Key, deadline: Instant) {
-    context::look(|executor| executor.timers().reschedule(key, deadline));
+    context::with_borrowed(|executor| executor.timers().reschedule(key, deadline));
 }
 
+/// Removes an entry of the runtime that this thread is inside, for a drop on another thread.
 fn cancel_here(key: Key) {
-    let waker = context::look(|executor| executor.timers().remove(key));
+    let waker = context::with_borrowed(|executor| executor.timers().remove(key));
     panics::discard(waker);
 }
 
@@ -187,15 +206,16 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.entry.is_some() {
             if self.is_elapsed() {
-                // If the wheel has fired, the task has waited. A reset may have led here without a wait.
+                // If the entry has fired, the task has waited, so the end is free. If the wheel still has it,
+                // a reset has brought the deadline here without a wait, and the end costs budget.
                 if self.cancel() {
                     return budget::poll_spend(cx, 1);
                 }
                 return Poll::Ready(());
             }
         } else if self.deadline <= Instant::now() {
-            // This reads the clock itself, because the turn's clock may be behind. A sleep that did not have
-            // to wait spends budget.
+            // This reads the clock, because the time of the turn may be earlier than the deadline although the
+            // deadline has passed. A sleep that did not wait spends budget.
             return budget::poll_spend(cx, 1);
         }
         self.arm(cx.waker());

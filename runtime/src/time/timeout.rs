@@ -1,4 +1,12 @@
 //! A future with a deadline.
+//!
+//! # How it works
+//!
+//! Each poll polls the future first and then a sleep. Each has a share of the task's budget.
+//!
+//! # Invariants
+//!
+//! - Always: if the future is ready in the poll in which the time is over, its value is returned.
 
 use std::fmt;
 use std::future::Future;
@@ -8,24 +16,28 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::instant::Instant;
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::budget::Shares;
+use crate::instant::Instant;
 
 /// Runs `future` for at most `duration`.
 ///
-/// It can end the future only when that returns `Pending`. A computation without an await, or one inside
-/// [`unconstrained`](crate::budget::unconstrained), is not interrupted. If the future is ready when it is
-/// polled after the deadline, its value is returned.
+/// A timeout ends the future only when it returns `Pending`. It does not interrupt a computation without an
+/// await, or one inside [`unconstrained`](crate::budget::unconstrained). If the future is ready when it is
+/// polled after the deadline, the timeout returns its value.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the deadline has passed and the future is not ready. The future is dropped together with
-/// the timeout.
+/// Returns [`Elapsed`] if the deadline has passed and the future is not ready. The future is dropped together
+/// with the timeout.
+///
+/// # Panics
+///
+/// Panics if it has to wait outside a runtime.
 ///
 /// # Cancel safety
 ///
-/// As safe as the future inside.
+/// The same as that of the future inside.
 ///
 /// # Examples
 ///
@@ -45,7 +57,7 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
     }
 }
 
-/// Runs `future` until `deadline` at most; see [`timeout`].
+/// Runs `future` until `deadline` at the latest; see [`timeout`].
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
     Timeout {
         future,
@@ -69,7 +81,8 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // Each has its share of the budget, so a future that spends its whole share cannot outlast its time.
+        // Each has a share of the budget. Without the shares, a future that spends the whole budget in each
+        // poll would hide the end of its time.
         let mut shares = Shares::of(2);
         if let Poll::Ready(value) = shares.poll(|| this.future.poll(cx)) {
             return Poll::Ready(Ok(value));
@@ -79,7 +92,9 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The error of a timeout: the deadline has passed before the future was ready.
+/// The error of a timeout: the deadline passed before the future was ready.
+///
+/// As an [`io::Error`](std::io::Error), its kind is [`TimedOut`](std::io::ErrorKind::TimedOut).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

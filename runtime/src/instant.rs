@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! An [`Instant`] is a number of nanoseconds since this process first read the clock, in eight bytes. It
+//! An [`Instant`] is a number of nanoseconds since this process first read the clock. It takes eight bytes and
 //! reaches 584 years. Inside a runtime, [`Instant::now`] reads the runtime's clock, which a test can pause.
-//! Then only `advance` moves it, or the executor if all tasks wait.
+//! Then two callers move it: [`advance`](crate::time::advance), and the executor if all tasks wait.
 //!
 //! # Invariants
 //!
@@ -15,10 +15,11 @@ use std::ops::{Add, AddAssign, Sub};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// A point in time, by the clock of the runtime this thread is inside.
+/// A point in time, by the clock of the runtime that this thread is inside.
 ///
-/// It has eight bytes, and instants can be compared. An addition saturates at
-/// [`FAR_FUTURE`](Self::FAR_FUTURE), 584 years after the start of the process.
+/// It takes eight bytes, and instants can be compared. An addition saturates at
+/// [`FAR_FUTURE`](Self::FAR_FUTURE), 584 years after the start of the process. A subtraction saturates at the
+/// start of the process.
 ///
 /// # Examples
 ///
@@ -36,22 +37,23 @@ pub struct Instant {
 }
 
 impl Instant {
-    /// A point that no clock reaches.
+    /// The last point in time. No clock reaches it.
     pub const FAR_FUTURE: Self = Self { nanos: u64::MAX };
 
-    /// Returns the time from `earlier` to this; zero if `earlier` is later.
+    /// Returns the time from `earlier` to this point. Returns zero if `earlier` is later.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))
     }
 
-    /// Returns the time from `earlier` to this in nanoseconds; zero if `earlier` is later.
+    /// Returns the nanoseconds from `earlier` to this point. Returns zero if `earlier` is later.
     pub(crate) fn nanos_since(self, earlier: Self) -> u64 {
         self.nanos.saturating_sub(earlier.nanos)
     }
 
     /// Returns the time of the machine's monotonic clock.
     pub(crate) fn real() -> Self {
+        // An offset from the first reading fits into 64 bits. The standard library's `Instant` takes 16 bytes.
         static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
         let origin = *ORIGIN.get_or_init(std::time::Instant::now);
         Self {
@@ -59,12 +61,12 @@ impl Instant {
         }
     }
 
-    /// Returns the wheel's first tick that does not begin before this point: the tick of a deadline.
+    /// Returns the wheel's first tick that begins at this point or later. A deadline is rounded up to it.
     pub(crate) fn tick_ceil(self) -> u64 {
         self.nanos.div_ceil(NANOS_PER_TICK)
     }
 
-    /// Returns the wheel's last tick that has begun at this point.
+    /// Returns the wheel's last tick that has begun. The present is rounded down to it.
     pub(crate) fn tick_floor(self) -> u64 {
         self.nanos / NANOS_PER_TICK
     }
@@ -77,10 +79,13 @@ impl Instant {
     }
 }
 
-/// A tick is 1/32 of a millisecond. The kernel's wait is rounded up to a whole millisecond; if
-/// the tick were as long, a deadline would be rounded up twice.
+/// The length of a tick: 1/32 of a millisecond.
+///
+/// mio rounds a wait up to a whole millisecond. If a tick were as long, a deadline would be rounded up twice
+/// (LOG R15).
 pub(crate) const NANOS_PER_TICK: u64 = 31_250;
 
+/// Returns the nanoseconds of a duration, at most those of [`Instant::FAR_FUTURE`].
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -114,15 +119,16 @@ impl Sub<Duration> for Instant {
 impl Sub for Instant {
     type Output = Duration;
 
-    /// As [`Instant::saturating_duration_since`].
+    /// Returns the same as [`Instant::saturating_duration_since`].
     fn sub(self, earlier: Self) -> Duration {
         self.saturating_duration_since(earlier)
     }
 }
 
-/// The clock of a runtime, which runs or is paused.
+/// The clock of a runtime. It runs or is paused.
 #[derive(Default)]
 pub(crate) struct Clock {
+    /// The present time of a paused clock. `None` while the clock runs.
     paused_at: Cell<Option<Instant>>,
 }
 
@@ -135,14 +141,16 @@ impl Clock {
         self.paused_at.get().is_some()
     }
 
-    /// Pauses at the beginning of a tick, so that deadlines of whole milliseconds fire exactly then.
+    /// Pauses the clock at the beginning of a tick. So deadlines of whole milliseconds are beginnings of ticks,
+    /// and fire exactly then.
     pub(crate) fn pause(&self) {
         self.paused_at
             .set(Some(Instant::of_tick(self.now().tick_ceil())));
     }
 
-    /// Moves a paused clock forward, never back.
+    /// Moves a paused clock forward to this point. Has no effect if the point has passed, or if the clock runs.
     pub(crate) fn advance_to(&self, to: Instant) {
+        // `max`, because the deadline of a late timer may have passed.
         if let Some(at) = self.paused_at.get() {
             self.paused_at.set(Some(at.max(to)));
         }

@@ -1,9 +1,9 @@
-//! The executor's timers: the wheel, the clock, and the time at which this turn began.
+//! The executor's timers: the wheel, the clock, and the time of the present turn.
 //!
 //! # How it works
 //!
-//! The beginning of the turn is asked for several times in each request, so it stands in a
-//! thread-local of its own while the thread is inside the runtime: a look at it is a load.
+//! A request reads the time of the turn several times. So it is in a thread-local of its own while the thread
+//! is inside the runtime, and to read it is a load.
 //!
 //! # Invariants
 //!
@@ -13,29 +13,30 @@ use std::cell::{Cell, RefCell};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::instant::{Clock, Instant, NANOS_PER_TICK};
-use super::wheel::{Key, Wheel};
+use crate::instant::{Clock, Instant, NANOS_PER_TICK};
 use crate::panics;
+use crate::wheel::{Key, Wheel};
 
 thread_local! {
-    /// When the turn began, of the runtime this thread is inside.
+    /// The time of the turn, for the runtime that this thread is inside.
     static TURN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// When the turn began; `None` outside a runtime.
+/// Returns the time at which the runtime last read the clock. Returns `None` outside a runtime.
 pub(crate) fn of_turn() -> Option<Instant> {
     TURN.get()
 }
 
-/// Sets the turn's time on the way into a runtime, or out of it. Returns the time that was there before.
+/// Sets the time of the turn, when the thread enters a runtime or leaves it. Returns the time before.
 pub(crate) fn enter(turn: Option<Instant>) -> Option<Instant> {
     TURN.replace(turn)
 }
 
+/// The timers of one runtime.
 pub(crate) struct Timers {
     wheel: RefCell<Wheel>,
     clock: Clock,
-    /// The same time, kept while no thread is inside the runtime.
+    /// The time of the turn. The thread-local has a copy while a thread is inside the runtime.
     turn: Cell<Instant>,
 }
 
@@ -54,8 +55,7 @@ impl Timers {
         self.clock.now()
     }
 
-    /// Reads the clock for a turn that begins now. The wheel moves at the next
-    /// [`begin_turn`](Self::begin_turn).
+    /// Reads the clock and stores its time as that of the turn. The wheel does not move.
     pub(crate) fn read_clock(&self) -> Instant {
         let now = self.clock.now();
         self.turn.set(now);
@@ -66,35 +66,36 @@ impl Timers {
         &self.clock
     }
 
-    /// Stops the clock. The turn goes on with the time at which it stands.
+    /// Stops the clock. The time of the turn is then that of the clock.
     pub(crate) fn pause(&self) {
+        // Both copies follow at once, because tasks of this turn may go on to read them.
         self.clock.pause();
         TURN.set(Some(self.read_clock()));
     }
 
-    /// Enters a deadline; the waker is woken once it has passed, never before.
+    /// Arms a timer. The executor wakes its waker after the deadline has passed, and never before.
     pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Key {
         self.wheel.borrow_mut().insert(deadline.tick_ceil(), waker)
     }
 
-    /// Moves a deadline; the waker stays. Has no effect if the entry has fired or was removed.
+    /// Moves a timer to another deadline. Its waker stays. Has no effect if it has fired or was removed.
     pub(crate) fn reschedule(&self, key: Key, deadline: Instant) {
         let mut wheel = self.wheel.borrow_mut();
         wheel.reschedule(key, deadline.tick_ceil());
     }
 
-    /// Drops all deadlines, for the end of the runtime.
+    /// Drops the wakers of all timers, because the runtime ends.
     pub(crate) fn clear(&self) {
         let wakers = self.wheel.borrow_mut().clear();
         wakers.for_each(panics::discard);
     }
 
-    /// Takes a deadline out, and returns its waker to be dropped.
+    /// Disarms a timer. Returns its waker, which the caller must drop.
     pub(crate) fn remove(&self, key: Key) -> Option<Waker> {
         self.wheel.borrow_mut().remove(key)
     }
 
-    /// Returns true if that entry is still to come, and will wake exactly this waker's task.
+    /// Returns true if this timer has not fired, and will wake this waker's task.
     pub(crate) fn will_wake(&self, key: Key, waker: &Waker) -> bool {
         self.wheel
             .borrow()
@@ -102,27 +103,28 @@ impl Timers {
             .is_some_and(|waiting| waiting.will_wake(waker))
     }
 
-    /// Returns how long the loop may wait for the next deadline.
+    /// Returns the time that the executor may wait for the next deadline.
     ///
-    /// The kernel waits for whole milliseconds, and mio rounds up. A wait that is longer than a number of
-    /// milliseconds by less than a tick is rounded down here: the tick has rounded the deadline up
-    /// already, and the kernel adds its slack of 50 µs (`prctl(2)`, `PR_SET_TIMERSLACK`).
+    /// `epoll_wait` waits for whole milliseconds, and mio rounds up. If the wait is longer than a number of
+    /// whole milliseconds by less than a tick, this function rounds it down. The deadline was rounded up to a
+    /// tick before, and the kernel adds its slack of 50 µs (`prctl(2)`, `PR_SET_TIMERSLACK`). (LOG R15)
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let tick = self.wheel.borrow().next_deadline()?;
         let nanos = Instant::of_tick(tick).nanos_since(self.now());
-        // Shorter by a tick: mio's rounding makes up for it, unless less than a tick was over.
+        // The wait is shorter by one tick. mio's rounding up makes it as long as before, except if less than a
+        // tick was beyond the whole milliseconds.
         let shorter = nanos.checked_sub(NANOS_PER_TICK).filter(|nanos| *nanos > 0);
         Some(Duration::from_nanos(shorter.unwrap_or(nanos)))
     }
 
-    /// Begins a turn: reads the clock, and moves the wakers of all that is due into `due`.
-    pub(crate) fn begin_turn(&self, due: &mut Vec<Waker>) {
+    /// Reads the clock, moves the wheel to its time, and appends the wakers of the due timers to `due`.
+    pub(crate) fn advance(&self, due: &mut Vec<Waker>) {
         let now = self.read_clock();
         TURN.set(Some(now));
         self.wheel.borrow_mut().advance(now.tick_floor(), due);
     }
 
-    /// Moves a paused clock to the next deadline, but not beyond `end`. Returns false once it is there.
+    /// Moves a paused clock to the next deadline, but not beyond `end`. Returns false if it has reached `end`.
     pub(crate) fn step_towards(&self, end: Instant) -> bool {
         let next = self.wheel.borrow_mut().deadline_until(end.tick_floor());
         let to = next.map_or(end, Instant::of_tick);
@@ -130,8 +132,9 @@ impl Timers {
         to < end
     }
 
-    /// Moves a paused clock to the next deadline, if there is one. [`Instant::FAR_FUTURE`] is none.
+    /// Moves a paused clock to the next deadline, if there is one. [`Instant::FAR_FUTURE`] does not count.
     pub(crate) fn skip_to_next(&self) {
+        // A sleep until the far future means "never". A clock that moved there could not move any further.
         let last = Instant::FAR_FUTURE.tick_floor();
         let next = self.wheel.borrow_mut().deadline_until(last);
         if let Some(tick) = next {

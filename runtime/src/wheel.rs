@@ -1,13 +1,13 @@
-//! A hierarchical timing wheel: all timers of a runtime, sorted roughly by deadline.
+//! A hierarchical timing wheel: all timers of a runtime, roughly sorted by deadline.
 //!
-//! The wheel is a pure data structure. It reads no clock: a *tick* is 1/32 of a millisecond since an
-//! origin that its owner chose, and time passes only in [`Wheel::advance`]. Arming and disarming a timer
-//! cost the same with ten timers as with a million.
+//! The wheel is a pure data structure and reads no clock. A *tick* is 1/32 of a millisecond, counted from an
+//! origin that the owner of the wheel chooses. Time passes only in [`Wheel::advance`]. Arming and disarming a
+//! timer cost the same with ten timers as with a million.
 //!
 //! # How it works
 //!
-//! There are eleven levels of 64 slots. A slot of level 0 is one tick wide, a slot of any other
-//! level is as wide as the whole level below it:
+//! There are eleven levels of 64 slots. A slot of level 0 is one tick wide. A slot of any other level is as
+//! wide as the whole level below it:
 //!
 //! ```text
 //! level   one slot   all 64
@@ -20,38 +20,36 @@
 //!   ⋮                            └┴┴┴┴┴┴┴┘ │ eleven levels hold any u64
 //! ```
 //!
-//! The highest bit in which a deadline differs from the present tick selects the level: six bits a level.
-//! So the timers of level 0 are earlier than those of level 1, and so on upwards. The next slot is the
-//! first occupied one on the lowest occupied level. A bitmap per level finds it in two instructions,
-//! however far away it is. A timer moves down at most once per level in its life.
+//! The level of a timer is chosen by the highest bit in which its deadline differs from the present tick: six
+//! bits for each level. So all timers of level 0 are earlier than those of level 1, and so on upwards. The
+//! next slot is the first occupied one on the lowest occupied level. A bitmap for each level finds it in two
+//! instructions, however far away it is. A timer moves down at most once for each level.
 //!
 //! ```text
 //! present tick 100 = 000001 100100    deadline 130 = 000010 000010: differs in level 1, slot 2
 //!                   level 1 level 0   at tick 128 that slot cascades: level 0, slot 2
 //! ```
 //!
-//! Seven levels would be enough for four years. With four more, which cost 1.3 KiB in all, every deadline
-//! has a slot. So there is no special case for late deadlines, and a jump of the clock has no cost.
+//! Seven levels are enough for four years. Four more levels cost 1.3 KiB, and then every deadline has a slot.
+//! So late deadlines are no special case, and a jump of the clock has no cost.
 //!
-//! The timers live in one vector. A slot is a circular doubly linked list through it, by index, and
-//! the vacant entries are one more such list. A key has the number of the insertion beside the index, so
-//! a stale key finds no timer.
+//! The timers are stored in one vector. A slot is a circular, doubly linked list through this vector, by
+//! index. The vacant entries are one more such list. A key has the number of the insertion beside the index,
+//! so a stale key finds no timer.
 //!
-//! **Memory.** An entry is 40 bytes. Entries at the end of the vector are dropped as soon as they
-//! are vacant. The vector shrinks to twice its length when its length is a quarter of its capacity. Low
-//! entries are filled first. So after a burst the remaining timers move down as they are armed anew, and
-//! the rest of the memory is freed.
+//! **Memory.** An entry takes 40 bytes. Vacant entries at the end of the vector are dropped at once. When the
+//! length of the vector is a quarter of its capacity, the vector shrinks to twice its length. Low entries are
+//! filled first. So after a burst, the remaining timers move to lower entries as they are armed again, and the
+//! rest of the memory is freed.
 //!
 //! # Invariants
 //!
-//! - Always: a timer fires at the first [`advance`](Wheel::advance) to its deadline or later, never
-//!   earlier.
-//! - Always: timers fire in order of deadline, and those with the same deadline in order of
-//!   insertion.
-//! - Always: every occupied slot begins after the present tick, except the present slot of level 0. That
-//!   one holds the timers that were due already when they were inserted.
-//! - Always: each timer in a slot shares with the present tick all bits above those of its level.
-//! - Never: a waker woken, cloned or dropped by the wheel; it returns the wakers that it removes.
+//! - Always: a timer fires at the first [`advance`](Wheel::advance) to its deadline or to a later tick.
+//! - Always: timers fire in order of deadline, and timers with the same deadline in order of insertion.
+//! - Always: every occupied slot begins after the present tick, except the present slot of level 0. That slot
+//!   has the timers that were due when they were inserted.
+//! - Always: the deadline of a timer and the present tick have the same bits above those of the timer's level.
+//! - Never: a waker woken, cloned or dropped by the wheel. It returns the wakers that it removes.
 
 use std::task::Waker;
 
@@ -60,7 +58,7 @@ const SLOTS: u32 = 1 << SLOT_BITS;
 const SLOT_MASK: u64 = 63;
 const LEVELS: u32 = u64::BITS.div_ceil(SLOT_BITS);
 
-/// The list of the vacant entries, after those of the slots.
+/// The number of the list of vacant entries. It follows the lists of the slots.
 const VACANT: u32 = LEVELS * SLOTS;
 
 /// The head of an empty list.
@@ -71,7 +69,7 @@ const CAPACITY_MIN: usize = 64;
 
 const _: () = assert!(size_of::<Entry>() <= 40 && size_of::<Key>() == 8);
 
-/// Names one armed timer. It is stale when that has fired or was removed.
+/// The name of one armed timer. It is stale when the timer has fired or was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     index: u32,
@@ -81,17 +79,19 @@ pub(crate) struct Key {
 /// Eleven levels of 64 slots of timers.
 #[derive(Debug)]
 pub(crate) struct Wheel {
+    /// The present tick. It only grows.
     now_tick: u64,
-    /// One bit for each level that holds a timer. Each turn looks for the next slot twice. LOG R16
+    /// One bit for each level that has a timer. Each turn searches for the next slot twice. // LOG R16
     levels: u32,
-    /// One bit for each slot that holds a timer.
+    /// One bit for each slot that has a timer.
     occupied: [u64; LEVELS as usize],
     /// The first entry of each list: the slots, level by level, then the vacant entries.
     heads: [u32; VACANT as usize + 1],
     entries: Vec<Entry>,
+    /// The number of armed timers.
     len: usize,
-    /// Counts insertions. It belongs to the wheel, not to the entry, so that entries can be freed and
-    /// their keys stay stale. A key equals only a key that was made exactly 2³² insertions later.
+    /// The number of insertions. The wheel has it, not the entry, so that entries can be freed and their keys
+    /// stay stale. Two keys are equal only if exactly 2³² insertions lie between them.
     generation: u32,
 }
 
@@ -140,12 +140,11 @@ impl Wheel {
         self.len == 0
     }
 
-    /// Arms a timer. A deadline that has passed counts as the present tick: it fires at the next
-    /// [`advance`](Self::advance).
+    /// Arms a timer. If the deadline has passed, the timer fires at the next [`advance`](Self::advance).
     ///
     /// # Panics
     ///
-    /// With 2³² − 1 timers armed already.
+    /// Panics if 2³² − 1 timers are armed.
     pub(crate) fn insert(&mut self, deadline_tick: u64, waker: Waker) -> Key {
         let index = self.vacant_entry();
         self.generation = self.generation.wrapping_add(1);
@@ -187,9 +186,9 @@ impl Wheel {
         self.alive(key)?.waker.as_ref()
     }
 
-    /// Disarms all timers and returns their wakers.
+    /// Disarms all timers, and returns their wakers.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        // The count of insertions goes on, so that old keys stay stale.
+        // The number of insertions stays, so that old keys stay stale.
         let empty = Self {
             generation: self.generation,
             now_tick: self.now_tick,
@@ -201,36 +200,42 @@ impl Wheel {
 
     /// Returns the tick at which to call [`advance`](Self::advance) next, or `None` if no timer is armed.
     ///
-    /// Despite its name, this is not always a deadline. It is never later than the earliest deadline. It is
-    /// earlier if a slot must cascade first: at most once for each level that a timer moves down.
+    /// This tick is never later than the earliest deadline. It is earlier if a slot must cascade first: at most
+    /// once for each level that a timer moves down.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         self.upcoming().map(|slot| slot.tick)
     }
 
-    /// Returns the earliest deadline if it is no later than `limit_tick`. Deals out the slots that begin before
-    /// it, so the present may move on to the beginning of one of them, but never beyond the limit.
+    /// Returns the earliest deadline, if it is no later than `limit_tick`.
+    ///
+    /// This cascades the slots that begin before that deadline. So the present may move to the beginning of one
+    /// of them, but never beyond the limit.
     pub(crate) fn deadline_until(&mut self, limit_tick: u64) -> Option<u64> {
         while let Some(slot) = self.upcoming().filter(|slot| slot.tick <= limit_tick) {
             if slot.level == 0 {
                 return Some(slot.tick);
             }
+            // Of a slot above level 0, only the first possible deadline is known.
             self.now_tick = slot.tick;
             self.cascade(slot.list);
         }
         None
     }
 
-    /// Lets time pass, and appends the wakers of all timers that are due at `now_tick` to `due`,
-    /// the earliest deadline first. Time does not run backwards: an earlier tick than the present
-    /// one counts as the present one.
+    /// Moves the present to `now_tick`, and appends the wakers of all due timers to `due`, the earliest
+    /// deadline first. If `now_tick` is earlier than the present, the present stays.
     ///
     /// The cost grows with the number of timers that fire or move down, not with the number of ticks.
     pub(crate) fn advance(&mut self, now_tick: u64, due: &mut Vec<Waker>) {
         let now_tick = now_tick.max(self.now_tick);
         while let Some(slot) = self.upcoming().filter(|slot| slot.tick <= now_tick) {
             self.now_tick = slot.tick;
+            // The slots come in order of their beginnings, and a slot of level 0 is one tick wide. So the
+            // timers fire in order of their deadlines.
             if slot.level == 0 {
-                self.fire(slot.list, due);
+                while let Some(index) = self.unlink_first(slot.list) {
+                    due.extend(self.vacate(index));
+                }
             } else {
                 self.cascade(slot.list);
             }
@@ -238,12 +243,7 @@ impl Wheel {
         self.now_tick = now_tick;
     }
 
-    fn fire(&mut self, list: u32, due: &mut Vec<Waker>) {
-        while let Some(index) = self.unlink_first(list) {
-            due.extend(self.vacate(index));
-        }
-    }
-
+    /// Moves the timers of a slot to lower levels. The present must be at the beginning of the slot.
     fn cascade(&mut self, list: u32) {
         while let Some(index) = self.unlink_first(list) {
             let deadline_tick = self.entry(index).deadline_tick;
@@ -256,6 +256,7 @@ impl Wheel {
         if self.levels == 0 {
             return None;
         }
+        // No later level can have an earlier timer, because each level ends before the next one begins.
         let level = self.levels.trailing_zeros();
         let slot = self.occupied[level as usize].trailing_zeros();
         let shift = SLOT_BITS * level;
@@ -268,9 +269,10 @@ impl Wheel {
         })
     }
 
-    /// Returns the list that a deadline belongs to at the present tick.
+    /// Returns the list of the slot for a deadline.
     fn slot_of(&self, deadline_tick: u64) -> u32 {
         let tick = deadline_tick.max(self.now_tick);
+        // `| 1` maps "no bit differs" to level 0, because the logarithm of zero does not exist.
         let highest_bit = ((self.now_tick ^ tick) | 1).ilog2();
         let level = highest_bit / SLOT_BITS;
         let slot = (tick >> (SLOT_BITS * level)) & SLOT_MASK;
@@ -288,19 +290,27 @@ impl Wheel {
         &mut self.entries[index as usize]
     }
 
+    /// Returns the entry of a timer, or `None` if the key is stale.
     fn alive(&self, key: Key) -> Option<&Entry> {
         let entry = self.entries.get(key.index as usize)?;
         (entry.generation == key.generation && entry.waker.is_some()).then_some(entry)
     }
 
-    /// Returns an entry that is in no list.
+    /// Returns an entry that is in no list. Prefers the first vacant one, which usually has a low index.
     fn vacant_entry(&mut self) -> u32 {
         if let Some(index) = self.unlink_first(VACANT) {
             return index;
         }
         let index = self.end();
         assert!(index < NONE, "too many timers");
-        self.entries.push(Entry::unlinked());
+        self.entries.push(Entry {
+            deadline_tick: 0,
+            waker: None,
+            previous: NONE,
+            next: NONE,
+            generation: 0,
+            list: 0,
+        });
         index
     }
 
@@ -313,7 +323,8 @@ impl Wheel {
     fn vacate(&mut self, index: u32) -> Option<Waker> {
         self.len -= 1;
         let waker = self.entry_mut(index).waker.take();
-        // One comparison keeps low entries in front of the list, so that high entries fall out of use.
+        // A full sort would cost more. This one comparison keeps the lowest entry in front, and that is enough
+        // for high entries to fall out of use.
         let lowest = index < self.heads[VACANT as usize];
         self.link_last(index, VACANT);
         if lowest {
@@ -323,7 +334,8 @@ impl Wheel {
         waker
     }
 
-    /// Drops the vacant entries at the end. Each was pushed once, so the cost per timer is constant.
+    /// Drops the vacant entries at the end of the vector. Each entry is pushed once and dropped once, so the
+    /// cost per timer is constant.
     fn give_back(&mut self) {
         while self
             .entries
@@ -333,6 +345,7 @@ impl Wheel {
             self.unlink(self.end() - 1);
             self.entries.pop();
         }
+        // A quarter and twice: between two changes of the capacity lie many insertions or removals.
         let capacity = self.entries.capacity();
         if self.entries.len() <= capacity / 4 && capacity > CAPACITY_MIN {
             self.entries
@@ -341,8 +354,9 @@ impl Wheel {
     }
 }
 
-/// The lists: circular, so that the last entry is the one before the first.
+/// The lists. They are circular, so that the last entry is the one before the first, and a head is enough.
 impl Wheel {
+    /// Appends an entry to a list.
     fn link_last(&mut self, index: u32, list: u32) {
         self.entry_mut(index).list = list;
         let first = self.heads[list as usize];
@@ -354,6 +368,7 @@ impl Wheel {
         self.join(index, first);
     }
 
+    /// Removes an entry from its list.
     fn unlink(&mut self, index: u32) {
         let Entry {
             previous,
@@ -379,33 +394,22 @@ impl Wheel {
         Some(first)
     }
 
-    /// Fills an empty list or empties one that has a single entry.
+    /// Fills an empty list, or empties a list of one entry. Both bitmaps follow.
     fn set_head(&mut self, list: u32, head: u32) {
         self.heads[list as usize] = head;
         let level = list / SLOTS;
         if let Some(slots) = self.occupied.get_mut(level as usize) {
+            // The bit changes in both cases. The list of the vacant entries has no bit.
             *slots ^= 1 << (list % SLOTS);
             let is_occupied = u32::from(*slots != 0);
             self.levels = self.levels & !(1 << level) | is_occupied << level;
         }
     }
 
+    /// Makes two entries neighbours.
     fn join(&mut self, previous: u32, next: u32) {
         self.entry_mut(previous).next = next;
         self.entry_mut(next).previous = previous;
-    }
-}
-
-impl Entry {
-    fn unlinked() -> Self {
-        Self {
-            deadline_tick: 0,
-            waker: None,
-            previous: NONE,
-            next: NONE,
-            generation: 0,
-            list: 0,
-        }
     }
 }
 
@@ -417,7 +421,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::task::Wake;
 
-    /// A wheel whose wakers write down their numbers.
+    /// A wheel whose wakers record their numbers.
     struct Trial {
         wheel: Wheel,
         woken: Arc<Mutex<Vec<u64>>>,
@@ -479,7 +483,7 @@ mod tests {
 
         /// Advances to `next_deadline` until a timer fires. Returns that tick, and the number of advances
         /// before it.
-        fn advance_as_told(&mut self) -> (u64, u32) {
+        fn advance_to_next(&mut self) -> (u64, u32) {
             for early in 0.. {
                 let tick = self.wheel.next_deadline().expect("a timer is armed");
                 if !self.advance(tick).is_empty() {
@@ -618,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_tick_of_all_has_its_place() {
+    fn the_last_tick_has_a_slot() {
         for (start, deadline) in [
             (0, u64::MAX),
             (5, u64::MAX - 1),
@@ -638,7 +642,7 @@ mod tests {
             for deadline in [boundary - 1, boundary, boundary + boundary / 3] {
                 let mut trial = Trial::new();
                 trial.insert(deadline, 1);
-                let (tick, early) = trial.advance_as_told();
+                let (tick, early) = trial.advance_to_next();
                 assert_eq!(tick, deadline);
                 assert!(
                     early <= deadline.ilog2() / SLOT_BITS,
@@ -687,7 +691,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back_after_a_burst() {
+    fn the_memory_of_a_burst_is_freed() {
         let mut trial = Trial::new();
         for number in 0..10_000 {
             trial.insert(number, number);
@@ -698,7 +702,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back_although_the_last_timers_of_a_burst_live_on_if_they_are_armed_anew() {
+    fn the_memory_of_a_burst_is_freed_if_the_last_timers_are_armed_again() {
         let mut trial = Trial::new();
         let mut keys: Vec<Key> = (0..10_000)
             .map(|number| trial.insert(1_000, number))
@@ -741,7 +745,7 @@ mod tests {
         InsertOverdue { ticks_ago: u64 },
         Remove { choice: usize },
         Advance { ticks: u64 },
-        AdvanceAsTold,
+        AdvanceToNext,
     }
 
     /// Spans of every order of magnitude up to `bits`, and those around the level boundaries.
@@ -761,7 +765,7 @@ mod tests {
             3 => any::<usize>().prop_map(|choice| Step::Remove { choice }),
             3 => span_ticks(14).prop_map(|ticks| Step::Advance { ticks }),
             1 => span_ticks(42).prop_map(|ticks| Step::Advance { ticks }),
-            2 => Just(Step::AdvanceAsTold),
+            2 => Just(Step::AdvanceToNext),
         ]
     }
 
@@ -810,7 +814,7 @@ mod tests {
                 }
                 Step::Remove { choice } => self.remove(trial, choice),
                 Step::Advance { ticks } => self.advance(trial, self.now_tick.saturating_add(ticks)),
-                Step::AdvanceAsTold => {
+                Step::AdvanceToNext => {
                     if let Some(tick) = trial.wheel.next_deadline() {
                         self.advance(trial, tick);
                     }

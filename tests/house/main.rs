@@ -1,0 +1,13 @@
+//! The source itself: the layers, the names, the sizes and the words that STYLE asks for.
+//!
+//! These tests read the tree and run no code of it. Each prints all places that break its rule.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "the numbers are for readers")]
+
+mod callers;
+mod comments;
+mod reading_order;
+mod source;
+mod type_names;
+mod words;

@@ -1,0 +1,212 @@
+//! The runtime's reading order: no file imports one that stands later.
+
+use std::collections::HashSet;
+use std::fs;
+
+use syn::visit::{self, Visit};
+use syn::{Item, ItemMod, UseTree};
+
+use crate::source::{self, Source};
+
+/// Collects the modules of the crate that a file names, as paths from the crate's root.
+struct Imports {
+    /// The module around the present item.
+    module: Vec<String>,
+    /// The modules that the file declares.
+    children: HashSet<String>,
+    found: Vec<Vec<String>>,
+}
+
+impl Imports {
+    /// Adds a path if it leads through this crate.
+    fn add(&mut self, path: &[String]) {
+        let Some(first) = path.first() else { return };
+        let mut absolute = match first.as_str() {
+            "crate" => Vec::new(),
+            "super" | "self" => self.module.clone(),
+            child if self.children.contains(child) => {
+                let mut absolute = self.module.clone();
+                absolute.push(child.to_owned());
+                absolute
+            }
+            _ => return,
+        };
+        if first == "super" {
+            absolute.pop();
+        }
+        for part in &path[1..] {
+            if part == "super" {
+                absolute.pop();
+            } else {
+                absolute.push(part.clone());
+            }
+        }
+        self.found.push(absolute);
+    }
+
+    fn add_tree(&mut self, before: &[String], tree: &UseTree) {
+        let mut path = before.to_vec();
+        match tree {
+            UseTree::Path(tree) => {
+                path.push(tree.ident.to_string());
+                self.add_tree(&path, &tree.tree);
+            }
+            UseTree::Name(name) if name.ident == "self" => self.add(&path),
+            UseTree::Name(name) => {
+                path.push(name.ident.to_string());
+                self.add(&path);
+            }
+            UseTree::Rename(name) => {
+                path.push(name.ident.to_string());
+                self.add(&path);
+            }
+            UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.add_tree(before, tree);
+                }
+            }
+            UseTree::Glob(_) => self.add(&path),
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Imports {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.add_tree(&[], &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let parts: Vec<_> = path
+            .segments
+            .iter()
+            .map(|part| part.ident.to_string())
+            .collect();
+        if parts.len() > 1 {
+            self.add(&parts);
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_item_mod(&mut self, module: &'ast ItemMod) {
+        self.module.push(module.ident.to_string());
+        visit::visit_item_mod(self, module);
+        self.module.pop();
+    }
+}
+
+fn imports(file: &Source) -> Vec<Vec<String>> {
+    let mut imports = Imports {
+        module: file.module.clone(),
+        children: HashSet::new(),
+        found: Vec::new(),
+    };
+    for item in &file.items {
+        if let Item::Mod(module) = item {
+            imports.children.insert(module.ident.to_string());
+        }
+    }
+    for item in &file.items {
+        imports.visit_item(item);
+    }
+    imports.found
+}
+
+/// Returns the names between back-ticks in the lists of a section of a text.
+fn listed(text: &str, heading: &str) -> Vec<String> {
+    let section = text.split_once(heading).unwrap().1;
+    let mut names = Vec::new();
+    let mut in_list = false;
+    for line in section.lines() {
+        let line = line.trim_start_matches("//!").trim();
+        if line.starts_with('#') {
+            break;
+        }
+        in_list = line.starts_with("- ") || in_list && !line.is_empty();
+        if in_list {
+            names.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    names
+}
+
+fn reading_order() -> Vec<String> {
+    let text = fs::read_to_string(source::root().join("runtime/src/lib.rs")).unwrap();
+    listed(&text, "# Reading order")
+}
+
+/// Returns the file that a path leads to: `time::sleep` for `time::sleep::Sleep`.
+fn file_of<'a>(path: &[String], order: &'a [String]) -> Option<(usize, &'a str)> {
+    (1..=path.len()).rev().find_map(|len| {
+        let name = path[..len].join("::");
+        let position = order.iter().position(|file| *file == name)?;
+        Some((position, order[position].as_str()))
+    })
+}
+
+#[test]
+fn the_reading_order_names_each_file_of_the_runtime_once() {
+    let order = reading_order();
+    let mut listed = order.clone();
+    listed.sort();
+    let mut files: Vec<_> = source::of_crate("runtime")
+        .into_iter()
+        .filter(|file| !file.module.is_empty())
+        .map(|file| file.module.join("::"))
+        .collect();
+    files.sort();
+    assert_eq!(listed, files, "runtime/src/lib.rs, section Reading order");
+}
+
+/// No file imports a later one, so there is no cycle either.
+#[test]
+fn a_file_of_the_runtime_imports_only_files_that_stand_before_it() {
+    let order = reading_order();
+    let mut wrong = Vec::new();
+    for file in source::of_crate("runtime") {
+        let name = file.module.join("::");
+        let Some(own) = order.iter().position(|file| *file == name) else {
+            continue;
+        };
+        for import in imports(&file) {
+            match file_of(&import, &order) {
+                Some((position, _)) if position <= own => {}
+                Some((_, later)) => wrong.push(format!("{} imports {later}", file.path)),
+                None => wrong.push(format!(
+                    "{} imports {} from the root, not from its file",
+                    file.path,
+                    import.join("::")
+                )),
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_architecture_prints_the_same_reading_order() {
+    let text = fs::read_to_string(source::root().join("ARCHITECTURE.md")).unwrap();
+    let heading = "## A guided tour of the runtime";
+    assert_eq!(listed(&text, heading), reading_order());
+}
+
+/// The tour of ARCHITECTURE.md describes each file, in the reading order.
+#[test]
+fn the_tour_of_the_architecture_follows_the_reading_order() {
+    let text = fs::read_to_string(source::root().join("ARCHITECTURE.md")).unwrap();
+    let tour = text
+        .split_once("## A guided tour of the runtime")
+        .unwrap()
+        .1;
+    let tour = tour.split_once("### The server").unwrap().0;
+    let mut files: Vec<String> = Vec::new();
+    for name in tour.split('`').skip(1).step_by(2) {
+        if let Some(name) = name.strip_suffix(".rs") {
+            let name = name.trim_end_matches("/mod").replace('/', "::");
+            if !files.contains(&name) {
+                files.push(name);
+            }
+        }
+    }
+    assert_eq!(files, reading_order());
+}

@@ -1,0 +1,289 @@
+//! The worst patterns of hard English, in docs, comments and names of tests.
+
+use std::fs;
+
+use crate::source::{files_in, from_root, root};
+
+/// The files that still have such patterns. Remove a file from here when it is mended.
+const NOT_YET_MENDED: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "examples/graceful.rs",
+    "examples/many_cores.rs",
+    "examples/plaintext.rs",
+    "examples/poll_loop.rs",
+    "examples/probe.rs",
+    "examples/serve_n.rs",
+    "examples/spawn_and_join.rs",
+    "examples/timers.rs",
+    "http/src/accept_error.rs",
+    "http/src/address.rs",
+    "http/src/answer.rs",
+    "http/src/answer_body.rs",
+    "http/src/body.rs",
+    "http/src/builder.rs",
+    "http/src/burst.rs",
+    "http/src/connection.rs",
+    "http/src/connection/close.rs",
+    "http/src/connection/settle.rs",
+    "http/src/connection/wait.rs",
+    "http/src/connection/watch.rs",
+    "http/src/connection_info.rs",
+    "http/src/disconnect.rs",
+    "http/src/error.rs",
+    "http/src/exchange.rs",
+    "http/src/exchange/body_state.rs",
+    "http/src/exchange/output.rs",
+    "http/src/gate.rs",
+    "http/src/handler.rs",
+    "http/src/headers.rs",
+    "http/src/io.rs",
+    "http/src/lib.rs",
+    "http/src/limits.rs",
+    "http/src/link.rs",
+    "http/src/listener.rs",
+    "http/src/numbers.rs",
+    "http/src/peers.rs",
+    "http/src/proto/chunked.rs",
+    "http/src/proto/chunked/tests.rs",
+    "http/src/proto/encode.rs",
+    "http/src/proto/encode/tests.rs",
+    "http/src/proto/fields.rs",
+    "http/src/proto/framing.rs",
+    "http/src/proto/head.rs",
+    "http/src/proto/head/tests.rs",
+    "http/src/proto/keep_alive.rs",
+    "http/src/proto/known.rs",
+    "http/src/proto/rendered.rs",
+    "http/src/proto/request_line.rs",
+    "http/src/proto/scan.rs",
+    "http/src/proto/target.rs",
+    "http/src/register.rs",
+    "http/src/request.rs",
+    "http/src/responded.rs",
+    "http/src/send.rs",
+    "http/src/serve.rs",
+    "http/src/server.rs",
+    "http/src/server/room.rs",
+    "http/src/server/shutdown.rs",
+    "http/src/settings.rs",
+    "http/src/shared.rs",
+    "http/src/spare.rs",
+    "http/src/stop.rs",
+    "http/src/sweep.rs",
+    "http/src/testing/memory.rs",
+    "http/src/testing/mod.rs",
+    "http/src/threads.rs",
+    "http/src/transport_info.rs",
+    "http/src/upgrade.rs",
+    "http/src/web/around/blocking.rs",
+    "http/src/web/around/id.rs",
+    "http/src/web/around/limit.rs",
+    "http/src/web/around/log.rs",
+    "http/src/web/around/mod.rs",
+    "http/src/web/around/writer.rs",
+    "http/src/web/coding.rs",
+    "http/src/web/conditional.rs",
+    "http/src/web/date.rs",
+    "http/src/web/events.rs",
+    "http/src/web/files/answer.rs",
+    "http/src/web/files/folder.rs",
+    "http/src/web/files/listing.rs",
+    "http/src/web/files/mod.rs",
+    "http/src/web/files/search.rs",
+    "http/src/web/files/target.rs",
+    "http/src/web/input/accept.rs",
+    "http/src/web/input/auth.rs",
+    "http/src/web/input/cookies.rs",
+    "http/src/web/input/forms.rs",
+    "http/src/web/input/media.rs",
+    "http/src/web/input/mod.rs",
+    "http/src/web/input/pairs.rs",
+    "http/src/web/mod.rs",
+    "http/src/web/multipart.rs",
+    "http/src/web/multipart/parts.rs",
+    "http/src/web/range.rs",
+    "http/src/web/response/body.rs",
+    "http/src/web/response/cache.rs",
+    "http/src/web/response/disposition.rs",
+    "http/src/web/response/html.rs",
+    "http/src/web/response/into.rs",
+    "http/src/web/response/mod.rs",
+    "http/src/web/routes/answers.rs",
+    "http/src/web/routes/mod.rs",
+    "http/src/web/routes/params.rs",
+    "http/src/web/routes/pattern.rs",
+    "http/src/web/routes/table.rs",
+    "http/src/web/templates.rs",
+    "http/src/work.rs",
+    "tests/bodies.rs",
+    "tests/browser.rs",
+    "tests/browser/chromium.rs",
+    "tests/ceiling.rs",
+    "tests/client_errors.rs",
+    "tests/clients/child.rs",
+    "tests/clients/curl.rs",
+    "tests/clients/front.rs",
+    "tests/closing.rs",
+    "tests/common/mod.rs",
+    "tests/corpus.rs",
+    "tests/departure.rs",
+    "tests/faults.rs",
+    "tests/files.rs",
+    "tests/files/answers.rs",
+    "tests/files/requests.rs",
+    "tests/files/scene.rs",
+    "tests/first_request.rs",
+    "tests/handover.rs",
+    "tests/life_attacks.rs",
+    "tests/listeners.rs",
+    "tests/load.rs",
+    "tests/load/client.rs",
+    "tests/load/server.rs",
+    "tests/numbers.rs",
+    "tests/parity/asked.rs",
+    "tests/parity/life.rs",
+    "tests/parity/nim_answers.rs",
+    "tests/parity/nim_suite.rs",
+    "tests/parity/nim_types.rs",
+    "tests/parity/rouille.rs",
+    "tests/parity/rows.rs",
+    "tests/parity/runtime.rs",
+    "tests/parity/served.rs",
+    "tests/parity/tiny_http.rs",
+    "tests/parity/web_around.rs",
+    "tests/parity/web_input.rs",
+    "tests/parity/web_response.rs",
+    "tests/parity/web_routes.rs",
+    "tests/routes.rs",
+    "tests/rows.rs",
+    "tests/shutdown.rs",
+    "tests/stress.rs",
+    "tests/suites.rs",
+    "tests/suites/http_garden.rs",
+    "tests/support/mod.rs",
+    "tests/support/system.rs",
+    "tests/tls.rs",
+    "tests/torture.rs",
+    "tests/transport.rs",
+    "tests/wire.rs",
+];
+
+/// A clause as the subject of a sentence: the reader waits for the verb.
+const STARTS: [&str; 3] = ["What ", "Whoever ", "Who "];
+
+/// Words without a meaning of their own as actors and predicates.
+const WORDS: [&str; 6] = [
+    "is none",
+    "is nothing",
+    "are none",
+    "nobody",
+    "whoever",
+    "mostly",
+];
+
+const TEST_NAMES: [&str; 4] = ["fn what_", "fn who_", "fn whoever_", "nobody"];
+
+/// Returns the text of a line that a reader reads: all of Markdown, the comments of code.
+fn prose(line: &str, is_markdown: bool) -> Option<&str> {
+    let line = line.trim();
+    if is_markdown {
+        return Some(line);
+    }
+    let text = line.strip_prefix("//")?;
+    Some(text.trim_start_matches(['/', '!']).trim())
+}
+
+fn is_bad(line: &str, is_markdown: bool) -> bool {
+    let Some(text) = prose(line, is_markdown) else {
+        return TEST_NAMES
+            .iter()
+            .any(|name| line.trim().starts_with("fn ") && line.contains(name));
+    };
+    // A question, and a heading of a question, is plain English.
+    if text.ends_with('?') || text.starts_with('#') {
+        return false;
+    }
+    let text = text.trim_start_matches(['-', '*', '|', ' ']);
+    let starts = |sentence: &str| STARTS.iter().any(|start| sentence.starts_with(start));
+    let lower = text.to_lowercase();
+    text.split(". ").any(starts) || WORDS.iter().any(|word| has_word(&lower, word))
+}
+
+/// Returns true if the text has this word, and not only as a part of a longer one ("is nonetheless").
+fn has_word(text: &str, word: &str) -> bool {
+    let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    text.match_indices(word).any(|(at, _)| {
+        !is_letter(text[..at].chars().next_back())
+            && !is_letter(text[at + word.len()..].chars().next())
+    })
+}
+
+fn files() -> Vec<std::path::PathBuf> {
+    let root = root();
+    let mut files = Vec::new();
+    for folder in ["runtime", "http", "examples", "src", "tests"] {
+        files.extend(files_in(&root.join(folder), "rs"));
+    }
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ] {
+        files.push(root.join(name));
+    }
+    files.retain(|file| !file.starts_with(root.join("tests/house")));
+    files
+}
+
+#[test]
+fn no_text_has_the_worst_patterns() {
+    let (mut wrong, mut mended) = (Vec::new(), NOT_YET_MENDED.to_vec());
+    for file in files() {
+        let path = from_root(&file);
+        let is_markdown = file.extension().is_some_and(|ending| ending == "md");
+        let text = fs::read_to_string(&file).unwrap();
+        let bad: Vec<_> = (1..)
+            .zip(text.lines())
+            .filter(|(_, line)| is_bad(line, is_markdown))
+            .map(|(number, line)| format!("{path}:{number}: {}", line.trim()))
+            .collect();
+        if !bad.is_empty() && NOT_YET_MENDED.contains(&path.as_str()) {
+            mended.retain(|file| *file != path);
+        } else {
+            wrong.extend(bad);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(
+        mended.is_empty(),
+        "mended, so remove from the list: {mended:#?}"
+    );
+}
+
+#[test]
+fn a_hard_line_is_found_and_a_plain_one_is_not() {
+    for bad in [
+        "/// What is unread is discarded.",
+        "//! - Whoever waits is woken.",
+        "// The list is empty. Who waits is woken.",
+        "/// Again is nothing.",
+        "/// If there is none, waits.",
+        "    fn what_is_sticky_stays() {",
+        "| a | nobody waits |",
+    ] {
+        assert!(is_bad(bad, bad.starts_with('|')), "{bad}");
+    }
+    for plain in [
+        "/// Unread bytes are discarded.",
+        "/// Returns `None` if the value is nonetheless gone.",
+        "let what = 7;",
+        "What does it cost?",
+        "## What you get",
+    ] {
+        assert!(!is_bad(plain, !plain.contains("//")), "{plain}");
+    }
+}
