@@ -109,6 +109,12 @@ impl Exchange {
         self.has_body
     }
 
+    /// Returns true if the last flush had to wait.
+    #[inline]
+    pub(crate) fn has_flush_waited(&mut self) -> bool {
+        self.flush_stall.get_mut().is_some()
+    }
+
     /// Notes that the transport has taken bytes, so the client has not stalled. A transport that holds
     /// bytes back takes more only when the client has taken some.
     #[inline]

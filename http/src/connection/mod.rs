@@ -39,7 +39,7 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
@@ -66,7 +66,6 @@ mod serve;
 pub(crate) mod transport;
 
 use finish::Next;
-use read::Filled;
 use run_handler::Outcome;
 use transport::AcceptedStream;
 
@@ -95,6 +94,17 @@ pub struct Connection<T: Io = AcceptedStream> {
     peer: PeerAddress,
     /// `None` while it is idle.
     work: Option<Box<Work>>,
+}
+
+/// The result of looking for a request.
+enum Arrival {
+    Request,
+    /// There are no more bytes now.
+    Nothing,
+    /// The connection is over.
+    End,
+    /// The bytes are no request that can be served.
+    Refused(Refusal),
 }
 
 impl<T: Io> Drop for Connection<T> {
@@ -144,10 +154,19 @@ impl<T: Io> Connection<T> {
     ///
     /// Plain calls serve what is here already. Only a step that has to wait is a future.
     pub(crate) async fn serve_ready<H: Handler>(&mut self, handler: &H) -> ControlFlow<()> {
-        if self.has_unfinished() {
-            self.finish_before().await?;
+        if let Some(phase) = self.unfinished() {
+            self.end_phase(phase).await?;
         }
-        while self.read_head().await? {
+        loop {
+            match poll_fn(|cx| self.poll_head(cx)).await {
+                Arrival::Request => {}
+                Arrival::Nothing => return ControlFlow::Continue(()),
+                Arrival::End => return ControlFlow::Break(()),
+                Arrival::Refused(refusal) => {
+                    self.refuse(refusal).await;
+                    return ControlFlow::Break(());
+                }
+            }
             let Some(request) = self.request() else {
                 return ControlFlow::Break(());
             };
@@ -161,7 +180,6 @@ impl<T: Io> Connection<T> {
             }
             poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         }
-        ControlFlow::Continue(())
     }
 
     /// The next request; `None` when the connection is over.
@@ -176,26 +194,34 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: bytes that have come stay.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
-        if self.has_unfinished() && self.finish_before().await.is_break() {
+        if let Some(phase) = self.unfinished()
+            && self.end_phase(phase).await.is_break()
+        {
             return Ok(None);
         }
         loop {
-            match self.read_head().await {
-                ControlFlow::Continue(true) => return Ok(self.request()),
-                ControlFlow::Continue(false) if self.wait().await.is_continue() => {}
-                _ => return Ok(None),
+            match poll_fn(|cx| self.poll_head(cx)).await {
+                Arrival::Request => return Ok(self.request()),
+                Arrival::Nothing if self.wait().await.is_continue() => {}
+                Arrival::Nothing | Arrival::End => return Ok(None),
+                Arrival::Refused(refusal) => {
+                    self.refuse(refusal).await;
+                    return Ok(None);
+                }
             }
         }
     }
 
-    /// Returns true if something has to be ended before the next request can be looked for.
+    /// Returns the phase if something has to be ended before the next request can be looked for.
     #[inline]
-    fn has_unfinished(&self) -> bool {
-        match self.shared.connections.phase(self.id) {
+    fn unfinished(&self) -> Option<Phase> {
+        let phase = self.shared.connections.phase(self.id);
+        let is_unfinished = match phase {
             Phase::Handling => self.has_request(),
             Phase::HeadOverdue | Phase::Closing | Phase::Lingering(_) => true,
             Phase::Handshake | Phase::New | Phase::ReadingHead | Phase::Idle => false,
-        }
+        };
+        is_unfinished.then_some(phase)
     }
 
     /// Returns true if a request is at hand: its head is at the front of the input.
@@ -203,12 +229,14 @@ impl<T: Io> Connection<T> {
         self.work.as_ref().is_some_and(|work| work.head_bytes > 0)
     }
 
-    /// Ends what has to be ended. Breaks if that is the connection.
-    async fn finish_before(&mut self) -> ControlFlow<()> {
-        match self.shared.connections.phase(self.id) {
+    /// Ends a phase that the last call did not end. Breaks if the connection is over.
+    async fn end_phase(&mut self, phase: Phase) -> ControlFlow<()> {
+        match phase {
             Phase::Handling => {
-                let next = self.finish_request(Outcome::Pulled);
-                return self.carry_out(next).await;
+                return match self.finish_request(Outcome::Pulled) {
+                    Next::Request => ControlFlow::Continue(()),
+                    next => self.carry_out(next).await,
+                };
             }
             Phase::HeadOverdue => self.refuse(Refusal::HeadTooSlow).await,
             // The last call was given up before the end.
@@ -217,22 +245,27 @@ impl<T: Io> Connection<T> {
         ControlFlow::Break(())
     }
 
-    /// Reads until the head of a request is whole. Continues with false if there are no more bytes now, and
-    /// breaks if the connection is over.
-    async fn read_head(&mut self) -> ControlFlow<(), bool> {
+    /// Reads until the head of a request is whole. It writes the queue before each read, so that no client
+    /// waits for an answer that lies in the queue.
+    #[inline]
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Arrival> {
         loop {
             match self.parse() {
-                Ok(Parsed::Complete(_)) => return ControlFlow::Continue(true),
+                Ok(Parsed::Complete(_)) => return Poll::Ready(Arrival::Request),
                 Ok(Parsed::Incomplete) => {}
-                Err(refusal) => {
-                    self.refuse(refusal).await;
-                    return ControlFlow::Break(());
-                }
+                Err(refusal) => return Poll::Ready(Arrival::Refused(refusal)),
             }
-            match poll_fn(|cx| self.poll_fill(cx)).await {
-                Filled::More => {}
-                Filled::Nothing => return ControlFlow::Continue(false),
-                Filled::End => return ControlFlow::Break(()),
+            if ready!(self.poll_write_queue(cx)).is_err() {
+                return Poll::Ready(Arrival::End);
+            }
+            match self.poll_read_once(cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Pending => return Poll::Ready(Arrival::Nothing),
+                Poll::Ready(Ok(0)) => {
+                    self.end_without_waiting(cx);
+                    return Poll::Ready(Arrival::End);
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Arrival::End),
             }
         }
     }

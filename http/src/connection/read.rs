@@ -14,43 +14,47 @@ use waterwheel_runtime::time::Instant;
 
 use super::Connection;
 use crate::buffers::Work;
-use crate::error::Refusal;
+use crate::error::{Refusal, Result};
+use crate::exchange::link::Link;
 use crate::proto::head::Head;
 use crate::shared::stop::Stage;
 use crate::transport::io::Io;
 
-/// The result of an attempt to read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Filled {
-    More,
-    /// There are no bytes now.
-    Nothing,
-    /// The connection is over.
-    End,
-}
-
 impl<T: Io> Connection<T> {
-    /// Writes the queue, then reads once.
+    /// Writes the queue and flushes the transport. The transport is flushed also if the queue is empty,
+    /// because the last flush may have had to wait.
+    ///
+    /// This is [`Link::poll_flush`] for the usual case: one write takes the whole queue, through a transport
+    /// whose type is known and cells that need no check (LOG R18).
     #[inline]
-    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Filled> {
-        if let Some(link) = self.link()
-            && ready!(link.poll_flush(cx)).is_err()
-        {
-            return Poll::Ready(Filled::End);
-        }
-        Poll::Ready(match self.poll_read_once(cx) {
-            Poll::Ready(Ok(0)) => {
-                self.end_without_waiting(cx);
-                Filled::End
+    pub(super) fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let (Some(io), Some(work)) = (&self.io, &mut self.work) else {
+            return Poll::Ready(Ok(()));
+        };
+        let output = work.exchange.output.get_mut();
+        if !output.is_empty() {
+            let queued = output.queued();
+            let written = io.poll_write_one(cx, queued);
+            if !matches!(written, Poll::Ready(Ok(count)) if count == queued.len()) {
+                return self.with_link(|link| link.poll_flush_behind(written, cx));
             }
-            Poll::Ready(Err(_)) => Filled::End,
-            Poll::Ready(Ok(_)) => Filled::More,
-            Poll::Pending => Filled::Nothing,
-        })
+            self.shared.counters.bytes_written.add(queued.len());
+            output.add_written(queued.len());
+            work.exchange.note_taken();
+        }
+        match io.poll_flush(cx) {
+            Poll::Ready(Ok(())) if !work.exchange.has_flush_waited() => Poll::Ready(Ok(())),
+            flushed => self.with_link(|link| link.or_held_back(flushed, cx)),
+        }
+    }
+
+    #[cold]
+    fn with_link(&self, poll: impl FnOnce(Link<'_>) -> Poll<Result<()>>) -> Poll<Result<()>> {
+        self.link().map_or(Poll::Ready(Ok(())), poll)
     }
 
     #[inline]
-    fn poll_read_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(io) = &self.io else {
             return Poll::Ready(Ok(0));
         };

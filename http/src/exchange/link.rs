@@ -65,6 +65,16 @@ impl Link<'_> {
         self.or_held_back(flushed, cx)
     }
 
+    /// As [`poll_flush`](Self::poll_flush), behind a first write that did not take the whole queue.
+    pub(crate) fn poll_flush_behind(
+        &self,
+        first: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        ready!(self.poll_written(first, cx))?;
+        self.poll_flush(cx)
+    }
+
     /// Writes everything that is queued, and the end behind it: mostly both in one segment.
     pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.poll_write_queue(cx, Io::poll_write_last))?;
