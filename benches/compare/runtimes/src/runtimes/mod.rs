@@ -4,13 +4,11 @@
 //! must be `Send`, because `tokio::spawn` asks for it.
 
 mod local_pool;
-mod local_set;
 mod smol;
 mod tokio;
 mod waterwheel;
 
 pub(crate) use local_pool::LocalPool;
-pub(crate) use local_set::LocalSet;
 pub(crate) use smol::Smol;
 pub(crate) use tokio::Tokio;
 pub(crate) use waterwheel::Waterwheel;
@@ -66,7 +64,7 @@ pub(crate) trait WithIo: Runtime {
     /// Takes over a socket that is non-blocking already.
     fn stream(socket: TcpStream) -> io::Result<Self::Stream>;
 
-    /// Reads what there is, and waits until there is something.
+    /// Reads bytes, and waits until there are any.
     fn read(
         stream: &mut Self::Stream,
         buffer: &mut [u8],

@@ -2,7 +2,7 @@
 //!
 //! A task polls at most 32 timers between two yields: no runtime's budget for a poll is smaller, so
 //! every timer that is polled is also armed. The yields belong to the cost, because some runtimes
-//! put off the work of an insertion until the reactor looks.
+//! delay the work of an insertion until the reactor polls.
 
 use super::{IoWorkload, Size, nanos_each};
 use crate::machine::CpuInstant;
