@@ -264,7 +264,11 @@ impl Row {
             let start = Instant::now();
             self.send_extra(&client)?;
             // Under pressure, a client that takes no byte for 2 s may be cut: it reads well before that.
-            let pause = if self.way == Way::Pressure { 300 } else { 1_300 };
+            let pause = if self.way == Way::Pressure {
+                300
+            } else {
+                1_300
+            };
             thread::sleep(Duration::from_millis(pause));
             let paused = start.elapsed();
             let answers = match read_all(&client) {

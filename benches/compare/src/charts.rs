@@ -1,204 +1,117 @@
 //! Charts of the results: horizontal bars as SVG, light and dark. `chart.svg` is the template.
 
-use crate::parts::WORKS;
+use crate::parts::{WORKS, Work};
 use crate::results::Results;
 use crate::servers::OURS;
+use crate::tables::DEFINITIONS;
 use minijinja::{Environment, context};
 use report::{Stats, grouped};
+use serde::Deserialize;
 use std::error::Error;
 use std::path::Path;
 
-/// The width of a chart in a README, and the space for names, values and margins.
-const WIDTH: f64 = 830.0;
+/// Where the bars begin, and the length of the longest.
 const BARS_AT: f64 = 170.0;
-const ROOM: f64 = WIDTH - BARS_AT - 110.0;
-
-/// Above the first bar, and of a row.
-const TOP: f64 = 92.0;
-const ROW: f64 = 26.0;
+const ROOM: f64 = 550.0;
 
 /// A bar longer than this multiple of the middle bar, or of the floor, is cut.
 const CUT_AT_MIDDLES: f64 = 2.5;
 const CUT_AT_FLOORS: f64 = 12.0;
 
-/// A chart: the name of its file, the texts, and the part and the figure that it shows.
+/// A chart: its texts, and the figure of the part of the same name.
+#[derive(Clone, Deserialize)]
 pub(crate) struct Chart {
-    file: String,
     pub(crate) title: String,
-    subtitle: &'static str,
-    unit: &'static str,
-    part: String,
-    figure: &'static str,
+    subtitle: String,
+    unit: String,
+    figure: String,
 }
 
-/// The charts beside those of CPU time.
-const OTHERS: [[&str; 6]; 4] = [
-    [
-        "latency",
-        "Latency at 10,000 requests per second over 64 connections",
-        "99.9th percentile in microseconds from when a request was due, middle half of the rounds; less is better",
-        " µs",
-        "latency",
-        "p99.9",
-    ],
-    [
-        "fairness",
-        "Latency beside a connection that pipelines as fast as it can",
-        "99th percentile of 63 others, as a multiple of the same without it; less is better",
-        " ×",
-        "fairness",
-        "ratio",
-    ],
-    [
-        "memory",
-        "Resident memory per idle connection, of 10,000",
-        "bytes in user space; each connection has made one request; less is better",
-        "",
-        "memory",
-        "per connection",
-    ],
-    [
-        "instructions",
-        "User instructions per request, 64 keep-alive connections",
-        "counted by callgrind; less is better",
-        "",
-        "instructions",
-        "single",
-    ],
-];
-
-/// The chart of CPU time at a work.
-pub(crate) fn cpu(work: &crate::parts::Work) -> Chart {
-    Chart {
-        file: format!("cpu-{}", work.name),
-        title: format!("CPU time per request: {}", work.title),
-        subtitle: "as a multiple of the floor, the cost of the kernel alone; less is better",
-        unit: " ×",
-        part: work.name.clone(),
-        figure: "ratio",
-    }
-}
-
-/// Draws a chart for each part that was measured, in both themes.
+/// Draws a chart for each part that was measured, light and dark.
 pub(crate) fn draw_all(results: &Results, folder: &Path) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(folder)?;
-    let others = OTHERS.map(|[file, title, subtitle, unit, part, figure]| Chart {
-        file: file.to_owned(),
-        title: title.to_owned(),
-        subtitle,
-        unit,
-        part: part.to_owned(),
-        figure,
-    });
-    for chart in WORKS.iter().map(cpu).chain(others) {
-        let mut rows = rows(&chart, results);
-        rows.sort_by(|(_, a), (_, b)| a.median.total_cmp(&b.median));
-        for (name, theme) in themes().iter().filter(|_| !rows.is_empty()) {
-            let path = folder.join(format!("{}-{name}.svg", chart.file));
-            std::fs::write(path, chart.svg(&rows, theme, results)?)?;
+    let works = WORKS
+        .iter()
+        .map(|work| (&work.name, Chart::cpu(work), true));
+    let others = DEFINITIONS.charts.iter();
+    let others = others.map(|(part, chart)| (part, chart.clone(), false));
+    for (part, chart, is_of_cpu) in works.chain(others) {
+        let rows = chart.rows(part, results);
+        let prefix = if is_of_cpu { "cpu-" } else { "" };
+        for theme in ["light", "dark"].into_iter().filter(|_| !rows.is_empty()) {
+            let path = folder.join(format!("{prefix}{part}-{theme}.svg"));
+            std::fs::write(path, chart.svg(part, &rows, is_of_cpu, theme, results)?)?;
         }
     }
     Ok(())
 }
 
-fn rows<'r>(chart: &Chart, results: &'r Results) -> Vec<(&'r str, Stats)> {
-    let part = results.parts.get(&chart.part);
-    let figures = part.into_iter().flat_map(|part| &part.figures);
-    figures
-        .filter_map(|(name, figures)| Some((name.as_str(), *figures.get(chart.figure)?)))
-        .collect()
-}
-
-fn themes() -> [(&'static str, minijinja::Value); 2] {
-    [
-        (
-            "light",
-            context! {
-                back => "#ffffff", text => "#1f2328", faint => "#59636e",
-                grid => "#d1d9e0", bar => "#b6c2cf", ours => "#0969da",
-            },
-        ),
-        (
-            "dark",
-            context! {
-                back => "#0d1117", text => "#f0f6fc", faint => "#9198a1",
-                grid => "#3d444d", bar => "#4a5664", ours => "#4493f8",
-            },
-        ),
-    ]
-}
-
 impl Chart {
+    /// The chart of CPU time at a work.
+    pub(crate) fn cpu(work: &Work) -> Self {
+        let subtitle = "as a multiple of the floor, the cost of the kernel alone; less is better";
+        Self {
+            title: format!("CPU time per request: {}", work.title),
+            subtitle: subtitle.to_owned(),
+            unit: " ×".to_owned(),
+            figure: "ratio".to_owned(),
+        }
+    }
+
+    /// The servers and their figures, the least first.
+    fn rows<'r>(&self, part: &str, results: &'r Results) -> Vec<(&'r str, Stats)> {
+        let figures = results.parts.get(part);
+        let figures = figures.into_iter().flat_map(|part| &part.figures);
+        let row = |(name, figures): (&'r String, &'r crate::results::Figures)| {
+            Some((name.as_str(), *figures.get(&self.figure)?))
+        };
+        let mut rows: Vec<(&str, Stats)> = figures.filter_map(row).collect();
+        rows.sort_by(|(_, a), (_, b)| a.median.total_cmp(&b.median));
+        rows
+    }
+
     fn svg(
         &self,
+        part: &str,
         rows: &[(&str, Stats)],
-        theme: &minijinja::Value,
+        has_floor: bool,
+        theme: &str,
         results: &Results,
     ) -> Result<String, Box<dyn Error>> {
-        let is_of_cpu = self.figure == "ratio" && self.part != "fairness";
-        let end = end(rows, is_of_cpu);
-        let place = |value: f64| tenth(BARS_AT + (value / end).clamp(0.0, 1.0) * ROOM);
-        let row = |(index, (name, stats)): (u32, &(&str, Stats))| {
+        let end = end(rows, has_floor);
+        // Tenths of a pixel are enough.
+        let length = |value: f64| ((value / end).clamp(0.0, 1.0) * ROOM * 10.0).round() / 10.0;
+        let place = |value| BARS_AT + length(value);
+        let row = |(name, stats): &(&str, Stats)| {
             context! {
                 name => *name,
                 is_ours => *name == OURS,
-                y => TOP + ROW * (f64::from(index) + 0.5),
                 end => place(stats.median).max(BARS_AT + 1.0),
                 low => place(stats.low),
                 high => place(stats.high),
+                has_spread => stats.high > stats.low,
                 is_cut => stats.median > end * 1.001,
-                value => shown(stats.median) + self.unit,
+                value => shown(stats.median) + &self.unit,
             }
         };
-        let bars: Vec<_> = (0..).zip(rows).map(row).collect();
         let tick = |value| context! { x => place(value), label => tick(value) };
-        let foot = self.foot(rows, results);
-        let lines = f64::from(u32::try_from(foot.len())?);
-        let bottom = TOP + ROW * f64::from(u32::try_from(rows.len())?);
+        let run = results.run_of(part);
+        let command = run.map(|run| textwrap::fill(&run.command, 130));
         let templates = Environment::new();
         let template = templates.template_from_named_str("chart.xml", include_str!("chart.svg"))?;
         let svg = template.render(context! {
-            width => WIDTH,
-            height => bottom + 40.0 + 15.0 * lines,
-            left => BARS_AT,
-            top => TOP - 4.0,
-            bottom,
             title => &self.title,
-            subtitle => self.subtitle,
+            subtitle => &self.subtitle,
             ticks => ticks(end).map(tick).collect::<Vec<_>>(),
-            bars,
-            floor => is_of_cpu.then(|| place(1.0)),
-            foot,
+            bars => rows.iter().map(row).collect::<Vec<_>>(),
+            left => BARS_AT,
+            floor => has_floor.then(|| place(1.0)),
+            ends => if part == "latency" { "the quartiles" } else { "the lowest and the highest" },
+            when => run.map(|run| format!("{} · commit {} · {}", run.day(), run.commit, run.machine)),
+            command => command.unwrap_or_default(),
             theme,
         })?;
         Ok(svg + "\n")
-    }
-
-    /// Returns when, where and how the part was measured.
-    fn foot(&self, rows: &[(&str, Stats)], results: &Results) -> Vec<String> {
-        let mut lines = Vec::new();
-        if rows.iter().any(|(_, stats)| stats.high > stats.low) {
-            let spread = if self.part == "latency" {
-                "the quartiles"
-            } else {
-                "the lowest and the highest"
-            };
-            lines.push(format!("Bars: medians of the rounds; whiskers: {spread}."));
-        }
-        if let Some(run) = results.run_of(&self.part) {
-            lines.push(format!(
-                "{} · commit {} · {}",
-                run.day(),
-                run.commit,
-                run.machine
-            ));
-            lines.extend(
-                textwrap::wrap(&run.command, 130)
-                    .into_iter()
-                    .map(String::from),
-            );
-        }
-        lines
     }
 }
 
@@ -244,11 +157,6 @@ fn shown(value: f64) -> String {
     } else {
         grouped(value)
     }
-}
-
-/// Rounds a length: tenths of a pixel are enough.
-fn tenth(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }
 
 #[cfg(test)]

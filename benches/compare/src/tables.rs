@@ -1,15 +1,20 @@
-//! The tables: NUMBERS.md, and the numbers of README. `numbers.md` and `readme.md` are the templates.
+//! The tables: NUMBERS.md, and the numbers of README.
+//!
+//! `numbers.md` and `readme.md` are the templates. `tables.toml` lists the tables that show figures as they are
+//! stored. The others are functions here.
 
-use crate::charts;
+use crate::charts::Chart;
 use crate::contract::WRONG;
 use crate::parts::{COUNTED, WORKS, work};
 use crate::results::{About, Results};
 use crate::servers::{OURS, rank};
 use minijinja::{Environment, Value, context};
 use report::{Stats, grouped, table};
-use std::collections::BTreeSet;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// Characters of a line of prose.
 const LINE_CHARACTERS: usize = 104;
@@ -17,196 +22,80 @@ const LINE_CHARACTERS: usize = 104;
 /// Where the numbers of README begin and end.
 const MARKS: [&str; 2] = ["<!-- numbers -->\n", "<!-- /numbers -->"];
 
-/// The columns of README's table.
-const SHOWN: [&str; 6] = [OURS, "nginx", "hyper", "actix-web", "axum", "go"];
+/// The file `tables.toml`.
+#[derive(Deserialize)]
+pub(crate) struct Definitions {
+    goals: Vec<[String; 5]>,
+    readme: Readme,
+    tables: BTreeMap<String, Table>,
+    pub(crate) charts: BTreeMap<String, Chart>,
+}
 
-/// The rows of README's table: title, part, figure, and decimals.
-const ROWS: [(&str, &str, &str, usize); 6] = [
-    ("CPU time, 64 keep-alive connections", "single", "ratio", 2),
-    (
-        "CPU time, 16 requests in one write",
-        "pipelined",
-        "ratio",
-        2,
-    ),
-    (
-        "CPU time, a new connection for each request",
-        "close",
-        "ratio",
-        2,
-    ),
-    (
-        "p99.9 at 10,000 requests per second, µs",
-        "latency",
-        "p99.9",
-        0,
-    ),
-    (
-        "p99 beside a connection that pipelines, to p99 alone",
-        "fairness",
-        "ratio",
-        1,
-    ),
-    (
-        "bytes per idle connection, of 10,000",
-        "memory",
-        "per connection",
-        0,
-    ),
-];
+#[derive(Deserialize)]
+struct Readme {
+    servers: Vec<String>,
+    rows: Vec<[String; 4]>,
+}
 
-/// A goal beside those of the works: title, part, figure, the most that it may be in `unit`s, and decimals.
-struct Goal<'t>(&'t str, &'t str, &'t str, Option<f64>, f64, usize);
+#[derive(Deserialize)]
+struct Table {
+    title: String,
+    columns: Vec<[String; 4]>,
+}
 
-const GOALS: [Goal<'static>; 11] = [
-    Goal(
-        "user instructions per request, single",
-        "instructions",
-        "single",
-        Some(1_000.0),
-        1.0,
-        0,
-    ),
-    Goal(
-        "user instructions per request, pipelined",
-        "instructions",
-        "pipelined",
-        Some(700.0),
-        1.0,
-        0,
-    ),
-    Goal(
-        "system calls per request, single",
-        "calls",
-        "single",
-        Some(2.05),
-        1.0,
-        2,
-    ),
-    Goal(
-        "system calls per request, pipelined",
-        "calls",
-        "pipelined",
-        Some(0.13),
-        1.0,
-        2,
-    ),
-    Goal(
-        "resident bytes per idle connection, of 10,000",
-        "memory",
-        "per connection",
-        Some(256.0),
-        1.0,
-        0,
-    ),
-    Goal(
-        "the same, with a handler whose future holds 4 KiB",
-        "memory",
-        "per connection, large",
-        Some(256.0),
-        1.0,
-        0,
-    ),
-    Goal(
-        "resident at start, MB",
-        "memory",
-        "start bytes",
-        Some(3.0),
-        1e6,
-        1,
-    ),
-    Goal(
-        "p99.9 at 10,000 requests per second, µs",
-        "latency",
-        "p99.9",
-        None,
-        1.0,
-        0,
-    ),
-    Goal(
-        "p99 beside a connection that pipelines, to p99 alone",
-        "fairness",
-        "ratio",
-        Some(2.0),
-        1.0,
-        1,
-    ),
-    Goal(
-        "crates that its server here depends on",
-        "footprint",
-        "dependencies",
-        Some(8.0),
-        1.0,
-        0,
-    ),
-    Goal(
-        "stripped binary of that server, KiB",
-        "footprint",
-        "binary bytes",
-        Some(450.0),
-        1024.0,
-        0,
-    ),
-];
+pub(crate) static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| {
+    let file = toml::from_str(include_str!("../tables.toml"));
+    file.expect("tables.toml is right")
+});
 
 /// Renders all tables.
 pub(crate) fn numbers(results: &Results) -> Result<String, Box<dyn Error>> {
-    let tables = |part: &str| {
-        results
-            .parts
-            .get(part)
-            .map_or("", |part| part.tables.as_str())
-    };
+    let tables = DEFINITIONS.tables.iter();
+    let tables = tables.map(|(name, table)| (name.as_str(), table.render(results)));
+    let printed = results.parts.iter();
+    let printed = printed.map(|(name, part)| (name.as_str(), part.tables.clone()));
     let others = [
-        ("Instructions and system calls", counts(results)),
-        ("System calls by name", calls(results)),
-        ("Memory", memory(results)),
-        ("The contract", contract(results)),
-        ("Wrong requests that are answered", accepted(results)),
-        ("The build of a server", footprint(results)),
-        ("The build of Waterwheel", builds(results)),
-        ("Answers per second, by two generators", wrk(results)),
-        ("The runtime beside others", tables("runtimes").to_owned()),
-        ("The cost of a route", tables("routes").to_owned()),
-        ("The cost of asking the gate", tables("gate").to_owned()),
-        ("Left out", left_out(results)),
-        ("Measured by", runs(results)),
+        ("goals", goals(results)),
+        ("cpu", cpu(results)),
+        ("floors", floors(results)),
+        ("tail", tail(results)),
+        ("calls", calls(results)),
+        ("contract", contract(results)),
+        ("accepted", accepted(results)),
+        ("left_out", left_out(results)),
+        ("runs", runs(results)),
     ];
-    let context = context! {
-        goals => goals(results),
-        cpu => cpu(results),
-        floors => floors(results),
-        latency => latency(results),
-        tail => tail(results),
-        others,
-    };
-    render(include_str!("numbers.md"), context)
+    // The last one of a name counts: only programs print tables of their own.
+    let context: BTreeMap<&str, String> = printed.chain(tables).chain(others).collect();
+    render(include_str!("numbers.md"), Value::from_pairs(context))
 }
 
-/// Replaces the numbers of README: one chart, and a table of six rows.
+/// Replaces the numbers of README: one chart, and one table.
 pub(crate) fn write_readme(results: &Results, readme: &Path) -> Result<(), Box<dyn Error>> {
-    let mut rows = vec![strings(&[&[""], &SHOWN[..]].concat())];
-    rows[0][1] = format!("**{OURS}**");
-    for (title, part, figure, decimals) in ROWS {
-        let cell = |server| {
+    let Readme { servers, rows } = &DEFINITIONS.readme;
+    let titles =
+        std::iter::once(String::new()).chain(servers.iter().map(|name| bold_ours(name, name)));
+    let mut all = vec![titles.collect::<Vec<_>>()];
+    for [title, part, figure, form] in rows {
+        let cell = |server: &String| {
             let stats = results.figure(part, server, figure);
-            stats.map_or(String::new(), |stats| decimal(stats.median, decimals))
+            stats.map_or(String::new(), |stats| {
+                bold_ours(server, &shown(stats, form))
+            })
         };
-        let mut row: Vec<String> = SHOWN.into_iter().map(cell).collect();
-        row[0] = format!("**{}**", row[0]);
-        row.insert(0, title.to_owned());
-        rows.push(row);
+        all.push(
+            std::iter::once(title.clone())
+                .chain(servers.iter().map(cell))
+                .collect(),
+        );
     }
-    let numbers = render(
-        include_str!("readme.md"),
-        context! {
-            chart => charts::cpu(work("single")).title,
-            table => table(rows),
-            run => results.run_of("single").map(|run| context! {
-                began => run.day(), commit => &run.commit, machine => &run.machine,
-            }),
-        },
-    )?;
+    let run = results.run_of("single").or(results.runs.last());
+    let context = context! {
+        chart => Chart::cpu(work("single")).title,
+        table => table(all),
+        run => run.map(|run| context! { day => run.day(), commit => &run.commit, machine => &run.machine }),
+    };
+    let numbers = render(include_str!("readme.md"), context)?;
     let text = std::fs::read_to_string(readme)?;
     let text = replaced(&text, &numbers).ok_or("README has no marks for its numbers")?;
     Ok(std::fs::write(readme, text)?)
@@ -221,108 +110,73 @@ fn replaced(text: &str, numbers: &str) -> Option<String> {
 
 fn render(template: &str, context: Value) -> Result<String, Box<dyn Error>> {
     let mut templates = Environment::new();
-    templates.add_filter("wrap", |text: String| {
-        textwrap::fill(text.trim(), LINE_CHARACTERS)
+    let lines = textwrap::Options::new(LINE_CHARACTERS);
+    let lines = lines.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    templates.add_filter("wrap", move |text: &str| {
+        textwrap::fill(text.trim(), &lines)
     });
-    Ok(templates
-        .render_str(template, context)?
-        .trim_end()
-        .to_owned()
-        + "\n")
+    let text = templates.render_str(template, context)?;
+    Ok(text.trim_end().to_owned() + "\n")
 }
 
 fn strings(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|&cell| cell.to_owned()).collect()
 }
 
-/// A number with decimals, or a large one with commas.
-fn decimal(value: f64, decimals: usize) -> String {
-    if decimals == 0 || value >= 100.0 {
-        grouped(value)
+fn bold_ours(server: &str, text: &str) -> String {
+    if server == OURS {
+        format!("**{text}**")
     } else {
-        format!("{value:.decimals$}")
+        text.to_owned()
     }
 }
 
-fn short(stats: Stats) -> String {
-    format!("{:.2}", stats.median)
-}
-
-fn spread(stats: Stats) -> String {
-    format!("{:.2} ({:.2}–{:.2})", stats.median, stats.low, stats.high)
-}
-
-fn whole(stats: Stats) -> String {
-    grouped(stats.median)
-}
-
-fn whole_spread(stats: Stats) -> String {
-    let [median, low, high] = <[f64; 3]>::from(stats).map(grouped);
-    format!("{median} ({low}–{high})")
+/// A figure in one of the forms of `tables.toml`.
+fn shown(stats: Stats, form: &str) -> String {
+    let (form, has_spread) = match form.strip_suffix(" spread") {
+        Some(form) => (form, true),
+        None => (form, false),
+    };
+    let one = |value: f64| match form {
+        "MB" => format!("{:.1}", value / 1e6),
+        "KiB" => grouped(value / 1024.0),
+        decimals => match decimals.parse::<usize>() {
+            Ok(decimals) if value < 100.0 => format!("{value:.decimals$}"),
+            _ => grouped(value),
+        },
+    };
+    let Stats { median, low, high } = stats;
+    if has_spread {
+        format!("{} ({}–{})", one(median), one(low), one(high))
+    } else {
+        one(median)
+    }
 }
 
 /// A column of a table of servers: its title, and its cell for a server.
-type Column<'r> = (String, Box<dyn Fn(&str) -> Option<String> + 'r>);
-
-fn column<'r>(title: &str, cell: impl Fn(&str) -> Option<String> + 'r) -> Column<'r> {
-    (title.to_owned(), Box::new(cell))
-}
-
-/// A column with a figure of a part.
-fn figure<'r>(
-    results: &'r Results,
-    title: &str,
-    part: &'r str,
-    figure: &'r str,
-    show: fn(Stats) -> String,
-) -> Column<'r> {
-    column(title, move |server| {
-        results.figure(part, server, figure).map(show)
-    })
-}
-
-/// A column with a part of the contract. A server that was not asked has an empty cell.
-fn about<'r>(
-    results: &'r Results,
-    title: &str,
-    show: impl Fn(&About) -> String + 'r,
-) -> Column<'r> {
-    column(title, move |server| {
-        let about = results
-            .servers
-            .get(server)
-            .filter(|about| about.answer_bytes > 0);
-        about.map(&show).filter(|cell| !cell.is_empty())
-    })
-}
+type Column<'r> = (&'r str, Box<dyn Fn(&str) -> Option<String> + 'r>);
 
 /// The servers that have a cell in one of these columns, the fastest first.
 fn servers(title: &str, results: &Results, columns: &[Column<'_>]) -> String {
     let measured = results.parts.values().flat_map(|part| part.figures.keys());
     let names: BTreeSet<&String> = results.servers.keys().chain(measured).collect();
     let mut names: Vec<&String> = names.into_iter().collect();
-    let time = |name: &str| {
-        results
-            .figure("single", name, "ratio")
-            .map_or(f64::MAX, |ratio| ratio.median)
-    };
-    names.sort_by(|a, b| time(a).total_cmp(&time(b)).then(rank(a).cmp(&rank(b))));
-    let mut rows = vec![
-        std::iter::once(title.to_owned())
-            .chain(columns.iter().map(|(title, _)| title.clone()))
-            .collect(),
-    ];
+    names.sort_by(|a, b| {
+        let ratio = |name| results.figure("single", name, "ratio");
+        let time = |name| ratio(name).map_or(f64::MAX, |ratio| ratio.median);
+        time(a).total_cmp(&time(b)).then(rank(a).cmp(&rank(b)))
+    });
+    let titles = columns.iter().map(|(title, _)| *title);
+    let mut rows = vec![strings(
+        &std::iter::once(title).chain(titles).collect::<Vec<_>>(),
+    )];
     for name in names {
         let cells: Vec<_> = columns.iter().map(|(_, cell)| cell(name)).collect();
         if cells.iter().any(Option::is_some) {
-            let name = if name == OURS {
-                format!("**{name}**")
-            } else {
-                name.clone()
-            };
+            let cells = cells.into_iter().map(Option::unwrap_or_default);
             rows.push(
-                std::iter::once(name)
-                    .chain(cells.into_iter().map(Option::unwrap_or_default))
+                std::iter::once(bold_ours(name, name))
+                    .chain(cells)
                     .collect(),
             );
         }
@@ -330,45 +184,54 @@ fn servers(title: &str, results: &Results, columns: &[Column<'_>]) -> String {
     table(rows)
 }
 
+impl Table {
+    fn render(&self, results: &Results) -> String {
+        let columns = self.columns.iter().map(|[title, part, figure, form]| {
+            let cell = move |server: &str| Some(shown(results.figure(part, server, figure)?, form));
+            (title.as_str(), Box::new(cell) as Box<_>)
+        });
+        servers(&self.title, results, &columns.collect::<Vec<Column<'_>>>())
+    }
+}
+
 /// The goals, Waterwheel's figures, and the best figure of the other servers.
 fn goals(results: &Results) -> String {
-    let titles: Vec<String> = WORKS
-        .iter()
-        .map(|work| format!("CPU time to the floor: {}", work.short))
-        .collect();
-    let works = WORKS.iter().zip(&titles);
-    let works = works.map(|(work, title)| Goal(title, &work.name, "ratio", work.goal, 1.0, 2));
-    let mut rows = vec![strings(&[
+    let works = WORKS.iter().map(|work| {
+        let title = format!("CPU time to the floor: {}", work.short);
+        let goal = work
+            .goal
+            .map_or("the best".to_owned(), |goal| format!("{goal:.2}"));
+        [
+            title,
+            work.name.clone(),
+            "ratio".to_owned(),
+            "2".to_owned(),
+            goal,
+        ]
+    });
+    let head = [
         "",
         "goal",
         OURS,
         "to the plain floor",
         "the best of the others",
-    ])];
-    for Goal(title, part, figure, most, unit, decimals) in works.chain(GOALS) {
-        let Some(ours) = results.figure(part, OURS, figure) else {
+    ];
+    let mut rows = vec![strings(&head)];
+    for [title, part, figure, form, goal] in works.chain(DEFINITIONS.goals.iter().cloned()) {
+        let Some(ours) = results.figure(&part, OURS, &figure) else {
             continue;
         };
-        let show = |value: f64| decimal(value / unit, decimals);
-        let goal = most.map_or("the best".to_owned(), |most| decimal(most, decimals));
-        let to_plain = results.figure(part, OURS, "to plain").map(|ratio| {
-            let [median, low, high] = <[f64; 3]>::from(ratio).map(show);
-            format!("**{median}** ({low}–{high})")
-        });
-        let best = best(results, part, figure, |name| {
-            name != OURS && !name.starts_with("floor")
-        });
+        let to_plain = results.figure(&part, OURS, "to plain");
+        let to_plain = to_plain.map(|ratio| shown(ratio, "2 spread"));
+        let best = best(results, &part, &figure, |name| !name.starts_with("floor"));
         let best = best.map(|(name, stats)| {
             let is_noise = part == "latency" && ours.overlaps(&stats);
-            format!(
-                "{} ({name}){}",
-                show(stats.median),
-                if is_noise { "; within noise" } else { "" }
-            )
+            let noise = if is_noise { "; within noise" } else { "" };
+            format!("{} ({name}){noise}", shown(stats, &form))
         });
-        let ours = format!("**{}**", show(ours.median));
+        let ours = format!("**{}**", shown(ours, &form));
         rows.push(vec![
-            title.to_owned(),
+            title,
             goal,
             ours,
             to_plain.unwrap_or_default(),
@@ -378,15 +241,15 @@ fn goals(results: &Results) -> String {
     table(rows)
 }
 
-/// The server with the lowest median.
+/// The server with the lowest median, except ours.
 fn best<'r>(
     results: &'r Results,
     part: &str,
     figure: &str,
     counts: impl Fn(&str) -> bool,
 ) -> Option<(&'r str, Stats)> {
-    let figures = results.parts.get(part)?.figures.iter();
-    let others = figures.filter(|(name, _)| counts(name));
+    let others = results.parts.get(part)?.figures.iter();
+    let others = others.filter(|(name, _)| *name != OURS && counts(name));
     let others = others.filter_map(|(name, figures)| Some((name.as_str(), *figures.get(figure)?)));
     others.min_by(|(_, a), (_, b)| a.median.total_cmp(&b.median))
 }
@@ -395,19 +258,22 @@ fn cpu(results: &Results) -> String {
     let measured = WORKS
         .iter()
         .filter(|work| results.parts.contains_key(&work.name));
-    let of = |work: &'static crate::parts::Work| {
-        column(&work.short, |server| {
-            let ratio = spread(results.figure(&work.name, server, "ratio")?);
+    let columns = measured.map(|work| {
+        let cell = |server: &str| {
+            let figure = |name| results.figure(&work.name, server, name);
+            let (ratio, us) = (figure("ratio")?, figure("us")?);
             Some(format!(
-                "{ratio} {:.2} µs",
-                results.figure(&work.name, server, "us")?.median
+                "{} {} µs",
+                shown(ratio, "2 spread"),
+                shown(us, "2")
             ))
-        })
-    };
+        };
+        (work.short.as_str(), Box::new(cell) as Box<_>)
+    });
     servers(
         "CPU time to the floor",
         results,
-        &measured.map(of).collect::<Vec<_>>(),
+        &columns.collect::<Vec<Column<'_>>>(),
     )
 }
 
@@ -421,145 +287,91 @@ fn floors(results: &Results) -> String {
     ];
     let mut rows = vec![strings(&head)];
     for work in WORKS.iter() {
-        if let Some(floor) = results
-            .parts
-            .get(&work.name)
-            .and_then(|part| part.floor.as_ref())
-        {
-            let plain = floor.plain.map(spread).unwrap_or_default();
-            rows.push(vec![
-                work.short.clone(),
-                work.title.clone(),
-                floor.way.clone(),
-                spread(floor.us),
-                plain,
-            ]);
+        let part = results.parts.get(&work.name);
+        if let Some(floor) = part.and_then(|part| part.floor.as_ref()) {
+            let plain = floor
+                .plain
+                .map_or(String::new(), |plain| shown(plain, "2 spread"));
+            let us = shown(floor.us, "2 spread");
+            rows.push(strings(&[
+                &work.short,
+                &work.title,
+                &floor.way,
+                &us,
+                &plain,
+            ]));
         }
     }
     table(rows)
 }
 
-fn latency(results: &Results) -> String {
-    let of = |title, part, name, show| figure(results, title, part, name, show);
-    let times: fn(Stats) -> String = |ratio| decimal(ratio.median, 1);
-    let columns = [
-        of("p50", "latency", "p50", whole),
-        of("p99", "latency", "p99", whole),
-        of("p99.9", "latency", "p99.9", whole_spread),
-        of("p99, alone", "fairness", "quiet", whole),
-        of("p99, beside it", "fairness", "flooded", whole),
-        of("beside to alone", "fairness", "ratio", times),
-        of(
-            "answers/s to the other one",
-            "fairness",
-            "flood per second",
-            whole,
-        ),
-    ];
-    servers("latency, µs", results, &columns)
-}
-
 /// Compares Waterwheel's p99.9 with the best other server and the best floor.
 fn tail(results: &Results) -> String {
-    let Some((ours, part)) = results
-        .figure("latency", OURS, "p99.9")
-        .zip(results.parts.get("latency"))
-    else {
+    let ours = results.figure("latency", OURS, "p99.9");
+    let Some((ours, part)) = ours.zip(results.parts.get("latency")) else {
         return String::new();
     };
-    let against = [false, true].map(|is_floor| {
-        let (name, other) = best(results, "latency", "p99.9", |name| {
-            name != OURS && name.starts_with("floor") == is_floor
-        })?;
-        let verdict = match ours.overlaps(&other) {
-            true => "within noise",
-            false if ours.median < other.median => "Waterwheel's is less",
-            false => "Waterwheel's is more",
-        };
-        Some(format!("; {name} {}: {verdict}", whole_spread(other)))
-    });
-    format!(
-        "p99.9 is the median of {} interleaved rounds of {} s, with the middle half in brackets, because one stall of \
-         the machine is the p99.9 of its round. Waterwheel's is {} µs{}. If the middle halves overlap, the difference \
-         is within noise: these rounds do not show which server is faster.",
+    let mut text = format!(
+        "p99.9 is the median of {} interleaved rounds of {} s, with the middle half in brackets, because one \
+         stall of the machine is the p99.9 of its round. Waterwheel's is {} µs",
         part.rounds,
         part.seconds,
-        whole_spread(ours),
-        against.into_iter().flatten().collect::<String>(),
-    )
-}
-
-fn counts(results: &Results) -> String {
-    let works = || COUNTED.into_iter().map(work);
-    let instructions = works().map(|work| {
-        figure(
-            results,
-            &format!("instructions, {}", work.short),
-            "instructions",
-            &work.name,
-            whole,
-        )
-    });
-    let calls = works().map(|work| {
-        figure(
-            results,
-            &format!("calls, {}", work.short),
-            "calls",
-            &work.name,
-            short,
-        )
-    });
-    servers(
-        "per request",
-        results,
-        &instructions.chain(calls).collect::<Vec<_>>(),
-    )
+        shown(ours, "whole spread"),
+    );
+    for is_floor in [false, true] {
+        let is_such = |name: &str| name.starts_with("floor") == is_floor;
+        if let Some((name, other)) = best(results, "latency", "p99.9", is_such) {
+            let verdict = if ours.overlaps(&other) {
+                "within noise"
+            } else if ours.median < other.median {
+                "Waterwheel's is less"
+            } else {
+                "Waterwheel's is more"
+            };
+            text += "; ";
+            text += &[name, " ", &shown(other, "whole spread"), ": ", verdict].concat();
+        }
+    }
+    text + ". If the middle halves overlap, the difference is within noise: these rounds do not show which \
+            server is faster."
 }
 
 fn calls(results: &Results) -> String {
-    let of = |work: &'static crate::parts::Work| {
-        column(&work.short, |server| {
+    let columns = COUNTED.map(work).map(|work| {
+        let prefix = format!("{} ", work.name);
+        let cell = move |server: &str| {
             let figures = results.parts.get("calls")?.figures.get(server)?;
             figures.get(&work.name)?;
-            let prefix = format!("{} ", work.name);
-            let by_name = figures
-                .iter()
-                .filter_map(|(name, stats)| Some((name.strip_prefix(&prefix)?, stats.median)));
-            let by_name = by_name
-                .filter(|(name, _)| *name != "at speed")
-                .map(|(name, count)| format!("{name} {count:.3}"));
-            let at_speed = figures
-                .get(&format!("{prefix}at speed"))
-                .map_or("?".to_owned(), |stats| short(*stats));
-            Some(format!(
-                "{at_speed} at speed; traced {}",
-                by_name.collect::<Vec<_>>().join(", ")
-            ))
-        })
-    };
-    servers("per request", results, &COUNTED.map(work).map(of))
+            let by_name = figures.iter().filter_map(|(name, count)| {
+                let call = name
+                    .strip_prefix(&prefix)
+                    .filter(|call| *call != "at speed")?;
+                Some(format!("{call} {:.3}", count.median))
+            });
+            let by_name = by_name.collect::<Vec<_>>().join(", ");
+            let at_speed = figures.get(&format!("{prefix}at speed"));
+            let at_speed = at_speed.map_or("?".to_owned(), |count| shown(*count, "2"));
+            Some(format!("{at_speed} at speed; traced {by_name}"))
+        };
+        (work.short.as_str(), Box::new(cell) as Box<_>)
+    });
+    servers("per request", results, &columns)
 }
 
-fn memory(results: &Results) -> String {
-    let megabytes: fn(Stats) -> String = |bytes| format!("{:.1}", bytes.median / 1e6);
-    let columns = [
-        figure(results, "MB at start", "memory", "start bytes", megabytes),
-        figure(
-            results,
-            "bytes per idle connection, of 10,000",
-            "memory",
-            "per connection",
-            whole,
-        ),
-        figure(
-            results,
-            "the same, with a handler of 4 KiB",
-            "memory",
-            "per connection, large",
-            whole,
-        ),
-    ];
-    servers("resident memory", results, &columns)
+/// A column with a part of the contract. A server that was not asked has an empty cell.
+fn about<'r>(
+    results: &'r Results,
+    title: &'r str,
+    show: impl Fn(&About) -> String + 'r,
+) -> Column<'r> {
+    let cell = move |server: &str| {
+        let about = results
+            .servers
+            .get(server)
+            .filter(|about| about.answer_bytes > 0);
+        about.map(&show).filter(|cell| !cell.is_empty())
+    };
+    (title, Box::new(cell))
 }
 
 fn contract(results: &Results) -> String {
@@ -572,81 +384,15 @@ fn contract(results: &Results) -> String {
             about.answer_bytes.to_string()
         }),
         about(results, "lacks", |about| about.lacks.join(", ")),
-        about(
-            results,
-            &format!("refuses, of {} wrong requests", WRONG.len()),
-            refused,
-        ),
+        about(results, "refuses, of 6 wrong requests", refused),
         about(results, "otherwise", |about| about.remark.clone()),
     ];
     servers("the contract", results, &columns)
 }
 
 fn accepted(results: &Results) -> String {
-    servers(
-        "server",
-        results,
-        &[about(results, "requests", |about| about.accepts.join("; "))],
-    )
-}
-
-fn footprint(results: &Results) -> String {
-    let kibibytes: fn(Stats) -> String = |bytes| format!("{:.0}", bytes.median / 1024.0);
-    let seconds: fn(Stats) -> String = |seconds| format!("{:.1}", seconds.median);
-    let columns = [
-        figure(
-            results,
-            "stripped KiB",
-            "footprint",
-            "binary bytes",
-            kibibytes,
-        ),
-        figure(results, "dependencies", "footprint", "dependencies", whole),
-        figure(
-            results,
-            "clean build, s",
-            "footprint",
-            "build seconds",
-            seconds,
-        ),
-    ];
-    servers("footprint", results, &columns)
-}
-
-fn builds(results: &Results) -> String {
-    let mut rows = vec![strings(&[
-        "a clean build",
-        "crates, ours among them",
-        "seconds",
-        "MB of a stripped binary",
-    ])];
-    for (kind, example) in [("default", "hello"), ("all features", "site")] {
-        let of = |figure| {
-            results
-                .figure("builds", kind, figure)
-                .map(|stats| stats.median)
-        };
-        if let (Some(crates), Some(seconds), Some(bytes)) =
-            (of("crates"), of("seconds"), of("binary bytes"))
-        {
-            let binary = format!("{:.1} (`{example}`)", bytes / 1e6);
-            rows.push(vec![
-                kind.to_owned(),
-                grouped(crates),
-                grouped(seconds),
-                binary,
-            ]);
-        }
-    }
-    table(rows)
-}
-
-fn wrk(results: &Results) -> String {
-    let columns = [
-        figure(results, "wrk", "wrk", "wrk", whole),
-        figure(results, "this folder's", "wrk", "own", whole),
-    ];
-    servers("64 connections", results, &columns)
+    let requests = about(results, "requests", |about| about.accepts.join("; "));
+    servers("server", results, &[requests])
 }
 
 fn left_out(results: &Results) -> String {
@@ -667,26 +413,19 @@ fn runs(results: &Results) -> String {
     let line = |(index, run): (usize, &crate::results::Run)| {
         let parts = results.parts.iter().filter(|(_, part)| part.run == index);
         let parts: Vec<&str> = parts.map(|(name, _)| name.as_str()).collect();
-        let crate::results::Run {
-            began,
-            ended,
-            machine,
-            commit,
-            compiler,
-            command,
-        } = run;
-        let parts = parts.join(", ");
         format!(
-            "- {began} to {ended}, commit {commit}, {machine}, {compiler}: `{command}` ({parts})"
+            "- {} to {}, commit {}, {}, {}: `{}` ({})",
+            run.began,
+            run.ended,
+            run.commit,
+            run.machine,
+            run.compiler,
+            run.command,
+            parts.join(", ")
         )
     };
-    results
-        .runs
-        .iter()
-        .enumerate()
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
+    let lines: Vec<String> = results.runs.iter().enumerate().map(line).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -712,16 +451,14 @@ mod tests {
         let ratios = [("ratio", [1.21; 3]), ("to plain", [1.1, 1.08, 1.13])];
         let ratios = ratios.map(|(name, stats)| (name.to_owned(), stats.into()));
         let figures = BTreeMap::from([(OURS.to_owned(), ratios.into())]);
-        results.insert(
-            "single",
-            Measured {
-                figures,
-                ..Measured::default()
-            },
-        );
+        let measured = Measured {
+            figures,
+            ..Measured::default()
+        };
+        results.insert("single", measured);
         let text = numbers(&results).expect("the template is right");
         assert!(
-            text.contains("| 1.00 | **1.21**   | **1.10** (1.08–1.13) |"),
+            text.contains("| 1.00 | **1.21**   | 1.10 (1.08–1.13)   |"),
             "{text}"
         );
         assert!(!text.contains("## Memory"), "{text}");

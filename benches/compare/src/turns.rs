@@ -388,11 +388,11 @@ pub(crate) fn footprint(server: &Server) -> Result<Sample> {
 
 /// Measures clean builds of Waterwheel itself, without features and with all of them.
 pub(crate) fn builds() -> Result<BTreeMap<String, Figures>> {
-    let kinds: [(&str, &[&str], &str); 2] = [
-        ("default", &[], "hello"),
-        ("all features", &["--all-features"], "site"),
+    let kinds: [(&[&str], &str, &str); 2] = [
+        (&[], "hello", "default, example `hello`"),
+        (&["--all-features"], "site", "all features, example `site`"),
     ];
-    let measure = |(kind, features, example): (&str, &[&str], &str)| {
+    let measure = |(features, example, kind): (&[&str], &str, &str)| {
         let manifest = project().join("Cargo.toml").display().to_string();
         let mut words = vec!["--manifest-path".to_owned(), manifest];
         words.extend(features.iter().map(|&word| word.to_owned()));
