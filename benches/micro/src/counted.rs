@@ -1,4 +1,4 @@
-//! What is counted: the two functions here, with all that they call, and nothing else.
+//! The counted code: the two functions here and their callees, and no other code.
 //!
 //! Callgrind finds them by name ([`ENTRY_POINT`]), so set-up stays outside, and a benchmark may count
 //! several times.

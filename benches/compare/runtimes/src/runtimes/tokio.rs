@@ -1,7 +1,6 @@
 //! tokio on one thread.
 
-use super::{Runtime, WithIo, one_by_one};
-use std::future::Future;
+use super::{Runtime, Spawned, WithIo, one_by_one};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,10 +29,7 @@ impl<const LOCAL: bool> Runtime for Tokio<LOCAL> {
         }
     }
 
-    fn spawn<F>(future: F) -> JoinHandle<F::Output>
-    where
-        F: Future<Output: Send + 'static> + Send + 'static,
-    {
+    fn spawn<F: Spawned>(future: F) -> JoinHandle<F::Output> {
         if LOCAL {
             task::spawn_local(future)
         } else {
@@ -41,10 +37,7 @@ impl<const LOCAL: bool> Runtime for Tokio<LOCAL> {
         }
     }
 
-    fn spawn_detached<F>(future: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    fn spawn_detached(future: impl Spawned<Output = ()>) {
         drop(Self::spawn(future));
     }
 

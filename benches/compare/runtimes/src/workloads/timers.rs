@@ -7,7 +7,7 @@
 use super::{IoWorkload, Size, nanos_each};
 use crate::machine::CpuInstant;
 use crate::runtimes::WithIo;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};

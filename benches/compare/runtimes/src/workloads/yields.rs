@@ -3,7 +3,7 @@
 use super::{Size, Workload, nanos_each};
 use crate::machine::CpuInstant;
 use crate::runtimes::Runtime;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 
 #[derive(Clone, Copy)]
