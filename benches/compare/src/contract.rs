@@ -64,7 +64,7 @@ pub(crate) fn check(server: &Server, options: &Options) -> Result<About, Box<dyn
     if server.is_floor() {
         return Ok(about);
     }
-    let running = Running::start(&[], server, &[], options)?;
+    let running = Running::start("", server, "", options)?;
     let address = running.address;
     let answer = ask(address, "GET /plaintext", "Host: a\r\n\r\n", BODY)?;
     let head = answer

@@ -13,7 +13,8 @@ pub(crate) struct Work {
     pub(crate) title: String,
     /// Its name at the head of a column.
     pub(crate) short: String,
-    load: String,
+    /// Arguments of the load generator.
+    pub(crate) load: String,
     #[serde(default)]
     floor: String,
     pub(crate) goal: Option<f64>,
@@ -32,15 +33,9 @@ enum Tier {
 }
 
 impl Work {
-    /// Arguments of the load generator.
-    pub(crate) fn load(&self) -> Vec<&str> {
-        self.load.split_whitespace().collect()
-    }
-
     /// Arguments of a server: the floor must know the work.
-    pub(crate) fn arguments_of(&self, server: &Server) -> Vec<&str> {
-        let floor = self.floor.split_whitespace();
-        floor.filter(|_| server.is_floor()).collect()
+    pub(crate) fn arguments_of(&self, server: &Server) -> &str {
+        if server.is_floor() { &self.floor } else { "" }
     }
 
     /// Returns true if each request has a connection of its own.

@@ -18,12 +18,13 @@ const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a server may take to end before it is killed.
 const END_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// A command whose words follow, and which may take this number of seconds.
-pub(crate) fn bounded(seconds: u32) -> Command {
+/// A command of these words, which may take this number of seconds.
+pub(crate) fn bounded(seconds: u32, words: &str) -> Command {
     let mut timeout = Command::new("timeout");
     timeout
-        .args(["--foreground", "--kill-after=5", &seconds.to_string()])
-        .stdin(Stdio::null());
+        .args(["--foreground", "--kill-after=5"])
+        .arg(seconds.to_string());
+    timeout.args(words.split_whitespace()).stdin(Stdio::null());
     timeout
 }
 
@@ -73,18 +74,16 @@ impl Running {
     /// # Errors
     /// Returns the last line of the server's errors if it ends at once.
     pub(crate) fn start(
-        wrapper: &[&str],
+        wrapper: &str,
         server: &Server,
-        arguments: &[&str],
+        arguments: &str,
         options: &Options,
     ) -> Result<Self, Box<dyn Error>> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?; // it is free now
         let errors = scratch("errors");
         let mut command = server.command(wrapper, &address.to_string(), options.server_core)?;
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+        command.args(arguments.split_whitespace());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(std::fs::File::create(&errors)?).spawn()?;
         let pid = i32::try_from(child.id())?;
         let mut running = Self {
@@ -181,16 +180,17 @@ pub(crate) struct Latency {
 /// Returns the error of the load generator.
 pub(crate) fn load(
     server: &Running,
-    arguments: &[&[&str]],
+    words: &str,
     options: &Options,
 ) -> Result<Report, Box<dyn Error>> {
     let waited_before = server.waited();
-    let mut command = bounded(300);
-    command.args(["taskset", "--cpu-list", &options.load_core.to_string()]);
+    let mut command = bounded(300, &format!("taskset --cpu-list {}", options.load_core));
     command
         .arg(target()?.join("release/load"))
         .arg(server.address.to_string());
-    command.args(arguments.concat());
+    command
+        .args(["--pid", &server.pid.to_string()])
+        .args(words.split_whitespace());
     let report: Report = serde_json::from_str(&text(&mut command)?)?;
     let server_waited = server.waited().saturating_sub(waited_before);
     Ok(Report {
@@ -205,15 +205,10 @@ mod tests {
 
     #[test]
     fn a_program_that_takes_too_long_is_ended_and_one_that_fails_says_why() {
-        let error = |seconds, words: &[&str]| {
-            let said = text(bounded(seconds).args(words));
-            said.map_err(|error| error.to_string())
-        };
-        assert_eq!(
-            error(1, &["sleep", "60"]),
-            Err("not done in time".to_owned())
-        );
-        let failing = ["sh", "-c", "echo no such thing >&2; exit 1"];
-        assert_eq!(error(10, &failing), Err("no such thing".to_owned()));
+        let error = |command: &mut super::Command| text(command).map_err(|error| error.to_string());
+        let slow = error(&mut bounded(1, "sleep 60"));
+        assert_eq!(slow, Err("not done in time".to_owned()));
+        let failing = error(bounded(10, "sh -c").arg("echo no such thing >&2; exit 1"));
+        assert_eq!(failing, Err("no such thing".to_owned()));
     }
 }

@@ -170,8 +170,7 @@ fn machine() -> String {
 }
 
 fn said_by(command: &str) -> String {
-    let mut shell = bounded(30);
-    let said = text(shell.args(["sh", "-c", command]).current_dir(folder()));
+    let said = text(bounded(30, "sh -c").arg(command).current_dir(folder()));
     said.map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())
 }
 

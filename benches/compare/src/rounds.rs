@@ -4,7 +4,7 @@ use crate::contract;
 use crate::options::Options;
 use crate::parts::{Part, Work};
 use crate::process::text;
-use crate::results::{About, Floor, Measured, Results, now};
+use crate::results::{Floor, Measured, Results, now};
 use crate::servers::{
     self, EAGER_FLOORS, FLOORS, OURS, PLAIN_FLOOR, Server, build, folder, target,
 };
@@ -89,28 +89,25 @@ fn prepare(
     if needing.is_empty() {
         return Ok(absent);
     }
-    let manifest = folder().join("Cargo.toml");
-    let mut tools = build(&target()?);
-    text(tools.arg("--manifest-path").arg(manifest).args([
-        "--package",
-        "floor",
-        "--package",
-        "load",
-    ]))?;
+    let tools = "--package floor --package load";
+    text(&mut build(folder(), &target()?, tools))?;
     let mut seen = BTreeSet::new();
     let servers = needing
         .iter()
         .flat_map(|(_, options)| options.servers.iter().map(move |server| (server, options)));
     for (server, options) in servers.filter(|(server, _)| seen.insert(server.name.clone())) {
         eprintln!("{} · preparing {}", now(), server.name);
-        let about = server
+        let ready = server
             .build()
             .and_then(|()| contract::check(server, options));
-        let about = about.unwrap_or_else(|error| {
-            absent.insert(server.name.clone(), error.to_string());
-            About::default()
-        });
-        results.servers.insert(server.name.clone(), about);
+        match ready {
+            Ok(about) => drop(results.servers.insert(server.name.clone(), about)),
+            Err(error) => {
+                // Parts that are not measured today still need what is stored about it.
+                results.servers.entry(server.name.clone()).or_default();
+                absent.insert(server.name.clone(), error.to_string());
+            }
+        }
     }
     Ok(absent)
 }

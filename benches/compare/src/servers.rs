@@ -153,56 +153,39 @@ impl Server {
 
     /// Builds it, if it is built here.
     pub(crate) fn build(&self) -> Result<(), Box<dyn Error>> {
+        let release = target()?.join("release");
         if let Some(example) = &self.example {
-            let manifest = project().join("Cargo.toml");
-            let mut cargo = build(&target()?.join("project"));
-            cargo
-                .args(["--example", example])
-                .arg("--manifest-path")
-                .arg(manifest);
-            text(&mut cargo)?;
+            let words = format!("--example {example}");
+            text(&mut build(project(), &target()?.join("project"), &words))?;
         } else if let Some(choice) = self.choice() {
-            text(build(&target()?).args(choice).args(self.binary()))?;
+            text(&mut build(folder(), &target()?, &(choice + &self.binary())))?;
         } else if let Some(build) = &self.build {
-            let mut shell = bounded(600);
-            shell
-                .args(["sh", "-c", build])
-                .current_dir(folder().join("servers"));
-            text(shell.env("TARGET", target()?.join("release")))?;
+            let mut shell = bounded(600, "sh -c");
+            shell.arg(build).current_dir(folder().join("servers"));
+            text(shell.env("TARGET", release))?;
         }
         Ok(())
     }
 
     /// Returns the words with which cargo selects the package and its features, if cargo builds it.
-    pub(crate) fn choice(&self) -> Option<Vec<String>> {
-        let manifest = folder().join("Cargo.toml").display().to_string();
-        let package = if self.is_floor() { "floor" } else { "servers" };
-        let mut words = vec![
-            "--manifest-path".to_owned(),
-            manifest,
-            "--package".to_owned(),
-            package.to_owned(),
-        ];
-        if !self.is_floor() {
-            let feature = self.cargo.as_ref()?.trim_end_matches("-large");
-            words.extend(["--features".to_owned(), feature.to_owned()]);
+    pub(crate) fn choice(&self) -> Option<String> {
+        if self.is_floor() {
+            return Some("--package floor ".to_owned());
         }
-        Some(words)
+        let feature = self.cargo.as_ref()?.trim_end_matches("-large");
+        Some(format!("--package servers --features {feature} "))
     }
 
     /// Returns the words with which cargo selects the binary.
-    pub(crate) fn binary(&self) -> Vec<String> {
-        let binary = self.cargo.as_ref().map(|name| format!("server-{name}"));
-        binary
-            .into_iter()
-            .flat_map(|binary| ["--bin".to_owned(), binary])
-            .collect()
+    pub(crate) fn binary(&self) -> String {
+        let binary = self.cargo.as_ref();
+        binary.map_or(String::new(), |name| format!("--bin server-{name}"))
     }
 
     /// Returns the command that starts it on a core, as an argument of the words of `wrapper`.
     pub(crate) fn command(
         &self,
-        wrapper: &[&str],
+        wrapper: &str,
         address: &str,
         core: usize,
     ) -> Result<Command, Box<dyn Error>> {
@@ -210,12 +193,10 @@ impl Server {
         let mut command = Command::new("taskset");
         command
             .args(["--cpu-list", &core.to_string()])
-            .args(wrapper);
+            .args(wrapper.split_whitespace());
         if let Some(run) = &self.run {
-            let name = self.name.as_str();
-            command
-                .args(["sh", "-c", &format!("{run} \"$@\""), name])
-                .env("TARGET", release);
+            command.args(["sh", "-c", &format!("{run} \"$@\""), &self.name]);
+            command.env("TARGET", release);
             if self.class != Class::Other {
                 command.current_dir(folder().join("servers"));
             }
@@ -230,10 +211,10 @@ impl Server {
         Ok(command)
     }
 
-    /// Returns its version: of its crate in `Cargo.lock`, or what its command prints.
+    /// Returns its version: of its crate in `Cargo.lock`, or the output of its command.
     pub(crate) fn version(&self) -> Option<String> {
         if let Some(version) = &self.version {
-            let said = text(bounded(30).args(["sh", "-c", version])).ok()?;
+            let said = text(bounded(30, "sh -c").arg(version)).ok()?;
             return Some(said.lines().next()?.trim().to_owned());
         }
         let lock = std::fs::read_to_string(folder().join("Cargo.lock")).ok()?;
@@ -242,12 +223,13 @@ impl Server {
     }
 }
 
-/// A release build by cargo in this target folder.
-pub(crate) fn build(target: &Path) -> Command {
-    let mut cargo = bounded(1_800);
+/// A release build by cargo in a workspace, into this target folder.
+pub(crate) fn build(workspace: &Path, target: &Path, words: &str) -> Command {
+    let mut cargo = bounded(1_800, "cargo build --release --quiet --target-dir");
     cargo
-        .args(["cargo", "build", "--release", "--quiet", "--target-dir"])
-        .arg(target);
+        .arg(target)
+        .args(words.split_whitespace())
+        .current_dir(workspace);
     cargo
 }
 
@@ -257,8 +239,8 @@ pub(crate) fn folder() -> &'static Path {
 }
 
 /// The folder of the project.
-pub(crate) fn project() -> PathBuf {
-    folder().join("../..")
+pub(crate) fn project() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// The target folder in which this program was built.

@@ -58,7 +58,6 @@ pub(crate) fn numbers(results: &Results) -> Result<String, Box<dyn Error>> {
         ("goals", goals(results)),
         ("cpu", cpu(results)),
         ("floors", floors(results)),
-        ("tail", tail(results)),
         ("calls", calls(results)),
         ("contract", contract(results)),
         ("accepted", accepted(results)),
@@ -223,7 +222,7 @@ fn goals(results: &Results) -> String {
         };
         let to_plain = results.figure(&part, OURS, "to plain");
         let to_plain = to_plain.map(|ratio| shown(ratio, "2 spread"));
-        let best = best(results, &part, &figure, |name| !name.starts_with("floor"));
+        let best = best(results, &part, &figure);
         let best = best.map(|(name, stats)| {
             let is_noise = part == "latency" && ours.overlaps(&stats);
             let noise = if is_noise { "; within noise" } else { "" };
@@ -241,15 +240,10 @@ fn goals(results: &Results) -> String {
     table(rows)
 }
 
-/// The server with the lowest median, except ours.
-fn best<'r>(
-    results: &'r Results,
-    part: &str,
-    figure: &str,
-    counts: impl Fn(&str) -> bool,
-) -> Option<(&'r str, Stats)> {
+/// The server with the lowest median, except ours and the floor.
+fn best<'r>(results: &'r Results, part: &str, figure: &str) -> Option<(&'r str, Stats)> {
     let others = results.parts.get(part)?.figures.iter();
-    let others = others.filter(|(name, _)| *name != OURS && counts(name));
+    let others = others.filter(|(name, _)| *name != OURS && !name.starts_with("floor"));
     let others = others.filter_map(|(name, figures)| Some((name.as_str(), *figures.get(figure)?)));
     others.min_by(|(_, a), (_, b)| a.median.total_cmp(&b.median))
 }
@@ -303,37 +297,6 @@ fn floors(results: &Results) -> String {
         }
     }
     table(rows)
-}
-
-/// Compares Waterwheel's p99.9 with the best other server and the best floor.
-fn tail(results: &Results) -> String {
-    let ours = results.figure("latency", OURS, "p99.9");
-    let Some((ours, part)) = ours.zip(results.parts.get("latency")) else {
-        return String::new();
-    };
-    let mut text = format!(
-        "p99.9 is the median of {} interleaved rounds of {} s, with the middle half in brackets, because one \
-         stall of the machine is the p99.9 of its round. Waterwheel's is {} µs",
-        part.rounds,
-        part.seconds,
-        shown(ours, "whole spread"),
-    );
-    for is_floor in [false, true] {
-        let is_such = |name: &str| name.starts_with("floor") == is_floor;
-        if let Some((name, other)) = best(results, "latency", "p99.9", is_such) {
-            let verdict = if ours.overlaps(&other) {
-                "within noise"
-            } else if ours.median < other.median {
-                "Waterwheel's is less"
-            } else {
-                "Waterwheel's is more"
-            };
-            text += "; ";
-            text += &[name, " ", &shown(other, "whole spread"), ": ", verdict].concat();
-        }
-    }
-    text + ". If the middle halves overlap, the difference is within noise: these rounds do not show which \
-            server is faster."
 }
 
 fn calls(results: &Results) -> String {

@@ -25,16 +25,16 @@ fn sample<const N: usize>(figures: [(&str, f64); N]) -> Sample {
 }
 
 /// Loads a server in a fresh process, for the time of a turn.
-fn turn(server: &Server, work: &Work, more: &[&str], options: &Options) -> Result<Report> {
-    let running = Running::start(&[], server, &work.arguments_of(server), options)?;
-    let words = [
-        running.pid.to_string(),
-        options.seconds.to_string(),
-        options.warm_up.to_string(),
-    ];
-    let [pid, seconds, warm_up] = words.each_ref().map(String::as_str);
-    let timing = ["--pid", pid, "--seconds", seconds, "--warm-up", warm_up];
-    let report = load(&running, &[&work.load(), &timing, more], options)?;
+fn turn(server: &Server, work: &Work, more: &str, options: &Options) -> Result<Report> {
+    let running = Running::start("", server, work.arguments_of(server), options)?;
+    let Options {
+        seconds, warm_up, ..
+    } = options;
+    let words = format!(
+        "{} --seconds {seconds} --warm-up {warm_up} {more}",
+        work.load
+    );
+    let report = load(&running, &words, options)?;
     let is_starved = report.requests == 0 && report.latency_us.is_none();
     if is_starved || report.reconnects > report.requests / 100 {
         let Report {
@@ -49,7 +49,7 @@ fn turn(server: &Server, work: &Work, more: &[&str], options: &Options) -> Resul
 
 /// Measures CPU microseconds per request, and requests per second.
 pub(crate) fn cpu(server: &Server, work: &Work, options: &Options) -> Result<(f64, f64)> {
-    let report = turn(server, work, &[], options)?;
+    let report = turn(server, work, "", options)?;
     Ok((
         report.server_cpu_us_per_request.ok_or("no CPU time")?,
         report.requests_per_second,
@@ -101,8 +101,8 @@ const WAITED_SHARE_MAX: f64 = 0.005;
 /// Measures latencies at the fixed rate. A turn in which another program had the server's core is tried once
 /// more. The latency does not decide that, so no server's luck is chosen.
 pub(crate) fn latency(server: &Server, options: &Options) -> Result<Sample> {
-    let rate = options.rate.to_string();
-    let paced = || turn(server, work("single"), &["--rate", &rate], options);
+    let rate = format!("--rate {}", options.rate);
+    let paced = || turn(server, work("single"), &rate, options);
     let mut report = paced()?;
     if report.server_waited.as_secs_f64() > options.seconds * WAITED_SHARE_MAX {
         report = paced()?;
@@ -117,16 +117,15 @@ pub(crate) fn latency(server: &Server, options: &Options) -> Result<Sample> {
 
 /// Measures the p99 of 63 connections at that rate, alone and beside a 64th that pipelines.
 pub(crate) fn fairness(server: &Server, options: &Options) -> Result<Sample> {
-    let rate = options.rate.to_string();
-    let paced = |more: &[&str]| {
+    let paced = |more: &str| {
         // The last `--connections` counts, not the one of the work.
-        let words = [&["--connections", "63", "--rate", &rate], more].concat();
+        let words = format!("--connections 63 --rate {} {more}", options.rate);
         let mut report = turn(server, work("single"), &words, options)?;
         let latency = report.latency_us.take().ok_or("no latencies")?;
         Ok::<_, Box<dyn Error>>((latency.p99, report.flood_per_second.unwrap_or(0.0)))
     };
-    let (quiet, _) = paced(&[])?;
-    let (flooded, answers) = paced(&["--flood"])?;
+    let (quiet, _) = paced("")?;
+    let (flooded, answers) = paced("--flood")?;
     let ratio = flooded / quiet;
     Ok(sample([
         ("quiet", quiet),
@@ -152,17 +151,9 @@ fn counted(lacks: &[String]) -> impl Iterator<Item = &'static Work> {
         .filter(|work| !lacks.contains(&work.needs))
 }
 
-fn load_requests(
-    running: &Running,
-    work: &Work,
-    requests: u32,
-    options: &Options,
-) -> Result<Report> {
-    load(
-        running,
-        &[&work.load(), &["--requests", &requests.to_string()]],
-        options,
-    )
+fn load_requests(running: &Running, work: &Work, requests: u32, options: &Options) -> Result<()> {
+    let words = format!("{} --requests {requests}", work.load);
+    load(running, &words, options).map(drop)
 }
 
 /// Counts system calls per request: by name under strace, and at full speed by perf if it is there.
@@ -206,9 +197,9 @@ fn traced(
     requests: u32,
     options: &Options,
 ) -> Result<BTreeMap<String, f64>> {
-    let file = scratch("strace").display().to_string();
-    let strace = ["strace", "-c", "-f", "-qq", "-o", &file];
-    let mut running = Running::start(&strace, server, &work.arguments_of(server), options)?;
+    let file = scratch("strace");
+    let strace = format!("strace -c -f -qq -o {}", file.display());
+    let mut running = Running::start(&strace, server, work.arguments_of(server), options)?;
     running.step_into_child()?;
     load_requests(&running, work, requests, options)?;
     running.end()?;
@@ -226,23 +217,11 @@ fn summary_row(line: &str) -> Option<(String, f64)> {
 
 fn at_speed(server: &Server, work: &Work, options: &Options) -> Result<f64> {
     let file = scratch("perf");
-    let running = Running::start(&[], server, &work.arguments_of(server), options)?;
+    let running = Running::start("", server, work.arguments_of(server), options)?;
     let mut perf = Command::new("perf");
-    perf.args([
-        "stat",
-        "-x",
-        ",",
-        "-e",
-        "raw_syscalls:sys_enter",
-        "-p",
-        &running.pid.to_string(),
-        "-o",
-    ]);
-    let mut perf = perf
-        .arg(&file)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+    perf.args("stat -x , -e raw_syscalls:sys_enter".split(' '));
+    perf.args(["-p", &running.pid.to_string(), "-o"]).arg(&file);
+    let mut perf = perf.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
     std::thread::sleep(Duration::from_millis(300)); // perf attaches
     let loaded = load_requests(&running, work, AT_SPEED, options);
     kill(Pid::from_raw(i32::try_from(perf.id())?), Signal::SIGINT)?;
@@ -279,15 +258,11 @@ fn emulated(server: &Server, work: &Work, requests: u32, options: &Options) -> R
     // A folder, because a script may call other programs before it becomes the server.
     let folder = scratch("callgrind");
     std::fs::create_dir_all(&folder)?;
-    let file = format!("--callgrind-out-file={}/%p", folder.display());
-    let callgrind = [
-        "valgrind",
-        "--quiet",
-        "--tool=callgrind",
-        "--trace-children=yes",
-        &file,
-    ];
-    let mut running = Running::start(&callgrind, server, &work.arguments_of(server), options)?;
+    let callgrind = format!(
+        "valgrind --quiet --tool=callgrind --trace-children=yes --callgrind-out-file={}/%p",
+        folder.display()
+    );
+    let mut running = Running::start(&callgrind, server, work.arguments_of(server), options)?;
     load_requests(&running, work, requests, options)?;
     running.end()?;
     let text = std::fs::read_to_string(folder.join(running.pid.to_string()));
@@ -323,41 +298,31 @@ pub(crate) fn memory(server: &Server, options: &Options) -> Result<Sample> {
 }
 
 fn resident(server: &Server, options: &Options) -> Result<(f64, f64)> {
-    let running = Running::start(&[], server, &[], options)?;
-    let words = [
-        running.pid.to_string(),
-        options.idle.to_string(),
-        options.settle.to_string(),
-    ];
-    let [pid, idle, settle] = words.each_ref().map(String::as_str);
-    let common = ["--pid", pid, "--path", server.path()];
-    let bytes = |more: &[&str]| {
-        load(&running, &[&common, more], options)?
-            .resident_bytes
-            .ok_or("no memory".into())
+    let running = Running::start("", server, "", options)?;
+    let bytes = |words: &str| -> Result<f64> {
+        let report = load(
+            &running,
+            &format!("--path {} {words}", server.path()),
+            options,
+        )?;
+        Ok(report.resident_bytes.ok_or("no memory")?)
     };
-    let start: f64 = bytes(&["--connections", "1", "--requests", "10"])?;
-    let held: Result<f64> = bytes(&["--connections", idle, "--hold", settle]);
-    Ok((start, (held? - start) / f64::from(options.idle)))
+    let Options { idle, settle, .. } = options;
+    let start = bytes("--connections 1 --requests 10")?;
+    let held = bytes(&format!("--connections {idle} --hold {settle}"))?;
+    Ok((start, (held - start) / f64::from(*idle)))
 }
 
 /// Measures answers per second by wrk and by the load generator of this folder.
 pub(crate) fn wrk(server: &Server, options: &Options) -> Result<Sample> {
     let (_, own) = cpu(server, work("single"), options)?;
-    let seconds = options.seconds.ceil().max(1.0).to_string();
-    let running = Running::start(&[], server, &[], options)?;
-    let mut wrk = bounded(60);
-    wrk.args(["taskset", "--cpu-list", &options.load_core.to_string()]);
-    wrk.args([
-        "wrk",
-        "--threads",
-        "1",
-        "--connections",
-        "64",
-        "--duration",
-        &seconds,
-    ]);
-    let text = text(wrk.arg(format!("http://{}/plaintext", running.address)))?;
+    let running = Running::start("", server, "", options)?;
+    let (core, seconds) = (options.load_core, options.seconds.ceil().max(1.0));
+    let words = format!(
+        "taskset --cpu-list {core} wrk --threads 1 --connections 64 --duration {seconds} http://{}/plaintext",
+        running.address
+    );
+    let text = text(&mut bounded(60, &words))?;
     if text.contains("Non-2xx") || text.contains("Socket errors") {
         return Err("wrk saw errors".into());
     }
@@ -371,14 +336,12 @@ pub(crate) fn wrk(server: &Server, options: &Options) -> Result<Sample> {
 /// Measures a clean build of a server: its binary, its dependencies and the seconds.
 pub(crate) fn footprint(server: &Server) -> Result<Sample> {
     let choice = server.choice().ok_or("not built by cargo")?;
-    let folder = scratch("build");
-    let begun = Instant::now();
-    text(build(&folder).args(&choice).args(server.binary()))?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let bytes = stripped_bytes(&folder.join("release").join(&server.binary()[1]))?;
-    std::fs::remove_dir_all(&folder)?;
+    let seconds = clean_build(folder(), &(choice.clone() + &server.binary()))?;
+    let name = server.binary().replace("--bin ", "release/");
+    let bytes = stripped_bytes(&target()?.join(name))?;
     // Macros and build scripts do not count, and neither does the package itself.
-    let dependencies = crates(&choice, &["--edges", "normal,no-proc-macro"])? - 1.0;
+    let tree = format!("{choice} --edges normal,no-proc-macro");
+    let dependencies = crates(folder(), &tree)? - 1.0;
     Ok(sample([
         ("binary bytes", bytes),
         ("dependencies", dependencies),
@@ -388,52 +351,47 @@ pub(crate) fn footprint(server: &Server) -> Result<Sample> {
 
 /// Measures clean builds of Waterwheel itself, without features and with all of them.
 pub(crate) fn builds() -> Result<BTreeMap<String, Figures>> {
-    let kinds: [(&[&str], &str, &str); 2] = [
-        (&[], "hello", "default, example `hello`"),
-        (&["--all-features"], "site", "all features, example `site`"),
-    ];
-    let measure = |(features, example, kind): (&[&str], &str, &str)| {
-        let manifest = project().join("Cargo.toml").display().to_string();
-        let mut words = vec!["--manifest-path".to_owned(), manifest];
-        words.extend(features.iter().map(|&word| word.to_owned()));
-        let folder = scratch("build");
-        let begun = Instant::now();
-        text(build(&folder).args(&words))?;
-        let seconds = begun.elapsed().as_secs_f64();
-        std::fs::remove_dir_all(&folder)?;
+    let measure = |(features, example, kind): (&str, &str, &str)| {
+        let seconds = clean_build(project(), features)?;
         let target = target()?.join("project");
-        text(build(&target).args(&words).args(["--example", example]))?;
+        let words = format!("{features} --example {example}");
+        text(&mut build(project(), &target, &words))?;
         let bytes = stripped_bytes(&target.join("release/examples").join(example))?;
-        let crates = crates(&words, &["--edges", "no-dev"])?;
-        let figures = sample([
+        let crates = crates(project(), &format!("{features} --edges no-dev"))?;
+        let figures = [
             ("crates", crates),
             ("seconds", seconds),
             ("binary bytes", bytes),
-        ]);
-        let exactly = |(name, value)| (name, [value; 3].into());
-        Ok((kind.to_owned(), figures.into_iter().map(exactly).collect()))
+        ];
+        let exactly = figures.map(|(name, value)| (name.to_owned(), [value; 3].into()));
+        Ok((kind.to_owned(), exactly.into()))
     };
+    let kinds = [
+        ("", "hello", "default, example `hello`"),
+        ("--all-features", "site", "all features, example `site`"),
+    ];
     kinds.into_iter().map(measure).collect()
 }
 
+/// Builds from an empty target folder. Returns the seconds.
+fn clean_build(workspace: &Path, words: &str) -> Result<f64> {
+    let folder = scratch("build");
+    let begun = Instant::now();
+    text(&mut build(workspace, &folder, words))?;
+    let seconds = begun.elapsed().as_secs_f64();
+    std::fs::remove_dir_all(&folder)?;
+    Ok(seconds)
+}
+
 /// Counts the crates of a build, without the `listener` of this folder and its own dependencies.
-fn crates(choice: &[String], edges: &[&str]) -> Result<f64> {
-    let tree = |more: &[&str]| {
-        let mut tree = bounded(120);
-        tree.args([
-            "cargo",
-            "tree",
-            "--prefix",
-            "none",
-            "--no-dedupe",
-            "--format",
-            "{p}",
-        ]);
-        text(tree.args(edges).args(choice).args(more))
+fn crates(workspace: &Path, words: &str) -> Result<f64> {
+    let tree = |more: &str| {
+        let words = format!("cargo tree --prefix none --no-dedupe --format {{p}} {words} {more}");
+        text(bounded(120, &words).current_dir(workspace))
     };
-    let mut text = tree(&[])?;
+    let mut text = tree("")?;
     if text.lines().any(|line| line.starts_with("listener ")) {
-        text = tree(&["--prune", "listener"])?;
+        text = tree("--prune listener")?;
     }
     let names: BTreeSet<&str> = text.lines().filter(|line| !line.is_empty()).collect();
     Ok(f64::from(u32::try_from(names.len())?))
@@ -443,7 +401,7 @@ fn crates(choice: &[String], edges: &[&str]) -> Result<f64> {
 #[expect(clippy::cast_precision_loss, reason = "bytes stay far below 2^52")]
 fn stripped_bytes(binary: &Path) -> Result<f64> {
     let stripped = scratch("stripped");
-    text(bounded(60).args(["strip", "-o"]).arg(&stripped).arg(binary))?;
+    text(bounded(60, "strip -o").arg(&stripped).arg(binary))?;
     let bytes = stripped.metadata()?.len();
     std::fs::remove_file(&stripped)?;
     Ok(bytes as f64)
@@ -451,27 +409,16 @@ fn stripped_bytes(binary: &Path) -> Result<f64> {
 
 /// Runs a program that prints its own tables: a package of this workspace, or a bench of the project.
 pub(crate) fn tables(name: &str) -> Result<String> {
-    let mut cargo = bounded(1_200);
-    cargo.arg("cargo");
-    if name == "gate" {
-        cargo
-            .args(["bench", "--quiet", "--bench", name, "--manifest-path"])
-            .arg(project().join("Cargo.toml"));
-        cargo.arg("--target-dir").arg(target()?.join("project"));
-    } else {
-        cargo
-            .args([
-                "run",
-                "--release",
-                "--quiet",
-                "--package",
-                name,
-                "--manifest-path",
-            ])
-            .arg(folder().join("Cargo.toml"));
-        cargo.arg("--target-dir").arg(target()?);
-    }
-    text(&mut cargo)
+    let (workspace, words, target) = match name {
+        "gate" => (
+            project(),
+            "bench --quiet --bench",
+            target()?.join("project"),
+        ),
+        _ => (folder(), "run --release --quiet --package", target()?),
+    };
+    let mut cargo = bounded(1_200, &format!("cargo {words} {name} --target-dir"));
+    text(cargo.arg(target).current_dir(workspace))
 }
 
 #[cfg(test)]
