@@ -14,14 +14,14 @@ import (
 	"syscall"
 )
 
-// What the kernel keeps a connection back for, in seconds, until its first bytes are here.
+// Seconds for which the kernel keeps a silent connection back.
 const deferSeconds = 1
 
 type message struct {
 	Message string `json:"message"`
 }
 
-// deferred has a listener keep back who says nothing, as everyone's here that can.
+// deferred has the kernel keep silent connections back, like the other servers that can.
 func deferred(_, _ string, socket syscall.RawConn) error {
 	var failed error
 	err := socket.Control(func(descriptor uintptr) {

@@ -14,7 +14,7 @@ class Contract(BaseHTTPRequestHandler):
     wbufsize = -1  # head and body in one write
 
     def do_GET(self):
-        """Answers what is asked for."""
+        """Answers /plaintext and /json."""
         path = self.path.split("?")[0]
         if path == "/plaintext":
             self.answer("text/plain", b"Hello, World!")
@@ -36,11 +36,11 @@ class Contract(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments):
-        """Says nothing."""
+        """Prints no log."""
 
 
 class Server(ThreadingHTTPServer):
-    """With room for many who wait to be accepted."""
+    """Has a long queue of connections before accept."""
 
     request_queue_size = 4096
     daemon_threads = True
@@ -48,6 +48,6 @@ class Server(ThreadingHTTPServer):
 
 host, port = (sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:8080").split(":")
 server = Server((host, int(port)), Contract)
-server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)  # as everyone's here that can
+server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)  # like the other servers that can
 print(f"listening on http://{host}:{server.server_address[1]}", flush=True)
 server.serve_forever()

@@ -62,7 +62,7 @@ fn readme(options: &Options) -> Result<(), Box<dyn Error>> {
     } else {
         Results::default()
     };
-    let everyone = servers::named("all,floor-level")?;
+    let all = servers::named("all,floor-level")?;
     let parts = options
         .only
         .clone()
@@ -78,7 +78,7 @@ fn readme(options: &Options) -> Result<(), Box<dyn Error>> {
         .filter(|part| !(options.resume && is_done(part.name)))
         .map(|&part| {
             let takes_part = |server: &&_| part.takes(server, options.thorough);
-            let servers = everyone.iter().filter(takes_part).cloned().collect();
+            let servers = all.iter().filter(takes_part).cloned().collect();
             let mut options = Options {
                 servers,
                 ..options.clone()

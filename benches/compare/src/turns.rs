@@ -336,7 +336,9 @@ pub(crate) fn wrk(server: &Server, options: &Options) -> Result<Sample> {
 /// Measures a clean build of a server: its binary, its dependencies and the seconds.
 pub(crate) fn footprint(server: &Server) -> Result<Sample> {
     let choice = server.choice().ok_or("not built by cargo")?;
-    let seconds = clean_build(folder(), &(choice.clone() + &server.binary()))?;
+    let words = choice.clone() + &server.binary();
+    let seconds = clean_build(folder(), &words)?;
+    text(&mut build(folder(), &target()?, &words))?;
     let name = server.binary().replace("--bin ", "release/");
     let bytes = stripped_bytes(&target()?.join(name))?;
     // Macros and build scripts do not count, and neither does the package itself.

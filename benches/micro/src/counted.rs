@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-/// Matches the functions below, whatever they are generic over.
+/// Matches the functions below for all their type parameters.
 pub(crate) const ENTRY_POINT: &str = "micro::counted::in_*";
 
 /// Counts a call.
