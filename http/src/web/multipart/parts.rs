@@ -3,7 +3,8 @@
 //! Pure: pieces of a body in, heads and data out.
 //!
 //! ```text
-//!  Preamble ──► Delimiter ──┬── CR LF ──► Head ──► Data ──► Delimiter …
+//!  Preamble ──► Delimiter ──┬── CR LF ──► Head ──► DataStart ──► Data ──► Delimiter …
+//!                           │                         └── no data ──► Delimiter …
 //!                           └── "--" ──► End: the rest is ignored
 //! ```
 //!
@@ -31,6 +32,8 @@ use crate::white_space::is_white;
 /// and a head with its empty line.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
+const LINE_END: &[u8] = b"\r\n";
+
 /// No line of a head is longer than a head.
 const LINE_BYTES_MAX: u16 = u16::MAX;
 
@@ -57,6 +60,8 @@ enum Stage {
         section: FieldSection,
         head: HeadBuilder,
     },
+    /// At the line end of the empty line, which is buffered: a delimiter may begin with it.
+    DataStart,
     Data,
     End,
 }
@@ -70,7 +75,7 @@ impl Parts {
         Self {
             delimiter: Finder::new(&delimiter).into_owned(),
             // The first delimiter may have no line end before it.
-            buffer: BytesMut::from(&b"\r\n"[..]),
+            buffer: BytesMut::from(LINE_END),
             position: 0,
             stage: Stage::Preamble,
         }
@@ -136,25 +141,33 @@ impl Parts {
                     Ok(Line::Field(field)) => head.add(field.name, field.value)?,
                     Ok(Line::End(end)) => {
                         let (end, head) = (*start + end, std::mem::take(head).build()?);
-                        drop(self.buffer.split_to(end));
+                        // The line end of the empty line may belong to the next delimiter.
+                        drop(self.buffer.split_to(end - LINE_END.len()));
                         self.position = 0;
-                        self.stage = Stage::Data;
+                        self.stage = Stage::DataStart;
                         return Poll::Ready(Ok(Some(head)));
                     }
                     Err(Stop::Incomplete) => return Poll::Pending,
                     Err(Stop::Refused(_)) => return Poll::Ready(Err(malformed_head())),
                 },
-                Stage::Data | Stage::End => return Poll::Ready(Ok(None)),
+                Stage::DataStart | Stage::Data | Stage::End => return Poll::Ready(Ok(None)),
             }
         }
     }
 
     /// Returns the next piece of the data of the present part, `None` at its end.
     pub(super) fn next_data(&mut self) -> Poll<Option<Bytes>> {
-        let Stage::Data = self.stage else {
-            return Poll::Ready(None);
-        };
         let needle = self.delimiter.needle();
+        match self.stage {
+            Stage::DataStart if self.buffer.starts_with(needle) => {}
+            Stage::DataStart if needle.starts_with(&self.buffer) => return Poll::Pending,
+            Stage::DataStart => {
+                drop(self.buffer.split_to(LINE_END.len()));
+                self.stage = Stage::Data;
+            }
+            Stage::Data => {}
+            _ => return Poll::Ready(None),
+        }
         let end = match self.delimiter.find(&self.buffer) {
             Some(0) => {
                 self.position = needle.len();
@@ -266,6 +279,25 @@ mod tests {
     }
 
     #[test]
+    fn a_delimiter_may_follow_the_empty_line_of_a_head() {
+        // RFC 2046, 5.1.1: the body of a part is optional, and so is the line end before its delimiter.
+        check(&format!("--x-y\r\n{HEAD}--x-y--"), "a None []; end");
+        check(
+            &format!("--x-y\r\n{HEAD}--x-y\r\n{HEAD}1\r\n--x-y--"),
+            "a None []; a None [49]; end",
+        );
+        for data in ["-", "--x-", "--x-z", "-\r\n--x-", "\n--x-y", "\r--x-y"] {
+            let form = format!("--x-y\r\n{HEAD}{data}\r\n--x-y--");
+            check(&form, &format!("a None {:?}; end", data.as_bytes()));
+        }
+        check(&format!("--x-y\r\n{HEAD}--x-"), "a None cut short");
+        check(
+            &format!("--x-y\r\n{HEAD}--x-yz"),
+            "a None []; a boundary of the form is malformed",
+        );
+    }
+
+    #[test]
     fn text_that_only_begins_like_a_delimiter_is_data() {
         for data in [
             "\r",
@@ -274,7 +306,7 @@ mod tests {
             "\r\n--x-",
             "\n--x-y",
             "\r--x-y",
-            "--x-y\r\n",
+            "-\n--x-y\r\n",
         ] {
             let form = format!("--x-y\r\n{HEAD}{data}\r\n--x-y--");
             check(&form, &format!("a None {:?}; end", data.as_bytes()));
