@@ -26,6 +26,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use crate::headers::Headers;
 use crate::web::date::{http_date, whole_seconds};
+use crate::web::single::only;
 
 /// What tells one state of a resource from another.
 ///
@@ -230,12 +231,6 @@ fn tags(value: &[u8]) -> impl Iterator<Item = Tag<'_>> {
         let opaque = &opened[..end];
         Some(Tag { strength, opaque })
     })
-}
-
-/// The value of a field that is there once.
-pub(crate) fn only<'a>(headers: Headers<'a>, name: &str) -> Option<&'a [u8]> {
-    let mut values = headers.get_all(name);
-    values.next().filter(|_| values.next().is_none())
 }
 
 fn date(headers: Headers<'_>, name: &str) -> Option<SystemTime> {

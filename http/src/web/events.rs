@@ -50,6 +50,7 @@ use crate::answer_body::AnswerBody;
 use crate::error::Result;
 use crate::request::Request;
 use crate::responded::Responded;
+use crate::web::single::only;
 
 /// How long there may be no news before a comment is sent, so that nobody on the way takes the
 /// connection for dead.
@@ -122,10 +123,12 @@ impl fmt::Display for Event {
     }
 }
 
-/// The id of the last event that a client who comes back has seen.
+/// Returns the id of the last event that a client had received before it reconnected.
+///
+/// Returns `None` if the client sends no id, more than one, or one that is not UTF-8.
 #[must_use]
 pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
-    request.headers().get("last-event-id")
+    str::from_utf8(only(request.headers(), "last-event-id")?).ok()
 }
 
 /// A stream of events to one client.

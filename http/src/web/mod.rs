@@ -42,6 +42,14 @@ pub mod range;
 pub mod response;
 #[cfg(feature = "routes")]
 pub mod routes;
+#[cfg(any(
+    feature = "events",
+    feature = "files",
+    feature = "input",
+    feature = "multipart",
+    feature = "response"
+))]
+mod single;
 #[cfg(feature = "templates")]
 pub mod templates;
 #[cfg(any(feature = "files", feature = "input"))]

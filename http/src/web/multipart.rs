@@ -48,6 +48,7 @@ use crate::body::Body;
 use crate::error::{ClientError, Result};
 use crate::request::Request;
 use crate::web::parameters::parameters;
+use crate::web::single::content_type;
 use crate::white_space::trim;
 
 mod head;
@@ -79,10 +80,10 @@ impl<'c> Form<'c> {
     ///
     /// # Errors
     ///
-    /// A [`ClientError`]: 415 if it is none, 400 if it has no proper boundary.
+    /// A [`ClientError`]: 415 if the body is of another media type, 400 if Content-Type is repeated or has
+    /// no valid boundary.
     pub fn of(request: &Request<'c>) -> Result<Self> {
-        let content_type = request.headers().get_bytes("content-type");
-        let boundary = boundary(content_type.unwrap_or_default())?;
+        let boundary = boundary(content_type(request.headers())?)?;
         Ok(Self {
             body: request.body(),
             parts: Parts::new(&boundary),
@@ -167,8 +168,10 @@ impl Field<'_, '_> {
         head.map_or("", |head| &head.name)
     }
 
-    /// What the sender calls its file; `None` if it is none. It may be anything: never use it as a
-    /// path.
+    /// The sender's name for the file. `None` if the part is not a file.
+    ///
+    /// The name may be any text: never use it as a path. It is empty if the user has chosen no file in a
+    /// browser's form.
     ///
     /// Bytes that are not UTF-8 become replacement characters. A name in the extended notation
     /// (`filename*`, RFC 8187) is preferred. Browsers write `%22` for a quote and `%0D%0A` for a line end.
@@ -228,13 +231,17 @@ impl Field<'_, '_> {
         Ok(String::from_utf8(bytes).map_err(|_| bad(format!("{name:?} is not UTF-8")))?)
     }
 
-    /// Writes its data into a file, from where that stands; says how many bytes that were. The file
-    /// is written on another thread.
+    /// Writes the data into a file, at the file's position. Returns the number of bytes. A thread of the
+    /// pool writes the file.
     ///
     /// # Errors
     ///
-    /// 413 if it is longer than `bytes_max`; as [`chunk`](Self::chunk); and what `write(2)` says.
-    /// What had come until then is in the file.
+    /// 413 if the data is longer than `bytes_max`; the errors of [`chunk`](Self::chunk) and of `write(2)`.
+    /// On an error the file holds only a part of the data.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not safe: the file then holds only a part of the data.
     pub async fn to_file(mut self, file: File, bytes_max: u64) -> Result<u64> {
         let (mut file, mut gathered, mut total) = (file, Vec::new(), 0);
         loop {

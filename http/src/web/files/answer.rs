@@ -14,9 +14,10 @@ use crate::error::Result;
 use crate::request::Request;
 use crate::responded::Responded;
 use crate::web::coding::Coding;
-use crate::web::conditional::{Validators, Verdict, only};
+use crate::web::conditional::{Validators, Verdict};
 use crate::web::date::http_date;
 use crate::web::range::Ranges;
+use crate::web::single::only;
 
 type Fields = Vec<(&'static str, String)>;
 

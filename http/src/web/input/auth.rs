@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::request::Request;
+use crate::web::single::only;
 use crate::white_space::trim_text;
 
 /// A name and a password.
@@ -46,12 +47,13 @@ fn is_same(given: &str, expected: &str) -> bool {
     std::hint::black_box(differences) == 0 && given.len() == expected.len()
 }
 
-/// The name and the password of an `Authorization: Basic …`; `None` if there is none, or it is
-/// malformed. To ask for them there is
-/// [`Response::unauthorized`](crate::web::response::Response::unauthorized).
+/// Returns the name and the password of an `Authorization: Basic …` field.
+///
+/// Returns `None` if the field is absent, repeated or malformed.
+/// [`Response::unauthorized`](crate::web::response::Response::unauthorized) asks the client for them.
 #[doc(alias = "basic_http_auth")]
 pub fn basic_auth(request: &Request<'_>) -> Option<Credentials> {
-    let field = request.headers().get("authorization")?;
+    let field = str::from_utf8(only(request.headers(), "authorization")?).ok()?;
     let (scheme, encoded) = field.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

@@ -5,6 +5,7 @@ use http::StatusCode;
 use crate::error::ClientError;
 use crate::request::Request;
 use crate::web::parameters::{Malformed, Parameter, parameters};
+use crate::web::single::content_type;
 use crate::white_space::trim_text;
 
 /// Refuses a body of a media type that is not `fits`, which sees it in lower case and without its
@@ -14,7 +15,8 @@ pub(super) fn expect(
     wanted: &str,
     fits: impl FnOnce(&str) -> bool,
 ) -> Result<(), ClientError> {
-    let field = request.headers().get("content-type").unwrap_or_default();
+    // A value that is not UTF-8 names no media type.
+    let field = str::from_utf8(content_type(request.headers())?).unwrap_or_default();
     let media = field.split(';').next().unwrap_or_default();
     if fits(&trim_text(media).to_ascii_lowercase()) {
         return Ok(());
@@ -24,8 +26,7 @@ pub(super) fn expect(
 
 /// Refuses a body that says it is in anything but UTF-8, or ASCII, which is UTF-8.
 pub(super) fn expect_utf8(request: &Request<'_>) -> Result<(), ClientError> {
-    let field = request.headers().get_bytes("content-type");
-    if parameters(field.unwrap_or_default()).all(|parameter| is_of_utf8(&parameter)) {
+    if parameters(content_type(request.headers())?).all(|parameter| is_of_utf8(&parameter)) {
         return Ok(());
     }
     Err(unsupported("the content is to be in UTF-8".to_owned()))
