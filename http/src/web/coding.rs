@@ -1,7 +1,7 @@
 //! Content codings that a client takes (RFC 9110, 12.5.3).
 
 use crate::headers::Headers;
-use crate::web::weight::thousandths;
+use crate::web::weight::Weight;
 use crate::white_space::trim;
 
 /// A content coding in which files are kept beside their originals.
@@ -106,17 +106,15 @@ impl Weights {
     }
 }
 
-/// `token` or `token;q=0.5`, the weight in thousandths (RFC 9110, 12.4.2).
+/// Splits `token` or `token;q=0.5`; the weight is in thousandths. Returns `None` for anything else.
 fn weighted(member: &[u8]) -> Option<(&[u8], u16)> {
-    let mut parts = member.split(|byte| *byte == b';').map(trim);
-    let token = parts.next()?;
-    let Some(parameter) = parts.next() else {
-        return Some((token, 1000));
+    let Some(end) = member.iter().position(|byte| *byte == b';') else {
+        return Some((member, 1000));
     };
-    let value = parameter
-        .strip_prefix(b"q=")
-        .or_else(|| parameter.strip_prefix(b"Q="))?;
-    Some((token, thousandths(value)?))
+    match Weight::parse(&member[end + 1..]) {
+        Weight::Given(weight) => Some((trim(&member[..end]), weight)),
+        Weight::Absent | Weight::Malformed => None,
+    }
 }
 
 #[cfg(test)]

@@ -30,12 +30,16 @@ mod date;
 pub mod events;
 #[cfg(feature = "files")]
 pub mod files;
+#[cfg(any(feature = "files", feature = "response"))]
+mod html;
 #[cfg(feature = "input")]
 pub mod input;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 #[cfg(any(feature = "input", feature = "multipart"))]
 mod parameters;
+#[cfg(any(feature = "files", feature = "routes"))]
+mod percent;
 #[cfg(feature = "files")]
 pub mod range;
 #[cfg(feature = "response")]

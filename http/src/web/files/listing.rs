@@ -5,7 +5,7 @@
 //! - Never: a name in the page that is not escaped, or a link that leads out of the folder.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::SystemTime;
@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use super::DotFiles;
 use super::target::is_name;
 use crate::web::date::http_date;
+use crate::web::html::escape;
 
 /// A folder with more names in it is listed up to here.
 const ENTRIES_MAX: usize = 10_000;
@@ -90,7 +91,7 @@ const LINK: &AsciiSet = &NON_ALPHANUMERIC
 /// The page; `path` is the folder's as its visitor sees it, encoded.
 pub(super) fn page(path: &str, entries: &[Entry]) -> String {
     let title = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
-    let title = Escaped(&title);
+    let title = escape(&title);
     let mut rows = String::new();
     if !path.trim_matches('/').is_empty() {
         rows.push_str("<tr><td><a href=\"../\">../</a><td><td>\n");
@@ -120,7 +121,7 @@ impl fmt::Display for Entry {
         // With a dot in front, a name with a colon in it is no scheme.
         let link = percent_encode(self.name.as_bytes(), LINK);
         let name = self.name.to_string_lossy();
-        let name = Escaped(&name);
+        let name = escape(&name);
         write!(
             f,
             "<tr><td><a href=\"./{link}{slash}\">{name}{slash}</a><td>"
@@ -149,25 +150,6 @@ fn write_size(f: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
     match (tenths / 10, tenths % 10) {
         (whole @ 0..10, tenth) => write!(f, "{whole}.{tenth} {}", UNITS[unit - 1]),
         (whole, _) => write!(f, "{whole} {}", UNITS[unit - 1]),
-    }
-}
-
-/// Text in a page.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::DotFiles;
+use crate::web::percent::{decode, has_escape};
 
 /// A path below the folder that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Target {
                 if place > 0 {
                     relative.push(b'/');
                 }
-                relative.extend(name);
+                relative.extend_from_slice(&name);
             }
         }
         Some(Self {
@@ -68,38 +69,7 @@ pub(super) fn is_name(name: &[u8]) -> bool {
         && name != b"."
         && name != b".."
         && !name.iter().any(is_odd)
-        && !is_encoded(name)
-}
-
-/// Whether a further decoding would find something.
-fn is_encoded(name: &[u8]) -> bool {
-    name.windows(3)
-        .any(|three| three[0] == b'%' && hex(three[1]).is_some() && hex(three[2]).is_some())
-}
-
-/// Percent-decodes; `None` if a `%` is not followed by two digits (RFC 3986, 2.1).
-fn decode(encoded: &str) -> Option<Vec<u8>> {
-    let mut rest = encoded.as_bytes();
-    let mut decoded = Vec::with_capacity(rest.len());
-    while let [byte, behind @ ..] = rest {
-        (rest, decoded) = match (byte, behind) {
-            (b'%', [high, low, behind @ ..]) => {
-                decoded.push(hex(*high)? << 4 | hex(*low)?);
-                (behind, decoded)
-            }
-            (b'%', _) => return None,
-            _ => {
-                decoded.push(*byte);
-                (behind, decoded)
-            }
-        };
-    }
-    Some(decoded)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    let value = char::from(digit).to_digit(16)?;
-    u8::try_from(value).ok()
+        && !has_escape(name)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::error::ClientError;
 use crate::request::Request;
-use crate::web::weight::thousandths;
+use crate::web::weight::Weight;
 use crate::white_space::trim_text;
 
 /// The media type, of those on offer, that the client would like best: by its Accept, and of equals
@@ -87,17 +87,13 @@ pub fn priorities(field: &str) -> impl Iterator<Item = (&str, f32)> {
 fn entries(field: &str) -> impl Iterator<Item = (&str, u16)> {
     let entries = field.split(',').map(trim_text);
     entries.filter(|entry| !entry.is_empty()).map(|entry| {
-        let mut parts = entry.split(';').map(trim_text);
-        let range = parts.next().unwrap_or_default();
-        (range, parts.find_map(weight_in).unwrap_or(1000))
+        let (range, parameters) = entry.split_once(';').unwrap_or((entry, ""));
+        let weight = match Weight::parse(parameters.as_bytes()) {
+            Weight::Given(thousandths) => thousandths,
+            Weight::Absent | Weight::Malformed => 1000,
+        };
+        (trim_text(range), weight)
     })
-}
-
-/// The number behind `q=`, if it is one.
-fn weight_in(parameter: &str) -> Option<u16> {
-    let (name, value) = parameter.split_once('=')?;
-    let is_weight = trim_text(name).eq_ignore_ascii_case("q");
-    is_weight.then(|| thousandths(trim_text(value).as_bytes()))?
 }
 
 /// How much an offer is liked: as much as the entry that matches it most closely.

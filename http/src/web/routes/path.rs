@@ -10,36 +10,18 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::web::percent::decode;
+
 /// The path with its escapes undone, all but `%2F` and `%25`; `None` if one is malformed, or they
 /// are no UTF-8.
 pub(super) fn unescape(path: &str) -> Option<Cow<'_, str>> {
     if !path.contains('%') {
         return Some(Cow::Borrowed(path));
     }
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, behind @ ..] = rest {
-        rest = behind;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let [high, low, behind @ ..] = rest else {
-            return None;
-        };
-        rest = behind;
-        match digit(*high)? << 4 | digit(*low)? {
-            b'/' => bytes.extend_from_slice(b"%2F"),
-            b'%' => bytes.extend_from_slice(b"%25"),
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    let value = char::from(byte).to_digit(16)?;
-    u8::try_from(value).ok()
+    // Escaped once more, these two survive the decoding.
+    let kept = path.replace("%25", "%2525").replace("%2F", "%252F");
+    let decoded = decode(&kept.replace("%2f", "%252F"))?.into_owned();
+    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
 /// The rest of the escapes undone: what a parameter is.
