@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use waterwheel::http::testing::TestClient;
-use waterwheel::http::web::around::{OwnedRequest, REQUEST_ID, access_log, blocking, request_ids};
 use waterwheel::http::web::files::Files;
+use waterwheel::http::web::middleware::{
+    OwnedRequest, REQUEST_ID, access_log, blocking, request_ids,
+};
 use waterwheel::http::web::response::{Html, Json};
 use waterwheel::http::web::routes::Router;
 use waterwheel::http::web::templates::{Templates, Vars};

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
-use waterwheel::http::web::around::{OwnedRequest, Reply, blocking_on};
+use waterwheel::http::web::middleware::{OwnedRequest, Reply, blocking_on};
 use waterwheel::http::{Request, Responded, Result, Server, ServerThread, StatusCode};
 use waterwheel::runtime::{
     Runtime, ThreadPool, block_on, descriptors, join, spawn, spawn_blocking, time::sleep,

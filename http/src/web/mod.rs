@@ -2,7 +2,7 @@
 //!
 //! | feature | what it is |
 //! |---|---|
-//! | `around` | access log, request ids, limits, handlers that block |
+//! | `middleware` | access log, request ids, limits, handlers that block |
 //! | `events` | server-sent events |
 //! | `files` | folders of static files; and `range`, `coding`, of which they are made |
 //! | `input`, `json` | queries, forms, JSON, cookies, credentials |
@@ -18,13 +18,11 @@
 //! response sends itself through [`Request::respond`](crate::Request::respond), and what reads a
 //! request reads what every handler can.
 
-#[cfg(feature = "around")]
-pub mod around;
 #[cfg(feature = "files")]
 pub mod coding;
 #[cfg(any(feature = "files", feature = "response"))]
 pub mod conditional;
-#[cfg(any(feature = "around", feature = "files", feature = "response"))]
+#[cfg(any(feature = "files", feature = "response"))]
 mod date;
 #[cfg(feature = "events")]
 pub mod events;
@@ -34,6 +32,8 @@ pub mod files;
 mod html;
 #[cfg(feature = "input")]
 pub mod input;
+#[cfg(feature = "middleware")]
+pub mod middleware;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 #[cfg(any(feature = "input", feature = "multipart"))]

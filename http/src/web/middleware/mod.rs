@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use waterwheel_http::web::around::{access_log, request_ids, time_limit};
+//! use waterwheel_http::web::middleware::{access_log, request_ids, time_limit};
 //! use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
 //! use waterwheel_runtime::block_on;
 //!
@@ -50,5 +50,5 @@ mod writer;
 pub use blocking::{IntoReply, OwnedRequest, Replied, Reply, blocking, blocking_on};
 pub use id::{REQUEST_ID, request_ids};
 pub use limit::{at_most, time_limit};
-pub use log::{Combined, End, Entry, Json, access_log};
+pub use log::{CombinedLine, End, JsonLine, LogEntry, access_log};
 pub use writer::LineWriter;

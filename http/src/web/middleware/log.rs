@@ -14,15 +14,18 @@
 //! - Always: one entry for each request that reaches the handler.
 //! - Never: a byte in a line that ends it, or a quote that ends its string.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode, Version};
+use jiff::Timestamp;
+use serde::Serialize;
 use waterwheel_runtime::time::Instant;
 
 use super::id::REQUEST_ID;
@@ -30,9 +33,8 @@ use crate::error::Refusal;
 use crate::handler::Handler;
 use crate::refused::Refused;
 use crate::request::Request;
-use crate::web::date::http_date;
 
-/// Calls `sink` with an [`Entry`] for each request that reaches the handler, when it is over.
+/// Calls `sink` with an [`LogEntry`] for each request that reaches the handler, when it is over.
 ///
 /// For those that the server refuses before (400, 413, 431 …) there is
 /// [`Server::on_refusal`](crate::Server::on_refusal), whose [`Refused`] becomes an entry as well.
@@ -44,19 +46,19 @@ use crate::web::date::http_date;
 ///
 /// ```
 /// use std::rc::Rc;
-/// use waterwheel_http::web::around::{Entry, LineWriter, access_log};
+/// use waterwheel_http::web::middleware::{LogEntry, LineWriter, access_log};
 /// use waterwheel_http::{Handler, Server};
 ///
 /// fn logged(server: &Server, handler: impl Handler) -> std::io::Result<impl Handler> {
 ///     let lines = Rc::new(LineWriter::new(std::io::stdout())?);
 ///     let refused = lines.clone();
-///     server.on_refusal(move |request| refused.write(Entry::from(request).json()));
+///     server.on_refusal(move |request| refused.write(LogEntry::from(request).json()));
 ///     Ok(access_log(handler, move |entry| lines.write(entry.json())))
 /// }
 /// ```
-pub fn access_log(handler: impl Handler, sink: impl Fn(&Entry<'_>) + 'static) -> impl Handler {
+pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static) -> impl Handler {
     async move |request: Request<'_>| {
-        let line = Line::begin(&request, &sink);
+        let line = OpenEntry::begin(&request, &sink);
         let answered = or_panic(handler.call(request)).await;
         let end = match &answered {
             Ok(Ok(responded)) => match responded.status() {
@@ -88,7 +90,7 @@ async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
 /// What there is to say about a request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Entry<'r> {
+pub struct LogEntry<'r> {
     /// Who asked, where the transport knows.
     pub peer: Option<SocketAddr>,
     /// When its head was there, or it was refused.
@@ -173,7 +175,7 @@ impl End {
     }
 }
 
-impl<'r> From<&Refused<'r>> for Entry<'r> {
+impl<'r> From<&Refused<'r>> for LogEntry<'r> {
     fn from(refused: &Refused<'r>) -> Self {
         Self {
             peer: refused.peer,
@@ -190,7 +192,7 @@ impl<'r> From<&Refused<'r>> for Entry<'r> {
     }
 }
 
-impl Entry<'_> {
+impl LogEntry<'_> {
     /// The combined log format, then the duration in seconds, the id or `-`, and if it was not
     /// answered, why.
     ///
@@ -198,27 +200,27 @@ impl Entry<'_> {
     /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 11 "-" "curl/8.5.0" 0.000021 -
     /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "-" 400 - "-" "-" 0.000000 - refused: malformed method
     /// ```
-    pub fn combined(&self) -> Combined<'_> {
-        Combined(self)
+    pub fn combined(&self) -> CombinedLine<'_> {
+        CombinedLine(self)
     }
 
     /// A JSON object in one line.
-    pub fn json(&self) -> Json<'_> {
-        Json(self)
+    pub fn json(&self) -> JsonLine<'_> {
+        JsonLine(self)
     }
 }
 
 /// An entry, begun and not yet ended.
-struct Line<'r, S: Fn(&Entry<'_>)> {
-    entry: Entry<'r>,
+struct OpenEntry<'r, S: Fn(&LogEntry<'_>)> {
+    entry: LogEntry<'r>,
     start: Instant,
     sink: &'r S,
 }
 
-impl<'r, S: Fn(&Entry<'_>)> Line<'r, S> {
+impl<'r, S: Fn(&LogEntry<'_>)> OpenEntry<'r, S> {
     fn begin<'c: 'r>(request: &Request<'c>, sink: &'r S) -> Self {
         let headers = request.headers();
-        let entry = Entry {
+        let entry = LogEntry {
             peer: request.peer_address(),
             time: SystemTime::now(),
             duration: Duration::ZERO,
@@ -243,30 +245,23 @@ impl<'r, S: Fn(&Entry<'_>)> Line<'r, S> {
     }
 }
 
-impl<S: Fn(&Entry<'_>)> Drop for Line<'_, S> {
+impl<S: Fn(&LogEntry<'_>)> Drop for OpenEntry<'_, S> {
     fn drop(&mut self) {
         self.entry.duration = self.start.elapsed();
         (self.sink)(&self.entry);
     }
 }
 
-/// The line of [`Entry::combined`].
+/// The line that [`LogEntry::combined`] returns; `Display` writes it.
 #[derive(Clone, Copy, Debug)]
-pub struct Combined<'e>(&'e Entry<'e>);
+pub struct CombinedLine<'e>(&'e LogEntry<'e>);
 
-impl fmt::Display for Combined<'_> {
+impl fmt::Display for CombinedLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entry = self.0;
-        let date = Date::of(entry.time);
         write_or_dash(f, entry.peer.map(|peer| peer.ip()))?;
-        write!(
-            f,
-            " - - [{}/{}/{}:{} +0000] ",
-            date.day(),
-            date.month(),
-            date.year(),
-            date.time()
-        )?;
+        let date = timestamp(entry.time).strftime("%d/%b/%Y:%H:%M:%S +0000");
+        write!(f, " - - [{date}] ")?;
         match (entry.method, entry.target, entry.version) {
             (Some(method), Some(target), Some(version)) => {
                 write!(f, "\"{method} {target} {version:?}\" ")?;
@@ -314,125 +309,70 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// The line of [`Entry::json`].
+/// The line that [`LogEntry::json`] returns; `Display` writes it.
 #[derive(Clone, Copy, Debug)]
-pub struct Json<'e>(&'e Entry<'e>);
+pub struct JsonLine<'e>(&'e LogEntry<'e>);
 
-impl fmt::Display for Json<'_> {
+/// The members of a [`JsonLine`], in their order.
+#[derive(Serialize)]
+struct JsonMembers<'e> {
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    referer: Option<Cow<'e, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<Cow<'e, str>>,
+    end: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    seconds: f64,
+}
+
+impl fmt::Display for JsonLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entry = self.0;
-        let date = Date::of(entry.time);
-        let millis = entry
-            .time
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .subsec_millis();
-        write!(
-            f,
-            "{{\"time\":\"{}-{}-{}T{}.{millis:03}Z\"",
-            date.year(),
-            date.month_number(),
-            date.day(),
-            date.time()
-        )?;
-        let peer = entry.peer.map(|peer| peer.ip().to_string());
-        let version = entry.version.map(|version| format!("{version:?}"));
-        let text = |text: &str| Some(JsonText(text.to_owned()));
-        let lossy = |bytes: Option<&[u8]>| {
-            bytes.map(|bytes| JsonText(String::from_utf8_lossy(bytes).into_owned()))
+        let members = JsonMembers {
+            time: format!("{:.3}", timestamp(entry.time)),
+            peer: entry.peer.map(|peer| peer.ip()),
+            id: entry.id.as_deref(),
+            method: entry.method.map(Method::as_str),
+            target: entry.target,
+            version: entry.version.map(|version| format!("{version:?}")),
+            referer: entry.referer.map(String::from_utf8_lossy),
+            user_agent: entry.user_agent.map(String::from_utf8_lossy),
+            end: entry.end.word(),
+            error: entry.end.error(),
+            status: entry.end.status().map(|status| status.as_u16()),
+            bytes: entry.end.body_bytes(),
+            seconds: entry.duration.as_secs_f64(),
         };
-        for (name, value) in [
-            ("peer", peer.map(JsonText)),
-            ("id", entry.id.as_deref().and_then(text)),
-            ("method", entry.method.map(Method::as_str).and_then(text)),
-            ("target", entry.target.and_then(text)),
-            ("version", version.as_deref().and_then(text)),
-            ("referer", lossy(entry.referer)),
-            ("user_agent", lossy(entry.user_agent)),
-            ("end", text(entry.end.word())),
-            ("error", entry.end.error().and_then(text)),
-        ] {
-            if let Some(value) = value {
-                write!(f, ",\"{name}\":{value}")?;
-            }
-        }
-        if let Some(status) = entry.end.status() {
-            write!(f, ",\"status\":{}", status.as_u16())?;
-        }
-        if let Some(bytes) = entry.end.body_bytes() {
-            write!(f, ",\"bytes\":{bytes}")?;
-        }
-        write!(f, ",\"seconds\":{:.6}}}", entry.duration.as_secs_f64())
+        f.write_str(&serde_json::to_string(&members).map_err(|_| fmt::Error)?)
     }
 }
 
-/// A JSON string (RFC 8259, 7).
-struct JsonText(String);
-
-impl fmt::Display for JsonText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        for character in self.0.chars() {
-            match character {
-                '"' | '\\' => write!(f, "\\{character}")?,
-                '\0'..='\x1f' | '\x7f' => write!(f, "\\u{:04x}", u32::from(character))?,
-                plain => f.write_char(plain)?,
-            }
-        }
-        f.write_char('"')
-    }
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, to be taken apart.
-struct Date(String);
-
-impl Date {
-    /// A clock outside the years 1970 to 9999 is wrong, not fatal.
-    fn of(time: SystemTime) -> Self {
-        let date = http_date(time).or_else(|| http_date(UNIX_EPOCH));
-        Self(date.unwrap_or_default())
-    }
-
-    fn day(&self) -> &str {
-        &self.0[5..7]
-    }
-
-    fn month(&self) -> &str {
-        &self.0[8..11]
-    }
-
-    fn month_number(&self) -> &'static str {
-        const MONTHS: [(&str, &str); 12] = [
-            ("Jan", "01"),
-            ("Feb", "02"),
-            ("Mar", "03"),
-            ("Apr", "04"),
-            ("May", "05"),
-            ("Jun", "06"),
-            ("Jul", "07"),
-            ("Aug", "08"),
-            ("Sep", "09"),
-            ("Oct", "10"),
-            ("Nov", "11"),
-            ("Dec", "12"),
-        ];
-        let found = MONTHS.iter().find(|(name, _)| *name == self.month());
-        found.map_or("00", |(_, number)| number)
-    }
-
-    fn year(&self) -> &str {
-        &self.0[12..16]
-    }
-
-    fn time(&self) -> &str {
-        &self.0[17..25]
-    }
+/// Returns the time for a line. A clock outside the years that jiff knows is wrong, but not fatal.
+fn timestamp(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
+    use std::time::UNIX_EPOCH;
 
     use waterwheel_runtime::block_on;
     use waterwheel_runtime::time::pause;
@@ -442,8 +382,8 @@ mod tests {
     use crate::server::Server;
     use crate::testing::TestClient;
 
-    fn entry(end: End) -> Entry<'static> {
-        Entry {
+    fn entry(end: End) -> LogEntry<'static> {
+        LogEntry {
             peer: Some(SocketAddr::from(([10, 0, 0, 7], 4711))),
             time: UNIX_EPOCH + Duration::from_millis(784_111_777_250),
             duration: Duration::from_micros(1_250),
@@ -462,7 +402,7 @@ mod tests {
         let lines: Rc<RefCell<Vec<String>>> = Rc::default();
         let write = |lines: &Rc<RefCell<Vec<String>>>| {
             let lines = lines.clone();
-            move |entry: &Entry<'_>| {
+            move |entry: &LogEntry<'_>| {
                 assert_eq!(entry.json().to_string().lines().count(), 1);
                 let line = entry.combined().to_string();
                 let (_, line) = line.split_once("] ").expect("a date");
@@ -473,7 +413,7 @@ mod tests {
             pause();
             let server = Server::builder().limits(limits).without_listener();
             let refused = write(&lines);
-            server.on_refusal(move |request| refused(&Entry::from(request)));
+            server.on_refusal(move |request| refused(&LogEntry::from(request)));
             let answer =
                 async |request: Request<'_>| request.respond(StatusCode::OK, "fine", ()).await;
             let handler = crate::shared(access_log(answer, write(&lines)));
@@ -556,7 +496,7 @@ mod tests {
         let mut entry = entry(End::Refused(Refusal::Version));
         (entry.method, entry.target, entry.version) = (None, None, None);
         (entry.user_agent, entry.id) = (None, None);
-        let json = r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","end":"refused","error":"malformed HTTP version","status":400,"seconds":0.001250}"#;
+        let json = r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","end":"refused","error":"malformed HTTP version","status":400,"seconds":0.00125}"#;
         assert_eq!(entry.json().to_string(), json);
     }
 
@@ -572,17 +512,17 @@ mod tests {
         check(
             End::Answered(StatusCode::OK, 11),
             r#"10.0.0.7 - - [06/Nov/1994:08:49:37 +0000] "GET /a?b HTTP/1.1" 200 11 "-" "\x22mill\x5C\xFF\x22" 0.001250 7"#,
-            r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","id":"7","method":"GET","target":"/a?b","version":"HTTP/1.1","user_agent":"\"mill\\�\"","end":"answered","status":200,"bytes":11,"seconds":0.001250}"#,
+            r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","id":"7","method":"GET","target":"/a?b","version":"HTTP/1.1","user_agent":"\"mill\\�\"","end":"answered","status":200,"bytes":11,"seconds":0.00125}"#,
         );
         check(
             End::Failed(StatusCode::IM_A_TEAPOT, "two\nlines".to_owned()),
             r#"10.0.0.7 - - [06/Nov/1994:08:49:37 +0000] "GET /a?b HTTP/1.1" 418 - "-" "\x22mill\x5C\xFF\x22" 0.001250 7 failed: two\x0Alines"#,
-            r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","id":"7","method":"GET","target":"/a?b","version":"HTTP/1.1","user_agent":"\"mill\\�\"","end":"failed","error":"two\u000alines","status":418,"seconds":0.001250}"#,
+            r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","id":"7","method":"GET","target":"/a?b","version":"HTTP/1.1","user_agent":"\"mill\\�\"","end":"failed","error":"two\nlines","status":418,"seconds":0.00125}"#,
         );
         check(
             End::Dropped,
             r#"10.0.0.7 - - [06/Nov/1994:08:49:37 +0000] "GET /a?b HTTP/1.1" - - "-" "\x22mill\x5C\xFF\x22" 0.001250 7 dropped"#,
-            r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","id":"7","method":"GET","target":"/a?b","version":"HTTP/1.1","user_agent":"\"mill\\�\"","end":"dropped","seconds":0.001250}"#,
+            r#"{"time":"1994-11-06T08:49:37.250Z","peer":"10.0.0.7","id":"7","method":"GET","target":"/a?b","version":"HTTP/1.1","user_agent":"\"mill\\�\"","end":"dropped","seconds":0.00125}"#,
         );
     }
 }

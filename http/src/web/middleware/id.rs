@@ -19,7 +19,7 @@ pub const REQUEST_ID: &str = "x-request-id";
 ///
 /// ```
 /// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::around::{REQUEST_ID, request_ids};
+/// use waterwheel_http::web::middleware::{REQUEST_ID, request_ids};
 /// use waterwheel_http::{Request, StatusCode};
 /// use waterwheel_runtime::block_on;
 ///

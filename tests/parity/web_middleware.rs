@@ -9,7 +9,7 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 use waterwheel::http::testing::TestClient;
-use waterwheel::http::web::around::{
+use waterwheel::http::web::middleware::{
     End, OwnedRequest, REQUEST_ID, access_log, at_most, blocking, request_ids, time_limit,
 };
 use waterwheel::http::web::templates::{Reload, Templates, Variable, Vars};

@@ -22,7 +22,7 @@ use crate::responded::Responded;
 ///
 /// ```
 /// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::around::{OwnedRequest, blocking};
+/// use waterwheel_http::web::middleware::{OwnedRequest, blocking};
 /// use waterwheel_runtime::block_on;
 ///
 /// let name = blocking(|request: &OwnedRequest| -> std::io::Result<String> {
@@ -50,7 +50,7 @@ where
 ///
 /// ```
 /// use std::sync::Arc;
-/// use waterwheel_http::web::around::{OwnedRequest, blocking_on};
+/// use waterwheel_http::web::middleware::{OwnedRequest, blocking_on};
 /// use waterwheel_runtime::ThreadPool;
 ///
 /// let pool = Arc::new(ThreadPool::new(4));
