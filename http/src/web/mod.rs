@@ -3,6 +3,7 @@
 //! | feature | what it is |
 //! |---|---|
 //! | `middleware` | access log, request ids, limits, handlers that block |
+//! | `cookies` | `Set-Cookie` fields |
 //! | `events` | server-sent events |
 //! | `files` | folders of static files; and `range`, `coding`, of which they are made |
 //! | `input`, `json` | queries, forms, JSON, cookies, credentials |

@@ -21,6 +21,8 @@ use crate::white_space::trim_text;
 ///     Response::text(format!("{visits} times before")).with_added_header("set-cookie", cookie)
 /// }
 /// ```
+///
+/// With the feature `cookies`, `Response::with_cookie` writes and checks that field.
 pub fn cookies<'c>(request: &Request<'c>) -> impl Iterator<Item = (&'c str, &'c str)> + use<'c> {
     let fields = request.headers().get_all("cookie");
     fields

@@ -47,7 +47,7 @@ mod limit;
 mod log;
 mod writer;
 
-pub use blocking::{IntoReply, OwnedRequest, Replied, Reply, blocking, blocking_on};
+pub use blocking::{OwnedRequest, blocking, blocking_on};
 pub use id::{REQUEST_ID, request_ids};
 pub use limit::{at_most, time_limit};
 pub use log::{CombinedLine, End, JsonLine, LogEntry, access_log};

@@ -24,6 +24,8 @@
 
 mod body;
 mod cache;
+#[cfg(feature = "cookies")]
+mod cookie;
 mod disposition;
 mod html;
 mod into;
@@ -45,6 +47,8 @@ use crate::request::Request;
 use crate::responded::Responded;
 
 pub use body::ResponseBody;
+#[cfg(feature = "cookies")]
+pub use cookie::{Cookie, CookieBuilder, Expiration, SameSite};
 pub use html::{Html, escape};
 pub use into::IntoResponse;
 #[cfg(feature = "json")]
@@ -315,16 +319,12 @@ impl Response {
     /// When a field could not be set or may not be sent; when the body cannot be read, or is not as
     /// long as it said; when the peer is gone.
     pub async fn send(self, request: Request<'_>) -> Result<Responded> {
-        let response = self.for_condition(&request);
-        if let Some(invalid) = response.invalid {
-            return Err(invalid.into());
-        }
         let Self {
             status,
             mut headers,
             body,
             ..
-        } = response;
+        } = self.for_condition(&request).checked()?;
         if let Some(bytes) = body.as_bytes() {
             return request.respond(status, bytes, headers).await;
         }
@@ -332,6 +332,16 @@ impl Response {
             headers.insert(CONTENT_LENGTH, length.into());
         }
         body.send(request.start(status, headers).await?).await
+    }
+}
+
+impl Response {
+    /// Returns the error of the first field that could not be set, if there is one.
+    pub(super) fn checked(self) -> Result<Self> {
+        match self.invalid {
+            Some(invalid) => Err(invalid.into()),
+            None => Ok(self),
+        }
     }
 }
 
