@@ -14,7 +14,7 @@ use waterwheel::http::web::middleware::{
 };
 use waterwheel::http::web::response::{Html, Json};
 use waterwheel::http::web::routes::Router;
-use waterwheel::http::web::templates::{Templates, Vars};
+use waterwheel::http::web::templates::{Templates, context};
 use waterwheel::http::{Handler, Request, Responded, Result, StatusCode};
 use waterwheel::runtime::block_on;
 
@@ -48,9 +48,7 @@ fn site() -> Router {
         .get(
             "/hello/{name}",
             async move |_: &Request<'_>, name: String| {
-                hello
-                    .render("hello.html", Vars::new().set("name", name))
-                    .map(Html)
+                hello.render("hello.html", context! { name }).map(Html)
             },
         )
         .any(
@@ -64,7 +62,7 @@ fn site() -> Router {
             panic!("on purpose")
         })
         .not_found(async move |request: Request<'_>| {
-            let vars = Vars::new().set("path", request.path());
+            let vars = context! { path => request.path() };
             missing
                 .respond(request, StatusCode::NOT_FOUND, "404.html", vars)
                 .await

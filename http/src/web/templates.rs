@@ -5,13 +5,13 @@
 //! # std::fs::create_dir_all(&folder)?;
 //! # std::fs::write(folder.join("hello.html"), "<p>Hello {{ name }}, {{ visits }} times</p>")?;
 //! use waterwheel_http::testing::TestClient;
-//! use waterwheel_http::web::templates::{Templates, Vars};
+//! use waterwheel_http::web::templates::{Templates, context};
 //! use waterwheel_http::{Request, StatusCode};
 //! use waterwheel_runtime::block_on;
 //!
 //! let templates = Templates::new(&folder)?; // hello.html: <p>Hello {{ name }}, {{ visits }} times</p>
 //! let hello = async move |request: Request<'_>| {
-//!     let vars = Vars::new().set("name", "<Nim>").set("visits", 3);
+//!     let vars = context! { name => "<Nim>", visits => 3 };
 //!     templates.respond(request, StatusCode::OK, "hello.html", vars).await
 //! };
 //! let page = block_on(async { TestClient::new(hello).get("/").await });
@@ -319,124 +319,6 @@ impl fmt::Debug for Templates {
     }
 }
 
-/// Variables for a page, each a number or a text: enough for most, and known to be nothing else.
-///
-/// ```
-/// use waterwheel_http::web::templates::{Variable, Vars};
-///
-/// let vars = Vars::new().set("name", "mill").set("wheels", 2).set("depth", 0.5);
-/// assert_eq!(vars.get("wheels"), Some(&Variable::Int(2)));
-/// assert_eq!(vars.get("wheel"), None);
-/// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Vars(BTreeMap<String, Variable>);
-
-/// One of [`Vars`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Variable {
-    /// A whole number.
-    Int(i64),
-    /// One that is never negative.
-    UInt(u64),
-    /// A fraction.
-    Float(f64),
-    /// A text, which is escaped in a page.
-    Text(String),
-}
-
-impl Vars {
-    /// None yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// And this one, in place of another of that name.
-    #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Variable>) -> Self {
-        self.0.insert(name.into(), value.into());
-        self
-    }
-
-    /// The one of that name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Variable> {
-        self.0.get(name)
-    }
-}
-
-impl From<i32> for Variable {
-    fn from(number: i32) -> Self {
-        Self::Int(number.into())
-    }
-}
-
-impl From<i64> for Variable {
-    fn from(number: i64) -> Self {
-        Self::Int(number)
-    }
-}
-
-impl From<u32> for Variable {
-    fn from(number: u32) -> Self {
-        Self::UInt(number.into())
-    }
-}
-
-impl From<u64> for Variable {
-    fn from(number: u64) -> Self {
-        Self::UInt(number)
-    }
-}
-
-impl From<usize> for Variable {
-    fn from(number: usize) -> Self {
-        Self::UInt(number as u64)
-    }
-}
-
-impl From<f32> for Variable {
-    /// As it is written, not as it is stored: 0.1 stays 0.1.
-    fn from(number: f32) -> Self {
-        Self::Float(number.to_string().parse().unwrap_or_else(|_| number.into()))
-    }
-}
-
-impl From<f64> for Variable {
-    fn from(number: f64) -> Self {
-        Self::Float(number)
-    }
-}
-
-impl From<&str> for Variable {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Variable {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<Variable> for Value {
-    fn from(variable: Variable) -> Self {
-        match variable {
-            Variable::Int(number) => number.into(),
-            Variable::UInt(number) => number.into(),
-            Variable::Float(number) => number.into(),
-            Variable::Text(text) => text.into(),
-        }
-    }
-}
-
-impl From<Vars> for Value {
-    fn from(vars: Vars) -> Self {
-        Self::from_pairs(vars.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -478,11 +360,7 @@ mod tests {
 
     #[track_caller]
     fn check(templates: &Templates, name: &str, expected: &str) {
-        let vars = Vars::new()
-            .set("a", "<&>")
-            .set("n", -1)
-            .set("u", 2_usize)
-            .set("f", 0.1_f32);
+        let vars = context! { a => "<&>", n => -1, u => 2_usize, f => 0.5_f32 };
         assert_eq!(
             templates.render(name, vars).expect("there is a page"),
             expected
@@ -506,7 +384,7 @@ mod tests {
             ],
         );
         let templates = scene.templates();
-        check(&templates, "page.html", "&lt;&amp;&gt; -1 2 0.1");
+        check(&templates, "page.html", "&lt;&amp;&gt; -1 2 0.5");
         check(&templates, "noending", "&lt;&amp;&gt;");
         check(&templates, "deep/mail.txt", "<&>");
         check(&templates, "child.html", "<&lt;&amp;&gt;>");
@@ -517,16 +395,16 @@ mod tests {
         let scene = Scene::new("missing", &[("page.html", "{{ b }}")]);
         let templates = scene.templates();
         let not_there = templates
-            .render("other.html", Vars::new())
+            .render("other.html", context! {})
             .expect_err("it is not there");
         assert!(not_there.is_not_found());
         assert!(
             !templates
-                .render("page.html", Vars::new())
+                .render("page.html", context! {})
                 .expect_err("b is missing")
                 .is_not_found()
         );
-        assert!(templates.render("../page.html", Vars::new()).is_err());
+        assert!(templates.render("../page.html", context! {}).is_err());
         let no_folder = Templates::new(scene.0.join("none")).expect_err("there is no folder");
         assert!(no_folder.is_not_found() && no_folder.to_string().contains("none"));
         scene.write("broken.html", "{% if %}");
@@ -547,8 +425,8 @@ mod tests {
         check(&fixed, "page.html", "one");
         // One that is wrong is so until it is put right.
         scene.write("page.html", "{{");
-        assert!(noticing.render("page.html", Vars::new()).is_err());
-        assert!(noticing.render("page.html", Vars::new()).is_err());
+        assert!(noticing.render("page.html", context! {}).is_err());
+        assert!(noticing.render("page.html", context! {}).is_err());
         scene.write("page.html", "five!");
         check(&noticing, "page.html", "five!");
         // As long as before, but later.
