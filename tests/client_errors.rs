@@ -4,7 +4,7 @@
 use waterwheel::http::testing::TestClient;
 use waterwheel::http::web::events::last_event_id;
 use waterwheel::http::web::input;
-use waterwheel::http::web::multipart::Form;
+use waterwheel::http::web::multipart::MultipartForm;
 use waterwheel::http::{ClientError, Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::block_on;
 
@@ -99,7 +99,7 @@ fn it_is_no_failure_of_the_handler() {
 async fn read(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/multipart" => {
-            let mut form = Form::of(&request)?;
+            let mut form = MultipartForm::of(&request)?;
             let mut names = String::new();
             while let Some(field) = form.next().await? {
                 names += field.name();

@@ -6,7 +6,7 @@ use crate::white_space::trim;
 
 /// A content coding in which files are kept beside their originals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Coding {
+pub enum ContentCoding {
     /// `br` (RFC 7932).
     Brotli,
     /// `zstd` (RFC 8878).
@@ -15,7 +15,7 @@ pub enum Coding {
     Gzip,
 }
 
-impl Coding {
+impl ContentCoding {
     /// All of them; where a client likes several as much, the first is taken.
     pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
 
@@ -51,9 +51,9 @@ impl Coding {
 /// Only those it names, or takes by `*`, and likes no less than the file as it is. A client that
 /// says nothing takes none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Accepted([Option<Coding>; 3]);
+pub struct AcceptedCodings([Option<ContentCoding>; 3]);
 
-/// Weights in thousandths, for each of [`Coding::ALL`] and for the file as it is.
+/// Weights in thousandths, for each of [`ContentCoding::ALL`] and for the file as it is.
 #[derive(Default)]
 struct Weights {
     codings: [Option<u16>; 3],
@@ -61,7 +61,7 @@ struct Weights {
     any: Option<u16>,
 }
 
-impl Accepted {
+impl AcceptedCodings {
     /// Reads the Accept-Encoding fields.
     ///
     /// A member whose weight is malformed is passed over.
@@ -77,7 +77,7 @@ impl Accepted {
     }
 
     /// In the order in which to try.
-    pub fn iter(self) -> impl Iterator<Item = Coding> {
+    pub fn iter(self) -> impl Iterator<Item = ContentCoding> {
         self.0.into_iter().flatten()
     }
 }
@@ -89,20 +89,22 @@ impl Weights {
         } else if token.eq_ignore_ascii_case(b"identity") {
             self.identity = Some(weight);
         }
-        for (place, coding) in Coding::ALL.into_iter().enumerate() {
+        for (place, coding) in ContentCoding::ALL.into_iter().enumerate() {
             if coding.is_named(token) {
                 self.codings[place] = Some(weight);
             }
         }
     }
 
-    fn order(&self) -> Accepted {
+    fn order(&self) -> AcceptedCodings {
         // Unless it is named, the file as it is comes after everything that is.
         let least = self.identity.unwrap_or(0).max(1);
         let weight = |place: usize| self.codings[place].or(self.any).unwrap_or(0);
         let mut places = [0, 1, 2];
         places.sort_by_key(|place| std::cmp::Reverse(weight(*place)));
-        Accepted(places.map(|place| (weight(place) >= least).then(|| Coding::ALL[place])))
+        AcceptedCodings(
+            places.map(|place| (weight(place) >= least).then(|| ContentCoding::ALL[place])),
+        )
     }
 }
 
@@ -123,17 +125,17 @@ mod tests {
     use crate::headers::{Field, Span};
 
     #[track_caller]
-    fn check(value: &str, expected: &[Coding]) {
+    fn check(value: &str, expected: &[ContentCoding]) {
         let bytes = format!("accept-encoding: {value}");
         let field = Field {
             name: Span::new(0, 15),
             value: Span::new(17, bytes.len()),
         };
-        let accepted = Accepted::of(Headers::new(bytes.as_bytes(), &[field]));
+        let accepted = AcceptedCodings::of(Headers::new(bytes.as_bytes(), &[field]));
         assert_eq!(accepted.iter().collect::<Vec<_>>(), expected, "{value}");
     }
 
-    use Coding::{Brotli, Gzip, Zstd};
+    use ContentCoding::{Brotli, Gzip, Zstd};
 
     #[test]
     fn what_a_client_names_is_tried_in_the_order_it_likes_it() {

@@ -56,7 +56,7 @@ pub enum Strength {
 
 /// What the preconditions of a request come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Evaluation {
     /// Serve it.
     Serve,
     /// 304: the client has it.
@@ -126,31 +126,31 @@ impl Validators {
     }
 
     /// Weighs the preconditions, in the order of RFC 9110, 13.2.2. A method that changes something
-    /// is to do so only if this says [`Verdict::Serve`].
+    /// is to do so only if this says [`Evaluation::Serve`].
     ///
     /// ```
-    /// use waterwheel_http::web::conditional::{Validators, Verdict};
+    /// use waterwheel_http::web::conditional::{Validators, Evaluation};
     /// use waterwheel_http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn replace(request: Request<'_>) -> Result<Responded> {
     ///     let stored = Validators::new("v7");
-    ///     match stored.judge(request.method(), request.headers()) {
-    ///         Verdict::Serve => request.respond(StatusCode::NO_CONTENT, "", ()).await,
+    ///     match stored.evaluate(request.method(), request.headers()) {
+    ///         Evaluation::Serve => request.respond(StatusCode::NO_CONTENT, "", ()).await,
     ///         _ => request.respond(StatusCode::PRECONDITION_FAILED, "changed since\n", ()).await,
     ///     }
     /// }
     /// # drop(waterwheel_http::shared(replace));
     /// ```
     #[must_use]
-    pub fn judge(&self, method: &Method, headers: Headers<'_>) -> Verdict {
+    pub fn evaluate(&self, method: &Method, headers: Headers<'_>) -> Evaluation {
         if !self.is_what_is_expected(headers) {
-            return Verdict::Failed;
+            return Evaluation::Failed;
         }
         let reads = matches!(*method, Method::GET | Method::HEAD);
         match (self.is_at_the_client(headers, reads), reads) {
-            (false, _) => Verdict::Serve,
-            (true, true) => Verdict::NotModified,
-            (true, false) => Verdict::Failed,
+            (false, _) => Evaluation::Serve,
+            (true, true) => Evaluation::NotModified,
+            (true, false) => Evaluation::Failed,
         }
     }
 
@@ -283,15 +283,15 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(validators: &Validators, lines: &[(&str, &str)], get: Verdict, put: Verdict) {
+    fn check(validators: &Validators, lines: &[(&str, &str)], get: Evaluation, put: Evaluation) {
         let verdicts = with(lines, |headers| {
             [Method::GET, Method::HEAD, Method::PUT]
-                .map(|method| validators.judge(&method, headers))
+                .map(|method| validators.evaluate(&method, headers))
         });
         assert_eq!(verdicts, [get, get, put], "{lines:?}");
     }
 
-    use Verdict::{Failed, NotModified, Serve};
+    use Evaluation::{Failed, NotModified, Serve};
 
     #[test]
     fn an_entity_tag_the_client_has_is_not_sent_again() {

@@ -60,10 +60,10 @@ const QUIET_MAX: Duration = Duration::from_secs(15);
 ///
 /// A clone is the same event, not a copy of its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Event(Arc<Parts>);
+pub struct Event(Arc<EventFields>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Parts {
+struct EventFields {
     data: String,
     name: Option<String>,
     id: Option<String>,
@@ -73,9 +73,9 @@ struct Parts {
 impl Event {
     /// An event that says this. It may have several lines.
     pub fn new(data: impl Into<String>) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(EventFields {
             data: data.into(),
-            ..Parts::default()
+            ..EventFields::default()
         }))
     }
 

@@ -2,11 +2,11 @@
 //!
 //! ```
 //! use std::fs::File;
-//! use waterwheel_http::web::multipart::Form;
+//! use waterwheel_http::web::multipart::MultipartForm;
 //! use waterwheel_http::{Request, Responded, Result, StatusCode};
 //!
 //! async fn upload(request: Request<'_>) -> Result<Responded> {
-//!     let mut form = Form::of(&request)?;
+//!     let mut form = MultipartForm::of(&request)?;
 //!     while let Some(field) = form.next().await? {
 //!         if field.file_name().is_none() {
 //!             println!("{}: {}", field.name().to_owned(), field.text(1024).await?);
@@ -54,8 +54,8 @@ use crate::white_space::trim;
 mod head;
 mod parts;
 
-use head::Head;
-use parts::Parts;
+use head::PartHead;
+use parts::FormParser;
 
 /// The most parts a form may have.
 pub const FIELDS_MAX: usize = 1000;
@@ -67,15 +67,15 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 const SAVED_BYTES: usize = 128 * 1024;
 
 /// A form, to be read part by part.
-pub struct Form<'c> {
+pub struct MultipartForm<'c> {
     body: Body<'c>,
-    parts: Parts,
+    parts: FormParser,
     /// Of the part that is being read.
-    head: Option<Head>,
+    head: Option<PartHead>,
     fields: usize,
 }
 
-impl<'c> Form<'c> {
+impl<'c> MultipartForm<'c> {
     /// Begins to read a request's body as a form.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl<'c> Form<'c> {
         let boundary = boundary(content_type(request.headers())?)?;
         Ok(Self {
             body: request.body(),
-            parts: Parts::new(&boundary),
+            parts: FormParser::new(&boundary),
             head: None,
             fields: 0,
         })
@@ -104,9 +104,9 @@ impl<'c> Form<'c> {
     /// # Cancel safety
     ///
     /// Safe.
-    pub async fn next(&mut self) -> Result<Option<Field<'_, 'c>>> {
+    pub async fn next(&mut self) -> Result<Option<FormField<'_, 'c>>> {
         self.head = None;
-        let Some(head) = self.until(Parts::next_head).await?? else {
+        let Some(head) = self.until(FormParser::next_head).await?? else {
             return Ok(None);
         };
         self.fields += 1;
@@ -114,11 +114,11 @@ impl<'c> Form<'c> {
             return Err(bad("too many parts in the form"))?;
         }
         self.head = Some(head);
-        Ok(Some(Field { form: self }))
+        Ok(Some(FormField { form: self }))
     }
 
     /// Feeds the parser until it has found something.
-    async fn until<T>(&mut self, mut find: impl FnMut(&mut Parts) -> Poll<T>) -> Result<T> {
+    async fn until<T>(&mut self, mut find: impl FnMut(&mut FormParser) -> Poll<T>) -> Result<T> {
         poll_fn(|cx| {
             loop {
                 if let Poll::Ready(found) = find(&mut self.parts) {
@@ -157,11 +157,11 @@ fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
 }
 
 /// One part of a form.
-pub struct Field<'f, 'c> {
-    form: &'f mut Form<'c>,
+pub struct FormField<'f, 'c> {
+    form: &'f mut MultipartForm<'c>,
 }
 
-impl Field<'_, '_> {
+impl FormField<'_, '_> {
     /// The name of the input it was entered in.
     pub fn name(&self) -> &str {
         let head = self.form.head.as_ref();
@@ -201,7 +201,7 @@ impl Field<'_, '_> {
     ///
     /// Safe.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        self.form.until(Parts::next_data).await
+        self.form.until(FormParser::next_data).await
     }
 
     /// All of its data, in memory.
@@ -300,17 +300,17 @@ fn malformed_head() -> ClientError {
     bad("the head of a part is malformed")
 }
 
-impl fmt::Debug for Form<'_> {
+impl fmt::Debug for MultipartForm<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Form")
+        f.debug_struct("MultipartForm")
             .field("fields", &self.fields)
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Field<'_, '_> {
+impl fmt::Debug for FormField<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Field")
+        f.debug_struct("FormField")
             .field("name", &self.name())
             .field("file_name", &self.file_name())
             .finish_non_exhaustive()
@@ -333,7 +333,7 @@ mod tests {
 
     /// Says each part back in a line.
     async fn list(request: Request<'_>) -> Result<Responded> {
-        let mut form = Form::of(&request)?;
+        let mut form = MultipartForm::of(&request)?;
         let mut lines = String::new();
         while let Some(field) = form.next().await? {
             let head = (field.name().to_owned(), field.safe_file_name());
@@ -430,7 +430,7 @@ mod tests {
     /// `name<file name>`.
     fn read_one(disposition: &[u8]) -> (u16, String) {
         async fn show(request: Request<'_>) -> Result<Responded> {
-            let mut form = Form::of(&request)?;
+            let mut form = MultipartForm::of(&request)?;
             let mut shown = String::new();
             while let Some(field) = form.next().await? {
                 let name = field.name().to_owned();

@@ -263,40 +263,42 @@ fn gather(
 
 /// Why there is no page.
 #[derive(Debug)]
-pub struct TemplateError(Cause);
+pub struct TemplateError(TemplateFailure);
 
 #[derive(Debug)]
-enum Cause {
+enum TemplateFailure {
     Unread(PathBuf, io::Error),
     Template(minijinja::Error),
 }
 
 impl TemplateError {
     fn unread(path: &Path, error: io::Error) -> Self {
-        Self(Cause::Unread(path.to_owned(), error))
+        Self(TemplateFailure::Unread(path.to_owned(), error))
     }
 
     /// Whether there is no template of that name.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         match &self.0 {
-            Cause::Unread(_, error) => error.kind() == io::ErrorKind::NotFound,
-            Cause::Template(error) => error.kind() == minijinja::ErrorKind::TemplateNotFound,
+            TemplateFailure::Unread(_, error) => error.kind() == io::ErrorKind::NotFound,
+            TemplateFailure::Template(error) => {
+                error.kind() == minijinja::ErrorKind::TemplateNotFound
+            }
         }
     }
 }
 
 impl From<minijinja::Error> for TemplateError {
     fn from(error: minijinja::Error) -> Self {
-        Self(Cause::Template(error))
+        Self(TemplateFailure::Template(error))
     }
 }
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::Unread(path, _) => write!(f, "cannot read {}", path.display()),
-            Cause::Template(error) => error.fmt(f),
+            TemplateFailure::Unread(path, _) => write!(f, "cannot read {}", path.display()),
+            TemplateFailure::Template(error) => error.fmt(f),
         }
     }
 }
@@ -304,8 +306,8 @@ impl fmt::Display for TemplateError {
 impl StdError for TemplateError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0 {
-            Cause::Unread(_, error) => Some(error),
-            Cause::Template(error) => error.source(),
+            TemplateFailure::Unread(_, error) => Some(error),
+            TemplateFailure::Template(error) => error.source(),
         }
     }
 }
@@ -326,9 +328,9 @@ mod tests {
     use super::*;
 
     /// A folder of templates, which goes when it is dropped.
-    struct Scene(PathBuf);
+    struct TemplateFolder(PathBuf);
 
-    impl Scene {
+    impl TemplateFolder {
         fn new(name: &str, files: &[(&str, &str)]) -> Self {
             let folder =
                 std::env::temp_dir().join(format!("waterwheel-{name}-{}", std::process::id()));
@@ -352,7 +354,7 @@ mod tests {
         }
     }
 
-    impl Drop for Scene {
+    impl Drop for TemplateFolder {
         fn drop(&mut self) {
             drop(fs::remove_dir_all(&self.0));
         }
@@ -369,7 +371,7 @@ mod tests {
 
     #[test]
     fn pages_are_escaped_and_text_is_not() {
-        let scene = Scene::new(
+        let scene = TemplateFolder::new(
             "escaped",
             &[
                 ("page.html", "{{ a }} {{ n }} {{ u }} {{ f }}"),
@@ -392,7 +394,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_an_error() {
-        let scene = Scene::new("missing", &[("page.html", "{{ b }}")]);
+        let scene = TemplateFolder::new("missing", &[("page.html", "{{ b }}")]);
         let templates = scene.templates();
         let not_there = templates
             .render("other.html", context! {})
@@ -413,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_change_is_noticed_or_not_as_was_chosen() {
-        let scene = Scene::new("reload", &[("page.html", "one")]);
+        let scene = TemplateFolder::new("reload", &[("page.html", "one")]);
         let (noticing, fixed) = (
             scene.templates().reload(Reload::OnChange),
             scene.templates().reload(Reload::Never),
@@ -442,7 +444,7 @@ mod tests {
 
     #[test]
     fn filters_of_your_own_survive_a_change() {
-        let scene = Scene::new("filters", &[("page.html", "{{ a|shout }}")]);
+        let scene = TemplateFolder::new("filters", &[("page.html", "{{ a|shout }}")]);
         let shout = |environment: &mut Environment<'static>| {
             environment.add_filter("shout", |text: String| text + "!");
         };

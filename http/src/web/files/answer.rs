@@ -13,20 +13,20 @@ use super::search::FoundFile;
 use crate::error::Result;
 use crate::request::Request;
 use crate::responded::Responded;
-use crate::web::coding::Coding;
-use crate::web::conditional::{Validators, Verdict};
+use crate::web::coding::ContentCoding;
+use crate::web::conditional::{Evaluation, Validators};
 use crate::web::date::http_date;
 use crate::web::range::Ranges;
 use crate::web::single::only;
 
-type Fields = Vec<(&'static str, String)>;
+type AnswerFields = Vec<(&'static str, String)>;
 
 /// A file on its way.
 struct Sending<'f> {
     file: &'f File,
     length: u64,
     content_type: String,
-    fields: Fields,
+    fields: AnswerFields,
 }
 
 /// Answers a GET or HEAD with what was found.
@@ -37,16 +37,16 @@ pub(super) async fn respond(
 ) -> Result<Responded> {
     let now = SystemTime::now();
     let validators = validators(&found.metadata, found.coding, now);
-    let verdict = validators.judge(request.method(), request.headers());
+    let evaluation = validators.evaluate(request.method(), request.headers());
     let mut fields = fields(&validators, &found, max_age, now);
-    match verdict {
-        Verdict::NotModified => {
+    match evaluation {
+        Evaluation::NotModified => {
             return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
         }
-        Verdict::Failed => {
+        Evaluation::Failed => {
             return super::refuse(request, StatusCode::PRECONDITION_FAILED, super::NO_FIELDS).await;
         }
-        Verdict::Serve => {}
+        Evaluation::Serve => {}
     }
     if let Some(coding) = found.coding {
         fields.push(("content-encoding", coding.token().to_owned()));
@@ -84,13 +84,13 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// From the time of the last change, the length, and the coding: alike on all machines that have
 /// the same copy.
-fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> Validators {
+fn validators(metadata: &Metadata, coding: Option<ContentCoding>, now: SystemTime) -> Validators {
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     let nanos = modified
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_nanos();
-    let coding = coding.map_or("", Coding::suffix).replace('.', "-");
+    let coding = coding.map_or("", ContentCoding::suffix).replace('.', "-");
     let tag = format!("{nanos:x}-{:x}{coding}", metadata.len());
     let validators = Validators::new(tag).modified(modified);
     match now.duration_since(modified) {
@@ -109,8 +109,8 @@ fn fields(
     found: &FoundFile,
     max_age: Option<Duration>,
     now: SystemTime,
-) -> Fields {
-    let mut fields = Fields::new();
+) -> AnswerFields {
+    let mut fields = AnswerFields::new();
     fields.extend(validators.etag().map(|tag| ("etag", tag)));
     let modified = found.metadata.modified().ok();
     let said = modified.and_then(|time| http_date(time.min(now - DATE_LAG)));

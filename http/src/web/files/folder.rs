@@ -131,9 +131,9 @@ mod tests {
     use super::*;
 
     /// A folder with files and links in it, which goes when it is dropped.
-    struct Scene(PathBuf);
+    struct ServedFolder(PathBuf);
 
-    impl Scene {
+    impl ServedFolder {
         fn new(name: &str) -> Self {
             let scene =
                 std::env::temp_dir().join(format!("waterwheel-{name}-{}", std::process::id()));
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    impl Drop for Scene {
+    impl Drop for ServedFolder {
         fn drop(&mut self) {
             drop(fs::remove_dir_all(&self.0));
         }
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn links_are_followed_as_far_as_was_chosen() {
-        let scene = Scene::new("links");
+        let scene = ServedFolder::new("links");
         let folder = Folder::open(&scene.0.join("served")).expect("it is there");
         for (path, expected) in PATHS {
             let seen =
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn without_openat2_links_are_followed_only_if_they_may_lead_anywhere() {
-        let scene = Scene::new("walk");
+        let scene = ServedFolder::new("walk");
         let folder = Folder::open(&scene.0.join("served")).expect("it is there");
         for (path, [refused, _, anywhere]) in PATHS {
             let seen = CHOICES.map(|choice| text(folder.walk(Path::new(path), choice)));
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_was_just_read_is_known_by_heart() {
-        let scene = Scene::new("memory");
+        let scene = ServedFolder::new("memory");
         let folder = Folder::open(&scene.0.join("served")).expect("it is there");
         let read = |reach| text(folder.read(Path::new("a"), Symlinks::Within, reach));
         assert!(read(Reach::Disk).is_some());

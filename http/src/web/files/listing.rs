@@ -24,15 +24,15 @@ const ENTRIES_MAX: usize = 10_000;
 
 /// One line of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    kind: Kind,
+pub(super) struct ListEntry {
+    kind: EntryKind,
     name: OsString,
     modified: Option<SystemTime>,
 }
 
 /// Folders come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum EntryKind {
     Folder,
     File { bytes: u64 },
 }
@@ -42,17 +42,17 @@ pub(super) fn read(
     folder: &File,
     dot_files: DotFiles,
     look: impl Fn(&OsStr) -> Option<Metadata>,
-) -> Result<Vec<Entry>, Errno> {
+) -> Result<Vec<ListEntry>, Errno> {
     let mut entries = Vec::new();
     for entry in Dir::read_from(folder)?.take(ENTRIES_MAX) {
         let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
         if is_shown(&name, dot_files)
             && let Some(metadata) = look(&name)
         {
-            entries.push(Entry::new(name, &metadata));
+            entries.push(ListEntry::new(name, &metadata));
         }
     }
-    let is_file = |entry: &Entry| entry.kind != Kind::Folder;
+    let is_file = |entry: &ListEntry| entry.kind != EntryKind::Folder;
     entries.sort_by(|one, other| (is_file(one), &one.name).cmp(&(is_file(other), &other.name)));
     Ok(entries)
 }
@@ -64,12 +64,12 @@ fn is_shown(name: &OsStr, dot_files: DotFiles) -> bool {
     is_name(name) && !is_hidden
 }
 
-impl Entry {
+impl ListEntry {
     fn new(name: OsString, metadata: &Metadata) -> Self {
         let kind = if metadata.is_dir() {
-            Kind::Folder
+            EntryKind::Folder
         } else {
-            Kind::File {
+            EntryKind::File {
                 bytes: metadata.len(),
             }
         };
@@ -89,7 +89,7 @@ const LINK: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// The page; `path` is the folder's as its visitor sees it, encoded.
-pub(super) fn page(path: &str, entries: &[Entry]) -> String {
+pub(super) fn page(path: &str, entries: &[ListEntry]) -> String {
     let title = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let title = escape(&title);
     let mut rows = String::new();
@@ -115,9 +115,13 @@ td:first-child{overflow-wrap:anywhere}td+td,th+th{text-align:right;white-space:n
 a{color:#0b5cad;text-decoration:none}a:hover{text-decoration:underline}\
 @media(max-width:30rem){td+td+td,th+th+th{display:none}}";
 
-impl fmt::Display for Entry {
+impl fmt::Display for ListEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let slash = if self.kind == Kind::Folder { "/" } else { "" };
+        let slash = if self.kind == EntryKind::Folder {
+            "/"
+        } else {
+            ""
+        };
         // With a dot in front, a name with a colon in it is no scheme.
         let link = percent_encode(self.name.as_bytes(), LINK);
         let name = self.name.to_string_lossy();
@@ -126,7 +130,7 @@ impl fmt::Display for Entry {
             f,
             "<tr><td><a href=\"./{link}{slash}\">{name}{slash}</a><td>"
         )?;
-        if let Kind::File { bytes } = self.kind {
+        if let EntryKind::File { bytes } = self.kind {
             write_size(f, bytes)?;
         }
         f.write_str("<td>")?;
@@ -159,8 +163,8 @@ mod tests {
 
     use super::*;
 
-    fn entry(name: &str, kind: Kind) -> Entry {
-        Entry {
+    fn entry(name: &str, kind: EntryKind) -> ListEntry {
+        ListEntry {
             kind,
             name: name.into(),
             modified: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)),
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(name: &str, kind: Kind, expected: &str) {
+    fn check(name: &str, kind: EntryKind, expected: &str) {
         assert_eq!(entry(name, kind).to_string(), expected);
     }
 
@@ -176,12 +180,12 @@ mod tests {
     fn a_name_is_escaped_in_the_text_and_encoded_in_the_link() {
         check(
             "<b> \"&'.txt",
-            Kind::File { bytes: 1023 },
+            EntryKind::File { bytes: 1023 },
             "<tr><td><a href=\"./%3Cb%3E%20%22%26%27.txt\">&lt;b&gt; &quot;&amp;&#39;.txt</a><td>1023 B<td>06 Nov 1994 08:49",
         );
         check(
             "javascript:alert(1)",
-            Kind::Folder,
+            EntryKind::Folder,
             "<tr><td><a href=\"./javascript%3Aalert%281%29/\">javascript:alert(1)/</a><td><td>06 Nov 1994 08:49",
         );
     }
@@ -197,7 +201,7 @@ mod tests {
             (5 << 30, "5.0 GiB"),
             (u64::MAX, "15 EiB"),
         ] {
-            let line = entry("x", Kind::File { bytes }).to_string();
+            let line = entry("x", EntryKind::File { bytes }).to_string();
             assert!(line.contains(&format!("<td>{text}<td>")), "{line}");
         }
     }
@@ -205,7 +209,7 @@ mod tests {
     #[test]
     fn a_page_leads_up_but_for_the_uppermost() {
         assert!(!page("/", &[]).contains("../"));
-        let page = page("/a%20%3Cb/", &[entry("c", Kind::Folder)]);
+        let page = page("/a%20%3Cb/", &[entry("c", EntryKind::Folder)]);
         assert!(page.contains("<h1>/a &lt;b/</h1>"), "{page}");
         assert!(
             page.contains("href=\"../\"") && page.contains("href=\"./c/\""),

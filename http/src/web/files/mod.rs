@@ -56,11 +56,11 @@ use crate::handler::Handler;
 use crate::headers::AnswerHeaders;
 use crate::request::Request;
 use crate::responded::Responded;
-use crate::web::coding::Accepted;
+use crate::web::coding::AcceptedCodings;
 
 use folder::{Folder, Reach};
-use search::{Found, Search};
-use target::Target;
+use search::{FoundItem, Search};
+use target::FileTarget;
 
 /// A folder of files to be served. It is a handler.
 ///
@@ -244,14 +244,14 @@ impl Files {
     ///
     /// As [`find`](Self::find).
     pub async fn find_path(&self, request: &Request<'_>, path: &str) -> Result<Option<FileAnswer>> {
-        let Some(target) = Target::parse(path, self.options.dot_files) else {
+        let Some(target) = FileTarget::parse(path, self.options.dot_files) else {
             return Ok(None);
         };
         let search = Search {
             folder: self.folder.clone(),
             options: self.options.clone(),
             target,
-            accepted: Accepted::of(request.headers()),
+            accepted: AcceptedCodings::of(request.headers()),
         };
         let found = match search.run(Reach::Memory) {
             Err(Errno::AGAIN) => spawn_blocking(move || search.run(Reach::Disk)).await?,
@@ -284,7 +284,7 @@ impl Handler for Files {
 
 /// What was found, ready to be answered with. It holds an open file.
 pub struct FileAnswer {
-    found: Found,
+    found: FoundItem,
     max_age: Option<Duration>,
 }
 
@@ -300,9 +300,9 @@ impl FileAnswer {
             return refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]).await;
         }
         match self.found {
-            Found::File(file) => answer::respond(request, file, self.max_age).await,
-            Found::FolderWithoutSlash => redirect(request).await,
-            Found::List(entries) => {
+            FoundItem::File(file) => answer::respond(request, file, self.max_age).await,
+            FoundItem::FolderWithoutSlash => redirect(request).await,
+            FoundItem::List(entries) => {
                 let page = listing::page(request.path(), &entries);
                 request.respond(StatusCode::OK, page, LIST_FIELDS).await
             }

@@ -20,28 +20,28 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::folder::{Folder, Reach};
-use super::listing::{self, Entry};
-use super::target::Target;
+use super::listing::{self, ListEntry};
+use super::target::FileTarget;
 use super::{Listing, Options, Precompressed};
-use crate::web::coding::{Accepted, Coding};
+use crate::web::coding::{AcceptedCodings, ContentCoding};
 
 /// Everything a thread needs to search.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
     pub(super) folder: Arc<Folder>,
     pub(super) options: Arc<Options>,
-    pub(super) target: Target,
-    pub(super) accepted: Accepted,
+    pub(super) target: FileTarget,
+    pub(super) accepted: AcceptedCodings,
 }
 
 /// What was found.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum FoundItem {
     File(FoundFile),
     /// A folder without a slash behind it.
     FolderWithoutSlash,
     /// A folder whose contents may be shown.
-    List(Vec<Entry>),
+    List(Vec<ListEntry>),
 }
 
 /// A file that is open.
@@ -51,14 +51,14 @@ pub(super) struct FoundFile {
     pub(super) metadata: Metadata,
     /// The path below the folder, of the original.
     pub(super) path: PathBuf,
-    pub(super) coding: Option<Coding>,
+    pub(super) coding: Option<ContentCoding>,
     /// Whether another client could have been given another file.
     pub(super) varies: bool,
 }
 
 impl Search {
     /// `None` if there is nothing that may be served. `EAGAIN` if the kernel would have had to wait.
-    pub(super) fn run(&self, reach: Reach) -> Result<Option<Found>, Errno> {
+    pub(super) fn run(&self, reach: Reach) -> Result<Option<FoundItem>, Errno> {
         let path = self.target.path();
         let Some((file, metadata)) = self.open(path, reach)? else {
             return Ok(None);
@@ -66,7 +66,7 @@ impl Search {
         match (metadata.is_dir(), self.target.means_folder) {
             (false, false) => self.file(path, file, metadata, reach).map(Some),
             (false, true) => Ok(None),
-            (true, false) => Ok(Some(Found::FolderWithoutSlash)),
+            (true, false) => Ok(Some(FoundItem::FolderWithoutSlash)),
             (true, true) => self.folder(path, &file, reach),
         }
     }
@@ -85,7 +85,7 @@ impl Search {
         Ok(is_served.then_some((file, metadata)))
     }
 
-    fn folder(&self, path: &Path, folder: &File, reach: Reach) -> Result<Option<Found>, Errno> {
+    fn folder(&self, path: &Path, folder: &File, reach: Reach) -> Result<Option<FoundItem>, Errno> {
         for index in &self.options.index {
             let path = path.join(index);
             if let Some((file, metadata)) = self.open(&path, reach)?
@@ -97,11 +97,11 @@ impl Search {
         match (self.options.listing, reach) {
             (Listing::Refuse, _) => Ok(None),
             (Listing::Show, Reach::Memory) => Err(Errno::AGAIN),
-            (Listing::Show, Reach::Disk) => self.list(path, folder).map(Found::List).map(Some),
+            (Listing::Show, Reach::Disk) => self.list(path, folder).map(FoundItem::List).map(Some),
         }
     }
 
-    fn list(&self, path: &Path, folder: &File) -> Result<Vec<Entry>, Errno> {
+    fn list(&self, path: &Path, folder: &File) -> Result<Vec<ListEntry>, Errno> {
         listing::read(folder, self.options.dot_files, |name| {
             // What could not be served is not shown.
             self.open(&path.join(name), Reach::Disk)
@@ -117,7 +117,7 @@ impl Search {
         file: File,
         metadata: Metadata,
         reach: Reach,
-    ) -> Result<Found, Errno> {
+    ) -> Result<FoundItem, Errno> {
         let mut found = FoundFile {
             file,
             metadata,
@@ -128,13 +128,13 @@ impl Search {
         if self.options.precompressed == Precompressed::Serve {
             self.choose(&mut found, reach)?;
         }
-        Ok(Found::File(found))
+        Ok(FoundItem::File(found))
     }
 
     /// Takes the first of the codings the client likes that is there, and says whether any is.
     fn choose(&self, found: &mut FoundFile, reach: Reach) -> Result<(), Errno> {
         let liked = self.accepted.iter();
-        let others = Coding::ALL
+        let others = ContentCoding::ALL
             .into_iter()
             .filter(|coding| !self.accepted.iter().any(|one| one == *coding));
         for coding in liked.chain(others) {
@@ -155,7 +155,7 @@ impl Search {
     }
 }
 
-fn beside(path: &Path, coding: Coding) -> PathBuf {
+fn beside(path: &Path, coding: ContentCoding) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(coding.suffix());
     name.into()

@@ -14,13 +14,13 @@ use crate::web::percent::{decode, has_escape};
 
 /// A path below the folder that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct FileTarget {
     path: PathBuf,
     /// Whether it ends in a slash: then only a folder can be meant.
     pub(super) means_folder: bool,
 }
 
-impl Target {
+impl FileTarget {
     /// Reads a path as it came. `None` for whatever names no file that could be served.
     pub(super) fn parse(path: &str, dot_files: DotFiles) -> Option<Self> {
         let means_folder = path.ends_with('/');
@@ -84,7 +84,7 @@ mod tests {
         #[test]
         fn whatever_is_asked_for_the_way_leads_down(path in "(/|\\.|%2e|%2f|%25|\\\\|[a-z%0-9]){0,24}") {
             for dot_files in [DotFiles::Refuse, DotFiles::Serve] {
-                if let Some(target) = Target::parse(&path, dot_files) {
+                if let Some(target) = FileTarget::parse(&path, dot_files) {
                     let mut names = target.path().components();
                     let leads_down = |name| matches!(name, Component::Normal(_) | Component::CurDir);
                     prop_assert!(names.all(leads_down), "{:?}", target.path());
@@ -95,7 +95,7 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, expected: Option<(&str, bool)>) {
-        let target = Target::parse(path, DotFiles::Refuse);
+        let target = FileTarget::parse(path, DotFiles::Refuse);
         let seen = target.as_ref().map(|target| {
             let path = target.path().to_str().expect("these are UTF-8");
             (path, target.means_folder)
@@ -125,7 +125,7 @@ mod tests {
         for malformed in ["/%", "/%6", "/%zz", "/%+1", "/a%"] {
             check(malformed, None); // RFC 3986, 2.1
         }
-        let bytes = Target::parse("/%ff", DotFiles::Refuse).expect("names are bytes");
+        let bytes = FileTarget::parse("/%ff", DotFiles::Refuse).expect("names are bytes");
         assert_eq!(bytes.path().as_os_str().as_encoded_bytes(), b"\xff");
     }
 
@@ -177,7 +177,7 @@ mod tests {
         ] {
             check(path, None);
             if path != "/.well-known2" {
-                assert!(Target::parse(path, DotFiles::Serve).is_some(), "{path}");
+                assert!(FileTarget::parse(path, DotFiles::Serve).is_some(), "{path}");
             }
         }
         check(
@@ -186,6 +186,6 @@ mod tests {
         );
         check("/a/.well-known/x", None); // RFC 8615, 3: at the root
         check("/.well-known/.env", None);
-        assert_eq!(Target::parse("/..", DotFiles::Serve), None);
+        assert_eq!(FileTarget::parse("/..", DotFiles::Serve), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::white_space::trim;
 
 /// A part without its data.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct PartHead {
     /// The name of the input it was entered in.
     pub(super) name: String,
     /// The sender's name for the file, if the part is one.
@@ -20,7 +20,7 @@ pub(super) struct Head {
 
 /// Builds a head from its fields, one by one.
 #[derive(Debug, Default)]
-pub(super) struct HeadBuilder {
+pub(super) struct PartHeadBuilder {
     disposition: Option<Disposition>,
     content_type: Option<String>,
 }
@@ -34,7 +34,7 @@ struct Disposition {
     extended_file_name: Option<String>,
 }
 
-impl HeadBuilder {
+impl PartHeadBuilder {
     /// Takes in a field.
     ///
     /// # Errors
@@ -53,10 +53,10 @@ impl HeadBuilder {
     /// # Errors
     ///
     /// If the part has no name.
-    pub(super) fn build(self) -> Result<Head, ClientError> {
+    pub(super) fn build(self) -> Result<PartHead, ClientError> {
         let disposition = self.disposition.unwrap_or_default();
         let name = disposition.extended_name.or(disposition.name);
-        Ok(Head {
+        Ok(PartHead {
             name: name.ok_or_else(|| bad("a part of the form has no name"))?,
             file_name: disposition.extended_file_name.or(disposition.file_name),
             content_type: self.content_type,

@@ -21,7 +21,7 @@ use std::task::{Poll, ready};
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 
-use super::head::{Head, HeadBuilder};
+use super::head::{PartHead, PartHeadBuilder};
 use super::{bad, malformed_head};
 use crate::error::ClientError;
 use crate::proto::fields::{FieldSection, Line};
@@ -38,17 +38,17 @@ const LINE_END: &[u8] = b"\r\n";
 const LINE_BYTES_MAX: u16 = u16::MAX;
 
 /// How far a form has been read.
-pub(super) struct Parts {
+pub(super) struct FormParser {
     /// CR LF, two hyphens, the boundary.
     delimiter: Finder<'static>,
     /// Bytes that have come and are still needed.
     buffer: BytesMut,
     /// How much of the buffer has been looked at.
     position: usize,
-    stage: Stage,
+    stage: FormStage,
 }
 
-enum Stage {
+enum FormStage {
     /// Before the first delimiter.
     Preamble,
     /// Behind a delimiter's boundary.
@@ -58,7 +58,7 @@ enum Stage {
     Head {
         start: usize,
         section: FieldSection,
-        head: HeadBuilder,
+        head: PartHeadBuilder,
     },
     /// At the line end of the empty line, which is buffered: a delimiter may begin with it.
     DataStart,
@@ -67,9 +67,9 @@ enum Stage {
 }
 
 /// A finding, or pending if more bytes are needed first.
-type Found<T> = Poll<Result<T, ClientError>>;
+type FormStep<T> = Poll<Result<T, ClientError>>;
 
-impl Parts {
+impl FormParser {
     pub(super) fn new(boundary: &[u8]) -> Self {
         let delimiter = [b"\r\n--", boundary].concat();
         Self {
@@ -77,7 +77,7 @@ impl Parts {
             // The first delimiter may have no line end before it.
             buffer: BytesMut::from(LINE_END),
             position: 0,
-            stage: Stage::Preamble,
+            stage: FormStage::Preamble,
         }
     }
 
@@ -88,7 +88,7 @@ impl Parts {
 
     /// Returns the head of the next part, `None` at the end of the form. Skips the unread data of the part
     /// before.
-    pub(super) fn next_head(&mut self) -> Found<Option<Head>> {
+    pub(super) fn next_head(&mut self) -> FormStep<Option<PartHead>> {
         while ready!(self.next_data()).is_some() {}
         let is_full = self.buffer.len() >= HEAD_BYTES_MAX;
         match self.read_head() {
@@ -98,42 +98,42 @@ impl Parts {
     }
 
     /// Reads on in front of the data of a part.
-    fn read_head(&mut self) -> Found<Option<Head>> {
+    fn read_head(&mut self) -> FormStep<Option<PartHead>> {
         let buffer = &self.buffer[..self.buffer.len().min(HEAD_BYTES_MAX)];
         loop {
             match &mut self.stage {
-                Stage::Preamble => {
+                FormStage::Preamble => {
                     let Some(found) = self.delimiter.find(&buffer[self.position..]) else {
                         let kept = self.delimiter.needle().len() - 1;
                         self.position = buffer.len().saturating_sub(kept).max(self.position);
                         return Poll::Pending;
                     };
                     self.position += found + self.delimiter.needle().len();
-                    self.stage = Stage::Delimiter;
+                    self.stage = FormStage::Delimiter;
                 }
-                Stage::Delimiter => match &buffer[self.position..] {
+                FormStage::Delimiter => match &buffer[self.position..] {
                     [] | [b'-'] => return Poll::Pending,
                     [b'-', b'-', ..] => {
-                        self.stage = Stage::End;
+                        self.stage = FormStage::End;
                         self.buffer.clear();
                         return Poll::Ready(Ok(None));
                     }
-                    _ => self.stage = Stage::DelimiterLineEnd,
+                    _ => self.stage = FormStage::DelimiterLineEnd,
                 },
-                Stage::DelimiterLineEnd => match &buffer[self.position..] {
+                FormStage::DelimiterLineEnd => match &buffer[self.position..] {
                     [] | [b'\r'] => return Poll::Pending,
                     [byte, ..] if is_white(*byte) => self.position += 1,
                     [b'\r', b'\n', ..] => {
-                        self.stage = Stage::Head {
+                        self.stage = FormStage::Head {
                             start: self.position + 2,
                             section: FieldSection::default(),
-                            head: HeadBuilder::default(),
+                            head: PartHeadBuilder::default(),
                         };
                     }
                     // Some servers take this for data, others for a boundary.
                     _ => return Poll::Ready(Err(bad("a boundary of the form is malformed"))),
                 },
-                Stage::Head {
+                FormStage::Head {
                     start,
                     section,
                     head,
@@ -144,13 +144,15 @@ impl Parts {
                         // The line end of the empty line may belong to the next delimiter.
                         drop(self.buffer.split_to(end - LINE_END.len()));
                         self.position = 0;
-                        self.stage = Stage::DataStart;
+                        self.stage = FormStage::DataStart;
                         return Poll::Ready(Ok(Some(head)));
                     }
                     Err(Stop::Incomplete) => return Poll::Pending,
                     Err(Stop::Refused(_)) => return Poll::Ready(Err(malformed_head())),
                 },
-                Stage::DataStart | Stage::Data | Stage::End => return Poll::Ready(Ok(None)),
+                FormStage::DataStart | FormStage::Data | FormStage::End => {
+                    return Poll::Ready(Ok(None));
+                }
             }
         }
     }
@@ -159,19 +161,19 @@ impl Parts {
     pub(super) fn next_data(&mut self) -> Poll<Option<Bytes>> {
         let needle = self.delimiter.needle();
         match self.stage {
-            Stage::DataStart if self.buffer.starts_with(needle) => {}
-            Stage::DataStart if needle.starts_with(&self.buffer) => return Poll::Pending,
-            Stage::DataStart => {
+            FormStage::DataStart if self.buffer.starts_with(needle) => {}
+            FormStage::DataStart if needle.starts_with(&self.buffer) => return Poll::Pending,
+            FormStage::DataStart => {
                 drop(self.buffer.split_to(LINE_END.len()));
-                self.stage = Stage::Data;
+                self.stage = FormStage::Data;
             }
-            Stage::Data => {}
+            FormStage::Data => {}
             _ => return Poll::Ready(None),
         }
         let end = match self.delimiter.find(&self.buffer) {
             Some(0) => {
                 self.position = needle.len();
-                self.stage = Stage::Delimiter;
+                self.stage = FormStage::Delimiter;
                 return Poll::Ready(None);
             }
             Some(at) => at,
@@ -205,7 +207,7 @@ mod tests {
     /// Reads a form in pieces that end at each of `stops`. Returns its parts, each as its name, its file's
     /// name and its data, and then the end, or the reason why there is none.
     fn read(bytes: &[u8], stops: &[usize]) -> String {
-        let mut parts = Parts::new(BOUNDARY);
+        let mut parts = FormParser::new(BOUNDARY);
         let mut pieces = Vec::new();
         let mut start = 0;
         for stop in stops.iter().copied().chain([bytes.len()]) {
@@ -215,7 +217,7 @@ mod tests {
         let mut pieces = pieces.into_iter();
         let mut seen = String::new();
         loop {
-            let Some(head) = fed(&mut parts, &mut pieces, Parts::next_head) else {
+            let Some(head) = fed(&mut parts, &mut pieces, FormParser::next_head) else {
                 return seen + "cut short";
             };
             match head {
@@ -226,7 +228,7 @@ mod tests {
             .expect("it is a String");
             let mut data = Vec::new();
             loop {
-                match fed(&mut parts, &mut pieces, Parts::next_data) {
+                match fed(&mut parts, &mut pieces, FormParser::next_data) {
                     Some(Some(piece)) => data.extend_from_slice(&piece),
                     Some(None) => break,
                     None => return seen + "cut short",
@@ -238,9 +240,9 @@ mod tests {
 
     /// Feeds pieces until something is found.
     fn fed<'p, T>(
-        parts: &mut Parts,
+        parts: &mut FormParser,
         pieces: &mut impl Iterator<Item = &'p [u8]>,
-        mut find: impl FnMut(&mut Parts) -> Poll<T>,
+        mut find: impl FnMut(&mut FormParser) -> Poll<T>,
     ) -> Option<T> {
         loop {
             if let Poll::Ready(found) = find(parts) {

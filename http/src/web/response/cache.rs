@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode};
 use super::{Response, ResponseBody};
 use crate::error::InvalidAnswer;
 use crate::request::Request;
-use crate::web::conditional::{Validators, Verdict};
+use crate::web::conditional::{Evaluation, Validators};
 use crate::web::date::http_date;
 
 /// What goes with the body that a 304 has not (RFC 9110, 15.4.5).
@@ -101,10 +101,10 @@ impl Response {
         else {
             return self;
         };
-        self.status = match validators.judge(request.method(), request.headers()) {
-            Verdict::Serve => return self,
-            Verdict::NotModified => StatusCode::NOT_MODIFIED,
-            Verdict::Failed => StatusCode::PRECONDITION_FAILED,
+        self.status = match validators.evaluate(request.method(), request.headers()) {
+            Evaluation::Serve => return self,
+            Evaluation::NotModified => StatusCode::NOT_MODIFIED,
+            Evaluation::Failed => StatusCode::PRECONDITION_FAILED,
         };
         self.body = ResponseBody::Empty;
         for name in ABOUT_THE_BODY {

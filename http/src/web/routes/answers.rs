@@ -3,9 +3,9 @@
 //! A handler either takes the request and answers it, or borrows it and gives back a value:
 //!
 //! ```text
-//! async fn(Request<'_>, parameters…) -> Result<Responded>        Taking
-//! async fn(&Request<'_>, parameters…) -> value                   Borrowing
-//! async fn() -> value                                            Alone
+//! async fn(Request<'_>, parameters…) -> Result<Responded>        ByValue
+//! async fn(&Request<'_>, parameters…) -> value                   ByReference
+//! async fn() -> value                                            NoRequest
 //! ```
 //!
 //! Which of these one is, the compiler finds out: [`Answers`] has a second type, that nobody ever
@@ -63,22 +63,22 @@ pub trait Answers<Kind>: 'static {
 
 /// The kind of [`Answers`] that takes the request, and parameters of types `A`.
 #[derive(Debug)]
-pub struct Taking<A>(PhantomData<A>);
+pub struct ByValue<A>(PhantomData<A>);
 
 /// The kind of [`Answers`] that borrows the request, takes parameters of types `A`, and gives back a
 /// `T`.
 #[derive(Debug)]
-pub struct Borrowing<A, T>(PhantomData<(A, T)>);
+pub struct ByReference<A, T>(PhantomData<(A, T)>);
 
 /// The kind of [`Answers`] that takes nothing, and gives back a `T`.
 #[derive(Debug)]
-pub struct Alone<T>(PhantomData<T>);
+pub struct NoRequest<T>(PhantomData<T>);
 
 /// In place of the types `A`: takes all parameters, by name.
 #[derive(Debug)]
-pub struct ByName;
+pub struct NamedParams;
 
-impl<H: Handler> Answers<Taking<()>> for H {
+impl<H: Handler> Answers<ByValue<()>> for H {
     const PARAMETERS: Option<usize> = None;
 
     fn answer<'c>(
@@ -90,7 +90,7 @@ impl<H: Handler> Answers<Taking<()>> for H {
     }
 }
 
-impl<F> Answers<Taking<ByName>> for F
+impl<F> Answers<ByValue<NamedParams>> for F
 where
     F: AsyncFn(Request<'_>, Params<'_>) -> Result<Responded> + 'static,
 {
@@ -105,7 +105,7 @@ where
     }
 }
 
-impl<F, T> Answers<Borrowing<(), T>> for F
+impl<F, T> Answers<ByReference<(), T>> for F
 where
     F: AsyncFn(&Request<'_>) -> T + 'static,
     T: IntoResponse,
@@ -124,7 +124,7 @@ where
     }
 }
 
-impl<F, T> Answers<Borrowing<ByName, T>> for F
+impl<F, T> Answers<ByReference<NamedParams, T>> for F
 where
     F: AsyncFn(&Request<'_>, Params<'_>) -> T + 'static,
     T: IntoResponse,
@@ -143,7 +143,7 @@ where
     }
 }
 
-impl<F, T> Answers<Alone<T>> for F
+impl<F, T> Answers<NoRequest<T>> for F
 where
     F: AsyncFn() -> T + 'static,
     T: IntoResponse,
@@ -162,7 +162,7 @@ where
 /// The two kinds that take the request and so many parameters, each parsed.
 macro_rules! with_parameters {
     ($count:literal: $($type:ident $name:ident),+) => {
-        impl<F, $($type),+> Answers<Taking<($($type,)+)>> for F
+        impl<F, $($type),+> Answers<ByValue<($($type,)+)>> for F
         where
             F: AsyncFn(Request<'_>, $($type),+) -> Result<Responded> + 'static,
             $($type: FromStr + 'static),+
@@ -184,7 +184,7 @@ macro_rules! with_parameters {
             }
         }
 
-        impl<F, T, $($type),+> Answers<Borrowing<($($type,)+), T>> for F
+        impl<F, T, $($type),+> Answers<ByReference<($($type,)+), T>> for F
         where
             F: AsyncFn(&Request<'_>, $($type),+) -> T + 'static,
             T: IntoResponse,
@@ -218,7 +218,7 @@ with_parameters!(3: A a, B b, C c);
 with_parameters!(4: A a, B b, C c, D d);
 
 /// A [`Handler`] of whatever may stand behind a route; see [`handler`].
-pub struct AsHandler<H, Kind>(Known<H, Kind>);
+pub struct AsHandler<H, Kind>(TypedHandler<H, Kind>);
 
 /// Makes what may stand behind a route a [`Handler`], to answer all requests by itself: a function
 /// that gives back a value, say. It has no parameters to take.
@@ -239,7 +239,7 @@ pub struct AsHandler<H, Kind>(Known<H, Kind>);
 /// });
 /// ```
 pub fn handler<Kind: 'static, H: Answers<Kind>>(handler: H) -> AsHandler<H, Kind> {
-    AsHandler(Known(handler, PhantomData))
+    AsHandler(TypedHandler(handler, PhantomData))
 }
 
 impl<Kind: 'static, H: Answers<Kind>> Handler for AsHandler<H, Kind> {
@@ -272,9 +272,9 @@ pub(super) trait Stored {
 }
 
 /// A handler of a kind that is known, on its way to be stored.
-pub(super) struct Known<H, Kind>(pub(super) H, pub(super) PhantomData<Kind>);
+pub(super) struct TypedHandler<H, Kind>(pub(super) H, pub(super) PhantomData<Kind>);
 
-impl<H: Answers<Kind>, Kind> Stored for Known<H, Kind> {
+impl<H: Answers<Kind>, Kind> Stored for TypedHandler<H, Kind> {
     fn answer<'c>(
         &'c self,
         request: Request<'c>,

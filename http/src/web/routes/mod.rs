@@ -74,13 +74,13 @@ use crate::request::Request;
 use crate::responded::Responded;
 use crate::web::response::Response;
 
-pub use answers::{Alone, Answers, AsHandler, Borrowing, ByName, Taking, handler};
+pub use answers::{Answers, AsHandler, ByReference, ByValue, NamedParams, NoRequest, handler};
 pub use params::Params;
 pub use pattern::RouteError;
 
-use answers::{Known, Stored};
+use answers::{Stored, TypedHandler};
 use pattern::{Pattern, Reason};
-use table::{Found, Table};
+use table::{PathMatch, Table};
 
 /// Sends each request to the handler for its method and path; a handler itself.
 ///
@@ -366,7 +366,7 @@ impl Router {
 }
 
 fn stored<K: 'static>(handler: impl Answers<K>) -> Rc<dyn Stored> {
-    Rc::new(Known(handler, PhantomData))
+    Rc::new(TypedHandler(handler, PhantomData))
 }
 
 /// Finding them.
@@ -396,7 +396,7 @@ impl Router {
         &self,
         mut request: Request<'_>,
         path: &str,
-        found: &Found<'_, '_>,
+        found: &PathMatch<'_, '_>,
     ) -> Result<Responded> {
         let method = request.method();
         let mut is_allowed = false;

@@ -98,11 +98,11 @@ impl Table {
     }
 
     /// The routes of the pattern that a path matches, and its parameters.
-    pub(super) fn find<'r, 'p>(&'r self, path: &'p str) -> Option<Found<'r, 'p>> {
+    pub(super) fn find<'r, 'p>(&'r self, path: &'p str) -> Option<PathMatch<'r, 'p>> {
         let found = self.places.at(path).ok()?;
         let routes = self.routes[*found.value].1.as_slice();
         let params = found.params;
-        (!has_hidden_slash(routes, &params)).then_some(Found { routes, params })
+        (!has_hidden_slash(routes, &params)).then_some(PathMatch { routes, params })
     }
 
     /// What Allow says about the server as a whole.
@@ -112,12 +112,12 @@ impl Table {
 }
 
 /// The routes of the pattern that a path matches, and its parameters.
-pub(super) struct Found<'r, 'p> {
+pub(super) struct PathMatch<'r, 'p> {
     routes: &'r [Rc<Route>],
     params: matchit::Params<'r, 'p>,
 }
 
-impl<'r> Found<'r, '_> {
+impl<'r> PathMatch<'r, '_> {
     /// The routes that take a method. HEAD goes to its own, then to GET's (RFC 9110, 9.3.2).
     pub(super) fn routes_for<'m>(
         &self,
