@@ -1,10 +1,10 @@
-//! Content codings that a client takes (RFC 9110, 12.5.3).
+//! Content codings that a client accepts (RFC 9110, 12.5.3).
 
 use crate::headers::Headers;
 use crate::web::weight::Weight;
 use crate::white_space::trim;
 
-/// A content coding in which files are kept beside their originals.
+/// A content coding of files that are stored beside their originals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContentCoding {
     /// `br` (RFC 7932).
@@ -16,10 +16,10 @@ pub enum ContentCoding {
 }
 
 impl ContentCoding {
-    /// All of them; where a client likes several as much, the first is taken.
+    /// All codings. If a client prefers several equally, the first one is tried first.
     pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
 
-    /// Its name in Accept-Encoding and Content-Encoding.
+    /// Returns the name in Accept-Encoding and Content-Encoding.
     #[must_use]
     pub const fn token(self) -> &'static str {
         match self {
@@ -29,7 +29,14 @@ impl ContentCoding {
         }
     }
 
-    /// What a file's name ends in that has it.
+    /// Returns the ending of the name of a file in this coding.
+    ///
+    /// ```
+    /// use waterwheel_http::web::coding::ContentCoding;
+    ///
+    /// assert_eq!(ContentCoding::Gzip.suffix(), ".gz");
+    /// assert_eq!(ContentCoding::Gzip.token(), "gzip");
+    /// ```
     #[must_use]
     pub const fn suffix(self) -> &'static str {
         match self {
@@ -46,14 +53,32 @@ impl ContentCoding {
     }
 }
 
-/// The codings to try for a client, the best first.
+/// The codings that a client accepts, the best first.
 ///
-/// Only those it names, or takes by `*`, and likes no less than the file as it is. A client that
-/// says nothing takes none.
+/// A coding is accepted if the client names it or sends `*`, and prefers it no less than the identity. A
+/// client without an Accept-Encoding field accepts no coding.
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::coding::AcceptedCodings;
+/// use waterwheel_http::{Request, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// let show = async |request: Request<'_>| {
+///     let codings = AcceptedCodings::of(request.headers());
+///     let tokens: Vec<_> = codings.iter().map(|coding| coding.token()).collect();
+///     request.respond(StatusCode::OK, tokens.join(" "), ()).await
+/// };
+/// let fields = [("accept-encoding", "gzip, br;q=0.5")];
+/// let answer = block_on(async {
+///     TestClient::new(show).request(&http::Method::GET, "/", &fields, b"").await
+/// });
+/// assert_eq!(answer.text(), "gzip br");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AcceptedCodings([Option<ContentCoding>; 3]);
 
-/// Weights in thousandths, for each of [`ContentCoding::ALL`] and for the file as it is.
+/// Weights in thousandths, for each of [`ContentCoding::ALL`] and for the identity.
 #[derive(Default)]
 struct Weights {
     codings: [Option<u16>; 3],
@@ -62,9 +87,7 @@ struct Weights {
 }
 
 impl AcceptedCodings {
-    /// Reads the Accept-Encoding fields.
-    ///
-    /// A member whose weight is malformed is passed over.
+    /// Reads the Accept-Encoding fields. A member with a malformed weight is ignored.
     #[must_use]
     pub fn of(headers: Headers<'_>) -> Self {
         let mut weights = Weights::default();
@@ -76,7 +99,7 @@ impl AcceptedCodings {
         weights.order()
     }
 
-    /// In the order in which to try.
+    /// Returns the codings in the order in which to try them.
     pub fn iter(self) -> impl Iterator<Item = ContentCoding> {
         self.0.into_iter().flatten()
     }
@@ -97,7 +120,7 @@ impl Weights {
     }
 
     fn order(&self) -> AcceptedCodings {
-        // Unless it is named, the file as it is comes after everything that is.
+        // Without a weight of its own, the identity ranks below each named coding.
         let least = self.identity.unwrap_or(0).max(1);
         let weight = |place: usize| self.codings[place].or(self.any).unwrap_or(0);
         let mut places = [0, 1, 2];
@@ -108,7 +131,7 @@ impl Weights {
     }
 }
 
-/// Splits `token` or `token;q=0.5`; the weight is in thousandths. Returns `None` for anything else.
+/// Splits `token` or `token;q=0.5`; the weight is in thousandths. Returns `None` for any other form.
 fn weighted(member: &[u8]) -> Option<(&[u8], u16)> {
     let Some(end) = member.iter().position(|byte| *byte == b';') else {
         return Some((member, 1000));
@@ -138,7 +161,7 @@ mod tests {
     use ContentCoding::{Brotli, Gzip, Zstd};
 
     #[test]
-    fn what_a_client_names_is_tried_in_the_order_it_likes_it() {
+    fn codings_are_tried_in_the_order_of_their_weights() {
         check("gzip, deflate, br, zstd", &[Brotli, Zstd, Gzip]);
         check("gzip;q=1.0, br;q=0.9", &[Gzip, Brotli]);
         check("GZIP", &[Gzip]);
@@ -148,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_does_not_want_is_not_tried() {
+    fn a_coding_that_a_client_refuses_is_not_tried() {
         check("", &[]);
         check("identity", &[]);
         check("gzip;q=0", &[]); // RFC 9110, 12.4.2
@@ -159,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_with_a_malformed_weight_is_passed_over() {
+    fn a_member_with_a_malformed_weight_is_ignored() {
         for weight in ["2", "1.001", "-1", "+1", "", ".", "0,5", "1 "] {
             let named = if weight == "1 " { &[Gzip][..] } else { &[] };
             check(&format!("gzip;q={weight}"), named);

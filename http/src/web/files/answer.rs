@@ -1,4 +1,4 @@
-//! How a file is answered with: whole, in parts, or not at all since the client has it.
+//! Answers with a file: the whole, ranges of it, or 304.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -21,7 +21,7 @@ use crate::web::single::only;
 
 type AnswerFields = Vec<(&'static str, String)>;
 
-/// A file on its way.
+/// A file and the head of its answer.
 struct Sending<'f> {
     file: &'f File,
     length: u64,
@@ -29,7 +29,7 @@ struct Sending<'f> {
     fields: AnswerFields,
 }
 
-/// Answers a GET or HEAD with what was found.
+/// Answers a GET or HEAD request with the file.
 pub(super) async fn respond(
     request: Request<'_>,
     found: FoundFile,
@@ -68,7 +68,7 @@ pub(super) async fn respond(
     }
 }
 
-/// The parts a request asks for. Only GET has any (RFC 9110, 14.2).
+/// Returns the ranges that a request asks for. Only GET has ranges (RFC 9110, 14.2).
 fn ranges(request: &Request<'_>, validators: &Validators, length: u64) -> Ranges {
     let headers = request.headers();
     match only(headers, "range") {
@@ -79,11 +79,11 @@ fn ranges(request: &Request<'_>, validators: &Validators, length: u64) -> Ranges
     }
 }
 
-/// A file changed so shortly ago may change again without a clock noticing.
+/// The age from which a file has a strong tag. A younger file may change again within the clock's resolution.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// From the time of the last change, the length, and the coding: alike on all machines that have
-/// the same copy.
+/// Makes a tag of the time of the last change, the length, and the coding. It is equal on all machines with
+/// equal copies.
 fn validators(metadata: &Metadata, coding: Option<ContentCoding>, now: SystemTime) -> Validators {
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     let nanos = modified
@@ -99,11 +99,11 @@ fn validators(metadata: &Metadata, coding: Option<ContentCoding>, now: SystemTim
     }
 }
 
-/// The answer's Date may be a moment behind. What was changed last is never younger than it (RFC 9110,
-/// 8.8.2.1): to say a second less than is so costs an answer too many, and never one too few.
+/// The answer's Date may be a moment old, and Last-Modified must not be later than Date (RFC 9110, 8.8.2.1).
+/// A second too early costs at most one full answer more.
 const DATE_LAG: Duration = Duration::from_secs(1);
 
-/// What all answers about a file have, 304 included (RFC 9110, 15.4.5).
+/// Returns the fields of all answers about a file, also of a 304 (RFC 9110, 15.4.5).
 fn fields(
     validators: &Validators,
     found: &FoundFile,
@@ -125,7 +125,7 @@ fn fields(
     fields
 }
 
-/// By the name of the original. Text is UTF-8.
+/// Returns the type by the name of the original file. Text is UTF-8.
 fn content_type(path: &Path) -> String {
     let kind = mime_guess::from_path(path).first_or_octet_stream();
     match (kind.type_().as_str(), kind.subtype().as_str()) {
@@ -200,7 +200,7 @@ fn content_range(part: &Range<u64>, length: u64) -> String {
     format!("bytes {}-{}/{length}", part.start, part.end - 1)
 }
 
-/// A line that is in no file: it is not known before, nor twice the same.
+/// Returns a line that no file contains, because it cannot be predicted and is never repeated.
 fn boundary() -> String {
     use std::hash::{BuildHasher, RandomState};
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -212,7 +212,7 @@ fn boundary() -> String {
     )
 }
 
-/// An error that came of having too little, as the client is told it.
+/// Turns a lack of descriptors or memory into a 503.
 pub(super) fn error(errno: rustix::io::Errno) -> crate::error::Error {
     use rustix::io::Errno;
     match errno {

@@ -1,8 +1,8 @@
-//! A page that lists what is in a folder.
+//! A page that lists a folder.
 //!
 //! # Invariants
 //!
-//! - Never: a name in the page that is not escaped, or a link that leads out of the folder.
+//! - Never: a name that is not escaped, or a link that leads out of the folder.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -19,7 +19,7 @@ use super::target::is_name;
 use crate::web::date::http_date;
 use crate::web::html::escape;
 
-/// A folder with more names in it is listed up to here.
+/// The highest number of names in a list.
 const ENTRIES_MAX: usize = 10_000;
 
 /// One line of the list.
@@ -37,7 +37,7 @@ enum EntryKind {
     File { bytes: u64 },
 }
 
-/// Reads a folder. `look` says what a name leads to, if that may be served.
+/// Reads a folder. `look` returns the metadata of a name, or `None` if it must not be served.
 pub(super) fn read(
     folder: &File,
     dot_files: DotFiles,
@@ -81,14 +81,14 @@ impl ListEntry {
     }
 }
 
-/// What stays as it is in a link (RFC 3986, 2.3).
+/// The bytes that stay as they are in a link (RFC 3986, 2.3).
 const LINK: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// The page; `path` is the folder's as its visitor sees it, encoded.
+/// Renders the page. `path` is the folder's path in the request, still encoded.
 pub(super) fn page(path: &str, entries: &[ListEntry]) -> String {
     let title = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let title = escape(&title);
@@ -122,7 +122,7 @@ impl fmt::Display for ListEntry {
         } else {
             ""
         };
-        // With a dot in front, a name with a colon in it is no scheme.
+        // Because of the dot, a name with a colon is not read as a scheme.
         let link = percent_encode(self.name.as_bytes(), LINK);
         let name = self.name.to_string_lossy();
         let name = escape(&name);
@@ -134,13 +134,13 @@ impl fmt::Display for ListEntry {
             write_size(f, bytes)?;
         }
         f.write_str("<td>")?;
-        // `06 Nov 1994 08:49`, out of `Sun, 06 Nov 1994 08:49:37 GMT`.
+        // Cuts `06 Nov 1994 08:49` out of `Sun, 06 Nov 1994 08:49:37 GMT`.
         let date = self.modified.and_then(http_date).unwrap_or_default();
         f.write_str(date.get(5..22).unwrap_or_default())
     }
 }
 
-/// Three digits and a unit.
+/// Writes at most four digits and a unit.
 fn write_size(f: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let Some(unit) = bytes
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_two_digits_at_the_least() {
+    fn sizes_have_at_least_two_digits_and_a_unit() {
         for (bytes, text) in [
             (0, "0 B"),
             (1024, "1.0 KiB"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_leads_up_but_for_the_uppermost() {
+    fn a_page_links_to_its_parent_unless_it_is_the_root() {
         assert!(!page("/", &[]).contains("../"));
         let page = page("/a%20%3Cb/", &[entry("c", EntryKind::Folder)]);
         assert!(page.contains("<h1>/a &lt;b/</h1>"), "{page}");

@@ -1,16 +1,16 @@
-//! What there is for a target: a file, perhaps one that stands in for it; or a folder.
+//! The search for the file or folder of a target.
 //!
 //! # How it works
 //!
 //! ```text
-//! open ─► a file ──────────────────► is a smaller one kept beside it that the client takes?
+//! open ─► a file ──────────────────► is there a compressed file that the client accepts?
 //!      └► a folder ─► index.html? ─┘
-//!           │             └► none: its list, if lists are shown
-//!           └► without its slash: where it is
+//!           │             └► absent: list the folder, if that is allowed
+//!           └► without its slash: redirect
 //! ```
 //!
-//! All of it is done twice at the most: with what the kernel knows by heart, on the runtime's own
-//! thread; and if that does not suffice, from the start on the pool.
+//! The search runs first on the runtime's thread, with the kernel's caches only. If they do not suffice, it
+//! runs again from its start on the pool.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -25,7 +25,7 @@ use super::target::FileTarget;
 use super::{Listing, Options, Precompressed};
 use crate::web::coding::{AcceptedCodings, ContentCoding};
 
-/// Everything a thread needs to search.
+/// The input of a search, which can be sent to the pool.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
     pub(super) folder: Arc<Folder>,
@@ -34,30 +34,30 @@ pub(super) struct Search {
     pub(super) accepted: AcceptedCodings,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug)]
 pub(super) enum FoundItem {
     File(FoundFile),
-    /// A folder without a slash behind it.
+    /// A folder whose path in the request has no slash at its end.
     FolderWithoutSlash,
-    /// A folder whose contents may be shown.
+    /// A folder that may be listed.
     List(Vec<ListEntry>),
 }
 
-/// A file that is open.
+/// An open file.
 #[derive(Debug)]
 pub(super) struct FoundFile {
     pub(super) file: File,
     pub(super) metadata: Metadata,
-    /// The path below the folder, of the original.
+    /// The path of the original, below the folder.
     pub(super) path: PathBuf,
     pub(super) coding: Option<ContentCoding>,
-    /// Whether another client could have been given another file.
+    /// True if another client may receive another file.
     pub(super) varies: bool,
 }
 
 impl Search {
-    /// `None` if there is nothing that may be served. `EAGAIN` if the kernel would have had to wait.
+    /// Returns `None` if there is nothing to serve, and `EAGAIN` if the kernel would have to wait.
     pub(super) fn run(&self, reach: Reach) -> Result<Option<FoundItem>, Errno> {
         let path = self.target.path();
         let Some((file, metadata)) = self.open(path, reach)? else {
@@ -71,7 +71,7 @@ impl Search {
         }
     }
 
-    /// A regular file or a folder; nothing else is there.
+    /// Opens a regular file or a folder. Returns `None` for anything else.
     fn open(&self, path: &Path, reach: Reach) -> Result<Option<(File, Metadata)>, Errno> {
         let file = match self.folder.read(path, self.options.symlinks, reach) {
             Ok(file) => file,
@@ -103,14 +103,14 @@ impl Search {
 
     fn list(&self, path: &Path, folder: &File) -> Result<Vec<ListEntry>, Errno> {
         listing::read(folder, self.options.dot_files, |name| {
-            // What could not be served is not shown.
+            // A name that cannot be served is not listed.
             self.open(&path.join(name), Reach::Disk)
                 .ok()?
                 .map(|(_, metadata)| metadata)
         })
     }
 
-    /// The file itself, or a smaller one beside it.
+    /// Returns the file, or a compressed file beside it.
     fn file(
         &self,
         path: &Path,
@@ -131,7 +131,7 @@ impl Search {
         Ok(FoundItem::File(found))
     }
 
-    /// Takes the first of the codings the client likes that is there, and says whether any is.
+    /// Takes the client's best coding for which a file exists. Sets `varies` if a file of any coding exists.
     fn choose(&self, found: &mut FoundFile, reach: Reach) -> Result<(), Errno> {
         let liked = self.accepted.iter();
         let others = ContentCoding::ALL
@@ -161,7 +161,7 @@ fn beside(path: &Path, coding: ContentCoding) -> PathBuf {
     name.into()
 }
 
-/// Whether a file was made from what another one no longer is.
+/// Returns true if a compressed file was made before the last change of its original.
 fn is_older(metadata: &Metadata, original: &Metadata) -> bool {
     match (metadata.modified(), original.modified()) {
         (Ok(time), Ok(original)) => time < original,
@@ -169,7 +169,7 @@ fn is_older(metadata: &Metadata, original: &Metadata) -> bool {
     }
 }
 
-/// Whether it is for want of something that a file was not opened; not for want of the file.
+/// Returns true if a resource was missing to open a file, and false if the file itself is at fault.
 fn is_scarcity(error: Errno) -> bool {
     matches!(
         error,

@@ -1,9 +1,10 @@
-//! From a request's path to the names on the way to a file.
+//! The path of a request as a path below a folder.
 //!
 //! # Invariants
 //!
-//! - Always: decoded once. What is still encoded then, was so to get past somebody.
-//! - Never: a name that leads anywhere but down.
+//! - Always: decoded once. A name that is still encoded is refused, because another server may decode it
+//!   again.
+//! - Never: a name that leads up or out of the folder.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -12,22 +13,22 @@ use std::path::{Path, PathBuf};
 use super::DotFiles;
 use crate::web::percent::{decode, has_escape};
 
-/// A path below the folder that is served.
+/// A path below the served folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileTarget {
     path: PathBuf,
-    /// Whether it ends in a slash: then only a folder can be meant.
+    /// True if the path ends in a slash, so that it can only name a folder.
     pub(super) means_folder: bool,
 }
 
 impl FileTarget {
-    /// Reads a path as it came. `None` for whatever names no file that could be served.
+    /// Reads the path of a request. Returns `None` if no servable file can have that path.
     pub(super) fn parse(path: &str, dot_files: DotFiles) -> Option<Self> {
         let means_folder = path.ends_with('/');
         let path = path.strip_prefix('/').unwrap_or(path);
         let names = path.strip_suffix('/').unwrap_or(path);
         let mut relative = Vec::new();
-        // A lone slash names the folder itself; any other empty name is one too many.
+        // A single slash names the folder itself. Any other empty name is refused.
         if !path.is_empty() {
             for (place, encoded) in names.split('/').enumerate() {
                 let name = decode(encoded)?;
@@ -47,7 +48,7 @@ impl FileTarget {
         })
     }
 
-    /// For the system: never empty, never absolute.
+    /// Returns the path for system calls. It is never empty and never absolute.
     pub(super) fn path(&self) -> &Path {
         if self.path.as_os_str().is_empty() {
             Path::new(".")
@@ -57,12 +58,12 @@ impl FileTarget {
     }
 }
 
-/// RFC 8615: what is in there is meant to be found.
+/// Files in this folder are meant to be found (RFC 8615).
 fn is_well_known(name: &[u8]) -> bool {
     name == b".well-known"
 }
 
-/// Whether it names something within a folder, and nothing else to anybody who reads it.
+/// Returns true if the name is a plain name of a file, which no reader takes for a path or an escape.
 pub(super) fn is_name(name: &[u8]) -> bool {
     let is_odd = |byte: &u8| matches!(byte, b'/' | b'\\' | 0..=0x1f | 0x7f);
     !name.is_empty()
@@ -82,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_asked_for_the_way_leads_down(path in "(/|\\.|%2e|%2f|%25|\\\\|[a-z%0-9]){0,24}") {
+        fn any_path_stays_below_the_folder(path in "(/|\\.|%2e|%2f|%25|\\\\|[a-z%0-9]){0,24}") {
             for dot_files in [DotFiles::Refuse, DotFiles::Serve] {
                 if let Some(target) = FileTarget::parse(&path, dot_files) {
                     let mut names = target.path().components();
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_a_file_or_with_a_slash_behind_it_a_folder() {
+    fn a_path_names_a_file_or_with_a_final_slash_a_folder() {
         check("/a.txt", Some(("a.txt", false)));
         check("/a/b.txt", Some(("a/b.txt", false)));
         check("/a/", Some(("a", true)));
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_leads_anywhere_but_down() {
+    fn a_name_that_leads_up_or_out_is_refused() {
         for path in [
             "/..",
             "/../",
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_name_is_none() {
+    fn an_empty_name_is_refused() {
         for path in ["//", "//a", "/a//b", "/a//", "///"] {
             check(path, None);
         }

@@ -1,13 +1,13 @@
-//! One line for each request, whatever becomes of it.
+//! The access log: one entry for each request, however it ends.
 //!
 //! # How it works
 //!
-//! The line is begun before the handler is called and ended when that has answered, failed or
-//! panicked; a panic is noted and goes on. A handler that is dropped, since its client has left or its
-//! time is up, ends the line from its destructor.
+//! An [`OpenEntry`] is made before the handler is called. It is closed if the handler answers, fails or
+//! panics; a panic then continues. If the handler is dropped, because its client has left or its time is
+//! over, the destructor closes the entry.
 //!
-//! A wrapper does not see a request that is refused before its handler is called. The server reports it
-//! ([`Server::on_refusal`](crate::Server::on_refusal)), and an entry is made from that report.
+//! Middleware does not see a request that the server refuses before it calls the handler. The server reports
+//! such a request ([`Server::on_refusal`](crate::Server::on_refusal)), and the report becomes an entry.
 //!
 //! # Invariants
 //!
@@ -34,13 +34,13 @@ use crate::handler::Handler;
 use crate::refused::Refused;
 use crate::request::Request;
 
-/// Calls `sink` with an [`LogEntry`] for each request that reaches the handler, when it is over.
+/// Calls `sink` with a [`LogEntry`] for each request that reaches the handler, at its end.
 ///
-/// For those that the server refuses before (400, 413, 431 …) there is
-/// [`Server::on_refusal`](crate::Server::on_refusal), whose [`Refused`] becomes an entry as well.
+/// The server refuses some requests before it calls a handler (400, 413, 431 …). It reports them to
+/// [`Server::on_refusal`](crate::Server::on_refusal), and [`LogEntry::from`] makes an entry of each report.
 ///
-/// It is called on the runtime's thread: it should not wait for a disk or a terminal. A
-/// [`LineWriter`](super::LineWriter) does that on a thread of its own.
+/// The runtime's thread calls `sink`, so it must not wait for a disk or a terminal. A
+/// [`LineWriter`](super::LineWriter) writes on a thread of its own.
 ///
 /// # Examples
 ///
@@ -74,7 +74,7 @@ pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static)
     }
 }
 
-/// Polls a future whose panic is to be seen.
+/// Polls a future and returns its panic, so that the panic can be reported.
 async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
     let mut future = pin!(future);
     poll_fn(|cx| {
@@ -87,54 +87,55 @@ async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
     .await
 }
 
-/// What there is to say about a request.
+/// The report of one request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LogEntry<'r> {
-    /// Who asked, where the transport knows.
+    /// The client's address, if the transport knows addresses.
     pub peer: Option<SocketAddr>,
-    /// When its head was there, or it was refused.
+    /// The time at which the head was complete, or the request was refused.
     pub time: SystemTime,
-    /// How long its handler took; zero if it was refused.
+    /// The time that the handler took. Zero if the request was refused.
     pub duration: Duration,
-    /// GET … `None`, like target and version, if it was refused before its request line was known.
+    /// The method. `None`, like target and version, if the request was refused before its request line was
+    /// known.
     pub method: Option<&'r Method>,
-    /// As it came.
+    /// The target as the client sent it.
     pub target: Option<&'r str>,
-    /// HTTP/1.0 or HTTP/1.1.
+    /// The version: HTTP/1.0 or HTTP/1.1.
     pub version: Option<Version>,
-    /// The Referer field.
+    /// The value of the Referer field.
     pub referer: Option<&'r [u8]>,
-    /// The User-Agent field.
+    /// The value of the User-Agent field.
     pub user_agent: Option<&'r [u8]>,
-    /// What [`request_ids`](super::request_ids) has called it.
+    /// The id that [`request_ids`](super::request_ids) has added.
     pub id: Option<String>,
-    /// What became of it.
+    /// The end of the request.
     pub end: End,
 }
 
-/// How a request ended.
+/// The end of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// With that status and so many bytes.
+    /// The handler answered with this status and this number of body bytes.
     Answered(StatusCode, u64),
-    /// With an error, which becomes that status.
+    /// The handler failed with this error, which is answered with this status.
     Failed(StatusCode, String),
-    /// With an error of the connection to the client. No whole answer went out.
+    /// The connection to the client failed with this error. No complete answer was sent.
     Left(String),
-    /// With a panic, which becomes a 500.
+    /// The handler panicked, which is answered with 500.
     Panicked,
-    /// By the server itself, before its handler saw it.
+    /// The server refused the request before it called the handler.
     Refused(Refusal),
-    /// Cut off by its handler.
+    /// The handler aborted the connection.
     Aborted,
-    /// Its handler was dropped: the client had left, or the time was up.
+    /// The handler was dropped, because the client had left or the time was over.
     Dropped,
 }
 
 impl End {
-    /// The status that went out, as far as is known.
+    /// Returns the status that was sent, as far as it is known.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self {
@@ -145,7 +146,7 @@ impl End {
         }
     }
 
-    /// How long the body was, in bytes, if that is known.
+    /// Returns the length of the body in bytes, if it is known.
     #[must_use]
     pub fn body_bytes(&self) -> Option<u64> {
         match self {
@@ -193,8 +194,8 @@ impl<'r> From<&Refused<'r>> for LogEntry<'r> {
 }
 
 impl LogEntry<'_> {
-    /// The combined log format, then the duration in seconds, the id or `-`, and if it was not
-    /// answered, why.
+    /// Returns the line in the combined log format, with more at its end: the duration in seconds, the id or
+    /// `-`, and the reason if the request was not answered.
     ///
     /// ```text
     /// 127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET / HTTP/1.1" 200 11 "-" "curl/8.5.0" 0.000021 -
@@ -204,13 +205,17 @@ impl LogEntry<'_> {
         CombinedLine(self)
     }
 
-    /// A JSON object in one line.
+    /// Returns a JSON object in one line.
+    ///
+    /// ```text
+    /// {"time":"1994-11-06T08:49:37.250Z","peer":"127.0.0.1","method":"GET","target":"/","version":"HTTP/1.1","end":"answered","status":200,"bytes":11,"seconds":0.000021}
+    /// ```
     pub fn json(&self) -> JsonLine<'_> {
         JsonLine(self)
     }
 }
 
-/// An entry, begun and not yet ended.
+/// An entry of a request that has not ended.
 struct OpenEntry<'r, S: Fn(&LogEntry<'_>)> {
     entry: LogEntry<'r>,
     start: Instant,
@@ -239,7 +244,7 @@ impl<'r, S: Fn(&LogEntry<'_>)> OpenEntry<'r, S> {
         }
     }
 
-    /// Dropping it writes it.
+    /// Sets the end. The destructor passes the entry to the sink.
     fn end(mut self, end: End) {
         self.entry.end = end;
     }
@@ -294,7 +299,7 @@ fn write_or_dash(f: &mut fmt::Formatter<'_>, value: Option<impl fmt::Display>) -
     }
 }
 
-/// Bytes between quotes; what is not plain ASCII, or would end them, as `\xHH`.
+/// Bytes between quotes. Bytes that are not printable ASCII, quotes and backslashes become `\xHH`.
 struct Quoted<'b>(&'b [u8]);
 
 impl fmt::Display for Quoted<'_> {
@@ -363,7 +368,7 @@ impl fmt::Display for JsonLine<'_> {
     }
 }
 
-/// Returns the time for a line. A clock outside the years that jiff knows is wrong, but not fatal.
+/// Converts a time for a line. A clock outside jiff's years is wrong, but must not stop the log.
 fn timestamp(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
 }
@@ -397,7 +402,7 @@ mod tests {
         }
     }
 
-    /// The lines of a server whose clients send these bytes, without date and duration.
+    /// Returns the log of a server whose clients send these bytes, without dates and durations.
     fn lines(limits: Limits, sent: &[&str]) -> Vec<String> {
         let lines: Rc<RefCell<Vec<String>>> = Rc::default();
         let write = |lines: &Rc<RefCell<Vec<String>>>| {
@@ -427,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn each_request_that_is_refused_before_a_handler_has_a_line() {
+    fn a_request_that_is_refused_before_a_handler_has_a_line() {
         let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(9000));
         let large = format!(
             "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
@@ -479,7 +484,7 @@ mod tests {
                 "\u{16}\u{3}\u{1}",
                 r#""-" 400 - "-" "-" - refused: control byte in the head"#,
             ),
-            // The line of an earlier request is not taken for this one's.
+            // The line of an earlier request is not taken for the line of this one.
             (
                 "GET /first HTTP/1.1\r\nHost: x\r\n\r\nGET\r\n",
                 r#""GET /first HTTP/1.1" 200 4 "-" "-" -"#,
@@ -492,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_refused_is_told_of_in_json_as_far_as_it_is_known() {
+    fn the_json_of_a_refused_request_has_its_known_members() {
         let mut entry = entry(End::Refused(Refusal::Version));
         (entry.method, entry.target, entry.version) = (None, None, None);
         (entry.user_agent, entry.id) = (None, None);
@@ -508,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_one_line_whatever_is_in_it() {
+    fn an_entry_with_any_bytes_is_one_line() {
         check(
             End::Answered(StatusCode::OK, 11),
             r#"10.0.0.7 - - [06/Nov/1994:08:49:37 +0000] "GET /a?b HTTP/1.1" 200 11 "-" "\x22mill\x5C\xFF\x22" 0.001250 7"#,

@@ -1,4 +1,4 @@
-//! What stands around a handler: a handler goes in, a handler comes out.
+//! Middleware: functions from a handler to a handler.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -18,16 +18,16 @@
 //! # }
 //! ```
 //!
-//! [`access_log`] and [`request_ids`] tell of requests, [`time_limit`] and [`at_most`] hold handlers to
-//! something, and [`blocking`] makes a handler of a plain function that may take its time.
+//! [`access_log`] and [`request_ids`] report requests. [`time_limit`] and [`at_most`] limit a handler.
+//! [`blocking`] makes a handler of a plain function that blocks.
 //!
-//! A wrapper does not see requests that the server refuses before a handler. For these, let
-//! [`Server::on_refusal`](crate::Server::on_refusal) write to the same log.
+//! Middleware does not see requests that the server refuses before it calls a handler. Let
+//! [`Server::on_refusal`](crate::Server::on_refusal) write these to the same log.
 //!
-//! The outermost sees a request first and its answer last: ids outside the log, so that the log has
-//! them; the log outside the limits, so that it has what they refuse.
+//! The outermost middleware sees a request first and its answer last. Put ids outside the log, so that the
+//! log has them. Put the log outside the limits, so that it has the requests that they refuse.
 //!
-//! All of it rests on what any handler can do. Write your own the same way:
+//! Middleware uses only the public API of handlers. Write your own in the same way:
 //!
 //! ```
 //! use waterwheel_http::{Handler, Request};

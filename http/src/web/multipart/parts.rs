@@ -1,6 +1,6 @@
-//! A form taken apart (RFC 2046, 5.1.1; RFC 7578, 4).
+//! The parser of a form (RFC 2046, 5.1.1; RFC 7578, 4).
 //!
-//! Pure: pieces of a body in, heads and data out.
+//! Without I/O: it takes pieces of a body, and returns heads and data.
 //!
 //! ```text
 //!  Preamble ──► Delimiter ──┬── CR LF ──► Head ──► DataStart ──► Data ──► Delimiter …
@@ -8,13 +8,13 @@
 //!                           └── "--" ──► End: the rest is ignored
 //! ```
 //!
-//! A delimiter and the head behind it stay in the buffer until the head is whole, so their length is
-//! judged to the byte. Data leaves the buffer as it comes, except for a possible beginning of a delimiter.
+//! A delimiter and the head behind it stay in the buffer until the head is complete, so that their exact
+//! length is known. Data leaves the buffer at once, except bytes that may be the beginning of a delimiter.
 //!
 //! # Invariants
 //!
-//! - Always: the same outcome in however many pieces a form comes; in time proportional to its length.
-//! - Never: more in the buffer than a piece and [`HEAD_BYTES_MAX`].
+//! - Always: the same result for a form in any pieces, in time proportional to its length.
+//! - Never: more in the buffer than one piece and [`HEAD_BYTES_MAX`].
 
 use std::task::{Poll, ready};
 
@@ -28,22 +28,22 @@ use crate::proto::fields::{FieldSection, Line};
 use crate::proto::scan::Stop;
 use crate::white_space::is_white;
 
-/// The most bytes between the data of two parts: a delimiter, which begins with the line end before it,
-/// and a head with its empty line.
+/// The highest number of bytes between the data of two parts: a delimiter, which begins with the line end
+/// before it, and a head with its empty line.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 const LINE_END: &[u8] = b"\r\n";
 
-/// No line of a head is longer than a head.
+/// A line of a head is never longer than a head.
 const LINE_BYTES_MAX: u16 = u16::MAX;
 
-/// How far a form has been read.
+/// The state of the parser.
 pub(super) struct FormParser {
-    /// CR LF, two hyphens, the boundary.
+    /// CR LF, two hyphens, and the boundary.
     delimiter: Finder<'static>,
-    /// Bytes that have come and are still needed.
+    /// Bytes that have arrived and are still needed.
     buffer: BytesMut,
-    /// How much of the buffer has been looked at.
+    /// The number of bytes in the buffer that have been examined.
     position: usize,
     stage: FormStage,
 }
@@ -66,7 +66,7 @@ enum FormStage {
     End,
 }
 
-/// A finding, or pending if more bytes are needed first.
+/// A result, or pending if more bytes are needed first.
 type FormStep<T> = Poll<Result<T, ClientError>>;
 
 impl FormParser {
@@ -81,7 +81,7 @@ impl FormParser {
         }
     }
 
-    /// Takes in the next piece of the body.
+    /// Adds the next piece of the body.
     pub(super) fn feed(&mut self, piece: &[u8]) {
         self.buffer.extend_from_slice(piece);
     }
@@ -97,7 +97,7 @@ impl FormParser {
         }
     }
 
-    /// Reads on in front of the data of a part.
+    /// Reads the bytes in front of the data of a part.
     fn read_head(&mut self) -> FormStep<Option<PartHead>> {
         let buffer = &self.buffer[..self.buffer.len().min(HEAD_BYTES_MAX)];
         loop {
@@ -130,7 +130,7 @@ impl FormParser {
                             head: PartHeadBuilder::default(),
                         };
                     }
-                    // Some servers take this for data, others for a boundary.
+                    // Some servers read this as data, others as a boundary.
                     _ => return Poll::Ready(Err(bad("a boundary of the form is malformed"))),
                 },
                 FormStage::Head {
@@ -157,7 +157,7 @@ impl FormParser {
         }
     }
 
-    /// Returns the next piece of the data of the present part, `None` at its end.
+    /// Returns the next piece of the present part's data, or `None` at its end.
     pub(super) fn next_data(&mut self) -> Poll<Option<Bytes>> {
         let needle = self.delimiter.needle();
         match self.stage {
@@ -204,8 +204,8 @@ mod tests {
 
     const BOUNDARY: &[u8] = b"x-y";
 
-    /// Reads a form in pieces that end at each of `stops`. Returns its parts, each as its name, its file's
-    /// name and its data, and then the end, or the reason why there is none.
+    /// Reads a form in pieces that end at each of `stops`. Returns its parts, each as its name, its file name
+    /// and its data, and then `end`, or the reason why there is no end.
     fn read(bytes: &[u8], stops: &[usize]) -> String {
         let mut parts = FormParser::new(BOUNDARY);
         let mut pieces = Vec::new();
@@ -238,7 +238,7 @@ mod tests {
         }
     }
 
-    /// Feeds pieces until something is found.
+    /// Feeds pieces until `find` returns a result.
     fn fed<'p, T>(
         parts: &mut FormParser,
         pieces: &mut impl Iterator<Item = &'p [u8]>,

@@ -1,12 +1,11 @@
-//! Pages.
+//! HTML responses.
 
 use super::{IntoResponse, Response};
 use crate::error::Result;
 
 pub use crate::web::html::escape;
 
-/// A page: `text/html; charset=utf-8`. What goes into it unescaped is up to whoever writes it;
-/// [`escape`] makes text of anything.
+/// A page, sent as `text/html; charset=utf-8`. Escape all text from others with [`escape`].
 ///
 /// ```
 /// use waterwheel_http::Request;
