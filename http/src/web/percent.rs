@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 /// Decodes all escapes once. Returns `None` if a `%` is not followed by two hexadecimal digits.
 pub(super) fn decode(text: &str) -> Option<Cow<'_, [u8]>> {
     let mut behind_percents = text.as_bytes().split(|byte| *byte == b'%').skip(1);
-    let is_well_formed = behind_percents.all(|bytes| starts_with_two_digits(bytes));
+    let is_well_formed = behind_percents.all(starts_with_two_digits);
     is_well_formed.then(|| percent_decode_str(text).into())
 }
 
