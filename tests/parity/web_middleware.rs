@@ -9,10 +9,10 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 use waterwheel::http::testing::TestClient;
-use waterwheel::http::web::around::{
+use waterwheel::http::web::middleware::{
     End, OwnedRequest, REQUEST_ID, access_log, at_most, blocking, request_ids, time_limit,
 };
-use waterwheel::http::web::templates::{Reload, Templates, Variable, Vars};
+use waterwheel::http::web::templates::{Reload, Templates, Value, context};
 use waterwheel::http::{ClientError, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::time::{pause, sleep};
 use waterwheel::runtime::{ThreadPool, block_on, join, spawn};
@@ -124,11 +124,7 @@ fn m_11_a_page_has_its_status_its_headers_and_its_variables_escaped() {
     );
     let pages = Templates::new(folder).unwrap();
     let handler = async move |request: Request<'_>| {
-        let vars = Vars::new()
-            .set("name", "<script>")
-            .set("count", -3)
-            .set("most", 7_usize)
-            .set("share", 0.5_f32);
+        let vars = context! { name => "<script>", count => -3, most => 7_usize, share => 0.5_f32 };
         let page = &request.path()[1..];
         pages
             .respond(request, StatusCode::NOT_FOUND, page, vars)
@@ -154,19 +150,15 @@ fn m_11_a_page_has_its_status_its_headers_and_its_variables_escaped() {
 
 #[test]
 fn m_12_variables_are_typed_and_a_file_that_is_missing_or_no_text_is_an_error() {
-    let vars = Vars::new()
-        .set("i", -1_i32)
-        .set("u", 1_usize)
-        .set("f", 1.5_f32)
-        .set("s", String::from("x"));
+    let vars = context! { i => -1_i32, u => 1_usize, f => 1.5_f32, s => String::from("x") };
     let expected = [
-        ("i", Variable::Int(-1)),
-        ("u", Variable::UInt(1)),
-        ("f", Variable::Float(1.5)),
-        ("s", Variable::Text("x".to_owned())),
+        ("i", Value::from(-1)),
+        ("u", Value::from(1)),
+        ("f", Value::from(1.5)),
+        ("s", Value::from("x")),
     ];
-    for (name, variable) in expected {
-        assert_eq!(vars.get(name), Some(&variable));
+    for (name, value) in expected {
+        assert_eq!(vars.get_attr(name).unwrap(), value);
     }
     let folder = templates("loader", &[("page.html", "{{ i }}{{ u }}{{ f }}{{ s }}")]);
     let pages = Templates::new(&folder).unwrap().reload(Reload::OnChange);

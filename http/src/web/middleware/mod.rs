@@ -1,8 +1,8 @@
-//! What stands around a handler: a handler goes in, a handler comes out.
+//! Middleware: functions from a handler to a handler.
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use waterwheel_http::web::around::{access_log, request_ids, time_limit};
+//! use waterwheel_http::web::middleware::{access_log, request_ids, time_limit};
 //! use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
 //! use waterwheel_runtime::block_on;
 //!
@@ -18,16 +18,16 @@
 //! # }
 //! ```
 //!
-//! [`access_log`] and [`request_ids`] tell of requests, [`time_limit`] and [`at_most`] hold handlers to
-//! something, and [`blocking`] makes a handler of a plain function that may take its time.
+//! [`access_log`] and [`request_ids`] report requests. [`time_limit`] and [`at_most`] limit a handler.
+//! [`blocking`] makes a handler of a plain function that blocks.
 //!
-//! A wrapper does not see requests that the server refuses before a handler. For these, let
-//! [`Server::on_refusal`](crate::Server::on_refusal) write to the same log.
+//! Middleware does not see requests that the server refuses before it calls a handler. Let
+//! [`Server::on_refusal`](crate::Server::on_refusal) write these to the same log.
 //!
-//! The outermost sees a request first and its answer last: ids outside the log, so that the log has
-//! them; the log outside the limits, so that it has what they refuse.
+//! The outermost middleware sees a request first and its answer last. Put ids outside the log, so that the
+//! log has them. Put the log outside the limits, so that it has the requests that they refuse.
 //!
-//! All of it rests on what any handler can do. Write your own the same way:
+//! Middleware uses only the public API of handlers. Write your own in the same way:
 //!
 //! ```
 //! use waterwheel_http::{Handler, Request};
@@ -47,8 +47,8 @@ mod limit;
 mod log;
 mod writer;
 
-pub use blocking::{IntoReply, OwnedRequest, Replied, Reply, blocking, blocking_on};
+pub use blocking::{OwnedRequest, blocking, blocking_on};
 pub use id::{REQUEST_ID, request_ids};
 pub use limit::{at_most, time_limit};
-pub use log::{Combined, End, Entry, Json, access_log};
+pub use log::{CombinedLine, End, JsonLine, LogEntry, access_log};
 pub use writer::LineWriter;

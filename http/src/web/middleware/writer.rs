@@ -1,10 +1,10 @@
-//! Lines written by a thread of their own, so that nobody waits for a disk or a terminal.
+//! A thread that writes lines, so that no task waits for a disk or a terminal.
 //!
 //! # Invariants
 //!
-//! - Always: whole lines, in the order in which they came.
-//! - Never: more than [`LINES_MAX`] in memory. What does not fit is left out, and how many lines that
-//!   were is said in their place.
+//! - Always: lines are written whole, and in their order.
+//! - Never: more than [`LINES_MAX`] lines are in memory. Further lines are dropped, and a line in their place
+//!   has their number.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,29 +12,38 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// How many lines may wait to be written.
+/// The highest number of lines that wait for the thread.
 const LINES_MAX: usize = 8 * 1024;
 
-/// How much is written at once.
+/// The number of bytes that are written at once.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// Writes lines on a thread of its own.
 ///
-/// Dropping it writes what is left, and waits for that.
+/// Dropping it writes the lines that wait, and blocks until they are written.
+///
+/// ```
+/// use waterwheel_http::web::middleware::LineWriter;
+///
+/// let lines = LineWriter::new(std::io::sink())?;
+/// lines.write("one line");
+/// lines.write(format_args!("{} lines", 2));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LineWriter {
-    /// Until it is dropped.
+    /// `None` only while it is dropped, because the thread ends with the channel.
     lines: Option<SyncSender<String>>,
     left_out: Cell<u64>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl LineWriter {
-    /// Writes to `target`. An error there costs the lines it hits, and nothing else.
+    /// Starts the thread, which writes to `target`. If a write fails, its lines are lost.
     ///
     /// # Errors
     ///
-    /// When no thread can be started.
+    /// The error of starting a thread.
     pub fn new(target: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, received) = sync_channel(LINES_MAX);
         let thread = thread::Builder::new()
@@ -47,10 +56,10 @@ impl LineWriter {
         })
     }
 
-    /// Queues a line; its end is added. Where there is no room for it, it is left out.
+    /// Queues a line and adds its line end. The line is dropped if the queue is full.
     pub fn write(&self, line: impl fmt::Display) {
         let left_out = self.left_out.get();
-        if left_out > 0 && self.queue(format!("({left_out} lines left out)\n")) {
+        if left_out > 0 && self.queue(format!("({left_out} lines dropped)\n")) {
             self.left_out.set(0);
         }
         if !self.queue(format!("{line}\n")) {
@@ -69,7 +78,7 @@ impl LineWriter {
     }
 }
 
-/// A thread's life: as many lines as there are at once, until there will be no more.
+/// The body of the thread: writes all waiting lines at once, until the channel is closed.
 fn write_all(lines: &Receiver<String>, mut target: impl Write) {
     while let Ok(mut batch) = lines.recv() {
         while batch.len() < BATCH_BYTES
@@ -77,7 +86,7 @@ fn write_all(lines: &Receiver<String>, mut target: impl Write) {
         {
             batch.push_str(&line);
         }
-        // There is nobody to tell but the log, and that is this.
+        // The log itself has failed, so there is no place to report the error.
         drop(
             target
                 .write_all(batch.as_bytes())
@@ -90,7 +99,7 @@ impl Drop for LineWriter {
     fn drop(&mut self) {
         self.lines = None;
         if let Some(thread) = self.thread.take() {
-            // A writer that panicked has said so.
+            // The panic hook has reported a panic of the writer.
             drop(thread.join());
         }
     }
@@ -102,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// Passes on what is written, and waits behind the first of it.
+    /// Passes on the written bytes, and blocks behind the first of them.
     struct Pipe(Sender<Vec<u8>>, Receiver<()>);
 
     impl Write for Pipe {
@@ -118,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_wait_up_to_a_number_and_what_is_left_out_is_counted() {
+    fn a_full_queue_drops_lines_and_counts_them() {
         let (sender, written) = channel();
         let (go, wait) = channel();
         let lines = LineWriter::new(Pipe(sender, wait)).expect("a thread can be started");
         let go = go; // goes first, should an assertion fail: else the writer would wait for ever
         lines.write("first");
         assert_eq!(written.recv().as_deref(), Ok(&b"first\n"[..]));
-        // The writer is busy from here on.
+        // From here on the writer is busy.
         for number in 0..LINES_MAX + 100 {
             lines.write(number);
         }
@@ -135,10 +144,10 @@ mod tests {
         let numbers = numbers.concat();
         assert!(numbers.len() < BATCH_BYTES);
         assert_eq!(written.recv(), Ok(numbers.into_bytes()));
-        // There is room again.
+        // The queue has room again.
         lines.write("last");
         drop(lines);
         let rest = String::from_utf8(written.iter().flatten().collect());
-        assert_eq!(rest.as_deref(), Ok("(100 lines left out)\nlast\n"));
+        assert_eq!(rest.as_deref(), Ok("(100 lines dropped)\nlast\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! A name for each request, to find it again in all logs.
+//! Request ids, which connect the lines of one request in all logs.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -6,20 +6,20 @@ use std::hash::{BuildHasher, RandomState};
 use crate::handler::Handler;
 use crate::request::Request;
 
-/// The field that carries it.
+/// The field that carries the id.
 pub const REQUEST_ID: &str = "x-request-id";
 
-/// Gives each request an id, which is added to its answer as `x-request-id`: 32 hexadecimal digits,
-/// none twice, not to be guessed. The handler finds it as
-/// [`request.added_header(REQUEST_ID)`](Request::added_header), the access log on its own.
+/// Adds an id to each answer, as the field `x-request-id`: 32 hexadecimal digits, unique, and not
+/// predictable.
 ///
-/// An id that the client has sent is not taken over: it would let anybody write into the logs.
+/// The handler reads it by [`request.added_header(REQUEST_ID)`](Request::added_header). The access log reads
+/// it by itself. An id from the client is ignored, because any client could then write text into the logs.
 ///
 /// # Examples
 ///
 /// ```
 /// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::around::{REQUEST_ID, request_ids};
+/// use waterwheel_http::web::middleware::{REQUEST_ID, request_ids};
 /// use waterwheel_http::{Request, StatusCode};
 /// use waterwheel_runtime::block_on;
 ///
@@ -38,7 +38,7 @@ pub fn request_ids(handler: impl Handler) -> impl Handler {
     }
 }
 
-/// A count, under two secrets: nobody can tell the next, and no two are alike.
+/// A counter, hashed with two secrets. So the next id is not predictable, and all ids differ.
 #[derive(Default)]
 struct Ids {
     secrets: [RandomState; 2],
