@@ -31,7 +31,7 @@ impl OnPeerLimit {
     pub(crate) const fn refusal(self) -> Option<Refusal> {
         match self {
             Self::TooManyRequests => Some(Refusal::PeerLimit),
-            Self::ServiceUnavailable => Some(Refusal::Unavailable),
+            Self::ServiceUnavailable => Some(Refusal::PeerLimitUnavailable),
             Self::Close => None,
         }
     }
