@@ -104,11 +104,6 @@ pub trait Io: Any {
     /// Passes on all bytes that the transport holds back. Returns `Ready(Ok(()))` when the transport holds
     /// no bytes.
     ///
-    /// The core takes a client for stalled if a write, a flush or an end waits for
-    /// [`Limits::write_stall_duration_max`](crate::Limits::write_stall_duration_max) and the transport takes no
-    /// byte meanwhile. So a transport should hold back little (64 KiB, say), and take no more until it has
-    /// passed some on.
-    ///
     /// # Errors
     ///
     /// If the connection is lost or broken.
