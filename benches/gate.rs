@@ -1,5 +1,5 @@
-//! What asking the gate costs: server CPU time a request, one request a connection, in a loop that
-//! asks `should_accept_request` before each accept and in one that does not.
+//! The cost of asking the gate: server CPU time per request, with one request on each connection, in a loop
+//! that calls `should_accept_request` before each accept and in one that does not.
 //!
 //! ```text
 //! cargo bench --bench gate
@@ -9,7 +9,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench talks to whoever runs it"
+    reason = "a bench prints its table"
 )]
 
 use std::io::{Read, Write};
@@ -28,7 +28,7 @@ async fn hello(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, "Hello World", ()).await
 }
 
-/// Serves until it is stopped, and says how much CPU time that took.
+/// Serves until it is stopped. Returns the CPU time that this took.
 fn serve(server: &Server, asks: bool) -> Duration {
     let before = cpu_time();
     block_on(async {
@@ -61,7 +61,7 @@ fn ask(address: SocketAddr) {
     }
 }
 
-/// One round: microseconds of the server a request.
+/// One round: microseconds of the server per request.
 fn round(asks: bool) -> f64 {
     let server = Server::bind("127.0.0.1:0").unwrap();
     let (address, stopper) = (server.local_address(), server.stopper());
@@ -85,15 +85,9 @@ fn main() {
         times.sort_by(f64::total_cmp);
         (times[0], times[ROUNDS / 2])
     });
-    println!("µs of CPU per request   least   median");
-    println!(
-        "without asking         {:6.3}   {:6.3}",
-        without.0, without.1
-    );
-    println!("asking                 {:6.3}   {:6.3}", with.0, with.1);
-    println!(
-        "ratio                  {:6.3}   {:6.3}",
-        with.0 / without.0,
-        with.1 / without.1
-    );
+    println!("| µs of CPU per request | least | median |\n|---|---|---|");
+    let row = |name, (least, median)| println!("| {name} | {least:.3} | {median:.3} |");
+    row("without asking", without);
+    row("asking", with);
+    row("ratio", (with.0 / without.0, with.1 / without.1));
 }

@@ -15,7 +15,7 @@ use waterwheel::http::web::files::Files;
 use waterwheel::http::web::input;
 use waterwheel::http::web::response::{Html, Json};
 use waterwheel::http::web::routes::Router;
-use waterwheel::http::web::templates::{Serde, Templates, Vars, context};
+use waterwheel::http::web::templates::{Serde, Templates, context};
 use waterwheel::http::{Request, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal};
 
@@ -68,14 +68,12 @@ async fn store() -> Json<[Flour; 3]> {
 
 async fn order(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
     let order: Order = input::form(request).await?; // 422 and which field, if it is none
-    let vars = Vars::new()
-        .set("flour", order.flour)
-        .set("sacks", order.sacks);
+    let vars = context! { flour => order.flour, sacks => order.sacks };
     Ok((StatusCode::CREATED, Html(pages.render("order.html", vars)?)))
 }
 
 fn missing(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
-    let vars = Vars::new().set("path", request.path());
+    let vars = context! { path => request.path() };
     Ok((
         StatusCode::NOT_FOUND,
         Html(pages.render("missing.html", vars)?),

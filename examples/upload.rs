@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use waterwheel::http::web::multipart::Form;
+use waterwheel::http::web::multipart::MultipartForm;
 use waterwheel::http::{
     ClientError, Limits, Method, Request, Responded, Result, Server, StatusCode,
 };
@@ -39,7 +39,7 @@ async fn upload(request: Request<'_>, folder: &Path) -> Result<Responded> {
 
 /// Writes each file of the form into the folder; says which, and how long they are.
 async fn save(request: &Request<'_>, folder: &Path) -> Result<String> {
-    let mut form = Form::of(request)?;
+    let mut form = MultipartForm::of(request)?;
     let mut saved = Vec::new();
     while let Some(field) = form.next().await? {
         // A browser sends an empty name if no file has been chosen.

@@ -17,7 +17,7 @@ use socket2::SockRef;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use waterwheel::http::testing::{Answer, TestClient};
-use waterwheel::http::web::around::access_log;
+use waterwheel::http::web::middleware::access_log;
 use waterwheel::http::{
     ClientError, Error, Handler, Method, Refusal, Request, Responded, Result, Server, StatusCode,
 };

@@ -237,14 +237,16 @@ fn a_client_beyond_the_limit_of_its_address_is_told_so() {
                 content-length: 39\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
                 too many connections from this address\n";
     let unavailable = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n\
-         content-length: 8\r\nretry-after: 1\r\nconnection: close\r\n\r\nnot now\n";
+         content-length: 39\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
+         too many connections from this address\n";
     let builder = || Server::builder().limits(one_of_each_peer());
     for (builder, expected, refused) in [
         (builder(), many, Some(Refusal::PeerLimit)), // RFC 6585, 4
         (
             builder().on_peer_limit(OnPeerLimit::ServiceUnavailable),
             unavailable,
-            Some(Refusal::Unavailable),
+            // A full server is Refusal::Unavailable.
+            Some(Refusal::PeerLimitUnavailable),
         ),
         (builder().on_peer_limit(OnPeerLimit::Close), "", None),
     ] {
@@ -320,7 +322,22 @@ fn telling_them_delays_no_other_client_and_takes_no_place() {
 
 #[test]
 fn a_client_that_is_turned_away_is_reported_without_a_request_line() {
-    let server = Server::builder().limits(one_of_each_peer());
+    for (fate, status, refusal) in [
+        (OnPeerLimit::TooManyRequests, 429, Refusal::PeerLimit),
+        (
+            OnPeerLimit::ServiceUnavailable,
+            503,
+            Refusal::PeerLimitUnavailable,
+        ),
+    ] {
+        turn_away_and_report(fate, status, refusal);
+    }
+}
+
+fn turn_away_and_report(fate: OnPeerLimit, status: u16, expected: Refusal) {
+    let server = Server::builder()
+        .limits(one_of_each_peer())
+        .on_peer_limit(fate);
     let server = Rc::new(server.bind("127.0.0.1:0").unwrap());
     let refusals = Rc::new(RefCell::new(Vec::new()));
     server.on_refusal(|_| unreachable!("another takes its place"));
@@ -358,14 +375,15 @@ fn a_client_that_is_turned_away_is_reported_without_a_request_line() {
             exchange_or_reset(address, request)
         });
         let answer = timeout(DEADLINE, asking).await.unwrap().unwrap();
-        assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
         serving.abort();
     });
     let refusals = refusals.take();
     assert!(!refusals.is_empty());
-    let all_alike = refusals
-        .iter()
-        .all(|refusal| *refusal == Refusal::PeerLimit);
+    let all_alike = refusals.iter().all(|refusal| *refusal == expected);
     assert!(all_alike, "{refusals:?}");
 }
 

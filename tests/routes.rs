@@ -363,7 +363,7 @@ fn a_handler_takes_as_many_parameters_as_its_pattern_has() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the route `/{*b}`: it cannot be told from `/{a}`"
+        "the route `/{*b}`: it conflicts with `/{a}`"
     );
 }
 

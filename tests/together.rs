@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use waterwheel::http::testing::TestClient;
-use waterwheel::http::web::around::{OwnedRequest, REQUEST_ID, access_log, blocking, request_ids};
 use waterwheel::http::web::files::Files;
+use waterwheel::http::web::middleware::{
+    OwnedRequest, REQUEST_ID, access_log, blocking, request_ids,
+};
 use waterwheel::http::web::response::{Html, Json};
 use waterwheel::http::web::routes::Router;
-use waterwheel::http::web::templates::{Templates, Vars};
+use waterwheel::http::web::templates::{Templates, context};
 use waterwheel::http::{Handler, Request, Responded, Result, StatusCode};
 use waterwheel::runtime::block_on;
 
@@ -46,9 +48,7 @@ fn site() -> Router {
         .get(
             "/hello/{name}",
             async move |_: &Request<'_>, name: String| {
-                hello
-                    .render("hello.html", Vars::new().set("name", name))
-                    .map(Html)
+                hello.render("hello.html", context! { name }).map(Html)
             },
         )
         .any(
@@ -62,7 +62,7 @@ fn site() -> Router {
             panic!("on purpose")
         })
         .not_found(async move |request: Request<'_>| {
-            let vars = Vars::new().set("path", request.path());
+            let vars = context! { path => request.path() };
             missing
                 .respond(request, StatusCode::NOT_FOUND, "404.html", vars)
                 .await

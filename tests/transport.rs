@@ -6,7 +6,7 @@ mod support;
 #[path = "support/system.rs"]
 mod system;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -134,6 +134,39 @@ fn whoever_accepts_every_connection_goes_through_it() {
         let report = server.shutdown(DEADLINE).await;
         assert_eq!((report.finished, report.cut), (0, 0), "{report}");
         serving.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_refusal_is_reported_with_the_peer_that_the_transport_reports() {
+    run(async {
+        let server = Rc::new(greeting(Limits::default()).bind("127.0.0.1:0").unwrap());
+        let peers = Rc::new(RefCell::new(Vec::new()));
+        server.on_refusal({
+            let peers = peers.clone();
+            move |refused| peers.borrow_mut().push(refused.peer.unwrap())
+        });
+        let address = server.local_address();
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(who).await }
+        });
+        for name in ["prox", "anna"] {
+            let client = spawn_blocking(move || {
+                let mut stream = connect(address);
+                write!(stream, "{name}GET / HTTP/1.1\r\n\r\n")?; // no Host
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer)?;
+                io::Result::Ok(answer)
+            });
+            let answer = timeout(DEADLINE, client).await.unwrap().unwrap().unwrap();
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        }
+        let peers = peers.take();
+        assert_eq!(peers.len(), 2);
+        assert_eq!(peers[0], ([192, 0, 2, 1], 99).into());
+        assert!(peers[1].ip().is_loopback(), "{peers:?}");
+        serving.abort();
     });
 }
 

@@ -1,4 +1,4 @@
-//! What it costs to find one of 200 routes.
+//! The cost of finding one of 200 routes.
 //!
 //! ```sh
 //! cargo bench --bench routes
@@ -14,7 +14,7 @@ mod table;
 
 use std::hint::black_box;
 
-/// The router that is within ours, bare.
+/// The router that ours uses, bare.
 fn matchit_bare(all: &[(String, String)]) -> f64 {
     let mut router = matchit::Router::new();
     for (number, (pattern, _)) in all.iter().enumerate() {

@@ -13,7 +13,7 @@ use crate::measure::nanos;
 /// So many requests come in one piece.
 const PIPELINED: usize = 25;
 
-/// What all routes lead to; by itself, a server without routes.
+/// The handler of all routes; alone, a server without routes.
 pub(crate) async fn answer(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, "ok", ()).await
 }
@@ -23,14 +23,14 @@ pub(crate) fn router(all: &[(String, String)]) -> Router {
     all.iter().fold(Router::new(), add)
 }
 
-/// The same routes, to handlers that give back a value.
-#[allow(dead_code, reason = "not every program that has this file asks for it")]
+/// The same routes, to handlers that return a value.
+#[allow(dead_code, reason = "one of two programs uses it")]
 pub(crate) fn router_of_values(all: &[(String, String)]) -> Router {
     let add = |router: Router, (pattern, _): &(String, String)| router.get(pattern, async || "ok");
     all.iter().fold(Router::new(), add)
 }
 
-/// To find a route, and nothing else.
+/// Finds each route, without a request.
 pub(crate) fn lookups(all: &[(String, String)]) -> f64 {
     let router = router(all);
     block_on(nanos(all.len(), async || {

@@ -24,7 +24,7 @@ const THINGS: [&str; 20] = [
     "settings",
 ];
 
-/// What can be asked of each; as a pattern and as a path.
+/// The routes of each thing; as a pattern and as a path.
 const SHAPES: [(&str, &str); 10] = [
     ("", ""),
     ("/search", "/search"),

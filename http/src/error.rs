@@ -117,6 +117,9 @@ pub enum Refusal {
     Unavailable,
     /// More connections from one address than the limit (RFC 6585, 4).
     PeerLimit,
+    /// More connections from one address than the limit, answered with 503 by
+    /// [`OnPeerLimit::ServiceUnavailable`](crate::OnPeerLimit::ServiceUnavailable) (RFC 9110, 15.6.4).
+    PeerLimitUnavailable,
 }
 
 impl Refusal {
@@ -137,6 +140,7 @@ impl Refusal {
         use StatusCode as Status;
         const BAD: StatusCode = StatusCode::BAD_REQUEST;
         const FIELDS: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        const PEER_LIMIT: &str = "too many connections from this address";
         match self {
             Self::BareLineFeed => (BAD, "line feed without carriage return"),
             Self::BareCarriageReturn => (BAD, "carriage return without line feed"),
@@ -182,10 +186,8 @@ impl Refusal {
             Self::BodyTooSlow => (Status::REQUEST_TIMEOUT, "the content took too long"),
             Self::HandlerTooSlow => (Status::SERVICE_UNAVAILABLE, "the answer took too long"),
             Self::Unavailable => (Status::SERVICE_UNAVAILABLE, "not now"),
-            Self::PeerLimit => (
-                Status::TOO_MANY_REQUESTS,
-                "too many connections from this address",
-            ),
+            Self::PeerLimit => (Status::TOO_MANY_REQUESTS, PEER_LIMIT),
+            Self::PeerLimitUnavailable => (Status::SERVICE_UNAVAILABLE, PEER_LIMIT),
         }
     }
 }
@@ -585,6 +587,7 @@ mod tests {
         check(Refusal::TargetTooLong, 414); // RFC 9112, 3
         check(Refusal::Expectation, 417); // RFC 9110, 10.1.1
         check(Refusal::PeerLimit, 429); // RFC 6585, 4
+        check(Refusal::PeerLimitUnavailable, 503); // RFC 9110, 15.6.4
         check(Refusal::FieldLineTooLong, 431); // RFC 6585, 5
         check(Refusal::TooManyFields, 431);
         check(Refusal::HeadTooLarge, 431);

@@ -1,121 +1,133 @@
-//! What a peer may ask of the server: how many bytes, how many fields, how long.
+//! Limits on bytes, counts and time that a client may use. [`Limits`] has the table.
 //!
-//! Every limit is on from the start and all of them stand in one struct, so that this file
-//! is the whole table. Start from [`Limits::DEFAULT`] and name what differs:
+//! # Invariants
 //!
-//! ```
-//! use waterwheel_http::Limits;
-//!
-//! let limits = Limits { body_bytes_max: 64 * 1024 * 1024, ..Limits::default() };
-//! ```
-//!
-//! | what | limit | default | beyond it |
-//! |---|---|---|---|
-//! | empty lines before a request line | `empty_lines_max` | 2 | 400 |
-//! | request target | `target_bytes_max` | 8 KiB | 414 |
-//! | one field line | `field_line_bytes_max` | 8 KiB | 431 |
-//! | fields | `fields_max` | 100 | 431 |
-//! | the whole head | `head_bytes_max` | 32 KiB | 431 |
-//! | body | `body_bytes_max` | 8 MiB | 413 |
-//! | one chunk's size line | `chunk_line_bytes_max` | 256 bytes | 400 |
-//! | chunk extensions of one body | `chunk_extension_bytes_max` | 16 KiB | 400 |
-//! | trailer section | `trailer_bytes_max` | 8 KiB | 431 |
-//! | trailer fields | `trailer_fields_max` | 32 | 431 |
-//! | a handshake of [`Builder::transport`](crate::Builder::transport) | `handshake_duration_max` | 10 s | closed |
-//! | handshakes under way | `handshakes_max` | 1,024 | the oldest is closed |
-//! | connections | `connections_max` | none | wait in the queue |
-//! | connections of one address (of a /64 in v6) | `connections_per_peer_max` | none | 429, or as [`Builder::on_peer_limit`](crate::Builder::on_peer_limit) says |
-//! | requests on one connection | `requests_max` | none | closed after the last |
-//! | unread body read to keep the connection | `drain_bytes_max` | 256 KiB | closed |
-//! | a head, from its first byte | `head_duration_max` | 10 s | 408 |
-//! | idle between requests | `idle_duration_max` | 75 s | closed |
-//! | no byte of the body | `body_stall_duration_max` | 30 s | 408 |
-//! | the body's rate, on average | `body_bytes_per_second_min` | 64 | 408 |
-//! | no byte of the answer taken | `write_stall_duration_max` | 30 s | reset |
-//! | a handler | `handler_duration_max` | none | 503 |
-//! | reading on after a last answer | `linger_duration_max` | 30 s | closed |
-//! | no byte meanwhile | `linger_stall_duration_max` | 5 s | closed |
-//! | what is under way when the server ends | `shutdown_duration_max` | 10 s | cut |
-//!
-//! **Always**: a length limit is inclusive, what is exactly as long passes; bytes are
-//! counted while they arrive, so nothing can be stretched by sending it slowly.
-//! **Never**: a head above 65,535 bytes, since its positions are `u16`; the types say so.
+//! - Always: a length limit is inclusive, so a length equal to the limit passes. Bytes are counted as they
+//!   arrive, so a slow sender gains no room.
+//! - Never: a head above 65,535 bytes, because positions in a head are `u16`.
 
 use std::time::Duration;
 
-/// What a peer may ask of the server, in bytes, counts and time.
+/// Limits on bytes, counts and time that a client may use.
 ///
-/// Plain data: set what differs, take the rest from [`Limits::default`].
+/// Four limits are off by default, which is `None`: `connections_max`, `connections_per_peer_max`,
+/// `requests_max` and `handler_duration_max`. All others are on. A length limit is inclusive: a length equal
+/// to the limit passes.
+///
+/// | limit | default | what it limits | beyond it |
+/// |---|---|---|---|
+/// | [`empty_lines_max`](Self::empty_lines_max) | 2 lines | empty lines before a request line | 400 |
+/// | [`target_bytes_max`](Self::target_bytes_max) | 8 KiB | a request target | 414 |
+/// | [`field_line_bytes_max`](Self::field_line_bytes_max) | 8 KiB | one field line | 431 |
+/// | [`fields_max`](Self::fields_max) | 100 fields | the fields of a head | 431 |
+/// | [`head_bytes_max`](Self::head_bytes_max) | 32 KiB | a whole head | 431 |
+/// | [`body_bytes_max`](Self::body_bytes_max) | 8 MiB | the content of a request | 413 |
+/// | [`chunk_line_bytes_max`](Self::chunk_line_bytes_max) | 256 bytes | the size line of one chunk | 400 |
+/// | [`chunk_extension_bytes_max`](Self::chunk_extension_bytes_max) | 16 KiB | the chunk extensions of one body | 400 |
+/// | [`trailer_bytes_max`](Self::trailer_bytes_max) | 8 KiB | a trailer section | 431 |
+/// | [`trailer_fields_max`](Self::trailer_fields_max) | 32 fields | the fields of a trailer section | 431 |
+/// | [`handshake_duration_max`](Self::handshake_duration_max) | 10 s | a handshake of [`Builder::transport`](crate::Builder::transport) | closed |
+/// | [`handshakes_max`](Self::handshakes_max) | 1,024 handshakes | handshakes under way | the oldest is closed |
+/// | [`connections_max`](Self::connections_max) | none | open connections | wait in the queue of the kernel, or 503 ([`Builder::turn_away_when_full`](crate::Builder::turn_away_when_full)) |
+/// | [`connections_per_peer_max`](Self::connections_per_peer_max) | none | open connections of one address, or of one /64 in v6 | 429, or see [`Builder::on_peer_limit`](crate::Builder::on_peer_limit) |
+/// | [`requests_max`](Self::requests_max) | none | requests on one connection | closed after the last one |
+/// | [`drain_bytes_max`](Self::drain_bytes_max) | 256 KiB | unread content that is discarded to keep the connection | closed |
+/// | [`head_duration_max`](Self::head_duration_max) | 10 s | the arrival of a head | 408, or closed before its first byte |
+/// | [`idle_duration_max`](Self::idle_duration_max) | 75 s | a connection between two requests | closed |
+/// | [`body_stall_duration_max`](Self::body_stall_duration_max) | 30 s | a pause in the content | 408 |
+/// | [`body_bytes_per_second_min`](Self::body_bytes_per_second_min) | 64 bytes/s | the average rate of the content, at least | 408 |
+/// | [`write_stall_duration_max`](Self::write_stall_duration_max) | 30 s | a pause in which the client accepts no byte of the answer | reset |
+/// | [`handler_duration_max`](Self::handler_duration_max) | none | a handler | 503 |
+/// | [`linger_duration_max`](Self::linger_duration_max) | 30 s | reading after a last answer | closed |
+/// | [`linger_stall_duration_max`](Self::linger_stall_duration_max) | 5 s | a pause in that reading | closed |
+/// | [`shutdown_duration_max`](Self::shutdown_duration_max) | 10 s | requests under way when the server stops | cut |
+///
+/// # Examples
+///
+/// Name the limits that differ, and take the others from the default:
+///
+/// ```
+/// use waterwheel_http::Limits;
+///
+/// let limits = Limits { body_bytes_max: 64 * 1024 * 1024, ..Limits::default() };
+/// assert_eq!(limits.fields_max, 100);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Empty lines read past before a request line (RFC 9112, 2.2).
+    /// Empty lines that are skipped before a request line (RFC 9112, 2.2). Beyond it, 400.
     pub empty_lines_max: u8,
-    /// Bytes of a request target; beyond it the answer is 414 (RFC 9112, 3).
+    /// Bytes of a request target (RFC 9112, 3). Beyond it, 414.
     pub target_bytes_max: u16,
-    /// Bytes of one field line without its line end; beyond it 431 (RFC 9110, 5.4).
+    /// Bytes of one field line without its line end (RFC 9110, 5.4). Beyond it, 431.
     pub field_line_bytes_max: u16,
-    /// Fields of one head; beyond it 431.
+    /// Fields of one head. Beyond it, 431.
     pub fields_max: u16,
-    /// Bytes of a head with everything in it, empty lines before and after included; beyond it 431.
+    /// Bytes of a whole head, with the empty lines before and after it. Beyond it, 431.
     pub head_bytes_max: u16,
-    /// Bytes of a request's content, however it is framed; beyond it 413.
+    /// Bytes of the content of a request, in any framing. Beyond it, 413.
     pub body_bytes_max: u64,
-    /// Bytes of one chunk's size line, leading zeros and extensions included, line end not (RFC 9112,
-    /// 7.1).
+    /// Bytes of the size line of one chunk, with leading zeros and extensions, without the line end
+    /// (RFC 9112, 7.1). Beyond it, 400.
     pub chunk_line_bytes_max: u16,
-    /// Bytes of all the chunk extensions of one body together, and of the zeros by which a size has more
-    /// than sixteen digits (RFC 9112, 7.1 and 7.1.1).
+    /// Bytes of all chunk extensions of one body, together with the leading zeros beyond sixteen digits of
+    /// a size (RFC 9112, 7.1 and 7.1.1). Beyond it, 400.
     pub chunk_extension_bytes_max: u32,
-    /// Bytes of a trailer section with its last empty line; beyond it 431.
+    /// Bytes of a trailer section with its last empty line. Beyond it, 431.
     pub trailer_bytes_max: u16,
-    /// Fields of a trailer section; beyond it 431.
+    /// Fields of a trailer section. Beyond it, 431.
     pub trailer_fields_max: u16,
     /// Time for the handshake of a transport, from accept
-    /// ([`Builder::transport`](crate::Builder::transport)). The time for the first head begins behind
-    /// it. 10 s by default.
+    /// ([`Builder::transport`](crate::Builder::transport)). The time for the first head begins after it.
     pub handshake_duration_max: Duration,
-    /// Handshakes under way at once. Beyond it the oldest one gives way to a new one, and its
-    /// connection is closed. 1,024 by default; 0 counts as 1.
+    /// Handshakes under way at once. Beyond it, the server closes the connection of the oldest one. 0 counts
+    /// as 1.
     pub handshakes_max: usize,
-    /// Connections open at once, `None` for as many as there are descriptors for.
+    /// Connections open at once. `None` means as many as the file descriptors allow.
     pub connections_max: Option<usize>,
-    /// Connections open at once from one address (from one /64 in v6), `None` for any number; beyond it
+    /// Connections open at once from one address (from one /64 in v6). `None` means no limit. Beyond it,
     /// 429 by default, see [`Builder::on_peer_limit`](crate::Builder::on_peer_limit).
-    pub connections_per_peer_max: Option<usize>,
-    /// Requests served on one connection before it is closed, `None` for any number.
-    pub requests_max: Option<u64>,
-    /// Bytes of an unread body that are read and discarded to keep the connection.
-    pub drain_bytes_max: u64,
-    /// Time for a whole head, from its first byte (for the first request, from accept).
-    pub head_duration_max: Duration,
-    /// Time a connection may stay without a request.
-    pub idle_duration_max: Duration,
-    /// Time without a byte of a body that is being read.
-    pub body_stall_duration_max: Duration,
-    /// Bytes a second a body must bring on average, once it takes longer than a stall may.
-    pub body_bytes_per_second_min: u32,
-    /// Time in which a peer takes no byte of an answer. Then the connection is reset, so that the
-    /// kernel does not keep what is left of it.
-    pub write_stall_duration_max: Duration,
-    /// Time for a handler, `None` for as long as it likes.
-    pub handler_duration_max: Option<Duration>,
-    /// Time for which a connection is read on after its last answer, and what comes is discarded, so
-    /// that the answer arrives whole (RFC 9112, 9.6). It begins when the transport has taken all of the
-    /// answer and the end. When it is over, the connection is closed: a client that still sends loses
-    /// what it has not read by then.
     ///
-    /// 30 s by default, as nginx's `lingering_time`. When room is needed, a connection that lingers
-    /// gives way sooner.
+    /// The server counts the address of the socket. An address that a transport reports
+    /// ([`TransportInfo::set_peer_address`](crate::TransportInfo::set_peer_address)) does not count.
+    pub connections_per_peer_max: Option<usize>,
+    /// Requests on one connection before the server closes it. `None` means no limit.
+    pub requests_max: Option<u64>,
+    /// Bytes of unread content that the server reads and discards to keep the connection. Beyond it, the
+    /// server closes the connection after the answer.
+    pub drain_bytes_max: u64,
+    /// Time for a whole head, from its first byte. For the first head, the time begins at accept, or after
+    /// the handshake of a transport. Beyond it, 408, or closed if no byte of the head has arrived.
+    pub head_duration_max: Duration,
+    /// Time between two requests on one connection. Beyond it, the server closes the connection.
+    pub idle_duration_max: Duration,
+    /// Time without a byte of content while a handler reads it. Beyond it, 408.
+    pub body_stall_duration_max: Duration,
+    /// Bytes per second of content on average, from the moment that its time exceeds
+    /// [`body_stall_duration_max`](Self::body_stall_duration_max). Below it, 408. 0 turns this limit off.
+    pub body_bytes_per_second_min: u32,
+    /// Time in which the client accepts no byte of an answer. Beyond it, the server resets the connection,
+    /// so that the kernel does not keep the rest of the answer.
+    pub write_stall_duration_max: Duration,
+    /// Time for a handler. `None` means no limit. Beyond it, 503.
+    pub handler_duration_max: Option<Duration>,
+    /// Time in which the server reads and discards bytes after its last answer, so that the answer arrives
+    /// whole (RFC 9112, 9.6). It begins when the transport has accepted the whole answer and the end. After
+    /// it, the server closes the connection. A client that still sends may lose the unread part of the
+    /// answer.
+    ///
+    /// The default is that of nginx's `lingering_time`. If the server needs room, it closes a lingering
+    /// connection earlier.
     pub linger_duration_max: Duration,
-    /// The longest pause between two bytes that come meanwhile. While the server ends, it is 1 s at the
-    /// most. 5 s by default, as nginx's `lingering_timeout`.
+    /// The longest pause between two bytes in that time. While the server ends, it is at most 1 s. The
+    /// default is that of nginx's `lingering_timeout`.
     pub linger_stall_duration_max: Duration,
-    /// Time for what is under way when the server is stopped.
+    /// Time for requests that are under way when [`Server::serve`](crate::Server::serve) is stopped. Beyond
+    /// it, the server cuts their connections.
     pub shutdown_duration_max: Duration,
 }
 
 impl Limits {
-    /// The table above.
+    /// The defaults of the table.
     pub const DEFAULT: Self = Self {
         empty_lines_max: 2,
         target_bytes_max: 8 * 1024,
@@ -151,8 +163,8 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of a method. The longest registered one has 17; a longer one than we could ever
-/// mean is answered 501 (RFC 9112, 3).
+/// Bytes of a method. The longest registered method has 17. A longer method than this limit is answered
+/// with 501 (RFC 9112, 3).
 pub(crate) const METHOD_BYTES_MAX: usize = 64;
 
 /// Bytes of the longest request line without target: method, two spaces, version, line end.
@@ -160,7 +172,7 @@ const LINE_BYTES_BESIDE_TARGET: usize = METHOD_BYTES_MAX + 1 + 1 + 8 + 2;
 
 const _: () = {
     let limits = Limits::DEFAULT;
-    // RFC 9112, 3: request lines of 8,000 bytes at the least should be understood.
+    // RFC 9112, 3: a server should support request lines of at least 8,000 bytes.
     assert!(limits.target_bytes_max as usize + LINE_BYTES_BESIDE_TARGET >= 8_000);
     // The longest request line and the longest field line fit into one head.
     assert!(
@@ -169,15 +181,15 @@ const _: () = {
             + limits.field_line_bytes_max as usize
             <= limits.head_bytes_max as usize
     );
-    // Trailers are never freer than headers.
+    // Trailers have no higher limits than headers.
     assert!(limits.trailer_bytes_max <= limits.head_bytes_max);
     assert!(limits.trailer_fields_max <= limits.fields_max);
     // Sixteen digits and a line end fit into a chunk's size line.
     assert!(limits.chunk_line_bytes_max > 18);
-    // We do not read further for a connection than for a request.
+    // Keeping a connection costs no more reading than a request does.
     assert!(limits.drain_bytes_max <= limits.body_bytes_max);
     assert!(limits.linger_stall_duration_max.as_secs() < limits.linger_duration_max.as_secs());
-    // A last answer holds no place for longer than an idle connection does.
+    // A lingering connection takes its place for a shorter time than an idle one.
     assert!(limits.linger_duration_max.as_secs() < limits.idle_duration_max.as_secs());
     assert!(limits.head_duration_max.as_secs() < limits.idle_duration_max.as_secs());
 };
@@ -194,5 +206,33 @@ mod tests {
         };
         assert_eq!(limits.fields_max, 3);
         assert_eq!(limits.head_bytes_max, Limits::DEFAULT.head_bytes_max);
+    }
+
+    /// Returns the default of a row of the table in the form of `Debug`.
+    fn as_debug(default: &str) -> String {
+        let (number, unit) = default.split_once(' ').unwrap_or((default, ""));
+        let number = number.replace(',', "");
+        let times = |factor: u64| (number.parse::<u64>().unwrap_or(0) * factor).to_string();
+        match unit {
+            "" => "None".to_owned(),
+            "s" => format!("{number}s"),
+            "KiB" => times(1024),
+            "MiB" => times(1024 * 1024),
+            _ => number,
+        }
+    }
+
+    #[test]
+    fn the_table_has_each_limit_with_its_default() {
+        let rows = include_str!("limits.rs").lines();
+        let rows = rows.filter_map(|line| line.strip_prefix("/// | [`"));
+        let rows = rows.filter_map(|row| {
+            let (name, rest) = row.split_once('`')?;
+            let default = rest.split('|').nth(1)?.trim();
+            Some(format!("{name}: {}", as_debug(default)))
+        });
+        let table: Vec<_> = rows.collect();
+        let fields = format!("{:?}", Limits::DEFAULT);
+        assert_eq!(format!("Limits {{ {} }}", table.join(", ")), fields);
     }
 }

@@ -1,9 +1,12 @@
-//! The white space around what peers send, and lists (RFC 9110, 5.6.1 and 5.6.3).
+//! White space around values, and comma-separated lists (RFC 9110, 5.6.1 and 5.6.3).
 //!
-//! **Always**: spaces and tabs. **Never**: any other white space of ASCII or Unicode. Peers do not strip
-//! those, so a name that is another one to them would become ours.
+//! # Invariants
+//!
+//! - Always: white space is spaces and tabs.
+//! - Never: other white space of ASCII or Unicode is stripped. A proxy does not strip it, so a name with such
+//!   a byte would be one name for the proxy and another name here.
 
-/// Space or tab: what may stand around a field value (RFC 9110, 5.6.3).
+/// Returns true for a space and a tab, which may surround a field value (RFC 9110, 5.6.3).
 #[inline]
 pub(crate) const fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
@@ -11,19 +14,19 @@ pub(crate) const fn is_white(byte: u8) -> bool {
 
 /// Returns `value` without the spaces and tabs around it (RFC 9110, 5.6.3).
 ///
-/// The only way to strip bytes of a peer: `str::trim` and `trim_ascii` strip more.
+/// Use this for all bytes of a peer, because `str::trim` and `trim_ascii` strip more.
 #[inline]
 pub(crate) fn trim(value: &[u8]) -> &[u8] {
     trim_end(trim_start(value))
 }
 
-/// The same for text.
+/// Returns `text` without the spaces and tabs around it.
 #[cfg(feature = "input")]
 pub(crate) fn trim_text(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// `value` without the white space before it.
+/// Returns `value` without the spaces and tabs before it.
 #[inline]
 pub(crate) fn trim_start(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
@@ -32,7 +35,7 @@ pub(crate) fn trim_start(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// `value` without the white space behind it.
+/// Returns `value` without the spaces and tabs after it.
 #[inline]
 pub(crate) fn trim_end(mut value: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = value {
@@ -41,10 +44,10 @@ pub(crate) fn trim_end(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// The members of a comma-separated list, empty ones left out (RFC 9110, 5.6.1.2).
+/// Returns the members of a comma-separated list, without the empty ones (RFC 9110, 5.6.1.2).
 ///
-/// Commas in quoted strings split too: those who ask look for whole plain members only, and
-/// half a quoted string is never one.
+/// A comma in a quoted string splits too. Callers compare whole plain members only, and half of a quoted
+/// string never equals one.
 pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|byte| *byte == b',')

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
-use waterwheel::http::web::around::{OwnedRequest, Reply, blocking_on};
+use waterwheel::http::web::middleware::{OwnedRequest, blocking_on};
 use waterwheel::http::{Request, Responded, Result, Server, ServerThread, StatusCode};
 use waterwheel::runtime::{
     Runtime, ThreadPool, block_on, descriptors, join, spawn, spawn_blocking, time::sleep,
@@ -72,7 +72,7 @@ fn r_03_a_pool_of_two_runs_two_handlers_at_once_and_no_third() {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(20));
             now.fetch_sub(1, Ordering::SeqCst);
-            Reply::new(StatusCode::OK, "here")
+            "here"
         })
     });
     let server = server.unwrap();

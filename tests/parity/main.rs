@@ -35,9 +35,9 @@ mod parity {
     mod served;
     mod tally;
     mod tiny_http;
-    mod web_around;
     mod web_files;
     mod web_input;
+    mod web_middleware;
     mod web_response;
     mod web_routes;
 }

@@ -23,7 +23,7 @@ const SOURCES: &[&str] = &[
     include_str!("web_input.rs"),
     include_str!("web_response.rs"),
     include_str!("web_routes.rs"),
-    include_str!("web_around.rs"),
+    include_str!("web_middleware.rs"),
     include_str!("web_files.rs"),
 ];
 

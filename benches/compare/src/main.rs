@@ -1,100 +1,114 @@
-//! Measures Waterwheel side by side with its peers and with the floor, what the kernel alone costs.
+//! Measures Waterwheel beside its peers and beside the floor, the cost of the kernel alone.
 //!
-//! Servers take turns in rounds (A B C, A B C, …) on one core while a load generator that checks
-//! every answer runs on another. Before and after each server's turn the floor takes one, and the
-//! server's CPU time per request is divided by the mean of those two: so what else happens on the
-//! machine weighs on both sides of the ratio.
+//! The servers take turns in rounds (A B C, A B C, …) on one core, while a load generator that checks every
+//! answer runs on another core. Before and after each server's turn the floor takes one, and the server's CPU
+//! time per request is divided by the mean of those two. So other programs on the machine disturb both sides
+//! of the ratio.
 //!
-//! Reading order: `works` → `parts` → `servers` → `peers` → `options` → `running` → `contract`; then
-//! `plan` → `measure`; then what is measured: `rounds`, `latency`, `calls`, `instructions`, `memory`,
-//! `wrk`, `footprint`, `builds`, `benches`; then `figures` → `results` → `tables` → `charts`.
+//! A part is measured by one function from a server to its figures (`turns`). All parts share the rounds, the
+//! storage (`results`) and the tables, which name a part and a figure.
+//!
+//! Reading order: `parts` → `servers` → `options` → `process` → `contract` → `turns` → `rounds` → `results` →
+//! `tables` → `charts`. The works are in `works.toml`, the servers in `peers.toml`.
 
-mod benches;
-mod bounded;
-mod builds;
-mod calls;
 mod charts;
 mod contract;
-mod figures;
-mod footprint;
-mod generator;
-mod instructions;
-mod latency;
-mod measure;
-mod memory;
 mod options;
 mod parts;
-mod peers;
-mod pin;
-mod plan;
+mod process;
 mod results;
 mod rounds;
-mod run;
-mod running;
 mod servers;
-mod stats;
 mod tables;
-mod text;
-mod works;
-mod wrk;
+mod turns;
 
-use options::{Extent, Options, Task};
-use results::Results;
-use run::Run;
+use options::Options;
+use results::{Results, Run};
+use servers::project;
 use std::error::Error;
-use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::from_arguments()?;
-    match &options.task {
-        Task::Measure => as_asked(&options),
-        Task::Readme(extent) => readme(&options, extent),
-        Task::Draw(path) => show(&Results::read(path)?, options.charts.as_deref()),
+    let options = Options::read();
+    if options.readme {
+        return readme(&options);
+    }
+    let results = if let Some(path) = &options.draw {
+        Results::read(path)?
+    } else {
+        let mut results = Results::default();
+        let cargo = "cargo run --release --manifest-path benches/compare/Cargo.toml --";
+        results
+            .runs
+            .push(Run::begin(format!("{cargo} {}", words())));
+        let step = |&part| (part, options.clone());
+        let steps: Vec<_> = options.measures.iter().map(step).collect();
+        rounds::measure_all(&steps, &mut results, &options.json)?;
+        results
+    };
+    print!("{}", tables::numbers(&results)?);
+    match &options.charts {
+        Some(folder) => charts::draw_all(&results, folder),
+        None => Ok(()),
     }
 }
 
-/// Measures what the command line names, and shows it.
-fn as_asked(options: &Options) -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let manifest = "cargo run --release --manifest-path benches/compare/Cargo.toml --";
-    let mut results = Results::default();
-    let command = format!("{manifest} {}", words.join(" "));
-    results.runs.push(Run::begin(command));
-    measure::all(&plan::as_asked(options), &mut results, &options.json)?;
-    show(&results, options.charts.as_deref())
-}
-
-/// Measures what README shows, and writes it there.
-fn readme(options: &Options, extent: &Extent) -> Result<(), Box<dyn Error>> {
-    let json = plan::readme_json();
-    let begins_anew = !extent.resume && extent.only.is_none();
-    let mut results = match Results::read(&json) {
-        Ok(results) if !begins_anew => results,
-        Err(error) if !begins_anew && json.exists() => return Err(error),
-        _ => Results::default(),
+/// Measures the numbers of README and NUMBERS.md, and writes them there.
+fn readme(options: &Options) -> Result<(), Box<dyn Error>> {
+    let benches = project().join("benches");
+    let json = benches.join("results/numbers.json");
+    let goes_on = options.resume || options.only.is_some();
+    let mut results = if goes_on {
+        Results::read(&json)?
+    } else {
+        Results::default()
     };
-    results.forget_stale_runs();
-    let steps = plan::of_readme(options, extent, &results)?;
-    let words = std::env::args().skip(1).filter(|word| word != "--readme");
-    let command = ["benches/measure".to_owned()].into_iter().chain(words);
-    let command: Vec<String> = command.collect();
-    results.runs.push(Run::begin(command.join(" ")));
-    measure::all(&steps, &mut results, &json)?;
+    let all = servers::named("all,floor-level")?;
+    let parts = options
+        .only
+        .clone()
+        .map_or_else(|| parts::named("all"), Ok)?;
+    let is_done = |name| {
+        results
+            .parts
+            .get(name)
+            .is_some_and(|part| !part.left_out.contains_key("all"))
+    };
+    let steps: Vec<_> = parts
+        .iter()
+        .filter(|part| !(options.resume && is_done(part.name)))
+        .map(|&part| {
+            let takes_part = |server: &&_| part.takes(server, options.thorough);
+            let servers = all.iter().filter(takes_part).cloned().collect();
+            let mut options = Options {
+                servers,
+                ..options.clone()
+            };
+            // For latencies, many short rounds say more than a few long ones.
+            if part.name == "latency" || !options.thorough {
+                part.shorten(&mut options);
+            }
+            (part, options)
+        })
+        .collect();
+    let command = format!("benches/measure {}", words().replace("--readme", ""));
+    results.runs.push(Run::begin(
+        command.split_whitespace().collect::<Vec<_>>().join(" "),
+    ));
+    rounds::measure_all(&steps, &mut results, &json)?;
     results.forget_stale_runs();
     results.write(&json)?;
-    charts::draw_all(&results, &plan::readme_charts())?;
-    let tables = tables::render(&results);
-    std::fs::write(plan::readme_tables(), format!("# Numbers\n\n{tables}"))?;
-    tables::write_readme(&results, &plan::readme())?;
-    print!("{tables}");
-    Ok(())
+    charts::draw_all(&results, &benches.join("charts"))?;
+    let numbers = tables::numbers(&results)?;
+    print!("{numbers}");
+    std::fs::write(
+        benches.join("results/NUMBERS.md"),
+        format!("# Numbers\n\n{numbers}"),
+    )?;
+    tables::write_readme(&results, &project().join("README.md"))
 }
 
-/// Prints the tables, and draws the charts if there is a place for them.
-fn show(results: &Results, charts: Option<&Path>) -> Result<(), Box<dyn Error>> {
-    print!("{}", tables::render(results));
-    if let Some(folder) = charts {
-        charts::draw_all(results, folder)?;
-    }
-    Ok(())
+/// The words of the command line.
+fn words() -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    words.join(" ")
 }

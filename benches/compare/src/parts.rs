@@ -1,118 +1,171 @@
-//! The parts of a run: each is measured as a whole, and can be measured again alone.
+//! The parts of a run. Each is measured as a whole, and can be measured again alone.
 
-use crate::works::{self, Work};
+use crate::options::{Options, Parts};
+use crate::servers::{Class, Server};
+use serde::Deserialize;
+use std::sync::LazyLock;
 
-/// One part.
-#[derive(Clone, Copy)]
-pub(crate) enum Part {
-    /// CPU time per request at a work, as a ratio to the floor.
-    Cpu(&'static Work),
-    /// Latencies at a fixed rate.
-    Latency,
-    /// Latencies beside a connection that pipelines flat out.
-    Fairness,
-    /// System calls per request.
-    Calls,
-    /// User instructions per request.
-    Instructions,
-    /// Resident bytes at start and per idle connection.
-    Memory,
-    /// Answers a second, by wrk too.
-    Wrk,
-    /// Binary, dependencies and clean build of each server.
-    Footprint,
-    /// Clean builds of Waterwheel itself.
-    Builds,
-    /// Waterwheel's runtime beside other runtimes.
-    Runtimes,
-    /// What a route costs.
-    Routes,
-    /// What asking the gate costs.
-    Gate,
+/// A work, from `works.toml`.
+#[derive(Deserialize)]
+pub(crate) struct Work {
+    pub(crate) name: String,
+    /// Its name in words.
+    pub(crate) title: String,
+    /// Its name at the head of a column.
+    pub(crate) short: String,
+    /// Arguments of the load generator.
+    pub(crate) load: String,
+    #[serde(default)]
+    floor: String,
+    pub(crate) goal: Option<f64>,
+    #[serde(default)]
+    pub(crate) needs: String,
+    tier: Tier,
 }
 
-/// Those that are not of a work.
-const OTHERS: [(&str, Part); 11] = [
-    ("latency", Part::Latency),
-    ("fairness", Part::Fairness),
-    ("calls", Part::Calls),
-    ("instructions", Part::Instructions),
-    ("memory", Part::Memory),
-    ("wrk", Part::Wrk),
-    ("builds", Part::Builds),
-    ("runtimes", Part::Runtimes),
-    ("routes", Part::Routes),
-    ("gate", Part::Gate),
-    ("footprint", Part::Footprint),
-];
+/// How much a work matters.
+#[derive(PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Tier {
+    Main,
+    Close,
+    Second,
+}
+
+impl Work {
+    /// Arguments of a server: the floor must know the work.
+    pub(crate) fn arguments_of(&self, server: &Server) -> &str {
+        if server.is_floor() { &self.floor } else { "" }
+    }
+
+    /// Returns true if each request has a connection of its own.
+    pub(crate) fn closes(&self) -> bool {
+        self.load.contains("--close")
+    }
+}
+
+/// The works at which calls and instructions are counted. The others are like one of these.
+pub(crate) const COUNTED: [&str; 3] = ["single", "pipelined", "close"];
+
+/// A part: CPU time at a work, or one of the others.
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) work: Option<&'static Work>,
+}
+
+/// All works.
+pub(crate) static WORKS: LazyLock<Vec<Work>> = LazyLock::new(|| {
+    #[derive(Deserialize)]
+    struct File {
+        work: Vec<Work>,
+    }
+    let file: File = toml::from_str(include_str!("../works.toml")).expect("works.toml is right");
+    file.work
+});
+
+/// All parts, in the order in which they are measured.
+static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
+    let works = WORKS.iter().map(|work| Part {
+        name: &work.name,
+        work: Some(work),
+    });
+    let others = [
+        "latency",
+        "fairness",
+        "calls",
+        "instructions",
+        "memory",
+        "wrk",
+        "builds",
+        "runtimes",
+        "routes",
+        "gate",
+        "footprint",
+    ];
+    works
+        .chain(others.map(|name| Part { name, work: None }))
+        .collect()
+});
+
+/// Returns the work of this name.
+pub(crate) fn work(name: &str) -> &'static Work {
+    let work = WORKS.iter().find(|work| work.name == name);
+    work.expect("works.toml has this work")
+}
+
+/// Returns the parts of these names: `all`, `none`, `cpu` (all works), or names with commas between them.
+pub(crate) fn named(names: &str) -> Result<Parts, String> {
+    let mut parts: Vec<&'static Part> = Vec::new();
+    for name in names.split(',').filter(|name| *name != "none") {
+        let is_named = |part: &&Part| match name {
+            "all" => true,
+            "cpu" => part.work.is_some(),
+            name => part.name == name,
+        };
+        let before = parts.len();
+        parts.extend(PARTS.iter().filter(is_named));
+        if parts.len() == before {
+            let known: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+            return Err(format!(
+                "no part has this name; there are: {}",
+                known.join(", ")
+            ));
+        }
+    }
+    Ok(parts.into())
+}
 
 impl Part {
-    /// All parts, in the order in which they are measured: what matters most comes first.
-    pub(crate) fn all() -> Vec<Self> {
-        let cpu = works::WORKS.iter().map(Self::Cpu);
-        cpu.chain(OTHERS.map(|(_, part)| part)).collect()
+    /// Returns true if it measures servers.
+    pub(crate) fn has_servers(&self) -> bool {
+        !["builds", "runtimes", "routes", "gate"].contains(&self.name)
     }
 
-    /// Its name on the command line and in the results; a work's part is named like the work.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Cpu(work) => work.name,
-            other => {
-                let is_it = |(_, part): &&(&str, Part)| {
-                    std::mem::discriminant(part) == std::mem::discriminant(&other)
-                };
-                OTHERS.iter().find(is_it).map_or("", |(name, _)| name)
-            }
+    /// Returns true if a server takes part in the run for README.
+    pub(crate) fn takes(&self, server: &Server, is_thorough: bool) -> bool {
+        let name = server.name.as_str();
+        if server.is_floor() {
+            // CPU time is measured beside the floor anyway.
+            return self.work.is_none() && !["wrk", "footprint"].contains(&self.name);
+        }
+        match (self.name, self.work) {
+            // Under callgrind they take minutes to start, or fail.
+            ("instructions", _) if ["node", "python", "go"].contains(&name) => false,
+            _ if is_thorough => true,
+            (_, Some(work)) => work.tier == Tier::Main || server.class == Class::Contender,
+            ("calls" | "instructions", _) => server.class != Class::Slow,
+            ("footprint", _) => ["waterwheel", "hyper"].contains(&name),
+            ("wrk", _) => ["waterwheel", "hyper", "nginx"].contains(&name),
+            _ => true,
         }
     }
 
-    /// The parts of these names; `all`, `none`, or `cpu` for all works.
-    ///
-    /// # Errors
-    /// For a name that none has.
-    pub(crate) fn named(names: &str) -> Result<Vec<Self>, String> {
-        let all = Self::all();
-        let mut parts = Vec::new();
-        for name in names.split(',').filter(|name| *name != "none") {
-            let is_named = |part: &&Self| match (name, part) {
-                ("all", _) | ("cpu", Self::Cpu(_)) => true,
-                (name, part) => part.name() == name,
-            };
-            let before = parts.len();
-            parts.extend(all.iter().filter(is_named));
-            if parts.len() == before {
-                let known: Vec<&str> = all.iter().map(|part| part.name()).collect();
-                return Err(format!(
-                    "no such part: {name} (there are {})",
-                    known.join(", ")
-                ));
-            }
-        }
-        Ok(parts)
-    }
-
-    /// Whether it needs servers at all.
-    pub(crate) fn has_servers(self) -> bool {
-        !matches!(
-            self,
-            Self::Builds | Self::Runtimes | Self::Routes | Self::Gate
-        )
+    /// Sets the rounds and times of the run for README. Together they take three quarters of an hour.
+    pub(crate) fn shorten(&self, options: &mut Options) {
+        options.warm_up = 0.2;
+        let tier = self.work.map(|work| &work.tier);
+        (options.rounds, options.slow_rounds, options.seconds) = match (self.name, tier) {
+            (_, Some(Tier::Close)) => (7, 1, 0.6),
+            (_, Some(Tier::Second)) => (3, 1, 0.6),
+            ("many" | "close", _) => (5, 3, 1.0),
+            ("latency", _) => (36, 5, 0.5),
+            ("fairness", _) => (2, 1, 1.5),
+            _ => (5, 2, 1.0),
+        };
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Part;
-    use std::collections::BTreeSet;
+    use super::{PARTS, named};
 
     #[test]
-    fn every_part_has_a_name_of_its_own_by_which_it_is_found() {
-        let names: BTreeSet<&str> = Part::all().into_iter().map(Part::name).collect();
-        assert_eq!(names.len(), Part::all().len());
-        for name in names {
-            let found = Part::named(name).map(|parts| parts.len());
-            assert_eq!(found, Ok(1), "{name}");
+    fn every_part_is_found_by_its_name() {
+        for part in PARTS.iter() {
+            let found = named(part.name).map(|parts| parts.len());
+            assert_eq!(found, Ok(1), "{}", part.name);
         }
-        assert!(Part::named("nothing").is_err());
+        assert!(named("unknown").is_err());
+        assert_eq!(named("none").map(|parts| parts.len()), Ok(0));
     }
 }

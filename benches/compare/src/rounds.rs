@@ -1,229 +1,301 @@
-//! Interleaved rounds: CPU time against the floor around it.
-//!
-//! Everyone is told by the fastest floor, which has a turn between any two of others. What has a goal is
-//! told by the plain floor too, in many short turns with nobody else in between: a ratio of two ratios
-//! would carry the noise of both.
+//! The order of a run: parts, rounds, and the servers in turn.
 
-use crate::figures::{Cpu, Floor};
-use crate::generator::{self, Report};
+use crate::contract;
 use crate::options::Options;
-use crate::peers::{self, EAGER_FLOORS, FLOORS, OURS, PLAIN_FLOOR};
-use crate::running::Running;
-use crate::servers::Server;
-use crate::stats::{Quartiles, Stats};
-use crate::works::Work;
+use crate::parts::{Part, Work};
+use crate::process::text;
+use crate::results::{Floor, Measured, Results, now};
+use crate::servers::{
+    self, EAGER_FLOORS, FLOORS, OURS, PLAIN_FLOOR, Server, build, folder, target,
+};
+use crate::turns::{self, Beside, Sample};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use report::Stats;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::path::Path;
 
-/// How often each way of the floor runs before the fastest is chosen.
+/// How often each way of the floor runs before the fastest is chosen, for half a turn each.
 const TRIALS: usize = 5;
 
-/// How long each of these trials is, as a part of a turn.
-const TRIAL_SHARE: f64 = 0.5;
-
-/// How many short turns with the plain floor there are for each round.
+/// Short turns with the plain floor for each round, half a turn each.
 const SHORT_TURNS: usize = 5;
 
-/// How long each of them is, as a part of a turn.
-const SHORT_SHARE: f64 = 0.5;
+/// A part with its own servers, rounds and times.
+type Step = (&'static Part, Options);
 
-/// One server's turns at one work.
-#[derive(Default)]
-struct Turns {
-    cpu_us: Vec<f64>,
-    ratio: Vec<f64>,
-    per_second: Vec<f64>,
-    failed: Option<String>,
-}
-
-/// Measures everyone at one work; gives the floor, and for each server its figures or why there are none.
+/// Builds the servers, leaves out those that do not work, and measures the steps. Writes each part at once.
 ///
 /// # Errors
-/// If the floor itself fails.
-#[expect(
-    clippy::type_complexity,
-    reason = "one list, in the order of the servers"
-)]
-pub(crate) fn cpu(
-    work: &Work,
-    options: &Options,
-) -> Result<(Floor, Vec<Result<Cpu, String>>), Box<dyn Error>> {
-    let servers = &options.servers;
-    let mut floor = FloorTurns::begin(fastest_floor(work, options)?, work, options)?;
-    let plain_floor = peers::floor(PLAIN_FLOOR);
-    let mut plain = work.goal.map(|_| Turns::default());
-    let mut turns: Vec<Turns> = servers.iter().map(|_| Turns::default()).collect();
-    for round in 1..=options.rounds {
-        eprintln!("{}: round {round} of {}", work.name, options.rounds);
-        if let Some(plain) = &mut plain {
-            floor.around(&plain_floor, plain)?;
+/// Returns an error if the floor or the load generator cannot be built, or results cannot be written.
+pub(crate) fn measure_all(
+    steps: &[Step],
+    results: &mut Results,
+    json: &Path,
+) -> Result<(), Box<dyn Error>> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?; // the servers inherit it
+    let absent = prepare(steps, results)?;
+    for (index, (part, options)) in steps.iter().enumerate() {
+        eprintln!(
+            "{} · {}, {} of {}",
+            now(),
+            part.name,
+            index + 1,
+            steps.len()
+        );
+        let mut measured = Measured {
+            rounds: options.rounds,
+            seconds: options.seconds,
+            ..Measured::default()
+        };
+        let mut options = options.clone();
+        let is_able = |server: &&Server| {
+            let lacks = &results.servers[&server.name].lacks;
+            let reason = match (absent.get(&server.name), part.work) {
+                (Some(reason), _) => reason.clone(),
+                (None, Some(work)) if lacks.contains(&work.needs) => {
+                    format!("lacks {}", work.needs)
+                }
+                _ => return true,
+            };
+            measured.left_out.insert(server.name.clone(), reason);
+            false
+        };
+        if part.has_servers() {
+            options.servers = options.servers.iter().filter(is_able).cloned().collect();
         }
-        for (server, turns) in servers.iter().zip(&mut turns) {
-            if turns.failed.is_none() && round <= options.rounds_of(server) {
-                floor.around(server, turns)?;
-            }
+        if let Err(error) = measure(part, &options, results, &mut measured) {
+            measured
+                .left_out
+                .insert("all".to_owned(), error.to_string());
         }
+        results.insert(part.name, measured);
+        results.write(json)?;
     }
-    let plain = plain.map(|turns| turns.sum_up()).transpose()?;
-    let mut all: Vec<_> = turns.iter().map(Turns::sum_up).collect();
-    for (server, cpu) in servers.iter().zip(&mut all) {
-        if let Ok(cpu) = cpu
-            && server.name == OURS
-            && work.goal.is_some()
-        {
-            cpu.to_plain = Some(to_plain(server, work, options)?);
-        }
-    }
-    Ok((floor.sum_up(plain)?, all))
+    Ok(())
 }
 
-/// What a server takes as a multiple of what the plain floor takes, in short turns one after the other.
-fn to_plain(server: &Server, work: &Work, options: &Options) -> Result<Quartiles, Box<dyn Error>> {
-    let mut options = options.clone();
-    options.seconds *= SHORT_SHARE;
-    let count = options.rounds * SHORT_TURNS;
-    eprintln!("{}: {count} turns with the plain floor", work.name);
-    let mut plain = FloorTurns::begin(peers::floor(PLAIN_FLOOR), work, &options)?;
-    let mut turns = Turns::default();
-    for _ in 0..count {
-        plain.around(server, &mut turns)?;
-    }
-    match turns.failed {
-        Some(reason) => Err(reason.into()),
-        None => Ok(Quartiles::of(&turns.ratio).ok_or("no rounds")?),
-    }
-}
-
-impl Turns {
-    fn add(&mut self, taken: Result<(f64, f64), Box<dyn Error>>, floor_us: f64) {
-        match taken {
-            Ok((cpu_us, per_second)) => {
-                self.cpu_us.push(cpu_us);
-                self.ratio.push(cpu_us / floor_us);
-                self.per_second.push(per_second);
-            }
-            Err(error) => self.failed = Some(error.to_string()),
-        }
-    }
-
-    /// Sums up; what it is to the plain floor is another question.
-    fn sum_up(&self) -> Result<Cpu, String> {
-        if let Some(reason) = &self.failed {
-            return Err(reason.clone());
-        }
-        let stats = |samples: &[f64]| Stats::of(samples).ok_or_else(|| "no rounds".to_owned());
-        Ok(Cpu {
-            ratio: stats(&self.ratio)?,
-            to_plain: None,
-            microseconds: stats(&self.cpu_us)?,
-            per_second: stats(&self.per_second)?,
-        })
-    }
-}
-
-/// The turns of a floor, one between any two of others.
-struct FloorTurns<'o> {
-    floor: Server,
-    work: &'o Work,
-    options: &'o Options,
-    cpu_us: Vec<f64>,
-    before: f64,
-}
-
-impl<'o> FloorTurns<'o> {
-    /// Lets it have its first turn.
-    fn begin(floor: Server, work: &'o Work, options: &'o Options) -> Result<Self, Box<dyn Error>> {
-        let before = floor_turn(&floor, work, options)?;
-        Ok(Self {
-            floor,
-            work,
-            options,
-            cpu_us: vec![before],
-            before,
-        })
-    }
-
-    /// Lets someone have a turn, and the floor one after it.
-    fn around(&mut self, server: &Server, turns: &mut Turns) -> Result<(), Box<dyn Error>> {
-        let taken = turn(server, self.work, self.options);
-        let after = floor_turn(&self.floor, self.work, self.options)?;
-        turns.add(taken, f64::midpoint(self.before, after));
-        self.cpu_us.push(after);
-        self.before = after;
-        Ok(())
-    }
-
-    fn sum_up(self, plain: Option<Cpu>) -> Result<Floor, Box<dyn Error>> {
-        Ok(Floor {
-            mode: self.floor.name,
-            microseconds: Stats::of(&self.cpu_us).ok_or("no rounds")?,
-            plain,
-        })
-    }
-}
-
-/// The way of the floor that is the fastest at this work.
-fn fastest_floor(work: &Work, options: &Options) -> Result<Server, Box<dyn Error>> {
-    let mut options = options.clone();
-    options.seconds *= TRIAL_SHARE;
-    let mut names = FLOORS.to_vec();
-    if work.is_of_new_connections() {
-        names.extend(EAGER_FLOORS);
-    }
-    let mut turns: Vec<_> = names
-        .into_iter()
-        .map(|name| (peers::floor(name), Vec::new()))
+/// Builds and checks the servers of all steps. Returns those that do not work, with the reason.
+fn prepare(
+    steps: &[Step],
+    results: &mut Results,
+) -> Result<BTreeMap<String, String>, Box<dyn Error>> {
+    let mut absent = BTreeMap::new();
+    let needing: Vec<&Step> = steps
+        .iter()
+        .filter(|(part, _)| part.has_servers())
         .collect();
-    for _ in 0..TRIALS {
-        for (floor, samples) in &mut turns {
-            samples.push(floor_turn(floor, work, &options)?);
+    if needing.is_empty() {
+        return Ok(absent);
+    }
+    let tools = "--package floor --package load";
+    text(&mut build(folder(), &target()?, tools))?;
+    let mut seen = BTreeSet::new();
+    let servers = needing
+        .iter()
+        .flat_map(|(_, options)| options.servers.iter().map(move |server| (server, options)));
+    for (server, options) in servers.filter(|(server, _)| seen.insert(server.name.clone())) {
+        eprintln!("{} · preparing {}", now(), server.name);
+        let ready = server
+            .build()
+            .and_then(|()| contract::check(server, options));
+        match ready {
+            Ok(about) => drop(results.servers.insert(server.name.clone(), about)),
+            Err(error) => {
+                // Parts that are not measured today still need what is stored about it.
+                results.servers.entry(server.name.clone()).or_default();
+                absent.insert(server.name.clone(), error.to_string());
+            }
         }
     }
-    let median = |samples: &[f64]| Stats::of(samples).map_or(f64::MAX, |stats| stats.median);
-    let fastest = turns
-        .into_iter()
-        .min_by(|(_, a), (_, b)| median(a).total_cmp(&median(b)));
-    Ok(fastest.ok_or("no floor")?.0)
+    Ok(absent)
 }
 
-fn floor_turn(floor: &Server, work: &Work, options: &Options) -> Result<f64, Box<dyn Error>> {
-    let (cpu_us, _) =
-        turn(floor, work, options).map_err(|error| format!("{}: {error}", floor.name))?;
-    Ok(cpu_us)
-}
-
-/// One turn in a fresh process: CPU microseconds per request, and requests per second.
-fn turn(server: &Server, work: &Work, options: &Options) -> Result<(f64, f64), Box<dyn Error>> {
-    let report = load(server, work, &[], options)?;
-    let cpu_us = report.server_cpu_us_per_request.ok_or("no CPU time")?;
-    Ok((cpu_us, report.requests_per_second))
-}
-
-/// Loads a server in a fresh process.
-///
-/// # Errors
-/// If it fails under the load.
-pub(crate) fn load(
-    server: &Server,
-    work: &Work,
-    more: &[&str],
+fn measure(
+    part: &Part,
     options: &Options,
-) -> Result<Report, Box<dyn Error>> {
-    let own = if server.is_floor() { work.floor } else { &[] };
-    let running = Running::start(server, own, options.server_core)?;
-    let (pid, seconds, warm_up) = (
-        running.pid.to_string(),
-        options.seconds.to_string(),
-        options.warm_up.to_string(),
-    );
-    let timing = ["--seconds", &seconds, "--warm-up", &warm_up, "--pid", &pid];
-    let report = generator::run(&running, &[work.load, &timing, more].concat(), options)?;
-    let is_starved = report.requests == 0 && report.latency_us.is_none();
-    if is_starved || report.reconnects > report.requests / 100 {
-        return Err(format!(
-            "{} answers, {} connections lost",
-            report.requests, report.reconnects
-        )
-        .into());
+    results: &Results,
+    measured: &mut Measured,
+) -> Result<(), Box<dyn Error>> {
+    if let Some(work) = part.work {
+        return cpu(work, options, measured);
     }
-    Ok(report)
+    let lacks = |server: &Server| results.servers[&server.name].lacks.clone();
+    match part.name {
+        "latency" => rounds(part.name, options, Stats::quartiles, measured, |server| {
+            turns::latency(server, options)
+        }),
+        "fairness" => rounds(part.name, options, Stats::range, measured, |server| {
+            turns::fairness(server, options)
+        }),
+        "builds" => measured.figures = turns::builds()?,
+        "runtimes" | "routes" | "gate" => measured.tables = turns::tables(part.name)?,
+        name => {
+            measured.rounds = 1;
+            let options = &Options {
+                rounds: 1,
+                ..options.clone()
+            };
+            rounds(name, options, Stats::range, measured, |server| match name {
+                "calls" => turns::calls(server, &lacks(server), options),
+                "instructions" => turns::instructions(server, &lacks(server), options),
+                "memory" => turns::memory(server, options),
+                "wrk" => turns::wrk(server, options),
+                _ => turns::footprint(server),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Lets the servers take their turns, round by round. A server that fails once has no more turns.
+fn rounds(
+    name: &str,
+    options: &Options,
+    spread: fn(&[f64]) -> Option<Stats>,
+    measured: &mut Measured,
+    mut turn: impl FnMut(&Server) -> Result<Sample, Box<dyn Error>>,
+) {
+    let mut samples: BTreeMap<(&str, String), Vec<f64>> = BTreeMap::new();
+    for round in 1..=options.rounds {
+        eprintln!("{name}: round {round} of {}", options.rounds);
+        for server in options
+            .servers
+            .iter()
+            .filter(|server| round <= options.rounds_of(server))
+        {
+            if measured.left_out.contains_key(&server.name) {
+                continue;
+            }
+            match turn(server) {
+                Err(error) => drop(
+                    measured
+                        .left_out
+                        .insert(server.name.clone(), error.to_string()),
+                ),
+                Ok(sample) => {
+                    for (figure, value) in sample {
+                        samples
+                            .entry((&server.name, figure))
+                            .or_default()
+                            .push(value);
+                    }
+                }
+            }
+        }
+    }
+    samples.retain(|(server, _), _| !measured.left_out.contains_key(*server));
+    for ((server, figure), samples) in samples {
+        let figures = measured.figures.entry(server.to_owned()).or_default();
+        figures.extend(spread(&samples).map(|stats| (figure, stats)));
+    }
+}
+
+/// CPU time at a work, beside the fastest floor. A work with a goal is also measured beside the plain floor,
+/// in many short turns without another server in between: a ratio of two ratios would have the noise of both.
+fn cpu(
+    work: &'static Work,
+    options: &Options,
+    measured: &mut Measured,
+) -> Result<(), Box<dyn Error>> {
+    let mut beside = Beside::new(fastest_floor(work, options)?, work, options)?;
+    let mut all = options.clone();
+    if work.goal.is_some() {
+        let plain = std::iter::once(servers::floor(PLAIN_FLOOR));
+        all.servers = options.servers.iter().cloned().chain(plain).collect();
+    }
+    rounds(&work.name, &all, Stats::range, measured, |server| {
+        beside.turn(server)
+    });
+    let plain = match measured.figures.get(PLAIN_FLOOR) {
+        Some(figures) => figures.get("ratio").copied(),
+        None => None,
+    };
+    if !options
+        .servers
+        .iter()
+        .any(|server| server.name == PLAIN_FLOOR)
+    {
+        measured.figures.remove(PLAIN_FLOOR);
+    }
+    measured.floor = Some(Floor {
+        way: beside.floor.name.clone(),
+        us: Stats::range(&beside.floor_us).ok_or("no rounds")?,
+        plain,
+    });
+    let ours = options.servers.iter().find(|server| server.name == OURS);
+    let (Some(ours), Some(_)) = (ours.filter(|_| plain.is_some()), measured.figures.get(OURS))
+    else {
+        return Ok(());
+    };
+    let short = Options {
+        seconds: options.seconds / 2.0,
+        rounds: options.rounds * SHORT_TURNS,
+        servers: [ours.clone()].into(),
+        ..options.clone()
+    };
+    let mut beside = Beside::new(servers::floor(PLAIN_FLOOR), work, &short)?;
+    let mut turns = Measured::default();
+    rounds(
+        &format!("{}, plain floor", work.name),
+        &short,
+        Stats::quartiles,
+        &mut turns,
+        |server| beside.turn(server),
+    );
+    if let Some(ratio) = turns
+        .figures
+        .get(OURS)
+        .and_then(|figures| figures.get("ratio"))
+    {
+        let ours = measured.figures.entry(OURS.to_owned()).or_default();
+        ours.insert("to plain".to_owned(), *ratio);
+    }
+    Ok(())
+}
+
+/// Returns the fastest way of the floor at this work.
+fn fastest_floor(work: &'static Work, options: &Options) -> Result<Server, Box<dyn Error>> {
+    let eager = if work.closes() {
+        &EAGER_FLOORS[..]
+    } else {
+        &[]
+    };
+    let floors = [&FLOORS[..], eager]
+        .concat()
+        .into_iter()
+        .map(servers::floor);
+    let trial = Options {
+        seconds: options.seconds / 2.0,
+        rounds: TRIALS,
+        servers: floors.collect(),
+        ..options.clone()
+    };
+    let mut trials = Measured::default();
+    rounds(
+        &format!("{}, floors", work.name),
+        &trial,
+        Stats::range,
+        &mut trials,
+        |floor| Ok(vec![("us".to_owned(), turns::cpu(floor, work, &trial)?.0)]),
+    );
+    let median = |server: &&Server| {
+        trials
+            .figures
+            .get(&server.name)
+            .map(|figures| figures["us"].median)
+    };
+    let measured = trial
+        .servers
+        .iter()
+        .filter(|server| median(server).is_some());
+    let fastest = measured.min_by(|a, b| {
+        median(a)
+            .partial_cmp(&median(b))
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
+    Ok(fastest
+        .ok_or_else(|| format!("no floor runs: {:?}", trials.left_out))?
+        .clone())
 }

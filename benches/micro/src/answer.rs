@@ -24,7 +24,7 @@ const EIGHT: &[(&str, &str)] = &[
     ),
 ];
 
-/// What comes of one request, counted.
+/// One request and its answer, counted.
 fn answered(answer: impl AsyncFnOnce(Request<'_>) -> Result<Responded>) {
     world::runtime().block_on(async {
         let (mut client, mut connection) = wire::pulled(wire::GET).await;

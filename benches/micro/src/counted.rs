@@ -1,4 +1,4 @@
-//! What is counted: the two functions here, with all that they call, and nothing else.
+//! The counted code: the two functions here and their callees, and no other code.
 //!
 //! Callgrind finds them by name ([`ENTRY_POINT`]), so set-up stays outside, and a benchmark may count
 //! several times.
@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-/// Matches the functions below, whatever they are generic over.
+/// Matches the functions below for all their type parameters.
 pub(crate) const ENTRY_POINT: &str = "micro::counted::in_*";
 
 /// Counts a call.

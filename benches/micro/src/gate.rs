@@ -13,7 +13,7 @@ const ROOM: usize = 5;
 /// More descriptors than any process may have open.
 const CEILING: usize = usize::MAX;
 
-/// So long that what was measured last says nothing any more.
+/// So long that the last measurement is out of date.
 const LONG: Duration = Duration::from_millis(20);
 
 // Asked again after so long.

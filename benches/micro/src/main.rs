@@ -1,4 +1,4 @@
-//! What Waterwheel's parts cost, in instructions. See `README.md`.
+//! The cost of Waterwheel's parts, in instructions. See `README.md`.
 //!
 //! ```text
 //! benches/micro/check

@@ -22,7 +22,7 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, "ok", ()).await
 }
 
-// Each of the 200 once; and as often what is none of them.
+// Each of the 200 once, and as many paths without a route.
 #[library_benchmark]
 #[bench::found("", true)]
 #[bench::missing("/none/of/these", false)]

@@ -69,7 +69,7 @@ fn wake_and_poll(tasks: usize) {
     });
 }
 
-// What it is for the thread whose tasks are woken.
+// The cost for the thread whose tasks are woken.
 #[library_benchmark]
 #[bench::hundred(100)]
 fn woken_by_another_thread(tasks: usize) {

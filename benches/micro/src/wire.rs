@@ -28,7 +28,7 @@ impl Client {
         sent.expect("the server is there");
     }
 
-    /// What the server has written at once.
+    /// The bytes that the server has written at once.
     pub(crate) async fn receive(&mut self) -> Vec<u8> {
         let mut bytes = vec![0; RECEIVED_BYTES_MAX];
         let count = self.0.read(&mut bytes).await;
@@ -60,7 +60,7 @@ pub(crate) async fn next(connection: &mut Connection<MemoryStream>) -> Request<'
     request.expect("none is refused").expect("one has come")
 }
 
-/// An answer that nobody counts.
+/// An answer that is not counted.
 pub(crate) async fn respond(request: Request<'_>, body: &'static [u8]) {
     let responded = request.respond(StatusCode::OK, body, ()).await;
     drop(responded.expect("the client is there"));

@@ -1,10 +1,10 @@
-//! How a connection ends: in stages, so that the last answer arrives whole (RFC 9112, 9.6).
+//! The end of a connection, in stages, so that the last answer arrives whole (RFC 9112, 9.6).
 //!
 //! # How it works
 //!
-//! A socket that is closed with unread bytes, or that receives bytes afterwards, answers with a reset. A
-//! reset destroys the part of the answer that the client has not read yet. So a connection whose client
-//! may have sent more closes its write half first, and goes on to read:
+//! The kernel answers with a reset if a socket is closed with unread bytes, or receives bytes after that. A
+//! reset destroys the part of the answer that the client has not read yet. So if the client may have sent
+//! more, the connection closes its write half first, and continues to read:
 //!
 //! ```text
 //!  settle, refuse ──► send ───────► end ──────────► linger ────────────────► drop
@@ -14,21 +14,21 @@
 //!                        └─ reading meanwhile ─┘
 //! ```
 //!
-//! - Sending and ending last as long as the client takes bytes: the clock of a stalled write runs. While
-//!   they wait, the connection reads and discards, because a client may read nothing before it has sent
-//!   everything.
-//! - Lingering lasts as long as bytes come. It has two limits: one for a pause between two bytes, one
-//!   for all of it.
-//! - A lingering connection gives way when there is no room for a new one. See
+//! - Sending and ending last as long as the client accepts bytes: the clock of a stalled write runs.
+//!   Meanwhile the connection reads and discards, because a client may read no byte before it has sent
+//!   all of its own.
+//! - Lingering lasts as long as bytes arrive. It has two limits: one for a pause between two bytes, and one
+//!   for the whole.
+//! - A lingering connection is closed early if the server needs room for a new one. See
 //!   [`Connections::reclaim`](crate::shared::connections::Connections::reclaim).
 //!
-//! One case closes at once: the client has announced that it sends no more, its request had no body, and
-//! its answer fits into one flight of segments. To linger there would cost each short connection a
+//! A connection closes at once in one case: the client has announced that it sends no more, its request had
+//! no body, and its answer fits into one flight of segments. Lingering would cost each short connection a
 //! registration with epoll and a wake (LOG 32 measured how little such a connection costs).
 //!
 //! # Invariants
 //!
-//! - Always: a connection that lingers has sent its last answer and its end.
+//! - Always: a lingering connection has sent its last answer and its end.
 //! - Never: bytes that are read here become a request.
 
 use std::future::poll_fn;
@@ -46,14 +46,14 @@ use crate::shared::connections::GivesWay;
 use crate::transport::io::Io;
 
 impl<T: Io> Connection<T> {
-    /// Sends what is queued and the end, mostly in one segment. Returns true if that is done, and
-    /// false if it has to wait: then the connection closes in stages after all.
+    /// Sends the queue and the end, mostly in one segment. Returns true if both are sent. Returns false if
+    /// they must wait; then the connection closes in stages.
     #[inline]
     pub(super) async fn closes_at_once(&self) -> bool {
         poll_fn(|cx| Poll::Ready(self.poll_end(cx).is_ready())).await
     }
 
-    /// Sends what is queued, ends, and reads on.
+    /// Sends the queue and the end, then reads and discards.
     pub(super) async fn close_in_stages(&mut self) {
         self.shared.connections.close(self.id);
         if poll_fn(|cx| self.poll_end(cx)).await.is_err() {
@@ -64,8 +64,8 @@ impl<T: Io> Connection<T> {
         poll_fn(|cx| self.poll_linger(cx, &mut time)).await;
     }
 
-    /// Ends a connection without a request, as far as that needs no waiting. A socket would send its end
-    /// when it is dropped; other transports have an end of their own, such as TLS.
+    /// Ends a connection without a request, but does not wait. A socket sends its end when it is dropped.
+    /// Other transports, such as TLS, have an end of their own.
     #[cold]
     pub(super) fn end_without_waiting(&self, cx: &mut Context<'_>) {
         if let Some(io) = &self.io {
@@ -73,7 +73,7 @@ impl<T: Io> Connection<T> {
         }
     }
 
-    /// Sends what is queued and the end.
+    /// Sends the queue and the end.
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Some(link) = self.link() else {
             return Poll::Ready(Ok(()));
@@ -85,7 +85,7 @@ impl<T: Io> Connection<T> {
         ended
     }
 
-    /// Gives back the working set, because lingering needs none.
+    /// Returns the working set to the server, because lingering does not need it.
     fn begin_lingering(&mut self) {
         let Some(work) = self.work.take() else { return };
         let gives_way = match work.exchange.written.get() {
@@ -97,8 +97,7 @@ impl<T: Io> Connection<T> {
         self.shared.connections.linger(self.id, gives_way);
     }
 
-    /// Reads and discards, until the client has ended, the server wants the place, or the time is
-    /// over.
+    /// Reads and discards until the client has ended, the server needs the place, or the time is over.
     fn poll_linger(&self, cx: &mut Context<'_>, time: &mut Sleep) -> Poll<()> {
         let (shared, id) = self.place();
         let Some(io) = &self.io else {

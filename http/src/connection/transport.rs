@@ -1,4 +1,4 @@
-//! Transports of the user's own under the connections that the server accepts: TLS, the PROXY protocol.
+//! Transports under accepted connections that a hook of the user makes: TLS, the PROXY protocol.
 //!
 //! # How it works
 //!
@@ -6,21 +6,21 @@
 //!  accept ──► admission ──► Connection over AcceptedStream
 //!                              │ no hook          │ with a hook
 //!                              ▼                  ▼
-//!                            Stream            Transport: a handshake, then what came of it
+//!                            Stream            Transport: a handshake, then its result
 //! ```
 //!
-//! The server accepts, counts and spawns as always. The first read or write of a connection drives its
-//! handshake, in the connection's own task. So a handshake that stalls delays no other connection, and the
-//! register sees a connection without a request.
+//! The server accepts, counts and spawns as it does without a hook. The first read or write of a connection
+//! drives its handshake, in the task of the connection. So a stalled handshake delays no other connection,
+//! and the register sees a connection without a request.
 //!
-//! Each handshake has a deadline, and only so many are under way. Beyond that bound the oldest one gives
-//! way to the new one: an honest client needs a round trip or two, so the oldest is most likely one that
-//! stalls.
+//! Each handshake has a deadline, and the number of handshakes under way has a limit. Above that limit, the
+//! server closes the oldest one for the new one. An honest client needs a round trip or two, so the oldest
+//! handshake is most likely a stalled one.
 //!
 //! # Invariants
 //!
 //! - Always: the future of a handshake is dropped when its handshake is over, however it ends.
-//! - Never: a cell borrowed while that future is polled or dropped.
+//! - Never: a cell is borrowed while that future is polled or dropped.
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
@@ -44,7 +44,7 @@ use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 use crate::transport::transport_info::TransportInfo;
 
-/// A transport of the user's, from its handshake on.
+/// A transport of the user, from the start of its handshake.
 pub(crate) struct Transport {
     opened: OnceCell<Opened>,
     slot: Rc<Slot>,
@@ -55,7 +55,7 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// Begins a handshake on a stream whose connection has that record.
+    /// Begins a handshake on `stream`. `key` is the record of its connection.
     pub(crate) fn new(
         hook: &Hook,
         stream: Stream,
@@ -84,7 +84,7 @@ impl Transport {
         }
     }
 
-    /// Returns the transport once the handshake is over.
+    /// Waits until the handshake is over, and returns the transport.
     fn poll_opened(&self, cx: &mut Context<'_>) -> Poll<io::Result<&dyn Io>> {
         if self.opened.get().is_none() {
             ready!(self.poll_handshake(cx))?;
@@ -95,7 +95,7 @@ impl Transport {
 
     #[cold]
     fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Taken out, because the user's code may do anything, also displace this handshake.
+        // Taken out, because the user's code may displace this handshake.
         let Some(mut handshake) = self.slot.handshake.take() else {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         };
@@ -125,7 +125,7 @@ impl Transport {
         match opened {
             Ok(opened) => {
                 self.shared.connections.opened(self.id);
-                _ = self.opened.set(opened); // the place is empty: only this sets it
+                _ = self.opened.set(opened); // cannot fail: only this line sets it
                 Poll::Ready(Ok(()))
             }
             Err(error) => {
@@ -135,7 +135,7 @@ impl Transport {
         }
     }
 
-    /// Logs a panic of the hook, and returns it as an error.
+    /// Logs a panic of the hook, and returns an error for it.
     fn panicked(&self, payload: &(dyn Any + Send)) -> io::Error {
         let text = panic_text(payload);
         if let Some(left_out) = self.shared.log.allows() {
@@ -144,7 +144,7 @@ impl Transport {
         io::Error::other("the handshake panicked")
     }
 
-    /// Returns true if the time for the handshake is over.
+    /// Returns true if the handshake has reached its deadline.
     fn is_due(&self, cx: &mut Context<'_>) -> bool {
         let Some(mut time) = self.time.take() else {
             return false;
@@ -160,7 +160,7 @@ impl Transport {
         self.shared.handshakes.remove(self.number);
     }
 
-    /// The user's transport, taken out.
+    /// Takes out the user's transport.
     fn into_io(mut self) -> Option<Box<dyn Io>> {
         self.opened.take().map(|opened| opened.io)
     }
@@ -201,7 +201,7 @@ impl Io for Transport {
         ready!(self.poll_opened(cx))?.poll_write_last(cx, bytes)
     }
 
-    /// Before the end of the handshake, nothing has been written.
+    /// Is ready before the end of the handshake, because the server has written no byte.
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.opened.get() {
             Some(opened) => opened.io.poll_flush(cx),
@@ -260,8 +260,8 @@ impl Io for Transport {
     }
 }
 
-/// The stream of a connection that the server has accepted: a [`Stream`], or the transport that
-/// [`Builder::transport`](crate::Builder::transport) makes of it.
+/// The stream of an accepted connection: a [`Stream`], or the transport that the hook of
+/// [`Builder::transport`](crate::Builder::transport) makes from it.
 #[derive(Debug)]
 pub struct AcceptedStream(Inner);
 
@@ -283,7 +283,7 @@ impl From<Transport> for AcceptedStream {
     }
 }
 
-/// Boxes the stream itself, without the server's wrapper: a [`Stream`], or the user's own transport.
+/// Boxes the stream without the server's wrapper: a [`Stream`], or the user's transport.
 pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
     let mut io = Some(io);
     let any: &mut dyn Any = &mut io;
@@ -301,7 +301,7 @@ pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
     }
 }
 
-/// The same call on whichever it is.
+/// Makes the same call on either kind of stream.
 macro_rules! either {
     ($stream:expr, $inner:ident => $call:expr) => {
         match &$stream.0 {

@@ -102,8 +102,8 @@ impl Builder {
         self
     }
 
-    /// Sets how a client is answered whose address has reached
-    /// [`Limits::connections_per_peer_max`]. 429 by default.
+    /// Sets the answer to a client whose address has reached [`Limits::connections_per_peer_max`]. The
+    /// default is [`OnPeerLimit::TooManyRequests`]: 429 with `retry-after: 1`.
     ///
     /// The server answers at most 16 such clients at a time, for a quarter of a second each, and only
     /// while there is room for other connections. It closes further ones without an answer.
@@ -136,31 +136,48 @@ impl Builder {
         self
     }
 
-    /// A transport for all connections that the server accepts, such as TLS. `hook` shakes hands
-    /// with the client over the accepted stream, and returns an [`Io`] over it. It may write down what
-    /// it has found out, for [`Request::connection`](crate::Request::connection). None by default.
+    /// Sets a hook that makes the transport of each accepted connection, such as TLS. No hook by default.
     ///
-    /// The rest stays the server's: admission, limits, the queue at its end, threads, inherited
-    /// listeners. [`Server::serve`], [`Server::accept_request`] and [`Server::accept`] all go through
-    /// it; [`Server::connection`] does not. The handshake runs in the task that serves the connection,
-    /// when that first reads, so a client that stalls holds up no other.
+    /// The hook performs the handshake over the accepted stream, and returns an [`Io`] over it. It may
+    /// insert facts about the client into the [`TransportInfo`]. Handlers read them through
+    /// [`Request::connection`](crate::Request::connection).
     ///
-    /// A handshake has [`Limits::handshake_duration_max`]; at most [`Limits::handshakes_max`] are under
-    /// way. The server closes the connection when the handshake fails, takes longer, or gives way to
-    /// another. [`Numbers`](crate::Numbers) counts all of these.
+    /// The server keeps its other duties: admission, limits, the queue at its end, threads, inherited
+    /// listeners. [`Server::serve`], [`Server::accept_request`] and [`Server::accept`] use the hook.
+    /// [`Server::connection`] does not. [`Limits::connections_per_peer_max`] counts the address of the
+    /// socket, not an address that the hook sets.
     ///
-    /// The hook must be `Send` and `Sync`, because every thread of
-    /// [`workers`](Self::workers) uses it. Its futures need not be.
+    /// The handshake runs in the task that serves the connection, at the first read. So a stalled client
+    /// delays no other client.
+    ///
+    /// The hook must be `Send` and `Sync`, because each thread of [`workers`](Self::workers) uses it. Its
+    /// futures need not be.
+    ///
+    /// # Failed handshakes
+    ///
+    /// The server sends no HTTP answer after a failed handshake: it drops the stream, and the client sees
+    /// the end or a reset. An alert, such as that of TLS, is the task of the hook. The refusal hook
+    /// ([`Server::on_refusal`]) is not called for a client that the server would have served.
+    ///
+    /// | end of the handshake | counter in [`Numbers`](crate::Numbers) | log line |
+    /// |---|---|---|
+    /// | the hook returns an error | `handshakes_failed` | debug |
+    /// | the hook panics | `handshakes_failed` | error, at a limited rate |
+    /// | [`Limits::handshake_duration_max`] is over | `handshakes_timed_out` | debug |
+    /// | more than [`Limits::handshakes_max`] are under way, and it is the oldest | `handshakes_displaced` | no line |
+    ///
+    /// A client that closes its stream within the handshake causes an error of the hook's read.
     ///
     /// # Examples
     ///
-    /// A toy protocol, in which the client first says its name:
+    /// A toy protocol, in which the client sends its name first. The hook stores the name, and a handler
+    /// reads it:
     ///
     /// ```
     /// use futures_lite::AsyncReadExt;
-    /// use waterwheel_http::{Server, Stream, TransportInfo};
+    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode, Stream, TransportInfo};
     ///
-    /// #[derive(Clone)]
+    /// #[derive(Clone)] // each fact must be `Clone`
     /// struct Name([u8; 4]);
     ///
     /// let server = Server::builder()
@@ -171,6 +188,24 @@ impl Builder {
     ///         Ok(stream)
     ///     })
     ///     .bind("127.0.0.1:0")?;
+    ///
+    /// async fn greet(request: Request<'_>) -> Result<Responded> {
+    ///     let name = request.connection().get().map_or(*b"????", |Name(name)| *name);
+    ///     request.respond(StatusCode::OK, name.to_vec(), ()).await
+    /// }
+    /// # let address = server.local_address();
+    /// # let client = std::thread::spawn(move || {
+    /// #     use std::io::{Read, Write};
+    /// #     let mut stream = std::net::TcpStream::connect(address).unwrap();
+    /// #     stream.write_all(b"annaGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    /// #     let mut answer = String::new();
+    /// #     stream.read_to_string(&mut answer).unwrap();
+    /// #     answer
+    /// # });
+    /// # waterwheel_runtime::block_on(async {
+    /// #     server.accept().await.unwrap().serve(greet).await;
+    /// # });
+    /// # assert!(client.join().unwrap().ends_with("anna"));
     /// # std::io::Result::Ok(())
     /// ```
     #[doc(alias = "tls")]

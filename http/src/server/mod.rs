@@ -391,17 +391,17 @@ impl Server {
     /// An access log that has these requests too:
     ///
     /// ```no_run
-    /// # #[cfg(feature = "around")]
+    /// # #[cfg(feature = "middleware")]
     /// # mod example {
     /// use std::rc::Rc;
-    /// use waterwheel_http::web::around::{Entry, LineWriter, access_log};
+    /// use waterwheel_http::web::middleware::{LogEntry, LineWriter, access_log};
     /// use waterwheel_http::{Handler, Server};
     ///
     /// async fn serve(handler: impl Handler) -> std::io::Result<()> {
     ///     let lines = Rc::new(LineWriter::new(std::io::stdout())?);
     ///     let server = Server::bind("127.0.0.1:8080")?;
     ///     let refused = lines.clone();
-    ///     server.on_refusal(move |request| refused.write(Entry::from(request).combined()));
+    ///     server.on_refusal(move |request| refused.write(LogEntry::from(request).combined()));
     ///     server.serve(access_log(handler, move |entry| lines.write(entry.combined()))).await
     /// }
     /// # }

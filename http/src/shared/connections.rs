@@ -16,13 +16,13 @@
 //!
 //! | arrow | function |
 //! |---|---|
-//! | Handshake → New | [`opened`](Connections::opened) |
-//! | New, Idle → ReadingHead | [`wait_within_head`](Connections::wait_within_head) |
-//! | any → Handling | [`begin_request`](Connections::begin_request) |
-//! | Handling, ReadingHead → Idle | [`wait`](Connections::wait) |
-//! | ReadingHead → HeadOverdue | [`head_overdue`](Connections::head_overdue) |
-//! | any → Closing | [`close`](Connections::close) |
-//! | Closing → Lingering | [`linger`](Connections::linger) |
+//! | `Handshake` → `New` | [`opened`](Connections::opened) |
+//! | `New`, `Idle` → `ReadingHead` | [`wait_within_head`](Connections::wait_within_head) |
+//! | any → `Handling` | [`begin_request`](Connections::begin_request) |
+//! | `Handling`, `ReadingHead` → `Idle` | [`wait`](Connections::wait) |
+//! | `ReadingHead` → `HeadOverdue` | [`head_overdue`](Connections::head_overdue) |
+//! | any → `Closing` | [`close`](Connections::close) |
+//! | `Closing` → `Lingering` | [`linger`](Connections::linger) |
 //!
 //! The server closes connections from outside, for room or at its end: it marks their entries and wakes
 //! their tasks. Each connection then decides what to finish first. One timer watches all deadlines of the

@@ -1,6 +1,6 @@
-//! How many connections each peer has, where that is limited.
+//! The number of connections of each peer, if that has a limit.
 //!
-//! A v4 address counts as itself, a v6 address by its /64, which is what one customer has.
+//! A v4 address counts by itself. A v6 address counts by its /64, which is the usual network of one customer.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,20 +9,22 @@ use std::rc::Rc;
 
 use crate::error::Refusal;
 
-/// How the server answers a client whose address has reached
+/// The answer to a client whose address has reached
 /// [`Limits::connections_per_peer_max`](crate::Limits::connections_per_peer_max).
 ///
-/// Set by [`Builder::on_peer_limit`](crate::Builder::on_peer_limit).
+/// The default is [`TooManyRequests`](Self::TooManyRequests). Set it with
+/// [`Builder::on_peer_limit`](crate::Builder::on_peer_limit). An answer has `retry-after: 1`, a second, and
+/// the connection closes after it. The refusal hook and [`Numbers`](crate::Numbers) see
+/// [`Refusal::PeerLimit`] or [`Refusal::PeerLimitUnavailable`]. So they can distinguish this limit from a
+/// full server, which is [`Refusal::Unavailable`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnPeerLimit {
-    /// 429 with Retry-After, then closes (RFC 6585, 4).
+    /// Answers with 429 (RFC 6585, 4). The default.
     #[default]
     TooManyRequests,
-    /// 503 with Retry-After, then closes (RFC 9110, 15.6.4). The client gets the answer of a full server, and
-    /// the hook of [`Server::on_refusal`](crate::Server::on_refusal) gets
-    /// [`Refusal::Unavailable`](crate::Refusal::Unavailable).
+    /// Answers with 503 (RFC 9110, 15.6.4).
     ServiceUnavailable,
-    /// Closes without an answer.
+    /// Closes without an answer, and without a call of the refusal hook.
     Close,
 }
 
@@ -31,7 +33,7 @@ impl OnPeerLimit {
     pub(crate) const fn refusal(self) -> Option<Refusal> {
         match self {
             Self::TooManyRequests => Some(Refusal::PeerLimit),
-            Self::ServiceUnavailable => Some(Refusal::Unavailable),
+            Self::ServiceUnavailable => Some(Refusal::PeerLimitUnavailable),
             Self::Close => None,
         }
     }

@@ -8,24 +8,26 @@ use http::{Method, Version};
 
 use crate::error::Refusal;
 
-/// A request that the server has refused before a handler saw it. See
-/// [`Server::on_refusal`](crate::Server::on_refusal).
+/// A request that the server has refused before a handler saw it.
 ///
-/// Method, target and version are `Some` together, once a valid request line has come whole. They are
-/// `None` if the request line itself is refused or too slow, and for a client that is turned away, because
-/// its request is not read.
+/// Passed to the hook of [`Server::on_refusal`](crate::Server::on_refusal).
+///
+/// `method`, `target` and `version` are either all `Some` or all `None`. They are `Some` after a whole and
+/// valid request line. They are `None` if the request line is refused or too slow. They are also `None` for
+/// a client that is turned away, because the server does not parse its request.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Refused<'r> {
-    /// The client's address, if the transport has addresses.
+    /// The client's address, as [`Request::peer_address`](crate::Request::peer_address) returns it: the
+    /// transport's, or else the socket's. `None` if the transport has no addresses.
     pub peer: Option<SocketAddr>,
-    /// The reason and the status.
+    /// The reason. [`Refusal::status`] returns the status of the answer.
     pub refusal: Refusal,
-    /// GET …
+    /// The method of the request line.
     pub method: Option<&'r Method>,
-    /// As it came.
+    /// The target as the client has sent it, without decoding.
     pub target: Option<&'r str>,
-    /// HTTP/1.0 or HTTP/1.1.
+    /// The version: HTTP/1.0 or HTTP/1.1.
     pub version: Option<Version>,
 }
 
@@ -39,10 +41,10 @@ impl OnRefusal {
     pub(crate) fn set(&self, hook: impl Fn(&Refused<'_>) + 'static) {
         let hook: Hook = Rc::new(hook);
         let before = self.0.replace(Some(hook));
-        drop(before); // its captures are foreign code: dropped outside the borrow
+        drop(before); // its captures may run user code, so the borrow ends first
     }
 
-    /// Returns the hook.
+    /// Returns the hook, if one is set.
     pub(crate) fn get(&self) -> Option<Hook> {
         self.0.borrow().clone()
     }

@@ -1,20 +1,20 @@
-//! What a handler may ask about the connection of its request.
+//! Facts about the connection of a request, for its handler.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::transport::io::Io;
 
-/// A look at the connection of a request: addresses, and what its transport knows of the client.
+/// A view of the connection of a request: its addresses, and facts that its transport knows.
 ///
-/// Made by [`Request::connection`](crate::Request::connection).
+/// Returned by [`Request::connection`](crate::Request::connection).
 ///
 /// # Examples
 ///
 /// ```
 /// use waterwheel_http::{Request, Responded, Result, StatusCode};
 ///
-/// /// Put there by the hook of `Builder::transport`.
+/// /// Inserted by the hook of `Builder::transport`.
 /// #[derive(Clone)]
 /// struct ServerName(String);
 ///
@@ -31,12 +31,15 @@ pub struct ConnectionInfo<'c> {
 }
 
 impl<'c> ConnectionInfo<'c> {
-    /// Over `io`, whose socket has that peer.
+    /// Makes a view of `io`. `peer` is the other end of its socket.
     pub(crate) fn new(io: &'c dyn Io, peer: Option<SocketAddr>) -> Self {
         Self { io, peer }
     }
 
-    /// The client's address, if the transport knows addresses.
+    /// Returns the client's address, or `None` if the transport has no addresses. A transport may report
+    /// another address than that of its socket (see [`TransportInfo::set_peer_address`]).
+    ///
+    /// [`TransportInfo::set_peer_address`]: crate::TransportInfo::set_peer_address
     pub fn peer_address(self) -> Option<SocketAddr> {
         match self.io.info() {
             Some(info) => info.peer_address(),
@@ -44,8 +47,8 @@ impl<'c> ConnectionInfo<'c> {
         }
     }
 
-    /// The address that the client has connected to, if the transport knows addresses. Over a plain
-    /// socket, each call is a system call (`getsockname(2)`).
+    /// Returns the address that the client has connected to, or `None` if the transport has no addresses.
+    /// Over a plain socket, each call makes a system call (`getsockname(2)`).
     pub fn local_address(self) -> Option<SocketAddr> {
         match self.io.info() {
             Some(info) => info.local_address(),
@@ -53,7 +56,11 @@ impl<'c> ConnectionInfo<'c> {
         }
     }
 
-    /// Returns a fact that the transport has found out, by its type.
+    /// Returns a fact that the transport has found, by its type.
+    ///
+    /// Returns `None` if the transport has no fact of this type. That includes each plain socket, because
+    /// only [`Builder::transport`](crate::Builder::transport) and [`Io::info`](crate::Io::info) provide
+    /// facts.
     pub fn get<T: Send + Sync + 'static>(self) -> Option<&'c T> {
         self.io.info()?.extensions().get()
     }

@@ -1,9 +1,11 @@
-//! The transport of a connection: TCP, or anything else that reads and writes.
+//! The transport of a connection: TCP, or another byte stream such as TLS.
 //!
 //! # Invariants
 //!
-//! - Always: through a shared reference, so that an answer can be written while a body is read.
-//! - Always: the core flushes before it waits for the client, and ends before it closes.
+//! - Always: each call takes a shared reference, so that an answer can be written while a body is read.
+//! - Always: the server flushes before it waits for the client.
+//! - Always: the server closes the write half before it drops the transport of a finished answer, unless
+//!   an error or a limit has ended the connection.
 
 use std::any::Any;
 use std::io::{self, IoSlice};
@@ -19,112 +21,151 @@ use crate::transport::transport_info::TransportInfo;
 
 /// A byte stream under a connection.
 ///
-/// Implemented for the runtime's streams. Implement it for a transport of your own, then use it with
+/// The runtime's streams implement it. Implement it for a transport of your own, and use that with
 /// [`Builder::transport`](crate::Builder::transport) or
 /// [`Server::connection`](crate::Server::connection).
-/// [`testing::Torture`](crate::testing::Torture) helps to test that the transport, and the code above
-/// it, can cope with every delay that this contract allows.
+/// [`testing::Torture`](crate::testing::Torture) wraps a transport and uses every delay that this contract
+/// allows. Use it to test your transport and your handlers.
 ///
-/// # What an implementation owes
+/// # Duties of an implementation
 ///
-/// - **Wakers.** A call that returns `Pending` has stored the waker of its caller, and wakes it when
-///   the call is worth repeating. The last caller counts. One task may wait for several things at the
-///   same time (to read, to write, to flush, for either end), so each of these has a waker of its own.
-///   A wake too many is harmless, a wake too few is not.
-/// - **Writes.** A write that returns `Ok(n)` has taken n bytes for good. The transport may hold them
-///   back (a TLS record, a buffer) until [`poll_flush`](Self::poll_flush) is called. A transport that
-///   holds bytes back should hold at most 64 KiB or so. The core can see progress only in the bytes
-///   that the transport takes, and resets a client that takes none for
-///   [`Limits::write_stall_duration_max`](crate::Limits::write_stall_duration_max).
-/// - **Flush.** The core calls [`poll_flush`](Self::poll_flush) whenever it has written all it has,
-///   and again each time before it waits for the client, also when it has written nothing since. So
-///   the call must cost little if there is nothing to flush.
-/// - **End.** The core calls [`poll_end`](Self::poll_end) once the last answer is written, until it is
-///   ready. It does not call `poll_flush` before it.
-/// - **Errors.** An error of a read, a write, a flush or an end is final: the core closes the
+/// - **Wakers.** A call that returns `Pending` stores the waker of its caller, and wakes it when the call
+///   can make progress. A later call of the same method replaces the waker of the earlier one. One task
+///   may wait for several things at once: to read, to write, to flush, and for either end of the peer. So
+///   each of these needs a waker of its own. An extra wake is harmless. A missing wake is a stall.
+/// - **Reads.** A read that returns 0 has met the end of the stream, and each later read returns 0 too. A
+///   read may produce bytes to send, such as an alert or a key update of TLS. The read sends these bytes
+///   itself, because the server does not flush after a read.
+/// - **Writes.** A write that returns `Ok(n)` has accepted n bytes. The transport may hold them back (a TLS
+///   record, a buffer) until [`poll_flush`](Self::poll_flush) is called. It should hold at most about
+///   64 KiB. The server measures progress by the bytes that the transport accepts, and resets the
+///   connection if it accepts none for
+///   [`Limits::write_stall_duration_max`](crate::Limits::write_stall_duration_max). A write of at least one
+///   byte never returns `Ok(0)`: the server treats that as an error.
+/// - **Flush.** The server calls [`poll_flush`](Self::poll_flush) when it has written all its bytes, and
+///   again before each wait for the client, even if it has written no more bytes. While a connection
+///   lingers, the server also calls it after [`poll_end`](Self::poll_end). So the call must be cheap if the
+///   transport holds no bytes.
+/// - **End.** [`poll_end`](Self::poll_end) flushes by itself. The server does not call `poll_flush` first.
+/// - **Errors.** An error is final, whatever its kind. Each later read, write, flush and end must fail too,
+///   because the server ignores some errors of a flush until its next call. The server treats an error as
+///   the loss of the client: it sends no answer and logs no line.
+///
+/// # Promises of the server
+///
+/// - An answer is sent, and a connection is idle, only after a flush has returned `Ready(Ok(()))`.
+/// - After a last answer, the server calls [`poll_end`](Self::poll_end) until it is ready or the time of a
+///   stalled write is over. Then it writes no more bytes. It reads and discards until the end of the
+///   stream, or until the limits of lingering are reached.
+/// - A connection that ends while no answer is under way gets one call of `poll_end`: the client ends the
+///   stream, or the server closes an idle connection. The server drops the transport right after that call,
+///   even if the call has returned `Pending`.
+/// - The server drops the transport without a call of `poll_end` after an error of the transport, at a
+///   reset, when a handler aborts its connection or its client has left, and when a shutdown cuts the
 ///   connection.
-///
-/// # What the core promises
-///
-/// - It takes an answer for sent, and a connection for idle, only when the flush is ready.
-/// - It writes nothing after it has called `poll_end`. It goes on to read until the end of the
-///   stream, or for as long as the limits of lingering allow.
-/// - It drops the transport when the connection is over. No other call follows.
+/// - No call follows the drop.
 pub trait Io: Any {
-    /// Reads into `buffer`; 0 is the end of the stream.
+    /// Reads up to `buffer.len()` bytes into `buffer`, and returns their number. Returns 0 at the end of
+    /// the stream.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is lost or broken. An end of the stream that the transport can recognize as
+    /// truncated (TLS without `close_notify`) may be an error.
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
-    /// Writes from several slices, as much as there is room for.
+    /// Writes bytes from several slices, in their order, and returns how many bytes it has accepted.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is lost or broken.
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
-    /// Writes one slice.
+    /// Writes bytes from one slice. Calls [`poll_write`](Self::poll_write) by default.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_write`](Self::poll_write).
     fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write(cx, &[IoSlice::new(bytes)])
     }
 
-    /// Writes bytes that [`poll_end`](Self::poll_end) follows. The transport may keep them until
-    /// then, so that both leave together.
+    /// Writes bytes that [`poll_end`](Self::poll_end) follows. The transport may hold them back until
+    /// then, so that the bytes and the end leave together. Calls
+    /// [`poll_write_one`](Self::poll_write_one) by default.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_write`](Self::poll_write).
     fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_one(cx, bytes)
     }
 
-    /// Passes on all bytes that were written and held back. Ready when this transport holds no more of
-    /// them. A transport that holds no bytes back returns `Ready(Ok(()))`. The core also calls this while a
-    /// connection lingers behind its last answer.
-    ///
-    /// The core takes a client for stalled if a write, a flush or an end waits for
-    /// [`Limits::write_stall_duration_max`](crate::Limits::write_stall_duration_max) and the transport takes no
-    /// byte meanwhile. So a transport should hold back little (64 KiB, say), and take no more until it has
-    /// passed some on.
+    /// Passes on all bytes that the transport holds back. Returns `Ready(Ok(()))` when the transport holds
+    /// no bytes.
     ///
     /// # Errors
     ///
-    /// When the connection is gone.
+    /// If the connection is lost or broken.
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Closes the write half: flushes, then sends the end (over TCP a FIN, over TLS a
-    /// `close_notify` and then the end of the stream below). Ready when both have left this
-    /// transport. Calling it again after that has no effect. A connection without a request is dropped after
-    /// one call, whether that was ready or not.
+    /// Closes the write half: flushes, then sends the end (a FIN over TCP; over TLS a `close_notify`, then
+    /// the end of the stream below). Returns `Ready(Ok(()))` when both have left this transport. A call
+    /// after that has no effect.
     ///
     /// # Errors
     ///
-    /// When the connection is gone.
+    /// If the connection is lost or broken.
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Makes the connection end in a reset when this is dropped: the transport discards the bytes
-    /// that the peer has not taken by then. Has no effect in a transport that knows no such end.
+    /// Makes the drop of this transport reset the connection, and discard the bytes that the peer has not
+    /// received. Has no effect by default.
     fn reset_on_drop(&self) {}
 
-    /// Returns true if a byte waits to be read right now.
+    /// Returns true if [`poll_read`](Self::poll_read) would find bytes now: in a buffer of the transport,
+    /// or in the socket below. Returns false at the end of the stream and after an error.
+    ///
+    /// The server calls this before it closes an idle connection to make room, or because the server ends.
+    /// True makes the server read once more. So this must not stay true after `poll_read` has returned
+    /// `Pending`: the task would run again and again. False closes the connection, and a request that has
+    /// arrived is lost.
     fn has_input(&self) -> bool;
 
-    /// Waits until the peer is gone: a reset or a hang-up, not a mere end of its direction.
+    /// Waits until the peer is gone: a reset or a hang-up. The end of the peer's write half alone does not
+    /// complete this wait.
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Waits until the peer has ended its direction, or is gone. A transport that cannot tell waits
-    /// until the peer is gone.
+    /// Waits until the peer has closed its write half, or is gone. Calls
+    /// [`poll_closed`](Self::poll_closed) by default, for a transport that cannot see the difference.
     fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_closed(cx)
     }
 
-    /// This end's address, if the transport knows addresses.
+    /// Returns the address of this end, or `None` (the default) if the transport has no addresses.
+    ///
+    /// The server does not call this on a transport that
+    /// [`Builder::transport`](crate::Builder::transport) has made. It reads
+    /// [`TransportInfo::local_address`] there.
     fn local_address(&self) -> Option<SocketAddr> {
         None
     }
 
     /// Returns the facts that the transport knows about the connection, for
-    /// [`Request::connection`](crate::Request::connection). A connection with such facts always closes in
-    /// stages. The server keeps the facts itself for a transport that
-    /// [`Builder::transport`](crate::Builder::transport) makes, and does not call this.
+    /// [`Request::connection`](crate::Request::connection). Returns `None` by default.
+    ///
+    /// The server closes a connection with such facts always in stages. It does not call this on a
+    /// transport that [`Builder::transport`](crate::Builder::transport) has made, because it keeps the
+    /// facts of that one itself.
     fn info(&self) -> Option<&TransportInfo> {
         None
     }
 
-    /// Sends up to `count` bytes of a file from `offset`, which moves along, without copying them
-    /// through this process; 0 is the end of the file.
+    /// Sends up to `count` bytes of a file without copying them through this process, and returns their
+    /// number. Reads from `offset`, and moves `offset` forward by that number. Returns 0 at the end of the
+    /// file.
     ///
-    /// Returns `None` if the transport cannot do this. Then the core reads the file and writes it.
+    /// Returns `None` (the default) if the transport cannot do this. Then the server reads the file and
+    /// writes its bytes.
     fn poll_send_file(
         &self,
         cx: &mut Context<'_>,
@@ -165,7 +206,7 @@ impl<S: net::Connected + Unpin + 'static> Io for net::Stream<S> {
     }
 
     fn reset_on_drop(&self) {
-        // Fails only on a connection that is gone already.
+        // Fails only if the connection is gone already.
         drop(Self::reset_on_drop(self));
     }
 
@@ -192,7 +233,7 @@ impl<S: net::Connected + Unpin + 'static> Io for net::Stream<S> {
     }
 }
 
-/// A transport that is chosen at run time.
+/// A transport whose type is chosen at run time.
 impl Io for Box<dyn Io> {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         (**self).poll_read(cx, buffer)

@@ -1,14 +1,32 @@
-//! What a transport knows of its connection.
+//! Facts that a transport knows about its connection.
 
 use std::net::SocketAddr;
 
 use http::Extensions;
 
-/// The facts of a connection that its transport knows: addresses, and whatever a handshake has found.
+/// Facts that a transport knows about its connection: the addresses, and the results of a handshake.
 ///
-/// [`Builder::transport`](crate::Builder::transport) gives one to its hook, with the addresses of the
-/// socket. The hook adds to it; handlers read it through
+/// [`Builder::transport`](crate::Builder::transport) passes one to its hook, with the addresses of the
+/// socket. The hook adds facts to it. Handlers read them through
 /// [`Request::connection`](crate::Request::connection).
+///
+/// Each fact is a value of its own type, which must be `Clone + Send + Sync + 'static`
+/// ([`Extensions::insert`]). Put a type that is not `Clone` into an `Arc`.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use waterwheel_http::TransportInfo;
+///
+/// /// Not `Clone`.
+/// struct Certificate(Vec<u8>);
+///
+/// let mut info = TransportInfo::new();
+/// info.extensions_mut().insert(Arc::new(Certificate(vec![0x30])));
+/// let found = info.extensions().get::<Arc<Certificate>>();
+/// assert_eq!(found.map(|certificate| certificate.0.len()), Some(1));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct TransportInfo {
     peer: Option<SocketAddr>,
@@ -17,25 +35,29 @@ pub struct TransportInfo {
 }
 
 impl TransportInfo {
-    /// Makes one without any facts.
+    /// Makes one without facts and without addresses.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The client's address. At first that of the other end of the socket.
+    /// Returns the client's address. By default it is the address of the other end of the socket.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// Sets the client's address, such as the PROXY protocol announces it. From then on
-    /// [`Request::peer_address`](crate::Request::peer_address) and the log have this one. The limit on
-    /// connections of one peer has counted the address of the socket.
+    /// Sets the client's address, such as the one that the PROXY protocol announces.
+    ///
+    /// [`Request::peer_address`](crate::Request::peer_address), the access log and
+    /// [`Refused::peer`](crate::Refused::peer) report this address. The limit
+    /// [`connections_per_peer_max`](crate::Limits::connections_per_peer_max) does not use it: the server
+    /// counts the address of the socket when it accepts the connection.
     pub fn set_peer_address(&mut self, address: Option<SocketAddr>) {
         self.peer = address;
     }
 
-    /// The address that the client has connected to. At first that of this end of the socket.
+    /// Returns the address that the client has connected to. By default it is the address of this end of
+    /// the socket.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.local
     }
@@ -45,12 +67,12 @@ impl TransportInfo {
         self.local = address;
     }
 
-    /// Further facts by their types, such as a client's certificate.
+    /// Returns the other facts, by their types, such as a client's certificate.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
     }
 
-    /// Further facts, to add to.
+    /// Returns the other facts, so that a hook can insert more.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extensions
     }

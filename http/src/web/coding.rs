@@ -1,12 +1,12 @@
-//! Content codings that a client takes (RFC 9110, 12.5.3).
+//! Content codings that a client accepts (RFC 9110, 12.5.3).
 
 use crate::headers::Headers;
-use crate::web::weight::thousandths;
+use crate::web::weight::Weight;
 use crate::white_space::trim;
 
-/// A content coding in which files are kept beside their originals.
+/// A content coding of files that are stored beside their originals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Coding {
+pub enum ContentCoding {
     /// `br` (RFC 7932).
     Brotli,
     /// `zstd` (RFC 8878).
@@ -15,11 +15,11 @@ pub enum Coding {
     Gzip,
 }
 
-impl Coding {
-    /// All of them; where a client likes several as much, the first is taken.
+impl ContentCoding {
+    /// All codings. If a client prefers several equally, the first one is tried first.
     pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
 
-    /// Its name in Accept-Encoding and Content-Encoding.
+    /// Returns the name in Accept-Encoding and Content-Encoding.
     #[must_use]
     pub const fn token(self) -> &'static str {
         match self {
@@ -29,7 +29,14 @@ impl Coding {
         }
     }
 
-    /// What a file's name ends in that has it.
+    /// Returns the ending of the name of a file in this coding.
+    ///
+    /// ```
+    /// use waterwheel_http::web::coding::ContentCoding;
+    ///
+    /// assert_eq!(ContentCoding::Gzip.suffix(), ".gz");
+    /// assert_eq!(ContentCoding::Gzip.token(), "gzip");
+    /// ```
     #[must_use]
     pub const fn suffix(self) -> &'static str {
         match self {
@@ -46,14 +53,32 @@ impl Coding {
     }
 }
 
-/// The codings to try for a client, the best first.
+/// The codings that a client accepts, the best first.
 ///
-/// Only those it names, or takes by `*`, and likes no less than the file as it is. A client that
-/// says nothing takes none.
+/// A coding is accepted if the client names it or sends `*`, and prefers it no less than the identity. A
+/// client without an Accept-Encoding field accepts no coding.
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::coding::AcceptedCodings;
+/// use waterwheel_http::{Request, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// let show = async |request: Request<'_>| {
+///     let codings = AcceptedCodings::of(request.headers());
+///     let tokens: Vec<_> = codings.iter().map(|coding| coding.token()).collect();
+///     request.respond(StatusCode::OK, tokens.join(" "), ()).await
+/// };
+/// let fields = [("accept-encoding", "gzip, br;q=0.5")];
+/// let answer = block_on(async {
+///     TestClient::new(show).request(&http::Method::GET, "/", &fields, b"").await
+/// });
+/// assert_eq!(answer.text(), "gzip br");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Accepted([Option<Coding>; 3]);
+pub struct AcceptedCodings([Option<ContentCoding>; 3]);
 
-/// Weights in thousandths, for each of [`Coding::ALL`] and for the file as it is.
+/// Weights in thousandths, for each of [`ContentCoding::ALL`] and for the identity.
 #[derive(Default)]
 struct Weights {
     codings: [Option<u16>; 3],
@@ -61,10 +86,8 @@ struct Weights {
     any: Option<u16>,
 }
 
-impl Accepted {
-    /// Reads the Accept-Encoding fields.
-    ///
-    /// A member whose weight is malformed is passed over.
+impl AcceptedCodings {
+    /// Reads the Accept-Encoding fields. A member with a malformed weight is ignored.
     #[must_use]
     pub fn of(headers: Headers<'_>) -> Self {
         let mut weights = Weights::default();
@@ -76,8 +99,8 @@ impl Accepted {
         weights.order()
     }
 
-    /// In the order in which to try.
-    pub fn iter(self) -> impl Iterator<Item = Coding> {
+    /// Returns the codings in the order in which to try them.
+    pub fn iter(self) -> impl Iterator<Item = ContentCoding> {
         self.0.into_iter().flatten()
     }
 }
@@ -89,34 +112,34 @@ impl Weights {
         } else if token.eq_ignore_ascii_case(b"identity") {
             self.identity = Some(weight);
         }
-        for (place, coding) in Coding::ALL.into_iter().enumerate() {
+        for (place, coding) in ContentCoding::ALL.into_iter().enumerate() {
             if coding.is_named(token) {
                 self.codings[place] = Some(weight);
             }
         }
     }
 
-    fn order(&self) -> Accepted {
-        // Unless it is named, the file as it is comes after everything that is.
+    fn order(&self) -> AcceptedCodings {
+        // Without a weight of its own, the identity ranks below each named coding.
         let least = self.identity.unwrap_or(0).max(1);
         let weight = |place: usize| self.codings[place].or(self.any).unwrap_or(0);
         let mut places = [0, 1, 2];
         places.sort_by_key(|place| std::cmp::Reverse(weight(*place)));
-        Accepted(places.map(|place| (weight(place) >= least).then(|| Coding::ALL[place])))
+        AcceptedCodings(
+            places.map(|place| (weight(place) >= least).then(|| ContentCoding::ALL[place])),
+        )
     }
 }
 
-/// `token` or `token;q=0.5`, the weight in thousandths (RFC 9110, 12.4.2).
+/// Splits `token` or `token;q=0.5`; the weight is in thousandths. Returns `None` for any other form.
 fn weighted(member: &[u8]) -> Option<(&[u8], u16)> {
-    let mut parts = member.split(|byte| *byte == b';').map(trim);
-    let token = parts.next()?;
-    let Some(parameter) = parts.next() else {
-        return Some((token, 1000));
+    let Some(end) = member.iter().position(|byte| *byte == b';') else {
+        return Some((member, 1000));
     };
-    let value = parameter
-        .strip_prefix(b"q=")
-        .or_else(|| parameter.strip_prefix(b"Q="))?;
-    Some((token, thousandths(value)?))
+    match Weight::parse(&member[end + 1..]) {
+        Weight::Given(weight) => Some((trim(&member[..end]), weight)),
+        Weight::Absent | Weight::Malformed => None,
+    }
 }
 
 #[cfg(test)]
@@ -125,20 +148,20 @@ mod tests {
     use crate::headers::{Field, Span};
 
     #[track_caller]
-    fn check(value: &str, expected: &[Coding]) {
+    fn check(value: &str, expected: &[ContentCoding]) {
         let bytes = format!("accept-encoding: {value}");
         let field = Field {
             name: Span::new(0, 15),
             value: Span::new(17, bytes.len()),
         };
-        let accepted = Accepted::of(Headers::new(bytes.as_bytes(), &[field]));
+        let accepted = AcceptedCodings::of(Headers::new(bytes.as_bytes(), &[field]));
         assert_eq!(accepted.iter().collect::<Vec<_>>(), expected, "{value}");
     }
 
-    use Coding::{Brotli, Gzip, Zstd};
+    use ContentCoding::{Brotli, Gzip, Zstd};
 
     #[test]
-    fn what_a_client_names_is_tried_in_the_order_it_likes_it() {
+    fn codings_are_tried_in_the_order_of_their_weights() {
         check("gzip, deflate, br, zstd", &[Brotli, Zstd, Gzip]);
         check("gzip;q=1.0, br;q=0.9", &[Gzip, Brotli]);
         check("GZIP", &[Gzip]);
@@ -148,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_does_not_want_is_not_tried() {
+    fn a_coding_that_a_client_refuses_is_not_tried() {
         check("", &[]);
         check("identity", &[]);
         check("gzip;q=0", &[]); // RFC 9110, 12.4.2
@@ -159,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_with_a_malformed_weight_is_passed_over() {
+    fn a_member_with_a_malformed_weight_is_ignored() {
         for weight in ["2", "1.001", "-1", "+1", "", ".", "0,5", "1 "] {
             let named = if weight == "1 " { &[Gzip][..] } else { &[] };
             check(&format!("gzip;q={weight}"), named);

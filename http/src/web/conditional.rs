@@ -1,4 +1,5 @@
-//! Conditional requests: is what the client has still what there is (RFC 9110, 13)?
+//! Conditional requests: the answer depends on the state of the resource that the client knows (RFC 9110,
+//! 13).
 //!
 //! # How it works
 //!
@@ -11,13 +12,13 @@
 //!    └─ fails: 304 to GET and HEAD, 412 to others
 //! ```
 //!
-//! and where it serves, If-Range says whether a Range field still means what its sender thinks.
+//! If the request is served, If-Range decides whether its Range field still applies.
 //!
 //! # Invariants
 //!
-//! - Always: a field that cannot be read counts as absent, but for If-Match, which then matches
-//!   nothing: it guards a change.
-//! - Never: reads a clock or a file.
+//! - Always: an unreadable field counts as absent. Only an unreadable If-Match fails, because it guards a
+//!   change.
+//! - Never: the functions read a clock or a file.
 
 use std::time::SystemTime;
 
@@ -26,9 +27,9 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use crate::headers::Headers;
 use crate::web::date::{http_date, whole_seconds};
+use crate::web::single::only;
 
-/// What tells one state of a resource from another.
-///
+/// The validators of a resource's present state: an entity tag, a date of the last change, or both.
 /// ```
 /// use waterwheel_http::web::conditional::Validators;
 ///
@@ -40,34 +41,34 @@ pub struct Validators {
     /// The entity tag without its quotes, if there is one.
     opaque: Option<Vec<u8>>,
     strength: Strength,
-    /// In whole seconds, since HTTP's dates have no more.
+    /// In whole seconds, because HTTP dates have no smaller unit.
     modified: Option<SystemTime>,
 }
 
-/// Whether equal validators mean equal bytes, or only as good as equal (RFC 9110, 8.8.1).
+/// The meaning of two equal entity tags (RFC 9110, 8.8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strength {
-    /// Equal bytes.
+    /// The bytes are equal.
     Strong,
-    /// The same, more or less.
+    /// The content is equivalent, but the bytes may differ.
     Weak,
 }
 
-/// What the preconditions of a request come to.
+/// The result of evaluating a request's preconditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Serve it.
+pub enum Evaluation {
+    /// Serve the request.
     Serve,
-    /// 304: the client has it.
+    /// Answer with 304: the client's copy is current.
     NotModified,
-    /// 412: it is not what the client thinks.
+    /// Answer with 412: the resource has another state than the client expects.
     Failed,
 }
 
 impl Validators {
-    /// A strong entity tag, without its quotes, and no date.
+    /// Makes validators with a strong entity tag and no date. `opaque` is the tag without its quotes.
     ///
-    /// Bytes that no tag has (quotes, white space, controls) are replaced by `_`.
+    /// A byte that no tag may have (a quote, white space, a control byte) becomes `_`.
     #[must_use]
     pub fn new(opaque: impl Into<String>) -> Self {
         let is_tag = |byte: u8| matches!(byte, b'!' | b'#'..=b'~' | 0x80..);
@@ -79,7 +80,8 @@ impl Validators {
         }
     }
 
-    /// What an answer's `etag` and `last-modified` say; `None` if they say nothing.
+    /// Reads the validators from an answer's `etag` and `last-modified`. Returns `None` if both are absent or
+    /// malformed.
     #[must_use]
     pub fn of(answer: &HeaderMap) -> Option<Self> {
         let tag = answer
@@ -94,21 +96,36 @@ impl Validators {
         })
     }
 
-    /// With the time of the last change. One before 1970 or after 9999 cannot be said.
+    /// Sets the time of the last change. A time before 1970 or after 9999 is ignored, because no HTTP date
+    /// has it.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use waterwheel_http::web::conditional::Validators;
+    ///
+    /// let page = Validators::new("v7").modified(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
+    /// assert_eq!(page.last_modified().as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+    /// ```
     #[must_use]
     pub fn modified(mut self, time: SystemTime) -> Self {
         self.modified = whole_seconds(time);
         self
     }
 
-    /// For what may change without its tag changing.
+    /// Makes the tag weak, for a representation whose bytes may change while its tag does not.
+    ///
+    /// ```
+    /// use waterwheel_http::web::conditional::Validators;
+    ///
+    /// assert_eq!(Validators::new("v7").weak().etag().as_deref(), Some("W/\"v7\""));
+    /// ```
     #[must_use]
     pub fn weak(mut self) -> Self {
         self.strength = Strength::Weak;
         self
     }
 
-    /// The value of the `etag` field: `"opaque"`, `W/"opaque"`.
+    /// Returns the value of the `etag` field: `"opaque"` or `W/"opaque"`.
     #[must_use]
     pub fn etag(&self) -> Option<String> {
         let opaque = String::from_utf8_lossy(self.opaque.as_deref()?);
@@ -118,42 +135,42 @@ impl Validators {
         })
     }
 
-    /// The value of the `last-modified` field.
+    /// Returns the value of the `last-modified` field.
     #[must_use]
     pub fn last_modified(&self) -> Option<String> {
         self.modified.and_then(http_date)
     }
 
-    /// Weighs the preconditions, in the order of RFC 9110, 13.2.2. A method that changes something
-    /// is to do so only if this says [`Verdict::Serve`].
+    /// Evaluates the preconditions in the order of RFC 9110, 13.2.2. A handler must change the resource only
+    /// if this returns [`Evaluation::Serve`].
     ///
     /// ```
-    /// use waterwheel_http::web::conditional::{Validators, Verdict};
+    /// use waterwheel_http::web::conditional::{Validators, Evaluation};
     /// use waterwheel_http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn replace(request: Request<'_>) -> Result<Responded> {
     ///     let stored = Validators::new("v7");
-    ///     match stored.judge(request.method(), request.headers()) {
-    ///         Verdict::Serve => request.respond(StatusCode::NO_CONTENT, "", ()).await,
+    ///     match stored.evaluate(request.method(), request.headers()) {
+    ///         Evaluation::Serve => request.respond(StatusCode::NO_CONTENT, "", ()).await,
     ///         _ => request.respond(StatusCode::PRECONDITION_FAILED, "changed since\n", ()).await,
     ///     }
     /// }
     /// # drop(waterwheel_http::shared(replace));
     /// ```
     #[must_use]
-    pub fn judge(&self, method: &Method, headers: Headers<'_>) -> Verdict {
+    pub fn evaluate(&self, method: &Method, headers: Headers<'_>) -> Evaluation {
         if !self.is_what_is_expected(headers) {
-            return Verdict::Failed;
+            return Evaluation::Failed;
         }
         let reads = matches!(*method, Method::GET | Method::HEAD);
         match (self.is_at_the_client(headers, reads), reads) {
-            (false, _) => Verdict::Serve,
-            (true, true) => Verdict::NotModified,
-            (true, false) => Verdict::Failed,
+            (false, _) => Evaluation::Serve,
+            (true, true) => Evaluation::NotModified,
+            (true, false) => Evaluation::Failed,
         }
     }
 
-    /// If-Match, or else If-Unmodified-Since.
+    /// Evaluates If-Match, or If-Unmodified-Since if that is absent.
     fn is_what_is_expected(&self, headers: Headers<'_>) -> bool {
         if headers.contains("if-match") {
             return self.is_among(headers, "if-match", Strength::Strong);
@@ -164,7 +181,7 @@ impl Validators {
         }
     }
 
-    /// If-None-Match, or else If-Modified-Since.
+    /// Evaluates If-None-Match, or If-Modified-Since if that is absent.
     fn is_at_the_client(&self, headers: Headers<'_>, reads: bool) -> bool {
         if headers.contains("if-none-match") {
             return self.is_among(headers, "if-none-match", Strength::Weak);
@@ -181,14 +198,14 @@ impl Validators {
             .any(|value| value == b"*" || tags(value).any(|tag| self.is(tag, comparison)))
     }
 
-    /// RFC 9110, 8.8.3.2: a strong comparison finds two weak tags different even if they are alike.
+    /// A strong comparison treats two weak tags as different, even if they are alike (RFC 9110, 8.8.3.2).
     fn is(&self, tag: Tag<'_>, comparison: Strength) -> bool {
         let both_strong = self.strength == Strength::Strong && tag.strength == Strength::Strong;
         self.opaque.as_deref() == Some(tag.opaque) && (comparison == Strength::Weak || both_strong)
     }
 
-    /// Whether a Range field is to be heeded: without If-Range, or with one that this still is
-    /// (RFC 9110, 13.1.5).
+    /// Returns true if the Range field of a request applies: If-Range is absent, or has one of these
+    /// validators (RFC 9110, 13.1.5).
     #[must_use]
     pub fn allow_range(&self, headers: Headers<'_>) -> bool {
         if !headers.contains("if-range") {
@@ -200,20 +217,20 @@ impl Validators {
         if let Some(tag) = tags(value).next() {
             return self.is(tag, Strength::Strong);
         }
-        // Where the tag is weak, the date is too: it may have changed within its second.
+        // A weak tag makes the date weak, too, because the file may have changed twice within one second.
         let is_same = self.modified.is_some() && parse_date(value) == self.modified;
         is_same && self.strength == Strength::Strong
     }
 }
 
-/// An entity tag as it came.
+/// An entity tag as the client sent it.
 #[derive(Clone, Copy)]
 struct Tag<'a> {
     strength: Strength,
     opaque: &'a [u8],
 }
 
-/// The tags of a list, up to the first that is malformed. A comma within a tag is part of it.
+/// Returns the tags of a list, up to the first malformed one. A comma within a tag belongs to the tag.
 fn tags(value: &[u8]) -> impl Iterator<Item = Tag<'_>> {
     let mut rest = value;
     std::iter::from_fn(move || {
@@ -230,12 +247,6 @@ fn tags(value: &[u8]) -> impl Iterator<Item = Tag<'_>> {
         let opaque = &opened[..end];
         Some(Tag { strength, opaque })
     })
-}
-
-/// The value of a field that is there once.
-pub(crate) fn only<'a>(headers: Headers<'a>, name: &str) -> Option<&'a [u8]> {
-    let mut values = headers.get_all(name);
-    values.next().filter(|_| values.next().is_none())
 }
 
 fn date(headers: Headers<'_>, name: &str) -> Option<SystemTime> {
@@ -258,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_list_of_tags_is_it_comes_to_an_end(value in "[\"W/, a*]{0,40}") {
+        fn any_list_of_tags_ends(value in "[\"W/, a*]{0,40}") {
             prop_assert!(tags(value.as_bytes()).count() <= value.len());
         }
     }
@@ -288,18 +299,18 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(validators: &Validators, lines: &[(&str, &str)], get: Verdict, put: Verdict) {
+    fn check(validators: &Validators, lines: &[(&str, &str)], get: Evaluation, put: Evaluation) {
         let verdicts = with(lines, |headers| {
             [Method::GET, Method::HEAD, Method::PUT]
-                .map(|method| validators.judge(&method, headers))
+                .map(|method| validators.evaluate(&method, headers))
         });
         assert_eq!(verdicts, [get, get, put], "{lines:?}");
     }
 
-    use Verdict::{Failed, NotModified, Serve};
+    use Evaluation::{Failed, NotModified, Serve};
 
     #[test]
-    fn an_entity_tag_the_client_has_is_not_sent_again() {
+    fn a_representation_the_client_has_is_not_sent_again() {
         // RFC 9110, 13.1.2
         check(
             &page(),
@@ -339,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_found_in_a_list_with_its_quotes_or_not_at_all() {
+    fn a_tag_is_found_in_a_list_only_with_its_quotes() {
         let tag = Validators::new("a");
         for (list, found) in [
             (r#""b",W/"a""#, true),
@@ -359,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_made_only_to_what_the_client_means() {
+    fn a_change_is_made_only_to_the_state_the_client_expects() {
         // RFC 9110, 13.1.1: by strong comparison
         check(&page(), &[("if-match", r#""x", "a,b""#)], Serve, Serve);
         check(&page(), &[("if-match", "*")], Serve, Serve);
@@ -392,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_that_is_none_or_there_twice_is_as_if_it_were_not_there() {
+    fn a_malformed_or_repeated_date_is_ignored() {
         check(&page(), &[("if-modified-since", "yesterday")], Serve, Serve);
         check(&page(), &[("if-unmodified-since", "1994")], Serve, Serve);
         check(
@@ -445,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_of_what_the_client_has_or_it_is_not_served() {
+    fn a_range_is_served_only_of_the_state_the_client_has() {
         // RFC 9110, 13.1.5
         let allowed = |validators: &Validators, value| {
             with(&[("if-range", value)], |headers| {
@@ -464,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_says_of_itself_is_read_back() {
+    fn the_validators_of_an_answer_are_read_back() {
         let answer = |fields: &[(HeaderName, &'static str)]| {
             let value = |(name, value): &(HeaderName, &'static str)| {
                 (name.clone(), HeaderValue::from_static(value))
@@ -484,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_is_not_said() {
+    fn a_time_without_an_http_date_is_left_out() {
         assert_eq!(page().etag().as_deref(), Some(r#""a,b""#));
         assert_eq!(page().weak().etag().as_deref(), Some(r#"W/"a,b""#));
         assert_eq!(page().last_modified().as_deref(), Some(SAME));

@@ -1,17 +1,17 @@
-//! Times as HTTP says them (RFC 9110, 5.6.7).
+//! HTTP dates (RFC 9110, 5.6.7).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The end of the year 9999, after which there are no HTTP dates.
+/// The last second of the year 9999. Later times have no HTTP date.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// In whole seconds; `None` for a time that no HTTP date can say, before 1970 or after 9999.
+/// Cuts a time to whole seconds. Returns `None` for a time without an HTTP date: before 1970 or after 9999.
 pub(super) fn whole_seconds(time: SystemTime) -> Option<SystemTime> {
     let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
     (seconds <= LAST_SECOND).then(|| UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`; `None` for a time that cannot be said.
+/// Returns `Sun, 06 Nov 1994 08:49:37 GMT`, or `None` for a time without an HTTP date.
 pub(super) fn http_date(time: SystemTime) -> Option<String> {
     whole_seconds(time).map(httpdate::fmt_http_date)
 }
@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_is_not_said() {
+    fn a_time_outside_1970_to_9999_has_no_date() {
         check(784_111_777, Some("Sun, 06 Nov 1994 08:49:37 GMT"));
         check(0, Some("Thu, 01 Jan 1970 00:00:00 GMT"));
         check(-1, None);

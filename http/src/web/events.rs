@@ -1,4 +1,4 @@
-//! Server-sent events: an answer that goes on for as long as there is news (HTML, 9.2).
+//! Server-sent events: an answer that lasts while there are events to send (HTML, 9.2).
 //!
 //! ```
 //! use std::time::Duration;
@@ -18,18 +18,18 @@
 //!
 //! # How it works
 //!
-//! [`Events`] is one client's stream. [`Feed`] is for news that all clients get: each
-//! [subscribes](Feed::subscribe) and has a queue of its own, and
-//! [`Events::send_all`] empties it, with a sign of life when there is no news.
+//! [`Events`] is the stream to one client. A [`Feed`] publishes events to all clients. Each client
+//! [subscribes](Feed::subscribe) and has a queue of its own. [`Events::send_all`] sends the events of that
+//! queue, and a comment after 15 seconds without an event.
 //!
-//! A stream without an end holds up the end of its server until it is cut. So whoever ends a server,
-//! ends its feeds first: [`Feed::end`].
+//! An endless stream delays the end of its server until it is closed. So end all feeds ([`Feed::end`]) before
+//! you end the server.
 //!
 //! # Invariants
 //!
-//! - Always: what was sent is on its way before `send` completes.
-//! - Never: a queue without an end: a client that does not keep up loses its subscription, and finds
-//!   its way back with the number of the last event it has.
+//! - Always: an event is in the kernel's buffer before `send` completes.
+//! - Never: an unlimited queue. A client that reads too slowly loses its subscription, and reconnects with
+//!   the id of the last event that it has received.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -50,19 +50,26 @@ use crate::error::Result;
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
+use crate::web::single::only;
 
-/// How long there may be no news before a comment is sent, so that nobody on the way takes the
-/// connection for dead.
+/// The time without an event after which a comment is sent. It keeps proxies from closing the connection.
 const QUIET_MAX: Duration = Duration::from_secs(15);
 
-/// One event: some text, and perhaps a name, an id, and how long to wait before coming back.
+/// One event: a text, and optionally a name, an id, and the time until a reconnection.
 ///
-/// A clone is the same event, not a copy of its text.
+/// A clone shares the text.
+///
+/// ```
+/// use waterwheel_http::web::events::Event;
+///
+/// let event = Event::new("rye\noat").name("flour").id("7");
+/// assert_eq!(event.to_string(), "event: flour\nid: 7\ndata: rye\ndata: oat\n\n");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Event(Arc<Parts>);
+pub struct Event(Arc<EventFields>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Parts {
+struct EventFields {
     data: String,
     name: Option<String>,
     id: Option<String>,
@@ -70,29 +77,29 @@ struct Parts {
 }
 
 impl Event {
-    /// An event that says this. It may have several lines.
+    /// Makes an event with this text, which may have several lines.
     pub fn new(data: impl Into<String>) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(EventFields {
             data: data.into(),
-            ..Parts::default()
+            ..EventFields::default()
         }))
     }
 
-    /// Under this name the page listens for it; `message` if there is none.
+    /// Sets the name under which the page listens for the event. The default is `message`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).name = Some(name.into());
         self
     }
 
-    /// By this the client says where it was when it comes back: see [`last_event_id`].
+    /// Sets the id, which the client sends when it reconnects: see [`last_event_id`].
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).id = Some(id.into());
         self
     }
 
-    /// How long the client waits before it comes back after an end.
+    /// Sets the time that the client waits before it reconnects.
     #[must_use]
     pub fn retry(mut self, wait: Duration) -> Self {
         Arc::make_mut(&mut self.0).retry = Some(wait);
@@ -100,8 +107,8 @@ impl Event {
     }
 }
 
-/// The event as it goes out. Line ends split the text into lines of data; in a name or an id, where
-/// there can be none, they and NUL are left out.
+/// Writes the event in its wire format. Line ends in the text begin another line of data. Line ends and NUL
+/// in a name or an id are left out, because these have one line.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_kept = |character: &char| !matches!(character, '\r' | '\n' | '\0');
@@ -122,10 +129,25 @@ impl fmt::Display for Event {
     }
 }
 
-/// The id of the last event that a client who comes back has seen.
+/// Returns the id of the last event that a client had received before it reconnected.
+///
+/// Returns `None` if the client sends no id, more than one, or one that is not UTF-8.
+///
+/// ```
+/// use waterwheel_http::web::events::{Event, Events, last_event_id};
+/// use waterwheel_http::{Request, Responded, Result};
+///
+/// async fn count(request: Request<'_>) -> Result<Responded> {
+///     let last = last_event_id(&request).and_then(|id| id.parse().ok());
+///     let next = last.map_or(0, |last: u64| last + 1);
+///     let mut events = Events::start(request).await?;
+///     events.send(&Event::new("tick").id(next.to_string())).await?;
+///     events.finish().await
+/// }
+/// ```
 #[must_use]
 pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
-    request.headers().get("last-event-id")
+    str::from_utf8(only(request.headers(), "last-event-id")?).ok()
 }
 
 /// A stream of events to one client.
@@ -136,16 +158,16 @@ pub struct Events<'c> {
 }
 
 impl<'c> Events<'c> {
-    /// Begins the answer.
+    /// Starts the answer and sends its head.
     ///
     /// # Errors
     ///
-    /// As [`Request::start`].
+    /// The errors of [`Request::start`].
     pub async fn start(request: Request<'c>) -> Result<Self> {
         let headers = [
             ("content-type", "text/event-stream"),
             ("cache-control", "no-store"),
-            // For nginx, which would wait for more.
+            // nginx would otherwise collect events before it passes them on.
             ("x-accel-buffering", "no"),
         ];
         let mut body = request.start(StatusCode::OK, headers).await?;
@@ -153,20 +175,20 @@ impl<'c> Events<'c> {
         Ok(Self { body })
     }
 
-    /// Sends an event. Waits for a client that is slow.
+    /// Sends an event. Waits while the client reads slowly.
     ///
     /// # Errors
     ///
-    /// When the client is gone, or takes nothing for too long.
+    /// If the client has left, or reads nothing for too long.
     pub async fn send(&mut self, event: &Event) -> Result<()> {
         self.write(event.to_string()).await
     }
 
-    /// Sends a sign of life that no page sees.
+    /// Sends a comment, which no page sees.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     pub async fn keep_alive(&mut self) -> Result<()> {
         self.write(":\n\n".to_owned()).await
     }
@@ -176,15 +198,15 @@ impl<'c> Events<'c> {
         self.body.flush().await
     }
 
-    /// Sends what a stream gives until it ends or the client does, with a sign of life every 15
-    /// seconds of silence.
+    /// Sends the events of a stream until the stream ends or the client leaves. Sends a comment after each 15
+    /// seconds without an event.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     pub async fn send_all(mut self, events: impl Stream<Item = Event>) -> Result<Responded> {
         let mut events = pin!(events);
-        // To HEAD there is nothing to send, and no end to wait for.
+        // The answer to a HEAD request has no body, so it must not wait for the end of the stream.
         while self.body.is_sent() {
             match self.news(events.as_mut()).await {
                 News::Event(event) => self.send(&event).await?,
@@ -195,7 +217,7 @@ impl<'c> Events<'c> {
         self.finish().await
     }
 
-    /// Waits for an event, or for what comes instead.
+    /// Waits for the next event, the end, or 15 seconds.
     async fn news(&self, mut events: Pin<&mut impl Stream<Item = Event>>) -> News {
         let next = async {
             let next = poll_fn(|cx| events.as_mut().poll_next(cx)).await;
@@ -205,7 +227,7 @@ impl<'c> Events<'c> {
             sleep(QUIET_MAX).await;
             News::Silence
         };
-        // A page that is closed ends its direction, and listens no more.
+        // A browser that closes the page closes its write half, and no longer listens.
         let end = async {
             self.body.half_closed().await;
             News::End
@@ -213,28 +235,28 @@ impl<'c> Events<'c> {
         race(next, race(silence, end)).await
     }
 
-    /// Ends the stream; the client comes back after a while.
+    /// Ends the stream. The client reconnects after a while.
     ///
     /// # Errors
     ///
-    /// As [`AnswerBody::finish`].
+    /// The errors of [`AnswerBody::finish`].
     pub async fn finish(self) -> Result<Responded> {
         self.body.finish().await
     }
 }
 
-/// What came first.
+/// The reason for which a wait for an event ended.
 enum News {
     Event(Event),
     Silence,
-    /// No more events, or nobody to send them to.
+    /// The stream has ended, or the client has left.
     End,
 }
 
-/// How many events may wait for one subscriber.
+/// The highest number of events that wait for one subscriber.
 const WAITING_MAX: usize = 64;
 
-/// News for everybody who subscribes, on one thread. Cloned, it is the same feed.
+/// Publishes events to all subscribers of one thread. A clone is the same feed.
 ///
 /// # Examples
 ///
@@ -261,10 +283,10 @@ struct Queue {
 }
 
 impl Feed {
-    /// Everything that is published from now on, up to an end.
+    /// Subscribes to all events that are published from now on.
     ///
-    /// It ends when the last clone of the feed is gone, and for a subscriber that has let 64 events
-    /// wait: what waits is still given.
+    /// The subscription ends with [`end`](Self::end), if the last clone of the feed is dropped, or if 64
+    /// events wait for the subscriber. It still returns the events that wait then.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         let queue = Rc::default();
@@ -272,7 +294,7 @@ impl Feed {
         Subscription(queue)
     }
 
-    /// Gives an event to all subscribers. It never waits.
+    /// Adds an event to the queues of all subscribers. Never waits.
     pub fn publish(&self, event: &Event) {
         let mut wakers = Vec::new();
         self.0.0.borrow_mut().retain(|queue| {
@@ -283,18 +305,18 @@ impl Feed {
             wakers.extend(queue.waker.take());
             queue.push(event)
         });
-        // Nothing is borrowed any more.
+        // A waker may call back into the feed, so it is called after all borrows have ended.
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// How many subscribers there are.
+    /// Returns the number of subscribers.
     pub fn subscribers(&self) -> usize {
         let queues = self.0.0.borrow();
         let is_held = |queue: &&Weak<_>| queue.strong_count() > 0;
         queues.iter().filter(is_held).count()
     }
 
-    /// Ends all subscriptions; their clients come back after a while. For a server that stops.
+    /// Ends all subscriptions, for a server that ends. The clients reconnect after a while.
     pub fn end(&self) {
         self.0.end();
     }
@@ -318,7 +340,7 @@ impl Drop for Queues {
 }
 
 impl Queue {
-    /// Whether there was room.
+    /// Returns false, and ends the subscription, if the queue is full.
     fn push(&mut self, event: &Event) -> bool {
         self.is_over = self.waiting.len() == WAITING_MAX;
         if !self.is_over {
@@ -328,7 +350,7 @@ impl Queue {
     }
 }
 
-/// One subscriber's events, in the order in which they were published.
+/// The events for one subscriber, in the order in which they were published.
 #[derive(Debug)]
 pub struct Subscription(Rc<RefCell<Queue>>);
 
@@ -381,13 +403,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_name_or_an_id_begins_a_line() {
+    fn a_name_or_an_id_has_one_line() {
         let event = Event::new("x").name("n\ndata: y").id("7\r\n\0");
         check(&event, "event: ndata: y\nid: 7\ndata: x\n\n");
     }
 
     #[test]
-    fn subscribers_get_what_is_published_while_they_subscribe() {
+    fn a_subscriber_receives_the_events_since_its_subscription() {
         block_on(async {
             let feed = Feed::default();
             feed.publish(&Event::new("before"));
@@ -413,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_broken_every_fifteen_seconds() {
+    fn a_comment_is_sent_every_fifteen_seconds() {
         block_on(async {
             pause();
             let feed = Feed::default();
@@ -433,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_that_lets_too_much_wait_loses_its_subscription() {
+    fn a_subscriber_with_a_full_queue_loses_its_subscription() {
         let feed = Feed::default();
         let subscription = feed.subscribe();
         for number in 0..=WAITING_MAX {
@@ -445,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_that_is_gone_has_no_more_news() {
+    fn dropping_a_feed_ends_its_subscriptions() {
         let feed = Feed::default();
         let subscription = feed.subscribe();
         feed.publish(&Event::new("last"));
@@ -455,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn head_has_no_events_and_no_end_to_wait_for() {
+    fn an_answer_to_head_has_no_events_and_ends_at_once() {
         block_on(async {
             let feed = Feed::default();
             let mut client = TestClient::new(async move |request: Request<'_>| {
@@ -470,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_ends_its_direction_ends_its_stream() {
+    fn a_client_that_closes_its_write_half_ends_its_stream() {
         block_on(async {
             let feed = Feed::default();
             let watched = feed.clone();

@@ -1,12 +1,12 @@
-//! Forms with files in them: `multipart/form-data` (RFC 7578), read as it comes.
+//! Forms with files: `multipart/form-data` (RFC 7578), read in a stream.
 //!
 //! ```
 //! use std::fs::File;
-//! use waterwheel_http::web::multipart::Form;
+//! use waterwheel_http::web::multipart::MultipartForm;
 //! use waterwheel_http::{Request, Responded, Result, StatusCode};
 //!
 //! async fn upload(request: Request<'_>) -> Result<Responded> {
-//!     let mut form = Form::of(&request)?;
+//!     let mut form = MultipartForm::of(&request)?;
 //!     while let Some(field) = form.next().await? {
 //!         if field.file_name().is_none() {
 //!             println!("{}: {}", field.name().to_owned(), field.text(1024).await?);
@@ -19,18 +19,18 @@
 //! }
 //! ```
 //!
-//! The whole form is a request's body like any other: the server's
-//! [limit](crate::Limits::body_bytes_max) holds for it, 8 MiB unless it is told otherwise.
+//! The form is the body of the request, so the server's [limit](crate::Limits::body_bytes_max) holds for it.
+//! The default is 8 MiB.
 //!
 //! # How it works
 //!
-//! - `multipart/parts.rs`: a form taken apart, piece by piece
-//! - `multipart/head.rs`: what the head of a part says of it
+//! - `multipart/parts.rs`: splits a form into parts
+//! - `multipart/head.rs`: reads the head of a part
 //!
 //! # Invariants
 //!
-//! - Always: what is wrong with a form is told to its sender, as a [`ClientError`].
-//! - Never: more in memory than a piece, the head of a part, and what a limit allows.
+//! - Always: a fault of the form is a [`ClientError`], so its sender receives the reason.
+//! - Never: more in memory than one piece of the body, the head of a part, and the caller's own limits.
 
 use std::fmt;
 use std::fs::File;
@@ -48,64 +48,65 @@ use crate::error::{ClientError, Result};
 use crate::exchange::body::Body;
 use crate::exchange::request::Request;
 use crate::web::parameters::parameters;
+use crate::web::single::content_type;
 use crate::white_space::trim;
 
 mod head;
 mod parts;
 
-use head::Head;
-use parts::Parts;
+use head::PartHead;
+use parts::FormParser;
 
-/// The most parts a form may have.
+/// The highest number of parts of a form.
 pub const FIELDS_MAX: usize = 1000;
 
-/// RFC 2046, 5.1.1.
+/// The longest boundary (RFC 2046, 5.1.1).
 const BOUNDARY_BYTES_MAX: usize = 70;
 
-/// How much of a file is gathered before it is written.
+/// The number of bytes of a file that are collected before they are written.
 const SAVED_BYTES: usize = 128 * 1024;
 
-/// A form, to be read part by part.
-pub struct Form<'c> {
+/// A form that is read part by part.
+pub struct MultipartForm<'c> {
     body: Body<'c>,
-    parts: Parts,
-    /// Of the part that is being read.
-    head: Option<Head>,
+    parts: FormParser,
+    /// The head of the part that is being read.
+    head: Option<PartHead>,
     fields: usize,
 }
 
-impl<'c> Form<'c> {
-    /// Begins to read a request's body as a form.
+impl<'c> MultipartForm<'c> {
+    /// Starts to read the body of a request as a form.
     ///
     /// # Errors
     ///
-    /// A [`ClientError`]: 415 if it is none, 400 if it has no proper boundary.
+    /// A [`ClientError`]: 415 if the body has another media type, 400 if Content-Type is repeated or has no
+    /// valid boundary.
     pub fn of(request: &Request<'c>) -> Result<Self> {
-        let content_type = request.headers().get_bytes("content-type");
-        let boundary = boundary(content_type.unwrap_or_default())?;
+        let boundary = boundary(content_type(request.headers())?)?;
         Ok(Self {
             body: request.body(),
-            parts: Parts::new(&boundary),
+            parts: FormParser::new(&boundary),
             head: None,
             fields: 0,
         })
     }
 
-    /// The next part; `None` at the end. What was not read of the one before is read past.
+    /// Returns the next part, or `None` at the end. Skips the unread data of the part before.
     ///
-    /// The boundary and the head before the data of a part may have 16 KiB together.
+    /// The boundary and the head of a part may have 16 KiB together.
     ///
     /// # Errors
     ///
-    /// A [`ClientError`] if the form is malformed, or has more than [`FIELDS_MAX`] parts; and as
+    /// A [`ClientError`] if the form is malformed or has more than [`FIELDS_MAX`] parts; and the errors of
     /// [`Request::bytes`].
     ///
     /// # Cancel safety
     ///
-    /// Safe.
-    pub async fn next(&mut self) -> Result<Option<Field<'_, 'c>>> {
+    /// Safe: no data is lost.
+    pub async fn next(&mut self) -> Result<Option<FormField<'_, 'c>>> {
         self.head = None;
-        let Some(head) = self.until(Parts::next_head).await?? else {
+        let Some(head) = self.until(FormParser::next_head).await?? else {
             return Ok(None);
         };
         self.fields += 1;
@@ -113,11 +114,11 @@ impl<'c> Form<'c> {
             return Err(bad("too many parts in the form"))?;
         }
         self.head = Some(head);
-        Ok(Some(Field { form: self }))
+        Ok(Some(FormField { form: self }))
     }
 
-    /// Feeds the parser until it has found something.
-    async fn until<T>(&mut self, mut find: impl FnMut(&mut Parts) -> Poll<T>) -> Result<T> {
+    /// Feeds the parser until `find` returns a result.
+    async fn until<T>(&mut self, mut find: impl FnMut(&mut FormParser) -> Poll<T>) -> Result<T> {
         poll_fn(|cx| {
             loop {
                 if let Poll::Ready(found) = find(&mut self.parts) {
@@ -133,11 +134,11 @@ impl<'c> Form<'c> {
     }
 }
 
-/// The boundary that a Content-Type names (RFC 2046, 5.1.1).
+/// Returns the boundary of a Content-Type (RFC 2046, 5.1.1).
 fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
     let media = content_type.split(|byte| *byte == b';').next();
     if !trim(media.unwrap_or_default()).eq_ignore_ascii_case(b"multipart/form-data") {
-        let text = "a form is multipart/form-data";
+        let text = "expected content-type multipart/form-data";
         return Err(ClientError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
     let mut found = None;
@@ -156,19 +157,21 @@ fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
 }
 
 /// One part of a form.
-pub struct Field<'f, 'c> {
-    form: &'f mut Form<'c>,
+pub struct FormField<'f, 'c> {
+    form: &'f mut MultipartForm<'c>,
 }
 
-impl Field<'_, '_> {
-    /// The name of the input it was entered in.
+impl FormField<'_, '_> {
+    /// Returns the name of the part's input.
     pub fn name(&self) -> &str {
         let head = self.form.head.as_ref();
         head.map_or("", |head| &head.name)
     }
 
-    /// What the sender calls its file; `None` if it is none. It may be anything: never use it as a
-    /// path.
+    /// Returns the sender's name for the file, or `None` if the part is not a file.
+    ///
+    /// The name may be any text: never use it as a path. It is empty if the user has chosen no file in a
+    /// browser's form.
     ///
     /// Bytes that are not UTF-8 become replacement characters. A name in the extended notation
     /// (`filename*`, RFC 8187) is preferred. Browsers write `%22` for a quote and `%0D%0A` for a line end.
@@ -177,35 +180,35 @@ impl Field<'_, '_> {
         self.form.head.as_ref()?.file_name.as_deref()
     }
 
-    /// The file's name, made safe: the last part of a path, no control characters, no leading dots,
-    /// at most 255 bytes. `None` if nothing is left.
+    /// Returns a safe name for the file: the last part of the path, without control characters and leading
+    /// dots, and at most 255 bytes long. Returns `None` if that is empty.
     pub fn safe_file_name(&self) -> Option<String> {
         safe(self.file_name()?)
     }
 
-    /// What the sender takes it for.
+    /// Returns the sender's media type of the part.
     pub fn content_type(&self) -> Option<&str> {
         self.form.head.as_ref()?.content_type.as_deref()
     }
 
-    /// The next piece of its data; `None` at the end.
+    /// Returns the next piece of the data, or `None` at its end.
     ///
     /// # Errors
     ///
-    /// A [`ClientError`] if the form is malformed; and as [`Request::bytes`].
+    /// A [`ClientError`] if the form is malformed; and the errors of [`Request::bytes`].
     ///
     /// # Cancel safety
     ///
-    /// Safe.
+    /// Safe: no data is lost.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        self.form.until(Parts::next_data).await
+        self.form.until(FormParser::next_data).await
     }
 
-    /// All of its data, in memory.
+    /// Returns all data of the part.
     ///
     /// # Errors
     ///
-    /// 413 if it is longer than `bytes_max`; and as [`chunk`](Self::chunk).
+    /// 413 if the data is longer than `bytes_max`; and the errors of [`chunk`](Self::chunk).
     pub async fn bytes(mut self, bytes_max: usize) -> Result<Vec<u8>> {
         let mut all = Vec::new();
         while let Some(chunk) = self.chunk().await? {
@@ -217,24 +220,28 @@ impl Field<'_, '_> {
         Ok(all)
     }
 
-    /// All of its data, as text.
+    /// Returns all data of the part as text.
     ///
     /// # Errors
     ///
-    /// 400 if it is not UTF-8; and as [`bytes`](Self::bytes).
+    /// 400 if the data is not UTF-8; and the errors of [`bytes`](Self::bytes).
     pub async fn text(self, bytes_max: usize) -> Result<String> {
         let name = self.name().to_owned();
         let bytes = self.bytes(bytes_max).await?;
         Ok(String::from_utf8(bytes).map_err(|_| bad(format!("{name:?} is not UTF-8")))?)
     }
 
-    /// Writes its data into a file, from where that stands; says how many bytes that were. The file
-    /// is written on another thread.
+    /// Writes the data into a file, at the file's position. Returns the number of bytes. A thread of the
+    /// pool writes the file.
     ///
     /// # Errors
     ///
-    /// 413 if it is longer than `bytes_max`; as [`chunk`](Self::chunk); and what `write(2)` says.
-    /// What had come until then is in the file.
+    /// 413 if the data is longer than `bytes_max`; the errors of [`chunk`](Self::chunk) and of `write(2)`.
+    /// On an error the file holds only a part of the data.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not safe: the file then holds only a part of the data.
     pub async fn to_file(mut self, file: File, bytes_max: u64) -> Result<u64> {
         let (mut file, mut gathered, mut total) = (file, Vec::new(), 0);
         loop {
@@ -261,7 +268,7 @@ impl Field<'_, '_> {
     }
 }
 
-/// Writes on a thread of the pool; gives file and buffer back.
+/// Writes on a thread of the pool. Returns the file and the empty buffer.
 async fn write(mut file: File, mut bytes: Vec<u8>) -> Result<(File, Vec<u8>)> {
     let written = spawn_blocking(move || {
         file.write_all(&bytes)?;
@@ -293,17 +300,17 @@ fn malformed_head() -> ClientError {
     bad("the head of a part is malformed")
 }
 
-impl fmt::Debug for Form<'_> {
+impl fmt::Debug for MultipartForm<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Form")
+        f.debug_struct("MultipartForm")
             .field("fields", &self.fields)
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Field<'_, '_> {
+impl fmt::Debug for FormField<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Field")
+        f.debug_struct("FormField")
             .field("name", &self.name())
             .field("file_name", &self.file_name())
             .finish_non_exhaustive()
@@ -324,9 +331,9 @@ mod tests {
 
     const TYPE: (&str, &str) = ("content-type", "multipart/form-data; boundary=\"x y\"");
 
-    /// Says each part back in a line.
+    /// Answers with a line for each part.
     async fn list(request: Request<'_>) -> Result<Responded> {
-        let mut form = Form::of(&request)?;
+        let mut form = MultipartForm::of(&request)?;
         let mut lines = String::new();
         while let Some(field) = form.next().await? {
             let head = (field.name().to_owned(), field.safe_file_name());
@@ -369,7 +376,7 @@ mod tests {
         })
     }
 
-    /// A form of these parts: head and data of each.
+    /// Makes a form of these parts, each with its head and its data.
     fn form(parts: &[(&str, &str)]) -> String {
         let part = |(head, data): &(&str, &str)| {
             format!("--x y\r\ncontent-disposition: form-data; {head}\r\n\r\n{data}\r\n")
@@ -405,13 +412,13 @@ mod tests {
             200,
             "report.txt 4\na=1\n",
         );
-        // What looks like a boundary and is none.
+        // This data only begins like a boundary.
         check(
             &form(&[("name=\"a\"", "\r\n--x \r\n")]),
             200,
             "a=\r\n--x \r\n\n",
         );
-        // RFC 2046, 5.1.1: what is around it is ignored.
+        // RFC 2046, 5.1.1: the text around the form is ignored.
         check(
             &format!("before\r\n{}behind", form(&[("name=\"a\"", "1")])),
             200,
@@ -419,11 +426,11 @@ mod tests {
         );
     }
 
-    /// Which parts a form of one part has, whose Content-Disposition is this: `name=text`, or
-    /// `name<file name>`.
+    /// Returns the parts of a form of one part with this Content-Disposition: `name=text`, or `name<file
+    /// name>`.
     fn read_one(disposition: &[u8]) -> (u16, String) {
         async fn show(request: Request<'_>) -> Result<Responded> {
-            let mut form = Form::of(&request)?;
+            let mut form = MultipartForm::of(&request)?;
             let mut shown = String::new();
             while let Some(field) = form.next().await? {
                 let name = field.name().to_owned();
@@ -456,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_a_file_whatever_bytes_its_name_has() {
+    fn a_file_name_may_have_any_bytes() {
         // RFC 7578, 5.1: old software sends names in other charsets.
         check_one(
             b"form-data; name=\"f\"; filename=\"caf\xe9.txt\"",
@@ -476,8 +483,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_be_named_in_the_extended_way() {
-        // RFC 7578, 4.2 forbids it, and some libraries do it all the same (RFC 8187, 3.2).
+    fn a_file_name_may_have_the_extended_notation() {
+        // RFC 7578, 4.2 forbids it, but some libraries do it (RFC 8187, 3.2).
         check_one(
             b"form-data; name=\"f\"; filename*=UTF-8''caf%C3%A9.txt",
             "f<café.txt>",
@@ -502,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_one_in_any_case_and_never_within_quotes() {
+    fn parameter_names_match_in_any_case_and_never_within_quotes() {
         check_one(b"Form-Data; NAME=\"f\"; FileName=\"a\"", "f<a>");
         check_one(b"form-data ; name = f ; filename\t=\ta", "f<a>");
         check_one(b"form-data; name=\"x; filename=y\"", "x; filename=y=rye");
@@ -523,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_of_two_readings_is_refused() {
+    fn an_ambiguous_head_is_refused() {
         let malformed = (400, "the head of a part is malformed\n".to_owned());
         for disposition in [
             &b"form-data; name=\"f\"; filename=\"a"[..],
@@ -557,7 +564,7 @@ mod tests {
         }
     }
 
-    /// Sends a body in chunks of that size, and reads the answer.
+    /// Sends a body in chunks of this size, and reads the answer.
     fn post_in_chunks(body: &[u8], size: usize) -> Answer {
         block_on(async {
             let mut client = TestClient::new(list);
@@ -576,7 +583,7 @@ mod tests {
 
     #[test]
     fn the_bytes_between_the_data_of_two_parts_have_a_limit() {
-        // With this filler, a boundary's line and a head have exactly as many bytes as they may.
+        // With this filler, the line of a boundary and a head have exactly the allowed length.
         let fixed = "\r\n--x y\r\ncontent-disposition: form-data; name=\"a\"\r\nx: \r\n\r\n".len();
         let fits = "y".repeat(HEAD_BYTES_MAX - fixed);
         for (filler, expected) in [
@@ -600,7 +607,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_not_read_is_read_past() {
+    fn an_unread_part_is_skipped() {
         let long = "z".repeat(100_000);
         check(
             &form(&[("name=\"skip\"", &long), ("name=\"a\"", "1")]),
@@ -620,7 +627,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_form_is_told_to_its_sender() {
+    fn the_sender_of_a_malformed_form_receives_the_reason() {
         let whole = form(&[("name=\"a\"", "1")]);
         let none = "the form has no end\n";
         for cut in [0, 3, 5, 7, 30, 50, whole.len() - 9, whole.len() - 4] {

@@ -1,6 +1,6 @@
 //! Parameters behind a value: `text/plain; charset="utf-8"` (RFC 9110, 5.6.6).
 //!
-//! Pure: a field's value in, names and values out.
+//! Pure functions: they split the value of a field into names and values.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use crate::white_space::{trim, trim_start};
 /// A name and a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Parameter<'a> {
-    /// As it came, to be compared in any case.
+    /// As the client sent it. Names are compared in any case.
     pub(super) name: &'a [u8],
-    /// Without its quotes, escapes undone.
+    /// Without its quotes, escapes decoded.
     pub(super) value: Cow<'a, [u8]>,
 }
 
-/// A parameter without `=` or without its closing quote, or with something behind that quote.
+/// A parameter without `=` or without its closing quote, or with bytes behind that quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The parameters behind the first value of `field`, up to the first that is malformed.
+/// Returns the parameters behind the first value of `field`, up to the first malformed one.
 ///
 /// Within quotes, a backslash escapes a quote and a backslash. Before any other character it is itself,
 /// because some senders do not escape the path of a file on Windows.
@@ -39,7 +39,7 @@ pub(super) fn parameters(field: &[u8]) -> impl Iterator<Item = Result<Parameter<
     })
 }
 
-/// The parameter that `bytes` begin with, and what is behind it.
+/// Returns the parameter at the start of `bytes`, and the rest.
 fn parameter(bytes: &[u8]) -> Result<(Parameter<'_>, &[u8]), Malformed> {
     let equals = bytes.iter().position(|byte| matches!(byte, b'=' | b';'));
     let equals = equals.filter(|at| bytes[*at] == b'=').ok_or(Malformed)?;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn between_quotes_everything_is_a_part_of_the_value() {
+    fn all_bytes_between_quotes_belong_to_the_value() {
         check("a; b=\"c; d=e\"; f=g", &[("b", "c; d=e"), ("f", "g")]);
         check("a; b=\" c \"", &[("b", " c ")]);
         check(r#"a; b="c\"d"; e=f"#, &[("b", "c\"d"), ("e", "f")]);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_a_parameter_is_malformed() {
+    fn a_parameter_needs_an_equals_sign_and_both_quotes() {
         for field in [
             "a; b",
             "a; b; c=d",
@@ -149,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_quoted_value_comes_out_again(value: Vec<u8>, behind in "(; x=y)?") {
+        fn any_quoted_value_is_read_back(value: Vec<u8>, behind in "(; x=y)?") {
             let escaped = value.iter().flat_map(|byte| match byte {
                 b'"' | b'\\' => vec![b'\\', *byte],
                 _ => vec![*byte],
@@ -164,7 +164,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_come_to_an_end(field in "[a;= \\t\"\\\\]{0,40}") {
+        fn any_list_of_parameters_ends(field in "[a;= \\t\"\\\\]{0,40}") {
             prop_assert!(parameters(field.as_bytes()).count() <= field.len());
         }
     }

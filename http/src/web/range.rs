@@ -1,33 +1,33 @@
-//! Parts of a representation, by position (RFC 9110, 14).
+//! Range requests: parts of a representation, by position (RFC 9110, 14).
 //!
-//! Pure: a field's value and a length in, ranges out. What cannot be understood is no error but a
-//! field that is not there, and neither is what would cost more than it is worth.
+//! Pure functions: they turn the value of a Range field and a length into ranges. A value that is malformed,
+//! or that asks for too many ranges, counts as an absent field. It is not an error.
 
 use std::ops::Range;
 
 use crate::white_space::members;
 
-/// More parts than this are not served; nobody who means well asks for so many.
+/// The highest number of ranges that are served. A request for more ranges is answered with the whole.
 pub const PARTS_MAX: usize = 16;
 
-/// What a Range field comes to, for a representation of a known length.
+/// The result of a Range field for a representation of a known length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranges {
-    /// The field is not for us: answer with everything.
+    /// Ignore the field, and answer with the whole representation.
     Whole,
-    /// These positions, at least one range, none of them empty, as asked for: neither sorted nor
-    /// joined.
+    /// Answer with these ranges of positions. There is at least one, and each has at least one byte. They are
+    /// in the order of the request, neither sorted nor merged.
     Parts(Vec<Range<u64>>),
-    /// None of them lies within: answer 416.
+    /// Answer with 416, because no range lies within the representation.
     Unsatisfiable,
 }
 
 impl Ranges {
     /// Reads the value of a Range field against a representation of `length` bytes.
     ///
-    /// [`Ranges::Whole`] comes of another unit than `bytes`, of what is malformed, of more than
-    /// [`PARTS_MAX`] ranges, and of ranges that together are longer than the whole, which are what
-    /// overlapping ones soon are (RFC 9110, 14.2). Of nothing, too, there is only the whole.
+    /// Returns [`Ranges::Whole`] if the unit is not `bytes`, if the value is malformed, or if `length` is 0.
+    /// Also returns it for more than [`PARTS_MAX`] ranges, and if the ranges together are longer than the
+    /// whole, because such ranges overlap (RFC 9110, 14.2).
     ///
     /// ```
     /// use waterwheel_http::web::range::Ranges;
@@ -38,7 +38,7 @@ impl Ranges {
     /// ```
     #[must_use]
     pub fn parse(value: &[u8], length: u64) -> Self {
-        // Nothing has no parts. Who always asks for a part, to be safe, gets all of it.
+        // An empty file has no ranges. A client that always asks for a range must still receive it.
         let Some(specs) = specs(value).filter(|_| length > 0) else {
             return Self::Whole;
         };
@@ -64,14 +64,15 @@ impl Ranges {
     }
 }
 
-/// The members of the set, if the unit is `bytes`, in any case (RFC 9110, 14.1).
+/// Returns the members of the set if the unit is `bytes`, in any case (RFC 9110, 14.1).
 fn specs(value: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     let equals = value.iter().position(|byte| *byte == b'=')?;
     let (unit, set) = (&value[..equals], &value[equals + 1..]);
     unit.eq_ignore_ascii_case(b"bytes").then(|| members(set))
 }
 
-/// One member: `first-last`, `first-`, or `-suffix`. Empty if nothing of it lies within.
+/// Reads one member: `first-last`, `first-`, or `-suffix`. Returns an empty range for positions behind the
+/// end, and `None` for a malformed member.
 fn range(spec: &[u8], length: u64) -> Option<Range<u64>> {
     let dash = spec.iter().position(|byte| *byte == b'-')?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
@@ -83,11 +84,11 @@ fn range(spec: &[u8], length: u64) -> Option<Range<u64>> {
         return Some(first.min(length)..length);
     }
     let last = number(last)?;
-    // `9-0` is no range of nothing but malformed (RFC 9110, 14.1.1).
+    // `9-0` is not an empty range: it is malformed (RFC 9110, 14.1.1).
     (first <= last).then(|| first.min(length)..last.saturating_add(1).min(length))
 }
 
-/// Digits; what is beyond 2⁶⁴ is beyond any file too.
+/// Reads digits. A number above 2⁶⁴ - 1 becomes that number, which is behind the end of any file.
 fn number(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let add = |number: u64, digit: &u8| {
@@ -109,7 +110,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_asked_for_parts_lie_within(
+        fn all_ranges_lie_within_the_representation(
             value in "(bytes=)?([0-9]{0,21}|-|,| |[a-z]){0,20}",
             length in prop_oneof![0..30_u64, any::<u64>()],
         ) {
@@ -139,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beyond_the_end_is_cut() {
+    fn a_range_ends_at_the_end_of_the_representation() {
         check("bytes=5-99", &[5..10]);
         check("bytes=-99", &[0..10]);
         check("bytes=5-99999999999999999999999999", &[5..10]);
     }
 
     #[test]
-    fn several_ranges_stay_as_they_were_asked_for() {
+    fn several_ranges_keep_their_order() {
         check("bytes=8-9,0-1", &[8..10, 0..2]);
         check("bytes= 0-1 , , 3-3,", &[0..2, 3..4]);
         check("bytes=0-1,10-11", &[0..2]); // RFC 9110, 14.2: what can be satisfied
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_or_of_another_unit_is_as_if_it_were_not_there() {
+    fn a_malformed_value_or_another_unit_is_ignored() {
         for value in [
             "",
             "bytes",
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn many_ranges_or_more_than_there_is_are_answered_with_the_whole() {
+    fn too_many_or_overlapping_ranges_are_answered_with_the_whole() {
         let many = |count: usize| format!("bytes={}", vec!["0-0"; count].join(","));
         assert_eq!(Ranges::parse(many(17).as_bytes(), 100), Ranges::Whole);
         let sixteen = Ranges::Parts(vec![0..1; 16]);

@@ -1,17 +1,17 @@
-//! Pages out of templates: minijinja, from a folder.
+//! Pages from a folder of minijinja templates.
 //!
 //! ```
 //! # let folder = std::env::temp_dir().join(format!("waterwheel-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
 //! # std::fs::write(folder.join("hello.html"), "<p>Hello {{ name }}, {{ visits }} times</p>")?;
 //! use waterwheel_http::testing::TestClient;
-//! use waterwheel_http::web::templates::{Templates, Vars};
+//! use waterwheel_http::web::templates::{Templates, context};
 //! use waterwheel_http::{Request, StatusCode};
 //! use waterwheel_runtime::block_on;
 //!
 //! let templates = Templates::new(&folder)?; // hello.html: <p>Hello {{ name }}, {{ visits }} times</p>
 //! let hello = async move |request: Request<'_>| {
-//!     let vars = Vars::new().set("name", "<Nim>").set("visits", 3);
+//!     let vars = context! { name => "<Nim>", visits => 3 };
 //!     templates.respond(request, StatusCode::OK, "hello.html", vars).await
 //! };
 //! let page = block_on(async { TestClient::new(hello).get("/").await });
@@ -20,20 +20,19 @@
 //! # Ok::<(), waterwheel_http::Error>(())
 //! ```
 //!
-//! What may stand in a template is
-//! [minijinja's](https://docs.rs/minijinja/latest/minijinja/syntax/): loops, conditions, filters,
-//! and pages that extend others.
+//! Templates have [minijinja's syntax](https://docs.rs/minijinja/latest/minijinja/syntax/): loops,
+//! conditions, filters, and pages that extend others.
 //!
 //! # How it works
 //!
-//! All files of the folder are read and parsed at the start, so what is wrong with one is known before
-//! anybody asks for it. In a debug build the folder is looked at before each page, and read again
-//! when something in it has changed; a release build never touches the disk again.
+//! All files of the folder are read and parsed at the start, so an error in a template is found before the
+//! first request. A debug build checks the folder before each page, and reads it again if a file has changed.
+//! A release build never reads the disk again.
 //!
 //! # Invariants
 //!
-//! - Always: what is put into a page is escaped, unless its name ends in `.txt`.
-//! - Always: a variable that is not there is an error, and not nothing.
+//! - Always: variables are escaped, unless the name of the template ends in `.txt`.
+//! - Always: a missing variable is an error, and not an empty text.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -55,13 +54,13 @@ use crate::exchange::responded::Responded;
 pub use minijinja::value::Serde;
 pub use minijinja::{Value, context};
 
-/// Folders within folders are read so deep; a link that leads back up ends there.
+/// The depth to which nested folders are read. A link that leads back up ends here.
 const DEPTH_MAX: usize = 16;
 
 /// A folder of templates.
 ///
-/// Names are paths below it: `page.html`, `mail/welcome.txt`. Files whose names begin with a dot are
-/// left out.
+/// The name of a template is its path below the folder: `page.html`, `mail/welcome.txt`. Files whose names
+/// begin with a dot are ignored.
 pub struct Templates {
     folder: PathBuf,
     reload: Reload,
@@ -69,23 +68,23 @@ pub struct Templates {
     loaded: RefCell<Loaded>,
 }
 
-/// Whether a change on the disk is noticed.
+/// Decides if changes on the disk are noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// Before each page, the folder is looked at, on the runtime's thread: for development. The
-    /// default of a debug build.
+    /// Checks the folder before each page, on the runtime's thread. For development; the default of a debug
+    /// build.
     OnChange,
-    /// What was there at the start stays. The default of a release build.
+    /// Keeps the templates of the start. The default of a release build.
     Never,
 }
 
-/// What was read, and of what.
+/// The parsed templates, and the state of the files that they come from.
 struct Loaded {
     environment: Rc<Environment<'static>>,
     stamps: Stamps,
 }
 
-/// When each file was changed last, and how long it was, by name.
+/// The time of the last change and the length of each file, by its name.
 type Stamps = BTreeMap<String, (Option<SystemTime>, u64)>;
 
 impl Templates {
@@ -93,7 +92,7 @@ impl Templates {
     ///
     /// # Errors
     ///
-    /// When the folder or a file cannot be read, or is no template.
+    /// If the folder or a file cannot be read, or if a file is not a valid template.
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self, TemplateError> {
         let reload = if cfg!(debug_assertions) {
             Reload::OnChange
@@ -111,18 +110,33 @@ impl Templates {
         })
     }
 
-    /// The same, noticing changes or not.
+    /// Sets if changes are noticed.
     #[must_use]
     pub fn reload(mut self, reload: Reload) -> Self {
         self.reload = reload;
         self
     }
 
-    /// The same with filters, functions or globals of your own.
+    /// Adds filters, functions or globals of your own. Reads the folder again.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("waterwheel-filter-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # std::fs::write(folder.join("loud.txt"), "{{ name|shout }}")?;
+    /// use waterwheel_http::web::templates::{Templates, context};
+    ///
+    /// let templates = Templates::new(&folder)?.configure(|environment| {
+    ///     environment.add_filter("shout", |text: String| text.to_uppercase() + "!");
+    /// })?;
+    /// // loud.txt: {{ name|shout }}
+    /// assert_eq!(templates.render("loud.txt", context! { name => "Nim" })?, "NIM!");
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), waterwheel_http::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new): the folder is read again.
+    /// The errors of [`new`](Self::new).
     pub fn configure(
         mut self,
         configure: impl Fn(&mut Environment<'static>) + 'static,
@@ -132,8 +146,8 @@ impl Templates {
         Ok(self)
     }
 
-    /// Makes a page: of a template and [`Vars`], or whatever else becomes a [`Value`]: what
-    /// [`context!`] gives, and in a [`Serde`], anything that can be serialized.
+    /// Renders a page. The variables are any [`Value`]: [`context!`] makes one, and [`Serde`] wraps a value
+    /// that implements `Serialize`.
     ///
     /// ```
     /// # let folder = std::env::temp_dir().join(format!("waterwheel-render-{}", std::process::id()));
@@ -151,18 +165,20 @@ impl Templates {
     ///
     /// # Errors
     ///
-    /// When there is no such template, a variable is missing, or a changed file is no template.
+    /// If the template does not exist, if a variable is missing, or if a changed file is not a valid
+    /// template.
     pub fn render(&self, name: &str, vars: impl Into<Value>) -> Result<String, TemplateError> {
         let environment = self.environment()?;
         let template = environment.get_template(name)?;
         Ok(template.render(vars)?)
     }
 
-    /// Answers with a page.
+    /// Renders a page and answers with it, as `text/plain` if the name ends in `.txt`, as `text/html`
+    /// otherwise.
     ///
     /// # Errors
     ///
-    /// As [`render`](Self::render), which is then a 500; and as [`Request::respond`].
+    /// The errors of [`render`](Self::render), which are answered with 500, and of [`Request::respond`].
     pub async fn respond(
         &self,
         request: Request<'_>,
@@ -181,7 +197,7 @@ impl Templates {
             .await
     }
 
-    /// What was read; anew, if it is to be noticed that it has changed.
+    /// Returns the templates. Reads them again first if a file has changed and changes are noticed.
     fn environment(&self) -> Result<Rc<Environment<'static>>, TemplateError> {
         if self.reload == Reload::OnChange && stamps(&self.folder)? != self.loaded.borrow().stamps {
             let loaded = Loaded::read(&self.folder, &*self.configure)?;
@@ -206,7 +222,7 @@ impl Loaded {
         });
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         configure(&mut environment);
-        // First the times, then the texts: a change in between is found the next time.
+        // The times are read before the texts, so that a change in between is found the next time.
         let stamps = stamps(folder)?;
         for name in stamps.keys() {
             let path = folder.join(name);
@@ -221,7 +237,7 @@ impl Loaded {
     }
 }
 
-/// Only a page is escaped.
+/// Returns true for a template whose variables are not escaped.
 fn is_text(name: &str) -> bool {
     Path::new(name)
         .extension()
@@ -244,7 +260,7 @@ fn gather(
     for entry in fs::read_dir(folder).map_err(unread)? {
         let path = entry.map_err(unread)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // One that has gone meanwhile is gone.
+        // The file was deleted since the folder was read.
         let Ok(metadata) = fs::metadata(&path) else {
             continue;
         };
@@ -261,42 +277,44 @@ fn gather(
     Ok(())
 }
 
-/// Why there is no page.
+/// An error of reading or rendering templates.
 #[derive(Debug)]
-pub struct TemplateError(Cause);
+pub struct TemplateError(TemplateFailure);
 
 #[derive(Debug)]
-enum Cause {
+enum TemplateFailure {
     Unread(PathBuf, io::Error),
     Template(minijinja::Error),
 }
 
 impl TemplateError {
     fn unread(path: &Path, error: io::Error) -> Self {
-        Self(Cause::Unread(path.to_owned(), error))
+        Self(TemplateFailure::Unread(path.to_owned(), error))
     }
 
-    /// Whether there is no template of that name.
+    /// Returns true if no template has that name.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         match &self.0 {
-            Cause::Unread(_, error) => error.kind() == io::ErrorKind::NotFound,
-            Cause::Template(error) => error.kind() == minijinja::ErrorKind::TemplateNotFound,
+            TemplateFailure::Unread(_, error) => error.kind() == io::ErrorKind::NotFound,
+            TemplateFailure::Template(error) => {
+                error.kind() == minijinja::ErrorKind::TemplateNotFound
+            }
         }
     }
 }
 
 impl From<minijinja::Error> for TemplateError {
     fn from(error: minijinja::Error) -> Self {
-        Self(Cause::Template(error))
+        Self(TemplateFailure::Template(error))
     }
 }
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::Unread(path, _) => write!(f, "cannot read {}", path.display()),
-            Cause::Template(error) => error.fmt(f),
+            TemplateFailure::Unread(path, _) => write!(f, "cannot read {}", path.display()),
+            TemplateFailure::Template(error) => error.fmt(f),
         }
     }
 }
@@ -304,8 +322,8 @@ impl fmt::Display for TemplateError {
 impl StdError for TemplateError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0 {
-            Cause::Unread(_, error) => Some(error),
-            Cause::Template(error) => error.source(),
+            TemplateFailure::Unread(_, error) => Some(error),
+            TemplateFailure::Template(error) => error.source(),
         }
     }
 }
@@ -319,134 +337,16 @@ impl fmt::Debug for Templates {
     }
 }
 
-/// Variables for a page, each a number or a text: enough for most, and known to be nothing else.
-///
-/// ```
-/// use waterwheel_http::web::templates::{Variable, Vars};
-///
-/// let vars = Vars::new().set("name", "mill").set("wheels", 2).set("depth", 0.5);
-/// assert_eq!(vars.get("wheels"), Some(&Variable::Int(2)));
-/// assert_eq!(vars.get("wheel"), None);
-/// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Vars(BTreeMap<String, Variable>);
-
-/// One of [`Vars`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Variable {
-    /// A whole number.
-    Int(i64),
-    /// One that is never negative.
-    UInt(u64),
-    /// A fraction.
-    Float(f64),
-    /// A text, which is escaped in a page.
-    Text(String),
-}
-
-impl Vars {
-    /// None yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// And this one, in place of another of that name.
-    #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<Variable>) -> Self {
-        self.0.insert(name.into(), value.into());
-        self
-    }
-
-    /// The one of that name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Variable> {
-        self.0.get(name)
-    }
-}
-
-impl From<i32> for Variable {
-    fn from(number: i32) -> Self {
-        Self::Int(number.into())
-    }
-}
-
-impl From<i64> for Variable {
-    fn from(number: i64) -> Self {
-        Self::Int(number)
-    }
-}
-
-impl From<u32> for Variable {
-    fn from(number: u32) -> Self {
-        Self::UInt(number.into())
-    }
-}
-
-impl From<u64> for Variable {
-    fn from(number: u64) -> Self {
-        Self::UInt(number)
-    }
-}
-
-impl From<usize> for Variable {
-    fn from(number: usize) -> Self {
-        Self::UInt(number as u64)
-    }
-}
-
-impl From<f32> for Variable {
-    /// As it is written, not as it is stored: 0.1 stays 0.1.
-    fn from(number: f32) -> Self {
-        Self::Float(number.to_string().parse().unwrap_or_else(|_| number.into()))
-    }
-}
-
-impl From<f64> for Variable {
-    fn from(number: f64) -> Self {
-        Self::Float(number)
-    }
-}
-
-impl From<&str> for Variable {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Variable {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<Variable> for Value {
-    fn from(variable: Variable) -> Self {
-        match variable {
-            Variable::Int(number) => number.into(),
-            Variable::UInt(number) => number.into(),
-            Variable::Float(number) => number.into(),
-            Variable::Text(text) => text.into(),
-        }
-    }
-}
-
-impl From<Vars> for Value {
-    fn from(vars: Vars) -> Self {
-        Self::from_pairs(vars.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    /// A folder of templates, which goes when it is dropped.
-    struct Scene(PathBuf);
+    /// A folder of templates, which is deleted when it is dropped.
+    struct TemplateFolder(PathBuf);
 
-    impl Scene {
+    impl TemplateFolder {
         fn new(name: &str, files: &[(&str, &str)]) -> Self {
             let folder =
                 std::env::temp_dir().join(format!("waterwheel-{name}-{}", std::process::id()));
@@ -470,7 +370,7 @@ mod tests {
         }
     }
 
-    impl Drop for Scene {
+    impl Drop for TemplateFolder {
         fn drop(&mut self) {
             drop(fs::remove_dir_all(&self.0));
         }
@@ -478,11 +378,7 @@ mod tests {
 
     #[track_caller]
     fn check(templates: &Templates, name: &str, expected: &str) {
-        let vars = Vars::new()
-            .set("a", "<&>")
-            .set("n", -1)
-            .set("u", 2_usize)
-            .set("f", 0.1_f32);
+        let vars = context! { a => "<&>", n => -1, u => 2_usize, f => 0.5_f32 };
         assert_eq!(
             templates.render(name, vars).expect("there is a page"),
             expected
@@ -490,8 +386,8 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_escaped_and_text_is_not() {
-        let scene = Scene::new(
+    fn variables_are_escaped_in_pages_and_not_in_text() {
+        let scene = TemplateFolder::new(
             "escaped",
             &[
                 ("page.html", "{{ a }} {{ n }} {{ u }} {{ f }}"),
@@ -506,27 +402,27 @@ mod tests {
             ],
         );
         let templates = scene.templates();
-        check(&templates, "page.html", "&lt;&amp;&gt; -1 2 0.1");
+        check(&templates, "page.html", "&lt;&amp;&gt; -1 2 0.5");
         check(&templates, "noending", "&lt;&amp;&gt;");
         check(&templates, "deep/mail.txt", "<&>");
         check(&templates, "child.html", "<&lt;&amp;&gt;>");
     }
 
     #[test]
-    fn what_is_missing_is_an_error() {
-        let scene = Scene::new("missing", &[("page.html", "{{ b }}")]);
+    fn a_missing_template_or_variable_is_an_error() {
+        let scene = TemplateFolder::new("missing", &[("page.html", "{{ b }}")]);
         let templates = scene.templates();
         let not_there = templates
-            .render("other.html", Vars::new())
+            .render("other.html", context! {})
             .expect_err("it is not there");
         assert!(not_there.is_not_found());
         assert!(
             !templates
-                .render("page.html", Vars::new())
+                .render("page.html", context! {})
                 .expect_err("b is missing")
                 .is_not_found()
         );
-        assert!(templates.render("../page.html", Vars::new()).is_err());
+        assert!(templates.render("../page.html", context! {}).is_err());
         let no_folder = Templates::new(scene.0.join("none")).expect_err("there is no folder");
         assert!(no_folder.is_not_found() && no_folder.to_string().contains("none"));
         scene.write("broken.html", "{% if %}");
@@ -534,8 +430,8 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_noticed_or_not_as_was_chosen() {
-        let scene = Scene::new("reload", &[("page.html", "one")]);
+    fn a_change_is_noticed_only_if_that_was_chosen() {
+        let scene = TemplateFolder::new("reload", &[("page.html", "one")]);
         let (noticing, fixed) = (
             scene.templates().reload(Reload::OnChange),
             scene.templates().reload(Reload::Never),
@@ -545,13 +441,13 @@ mod tests {
         check(&noticing, "page.html", "three");
         check(&noticing, "new.html", "new");
         check(&fixed, "page.html", "one");
-        // One that is wrong is so until it is put right.
+        // A broken template stays an error until it is repaired.
         scene.write("page.html", "{{");
-        assert!(noticing.render("page.html", Vars::new()).is_err());
-        assert!(noticing.render("page.html", Vars::new()).is_err());
+        assert!(noticing.render("page.html", context! {}).is_err());
+        assert!(noticing.render("page.html", context! {}).is_err());
         scene.write("page.html", "five!");
         check(&noticing, "page.html", "five!");
-        // As long as before, but later.
+        // The file is as long as before, but its time is later.
         scene.write("page.html", "seven");
         let later = SystemTime::now() + Duration::from_secs(5);
         let file = fs::File::options()
@@ -564,7 +460,7 @@ mod tests {
 
     #[test]
     fn filters_of_your_own_survive_a_change() {
-        let scene = Scene::new("filters", &[("page.html", "{{ a|shout }}")]);
+        let scene = TemplateFolder::new("filters", &[("page.html", "{{ a|shout }}")]);
         let shout = |environment: &mut Environment<'static>| {
             environment.add_filter("shout", |text: String| text + "!");
         };

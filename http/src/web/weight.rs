@@ -1,10 +1,36 @@
-//! How much a client likes something: the number behind `q=` (RFC 9110, 12.4.2).
+//! Weights in fields that list what a client accepts: the number behind `q=` (RFC 9110, 12.4.2).
+
+use crate::white_space::trim;
+
+/// The weight of one member of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// In thousandths, 1,000 at most.
+    Given(u16),
+    /// The member has no parameter `q`.
+    Absent,
+    /// The value of `q` is not a number from 0 to 1.
+    Malformed,
+}
+
+impl Weight {
+    /// Reads the weight among the parameters of a member, which are the bytes behind its first `;`.
+    pub(super) fn parse(parameters: &[u8]) -> Self {
+        for parameter in parameters.split(|byte| *byte == b';') {
+            let mut halves = parameter.splitn(2, |byte| *byte == b'=').map(trim);
+            if let (Some(b"q" | b"Q"), Some(value)) = (halves.next(), halves.next()) {
+                return thousandths(value).map_or(Self::Malformed, Self::Given);
+            }
+        }
+        Self::Absent
+    }
+}
 
 /// Returns the weight in thousandths; `None` if the value is no plain number or more than 1.
 ///
 /// Ignores digits behind the third. Accepts a number without the zero before its point, because Java's own
 /// client sends `q=.2`.
-pub(super) fn thousandths(value: &[u8]) -> Option<u16> {
+fn thousandths(value: &[u8]) -> Option<u16> {
     let point = value.iter().position(|byte| *byte == b'.');
     let (whole, digits) = match point {
         Some(at) => (&value[..at], &value[at + 1..]),
@@ -31,6 +57,26 @@ pub(super) fn thousandths(value: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_weight_is_the_value_of_the_parameter_q() {
+        for (parameters, expected) in [
+            ("", Weight::Absent),
+            ("level=1", Weight::Absent),
+            ("q", Weight::Absent),
+            ("q=0.5", Weight::Given(500)),
+            (" level=1 ;\tQ = 0.25 ", Weight::Given(250)),
+            ("q=2", Weight::Malformed),
+            ("q=", Weight::Malformed),
+            ("q=0=1", Weight::Malformed),
+        ] {
+            assert_eq!(
+                Weight::parse(parameters.as_bytes()),
+                expected,
+                "{parameters}"
+            );
+        }
+    }
 
     #[test]
     fn a_weight_is_a_plain_number_up_to_one() {

@@ -1,8 +1,7 @@
-//! The loop over bare epoll, level- or edge-triggered, over whatever reads and writes a socket.
+//! The loop over bare epoll, level- or edge-triggered.
 
+use crate::Options;
 use crate::connection::{After, Connection, Shared};
-use crate::listener;
-use crate::options::{FirstRead, Options, Trigger};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use slab::Slab;
@@ -11,17 +10,11 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 
-/// Events taken at once.
-const EVENTS_MAX: usize = 1024;
-
-/// The listener's key; connections have their slab index.
+/// The listener's key. Connections have their slab index.
 const LISTENER: u64 = u64::MAX;
 
-/// Serves until a signal ends the process: a `TcpStream` calls `recv` and `send`, a `File` of the same
-/// descriptor `read` and `write`.
-///
-/// # Errors
-/// If epoll or accept fail.
+/// Serves until a signal ends the process. A `TcpStream` calls `recv` and `send`, and a `File` of the same
+/// descriptor calls `read` and `write`.
 pub(crate) fn run<S: Read + Write + AsFd + From<OwnedFd>>(
     listener: &TcpListener,
     options: &Options,
@@ -30,8 +23,7 @@ pub(crate) fn run<S: Read + Write + AsFd + From<OwnedFd>>(
         epoll: epoll::create(CreateFlags::CLOEXEC)?,
         connections: Slab::new(),
         shared: Shared::new(options),
-        trigger: options.mode.trigger(),
-        first_read: options.first_read,
+        options,
     };
     epoll::add(
         &floor.epoll,
@@ -39,13 +31,10 @@ pub(crate) fn run<S: Read + Write + AsFd + From<OwnedFd>>(
         EventData::new_u64(LISTENER),
         EventFlags::IN,
     )?;
-    let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
+    let mut events: Vec<Event> = Vec::with_capacity(1024);
     loop {
-        match epoll::wait(
-            &floor.epoll,
-            rustix::buffer::spare_capacity(&mut events),
-            None,
-        ) {
+        let room = rustix::buffer::spare_capacity(&mut events);
+        match epoll::wait(&floor.epoll, room, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -58,21 +47,20 @@ pub(crate) fn run<S: Read + Write + AsFd + From<OwnedFd>>(
     }
 }
 
-struct Floor<S> {
+struct Floor<'o, S> {
     epoll: OwnedFd,
     connections: Slab<(Connection<S>, After)>,
     shared: Shared,
-    trigger: Trigger,
-    first_read: FirstRead,
+    options: &'o Options,
 }
 
-impl<S: Read + Write + AsFd + From<OwnedFd>> Floor<S> {
-    /// Accepts all who wait.
+impl<S: Read + Write + AsFd + From<OwnedFd>> Floor<'_, S> {
+    /// Accepts all connections of the queue.
     fn accept(&mut self, listener: &TcpListener) -> io::Result<()> {
-        while let Some(socket) = listener::accept(listener)? {
+        while let Some(socket) = crate::accept(listener)? {
             let mut connection = Connection::new(S::from(socket));
             let mut after = After::Read;
-            if self.first_read == FirstRead::AfterAccept {
+            if self.options.eager {
                 after = connection.on_ready(&mut self.shared);
             }
             if after != After::Close {
@@ -82,7 +70,7 @@ impl<S: Read + Write + AsFd + From<OwnedFd>> Floor<S> {
                     &self.epoll,
                     &connection.socket,
                     data,
-                    interest(self.trigger, after),
+                    interest(self.options, after),
                 )?;
                 entry.insert((connection, after));
             }
@@ -90,7 +78,7 @@ impl<S: Read + Write + AsFd + From<OwnedFd>> Floor<S> {
         Ok(())
     }
 
-    /// Lets one connection take its turn; touches epoll again only if a level-triggered write was short.
+    /// Lets one connection take its turn. Calls epoll again only if a level-triggered write was short.
     fn turn(&mut self, key: usize) -> io::Result<()> {
         let (connection, before) = &mut self.connections[key];
         let after = connection.on_ready(&mut self.shared);
@@ -98,24 +86,20 @@ impl<S: Read + Write + AsFd + From<OwnedFd>> Floor<S> {
             self.connections.remove(key); // closing takes it out of epoll too
         } else if after != *before {
             *before = after;
-            if self.trigger == Trigger::Level {
+            if self.options.is_level_triggered() {
                 let data = EventData::new_u64(key as u64);
-                epoll::modify(
-                    &self.epoll,
-                    &connection.socket,
-                    data,
-                    interest(self.trigger, after),
-                )?;
+                let interest = interest(self.options, after);
+                epoll::modify(&self.epoll, &connection.socket, data, interest)?;
             }
         }
         Ok(())
     }
 }
 
-fn interest(trigger: Trigger, after: After) -> EventFlags {
-    match (trigger, after) {
-        (Trigger::Level, After::Write) => EventFlags::OUT,
-        (Trigger::Level, _) => EventFlags::IN,
-        (Trigger::Edge, _) => EventFlags::IN | EventFlags::OUT | EventFlags::ET,
+fn interest(options: &Options, after: After) -> EventFlags {
+    match (options.is_level_triggered(), after) {
+        (true, After::Write) => EventFlags::OUT,
+        (true, _) => EventFlags::IN,
+        (false, _) => EventFlags::IN | EventFlags::OUT | EventFlags::ET,
     }
 }

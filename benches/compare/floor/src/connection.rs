@@ -1,50 +1,77 @@
-//! One connection: bytes in, request ends counted, as many answers out.
+//! One connection: reads bytes, counts the ends of requests, and writes as many answers.
 
-use crate::answers::{Answers, BUFFER_BYTES};
-use crate::options::{Life, Options, Trigger};
+use crate::{Answer, Options};
 use memchr::memmem::Finder;
 use std::io::{ErrorKind, Read, Write};
 
-/// The end of a request's head, which ends the request as far as the floor is concerned.
+/// Bytes read at once.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// The end of a request's head. For the floor it ends the request.
 const END: &[u8] = b"\r\n\r\n";
 
 /// The most bytes of an end that one read can leave for the next.
 const CARRY_BYTES: usize = END.len() - 1;
 
-/// What all connections share.
+/// The largest number of requests that one read can end: the shortest request has 18 bytes.
+const REPEATS: usize = BUFFER_BYTES / 18 + 1;
+
+/// The state that all connections share.
 pub(crate) struct Shared {
-    answers: Answers,
+    /// The same answer over and over, so that any number of answers is one slice.
+    answers: Vec<u8>,
+    answer_bytes: usize,
     ends: Finder<'static>,
     buffer: Vec<u8>,
-    trigger: Trigger,
-    life: Life,
+    reads_once: bool,
+    closes: bool,
 }
 
 impl Shared {
-    /// Renders the answers and makes the one buffer.
+    /// Renders the answers and allocates the buffer.
     pub(crate) fn new(options: &Options) -> Self {
+        let (kind, body) = match options.answer {
+            Answer::Plaintext => ("text/plain", "Hello, World!".to_owned()),
+            Answer::Json => (
+                "application/json",
+                r#"{"message":"Hello, World!"}"#.to_owned(),
+            ),
+            Answer::Echo => ("application/octet-stream", "w".repeat(1024)),
+        };
+        let close = if options.close {
+            "connection: close\r\n"
+        } else {
+            ""
+        };
+        // The fields and the length of a Waterwheel answer.
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nserver: ww\r\n\
+             date: Thu, 01 Jan 1970 00:00:00 GMT\r\n{close}\r\n{body}",
+            body.len()
+        );
         Self {
-            answers: Answers::new(options),
+            answers: answer.repeat(REPEATS).into_bytes(),
+            answer_bytes: answer.len(),
             ends: Finder::new(END),
             buffer: vec![0; CARRY_BYTES + BUFFER_BYTES],
-            trigger: options.mode.trigger(),
-            life: options.life,
+            reads_once: options.is_level_triggered(),
+            closes: options.close,
         }
     }
 }
 
-/// What a connection waits for after its turn.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The event that a connection waits for after its turn.
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum After {
     /// More requests.
     Read,
     /// Room for the rest of its answers.
     Write,
-    /// Nothing: it is over.
+    /// No event: it is over.
     Close,
 }
 
-/// A socket, what it still has to be sent, and the last bytes of a head that came in two parts.
+/// A socket, the bytes that it still has to be sent, and the last bytes of a head that came in two parts.
 pub(crate) struct Connection<S> {
     /// The socket.
     pub(crate) socket: S,
@@ -55,7 +82,7 @@ pub(crate) struct Connection<S> {
 }
 
 impl<S: Read + Write> Connection<S> {
-    /// A fresh connection, which owes nothing.
+    /// A fresh connection.
     pub(crate) fn new(socket: S) -> Self {
         Self {
             socket,
@@ -68,7 +95,7 @@ impl<S: Read + Write> Connection<S> {
 
     /// Takes one turn: level-triggered one read and one write, else until a read comes back short.
     pub(crate) fn on_ready(&mut self, shared: &mut Shared) -> After {
-        if self.owed > 0 && self.write(&shared.answers) != After::Read {
+        if self.owed > 0 && self.write(shared) != After::Read {
             return After::Write;
         }
         loop {
@@ -79,24 +106,21 @@ impl<S: Read + Write> Connection<S> {
                 Err(_) => return After::Close,
             };
             let ended = self.count_ends(shared, got);
-            self.owed += ended * shared.answers.one;
-            match self.write(&shared.answers) {
-                After::Read if ended > 0 && shared.life == Life::OneAnswer => return After::Close,
+            self.owed += ended * shared.answer_bytes;
+            match self.write(shared) {
+                After::Read if ended > 0 && shared.closes => return After::Close,
+                After::Read if shared.reads_once || got < BUFFER_BYTES => return After::Read,
                 After::Read => {}
                 other => return other,
-            }
-            if shared.trigger == Trigger::Level || got < BUFFER_BYTES {
-                return After::Read;
             }
         }
     }
 
-    /// Counts the heads that end within the `got` bytes just read, and keeps what may be part of an end.
+    /// Counts the heads that end within the `got` bytes just read, and keeps the possible start of an end.
     fn count_ends(&mut self, shared: &mut Shared, got: usize) -> usize {
         let start = CARRY_BYTES - self.carried;
         shared.buffer[start..CARRY_BYTES].copy_from_slice(&self.carry[..self.carried]);
-        let data = &shared.buffer[start..CARRY_BYTES + got];
-        let (mut ended, mut rest) = (0, data);
+        let (mut ended, mut rest) = (0, &shared.buffer[start..CARRY_BYTES + got]);
         while let Some(at) = shared.ends.find(rest) {
             ended += 1;
             rest = &rest[at + END.len()..];
@@ -106,12 +130,12 @@ impl<S: Read + Write> Connection<S> {
         ended
     }
 
-    /// Writes what is owed, normally in one call; a short write is left to the next readiness.
-    fn write(&mut self, answers: &Answers) -> After {
+    /// Writes the owed answers, normally in one call. A short write continues at the next readiness.
+    fn write(&mut self, shared: &Shared) -> After {
         while self.owed > 0 {
-            let phase = self.sent % answers.one;
-            let end = (phase + self.owed).min(answers.bytes.len());
-            match self.socket.write(&answers.bytes[phase..end]) {
+            let phase = self.sent % shared.answer_bytes;
+            let end = (phase + self.owed).min(shared.answers.len());
+            match self.socket.write(&shared.answers[phase..end]) {
                 Ok(wrote) => {
                     self.owed -= wrote;
                     self.sent = phase + wrote;

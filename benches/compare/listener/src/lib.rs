@@ -1,5 +1,5 @@
-//! The listening socket of the floor, and of every server that takes one made elsewhere: so none of them
-//! lacks an option that another has.
+//! The listening socket of the floor, and of every server that takes a listener from its caller. So each of
+//! them has the same socket options.
 
 use nix::libc; // the macro names it
 use nix::sys::socket::sockopt::{SetUsize, TcpNoDelay};
@@ -7,10 +7,10 @@ use nix::sys::socket::{Backlog, listen, setsockopt};
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
 
-/// The longest queue of connections not yet accepted; the kernel caps it at `somaxconn`.
+/// The longest queue of connections before accept. The kernel caps it at `somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Seconds for which a connection that says nothing is kept back, if it is.
+/// Seconds for which the kernel keeps a silent connection back.
 const DEFER_SECONDS: usize = 1;
 
 /// `TCP_DEFER_ACCEPT` (`tcp(7)`).
@@ -25,10 +25,10 @@ nix::setsockopt_impl!(
     SetUsize
 );
 
-/// Listens; accepted connections inherit `TCP_NODELAY`, so that it costs none of them a call.
+/// Listens. Accepted connections inherit `TCP_NODELAY`, which saves a call for each of them.
 ///
 /// # Errors
-/// Whatever bind, listen or setsockopt say.
+/// Returns the error of bind, listen or setsockopt.
 pub fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listen(&listener, Backlog::new(BACKLOG)?)?; // once more: std's backlog is 128
@@ -36,10 +36,10 @@ pub fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// The same, and a connection is kept back until its first bytes are here.
+/// Listens as [`bind`] does. The kernel keeps each connection back until its first bytes are here.
 ///
 /// # Errors
-/// As [`bind`].
+/// Returns the error of bind, listen or setsockopt.
 pub fn bind_deferred(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
     let listener = bind(address)?;
     setsockopt(&listener, DeferAccept, &DEFER_SECONDS)?;

@@ -1,21 +1,21 @@
-//! Judges answers: the status line, the length of the body, and its bytes where they are known.
+//! Checks answers: the status line, the length of the body, and its bytes.
 //!
-//! A server's answers differ in their date only, so the first answer is parsed in full and tells
-//! where the length stands and where the head ends; the next ones need only be compared in those
-//! places. Whatever does not compare equal is parsed in full again.
+//! The answers of a server differ only in their date. So the first answer is parsed in full, which shows
+//! where the length stands and where the head ends. The next answers are compared in those places. An answer
+//! that differs there is parsed in full again.
 
 use memchr::memmem;
 
-/// The only status line that passes, up to the reason, which is free.
+/// The start of a right answer. The reason is free.
 const STATUS: &[u8] = b"HTTP/1.1 200";
 
 /// The end of a head.
 const END: &[u8] = b"\r\n\r\n";
 
-/// Bytes after which a head is no head.
+/// A head has at most this many bytes.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 
-/// Where things stood in the last answer that was parsed in full.
+/// The places of the last answer that was parsed in full.
 struct Layout {
     head_bytes: usize,
     length_line: Vec<u8>,
@@ -23,14 +23,14 @@ struct Layout {
     body_bytes: usize,
 }
 
-/// Judges one answer after the other.
+/// Checks one answer after the other.
 pub(crate) struct Judge {
     expected: Option<Vec<u8>>,
     layout: Option<Layout>,
 }
 
 impl Judge {
-    /// Expects this body in every answer, or the body of the first.
+    /// Expects this body in every answer, or else the body of the first answer.
     pub(crate) fn new(expected: Option<Vec<u8>>) -> Self {
         Self {
             expected,
@@ -38,36 +38,33 @@ impl Judge {
         }
     }
 
-    /// Takes one answer from the front of `data` and says how many bytes it has, or `None` if it is not complete.
+    /// Checks the answer at the start of `data`. Returns its bytes, or `None` if it is not complete.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// Returns a description of what is wrong with the answer.
     pub(crate) fn take(&mut self, data: &[u8]) -> Result<Option<usize>, String> {
-        let known = self.layout.as_ref().filter(|layout| layout.matches(data));
-        let (head_bytes, body_bytes) = match known {
-            Some(layout) => (layout.head_bytes, layout.body_bytes),
-            None => match Layout::parse(data)? {
-                Some(layout) => {
-                    let bytes = (layout.head_bytes, layout.body_bytes);
-                    self.layout = Some(layout);
-                    bytes
-                }
+        if !self
+            .layout
+            .as_ref()
+            .is_some_and(|layout| layout.matches(data))
+        {
+            match Layout::parse(data)? {
+                Some(layout) => self.layout = Some(layout),
                 None => return Ok(None),
-            },
-        };
-        let Some(body) = data.get(head_bytes..head_bytes + body_bytes) else {
-            return Ok(None);
-        };
-        match &self.expected {
-            Some(expected) if expected != body => {
-                Err(format!("another body than expected: {}", show(body)))
-            }
-            Some(_) => Ok(Some(head_bytes + body_bytes)),
-            None => {
-                self.expected = Some(body.to_vec());
-                Ok(Some(head_bytes + body_bytes))
             }
         }
+        let Some(layout) = &self.layout else {
+            return Ok(None);
+        };
+        let end = layout.head_bytes + layout.body_bytes;
+        let Some(body) = data.get(layout.head_bytes..end) else {
+            return Ok(None);
+        };
+        let expected = self.expected.get_or_insert_with(|| body.to_vec());
+        if expected != body {
+            return Err(format!("an unexpected body: {}", show(body)));
+        }
+        Ok(Some(end))
     }
 }
 
@@ -81,7 +78,8 @@ impl Layout {
 
     fn parse(data: &[u8]) -> Result<Option<Self>, String> {
         let Some(end) = memmem::find(data, END) else {
-            return if data.len() > HEAD_BYTES_MAX {
+            let is_too_long = data.len() > HEAD_BYTES_MAX;
+            return if is_too_long {
                 Err("a head without an end".to_owned())
             } else {
                 Ok(None)
@@ -92,34 +90,26 @@ impl Layout {
             return Err(format!("not a 200: {}", show(head)));
         }
         let name = b"\r\ncontent-length:";
-        let length_at = (0..head.len())
-            .find(|&at| {
-                head[at..]
-                    .get(..name.len())
-                    .is_some_and(|bytes| bytes.eq_ignore_ascii_case(name))
-            })
-            .ok_or_else(|| format!("an answer without content-length: {}", show(head)))?;
-        let line_end = memmem::find(&head[length_at + 2..], b"\r\n")
-            .map_or(head.len(), |at| length_at + 2 + at);
+        let length_at = head
+            .windows(name.len())
+            .position(|bytes| bytes.eq_ignore_ascii_case(name));
+        let length_at = length_at.ok_or_else(|| format!("no content-length: {}", show(head)))?;
+        let line_end = memmem::find(&head[length_at + 2..], b"\r\n");
+        let line_end = line_end.map_or(head.len(), |at| length_at + 2 + at);
         let digits = String::from_utf8_lossy(&head[length_at + name.len()..line_end]);
-        let body_bytes = digits
-            .trim()
-            .parse()
-            .map_err(|_| format!("no length: {}", show(head)))?;
-        let length_line = head[length_at..line_end + 2].to_vec();
+        let body_bytes = digits.trim().parse();
         Ok(Some(Self {
             head_bytes: head.len(),
-            length_line,
+            length_line: head[length_at..line_end + 2].to_vec(),
             length_at,
-            body_bytes,
+            body_bytes: body_bytes.map_err(|_| format!("no length: {}", show(head)))?,
         }))
     }
 }
 
 fn show(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(200)])
-        .escape_debug()
-        .to_string()
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
+    text.escape_debug().to_string()
 }
 
 #[cfg(test)]

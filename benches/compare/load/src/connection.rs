@@ -1,32 +1,34 @@
-//! One connection of the loop: what it still has to send, and what has come back so far.
+//! One connection: the bytes that it still has to send, and the part of an answer that has come so far.
 
 use crate::answer::Judge;
 use crate::request::Request;
 use mio::net::TcpStream;
-use std::io::{ErrorKind, Read, Write};
-use std::time::Instant;
+use std::error::Error;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-/// Bytes read at once.
-pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
+/// How long a connection may take to open, and its first answer to come.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Whether to read once more after a short read.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// When to stop reading.
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Until {
-    /// One read is all there is time for.
+    /// After one read.
     Once,
-    /// A short read has drained the socket.
+    /// After a short read, which has drained the socket.
     Short,
-    /// The end is expected, or known to have come.
+    /// At the end of the stream, or when the socket is empty.
     End,
 }
 
-/// What a read found.
+/// The result of a read.
 #[derive(Default)]
 pub(crate) struct Got {
     /// Right answers.
     pub(crate) answers: usize,
-    /// Whether the peer has closed.
-    pub(crate) closed: bool,
+    /// True if the peer has closed.
+    pub(crate) is_closed: bool,
 }
 
 /// A socket with its batch under way.
@@ -43,7 +45,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection with nothing under way.
+    /// A connection without a batch.
     pub(crate) fn new(socket: TcpStream) -> Self {
         Self {
             socket,
@@ -55,61 +57,75 @@ impl Connection {
         }
     }
 
-    /// Begins a batch of so many requests.
+    /// Connects and makes one request, so that no accept queue overflows.
     ///
     /// # Errors
-    /// Whatever the write says.
+    /// Returns an error if that takes too long, or the answer is wrong.
+    pub(crate) fn open(
+        address: SocketAddr,
+        request: &Request,
+        judge: &mut Judge,
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut socket = std::net::TcpStream::connect_timeout(&address, ANSWER_TIME_MAX)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+        socket.write_all(&request.batch[..request.one])?;
+        let mut answer = Vec::new();
+        let mut buffer = [0; 4096];
+        while judge.take(&answer)?.is_none() {
+            match socket.read(&mut buffer)? {
+                0 => return Err("closed before its answer was complete".into()),
+                got => answer.extend_from_slice(&buffer[..got]),
+            }
+        }
+        socket.set_nonblocking(true)?;
+        Ok(Self::new(TcpStream::from_std(socket)))
+    }
+
+    /// Begins a batch of `requests` requests.
+    ///
+    /// # Errors
+    /// Returns the error of the write.
     pub(crate) fn begin(&mut self, request: &Request, requests: usize) -> Result<(), String> {
-        self.waiting = requests;
+        self.waiting += requests;
         self.size = requests * request.one;
         self.unsent = self.size;
         self.send(request)
     }
 
-    /// Begins a batch as soon as the one before is sent, whether or not it is answered.
+    /// Begins a batch if the one before is sent, whether or not it is answered.
     ///
     /// # Errors
-    /// Whatever the write says.
+    /// Returns the error of the write.
     pub(crate) fn top_up(&mut self, request: &mut Request) -> Result<(), String> {
-        if self.unsent == 0 {
-            let requests = request.batch.len() / request.one;
-            request.vary(requests);
-            self.waiting += requests;
-            self.size = request.batch.len();
-            self.unsent = self.size;
+        if self.unsent > 0 {
+            return self.send(request);
         }
-        self.send(request)
+        let requests = request.batch.len() / request.one;
+        request.vary(requests);
+        self.begin(request, requests)
     }
 
-    /// Sends what is left of the batch, as far as there is room.
+    /// Sends the rest of the batch until the socket is full.
     ///
     /// # Errors
-    /// Whatever the write says.
+    /// Returns the error of the write.
     pub(crate) fn send(&mut self, request: &Request) -> Result<(), String> {
         while self.unsent > 0 {
-            match self
-                .socket
-                .write(&request.batch[self.size - self.unsent..self.size])
-            {
+            let rest = &request.batch[self.size - self.unsent..self.size];
+            match self.socket.write(rest) {
                 Ok(wrote) => self.unsent -= wrote,
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::WouldBlock | ErrorKind::NotConnected
-                    ) =>
-                {
-                    break;
-                }
+                Err(error) if must_wait(&error) => break,
                 Err(error) => return Err(format!("send: {error}")),
             }
         }
         Ok(())
     }
 
-    /// Reads what is there and judges it.
+    /// Reads and checks answers.
     ///
     /// # Errors
-    /// If an answer is wrong, or none was asked for.
+    /// Returns an error if an answer is wrong, or has no request.
     pub(crate) fn receive(
         &mut self,
         judge: &mut Judge,
@@ -117,9 +133,9 @@ impl Connection {
         until: Until,
     ) -> Result<Got, String> {
         let mut found = Got::default();
-        while !found.closed {
+        while !found.is_closed {
             match self.socket.read(buffer) {
-                Ok(0) => found.closed = true,
+                Ok(0) => found.is_closed = true,
                 Ok(got) => {
                     found.answers += self.judge(judge, &buffer[..got])?;
                     let is_drained = got < buffer.len() && until == Until::Short;
@@ -127,43 +143,40 @@ impl Connection {
                         break;
                     }
                 }
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::WouldBlock | ErrorKind::NotConnected
-                    ) =>
-                {
-                    break;
-                }
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => found.closed = true,
+                Err(error) if must_wait(&error) => break,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => found.is_closed = true,
                 Err(error) => return Err(format!("receive: {error}")),
             }
         }
         Ok(found)
     }
 
-    /// Takes all whole answers from what has come and keeps the rest.
+    /// Takes all whole answers and keeps the rest.
     fn judge(&mut self, judge: &mut Judge, data: &[u8]) -> Result<usize, String> {
         let mut joined = std::mem::take(&mut self.part);
-        let mut rest = if joined.is_empty() {
-            data
-        } else {
+        let mut rest = data;
+        if !joined.is_empty() {
             joined.extend_from_slice(data);
-            &joined
-        };
+            rest = &joined;
+        }
         let mut answers = 0;
-        while !rest.is_empty() {
-            let Some(bytes) = judge.take(rest)? else {
-                break;
-            };
+        while !rest.is_empty()
+            && let Some(bytes) = judge.take(rest)?
+        {
             rest = &rest[bytes..];
             answers += 1;
         }
         self.part = rest.to_vec();
-        self.waiting = self
-            .waiting
-            .checked_sub(answers)
-            .ok_or("more answers than requests")?;
+        let waiting = self.waiting.checked_sub(answers);
+        self.waiting = waiting.ok_or("more answers than requests")?;
         Ok(answers)
     }
+}
+
+/// Returns true if the socket is not ready, or not connected yet.
+fn must_wait(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::NotConnected
+    )
 }

@@ -1,54 +1,50 @@
-//! The clock of an open loop, which stands still while the generator does.
+//! The clock of an open loop. It stands still while the generator does.
 //!
-//! An open loop never sleeps: it looks at the clock before and after each thing it does, and each takes a
-//! few microseconds. Where much more time has passed, the machine ran something else in its place. That
-//! says nothing of the server, so it is taken off: from when requests fall due, and from how long they
-//! waited. A server's own stall stays, since the generator looks at the clock all the while.
+//! An open loop never sleeps. It reads the clock before and after each step, and a step takes a few
+//! microseconds. If a step takes much longer, the machine ran another program in place of the generator. That
+//! time is not the server's, so it does not count: neither for the time when requests fall due, nor for their
+//! latency. A stall of the server counts, because the generator reads the clock all the while.
 
 use std::time::{Duration, Instant};
 
-/// The longest that one thing the generator does may take; what is beyond is not its own doing.
+/// The longest step of the generator. A longer one was interrupted.
 const STEP_MAX: Duration = Duration::from_micros(20);
 
-/// Real time, without the time that was taken from the generator.
+/// Real time without the time that was taken from the generator.
 pub(crate) struct OwnClock {
-    /// Real time at the last look.
+    /// Real time at the last reading.
     seen: Instant,
-    /// What this clock showed then.
+    /// The time that this clock showed then.
     shown: Instant,
     step_max: Duration,
 }
 
 impl OwnClock {
-    /// A clock that loses nothing: for a generator that waits, or has more to do in a step.
-    pub(crate) fn real() -> Self {
+    fn new(step_max: Duration) -> Self {
         let now = Instant::now();
         Self {
             seen: now,
             shown: now,
-            step_max: Duration::MAX,
+            step_max,
         }
     }
 
-    /// The clock of a generator that is never done looking at it.
+    /// A clock that takes nothing off: for a generator that waits, or has longer steps.
+    pub(crate) fn real() -> Self {
+        Self::new(Duration::MAX)
+    }
+
+    /// The clock of a generator that never sleeps.
     pub(crate) fn spinning() -> Self {
-        Self {
-            step_max: STEP_MAX,
-            ..Self::real()
-        }
+        Self::new(STEP_MAX)
     }
 
-    /// Now, by this clock; ends a step.
+    /// Ends a step. Returns the time of this clock.
     pub(crate) fn now(&mut self) -> Instant {
         self.at(Instant::now())
     }
 
-    /// Ends a step.
-    pub(crate) fn look(&mut self) {
-        self.now();
-    }
-
-    /// What this clock shows at a real time.
+    /// Returns the time of this clock at a real time.
     fn at(&mut self, real: Instant) -> Instant {
         let step = real.saturating_duration_since(self.seen);
         self.seen = real;
@@ -56,14 +52,13 @@ impl OwnClock {
         self.shown
     }
 
-    /// Begins the loop: what was before it is no step.
+    /// Begins the loop. The time before is not a step.
     pub(crate) fn begin(&mut self) -> Instant {
-        self.seen = Instant::now();
-        self.shown = self.seen;
+        *self = Self::new(self.step_max);
         self.shown
     }
 
-    /// The time that was taken off since the beginning.
+    /// Returns the time that was taken off since the beginning.
     pub(crate) fn lost(&self) -> Duration {
         self.seen.saturating_duration_since(self.shown)
     }
@@ -88,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_clock_loses_nothing() {
+    fn a_real_clock_loses_no_time() {
         let mut clock = OwnClock::real();
         let later = clock.seen + Duration::from_secs(3);
         assert_eq!(clock.at(later), later);

@@ -1,9 +1,9 @@
 //! The bytes that are sent, and the body that must come back.
 
-use crate::options::{Head, Life, Options};
+use crate::{Head, Options};
 use memchr::memmem;
 
-/// What a browser says of itself, and a cookie; with the request line and `Host` some 350 bytes.
+/// The fields of a browser with a cookie. With the request line and `Host` some 350 bytes.
 const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
     Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
     Accept-Language: en-US,en;q=0.5\r\n\
@@ -11,16 +11,16 @@ const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gec
     Connection: keep-alive\r\n\
     Cookie: theme=dark; session=0000000000";
 
-/// A counter as it is rendered first: no two requests have the same.
+/// A counter before its first step. No two requests have the same.
 const COUNTER: &[u8] = b"0000000000";
 
-/// One request, as often as a batch holds it, and what its answer must say.
+/// A batch of requests, and the body of each answer.
 pub(crate) struct Request {
-    /// The same request over and over, but for its counters.
+    /// The same request over and over, except for its counters.
     pub(crate) batch: Vec<u8>,
     /// Bytes of one request.
     pub(crate) one: usize,
-    /// The body of every answer, where it is known beforehand.
+    /// The body of every answer, if it is known.
     pub(crate) expected: Option<Vec<u8>>,
     /// Where the counters of one request stand.
     counters: Vec<usize>,
@@ -28,25 +28,22 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Renders a batch: a `Host` field and whatever the options add.
+    /// Renders a batch of `depth` requests.
     pub(crate) fn new(options: &Options, depth: usize) -> Self {
         let request = render(options);
-        let counters = match options.head {
-            Head::Varied => memmem::find_iter(request.as_bytes(), COUNTER).collect(),
-            Head::Bare | Head::Typical => Vec::new(),
-        };
+        let counters = memmem::find_iter(request.as_bytes(), COUNTER);
         Self {
             one: request.len(),
             batch: request.repeat(depth).into_bytes(),
             expected: expected(options),
-            counters,
+            counters: counters.filter(|_| options.head == Head::Varied).collect(),
             count: 0,
         }
     }
 
-    /// Moves the counters of the first requests of the batch on, so that they are like none before.
+    /// Moves the counters of the first requests of the batch on.
     ///
-    /// A batch that is still being sent gets the new ones too: they are as long.
+    /// A batch that is still being sent gets the new counters too. They are as long.
     pub(crate) fn vary(&mut self, requests: usize) {
         if self.counters.is_empty() {
             return;
@@ -61,14 +58,16 @@ impl Request {
 }
 
 fn render(options: &Options) -> String {
-    let body = "w".repeat(options.post_bytes.unwrap_or(0));
-    let method = match options.post_bytes {
-        Some(_) => "POST",
-        None => "GET",
+    let body = "w".repeat(options.post.unwrap_or(0));
+    let method = if options.post.is_some() {
+        "POST"
+    } else {
+        "GET"
     };
-    let query = match options.head {
-        Head::Varied => "?n=0000000000",
-        Head::Bare | Head::Typical => "",
+    let query = if options.head == Head::Varied {
+        "?n=0000000000"
+    } else {
+        ""
     };
     let mut lines = vec![
         format!("{method} {}{query} HTTP/1.1", options.path),
@@ -77,18 +76,18 @@ fn render(options: &Options) -> String {
     if options.head != Head::Bare {
         lines.push(BROWSER.to_owned());
     }
-    if options.post_bytes.is_some() {
+    if options.post.is_some() {
         lines.push("Content-Type: application/octet-stream".to_owned());
         lines.push(format!("Content-Length: {}", body.len()));
     }
-    if options.life == Life::OneRequest {
+    if options.close {
         lines.push("Connection: close".to_owned());
     }
-    lines.extend(options.headers.iter().cloned());
+    lines.extend(options.header.iter().cloned());
     format!("{}\r\n\r\n{body}", lines.join("\r\n"))
 }
 
-/// Writes a number in decimal, as wide as its place.
+/// Writes a number in decimal, as wide as its place. `format!` would cost more than a request.
 fn write_digits(place: &mut [u8], mut number: u64) {
     for digit in place.iter_mut().rev() {
         *digit = b"0123456789"[usize::try_from(number % 10).unwrap_or(0)];
@@ -97,10 +96,7 @@ fn write_digits(place: &mut [u8], mut number: u64) {
 }
 
 fn expected(options: &Options) -> Option<Vec<u8>> {
-    if let Some(body) = &options.expect {
-        return Some(body.clone().into_bytes());
-    }
-    match (options.post_bytes, options.path.as_str()) {
+    match (options.post, options.path.as_str()) {
         (Some(bytes), _) => Some(vec![b'w'; bytes]),
         (None, "/json") => Some(br#"{"message":"Hello, World!"}"#.to_vec()),
         (None, "/plaintext" | "/large") => Some(b"Hello, World!".to_vec()),
@@ -111,7 +107,8 @@ fn expected(options: &Options) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::{COUNTER, Request, write_digits};
-    use crate::options::{Head, Options};
+    use crate::Options;
+    use clap::Parser;
     use std::collections::BTreeSet;
 
     #[test]
@@ -123,10 +120,7 @@ mod tests {
 
     #[test]
     fn no_two_varied_requests_are_the_same_and_all_are_as_long() {
-        let options = Options {
-            head: Head::Varied,
-            ..Options::default()
-        };
+        let options = Options::parse_from(["load", "127.0.0.1:1", "--head", "varied"]);
         let mut request = Request::new(&options, 16);
         assert_eq!(request.batch.len(), 16 * request.one);
         let mut seen = BTreeSet::new();

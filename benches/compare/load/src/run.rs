@@ -1,13 +1,10 @@
-//! The loop: connections send, receive and begin again until time or count is up.
+//! The loop: connections send, receive and begin again until the time or the count is up.
 
+use crate::Options;
 use crate::answer::Judge;
-use crate::connect;
-use crate::connection::{BUFFER_BYTES, Connection, Until};
-use crate::cpu;
-use crate::flooder::Flooder;
-use crate::options::{End, Life, Options};
+use crate::connection::{Connection, Until};
 use crate::own_clock::OwnClock;
-use crate::report::{Latency, Report};
+use crate::report::{Latency, Mark, Report, resident_bytes};
 use crate::request::Request;
 use hdrhistogram::Histogram;
 use mio::net::TcpStream;
@@ -16,43 +13,53 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-/// Without any answer for this long, the run has failed.
+/// A run without any answer for this long has failed.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// A run that counts answers has failed if it takes longer than this.
+/// A run, or opening all connections, has failed if it takes longer than this.
 const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 
-/// Events taken at once.
-const EVENTS_MAX: usize = 1024;
+/// Bytes read at once.
+const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Loads the server as the options say and reports what came of it.
+/// Loads the server and reports the result.
 ///
 /// # Errors
-/// If an answer is wrong, the server falls silent, or a connection cannot be opened.
+/// Returns an error if an answer is wrong, the server falls silent, or a connection cannot be opened.
 pub(crate) fn run(options: &Options) -> Result<Report, Box<dyn Error>> {
     let mut run = Run::new(options)?;
-    run.open()?;
-    let mut clock = Clock::start(options)?;
+    let started = Instant::now();
+    let mut counted = None;
+    if options.warm_up.is_zero() {
+        counted = Some(Mark::now(options.pid)?);
+    }
     run.begin_all()?;
-    let mut events = Events::with_capacity(EVENTS_MAX);
+    let patience = if run.pace.is_some() {
+        Duration::ZERO
+    } else {
+        SILENCE_MAX
+    };
+    let mut events = Events::with_capacity(1024);
     let mut heard = Instant::now();
-    while !run.is_over() {
-        run.poll.poll(
-            &mut events,
-            Some(if run.pace.is_some() {
-                Duration::ZERO
-            } else {
-                SILENCE_MAX
-            }),
-        )?;
-        run.clock.look();
+    let ended = loop {
+        let now = Instant::now();
+        match counted {
+            None if now - started >= options.warm_up => {
+                counted = Some(Mark::now(options.pid)?);
+                run.reset();
+            }
+            Some(Mark { at, .. }) if run.is_over(now - at) => break Mark::now(options.pid)?,
+            _ => {}
+        }
+        run.poll.poll(&mut events, Some(patience))?;
+        run.clock.now();
         let now = Instant::now();
         if !events.is_empty() {
             heard = now;
         } else if now - heard >= SILENCE_MAX {
             return Err("no answer for five seconds".into());
         }
-        if matches!(options.end, End::Answered(_)) && now - clock.started >= RUN_TIME_MAX {
+        if now - started >= RUN_TIME_MAX {
             return Err("not done within two minutes".into());
         }
         for event in &events {
@@ -67,16 +74,56 @@ pub(crate) fn run(options: &Options) -> Result<Report, Box<dyn Error>> {
             flooder.turn()?;
         }
         run.begin_due()?;
-        if clock.tick(now, options)? == Phase::Counted {
-            run.reset();
-        }
-        run.stopping |= clock.over;
-    }
+    };
     run.count_unanswered();
-    clock.report(&run, options)
+    let flood = run.flooder.as_ref().map(|flooder| flooder.answers);
+    let report = counted
+        .ok_or("ended before it counted")?
+        .report(&ended, run.answers, flood);
+    let lost = run.clock.lost().saturating_sub(run.lost_before);
+    Ok(Report {
+        reconnects: run.reconnects,
+        resident_bytes: options.pid.map(resident_bytes).transpose()?,
+        latency_us: run.pace.is_some().then(|| Latency::new(&run.latency, lost)),
+        ..report
+    })
 }
 
-/// When the requests of an open loop fall due, and which wait for a connection.
+/// Makes one request on each connection, holds the connections, and reports the memory of the server.
+///
+/// # Errors
+/// Returns an error if a connection cannot be opened or is not answered rightly.
+pub(crate) fn hold(options: &Options, duration: Duration) -> Result<Report, Box<dyn Error>> {
+    let request = Request::new(options, 1);
+    let mut judge = Judge::new(request.expected.clone());
+    let held = open_all(options, &request, &mut judge)?;
+    std::thread::sleep(duration);
+    let resident_bytes = options.pid.map(resident_bytes).transpose()?;
+    drop(held);
+    Ok(Report {
+        resident_bytes,
+        ..Report::default()
+    })
+}
+
+/// Opens all connections, each with one request.
+fn open_all(
+    options: &Options,
+    request: &Request,
+    judge: &mut Judge,
+) -> Result<Vec<Connection>, Box<dyn Error>> {
+    let deadline = Instant::now() + RUN_TIME_MAX;
+    let open = |index| {
+        if Instant::now() > deadline {
+            return Err(format!("only {index} connections within two minutes").into());
+        }
+        let connection = Connection::open(options.address, request, judge);
+        connection.map_err(|error| format!("connection {index}: {error}").into())
+    };
+    (0..options.connections).map(open).collect()
+}
+
+/// The requests of an open loop: when the next one falls due, and which wait for a connection.
 struct Pace {
     every: Duration,
     next: Instant,
@@ -92,66 +139,86 @@ struct Run<'o> {
     connections: Vec<Connection>,
     buffer: Vec<u8>,
     until: Until,
-    /// Requests still to send, where they are counted.
+    /// Requests still to send, if they are counted.
     left: u64,
-    stopping: bool,
+    /// Connections with a batch under way.
     busy: usize,
     answers: u64,
     reconnects: u64,
     latency: Histogram<u64>,
     clock: OwnClock,
-    /// What the clock had lost before the time that counts.
+    /// The time that the clock had lost before the time that counts.
     lost_before: Duration,
     pace: Option<Pace>,
     flooder: Option<Flooder>,
 }
 
 impl<'o> Run<'o> {
+    /// Opens all connections. With `--close`, a connection is opened for its only request.
     fn new(options: &'o Options) -> Result<Self, Box<dyn Error>> {
-        let request = Request::new(options, options.depth);
-        Ok(Self {
+        let request = Request::new(options, options.depth.into());
+        let is_alone_in_its_loop = options.rate.is_some() && !options.flood;
+        let mut run = Self {
             judge: Judge::new(request.expected.clone()),
             request,
             poll: Poll::new()?,
-            connections: Vec::with_capacity(options.connections),
+            connections: Vec::new(),
             buffer: vec![0; BUFFER_BYTES],
-            until: if options.life == Life::OneRequest {
+            until: if options.close {
                 Until::End
             } else {
                 Until::Short
             },
-            left: if let End::Answered(count) = options.end {
-                count
-            } else {
-                u64::MAX
-            },
-            stopping: false,
+            left: options.requests.unwrap_or(u64::MAX),
             busy: 0,
             answers: 0,
             reconnects: 0,
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
-            clock: if options.rate.is_some() && !options.flood {
+            clock: if is_alone_in_its_loop {
                 OwnClock::spinning()
             } else {
                 OwnClock::real()
             },
             lost_before: Duration::ZERO,
             pace: options.rate.map(|rate| Pace {
-                every: Duration::from_secs(1) / u32::try_from(rate).unwrap_or(u32::MAX).max(1),
+                every: Duration::from_secs(1) / rate.max(1),
                 next: Instant::now(),
                 waiting: VecDeque::new(),
-                idle: (0..options.connections).collect(),
+                idle: (0..options.connections.into()).collect(),
             }),
             flooder: options.flood.then(|| Flooder::new(options)).transpose()?,
             options,
-        })
+        };
+        if options.close {
+            let connect = |index| run.connect(index);
+            run.connections = (0..options.connections.into())
+                .map(connect)
+                .collect::<Result<_, _>>()?;
+        } else {
+            run.connections = open_all(options, &run.request, &mut run.judge)?;
+            for (index, connection) in run.connections.iter_mut().enumerate() {
+                register(&run.poll, &mut connection.socket, index)?;
+            }
+        }
+        Ok(run)
     }
 
-    fn is_over(&self) -> bool {
-        (self.stopping || self.left == 0)
-            && (self.busy == 0 || matches!(self.options.end, End::After(_)))
+    fn connect(&self, index: usize) -> Result<Connection, String> {
+        let socket = TcpStream::connect(self.options.address);
+        let mut socket = socket.map_err(|error| format!("connect: {error}"))?;
+        register(&self.poll, &mut socket, index).map_err(|error| format!("register: {error}"))?;
+        Ok(Connection::new(socket))
     }
 
+    /// Returns true if the time is up, or all requests are answered if they are counted.
+    fn is_over(&self, elapsed: Duration) -> bool {
+        match self.options.requests {
+            Some(_) => self.left == 0 && self.busy == 0,
+            None => elapsed >= self.options.seconds,
+        }
+    }
+
+    /// Begins the time that counts.
     fn reset(&mut self) {
         self.answers = 0;
         self.latency.reset();
@@ -159,42 +226,6 @@ impl<'o> Run<'o> {
         if let Some(flooder) = &mut self.flooder {
             flooder.answers = 0;
         }
-    }
-
-    /// Opens all connections; those that live for one request are opened for it.
-    fn open(&mut self) -> Result<(), Box<dyn Error>> {
-        if self.options.life == Life::OneRequest {
-            for index in 0..self.options.connections {
-                let connection = self.connect(index)?;
-                self.connections.push(connection);
-            }
-            return Ok(());
-        }
-        for (index, socket) in connect::all(self.options, &self.request, &mut self.judge)?
-            .into_iter()
-            .enumerate()
-        {
-            let mut socket = TcpStream::from_std(socket);
-            self.poll.registry().register(
-                &mut socket,
-                Token(index),
-                Interest::READABLE | Interest::WRITABLE,
-            )?;
-            self.connections.push(Connection::new(socket));
-        }
-        Ok(())
-    }
-
-    fn connect(&self, index: usize) -> Result<Connection, String> {
-        let mut socket = TcpStream::connect(self.options.address)
-            .map_err(|error| format!("connect: {error}"))?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = self
-            .poll
-            .registry()
-            .register(&mut socket, Token(index), interest);
-        registered.map_err(|error| format!("register: {error}"))?;
-        Ok(Connection::new(socket))
     }
 
     /// Starts every connection, or the clock of an open loop.
@@ -206,10 +237,10 @@ impl<'o> Run<'o> {
         (0..self.connections.len()).try_for_each(|index| self.begin(index))
     }
 
-    /// Sends the next batch on this connection, unless the run is ending.
+    /// Sends the next batch on this connection, if there are requests left.
     fn begin(&mut self, index: usize) -> Result<(), String> {
-        let requests = self.left.min(self.options.depth as u64);
-        if self.stopping || requests == 0 {
+        let requests = self.left.min(self.options.depth.into());
+        if requests == 0 {
             return Ok(());
         }
         self.left -= requests;
@@ -219,7 +250,8 @@ impl<'o> Run<'o> {
         self.connections[index].begin(&self.request, requests)
     }
 
-    /// Sends what has fallen due, each on an idle connection; what finds none waits, and its clock runs.
+    /// Sends the requests that are due, each on an idle connection. Without one, a request waits and its
+    /// latency grows.
     fn begin_due(&mut self) -> Result<(), String> {
         let Some(pace) = &mut self.pace else {
             return Ok(());
@@ -235,33 +267,33 @@ impl<'o> Run<'o> {
         {
             self.connections[index].due = pace.waiting.pop_front();
             self.begin(index)?;
-            self.clock.look();
+            self.clock.now();
         }
         Ok(())
     }
 
-    /// Lets one connection send, receive, and go on to its next batch.
+    /// Lets one connection send, receive, and begin its next batch.
     fn turn(&mut self, index: usize, until: Until) -> Result<(), String> {
         let connection = &mut self.connections[index];
         connection.send(&self.request)?;
         let was_waiting = connection.waiting > 0;
         let got = connection.receive(&mut self.judge, &mut self.buffer, until)?;
         self.answers += got.answers as u64;
-        let done = was_waiting && connection.waiting == 0;
-        if done && let Some(due) = connection.due.take() {
+        let is_done = was_waiting && connection.waiting == 0;
+        if is_done && let Some(due) = connection.due.take() {
             record(&mut self.latency, self.clock.now() - due);
         }
-        if got.closed {
+        if got.is_closed {
             return self.closed(index);
         }
-        if done && self.options.life == Life::Persistent {
+        if is_done && !self.options.close {
             self.busy -= 1;
             return self.next(index);
         }
         Ok(())
     }
 
-    /// Counts what fell due and is not answered yet with the time it has waited until now.
+    /// Counts each request that is due and not answered yet with the time it has waited until now.
     fn count_unanswered(&mut self) {
         let Some(pace) = &self.pace else {
             return;
@@ -285,26 +317,31 @@ impl<'o> Run<'o> {
         Ok(())
     }
 
-    /// The peer has closed: as asked, or else the batch is begun again on a new connection.
+    /// The peer has closed: with `--close` as asked, else the batch is begun again on a new connection.
     fn closed(&mut self, index: usize) -> Result<(), String> {
         let lost = self.connections[index].waiting as u64;
-        if self.options.life == Life::OneRequest && lost > 0 {
+        if self.options.close && lost > 0 {
             return Err("closed before the answer was complete".to_owned());
         }
         self.left += lost;
-        if self.options.life == Life::Persistent {
+        if !self.options.close {
             self.reconnects += 1;
         }
-        if self.options.life == Life::OneRequest || lost > 0 {
+        if self.options.close || lost > 0 {
             self.busy -= 1;
         }
         let due = self.connections[index].due;
         self.connections[index] = self.connect(index)?;
         if let Some(pace) = &mut self.pace {
-            pace.waiting.extend(due); // unanswered: its clock runs on
+            pace.waiting.extend(due); // without an answer, its latency grows
         }
         self.next(index)
     }
+}
+
+fn register(poll: &Poll, socket: &mut TcpStream, index: usize) -> std::io::Result<()> {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    poll.registry().register(socket, Token(index), interest)
 }
 
 fn record(latency: &mut Histogram<u64>, waited: Duration) {
@@ -312,81 +349,44 @@ fn record(latency: &mut Histogram<u64>, waited: Duration) {
     latency.saturating_record(waited);
 }
 
-/// What has just begun.
-#[derive(PartialEq, Eq)]
-enum Phase {
-    /// The time that counts.
-    Counted,
-    /// Nothing new.
-    Same,
+/// Bytes that the flooder sends and reads in one turn. A turn takes microseconds, so the latencies of the
+/// others do not grow in the generator. It is still more than any server answers meanwhile.
+const FLOOD_SENT_BYTES: usize = 1024;
+const FLOOD_READ_BYTES: usize = 4 * 1024;
+
+/// A connection that pipelines as fast as the server answers, beside those whose latencies count.
+struct Flooder {
+    connection: Connection,
+    request: Request,
+    judge: Judge,
+    buffer: Vec<u8>,
+    answers: u64,
 }
 
-/// Times and CPU times of the part of the run that counts.
-struct Clock {
-    started: Instant,
-    counted: Option<(Instant, Duration, Duration)>,
-    ended: Option<(Instant, Duration, Duration)>,
-    over: bool,
-}
-
-impl Clock {
-    fn start(options: &Options) -> Result<Self, Box<dyn Error>> {
-        let started = Instant::now();
-        let counted = if options.warm_up.is_zero() {
-            Some(Self::read(options)?)
-        } else {
-            None
-        };
+impl Flooder {
+    fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
+        let one = Request::new(options, 1).one;
+        let request = Request::new(options, (FLOOD_SENT_BYTES / one).max(1));
+        let mut judge = Judge::new(request.expected.clone());
         Ok(Self {
-            started,
-            counted,
-            ended: None,
-            over: false,
+            connection: Connection::open(options.address, &request, &mut judge)?,
+            request,
+            judge,
+            buffer: vec![0; FLOOD_READ_BYTES],
+            answers: 0,
         })
     }
 
-    fn read(options: &Options) -> Result<(Instant, Duration, Duration), Box<dyn Error>> {
-        Ok((
-            Instant::now(),
-            cpu::used_by(&options.pids)?,
-            cpu::used_here()?,
-        ))
-    }
-
-    /// Ends the warm-up and the run when their time has come.
-    fn tick(&mut self, now: Instant, options: &Options) -> Result<Phase, Box<dyn Error>> {
-        let Some((began, ..)) = self.counted else {
-            if now - self.started < options.warm_up {
-                return Ok(Phase::Same);
-            }
-            self.counted = Some(Self::read(options)?);
-            return Ok(Phase::Counted);
-        };
-        if let End::After(duration) = options.end
-            && now - began >= duration
-        {
-            self.ended = Some(Self::read(options)?);
-            self.over = true;
+    /// Sends and reads, at most the bytes of a turn.
+    fn turn(&mut self) -> Result<(), String> {
+        self.connection.top_up(&mut self.request)?;
+        let got = self
+            .connection
+            .receive(&mut self.judge, &mut self.buffer, Until::Once)?;
+        self.answers += got.answers as u64;
+        if got.is_closed {
+            return Err("closed the connection that pipelines".to_owned());
         }
-        Ok(Phase::Same)
-    }
-
-    fn report(self, run: &Run<'_>, options: &Options) -> Result<Report, Box<dyn Error>> {
-        let (began, server_before, own_before) = self.counted.ok_or("ended before it counted")?;
-        let (ended, server, own) = match self.ended {
-            Some(read) => read,
-            None => Self::read(options)?,
-        };
-        let lost = run.clock.lost().saturating_sub(run.lost_before);
-        let server = (!options.pids.is_empty()).then(|| server.saturating_sub(server_before));
-        Ok(Report::new(
-            run.answers,
-            run.reconnects,
-            ended - began,
-            server,
-            own.saturating_sub(own_before),
-            run.pace.is_some().then(|| Latency::new(&run.latency, lost)),
-            run.flooder.as_ref().map(|flooder| flooder.answers),
-        ))
+        Ok(())
     }
 }

@@ -1,12 +1,12 @@
-//! What it costs to find one of 200 routes, for several routers in one run.
+//! The cost of finding one of 200 routes, for several routers in one run.
 //!
 //! ```sh
 //! cargo run --release --manifest-path benches/compare/Cargo.toml -p routes
 //! ```
 //!
 //! *To find one* is the look-up alone. *Added to a request* is a request through the router less the
-//! same request to the handler that all routes lead to: with it go the parameters, the boxes, and
-//! whatever else a framework does for a route. A request is handed over as each framework wants it:
+//! same request to the handler of all routes. It contains the parameters, the boxes, and all other work
+//! of a framework for a route. Each framework gets a request in its own form:
 //! ours as bytes over a connection in memory, axum's as a value.
 
 #[path = "../../../routes/measure.rs"]

@@ -1,68 +1,34 @@
 //! Rounds: each runtime has its turn, over and over.
 
-use crate::workloads::{Cell, RUNTIMES, Row, Size, Unit};
+use crate::workloads::{self, Cell, RUNTIMES, Row, Size, Unit};
+use report::Stats;
+use serde::Serialize;
 use std::error::Error;
 use std::process::Command;
 
-/// Memory differs so little between two processes that this many do.
+/// Memory differs little between two processes, so a few rounds are enough.
 const ROUNDS_OF_BYTES: usize = 3;
 
-/// All of the work, not a fraction.
-const WHOLE: Size = Size { divisor: 1 };
-
-/// The samples of one runtime at one row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Figure {
-    /// The lowest sample.
-    pub(crate) least: f64,
-    /// A quarter of the samples is below.
-    pub(crate) lower: f64,
-    /// The middle one.
-    pub(crate) median: f64,
-    /// A quarter of the samples is above.
-    pub(crate) upper: f64,
-}
-
-impl Figure {
-    /// `None` without samples.
-    fn of(mut samples: Vec<f64>) -> Option<Self> {
-        samples.sort_by(f64::total_cmp);
-        // A quartile is the median of its half, with the middle one.
-        let half = samples.len().div_ceil(2);
-        Some(Self {
-            least: *samples.first()?,
-            lower: middle(&samples[..half]),
-            median: middle(&samples),
-            upper: middle(&samples[samples.len() - half..]),
-        })
-    }
-}
-
-/// The middle one of sorted samples, or the mean of the two in the middle.
-fn middle(sorted: &[f64]) -> f64 {
-    let last = sorted.len() - 1;
-    f64::midpoint(sorted[last / 2], sorted[last.div_ceil(2)])
-}
-
 /// A row that has been measured.
+#[derive(Serialize)]
 pub(crate) struct Measured {
-    /// The row's name.
+    /// The name of the row.
     pub(crate) title: &'static str,
-    /// What the figures count.
+    /// The unit of the figures.
     pub(crate) unit: Unit,
-    /// In the order of [`RUNTIMES`].
-    pub(crate) figures: [Option<Figure>; RUNTIMES.len()],
+    /// The median and the middle half for each of [`RUNTIMES`].
+    pub(crate) figures: [Option<Stats>; RUNTIMES.len()],
 }
 
-/// Measures a row. In each round every runtime has its turn, and in each round another is the first.
-/// The first round warms up and does not count.
+/// Measures a row. In each round every runtime has its turn, and each round begins with another runtime. The
+/// first round warms up and does not count.
 ///
 /// # Errors
-/// If a process of its own cannot be started, or fails.
+/// Returns an error if a process of its own cannot be started, or fails.
 pub(crate) fn measure(row: &Row, rounds: usize) -> Result<Measured, Box<dyn Error>> {
     let mut samples = RUNTIMES.map(|_| Vec::new());
     let (warm_up, rounds) = match row.unit {
-        Unit::Nanos => (1, rounds),
+        Unit::Ns => (1, rounds),
         Unit::Bytes => (0, rounds.min(ROUNDS_OF_BYTES)),
     };
     for round in 0..warm_up + rounds {
@@ -72,7 +38,7 @@ pub(crate) fn measure(row: &Row, rounds: usize) -> Result<Measured, Box<dyn Erro
                 continue;
             };
             let sample = match row.unit {
-                Unit::Nanos => once(cell),
+                Unit::Ns => whole(cell),
                 Unit::Bytes => in_fresh_process(row.title, RUNTIMES[runtime])?,
             };
             if round >= warm_up {
@@ -83,16 +49,25 @@ pub(crate) fn measure(row: &Row, rounds: usize) -> Result<Measured, Box<dyn Erro
     Ok(Measured {
         title: row.title,
         unit: row.unit,
-        figures: samples.map(Figure::of),
+        figures: samples.map(|samples| Stats::quartiles(&samples)),
     })
 }
 
-/// Does a row's work once in one runtime.
-pub(crate) fn once(cell: &Cell) -> f64 {
-    cell(WHOLE)
+/// Does all of a cell's work once.
+fn whole(cell: &Cell) -> f64 {
+    cell(Size { divisor: 1 })
 }
 
-/// Has this program do a row's work once in another process (`--once`).
+/// Does the work of one row in one runtime, if there is such a cell.
+pub(crate) fn named(title: &str, runtime: &str) -> Option<f64> {
+    let row = workloads::rows()
+        .into_iter()
+        .find(|row| row.title == title)?;
+    let column = RUNTIMES.iter().position(|name| *name == runtime)?;
+    row.cells[column].as_ref().map(whole)
+}
+
+/// Runs this program with `--once` in another process.
 fn in_fresh_process(title: &str, runtime: &str) -> Result<f64, Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
     let output = command.args(["--once", title, runtime]).output()?;
@@ -100,22 +75,4 @@ fn in_fresh_process(title: &str, runtime: &str) -> Result<f64, Box<dyn Error>> {
         return Err(format!("{title} on {runtime}: {}", output.status).into());
     }
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Figure;
-
-    #[test]
-    fn a_figure_is_told_by_least_quartiles_and_median() {
-        let figure = Figure::of(vec![5.0, 1.0, 4.0, 2.0, 3.0, 6.0]);
-        let expected = Figure {
-            least: 1.0,
-            lower: 2.0,
-            median: 3.5,
-            upper: 5.0,
-        };
-        assert_eq!(figure, Some(expected));
-        assert_eq!(Figure::of(Vec::new()), None);
-    }
 }

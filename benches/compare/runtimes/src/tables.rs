@@ -1,131 +1,81 @@
-//! The tables, in Markdown, and the JSON.
+//! The tables, in Markdown.
 
-use crate::measure::{Figure, Measured};
+use crate::measure::Measured;
 use crate::workloads::{RUNTIMES, Unit};
-use serde_json::{Value, json};
+use report::table;
 
 /// Where Waterwheel and tokio stand among [`RUNTIMES`].
 const OURS: usize = 0;
 const TOKIO: usize = 1;
 
-/// A row for each kind of work, a column for each runtime: the medians, the best of them bold, and
-/// how often Waterwheel's is tokio's and the best other one's.
+/// A row for each kind of work and a column for each runtime: the medians, the best of them bold. The last
+/// columns are Waterwheel's median as a ratio to tokio's and to the best other one.
 pub(crate) fn short(rows: &[Measured]) -> String {
-    let mut table = vec![
-        std::iter::once("ns, or bytes")
-            .chain(RUNTIMES)
-            .chain(["to tokio", "to the best other"])
-            .map(str::to_owned)
-            .collect(),
-    ];
+    let ends = ["to tokio", "to the best other"];
+    let mut all = vec![strings(&[&["ns, or bytes"], &RUNTIMES[..], &ends].concat())];
     for row in rows {
         let medians = row.figures.map(|figure| figure.map(|figure| figure.median));
         let best = least(&medians);
-        let cells = medians.map(|median| match median {
+        let show = |median: Option<f64>| match median {
             Some(value) if median == best => format!("**{}**", shown(value)),
             Some(value) => shown(value),
             None => String::new(),
-        });
+        };
         let ratios = [medians[TOKIO], least(&medians[OURS + 1..])];
         let ratios = ratios.map(|other| ratio(medians[OURS], other));
-        let cells = cells.into_iter().chain(ratios);
-        table.push(std::iter::once(named(row)).chain(cells).collect());
+        let cells = medians.into_iter().map(show).chain(ratios);
+        all.push(std::iter::once(named(row)).chain(cells).collect());
     }
-    aligned(&table)
+    table(all)
 }
 
 /// A line for each figure, with its spread.
 pub(crate) fn long(rows: &[Measured]) -> String {
-    let head = [
+    let mut all = vec![strings(&[
         "ns, or bytes",
         "runtime",
         "median",
         "middle half",
-        "least",
         "to tokio",
-    ];
-    let mut table = vec![head.map(str::to_owned).to_vec()];
+    ])];
     for row in rows {
         let tokio = row.figures[TOKIO].map(|figure| figure.median);
         for (figure, runtime) in row.figures.iter().zip(RUNTIMES) {
-            let Some(figure) = figure else { continue };
-            table.push(vec![
-                named(row),
-                runtime.to_owned(),
-                shown(figure.median),
-                format!("{}–{}", shown(figure.lower), shown(figure.upper)),
-                shown(figure.least),
-                ratio(Some(figure.median), tokio),
-            ]);
+            if let Some(figure) = figure {
+                let half = format!("{}–{}", shown(figure.low), shown(figure.high));
+                let ratio = ratio(Some(figure.median), tokio);
+                all.push(vec![
+                    named(row),
+                    runtime.to_owned(),
+                    shown(figure.median),
+                    half,
+                    ratio,
+                ]);
+            }
         }
     }
-    aligned(&table)
+    table(all)
 }
 
-/// All figures, unrounded.
-pub(crate) fn json(rows: &[Measured]) -> Value {
-    let of_figure = |(figure, runtime): (&Option<Figure>, &str)| {
-        let Figure {
-            least,
-            lower,
-            median,
-            upper,
-        } = (*figure)?;
-        Some(json!({
-            "runtime": runtime, "least": least, "lower": lower, "median": median, "upper": upper,
-        }))
-    };
-    let of_row = |row: &Measured| {
-        let figures = row.figures.iter().zip(RUNTIMES);
-        let figures: Vec<Value> = figures.filter_map(of_figure).collect();
-        let unit = match row.unit {
-            Unit::Nanos => "ns",
-            Unit::Bytes => "bytes",
-        };
-        json!({ "title": row.title, "unit": unit, "figures": figures })
-    };
-    rows.iter().map(of_row).collect()
+fn strings(cells: &[&str]) -> Vec<String> {
+    cells.iter().map(|&cell| cell.to_owned()).collect()
 }
 
 fn named(row: &Measured) -> String {
     match row.unit {
-        Unit::Nanos => row.title.to_owned(),
+        Unit::Ns => row.title.to_owned(),
         Unit::Bytes => format!("bytes: {}", row.title),
     }
-}
-
-/// Renders a table whose columns line up. The first row is the head.
-fn aligned(table: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let widths = table.iter().map(|row| row[column].chars().count());
-        widths.max().unwrap_or(0).max(3)
-    };
-    let widths: Vec<usize> = (0..table[0].len()).map(width).collect();
-    let rule = widths.iter().map(|&width| "-".repeat(width)).collect();
-    let rows = table[..1]
-        .iter()
-        .chain(std::iter::once(&rule))
-        .chain(&table[1..]);
-    rows.fold(String::new(), |text, row| {
-        let padded = row.iter().zip(&widths);
-        let padded: Vec<_> = padded
-            .map(|(cell, &width)| format!("{cell:<width$}"))
-            .collect();
-        text + "| " + &padded.join(" | ") + " |\n"
-    })
 }
 
 fn least(values: &[Option<f64>]) -> Option<f64> {
     values.iter().copied().flatten().min_by(f64::total_cmp)
 }
 
-/// Three digits or more.
+/// A number with at least three digits.
 fn shown(value: f64) -> String {
-    if value < 100.0 {
-        format!("{value:.1}")
-    } else {
-        format!("{value:.0}")
-    }
+    let decimals = usize::from(value < 100.0);
+    format!("{value:.decimals$}")
 }
 
 fn ratio(ours: Option<f64>, other: Option<f64>) -> String {
@@ -136,52 +86,33 @@ fn ratio(ours: Option<f64>, other: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::{long, short};
-    use crate::measure::{Figure, Measured};
+    use crate::measure::Measured;
     use crate::workloads::Unit;
 
-    fn measured() -> Measured {
-        let figure = |median| Figure {
-            least: median - 2.0,
-            lower: median - 1.0,
-            median,
-            upper: median + 1.0,
-        };
-        Measured {
-            title: "a row",
-            unit: Unit::Nanos,
-            figures: [Some(30.0), Some(40.0), Some(50.0), Some(20.0), None]
-                .map(|median| median.map(figure)),
-        }
-    }
-
-    /// The cells of a line, without the spaces that align them.
-    fn cells(table: &str, line: usize) -> Vec<&str> {
-        let line = table.lines().nth(line).unwrap_or_default();
-        let cells = line.trim_matches('|').split('|').map(str::trim);
-        cells.collect()
-    }
-
     #[test]
-    fn the_best_is_bold_and_a_missing_cell_is_empty() {
-        let table = short(&[measured()]);
+    fn the_best_is_bold_a_missing_cell_is_empty_and_a_spread_stands_beside_its_median() {
+        let figures = [Some(30.0), Some(40.0), Some(50.0), Some(20.0), None];
+        let figures =
+            figures.map(|median| median.map(|median| [median, median - 1.0, median + 1.0].into()));
+        let rows = [Measured {
+            title: "a row",
+            unit: Unit::Ns,
+            figures,
+        }];
+        let cells = |table: &str| -> Vec<String> {
+            let line = table.lines().nth(2).unwrap_or_default();
+            line.trim_matches('|')
+                .split('|')
+                .map(|cell| cell.trim().to_owned())
+                .collect()
+        };
         let expected = [
             "a row", "30.0", "40.0", "50.0", "**20.0**", "", "0.75", "1.50",
         ];
-        assert_eq!(cells(&table, 2), expected);
-    }
-
-    #[test]
-    fn a_spread_stands_beside_its_median() {
-        let table = long(&[measured()]);
-        let expected = ["a row", "waterwheel", "30.0", "29.0–31.0", "28.0", "0.75"];
-        assert_eq!(cells(&table, 2), expected);
-        assert_eq!(table.lines().count(), 2 + 4);
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let table = long(&[measured()]);
-        let widths: Vec<usize> = table.lines().map(|line| line.chars().count()).collect();
-        assert!(widths.iter().all(|&width| width == widths[0]), "{table}");
+        assert_eq!(cells(&short(&rows)), expected);
+        assert_eq!(
+            cells(&long(&rows)),
+            ["a row", "waterwheel", "30.0", "29.0–31.0", "0.75"]
+        );
     }
 }

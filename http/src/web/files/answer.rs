@@ -1,4 +1,4 @@
-//! How a file is answered with: whole, in parts, or not at all since the client has it.
+//! Answers with a file: the whole, ranges of it, or 304.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -13,22 +13,23 @@ use super::search::FoundFile;
 use crate::error::Result;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
-use crate::web::coding::Coding;
-use crate::web::conditional::{Validators, Verdict, only};
+use crate::web::coding::ContentCoding;
+use crate::web::conditional::{Evaluation, Validators};
 use crate::web::date::http_date;
 use crate::web::range::Ranges;
+use crate::web::single::only;
 
-type Fields = Vec<(&'static str, String)>;
+type AnswerFields = Vec<(&'static str, String)>;
 
-/// A file on its way.
+/// A file and the head of its answer.
 struct Sending<'f> {
     file: &'f File,
     length: u64,
     content_type: String,
-    fields: Fields,
+    fields: AnswerFields,
 }
 
-/// Answers a GET or HEAD with what was found.
+/// Answers a GET or HEAD request with the file.
 pub(super) async fn respond(
     request: Request<'_>,
     found: FoundFile,
@@ -36,16 +37,16 @@ pub(super) async fn respond(
 ) -> Result<Responded> {
     let now = SystemTime::now();
     let validators = validators(&found.metadata, found.coding, now);
-    let verdict = validators.judge(request.method(), request.headers());
+    let evaluation = validators.evaluate(request.method(), request.headers());
     let mut fields = fields(&validators, &found, max_age, now);
-    match verdict {
-        Verdict::NotModified => {
+    match evaluation {
+        Evaluation::NotModified => {
             return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
         }
-        Verdict::Failed => {
+        Evaluation::Failed => {
             return super::refuse(request, StatusCode::PRECONDITION_FAILED, super::NO_FIELDS).await;
         }
-        Verdict::Serve => {}
+        Evaluation::Serve => {}
     }
     if let Some(coding) = found.coding {
         fields.push(("content-encoding", coding.token().to_owned()));
@@ -67,7 +68,7 @@ pub(super) async fn respond(
     }
 }
 
-/// The parts a request asks for. Only GET has any (RFC 9110, 14.2).
+/// Returns the ranges that a request asks for. Only GET has ranges (RFC 9110, 14.2).
 fn ranges(request: &Request<'_>, validators: &Validators, length: u64) -> Ranges {
     let headers = request.headers();
     match only(headers, "range") {
@@ -78,18 +79,18 @@ fn ranges(request: &Request<'_>, validators: &Validators, length: u64) -> Ranges
     }
 }
 
-/// A file changed so shortly ago may change again without a clock noticing.
+/// The age from which a file has a strong tag. A younger file may change again within the clock's resolution.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// From the time of the last change, the length, and the coding: alike on all machines that have
-/// the same copy.
-fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> Validators {
+/// Makes a tag of the time of the last change, the length, and the coding. It is equal on all machines with
+/// equal copies.
+fn validators(metadata: &Metadata, coding: Option<ContentCoding>, now: SystemTime) -> Validators {
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     let nanos = modified
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_nanos();
-    let coding = coding.map_or("", Coding::suffix).replace('.', "-");
+    let coding = coding.map_or("", ContentCoding::suffix).replace('.', "-");
     let tag = format!("{nanos:x}-{:x}{coding}", metadata.len());
     let validators = Validators::new(tag).modified(modified);
     match now.duration_since(modified) {
@@ -98,18 +99,18 @@ fn validators(metadata: &Metadata, coding: Option<Coding>, now: SystemTime) -> V
     }
 }
 
-/// The answer's Date may be a moment behind. What was changed last is never younger than it (RFC 9110,
-/// 8.8.2.1): to say a second less than is so costs an answer too many, and never one too few.
+/// The answer's Date may be a moment old, and Last-Modified must not be later than Date (RFC 9110, 8.8.2.1).
+/// A second too early costs at most one full answer more.
 const DATE_LAG: Duration = Duration::from_secs(1);
 
-/// What all answers about a file have, 304 included (RFC 9110, 15.4.5).
+/// Returns the fields of all answers about a file, also of a 304 (RFC 9110, 15.4.5).
 fn fields(
     validators: &Validators,
     found: &FoundFile,
     max_age: Option<Duration>,
     now: SystemTime,
-) -> Fields {
-    let mut fields = Fields::new();
+) -> AnswerFields {
+    let mut fields = AnswerFields::new();
     fields.extend(validators.etag().map(|tag| ("etag", tag)));
     let modified = found.metadata.modified().ok();
     let said = modified.and_then(|time| http_date(time.min(now - DATE_LAG)));
@@ -124,7 +125,7 @@ fn fields(
     fields
 }
 
-/// By the name of the original. Text is UTF-8.
+/// Returns the type by the name of the original file. Text is UTF-8.
 fn content_type(path: &Path) -> String {
     let kind = mime_guess::from_path(path).first_or_octet_stream();
     match (kind.type_().as_str(), kind.subtype().as_str()) {
@@ -199,7 +200,7 @@ fn content_range(part: &Range<u64>, length: u64) -> String {
     format!("bytes {}-{}/{length}", part.start, part.end - 1)
 }
 
-/// A line that is in no file: it is not known before, nor twice the same.
+/// Returns a line that no file contains, because it cannot be predicted and is never repeated.
 fn boundary() -> String {
     use std::hash::{BuildHasher, RandomState};
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -211,7 +212,7 @@ fn boundary() -> String {
     )
 }
 
-/// An error that came of having too little, as the client is told it.
+/// Turns a lack of descriptors or memory into a 503.
 pub(super) fn error(errno: rustix::io::Errno) -> crate::error::Error {
     use rustix::io::Errno;
     match errno {

@@ -1,19 +1,20 @@
-//! A folder out of which nothing leads.
+//! A folder that no path can leave.
 //!
 //! # How it works
 //!
-//! The folder is opened once, and every file is opened relative to it by `openat2(2)`, which can be
-//! told what a path may not do on its way: leave the folder (`RESOLVE_BENEATH`), follow a symbolic
-//! link (`RESOLVE_NO_SYMLINKS`), wait for a disk (`RESOLVE_CACHED`). So there is no moment between
-//! looking and opening in which somebody could put a link in the way.
+//! The folder is opened once. Each file is opened relative to it by `openat2(2)`. The flags of that call
+//! forbid a path to leave the folder (`RESOLVE_BENEATH`), to follow a symbolic link (`RESOLVE_NO_SYMLINKS`),
+//! or to wait for a disk (`RESOLVE_CACHED`). The kernel checks the path while it opens the file, so a link
+//! that is made at that moment has no effect.
 //!
-//! On a kernel before 5.6, or in a sandbox that forbids the call, the way is walked name by name,
+//! On a kernel before 5.6, or in a sandbox that forbids the call, each name of the path is opened by itself,
 //! and links are not followed.
 //!
 //! # Invariants
 //!
-//! - Always: what has been opened is read from, never looked up a second time.
-//! - Never: a wait for a FIFO or a device: `O_NONBLOCK`, and they are not served.
+//! - Always: an opened file is read by its descriptor. Its path is not resolved again.
+//! - Never: a wait for a FIFO or a device. Files are opened with `O_NONBLOCK`, and only regular files are
+//!   served.
 
 use std::fs::File;
 use std::io;
@@ -26,12 +27,12 @@ use rustix::io::Errno;
 
 use super::Symlinks;
 
-/// How far to go for a file.
+/// The sources that may be used to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// What the kernel knows by heart. If it does not, that is `EAGAIN`.
+    /// The kernel's caches. The call fails with `EAGAIN` if they do not suffice.
     Memory,
-    /// The disk, or the network.
+    /// The disk or the network.
     Disk,
 }
 
@@ -45,10 +46,10 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY);
 
-/// For what only leads on.
+/// For the folders on the way to a file.
 const PASS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
 
-/// `openat2` gives up when names are moved about meanwhile; it is tried so often.
+/// `openat2` fails if names are moved during the call. It is repeated up to this number.
 const TRIES: usize = 8;
 
 impl Folder {
@@ -57,7 +58,7 @@ impl Folder {
         Ok(Self { root })
     }
 
-    /// Opens what is at `path`, below the folder, for reading.
+    /// Opens the file or folder at `path`, below this folder, for reading.
     pub(super) fn read(
         &self,
         path: &Path,
@@ -82,13 +83,13 @@ impl Folder {
     fn read_known(&self, path: &Path, resolve: ResolveFlags) -> Result<File, Errno> {
         let resolve = resolve | ResolveFlags::CACHED;
         match openat2(&self.root, path, READ, Mode::empty(), resolve) {
-            // A kernel that knows the call or the flag not.
+            // The kernel does not know the call or the flag.
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Err(Errno::AGAIN),
             opened => opened.map(File::from),
         }
     }
 
-    /// The same without `openat2`.
+    /// Opens a path without `openat2`.
     fn walk(&self, path: &Path, symlinks: Symlinks) -> Result<File, Errno> {
         if symlinks == Symlinks::Anywhere {
             return openat(&self.root, path, READ, Mode::empty()).map(File::from);
@@ -105,7 +106,7 @@ impl Folder {
     }
 }
 
-/// One name further, and not by a link.
+/// Opens one name of a path, and follows no link.
 fn step(from: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     if name == b".." {
         return Err(Errno::XDEV);
@@ -130,10 +131,10 @@ mod tests {
 
     use super::*;
 
-    /// A folder with files and links in it, which goes when it is dropped.
-    struct Scene(PathBuf);
+    /// A folder with files and links, which is deleted when it is dropped.
+    struct ServedFolder(PathBuf);
 
-    impl Scene {
+    impl ServedFolder {
         fn new(name: &str) -> Self {
             let scene =
                 std::env::temp_dir().join(format!("waterwheel-{name}-{}", std::process::id()));
@@ -157,7 +158,7 @@ mod tests {
         }
     }
 
-    impl Drop for Scene {
+    impl Drop for ServedFolder {
         fn drop(&mut self) {
             drop(fs::remove_dir_all(&self.0));
         }
@@ -169,7 +170,7 @@ mod tests {
         Some(text)
     }
 
-    /// What is read of each path, with links refused, followed within, and followed anywhere.
+    /// The text of each path, if links are refused, followed within, and followed anywhere.
     const PATHS: &[(&str, [Option<&str>; 3])] = &[
         ("a", [Some("served/a"); 3]),
         ("deep/er/b", [Some("served/deep/er/b"); 3]),
@@ -188,8 +189,8 @@ mod tests {
     const CHOICES: [Symlinks; 3] = [Symlinks::Refuse, Symlinks::Within, Symlinks::Anywhere];
 
     #[test]
-    fn links_are_followed_as_far_as_was_chosen() {
-        let scene = Scene::new("links");
+    fn links_are_followed_only_as_far_as_allowed() {
+        let scene = ServedFolder::new("links");
         let folder = Folder::open(&scene.0.join("served")).expect("it is there");
         for (path, expected) in PATHS {
             let seen =
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn without_openat2_links_are_followed_only_if_they_may_lead_anywhere() {
-        let scene = Scene::new("walk");
+        let scene = ServedFolder::new("walk");
         let folder = Folder::open(&scene.0.join("served")).expect("it is there");
         for (path, [refused, _, anywhere]) in PATHS {
             let seen = CHOICES.map(|choice| text(folder.walk(Path::new(path), choice)));
@@ -223,12 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_just_read_is_known_by_heart() {
-        let scene = Scene::new("memory");
+    fn a_file_that_was_just_read_is_cached() {
+        let scene = ServedFolder::new("memory");
         let folder = Folder::open(&scene.0.join("served")).expect("it is there");
         let read = |reach| text(folder.read(Path::new("a"), Symlinks::Within, reach));
         assert!(read(Reach::Disk).is_some());
-        // Where the kernel cannot tell, it says so, and nothing else.
+        // A kernel without the flag returns this error, and no other.
         match folder.read(Path::new("a"), Symlinks::Within, Reach::Memory) {
             Ok(file) => assert_eq!(text(Ok(file)).as_deref(), Some("served/a")),
             Err(error) => assert_eq!(error, Errno::AGAIN),

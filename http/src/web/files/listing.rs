@@ -1,11 +1,11 @@
-//! A page that lists what is in a folder.
+//! A page that lists a folder.
 //!
 //! # Invariants
 //!
-//! - Never: a name in the page that is not escaped, or a link that leads out of the folder.
+//! - Never: a name that is not escaped, or a link that leads out of the folder.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::SystemTime;
@@ -17,41 +17,42 @@ use rustix::io::Errno;
 use super::DotFiles;
 use super::target::is_name;
 use crate::web::date::http_date;
+use crate::web::html::escape;
 
-/// A folder with more names in it is listed up to here.
+/// The highest number of names in a list.
 const ENTRIES_MAX: usize = 10_000;
 
 /// One line of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    kind: Kind,
+pub(super) struct ListEntry {
+    kind: EntryKind,
     name: OsString,
     modified: Option<SystemTime>,
 }
 
 /// Folders come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum EntryKind {
     Folder,
     File { bytes: u64 },
 }
 
-/// Reads a folder. `look` says what a name leads to, if that may be served.
+/// Reads a folder. `look` returns the metadata of a name, or `None` if it must not be served.
 pub(super) fn read(
     folder: &File,
     dot_files: DotFiles,
     look: impl Fn(&OsStr) -> Option<Metadata>,
-) -> Result<Vec<Entry>, Errno> {
+) -> Result<Vec<ListEntry>, Errno> {
     let mut entries = Vec::new();
     for entry in Dir::read_from(folder)?.take(ENTRIES_MAX) {
         let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
         if is_shown(&name, dot_files)
             && let Some(metadata) = look(&name)
         {
-            entries.push(Entry::new(name, &metadata));
+            entries.push(ListEntry::new(name, &metadata));
         }
     }
-    let is_file = |entry: &Entry| entry.kind != Kind::Folder;
+    let is_file = |entry: &ListEntry| entry.kind != EntryKind::Folder;
     entries.sort_by(|one, other| (is_file(one), &one.name).cmp(&(is_file(other), &other.name)));
     Ok(entries)
 }
@@ -63,12 +64,12 @@ fn is_shown(name: &OsStr, dot_files: DotFiles) -> bool {
     is_name(name) && !is_hidden
 }
 
-impl Entry {
+impl ListEntry {
     fn new(name: OsString, metadata: &Metadata) -> Self {
         let kind = if metadata.is_dir() {
-            Kind::Folder
+            EntryKind::Folder
         } else {
-            Kind::File {
+            EntryKind::File {
                 bytes: metadata.len(),
             }
         };
@@ -80,17 +81,17 @@ impl Entry {
     }
 }
 
-/// What stays as it is in a link (RFC 3986, 2.3).
+/// The bytes that stay as they are in a link (RFC 3986, 2.3).
 const LINK: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// The page; `path` is the folder's as its visitor sees it, encoded.
-pub(super) fn page(path: &str, entries: &[Entry]) -> String {
+/// Renders the page. `path` is the folder's path in the request, still encoded.
+pub(super) fn page(path: &str, entries: &[ListEntry]) -> String {
     let title = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
-    let title = Escaped(&title);
+    let title = escape(&title);
     let mut rows = String::new();
     if !path.trim_matches('/').is_empty() {
         rows.push_str("<tr><td><a href=\"../\">../</a><td><td>\n");
@@ -114,28 +115,32 @@ td:first-child{overflow-wrap:anywhere}td+td,th+th{text-align:right;white-space:n
 a{color:#0b5cad;text-decoration:none}a:hover{text-decoration:underline}\
 @media(max-width:30rem){td+td+td,th+th+th{display:none}}";
 
-impl fmt::Display for Entry {
+impl fmt::Display for ListEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let slash = if self.kind == Kind::Folder { "/" } else { "" };
-        // With a dot in front, a name with a colon in it is no scheme.
+        let slash = if self.kind == EntryKind::Folder {
+            "/"
+        } else {
+            ""
+        };
+        // Because of the dot, a name with a colon is not read as a scheme.
         let link = percent_encode(self.name.as_bytes(), LINK);
         let name = self.name.to_string_lossy();
-        let name = Escaped(&name);
+        let name = escape(&name);
         write!(
             f,
             "<tr><td><a href=\"./{link}{slash}\">{name}{slash}</a><td>"
         )?;
-        if let Kind::File { bytes } = self.kind {
+        if let EntryKind::File { bytes } = self.kind {
             write_size(f, bytes)?;
         }
         f.write_str("<td>")?;
-        // `06 Nov 1994 08:49`, out of `Sun, 06 Nov 1994 08:49:37 GMT`.
+        // Cuts `06 Nov 1994 08:49` out of `Sun, 06 Nov 1994 08:49:37 GMT`.
         let date = self.modified.and_then(http_date).unwrap_or_default();
         f.write_str(date.get(5..22).unwrap_or_default())
     }
 }
 
-/// Three digits and a unit.
+/// Writes at most four digits and a unit.
 fn write_size(f: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let Some(unit) = bytes
@@ -152,33 +157,14 @@ fn write_size(f: &mut fmt::Formatter<'_>, bytes: u64) -> fmt::Result {
     }
 }
 
-/// Text in a page.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn entry(name: &str, kind: Kind) -> Entry {
-        Entry {
+    fn entry(name: &str, kind: EntryKind) -> ListEntry {
+        ListEntry {
             kind,
             name: name.into(),
             modified: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)),
@@ -186,7 +172,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(name: &str, kind: Kind, expected: &str) {
+    fn check(name: &str, kind: EntryKind, expected: &str) {
         assert_eq!(entry(name, kind).to_string(), expected);
     }
 
@@ -194,18 +180,18 @@ mod tests {
     fn a_name_is_escaped_in_the_text_and_encoded_in_the_link() {
         check(
             "<b> \"&'.txt",
-            Kind::File { bytes: 1023 },
+            EntryKind::File { bytes: 1023 },
             "<tr><td><a href=\"./%3Cb%3E%20%22%26%27.txt\">&lt;b&gt; &quot;&amp;&#39;.txt</a><td>1023 B<td>06 Nov 1994 08:49",
         );
         check(
             "javascript:alert(1)",
-            Kind::Folder,
+            EntryKind::Folder,
             "<tr><td><a href=\"./javascript%3Aalert%281%29/\">javascript:alert(1)/</a><td><td>06 Nov 1994 08:49",
         );
     }
 
     #[test]
-    fn sizes_have_two_digits_at_the_least() {
+    fn sizes_have_at_least_two_digits_and_a_unit() {
         for (bytes, text) in [
             (0, "0 B"),
             (1024, "1.0 KiB"),
@@ -215,15 +201,15 @@ mod tests {
             (5 << 30, "5.0 GiB"),
             (u64::MAX, "15 EiB"),
         ] {
-            let line = entry("x", Kind::File { bytes }).to_string();
+            let line = entry("x", EntryKind::File { bytes }).to_string();
             assert!(line.contains(&format!("<td>{text}<td>")), "{line}");
         }
     }
 
     #[test]
-    fn a_page_leads_up_but_for_the_uppermost() {
+    fn a_page_links_to_its_parent_unless_it_is_the_root() {
         assert!(!page("/", &[]).contains("../"));
-        let page = page("/a%20%3Cb/", &[entry("c", Kind::Folder)]);
+        let page = page("/a%20%3Cb/", &[entry("c", EntryKind::Folder)]);
         assert!(page.contains("<h1>/a &lt;b/</h1>"), "{page}");
         assert!(
             page.contains("href=\"../\"") && page.contains("href=\"./c/\""),

@@ -11,28 +11,27 @@
 //! # }
 //! ```
 //!
-//! # What it does
+//! # Features
 //!
-//! - Content-Type by the name's ending; ETag and Last-Modified; conditional requests and ranges
-//!   (RFC 9110, 13 and 14), several of them at once too; HEAD.
-//! - `index.html` for a folder; a redirect to its slash for one without.
-//! - If told so: smaller files beside the originals ([`Files::precompressed`]), lists of folders
-//!   ([`Files::listing`]), dot files ([`Files::dot_files`]), links that lead elsewhere
-//!   ([`Files::symlinks`]).
+//! - Content-Type by the ending of the name; ETag and Last-Modified; conditional requests and one or several
+//!   ranges (RFC 9110, 13 and 14); HEAD.
+//! - `index.html` for a folder, and a redirection to the path with a slash.
+//! - Optional: precompressed files ([`Files::precompressed`]), lists of folders ([`Files::listing`]), dot
+//!   files ([`Files::dot_files`]), links out of the folder ([`Files::symlinks`]).
 //!
 //! # How it works
 //!
 //! ```text
-//! path ─► target ─► search: in memory, else on the pool ─► answer: head, then sendfile
+//! path ─► target ─► search: in the kernel's caches, else on the pool ─► answer: head, then sendfile
 //!           │              │
-//!           └─ no name ────┴─ nothing there ─► 404
+//!           └─ invalid ────┴─ absent ─► 404
 //! ```
 //!
 //! # Invariants
 //!
-//! - Always: one answer, 404, for what is not there and for what may not be served. Nobody learns the
-//!   difference.
-//! - Never: a file of outside the folder, unless links were allowed to lead there.
+//! - Always: the same 404 for an absent file and for a file that must not be served. So a client cannot tell
+//!   them apart.
+//! - Never: a file outside the folder, unless [`Symlinks::Anywhere`] allows it.
 //! - Never: a wait for a disk on the runtime's thread.
 
 mod answer;
@@ -56,16 +55,37 @@ use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 use crate::headers::AnswerHeaders;
-use crate::web::coding::Accepted;
+use crate::web::coding::AcceptedCodings;
 
 use folder::{Folder, Reach};
-use search::{Found, Search};
-use target::Target;
+use search::{FoundItem, Search};
+use target::FileTarget;
 
-/// A folder of files to be served. It is a handler.
+/// A handler that serves the files of a folder.
 ///
-/// The folder is opened here and now: one that is put in its place later is not noticed. Each file
-/// is opened anew, so changes are seen at once.
+/// The folder is opened at once, so a folder that replaces it later is not noticed. Each file is opened for
+/// its request, so changes are visible at once.
+///
+/// ```
+/// # let folder = std::env::temp_dir().join(format!("waterwheel-files-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # std::fs::write(folder.join("rye.txt"), "rye")?;
+/// use std::time::Duration;
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::files::{DotFiles, Files, Symlinks};
+/// use waterwheel_runtime::block_on;
+///
+/// let files = Files::new(&folder)?
+///     .index(["index.html", "index.htm"])
+///     .dot_files(DotFiles::Refuse)
+///     .symlinks(Symlinks::Refuse)
+///     .max_age(Duration::from_secs(60));
+/// let answer = block_on(async { TestClient::new(files).get("/rye.txt").await });
+/// assert_eq!(answer.headers["cache-control"], "public, max-age=60");
+/// assert_eq!(answer.text(), "rye");
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Files {
     folder: Arc<Folder>,
@@ -83,29 +103,29 @@ struct Options {
     max_age: Option<Duration>,
 }
 
-/// Whether names that begin with a dot are served. `/.well-known` always is (RFC 8615).
+/// Decides if names that begin with a dot are served. `/.well-known` is always served (RFC 8615).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DotFiles {
-    /// They are not there.
+    /// They are answered with 404.
     #[default]
     Refuse,
-    /// They are files like others.
+    /// They are served like other files.
     Serve,
 }
 
-/// Where symbolic links may lead.
+/// Decides which symbolic links are followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Symlinks {
-    /// Nowhere: they are not there.
+    /// Links are answered with 404.
     Refuse,
-    /// Anywhere within the folder. An absolute link leads out of it, wherever it comes back.
+    /// Links within the folder. An absolute link leaves the folder, even if it points back into it.
     #[default]
     Within,
-    /// Anywhere at all.
+    /// All links.
     Anywhere,
 }
 
-/// Whether a folder without an index shows what is in it.
+/// Decides if a folder without an index is listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Listing {
     #[default]
@@ -113,7 +133,7 @@ enum Listing {
     Show,
 }
 
-/// Whether smaller files beside the originals are served in their stead.
+/// Decides if compressed files beside the originals are served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Precompressed {
     #[default]
@@ -126,7 +146,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// When there is none, or it may not be searched.
+    /// If the folder does not exist or must not be searched.
     pub fn new(folder: impl AsRef<Path>) -> io::Result<Self> {
         let options = Options {
             prefix: String::new(),
@@ -143,8 +163,8 @@ impl Files {
         })
     }
 
-    /// Takes this off the front of each path; what does not begin so is not there. `/static` makes
-    /// `/static/site.css` the file `site.css`.
+    /// Removes a prefix from each path. A path without the prefix is answered with 404. With `/static`, the
+    /// path `/static/site.css` is the file `site.css`.
     ///
     /// ```no_run
     /// use waterwheel_http::web::files::Files;
@@ -167,40 +187,40 @@ impl Files {
         self.with(|options| prefix.trim_end_matches('/').clone_into(&mut options.prefix))
     }
 
-    /// The names that stand for their folder, the first that is there. `index.html` by default.
+    /// Sets the index names. The first that exists is served for its folder. The default is `index.html`.
     #[must_use]
     pub fn index<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.with(|options| options.index = names.into_iter().map(Into::into).collect())
     }
 
-    /// Whether names that begin with a dot are served. Not by default.
+    /// Sets if names that begin with a dot are served. The default is [`DotFiles::Refuse`].
     #[must_use]
     pub fn dot_files(self, choice: DotFiles) -> Self {
         self.with(|options| options.dot_files = choice)
     }
 
-    /// Where symbolic links may lead. Within the folder by default.
+    /// Sets which symbolic links are followed. The default is [`Symlinks::Within`].
     #[must_use]
     pub fn symlinks(self, choice: Symlinks) -> Self {
         self.with(|options| options.symlinks = choice)
     }
 
-    /// Lists the files and folders in a folder that has no index, if a request can name them. Off by default.
+    /// Lists folders without an index. Names that a request cannot name are left out. Off by default.
     #[must_use]
     pub fn listing(self) -> Self {
         self.with(|options| options.listing = Listing::Show)
     }
 
-    /// To clients that take it, serves `a.css.br`, `a.css.zst` or `a.css.gz` as `a.css`. Off by
+    /// Serves `a.css.br`, `a.css.zst` or `a.css.gz` as `a.css`, if the client accepts the coding. Off by
     /// default.
     ///
-    /// The original must be there, and not newer: a file made of an older one is left alone.
+    /// The original must exist. A compressed file that is older than its original is ignored.
     #[must_use]
     pub fn precompressed(self) -> Self {
         self.with(|options| options.precompressed = Precompressed::Serve)
     }
 
-    /// How long anybody may keep a file without asking again. Left to them by default.
+    /// Sets the time for which caches may keep a file without asking again. Not sent by default.
     #[must_use]
     pub fn max_age(self, age: Duration) -> Self {
         self.with(|options| options.max_age = Some(age))
@@ -211,12 +231,12 @@ impl Files {
         self
     }
 
-    /// Looks for what a request asks for; `None` if there is nothing to serve, so that something
-    /// else can be done about it.
+    /// Looks for the file of a request. Returns `None` if there is no file to serve, so that the handler can
+    /// answer in another way.
     ///
     /// # Errors
     ///
-    /// When the process or the system is out of descriptors: 503. When the disk fails.
+    /// 503 if the process or the system lacks descriptors or memory. An error of the disk.
     ///
     /// # Examples
     ///
@@ -238,20 +258,20 @@ impl Files {
         }
     }
 
-    /// The same for a path of your own choice, encoded as in a request: `/a%20b.txt`.
+    /// Looks for the file of another path, encoded as in a request: `/a%20b.txt`.
     ///
     /// # Errors
     ///
-    /// As [`find`](Self::find).
+    /// The errors of [`find`](Self::find).
     pub async fn find_path(&self, request: &Request<'_>, path: &str) -> Result<Option<FileAnswer>> {
-        let Some(target) = Target::parse(path, self.options.dot_files) else {
+        let Some(target) = FileTarget::parse(path, self.options.dot_files) else {
             return Ok(None);
         };
         let search = Search {
             folder: self.folder.clone(),
             options: self.options.clone(),
             target,
-            accepted: Accepted::of(request.headers()),
+            accepted: AcceptedCodings::of(request.headers()),
         };
         let found = match search.run(Reach::Memory) {
             Err(Errno::AGAIN) => spawn_blocking(move || search.run(Reach::Disk)).await?,
@@ -262,14 +282,14 @@ impl Files {
         Ok(found.map(|found| FileAnswer { found, max_age }))
     }
 
-    /// What is behind the prefix.
+    /// Returns the path behind the prefix.
     fn path_below<'p>(&self, path: &'p str) -> Option<&'p str> {
         let rest = path.strip_prefix(self.options.prefix.as_str())?;
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 }
 
-/// GET and HEAD are answered with what is there, 404 if nothing is; all other methods with 405.
+/// Answers GET and HEAD with the file or 404, and other methods with 405.
 impl Handler for Files {
     async fn call(&self, request: Request<'_>) -> Result<Responded> {
         if !is_read(request.method()) {
@@ -282,27 +302,27 @@ impl Handler for Files {
     }
 }
 
-/// What was found, ready to be answered with. It holds an open file.
+/// A file that was found, and is open. It answers one request.
 pub struct FileAnswer {
-    found: Found,
+    found: FoundItem,
     max_age: Option<Duration>,
 }
 
 impl FileAnswer {
-    /// Answers with it; other methods than GET and HEAD with 405.
+    /// Answers with the file. Methods other than GET and HEAD are answered with 405.
     ///
     /// # Errors
     ///
-    /// When the file is cut while it is sent: then the connection is too. As
+    /// If the file becomes shorter while it is sent; the connection is then closed. And the errors of
     /// [`Request::respond`].
     pub async fn respond(self, request: Request<'_>) -> Result<Responded> {
         if !is_read(request.method()) {
             return refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]).await;
         }
         match self.found {
-            Found::File(file) => answer::respond(request, file, self.max_age).await,
-            Found::FolderWithoutSlash => redirect(request).await,
-            Found::List(entries) => {
+            FoundItem::File(file) => answer::respond(request, file, self.max_age).await,
+            FoundItem::FolderWithoutSlash => redirect(request).await,
+            FoundItem::List(entries) => {
                 let page = listing::page(request.path(), &entries);
                 request.respond(StatusCode::OK, page, LIST_FIELDS).await
             }
@@ -333,7 +353,7 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// To the folder's own path, with its slash. Never to another host: `//host` would be one.
+/// Redirects to the folder's path with a slash. Leading slashes are cut, because `//host` names another host.
 async fn redirect(request: Request<'_>) -> Result<Responded> {
     let path = request.path().trim_start_matches(['/', '\\']);
     let query = request
@@ -348,7 +368,7 @@ async fn redirect(request: Request<'_>) -> Result<Responded> {
     .await
 }
 
-/// A line of text, and fields.
+/// Answers with the reason phrase as text, and with these fields.
 async fn refuse<N, V>(
     request: Request<'_>,
     status: StatusCode,
@@ -363,7 +383,7 @@ where
     request.respond(status, text, fields).await
 }
 
-/// Fields, and that it is text.
+/// Header fields, and the content type of plain text.
 struct Plain<N, V>(Vec<(N, V)>);
 
 impl<N: AsRef<[u8]>, V: AsRef<[u8]>> AnswerHeaders for Plain<N, V> {

@@ -1,16 +1,16 @@
-//! What there is for a target: a file, perhaps one that stands in for it; or a folder.
+//! The search for the file or folder of a target.
 //!
 //! # How it works
 //!
 //! ```text
-//! open ─► a file ──────────────────► is a smaller one kept beside it that the client takes?
+//! open ─► a file ──────────────────► is there a compressed file that the client accepts?
 //!      └► a folder ─► index.html? ─┘
-//!           │             └► none: its list, if lists are shown
-//!           └► without its slash: where it is
+//!           │             └► absent: list the folder, if that is allowed
+//!           └► without its slash: redirect
 //! ```
 //!
-//! All of it is done twice at the most: with what the kernel knows by heart, on the runtime's own
-//! thread; and if that does not suffice, from the start on the pool.
+//! The search runs first on the runtime's thread, with the kernel's caches only. If they do not suffice, it
+//! runs again from its start on the pool.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -20,45 +20,45 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::folder::{Folder, Reach};
-use super::listing::{self, Entry};
-use super::target::Target;
+use super::listing::{self, ListEntry};
+use super::target::FileTarget;
 use super::{Listing, Options, Precompressed};
-use crate::web::coding::{Accepted, Coding};
+use crate::web::coding::{AcceptedCodings, ContentCoding};
 
-/// Everything a thread needs to search.
+/// The input of a search, which can be sent to the pool.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
     pub(super) folder: Arc<Folder>,
     pub(super) options: Arc<Options>,
-    pub(super) target: Target,
-    pub(super) accepted: Accepted,
+    pub(super) target: FileTarget,
+    pub(super) accepted: AcceptedCodings,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum FoundItem {
     File(FoundFile),
-    /// A folder without a slash behind it.
+    /// A folder whose path in the request has no slash at its end.
     FolderWithoutSlash,
-    /// A folder whose contents may be shown.
-    List(Vec<Entry>),
+    /// A folder that may be listed.
+    List(Vec<ListEntry>),
 }
 
-/// A file that is open.
+/// An open file.
 #[derive(Debug)]
 pub(super) struct FoundFile {
     pub(super) file: File,
     pub(super) metadata: Metadata,
-    /// The path below the folder, of the original.
+    /// The path of the original, below the folder.
     pub(super) path: PathBuf,
-    pub(super) coding: Option<Coding>,
-    /// Whether another client could have been given another file.
+    pub(super) coding: Option<ContentCoding>,
+    /// True if another client may receive another file.
     pub(super) varies: bool,
 }
 
 impl Search {
-    /// `None` if there is nothing that may be served. `EAGAIN` if the kernel would have had to wait.
-    pub(super) fn run(&self, reach: Reach) -> Result<Option<Found>, Errno> {
+    /// Returns `None` if there is nothing to serve, and `EAGAIN` if the kernel would have to wait.
+    pub(super) fn run(&self, reach: Reach) -> Result<Option<FoundItem>, Errno> {
         let path = self.target.path();
         let Some((file, metadata)) = self.open(path, reach)? else {
             return Ok(None);
@@ -66,12 +66,12 @@ impl Search {
         match (metadata.is_dir(), self.target.means_folder) {
             (false, false) => self.file(path, file, metadata, reach).map(Some),
             (false, true) => Ok(None),
-            (true, false) => Ok(Some(Found::FolderWithoutSlash)),
+            (true, false) => Ok(Some(FoundItem::FolderWithoutSlash)),
             (true, true) => self.folder(path, &file, reach),
         }
     }
 
-    /// A regular file or a folder; nothing else is there.
+    /// Opens a regular file or a folder. Returns `None` for anything else.
     fn open(&self, path: &Path, reach: Reach) -> Result<Option<(File, Metadata)>, Errno> {
         let file = match self.folder.read(path, self.options.symlinks, reach) {
             Ok(file) => file,
@@ -85,7 +85,7 @@ impl Search {
         Ok(is_served.then_some((file, metadata)))
     }
 
-    fn folder(&self, path: &Path, folder: &File, reach: Reach) -> Result<Option<Found>, Errno> {
+    fn folder(&self, path: &Path, folder: &File, reach: Reach) -> Result<Option<FoundItem>, Errno> {
         for index in &self.options.index {
             let path = path.join(index);
             if let Some((file, metadata)) = self.open(&path, reach)?
@@ -97,27 +97,27 @@ impl Search {
         match (self.options.listing, reach) {
             (Listing::Refuse, _) => Ok(None),
             (Listing::Show, Reach::Memory) => Err(Errno::AGAIN),
-            (Listing::Show, Reach::Disk) => self.list(path, folder).map(Found::List).map(Some),
+            (Listing::Show, Reach::Disk) => self.list(path, folder).map(FoundItem::List).map(Some),
         }
     }
 
-    fn list(&self, path: &Path, folder: &File) -> Result<Vec<Entry>, Errno> {
+    fn list(&self, path: &Path, folder: &File) -> Result<Vec<ListEntry>, Errno> {
         listing::read(folder, self.options.dot_files, |name| {
-            // What could not be served is not shown.
+            // A name that cannot be served is not listed.
             self.open(&path.join(name), Reach::Disk)
                 .ok()?
                 .map(|(_, metadata)| metadata)
         })
     }
 
-    /// The file itself, or a smaller one beside it.
+    /// Returns the file, or a compressed file beside it.
     fn file(
         &self,
         path: &Path,
         file: File,
         metadata: Metadata,
         reach: Reach,
-    ) -> Result<Found, Errno> {
+    ) -> Result<FoundItem, Errno> {
         let mut found = FoundFile {
             file,
             metadata,
@@ -128,13 +128,13 @@ impl Search {
         if self.options.precompressed == Precompressed::Serve {
             self.choose(&mut found, reach)?;
         }
-        Ok(Found::File(found))
+        Ok(FoundItem::File(found))
     }
 
-    /// Takes the first of the codings the client likes that is there, and says whether any is.
+    /// Takes the client's best coding for which a file exists. Sets `varies` if a file of any coding exists.
     fn choose(&self, found: &mut FoundFile, reach: Reach) -> Result<(), Errno> {
         let liked = self.accepted.iter();
-        let others = Coding::ALL
+        let others = ContentCoding::ALL
             .into_iter()
             .filter(|coding| !self.accepted.iter().any(|one| one == *coding));
         for coding in liked.chain(others) {
@@ -155,13 +155,13 @@ impl Search {
     }
 }
 
-fn beside(path: &Path, coding: Coding) -> PathBuf {
+fn beside(path: &Path, coding: ContentCoding) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(coding.suffix());
     name.into()
 }
 
-/// Whether a file was made from what another one no longer is.
+/// Returns true if a compressed file was made before the last change of its original.
 fn is_older(metadata: &Metadata, original: &Metadata) -> bool {
     match (metadata.modified(), original.modified()) {
         (Ok(time), Ok(original)) => time < original,
@@ -169,7 +169,7 @@ fn is_older(metadata: &Metadata, original: &Metadata) -> bool {
     }
 }
 
-/// Whether it is for want of something that a file was not opened; not for want of the file.
+/// Returns true if a resource was missing to open a file, and false if the file itself is at fault.
 fn is_scarcity(error: Errno) -> bool {
     matches!(
         error,

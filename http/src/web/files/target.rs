@@ -1,32 +1,34 @@
-//! From a request's path to the names on the way to a file.
+//! The path of a request as a path below a folder.
 //!
 //! # Invariants
 //!
-//! - Always: decoded once. What is still encoded then, was so to get past somebody.
-//! - Never: a name that leads anywhere but down.
+//! - Always: decoded once. A name that is still encoded is refused, because another server may decode it
+//!   again.
+//! - Never: a name that leads up or out of the folder.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::DotFiles;
+use crate::web::percent::{decode, has_escape};
 
-/// A path below the folder that is served.
+/// A path below the served folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct FileTarget {
     path: PathBuf,
-    /// Whether it ends in a slash: then only a folder can be meant.
+    /// True if the path ends in a slash, so that it can only name a folder.
     pub(super) means_folder: bool,
 }
 
-impl Target {
-    /// Reads a path as it came. `None` for whatever names no file that could be served.
+impl FileTarget {
+    /// Reads the path of a request. Returns `None` if no servable file can have that path.
     pub(super) fn parse(path: &str, dot_files: DotFiles) -> Option<Self> {
         let means_folder = path.ends_with('/');
         let path = path.strip_prefix('/').unwrap_or(path);
         let names = path.strip_suffix('/').unwrap_or(path);
         let mut relative = Vec::new();
-        // A lone slash names the folder itself; any other empty name is one too many.
+        // A single slash names the folder itself. Any other empty name is refused.
         if !path.is_empty() {
             for (place, encoded) in names.split('/').enumerate() {
                 let name = decode(encoded)?;
@@ -37,7 +39,7 @@ impl Target {
                 if place > 0 {
                     relative.push(b'/');
                 }
-                relative.extend(name);
+                relative.extend_from_slice(&name);
             }
         }
         Some(Self {
@@ -46,7 +48,7 @@ impl Target {
         })
     }
 
-    /// For the system: never empty, never absolute.
+    /// Returns the path for system calls. It is never empty and never absolute.
     pub(super) fn path(&self) -> &Path {
         if self.path.as_os_str().is_empty() {
             Path::new(".")
@@ -56,50 +58,19 @@ impl Target {
     }
 }
 
-/// RFC 8615: what is in there is meant to be found.
+/// Files in this folder are meant to be found (RFC 8615).
 fn is_well_known(name: &[u8]) -> bool {
     name == b".well-known"
 }
 
-/// Whether it names something within a folder, and nothing else to anybody who reads it.
+/// Returns true if the name is a plain name of a file, which no reader takes for a path or an escape.
 pub(super) fn is_name(name: &[u8]) -> bool {
     let is_odd = |byte: &u8| matches!(byte, b'/' | b'\\' | 0..=0x1f | 0x7f);
     !name.is_empty()
         && name != b"."
         && name != b".."
         && !name.iter().any(is_odd)
-        && !is_encoded(name)
-}
-
-/// Whether a further decoding would find something.
-fn is_encoded(name: &[u8]) -> bool {
-    name.windows(3)
-        .any(|three| three[0] == b'%' && hex(three[1]).is_some() && hex(three[2]).is_some())
-}
-
-/// Percent-decodes; `None` if a `%` is not followed by two digits (RFC 3986, 2.1).
-fn decode(encoded: &str) -> Option<Vec<u8>> {
-    let mut rest = encoded.as_bytes();
-    let mut decoded = Vec::with_capacity(rest.len());
-    while let [byte, behind @ ..] = rest {
-        (rest, decoded) = match (byte, behind) {
-            (b'%', [high, low, behind @ ..]) => {
-                decoded.push(hex(*high)? << 4 | hex(*low)?);
-                (behind, decoded)
-            }
-            (b'%', _) => return None,
-            _ => {
-                decoded.push(*byte);
-                (behind, decoded)
-            }
-        };
-    }
-    Some(decoded)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    let value = char::from(digit).to_digit(16)?;
-    u8::try_from(value).ok()
+        && !has_escape(name)
 }
 
 #[cfg(test)]
@@ -112,9 +83,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_asked_for_the_way_leads_down(path in "(/|\\.|%2e|%2f|%25|\\\\|[a-z%0-9]){0,24}") {
+        fn any_path_stays_below_the_folder(path in "(/|\\.|%2e|%2f|%25|\\\\|[a-z%0-9]){0,24}") {
             for dot_files in [DotFiles::Refuse, DotFiles::Serve] {
-                if let Some(target) = Target::parse(&path, dot_files) {
+                if let Some(target) = FileTarget::parse(&path, dot_files) {
                     let mut names = target.path().components();
                     let leads_down = |name| matches!(name, Component::Normal(_) | Component::CurDir);
                     prop_assert!(names.all(leads_down), "{:?}", target.path());
@@ -125,7 +96,7 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, expected: Option<(&str, bool)>) {
-        let target = Target::parse(path, DotFiles::Refuse);
+        let target = FileTarget::parse(path, DotFiles::Refuse);
         let seen = target.as_ref().map(|target| {
             let path = target.path().to_str().expect("these are UTF-8");
             (path, target.means_folder)
@@ -134,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_a_file_or_with_a_slash_behind_it_a_folder() {
+    fn a_path_names_a_file_or_with_a_final_slash_a_folder() {
         check("/a.txt", Some(("a.txt", false)));
         check("/a/b.txt", Some(("a/b.txt", false)));
         check("/a/", Some(("a", true)));
@@ -155,12 +126,12 @@ mod tests {
         for malformed in ["/%", "/%6", "/%zz", "/%+1", "/a%"] {
             check(malformed, None); // RFC 3986, 2.1
         }
-        let bytes = Target::parse("/%ff", DotFiles::Refuse).expect("names are bytes");
+        let bytes = FileTarget::parse("/%ff", DotFiles::Refuse).expect("names are bytes");
         assert_eq!(bytes.path().as_os_str().as_encoded_bytes(), b"\xff");
     }
 
     #[test]
-    fn no_name_leads_anywhere_but_down() {
+    fn a_name_that_leads_up_or_out_is_refused() {
         for path in [
             "/..",
             "/../",
@@ -189,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_name_is_none() {
+    fn an_empty_name_is_refused() {
         for path in ["//", "//a", "/a//b", "/a//", "///"] {
             check(path, None);
         }
@@ -207,7 +178,7 @@ mod tests {
         ] {
             check(path, None);
             if path != "/.well-known2" {
-                assert!(Target::parse(path, DotFiles::Serve).is_some(), "{path}");
+                assert!(FileTarget::parse(path, DotFiles::Serve).is_some(), "{path}");
             }
         }
         check(
@@ -216,6 +187,6 @@ mod tests {
         );
         check("/a/.well-known/x", None); // RFC 8615, 3: at the root
         check("/.well-known/.env", None);
-        assert_eq!(Target::parse("/..", DotFiles::Serve), None);
+        assert_eq!(FileTarget::parse("/..", DotFiles::Serve), None);
     }
 }

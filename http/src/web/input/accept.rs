@@ -1,4 +1,4 @@
-//! What a client would like best of what there is (RFC 9110, 12).
+//! Content negotiation: the offer that a client prefers (RFC 9110, 12).
 
 use std::cmp::Reverse;
 
@@ -6,12 +6,13 @@ use http::StatusCode;
 
 use crate::error::ClientError;
 use crate::exchange::request::Request;
-use crate::web::weight::thousandths;
+use crate::web::weight::Weight;
 use crate::white_space::trim_text;
 
-/// The media type, of those on offer, that the client would like best: by its Accept, and of equals
-/// the first. Without an Accept, that is the first of all. What is chosen so is to say
-/// `Vary: Accept`, so that caches keep it apart (RFC 9110, 12.5.5).
+/// Returns the offered media type that the client prefers by its Accept field.
+///
+/// Returns the first of several that it prefers equally, and the first of all if the field is absent. Send
+/// `Vary: Accept` with the answer, so that caches keep the types apart (RFC 9110, 12.5.5).
 ///
 /// ```
 /// use waterwheel_http::web::input;
@@ -29,8 +30,7 @@ use crate::white_space::trim_text;
 ///
 /// # Errors
 ///
-/// 406 if it takes none of them; whoever would rather send something all the same, asks
-/// [`preferred`].
+/// 406 if the client accepts no offer. [`preferred`] returns `None` instead.
 #[doc(alias = "accept")]
 pub fn negotiate<'o>(request: &Request<'_>, offers: &[&'o str]) -> Result<&'o str, ClientError> {
     let fields = request.headers().get_all("accept");
@@ -43,16 +43,16 @@ pub fn negotiate<'o>(request: &Request<'_>, offers: &[&'o str]) -> Result<&'o st
     preferred(&field, offers)
         .map(|at| offers[at])
         .ok_or_else(|| {
-            let text = format!("to be had as {}", offers.join(", "));
+            let text = format!("available as {}", offers.join(", "));
             ClientError::new(StatusCode::NOT_ACCEPTABLE, text)
         })
 }
 
-/// Which of these a field that lists what is accepted likes best: of Accept, Accept-Language or
-/// Accept-Encoding. `None` if none is accepted.
+/// Returns the position of the offer that a list prefers: the value of Accept, Accept-Language or
+/// Accept-Encoding. Returns `None` if it accepts no offer.
 ///
-/// What is listed counts for all it matches (`text/*`, `*/*`, `*`; `en` for `en-GB`), the longest
-/// match most, so `text/*, text/html;q=0` is anything of text but HTML.
+/// An entry counts for all offers that it matches (`text/*`, `*/*`, `*`; `en` for `en-GB`). The longest
+/// matching entry decides, so `text/*, text/html;q=0` accepts any text but HTML.
 ///
 /// ```
 /// use waterwheel_http::web::input;
@@ -69,8 +69,8 @@ pub fn preferred(field: &str, offers: &[&str]) -> Option<usize> {
     best.map(|(at, _)| at)
 }
 
-/// What a field that lists what is accepted has in it: each with its weight, from 0 to 1 (RFC 9110,
-/// 12.4.2). A weight that is no number from 0 to 1 counts as 1.
+/// Returns the entries of such a list with their weights, from 0 to 1 (RFC 9110, 12.4.2). A malformed weight
+/// counts as 1.
 ///
 /// ```
 /// use waterwheel_http::web::input;
@@ -83,24 +83,20 @@ pub fn priorities(field: &str) -> impl Iterator<Item = (&str, f32)> {
     entries(field).map(|(range, thousandths)| (range, f32::from(thousandths) / 1000.0))
 }
 
-/// The same, weights in thousandths.
+/// Returns the entries with their weights in thousandths.
 fn entries(field: &str) -> impl Iterator<Item = (&str, u16)> {
     let entries = field.split(',').map(trim_text);
     entries.filter(|entry| !entry.is_empty()).map(|entry| {
-        let mut parts = entry.split(';').map(trim_text);
-        let range = parts.next().unwrap_or_default();
-        (range, parts.find_map(weight_in).unwrap_or(1000))
+        let (range, parameters) = entry.split_once(';').unwrap_or((entry, ""));
+        let weight = match Weight::parse(parameters.as_bytes()) {
+            Weight::Given(thousandths) => thousandths,
+            Weight::Absent | Weight::Malformed => 1000,
+        };
+        (trim_text(range), weight)
     })
 }
 
-/// The number behind `q=`, if it is one.
-fn weight_in(parameter: &str) -> Option<u16> {
-    let (name, value) = parameter.split_once('=')?;
-    let is_weight = trim_text(name).eq_ignore_ascii_case("q");
-    is_weight.then(|| thousandths(trim_text(value).as_bytes()))?
-}
-
-/// How much an offer is liked: as much as the entry that matches it most closely.
+/// Returns the weight of the entry that matches an offer most closely, and 0 if no entry matches.
 fn weight(field: &str, offer: &str) -> u16 {
     let matching = entries(field).filter_map(|(range, weight)| {
         let closeness = closeness(range, offer)?;
@@ -109,7 +105,7 @@ fn weight(field: &str, offer: &str) -> u16 {
     matching.max().map_or(0, |(_, weight)| weight)
 }
 
-/// How closely a range matches an offer; `None` if it does not.
+/// Returns how closely a range matches an offer, or `None` if it does not match.
 fn closeness(range: &str, offer: &str) -> Option<usize> {
     let starts = |with: &str| {
         let start = offer.get(..with.len());
@@ -133,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_of_what_there_is_is_found() {
+    fn the_preferred_offer_is_found() {
         let offers = ["text/html", "application/json", "text/plain"];
         check("application/json", &offers, Some(1));
         check("*/*", &offers, Some(0));
@@ -148,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn languages_and_codings_are_liked_the_same_way() {
+    fn languages_and_codings_are_negotiated_in_the_same_way() {
         check("de, en;q=0.5", &["en-GB", "de-AT"], Some(1)); // RFC 4647, 3.3.1
         check("en-US", &["en"], None);
         check("br;q=0.9, gzip", &["br", "gzip"], Some(1));
@@ -157,7 +153,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_listed_the_choice_is_one_of_the_offers(
+        fn the_choice_from_any_list_is_one_of_the_offers(
             field in "[a-c*/;,=q.0-9é \\-]{0,40}",
             offers in proptest::collection::vec("[a-cé/\\-]{0,6}", 0..4),
         ) {
@@ -172,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_that_is_none_counts_as_one() {
+    fn a_malformed_weight_counts_as_one() {
         for weight in [
             "1.5", "x", "NaN", "inf", "-1", "-0.5", "+0.5", "5e-1", "0x0", "", ".",
         ] {
@@ -188,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_space_and_tab_stand_around_what_is_accepted() {
+    fn only_space_and_tab_are_stripped_from_an_entry() {
         for white in ["\u{a0}", "\u{2003}", "\u{3000}"] {
             let field = format!("{white}de{white}, en;q=0.5");
             check(&field, &["de", "en"], Some(1));

@@ -1,4 +1,4 @@
-//! Name and password, as browsers send them (RFC 7617).
+//! Basic authentication (RFC 7617).
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::exchange::request::Request;
+use crate::web::single::only;
 use crate::white_space::trim_text;
 
 /// A name and a password.
@@ -24,34 +25,35 @@ use crate::white_space::trim_text;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Who it is. Has no colon in it.
+    /// The user's name. It contains no colon.
     pub name: String,
-    /// What proves it.
+    /// The user's password.
     pub password: String,
 }
 
 impl Credentials {
-    /// Whether they are these. How long it takes says nothing about how much of them was right, but
-    /// for their lengths.
+    /// Compares both with the expected ones. The time depends only on their lengths, and not on the number of
+    /// matching bytes.
     pub fn is(&self, name: &str, password: &str) -> bool {
         let name_is_right = is_same(&self.name, name);
         is_same(&self.password, password) && name_is_right
     }
 }
 
-/// Looks at all bytes, whatever the first ones are.
+/// Compares all bytes, wherever the first difference is.
 fn is_same(given: &str, expected: &str) -> bool {
     let pairs = given.bytes().zip(expected.bytes());
     let differences = pairs.fold(0, |seen, (one, other)| seen | (one ^ other));
     std::hint::black_box(differences) == 0 && given.len() == expected.len()
 }
 
-/// The name and the password of an `Authorization: Basic …`; `None` if there is none, or it is
-/// malformed. To ask for them there is
-/// [`Response::unauthorized`](crate::web::response::Response::unauthorized).
+/// Returns the name and the password of an `Authorization: Basic …` field.
+///
+/// Returns `None` if the field is absent, repeated or malformed.
+/// [`Response::unauthorized`](crate::web::response::Response::unauthorized) asks the client for them.
 #[doc(alias = "basic_http_auth")]
 pub fn basic_auth(request: &Request<'_>) -> Option<Credentials> {
-    let field = request.headers().get("authorization")?;
+    let field = str::from_utf8(only(request.headers(), "authorization")?).ok()?;
     let (scheme, encoded) = field.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
@@ -65,7 +67,7 @@ pub fn basic_auth(request: &Request<'_>) -> Option<Credentials> {
     })
 }
 
-/// Without the password, which has no place in a log.
+/// Leaves the password out, because it must not appear in a log.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn only_spaces_stand_between_the_scheme_and_the_credentials() {
+    fn only_spaces_separate_the_scheme_from_the_credentials() {
         check("Basic QTpiOmM=", 200); // RFC 9110, 11.4
         check("Basic   QTpiOmM=", 200);
         check("Basic \u{2003}QTpiOmM=", 401);

@@ -1,14 +1,13 @@
-//! What a client was given to bring along again (RFC 6265).
+//! Cookies of a request (RFC 6265).
 
 use crate::exchange::request::Request;
 use crate::white_space::trim_text;
 
-/// The cookies that came along, names and values as they were set; in the order of arrival.
+/// Returns the names and values of the request's cookies, in the order of arrival.
 ///
-/// Where a name is there more than once, the first is the one that was set for the nearest path. Names
-/// are compared byte by byte, and only spaces and tabs are stripped from them. With another white space in
-/// front it is another name, because browsers let any site of the domain set such a name. A pair that is
-/// not UTF-8 is left out.
+/// If a name is repeated, the first cookie is the one with the longest path. Names are compared byte by byte,
+/// and only spaces and tabs are stripped from them. A name with other white space is another name, because
+/// browsers let any site of the domain set such a name. A pair that is not UTF-8 is skipped.
 ///
 /// ```
 /// use waterwheel_http::Request;
@@ -21,6 +20,8 @@ use crate::white_space::trim_text;
 ///     Response::text(format!("{visits} times before")).with_added_header("set-cookie", cookie)
 /// }
 /// ```
+///
+/// With the feature `cookies`, `Response::with_cookie` writes and checks this field.
 pub fn cookies<'c>(request: &Request<'c>) -> impl Iterator<Item = (&'c str, &'c str)> + use<'c> {
     let fields = request.headers().get_all("cookie");
     fields
@@ -30,14 +31,14 @@ pub fn cookies<'c>(request: &Request<'c>) -> impl Iterator<Item = (&'c str, &'c 
         .filter(|(name, _)| !name.is_empty())
 }
 
-/// The first cookie of that name.
+/// Returns the value of the first cookie of that name; see [`cookies`].
 pub fn cookie<'c>(request: &Request<'c>, name: &str) -> Option<&'c str> {
     cookies(request)
         .find(|(known, _)| *known == name)
         .map(|(_, value)| value)
 }
 
-/// Quotes may stand around a value, and are no part of it (RFC 6265, 4.1.1).
+/// Quotes around a value do not belong to it (RFC 6265, 4.1.1).
 fn unquoted(value: &str) -> &str {
     let inner = value
         .strip_prefix('"')
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
     use crate::testing::TestClient;
 
-    /// The cookies that a request with this field has, as `name:value`.
+    /// Returns the cookies of a request with this field, each as `name:value`.
     fn seen(field: &[u8]) -> String {
         let list = async |request: Request<'_>| {
             let shown = cookies(&request).map(|(name, value)| format!("{name}:{value}"));
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn only_space_and_tab_stand_around_a_cookie() {
+    fn only_space_and_tab_are_stripped_from_a_cookie() {
         // RFC 6265, 4.2.1: a browser lets any site of the domain set a name with another white space
         // before its prefix, so that name must not become the prefix here.
         for white in [
@@ -86,15 +87,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_is_not_utf_8_costs_itself_alone() {
+    fn a_pair_that_is_not_utf_8_is_skipped() {
         assert_eq!(seen(b"a=1; b=\xff; c=3"), "a:1 c:3");
         assert_eq!(seen(b"\xe9=1;c=3"), "c:3");
-        // Neither the `;` of a pair nor its `=` is ever a part of a longer character.
+        // The bytes of `;` and `=` are never part of a longer character.
         assert_eq!(seen(b"a=\xc3;b=\xe2\x82; c=\xc3\xa9"), "c:\u{e9}");
     }
 
     #[test]
-    fn names_are_compared_as_they_came() {
+    fn names_are_compared_byte_by_byte() {
         assert_eq!(seen(b"SID=1; sid=2; s%69d=3"), "SID:1 sid:2 s%69d:3");
     }
 }

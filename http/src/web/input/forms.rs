@@ -1,4 +1,4 @@
-//! Queries and forms: names and values, or a struct with those fields.
+//! Queries and forms, as pairs or as a struct of their fields.
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_html_form as html_form;
@@ -9,27 +9,38 @@ use crate::exchange::request::Request;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The query as a `T`, most often a struct of its parameters. Repeated names fill a `Vec`; what may
-/// be missing is an `Option` or has a `#[serde(default)]`. What `T` does not know is passed over.
+/// Reads the query as a `T`, usually a struct of its parameters.
+///
+/// A repeated name fills a `Vec`. An optional parameter is an `Option`, or has `#[serde(default)]`.
+/// Parameters that `T` does not have are ignored. The [module](super) has an example.
 ///
 /// # Errors
 ///
-/// 400 if it is not UTF-8; 422 if it is no `T`: the text names the parameter.
+/// 400 if the query is not UTF-8. 422 if it is not a valid `T`; the text names the parameter.
 pub fn query<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ClientError> {
     typed(request.query().unwrap_or_default().as_bytes())
 }
 
-/// The query's names and values.
+/// Returns the names and values of the query.
+///
+/// ```
+/// use waterwheel_http::web::input;
+/// use waterwheel_http::{Request, Result};
+///
+/// fn page(request: &Request<'_>) -> Result<u32> {
+///     Ok(input::query_pairs(request)?.parse_value("page").unwrap_or(1))
+/// }
+/// ```
 ///
 /// # Errors
 ///
-/// 400 if it is not UTF-8.
+/// 400 if the query is not UTF-8.
 pub fn query_pairs<'c>(request: &Request<'c>) -> Result<Pairs<'c>, ClientError> {
     Pairs::parse(request.query().unwrap_or_default())
 }
 
-/// A posted form as a `T`, at most [`BYTES_MAX`] long; as [`query`] otherwise. Forms with files are
-/// another thing: this is `application/x-www-form-urlencoded`.
+/// Reads a posted form (`application/x-www-form-urlencoded`) as a `T`, up to [`BYTES_MAX`]. The fields are
+/// read as by [`query`]. `multipart` reads forms with files.
 ///
 /// ```
 /// use serde::Deserialize;
@@ -53,26 +64,26 @@ pub fn query_pairs<'c>(request: &Request<'c>) -> Result<Pairs<'c>, ClientError> 
 ///
 /// # Errors
 ///
-/// 415 if it is no form, 400 and 422 as [`query`]; and as [`Request::bytes`].
+/// 415 for another media type, 400 and 422 as for [`query`]; and the errors of [`Request::bytes`].
 #[doc(alias = "post_input")]
 pub async fn form<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
     form_up_to(request, BYTES_MAX).await
 }
 
-/// A posted form of at most so many bytes as a `T`; see [`form`].
+/// Reads a posted form of at most `bytes_max` bytes as a `T`; see [`form`].
 ///
 /// # Errors
 ///
-/// As [`form`].
+/// The errors of [`form`].
 pub async fn form_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u64) -> Result<T> {
     Ok(typed(&form_bytes(request, bytes_max).await?)?)
 }
 
-/// A posted form's names and values, at most [`BYTES_MAX`] long.
+/// Returns the names and values of a posted form, up to [`BYTES_MAX`].
 ///
 /// # Errors
 ///
-/// As [`form`].
+/// The errors of [`form`].
 #[doc(alias = "raw_urlencoded_post_input")]
 pub async fn form_pairs(request: &Request<'_>) -> Result<Pairs<'static>> {
     let body = form_bytes(request, BYTES_MAX).await?;
@@ -93,13 +104,15 @@ fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
     })
 }
 
-/// Reads what a browser sends for a checkbox: `on`, or the value it was given; and `true` and
-/// `false`, `1` and `0`, from those who write queries by hand. To be used with `#[serde(default)]`,
-/// since of an empty checkbox nothing is sent.
+/// Deserializes a checkbox. Returns false for `false`, `off` and `0`, and true for any other text, because
+/// browsers send `on` or the checkbox's own value.
+///
+/// Use it with `#[serde(default)]`, because browsers send no field for an empty checkbox. [`form`] has an
+/// example.
 ///
 /// # Errors
 ///
-/// Where there is no text.
+/// If the value is not a text.
 pub fn checkbox<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok(!matches!(&*text, "false" | "off" | "0"))

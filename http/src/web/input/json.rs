@@ -1,4 +1,4 @@
-//! JSON.
+//! JSON bodies.
 
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -7,8 +7,7 @@ use super::{BYTES_MAX, malformed, media, unsuitable};
 use crate::error::{ClientError, Result};
 use crate::exchange::request::Request;
 
-/// The body as a `T`: `application/json`, or another type that ends in `+json`, at most
-/// [`BYTES_MAX`] long.
+/// Reads the body as a `T`, up to [`BYTES_MAX`]. The media type is `application/json`, or ends in `+json`.
 ///
 /// ```
 /// use serde::Deserialize;
@@ -30,19 +29,18 @@ use crate::exchange::request::Request;
 ///
 /// # Errors
 ///
-/// 415 if it is of another type or of none, 400 if it is no JSON, and 422 if it is no `T`: the text
-/// says where, as in `[1].grains: invalid type: string "x", expected u32`. And as
-/// [`Request::bytes`].
+/// 415 for another media type, 400 for malformed JSON, and 422 if the JSON is not a valid `T`. The text names
+/// the place: `[1].grains: invalid type: string "x", expected u32`. And the errors of [`Request::bytes`].
 #[doc(alias = "json_input")]
 pub async fn json<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
     json_up_to(request, BYTES_MAX).await
 }
 
-/// The body as a `T`, at most so many bytes long; see [`json`].
+/// Reads the body as a `T`, up to `bytes_max` bytes; see [`json`].
 ///
 /// # Errors
 ///
-/// As [`json`].
+/// The errors of [`json`].
 pub async fn json_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u64) -> Result<T> {
     let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
     media::expect(request, "application/json", is_json)?;

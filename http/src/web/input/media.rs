@@ -1,37 +1,38 @@
-//! What a body says it is (RFC 9110, 8.3).
+//! The media type of a body (RFC 9110, 8.3).
 
 use http::StatusCode;
 
 use crate::error::ClientError;
 use crate::exchange::request::Request;
 use crate::web::parameters::{Malformed, Parameter, parameters};
+use crate::web::single::content_type;
 use crate::white_space::trim_text;
 
-/// Refuses a body of a media type that is not `fits`, which sees it in lower case and without its
-/// parameters.
+/// Refuses a body if `fits` returns false for its media type. `fits` receives it in lower case and without
+/// its parameters.
 pub(super) fn expect(
     request: &Request<'_>,
     wanted: &str,
     fits: impl FnOnce(&str) -> bool,
 ) -> Result<(), ClientError> {
-    let field = request.headers().get("content-type").unwrap_or_default();
+    // A value that is not UTF-8 is not a media type.
+    let field = str::from_utf8(content_type(request.headers())?).unwrap_or_default();
     let media = field.split(';').next().unwrap_or_default();
     if fits(&trim_text(media).to_ascii_lowercase()) {
         return Ok(());
     }
-    Err(unsupported(format!("the content is to be {wanted}")))
+    Err(unsupported(format!("expected content-type {wanted}")))
 }
 
-/// Refuses a body that says it is in anything but UTF-8, or ASCII, which is UTF-8.
+/// Refuses a body in another charset than UTF-8 or ASCII.
 pub(super) fn expect_utf8(request: &Request<'_>) -> Result<(), ClientError> {
-    let field = request.headers().get_bytes("content-type");
-    if parameters(field.unwrap_or_default()).all(|parameter| is_of_utf8(&parameter)) {
+    if parameters(content_type(request.headers())?).all(|parameter| is_of_utf8(&parameter)) {
         return Ok(());
     }
-    Err(unsupported("the content is to be in UTF-8".to_owned()))
+    Err(unsupported("expected charset utf-8".to_owned()))
 }
 
-/// Whether a parameter is no charset, or one whose text is UTF-8.
+/// Returns true for a parameter that is not a charset, or a charset whose text is UTF-8.
 fn is_of_utf8(parameter: &Result<Parameter<'_>, Malformed>) -> bool {
     let Ok(Parameter { name, value }) = parameter else {
         return false;
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
     use crate::testing::TestClient;
 
-    /// The status of a text whose Content-Type is this.
+    /// Returns the status of a text with this Content-Type.
     fn status(content_type: &str) -> u16 {
         let text = async |request: Request<'_>| {
             expect(&request, "text/plain", |media| media == "text/plain")?;
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn only_space_and_tab_stand_around_a_media_type() {
+    fn only_space_and_tab_are_stripped_from_a_media_type() {
         assert_eq!(status("text/plain"), 200);
         assert_eq!(status("Text/PLAIN \t; \tcharset=UTF-8"), 200);
         for white in ["\u{a0}", "\u{2003}", "\u{3000}"] {
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_stand_on_both_sides_of_a_charset() {
+    fn a_quoted_charset_has_both_quotes() {
         assert_eq!(status("text/plain; charset=\"utf-8\""), 200);
         for charset in ["\"utf-8", "utf-8\"", "\"\"utf-8\"\"", "latin1"] {
             assert_eq!(

@@ -1,5 +1,4 @@
-//! What a request brings along, as values: query, form, JSON, text, cookies, credentials, and what
-//! its sender would like to have.
+//! Values from requests: query, form, JSON, text, cookies, credentials, and content negotiation.
 //!
 //! ```
 //! use serde::Deserialize;
@@ -29,17 +28,17 @@
 //! });
 //! ```
 //!
-//! What is wrong with it is a [`ClientError`], which a handler passes on with `?`:
+//! An invalid value is a [`ClientError`], which a handler passes on with `?`:
 //!
-//! | | status |
+//! | fault | status |
 //! |---|---|
-//! | malformed: not UTF-8, not JSON | 400 |
-//! | longer than it may be | 413 |
-//! | of another media type, or of none | 415 |
-//! | well-formed, but not what was asked for; the text names the field | 422 |
-//! | nothing there that its sender would take | 406 |
+//! | malformed: not UTF-8, not JSON; a repeated Content-Type | 400 |
+//! | an offer that the client does not accept | 406 |
+//! | too long | 413 |
+//! | another media type, or a missing one | 415 |
+//! | well-formed, but not the expected type; the text names the field | 422 |
 //!
-//! Bodies are read once: whoever reads one again finds it empty.
+//! A body is read once. If a handler reads it again, it is empty.
 
 mod accept;
 mod auth;
@@ -66,36 +65,62 @@ pub use forms::{checkbox, form, form_pairs, form_up_to, query, query_pairs};
 pub use json::{json, json_up_to};
 pub use pairs::Pairs;
 
-/// How long a form, JSON or a text may be where nothing else is said, in bytes.
+/// The default limit for a form, JSON or a text, in bytes.
 pub const BYTES_MAX: u64 = 1024 * 1024;
 
-/// The most of an explanation that a client is sent, in bytes.
+/// The longest explanation that is sent to a client, in bytes.
 const EXPLANATION_BYTES_MAX: usize = 256;
 
-/// The path with its escapes undone, `%2F` too; what is not UTF-8 is replaced.
+/// Returns the path with its escapes decoded, also `%2F`. Bytes that are not UTF-8 become replacement
+/// characters.
 ///
-/// To be shown, not to be taken apart: a slash may have been part of a name. Parameters of routes have
-/// had their escapes undone already.
+/// Use it to show a path. Do not split it, because a slash may belong to a name. The parameters of routes are
+/// decoded already.
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::input;
+/// use waterwheel_http::{Request, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// let show = async |request: Request<'_>| {
+///     let path = input::path(&request);
+///     request.respond(StatusCode::OK, &*path, ()).await
+/// };
+/// let answer = block_on(async { TestClient::new(show).get("/caf%C3%A9").await });
+/// assert_eq!(answer.text(), "/café");
+/// ```
 #[doc(alias = "url")]
 pub fn path<'c>(request: &Request<'c>) -> Cow<'c, str> {
     percent_decode_str(request.path()).decode_utf8_lossy()
 }
 
-/// The body as text: `text/plain`, in UTF-8, at most [`BYTES_MAX`] long.
+/// Reads the body as text: `text/plain` in UTF-8, up to [`BYTES_MAX`].
+///
+/// ```
+/// use waterwheel_http::web::input;
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+///
+/// async fn shout(request: Request<'_>) -> Result<Responded> {
+///     let text = input::text(&request).await?.to_uppercase();
+///     request.respond(StatusCode::OK, text, ()).await
+/// }
+/// # drop(waterwheel_http::shared(shout));
+/// ```
 ///
 /// # Errors
 ///
-/// A [`ClientError`] if it is something else; and as [`Request::bytes`].
+/// 415 for another media type or charset, 400 if the text is not UTF-8; and the errors of [`Request::bytes`].
 #[doc(alias = "plain_text_body")]
 pub async fn text(request: &Request<'_>) -> Result<String> {
     text_up_to(request, BYTES_MAX).await
 }
 
-/// The body as text of at most so many bytes; see [`text`].
+/// Reads the body as text of at most `bytes_max` bytes; see [`text`].
 ///
 /// # Errors
 ///
-/// As [`text`].
+/// The errors of [`text`].
 #[doc(alias = "plain_text_body_with_limit")]
 pub async fn text_up_to(request: &Request<'_>, bytes_max: u64) -> Result<String> {
     media::expect(request, "text/plain", |media| media == "text/plain")?;
@@ -108,7 +133,7 @@ fn malformed(text: impl Into<Cow<'static, str>>) -> ClientError {
     ClientError::new(StatusCode::BAD_REQUEST, text)
 }
 
-/// Says what is wrong where, and not at any length.
+/// Makes a 422 that names the place and the reason. Cuts a long reason.
 fn unsuitable(place: &str, mut why: String) -> ClientError {
     if let Some(end) = (0..=EXPLANATION_BYTES_MAX)
         .rev()

@@ -1,4 +1,4 @@
-//! Names and values, as a query or a form has them.
+//! Names and values of a query or a form.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 use super::malformed;
 use crate::error::ClientError;
 
-/// Names and values in their order, escapes undone: of `?a=1&b=x+y&a=%32`.
+/// Names and values in their order, with escapes decoded.
 ///
 /// ```
 /// use waterwheel_http::web::input::Pairs;
@@ -26,12 +26,12 @@ use crate::error::ClientError;
 pub struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Pairs<'a> {
-    /// Takes `application/x-www-form-urlencoded` apart (the URL standard, 5.1): at each `&`, then at
-    /// the first `=`; `+` is a space. A name without `=` has an empty value; what is empty is no pair.
+    /// Splits `application/x-www-form-urlencoded` (the URL standard, 5.1) at each `&`, and each pair at its
+    /// first `=`. A `+` is a space. A name without `=` has an empty value. Empty pairs are skipped.
     ///
     /// # Errors
     ///
-    /// 400 if it is not UTF-8, escapes undone.
+    /// 400 if the decoded text is not UTF-8.
     #[doc(alias = "decodeQuery")]
     pub fn parse(text: &'a (impl AsRef<[u8]> + ?Sized)) -> Result<Self, ClientError> {
         let bytes = text.as_ref();
@@ -39,45 +39,45 @@ impl<'a> Pairs<'a> {
         Ok(Self(form_urlencoded::parse(bytes).collect()))
     }
 
-    /// The first value of that name.
+    /// Returns the first value of that name.
     #[doc(alias = "get_param")]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_all(name).next()
     }
 
-    /// All values of that name.
+    /// Returns all values of that name.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.iter()
             .filter(move |(known, _)| *known == name)
             .map(|(_, value)| value)
     }
 
-    /// The first value of that name as whatever it spells; `None` if it spells none, or is not there.
+    /// Parses the first value of that name. Returns `None` if it is absent or does not parse.
     pub fn parse_value<T: FromStr>(&self, name: &str) -> Option<T> {
         self.get(name)?.parse().ok()
     }
 
-    /// Whether there is one of that name.
+    /// Returns true if that name is present.
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// All of them, in their order.
+    /// Returns all pairs, in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// How many there are.
+    /// Returns the number of pairs.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no pairs.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The same, nothing of it borrowed.
+    /// Copies the borrowed parts.
     #[must_use]
     pub fn into_owned(self) -> Pairs<'static> {
         let owned = |(name, value): (Cow<'a, str>, Cow<'a, str>)| {
@@ -87,7 +87,7 @@ impl<'a> Pairs<'a> {
     }
 }
 
-/// Refuses what is not UTF-8, escapes undone.
+/// Refuses a text that is not UTF-8 when its escapes are decoded.
 pub(super) fn expect_utf8(bytes: &[u8]) -> Result<(), ClientError> {
     match percent_decode(bytes).decode_utf8() {
         Ok(_) => Ok(()),
@@ -95,7 +95,7 @@ pub(super) fn expect_utf8(bytes: &[u8]) -> Result<(), ClientError> {
     }
 }
 
-/// Any pairs of text; shown, they are a query again.
+/// Collects any pairs of text. Their `Display` form is a query.
 impl<'a, N: Into<Cow<'a, str>>, V: Into<Cow<'a, str>>> FromIterator<(N, V)> for Pairs<'a> {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let pair = |(name, value): (N, V)| (name.into(), value.into());
@@ -103,7 +103,7 @@ impl<'a, N: Into<Cow<'a, str>>, V: Into<Cow<'a, str>>> FromIterator<(N, V)> for 
     }
 }
 
-/// As a query, escaped.
+/// Writes the pairs as a query, escaped.
 impl fmt::Display for Pairs<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
@@ -120,7 +120,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn pairs_shown_are_the_same_pairs_read(
+        fn written_pairs_are_read_back(
             pairs in proptest::collection::vec(("\\PC{0,12}", "[a-c &=+%\u{0}\r\n]{0,12}"), 0..6),
         ) {
             let pairs: Pairs<'_> = pairs.into_iter().collect();
@@ -129,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_pairs_or_refused(bytes: Vec<u8>) {
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
             drop(Pairs::parse(&bytes));
         }
     }

@@ -1,4 +1,4 @@
-//! The head of a part: its name, its file's name, its type (RFC 7578, 4.2 and 4.4).
+//! The head of a part: its name, its file name, its type (RFC 7578, 4.2 and 4.4).
 
 use percent_encoding::percent_decode;
 
@@ -7,12 +7,12 @@ use crate::error::ClientError;
 use crate::web::parameters::parameters;
 use crate::white_space::trim;
 
-/// A part without its data.
+/// The head of a part.
 #[derive(Debug)]
-pub(super) struct Head {
-    /// The name of the input it was entered in.
+pub(super) struct PartHead {
+    /// The name of the part's input.
     pub(super) name: String,
-    /// The sender's name for the file, if the part is one.
+    /// The sender's name for the file, if the part is a file.
     pub(super) file_name: Option<String>,
     /// The sender's Content-Type.
     pub(super) content_type: Option<String>,
@@ -20,12 +20,12 @@ pub(super) struct Head {
 
 /// Builds a head from its fields, one by one.
 #[derive(Debug, Default)]
-pub(super) struct HeadBuilder {
+pub(super) struct PartHeadBuilder {
     disposition: Option<Disposition>,
     content_type: Option<String>,
 }
 
-/// A Content-Disposition's parameters.
+/// The parameters of a Content-Disposition.
 #[derive(Debug, Default)]
 struct Disposition {
     name: Option<String>,
@@ -34,12 +34,12 @@ struct Disposition {
     extended_file_name: Option<String>,
 }
 
-impl HeadBuilder {
-    /// Takes in a field.
+impl PartHeadBuilder {
+    /// Adds a field.
     ///
     /// # Errors
     ///
-    /// If the head has two readings, because another server might choose the other one.
+    /// If the head is ambiguous, because another server might read it in another way.
     pub(super) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), ClientError> {
         if name.eq_ignore_ascii_case(b"content-disposition") {
             once(&mut self.disposition, Disposition::parse(value)?)
@@ -53,10 +53,10 @@ impl HeadBuilder {
     /// # Errors
     ///
     /// If the part has no name.
-    pub(super) fn build(self) -> Result<Head, ClientError> {
+    pub(super) fn build(self) -> Result<PartHead, ClientError> {
         let disposition = self.disposition.unwrap_or_default();
         let name = disposition.extended_name.or(disposition.name);
-        Ok(Head {
+        Ok(PartHead {
             name: name.ok_or_else(|| bad("a part of the form has no name"))?,
             file_name: disposition.extended_file_name.or(disposition.file_name),
             content_type: self.content_type,
@@ -93,7 +93,7 @@ impl Disposition {
     }
 }
 
-/// Fills a place that is empty.
+/// Fills an empty place. Returns an error if it is full.
 fn once<T>(place: &mut Option<T>, value: T) -> Result<(), ClientError> {
     match place.replace(value) {
         None => Ok(()),
@@ -112,7 +112,7 @@ fn text(bytes: &[u8]) -> Result<String, ClientError> {
     text.map_err(|_| malformed_head())
 }
 
-/// Replaces bytes that are not UTF-8: a file with such a name is still a file.
+/// Replaces bytes that are not UTF-8, because a file with such a name is still a file.
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

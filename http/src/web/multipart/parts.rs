@@ -1,51 +1,54 @@
-//! A form taken apart (RFC 2046, 5.1.1; RFC 7578, 4).
+//! The parser of a form (RFC 2046, 5.1.1; RFC 7578, 4).
 //!
-//! Pure: pieces of a body in, heads and data out.
+//! Without I/O: it takes pieces of a body, and returns heads and data.
 //!
 //! ```text
-//!  Preamble ──► Delimiter ──┬── CR LF ──► Head ──► Data ──► Delimiter …
+//!  Preamble ──► Delimiter ──┬── CR LF ──► Head ──► DataStart ──► Data ──► Delimiter …
+//!                           │                         └── no data ──► Delimiter …
 //!                           └── "--" ──► End: the rest is ignored
 //! ```
 //!
-//! A delimiter and the head behind it stay in the buffer until the head is whole, so their length is
-//! judged to the byte. Data leaves the buffer as it comes, except for a possible beginning of a delimiter.
+//! A delimiter and the head behind it stay in the buffer until the head is complete, so that their exact
+//! length is known. Data leaves the buffer at once, except bytes that may be the beginning of a delimiter.
 //!
 //! # Invariants
 //!
-//! - Always: the same outcome in however many pieces a form comes; in time proportional to its length.
-//! - Never: more in the buffer than a piece and [`HEAD_BYTES_MAX`].
+//! - Always: the same result for a form in any pieces, in time proportional to its length.
+//! - Never: more in the buffer than one piece and [`HEAD_BYTES_MAX`].
 
 use std::task::{Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 
-use super::head::{Head, HeadBuilder};
+use super::head::{PartHead, PartHeadBuilder};
 use super::{bad, malformed_head};
 use crate::error::ClientError;
 use crate::proto::fields::{FieldSection, Line};
 use crate::proto::scan::Stop;
 use crate::white_space::is_white;
 
-/// The most bytes between the data of two parts: a delimiter, which begins with the line end before it,
-/// and a head with its empty line.
+/// The highest number of bytes between the data of two parts: a delimiter, which begins with the line end
+/// before it, and a head with its empty line.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// No line of a head is longer than a head.
+const LINE_END: &[u8] = b"\r\n";
+
+/// A line of a head is never longer than a head.
 const LINE_BYTES_MAX: u16 = u16::MAX;
 
-/// How far a form has been read.
-pub(super) struct Parts {
-    /// CR LF, two hyphens, the boundary.
+/// The state of the parser.
+pub(super) struct FormParser {
+    /// CR LF, two hyphens, and the boundary.
     delimiter: Finder<'static>,
-    /// Bytes that have come and are still needed.
+    /// Bytes that have arrived and are still needed.
     buffer: BytesMut,
-    /// How much of the buffer has been looked at.
+    /// The number of bytes in the buffer that have been examined.
     position: usize,
-    stage: Stage,
+    stage: FormStage,
 }
 
-enum Stage {
+enum FormStage {
     /// Before the first delimiter.
     Preamble,
     /// Behind a delimiter's boundary.
@@ -55,35 +58,37 @@ enum Stage {
     Head {
         start: usize,
         section: FieldSection,
-        head: HeadBuilder,
+        head: PartHeadBuilder,
     },
+    /// At the line end of the empty line, which is buffered: a delimiter may begin with it.
+    DataStart,
     Data,
     End,
 }
 
-/// A finding, or pending if more bytes are needed first.
-type Found<T> = Poll<Result<T, ClientError>>;
+/// A result, or pending if more bytes are needed first.
+type FormStep<T> = Poll<Result<T, ClientError>>;
 
-impl Parts {
+impl FormParser {
     pub(super) fn new(boundary: &[u8]) -> Self {
         let delimiter = [b"\r\n--", boundary].concat();
         Self {
             delimiter: Finder::new(&delimiter).into_owned(),
             // The first delimiter may have no line end before it.
-            buffer: BytesMut::from(&b"\r\n"[..]),
+            buffer: BytesMut::from(LINE_END),
             position: 0,
-            stage: Stage::Preamble,
+            stage: FormStage::Preamble,
         }
     }
 
-    /// Takes in the next piece of the body.
+    /// Adds the next piece of the body.
     pub(super) fn feed(&mut self, piece: &[u8]) {
         self.buffer.extend_from_slice(piece);
     }
 
     /// Returns the head of the next part, `None` at the end of the form. Skips the unread data of the part
     /// before.
-    pub(super) fn next_head(&mut self) -> Found<Option<Head>> {
+    pub(super) fn next_head(&mut self) -> FormStep<Option<PartHead>> {
         while ready!(self.next_data()).is_some() {}
         let is_full = self.buffer.len() >= HEAD_BYTES_MAX;
         match self.read_head() {
@@ -92,43 +97,43 @@ impl Parts {
         }
     }
 
-    /// Reads on in front of the data of a part.
-    fn read_head(&mut self) -> Found<Option<Head>> {
+    /// Reads the bytes in front of the data of a part.
+    fn read_head(&mut self) -> FormStep<Option<PartHead>> {
         let buffer = &self.buffer[..self.buffer.len().min(HEAD_BYTES_MAX)];
         loop {
             match &mut self.stage {
-                Stage::Preamble => {
+                FormStage::Preamble => {
                     let Some(found) = self.delimiter.find(&buffer[self.position..]) else {
                         let kept = self.delimiter.needle().len() - 1;
                         self.position = buffer.len().saturating_sub(kept).max(self.position);
                         return Poll::Pending;
                     };
                     self.position += found + self.delimiter.needle().len();
-                    self.stage = Stage::Delimiter;
+                    self.stage = FormStage::Delimiter;
                 }
-                Stage::Delimiter => match &buffer[self.position..] {
+                FormStage::Delimiter => match &buffer[self.position..] {
                     [] | [b'-'] => return Poll::Pending,
                     [b'-', b'-', ..] => {
-                        self.stage = Stage::End;
+                        self.stage = FormStage::End;
                         self.buffer.clear();
                         return Poll::Ready(Ok(None));
                     }
-                    _ => self.stage = Stage::DelimiterLineEnd,
+                    _ => self.stage = FormStage::DelimiterLineEnd,
                 },
-                Stage::DelimiterLineEnd => match &buffer[self.position..] {
+                FormStage::DelimiterLineEnd => match &buffer[self.position..] {
                     [] | [b'\r'] => return Poll::Pending,
                     [byte, ..] if is_white(*byte) => self.position += 1,
                     [b'\r', b'\n', ..] => {
-                        self.stage = Stage::Head {
+                        self.stage = FormStage::Head {
                             start: self.position + 2,
                             section: FieldSection::default(),
-                            head: HeadBuilder::default(),
+                            head: PartHeadBuilder::default(),
                         };
                     }
-                    // Some servers take this for data, others for a boundary.
+                    // Some servers read this as data, others as a boundary.
                     _ => return Poll::Ready(Err(bad("a boundary of the form is malformed"))),
                 },
-                Stage::Head {
+                FormStage::Head {
                     start,
                     section,
                     head,
@@ -136,29 +141,39 @@ impl Parts {
                     Ok(Line::Field(field)) => head.add(field.name, field.value)?,
                     Ok(Line::End(end)) => {
                         let (end, head) = (*start + end, std::mem::take(head).build()?);
-                        drop(self.buffer.split_to(end));
+                        // The line end of the empty line may belong to the next delimiter.
+                        drop(self.buffer.split_to(end - LINE_END.len()));
                         self.position = 0;
-                        self.stage = Stage::Data;
+                        self.stage = FormStage::DataStart;
                         return Poll::Ready(Ok(Some(head)));
                     }
                     Err(Stop::Incomplete) => return Poll::Pending,
                     Err(Stop::Refused(_)) => return Poll::Ready(Err(malformed_head())),
                 },
-                Stage::Data | Stage::End => return Poll::Ready(Ok(None)),
+                FormStage::DataStart | FormStage::Data | FormStage::End => {
+                    return Poll::Ready(Ok(None));
+                }
             }
         }
     }
 
-    /// Returns the next piece of the data of the present part, `None` at its end.
+    /// Returns the next piece of the present part's data, or `None` at its end.
     pub(super) fn next_data(&mut self) -> Poll<Option<Bytes>> {
-        let Stage::Data = self.stage else {
-            return Poll::Ready(None);
-        };
         let needle = self.delimiter.needle();
+        match self.stage {
+            FormStage::DataStart if self.buffer.starts_with(needle) => {}
+            FormStage::DataStart if needle.starts_with(&self.buffer) => return Poll::Pending,
+            FormStage::DataStart => {
+                drop(self.buffer.split_to(LINE_END.len()));
+                self.stage = FormStage::Data;
+            }
+            FormStage::Data => {}
+            _ => return Poll::Ready(None),
+        }
         let end = match self.delimiter.find(&self.buffer) {
             Some(0) => {
                 self.position = needle.len();
-                self.stage = Stage::Delimiter;
+                self.stage = FormStage::Delimiter;
                 return Poll::Ready(None);
             }
             Some(at) => at,
@@ -189,10 +204,10 @@ mod tests {
 
     const BOUNDARY: &[u8] = b"x-y";
 
-    /// Reads a form in pieces that end at each of `stops`. Returns its parts, each as its name, its file's
-    /// name and its data, and then the end, or the reason why there is none.
+    /// Reads a form in pieces that end at each of `stops`. Returns its parts, each as its name, its file name
+    /// and its data, and then `end`, or the reason why there is no end.
     fn read(bytes: &[u8], stops: &[usize]) -> String {
-        let mut parts = Parts::new(BOUNDARY);
+        let mut parts = FormParser::new(BOUNDARY);
         let mut pieces = Vec::new();
         let mut start = 0;
         for stop in stops.iter().copied().chain([bytes.len()]) {
@@ -202,7 +217,7 @@ mod tests {
         let mut pieces = pieces.into_iter();
         let mut seen = String::new();
         loop {
-            let Some(head) = fed(&mut parts, &mut pieces, Parts::next_head) else {
+            let Some(head) = fed(&mut parts, &mut pieces, FormParser::next_head) else {
                 return seen + "cut short";
             };
             match head {
@@ -213,7 +228,7 @@ mod tests {
             .expect("it is a String");
             let mut data = Vec::new();
             loop {
-                match fed(&mut parts, &mut pieces, Parts::next_data) {
+                match fed(&mut parts, &mut pieces, FormParser::next_data) {
                     Some(Some(piece)) => data.extend_from_slice(&piece),
                     Some(None) => break,
                     None => return seen + "cut short",
@@ -223,11 +238,11 @@ mod tests {
         }
     }
 
-    /// Feeds pieces until something is found.
+    /// Feeds pieces until `find` returns a result.
     fn fed<'p, T>(
-        parts: &mut Parts,
+        parts: &mut FormParser,
         pieces: &mut impl Iterator<Item = &'p [u8]>,
-        mut find: impl FnMut(&mut Parts) -> Poll<T>,
+        mut find: impl FnMut(&mut FormParser) -> Poll<T>,
     ) -> Option<T> {
         loop {
             if let Poll::Ready(found) = find(parts) {
@@ -266,6 +281,25 @@ mod tests {
     }
 
     #[test]
+    fn a_delimiter_may_follow_the_empty_line_of_a_head() {
+        // RFC 2046, 5.1.1: the body of a part is optional, and so is the line end before its delimiter.
+        check(&format!("--x-y\r\n{HEAD}--x-y--"), "a None []; end");
+        check(
+            &format!("--x-y\r\n{HEAD}--x-y\r\n{HEAD}1\r\n--x-y--"),
+            "a None []; a None [49]; end",
+        );
+        for data in ["-", "--x-", "--x-z", "-\r\n--x-", "\n--x-y", "\r--x-y"] {
+            let form = format!("--x-y\r\n{HEAD}{data}\r\n--x-y--");
+            check(&form, &format!("a None {:?}; end", data.as_bytes()));
+        }
+        check(&format!("--x-y\r\n{HEAD}--x-"), "a None cut short");
+        check(
+            &format!("--x-y\r\n{HEAD}--x-yz"),
+            "a None []; a boundary of the form is malformed",
+        );
+    }
+
+    #[test]
     fn text_that_only_begins_like_a_delimiter_is_data() {
         for data in [
             "\r",
@@ -274,7 +308,7 @@ mod tests {
             "\r\n--x-",
             "\n--x-y",
             "\r--x-y",
-            "--x-y\r\n",
+            "-\n--x-y\r\n",
         ] {
             let form = format!("--x-y\r\n{HEAD}{data}\r\n--x-y--");
             check(&form, &format!("a None {:?}; end", data.as_bytes()));

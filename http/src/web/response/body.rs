@@ -1,4 +1,4 @@
-//! The body of a response: bytes, a file, or whatever gives bytes.
+//! The body of a response: bytes, a file, a reader or a stream.
 
 use std::fmt;
 use std::fs::File;
@@ -15,13 +15,13 @@ use crate::error::{Error, Result};
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::responded::Responded;
 
-/// How much is read at once of a reader that blocks.
+/// The number of bytes that are read from a blocking reader at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// The body of a [`Response`](super::Response).
 ///
-/// Text and bytes become one with `from`; the rest has a function here. What is not in memory is
-/// sent as it is read, a piece at a time, whatever its length.
+/// `from` makes a body of text and bytes, and the functions here make one of other sources. A body that is
+/// not in memory is sent in pieces while it is read.
 ///
 /// ```
 /// use waterwheel_http::web::response::ResponseBody;
@@ -33,48 +33,64 @@ const PIECE_BYTES: usize = 64 * 1024;
 #[derive(Default)]
 #[non_exhaustive]
 pub enum ResponseBody {
-    /// Nothing.
+    /// No bytes.
     #[default]
     Empty,
-    /// What is in memory.
+    /// Bytes in memory.
     Bytes(Bytes),
-    /// A part of a file, which goes out without a copy where the transport can.
+    /// A part of a file. It is sent without a copy if the transport can.
     File {
-        /// The file, which is read by position.
+        /// The file. It is read by position.
         file: File,
-        /// Where in it the body is, in bytes.
+        /// The position of the body in the file, in bytes.
         range: Range<u64>,
     },
-    /// What a reader gives, on the thread of the runtime.
+    /// The bytes of an asynchronous reader. The runtime's thread reads them.
     Reader {
         /// The reader.
         reader: Pin<Box<dyn AsyncRead>>,
-        /// Exactly how many bytes that will be; chunks if it is not known.
+        /// The exact length in bytes. If it is `None`, the body is sent in chunks.
         length: Option<u64>,
     },
-    /// What a stream gives, in chunks.
+    /// The bytes of a stream, which are sent in chunks.
     Stream(Pin<Box<dyn Stream<Item = Result<Bytes>>>>),
-    /// What a reader gives that may block: it is read on a thread of the pool.
+    /// The bytes of a reader that blocks. A thread of the pool reads them.
     Blocking {
         /// The reader.
         reader: Box<dyn Read + Send>,
-        /// Exactly how many bytes that will be; chunks if it is not known.
+        /// The exact length in bytes. If it is `None`, the body is sent in chunks.
         length: Option<u64>,
     },
 }
 
 impl ResponseBody {
-    /// A whole file, as long as it is now.
+    /// Makes a body of a whole file, with its present length.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use waterwheel_http::web::response::ResponseBody;
+    ///
+    /// let body = ResponseBody::file(File::open("/proc/self/comm")?)?;
+    /// assert!(body.length().is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// What `fstat(2)` says.
+    /// The errors of `fstat(2)`.
     pub fn file(file: File) -> io::Result<Self> {
         let range = 0..file.metadata()?.len();
         Ok(Self::File { file, range })
     }
 
-    /// All that a reader gives, in chunks.
+    /// Makes a body of all bytes of a reader, sent in chunks.
+    ///
+    /// ```
+    /// use waterwheel_http::web::response::ResponseBody;
+    ///
+    /// let body = ResponseBody::reader(futures_lite::io::Cursor::new("four"));
+    /// assert_eq!(body.of_length(4).length(), Some(4));
+    /// ```
     pub fn reader(reader: impl AsyncRead + 'static) -> Self {
         Self::Reader {
             reader: Box::pin(reader),
@@ -82,7 +98,16 @@ impl ResponseBody {
         }
     }
 
-    /// All that a stream gives, in chunks.
+    /// Makes a body of all items of a stream, sent in chunks.
+    ///
+    /// ```
+    /// use std::io;
+    /// use waterwheel_http::web::response::ResponseBody;
+    ///
+    /// let pieces = ["one", "two"].map(Ok::<_, io::Error>);
+    /// let body = ResponseBody::stream(futures_lite::stream::iter(pieces));
+    /// assert_eq!(body.length(), None);
+    /// ```
     pub fn stream<D, E>(stream: impl Stream<Item = Result<D, E>> + 'static) -> Self
     where
         D: Into<Bytes> + 'static,
@@ -93,7 +118,7 @@ impl ResponseBody {
         }))
     }
 
-    /// All that a reader gives which may block, in chunks. It is read on a thread of the pool.
+    /// Makes a body of all bytes of a reader that blocks, sent in chunks. A thread of the pool reads it.
     #[doc(alias = "from_reader")]
     pub fn blocking(reader: impl Read + Send + 'static) -> Self {
         Self::Blocking {
@@ -102,8 +127,8 @@ impl ResponseBody {
         }
     }
 
-    /// The same body, of a length that is known: so many bytes, no more and no less, or the
-    /// connection is cut. It goes out with a Content-Length. A body that knows its own keeps that.
+    /// Sets the length of a reader, which is sent as Content-Length. If the reader returns another number of
+    /// bytes, the connection is closed. Other bodies keep their own length.
     #[must_use]
     #[doc(alias = "from_reader_and_size")]
     pub fn of_length(mut self, bytes: u64) -> Self {
@@ -113,7 +138,7 @@ impl ResponseBody {
         self
     }
 
-    /// How many bytes it has, where that is known.
+    /// Returns the length in bytes, if it is known.
     pub fn length(&self) -> Option<u64> {
         match self {
             Self::Empty => Some(0),
@@ -124,7 +149,7 @@ impl ResponseBody {
         }
     }
 
-    /// The bytes, if they are in memory.
+    /// Returns the bytes, if they are in memory.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Empty => Some(&[]),
@@ -133,7 +158,7 @@ impl ResponseBody {
         }
     }
 
-    /// Sends all of it, and ends the answer.
+    /// Sends the whole body and finishes the answer.
     pub(super) async fn send(self, mut answer: AnswerBody<'_>) -> Result<Responded> {
         match self {
             Self::Empty => answer.finish().await,
@@ -152,7 +177,7 @@ impl ResponseBody {
     }
 }
 
-/// Reads on a thread of the pool, and writes here, in turns.
+/// Reads on a thread of the pool and writes on this thread, in turns.
 async fn send_blocking(
     mut reader: Box<dyn Read + Send>,
     mut answer: AnswerBody<'_>,
@@ -173,7 +198,7 @@ async fn send_blocking(
     answer.finish().await
 }
 
-/// A stream of anything that becomes bytes.
+/// Converts the items of a stream to bytes.
 struct Converted<S> {
     stream: Pin<Box<S>>,
 }

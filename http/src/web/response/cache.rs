@@ -1,4 +1,4 @@
-//! What may be kept, how long, and whether it is still the same (RFC 9111; RFC 9110, 8.8 and 13).
+//! Caching and validators (RFC 9111; RFC 9110, 8.8 and 13).
 
 use std::time::{Duration, SystemTime};
 
@@ -11,10 +11,10 @@ use http::{HeaderValue, Method, StatusCode};
 use super::{Response, ResponseBody};
 use crate::error::InvalidAnswer;
 use crate::exchange::request::Request;
-use crate::web::conditional::{Validators, Verdict};
+use crate::web::conditional::{Evaluation, Validators};
 use crate::web::date::http_date;
 
-/// What goes with the body that a 304 has not (RFC 9110, 15.4.5).
+/// The fields about the body, which a 304 does not have (RFC 9110, 15.4.5).
 const ABOUT_THE_BODY: [http::HeaderName; 5] = [
     CONTENT_ENCODING,
     CONTENT_LANGUAGE,
@@ -24,18 +24,25 @@ const ABOUT_THE_BODY: [http::HeaderName; 5] = [
 ];
 
 impl Response {
-    /// The same, named by a tag that changes whenever the body does: a client that has it already
-    /// is answered 304. Written without the quotes.
+    /// Sets the entity tag, written without its quotes. The tag must change whenever the body changes. A
+    /// client that has the tag already is answered with 304.
     ///
-    /// A tag with a quote, a space or a control byte in it is an error when the response is sent.
+    /// If the tag has a quote, a space or a control byte, sending the response is an error.
+    ///
+    /// ```
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::text("rye").with_etag("v7");
+    /// assert_eq!(response.headers["etag"], "\"v7\"");
+    /// ```
     #[must_use]
     #[doc(alias = "with_etag_keep")]
     pub fn with_etag(self, tag: &str) -> Self {
         self.with_tag("", tag)
     }
 
-    /// The same, named by a tag that changes whenever what the body says does, if not each byte of
-    /// it (RFC 9110, 8.8.1).
+    /// Sets a weak entity tag. The tag must change whenever the meaning of the body changes, but may stay if
+    /// only some bytes change (RFC 9110, 8.8.1).
     #[must_use]
     pub fn with_weak_etag(self, tag: &str) -> Self {
         self.with_tag("W/", tag)
@@ -49,8 +56,8 @@ impl Response {
         self.with_header(ETAG, format!("{prefix}\"{tag}\""))
     }
 
-    /// The same, changed last at that time: a client that has it since is answered 304. A time
-    /// before 1970 or after 9999 cannot be said, and is not.
+    /// Sets the time of the last change. A client that has the response since then is answered with 304. A
+    /// time before 1970 or after 9999 is left out, because no HTTP date has it.
     #[must_use]
     pub fn with_last_modified(self, time: SystemTime) -> Self {
         match http_date(time) {
@@ -59,13 +66,13 @@ impl Response {
         }
     }
 
-    /// The same, to be kept by anybody for so long.
+    /// Allows all caches to keep the response for this time.
     #[must_use]
     pub fn with_public_cache(self, age_max: Duration) -> Self {
         self.with_cache("public", age_max)
     }
 
-    /// The same, to be kept by the client itself for so long, and by nobody in between.
+    /// Allows the client to keep the response for this time, and forbids it to shared caches.
     #[must_use]
     pub fn with_private_cache(self, age_max: Duration) -> Self {
         self.with_cache("private", age_max)
@@ -78,7 +85,7 @@ impl Response {
             .without_header(PRAGMA.as_str())
     }
 
-    /// The same, to be kept by nobody (RFC 9111, 5.2.2.5).
+    /// Forbids all caches to keep the response (RFC 9111, 5.2.2.5).
     #[must_use]
     pub fn with_no_cache(mut self) -> Self {
         let value = HeaderValue::from_static("no-store");
@@ -87,11 +94,11 @@ impl Response {
             .without_header(PRAGMA.as_str())
     }
 
-    /// The same, or 304 without a body if the request's condition says that the client has it.
+    /// Evaluates the request's conditions. Becomes a 304 without a body if the client has this response, and
+    /// a 412 if the client expects another state.
     ///
-    /// Or 412, if the client wants something that this is not. [`send`](Self::send) does this by
-    /// itself, for answers with a tag or a date to GET and HEAD that would be a 200
-    /// (RFC 9110, 13.2.1): see [`conditional`](crate::web::conditional).
+    /// [`send`](Self::send) calls this. It applies to GET and HEAD, if the response is a 200 with a tag or a
+    /// date (RFC 9110, 13.2.1): see [`conditional`](crate::web::conditional).
     #[must_use]
     #[doc(alias = "simplify_if_etag_match")]
     pub fn for_condition(mut self, request: &Request<'_>) -> Self {
@@ -101,10 +108,10 @@ impl Response {
         else {
             return self;
         };
-        self.status = match validators.judge(request.method(), request.headers()) {
-            Verdict::Serve => return self,
-            Verdict::NotModified => StatusCode::NOT_MODIFIED,
-            Verdict::Failed => StatusCode::PRECONDITION_FAILED,
+        self.status = match validators.evaluate(request.method(), request.headers()) {
+            Evaluation::Serve => return self,
+            Evaluation::NotModified => StatusCode::NOT_MODIFIED,
+            Evaluation::Failed => StatusCode::PRECONDITION_FAILED,
         };
         self.body = ResponseBody::Empty;
         for name in ABOUT_THE_BODY {
@@ -124,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_that_can_be_none_is_an_error_to_send() {
+    fn an_invalid_tag_is_an_error_to_send() {
         let response = Response::text("").with_weak_etag("1-ü");
         assert_eq!(response.headers[ETAG].as_bytes(), "W/\"1-ü\"".as_bytes());
         assert_eq!(response.invalid, None);

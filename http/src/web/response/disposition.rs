@@ -17,7 +17,7 @@ const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The field's value: the name in ASCII, and in full where that is not the same.
+/// Returns the field's value: the name in ASCII, and also in full if that differs.
 pub(super) fn attachment(file_name: &str) -> String {
     let name = base_name(file_name);
     let plain: String = name.chars().map(plain).collect();
@@ -28,12 +28,12 @@ pub(super) fn attachment(file_name: &str) -> String {
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{full}")
 }
 
-/// What is behind the last separator, of either kind.
+/// Returns the text behind the last separator of either kind.
 fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// The same character, or one that needs no escape within quotes.
+/// Replaces a character that needs an escape within quotes.
 fn plain(c: char) -> char {
     match c {
         '"' | '%' => '_',
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_name_can_be_saved_under() {
+    fn any_file_name_becomes_a_valid_field() {
         assert_eq!(attachment("a b.txt"), "attachment; filename=\"a b.txt\"");
         assert_eq!(
             attachment("Mühle \"1\".txt"),

@@ -1,4 +1,4 @@
-//! What a handler may return to be answered with.
+//! The values that a handler may return.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use super::Response;
 use crate::error::{Error, Result};
 
-/// What becomes a [`Response`]: text, bytes, a page, a status, and these together.
+/// A value that becomes a [`Response`]: a text, bytes, a page, a status, or a combination.
 ///
 /// | value | answer |
 /// |---|---|
@@ -18,10 +18,10 @@ use crate::error::{Error, Result};
 /// | [`Html`](super::Html) | 200, `text/html; charset=utf-8` |
 /// | `Json` | 200, `application/json` |
 /// | `()` | 204 |
-/// | `StatusCode` | that status, without a body |
-/// | `(StatusCode, value)` | that status, and what the value is |
-/// | `(StatusCode, fields, value)`, `(fields, value)` | and these fields instead of the value's own |
-/// | `Result<value, error>` | what the value is, or an [`Error`] |
+/// | `StatusCode` | this status, without a body |
+/// | `(StatusCode, value)` | this status, and the answer of the value |
+/// | `(StatusCode, fields, value)`, `(fields, value)` | with these fields instead of the value's own |
+/// | `Result<value, error>` | the answer of the value, or an [`Error`] |
 ///
 /// ```
 /// use waterwheel_http::web::response::{Html, IntoResponse};
@@ -35,15 +35,15 @@ use crate::error::{Error, Result};
 /// # }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is nothing to answer with",
-    note = "text, bytes, `Html`, `Json`, `Response`, a `StatusCode`, and tuples and results of these are"
+    message = "`{Self}` cannot become a response",
+    note = "these can: text, bytes, `Html`, `Json`, `Response`, `StatusCode`, and tuples and results of these"
 )]
 pub trait IntoResponse {
-    /// Makes it a response.
+    /// Converts the value to a response.
     ///
     /// # Errors
     ///
-    /// Where it cannot be one, or is an error itself.
+    /// If the conversion fails, or if the value is an error.
     fn into_response(self) -> Result<Response>;
 }
 

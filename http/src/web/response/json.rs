@@ -1,11 +1,11 @@
-//! JSON.
+//! JSON responses.
 
 use serde::Serialize;
 
 use super::{IntoResponse, Response};
 use crate::error::Result;
 
-/// A value, answered with as JSON.
+/// A value that is sent as JSON.
 ///
 /// ```
 /// use serde::Serialize;
@@ -30,11 +30,20 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 impl Response {
-    /// 200 with a value as JSON, which is UTF-8 without saying so (RFC 8259, 8.1 and 11).
+    /// Makes a 200 with a value as JSON. The content type has no charset, because JSON is always UTF-8 (RFC
+    /// 8259, 8.1 and 11).
+    ///
+    /// ```
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::json(&[7, 3])?;
+    /// assert_eq!(response.body.as_bytes(), Some(&b"[7,3]"[..]));
+    /// # Ok::<(), waterwheel_http::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// When it cannot be JSON: a map whose keys are no text, or a `Serialize` that fails.
+    /// If the value has no JSON: a map whose keys are not text, or a `Serialize` that fails.
     pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self> {
         let body = serde_json::to_vec(value)?;
         Ok(Self::typed("application/json", body))

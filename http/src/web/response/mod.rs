@@ -1,8 +1,7 @@
-//! An answer as a value: made here, changed there, sent in the end.
+//! Responses as values, which a handler returns and middleware changes before they are sent.
 //!
-//! [`Request::respond`](crate::Request::respond) answers at once, and costs nothing more. A
-//! [`Response`] is for what is handed around before: by a handler that returns it, by a function
-//! that wraps another.
+//! [`Request::respond`](crate::Request::respond) answers at once and without this type. A [`Response`] is for
+//! code that builds an answer in several steps.
 //!
 //! ```
 //! use std::time::Duration;
@@ -18,12 +17,13 @@
 //! }
 //! ```
 //!
-//! **Always**: a Content-Length where the length is known. **Never**: a header that would break
-//! the message it stands in; building a response from a client's words cannot fail, sending it
-//! can, and then it is a 500.
+//! **Always**: a Content-Length if the length is known. **Never**: an invalid header field. Building a
+//! response from a client's text cannot fail. Sending it can fail, which is a 500.
 
 mod body;
 mod cache;
+#[cfg(feature = "cookies")]
+mod cookie;
 mod disposition;
 mod html;
 mod into;
@@ -45,6 +45,8 @@ use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 
 pub use body::ResponseBody;
+#[cfg(feature = "cookies")]
+pub use cookie::{Cookie, CookieBuilder, Expiration, SameSite};
 pub use html::{Html, escape};
 pub use into::IntoResponse;
 #[cfg(feature = "json")]
@@ -52,21 +54,20 @@ pub use json::Json;
 
 /// A status, header fields, and a body.
 ///
-/// All three are public: what they are can be looked at and changed. Those who like builders have
-/// [`builder`](Self::builder).
+/// All three are public, so code can read and change them. [`builder`](Self::builder) returns a builder.
 #[derive(Debug, Default)]
 pub struct Response {
-    /// 200, 404 …
+    /// The status.
     pub status: StatusCode,
-    /// All fields but those that the server decides.
+    /// All header fields except those that the server sets.
     pub headers: HeaderMap,
-    /// What follows them.
+    /// The body.
     pub body: ResponseBody,
-    /// What was wrong with a field that was to be set.
+    /// The error of the first field that could not be set.
     invalid: Option<InvalidAnswer>,
 }
 
-/// What a URL may not have in it as it is (RFC 3986, 2): it is escaped in a Location.
+/// Bytes that a URL must not contain (RFC 3986, 2). They are escaped in Location.
 const UNSAFE: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -79,9 +80,18 @@ const UNSAFE: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// Making one.
+/// Constructors.
 impl Response {
-    /// A response of that status, with that body and no header fields.
+    /// Makes a response of this status and body, without header fields.
+    ///
+    /// ```
+    /// use waterwheel_http::StatusCode;
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::new(StatusCode::CREATED, "done").with_header("x-mill", "1");
+    /// assert!(response.is_success());
+    /// assert_eq!(response.without_header("X-Mill").headers.len(), 0);
+    /// ```
     pub fn new(status: StatusCode, body: impl Into<ResponseBody>) -> Self {
         Self {
             status,
@@ -90,7 +100,7 @@ impl Response {
         }
     }
 
-    /// The `http` crate's builder, whose result becomes one of these with `from`.
+    /// Returns the `http` crate's builder. `from` converts its result.
     ///
     /// ```
     /// use waterwheel_http::web::response::Response;
@@ -107,7 +117,7 @@ impl Response {
         response::Builder::new()
     }
 
-    /// A response of that status and nothing else.
+    /// Makes a response of this status, without header fields and body.
     #[doc(alias = "empty_200")]
     #[doc(alias = "empty_204")]
     #[doc(alias = "empty_400")]
@@ -118,23 +128,30 @@ impl Response {
         Self::new(status, ())
     }
 
-    /// 200 with bytes of that media type.
+    /// Makes a 200 with bytes of this media type.
+    ///
+    /// ```
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::data("image/png", &b"\x89PNG"[..]);
+    /// assert_eq!(response.headers["content-type"], "image/png");
+    /// ```
     #[doc(alias = "from_data")]
     pub fn data(content_type: &str, data: impl Into<ResponseBody>) -> Self {
         Self::new(StatusCode::OK, data).with_header(CONTENT_TYPE, content_type)
     }
 
-    /// 200 with a page.
+    /// Makes a 200 with a page.
     pub fn html(page: impl Into<ResponseBody>) -> Self {
         Self::typed("text/html; charset=utf-8", page)
     }
 
-    /// 200 with text.
+    /// Makes a 200 with text.
     pub fn text(text: impl Into<ResponseBody>) -> Self {
         Self::typed("text/plain; charset=utf-8", text)
     }
 
-    /// 200 with a drawing.
+    /// Makes a 200 with an SVG image.
     pub fn svg(drawing: impl Into<ResponseBody>) -> Self {
         Self::typed("image/svg+xml; charset=utf-8", drawing)
     }
@@ -146,55 +163,62 @@ impl Response {
         response
     }
 
-    /// 200 with a whole file of that media type. Whoever serves folders wants more than this:
-    /// ranges, conditions, care about paths.
+    /// Makes a 200 with a whole file of this media type. `web::files` serves folders, with ranges, conditions
+    /// and safe paths.
     ///
     /// # Errors
     ///
-    /// What `fstat(2)` says.
+    /// The errors of `fstat(2)`.
     #[doc(alias = "from_file")]
     pub fn file(content_type: &str, file: File) -> io::Result<Self> {
         Ok(Self::data(content_type, ResponseBody::file(file)?))
     }
 
-    /// 301: it is elsewhere from now on; a POST becomes a GET in most clients.
+    /// Makes a 301: the resource has moved permanently. Most clients change POST to GET.
+    ///
+    /// ```
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::moved_permanently("/new place");
+    /// assert_eq!(response.headers["location"], "/new%20place");
+    /// ```
     #[doc(alias = "redirect_301")]
     pub fn moved_permanently(location: &str) -> Self {
         Self::redirect(StatusCode::MOVED_PERMANENTLY, location)
     }
 
-    /// 302: it is elsewhere for now; a POST becomes a GET in most clients.
+    /// Makes a 302: the resource is elsewhere for now. Most clients change POST to GET.
     #[doc(alias = "redirect_302")]
     pub fn found(location: &str) -> Self {
         Self::redirect(StatusCode::FOUND, location)
     }
 
-    /// 303: what came of it is there to be fetched. The answer to a form.
+    /// Makes a 303: the client must GET the result from there. This is the usual answer to a form.
     #[doc(alias = "redirect_303")]
     pub fn see_other(location: &str) -> Self {
         Self::redirect(StatusCode::SEE_OTHER, location)
     }
 
-    /// 307: it is elsewhere for now; the method stays.
+    /// Makes a 307: the resource is elsewhere for now. The method stays.
     #[doc(alias = "redirect_307")]
     pub fn temporary_redirect(location: &str) -> Self {
         Self::redirect(StatusCode::TEMPORARY_REDIRECT, location)
     }
 
-    /// 308: it is elsewhere from now on; the method stays.
+    /// Makes a 308: the resource has moved permanently. The method stays.
     #[doc(alias = "redirect_308")]
     pub fn permanent_redirect(location: &str) -> Self {
         Self::redirect(StatusCode::PERMANENT_REDIRECT, location)
     }
 
-    /// A redirection (RFC 9110, 15.4). What no URL can have in it is escaped; where it leads is
-    /// not looked at, so nobody should be sent where a request says unless that is meant.
+    /// A redirection (RFC 9110, 15.4). Bytes that a URL must not contain are escaped. The target is not
+    /// checked, so a location from a request can lead to any site.
     fn redirect(status: StatusCode, location: &str) -> Self {
         let location = utf8_percent_encode(location, UNSAFE).to_string();
         Self::empty(status).with_header(LOCATION, location)
     }
 
-    /// 401 that asks for a name and a password (RFC 7617, 2), `realm` being what they are for.
+    /// Makes a 401 that asks for a name and a password (RFC 7617, 2). Browsers show `realm` to the user.
     #[doc(alias = "basic_http_auth_login_required")]
     pub fn unauthorized(realm: &str) -> Self {
         let realm: String = realm
@@ -212,9 +236,9 @@ impl Response {
     }
 }
 
-/// Changing it.
+/// Changes.
 impl Response {
-    /// The same with another status.
+    /// Sets the status.
     #[must_use]
     #[doc(alias = "with_status_code")]
     pub fn with_status(mut self, status: StatusCode) -> Self {
@@ -222,16 +246,16 @@ impl Response {
         self
     }
 
-    /// The same with another body. Header fields that were about the old one stay.
+    /// Sets the body. Keeps all header fields, also those about the old body.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<ResponseBody>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// The same with this field, in place of all others of that name.
+    /// Sets this field, and removes all others of that name.
     ///
-    /// A name or a value that no field can have is an error when the response is sent.
+    /// If the name or the value is invalid, sending the response is an error.
     #[must_use]
     #[doc(alias = "with_unique_header")]
     pub fn with_header(
@@ -245,9 +269,16 @@ impl Response {
         self
     }
 
-    /// The same with this field, beside others of that name.
+    /// Adds this field, and keeps others of that name.
     ///
-    /// A name or a value that no field can have is an error when the response is sent.
+    /// If the name or the value is invalid, sending the response is an error.
+    ///
+    /// ```
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::text("").with_added_header("link", "</a>").with_added_header("link", "</b>");
+    /// assert_eq!(response.headers.get_all("link").iter().count(), 2);
+    /// ```
     #[must_use]
     #[doc(alias = "with_additional_header")]
     pub fn with_added_header(
@@ -277,54 +308,57 @@ impl Response {
         }
     }
 
-    /// The same without any field of that name, in any case.
+    /// Removes all fields of that name, in any case.
     #[must_use]
     pub fn without_header(mut self, name: &str) -> Self {
         self.headers.remove(name);
         self
     }
 
-    /// The same, to be saved under that name and not shown (RFC 6266).
+    /// Asks the client to save the response under this name instead of showing it (RFC 6266).
     ///
-    /// The name may be any text: it goes out in ASCII for old clients and in full for others, and
-    /// without the folders in front of it.
+    /// The name may be any text. Folders in front of it are removed. The field has it in ASCII for old
+    /// clients, and also in full for others.
+    ///
+    /// ```
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::text("").with_attachment("tmp/report.txt");
+    /// assert_eq!(response.headers["content-disposition"], "attachment; filename=\"report.txt\"");
+    /// ```
     #[must_use]
     #[doc(alias = "with_content_disposition_attachment")]
     pub fn with_attachment(self, file_name: &str) -> Self {
         self.with_header(CONTENT_DISPOSITION, disposition::attachment(file_name))
     }
 
-    /// Whether its status is one of 200 to 399.
+    /// Returns true for a status from 200 to 399.
     pub fn is_success(&self) -> bool {
         self.status.is_success() || self.status.is_redirection()
     }
 
-    /// Whether its status is 400 or more.
+    /// Returns true for a status of 400 or more.
     pub fn is_error(&self) -> bool {
         self.status.as_u16() >= 400
     }
 }
 
-/// Sending it.
+/// Sending.
 impl Response {
-    /// Answers the request with it: with 304 and no body, if the client's condition says that it
-    /// has what this is (RFC 9110, 13).
+    /// Sends the response as the answer to the request. Sends a 304 without a body if the request's condition
+    /// says that the client has this response (RFC 9110, 13).
     ///
     /// # Errors
     ///
-    /// When a field could not be set or may not be sent; when the body cannot be read, or is not as
-    /// long as it said; when the peer is gone.
+    /// If a field could not be set or must not be sent, if the body cannot be read or has another length than
+    /// it said, or if the client has left.
     pub async fn send(self, request: Request<'_>) -> Result<Responded> {
-        let response = self.for_condition(&request);
-        if let Some(invalid) = response.invalid {
-            return Err(invalid.into());
-        }
         let Self {
             status,
             mut headers,
             body,
             ..
-        } = response;
+        } = self.for_condition(&request).checked()?;
         if let Some(bytes) = body.as_bytes() {
             return request.respond(status, bytes, headers).await;
         }
@@ -335,7 +369,17 @@ impl Response {
     }
 }
 
-/// The version and the extensions are dropped: one is the server's to say, the others nobody's.
+impl Response {
+    /// Returns the error of the first field that could not be set, if there is one.
+    pub(super) fn checked(self) -> Result<Self> {
+        match self.invalid {
+            Some(invalid) => Err(invalid.into()),
+            None => Ok(self),
+        }
+    }
+}
+
+/// Drops the version and the extensions, because the server sets the version and sends no extensions.
 impl<B: Into<ResponseBody>> From<http::Response<B>> for Response {
     fn from(response: http::Response<B>) -> Self {
         let (

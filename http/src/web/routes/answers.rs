@@ -1,18 +1,19 @@
-//! What may stand behind a route.
+//! The functions that a route can call.
 //!
-//! A handler either takes the request and answers it, or borrows it and gives back a value:
+//! A handler takes the request and answers it, or borrows the request and returns a value:
 //!
 //! ```text
-//! async fn(Request<'_>, parameters…) -> Result<Responded>        Taking
-//! async fn(&Request<'_>, parameters…) -> value                   Borrowing
-//! async fn() -> value                                            Alone
+//! async fn(Request<'_>, parameters…) -> Result<Responded>        ByValue
+//! async fn(&Request<'_>, parameters…) -> value                   ByReference
+//! async fn() -> value                                            NoRequest
 //! ```
 //!
-//! Which of these one is, the compiler finds out: [`Answers`] has a second type, that nobody ever
-//! names, to tell the implementations apart. What is behind a route is put in a box here
-//! ([`Stored`]), so that nobody else has to.
+//! The compiler finds out which of these a function is. For this, [`Answers`] has a second type parameter,
+//! which users never write: it keeps the implementations apart. [`Stored`] boxes the future of a handler, so
+//! that all handlers of a router have one type.
 //!
-//! **Never**: an answer by value of a handler that has taken the request: that would be two.
+//! **Never**: an answer by value from a handler that has taken the request, because that would be two
+//! answers.
 
 use std::fmt;
 use std::future::Future;
@@ -27,29 +28,29 @@ use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 use crate::web::response::IntoResponse;
 
-/// What answers the requests of a route.
+/// A function that answers the requests of a route.
 ///
-/// Nobody has to write an implementation; these are there:
+/// These implementations exist:
 ///
-/// - every [`Handler`], which takes the request and answers it;
-/// - `async fn(Request<'_>, A, B …) -> Result<Responded>`, the same with the route's parameters;
-/// - `async fn(&Request<'_>, A, B …) -> T`, which looks at the request, and is answered with a value
-///   ([`IntoResponse`]);
-/// - `async fn() -> T`.
+/// - each [`Handler`], which takes the request and answers it
+/// - `async fn(Request<'_>, A, B …) -> Result<Responded>`, the same with the parameters of the route
+/// - `async fn(&Request<'_>, A, B …) -> T`, which borrows the request; its value is the answer
+///   ([`IntoResponse`])
+/// - `async fn() -> T`
 ///
-/// Up to four parameters, each anything that can be parsed (`FromStr`), or all of them as
-/// [`Params`]. A path whose parameters do not parse is left to the next handler of the same pattern,
-/// and found nowhere if there is none. `Kind` tells these apart, and is never named.
+/// A function takes up to four parameters, each of a type that implements `FromStr`, or all of them as
+/// [`Params`]. If a parameter does not parse, the next handler of the same pattern is tried. If there is
+/// none, the answer is 404. The compiler infers `Kind`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot answer the requests of a route",
     note = "a handler is `async fn(Request<'_>, …) -> Result<Responded>`, `async fn(&Request<'_>, …) -> T` or `async fn() -> T`",
     note = "`T` is anything that implements `IntoResponse`; each further argument implements `FromStr`"
 )]
 pub trait Answers<Kind>: 'static {
-    /// How many parameters it takes by themselves; `None` if it does not matter.
+    /// The number of parameters that the function takes. `None` if it takes any number.
     const PARAMETERS: Option<usize>;
 
-    /// Begins to answer, or gives the request back because a parameter does not parse.
+    /// Starts the answer. Returns the request if a parameter does not parse.
     ///
     /// # Errors
     ///
@@ -61,24 +62,23 @@ pub trait Answers<Kind>: 'static {
     ) -> Result<impl Future<Output = Result<Responded>>, Request<'c>>;
 }
 
-/// The kind of [`Answers`] that takes the request, and parameters of types `A`.
+/// A handler that takes the request, and parameters of the types `A`.
 #[derive(Debug)]
-pub struct Taking<A>(PhantomData<A>);
+pub struct ByValue<A>(PhantomData<A>);
 
-/// The kind of [`Answers`] that borrows the request, takes parameters of types `A`, and gives back a
-/// `T`.
+/// A handler that borrows the request, takes parameters of the types `A`, and returns a `T`.
 #[derive(Debug)]
-pub struct Borrowing<A, T>(PhantomData<(A, T)>);
+pub struct ByReference<A, T>(PhantomData<(A, T)>);
 
-/// The kind of [`Answers`] that takes nothing, and gives back a `T`.
+/// A handler that takes no arguments and returns a `T`.
 #[derive(Debug)]
-pub struct Alone<T>(PhantomData<T>);
+pub struct NoRequest<T>(PhantomData<T>);
 
-/// In place of the types `A`: takes all parameters, by name.
+/// Stands in place of the types `A` if the handler takes all parameters as [`Params`].
 #[derive(Debug)]
-pub struct ByName;
+pub struct NamedParams;
 
-impl<H: Handler> Answers<Taking<()>> for H {
+impl<H: Handler> Answers<ByValue<()>> for H {
     const PARAMETERS: Option<usize> = None;
 
     fn answer<'c>(
@@ -90,7 +90,7 @@ impl<H: Handler> Answers<Taking<()>> for H {
     }
 }
 
-impl<F> Answers<Taking<ByName>> for F
+impl<F> Answers<ByValue<NamedParams>> for F
 where
     F: AsyncFn(Request<'_>, Params<'_>) -> Result<Responded> + 'static,
 {
@@ -105,7 +105,7 @@ where
     }
 }
 
-impl<F, T> Answers<Borrowing<(), T>> for F
+impl<F, T> Answers<ByReference<(), T>> for F
 where
     F: AsyncFn(&Request<'_>) -> T + 'static,
     T: IntoResponse,
@@ -124,7 +124,7 @@ where
     }
 }
 
-impl<F, T> Answers<Borrowing<ByName, T>> for F
+impl<F, T> Answers<ByReference<NamedParams, T>> for F
 where
     F: AsyncFn(&Request<'_>, Params<'_>) -> T + 'static,
     T: IntoResponse,
@@ -143,7 +143,7 @@ where
     }
 }
 
-impl<F, T> Answers<Alone<T>> for F
+impl<F, T> Answers<NoRequest<T>> for F
 where
     F: AsyncFn() -> T + 'static,
     T: IntoResponse,
@@ -159,10 +159,10 @@ where
     }
 }
 
-/// The two kinds that take the request and so many parameters, each parsed.
+/// Implements both kinds for handlers with this number of parsed parameters.
 macro_rules! with_parameters {
     ($count:literal: $($type:ident $name:ident),+) => {
-        impl<F, $($type),+> Answers<Taking<($($type,)+)>> for F
+        impl<F, $($type),+> Answers<ByValue<($($type,)+)>> for F
         where
             F: AsyncFn(Request<'_>, $($type),+) -> Result<Responded> + 'static,
             $($type: FromStr + 'static),+
@@ -184,7 +184,7 @@ macro_rules! with_parameters {
             }
         }
 
-        impl<F, T, $($type),+> Answers<Borrowing<($($type,)+), T>> for F
+        impl<F, T, $($type),+> Answers<ByReference<($($type,)+), T>> for F
         where
             F: AsyncFn(&Request<'_>, $($type),+) -> T + 'static,
             T: IntoResponse,
@@ -217,11 +217,11 @@ with_parameters!(2: A a, B b);
 with_parameters!(3: A a, B b, C c);
 with_parameters!(4: A a, B b, C c, D d);
 
-/// A [`Handler`] of whatever may stand behind a route; see [`handler`].
-pub struct AsHandler<H, Kind>(Known<H, Kind>);
+/// A [`Handler`] made of a function of a route; see [`handler`].
+pub struct AsHandler<H, Kind>(TypedHandler<H, Kind>);
 
-/// Makes what may stand behind a route a [`Handler`], to answer all requests by itself: a function
-/// that gives back a value, say. It has no parameters to take.
+/// Makes a [`Handler`] of a function of a route, for example one that returns a value. The handler answers
+/// all requests, without parameters.
 ///
 /// ```
 /// use waterwheel_http::testing::TestClient;
@@ -239,7 +239,7 @@ pub struct AsHandler<H, Kind>(Known<H, Kind>);
 /// });
 /// ```
 pub fn handler<Kind: 'static, H: Answers<Kind>>(handler: H) -> AsHandler<H, Kind> {
-    AsHandler(Known(handler, PhantomData))
+    AsHandler(TypedHandler(handler, PhantomData))
 }
 
 impl<Kind: 'static, H: Answers<Kind>> Handler for AsHandler<H, Kind> {
@@ -258,12 +258,12 @@ impl<H, Kind> fmt::Debug for AsHandler<H, Kind> {
     }
 }
 
-/// What a stored handler answers with.
+/// The boxed future of a stored handler.
 pub(super) type Answering<'c> = Pin<Box<dyn Future<Output = Result<Responded>> + 'c>>;
 
-/// A handler of any kind, behind a route.
+/// A handler of any kind, in a route.
 pub(super) trait Stored {
-    /// Begins to answer, or gives the request back.
+    /// Starts the answer. Returns the request if a parameter does not parse.
     fn answer<'c>(
         &'c self,
         request: Request<'c>,
@@ -271,10 +271,10 @@ pub(super) trait Stored {
     ) -> Result<Answering<'c>, Request<'c>>;
 }
 
-/// A handler of a kind that is known, on its way to be stored.
-pub(super) struct Known<H, Kind>(pub(super) H, pub(super) PhantomData<Kind>);
+/// A handler with its kind, which is not stored yet.
+pub(super) struct TypedHandler<H, Kind>(pub(super) H, pub(super) PhantomData<Kind>);
 
-impl<H: Answers<Kind>, Kind> Stored for Known<H, Kind> {
+impl<H: Answers<Kind>, Kind> Stored for TypedHandler<H, Kind> {
     fn answer<'c>(
         &'c self,
         request: Request<'c>,

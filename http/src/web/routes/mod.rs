@@ -1,4 +1,4 @@
-//! Which handler answers which request.
+//! A router: it selects the handler for each request.
 //!
 //! ```
 //! use waterwheel_http::testing::TestClient;
@@ -40,21 +40,20 @@
 //! # How it works
 //!
 //! ```text
-//!  path ─► unescaped ─► matchit ─► pattern ─► its routes, in the order in which they were added:
-//!                          │                  method fits? parameters parse? ─► handler
-//!                          │ none                  │ never        │ never
-//!                          ▼                       ▼              ▼
-//!             with or without its last slash?     405            404, the nearest router's
+//!  path ─► decoded ─► matchit ─► pattern ─► its routes, in the order in which they were added:
+//!                        │                  does the method match? do the parameters parse? ─► handler
+//!                        │ none                  │ never                │ never
+//!                        ▼                       ▼                      ▼
+//!           with or without its last slash?     405                    404 of the nearest router
 //! ```
 //!
-//! - Literal text goes before parameters, and these before `{*rest}`; else, who was added first. The
-//!   pattern that is chosen so has the last word: what its routes do not take goes to no other.
-//! - HEAD is answered by GET's handler, and OPTIONS by the router, unless they have handlers of
-//!   their own.
-//! - A query is no part of the path. What a path has escaped, its parameters have not: `%2F` is a
-//!   slash within a parameter, never one between segments.
+//! - Literal text ranks before parameters, and parameters rank before `{*rest}`. Only the routes of the best
+//!   pattern are tried. Among these, the first added is tried first.
+//! - GET's handler answers HEAD, and the router answers OPTIONS, unless they have handlers of their own.
+//! - The query is not part of the path. Parameters are decoded: `%2F` is a slash within a parameter, and
+//!   never one between segments.
 //!
-//! **Never**: a path that matches nothing and is not answered; a redirection to another host.
+//! **Never**: a request without an answer; a redirection to another host.
 
 mod answers;
 mod params;
@@ -74,19 +73,19 @@ use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 use crate::web::response::Response;
 
-pub use answers::{Alone, Answers, AsHandler, Borrowing, ByName, Taking, handler};
+pub use answers::{Answers, AsHandler, ByReference, ByValue, NamedParams, NoRequest, handler};
 pub use params::Params;
 pub use pattern::RouteError;
 
-use answers::{Known, Stored};
+use answers::{Stored, TypedHandler};
 use pattern::{Pattern, Reason};
-use table::{Found, Table};
+use table::{PathMatch, Table};
 
-/// Sends each request to the handler for its method and path; a handler itself.
+/// A handler that sends each request to the handler for its method and path.
 ///
-/// See the [module](self) for what it does and an example. To serve many connections in a loop of
-/// one's own, wrap it with [`shared`](crate::shared) and clone that; a clone of the router itself
-/// can be given other routes, and has the same handlers.
+/// The [module](self) has an example. To use a router in an accept loop of your own, wrap it with
+/// [`shared`](crate::shared) and clone that. A clone of the router itself shares the handlers, and can have
+/// more routes.
 #[derive(Clone, Default)]
 pub struct Router {
     table: Table,
@@ -94,35 +93,35 @@ pub struct Router {
     trailing_slash: TrailingSlash,
 }
 
-/// What is answered below a prefix where there is no route.
+/// The handler for paths without a route below a prefix.
 #[derive(Clone)]
 struct NotFound {
     prefix: String,
     handler: Rc<dyn Stored>,
 }
 
-/// What becomes of a path that has a slash at its end too many, or too few.
+/// The treatment of a path with a final slash too many or too few.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrailingSlash {
-    /// The client is sent to where the route is, with 308: so each page has one address, and links
-    /// on it that are relative lead where they should.
+    /// Redirects the client to the route's path with 308. So each page has one address, and relative links
+    /// work. The default.
     #[default]
     Redirect,
-    /// It is the same.
+    /// Calls the handler of the route.
     Same,
-    /// It is another path.
+    /// Answers with 404.
     Strict,
 }
 
 /// Adding routes.
 impl Router {
-    /// A router that finds nothing.
+    /// Makes a router without routes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds what answers GET, and HEAD, of a path.
+    /// Adds a handler for GET and HEAD of a path.
     ///
     /// # Panics
     ///
@@ -133,7 +132,7 @@ impl Router {
         self.route(Method::GET, pattern, handler)
     }
 
-    /// Adds what answers POST of a path.
+    /// Adds a handler for POST of a path.
     ///
     /// # Panics
     ///
@@ -144,7 +143,7 @@ impl Router {
         self.route(Method::POST, pattern, handler)
     }
 
-    /// Adds what answers PUT of a path.
+    /// Adds a handler for PUT of a path.
     ///
     /// # Panics
     ///
@@ -155,7 +154,7 @@ impl Router {
         self.route(Method::PUT, pattern, handler)
     }
 
-    /// Adds what answers PATCH of a path.
+    /// Adds a handler for PATCH of a path.
     ///
     /// # Panics
     ///
@@ -166,7 +165,7 @@ impl Router {
         self.route(Method::PATCH, pattern, handler)
     }
 
-    /// Adds what answers DELETE of a path.
+    /// Adds a handler for DELETE of a path.
     ///
     /// # Panics
     ///
@@ -177,8 +176,8 @@ impl Router {
         self.route(Method::DELETE, pattern, handler)
     }
 
-    /// Adds what answers all methods of a path, but for those that were given a handler of their own
-    /// before it.
+    /// Adds a handler for all methods of a path. Handlers of a single method that were added before it come
+    /// first.
     ///
     /// # Panics
     ///
@@ -190,21 +189,32 @@ impl Router {
         self.route(None, pattern, handler)
     }
 
-    /// Adds what answers a method (`None` for all) of a path.
+    /// Adds a handler for a method of a path, or for all methods if `method` is `None`.
     ///
-    /// | pattern | takes |
+    /// | pattern | matches |
     /// |---|---|
-    /// | `/mills` | that path |
+    /// | `/mills` | this path |
     /// | `/mills/{name}` | one segment, which is not empty |
-    /// | `/mills/mill-{n}.png` | a part of one |
-    /// | `/mills/{*path}` | one segment or more; no `%2F` in them, which could not be told from a slash |
-    /// | `/{{a}}` | braces that are meant |
+    /// | `/mills/mill-{n}.png` | a part of one segment |
+    /// | `/mills/{*path}` | one segment or more, without `%2F`, because it would look like a slash |
+    /// | `/{{a}}` | literal braces |
     ///
-    /// Text is written as it is meant, without escapes.
+    /// Literal text is written without escapes.
+    ///
+    /// ```
+    /// use waterwheel_http::Method;
+    /// use waterwheel_http::web::routes::Router;
+    ///
+    /// let router = Router::new()
+    ///     .route(Method::OPTIONS, "/mills", async || "options")
+    ///     .route(None, "/mills", async || "any other method")
+    ///     .without(None, "/mills");
+    /// assert_eq!(router.routes().count(), 1);
+    /// ```
     ///
     /// # Panics
     ///
-    /// Where [`try_route`](Self::try_route) has an error; a pattern is mostly a literal.
+    /// If [`try_route`](Self::try_route) returns an error. A pattern is usually a literal, so this is a bug.
     #[must_use]
     #[track_caller]
     #[doc(alias = "add_route")]
@@ -220,12 +230,21 @@ impl Router {
         }
     }
 
-    /// Adds what answers a method (`None` for all) of a path.
+    /// Adds a handler for a method of a path, or for all methods if `method` is `None`. See
+    /// [`route`](Self::route).
+    ///
+    /// ```
+    /// use waterwheel_http::Method;
+    /// use waterwheel_http::web::routes::Router;
+    ///
+    /// let error = Router::new().try_route(Method::GET, "/{*rest}/more", async || "").unwrap_err();
+    /// assert_eq!(error.to_string(), "the route `/{*rest}/more`: `{*…}` must be the last segment");
+    /// ```
     ///
     /// # Errors
     ///
-    /// When the pattern is malformed, or cannot be told from one that is there; when the handler
-    /// takes other parameters than the pattern has.
+    /// If the pattern is malformed or conflicts with another one, or if the handler takes another number of
+    /// parameters than the pattern has.
     pub fn try_route<K: 'static, H: Answers<K>>(
         mut self,
         method: impl Into<Option<Method>>,
@@ -248,8 +267,8 @@ impl Router {
         }
     }
 
-    /// Takes away all that answers a method (`None` for the handlers of all) of a path, under
-    /// whatever names its parameters are: to put something else there.
+    /// Removes the handlers for a method of a path, or those for all methods if `method` is `None`. The names
+    /// of the parameters do not matter. Use it to replace a route.
     #[must_use]
     pub fn without(mut self, method: impl Into<Option<Method>>, pattern: &str) -> Self {
         if let Ok(pattern) = Pattern::parse(pattern) {
@@ -258,11 +277,11 @@ impl Router {
         self
     }
 
-    /// Adds all routes of another router below a prefix, and what it has for paths that are not
-    /// found there; below `/`, as they are. The prefix may have parameters: handlers get them by name,
-    /// in [`Params`].
+    /// Adds all routes of another router below a prefix, and its [`not_found`](Self::not_found) handler.
+    /// Below `/`, the patterns stay as they are. The prefix may have parameters, which handlers read by name,
+    /// as [`Params`].
     ///
-    /// Handlers see the path as it came. The other router's rule about slashes does not come along.
+    /// Handlers see the whole path of the request. The rule for slashes of the other router is ignored.
     ///
     /// ```
     /// use waterwheel_http::web::routes::Router;
@@ -289,7 +308,7 @@ impl Router {
     ///
     /// # Errors
     ///
-    /// As [`try_route`](Self::try_route).
+    /// The errors of [`try_route`](Self::try_route).
     pub fn try_nest(mut self, prefix: &str, router: Self) -> Result<Self, RouteError> {
         let prefix = Pattern::parse(prefix)?.text;
         for route in router.table.routes() {
@@ -303,8 +322,8 @@ impl Router {
         Ok(self)
     }
 
-    /// Says what is answered where there is no route; the status is the handler's to say. Without
-    /// it, that is a 404 and a line of text.
+    /// Sets the handler for paths without a route. The handler also sets the status. The default is a 404
+    /// with a line of text.
     ///
     /// ```
     /// use waterwheel_http::StatusCode;
@@ -322,7 +341,7 @@ impl Router {
         self
     }
 
-    /// The longest prefix stays in front, and the newest of the same.
+    /// Sorts by the length of the prefix, longest first. Of two equal prefixes, the newer is first.
     fn add_not_found(&mut self, prefix: String, handler: Rc<dyn Stored>) {
         let length = |prefix: &str| prefix.trim_end_matches('/').split('/').count();
         let at = self
@@ -331,24 +350,33 @@ impl Router {
         self.not_found.insert(at, NotFound { prefix, handler });
     }
 
-    /// Says what becomes of a slash at the end of a path, if there is no route for exactly that.
+    /// Sets the treatment of a final slash, if no route matches the exact path.
+    ///
+    /// ```
+    /// use waterwheel_http::testing::TestClient;
+    /// use waterwheel_http::web::routes::{Router, TrailingSlash};
+    /// use waterwheel_runtime::block_on;
+    ///
+    /// let router = Router::new().get("/mill", async || "mill").trailing_slash(TrailingSlash::Same);
+    /// assert_eq!(block_on(async { TestClient::new(router).get("/mill/").await.text() }), "mill");
+    /// ```
     #[must_use]
     pub fn trailing_slash(mut self, rule: TrailingSlash) -> Self {
         self.trailing_slash = rule;
         self
     }
 
-    /// All routes, in the order in which they were added: method (`None` for all) and pattern.
+    /// Returns all routes in the order in which they were added: the method (`None` for all) and the pattern.
     pub fn routes(&self) -> impl Iterator<Item = (Option<&Method>, &str)> {
         let routes = self.table.routes();
         routes.map(|route| (route.method.as_ref(), route.pattern.text.as_str()))
     }
 }
 
-/// Looking them up.
+/// Lookups.
 impl Router {
-    /// The pattern of the route that a request would be given to: for logs and counts, where paths
-    /// would be too many. Whether its parameters parse is not looked at, nor is the rule about slashes.
+    /// Returns the pattern of the route for a request, for logs and counters, which would have too many
+    /// paths. The parameters and the rule for slashes are ignored.
     ///
     /// ```
     /// use waterwheel_http::Method;
@@ -366,10 +394,10 @@ impl Router {
 }
 
 fn stored<K: 'static>(handler: impl Answers<K>) -> Rc<dyn Stored> {
-    Rc::new(Known(handler, PhantomData))
+    Rc::new(TypedHandler(handler, PhantomData))
 }
 
-/// Finding them.
+/// Dispatch.
 impl Handler for Router {
     async fn call(&self, request: Request<'_>) -> Result<Responded> {
         let path = match request.path() {
@@ -391,12 +419,12 @@ impl Handler for Router {
 }
 
 impl Router {
-    /// Answers with the first route that takes the method and the parameters.
+    /// Answers with the first route that accepts the method and the parameters.
     async fn dispatch(
         &self,
         mut request: Request<'_>,
         path: &str,
-        found: &Found<'_, '_>,
+        found: &PathMatch<'_, '_>,
     ) -> Result<Responded> {
         let method = request.method();
         let mut is_allowed = false;
@@ -416,7 +444,7 @@ impl Router {
         }
     }
 
-    /// The same, with a slash at the end if there was none, and the other way round.
+    /// Tries the path with a final slash if it has none, and without it if it has one.
     async fn dispatch_without_slash(&self, request: Request<'_>, path: &str) -> Result<Responded> {
         let other = match path.strip_suffix('/') {
             Some(without) => without.to_owned(),
@@ -470,7 +498,7 @@ async fn options(request: Request<'_>, allow: &str) -> Result<Responded> {
     response.send(request).await
 }
 
-/// To the same path with or without its last slash, and the same query.
+/// Redirects to the path with or without its last slash, and with the same query.
 async fn redirect(request: Request<'_>) -> Result<Responded> {
     let path = request.path();
     let mut location = match path.strip_suffix('/') {

@@ -1,4 +1,4 @@
-//! What the parameters of a pattern were, by name.
+//! The parameters of a route, by name.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use super::path;
 
-/// The parameters of the route that was taken, by name and in order; escapes undone.
+/// The parameters of a route, decoded, by name and in their order.
 ///
-/// A handler gets them as its second argument, if it asks for `Params<'_>` there:
+/// A handler receives them as its second argument, if that has the type `Params<'_>`:
 ///
 /// ```
 /// use waterwheel_http::Request;
@@ -26,7 +26,7 @@ pub struct Params<'c> {
 }
 
 impl<'c> Params<'c> {
-    /// `values` in the order of `names`, as they are in an unescaped path.
+    /// `values` are in the order of `names`, as in a path of [`path::unescape`].
     pub(super) fn new(names: &'c [Box<str>], values: impl Iterator<Item = &'c str>) -> Self {
         Self {
             names,
@@ -34,34 +34,35 @@ impl<'c> Params<'c> {
         }
     }
 
-    /// The parameter of that name.
+    /// Returns the parameter of that name.
     pub fn get(&self, name: &str) -> Option<&str> {
         let at = self.names.iter().position(|known| **known == *name)?;
         self.values.get(at).map(|value| &**value)
     }
 
-    /// The parameter of that name as whatever it spells; `None` if it spells none, or is not there.
+    /// Parses the parameter of that name. Returns `None` if it is absent or does not parse.
     pub fn parse<T: FromStr>(&self, name: &str) -> Option<T> {
         self.get(name)?.parse().ok()
     }
 
-    /// Names and values, in the order of the pattern.
+    /// Returns names and values, in the order of the pattern.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         let names = self.names.iter().map(|name| &**name);
         names.zip(self.values.iter().map(|value| &**value))
     }
 
-    /// How many there are.
+    /// Returns the number of parameters.
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// The last `COUNT`: those of the pattern as it was given, without its routers' prefixes.
+    /// Returns the last `COUNT` parameters, which are those of the pattern without the prefixes of outer
+    /// routers.
     pub(super) fn last<const COUNT: usize>(&self) -> Option<&[Cow<'c, str>; COUNT]> {
         self.values.last_chunk()
     }

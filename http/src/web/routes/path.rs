@@ -1,48 +1,30 @@
-//! Paths as they are looked up: escapes undone, but for those that would change the meaning.
+//! Paths for the lookup: decoded, except the escapes that would change the path's structure.
 //!
 //! ```text
-//! as it came       /caf%C3%A9/a%2Fb/100%25
-//! looked up        /café/a%2Fb/100%25          `%2F` is no slash between segments; `%25` no escape
-//! parameters       café    a/b     100%        undone, segment by segment
+//! request          /caf%C3%A9/a%2Fb/100%25
+//! lookup           /café/a%2Fb/100%25          `%2F` is not a slash between segments; `%25` is not an escape
+//! parameters       café    a/b     100%        decoded segment by segment
 //! ```
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// The path with its escapes undone, all but `%2F` and `%25`; `None` if one is malformed, or they
-/// are no UTF-8.
+use crate::web::percent::decode;
+
+/// Decodes all escapes of a path except `%2F` and `%25`. Returns `None` if an escape is malformed, or if the
+/// path is not UTF-8.
 pub(super) fn unescape(path: &str) -> Option<Cow<'_, str>> {
     if !path.contains('%') {
         return Some(Cow::Borrowed(path));
     }
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, behind @ ..] = rest {
-        rest = behind;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let [high, low, behind @ ..] = rest else {
-            return None;
-        };
-        rest = behind;
-        match digit(*high)? << 4 | digit(*low)? {
-            b'/' => bytes.extend_from_slice(b"%2F"),
-            b'%' => bytes.extend_from_slice(b"%25"),
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
+    // Escaped once more, these two survive the decoding.
+    let kept = path.replace("%25", "%2525").replace("%2F", "%252F");
+    let decoded = decode(&kept.replace("%2f", "%252F"))?.into_owned();
+    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-fn digit(byte: u8) -> Option<u8> {
-    let value = char::from(byte).to_digit(16)?;
-    u8::try_from(value).ok()
-}
-
-/// The rest of the escapes undone: what a parameter is.
+/// Decodes the remaining escapes of a parameter.
 pub(super) fn segment(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -60,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_unescaped_but_for_slashes_and_percents() {
+    fn a_path_is_decoded_except_slashes_and_percents() {
         check("/a/b", Some("/a/b"));
         check("/%61", Some("/a")); // RFC 3986, 6.2.2.2
         check("/caf%C3%A9", Some("/café"));
@@ -79,7 +61,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_escaped_comes_out_as_it_was(text in "\\PC*") {
+        fn any_escaped_text_is_decoded(text in "\\PC*") {
             use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
             let path = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
             let looked_up = unescape(&path).expect("it is well-formed");
@@ -97,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_unescaped_whole() {
+    fn a_parameter_is_decoded_completely() {
         assert_eq!(segment("a%2Fb"), "a/b");
         assert_eq!(segment("%252F"), "%2F");
         assert_eq!(segment("café"), "café");

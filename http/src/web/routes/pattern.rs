@@ -1,14 +1,24 @@
 //! Patterns of paths, as they are written and as they are looked up.
 //!
 //! ```text
-//! written     /users/{id}/files/{*path}      what its author and its errors say
-//! key         /users/{0}/files/{*1}          names by number: patterns that match the same are equal
+//! written     /users/{id}/files/{*path}      for errors and logs
+//! key         /users/{0}/files/{*1}          names are numbers, so patterns that match the same paths are equal
 //! names       id, path
 //! ```
 
 use std::fmt;
 
-/// What is wrong with a route that was to be added.
+/// The reason why a route cannot be added.
+///
+/// ```
+/// use waterwheel_http::Method;
+/// use waterwheel_http::web::routes::{RouteError, Router};
+///
+/// fn sacks() -> Result<Router, RouteError> {
+///     Router::new().try_route(Method::GET, "/sacks/{n}", async |_: &waterwheel_http::Request<'_>, n: u8| n.to_string())
+/// }
+/// assert!(sacks().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteError {
     pub(super) pattern: String,
@@ -34,16 +44,16 @@ impl fmt::Display for RouteError {
         write!(f, "the route `{}`: ", self.pattern)?;
         match &self.reason {
             Reason::NoSlash => f.write_str("a pattern begins with a slash"),
-            Reason::Character(c) => write!(f, "no path has a {c:?} in it"),
-            Reason::Brace => {
-                f.write_str("a brace without its other half; one that is meant is doubled")
+            Reason::Character(c) => write!(f, "a path cannot contain {c:?}"),
+            Reason::Brace => f.write_str("a brace has no partner; write a literal brace twice"),
+            Reason::Name => {
+                f.write_str("the name of a parameter has letters, digits and underscores")
             }
-            Reason::Name => f.write_str("a parameter is named by letters, digits and underscores"),
-            Reason::NameRepeated(name) => write!(f, "there are two parameters `{name}`"),
-            Reason::CatchAllNotLast => f.write_str("nothing can come behind `{*…}`"),
-            Reason::CatchAllNotAlone => f.write_str("`{*…}` begins behind a slash"),
-            Reason::TwoInOneSegment => f.write_str("a segment has one parameter at the most"),
-            Reason::Conflict(other) => write!(f, "it cannot be told from `{other}`"),
+            Reason::NameRepeated(name) => write!(f, "two parameters have the name `{name}`"),
+            Reason::CatchAllNotLast => f.write_str("`{*…}` must be the last segment"),
+            Reason::CatchAllNotAlone => f.write_str("`{*…}` must be a segment of its own"),
+            Reason::TwoInOneSegment => f.write_str("a segment has at most one parameter"),
+            Reason::Conflict(other) => write!(f, "it conflicts with `{other}`"),
             Reason::Arguments { handler, pattern } => write!(
                 f,
                 "its handler takes {handler} parameters, the pattern has {pattern}"
@@ -54,13 +64,13 @@ impl fmt::Display for RouteError {
 
 impl std::error::Error for RouteError {}
 
-/// A pattern that has been found sound.
+/// A valid pattern.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     pub(super) text: String,
     pub(super) key: String,
     pub(super) names: Vec<Box<str>>,
-    /// Whether the last parameter takes whole segments.
+    /// True if the last parameter matches several segments.
     pub(super) catches_all: bool,
 }
 
@@ -81,7 +91,7 @@ impl Pattern {
         }
     }
 
-    /// `text` behind `prefix`: `/` behind `/api` is `/api`.
+    /// Appends `text` to `prefix`: `/` below `/api` is `/api`.
     pub(super) fn join(prefix: &str, text: &str) -> String {
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         match text {
@@ -153,7 +163,7 @@ impl Pattern {
     }
 }
 
-/// Whether `path` is what is below `prefix`, a pattern's text, or that itself.
+/// Returns true if `path` is `prefix`, which is the text of a pattern, or lies below it.
 pub(super) fn is_below(path: &str, prefix: &str) -> bool {
     let mut segments = path.split('/');
     let mut wanted = prefix.trim_end_matches('/').split('/');
@@ -187,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_known_by_its_shape() {
+    fn patterns_of_one_shape_have_one_key() {
         check("/", "/", &[]);
         check("/a/b", "/a/b", &[]);
         check("/a/", "/a/", &[]);
@@ -202,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_pattern_says_what_is_bad() {
+    fn an_invalid_pattern_has_a_reason() {
         check_bad("", &Reason::NoSlash);
         check_bad("a", &Reason::NoSlash);
         check_bad("/a?b", &Reason::Character('?'));
@@ -221,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_goes_in_front_and_is_found_again() {
+    fn a_prefix_is_joined_and_recognized() {
         assert_eq!(Pattern::join("/api", "/users"), "/api/users");
         assert_eq!(Pattern::join("/api/", "/users"), "/api/users");
         assert_eq!(Pattern::join("/api", "/"), "/api");

@@ -1,4 +1,4 @@
-//! The routes, found by path.
+//! The routes of a router, found by path.
 
 use std::rc::Rc;
 
@@ -10,23 +10,23 @@ use super::pattern::{Pattern, Reason, RouteError};
 
 /// All routes of a router.
 ///
-/// matchit finds the pattern. What its parameters are called is each route's own matter: routes of
-/// patterns that match the same stand at one place.
+/// matchit finds the place of a path. Routes whose patterns match the same paths share a place. Each route
+/// keeps its own names for the parameters.
 #[derive(Clone, Default)]
 pub(super) struct Table {
     places: matchit::Router<usize>,
-    /// By place: the pattern's key, empty if it is no longer there, and its routes in the order in
-    /// which they were added.
+    /// For each place, the key of the pattern and its routes in the order in which they were added. The key
+    /// is empty if the place was removed.
     routes: Vec<(String, Vec<Rc<Route>>)>,
     added: usize,
 }
 
 pub(super) struct Route {
-    /// `None` for all.
+    /// `None` for all methods.
     pub(super) method: Option<Method>,
     pub(super) pattern: Pattern,
     pub(super) handler: Rc<dyn Stored>,
-    /// How many had been added before.
+    /// The number of routes that were added before.
     number: usize,
 }
 
@@ -48,7 +48,7 @@ impl Table {
         Ok(())
     }
 
-    /// Where a pattern's routes are; a new place if it has none.
+    /// Returns the place of a pattern. Makes a new one if needed.
     fn place(&mut self, pattern: &Pattern) -> Result<usize, RouteError> {
         if let Some(place) = self.known_place(pattern) {
             return Ok(place);
@@ -64,7 +64,7 @@ impl Table {
         self.routes.iter().position(|(key, _)| *key == pattern.key)
     }
 
-    /// A conflict, in the words of those who wrote the patterns.
+    /// Describes a conflict with the patterns as they were written.
     fn explain(&self, pattern: &Pattern, error: &matchit::InsertError) -> RouteError {
         let other = match error {
             matchit::InsertError::Conflict { with } => with.as_str(),
@@ -83,42 +83,42 @@ impl Table {
             let (key, routes) = &mut self.routes[place];
             routes.retain(|route| route.method.as_ref() != method);
             if routes.is_empty() {
-                // So that a path which came here finds a less exact pattern now.
+                // Without the place, its paths find a less specific pattern.
                 self.places.remove(key.as_str());
                 key.clear();
             }
         }
     }
 
-    /// All routes, in the order in which they were added.
+    /// Returns all routes in the order in which they were added.
     pub(super) fn routes(&self) -> impl Iterator<Item = &Route> {
         let mut all: Vec<_> = self.routes.iter().flat_map(|(_, routes)| routes).collect();
         all.sort_unstable_by_key(|route| route.number);
         all.into_iter().map(|route| &**route)
     }
 
-    /// The routes of the pattern that a path matches, and its parameters.
-    pub(super) fn find<'r, 'p>(&'r self, path: &'p str) -> Option<Found<'r, 'p>> {
+    /// Returns the routes of the pattern that a path matches, and its parameters.
+    pub(super) fn find<'r, 'p>(&'r self, path: &'p str) -> Option<PathMatch<'r, 'p>> {
         let found = self.places.at(path).ok()?;
         let routes = self.routes[*found.value].1.as_slice();
         let params = found.params;
-        (!has_hidden_slash(routes, &params)).then_some(Found { routes, params })
+        (!has_hidden_slash(routes, &params)).then_some(PathMatch { routes, params })
     }
 
-    /// What Allow says about the server as a whole.
+    /// Returns the value of Allow for the server as a whole.
     pub(super) fn all_methods(&self) -> String {
         allow(self.routes.iter().flat_map(|(_, routes)| routes))
     }
 }
 
 /// The routes of the pattern that a path matches, and its parameters.
-pub(super) struct Found<'r, 'p> {
+pub(super) struct PathMatch<'r, 'p> {
     routes: &'r [Rc<Route>],
     params: matchit::Params<'r, 'p>,
 }
 
-impl<'r> Found<'r, '_> {
-    /// The routes that take a method. HEAD goes to its own, then to GET's (RFC 9110, 9.3.2).
+impl<'r> PathMatch<'r, '_> {
+    /// Returns the routes for a method. HEAD uses its own routes first, and then GET's (RFC 9110, 9.3.2).
     pub(super) fn routes_for<'m>(
         &self,
         method: &'m Method,
@@ -136,7 +136,7 @@ impl<'r> Found<'r, '_> {
         routes.clone().filter(takes).chain(routes.filter(takes_get))
     }
 
-    /// The parameters, under the names that this route has for them.
+    /// Returns the parameters with the names of this route.
     pub(super) fn params<'c>(&'c self, route: &'c Route) -> Params<'c> {
         Params::new(
             &route.pattern.names,
@@ -144,13 +144,13 @@ impl<'r> Found<'r, '_> {
         )
     }
 
-    /// What Allow says (RFC 9110, 10.2.1).
+    /// Returns the value of Allow (RFC 9110, 10.2.1).
     pub(super) fn allow(&self) -> String {
         allow(self.routes)
     }
 }
 
-/// Whether segments were caught together of which one has an escaped slash in it.
+/// Returns true if `{*rest}` has caught a segment with an escaped slash.
 fn has_hidden_slash(routes: &[Rc<Route>], params: &matchit::Params<'_, '_>) -> bool {
     let first = routes.first();
     first.is_some_and(|route| route.pattern.catches_all)
@@ -160,7 +160,7 @@ fn has_hidden_slash(routes: &[Rc<Route>], params: &matchit::Params<'_, '_>) -> b
             .is_some_and(|(_, value)| value.contains("%2F"))
 }
 
-/// The methods of routes, HEAD and OPTIONS with them.
+/// Joins the methods of routes. Adds HEAD and OPTIONS.
 fn allow<'r>(routes: impl IntoIterator<Item = &'r Rc<Route>>) -> String {
     let mut methods = vec!["OPTIONS"];
     for route in routes {

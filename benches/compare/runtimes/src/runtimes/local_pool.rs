@@ -1,11 +1,10 @@
 //! futures' `LocalPool`, which has no timers, sockets or threads.
 
-use super::{Runtime, one_by_one};
+use super::{Runtime, Spawned, one_by_one};
 use futures_executor::LocalSpawner;
 use futures_util::future::RemoteHandle;
 use futures_util::task::LocalSpawnExt;
 use std::cell::RefCell;
-use std::future::Future;
 
 /// `LocalPool::run_until` and `spawn_local`.
 pub(crate) struct LocalPool;
@@ -32,18 +31,12 @@ impl Runtime for LocalPool {
         output
     }
 
-    fn spawn<F>(future: F) -> RemoteHandle<F::Output>
-    where
-        F: Future<Output: Send + 'static> + Send + 'static,
-    {
+    fn spawn<F: Spawned>(future: F) -> RemoteHandle<F::Output> {
         let handle = with_spawner(|spawner| spawner.spawn_local_with_handle(future));
         handle.expect("the pool is there")
     }
 
-    fn spawn_detached<F>(future: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    fn spawn_detached(future: impl Spawned<Output = ()>) {
         let spawned = with_spawner(|spawner| spawner.spawn_local(future));
         spawned.expect("the pool is there");
     }

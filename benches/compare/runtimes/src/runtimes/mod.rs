@@ -1,24 +1,26 @@
 //! The runtimes that are compared, behind two thin traits.
 //!
-//! The workloads are written once, against these traits. A runtime's file only maps names. Futures
-//! must be `Send`, because `tokio::spawn` asks for it.
+//! The workloads are written once, against these traits. A runtime's file only maps names. Futures must be
+//! `Send`, because `tokio::spawn` asks for it.
 
 mod local_pool;
-mod local_set;
 mod smol;
 mod tokio;
 mod waterwheel;
 
 pub(crate) use local_pool::LocalPool;
-pub(crate) use local_set::LocalSet;
 pub(crate) use smol::Smol;
 pub(crate) use tokio::Tokio;
 pub(crate) use waterwheel::Waterwheel;
 
-use std::future::Future;
 use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
+
+/// A future that a runtime can spawn.
+pub(crate) trait Spawned: Future<Output: Send + 'static> + Send + 'static {}
+
+impl<F: Future<Output: Send + 'static> + Send + 'static> Spawned for F {}
 
 /// A runtime on one thread: tasks, and waiting for them.
 pub(crate) trait Runtime: 'static {
@@ -32,14 +34,10 @@ pub(crate) trait Runtime: 'static {
     fn block_on<F: Future>(root: F) -> F::Output;
 
     /// Spawns a task. The caller is inside `block_on`, in all functions below.
-    fn spawn<F>(future: F) -> Self::Handle<F::Output>
-    where
-        F: Future<Output: Send + 'static> + Send + 'static;
+    fn spawn<F: Spawned>(future: F) -> Self::Handle<F::Output>;
 
     /// Spawns a task without a handle, in the cheapest way that the runtime has.
-    fn spawn_detached<F>(future: F)
-    where
-        F: Future<Output = ()> + Send + 'static;
+    fn spawn_detached(future: impl Spawned<Output = ()>);
 
     /// Waits for a task and returns its value.
     fn join<T: Send + 'static>(handle: Self::Handle<T>) -> impl Future<Output = T>;
@@ -47,8 +45,8 @@ pub(crate) trait Runtime: 'static {
     /// The runtime's own way to let other tasks run.
     fn yield_now() -> impl Future<Output = ()> + Send;
 
-    /// Spawns a task that does [`one_by_one`]. Each runtime has to do that itself, because handles
-    /// are `Send` in some runtimes only.
+    /// Spawns a task that does [`one_by_one`]. Each runtime has to do that itself, because handles are `Send`
+    /// in some runtimes only.
     fn spawn_one_by_one(count: u32) -> Self::Handle<u64>;
 }
 
@@ -66,7 +64,7 @@ pub(crate) trait WithIo: Runtime {
     /// Takes over a socket that is non-blocking already.
     fn stream(socket: TcpStream) -> io::Result<Self::Stream>;
 
-    /// Reads what there is, and waits until there is something.
+    /// Reads bytes, and waits until there are any.
     fn read(
         stream: &mut Self::Stream,
         buffer: &mut [u8],

@@ -1,10 +1,9 @@
 //! smol: async-executor's `LocalExecutor` on async-io's reactor.
 
-use super::{Runtime, WithIo, one_by_one};
+use super::{Runtime, Spawned, WithIo, one_by_one};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Task, Timer};
 use std::cell::RefCell;
-use std::future::Future;
 use std::io;
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -31,20 +30,14 @@ impl Runtime for Smol {
         output
     }
 
-    fn spawn<F>(future: F) -> Task<F::Output>
-    where
-        F: Future<Output: Send + 'static> + Send + 'static,
-    {
+    fn spawn<F: Spawned>(future: F) -> Task<F::Output> {
         EXECUTOR.with_borrow(|executor| {
             let executor = executor.as_ref().expect("this is inside block_on");
             executor.spawn(future)
         })
     }
 
-    fn spawn_detached<F>(future: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    fn spawn_detached(future: impl Spawned<Output = ()>) {
         Self::spawn(future).detach();
     }
 

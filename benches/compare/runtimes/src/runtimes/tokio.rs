@@ -1,45 +1,44 @@
 //! tokio on one thread.
 
-use super::{Runtime, WithIo, one_by_one};
-use std::future::Future;
+use super::{Runtime, Spawned, WithIo, one_by_one};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::runtime::Builder;
-use tokio::task::{self, JoinHandle};
+use tokio::task::{self, JoinHandle, LocalSet};
 use tokio::time;
 
-/// The `current_thread` runtime: `block_on` and `spawn`.
-pub(crate) struct Tokio;
+/// The `current_thread` runtime: `block_on` and `spawn`. With `LOCAL` a `LocalSet` in it, whose tasks need not
+/// be `Send`: `LocalSet::block_on` and `spawn_local`.
+pub(crate) struct Tokio<const LOCAL: bool>;
 
-/// A runtime with everything on.
-pub(super) fn runtime() -> tokio::runtime::Runtime {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.expect("the process has descriptors left")
-}
-
-impl Runtime for Tokio {
-    const NAME: &'static str = "tokio";
+impl<const LOCAL: bool> Runtime for Tokio<LOCAL> {
+    const NAME: &'static str = if LOCAL { "tokio LocalSet" } else { "tokio" };
 
     type Handle<T: Send + 'static> = JoinHandle<T>;
 
     fn block_on<F: Future>(root: F) -> F::Output {
-        runtime().block_on(root)
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime = runtime.expect("the process has descriptors left");
+        if LOCAL {
+            LocalSet::new().block_on(&runtime, root)
+        } else {
+            runtime.block_on(root)
+        }
     }
 
-    fn spawn<F>(future: F) -> JoinHandle<F::Output>
-    where
-        F: Future<Output: Send + 'static> + Send + 'static,
-    {
-        tokio::spawn(future)
+    fn spawn<F: Spawned>(future: F) -> JoinHandle<F::Output> {
+        if LOCAL {
+            task::spawn_local(future)
+        } else {
+            tokio::spawn(future)
+        }
     }
 
-    fn spawn_detached<F>(future: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        drop(tokio::spawn(future));
+    fn spawn_detached(future: impl Spawned<Output = ()>) {
+        drop(Self::spawn(future));
     }
 
     async fn join<T: Send + 'static>(handle: JoinHandle<T>) -> T {
@@ -51,13 +50,13 @@ impl Runtime for Tokio {
     }
 
     fn spawn_one_by_one(count: u32) -> JoinHandle<u64> {
-        tokio::spawn(one_by_one(count, |number| {
+        Self::spawn(one_by_one(count, |number| {
             Self::join(Self::spawn(async move { number }))
         }))
     }
 }
 
-impl WithIo for Tokio {
+impl<const LOCAL: bool> WithIo for Tokio<LOCAL> {
     type Sleep = time::Sleep;
     type Stream = TcpStream;
 
@@ -78,7 +77,6 @@ impl WithIo for Tokio {
     }
 
     async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
-        let value = task::spawn_blocking(job).await;
-        value.expect("no job panics")
+        task::spawn_blocking(job).await.expect("no job panics")
     }
 }

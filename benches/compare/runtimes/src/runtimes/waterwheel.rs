@@ -1,8 +1,7 @@
 //! Waterwheel.
 
-use super::{Runtime, WithIo, one_by_one};
+use super::{Runtime, Spawned, WithIo, one_by_one};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use std::future::Future;
 use std::io;
 use std::time::Duration;
 use waterwheel::runtime::net::TcpStream;
@@ -20,17 +19,11 @@ impl Runtime for Waterwheel {
         runtime::block_on(root)
     }
 
-    fn spawn<F>(future: F) -> JoinHandle<F::Output>
-    where
-        F: Future<Output: Send + 'static> + Send + 'static,
-    {
+    fn spawn<F: Spawned>(future: F) -> JoinHandle<F::Output> {
         runtime::spawn(future)
     }
 
-    fn spawn_detached<F>(future: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    fn spawn_detached(future: impl Spawned<Output = ()>) {
         runtime::spawn_detached(future);
     }
 

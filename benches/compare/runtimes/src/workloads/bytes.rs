@@ -15,19 +15,19 @@ thread_local! {
 }
 
 /// Spawns tasks with `spawn` until there are as many as asked for, waits until all of them wait, and
-/// returns the bytes for each. What `spawn` returns is kept until then.
+/// returns the bytes for each. The values that `spawn` returns are kept until then.
 fn bytes_each<R: Runtime, T>(size: Size, spawn: impl Fn() -> T) -> f64 {
     let count = size.of(TASKS);
     WAITING.set(0);
     R::block_on(async {
-        // What the runtime needs once is there before.
+        // The runtime allocates its own memory before.
         R::join(R::spawn(R::yield_now())).await;
         let before = machine::resident_bytes();
         let kept: Vec<T> = (0..count).map(|_| spawn()).collect();
         while WAITING.get() < count {
             R::yield_now().await;
         }
-        // Lists that were long in that turn only may be let go in the next.
+        // The runtime may free lists that were long in that turn only.
         R::yield_now().await;
         R::yield_now().await;
         let after = machine::resident_bytes();
@@ -40,7 +40,7 @@ fn waits() {
     WAITING.set(WAITING.get() + 1);
 }
 
-/// A task that waits for ever, without a timer or a socket.
+/// A task that waits without end, without a timer or a socket.
 #[derive(Clone, Copy)]
 pub(super) struct Parked {
     /// Whether its handle is kept. The bytes of the handle count.

@@ -1,4 +1,4 @@
-//! What is measured: a file for each kind of work, and the list of all rows.
+//! The workloads: a file for each kind of work, and the list of all rows.
 
 mod blocking;
 mod bytes;
@@ -9,14 +9,15 @@ mod timers;
 mod wakes;
 mod yields;
 
-use crate::runtimes::{LocalPool, LocalSet, Runtime, Smol, Tokio, Waterwheel, WithIo};
+use crate::runtimes::{LocalPool, Runtime, Smol, Tokio, Waterwheel, WithIo};
+use serde::Serialize;
 use std::time::Duration;
 
 /// The names of the columns.
 pub(crate) const RUNTIMES: [&str; 5] = [
     Waterwheel::NAME,
-    Tokio::NAME,
-    LocalSet::NAME,
+    Tokio::<false>::NAME,
+    Tokio::<true>::NAME,
     Smol::NAME,
     LocalPool::NAME,
 ];
@@ -51,11 +52,12 @@ trait IoWorkload: Copy + 'static {
 /// Does a row's work in one runtime and returns the cost of an operation.
 pub(crate) type Cell = Box<dyn Fn(Size) -> f64>;
 
-/// What a row counts.
-#[derive(Clone, Copy, PartialEq)]
+/// The unit of a row.
+#[derive(Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Unit {
     /// Nanoseconds for each operation.
-    Nanos,
+    Ns,
     /// Resident bytes for each task. Measured in a process of its own, whose memory is fresh.
     Bytes,
 }
@@ -64,45 +66,44 @@ pub(crate) enum Unit {
 pub(crate) struct Row {
     /// Its name.
     pub(crate) title: &'static str,
-    /// What its cells count.
+    /// The unit of its cells.
     pub(crate) unit: Unit,
     /// In the order of [`RUNTIMES`]; `None` if the runtime cannot do this work.
     pub(crate) cells: [Option<Cell>; RUNTIMES.len()],
 }
 
+fn cell<R: Runtime>(work: impl Workload) -> Cell {
+    Box::new(move |size| work.run::<R>(size))
+}
+
+fn io_cell<R: WithIo>(work: impl IoWorkload) -> Cell {
+    Box::new(move |size| work.run::<R>(size))
+}
+
 impl Row {
-    fn new<W: Workload>(title: &'static str, work: W) -> Self {
-        fn cell<R: Runtime, W: Workload>(work: W) -> Cell {
-            Box::new(move |size| work.run::<R>(size))
-        }
-        let cells = [
-            cell::<Waterwheel, _>(work),
-            cell::<Tokio, _>(work),
-            cell::<LocalSet, _>(work),
-            cell::<Smol, _>(work),
-            cell::<LocalPool, _>(work),
+    fn new(title: &'static str, work: impl Workload) -> Self {
+        let tokio = [cell::<Tokio<false>>(work), cell::<Tokio<true>>(work)];
+        let [tokio, local_set] = tokio.map(Some);
+        let others = [
+            cell::<Waterwheel>(work),
+            cell::<Smol>(work),
+            cell::<LocalPool>(work),
         ];
+        let [ours, smol, local_pool] = others.map(Some);
         Self {
             title,
-            unit: Unit::Nanos,
-            cells: cells.map(Some),
+            unit: Unit::Ns,
+            cells: [ours, tokio, local_set, smol, local_pool],
         }
     }
 
-    fn io<W: IoWorkload>(title: &'static str, work: W) -> Self {
-        fn cell<R: WithIo, W: IoWorkload>(work: W) -> Cell {
-            Box::new(move |size| work.run::<R>(size))
-        }
-        let [ours, tokio, local_set, smol] = [
-            cell::<Waterwheel, _>(work),
-            cell::<Tokio, _>(work),
-            cell::<LocalSet, _>(work),
-            cell::<Smol, _>(work),
-        ]
-        .map(Some);
+    fn io(title: &'static str, work: impl IoWorkload) -> Self {
+        let tokio = [io_cell::<Tokio<false>>(work), io_cell::<Tokio<true>>(work)];
+        let [tokio, local_set] = tokio.map(Some);
+        let [ours, smol] = [io_cell::<Waterwheel>(work), io_cell::<Smol>(work)].map(Some);
         Self {
             title,
-            unit: Unit::Nanos,
+            unit: Unit::Ns,
             cells: [ours, tokio, local_set, smol, None],
         }
     }

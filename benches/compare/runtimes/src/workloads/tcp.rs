@@ -75,7 +75,7 @@ impl IoWorkload for PingPong {
             }
             let start = CpuInstant::now();
             for task in tasks {
-                let received = R::join(task).await.expect("nobody hangs up");
+                let received = R::join(task).await.expect("no end is closed");
                 assert_eq!(received, rounds, "every message has arrived");
             }
             start.elapsed()

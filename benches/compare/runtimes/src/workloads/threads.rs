@@ -2,7 +2,7 @@
 //!
 //! The other thread has a core of its own, if there is one, and never sleeps. So a round trip is the
 //! wake, the time until the runtime notices it, and the poll. The figure is the median of the round
-//! trips: a mean would be made of those during which another program had one of the cores.
+//! trips: a mean would count those during which another program had one of the cores.
 
 use super::{Size, Workload, nanos_each};
 use crate::machine;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy)]
 pub(super) struct CrossThread(pub(super) Meanwhile);
 
-/// What the runtime does when the wake comes.
+/// The state of the runtime when the wake comes.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Meanwhile {
     /// It polls another task that always wakes itself.
@@ -31,7 +31,7 @@ pub(super) enum Meanwhile {
 /// How long a runtime has to fall asleep.
 const FALLING_ASLEEP: Duration = Duration::from_micros(50);
 
-/// What the task and the thread share. All three count round trips.
+/// The state that the task and the thread share. All three numbers count round trips.
 #[derive(Default)]
 struct Line {
     waker: AtomicWaker,

@@ -2,12 +2,12 @@
 //!
 //! A task polls at most 32 timers between two yields: no runtime's budget for a poll is smaller, so
 //! every timer that is polled is also armed. The yields belong to the cost, because some runtimes
-//! put off the work of an insertion until the reactor looks.
+//! delay the work of an insertion until the reactor polls.
 
 use super::{IoWorkload, Size, nanos_each};
 use crate::machine::CpuInstant;
 use crate::runtimes::WithIo;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};

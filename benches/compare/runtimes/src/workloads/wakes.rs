@@ -17,7 +17,7 @@ pub(super) struct Pairs {
     pub(super) turns: u32,
 }
 
-/// What the two tasks of a pair share.
+/// The state that the two tasks of a pair share.
 #[derive(Default)]
 struct Pair {
     /// How many turns have been taken. The even ones are the first task's.

@@ -3,7 +3,7 @@
 use super::{Size, Workload, nanos_each};
 use crate::machine::CpuInstant;
 use crate::runtimes::Runtime;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ pub(super) struct Yields {
 /// How a task yields.
 #[derive(Clone, Copy)]
 pub(super) enum Way {
-    /// By the runtime's own function, which may let the reactor look first.
+    /// By the runtime's own function, which may poll the reactor first.
     Own,
     /// By a future that wakes its task and is pending once, the same on all runtimes.
     SelfWake,

@@ -1,0 +1,55 @@
+//! Request ids, which connect the lines of one request in all logs.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+
+use crate::exchange::handler::Handler;
+use crate::exchange::request::Request;
+
+/// The field that carries the id.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// Adds an id to each answer, as the field `x-request-id`: 32 hexadecimal digits, unique, and not
+/// predictable.
+///
+/// The handler reads it by [`request.added_header(REQUEST_ID)`](Request::added_header). The access log reads
+/// it by itself. An id from the client is ignored, because any client could then write text into the logs.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::middleware::{REQUEST_ID, request_ids};
+/// use waterwheel_http::{Request, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// let say = async |request: Request<'_>| {
+///     let id = request.added_header(REQUEST_ID).unwrap_or_default();
+///     request.respond(StatusCode::OK, id, ()).await
+/// };
+/// let answer = block_on(async { TestClient::new(request_ids(say)).get("/").await });
+/// assert_eq!(answer.headers[REQUEST_ID], answer.text());
+/// ```
+pub fn request_ids(handler: impl Handler) -> impl Handler {
+    let ids = Ids::default();
+    async move |request: Request<'_>| {
+        request.add_header(REQUEST_ID, ids.next())?;
+        handler.call(request).await
+    }
+}
+
+/// A counter, hashed with two secrets. So the next id is not predictable, and all ids differ.
+#[derive(Default)]
+struct Ids {
+    secrets: [RandomState; 2],
+    count: Cell<u64>,
+}
+
+impl Ids {
+    fn next(&self) -> String {
+        let count = self.count.get();
+        self.count.set(count + 1);
+        let [high, low] = self.secrets.each_ref().map(|secret| secret.hash_one(count));
+        format!("{high:016x}{low:016x}")
+    }
+}

@@ -1,0 +1,54 @@
+//! Middleware: functions from a handler to a handler.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use waterwheel_http::web::middleware::{access_log, request_ids, time_limit};
+//! use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
+//! use waterwheel_runtime::block_on;
+//!
+//! async fn hello(request: Request<'_>) -> Result<Responded> {
+//!     request.respond(StatusCode::OK, "Hello World", ()).await
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let patient = time_limit(Duration::from_secs(5), hello);
+//! let logged = access_log(patient, |entry| eprintln!("{}", entry.combined()));
+//! let known = request_ids(logged);
+//! block_on(async { Server::bind("127.0.0.1:8080")?.serve(known).await })
+//! # }
+//! ```
+//!
+//! [`access_log`] and [`request_ids`] report requests. [`time_limit`] and [`at_most`] limit a handler.
+//! [`blocking`] makes a handler of a plain function that blocks.
+//!
+//! Middleware does not see requests that the server refuses before it calls a handler. Let
+//! [`Server::on_refusal`](crate::Server::on_refusal) write these to the same log.
+//!
+//! The outermost middleware sees a request first and its answer last. Put ids outside the log, so that the
+//! log has them. Put the log outside the limits, so that it has the requests that they refuse.
+//!
+//! Middleware uses only the public API of handlers. Write your own in the same way:
+//!
+//! ```
+//! use waterwheel_http::{Handler, Request};
+//!
+//! fn unframed(handler: impl Handler) -> impl Handler {
+//!     async move |request: Request<'_>| {
+//!         request.add_header("x-frame-options", "deny")?;
+//!         handler.call(request).await
+//!     }
+//! }
+//! # drop(unframed(async |request: Request<'_>| Ok(request.abort())));
+//! ```
+
+mod blocking;
+mod id;
+mod limit;
+mod log;
+mod writer;
+
+pub use blocking::{OwnedRequest, blocking, blocking_on};
+pub use id::{REQUEST_ID, request_ids};
+pub use limit::{at_most, time_limit};
+pub use log::{CombinedLine, End, JsonLine, LogEntry, access_log};
+pub use writer::LineWriter;
