@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::StatusCode;
@@ -485,6 +486,7 @@ pub(crate) fn drop_contained<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         let text = panic_text(&*payload);
         tracing::error!(text, what = type_name::<T>(), "a destructor panicked");
+        mem::forget(payload); // its destructor may panic, too
     }
 }
 

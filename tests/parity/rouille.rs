@@ -53,7 +53,7 @@ fn r_13_a_peer_that_goes_while_it_is_answered_harms_nobody() {
 
 #[test]
 fn r_14_nothing_claims_to_know_of_encryption() {
-    let request = include_str!("../../http/src/request.rs");
+    let request = include_str!("../../http/src/exchange/request.rs");
     assert!(request.contains("pub fn version(") && !request.contains("secure"));
     // Neither does a scheme in the target change how it is served.
     let get = "GET https://h/ HTTP/1.1\r\nHost: x\r\n\r\n";

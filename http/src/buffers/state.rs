@@ -80,6 +80,8 @@ pub(crate) struct Exchange {
     /// beside a handler whose write waits. It is empty whenever a flush was ready or bytes were written, so
     /// only the end of a connection has to clear it.
     pub(crate) flush_stall: Cell<Option<Box<Sleep>>>,
+    /// The bytes that the transport held back when a write or a flush last had to wait.
+    pub(crate) held_bytes: Cell<usize>,
     /// Runs while the peer sends nothing.
     pub(crate) read_stall: Cell<Option<Box<Sleep>>>,
 }

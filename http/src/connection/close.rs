@@ -32,7 +32,6 @@
 //! - Never: bytes that are read here become a request.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use waterwheel_runtime::budget;
@@ -41,7 +40,7 @@ use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 use super::Connection;
 use crate::buffers::state::Written;
 use crate::error::Result;
-use crate::exchange::link::poll_discard;
+use crate::exchange::link::{poll_discard, poll_due};
 use crate::shared::connections::GivesWay;
 use crate::transport::io::Io;
 
@@ -117,13 +116,10 @@ impl<T: Io> Connection<T> {
         let Some(deadline) = shared.connections.lingers_until(id, stage, is_pressed) else {
             return Poll::Ready(()); // it gives way
         };
-        if Instant::of_turn() >= deadline {
-            return Poll::Ready(()); // also if no budget is left for the timer
-        }
         if time.deadline() != deadline {
             time.reset(deadline);
         }
         shared.connections.reach(id, cx.waker());
-        Pin::new(time).poll(cx)
+        poll_due(time, cx)
     }
 }

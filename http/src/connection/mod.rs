@@ -194,6 +194,7 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: bytes that have come stay.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
+        poll_fn(|cx| budget::poll_spend(cx, 1)).await; // the next request may always be there
         if let Some(phase) = self.unfinished()
             && self.end_phase(phase).await.is_break()
         {
@@ -249,11 +250,16 @@ impl<T: Io> Connection<T> {
     /// waits for an answer that lies in the queue.
     #[inline]
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Arrival> {
+        let mut has_read = false;
         loop {
             match self.parse() {
                 Ok(Parsed::Complete(_)) => return Poll::Ready(Arrival::Request),
                 Ok(Parsed::Incomplete) => {}
                 Err(refusal) => return Poll::Ready(Arrival::Refused(refusal)),
+            }
+            if mem::replace(&mut has_read, true) {
+                // A transport may always have more, such as empty lines before a request.
+                ready!(budget::poll_spend(cx, 1));
             }
             if ready!(self.poll_write_queue(cx)).is_err() {
                 return Poll::Ready(Arrival::End);

@@ -69,7 +69,6 @@ impl<T: Io> Connection<T> {
 
     /// Answers a client with a refusal before it has asked for anything, and closes.
     pub(crate) async fn turn_away(mut self, refusal: Refusal) {
-        self.shared.connections.turn_away(self.id);
         // Unread bytes turn the close into a reset, which costs the client its answer.
         poll_fn(|cx| Poll::Ready(self.poll_read_once(cx).is_ready())).await;
         if let Some(work) = &mut self.work {

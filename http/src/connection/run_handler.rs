@@ -12,7 +12,8 @@ use waterwheel_runtime::watch::poll_named;
 use super::Connection;
 use super::finish::Next;
 use crate::buffers::state::Answer;
-use crate::error::{Error, Refusal, Result, panic_text};
+use crate::error::{Error, Refusal, Result, drop_contained, panic_text};
+use crate::exchange::link::poll_due;
 use crate::exchange::responded::Responded;
 use crate::shared::connections::Phase;
 use crate::shared::disconnect::OnDisconnect;
@@ -47,7 +48,7 @@ impl<T: Io> Connection<T> {
                 Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),
                 Ok(Poll::Ready(Err(error))) => Poll::Ready(Outcome::Failed(error)),
                 Ok(Poll::Pending) => self.poll_beside_handler(&mut time, cx),
-                Err(payload) => Poll::Ready(Outcome::Failed(panicked(&*payload))),
+                Err(payload) => Poll::Ready(Outcome::Failed(panicked(payload))),
             }
         })
     }
@@ -60,14 +61,15 @@ impl<T: Io> Connection<T> {
         let Some(link) = self.link() else {
             return Poll::Ready(Outcome::Gone);
         };
-        // The handler may never write again, so a client that takes no byte is cut here. The handler's next
-        // write meets any other error.
-        if link.poll_flush(cx).is_ready() && link.is_stalled() {
+        let is_known = link.is_stalled();
+        let _flushed = link.poll_flush(cx); // the handler's next write meets an error again
+        if link.is_stalled() && !is_known {
+            // No write of the handler waits, so the handler would not learn of it.
             return Poll::Ready(Outcome::Gone);
         }
         if let Some(duration) = self.shared.limits.handler_duration_max {
             let time = time.get_or_insert_with(|| sleep_until(Instant::of_turn() + duration));
-            if Pin::new(time).poll(cx).is_ready() {
+            if poll_due(time, cx).is_ready() {
                 return Poll::Ready(Outcome::Failed(Refusal::HandlerTooSlow.into()));
             }
         }
@@ -89,7 +91,7 @@ impl<T: Io> Connection<T> {
         if !is_handling || !self.has_request() {
             resume_unwind(payload);
         }
-        let next = self.judge(Outcome::Failed(panicked(&*payload)));
+        let next = self.judge(Outcome::Failed(panicked(payload)));
         if let (Next::Cut, Some(link)) = (next, self.link()) {
             link.work.exchange.answer.set(Answer::Aborted);
         }
@@ -98,6 +100,8 @@ impl<T: Io> Connection<T> {
 
 /// The error that a handler's panic becomes.
 #[cold]
-fn panicked(payload: &(dyn Any + Send)) -> Error {
-    Error::message(format!("the handler panicked: {}", panic_text(payload)))
+fn panicked(payload: Box<dyn Any + Send>) -> Error {
+    let error = Error::message(format!("the handler panicked: {}", panic_text(&*payload)));
+    drop_contained(payload);
+    error
 }

@@ -30,16 +30,16 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{drop_contained, panic_text};
+use crate::exchange::link::poll_due;
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;
-use crate::shared::handshakes::{Hook, Opened, Slot};
+use crate::shared::handshakes::{HandshakeId, Hook, Opened, Purpose, Slot};
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 use crate::transport::transport_info::TransportInfo;
@@ -48,7 +48,7 @@ use crate::transport::transport_info::TransportInfo;
 pub(crate) struct Transport {
     opened: OnceCell<Opened>,
     slot: Rc<Slot>,
-    number: u64,
+    handshake: HandshakeId,
     time: Cell<Option<Box<Sleep>>>,
     shared: Rc<ServerState>,
     id: ConnectionId,
@@ -58,8 +58,8 @@ impl Transport {
     /// Begins a handshake on `stream`. `key` is the record of its connection.
     pub(crate) fn new(
         hook: &Hook,
-        stream: Stream,
-        peer: Option<SocketAddr>,
+        (stream, peer): (Stream, Option<SocketAddr>),
+        purpose: Purpose,
         shared: Rc<ServerState>,
         id: ConnectionId,
     ) -> Self {
@@ -76,7 +76,7 @@ impl Transport {
         let deadline = Instant::of_turn() + shared.limits.handshake_duration_max;
         Self {
             opened: OnceCell::new(),
-            number: shared.handshakes.add(slot.clone()),
+            handshake: shared.handshakes.add(slot.clone(), purpose),
             slot,
             time: Cell::new(Some(Box::new(sleep_until(deadline)))),
             shared,
@@ -102,7 +102,7 @@ impl Transport {
         let counters = &self.shared.counters;
         let polled = catch_unwind(AssertUnwindSafe(|| handshake.as_mut().poll(cx)));
         let opened = match polled {
-            Ok(Poll::Pending) if !self.shared.handshakes.has(self.number) => {
+            Ok(Poll::Pending) if !self.shared.handshakes.has(self.handshake) => {
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
             Ok(Poll::Pending) if !self.is_due(cx) => {
@@ -117,7 +117,9 @@ impl Transport {
             Ok(Poll::Ready(opened)) => opened.inspect_err(|_| counters.handshakes_failed.one()),
             Err(payload) => {
                 counters.handshakes_failed.one();
-                Err(self.panicked(&*payload))
+                let error = self.panicked(&*payload);
+                drop_contained(payload);
+                Err(error)
             }
         };
         self.end_handshake();
@@ -149,7 +151,7 @@ impl Transport {
         let Some(mut time) = self.time.take() else {
             return false;
         };
-        let is_due = Pin::new(&mut *time).poll(cx).is_ready();
+        let is_due = poll_due(&mut time, cx).is_ready();
         self.time.set(Some(time));
         is_due
     }
@@ -157,12 +159,14 @@ impl Transport {
     fn end_handshake(&self) {
         self.time.take();
         self.slot.waker.take();
-        self.shared.handshakes.remove(self.number);
+        self.shared.handshakes.remove(self.handshake);
     }
 
     /// Takes out the user's transport.
     fn into_io(mut self) -> Option<Box<dyn Io>> {
-        self.opened.take().map(|opened| opened.io)
+        let Opened { io, info } = self.opened.take()?;
+        drop_contained(info);
+        Some(io)
     }
 }
 
@@ -172,7 +176,12 @@ impl Drop for Transport {
         if handshake.is_some() {
             self.end_handshake();
         }
-        drop(handshake);
+        drop_contained(handshake);
+        // One by one: two panics at once would end the process.
+        if let Some(Opened { io, info }) = self.opened.take() {
+            drop_contained(io);
+            drop_contained(info);
+        }
     }
 }
 
@@ -214,6 +223,11 @@ impl Io for Transport {
             Some(opened) => opened.io.poll_end(cx),
             None => Poll::Ready(Ok(())),
         }
+    }
+
+    fn held_bytes(&self) -> usize {
+        let opened = self.opened.get();
+        opened.map_or(0, |opened| opened.io.held_bytes())
     }
 
     fn reset_on_drop(&self) {
@@ -339,6 +353,10 @@ impl Io for AcceptedStream {
     #[inline]
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, stream => stream.poll_end(cx))
+    }
+
+    fn held_bytes(&self) -> usize {
+        either!(self, stream => stream.held_bytes())
     }
 
     fn reset_on_drop(&self) {

@@ -88,7 +88,9 @@ impl Link<'_> {
         cx: &mut Context<'_>,
         mut write: impl FnMut(&dyn Io, &mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<Result<()>> {
+        self.or_stalled_before()?;
         while !self.work.exchange.output.borrow().is_empty() {
+            ready!(budget::poll_spend(cx, 1)); // the transport may always have room
             let poll = write(self.io, cx, self.work.exchange.output.borrow().queued());
             ready!(self.poll_written(poll, cx))?;
         }
@@ -128,7 +130,9 @@ impl Link<'_> {
         data: &[u8],
         written: &mut usize,
     ) -> Poll<Result<()>> {
+        self.or_stalled_before()?;
         while *written < data.len() {
+            ready!(budget::poll_spend(cx, 1));
             let (poll, queued) = {
                 let output = self.work.exchange.output.borrow();
                 let queued = output.queued();
@@ -161,11 +165,17 @@ impl Link<'_> {
         offset: &mut u64,
         count: usize,
     ) -> Option<Result<usize>> {
+        if let Err(error) = self.or_stalled_before() {
+            return Some(Err(error));
+        }
         let count = count.min(WRITE_BYTES_MAX);
-        poll_fn(|cx| match self.io.poll_send_file(cx, file, offset, count) {
-            Some(Poll::Ready(Ok(0))) => Poll::Ready(Some(Ok(0))),
-            Some(poll) => self.or_stalled(poll, cx).map(Some),
-            None => Poll::Ready(None),
+        poll_fn(|cx| {
+            ready!(budget::poll_spend(cx, 1));
+            match self.io.poll_send_file(cx, file, offset, count) {
+                Some(Poll::Ready(Ok(0))) => Poll::Ready(Some(Ok(0))),
+                Some(poll) => self.or_stalled(poll, cx).map(Some),
+                None => Poll::Ready(None),
+            }
         })
         .await
     }
@@ -220,6 +230,10 @@ impl Link<'_> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Error> {
         if !self.is_stalled() {
+            let held_bytes = self.io.held_bytes();
+            if self.work.exchange.held_bytes.replace(held_bytes) > held_bytes {
+                self.work.exchange.note_taken();
+            }
             let limit = self.shared.limits.write_stall_duration_max;
             // The clock comes first: discarding may spend all of the budget.
             if poll_stall(stall, cx, || Instant::now() + limit).is_pending() {
@@ -234,10 +248,18 @@ impl Link<'_> {
             // Else the kernel would keep what it has, perhaps megabytes, for minutes.
             self.io.reset_on_drop();
         }
-        Poll::Ready(of_peer(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the peer takes no more of its answer",
-        )))
+        Poll::Ready(stalled())
+    }
+
+    /// # Errors
+    ///
+    /// If the client has stalled. The connection ends in a reset, so no more is written.
+    #[inline]
+    fn or_stalled_before(&self) -> Result<()> {
+        if self.is_stalled() {
+            return Err(stalled().into());
+        }
+        Ok(())
     }
 
     /// Queues an answer like the last one, with a head that is there already; says whether it did,
@@ -569,6 +591,27 @@ fn no_answer(status: StatusCode) -> Error {
     }
 }
 
+/// The error of a write to a client that has taken no byte for too long.
+#[cold]
+fn stalled() -> io::Error {
+    of_peer(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the peer takes no more of its answer",
+    ))
+}
+
+/// Waits until the time of `sleep` has come.
+///
+/// A sleep spends budget if it is found to be over before its timer has fired. A client that sends without an
+/// end makes its task spend the whole budget in each poll, and the sleep would be refused each time. So this
+/// asks the clock of the turn first.
+pub(crate) fn poll_due(sleep: &mut Sleep, cx: &mut Context<'_>) -> Poll<()> {
+    if sleep.deadline() <= Instant::of_turn() {
+        return Poll::Ready(());
+    }
+    Pin::new(sleep).poll(cx)
+}
+
 /// Runs the stall's clock while a wait lasts; ready when it has lasted too long.
 fn poll_stall(
     stall: &Cell<Option<Box<Sleep>>>,
@@ -578,7 +621,7 @@ fn poll_stall(
     let mut sleep = stall
         .take()
         .unwrap_or_else(|| Box::new(sleep_until(deadline())));
-    let poll = Pin::new(&mut *sleep).poll(cx);
+    let poll = poll_due(&mut sleep, cx);
     stall.set(Some(sleep));
     poll
 }

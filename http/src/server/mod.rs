@@ -37,7 +37,7 @@ use crate::exchange::handler::{Handler, shared};
 use crate::server::gate::{Descriptors, Gate};
 use crate::shared::ServerState;
 use crate::shared::connections::Phase;
-use crate::shared::handshakes::Hook;
+use crate::shared::handshakes::{Hook, Purpose};
 use crate::shared::numbers::Numbers;
 use crate::shared::peers::{OnPeerLimit, PeerPermit, Peers};
 use crate::shared::rate::Rate;
@@ -195,7 +195,8 @@ impl Server {
     /// Safe: a connection is taken only when this completes.
     pub async fn accept(&self) -> Result<Connection, AcceptError> {
         let _waiting = self.waiting();
-        self.until_stage_changes(|cx| self.poll_accept(cx)).await
+        self.until_stage_changes(|cx| self.poll_accept(cx, Purpose::Service))
+            .await
     }
 
     /// Takes the next connection if there is room when it comes; `None` if there is none.
@@ -205,7 +206,7 @@ impl Server {
             if !self.should_accept_request() {
                 return Poll::Ready(Ok(None));
             }
-            self.poll_accept(cx).map_ok(Some)
+            self.poll_accept(cx, Purpose::Service).map_ok(Some)
         })
         .await
     }
@@ -224,7 +225,11 @@ impl Server {
         }
     }
 
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<Connection, AcceptError>> {
+    fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+        purpose: Purpose,
+    ) -> Poll<Result<Connection, AcceptError>> {
         loop {
             if self.is_closed() {
                 return Poll::Ready(Err(AcceptError::closed()));
@@ -240,7 +245,7 @@ impl Server {
             match accepted {
                 Ok((stream, peer)) => {
                     self.gate.granted();
-                    if let Some(connection) = self.admit(stream, peer) {
+                    if let Some(connection) = self.admit(stream, peer, purpose) {
                         return Poll::Ready(Ok(connection));
                     }
                 }
@@ -254,8 +259,14 @@ impl Server {
         self.shared.stage.get() != Stage::Open && !self.listeners.has_pending()
     }
 
-    /// A connection for that stream, unless its peer has as many as it may.
-    fn admit(&self, stream: Stream, peer: Option<SocketAddr>) -> Option<Connection> {
+    /// A connection for that stream, unless its peer has as many as it may, or there is no room to refuse
+    /// it.
+    fn admit(
+        &self,
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        purpose: Purpose,
+    ) -> Option<Connection> {
         let max = self.shared.limits.connections_per_peer_max;
         let permit = match (max, peer) {
             (Some(max), Some(peer)) => {
@@ -268,15 +279,38 @@ impl Server {
             }
             _ => None,
         };
-        Some(self.connect(stream, peer, permit))
+        match purpose {
+            Purpose::Service => Some(self.connect(stream, peer, permit, purpose)),
+            Purpose::Refusal => self.connect_to_refuse(stream, peer, permit),
+        }
     }
 
-    /// A connection over an accepted stream, or over what the hook makes of it.
+    /// A connection to a client that is turned away. Returns `None`, and closes the stream, if its handshake
+    /// would displace that of another client.
+    fn connect_to_refuse(
+        &self,
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        permit: Option<PeerPermit>,
+    ) -> Option<Connection> {
+        self.shared.counters.turned_away.one();
+        let handshakes_max = self.shared.limits.handshakes_max.max(1);
+        if self.transport.is_some() && self.shared.handshakes.len() >= handshakes_max {
+            self.shared.counters.accepted.one();
+            return None;
+        }
+        let connection = self.connect(stream, peer, permit, Purpose::Refusal);
+        self.shared.connections.turn_away(connection.place().1);
+        Some(connection)
+    }
+
+    /// A connection over an accepted stream, or over the transport that the hook makes of it.
     fn connect(
         &self,
         stream: Stream,
         peer: Option<SocketAddr>,
         permit: Option<PeerPermit>,
+        purpose: Purpose,
     ) -> Connection {
         self.shared.counters.accepted.one();
         let shared = self.shared.clone();
@@ -285,7 +319,7 @@ impl Server {
             return Connection::new(stream.into(), peer, id, shared);
         };
         let id = shared.connections.add(Phase::Handshake, permit);
-        let transport = Transport::new(hook, stream, peer, shared.clone(), id);
+        let transport = Transport::new(hook, (stream, peer), purpose, shared.clone(), id);
         Connection::new(transport.into(), peer, id, shared)
     }
 

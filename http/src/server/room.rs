@@ -13,7 +13,6 @@ use waterwheel_runtime::time::{Instant, sleep, sleep_until};
 use waterwheel_runtime::{descriptors, race, spawn, spawn_detached};
 
 use super::{CountGuard, Server};
-use crate::connection::Connection;
 use crate::error::Refusal;
 use crate::transport::stream::Stream;
 
@@ -61,30 +60,20 @@ impl Server {
     /// Closes a connection whose address has too many. A task of its own answers the client first, if
     /// that takes no room from others.
     pub(super) fn turn_peer_away(&self, stream: Stream, peer: SocketAddr) {
-        self.shared.counters.turned_away.one();
         let refusal = self.on_peer_limit.refusal();
-        let connection = self.connect_to_refuse(stream, Some(peer));
-        let (Some(refusal), Some(connection)) = (refusal, connection) else {
+        let has_room = self.told.get() < TOLD_MAX && self.gate.is_open();
+        let Some(refusal) = refusal.filter(|_| has_room) else {
+            self.shared.counters.accepted.one();
+            self.shared.counters.turned_away.one();
             return;
         };
-        if self.told.get() < TOLD_MAX && self.gate.is_open() {
+        if let Some(connection) = self.connect_to_refuse(stream, Some(peer), None) {
             let told = Told::begin(self.told.clone());
             spawn_detached(async move {
                 let _told = told;
                 race(connection.turn_away(refusal), sleep(TURN_AWAY_MAX)).await;
             });
         }
-    }
-
-    /// A connection for a client that is only told a refusal. Returns `None`, and closes the stream, if its
-    /// handshake would displace that of another client.
-    fn connect_to_refuse(&self, stream: Stream, peer: Option<SocketAddr>) -> Option<Connection> {
-        let handshakes = self.shared.handshakes.len();
-        if self.transport.is_some() && handshakes >= self.shared.limits.handshakes_max {
-            self.shared.counters.accepted.one();
-            return None;
-        }
-        Some(self.connect(stream, peer, None))
     }
 
     /// Waits until [`should_accept_request`](Self::should_accept_request) holds.
@@ -197,8 +186,7 @@ impl Server {
         );
         match accepted.await {
             Some(Ok((stream, peer))) => {
-                self.shared.counters.turned_away.one();
-                let Some(connection) = self.connect_to_refuse(stream, peer) else {
+                let Some(connection) = self.connect_to_refuse(stream, peer, None) else {
                     return;
                 };
                 // A task of its own: the client is told, whatever ends this wait.

@@ -22,6 +22,7 @@ use super::{CountGuard, Server};
 use crate::error::Refusal;
 use crate::exchange::handler::Handler;
 use crate::shared::connections::{Census, HANDSHAKE_MOMENT, MOMENT};
+use crate::shared::handshakes::Purpose;
 use crate::shared::stop::{Report, Stage, Wanted};
 
 /// How long a loop that does not wait right now is given to come back.
@@ -76,6 +77,7 @@ impl Server {
         let _ending = CountGuard::begin(self, &self.endings);
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
+        let refused_before = self.shared.connections.refused(); // of these, the report says nothing
         self.enter(Stage::Draining);
         self.shared.connections.hurry();
         let dismissed = &self.shared.counters.dismissed;
@@ -92,7 +94,7 @@ impl Server {
         let idle = usize::try_from(dismissed.get() - dismissed_before).unwrap_or(usize::MAX);
         let after = self.numbers();
         let turned_away = after.turned_away - before.turned_away;
-        let seen = before.open as u64 + (after.accepted - before.accepted);
+        let seen = (before.open - refused_before) as u64 + (after.accepted - before.accepted);
         let gone = (idle + cut) as u64 + turned_away;
         let report = Report {
             finished: usize::try_from(seen.saturating_sub(gone)).unwrap_or(usize::MAX),
@@ -210,14 +212,15 @@ impl Server {
 
     /// All who are still in the queue are told, and the listeners close.
     async fn turn_queue_away(&self) {
+        let _waiting = self.waiting();
         while !self.is_closed() {
             if !self.gate.is_open() {
                 self.make_room().await;
                 continue;
             }
-            match self.accept().await {
+            let accepted = self.until_stage_changes(|cx| self.poll_accept(cx, Purpose::Refusal));
+            match accepted.await {
                 Ok(connection) => {
-                    self.shared.counters.turned_away.one();
                     spawn(connection.turn_away(Refusal::Unavailable)).detach();
                 }
                 Err(error) if error.is_fatal() => self.close(),

@@ -525,6 +525,11 @@ impl Connections {
         census
     }
 
+    /// How many connections are only answered with a refusal.
+    pub(crate) fn refused(&self) -> usize {
+        self.indices(|entry| entry.is_refused).len()
+    }
+
     /// Waits until the connections are as wanted. Costs a request nothing while no task waits here.
     pub(crate) async fn settled(&self, wanted: impl Fn(Census) -> bool) {
         let _watching = Watching::begin(&self.watchers);

@@ -65,10 +65,21 @@ pub(crate) struct Slot {
     pub(crate) waker: Cell<Option<Waker>>,
 }
 
-/// All handshakes of a server that are under way, oldest first.
+/// The use of a connection that shakes hands. In this order handshakes give way to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// The client is only told that it is turned away. Its handshake displaces no other.
+    Refusal,
+    Service,
+}
+
+/// Names a handshake of a server. The lowest gives way first.
+pub(crate) type HandshakeId = (Purpose, u64);
+
+/// All handshakes of a server that are under way.
 #[derive(Default)]
 pub(crate) struct Handshakes {
-    slots: RefCell<BTreeMap<u64, Rc<Slot>>>,
+    slots: RefCell<BTreeMap<HandshakeId, Rc<Slot>>>,
     next: Cell<u64>,
 }
 
@@ -77,25 +88,25 @@ impl Handshakes {
         self.slots.borrow().len()
     }
 
-    /// Enters one more, and returns its number.
-    pub(crate) fn add(&self, slot: Rc<Slot>) -> u64 {
-        let number = self.next.get();
-        self.next.set(number + 1);
-        self.slots.borrow_mut().insert(number, slot);
-        number
+    /// Enters one more, and returns its id.
+    pub(crate) fn add(&self, slot: Rc<Slot>, purpose: Purpose) -> HandshakeId {
+        let id = (purpose, self.next.get());
+        self.next.set(id.1 + 1);
+        self.slots.borrow_mut().insert(id, slot);
+        id
     }
 
     /// Returns true if this handshake has not been displaced.
-    pub(crate) fn has(&self, number: u64) -> bool {
-        self.slots.borrow().contains_key(&number)
+    pub(crate) fn has(&self, id: HandshakeId) -> bool {
+        self.slots.borrow().contains_key(&id)
     }
 
-    pub(crate) fn remove(&self, number: u64) {
-        let slot = self.slots.borrow_mut().remove(&number);
+    pub(crate) fn remove(&self, id: HandshakeId) {
+        let slot = self.slots.borrow_mut().remove(&id);
         drop(slot);
     }
 
-    /// Ends the oldest one.
+    /// Ends the oldest one, or the oldest of a refusal if there is any.
     pub(crate) fn displace(&self) {
         let oldest = self.slots.borrow_mut().pop_first();
         if let Some((_, slot)) = oldest {
@@ -104,5 +115,24 @@ impl Handshakes {
                 waker.wake();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_gives_way_and_a_refusal_before_all_others() {
+        let handshakes = Handshakes::default();
+        let add = |purpose| handshakes.add(Rc::default(), purpose);
+        let (first, second) = (add(Purpose::Service), add(Purpose::Service));
+        let refusal = add(Purpose::Refusal);
+        for gone in [refusal, first, second] {
+            assert!(handshakes.has(gone));
+            handshakes.displace();
+            assert!(!handshakes.has(gone));
+        }
+        assert_eq!(handshakes.len(), 0);
     }
 }

@@ -191,6 +191,10 @@ impl<T: Io> Io for Torture<T> {
         self.note(cx, ended)
     }
 
+    fn held_bytes(&self) -> usize {
+        self.held.borrow().len() + self.io.held_bytes()
+    }
+
     fn reset_on_drop(&self) {
         self.io.reset_on_drop();
     }

@@ -38,8 +38,8 @@ use crate::transport::transport_info::TransportInfo;
 ///   itself, because the server does not flush after a read.
 /// - **Writes.** A write that returns `Ok(n)` has accepted n bytes. The transport may hold them back (a TLS
 ///   record, a buffer) until [`poll_flush`](Self::poll_flush) is called. It should hold at most about
-///   64 KiB. The server measures progress by the bytes that the transport accepts, and resets the
-///   connection if it accepts none for
+///   64 KiB. The server measures progress by the bytes that the transport accepts and by
+///   [`held_bytes`](Self::held_bytes). It resets the connection if it sees no progress for
 ///   [`Limits::write_stall_duration_max`](crate::Limits::write_stall_duration_max). A write of at least one
 ///   byte never returns `Ok(0)`: the server treats that as an error.
 /// - **Flush.** The server calls [`poll_flush`](Self::poll_flush) when it has written all its bytes, and
@@ -117,6 +117,13 @@ pub trait Io: Any {
     ///
     /// If the connection is lost or broken.
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Returns how many written bytes the transport holds back, before or after their encryption. The server
+    /// asks while a write, a flush or the end is pending: fewer bytes than before mean that the client has
+    /// received some. The default is 0. Then the whole of a flush has no more time than one byte.
+    fn held_bytes(&self) -> usize {
+        0
+    }
 
     /// Makes the drop of this transport reset the connection, and discard the bytes that the peer has not
     /// received. Has no effect by default.
@@ -257,6 +264,10 @@ impl Io for Box<dyn Io> {
 
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         (**self).poll_end(cx)
+    }
+
+    fn held_bytes(&self) -> usize {
+        (**self).held_bytes()
     }
 
     fn reset_on_drop(&self) {
