@@ -534,8 +534,11 @@ fn a_transport_whose_destructor_panics_leaves_no_connection_behind() {
         });
         let builder = builder.transport(async |mut stream: Stream, _: &mut TransportInfo| {
             stream.read_exact(&mut [0; 4]).await?;
-            let _bomb = Bomb;
-            Ok(Mined { stream, _bomb })
+            let bomb = Bomb;
+            Ok(Mined {
+                stream,
+                _bomb: bomb,
+            })
         });
         let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
         let address = server.local_address();

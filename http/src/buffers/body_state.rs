@@ -13,7 +13,7 @@ use crate::proto::framing::Framing;
 /// How far a request's body has been read.
 #[derive(Default)]
 pub(crate) struct BodyState {
-    kind: Kind,
+    kind: BodyKind,
     /// Bytes used of those that came with the head.
     pub(super) cursor: usize,
     /// What was read after those; `spill[used..filled]` is to be used yet.
@@ -29,7 +29,7 @@ pub(crate) struct BodyState {
 }
 
 #[derive(Default)]
-enum Kind {
+enum BodyKind {
     /// No body, or read to its end. The decoder stays for its trailers.
     #[default]
     Done,
@@ -61,24 +61,24 @@ impl BodyState {
         (self.used, self.filled) = (0, 0);
         self.received = 0;
         self.kind = match framing {
-            Framing::None => Kind::Done,
-            Framing::Sized(left) => Kind::Sized { left },
-            Framing::Chunked => Kind::Chunked(Box::default()),
+            Framing::None => BodyKind::Done,
+            Framing::Sized(left) => BodyKind::Sized { left },
+            Framing::Chunked => BodyKind::Chunked(Box::default()),
         };
         self.owes_continue = awaits_continue;
         self.waiting_since = None;
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self.kind, Kind::Done | Kind::ChunkedDone(_))
+        matches!(self.kind, BodyKind::Done | BodyKind::ChunkedDone(_))
     }
 
     /// How many bytes are left, if that is known.
     pub(crate) fn left(&self) -> Option<u64> {
         match &self.kind {
-            Kind::Done | Kind::ChunkedDone(_) => Some(0),
-            Kind::Sized { left } => Some(*left),
-            Kind::Chunked(_) | Kind::Broken(_) => None,
+            BodyKind::Done | BodyKind::ChunkedDone(_) => Some(0),
+            BodyKind::Sized { left } => Some(*left),
+            BodyKind::Chunked(_) | BodyKind::Broken(_) => None,
         }
     }
 
@@ -90,7 +90,7 @@ impl BodyState {
     /// The trailers, once a chunked body is over.
     pub(crate) fn trailers(&self) -> Option<HeaderMap> {
         match &self.kind {
-            Kind::ChunkedDone(decoder) => Some(decoder.trailers().to_header_map()),
+            BodyKind::ChunkedDone(decoder) => Some(decoder.trailers().to_header_map()),
             _ => None,
         }
     }
@@ -98,7 +98,7 @@ impl BodyState {
     /// The trailers, if there are any: once.
     pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
         let trailers = self.trailers().filter(|trailers| !trailers.is_empty())?;
-        self.kind = Kind::Done;
+        self.kind = BodyKind::Done;
         Some(trailers)
     }
 
@@ -116,7 +116,7 @@ impl BodyState {
         sink: &mut dyn FnMut(&[u8]),
     ) -> Result<Taken, Refusal> {
         loop {
-            if let Kind::Broken(refusal) = self.kind {
+            if let BodyKind::Broken(refusal) = self.kind {
                 return Err(refusal);
             }
             if self.is_done() {
@@ -133,7 +133,7 @@ impl BodyState {
             }
             let here = &here[..here.len().min(max)];
             let step = self.kind.step(here, limits).inspect_err(|refusal| {
-                self.kind = Kind::Broken(*refusal);
+                self.kind = BodyKind::Broken(*refusal);
             })?;
             sink(&here[step.data.clone()]);
             let given = step.data.len();
@@ -168,25 +168,25 @@ impl BodyState {
     pub(crate) fn direct(&self, behind: &[u8]) -> Option<u64> {
         let nothing_here = self.cursor == behind.len() && self.used == self.filled;
         match self.kind {
-            Kind::Sized { left } if nothing_here => Some(left),
+            BodyKind::Sized { left } if nothing_here => Some(left),
             _ => None,
         }
     }
 
     /// So many bytes of a sized body went straight to whoever wanted them.
     pub(crate) fn add_direct(&mut self, count: usize) {
-        if let Kind::Sized { left } = &mut self.kind {
+        if let BodyKind::Sized { left } = &mut self.kind {
             *left -= count as u64;
             self.received += count as u64;
             if *left == 0 {
-                self.kind = Kind::Done;
+                self.kind = BodyKind::Done;
             }
         }
     }
 
     /// The stream has ended, or was too slow, before the body did.
     pub(crate) fn break_off(&mut self, refusal: Refusal) {
-        self.kind = Kind::Broken(refusal);
+        self.kind = BodyKind::Broken(refusal);
     }
 
     /// What has been read beyond the body's end, into the body's own buffer.
@@ -198,14 +198,14 @@ impl BodyState {
 }
 
 /// What a piece of the body was.
-struct Step {
+struct BodyStep {
     data: std::ops::Range<usize>,
     used: usize,
 }
 
-impl Kind {
+impl BodyKind {
     /// Reads the beginning of `here`, which is not empty.
-    fn step(&mut self, here: &[u8], limits: &Limits) -> Result<Step, Refusal> {
+    fn step(&mut self, here: &[u8], limits: &Limits) -> Result<BodyStep, Refusal> {
         match self {
             Self::Sized { left } => {
                 let count = usize::try_from(*left).unwrap_or(usize::MAX).min(here.len());
@@ -213,29 +213,29 @@ impl Kind {
                 if *left == 0 {
                     *self = Self::Done;
                 }
-                Ok(Step {
+                Ok(BodyStep {
                     data: 0..count,
                     used: count,
                 })
             }
             Self::Chunked(decoder) => {
                 let step = match decoder.decode(here, limits)? {
-                    Decoded::Data(data) => Step {
+                    Decoded::Data(data) => BodyStep {
                         used: data.end,
                         data,
                     },
-                    Decoded::Incomplete => Step {
+                    Decoded::Incomplete => BodyStep {
                         data: 0..0,
                         used: here.len(),
                     },
-                    Decoded::End(used) => Step { data: 0..0, used },
+                    Decoded::End(used) => BodyStep { data: 0..0, used },
                 };
                 if decoder.is_done() {
                     *self = Self::ChunkedDone(mem::take(decoder));
                 }
                 Ok(step)
             }
-            Self::Done | Self::ChunkedDone(_) | Self::Broken(_) => Ok(Step {
+            Self::Done | Self::ChunkedDone(_) | Self::Broken(_) => Ok(BodyStep {
                 data: 0..0,
                 used: 0,
             }),

@@ -36,7 +36,7 @@ use super::output::Output;
 
 /// How far the answer to the present request is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum AnswerState {
     /// Nothing has been queued.
     #[default]
     Awaited,
@@ -63,7 +63,7 @@ pub(crate) enum Written {
 
 #[derive(Default)]
 pub(crate) struct Exchange {
-    pub(crate) answer: Cell<Answer>,
+    pub(crate) answer: Cell<AnswerState>,
     /// What becomes of the connection after this answer.
     pub(crate) persistence: Cell<Persistence>,
     /// Whether the request has a body; if not, nothing is asked of its state.
@@ -99,7 +99,7 @@ impl Exchange {
         awaits_continue: bool,
         persistence: Persistence,
     ) {
-        self.answer.set(Answer::Awaited);
+        self.answer.set(AnswerState::Awaited);
         self.persistence.set(persistence);
         let had_body = mem::replace(&mut self.has_body, framing != Framing::None);
         if had_body || self.has_body {
@@ -170,7 +170,9 @@ impl Exchange {
     /// Whether all is answered, nothing is left of the body, and the connection goes on.
     #[inline]
     pub(crate) fn is_through(&self) -> bool {
-        self.answer.get() == Answer::Complete && self.persistence.get().persists() && self.is_read()
+        self.answer.get() == AnswerState::Complete
+            && self.persistence.get().persists()
+            && self.is_read()
     }
 
     /// Whether [`reset`](Self::reset) would change nothing that [`begin`](Self::begin) does not.
@@ -186,7 +188,7 @@ impl Exchange {
     }
 
     pub(crate) fn reset(&mut self) {
-        self.answer.set(Answer::Awaited);
+        self.answer.set(AnswerState::Awaited);
         let body = self.body.get_mut();
         if mem::take(&mut self.has_body) {
             body.begin(Framing::None, false);

@@ -11,7 +11,7 @@ use waterwheel_runtime::time::Instant;
 use super::Connection;
 use super::run_handler::Outcome;
 use super::transport::unwrapped;
-use crate::buffers::state::{Answer, Written};
+use crate::buffers::state::{AnswerState, Written};
 use crate::error::{Error, Refusal};
 use crate::exchange::body::drain;
 use crate::proto::head::Head;
@@ -65,7 +65,7 @@ impl<T: Io> Connection<T> {
         match (next, &mut self.work) {
             (Next::Cut, _) => self.leave_cut(),
             (Next::Request, None) => Next::Drop,
-            (Next::Request, Some(work)) if work.exchange.answer.get() == Answer::HandsOver => {
+            (Next::Request, Some(work)) if work.exchange.answer.get() == AnswerState::HandsOver => {
                 Next::HandOver
             }
             (Next::Request, Some(work)) if !work.exchange.is_read() => Next::Drain,
@@ -111,7 +111,7 @@ impl<T: Io> Connection<T> {
             return Next::Reset;
         }
         let is_first = self.shared.connections.requests(self.id) == 1;
-        let is_silent = exchange.answer.get() == Answer::Aborted && is_first;
+        let is_silent = exchange.answer.get() == AnswerState::Aborted && is_first;
         if is_silent && exchange.output.get_mut().is_empty() {
             return Next::Drop;
         }
@@ -179,11 +179,14 @@ impl<T: Io> Connection<T> {
         };
         let answer = link.work.exchange.answer.get();
         let error = match (outcome, answer) {
-            (Outcome::Answered | Outcome::Pulled, Answer::Complete | Answer::HandsOver) => {
+            (
+                Outcome::Answered | Outcome::Pulled,
+                AnswerState::Complete | AnswerState::HandsOver,
+            ) => {
                 return Next::Request;
             }
             (Outcome::Gone, _) => return Next::Drop,
-            (_, Answer::Aborted) => return Next::Cut,
+            (_, AnswerState::Aborted) => return Next::Cut,
             (Outcome::Answered, _) => {
                 Error::message("the handler gave back a Responded of another request")
             }
@@ -197,9 +200,9 @@ impl<T: Io> Connection<T> {
         }
         self.log(&error);
         let unsent = match answer {
-            Answer::Awaited => true,
-            Answer::Streaming => link.work.exchange.output.borrow_mut().retract(),
-            Answer::Complete | Answer::HandsOver | Answer::Aborted => {
+            AnswerState::Awaited => true,
+            AnswerState::Streaming => link.work.exchange.output.borrow_mut().retract(),
+            AnswerState::Complete | AnswerState::HandsOver | AnswerState::Aborted => {
                 // The answer is queued and cannot be taken back. A stream that is promised changes hands.
                 link.work.exchange.persistence.set(Persistence::Close);
                 return Next::Request;

@@ -11,7 +11,7 @@ use waterwheel_runtime::watch::poll_named;
 
 use super::Connection;
 use super::finish::Next;
-use crate::buffers::state::Answer;
+use crate::buffers::state::AnswerState;
 use crate::error::{Error, Refusal, Result, drop_contained, panic_text};
 use crate::exchange::link::poll_due;
 use crate::exchange::responded::Responded;
@@ -93,7 +93,7 @@ impl<T: Io> Connection<T> {
         }
         let next = self.judge(Outcome::Failed(panicked(payload)));
         if let (Next::Cut, Some(link)) = (next, self.link()) {
-            link.work.exchange.answer.set(Answer::Aborted);
+            link.work.exchange.answer.set(AnswerState::Aborted);
         }
     }
 }

@@ -39,7 +39,7 @@ use crate::error::{drop_contained, panic_text};
 use crate::exchange::link::poll_due;
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;
-use crate::shared::handshakes::{HandshakeId, Hook, Opened, Purpose, Slot};
+use crate::shared::handshakes::{HandshakeId, HandshakeSlot, Opened, Purpose, TransportHook};
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 use crate::transport::transport_info::TransportInfo;
@@ -47,7 +47,7 @@ use crate::transport::transport_info::TransportInfo;
 /// A transport of the user, from the start of its handshake.
 pub(crate) struct Transport {
     opened: OnceCell<Opened>,
-    slot: Rc<Slot>,
+    slot: Rc<HandshakeSlot>,
     handshake: HandshakeId,
     time: Cell<Option<Box<Sleep>>>,
     shared: Rc<ServerState>,
@@ -57,7 +57,7 @@ pub(crate) struct Transport {
 impl Transport {
     /// Begins a handshake on `stream`. `key` is the record of its connection.
     pub(crate) fn new(
-        hook: &Hook,
+        hook: &TransportHook,
         (stream, peer): (Stream, Option<SocketAddr>),
         purpose: Purpose,
         shared: Rc<ServerState>,
@@ -71,7 +71,7 @@ impl Transport {
             shared.handshakes.displace();
             shared.counters.handshakes_displaced.one();
         }
-        let slot = Rc::new(Slot::default());
+        let slot = Rc::new(HandshakeSlot::default());
         slot.handshake.set(Some(hook.begin(stream, info)));
         let deadline = Instant::of_turn() + shared.limits.handshake_duration_max;
         Self {

@@ -6,7 +6,7 @@ use std::io;
 
 use http::StatusCode;
 
-use crate::buffers::state::Answer;
+use crate::buffers::state::AnswerState;
 use crate::error::{Error, InvalidAnswer, Result, of_peer};
 use crate::exchange::link::{COPIED_MAX, Link};
 use crate::exchange::responded::Responded;
@@ -263,7 +263,7 @@ impl<'c> AnswerBody<'c> {
                 &trailers,
             )?;
         }
-        self.link.work.exchange.answer.set(Answer::Complete);
+        self.link.work.exchange.answer.set(AnswerState::Complete);
         self.link.back_pressure().await?;
         Ok(Responded::new(self.status, self.sent))
     }

@@ -23,7 +23,7 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::buffers::Work;
-use crate::buffers::state::{Answer, Taken, Written};
+use crate::buffers::state::{AnswerState, Taken, Written};
 use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result, of_peer};
 use crate::headers::AnswerHeaders;
 use crate::proto::encode::{self, Decided};
@@ -291,7 +291,7 @@ impl Link<'_> {
             .repeat(asked, headers, body);
         if is_repeated {
             self.work.exchange.persistence.set(persistence);
-            self.work.exchange.answer.set(Answer::Complete);
+            self.work.exchange.answer.set(AnswerState::Complete);
         }
         is_repeated
     }
@@ -367,7 +367,7 @@ impl Link<'_> {
                     let out = &mut self.work.exchange.output.borrow_mut().bytes;
                     out.extend_from_slice(text.as_bytes());
                 }
-                self.work.exchange.answer.set(Answer::Complete);
+                self.work.exchange.answer.set(AnswerState::Complete);
             }
             Err(_) => self.queue_error(blame.status(), blame.text()),
         }
@@ -379,7 +379,7 @@ impl Link<'_> {
             let output = &mut self.work.exchange.output.borrow_mut();
             output.push_error(status, text, self.work.head.method(), own);
         });
-        self.work.exchange.answer.set(Answer::Complete);
+        self.work.exchange.answer.set(AnswerState::Complete);
         self.work.exchange.persistence.set(Persistence::Close);
     }
 }
@@ -390,7 +390,10 @@ impl Link<'_> {
     /// Then bytes that come have no use.
     fn is_last(&self) -> bool {
         let exchange = &self.work.exchange;
-        let is_answered = matches!(exchange.answer.get(), Answer::Streaming | Answer::Complete);
+        let is_answered = matches!(
+            exchange.answer.get(),
+            AnswerState::Streaming | AnswerState::Complete
+        );
         is_answered && !exchange.persistence.get().persists() && exchange.is_read()
     }
 
@@ -527,7 +530,7 @@ impl Link<'_> {
     /// The client may be waiting for 100: now is the time, unless the answer is out already.
     fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let owed = std::mem::take(&mut self.work.exchange.body.borrow_mut().owes_continue);
-        if owed && self.work.exchange.answer.get() == Answer::Awaited {
+        if owed && self.work.exchange.answer.get() == AnswerState::Awaited {
             self.work
                 .exchange
                 .output

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode, Version};
 
-use crate::buffers::state::Answer;
+use crate::buffers::state::AnswerState;
 use crate::error::{ClientError, InvalidAnswer, Refusal, Result};
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::body::drain;
@@ -37,10 +37,10 @@ pub(crate) fn queue(
     };
     let responded = Responded::new(status, body.len() as u64);
     if body.len() > COPIED_MAX {
-        link.work.exchange.answer.set(Answer::Streaming);
+        link.work.exchange.answer.set(AnswerState::Streaming);
         return Ok((responded, Unsent::Body));
     }
-    link.work.exchange.answer.set(Answer::Complete);
+    link.work.exchange.answer.set(AnswerState::Complete);
     let output = &mut *link.work.exchange.output.borrow_mut();
     output.bytes.extend_from_slice(body);
     let unsent = if output.has_much() {
@@ -58,7 +58,7 @@ pub(crate) async fn send(link: Link<'_>, unsent: Unsent, body: &[u8]) -> Result<
         Unsent::Queued => link.flush().await?,
         Unsent::Body => {
             link.write_through(body).await?;
-            link.work.exchange.answer.set(Answer::Complete);
+            link.work.exchange.answer.set(AnswerState::Complete);
         }
     }
     Ok(())
@@ -70,7 +70,7 @@ pub(crate) async fn start<'c>(
     headers: &impl AnswerHeaders,
 ) -> Result<AnswerBody<'c>> {
     let framing = link.queue_head(status, None, headers)?.framing;
-    link.work.exchange.answer.set(Answer::Streaming);
+    link.work.exchange.answer.set(AnswerState::Streaming);
     link.back_pressure().await?;
     Ok(AnswerBody::new(link, status, framing))
 }
@@ -120,7 +120,7 @@ pub(crate) fn tunnel(link: Link<'_>, headers: &impl AnswerHeaders) -> Result<(Re
 fn promise(link: Link<'_>, status: StatusCode) -> (Responded, Upgrade) {
     let (promise, upgrade) = upgrade::promise();
     link.work.exchange.promise.set(Some(promise));
-    link.work.exchange.answer.set(Answer::HandsOver);
+    link.work.exchange.answer.set(AnswerState::HandsOver);
     (Responded::new(status, 0), upgrade)
 }
 
@@ -141,6 +141,6 @@ impl<H: AnswerHeaders> AnswerHeaders for Upgrading<'_, H> {
 }
 
 pub(crate) fn abort(link: Link<'_>) -> Responded {
-    link.work.exchange.answer.set(Answer::Aborted);
+    link.work.exchange.answer.set(AnswerState::Aborted);
     Responded::ABORTED
 }

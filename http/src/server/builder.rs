@@ -10,7 +10,7 @@ use waterwheel_runtime::net::ListenOptions;
 use crate::limits::Limits;
 use crate::server::Server;
 use crate::shared::disconnect::{OnDisconnect, OnHalfClose};
-use crate::shared::handshakes::Hook;
+use crate::shared::handshakes::TransportHook;
 use crate::shared::peers::OnPeerLimit;
 use crate::shared::settings::Settings;
 use crate::transport::io::Io;
@@ -213,7 +213,7 @@ impl Builder {
         mut self,
         hook: impl AsyncFn(Stream, &mut TransportInfo) -> io::Result<T> + Send + Sync + 'static,
     ) -> Self {
-        self.settings.transport = Some(Hook::new(hook));
+        self.settings.transport = Some(TransportHook::new(hook));
         self
     }
 

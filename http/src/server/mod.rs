@@ -37,7 +37,7 @@ use crate::exchange::handler::{Handler, shared};
 use crate::server::gate::{Descriptors, Gate};
 use crate::shared::ServerState;
 use crate::shared::connections::Phase;
-use crate::shared::handshakes::{Hook, Purpose};
+use crate::shared::handshakes::{Purpose, TransportHook};
 use crate::shared::numbers::Numbers;
 use crate::shared::peers::{OnPeerLimit, PeerPermit, Peers};
 use crate::shared::rate::Rate;
@@ -107,7 +107,7 @@ pub struct Server {
     on_peer_limit: OnPeerLimit,
     /// How many clients are being answered that their address has too many connections.
     told: Rc<Cell<usize>>,
-    transport: Option<Hook>,
+    transport: Option<TransportHook>,
     /// A descriptor that is given up to turn somebody away with.
     reserve: Option<RefCell<Option<File>>>,
     warned: Cell<Option<Instant>>,

@@ -29,9 +29,9 @@ pub(crate) type Handshake = Pin<Box<dyn Future<Output = io::Result<Opened>>>>;
 
 /// The function that makes a handshake out of each accepted stream, on any thread.
 #[derive(Clone)]
-pub(crate) struct Hook(Arc<dyn Fn(Stream, TransportInfo) -> Handshake + Send + Sync>);
+pub(crate) struct TransportHook(Arc<dyn Fn(Stream, TransportInfo) -> Handshake + Send + Sync>);
 
-impl Hook {
+impl TransportHook {
     pub(crate) fn new<T: Io>(
         hook: impl AsyncFn(Stream, &mut TransportInfo) -> io::Result<T> + Send + Sync + 'static,
     ) -> Self {
@@ -51,15 +51,15 @@ impl Hook {
     }
 }
 
-impl fmt::Debug for Hook {
+impl fmt::Debug for TransportHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hook").finish_non_exhaustive()
+        f.debug_struct("TransportHook").finish_non_exhaustive()
     }
 }
 
 /// A handshake that is under way, or its empty place.
 #[derive(Default)]
-pub(crate) struct Slot {
+pub(crate) struct HandshakeSlot {
     pub(crate) handshake: Cell<Option<Handshake>>,
     /// The waker of the task that drives it.
     pub(crate) waker: Cell<Option<Waker>>,
@@ -79,7 +79,7 @@ pub(crate) type HandshakeId = (Purpose, u64);
 /// All handshakes of a server that are under way.
 #[derive(Default)]
 pub(crate) struct Handshakes {
-    slots: RefCell<BTreeMap<HandshakeId, Rc<Slot>>>,
+    slots: RefCell<BTreeMap<HandshakeId, Rc<HandshakeSlot>>>,
     next: Cell<u64>,
 }
 
@@ -89,7 +89,7 @@ impl Handshakes {
     }
 
     /// Enters one more, and returns its id.
-    pub(crate) fn add(&self, slot: Rc<Slot>, purpose: Purpose) -> HandshakeId {
+    pub(crate) fn add(&self, slot: Rc<HandshakeSlot>, purpose: Purpose) -> HandshakeId {
         let id = (purpose, self.next.get());
         self.next.set(id.1 + 1);
         self.slots.borrow_mut().insert(id, slot);

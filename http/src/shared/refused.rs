@@ -31,21 +31,21 @@ pub struct Refused<'r> {
     pub version: Option<Version>,
 }
 
-type Hook = Rc<dyn Fn(&Refused<'_>)>;
+type RefusalHook = Rc<dyn Fn(&Refused<'_>)>;
 
 /// The hook, if one is set.
 #[derive(Default)]
-pub(crate) struct OnRefusal(RefCell<Option<Hook>>);
+pub(crate) struct OnRefusal(RefCell<Option<RefusalHook>>);
 
 impl OnRefusal {
     pub(crate) fn set(&self, hook: impl Fn(&Refused<'_>) + 'static) {
-        let hook: Hook = Rc::new(hook);
+        let hook: RefusalHook = Rc::new(hook);
         let before = self.0.replace(Some(hook));
         drop(before); // its captures may run user code, so the borrow ends first
     }
 
     /// Returns the hook, if one is set.
-    pub(crate) fn get(&self) -> Option<Hook> {
+    pub(crate) fn get(&self) -> Option<RefusalHook> {
         self.0.borrow().clone()
     }
 }

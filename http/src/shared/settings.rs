@@ -2,7 +2,7 @@
 
 use crate::limits::Limits;
 use crate::shared::disconnect::Departure;
-use crate::shared::handshakes::Hook;
+use crate::shared::handshakes::TransportHook;
 use crate::shared::peers::OnPeerLimit;
 
 /// What a [`Builder`](crate::Builder) gathers.
@@ -15,7 +15,7 @@ pub(crate) struct Settings {
     pub(crate) turns_away: bool,
     pub(crate) measures_durations: bool,
     pub(crate) server_name: Option<String>,
-    pub(crate) transport: Option<Hook>,
+    pub(crate) transport: Option<TransportHook>,
 }
 
 impl Default for Settings {

@@ -106,13 +106,13 @@ impl Stopper {
 
     /// Blocks until the server accepts connections, or has ended; says which of the two.
     pub fn ready(&self) -> bool {
-        let state = self.0.wait_while(|phase| phase == Phase::Begun);
-        state.phase == Phase::Serving
+        let state = self.0.wait_while(|phase| phase == StopPhase::Begun);
+        state.phase == StopPhase::Serving
     }
 
     /// Blocks until the server has ended. Not on its own thread: there it would wait for itself.
     pub fn wait(&self) {
-        drop(self.0.wait_while(|phase| phase != Phase::Ended));
+        drop(self.0.wait_while(|phase| phase != StopPhase::Ended));
     }
 }
 
@@ -132,7 +132,7 @@ pub(crate) enum Wanted {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
+enum StopPhase {
     #[default]
     Begun,
     Serving,
@@ -140,9 +140,9 @@ enum Phase {
 }
 
 #[derive(Default)]
-struct State {
+struct StopState {
     wanted: Option<Wanted>,
-    phase: Phase,
+    phase: StopPhase,
     /// Of those who wait for something to be wanted.
     wakers: Slab<Waker>,
 }
@@ -157,12 +157,12 @@ pub(crate) struct Stopping {
 
 #[derive(Default)]
 struct Control {
-    state: Mutex<State>,
+    state: Mutex<StopState>,
     changed: Condvar,
 }
 
 impl Control {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StopState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -176,14 +176,14 @@ impl Control {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    fn wait_while(&self, condition: impl Fn(Phase) -> bool) -> MutexGuard<'_, State> {
+    fn wait_while(&self, condition: impl Fn(StopPhase) -> bool) -> MutexGuard<'_, StopState> {
         let state = self.lock();
         self.changed
             .wait_while(state, |state| condition(state.phase))
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, phase: Phase) {
+    fn enter(&self, phase: StopPhase) {
         self.lock().phase = phase;
         self.changed.notify_all();
     }
@@ -197,13 +197,13 @@ impl Stopping {
     /// Connections are accepted from now on. Again is nothing.
     pub(crate) fn serving(&self) {
         if !self.has_begun.replace(true) {
-            self.control.enter(Phase::Serving);
+            self.control.enter(StopPhase::Serving);
         }
     }
 
     pub(crate) fn has_ended(&self) {
         self.has_begun.set(true);
-        self.control.enter(Phase::Ended);
+        self.control.enter(StopPhase::Ended);
     }
 
     /// Whether that much has been asked.

@@ -10,12 +10,12 @@ use rustix::io::Errno;
 /// Whatever it is, the loop goes on unless [`is_fatal`](Self::is_fatal) holds.
 #[derive(Debug)]
 pub struct AcceptError {
-    kind: Kind,
+    kind: AcceptErrorKind,
     error: io::Error,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum AcceptErrorKind {
     Connection,
     Exhausted,
     Fatal,
@@ -32,45 +32,47 @@ impl AcceptError {
     pub(crate) fn closed() -> Self {
         let error = io::Error::new(io::ErrorKind::NotConnected, "the server has been closed");
         Self {
-            kind: Kind::Fatal,
+            kind: AcceptErrorKind::Fatal,
             error,
         }
     }
 
     /// Whether one connection died before it could be accepted. Go on.
     pub fn is_connection(&self) -> bool {
-        self.kind == Kind::Connection
+        self.kind == AcceptErrorKind::Connection
     }
 
     /// Whether the process or the system is out of something: descriptors, memory, buffers. The
     /// gate is shut now; await [`Server::capacity`](crate::Server::capacity).
     pub fn is_exhausted(&self) -> bool {
-        self.kind == Kind::Exhausted
+        self.kind == AcceptErrorKind::Exhausted
     }
 
     /// Whether the listener is gone: closed, or no socket. The loop has nothing more to do.
     pub fn is_fatal(&self) -> bool {
-        self.kind == Kind::Fatal
+        self.kind == AcceptErrorKind::Fatal
     }
 }
 
 /// The errors of `accept(2)` by whose they are.
-fn kind_of(error: &io::Error) -> Kind {
+fn kind_of(error: &io::Error) -> AcceptErrorKind {
     match Errno::from_io_error(error) {
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Kind::Exhausted,
-        Some(Errno::BADF | Errno::NOTSOCK | Errno::INVAL | Errno::OPNOTSUPP | Errno::FAULT) => {
-            Kind::Fatal
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+            AcceptErrorKind::Exhausted
         }
-        _ => Kind::Connection,
+        Some(Errno::BADF | Errno::NOTSOCK | Errno::INVAL | Errno::OPNOTSUPP | Errno::FAULT) => {
+            AcceptErrorKind::Fatal
+        }
+        _ => AcceptErrorKind::Connection,
     }
 }
 
 impl fmt::Display for AcceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            Kind::Connection => "a connection was lost before it was accepted",
-            Kind::Exhausted => "no connection can be accepted now",
-            Kind::Fatal => "no connection can be accepted any more",
+            AcceptErrorKind::Connection => "a connection was lost before it was accepted",
+            AcceptErrorKind::Exhausted => "no connection can be accepted now",
+            AcceptErrorKind::Fatal => "no connection can be accepted any more",
         };
         write!(f, "{what}: {}", self.error)
     }

@@ -45,14 +45,14 @@ use crate::transport::io::Io;
 /// `ConnectionAborted` when the connection ended before it could be handed over.
 #[derive(Debug)]
 #[must_use = "the stream is closed if nobody takes it"]
-pub struct Upgrade(Rc<RefCell<Slot>>);
+pub struct Upgrade(Rc<RefCell<UpgradeSlot>>);
 
 /// The connection's half of an [`Upgrade`].
 #[derive(Debug)]
-pub(crate) struct Promise(Rc<RefCell<Slot>>);
+pub(crate) struct Promise(Rc<RefCell<UpgradeSlot>>);
 
 #[derive(Debug)]
-enum Slot {
+enum UpgradeSlot {
     Promised(Option<Waker>),
     Given(Upgraded),
     /// Taken, or broken.
@@ -60,18 +60,18 @@ enum Slot {
 }
 
 pub(crate) fn promise() -> (Promise, Upgrade) {
-    let slot = Rc::new(RefCell::new(Slot::Promised(None)));
+    let slot = Rc::new(RefCell::new(UpgradeSlot::Promised(None)));
     (Promise(slot.clone()), Upgrade(slot))
 }
 
 impl Promise {
     pub(crate) fn keep(self, stream: Upgraded) {
-        self.settle(Slot::Given(stream));
+        self.settle(UpgradeSlot::Given(stream));
     }
 
-    fn settle(&self, with: Slot) {
+    fn settle(&self, with: UpgradeSlot) {
         let before = mem::replace(&mut *self.0.borrow_mut(), with);
-        if let Slot::Promised(Some(waker)) = before {
+        if let UpgradeSlot::Promised(Some(waker)) = before {
             waker.wake();
         }
     }
@@ -79,9 +79,9 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        let broken = matches!(*self.0.borrow(), Slot::Promised(_));
+        let broken = matches!(*self.0.borrow(), UpgradeSlot::Promised(_));
         if broken {
-            self.settle(Slot::Empty);
+            self.settle(UpgradeSlot::Empty);
         }
     }
 }
@@ -90,18 +90,18 @@ impl Future for Upgrade {
     type Output = io::Result<Upgraded>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let slot = mem::replace(&mut *self.0.borrow_mut(), Slot::Empty);
+        let slot = mem::replace(&mut *self.0.borrow_mut(), UpgradeSlot::Empty);
         match slot {
-            Slot::Given(stream) => Poll::Ready(Ok(stream)),
-            Slot::Promised(old) => {
+            UpgradeSlot::Given(stream) => Poll::Ready(Ok(stream)),
+            UpgradeSlot::Promised(old) => {
                 let waker = match old {
                     Some(old) if old.will_wake(cx.waker()) => old,
                     _ => cx.waker().clone(),
                 };
-                *self.0.borrow_mut() = Slot::Promised(Some(waker));
+                *self.0.borrow_mut() = UpgradeSlot::Promised(Some(waker));
                 Poll::Pending
             }
-            Slot::Empty => Poll::Ready(Err(io::Error::new(
+            UpgradeSlot::Empty => Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
                 "the connection ended before it was handed over",
             ))),
