@@ -18,9 +18,9 @@ use crate::transport::io::Io;
 /// A client's stream, of either family.
 #[derive(Debug)]
 pub enum Stream {
-    /// Over TCP.
+    /// A TCP stream.
     Tcp(TcpStream),
-    /// Over a Unix socket.
+    /// A stream of a Unix socket.
     Unix(UnixStream),
 }
 
