@@ -31,7 +31,7 @@
 //! # Invariants
 //!
 //! - Always: an entry exists for as long as its connection.
-//! - Never: a waker woken or dropped while the slab is borrowed.
+//! - Never: a waker is woken or dropped while the slab is borrowed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

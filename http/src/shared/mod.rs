@@ -47,7 +47,7 @@ pub(crate) struct ServerState {
     pub(crate) counters: Counters,
     pub(crate) on_refusal: OnRefusal,
     pub(crate) stage: Cell<Stage>,
-    /// Told when the stage changes, and when the listeners close.
+    /// Notified when the stage changes, and when the listeners close.
     pub(crate) stage_changed: Notify,
     /// True if new clients wait for descriptors. Then connections close after their answers.
     pub(crate) pressed: Cell<bool>,
