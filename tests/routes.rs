@@ -161,7 +161,7 @@ fn the_more_exact_pattern_goes_first_and_then_the_older_one() {
 }
 
 #[test]
-fn what_is_found_for_no_method_says_for_which() {
+fn a_path_without_the_method_lists_its_methods() {
     let router = || {
         Router::new()
             .get("/a", method)
@@ -260,7 +260,7 @@ fn a_slash_too_many_or_too_few_follows_the_rule() {
 }
 
 #[test]
-fn nobody_is_sent_to_another_host() {
+fn no_redirect_leads_to_another_host() {
     let router = Router::new()
         .get("/{a}/{b}", async || "")
         .get("//evil.example", async || "");

@@ -1,4 +1,4 @@
-//! What the clients talk to: the `echo` example, by itself or behind a proxy.
+//! The server that the clients talk to: the `echo` example, by itself or behind a proxy.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ use super::child::{DEADLINE, Owned, tool};
 /// The longest body the server takes.
 pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// Who passes a client's requests on.
+/// The proxy that passes a client's requests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
     Nobody,
@@ -106,7 +106,7 @@ fn start_proxy(via: Via, proxy: &Path, address: SocketAddr, upstream: SocketAddr
     process
 }
 
-/// A port for somebody else to listen on: nobody is given it while the socket is open, but who also
+/// A port for another process to listen on: the kernel gives it to no other socket while this one is open, but one that also
 /// says `SO_REUSEPORT` may share it.
 fn reserve() -> (OwnedFd, SocketAddr) {
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
