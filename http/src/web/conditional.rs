@@ -71,8 +71,7 @@ impl Validators {
     /// A byte that no tag may have (a quote, white space, a control byte) becomes `_`.
     #[must_use]
     pub fn new(opaque: impl Into<String>) -> Self {
-        let is_tag = |byte: u8| matches!(byte, b'!' | b'#'..=b'~' | 0x80..);
-        let clean = |byte: u8| if is_tag(byte) { byte } else { b'_' };
+        let clean = |byte| if is_tag_byte(byte) { byte } else { b'_' };
         Self {
             opaque: Some(opaque.into().bytes().map(clean).collect()),
             strength: Strength::Strong,
@@ -159,11 +158,11 @@ impl Validators {
     /// ```
     #[must_use]
     pub fn evaluate(&self, method: &Method, headers: Headers<'_>) -> Evaluation {
-        if !self.is_what_is_expected(headers) {
+        if !self.is_the_expected_state(headers) {
             return Evaluation::Failed;
         }
         let reads = matches!(*method, Method::GET | Method::HEAD);
-        match (self.is_at_the_client(headers, reads), reads) {
+        match (self.is_known_to_the_client(headers, reads), reads) {
             (false, _) => Evaluation::Serve,
             (true, true) => Evaluation::NotModified,
             (true, false) => Evaluation::Failed,
@@ -171,7 +170,7 @@ impl Validators {
     }
 
     /// Evaluates If-Match, or If-Unmodified-Since if that is absent.
-    fn is_what_is_expected(&self, headers: Headers<'_>) -> bool {
+    fn is_the_expected_state(&self, headers: Headers<'_>) -> bool {
         if headers.contains("if-match") {
             return self.is_among(headers, "if-match", Strength::Strong);
         }
@@ -182,7 +181,7 @@ impl Validators {
     }
 
     /// Evaluates If-None-Match, or If-Modified-Since if that is absent.
-    fn is_at_the_client(&self, headers: Headers<'_>, reads: bool) -> bool {
+    fn is_known_to_the_client(&self, headers: Headers<'_>, reads: bool) -> bool {
         if headers.contains("if-none-match") {
             return self.is_among(headers, "if-none-match", Strength::Weak);
         }
@@ -221,6 +220,11 @@ impl Validators {
         let is_same = self.modified.is_some() && parse_date(value) == self.modified;
         is_same && self.strength == Strength::Strong
     }
+}
+
+/// Returns true for a byte that a tag may have: an `etagc` (RFC 9110, 8.8.3).
+pub(super) fn is_tag_byte(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'~' | 0x80..)
 }
 
 /// An entity tag as the client sent it.

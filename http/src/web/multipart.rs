@@ -26,6 +26,7 @@
 //!
 //! - `multipart/parts.rs`: splits a form into parts
 //! - `multipart/head.rs`: reads the head of a part
+//! - `multipart/fault.rs`: the errors of both
 //!
 //! # Invariants
 //!
@@ -51,9 +52,11 @@ use crate::web::parameters::parameters;
 use crate::web::single::content_type;
 use crate::white_space::trim;
 
+mod fault;
 mod head;
 mod parts;
 
+use fault::bad;
 use head::PartHead;
 use parts::FormParser;
 
@@ -290,14 +293,6 @@ fn safe(name: &str) -> Option<String> {
         safe.push(character);
     }
     (!safe.is_empty()).then_some(safe)
-}
-
-fn bad(text: impl Into<std::borrow::Cow<'static, str>>) -> ClientError {
-    ClientError::new(StatusCode::BAD_REQUEST, text)
-}
-
-fn malformed_head() -> ClientError {
-    bad("the head of a part is malformed")
 }
 
 impl fmt::Debug for MultipartForm<'_> {

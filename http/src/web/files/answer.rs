@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{Method, StatusCode};
 
+use super::refuse::{NO_FIELDS, refuse};
 use super::search::FoundFile;
 use crate::error::Result;
 use crate::request::Request;
@@ -44,7 +45,7 @@ pub(super) async fn respond(
             return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
         }
         Evaluation::Failed => {
-            return super::refuse(request, StatusCode::PRECONDITION_FAILED, super::NO_FIELDS).await;
+            return refuse(request, StatusCode::PRECONDITION_FAILED, NO_FIELDS).await;
         }
         Evaluation::Serve => {}
     }
@@ -60,7 +61,7 @@ pub(super) async fn respond(
     };
     match ranges(&request, &validators, sending.length) {
         Ranges::Whole => sending.whole(request).await,
-        Ranges::Unsatisfiable => sending.nothing(request).await,
+        Ranges::Unsatisfiable => sending.unsatisfiable(request).await,
         Ranges::Parts(parts) => match &parts[..] {
             [part] => sending.part(request, part.clone()).await,
             _ => sending.parts(request, &parts).await,
@@ -144,9 +145,9 @@ impl Sending<'_> {
         body.finish().await
     }
 
-    async fn nothing(self, request: Request<'_>) -> Result<Responded> {
+    async fn unsatisfiable(self, request: Request<'_>) -> Result<Responded> {
         let fields = [("content-range", format!("bytes */{}", self.length))];
-        super::refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields).await
+        refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields).await
     }
 
     async fn part(mut self, request: Request<'_>, part: Range<u64>) -> Result<Responded> {

@@ -21,8 +21,8 @@ use rustix::io::Errno;
 
 use super::folder::{Folder, Reach};
 use super::listing::{self, ListEntry};
+use super::options::{Listing, Options, Precompressed};
 use super::target::FileTarget;
-use super::{Listing, Options, Precompressed};
 use crate::web::coding::{AcceptedCodings, ContentCoding};
 
 /// The input of a search, which can be sent to the pool.
@@ -138,7 +138,9 @@ impl Search {
             .into_iter()
             .filter(|coding| !self.accepted.iter().any(|one| one == *coding));
         for coding in liked.chain(others) {
-            let Some((file, metadata)) = self.open(&beside(&found.path, coding), reach)? else {
+            let mut beside = OsString::from(&found.path);
+            beside.push(coding.suffix());
+            let Some((file, metadata)) = self.open(Path::new(&beside), reach)? else {
                 continue;
             };
             if !metadata.is_file() || is_older(&metadata, &found.metadata) {
@@ -153,12 +155,6 @@ impl Search {
         }
         Ok(())
     }
-}
-
-fn beside(path: &Path, coding: ContentCoding) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(coding.suffix());
-    name.into()
 }
 
 /// Returns true if a compressed file was made before the last change of its original.

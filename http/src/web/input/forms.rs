@@ -3,7 +3,9 @@
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_html_form as html_form;
 
-use super::{BYTES_MAX, Pairs, media, pairs, unsuitable};
+use super::fault::unsuitable;
+use super::media::{self, BYTES_MAX};
+use super::pairs::{self, Pairs};
 use crate::error::{ClientError, Result};
 use crate::request::Request;
 

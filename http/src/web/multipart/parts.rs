@@ -21,8 +21,8 @@ use std::task::{Poll, ready};
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 
+use super::fault::{bad, malformed_head};
 use super::head::{PartHead, PartHeadBuilder};
-use super::{bad, malformed_head};
 use crate::error::ClientError;
 use crate::proto::fields::{FieldSection, Line};
 use crate::proto::scan::Stop;
@@ -326,7 +326,7 @@ mod tests {
             &format!("--x-y\r\n{HEAD}1\r\n--x-y"),
             "a None [49]; cut short",
         );
-        check("before--x-y--", "cut short"); // it begins a line, or it is none
+        check("before--x-y--", "cut short"); // a delimiter begins a line
         for line in ["--x-yz\r\n", "--x-y-z\r\n", "--x-y \n", "--x-y\rz"] {
             check(line, "a boundary of the form is malformed");
         }

@@ -21,6 +21,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::str::FromStr;
 
+use super::fallback::not_found;
 use super::params::Params;
 use crate::error::Result;
 use crate::handler::Handler;
@@ -247,7 +248,7 @@ impl<Kind: 'static, H: Answers<Kind>> Handler for AsHandler<H, Kind> {
         let none = Params::new(&[], std::iter::empty());
         match self.0.0.answer(request, none) {
             Ok(answering) => answering.await,
-            Err(declined) => super::not_found(declined).await,
+            Err(declined) => not_found(declined).await,
         }
     }
 }
