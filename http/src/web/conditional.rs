@@ -55,6 +55,28 @@ pub enum Strength {
 }
 
 /// The result of evaluating a request's preconditions.
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::conditional::{Evaluation, Validators};
+/// use waterwheel_http::{Request, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// let page = async |request: Request<'_>| {
+///     let validators = Validators::new("v7");
+///     let status = match validators.evaluate(request.method(), request.headers()) {
+///         Evaluation::Serve => StatusCode::OK,
+///         Evaluation::NotModified => StatusCode::NOT_MODIFIED,
+///         Evaluation::Failed => StatusCode::PRECONDITION_FAILED,
+///     };
+///     request.respond(status, "", ()).await
+/// };
+/// let fields = [("if-none-match", "\"v7\"")];
+/// let answer = block_on(async {
+///     TestClient::new(page).request(&http::Method::GET, "/", &fields, b"").await
+/// });
+/// assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluation {
     /// Serve the request.

@@ -151,6 +151,19 @@ pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
 }
 
 /// A stream of events to one client.
+///
+/// ```
+/// use waterwheel_http::web::events::{Event, Events};
+/// use waterwheel_http::{Request, Responded, Result};
+///
+/// async fn greet(request: Request<'_>) -> Result<Responded> {
+///     let mut events = Events::start(request).await?;
+///     events.send(&Event::new("welcome")).await?;
+///     events.keep_alive().await?;
+///     events.finish().await
+/// }
+/// # drop(waterwheel_http::shared(greet));
+/// ```
 #[derive(Debug)]
 #[must_use = "a stream that is not finished is cut"]
 pub struct Events<'c> {
@@ -351,6 +364,20 @@ impl Queue {
 }
 
 /// The events for one subscriber, in the order in which they were published.
+///
+/// ```
+/// use futures_lite::StreamExt;
+/// use waterwheel_http::web::events::{Event, Feed};
+/// use waterwheel_runtime::block_on;
+///
+/// let feed = Feed::default();
+/// let mut subscription = feed.subscribe();
+/// assert_eq!(feed.subscribers(), 1);
+/// feed.publish(&Event::new("ground"));
+/// feed.end();
+/// assert_eq!(block_on(subscription.next()), Some(Event::new("ground")));
+/// assert_eq!(block_on(subscription.next()), None);
+/// ```
 #[derive(Debug)]
 pub struct Subscription(Rc<RefCell<Queue>>);
 

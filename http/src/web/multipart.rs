@@ -70,6 +70,29 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 const SAVED_BYTES: usize = 128 * 1024;
 
 /// A form that is read part by part.
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::multipart::MultipartForm;
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// async fn names(request: Request<'_>) -> Result<Responded> {
+///     let mut form = MultipartForm::of(&request)?;
+///     let mut names = String::new();
+///     while let Some(field) = form.next().await? {
+///         names += field.name();
+///     }
+///     request.respond(StatusCode::OK, names, ()).await
+/// }
+///
+/// let fields = [("content-type", "multipart/form-data; boundary=x")];
+/// let form = b"--x\r\nContent-Disposition: form-data; name=rye\r\n\r\n7\r\n--x--\r\n";
+/// let answer = block_on(async {
+///     TestClient::new(names).request(&http::Method::POST, "/", &fields, form).await
+/// });
+/// assert_eq!(answer.text(), "rye");
+/// ```
 pub struct MultipartForm<'c> {
     body: Body<'c>,
     parts: FormParser,
@@ -160,6 +183,21 @@ fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
 }
 
 /// One part of a form.
+///
+/// ```
+/// use waterwheel_http::Result;
+/// use waterwheel_http::web::multipart::MultipartForm;
+///
+/// async fn length(form: &mut MultipartForm<'_>) -> Result<usize> {
+///     let mut length = 0;
+///     if let Some(mut field) = form.next().await? {
+///         while let Some(chunk) = field.chunk().await? {
+///             length += chunk.len();
+///         }
+///     }
+///     Ok(length)
+/// }
+/// ```
 pub struct FormField<'f, 'c> {
     form: &'f mut MultipartForm<'c>,
 }

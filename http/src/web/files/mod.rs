@@ -259,6 +259,19 @@ impl Handler for Files {
 }
 
 /// A file that was found, and is open. It answers one request.
+///
+/// ```
+/// use waterwheel_http::web::files::{FileAnswer, Files};
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+///
+/// async fn logo(files: &Files, request: Request<'_>) -> Result<Responded> {
+///     let found: Option<FileAnswer> = files.find_path(&request, "/logo.svg").await?;
+///     match found {
+///         Some(file) => file.respond(request).await,
+///         None => request.respond(StatusCode::NOT_FOUND, "no logo\n", ()).await,
+///     }
+/// }
+/// ```
 pub struct FileAnswer {
     found: FoundItem,
     max_age: Option<Duration>,

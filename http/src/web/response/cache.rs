@@ -67,6 +67,16 @@ impl Response {
     }
 
     /// Allows all caches to keep the response for this time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::text("rye").with_public_cache(Duration::from_secs(60));
+    /// assert_eq!(response.headers["cache-control"], "public, max-age=60");
+    /// let response = response.with_no_cache();
+    /// assert_eq!(response.headers["cache-control"], "no-store");
+    /// ```
     #[must_use]
     pub fn with_public_cache(self, age_max: Duration) -> Self {
         self.with_cache("public", age_max)

@@ -181,6 +181,19 @@ impl Router {
     /// Adds a handler for all methods of a path. Handlers of a single method that were added before it come
     /// first.
     ///
+    /// ```
+    /// use waterwheel_http::testing::TestClient;
+    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel_runtime::block_on;
+    ///
+    /// let router = Router::new().get("/", async || "GET").any("/", async || "another method");
+    /// block_on(async {
+    ///     let mut client = TestClient::new(router);
+    ///     assert_eq!(client.get("/").await.text(), "GET");
+    ///     assert_eq!(client.post("/", "").await.text(), "another method");
+    /// });
+    /// ```
+    ///
     /// # Panics
     ///
     /// As [`route`](Self::route).
