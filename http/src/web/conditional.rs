@@ -184,6 +184,7 @@ impl Validators {
             return Evaluation::Failed;
         }
         let reads = matches!(*method, Method::GET | Method::HEAD);
+        // A change of a resource that the client knows must fail: it asked for the opposite.
         match (self.is_known_to_the_client(headers, reads), reads) {
             (false, _) => Evaluation::Serve,
             (true, true) => Evaluation::NotModified,
@@ -208,6 +209,7 @@ impl Validators {
             return self.is_among(headers, "if-none-match", Strength::Weak);
         }
         match (date(headers, "if-modified-since"), self.modified) {
+            // If-Modified-Since is only for GET and HEAD (RFC 9110, 13.1.3).
             (Some(date), Some(modified)) if reads => modified <= date,
             _ => false,
         }

@@ -253,6 +253,7 @@ impl FormField<'_, '_> {
     pub async fn bytes(mut self, bytes_max: usize) -> Result<Vec<u8>> {
         let mut all = Vec::new();
         while let Some(chunk) = self.chunk().await? {
+            // Checked before the copy, so that a refused part never takes more than the limit.
             if chunk.len() > bytes_max - all.len() {
                 return Err(self.too_long())?;
             }
@@ -294,6 +295,7 @@ impl FormField<'_, '_> {
                 return Err(self.too_long())?;
             }
             gathered.extend_from_slice(&chunk);
+            // A job of the pool for each small piece would cost more than the write itself.
             if is_over || gathered.len() >= SAVED_BYTES {
                 (file, gathered) = write(file, gathered).await?;
             }

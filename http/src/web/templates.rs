@@ -212,6 +212,7 @@ impl Templates {
 
     /// Returns the templates. Reads them again first if a file has changed and changes are noticed.
     fn environment(&self) -> Result<Rc<Environment<'static>>, TemplateError> {
+        // A folder that fails to parse keeps its old stamps, so the next page tries again.
         if self.reload == Reload::OnChange && stamps(&self.folder)? != self.loaded.borrow().stamps {
             let loaded = Loaded::read(&self.folder, &*self.configure)?;
             self.loaded.replace(loaded);

@@ -173,6 +173,7 @@ impl Sending<'_> {
         let end = format!("\r\n--{boundary}--\r\n");
         let of_parts = parts.iter().map(|part| part.end - part.start);
         let of_heads = heads.iter().map(|head| head.len() as u64);
+        // All heads are made first, because Content-Length counts them.
         let length = of_parts.chain(of_heads).sum::<u64>() + end.len() as u64;
         let content_type = format!("multipart/byteranges; boundary={boundary}");
         self.fields.push(("content-type", content_type));

@@ -95,6 +95,7 @@ impl Folder {
 
     /// Opens a path without `openat2`.
     fn walk(&self, path: &Path, symlinks: Symlinks) -> Result<File, Errno> {
+        // `Within` cannot be checked without `openat2`, so it is as strict as `Refuse` here.
         if symlinks == Symlinks::Anywhere {
             return openat(&self.root, path, READ, Mode::empty()).map(File::from);
         }

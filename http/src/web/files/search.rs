@@ -96,6 +96,7 @@ impl Search {
         }
         match (self.options.listing, reach) {
             (Listing::Refuse, _) => Ok(None),
+            // Reading a folder may wait for the disk, and no flag forbids that.
             (Listing::Show, Reach::Memory) => Err(Errno::AGAIN),
             (Listing::Show, Reach::Disk) => self.list(path, folder).map(FoundItem::List).map(Some),
         }
@@ -133,6 +134,7 @@ impl Search {
 
     /// Takes the client's best coding for which a file exists. Sets `varies` if a file of any coding exists.
     fn choose(&self, found: &mut FoundFile, reach: Reach) -> Result<(), Errno> {
+        // The other codings are looked for as well, because Vary depends on files of any coding.
         let liked = self.accepted.iter();
         let others = ContentCoding::ALL
             .into_iter()

@@ -59,6 +59,7 @@ use crate::request::Request;
 pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static) -> impl Handler {
     async move |request: Request<'_>| {
         let line = OpenEntry::begin(&request, &sink);
+        // If this future is dropped here, the entry stays open, and its destructor reports `Dropped`.
         let answered = or_panic(handler.call(request)).await;
         let end = match &answered {
             Ok(Ok(responded)) => match responded.status() {
@@ -70,6 +71,7 @@ pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static)
             Err(_) => End::Panicked,
         };
         line.end(end);
+        // The server turns the panic into a 500, so it must continue behind the log.
         answered.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }

@@ -99,11 +99,13 @@ impl FormParser {
 
     /// Reads the bytes in front of the data of a part.
     fn read_head(&mut self) -> FormStep<Option<PartHead>> {
+        // A large piece may hold more than the limit. Without the cut, it would allow a longer head.
         let buffer = &self.buffer[..self.buffer.len().min(HEAD_BYTES_MAX)];
         loop {
             match &mut self.stage {
                 FormStage::Preamble => {
                     let Some(found) = self.delimiter.find(&buffer[self.position..]) else {
+                        // The next search starts where a delimiter may have begun, so the time stays linear.
                         let kept = self.delimiter.needle().len() - 1;
                         self.position = buffer.len().saturating_sub(kept).max(self.position);
                         return Poll::Pending;
@@ -112,6 +114,7 @@ impl FormParser {
                     self.stage = FormStage::Delimiter;
                 }
                 FormStage::Delimiter => match &buffer[self.position..] {
+                    // One hyphen may be the first of the two that end the form.
                     [] | [b'-'] => return Poll::Pending,
                     [b'-', b'-', ..] => {
                         self.stage = FormStage::End;
@@ -177,6 +180,7 @@ impl FormParser {
                 return Poll::Ready(None);
             }
             Some(at) => at,
+            // The last bytes may be the beginning of a delimiter, so they wait for the next piece.
             None => self.buffer.len() - beginning_at_end(&self.buffer, needle),
         };
         if end == 0 {

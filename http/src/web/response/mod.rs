@@ -380,6 +380,7 @@ impl Response {
         if let Some(bytes) = body.as_bytes() {
             return request.respond(status, bytes, headers).await;
         }
+        // Without a length, the server sends chunks.
         if let Some(length) = body.length() {
             headers.insert(CONTENT_LENGTH, length.into());
         }

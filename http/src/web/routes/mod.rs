@@ -447,6 +447,7 @@ impl Router {
         let mut is_allowed = false;
         for route in found.routes_for(method) {
             is_allowed = true;
+            // A handler whose parameters do not parse returns the request for the next one.
             request = match route.handler.answer(request, found.params(route)) {
                 Ok(answering) => return answering.await,
                 Err(declined) => declined,
@@ -470,6 +471,7 @@ impl Router {
         let found = self.table.find(&other);
         match (found, self.trailing_slash) {
             (Some(found), TrailingSlash::Same) => self.dispatch(request, path, &found).await,
+            // A Location of `//host/` would lead to another host.
             (Some(_), TrailingSlash::Redirect) if !request.path().starts_with("//") => {
                 redirect(request).await
             }
