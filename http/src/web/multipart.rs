@@ -177,7 +177,7 @@ fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
     }
     let boundary = found.ok_or_else(|| bad("the form has no boundary"))?;
     if !(1..=BOUNDARY_BYTES_MAX).contains(&boundary.len()) {
-        return Err(bad("the boundary has 1 to 70 bytes"));
+        return Err(bad("a boundary has 1 to 70 bytes"));
     }
     Ok(boundary.into_owned())
 }
