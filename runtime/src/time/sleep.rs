@@ -143,6 +143,17 @@ impl Sleep {
         true
     }
 
+    /// Returns true if the wheel has the entry, which means that it has not fired.
+    fn is_in_wheel(&self) -> bool {
+        let Some(Armed { runtime, key, .. }) = self.entry else {
+            return false;
+        };
+        let here = context::with_borrowed(|executor| {
+            (executor.id() == runtime).then(|| executor.timers().contains(key))
+        });
+        here.flatten().unwrap_or(true)
+    }
+
     /// Returns true if the wheel has an entry that will wake this waker's task.
     ///
     /// # Panics
@@ -204,19 +215,21 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.entry.is_some() {
-            if self.is_elapsed() {
-                // If the entry has fired, the task has waited, so the end is free. If the wheel still has it,
-                // a reset has brought the deadline here without a wait, and the end costs budget.
-                if self.cancel() {
-                    return budget::poll_spend(cx, 1);
-                }
+        let is_over = if self.entry.is_some() {
+            self.is_elapsed()
+        } else {
+            // The time of the turn may be earlier than the deadline although the deadline has passed.
+            self.deadline <= Instant::now()
+        };
+        if is_over {
+            let waited = self.entry.is_some() && !self.is_in_wheel();
+            // If the entry has fired, the task has waited, so the end is free. Else this is the first poll, or a
+            // reset has brought the deadline here without a wait: the end costs budget.
+            if waited || budget::poll_spend(cx, 1).is_ready() {
+                self.cancel();
                 return Poll::Ready(());
             }
-        } else if self.deadline <= Instant::now() {
-            // This reads the clock, because the time of the turn may be earlier than the deadline although the
-            // deadline has passed. A sleep that did not wait spends budget.
-            return budget::poll_spend(cx, 1);
+            // The budget is refused, perhaps in each poll. The entry fires in the next turn, and ends that.
         }
         self.arm(cx.waker());
         Poll::Pending
