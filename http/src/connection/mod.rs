@@ -53,16 +53,16 @@ use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
 use crate::shared::ServerState;
 use crate::shared::connections::{ConnectionId, Phase};
+use crate::shared::stop::Stage;
 use crate::transport::address::PeerAddress;
 use crate::transport::connection_info::ConnectionInfo;
 use crate::transport::io::Io;
 
-mod burst;
 mod close;
 mod finish;
 mod read;
 mod run_handler;
-mod serve;
+mod task;
 pub(crate) mod transport;
 
 use finish::Next;
@@ -144,6 +144,11 @@ impl<T: Io> Connection<T> {
         (&self.shared, self.id)
     }
 
+    /// Returns true if the server cuts its connections.
+    fn is_cut(&self) -> bool {
+        self.shared.stage.get() == Stage::Cutting
+    }
+
     /// The client's address, if the transport knows addresses.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         let io = self.io.as_ref();
@@ -195,12 +200,13 @@ impl<T: Io> Connection<T> {
     /// Safe: bytes that have come stay.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
         poll_fn(|cx| budget::poll_spend(cx, 1)).await; // the next request may always be there
-        if let Some(phase) = self.unfinished()
-            && self.end_phase(phase).await.is_break()
-        {
-            return Ok(None);
-        }
         loop {
+            // Also after a wait: the rest of a head may be overdue.
+            if let Some(phase) = self.unfinished()
+                && self.end_phase(phase).await.is_break()
+            {
+                return Ok(None);
+            }
             match poll_fn(|cx| self.poll_head(cx)).await {
                 Arrival::Request => return Ok(self.request()),
                 Arrival::Nothing if self.wait().await.is_continue() => {}
