@@ -19,7 +19,7 @@
 //! 2. When the socket is readable, the connection takes buffers from the pool and reads into them.
 //! 3. As long as whole heads are there, requests are served and their answers queued. When none is
 //!    left, all answers go out in one write, and with the end in one segment if it comes then.
-//! 4. The handler's future lives in the worker's allocation (`task.rs`). So an idle connection does not carry
+//! 4. The handler's future lives in the burst's allocation (`burst.rs`). So an idle connection does not carry
 //!    it, however large it is.
 //! 5. After the handler, the request at hand is answered or the connection ends: `finish.rs`.
 //! 6. A connection whose client may have sent more ends in stages, so that the last answer arrives
@@ -53,16 +53,16 @@ use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
 use crate::shared::ServerState;
 use crate::shared::connections::{ConnectionId, Phase};
-use crate::shared::stop::Stage;
 use crate::transport::address::PeerAddress;
 use crate::transport::connection_info::ConnectionInfo;
 use crate::transport::io::Io;
 
+mod burst;
 mod close;
 mod finish;
 mod read;
 mod run_handler;
-mod task;
+mod serve;
 pub(crate) mod transport;
 
 use finish::Next;
@@ -142,11 +142,6 @@ impl<T: Io> Connection<T> {
     /// The server's state, and the entry there.
     pub(crate) fn place(&self) -> (&Rc<ServerState>, ConnectionId) {
         (&self.shared, self.id)
-    }
-
-    /// Returns true if the server cuts its connections.
-    fn is_cut(&self) -> bool {
-        self.shared.stage.get() == Stage::Cutting
     }
 
     /// The client's address, if the transport knows addresses.

@@ -80,7 +80,7 @@ impl<T: Io> Connection<T> {
     }
 
     /// Answers a request whose handler has panicked outside its polls: when it was called, or when its future
-    /// was dropped. The next worker finishes the request.
+    /// was dropped. The next burst finishes the request.
     ///
     /// # Panics
     ///

@@ -56,12 +56,12 @@ pub(crate) struct ServerState {
         reason = "it is the boxes that are handed out and come back"
     )]
     spare: RefCell<Vec<Box<Work>>>,
-    pub(crate) spare_workers: Spares,
+    pub(crate) spare_bursts: Spares,
     pub(crate) own_lines: ServerLines,
     pub(crate) handshakes: Handshakes,
 }
 
-/// Working sets kept for the next connections that need one, beside those that workers keep: half a
+/// Working sets kept for the next connections that need one, beside those that bursts keep: half a
 /// megabyte.
 const SPARE_MAX: usize = 32;
 
@@ -84,7 +84,7 @@ impl ServerState {
             stage_changed: Notify::new(),
             pressed: Cell::new(false),
             spare: RefCell::default(),
-            spare_workers: Spares::default(),
+            spare_bursts: Spares::default(),
             own_lines: ServerLines::new(server_line),
             handshakes: Handshakes::default(),
         }

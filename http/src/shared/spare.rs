@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 
-/// Spares, mostly of one type: a server mostly has one handler, so one type of worker.
+/// Spares, mostly of one type: a server mostly has one handler, so one type of burst.
 #[derive(Default)]
 pub(crate) struct Spares {
     /// The one that was kept last, at hand: mostly it is taken again before another is kept.
