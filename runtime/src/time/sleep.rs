@@ -143,17 +143,6 @@ impl Sleep {
         true
     }
 
-    /// Returns true if the wheel has the entry, which means that it has not fired.
-    fn is_in_wheel(&self) -> bool {
-        let Some(Armed { runtime, key, .. }) = self.entry else {
-            return false;
-        };
-        let here = context::with_borrowed(|executor| {
-            (executor.id() == runtime).then(|| executor.timers().contains(key))
-        });
-        here.flatten().unwrap_or(true)
-    }
-
     /// Returns true if the wheel has an entry that will wake this waker's task.
     ///
     /// # Panics
@@ -222,10 +211,15 @@ impl Future for Sleep {
             self.deadline <= Instant::now()
         };
         if is_over {
-            let waited = self.entry.is_some() && !self.is_in_wheel();
+            let has_fired = self.entry.is_some_and(|Armed { runtime, key, .. }| {
+                let has_fired = context::with_borrowed(|executor| {
+                    executor.id() == runtime && !executor.timers().contains(key)
+                });
+                has_fired.unwrap_or(false)
+            });
             // If the entry has fired, the task has waited, so the end is free. Else this is the first poll, or a
             // reset has brought the deadline here without a wait: the end costs budget.
-            if waited || budget::poll_spend(cx, 1).is_ready() {
+            if has_fired || budget::poll_spend(cx, 1).is_ready() {
                 self.cancel();
                 return Poll::Ready(());
             }
