@@ -1,18 +1,20 @@
-//! What can go wrong, by whose fault it is.
+//! Errors, grouped by cause.
 //!
-//! | whose | type | what happens |
+//! | cause | type | result |
 //! |---|---|---|
-//! | the client's, or the hour's | [`Refusal`] | its status goes out, then the connection closes |
-//! | the client's, as a handler finds | [`ClientError`] | its status and text go out, the connection stays |
+//! | the client, a limit, or the state of the server | [`Refusal`] | the server sends its status, then closes the connection |
+//! | the client, as a handler finds | [`ClientError`] | the server sends its status and text, and keeps the connection |
 //! | the peer is gone | [`Error::is_disconnect`] | no answer is possible, and no line is logged |
-//! | the handler's answer | [`InvalidAnswer`] | nothing of it is written; 500 |
-//! | anything else in a handler | [`Error`] | 500 and a line in the log |
+//! | the answer of the handler | [`InvalidAnswer`] | the server sends 500 instead of the answer |
+//! | any other error of a handler | [`Error`] | the server sends 500 and logs a line |
 //!
-//! A refusal that a handler passes on with `?` (a body that came too long, say) is still the
-//! client's: [`Error::status`] finds it again, also beneath an application's own error.
+//! A handler may pass on a refusal with `?`, such as that of a body above the limit. [`Error::status`] finds
+//! the refusal again, also beneath an application's own error.
 //!
-//! **Always**: one place maps failures to statuses, the table in [`Refusal`]. **Never**: a
-//! byte the peer sent, or a word about our insides, in the text of an answer of ours.
+//! # Invariants
+//!
+//! - Always: one table maps failures to statuses, in [`Refusal`].
+//! - Never: an answer of the server contains a byte that the peer sent, or a detail of our code.
 
 use std::any::{Any, type_name};
 use std::borrow::Cow;
@@ -24,12 +26,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::StatusCode;
 
-/// What a handler returns: an answer, or whatever error got in the way.
+/// The result of a handler: an answer, or an error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a request is answered by the server and not by the handler.
+/// The reason why the server answers a request instead of the handler.
 ///
-/// After each of these the connection closes: nothing that follows on it can be trusted.
+/// The connection closes after each of these answers, because the server can no longer tell where the next
+/// request begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -41,15 +44,15 @@ pub enum Refusal {
     ControlByte,
     /// More empty lines before a request line than are read past (RFC 9112, 2.2).
     EmptyLines,
-    /// A method that is no token, or none (RFC 9110, 9.1).
+    /// A method that is not a token, or that is empty (RFC 9110, 9.1).
     Method,
     /// A method longer than any that could be implemented (RFC 9112, 3).
     MethodTooLong,
-    /// A target with a byte that no target has: a space, a `#`, non-ASCII (RFC 9112, 3.2).
+    /// A target with a byte that is not allowed in targets: a space, a `#`, non-ASCII (RFC 9112, 3.2).
     Target,
     /// A target longer than the limit (RFC 9112, 3).
     TargetTooLong,
-    /// A target in a form its method does not take, or in none (RFC 9112, 3.2.1 to 3.2.4).
+    /// A target in a form that is unknown, or that is not for its method (RFC 9112, 3.2.1 to 3.2.4).
     TargetForm,
     /// No `HTTP/` digit `.` digit at the end of the request line (RFC 9112, 2.3).
     Version,
@@ -59,7 +62,7 @@ pub enum Refusal {
     LeadingWhitespace,
     /// A field value folded over two lines (RFC 9112, 5.2).
     ObsoleteFold,
-    /// A field name that is no token, or none, or no colon after it (RFC 9112, 5).
+    /// A field name that is empty or not a token, or a field line without a colon (RFC 9112, 5).
     FieldName,
     /// White space between a field's name and its colon (RFC 9112, 5.1).
     SpaceBeforeColon,
@@ -73,9 +76,9 @@ pub enum Refusal {
     HostMissing,
     /// More than one Host (RFC 9112, 3.2).
     HostRepeated,
-    /// A Host that is no host with an optional port (RFC 9110, 7.2).
+    /// A Host that is not a host with an optional port (RFC 9110, 7.2).
     HostInvalid,
-    /// A Content-Length that is not digits only, or beyond 2⁶⁴ (RFC 9110, 8.6).
+    /// A Content-Length with a byte that is not a digit, or above 2⁶⁴ (RFC 9110, 8.6).
     ContentLength,
     /// More than one Content-Length (RFC 9110, 8.6; RFC 9112, 6.3).
     ContentLengthRepeated,
@@ -124,13 +127,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status it is answered with.
+    /// Returns the status of the answer.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         self.entry().0
     }
 
-    /// The text it is answered with: one short line, without its end.
+    /// Returns the text of the answer: one short line, without its line end.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         self.entry().1
@@ -201,10 +204,10 @@ impl fmt::Display for Refusal {
 
 impl StdError for Refusal {}
 
-/// What is wrong with a request that is sound as HTTP: found by a handler, told to the client.
+/// A fault in a request that is valid HTTP. A handler finds it, and the server reports it to the client.
 ///
-/// Passed on with `?`, it becomes the answer: the status, and the text as a line of `text/plain`.
-/// The connection stays, and it is no news for the log.
+/// Return it with `?`. The server answers with its status, and with its text as a line of `text/plain`. The
+/// connection stays open. The server logs no line.
 ///
 /// ```
 /// use waterwheel_http::{ClientError, Request, Responded, Result, StatusCode};
@@ -226,7 +229,7 @@ pub struct ClientError {
 }
 
 impl ClientError {
-    /// A fault of the client's, in words it is to read.
+    /// Makes an error of the client. The client reads `text`.
     ///
     /// # Panics
     ///
@@ -263,19 +266,19 @@ impl ClientError {
         self
     }
 
-    /// The status it is answered with.
+    /// Returns the status of the answer.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The text it is answered with, without a line end.
+    /// Returns the text of the answer, without a line end.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The fields of the answer, without its content type.
+    /// Returns the fields of the answer, without Content-Type.
     pub(crate) fn fields(&self) -> &[(Cow<'static, str>, Cow<'static, str>)] {
         &self.fields
     }
@@ -289,9 +292,9 @@ impl fmt::Display for ClientError {
 
 impl StdError for ClientError {}
 
-/// An answer the server does not send: its header would break the message it stands in.
+/// An answer that the server does not send, because its fields would break the message.
 ///
-/// Nothing of such an answer is written.
+/// The server writes no byte of such an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidAnswer {
@@ -299,21 +302,21 @@ pub enum InvalidAnswer {
     Name,
     /// A field value with a control byte, such as a line end (RFC 9110, 5.5).
     Value,
-    /// A Content-Length other than the one decided, or where none may be (RFC 9110, 8.6).
+    /// A Content-Length that differs from the length of the body, or that is not allowed (RFC 9110, 8.6).
     Length,
-    /// A Transfer-Encoding, which is the server's to decide (RFC 9112, 6.1).
+    /// A Transfer-Encoding: the server decides about it (RFC 9112, 6.1).
     Coding,
-    /// A Connection member other than `close` and `upgrade`, or a field that is about the
-    /// connection: Keep-Alive, Proxy-Connection (RFC 9110, 7.6.1).
+    /// A Connection member other than `close` and `upgrade`, or another field about the connection:
+    /// Keep-Alive, Proxy-Connection (RFC 9110, 7.6.1).
     Connection,
-    /// Trailer on an answer that can have none, or in a trailer a field that may not be there
+    /// Trailer on an answer that can have no trailers, or a field that is not allowed in a trailer
     /// (RFC 9110, 6.5.1).
     Trailer,
-    /// A second Date, Server or Content-Length, of which there is only one (RFC 9110, 5.3).
+    /// A second Date, Server or Content-Length (RFC 9110, 5.3).
     Repeated,
-    /// A status that is no final one where one is due, or a final one where none is (RFC 9110, 15).
+    /// An interim status for a final answer, or a final status for an interim one (RFC 9110, 15).
     Status,
-    /// More of a body behind a piece that was not written to its end (RFC 9112, 8).
+    /// More of a body after a piece that was not written completely (RFC 9112, 8).
     Torn,
 }
 
@@ -335,10 +338,10 @@ impl fmt::Display for InvalidAnswer {
 
 impl StdError for InvalidAnswer {}
 
-/// Whatever went wrong in a handler. Any error becomes one with `?`.
+/// An error of a handler. `?` converts each error to it.
 ///
-/// One pointer wide, so that `Result<Responded>` stays small. It does not implement
-/// [`std::error::Error`] itself; [`source`](Self::source) gives the error it was made from.
+/// It is one pointer wide, so that `Result<Responded>` stays small. It does not implement
+/// [`std::error::Error`]; [`source`](Self::source) returns the error inside.
 ///
 /// ```
 /// fn parse(text: &str) -> waterwheel_http::Result<u16> {
@@ -350,27 +353,27 @@ impl StdError for InvalidAnswer {}
 /// ```
 pub struct Error(Box<Cause>);
 
-/// Makes the fat pointer to a trait object a thin one to itself.
+/// The error inside. Its box makes a thin pointer out of the fat pointer to a trait object.
 struct Cause {
     source: Box<dyn StdError>,
 }
 
 impl Error {
-    /// An error that is only a message.
+    /// Makes an error that is only a message.
     #[must_use]
     pub fn message(text: impl Into<String>) -> Self {
         let source: Box<dyn StdError> = text.into().into();
         Self(Box::new(Cause { source }))
     }
 
-    /// An error that is in its box already, say one that has come from another thread.
+    /// Makes an error from one that is boxed already, such as an error from another thread.
     #[must_use]
     pub fn boxed(source: Box<dyn StdError>) -> Self {
         Self(Box::new(Cause { source }))
     }
 
-    /// The status a request is answered with that ended in this error: the refusal's or the
-    /// client error's if it is one, 500 otherwise.
+    /// Returns the status of the answer to a request whose handler returns this error: the status of the
+    /// refusal or the client error inside, or else 500.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         let refused = self.refusal().map(Refusal::status);
@@ -407,13 +410,13 @@ impl Error {
             .find_map(<dyn StdError>::downcast_ref)
     }
 
-    /// The error this one was made from, if it is an `E`.
+    /// Returns the error inside, if it is an `E`.
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         self.0.source.downcast_ref()
     }
 
-    /// The error this one was made from.
+    /// Returns the error inside.
     #[must_use]
     pub fn source(&self) -> &(dyn StdError + 'static) {
         &*self.0.source
@@ -422,7 +425,7 @@ impl Error {
 
 /// Returns the error that this one comes from.
 fn cause<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
-    // The `source` of an `io::Error` is not the error that it carries, but that one's source.
+    // The `source` of an `io::Error` skips the error that it carries, so ask for that one itself.
     match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
         Some(carried) => carried.map(|carried| carried as _),
         None => error.source(),
@@ -450,6 +453,7 @@ impl StdError for OfPeer {
 
 /// Marks an error as one of the connection to the client.
 #[cold]
+// The kind stays the same, because handlers look at the kind.
 pub(crate) fn of_peer(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), OfPeer(error))
 }
@@ -468,7 +472,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The error and what it came from, for the log: `outer: middle: inner`.
+/// Writes the error and its causes, for the log: `outer: middle: inner`.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.0.source)?;
@@ -481,7 +485,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// Drops a value of the user's. Its destructor may panic: that is logged, and costs no other connection.
+/// Drops a value of the user. If the destructor panics, logs the panic, so that other connections go on.
 pub(crate) fn drop_contained<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         let text = panic_text(&*payload);
@@ -490,7 +494,7 @@ pub(crate) fn drop_contained<T>(value: T) {
     }
 }
 
-/// The text of a panic.
+/// Returns the text of a panic.
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&'static str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))

@@ -1,17 +1,18 @@
-//! Header fields, as they came and as they go.
+//! Header fields of requests and of answers.
 //!
-//! A request's fields stay where they arrived: [`Headers`] is a pair of references, the bytes
-//! of the head and the positions of its fields, and every look-up reads those. An answer's
-//! fields are any list of pairs: [`AnswerHeaders`] hands them over one by one, straight into
-//! the write buffer.
+//! The fields of a request stay in the read buffer. [`Headers`] has two references: the bytes of the head,
+//! and the positions of its fields. Each look-up reads these. The fields of an answer are any list of pairs.
+//! [`AnswerHeaders`] passes them one by one into the write buffer.
 //!
 //! ```text
 //! bytes   GET / HTTP/1.1␍␊Host: example.org␍␊Accept: */*␍␊␍␊
 //! fields                  └──┘  └─────────┘  └────┘  └─┘
 //! ```
 //!
-//! **Always**: in the order of arrival, names in any case. **Never**: a copy, unless a
-//! `HeaderMap` is asked for; a field of a trailer among those of a head.
+//! # Invariants
+//!
+//! - Always: fields have the order of their arrival, and names compare in any case.
+//! - Never: a copy, unless a `HeaderMap` is requested. Never: a field of a trailer among those of a head.
 
 use std::ops::Range;
 
@@ -20,7 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::error::ClientError;
 use crate::white_space::members;
 
-/// A piece of a head, by position. Two bytes each, since no head is longer than 65,535.
+/// A part of a head, by position. A position has two bytes, because no head is longer than 65,535.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u16,
@@ -52,24 +53,24 @@ impl Span {
         self.start == self.end
     }
 
-    /// The bytes themselves.
+    /// Returns the bytes of this part.
     #[inline]
     pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.range()]
     }
 }
 
-/// Where one field's name and value are; the value without the white space around it.
+/// The positions of the name and of the value of one field. The value has no white space around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: Span,
     pub(crate) value: Span,
 }
 
-/// The header fields of a request, read where they arrived.
+/// The header fields of a request, in the read buffer.
 ///
-/// Names are found in any case (RFC 9110, 5.1). A view: two references, freely copied, and
-/// what it gives lives as long as the head itself, not as long as the view.
+/// Names are found in any case (RFC 9110, 5.1). This is a view of two references, which is cheap to copy.
+/// The returned names and values live as long as the head, not as long as the view.
 #[derive(Clone, Copy)]
 pub struct Headers<'a> {
     bytes: &'a [u8],
@@ -81,64 +82,64 @@ impl<'a> Headers<'a> {
         Self { bytes, fields }
     }
 
-    /// The value of the first field of that name, if there is one and it is UTF-8.
+    /// Returns the value of the first field of that name, if there is one and it is UTF-8.
     #[must_use]
     pub fn get(self, name: &str) -> Option<&'a str> {
         str::from_utf8(self.get_bytes(name)?).ok()
     }
 
-    /// The value of the first field of that name, as it came (RFC 9110, 5.5).
+    /// Returns the value of the first field of that name, as the client has sent it (RFC 9110, 5.5).
     #[must_use]
     pub fn get_bytes(self, name: &str) -> Option<&'a [u8]> {
         self.get_all(name).next()
     }
 
-    /// The values of all fields of that name, in the order of arrival (RFC 9110, 5.3).
+    /// Returns the values of all fields of that name, in the order of arrival (RFC 9110, 5.3).
     pub fn get_all(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.pairs()
             .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
-    /// The members of the comma-separated lists in all fields of that name, empty ones left out
+    /// Returns the members of the comma-separated lists in all fields of that name, without empty members
     /// (RFC 9110, 5.6.1): `Accept: a, b` has two.
     ///
-    /// A comma within a quoted string splits as well, so this is for fields whose members have
-    /// none; and only for fields that are lists, as Cookie and Date are not.
+    /// A comma within a quoted string also splits. So use this only for fields whose members have no quoted
+    /// strings. Cookie and Date are not lists.
     pub fn members(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.get_all(name).flat_map(members)
     }
 
-    /// Whether there is a field of that name.
+    /// Returns true if there is a field of that name.
     #[must_use]
     pub fn contains(self, name: &str) -> bool {
         self.get_bytes(name).is_some()
     }
 
-    /// All fields, in the order of arrival, names written as they came.
+    /// Returns all fields in the order of arrival, with names as the client has written them.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         self.pairs()
             .map(|(name, value)| (str::from_utf8(name).unwrap_or_default(), value))
     }
 
-    /// How many fields there are, repeated ones counted each time.
+    /// Returns the number of fields. A repeated field counts each time.
     #[must_use]
     pub const fn len(self) -> usize {
         self.fields.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no fields.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.fields.is_empty()
     }
 
-    /// A copy of all fields as a `HeaderMap`, for code that wants one.
+    /// Copies all fields into a `HeaderMap`.
     #[must_use]
     pub fn to_header_map(self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.len());
         for (name, value) in self.pairs() {
-            // What the parser lets through, these let through too.
+            // The parser accepts only names and values that these accept too.
             if let (Ok(name), Ok(value)) =
                 (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
             {
@@ -165,17 +166,17 @@ impl std::fmt::Debug for Headers<'_> {
     }
 }
 
-/// The header fields of an answer: any list of pairs, or `()` for none.
+/// The header fields of an answer: any list of pairs, or `()` for an empty list.
 ///
-/// Arrays, slices and `Vec`s of `(name, value)`, where each is text or bytes (`&str`,
-/// `String`, `HeaderName`, `HeaderValue` …), a `HeaderMap`, and references to all of these.
-/// Nothing is copied on the way into the write buffer, and what is in it is validated there.
+/// Arrays, slices and `Vec`s of `(name, value)` implement it, and so do `HeaderMap` and references to all of
+/// these. Names and values are text or bytes (`&str`, `String`, `HeaderName`, `HeaderValue` …). The server
+/// copies them only into the write buffer, and validates them there.
 pub trait AnswerHeaders {
-    /// Hands each field to `visit`, name first, until it has seen all or returns an error.
+    /// Calls `visit` with the name and the value of each field, until it returns an error.
     ///
     /// # Errors
     ///
-    /// The first one that `visit` returns.
+    /// Returns the first error of `visit`.
     fn try_for_each<E>(&self, visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>) -> Result<(), E>;
 }
 
@@ -217,7 +218,7 @@ impl AnswerHeaders for HeaderMap {
     }
 }
 
-/// The header of the answer that a handler's complaint becomes.
+/// The fields of the answer to a client error.
 impl AnswerHeaders for ClientError {
     fn try_for_each<E>(
         &self,

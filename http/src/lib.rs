@@ -27,44 +27,44 @@
 //!
 //! # The tour
 //!
-//! **Bind.** [`Server::bind`] listens with the defaults, [`Server::builder`] with yours.
+//! **Bind.** [`Server::bind`] listens with the defaults. [`Server::builder`] takes other settings.
 //!
-//! **Accept.** [`Server::should_accept_request`] says whether the process has descriptors for another
-//! connection; [`Server::accept_request`] takes one in and spawns its task; [`Server::capacity`]
-//! waits for room. [`Server::serve`] is that loop. [`Server::accept`] gives the [`Connection`] itself,
-//! to be served as you like, or to pull its requests one by one.
+//! **Accept.** [`Server::should_accept_request`] returns true if the process has descriptors for another
+//! connection. [`Server::accept_request`] accepts a connection and spawns its task. [`Server::capacity`]
+//! waits for room. [`Server::serve`] is that loop. [`Server::accept`] returns the [`Connection`] itself.
+//! Serve it in any way, or take its requests one by one.
 //!
-//! **Handle.** A handler is any `async fn(Request<'_>) -> Result<Responded>`, or a closure; its state
+//! **Handle.** A handler is any `async fn(Request<'_>) -> Result<Responded>`, or a closure. Its state
 //! need not be `Send`. [`shared`] makes one handler with state serve all connections.
 //!
-//! **Answer.** [`Request::respond`] answers at once; [`Request::start`] begins an answer that is sent
-//! piece by piece. Both give a [`Responded`] in the end, which the handler must return: so each request
-//! is answered, and once.
+//! **Answer.** [`Request::respond`] sends a whole answer. [`Request::start`] begins an answer that is sent
+//! piece by piece. Both lead to a [`Responded`], which the handler must return. So the handler answers each
+//! request, and only once.
 //!
-//! **Read.** [`Request::bytes`] is the whole body; [`Request::body`] the same as it comes.
-//! [`Body`] goes to a file, too, and is a `Stream` and an `AsyncRead`.
+//! **Read.** [`Request::bytes`] reads the whole body. [`Request::body`] reads it piece by piece.
+//! [`Body`] is a `Stream` and an `AsyncRead`, and can write itself into a file.
 //!
-//! **Limit.** [`Limits`] is the table of everything a client may ask for, in bytes and in time.
+//! **Limit.** [`Limits`] is the table of all limits on bytes, counts and time that a client may use.
 //!
 //! **Wrap.** [`Builder::transport`] puts a transport of yours, such as TLS, under every connection that the
-//! server accepts. [`Io`] says what that owes, and [`Request::connection`] what it has found out.
+//! server accepts. [`Io`] is its contract. [`Request::connection`] returns the facts that it has found.
 //!
-//! **Hand over.** [`Request::upgrade`] and [`Request::tunnel`] give the stream away ([`Upgraded`]), with
-//! what was read of it.
+//! **Upgrade.** [`Request::upgrade`] and [`Request::tunnel`] return the stream ([`Upgraded`]), with the bytes
+//! that the server has read of it.
 //!
-//! **Fail.** Any error becomes an [`Error`] with `?`. What is the client's fault is a [`Refusal`], or
-//! as a handler finds it a [`ClientError`], and answered as such; everything else is a 500 and a line
-//! in the log (`tracing`). A panic is a 500 too, and costs one connection.
+//! **Fail.** `?` converts any error to an [`Error`]. A fault of the client is a [`Refusal`], or a
+//! [`ClientError`] if a handler finds it. The client receives its status. After any other error, the client
+//! receives 500, and the server logs a line (`tracing`). A panic is a 500 too, and costs one connection.
 //!
-//! **End.** [`Server::shutdown`] finishes what is under way and cuts the rest, [`Server::serve_until`]
-//! does so on a signal, a [`Stopper`] from any thread. [`Builder::stoppable`] and [`Builder::workers`]
-//! run servers on threads of their own.
+//! **End.** [`Server::shutdown`] finishes requests and cuts the rest when the time is over.
+//! [`Server::serve_until`] does so on a signal, and a [`Stopper`] from any thread. [`Builder::stoppable`] and
+//! [`Builder::workers`] run servers on threads of their own.
 //!
-//! **Count.** [`Server::numbers`] is everything a server counts. [`Server::on_refusal`] reports
+//! **Count.** [`Server::numbers`] returns all counters of a server. [`Server::on_refusal`] reports
 //! requests that no handler sees.
 //!
-//! **Build sites.** [`web`] has routes, responses as values, and what reads queries, forms and JSON;
-//! each piece is a feature, and all of them are `web`.
+//! **Build sites.** [`web`] has routes, responses as values, and parsers of queries, forms and JSON.
+//! Each part is a feature. The feature `web` has all of them.
 //!
 //! **Test.** [`testing`] serves a handler over a connection in memory, through the real parser.
 //!

@@ -1,4 +1,4 @@
-//! The body of an answer, sent as it is made.
+//! The body of an answer that is sent piece by piece.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -16,36 +16,36 @@ use crate::proto::framing::AnswerFraming;
 
 /// The body of an answer that is being sent.
 ///
-/// Made by [`Request::start`](crate::Request::start). What is written is queued, and goes out when
-/// the handler waits or there is much of it; [`flush`](Self::flush) sends it now. A slow reader
-/// makes `write` wait: no more than 64 KiB are queued.
+/// [`Request::start`](crate::Request::start) returns it. `write` queues its bytes. They are sent when the
+/// handler waits or when many are queued. [`flush`](Self::flush) sends them at once. If the client reads slowly,
+/// `write` waits: at most 64 KiB are queued.
 ///
 /// # Cancel safety
 ///
-/// None: a `write` that is dropped, or has failed, may have sent a part. Whatever is called after that is an
-/// error, [`finish`](Self::finish) too; return it, and the connection is cut. A `flush` may be dropped and
-/// called again.
+/// Not cancel safe: a `write` that is dropped, or that has failed, may have sent a part of its bytes. Each later
+/// call is an error, and so is [`finish`](Self::finish). Return the error, and the server cuts the connection. A
+/// `flush` may be dropped and called again.
 #[must_use = "an answer that is not finished cuts the connection"]
 pub struct AnswerBody<'c> {
     pub(crate) link: Link<'c>,
     framing: AnswerFraming,
     status: StatusCode,
-    /// What an announced length leaves to be written.
+    /// How many bytes of the announced length are not written yet.
     left: Option<u64>,
     sent: u64,
     last: Piece,
 }
 
-/// How far the last piece came.
+/// The state of the last piece.
 #[derive(Clone, Copy)]
 enum Piece {
-    /// All of it is queued or out, or there was none.
+    /// The piece is queued or sent completely. Also the state before the first piece.
     Whole,
-    /// Not to its end: it is being sent, or was given up.
+    /// The piece is being sent, or its `write` was dropped.
     Begun,
-    /// Not to its end: its source failed with this kind of error.
+    /// The source of the piece failed with this kind of error.
     Failed(io::ErrorKind),
-    /// Not to its end: the connection to the client failed with this kind of error.
+    /// The connection to the client failed with this kind of error.
     Lost(io::ErrorKind),
 }
 
@@ -65,16 +65,16 @@ impl<'c> AnswerBody<'c> {
         }
     }
 
-    /// Sends a piece. Where the answer may have no body (to HEAD, 204, 304), it goes nowhere.
+    /// Sends a piece. Drops it if the answer may have no body (to HEAD, 204, 304).
     ///
     /// # Errors
     ///
-    /// When it is more than was announced; when the peer is gone, or takes nothing for too long; when
-    /// a piece before it has failed, or was given up half-way.
+    /// If the piece exceeds the announced length. If the peer is gone, or accepts no byte for too long. If an
+    /// earlier piece has failed or was dropped before its end.
     ///
     /// # Cancel safety
     ///
-    /// None: see [`AnswerBody`].
+    /// Not cancel safe: see [`AnswerBody`].
     pub async fn write(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
         let data = data.as_ref();
         self.begin_piece(data.len() as u64)?;
@@ -86,11 +86,12 @@ impl<'c> AnswerBody<'c> {
         self.end_piece(outcome)
     }
 
-    /// Whether what is written goes out. If not (in answer to HEAD, with 204 or 304), there is no
-    /// need to make it.
+    /// Returns true if written bytes are sent. Returns false for answers without a body (to HEAD, 204, 304). Then
+    /// the handler need not make the bytes.
     pub fn is_sent(&self) -> bool {
         self.framing.sends_body()
     }
+// The piece counts as begun until `end_piece`, so that a dropped `write` leaves that state behind.
 
     #[inline]
     fn begin_piece(&mut self, bytes: u64) -> Result<()> {
@@ -120,8 +121,8 @@ impl<'c> AnswerBody<'c> {
         }
     }
 
-    /// Refuses to go on behind a part of a piece, also to its end. The error has the kind of the one that
-    /// stopped the piece.
+    /// Returns an error if the last piece is incomplete, because the client would take the next bytes for its
+    /// rest. The error has the kind of the one that stopped the piece.
     #[inline]
     fn expect_whole(&self) -> Result<()> {
         let torn = InvalidAnswer::Torn;
@@ -159,7 +160,7 @@ impl<'c> AnswerBody<'c> {
         bytes.extend_from_slice(chunked::CHUNK_END);
     }
 
-    /// Sends `count` bytes that `send` puts on the stream by itself, behind what is queued.
+    /// Sends `count` bytes by calling `send`, which writes them to the stream itself.
     pub(crate) async fn write_by(
         &mut self,
         count: u64,
@@ -204,21 +205,21 @@ impl<'c> AnswerBody<'c> {
         self.link.back_pressure().await
     }
 
-    /// Sends what is queued.
+    /// Sends the queued bytes.
     ///
     /// # Errors
     ///
-    /// When the peer is gone, or takes nothing for too long.
+    /// If the peer is gone, or accepts no byte for too long.
     ///
     /// # Cancel safety
     ///
-    /// Safe: what is left stays queued.
+    /// Safe: unsent bytes stay queued.
     pub async fn flush(&mut self) -> Result<()> {
         self.link.flush().await
     }
 
-    /// Completes when the client has ended its direction, or has left altogether. A browser does
-    /// both at once; a client that only has no more to say may still listen.
+    /// Completes when the client has closed its write half or has left. A browser does both at once. Another
+    /// client may close its write half and still read.
     ///
     /// # Cancel safety
     ///
@@ -231,23 +232,22 @@ impl<'c> AnswerBody<'c> {
     ///
     /// # Errors
     ///
-    /// When less was written than announced, or a piece has failed or was given up half-way: then the
-    /// connection is cut. When the peer is gone, or takes nothing for too long.
+    /// If the handler wrote fewer bytes than announced, or if a piece has failed or was dropped. Then the server
+    /// cuts the connection. If the peer is gone, or accepts no byte for too long.
     ///
     /// # Cancel safety
     ///
-    /// None: an answer that could be finished goes out whole, but the [`Responded`] is lost. Return an error then,
-    /// and the connection closes behind it.
+    /// Not cancel safe: the server sends a complete answer, but the [`Responded`] is lost. Return an error then. The
+    /// connection closes after the answer.
     pub async fn finish(self) -> Result<Responded> {
         self.finish_with_trailers(()).await
     }
 
-    /// Ends the answer with trailer fields, which go out where the answer is chunked and are
-    /// dropped where it is not.
+    /// Ends the answer with trailer fields. A chunked answer sends them. Any other answer drops them.
     ///
     /// # Errors
     ///
-    /// As [`finish`](Self::finish), and when a field may not be in a trailer (RFC 9110, 6.5.1).
+    /// As [`finish`](Self::finish), or if a field is not allowed in a trailer (RFC 9110, 6.5.1).
     ///
     /// # Cancel safety
     ///

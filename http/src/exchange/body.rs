@@ -1,4 +1,4 @@
-//! A request's body: read as it comes, or whole with a limit.
+//! The body of a request: read piece by piece, or whole with a limit.
 
 use std::fmt;
 use std::fs::File;
@@ -17,22 +17,23 @@ use waterwheel_runtime::spawn_blocking;
 use crate::error::{Error, Refusal, Result, of_peer};
 use crate::exchange::link::Link;
 
-/// A request's body.
+/// The body of a request.
 ///
-/// Several ways to read it, which share one position: whole ([`bytes`](Self::bytes)), into a file
+/// There are several ways to read it, and they share one position: whole ([`bytes`](Self::bytes)), into a file
 /// ([`to_file`](Self::to_file)), piece by piece ([`next`](Self::next), or as a `futures` `Stream`, or
-/// as an `http_body::Body`), or into a buffer (`futures-io`'s `AsyncRead`). Nothing is read from the network before it is asked for: a handler that is slow
-/// slows its client down, and a client that waits for `100 Continue` gets it with the first read.
+/// as an `http_body::Body`), or into a buffer (`futures-io`'s `AsyncRead`).
 ///
-/// The server's limit on a body's length holds however it is read and however it is framed.
+/// The server reads from the network only when the handler reads. So a slow handler slows its client down. A
+/// client that waits for `100 Continue` receives it with the first read. The server's limit on the length of a
+/// body applies to each way of reading, and to each framing.
 ///
 /// # Cancel safety
 ///
-/// `next` and `AsyncRead` are safe: bytes are taken when they are given. `bytes` is not: what it
-/// has gathered goes with it.
+/// `next` and `AsyncRead` are safe: they take bytes only when they return them. `bytes` and `to_file` are not:
+/// the bytes that they have read are lost.
 pub struct Body<'c> {
     link: Link<'c>,
-    /// What came behind the head.
+    /// The bytes that arrived after the head.
     behind: &'c [u8],
 }
 
@@ -41,21 +42,21 @@ impl<'c> Body<'c> {
         Self { link, behind }
     }
 
-    /// How many bytes are still to come; `None` if the client has not said.
+    /// Returns how many bytes are still to come, or `None` if the client has not announced a length.
     pub fn left(&self) -> Option<u64> {
         self.link.work.exchange.body.borrow().left()
     }
 
-    /// Reads all of it, into memory.
+    /// Reads the whole body into memory.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] if it is longer than `bytes_max`, malformed, cut short or too slow: return it
-    /// from the handler, and the client is told.
+    /// A [`Refusal`] if the body is longer than `bytes_max`, malformed, cut short or too slow. Return it from the
+    /// handler, and the client receives its status.
     ///
     /// # Cancel safety
     ///
-    /// None: what has been read is lost, and another call gives what comes after it.
+    /// Not cancel safe: the bytes that were read are lost, and another call returns the rest.
     pub async fn bytes(mut self, bytes_max: u64) -> Result<Vec<u8>> {
         if self.left().is_some_and(|left| left > bytes_max) {
             return Err(Refusal::BodyTooLarge.into());
@@ -81,8 +82,8 @@ impl<'c> Body<'c> {
         }
     }
 
-    /// How much more to make room for: what is left if that is known, but never much more than has
-    /// come already, so that a length costs its sender the bytes.
+    /// Returns how much more room to make: the rest of the body if it is known, but at most as much as has
+    /// arrived. So a client that announces a length must also send the bytes before they cost memory.
     fn room(&self, filled: usize, bytes_max: u64) -> usize {
         const FIRST_BYTES: usize = 16 * 1024;
         let wanted = self
@@ -92,7 +93,7 @@ impl<'c> Body<'c> {
         wanted.clamp(1, filled.max(FIRST_BYTES))
     }
 
-    /// The next piece; `None` at the end.
+    /// Returns the next piece, or `None` at the end.
     ///
     /// # Errors
     ///
@@ -100,21 +101,21 @@ impl<'c> Body<'c> {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a piece is given whole or not at all.
+    /// Safe: a piece is returned whole, or stays for the next call.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         poll_fn(|cx| self.poll_piece(cx)).await
     }
 
-    /// Writes all of it into a file, from where that stands; says how many bytes that were. The
-    /// file is written on another thread.
+    /// Writes the whole body into a file, from the file's position. Returns the number of bytes. Another thread
+    /// writes the file.
     ///
     /// # Errors
     ///
-    /// As [`bytes`](Self::bytes), and what `write(2)` says. What had come until then is in the file.
+    /// As [`bytes`](Self::bytes), and the errors of `write(2)`. The bytes read before the error are in the file.
     ///
     /// # Cancel safety
     ///
-    /// None: what has been read is partly in the file.
+    /// Not cancel safe: a part of the body is in the file.
     pub async fn to_file(mut self, file: File, bytes_max: u64) -> Result<u64> {
         if self.left().is_some_and(|left| left > bytes_max) {
             return Err(Refusal::BodyTooLarge.into());
@@ -160,25 +161,25 @@ impl<'c> Body<'c> {
         self.link.poll_read_body(cx, self.behind, buffer)
     }
 
-    /// The fields that came behind a chunked body, once it has been read to its end. They are no
-    /// headers: a recipient uses only those it knows to be harmless (RFC 9110, 6.5.1).
+    /// Returns the fields after a chunked body that has been read to its end. They are not headers. A recipient
+    /// uses only those that it knows to be harmless (RFC 9110, 6.5.1).
     pub fn trailers(&self) -> Option<HeaderMap> {
         self.link.work.exchange.body.borrow().trailers()
     }
 }
 
-/// How much of a body is gathered before it is written into a file.
+/// How many bytes are collected for one write into a file.
 const SAVED_BYTES: usize = 128 * 1024;
 
 /// Reads and discards the rest of a body, up to the limit. Returns false if there is more, or if the body is
-/// broken: then no request can be found behind it.
+/// malformed. Then the begin of the next request is unknown.
 pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> bool {
     let mut allowance = Some(link.shared.limits.drain_bytes_max);
     loop {
         if link.work.exchange.is_read() {
             return true;
         }
-        // With nothing left, what ends a chunked body may still be to come.
+        // An allowance of 0 does not end this: the last chunk and the trailers may still be missing.
         let persists = link.work.exchange.persistence.get().persists();
         let Some(left) = allowance.filter(|_| persists) else {
             return false;
@@ -195,7 +196,7 @@ pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> bool {
     }
 }
 
-/// `http-body`'s view: data, then the trailers if there are any.
+/// The view of `http-body`: data, then the trailers if there are any.
 impl http_body::Body for Body<'_> {
     type Data = Bytes;
     type Error = io::Error;

@@ -1,4 +1,4 @@
-//! What answers requests: any async function of a request.
+//! Handlers: any async function that takes a request.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use crate::exchange::responded::Responded;
 
 /// Answers requests.
 ///
-/// Implemented for every `AsyncFn(Request<'_>) -> Result<Responded>`: plain `async fn`s, closures
-/// and async closures. State is captured as it is; nothing needs to be `Send`. To serve many
+/// Every `AsyncFn(Request<'_>) -> Result<Responded>` implements it: `async fn`s, closures
+/// and async closures. They capture their state as it is, and need not be `Send`. To serve many
 /// connections with one handler that has state, wrap it with [`shared`].
 ///
 /// # Examples
@@ -46,7 +46,7 @@ where
 #[derive(Debug)]
 pub struct Shared<H>(Rc<H>);
 
-/// Makes a handler that can be cloned: all clones are the same one, state and all.
+/// Makes a handler that can be cloned. All clones share one state.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! One request, as its handler sees it.
+//! A request as its handler sees it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,10 +19,10 @@ use crate::transport::connection_info::ConnectionInfo;
 use crate::transport::upgrade::Upgrade;
 use crate::white_space::members;
 
-/// One request, and the obligation to answer it.
+/// A request, and the obligation to answer it.
 ///
-/// It must be answered exactly once: each way to answer takes the request and gives a
-/// [`Responded`], which a handler has to return. Forgetting it does not compile:
+/// A handler answers it exactly once. Each way to answer takes the request and returns a
+/// [`Responded`], which the handler must return. A handler without an answer does not compile:
 ///
 /// ```compile_fail
 /// use waterwheel_http::{Request, Responded, Result};
@@ -32,7 +32,7 @@ use crate::white_space::members;
 /// }
 /// ```
 ///
-/// nor does answering twice:
+/// A handler that answers twice does not compile either:
 ///
 /// ```compile_fail
 /// use waterwheel_http::{Request, Responded, Result, StatusCode};
@@ -43,8 +43,8 @@ use crate::white_space::members;
 /// }
 /// ```
 ///
-/// What it says of itself (path, headers) borrows from the connection, not from the request: it
-/// can be used after the body has been read and after the answer.
+/// The path and the headers borrow from the connection, and not from the request. So they are valid after the
+/// body has been read, and after the answer.
 pub struct Request<'c> {
     link: Link<'c>,
     peer: &'c PeerAddress,
@@ -59,84 +59,84 @@ impl<'c> Request<'c> {
         &self.link.work.head
     }
 
-    /// What has come, from the first byte of the head.
+    /// Returns the bytes that have arrived, from the first byte of the head.
     fn bytes_from_head(&self) -> &'c [u8] {
         self.link.work.input.filled()
     }
 
-    /// GET, POST, or any other token (RFC 9110, 9.1).
+    /// Returns the method: GET, POST, or any other token (RFC 9110, 9.1).
     #[doc(alias = "reqMethod")]
     pub fn method(&self) -> &'c Method {
         self.head().method()
     }
 
-    /// The request target as it came (RFC 9112, 3.2).
+    /// Returns the request target as the client has sent it (RFC 9112, 3.2).
     #[doc(alias = "raw_url")]
     pub fn target(&self) -> &'c str {
         self.head().target()
     }
 
-    /// The target's path, as it came: nothing decoded.
+    /// Returns the target's path as the client has sent it, without decoding.
     #[doc(alias = "url")]
     pub fn path(&self) -> &'c str {
         self.head().path()
     }
 
-    /// What follows the target's first `?`, as it came.
+    /// Returns the part after the target's first `?`, as the client has sent it.
     #[doc(alias = "raw_query_string")]
     pub fn query(&self) -> Option<&'c str> {
         self.head().query()
     }
 
-    /// The host, and port if there is one, that the request is for: the target's if it has one, else
-    /// the Host field's. `None` only in HTTP/1.0.
+    /// Returns the host of the request, with its port if there is one. It is the target's host, or else that of
+    /// the Host field. Returns `None` only in HTTP/1.0.
     pub fn host(&self) -> Option<&'c str> {
         self.head().host(self.bytes_from_head())
     }
 
-    /// HTTP/1.0 or HTTP/1.1.
+    /// Returns the version: HTTP/1.0 or HTTP/1.1.
     #[doc(alias = "protocol")]
     pub fn version(&self) -> Version {
         self.head().version()
     }
 
-    /// Whether the client offers to change to that protocol (any case): an Upgrade field names it,
-    /// Connection names Upgrade, and it is not HTTP/1.0 (RFC 9110, 7.8).
+    /// Returns true if the client offers to change to that protocol (in any case): an Upgrade field names it,
+    /// Connection names Upgrade, and the version is HTTP/1.1 (RFC 9110, 7.8).
     pub fn offers(&self, protocol: &str) -> bool {
         let offered =
             |field| members(field).any(|one| one.eq_ignore_ascii_case(protocol.as_bytes()));
         self.head().allows_upgrade() && self.headers().get_all("upgrade").any(offered)
     }
 
-    /// The header fields, where they arrived.
+    /// Returns the header fields, as a view of the read buffer.
     pub fn headers(&self) -> Headers<'c> {
         self.head().headers(self.bytes_from_head())
     }
 
-    /// The client's address, if the transport knows addresses.
+    /// Returns the client's address, or `None` if the transport has no addresses.
     #[doc(alias = "hostname")]
     #[doc(alias = "remote_addr")]
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.connection().peer_address()
     }
 
-    /// The connection it has come over: addresses, and what a transport of
-    /// [`Builder::transport`](crate::Builder::transport) has found out about the client.
+    /// Returns the connection of this request: its addresses, and the facts that a transport of
+    /// [`Builder::transport`](crate::Builder::transport) has found about the client.
     pub fn connection(&self) -> ConnectionInfo<'c> {
         ConnectionInfo::new(self.link.io, self.peer.get())
     }
 
-    /// The body, to be read as it comes.
+    /// Returns the body, to be read piece by piece.
     pub fn body(&self) -> Body<'c> {
         Body::new(self.link, self.behind())
     }
 
-    /// What came behind the head.
+    /// Returns the bytes that have arrived after the head.
     fn behind(&self) -> &'c [u8] {
         &self.bytes_from_head()[self.link.work.head_bytes..]
     }
 
-    /// The whole body, in memory; at most as long as the server takes any
+    /// Reads the whole body into memory, up to the server's limit
     /// ([`Limits::body_bytes_max`](crate::Limits::body_bytes_max)).
     ///
     /// # Errors
@@ -154,9 +154,8 @@ impl<'c> Request<'c> {
 
     /// Completes when the client has left: a reset or a hang-up.
     ///
-    /// A client that has only ended its direction is still there, waiting for its answer; unless
-    /// the server has been told otherwise, by
-    /// [`Builder::on_half_close`](crate::Builder::on_half_close).
+    /// A client that has only closed its write half is still there and waits for its answer.
+    /// [`Builder::on_half_close`](crate::Builder::on_half_close) changes this.
     ///
     /// # Cancel safety
     ///
@@ -165,14 +164,14 @@ impl<'c> Request<'c> {
         std::future::poll_fn(|cx| self.link.poll_gone(cx)).await;
     }
 
-    /// Adds a field to the answer that is yet to be given, whoever gives it: this handler, one it
-    /// is passed on to, or the server after an error. For what stands around handlers.
+    /// Adds a field to the answer, before the answer is made. This handler, another handler, or the server after
+    /// an error may make it. Middleware uses this.
     ///
-    /// Interim answers do not have it.
+    /// Interim answers do not have the field.
     ///
     /// # Errors
     ///
-    /// When name or value are none, or it is a field the server decides about (Content-Length,
+    /// If the name or the value is invalid, or if the server itself decides about the field (Content-Length,
     /// Connection, Date …).
     ///
     /// # Examples
@@ -190,8 +189,7 @@ impl<'c> Request<'c> {
         Ok(encode::push_added(lines, name.as_ref(), value.as_ref())?)
     }
 
-    /// The value of the first field of that name (in any case) that was
-    /// [added](Self::add_header) and is UTF-8.
+    /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is UTF-8.
     pub fn added_header(&self, name: &str) -> Option<String> {
         let output = self.link.work.exchange.output.borrow();
         let lines = output.added.split(|byte| *byte == b'\n');
@@ -203,37 +201,37 @@ impl<'c> Request<'c> {
         named.next().map(|(_, value)| value.to_owned())
     }
 
-    /// Queues an interim answer, such as 103 (Early Hints); the final one is still due. To a client
-    /// of HTTP/1.0, which knows of none, nothing is sent (RFC 9110, 15.2).
+    /// Queues an interim answer, such as 103 (Early Hints). The final answer must follow. A client of HTTP/1.0
+    /// receives no interim answer, because that version does not have them (RFC 9110, 15.2).
     ///
-    /// 100 (Continue) needs no help: it goes out with the first read of the body.
+    /// The server sends 100 (Continue) by itself, at the first read of the body.
     ///
     /// # Errors
     ///
-    /// When it is no interim status, or 100 or 101; when a header field may not be sent.
+    /// If the status is not an interim one, or is 100 or 101. If a header field may not be sent.
     pub fn inform(&self, status: StatusCode, headers: impl AnswerHeaders) -> Result<()> {
         respond::inform(self.link, status, &headers)
     }
 
-    /// Answers: status, body, and header fields.
+    /// Answers with a status, a body, and header fields.
     ///
-    /// The body is anything that is bytes. Content-Length and Date are added, and Connection where
-    /// it is needed; an answer that may not have a body (to HEAD, 204, 304) is sent without one.
+    /// The body is any type that is bytes. The server adds Content-Length and Date, and Connection if it is
+    /// needed. An answer that may have no body (to HEAD, 204, 304) is sent without it.
     ///
-    /// It completes when the answer is queued: it is written when the handler returns, or waits,
-    /// in one piece with whatever else is queued. A body of more than 16 KiB is not copied; then it
-    /// completes when the kernel has taken all of it.
+    /// This completes when the answer is queued. The server writes the queue in one piece when the handler returns
+    /// or waits. A body of more than 16 KiB is not copied. Then this completes when the kernel has accepted all of
+    /// it.
     ///
     /// # Errors
     ///
-    /// When a header field may not be sent (a line end in it, a second Content-Length): then
-    /// nothing has been queued, and a handler that returns the error answers 500. When the peer is
-    /// gone or takes nothing: then there is nobody to answer.
+    /// If a header field may not be sent (a line end in it, a second Content-Length). Then the queue is unchanged,
+    /// and a handler that returns the error answers 500. If the peer is gone or accepts no byte for too long. Then
+    /// no answer is possible.
     ///
     /// # Cancel safety
     ///
-    /// None: the request is gone. Return an error then: an answer that is queued whole goes out, and half of one
-    /// cuts the connection.
+    /// Not cancel safe: the request is gone. Return an error then. A complete answer in the queue is sent, and a
+    /// part of an answer makes the server cut the connection.
     ///
     /// # Examples
     ///
@@ -257,7 +255,8 @@ impl<'c> Request<'c> {
         async move {
             let body = body.as_ref();
             if self.link.repeat(status, body, &headers) {
-                return Ok(Responded::new(status, body.len() as u64)); // mostly so
+                // The common case on a warm connection: the head equals that of the last answer.
+                return Ok(Responded::new(status, body.len() as u64));
             }
             let (responded, unsent) = respond::queue(self.link, status, body, &headers)?;
             if !matches!(unsent, Unsent::Nothing) {
@@ -269,9 +268,9 @@ impl<'c> Request<'c> {
 
     /// Begins an answer whose body is sent piece by piece.
     ///
-    /// It goes out chunked (and until the end of the connection to HTTP/1.0), or with the
-    /// Content-Length that is among `headers`. [`AnswerBody::finish`] ends it; if that is never
-    /// called, the connection is cut, so that nobody takes half an answer for a whole one.
+    /// The answer is chunked, or has the Content-Length among `headers`. To a client of HTTP/1.0, it ends with the
+    /// connection. [`AnswerBody::finish`] ends the answer. If a handler does not call it, the server cuts the
+    /// connection, so that the client does not take a part of the answer for the whole.
     ///
     /// # Errors
     ///
@@ -279,7 +278,8 @@ impl<'c> Request<'c> {
     ///
     /// # Cancel safety
     ///
-    /// None: the request is gone. Return an error then; the client is told, or the connection is cut.
+    /// Not cancel safe: the request is gone. Return an error then. The client receives its status, or the server
+    /// cuts the connection.
     ///
     /// # Examples
     ///
@@ -302,11 +302,11 @@ impl<'c> Request<'c> {
         respond::start(self.link, status, &headers).await
     }
 
-    /// Changes to a protocol that the client [offers](Self::offers): answers 101, and hands the
-    /// stream over, with whatever of it has been read.
+    /// Changes to a protocol that the client [offers](Self::offers). Answers 101, and passes on the stream with
+    /// the bytes that were read from it.
     ///
-    /// What is left of the request's body is read past first. The handler returns the `Responded`;
-    /// the stream comes out of the [`Upgrade`], mostly in a task of its own:
+    /// The server first discards the rest of the request's body. The handler returns the `Responded`. The
+    /// [`Upgrade`] is a future of the stream, usually awaited in a task of its own:
     ///
     /// ```
     /// use futures_lite::AsyncWriteExt;
@@ -326,13 +326,13 @@ impl<'c> Request<'c> {
     ///
     /// # Errors
     ///
-    /// A [`ClientError`] with 426 and an Upgrade field if the client does not offer the protocol; return it
-    /// from the handler. When a header field may not be sent, when the body is longer than is read past
-    /// ([`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max)).
+    /// A [`ClientError`] with 426 and an Upgrade field if the client does not offer the protocol. Return it
+    /// from the handler. Also if a header field may not be sent, or if the rest of the body exceeds
+    /// [`Limits::drain_bytes_max`](crate::Limits::drain_bytes_max).
     ///
     /// # Cancel safety
     ///
-    /// None: the request is gone. Return an error then; the client is told.
+    /// Not cancel safe: the request is gone. Return an error then, and the client receives its status.
     pub async fn upgrade(
         self,
         protocol: &str,
@@ -347,17 +347,17 @@ impl<'c> Request<'c> {
         respond::upgrade(self.link, self.behind(), protocol, &headers).await
     }
 
-    /// Answers CONNECT with 200, and hands the stream over: from here on it is a tunnel
+    /// Answers CONNECT with 200, and passes on the stream, which is a tunnel from then on
     /// (RFC 9110, 9.3.6).
     ///
     /// # Errors
     ///
-    /// A [`ClientError`] with 405 if the method is another. When a header field may not be sent.
+    /// A [`ClientError`] with 405 if the method is another. Also if a header field may not be sent.
     pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
         respond::tunnel(self.link, &headers)
     }
 
-    /// Answers nothing and cuts the connection.
+    /// Cuts the connection without an answer.
     pub fn abort(self) -> Responded {
         respond::abort(self.link)
     }

@@ -1,4 +1,4 @@
-//! How a request is answered: whole, piece by piece, with the stream itself, or not at all.
+//! The ways to answer a request: whole, piece by piece, by passing the stream on, or not at all.
 
 use http::{Method, StatusCode, Version};
 
@@ -11,17 +11,17 @@ use crate::exchange::responded::Responded;
 use crate::headers::AnswerHeaders;
 use crate::transport::upgrade::{self, Upgrade};
 
-/// What a whole answer still needs once it is queued.
+/// The part of a whole answer that is left after it has been queued.
 pub(crate) enum Unsent {
-    /// Nothing: it goes out with whatever else is queued.
+    /// All of it is queued, and leaves with the other queued bytes.
     Nothing,
-    /// Much is queued, and goes out before there is more.
+    /// All of it is queued, and many bytes are queued. They are sent before more are queued.
     Queued,
-    /// The body is written from where it is.
+    /// The body is sent from the handler's memory.
     Body,
 }
 
-/// Queues a whole answer, but for a large body, where it is not [like the last one](Link::repeat).
+/// Queues a whole answer that does not [repeat](Link::repeat) the last one. Leaves a large body to [`send`].
 #[inline]
 pub(crate) fn queue(
     link: Link<'_>,
@@ -30,6 +30,7 @@ pub(crate) fn queue(
     headers: &impl AnswerHeaders,
 ) -> Result<(Responded, Unsent)> {
     let decided = link.queue_head(status, Some(body.len() as u64), headers)?;
+    // A copy of a large body costs more than the second system call that it saves.
     let body = if decided.framing.sends_body() {
         body
     } else {
@@ -51,7 +52,7 @@ pub(crate) fn queue(
     Ok((responded, unsent))
 }
 
-/// Sends what is `unsent` of an answer.
+/// Sends the rest of an answer.
 pub(crate) async fn send(link: Link<'_>, unsent: Unsent, body: &[u8]) -> Result<()> {
     match unsent {
         Unsent::Nothing => {}
@@ -75,7 +76,7 @@ pub(crate) async fn start<'c>(
     Ok(AnswerBody::new(link, status, framing))
 }
 
-/// Queues an interim answer, for a client that knows of such.
+/// Queues an interim answer, unless the client uses HTTP/1.0, which has no interim answers.
 pub(crate) fn inform(
     link: Link<'_>,
     status: StatusCode,
@@ -97,7 +98,7 @@ pub(crate) async fn upgrade(
     protocol: &str,
     headers: &impl AnswerHeaders,
 ) -> Result<(Responded, Upgrade)> {
-    // The request comes first, whole; the next byte is the other protocol's (RFC 9110, 7.8).
+    // The body comes first: the byte after it belongs to the other protocol (RFC 9110, 7.8).
     if !drain(link, behind).await {
         return Err(Refusal::BodyTooLarge.into());
     }
@@ -106,7 +107,7 @@ pub(crate) async fn upgrade(
     Ok(promise(link, StatusCode::SWITCHING_PROTOCOLS))
 }
 
-/// Becomes what CONNECT asks for.
+/// Answers CONNECT, and makes the connection a tunnel.
 pub(crate) fn tunnel(link: Link<'_>, headers: &impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
     if *link.work.head.method() != Method::CONNECT {
         let other = "only CONNECT becomes a tunnel";
@@ -124,7 +125,7 @@ fn promise(link: Link<'_>, status: StatusCode) -> (Responded, Upgrade) {
     (Responded::new(status, 0), upgrade)
 }
 
-/// The Upgrade field, and the handler's own.
+/// The Upgrade field, followed by the handler's fields.
 struct Upgrading<'a, H> {
     protocol: &'a str,
     headers: &'a H,

@@ -1,11 +1,11 @@
-//! What a handler gives back.
+//! The proof of an answer, which a handler returns.
 
 use http::StatusCode;
 
 /// Proof that a request has been answered.
 ///
-/// Only an answer makes one. The connection still checks that the request at hand was the one
-/// answered: a `Responded` that was kept from another request is worth a 500.
+/// Only the ways to answer make one. The connection also checks that it belongs to the present request. For a
+/// `Responded` of another request, the client receives 500.
 #[derive(Debug)]
 #[must_use = "a handler returns it"]
 pub struct Responded {
@@ -26,13 +26,12 @@ impl Responded {
         }
     }
 
-    /// What it was answered with; `None` if it was [aborted](crate::Request::abort).
+    /// Returns the status of the answer, or `None` if the request was [aborted](crate::Request::abort).
     pub const fn status(&self) -> Option<StatusCode> {
         self.status
     }
 
-    /// How long the body was that went out, in bytes and without its framing: nothing in answer to
-    /// HEAD.
+    /// Returns the length of the sent body in bytes, without framing. It is 0 for an answer to HEAD.
     pub const fn body_bytes(&self) -> u64 {
         self.body_bytes
     }

@@ -1,7 +1,7 @@
-//! Bodies from elsewhere: streams, readers, files, other crates' bodies.
+//! Bodies from other sources: streams, readers, files, bodies of other crates.
 //!
-//! Each of these is a loop around [`AnswerBody::write`], and ends an answer or leaves it open for
-//! more. An answer that may have no body takes nothing from its source.
+//! Each of these is a loop around [`AnswerBody::write`]. Some end the answer, and some leave it open for
+//! more. If the answer may have no body, the loop does not poll its source.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -23,23 +23,24 @@ use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::link::{COPIED_MAX, Link};
 use crate::exchange::responded::Responded;
 
-/// How much of a file is sent before others have a turn.
+/// How many bytes of a file are sent before other tasks run.
 const WINDOW_BYTES: u64 = 1024 * 1024;
 
-/// How much of a reader is read at once.
+/// How many bytes of a reader are read at once.
 const PIECE_BYTES: usize = 16 * 1024;
 
 impl AnswerBody<'_> {
-    /// Sends all that a stream gives, and ends the answer.
+    /// Sends all items of a stream, and ends the answer.
     ///
     /// # Errors
     ///
-    /// The stream's first error, and those of [`write`](Self::write) and [`finish`](Self::finish):
-    /// then the connection is cut, so that nobody takes a part for the whole.
+    /// The stream's first error, and those of [`write`](Self::write) and [`finish`](Self::finish). Then the server
+    /// cuts the connection, so that the client does not take a part of the body for the whole.
     ///
     /// # Cancel safety
     ///
-    /// None: the rest of the answer is lost. Return an error then; once anything is out, the connection is cut.
+    /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the server
+    /// cuts the connection.
     ///
     /// # Examples
     ///
@@ -70,7 +71,7 @@ impl AnswerBody<'_> {
         self.finish().await
     }
 
-    /// Sends all that a reader gives, and ends the answer.
+    /// Sends all bytes of a reader, and ends the answer.
     ///
     /// # Errors
     ///
@@ -78,7 +79,8 @@ impl AnswerBody<'_> {
     ///
     /// # Cancel safety
     ///
-    /// None: the rest of the answer is lost. Return an error then; once anything is out, the connection is cut.
+    /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the server
+    /// cuts the connection.
     pub async fn send_reader(mut self, reader: impl AsyncRead) -> Result<Responded> {
         let mut reader = pin!(reader);
         let mut piece = vec![0; PIECE_BYTES];
@@ -92,7 +94,7 @@ impl AnswerBody<'_> {
         self.finish().await
     }
 
-    /// Sends another crate's body, trailers included, and ends the answer.
+    /// Sends the body of another crate with its trailers, and ends the answer.
     ///
     /// # Errors
     ///
@@ -100,7 +102,8 @@ impl AnswerBody<'_> {
     ///
     /// # Cancel safety
     ///
-    /// None: the rest of the answer is lost. Return an error then; once anything is out, the connection is cut.
+    /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the server
+    /// cuts the connection.
     pub async fn send_body<B>(mut self, body: B) -> Result<Responded>
     where
         B: http_body::Body,
@@ -128,17 +131,17 @@ impl AnswerBody<'_> {
         Ok(())
     }
 
-    /// Sends a part of a file, without copying it through this process where the transport can
-    /// (`sendfile(2)`). What is not in memory is read on another thread first, so a cold file does
-    /// not hold up the others.
+    /// Sends a part of a file. Does not copy it through this process if the transport supports that
+    /// (`sendfile(2)`). Another thread first reads the parts that are not in memory, so that a read from the disk
+    /// does not delay other tasks.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the file is shorter; and those of [`write`](Self::write).
+    /// `UnexpectedEof` if the file is too short, and those of [`write`](Self::write).
     ///
     /// # Cancel safety
     ///
-    /// None: as [`write`](Self::write).
+    /// Not cancel safe: as [`write`](Self::write).
     ///
     /// # Examples
     ///
@@ -178,8 +181,8 @@ async fn send_file(link: Link<'_>, file: &File, range: Range<u64>) -> Result<()>
     Ok(())
 }
 
-/// Copies what is small and in memory behind what is queued, so that both go out in one piece.
-/// Says whether it did.
+/// Copies a small part of a file into the queue if it is in memory, so that it leaves together with the
+/// queued bytes. Returns true if it did.
 fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
     let count = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     if count > COPIED_MAX {
@@ -197,7 +200,7 @@ fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
     is_whole
 }
 
-/// Sends from `offset`, which moves along, to `end`.
+/// Sends the file from `offset` to `end`, and moves `offset` along.
 async fn send_window(link: Link<'_>, file: &File, offset: &mut u64, end: u64) -> Result<()> {
     while *offset < end {
         let count = usize::try_from(end - *offset).unwrap_or(usize::MAX);
@@ -214,8 +217,8 @@ async fn send_window(link: Link<'_>, file: &File, offset: &mut u64, end: u64) ->
     Ok(())
 }
 
-/// Whether a part of a file is in memory, judged by its first and last byte. Where the file system
-/// does not say, it counts as being there.
+/// Returns true if a part of a file is in memory, judged by its first and last byte. Also returns true if the
+/// file system does not report this.
 fn is_in_memory(file: &File, range: Range<u64>) -> bool {
     [range.start, range.end - 1].into_iter().all(|offset| {
         let mut byte = [0];
@@ -225,11 +228,11 @@ fn is_in_memory(file: &File, range: Range<u64>) -> bool {
     })
 }
 
-/// What to do with what has been read.
+/// Whether to keep the bytes after the read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keep {
     Everything,
-    /// It is in the kernel's memory now: that is enough.
+    /// The kernel has the bytes in memory after the read, and that is enough.
     Nothing,
 }
 

@@ -1,4 +1,4 @@
-//! What is settled before a server is made.
+//! The settings of a server, and the calls that make one from them.
 
 use std::io;
 use std::net::ToSocketAddrs;
@@ -18,7 +18,7 @@ use crate::transport::listener::Listener;
 use crate::transport::stream::Stream;
 use crate::transport::transport_info::TransportInfo;
 
-/// How to build a [`Server`].
+/// The settings of a [`Server`], before it exists.
 ///
 /// # Examples
 ///
@@ -49,54 +49,54 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Whether a port can be bound again right after its last owner went. On by default.
+    /// Sets whether a port can be bound again right after its last owner has closed it. On by default.
     #[doc(alias = "reuseAddr")]
     pub fn reuse_address(mut self, reuse: bool) -> Self {
         self.listen = self.listen.reuse_address(reuse);
         self
     }
 
-    /// Whether other processes may bind the same port. Off by default, so that a clash is seen.
+    /// Sets whether other processes may bind the same port. Off by default, so that a clash is an error.
     #[doc(alias = "reusePort")]
     pub fn reuse_port(mut self, reuse: bool) -> Self {
         self.listen = self.listen.reuse_port(reuse);
         self
     }
 
-    /// How many connections may wait in the kernel's queue. 4,096 by default.
+    /// Sets how many connections may wait in the kernel's queue. 4,096 by default.
     pub fn backlog(mut self, connections: i32) -> Self {
         self.listen = self.listen.backlog(connections);
         self
     }
 
-    /// All limits at once.
+    /// Sets all limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// The longest body that is taken, in bytes. 8 MiB by default; what is exactly as long passes.
+    /// Sets the largest body in bytes, inclusive. 8 MiB by default.
     #[doc(alias = "maxBody")]
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.settings.limits.body_bytes_max = bytes;
         self
     }
 
-    /// How many descriptors a request is assumed to need, its connection included. 5 by default;
-    /// 0 accepts without asking.
+    /// Sets how many descriptors a request needs, with its connection. 5 by default. With 0, the server accepts
+    /// without a check.
     #[doc(alias = "assumedDescriptorsPerRequest")]
     pub fn assumed_descriptors_per_request(mut self, descriptors: usize) -> Self {
         self.settings.assumed_descriptors = descriptors;
         self
     }
 
-    /// What the end of a client's direction means: that it still waits for its answer, by default.
+    /// Sets the meaning of a client's FIN. By default, the client still waits for its answer.
     pub fn on_half_close(mut self, meaning: OnHalfClose) -> Self {
         self.settings.departure.half_close = meaning;
         self
     }
 
-    /// What becomes of the handler of a client that has left: by default, it runs to its end.
+    /// Sets the effect on the handler if its client has left. By default, the handler runs to its end.
     pub fn on_disconnect(mut self, fate: OnDisconnect) -> Self {
         self.settings.departure.disconnect = fate;
         self
@@ -112,11 +112,11 @@ impl Builder {
         self
     }
 
-    /// A `server` field for all answers. None by default.
+    /// Sets a `server` field for all answers. By default, answers have no such field.
     ///
     /// # Panics
     ///
-    /// If it is not visible ASCII and spaces.
+    /// If the name has a byte other than visible ASCII and spaces.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
         assert!(
@@ -127,10 +127,10 @@ impl Builder {
         self
     }
 
-    /// Whether clients for whom there is no room are told so: 503 with Retry-After, then closed. Off by
-    /// default: then they wait in the kernel's queue.
+    /// Sets whether clients for whom there is no room receive 503 with Retry-After before the server closes their
+    /// connections. Off by default. Then they wait in the kernel's queue.
     ///
-    /// Keeps one descriptor in reserve to do it with.
+    /// Keeps one descriptor in reserve for these answers.
     pub fn turn_away_when_full(mut self, turn_away: bool) -> Self {
         self.settings.turns_away = turn_away;
         self
@@ -217,48 +217,47 @@ impl Builder {
         self
     }
 
-    /// Whether [`Numbers`](crate::Numbers) has histograms of handler and queue time. Off by default:
-    /// it costs two readings of the clock a request.
+    /// Sets whether [`Numbers`](crate::Numbers) has histograms of handler and queue time. Off by default,
+    /// because it costs two readings of the clock for each request.
     pub fn measure_durations(mut self, measure: bool) -> Self {
         self.settings.measures_durations = measure;
         self
     }
 
-    /// Whether a silent client is asked if it is still there, first after this long
-    /// (`SO_KEEPALIVE`). Off by default: the limits end what is silent for too long.
+    /// Makes the kernel probe a silent client, first after this duration (`SO_KEEPALIVE`). Off by default,
+    /// because the limits close silent connections.
     pub fn keepalive(mut self, after: Duration) -> Self {
         self.listen = self.listen.keepalive(after);
         self
     }
 
-    /// Whether a client waits in the kernel until its first request begins to arrive, or this long,
+    /// Makes a client wait in the kernel until its first request begins to arrive, or for this duration,
     /// rounded up to seconds (`TCP_DEFER_ACCEPT`). Off by default.
     ///
-    /// Worth it where most connections are new. A client that says nothing is not among the connections
-    /// until the time is over, and its limits run from then. One that is kept back
-    /// when the listeners close is lost, like a request on a connection that is closed for being idle.
-    /// Linux only; see [`ListenOptions::defer_accept`].
+    /// Use it if most connections are new. A client that sends no bytes is not among the connections until the
+    /// time is over, and its limits begin then. A client that still waits when the listeners close is lost, like
+    /// a request on a connection that the server closes as idle. Linux only. See [`ListenOptions::defer_accept`].
     pub fn defer_accept(mut self, wait: Duration) -> Self {
         self.listen = self.listen.defer_accept(wait);
         self
     }
 
-    /// Whether small answers are sent at once (`TCP_NODELAY`). On by default.
+    /// Sets whether small answers are sent at once (`TCP_NODELAY`). On by default.
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.listen = self.listen.nodelay(nodelay);
         self
     }
 
-    /// Whether a v6 address takes v6 clients alone (`IPV6_V6ONLY`). As the system is set by default,
-    /// which mostly means that `[::]` takes both.
+    /// Sets whether a v6 address accepts only v6 clients (`IPV6_V6ONLY`). The default is that of the system.
+    /// On most systems `[::]` then accepts both families.
     pub fn only_v6(mut self, only: bool) -> Self {
         self.listen = self.listen.only_v6(only);
         self
     }
 
-    /// Binds the address and listens. Port 0 means any free one.
+    /// Binds the address and listens. Port 0 means any free port.
     ///
-    /// For several addresses, or inherited ones, see [`listen_on`](Self::listen_on).
+    /// For several addresses, or inherited listeners, use [`listen_on`](Self::listen_on).
     ///
     /// # Errors
     ///
@@ -273,17 +272,17 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`UnixListener::bind`](waterwheel_runtime::net::UnixListener::bind).
     pub fn bind_unix(self, path: impl AsRef<Path>) -> io::Result<Server> {
         let listener = self.listen.bind_unix(path)?;
         self.listen_on([Listener::from(listener)])
     }
 
-    /// Serves on listeners that are there already.
+    /// Makes a server with listeners that exist already.
     ///
     /// # Errors
     ///
-    /// When the reserve of [`turn_away_when_full`](Self::turn_away_when_full) cannot be opened.
+    /// If the reserve of [`turn_away_when_full`](Self::turn_away_when_full) cannot be opened.
     pub fn listen_on<L: Into<Listener>>(
         self,
         listeners: impl IntoIterator<Item = L>,
@@ -292,23 +291,22 @@ impl Builder {
         Server::new(&self.settings, listeners)
     }
 
-    /// Listens nowhere: connections come by [`Server::connection`] alone.
+    /// Makes a server that listens nowhere. Its connections come only from [`Server::connection`].
     ///
-    /// # Panics
-    ///
-    /// As [`listen_on`](Self::listen_on) fails, which it does only with a reserve.
+    /// The server has no reserve for [`turn_away_when_full`](Self::turn_away_when_full).
     pub fn without_listener(mut self) -> Server {
+        // The reserve is the only part of a new server that can fail.
         self.settings.turns_away = false;
         Server::new(&self.settings, Vec::new()).expect("nothing is opened")
     }
 
-    /// One listener with these options.
+    /// Binds one listener with these options.
     pub(crate) fn listener(&self, address: impl ToSocketAddrs) -> io::Result<Listener> {
         self.listen.bind(address).map(Listener::from)
     }
 }
 
-/// Making one.
+/// How to make a server.
 impl Server {
     /// Binds an address with the defaults of [`Builder`].
     ///
@@ -320,7 +318,7 @@ impl Server {
         Self::builder().bind(address)
     }
 
-    /// For anything but the defaults.
+    /// Returns the default settings, to be changed.
     pub fn builder() -> Builder {
         Builder::default()
     }

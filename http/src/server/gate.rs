@@ -1,9 +1,9 @@
-//! Whether the process has descriptors for another connection.
+//! The gate in front of accept: it is open while the process has descriptors for another connection.
 //!
 //! # How it works
 //!
 //! ```text
-//!  asked ──► shut? ──yes, and nothing freed, and not over yet──► no
+//!  asked ──► shut? ──yes, and no descriptor freed, and not over yet──► closed
 //!              │ no
 //!              ▼
 //!            measured within 10 ms, and at most half of that headroom granted since?
@@ -14,18 +14,18 @@
 //!            headroom − granted ≥ assumed  ◄─────┘
 //! ```
 //!
-//! Measuring costs 600 ns, which at every accept would be a tenth of it; hence the memory, which
-//! is short, and shorter the less room there is. A "no" is always measured. Its age is told by the
-//! turn's clock: reading the other for each connection would cost more than all the rest here.
+//! A measurement costs 600 ns, about a tenth of an accept. So the gate remembers it for a short time, and for a
+//! shorter one if there is less room. The gate never denies without a measurement. The clock of the turn tells
+//! the age, because a reading of the other clock would cost more than the rest of the gate.
 //!
-//! Nothing bounds what the rest of the process opens meanwhile. When `accept` itself runs dry, the
-//! gate is *shut*, whatever the count says: until a descriptor is freed, or for 50 ms, then 100, up
-//! to a second, with jitter.
+//! The rest of the process may open descriptors meanwhile. If `accept` itself fails for want of descriptors,
+//! the gate is *shut*, and the count does not matter. It stays shut until a descriptor is freed, or for 50 ms,
+//! then for 100, up to a second, with jitter.
 //!
 //! # Invariants
 //!
-//! - Always: a grant is backed by a measurement that was no older than 10 ms when the turn began.
-//! - Never: more than one attempt per back-off while attempts fail.
+//! - Always: a grant has a measurement that was at most 10 ms old when the turn began.
+//! - Never: more than one attempt for each back-off while attempts fail.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -37,7 +37,7 @@ const MEASUREMENT_AGE_MAX: Duration = Duration::from_millis(10);
 const BACK_OFF_MIN: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// So many connections in a row may be lost in the queue before it looks like something else.
+/// The number of connections in a row that may be lost in the queue before the gate counts that as a fault.
 const LOSSES_MAX: u32 = 16;
 
 pub(crate) struct Gate {
@@ -58,7 +58,7 @@ struct Measurement {
 #[derive(Clone, Copy)]
 struct Shut {
     until: Instant,
-    /// How many descriptors were open: fewer mean that one has been freed.
+    /// The number of open descriptors. A smaller number later means that one has been freed.
     open: Option<usize>,
 }
 
@@ -73,7 +73,7 @@ impl Gate {
         }
     }
 
-    /// Whether a connection may be accepted.
+    /// Returns true if a connection may be accepted.
     pub(crate) fn is_open(&self) -> bool {
         if self.shut.get().is_some_and(is_in_force) {
             return false;
@@ -84,6 +84,7 @@ impl Gate {
     }
 
     fn remembers_room(&self, now: Instant) -> bool {
+        // Half of the headroom only: the rest of the process opens descriptors between two measurements.
         self.measured.get().is_some_and(|measured| {
             let fresh = now - measured.at <= MEASUREMENT_AGE_MAX
                 && measured.granted <= measured.headroom / 2;
@@ -102,12 +103,12 @@ impl Gate {
         has_room(measured, self.assumed)
     }
 
-    /// Until when it is shut, if it is.
+    /// Returns the end of the back-off if the gate is shut.
     pub(crate) fn shut_until(&self) -> Option<Instant> {
         self.shut.get().map(|shut| shut.until)
     }
 
-    /// A connection has been accepted.
+    /// Notes that a connection has been accepted.
     pub(crate) fn granted(&self) {
         self.back_off.set(BACK_OFF_MIN);
         self.losses.set(0);
@@ -119,8 +120,8 @@ impl Gate {
         }
     }
 
-    /// A connection was lost in the queue. One costs nothing; an endless row of them is a fault of
-    /// the system, and not to be turned into a loop.
+    /// Notes that a connection was lost in the queue. One has no effect. Many in a row are a fault of the system,
+    /// and a loop without a pause would use the whole thread.
     pub(crate) fn lost(&self) {
         self.losses.set(self.losses.get().saturating_add(1));
         if self.losses.get() > LOSSES_MAX {
@@ -128,7 +129,7 @@ impl Gate {
         }
     }
 
-    /// `accept` itself has run dry.
+    /// Shuts the gate, because `accept` has failed for want of descriptors.
     pub(crate) fn shut(&self) {
         let back_off = self.back_off.get();
         self.back_off.set((back_off * 2).min(BACK_OFF_MAX));
@@ -145,7 +146,7 @@ fn has_room(measured: Measurement, assumed: usize) -> bool {
     measured.headroom.saturating_sub(measured.granted) >= assumed
 }
 
-/// By the clock itself: a sleep until its end is over as soon as that has come, within a turn too.
+/// Reads the clock itself: a sleep until the end of the back-off may end within the turn.
 fn is_in_force(shut: Shut) -> bool {
     shut.until > Instant::now() && !freed_since(shut)
 }
@@ -155,42 +156,43 @@ fn freed_since(shut: Shut) -> bool {
     descriptors::open().is_ok_and(|open| open < before)
 }
 
-/// Between three quarters and all of it, so that many servers do not try in step.
+/// Returns 75 to 100 % of a duration, so that many servers do not retry at the same times.
 fn jittered(duration: Duration) -> Duration {
+    // The low bits of a clock are random enough for this, and need no generator.
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let chance = nanos.map_or(0, |since| since.subsec_nanos() >> 4 & 0xff);
     duration.mul_f64(1.0 - f64::from(chance) / 1024.0)
 }
 
-/// What is open in this process, and how much may be: always measured afresh.
+/// The descriptors of this process: how many are open, and how many may be. Each call measures.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Descriptors(());
 
 impl Descriptors {
-    /// Nothing is measured yet.
+    /// Makes a view, without a measurement.
     pub fn new() -> Self {
         Self(())
     }
 
-    /// How many descriptors are open in this process, whoever opened them. Where the system does
-    /// not say, those that the runtime holds.
+    /// Returns how many descriptors are open in this process. If the system does not report that, returns the
+    /// number that the runtime holds.
     #[doc(alias = "activeDescriptors")]
     pub fn open(self) -> usize {
         descriptors::open().unwrap_or_else(|_| descriptors::held())
     }
 
-    /// How many may be open: the soft limit as it is now.
+    /// Returns how many may be open: the present soft limit.
     #[doc(alias = "maxDescriptors")]
     pub fn limit(self) -> usize {
         descriptors::limit()
     }
 
-    /// How many more may be opened.
+    /// Returns how many more may be opened.
     pub fn headroom(self) -> usize {
         self.limit().saturating_sub(self.open())
     }
 
-    /// How many of the open ones are the runtime's sockets.
+    /// Returns how many of the open descriptors are sockets of the runtime.
     pub fn in_use_by_runtime(self) -> usize {
         descriptors::held()
     }

@@ -1,4 +1,4 @@
-//! A server: listeners, a gate in front of them, and what its connections share.
+//! A server: its listeners, the gate in front of them, and the state that its connections share.
 //!
 //! # How it works
 //!
@@ -6,17 +6,17 @@
 //!  should_accept_request ──yes──► accept ──► Connection ──► serve (a task of its own)
 //!         │ no
 //!         ▼
-//!     capacity: is somebody waiting? ──► ask idle connections to leave ──► wait for a close,
-//!                                        the end of a back-off, or a look again in 100 ms
+//!     capacity: does a client wait? ──► ask idle connections to leave ──► wait for a close,
+//!                                       the end of a back-off, or another check in 100 ms
 //! ```
 //!
-//! - `server/room.rs`: what happens when there is no room
-//! - `server/shutdown.rs`: how it ends
+//! - `server/room.rs`: the steps if there is no room
+//! - `server/shutdown.rs`: the end
 //!
 //! # Invariants
 //!
-//! - Always: who accepts has asked the gate, or decided not to.
-//! - Never: a connection closed for room while nobody waits for it.
+//! - Always: a loop asks the gate before it accepts, unless the user decides not to.
+//! - Never: a connection is closed for room while no client waits for it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -57,7 +57,7 @@ pub(crate) mod threads;
 
 /// An HTTP/1.1 server.
 ///
-/// The loop is yours:
+/// Accept in a loop of your own:
 ///
 /// ```no_run
 /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
@@ -81,16 +81,16 @@ pub(crate) mod threads;
 /// # }
 /// ```
 ///
-/// or ours: [`serve`](Self::serve).
+/// or call [`serve`](Self::serve), which is that loop.
 ///
 /// # Its end
 ///
-/// | | the listeners | what is under way |
+/// | end | the listeners | requests under way |
 /// |---|---|---|
-/// | dropped | closed | served on |
-/// | [`close`](Self::close) | closed | served on |
+/// | dropped | closed | continue |
+/// | [`close`](Self::close) | closed | continue |
 /// | [`shutdown`](Self::shutdown) | closed when their queues are empty | finished, and cut when the time is over |
-/// | [`Stopper`] | the same, asked for from any thread | the same |
+/// | [`Stopper`] | as `shutdown`, from any thread | as `shutdown` |
 #[doc(alias = "AsyncHttpServer")]
 pub struct Server {
     listeners: Listeners,
@@ -99,16 +99,16 @@ pub struct Server {
     gate: Gate,
     stopping: Stopping,
     report: Cell<Option<Report>>,
-    /// How many wait in `accept` or `capacity`.
+    /// The number of tasks that wait in `accept` or `capacity`.
     acceptors: Cell<usize>,
-    /// How many shutdowns are under way.
+    /// The number of shutdowns under way.
     endings: Cell<usize>,
     peers: Rc<Peers>,
     on_peer_limit: OnPeerLimit,
-    /// How many clients are being answered that their address has too many connections.
+    /// The number of clients that are being told that their address has too many connections.
     told: Rc<Cell<usize>>,
     transport: Option<TransportHook>,
-    /// A descriptor that is given up to turn somebody away with.
+    /// A descriptor that is freed to turn a client away.
     reserve: Option<RefCell<Option<File>>>,
     warned: Cell<Option<Instant>>,
 }
@@ -135,37 +135,36 @@ impl Server {
         })
     }
 
-    /// Where it listens; tells the port when port 0 was asked for. Of several addresses, the first;
-    /// `0.0.0.0:0` if it listens on Unix sockets alone.
+    /// Returns the address on which the server listens, with the real port if port 0 was requested. Returns the
+    /// first of several addresses, and `0.0.0.0:0` if the server listens only on Unix sockets.
     #[doc(alias = "getPort")]
     #[doc(alias = "server_addr")]
     pub fn local_address(&self) -> SocketAddr {
         self.local_address
     }
 
-    /// Whether the process has descriptors for another connection: those open plus those assumed
-    /// for a request are at most the soft limit. And whether the server may have one more, if its
-    /// connections are limited.
+    /// Returns true if there is room for another connection: the open descriptors and those assumed for a request
+    /// are within the soft limit of the process, and the limit on connections allows one more.
     ///
-    /// The truth, measured at most 10 ms before this turn began. `false` also for a while after
-    /// `accept` itself has failed for want of something. Once it is closed, `true`: then
-    /// [`accept`](Self::accept) says so.
+    /// The measurement is at most 10 ms older than this turn. Also returns false for a while after `accept` has
+    /// failed for want of descriptors or memory. Returns true if the server is closed, because
+    /// [`accept`](Self::accept) then returns the error.
     #[doc(alias = "shouldAcceptRequest")]
     pub fn should_accept_request(&self) -> bool {
         self.is_closed() || (self.has_place() && self.gate.is_open())
     }
 
-    /// What is open in this process, and how much may be.
+    /// Returns a view of the open descriptors of this process, and of their limit.
     pub fn descriptors(&self) -> Descriptors {
         Descriptors::new()
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     pub fn connections(&self) -> usize {
         self.shared.connections.len()
     }
 
-    /// What it has counted so far.
+    /// Returns the present counters.
     pub fn numbers(&self) -> Numbers {
         let census = self.shared.connections.census();
         Numbers {
@@ -178,13 +177,13 @@ impl Server {
         }
     }
 
-    /// Takes the next connection. Nothing of it has been read yet: serve it, or pull from it.
+    /// Accepts the next connection. No byte of it has been read. Serve it, or take its requests one by one.
     ///
-    /// Any number of these may be pending at once; each connection goes to one of them.
+    /// Any number of tasks may wait here. Each connection goes to one of them.
     ///
     /// # Errors
     ///
-    /// What went wrong with accepting; see [`AcceptError`].
+    /// If accept fails; see [`AcceptError`].
     ///
     /// # Panics
     ///
@@ -192,17 +191,18 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a connection is taken only when this completes.
+    /// Safe: a connection is accepted only when this completes.
     pub async fn accept(&self) -> Result<Connection, AcceptError> {
         let _waiting = self.waiting();
         self.until_stage_changes(|cx| self.poll_accept(cx, Purpose::Service))
             .await
     }
 
-    /// Takes the next connection if there is room when it comes; `None` if there is none.
+    /// Accepts the next connection if there is room when it arrives. Returns `None` if there is no room.
     async fn accept_with_room(&self) -> Result<Option<Connection>, AcceptError> {
         let _waiting = self.waiting();
         self.until_stage_changes(|cx| {
+            // Checked at each poll, because descriptors may run out while this waits.
             if !self.should_accept_request() {
                 return Poll::Ready(Ok(None));
             }
@@ -211,7 +211,7 @@ impl Server {
         .await
     }
 
-    /// Polls for something, and again when the server begins to end.
+    /// Polls `poll`, and polls it again when the stage of the server changes.
     async fn until_stage_changes<T>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
         loop {
             let mut changed = pin!(self.shared.stage_changed.notified());
@@ -236,6 +236,7 @@ impl Server {
             }
             let accepted = match self.listeners.poll_accept(cx) {
                 Poll::Ready(accepted) => accepted,
+                // Closing earlier would make the kernel reset the clients in the queue.
                 Poll::Pending if self.has_drained() => {
                     self.close();
                     continue;
@@ -254,13 +255,13 @@ impl Server {
         }
     }
 
-    /// Whether it is ending, and nobody is left in the queue.
+    /// Returns true if the server is ending and the queue is empty.
     fn has_drained(&self) -> bool {
         self.shared.stage.get() != Stage::Open && !self.listeners.has_pending()
     }
 
-    /// A connection for that stream, unless its peer has as many as it may, or there is no room to refuse
-    /// it.
+    /// Makes a connection of a stream. Returns `None` if its peer has reached the limit, or if there is no room to
+    /// refuse it.
     fn admit(
         &self,
         stream: Stream,
@@ -285,7 +286,7 @@ impl Server {
         }
     }
 
-    /// A connection to a client that is turned away. Returns `None`, and closes the stream, if its handshake
+    /// Makes a connection to a client that is turned away. Returns `None`, and closes the stream, if its handshake
     /// would displace that of another client.
     fn connect_to_refuse(
         &self,
@@ -304,7 +305,7 @@ impl Server {
         Some(connection)
     }
 
-    /// A connection over an accepted stream, or over the transport that the hook makes of it.
+    /// Makes a connection over an accepted stream, or over the transport that the hook makes of it.
     fn connect(
         &self,
         stream: Stream,
@@ -323,7 +324,7 @@ impl Server {
         Connection::new(transport.into(), peer, id, shared)
     }
 
-    /// What a failed accept means for the gate.
+    /// Tells the gate about a failed accept.
     fn failed(&self, error: io::Error) -> AcceptError {
         let error = AcceptError::new(error);
         self.shared.counters.accept_errors.one();
@@ -335,11 +336,11 @@ impl Server {
         error
     }
 
-    /// Takes the next connection, and spawns a task that serves all its requests with `handler`.
+    /// Accepts the next connection, and spawns a task that serves all its requests with `handler`.
     ///
     /// # Errors
     ///
-    /// Only what went wrong with accepting; what goes wrong later is the connection's business.
+    /// If accept fails. Later errors concern only the connection.
     ///
     /// # Panics
     ///
@@ -347,7 +348,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Safe: accepting and spawning happen in one poll, so no connection is lost.
+    /// Safe: this accepts and spawns in one poll, so no connection is lost.
     #[doc(alias = "acceptRequest")]
     pub async fn accept_request(&self, handler: impl Handler) -> Result<(), AcceptError> {
         let connection = self.accept().await?;
@@ -355,24 +356,23 @@ impl Server {
         Ok(())
     }
 
-    /// A connection over a transport of your own, with this server's limits. It has not been accepted by
-    /// this server; for a transport under those that are, see
-    /// [`Builder::transport`](crate::Builder::transport).
+    /// Makes a connection over a transport of your own, with this server's limits. For a transport under accepted
+    /// connections, see [`Builder::transport`](crate::Builder::transport).
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
         self.shared.counters.accepted.one();
         let id = self.shared.connections.add(Phase::New, None);
         Connection::new(io, peer, id, self.shared.clone())
     }
 
-    /// Accepts and serves until the server ends: by [`close`](Self::close), by
-    /// [`shutdown`](Self::shutdown), for whose end this waits, or by a [`Stopper`], whose shutdown this
-    /// carries out.
+    /// Accepts and serves connections until the server ends. [`close`](Self::close) and
+    /// [`shutdown`](Self::shutdown) end it, and this waits for the end of the shutdown. A [`Stopper`] makes this
+    /// call `shutdown`.
     ///
-    /// The loop of this type's documentation, with errors reported through `tracing`.
+    /// This is the loop in the documentation of this type, and it logs errors through `tracing`.
     ///
     /// # Errors
     ///
-    /// When a listener is gone otherwise.
+    /// If a listener fails.
     ///
     /// # Panics
     ///
@@ -380,7 +380,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Safe: connections that were accepted are served on.
+    /// Safe: accepted connections continue.
     pub async fn serve(&self, handler: impl Handler) -> io::Result<()> {
         let mut stopped = pin!(async {
             self.stopping.wanted(Wanted::Stop).await;
@@ -388,7 +388,7 @@ impl Server {
                 .await;
             Ok(())
         });
-        // The shutdown's first step is that the loop empties the queue.
+        // Both run at once, because a shutdown first waits until the loop has emptied the queue.
         race(self.accept_and_serve(handler), stopped.as_mut()).await?;
         if self.stopping.is(Wanted::Stop) && self.report.get().is_none() {
             stopped.await?;
@@ -444,26 +444,26 @@ impl Server {
         self.shared.on_refusal.set(hook);
     }
 
-    /// Stops listening. Connections that are open are served on. Again is nothing.
+    /// Stops listening. Open connections continue. Calling this twice has no effect.
     ///
-    /// Clients that are in the queue are lost; [`shutdown`](Self::shutdown) serves them first.
+    /// Clients in the queue are lost. [`shutdown`](Self::shutdown) serves them first.
     pub fn close(&self) {
         self.listeners.close();
         self.shared.stage_changed.notify_all();
     }
 
-    /// Whether it listens no more.
+    /// Returns true if the server no longer listens.
     pub fn is_closed(&self) -> bool {
         self.listeners.is_empty()
     }
 
-    /// What ends this server from another thread.
+    /// Returns a handle that ends this server from any thread.
     pub fn stopper(&self) -> Stopper {
         self.stopping.stopper()
     }
 }
 
-/// One more of those that the server counts, for as long as this lives.
+/// Counts one more in a counter of the server, for as long as this lives.
 struct CountGuard<'a> {
     server: &'a Server,
     count: &'a Cell<usize>,
@@ -480,7 +480,7 @@ impl Drop for CountGuard<'_> {
     fn drop(&mut self) {
         self.count.set(self.count.get() - 1);
         if self.server.is_stopping() {
-            // The end waits for who is still there, and goes on without who has gone.
+            // A shutdown waits until the tasks that accept have left.
             self.server.shared.stage_changed.notify_all();
         }
     }

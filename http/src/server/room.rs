@@ -1,4 +1,4 @@
-//! What happens when there is no room for another connection.
+//! The steps that a server takes if it has no room for another connection.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -16,25 +16,25 @@ use super::{CountGuard, Server};
 use crate::error::Refusal;
 use crate::transport::stream::Stream;
 
-/// How often to look again for descriptors that others have closed.
+/// The pause between two checks for descriptors that other code has closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How often to say that there are none left.
+/// The pause between two warnings.
 const WARN_AGAIN: Duration = Duration::from_secs(60);
 
-/// How long one client is given to take its 503 from the reserve, while others wait for it.
+/// The time for one client to receive its 503 with the reserve, while others wait for it.
 const TURN_AWAY_MAX: Duration = Duration::from_millis(250);
 
-/// How many clients at once are answered that their address has too many connections. So few that they
-/// take no room from the others.
+/// The number of clients that may receive "too many connections" at a time. It is small, so that they take no
+/// room from other clients.
 const TOLD_MAX: usize = 16;
 
-/// Something that needs a descriptor and nothing else.
+/// Opens the reserve: a file that needs a descriptor and nothing else.
 pub(super) fn open_reserve() -> io::Result<File> {
     File::open("/dev/null")
 }
 
-/// Who waits for room, and presses for it: with the wait, whatever ends it, the pressure ends.
+/// Sets the pressure of a wait for room. Its drop ends the pressure, however the wait ends.
 struct Pressing<'a>(&'a Server);
 
 impl Drop for Pressing<'_> {
@@ -44,14 +44,14 @@ impl Drop for Pressing<'_> {
 }
 
 impl Server {
-    /// One more who waits for a connection, or for room for one.
+    /// Counts a task that waits for a connection, or for room for one.
     pub(super) fn waiting(&self) -> CountGuard<'_> {
         self.stopping.serving();
         CountGuard::begin(self, &self.acceptors)
     }
 
-    /// Whether the number of its connections allows another. Connections that only wait for a refusal do
-    /// not count.
+    /// Returns true if the limit on connections allows another one. Connections that only wait for a refusal
+    /// do not count.
     pub(super) fn has_place(&self) -> bool {
         let max = self.shared.limits.connections_max;
         max.is_none_or(|max| self.connections().saturating_sub(self.told.get()) < max)
@@ -76,12 +76,11 @@ impl Server {
         }
     }
 
-    /// Waits until [`should_accept_request`](Self::should_accept_request) holds.
+    /// Waits until [`should_accept_request`](Self::should_accept_request) returns true.
     ///
-    /// When clients wait and none can be accepted, connections are asked to leave: first those that
-    /// linger behind their last answer, then idle ones, longest idle first. Those that are answered
-    /// meanwhile are closed after their answers. Then it sleeps until a descriptor is freed: no spin,
-    /// no fixed timer.
+    /// If clients wait and there is no room, asks connections to leave: first those that linger after their last
+    /// answer, then idle ones, the longest idle first. Busy connections close after their next answer. Then waits
+    /// until a descriptor is freed. This neither spins nor has a fixed timer.
     ///
     /// # Panics
     ///
@@ -98,8 +97,9 @@ impl Server {
         }
     }
 
-    /// One round of it.
+    /// Makes room once, and waits until there may be some.
     pub(super) async fn make_room(&self) {
+        // Registered before all else, so that a descriptor freed meanwhile ends the wait.
         let freed = descriptors::freed();
         if let Some(until) = self.gate.shut_until() {
             self.press();
@@ -121,7 +121,7 @@ impl Server {
         race(freed, wanted).await;
     }
 
-    /// Waits until somebody is in the queue. Nobody is, and the server ends: then it closes.
+    /// Waits until a client is in the queue. If the server ends and the queue is empty, closes the listeners.
     async fn somebody_waits(&self) {
         self.until_stage_changes(|cx| match self.listeners.poll_pending(cx) {
             Poll::Pending if self.has_drained() => {
@@ -133,9 +133,10 @@ impl Server {
         .await;
     }
 
-    /// Somebody waits: asks a batch of idle connections to leave, and says how many.
+    /// Asks a batch of idle connections to leave, because a client waits. Returns their number.
     fn press(&self) -> usize {
         self.shared.pressed.set(true);
+        // An eighth: enough that the queue moves, and few enough that most idle clients keep their connections.
         let batch = (self.shared.connections.len() / 8).max(5);
         let reclaimed = self
             .shared
@@ -173,8 +174,7 @@ impl Server {
         );
     }
 
-    /// Gives up the reserve for one client, tells it that there is no room, and takes the reserve
-    /// back.
+    /// Frees the reserve for one client, tells the client that there is no room, and opens the reserve again.
     async fn turn_one_away(&self, reserve: &RefCell<Option<File>>) {
         let _given_up = GivenUp::begin(reserve);
         let accepted = race(
@@ -189,19 +189,19 @@ impl Server {
                 let Some(connection) = self.connect_to_refuse(stream, peer, None) else {
                     return;
                 };
-                // A task of its own: the client is told, whatever ends this wait.
+                // A task of its own, so that the client is told even if this wait is dropped.
                 let answer = connection.turn_away(Refusal::Unavailable);
                 let told = spawn(race(answer, sleep(TURN_AWAY_MAX)));
                 drop(told.await);
             }
-            // Somebody else was quicker to take what was given up.
+            // Other code has taken the descriptor first.
             Some(Err(error)) => drop(self.failed(error)),
             None => {}
         }
     }
 }
 
-/// Counts one more of the clients that are answered, for as long as this lives.
+/// Counts one more client that receives a refusal, for as long as this lives.
 struct Told(Rc<Cell<usize>>);
 
 impl Told {
@@ -217,7 +217,7 @@ impl Drop for Told {
     }
 }
 
-/// A reserve that is given up; with this it is taken back, if there is a descriptor for it.
+/// A reserve that is free for a client. Its drop opens the reserve again, if there is a descriptor.
 struct GivenUp<'a>(&'a RefCell<Option<File>>);
 
 impl<'a> GivenUp<'a> {

@@ -1,16 +1,16 @@
-//! How a server ends: what is under way is finished, but not for ever.
+//! The end of a server: requests under way are finished, within a time.
 //!
 //! # How it works
 //!
 //! ```text
 //!  shutdown(grace)
-//!   1. draining: answers say `Connection: close` from now on
-//!   2. the accept loop takes what is in the queue, then the listeners close; if there is no room,
-//!      connections on which nothing has come give way; where no loop runs any more, and after half
-//!      of the grace, each client in the queue is answered 503
-//!   3. connections without a request are closed, after a moment
-//!   4. the rest is waited for, until the grace is over or somebody says so
-//!   5. what is left is cut
+//!   1. draining: answers have `Connection: close` from now on
+//!   2. the accept loop empties the queue, then the listeners close; if there is no room, connections
+//!      without a request give way; if no loop runs, or after half of the grace, each client in the
+//!      queue receives 503
+//!   3. connections without a request close after a moment
+//!   4. waits for all others, until the grace is over or a Stopper cuts
+//!   5. cuts the rest
 //! ```
 
 use std::time::Duration;
@@ -25,22 +25,22 @@ use crate::shared::connections::{Census, HANDSHAKE_MOMENT, MOMENT};
 use crate::shared::handshakes::Purpose;
 use crate::shared::stop::{Report, Stage, Wanted};
 
-/// How long a loop that does not wait right now is given to come back.
+/// How long a shutdown waits for an accept loop that is busy at the moment.
 const LOOP_PATIENCE: Duration = Duration::from_millis(20);
 
-/// How long a connection that is cut is given to go.
+/// How long a shutdown waits for connections that it has cut.
 const CUT_PATIENCE: Duration = Duration::from_millis(100);
 
 impl Server {
-    /// Ends the server: what is under way has `grace` to come to its end.
+    /// Ends the server. Requests under way have `grace` to finish.
     ///
-    /// Clients that are in the queue already are served first, by the accept loop that runs beside
-    /// this ([`serve`](Self::serve), or one of yours); if none does, or when they have kept coming
-    /// for half of `grace`, they are answered 503. Every answer announces the end of its connection.
-    /// Connections without a request are closed after a moment (100 ms, and 500 ms more for a handshake
-    /// under way); a request that reaches one before is served. A connection whose last answer is sent waits up to a second for more bytes of its client.
-    /// When `grace` is over, or [`Stopper::cut`](crate::Stopper::cut) is called, the rest is
-    /// cut. Once it has ended, again is nothing but the same report.
+    /// First, the accept loop that runs beside this serves the clients in the queue ([`serve`](Self::serve), or a
+    /// loop of yours). If no loop runs, or if the queue is not empty after half of `grace`, these clients receive
+    /// 503. Each answer announces the end of its connection. Connections without a request are closed after a
+    /// moment (100 ms, and 500 ms more for a handshake under way), and a request that arrives before that is
+    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client. The rest
+    /// is cut when `grace` is over or [`Stopper::cut`](crate::Stopper::cut) is called. A later call returns the
+    /// same report.
     ///
     /// # Panics
     ///
@@ -48,7 +48,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it goes no further; the server does not open again.
+    /// The shutdown stops where it is if this is dropped. The server does not open again.
     ///
     /// # Examples
     ///
@@ -77,12 +77,14 @@ impl Server {
         let _ending = CountGuard::begin(self, &self.endings);
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
-        let refused_before = self.shared.connections.refused(); // of these, the report says nothing
+        // Clients that are refused already are counted as turned away, so the report leaves them out here.
+        let refused_before = self.shared.connections.refused();
         self.enter(Stage::Draining);
         self.shared.connections.hurry();
         let dismissed = &self.shared.counters.dismissed;
         let dismissed_before = dismissed.get();
         let calm = async {
+            // The loop serves better than a refusal, but a queue that never empties must not use up the grace.
             race(self.queue_served(), sleep(grace / 2)).await;
             self.turn_queue_away().await;
             self.dismiss_quiet().await;
@@ -107,13 +109,13 @@ impl Server {
         report
     }
 
-    /// Serves until SIGINT or SIGTERM comes, then shuts down within
-    /// [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max); a second signal ends
-    /// that at once. Or until a [`Stopper`](crate::Stopper) says so.
+    /// Serves until SIGINT or SIGTERM arrives or a [`Stopper`](crate::Stopper) ends the server. Then shuts down
+    /// within [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max). A second signal cuts the
+    /// rest at once.
     ///
     /// # Errors
     ///
-    /// When the signals cannot be received, or a listener is gone.
+    /// If the signals cannot be received, or if a listener fails.
     ///
     /// # Panics
     ///
@@ -121,7 +123,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// As [`serve`](Self::serve); the signals that had come by then are used up.
+    /// As [`serve`](Self::serve). Signals that have arrived before the drop are lost.
     ///
     /// # Examples
     ///
@@ -156,13 +158,13 @@ impl Server {
         Ok(self.report().unwrap_or_default())
     }
 
-    /// What became of its connections, once it has ended by [`shutdown`](Self::shutdown).
+    /// Returns the fate of the connections after [`shutdown`](Self::shutdown) has ended the server.
     pub fn report(&self) -> Option<Report> {
         self.report.get()
     }
 
-    /// Waits until no request is under way. New ones may come meanwhile: see
-    /// [`shutdown`](Self::shutdown) for an end.
+    /// Waits until no request is under way. New requests may arrive meanwhile. To end the server, call
+    /// [`shutdown`](Self::shutdown).
     ///
     /// # Cancel safety
     ///
@@ -174,8 +176,8 @@ impl Server {
             .await;
     }
 
-    /// Completes when a [`Stopper`](crate::Stopper) asks this server to end: for loops of your own,
-    /// which then call [`shutdown`](Self::shutdown).
+    /// Completes when a [`Stopper`](crate::Stopper) asks this server to end. Use it in an accept loop of your own,
+    /// which then calls [`shutdown`](Self::shutdown).
     ///
     /// # Cancel safety
     ///
@@ -185,7 +187,7 @@ impl Server {
         self.stopping.wanted(Wanted::Stop).await;
     }
 
-    /// Whether it is about to end, or has: for a load balancer's question.
+    /// Returns true if the server is ending or has ended. A health check for a load balancer can ask this.
     pub fn is_stopping(&self) -> bool {
         self.shared.stage.get() != Stage::Open
     }
@@ -195,7 +197,7 @@ impl Server {
         self.shared.stage_changed.notify_all();
     }
 
-    /// Waits until the loop has served the queue to its end, or is gone.
+    /// Waits until the accept loop has emptied the queue, or until no loop runs.
     async fn queue_served(&self) {
         while !self.is_closed() {
             let changed = self.shared.stage_changed.notified();
@@ -203,6 +205,7 @@ impl Server {
                 changed.await;
                 continue;
             }
+            // A loop that has just accepted is not waiting, but it comes back within a few turns.
             let nothing_changed = timeout(LOOP_PATIENCE, changed).await.is_err();
             if nothing_changed && self.acceptors.get() == 0 {
                 return;
@@ -210,7 +213,7 @@ impl Server {
         }
     }
 
-    /// All who are still in the queue are told, and the listeners close.
+    /// Answers all clients in the queue with 503, and closes the listeners.
     async fn turn_queue_away(&self) {
         let _waiting = self.waiting();
         while !self.is_closed() {
@@ -236,8 +239,8 @@ impl Server {
         }
     }
 
-    /// Closes connections without a request, after a moment in which one may come. A client in its handshake
-    /// is given longer, and then the same moment.
+    /// Closes connections without a request, after a moment in which one may arrive. A client in its handshake
+    /// has more time, and then the same moment.
     async fn dismiss_quiet(&self) {
         let connections = &self.shared.connections;
         let no_quiet_ones = |census: Census| census.new + census.idle == 0;
@@ -255,7 +258,7 @@ impl Server {
         self.shared.connections.settled(empty).await;
     }
 
-    /// Cuts what is left; says how many that were.
+    /// Cuts all remaining connections, and returns their number.
     async fn cut(&self) -> usize {
         self.close();
         self.enter(Stage::Cutting);

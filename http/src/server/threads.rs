@@ -2,14 +2,13 @@
 //!
 //! # How it works
 //!
-//! The sockets are bound on the caller's thread, so that what can go wrong with them is an error
-//! there. Then each thread has a runtime and a [`Server`] of its own and shares nothing with the
-//! others; with several, the kernel deals the connections out (`SO_REUSEPORT`). Handlers are made on
-//! the thread that runs them, so they need not be `Send`.
+//! The sockets are bound on the caller's thread, so that the caller receives their errors. Then each thread has
+//! a runtime and a [`Server`] of its own, and shares no state with the others. With several threads, the kernel
+//! distributes the connections (`SO_REUSEPORT`). Each thread makes its own handlers, so they need not be `Send`.
 //!
 //! # Invariants
 //!
-//! - Always: a thread that is dropped has been stopped and waited for.
+//! - Always: the drop of a thread's handle stops the thread and waits for it.
 
 use std::fmt;
 use std::future::Future;
@@ -28,13 +27,13 @@ use crate::shared::stop::{Report, Stopper};
 use crate::transport::listener::Listener;
 
 impl Builder {
-    /// A server on a thread of its own, which any thread can stop.
+    /// Runs a server on a thread of its own. Any thread can stop it.
     ///
-    /// It listens when this returns. `make` is called on the new thread.
+    /// The server listens when this returns. The new thread calls `make`.
     ///
     /// # Errors
     ///
-    /// As [`bind`](Self::bind); and when the thread or its runtime cannot be had.
+    /// As [`bind`](Self::bind), or if the thread or its runtime cannot be made.
     ///
     /// # Examples
     ///
@@ -66,14 +65,14 @@ impl Builder {
         })
     }
 
-    /// `count` servers for one address, each on a thread of its own.
+    /// Runs `count` servers for one address, each on a thread of its own.
     ///
-    /// `run` is called on each thread with that thread's server: serve, or run your own loop, which
-    /// ends when [`Server::stop_requested`] says so. A thread whose `run` returns is over.
+    /// Each thread calls `run` with its own server. Serve there, or run an accept loop that ends when
+    /// [`Server::stop_requested`] completes. A thread ends when its `run` returns.
     ///
     /// # Errors
     ///
-    /// As [`bind`](Self::bind); and when a thread or its runtime cannot be had.
+    /// As [`bind`](Self::bind), or if a thread or its runtime cannot be made.
     ///
     /// # Panics
     ///
@@ -104,10 +103,10 @@ impl Builder {
     where
         F: Future<Output = io::Result<()>> + 'static,
     {
-        assert!(count > 0, "at least one worker");
+        assert!(count > 0, "a server needs at least one worker thread");
         let builder = self.reuse_port(true);
         let first = builder.listener(address)?;
-        // Port 0 has become a port now.
+        // The first listener has chosen a port if port 0 was requested, and the others must use the same one.
         let address = first
             .local_address()
             .ok_or(io::ErrorKind::AddrNotAvailable)?;
@@ -147,7 +146,7 @@ impl Builder {
         let body = move || {
             let runtime = Runtime::new()?;
             let server = Rc::new(self.listen_on([listener])?);
-            // Whoever started it waits for this, or for the thread's end.
+            // The thread that starts this one waits for the stopper, or for the end of this thread.
             drop(sender.send(server.stopper()));
             runtime.block_on(run(server.clone()))?;
             Ok(server.report().unwrap_or_default())
@@ -166,13 +165,13 @@ impl Builder {
     }
 }
 
-/// What became of a thread.
+/// Returns the result of a thread.
 fn ended(thread: thread::JoinHandle<io::Result<Report>>) -> io::Result<Report> {
     let panicked = |_| Err(io::Error::other("the server's thread panicked"));
     thread.join().unwrap_or_else(panicked)
 }
 
-/// Says which of several threads ends, however it does.
+/// Reports the number of a thread when the thread ends, for any reason.
 struct Farewell {
     number: usize,
     to: mpsc::Sender<usize>,
@@ -180,41 +179,41 @@ struct Farewell {
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        let _heard = self.to.send(self.number); // if nobody listens, nobody needs to know
+        let _heard = self.to.send(self.number); // the receiver is gone if no task joins
     }
 }
 
 /// A server on a thread of its own. See [`Builder::stoppable`].
 ///
-/// Dropped, it is stopped and waited for: no thread and no descriptor is left behind.
+/// Its drop stops the server and waits for it. So no thread and no descriptor is left.
 pub struct ServerThread {
     local_address: SocketAddr,
     stopper: Stopper,
-    /// Until it has been waited for.
+    /// The thread, until it has been joined.
     thread: Option<thread::JoinHandle<io::Result<Report>>>,
 }
 
 impl ServerThread {
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub fn local_address(&self) -> SocketAddr {
         self.local_address
     }
 
-    /// What ends it.
+    /// Returns a handle that ends the server.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// Waits until the server has been stopped and has ended; says what became of its connections.
+    /// Waits until the server has been stopped and has ended. Returns the fate of its connections.
     ///
     /// # Errors
     ///
-    /// What ended it instead; or that its thread panicked.
+    /// If the server has ended with an error, or if its thread has panicked.
     pub fn join(mut self) -> io::Result<Report> {
         self.end()
     }
 
-    /// Whether it has ended.
+    /// Returns true if the server has ended.
     pub fn is_finished(&self) -> bool {
         self.thread
             .as_ref()
@@ -229,7 +228,7 @@ impl ServerThread {
 impl Drop for ServerThread {
     fn drop(&mut self) {
         self.stopper.stop();
-        // Whoever wants to know how it ended, joins.
+        // The result is for callers of `join`.
         drop(self.end());
     }
 }
@@ -245,22 +244,22 @@ impl fmt::Debug for ServerThread {
 
 /// Several servers for one address, each on a thread of its own. See [`Builder::workers`].
 ///
-/// Dropped, all are stopped and waited for.
+/// Its drop stops all of them and waits for them.
 #[derive(Debug)]
 pub struct Workers {
     threads: Vec<ServerThread>,
-    /// The numbers of those that end.
+    /// The numbers of the threads that end.
     ended: Mutex<mpsc::Receiver<usize>>,
 }
 
 impl Workers {
-    /// Where all of them listen.
+    /// Returns the address on which all of them listen.
     pub fn local_address(&self) -> SocketAddr {
         self.threads[0].local_address()
     }
 
-    /// What ends each of them, in order. One that is stopped alone serves its queue to the end first;
-    /// the others go on.
+    /// Returns the stoppers of the servers, in order. A server that is stopped alone first empties its queue. The
+    /// other servers go on.
     pub fn stoppers(&self) -> impl Iterator<Item = Stopper> {
         self.threads.iter().map(ServerThread::stopper)
     }
@@ -270,12 +269,11 @@ impl Workers {
         self.stoppers().for_each(|stopper| stopper.stop());
     }
 
-    /// Waits until all have been stopped and have ended; says what became of all connections.
+    /// Waits until all servers have been stopped and have ended. Returns the fate of all connections.
     ///
     /// # Errors
     ///
-    /// What ended one of them instead, or that it panicked: the others are stopped then, and waited
-    /// for.
+    /// If one server has ended with an error or has panicked. Then this stops the others and waits for them.
     pub fn join(mut self) -> io::Result<Report> {
         let mut total = Report::default();
         let mut failed = None;
@@ -291,7 +289,7 @@ impl Workers {
         failed.map_or(Ok(total), Err)
     }
 
-    /// What became of the next that ends.
+    /// Waits for the next server that ends, and returns its result.
     fn next_ended(&mut self) -> io::Result<Report> {
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         let number = ended.recv().map_err(io::Error::other)?;
@@ -301,7 +299,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        // All at once: then each of them is waited for.
+        // Stops all before it waits for any, so that they end at the same time.
         self.stop();
     }
 }

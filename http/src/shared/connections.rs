@@ -31,7 +31,7 @@
 //! # Invariants
 //!
 //! - Always: an entry exists for as long as its connection.
-//! - Never: a waker woken or dropped while the slab is borrowed.
+//! - Never: a waker is woken or dropped while the slab is borrowed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -46,11 +46,11 @@ use crate::limits::Limits;
 use crate::shared::peers::PeerPermit;
 use crate::shared::stop::Stage;
 
-/// How long a connection without a request must have been silent before it gives way, or closes when the
-/// server ends: a request may be on its way.
+/// How long a connection without a request must be silent before the server closes it for room or at its
+/// end. A request may be on its way.
 pub(crate) const MOMENT: Duration = Duration::from_millis(100);
 
-/// How long a connection may shake hands before it gives way to clients that wait: two or three round trips
+/// How long a connection may shake hands before it gives way to waiting clients: two or three round trips
 /// of a distant client.
 pub(crate) const HANDSHAKE_MOMENT: Duration = Duration::from_millis(500);
 
@@ -67,24 +67,24 @@ impl ConnectionId {
     }
 }
 
-/// What a connection is doing.
+/// The activity of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Its transport shakes hands, which has a deadline of its own.
+    /// The transport shakes hands, which has a deadline of its own.
     Handshake,
-    /// It waits for its first request.
+    /// The connection waits for its first request.
     New,
-    /// A part of a head has come.
+    /// A part of a head has arrived.
     ReadingHead,
-    /// The rest of a head has not come in time. The client is told so next.
+    /// The rest of a head has not arrived in time. The connection answers with 408 next.
     HeadOverdue,
-    /// A request has begun. After its answer, the phase stays as long as more bytes are there to be read.
+    /// A request has begun. After its answer, the phase stays while more bytes are ready to be read.
     Handling,
-    /// It waits for the next request.
+    /// The connection waits for the next request.
     Idle,
-    /// Its last answer is being sent, which has a deadline of its own.
+    /// The last answer is being sent, which has a deadline of its own.
     Closing,
-    /// Its last answer and its end are sent. Bytes that come are discarded.
+    /// The last answer and the end are sent. Bytes that arrive are discarded.
     Lingering(GivesWay),
 }
 
@@ -96,20 +96,20 @@ impl Phase {
     }
 }
 
-/// When a connection that lingers behind its last answer gives way to another one. Bytes that come after the
-/// close turn it into a reset, which costs what the client has not read.
+/// When a connection that lingers after its last answer gives way to another one. Bytes that arrive after the
+/// close make the kernel send a reset, and the client loses the part of the answer that it has not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum GivesWay {
     /// The client sends no more, and a small answer has arrived.
     AtOnce,
-    /// The client may send more behind its body; a small answer is read by then.
+    /// The client may send more after its body. It has read a small answer by then.
     AfterMoment,
-    /// The client may pause before it reads on.
+    /// The client may pause before it reads more of a large answer.
     AfterPause,
 }
 
 impl GivesWay {
-    /// The silence that is waited for.
+    /// How long the client must be silent.
     fn silence(self) -> Duration {
         match self {
             Self::AtOnce => Duration::ZERO,
@@ -121,65 +121,66 @@ impl GivesWay {
 
 pub(crate) struct Connections {
     entries: RefCell<Slab<ConnectionEntry>>,
-    /// The permits of those whose peers' connections are counted.
+    /// The permits of the connections whose peers are counted. Most servers do not count, so the permits are
+    /// not in the entries.
     permits: RefCell<HashMap<u32, PeerPermit>>,
-    /// When each connection that lingers closes at the latest.
+    /// The last point in time at which each lingering connection closes.
     lingering: RefCell<HashMap<u32, Instant>>,
-    /// How long each may wait.
+    /// The limits on waits, from [`Limits`].
     head_max: Duration,
     idle_max: Duration,
     linger_max: Duration,
     linger_stall_max: Duration,
-    /// How many wait for [`Connections::settled`].
+    /// The number of tasks that wait in [`Connections::settled`].
     watchers: Cell<usize>,
     changed: Notify,
 }
 
 struct ConnectionEntry {
     phase: Phase,
-    /// Asked to close as soon as no request is under way.
+    /// True if the connection must close as soon as no request is under way.
     is_leaving: bool,
-    /// Whether its peer's connections are counted.
+    /// True if the connection has a permit in [`Connections::permits`].
     has_permit: bool,
-    /// Whether it is only answered with a refusal. The server counts such a connection as turned away.
+    /// True if the connection is only answered with a refusal. The server counts it as turned away.
     is_refused: bool,
-    /// How many requests have begun; saturates. It stands here because the entry has the room, and an
-    /// idle connection should not grow.
+    /// The number of requests that have begun, saturating. It is here because the entry has free bytes, and an
+    /// idle connection must not grow.
     requests: u32,
-    /// When the phase began.
+    /// The begin of the phase.
     since: Instant,
     waker: Option<Waker>,
 }
 
-/// The answer to a connection that begins to wait.
+/// The result for a connection that begins to wait.
 pub(crate) struct Wait {
-    /// Whether it is to leave.
+    /// True if the connection must leave.
     pub(crate) is_leaving: bool,
-    /// When it has waited long enough.
+    /// The end of the time that the connection may wait.
     pub(crate) due: Instant,
-    /// Whether the server can reach the task that waits.
+    /// True if the table has the waker of the waiting task.
     pub(crate) is_reached: bool,
 }
 
-/// Connections whose time is over.
+/// Connections that have waited too long.
 pub(crate) struct Reaped {
     pub(crate) due: Vec<Waker>,
-    /// When the next one's time is over.
+    /// The next point in time at which a connection has waited too long.
     pub(crate) next: Option<Instant>,
 }
 
-/// How many connections are in which phase.
+/// The numbers of connections by phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Census {
     /// The transport shakes hands.
     pub(crate) handshakes: usize,
-    /// No request has come yet.
+    /// No request has arrived yet.
     pub(crate) new: usize,
     /// A request is under way.
     pub(crate) busy: usize,
     /// Between two requests.
     pub(crate) idle: usize,
-    /// Behind the last answer.
+    /// After the last answer.
     pub(crate) lingering: usize,
 }
 
@@ -243,7 +244,7 @@ impl Connections {
         self.entries.borrow()[id.index()].phase
     }
 
-    /// How many requests have begun on a connection.
+    /// Returns the number of requests that have begun on a connection.
     pub(crate) fn requests(&self, id: ConnectionId) -> u32 {
         self.entries.borrow()[id.index()].requests
     }
@@ -262,17 +263,19 @@ impl Connections {
         self.notify();
     }
 
-    /// Notes that a request has begun. Returns whether it has to be the last one, and the number of
-    /// requests of this connection.
+    /// Notes that a request has begun. Returns true if it must be the last one, and the number of requests of
+    /// this connection.
     #[inline]
     pub(crate) fn begin_request(&self, id: ConnectionId) -> (bool, u32) {
         let entry = &mut self.entries.borrow_mut()[id.index()];
-        entry.phase = Phase::Handling; // its deadline does not count from here: no clock is read
+        // No clock is read here, because no deadline counts from the begin of a request.
+        entry.phase = Phase::Handling;
+        // A connection may live for weeks, so the count must not wrap.
         entry.requests = entry.requests.saturating_add(1);
         (entry.is_leaving, entry.requests)
     }
 
-    /// Notes that it waits for a request, with no byte of one.
+    /// Notes that a connection waits for a request of which no byte has arrived.
     #[inline]
     pub(crate) fn wait(&self, id: ConnectionId, now: Instant, waker: &Waker) -> Wait {
         let (settles, wait) = {
@@ -290,21 +293,22 @@ impl Connections {
         wait
     }
 
-    /// Notes that it waits for the rest of a head. The time for that counts from the first byte.
+    /// Notes that a connection waits for the rest of a head. The time for that counts from the first byte.
     pub(crate) fn wait_within_head(&self, id: ConnectionId, now: Instant, waker: &Waker) -> Wait {
         let entry = &mut self.entries.borrow_mut()[id.index()];
+        // Only the first byte begins the phase: a byte now and then must not extend the time.
         if entry.phase != Phase::ReadingHead {
             entry.enter(Phase::ReadingHead, now);
         }
         entry.wait(self.head_max, waker)
     }
 
-    /// Notes that the rest of a head has not come in time.
+    /// Notes that the rest of a head has not arrived in time.
     pub(crate) fn head_overdue(&self, id: ConnectionId) {
         self.entries.borrow_mut()[id.index()].phase = Phase::HeadOverdue;
     }
 
-    /// Notes that its last answer is being sent.
+    /// Notes that the last answer is being sent.
     pub(crate) fn close(&self, id: ConnectionId) {
         let entry = &mut self.entries.borrow_mut()[id.index()];
         if !matches!(entry.phase, Phase::Lingering(_)) {
@@ -312,14 +316,14 @@ impl Connections {
         }
     }
 
-    /// Notes that it gets a refusal, and that no request is read. A shutdown waits for the answer.
+    /// Notes that a connection gets a refusal, and that no request is read. A shutdown waits for the answer.
     pub(crate) fn turn_away(&self, id: ConnectionId) {
         let entry = &mut self.entries.borrow_mut()[id.index()];
         entry.phase = Phase::Closing;
         entry.is_refused = true;
     }
 
-    /// Notes that its last answer and its end are sent.
+    /// Notes that the last answer and the end are sent.
     pub(crate) fn linger(&self, id: ConnectionId, gives_way: GivesWay) {
         let now = Instant::of_turn();
         let until = now + self.linger_max;
@@ -331,8 +335,8 @@ impl Connections {
 
 /// Lingering, and the time for it.
 impl Connections {
-    /// Notes that bytes have come and were discarded. A connection that was asked to leave because it
-    /// seemed silent stays: more bytes may follow, and a close would answer them with a reset.
+    /// Notes that bytes have arrived and were discarded. A connection that was asked to leave because it
+    /// seemed silent stays: more bytes may follow, and the kernel would answer them with a reset.
     pub(crate) fn linger_on(&self, id: ConnectionId) {
         let entry = &mut self.entries.borrow_mut()[id.index()];
         if let Phase::Lingering(gives_way) = entry.phase {
@@ -342,7 +346,7 @@ impl Connections {
         }
     }
 
-    /// Returns until when it lingers if it stays silent. Returns `None` if it has to leave, or if it may
+    /// Returns until when a silent connection lingers. Returns `None` if it must leave, or if it may leave
     /// and another client waits for its place.
     pub(crate) fn lingers_until(
         &self,
@@ -364,7 +368,7 @@ impl Connections {
         Some(until.map_or(stalled, |until| until.min(stalled)))
     }
 
-    /// How long a connection may be in this phase, if the reaper watches that.
+    /// Returns how long a connection may be in this phase, or the maximum if the reaper does not watch it.
     fn patience(&self, phase: Phase) -> Duration {
         match phase {
             Phase::New | Phase::ReadingHead => self.head_max,
@@ -377,7 +381,7 @@ impl Connections {
         }
     }
 
-    /// Takes the wakers of those that have waited long enough.
+    /// Takes the wakers of the connections that have waited too long.
     pub(crate) fn reap(&self, now: Instant) -> Reaped {
         let mut reaped = Reaped {
             due: Vec::new(),
@@ -401,20 +405,20 @@ impl Connections {
 
 /// Reaching connections from outside.
 impl Connections {
-    /// Notes the task that is to be woken when the server wants something of the connection.
+    /// Stores the waker that wakes the task of a connection.
     pub(crate) fn reach(&self, id: ConnectionId, waker: &Waker) {
         let known = self.entries.borrow()[id.index()].is_reached_by(waker);
         if !known {
+            // The clone comes before the borrow, because a foreign waker may run user code in it, too.
             let waker = waker.clone();
             let old = self.entries.borrow_mut()[id.index()].waker.replace(waker);
             drop(old); // a foreign waker may run user code, so not while the slab is borrowed
         }
     }
 
-    /// Asks up to `count` connections to leave that have no request under way, and returns how many
-    /// these are. All are of one kind, the first of which there are any: those that linger, those on
-    /// which no request has come (while the server ends), those that are idle. The longest in that
-    /// phase come first.
+    /// Asks up to `count` connections without a request to leave, and returns their number. All are of one
+    /// kind, the first that exists: lingering ones, ones on which no request has arrived (while the server
+    /// ends), idle ones. The longest in their phase leave first.
     pub(crate) fn reclaim(&self, count: usize, stage: Stage) -> usize {
         let mut may_leave = self.those_that_may_leave(stage);
         let first = may_leave.iter().map(|(rank, _, _)| *rank).min();
@@ -423,6 +427,7 @@ impl Connections {
         if count == 0 {
             return 0;
         }
+        // Only the longest ones are needed, so this selects them without a sort of all.
         may_leave.select_nth_unstable(count - 1);
         may_leave[..count]
             .iter()
@@ -430,7 +435,7 @@ impl Connections {
         count
     }
 
-    /// Each with its rank, the begin of its phase, and its index.
+    /// Returns these connections, each with its rank, the begin of its phase, and its index.
     fn those_that_may_leave(&self, stage: Stage) -> Vec<(u8, Instant, usize)> {
         let now = Instant::of_turn();
         let entries = self.entries.borrow();
@@ -448,18 +453,18 @@ impl Connections {
         ranked.collect()
     }
 
-    /// Asks all to leave that wait for a request.
+    /// Asks the connections that wait for a request to leave.
     pub(crate) fn dismiss_quiet(&self) {
         self.dismiss_those(|entry| matches!(entry.phase, Phase::New | Phase::Idle));
     }
 
-    /// Asks all to leave that shake hands.
+    /// Asks the connections that shake hands to leave.
     pub(crate) fn dismiss_handshakes(&self) {
         self.dismiss_those(|entry| entry.phase == Phase::Handshake);
     }
 
-    /// Asks all to leave; returns how many these are, without those whose last answer is sent and those
-    /// that are turned away.
+    /// Asks all connections to leave. Returns how many these are, without those whose last answer is sent and
+    /// those that are turned away.
     pub(crate) fn dismiss_all(&self) -> usize {
         let is_cut = |entry: &ConnectionEntry| {
             !matches!(entry.phase, Phase::Lingering(_)) && !entry.is_refused
@@ -469,7 +474,7 @@ impl Connections {
         cut
     }
 
-    /// Wakes those that linger: they have less time once the server ends.
+    /// Wakes the lingering connections, because they have less time when the server ends.
     pub(crate) fn hurry(&self) {
         for index in self.indices(|entry| matches!(entry.phase, Phase::Lingering(_))) {
             self.wake(index);
@@ -525,15 +530,16 @@ impl Connections {
         census
     }
 
-    /// How many connections are only answered with a refusal.
+    /// Returns how many connections are only answered with a refusal.
     pub(crate) fn refused(&self) -> usize {
         self.indices(|entry| entry.is_refused).len()
     }
 
-    /// Waits until the connections are as wanted. Costs a request nothing while no task waits here.
+    /// Waits until the numbers of connections are as `wanted`. Requests pay for this only while a task waits here.
     pub(crate) async fn settled(&self, wanted: impl Fn(Census) -> bool) {
         let _watching = Watching::begin(&self.watchers);
         loop {
+            // Registers before the check, so that a change between the check and the wait is not lost.
             let changed = self.changed.notified();
             if wanted(self.census()) {
                 return;

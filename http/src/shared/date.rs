@@ -1,11 +1,13 @@
 //! The `date` line of every answer (RFC 9110, 6.6.1).
 //!
-//! Rendered once a second, not once an answer: [`DateLine::refresh`] compares the wall
-//! clock's second with the one it has rendered and renders again when they *differ*. A clock
-//! that is set back is followed at once, where "is greater" would freeze the date until the
-//! old time comes round again.
+//! The line is rendered once in a second, and not for each answer. [`DateLine::refresh`] compares the second of
+//! the wall clock with the rendered one, and renders again if they *differ*. So it follows a clock that is set
+//! back. A comparison by "greater" would keep the old date until that time comes again.
 //!
-//! **Always**: 37 bytes, IMF-fixdate, line end included. **Never**: reads a clock itself.
+//! # Invariants
+//!
+//! - Always: the line has 37 bytes, in IMF-fixdate, with its line end.
+//! - Never: this reads a clock itself.
 
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,10 +15,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The bytes of `date: Sun, 06 Nov 1994 08:49:37 GMT` and its line end.
 pub(crate) const DATE_LINE_BYTES: usize = 37;
 
-/// The last second an IMF-fixdate can say: the end of the year 9999.
+/// The last second that an IMF-fixdate can express: the end of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// A rendered `date` line and the second it is true for.
+/// A rendered `date` line, and its second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DateLine {
     second: u64,
@@ -32,7 +34,7 @@ impl DateLine {
         }
     }
 
-    /// Renders again if the second of `now` is another one; says whether it did.
+    /// Renders again if `now` is in another second. Returns true if it did.
     pub(crate) fn refresh(&mut self, now: SystemTime) -> bool {
         let is_another = self.second != second_of(now);
         if is_another {
@@ -41,14 +43,14 @@ impl DateLine {
         is_another
     }
 
-    /// The line with its line end.
+    /// Returns the line with its line end.
     pub(crate) const fn bytes(&self) -> &[u8; DATE_LINE_BYTES] {
         &self.line
     }
 }
 
-/// Seconds since 1970. A clock outside the years 1970 to 9999 is wrong, not fatal: it stands
-/// at the nearer end.
+/// Returns the seconds since 1970. A clock outside the years 1970 to 9999 is wrong but not fatal. It counts as
+/// the nearer end.
 fn second_of(now: SystemTime) -> u64 {
     now.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs().min(LAST_SECOND))

@@ -1,33 +1,32 @@
-//! What a server makes of clients that leave.
+//! The meaning of clients that leave.
 //!
-//! TCP tells two things apart. A client that has *ended its direction* (FIN) sends nothing more and
-//! may well wait for its answer: `curl`, `nc` and every "send, shut down, read" script do. A client
-//! that is *gone* (reset, or both directions ended) will never read anything. A client that closes
-//! its socket looks like the first until something is written to it.
+//! TCP distinguishes two cases. A client that has *closed its write half* (FIN) sends no more bytes, but it may
+//! wait for its answer: `curl`, `nc` and every "send, shut down, read" script do so. A client that is *gone*
+//! (reset, or both halves closed) reads no more. A client that closes its socket looks like the first case
+//! until the server writes to it.
 
-/// What the end of a client's direction, a mere FIN, means.
+/// The meaning of a client's FIN, which closes only its write half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnHalfClose {
-    /// The end of what it sends: it still waits for its answers, and gets them.
+    /// The client sends no more, but it waits for its answers, and the server sends them.
     #[default]
     KeepServing,
-    /// The client has left. For services whose clients never end their direction alone: long polls
-    /// and event streams then end with their clients.
+    /// The client has left. Use this for services whose clients never close their write half alone. Then long
+    /// polls and event streams end with their clients.
     Disconnect,
 }
 
-/// What becomes of the handler of a client that has left.
+/// The effect on the handler if its client has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDisconnect {
-    /// It runs to its end, as any other; [`Request::disconnected`](crate::Request::disconnected)
-    /// tells it.
+    /// The handler runs to its end. [`Request::disconnected`](crate::Request::disconnected) completes in it.
     #[default]
     FinishHandler,
-    /// It is dropped where it waits.
+    /// The server drops the handler at its next wait.
     DropHandler,
 }
 
-/// Both.
+/// Both settings.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Departure {
     pub(crate) half_close: OnHalfClose,

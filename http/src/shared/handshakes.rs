@@ -1,8 +1,8 @@
-//! The handshakes of a server's connections: who makes them, and how many are under way.
+//! The handshakes of a server's connections: the hook that makes them, and those that are under way.
 //!
 //! # Invariants
 //!
-//! - Never: a handshake polled, dropped or woken while the table is borrowed.
+//! - Never: a handshake is polled, dropped or woken while the table is borrowed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -110,6 +110,7 @@ impl Handshakes {
     pub(crate) fn displace(&self) {
         let oldest = self.slots.borrow_mut().pop_first();
         if let Some((_, slot)) = oldest {
+            // The slot stays with its task, which then sees that its handshake is gone.
             drop_contained(slot.handshake.take());
             if let Some(waker) = slot.waker.take() {
                 waker.wake();

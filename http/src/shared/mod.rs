@@ -1,4 +1,4 @@
-//! What all connections of one server have in common.
+//! State that all connections of one server share.
 //!
 //! # Invariants
 //!
@@ -42,18 +42,18 @@ pub(crate) struct ServerState {
     pub(crate) departure: Departure,
     pub(crate) connections: Rc<Connections>,
     pub(crate) reaper: Rc<Reaper>,
-    /// For what handlers do wrong.
+    /// Limits the log lines about faults of handlers.
     pub(crate) log: Rate,
     pub(crate) counters: Counters,
     pub(crate) on_refusal: OnRefusal,
     pub(crate) stage: Cell<Stage>,
-    /// Told when the stage changes, and when the listeners close.
+    /// Notified when the stage changes, and when the listeners close.
     pub(crate) stage_changed: Notify,
-    /// Whether new clients wait for descriptors: then connections close after their answers.
+    /// True if new clients wait for descriptors. Then connections close after their answers.
     pub(crate) pressed: Cell<bool>,
     #[expect(
         clippy::vec_box,
-        reason = "it is the boxes that are handed out and come back"
+        reason = "the boxes themselves are lent and returned"
     )]
     spare: RefCell<Vec<Box<Work>>>,
     pub(crate) spare_bursts: Spares,
@@ -61,8 +61,7 @@ pub(crate) struct ServerState {
     pub(crate) handshakes: Handshakes,
 }
 
-/// Working sets kept for the next connections that need one, beside those that bursts keep: half a
-/// megabyte.
+/// The most working sets that are kept for later connections, besides those of bursts: half a megabyte.
 const SPARE_MAX: usize = 32;
 
 impl ServerState {
@@ -90,20 +89,20 @@ impl ServerState {
         }
     }
 
-    /// Whether answers announce the end of their connections: to make room, or because the server
-    /// ends.
+    /// Returns true if answers announce the end of their connections: for room, or because the server ends.
     pub(crate) fn is_closing(&self) -> bool {
         self.pressed.get() || self.stage.get() != Stage::Open
     }
 
-    /// A working set: buffers and parsers, for as long as there is something to work on.
+    /// Returns a working set: buffers and parsers, for as long as a connection has something to do.
     pub(crate) fn take_work(&self) -> Box<Work> {
         let spare = self.spare.borrow_mut().pop();
         spare.unwrap_or_default()
     }
 
-    /// Keeps a working set for the next connection, which sees nothing of this one.
+    /// Keeps a working set for the next connection.
     pub(crate) fn give_back(&self, mut work: Box<Work>) {
+        // The next connection must not see a byte of this one, so the reset comes before all else.
         work.reset();
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE_MAX {

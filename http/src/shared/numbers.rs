@@ -1,11 +1,11 @@
-//! What a server counts, and how it is read.
+//! The counters of a server, and a reading of them.
 //!
 //! # How it works
 //!
-//! Each server has one set of plain cells, which its connections add to; no atomics, no locks. A
-//! reading ([`Numbers`]) is a copy. Durations are measured only if asked for
-//! ([`Builder::measure_durations`](crate::Builder::measure_durations)): they cost two readings of the
-//! clock a request.
+//! Each server has one set of plain cells, to which its connections add. It needs no atomics and no locks. A
+//! reading ([`Numbers`]) is a copy. Durations are measured only on request
+//! ([`Builder::measure_durations`](crate::Builder::measure_durations)), because they cost two readings of
+//! the clock for each request.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::error::Refusal;
 
-/// One number that only grows.
+/// A number that only grows.
 #[derive(Default)]
 pub(crate) struct Count(Cell<u64>);
 
@@ -32,7 +32,7 @@ impl Count {
     }
 }
 
-/// What the connections of a server add to.
+/// The counters of one server.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) accepted: Count,
@@ -77,7 +77,7 @@ impl Counters {
         self.durations.is_some()
     }
 
-    /// A handler has ended, after `measure()`, which is asked only if durations are measured.
+    /// Notes that a handler has ended. Calls `measure` only if durations are measured.
     pub(crate) fn handled(&self, measure: impl FnOnce() -> Option<Duration>) {
         if let Some(durations) = &self.durations
             && let Some(duration) = measure()
@@ -92,7 +92,7 @@ impl Counters {
         }
     }
 
-    /// The reading, without what the register knows.
+    /// Returns a reading, without the numbers of open connections: the caller knows these.
     pub(crate) fn read(&self) -> Numbers {
         let refused = self.refused.borrow();
         let mut refused: Vec<_> = refused
@@ -128,59 +128,58 @@ impl Counters {
     }
 }
 
-/// What a server has counted since it was made. See [`Server::numbers`](crate::Server::numbers).
+/// The counters of a server since it was made. See [`Server::numbers`](crate::Server::numbers).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Numbers {
-    /// Connections that are open.
+    /// Open connections.
     pub open: usize,
-    /// Of these, answered and without a further request.
+    /// Open connections between two requests.
     pub idle: usize,
-    /// Of these, with a request under way.
+    /// Open connections with a request under way.
     pub in_flight: usize,
-    /// Of these, answered for the last time: the server waits for the client to end.
+    /// Open connections after their last answer. The server waits for the client to close.
     pub lingering: usize,
-    /// Of these, with a handshake under way ([`Builder::transport`](crate::Builder::transport)).
+    /// Open connections with a handshake under way ([`Builder::transport`](crate::Builder::transport)).
     pub handshakes: usize,
-    /// Connections accepted, and those given to [`Server::connection`](crate::Server::connection).
+    /// Accepted connections, and those made by [`Server::connection`](crate::Server::connection).
     pub accepted: u64,
     /// Failed calls of `accept`.
     pub accept_errors: u64,
-    /// Connections closed without being served: too many of their peer, no room, or the server is ending.
+    /// Connections closed without service: too many of their peer, no room, or the end of the server.
     pub turned_away: u64,
-    /// Connections closed to make room: idle ones, and ones that lingered.
+    /// Idle or lingering connections that were closed to make room.
     pub reclaimed: u64,
-    /// Requests whose heads came whole and were good.
+    /// Requests with a whole and valid head.
     pub requests: u64,
     /// Bytes read from clients.
     pub bytes_read: u64,
     /// Bytes written to clients.
     pub bytes_written: u64,
-    /// Handlers that failed or panicked, or gave no answer.
+    /// Handlers that failed, panicked, or returned without an answer.
     pub handler_failures: u64,
-    /// Connections closed because nothing came for too long.
+    /// Connections closed because no byte arrived for too long.
     pub idle_timeouts: u64,
-    /// Connections closed because the client took nothing for too long.
+    /// Connections closed because the client accepted no byte for too long.
     pub write_timeouts: u64,
     /// Connections cut at the end of the server.
     pub cut: u64,
     /// Handshakes that failed.
     pub handshakes_failed: u64,
-    /// Handshakes that took longer than they may.
+    /// Handshakes that exceeded their time.
     pub handshakes_timed_out: u64,
-    /// Handshakes that gave way to newer ones, because as many were under way as may be.
+    /// Handshakes that gave way to newer ones at the limit.
     pub handshakes_displaced: u64,
-    /// Requests answered by the server itself, by reason.
+    /// Requests that the server answered itself, by reason.
     pub refused: Vec<(Refusal, u64)>,
-    /// From a request's beginning to its handler's end, if durations are measured.
+    /// The time from the begin of a request to the end of its handler, if durations are measured.
     pub handler_time: Option<Histogram>,
-    /// From the event that brought a request to its beginning, if durations are measured.
+    /// The time from the event of a request to its begin, if durations are measured.
     pub queue_time: Option<Histogram>,
 }
 
 impl Numbers {
-    /// How many requests were refused because something took too long: the 408 and 503 ones, by
-    /// reason.
+    /// Returns how many requests were refused with 408 or 503 because they took too long, by reason.
     pub fn timed_out(&self) -> impl Iterator<Item = (Refusal, u64)> {
         let slow = [
             Refusal::HeadTooSlow,
@@ -192,8 +191,8 @@ impl Numbers {
     }
 }
 
-/// Bucket n counts durations below 2ⁿ microseconds that are in no earlier one: up to half a minute,
-/// and all that is longer in the last.
+/// The number of buckets. Bucket n counts durations below 2ⁿ microseconds that are in no earlier bucket.
+/// They reach half a minute. The last bucket counts all longer durations.
 const BUCKETS: usize = 26;
 
 #[derive(Default)]
@@ -219,7 +218,7 @@ impl Buckets {
     }
 }
 
-/// How often something took how long.
+/// The distribution of durations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     counts: Vec<u64>,
@@ -227,18 +226,18 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// How many were measured.
+    /// Returns the number of measured durations.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// All of them together.
+    /// Returns the sum of all durations.
     pub fn sum(&self) -> Duration {
         self.sum
     }
 
-    /// How many took less than the duration beside them, shortest first; the last bucket, which
-    /// has no end, is left out.
+    /// Returns upper bounds, and how many durations are below each. The shortest bound comes first. The last
+    /// bucket has no bound and is left out.
     pub fn cumulative(&self) -> impl Iterator<Item = (Duration, u64)> {
         let mut below = 0;
         let counts = self.counts[..BUCKETS - 1].iter().enumerate();
@@ -248,8 +247,8 @@ impl Histogram {
         })
     }
 
-    /// A duration that this share of all were shorter than: 0.99 for the p99, to the next power
-    /// of two of microseconds. Zero if nothing was measured.
+    /// Returns a bound below which this share of the durations is: 0.99 for the p99. It is a power of two of
+    /// microseconds. Returns zero if no duration was measured.
     pub fn quantile(&self, share: f64) -> Duration {
         if self.count() == 0 {
             return Duration::ZERO;
@@ -271,11 +270,10 @@ mod prometheus {
     use super::{Histogram, Numbers, fmt};
 
     impl Numbers {
-        /// The page that Prometheus reads, as text
-        /// (`text/plain; version=0.0.4; charset=utf-8`).
+        /// Returns the page that Prometheus reads (`text/plain; version=0.0.4; charset=utf-8`).
         pub fn to_prometheus(&self) -> String {
             let mut page = String::new();
-            let _written = write(self, &mut page); // into a String, which takes everything
+            let _written = write(self, &mut page); // a String accepts all text
             page
         }
     }

@@ -44,14 +44,14 @@ pub(crate) struct Peers {
     counts: RefCell<HashMap<IpAddr, usize>>,
 }
 
-/// One of a peer's connections, counted for as long as this lives.
+/// One connection of a peer. It counts for as long as this lives.
 pub(crate) struct PeerPermit {
     peers: Rc<Peers>,
     network: IpAddr,
 }
 
 impl Peers {
-    /// Counts one more of this peer; `None` if it has as many as it may already.
+    /// Counts one more connection of this peer. Returns `None` if the peer has reached the limit.
     pub(crate) fn admit(self: &Rc<Self>, peer: SocketAddr, max: usize) -> Option<PeerPermit> {
         let network = network(peer.ip());
         let mut counts = self.counts.borrow_mut();
@@ -72,6 +72,7 @@ impl Drop for PeerPermit {
         if let Some(count) = counts.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
+                // Addresses come and go without end, so an address without connections takes no memory.
                 counts.remove(&self.network);
             }
         }
@@ -79,6 +80,7 @@ impl Drop for PeerPermit {
 }
 
 fn network(address: IpAddr) -> IpAddr {
+    // A v4 client of a v6 socket has a mapped address, which must count as v4.
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let prefix = u128::from(address) & (u128::MAX << 64);

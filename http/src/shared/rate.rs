@@ -1,4 +1,4 @@
-//! Keeps a log readable: a few lines a second, and how many were left out.
+//! A limit on log lines, which keeps a log readable: a few lines in each second, and the number of lines left out.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use waterwheel_runtime::time::Instant;
 const LINES_MAX: u32 = 5;
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Lets [`LINES_MAX`] through in each [`PERIOD`].
+/// Allows [`LINES_MAX`] lines in each [`PERIOD`].
 pub(crate) struct Rate {
     since: Cell<Instant>,
     lines: Cell<u32>,
@@ -26,7 +26,7 @@ impl Default for Rate {
 }
 
 impl Rate {
-    /// Whether a line may be written now; and if so, how many were left out before it.
+    /// Returns `None` if no line may be written now. Returns the number of lines left out before this one otherwise.
     pub(crate) fn allows(&self) -> Option<u64> {
         let now = Instant::of_turn();
         if now - self.since.get() >= PERIOD {

@@ -2,26 +2,27 @@
 //!
 //! # How it works
 //!
-//! Every connection that waits has a deadline, and mostly moves it long before it comes. So there is
-//! no timer for each: its record in the [connections](crate::shared::connections) says for what it waits and since
-//! when, and one task looks through the records when the first of them may be due. It wakes those
-//! whose time is over, and sleeps until the next one's.
+//! Each connection that waits has a deadline, and in most cases it moves the deadline long before that time.
+//! So connections have no timers of their own. The entry in the
+//! [connections](crate::shared::connections) has the phase and its begin. One task looks through the entries
+//! when the first of them may be due. It wakes the connections whose time is over, and sleeps until the
+//! deadline of the next one.
 //!
 //! ```text
-//!  a connection begins to wait ──► due before the next look? ──no──► nothing to do
+//!  a connection begins to wait ──► due before the next look? ──no──► no action
 //!                                          │ yes
 //!                                          ▼
-//!               the reaper: sleep ──► look through all ──► wake those who are due
+//!               the reaper: sleep ──► look through all ──► wake those that are due
 //!                              ▲                 │
-//!                              └── until the next one is due; nobody waits: it ends
+//!                              └── until the next one is due; ends if no connection waits
 //! ```
 //!
-//! A wait that begins costs a comparison, and a connection that waits costs no entry in the wheel.
+//! A wait that begins costs a comparison, and a connection that waits has no entry in the wheel.
 //!
 //! # Invariants
 //!
-//! - Always: whoever waits is looked at when its time is over, or up to [`GRAIN`] later.
-//! - Never: a look while nobody is due; more than one look in a grain.
+//! - Always: the reaper looks at a waiting connection when its time is over, or up to [`GRAIN`] later.
+//! - Never: a look while no connection is due, or more than one look in a grain.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -35,15 +36,15 @@ use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::shared::connections::Connections;
 
-/// The time between two looks, at least.
+/// The shortest time between two looks.
 pub(crate) const GRAIN: Duration = Duration::from_millis(25);
 
-/// Who looks through the records, and when.
+/// The task that looks through the entries, and its next time.
 pub(crate) struct Reaper {
     connections: Rc<Connections>,
-    /// `None` while nobody waits.
+    /// The next look, or `None` if no connection waits.
     next: Cell<Option<Instant>>,
-    /// Whether there is a task.
+    /// True if the task exists.
     runs: Cell<bool>,
     task: RefCell<Option<Waker>>,
 }
@@ -58,7 +59,7 @@ impl Reaper {
         })
     }
 
-    /// Sees to it that the records are looked through when this time comes.
+    /// Makes the task look through the entries at this time.
     #[inline]
     pub(crate) fn look_at(self: &Rc<Self>, due: Instant) {
         if self.next.get().is_none_or(|next| due < next) {
@@ -76,7 +77,7 @@ impl Reaper {
         }
     }
 
-    /// Lets the task end, since nobody is left.
+    /// Ends the task, because no connection is left.
     pub(crate) fn stop(&self) {
         self.next.set(None);
         self.wake();
@@ -89,17 +90,17 @@ impl Reaper {
         }
     }
 
-    /// Wakes those who have waited long enough, and says when to look again.
+    /// Wakes the connections that have waited too long, and sets the time of the next look.
     fn look(&self) {
         let now = Instant::of_turn();
         let reaped = self.connections.reap(now);
-        // Before anybody is woken, who may want to be looked at again.
+        // Set before the wakes, because a woken connection may ask for an earlier look.
         let next = reaped.next.map(|next| next.max(now + GRAIN));
         self.next.set(next);
         reaped.due.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits for the next look, which may be asked for earlier meanwhile.
+    /// Waits for the next look. A connection may ask for an earlier one meanwhile.
     fn poll_next_look(&self, next: Instant, sleep: &mut Sleep, cx: &mut Context<'_>) -> Poll<()> {
         if sleep.deadline() != next {
             sleep.reset(next);
@@ -108,7 +109,7 @@ impl Reaper {
         if poll.is_pending() {
             let waker = cx.waker().clone();
             let old = self.task.borrow_mut().replace(waker);
-            drop(old);
+            drop(old); // the borrow has ended: a foreign waker may run user code
         }
         poll
     }
@@ -120,7 +121,8 @@ impl Drop for Reaper {
     }
 }
 
-/// However the task ends, also if its runtime ends before the server: the next wait makes another.
+/// Resets the reaper when its task ends, also with a runtime that ends before the server. Then the next wait
+/// spawns another task.
 struct Running(Weak<Reaper>);
 
 impl Drop for Running {
@@ -132,10 +134,11 @@ impl Drop for Running {
     }
 }
 
-/// The task: ends when nobody waits, and with the server.
+/// Looks through the entries until no connection waits, or the server is gone.
 async fn sweep(running: Running) {
     let mut sleep = sleep_until(Instant::of_turn());
     poll_fn(|cx| {
+        // A weak reference, so that a sleeping task does not keep the server alive.
         while let Some(reaper) = running.0.upgrade() {
             let Some(next) = reaper.next.get() else {
                 break;

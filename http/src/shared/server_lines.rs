@@ -1,11 +1,11 @@
 //! The lines that every answer of a server has: its name, the date, and the empty line.
 //!
-//! How old they are, and which they are, is asked for each answer; they themselves only for one that
-//! is not like the last.
+//! Each answer asks whether the lines are current, and for their number. Only an answer that differs from the
+//! one before copies the lines themselves.
 //!
 //! # Invariants
 //!
-//! - Always: what is handed out was true up to [`DATE_CHECK`] ago.
+//! - Always: the lines were true at most [`DATE_CHECK`] ago.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
@@ -15,26 +15,26 @@ use waterwheel_runtime::time::Instant;
 use crate::proto::encode::{EMPTY_LINE, OwnLines};
 use crate::shared::date::DateLine;
 
-/// How long a look at the wall clock is good for.
+/// How long a reading of the wall clock is valid.
 const DATE_CHECK: Duration = Duration::from_millis(100);
 
 pub(crate) struct ServerLines {
-    /// When the wall clock is to be looked at again.
+    /// The time of the next reading of the wall clock.
     next_check: Cell<Instant>,
-    /// How often they were rendered.
+    /// How many times the lines were rendered.
     number: Cell<u64>,
     lines: RefCell<Lines>,
 }
 
 struct Lines {
     date: DateLine,
-    /// The `server` line or nothing, the `date` line, and the empty line.
+    /// The `server` line if there is one, the `date` line, and the empty line.
     rendered: Vec<u8>,
     server_bytes: usize,
 }
 
 impl ServerLines {
-    /// With the server's line and its end, or nothing.
+    /// Renders the lines. `server_line` has its line end, or is empty.
     pub(crate) fn new(server_line: Vec<u8>) -> Self {
         let mut lines = Lines {
             date: DateLine::new(SystemTime::now()),
@@ -49,7 +49,7 @@ impl ServerLines {
         }
     }
 
-    /// Calls `f` with them, true for the present second.
+    /// Calls `f` with the lines for the present second.
     pub(crate) fn with<T>(&self, f: impl FnOnce(OwnLines<'_>) -> T) -> T {
         let number = self.number();
         let lines = self.lines.borrow();
@@ -61,9 +61,10 @@ impl ServerLines {
         })
     }
 
-    /// The number of those that are true now: as long as it is the same, so are they.
+    /// Returns the number of the current lines. The lines are the same as long as the number is.
     #[inline]
     pub(crate) fn number(&self) -> u64 {
+        // The clock of the turn costs no system call. The wall clock is read ten times in a second at most.
         let now = Instant::of_turn();
         if now >= self.next_check.get() {
             self.check(now);

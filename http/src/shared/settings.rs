@@ -1,11 +1,11 @@
-//! All that is settled before there is a server, as plain data.
+//! The settings of a server before it exists, as plain data.
 
 use crate::limits::Limits;
 use crate::shared::disconnect::Departure;
 use crate::shared::handshakes::TransportHook;
 use crate::shared::peers::OnPeerLimit;
 
-/// What a [`Builder`](crate::Builder) gathers.
+/// The settings that a [`Builder`](crate::Builder) collects.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,

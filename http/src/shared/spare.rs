@@ -1,25 +1,25 @@
-//! What has been used and will be used again, instead of allocated.
+//! Values that were used, and are kept to be used again without an allocation.
 //!
 //! # Invariants
 //!
-//! - Always: what is put here holds nothing of a user's; its destructor may run at any time.
+//! - Always: a spare value contains no value of a user. Its destructor may run at any time.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 
-/// Spares, mostly of one type: a server mostly has one handler, so one type of burst.
+/// Spare values. A server usually has one handler, so most are bursts of one type.
 #[derive(Default)]
 pub(crate) struct Spares {
-    /// The one that was kept last, at hand: mostly it is taken again before another is kept.
+    /// The value that was put last. In most cases it is taken before another is put.
     last: Cell<Option<Box<dyn Any>>>,
     others: RefCell<Vec<Box<dyn Any>>>,
 }
 
-/// No more are kept.
+/// The most values that are kept.
 const SPARES_MAX: usize = 32;
 
 impl Spares {
-    /// The spare that was kept last, if it is of this type; one of another type is dropped.
+    /// Returns the spare that was put last, if it has this type. Drops a spare of another type.
     #[inline]
     pub(crate) fn take<S: 'static>(&self) -> Option<Box<S>> {
         let spare = match self.last.take() {
@@ -31,6 +31,7 @@ impl Spares {
 
     #[inline]
     pub(crate) fn put<S: 'static>(&self, spare: Box<S>) {
+        // A swap of one cell needs no borrow flag and no bounds check on the path of each request.
         if let Some(before) = self.last.replace(Some(spare)) {
             self.put_other(before);
         }

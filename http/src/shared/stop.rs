@@ -1,9 +1,9 @@
-//! How a server is told to end, also from other threads.
+//! The end of a server as other threads ask for it.
 //!
 //! # How it works
 //!
 //! ```text
-//!  any thread: Stopper::stop ──► what is wanted, under a lock ──► wakes the server's task
+//!  any thread: Stopper::stop ──► the request, under a lock ──► wakes the server's task
 //!                                                                        │
 //!  the server's thread: serve, or stop_requested() ◄─────────────────────┘
 //!                              │
@@ -13,7 +13,7 @@
 //!
 //! # Invariants
 //!
-//! - Never: a waker woken or dropped under the lock.
+//! - Never: a waker is woken or dropped under the lock.
 
 use std::cell::Cell;
 use std::fmt;
@@ -25,31 +25,31 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-/// Where a server stands with its end.
+/// The stage of a server on its way to the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Serving.
+    /// The server serves.
     #[default]
     Open,
-    /// What is under way is finished, and what comes is told to go.
+    /// The server finishes requests, and refuses new clients.
     Draining,
-    /// Whatever is left is cut.
+    /// The server cuts the rest.
     Cutting,
 }
 
-/// What became of the connections of a server that has ended.
+/// The numbers of connections of a server that has ended, by their fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Ended by themselves, their requests answered; and those whose last answer was sent when the
-    /// time was over.
+    /// Connections that ended by themselves with all requests answered, and those whose last answer was sent
+    /// when the time was over.
     pub finished: usize,
-    /// Closed because nothing was under way on them, to make room or at the end.
+    /// Connections without a request that were closed, to make room or at the end.
     pub idle: usize,
-    /// Cut when the time was over.
+    /// Connections that were cut when the time was over.
     pub cut: usize,
-    /// Taken from the queue and sent away: told that the server is ending (503), or closed since
-    /// their peer has as many as it may.
+    /// Connections that were accepted and turned away: answered with 503 because the server ends, or closed
+    /// because their peer has reached its limit.
     pub turned_away: usize,
 }
 
@@ -77,40 +77,40 @@ impl fmt::Display for Report {
     }
 }
 
-/// Tells a server to end, from any thread.
+/// Asks a server to end, from any thread.
 ///
-/// Cloned freely; it does not keep the server alive. Dropping it does nothing.
+/// It is cheap to clone, and it does not keep the server alive. Dropping it has no effect.
 ///
 /// See [`Server::stopper`](crate::Server::stopper).
 #[derive(Clone)]
 pub struct Stopper(Arc<Control>);
 
 impl Stopper {
-    /// Asks the server to end: it takes no more connections, and those under way have as long as
-    /// [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max). A second time is
-    /// nothing more.
+    /// Asks the server to end. It accepts no more connections, and requests have
+    /// [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max) to finish. Calling this twice has
+    /// no further effect.
     #[doc(alias = "shutdown")]
     pub fn stop(&self) {
         self.0.want(Wanted::Stop);
     }
 
-    /// Asks the server to end at once: what is under way is cut.
+    /// Asks the server to end at once, and to cut the requests that are under way.
     pub fn cut(&self) {
         self.0.want(Wanted::Cut);
     }
 
-    /// Whether it has been asked to.
+    /// Returns true if the server has been asked to end.
     pub fn is_stopping(&self) -> bool {
         self.0.lock().wanted.is_some()
     }
 
-    /// Blocks until the server accepts connections, or has ended; says which of the two.
+    /// Blocks until the server accepts connections or has ended. Returns true if it accepts.
     pub fn ready(&self) -> bool {
         let state = self.0.wait_while(|phase| phase == StopPhase::Begun);
         state.phase == StopPhase::Serving
     }
 
-    /// Blocks until the server has ended. Not on its own thread: there it would wait for itself.
+    /// Blocks until the server has ended. On the server's own thread it waits for itself, so do not call it there.
     pub fn wait(&self) {
         drop(self.0.wait_while(|phase| phase != StopPhase::Ended));
     }
@@ -124,7 +124,7 @@ impl fmt::Debug for Stopper {
     }
 }
 
-/// What is asked of a server.
+/// The request to a server. A later one includes an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wanted {
     Stop,
@@ -143,15 +143,15 @@ enum StopPhase {
 struct StopState {
     wanted: Option<Wanted>,
     phase: StopPhase,
-    /// Of those who wait for something to be wanted.
+    /// The wakers of the tasks that wait for a request.
     wakers: Slab<Waker>,
 }
 
-/// The server's end of it; the server has ended when it is dropped.
+/// The server's part. Its drop means that the server has ended.
 #[derive(Default)]
 pub(crate) struct Stopping {
     control: Arc<Control>,
-    /// Whether it has begun to serve: asked at each accept, and so without the lock.
+    /// True if the server has begun to serve. Each accept asks this, so it is not under the lock.
     has_begun: Cell<bool>,
 }
 
@@ -173,6 +173,7 @@ impl Control {
             let wakers = state.wakers.iter();
             wakers.map(|(_, waker)| waker.clone()).collect()
         };
+        // After the lock, because a waker may run code that takes it again.
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -194,7 +195,7 @@ impl Stopping {
         Stopper(self.control.clone())
     }
 
-    /// Connections are accepted from now on. Again is nothing.
+    /// Notes that the server accepts connections. Calling this twice has no effect.
     pub(crate) fn serving(&self) {
         if !self.has_begun.replace(true) {
             self.control.enter(StopPhase::Serving);
@@ -206,12 +207,12 @@ impl Stopping {
         self.control.enter(StopPhase::Ended);
     }
 
-    /// Whether that much has been asked.
+    /// Returns true if this, or more, has been requested.
     pub(crate) fn is(&self, wanted: Wanted) -> bool {
         self.control.lock().wanted >= Some(wanted)
     }
 
-    /// Waits until that much is asked.
+    /// Waits until this, or more, is requested.
     pub(crate) async fn wanted(&self, wanted: Wanted) {
         let mut wish = Wish {
             control: &self.control,
@@ -221,15 +222,16 @@ impl Stopping {
     }
 }
 
-/// One who waits for something to be wanted.
+/// A task that waits for a request.
 struct Wish<'a> {
     control: &'a Control,
-    /// Among the wakers, for as long as this lives.
+    /// The index among the wakers, for as long as this lives.
     place: Option<usize>,
 }
 
 impl Wish<'_> {
     fn poll(&mut self, wanted: Wanted, cx: &mut Context<'_>) -> Poll<()> {
+        // Cloned before the lock, because a foreign waker may run user code.
         let waker = cx.waker().clone();
         let mut state = self.control.lock();
         if state.wanted >= Some(wanted) {

@@ -1,4 +1,4 @@
-//! A connection in memory: two ends, and what is under way between them.
+//! A connection in memory: two ends, and the bytes between them.
 //!
 //! # How it works
 //!
@@ -7,13 +7,13 @@
 //!   near.read  ◄── pieces ◄── far.write
 //! ```
 //!
-//! Each direction is a queue of pieces. A read gives at most one piece: so whoever writes decides
-//! where the other end's reads fall, which is what a test of a parser wants.
+//! Each direction is a queue of pieces. A read returns at most one piece. So a test decides by its writes
+//! where the reads of the other end fall, which is useful for tests of a parser.
 //!
 //! # Invariants
 //!
-//! - Always: bounded; a writer waits for its reader.
-//! - Never: a waker woken while a direction is borrowed.
+//! - Always: a direction is bounded, and a writer waits for its reader.
+//! - Never: a waker is woken while a direction is borrowed.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -29,35 +29,34 @@ use waterwheel_runtime::budget;
 
 use crate::transport::io::Io;
 
-/// How much may be under way in one direction: about what a socket's buffers take.
+/// The capacity of one direction: about that of a socket's buffers.
 const CAPACITY_BYTES: usize = 64 * 1024;
 
 /// One end of a connection in memory.
 ///
-/// Reads and writes as a socket does, end of stream and broken pipe included. A write is read in
-/// one piece, if the reader's buffer is as large, and never together with the next. Dropping an end
-/// hangs up.
+/// It reads and writes as a socket does, with an end of stream and broken pipes. One read returns the bytes of
+/// one write at most, and all of them if the buffer is large enough. Dropping an end hangs up.
 pub struct MemoryStream {
     incoming: Rc<RefCell<Direction>>,
     outgoing: Rc<RefCell<Direction>>,
 }
 
-/// What is under way from one end to the other.
+/// The bytes on their way from one end to the other.
 #[derive(Default)]
 struct Direction {
     pieces: VecDeque<Vec<u8>>,
-    /// How much of the first piece has been read.
+    /// How many bytes of the first piece have been read.
     read: usize,
     bytes: usize,
-    /// The writer has ended it.
+    /// The writer has closed its write half.
     ended: bool,
-    /// The reader is gone, or the writer.
+    /// One of the ends is gone.
     broken: bool,
     waiters: Vec<Waker>,
 }
 
 impl MemoryStream {
-    /// The two ends of a new connection.
+    /// Returns the two ends of a new connection.
     #[must_use]
     pub fn pair() -> (Self, Self) {
         let there: Rc<RefCell<Direction>> = Rc::default();
@@ -108,7 +107,7 @@ impl MemoryStream {
         Poll::Ready(Ok(count))
     }
 
-    /// Ends the writing direction: what was written arrives, then the end.
+    /// Closes the write half. The peer receives the written bytes, then the end.
     pub fn end(&self) {
         change(&self.outgoing, |direction| direction.ended = true);
     }
@@ -153,7 +152,7 @@ impl Direction {
     }
 }
 
-/// Changes a direction, and wakes all who wait for it to change.
+/// Changes a direction, and wakes all tasks that wait for a change.
 fn change<T>(direction: &RefCell<Direction>, by: impl FnOnce(&mut Direction) -> T) -> T {
     let (value, waiters) = {
         let direction = &mut *direction.borrow_mut();

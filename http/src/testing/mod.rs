@@ -23,9 +23,9 @@
 //! });
 //! ```
 //!
-//! Everything a server does to a connection happens here too: limits, deadlines, refusals,
-//! persistence. With the clock paused ([`time::pause`](waterwheel_runtime::time::pause)) the deadlines
-//! pass at once, so a test of a timeout takes no time.
+//! The limits, deadlines and refusals of a server apply to these connections too, and so does keep-alive.
+//! With a paused clock ([`time::pause`](waterwheel_runtime::time::pause)) deadlines pass at once. So a test of
+//! a timeout takes no time.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -52,30 +52,30 @@ pub use torture::Torture;
 ///
 /// # Panics
 ///
-/// Outside a runtime; and, being there for tests, when what comes is not what was to come: no
-/// answer where one is read, or one that is malformed.
+/// The methods panic outside a runtime. They also panic if no answer arrives, or if the answer is malformed,
+/// because this type is for tests.
 pub struct TestClient {
     stream: MemoryStream,
-    /// What has been read and not been used.
+    /// Bytes that have been read, and are not part of a returned answer.
     read: Vec<u8>,
     task: Option<JoinHandle<()>>,
 }
 
-/// An answer, read whole.
+/// A whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// 200, 404 …
     pub status: StatusCode,
     /// All fields of the head.
     pub headers: HeaderMap,
-    /// The body, out of its chunks.
+    /// The body, without its chunk framing.
     pub body: Vec<u8>,
-    /// What came behind the last chunk.
+    /// The fields after the last chunk.
     pub trailers: HeaderMap,
 }
 
 impl Answer {
-    /// The body as text; what is not UTF-8 is replaced.
+    /// Returns the body as text. Bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -83,26 +83,26 @@ impl Answer {
 }
 
 impl TestClient {
-    /// A new connection, served by `handler` under the default limits.
+    /// Makes a new connection. `handler` serves it under the default limits.
     #[must_use]
     pub fn new(handler: impl Handler) -> Self {
         Self::with(Server::builder(), handler)
     }
 
-    /// A new connection to a server that is built so. It listens nowhere.
+    /// Makes a new connection to a server with these settings. The server listens nowhere.
     #[must_use]
     pub fn with(builder: Builder, handler: impl Handler) -> Self {
         Self::of(&builder.without_listener(), handler)
     }
 
-    /// One more connection to a server.
+    /// Makes another connection to a server.
     #[must_use]
     pub fn of(server: &Server, handler: impl Handler) -> Self {
         Self::through(server, handler, |stream| stream)
     }
 
-    /// One more connection to a server, which serves it over the transport that `wrap` makes of
-    /// its end: say a [`Torture`].
+    /// Makes another connection to a server. The server serves it over the transport that `wrap` makes from
+    /// its end of the connection, such as a [`Torture`].
     #[must_use]
     pub fn through<T: Io>(
         server: &Server,
@@ -122,13 +122,13 @@ impl TestClient {
         let mut left = bytes.as_ref();
         while !left.is_empty() {
             let write = poll_fn(|cx| Pin::new(&mut self.stream).poll_write(cx, left)).await;
-            // A server that has closed reads nothing; what it has said can still be read.
+            // A server that has closed reads no more, but the client can still read its answer.
             let Ok(count) = write else { return };
             left = &left[count..];
         }
     }
 
-    /// Ends the sending direction; answers can still be read.
+    /// Closes the write half. Answers can still be read.
     pub fn end(&mut self) {
         self.stream.end();
     }
@@ -144,7 +144,7 @@ impl TestClient {
             .await
     }
 
-    /// Sends a request and reads its answer. Host is added, and Content-Length where there is a body.
+    /// Sends a request and reads its answer. Adds Host, and Content-Length if there is a body.
     pub async fn request(
         &mut self,
         method: &Method,
@@ -164,7 +164,7 @@ impl TestClient {
         self.answer_to(method).await
     }
 
-    /// Reads the next final answer to anything but HEAD; interim ones are read past.
+    /// Reads the next final answer to any method but HEAD. Skips interim answers.
     pub async fn answer(&mut self) -> Answer {
         self.answer_to(&Method::GET).await
     }

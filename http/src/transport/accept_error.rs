@@ -1,13 +1,13 @@
-//! What can go wrong when a connection is accepted, as the loop's owner must tell it apart.
+//! Errors of accept, grouped by the action that they ask of the accept loop.
 
 use std::fmt;
 use std::io;
 
 use rustix::io::Errno;
 
-/// Why no connection was accepted.
+/// The reason why no connection was accepted.
 ///
-/// Whatever it is, the loop goes on unless [`is_fatal`](Self::is_fatal) holds.
+/// The accept loop goes on unless [`is_fatal`](Self::is_fatal) returns true.
 #[derive(Debug)]
 pub struct AcceptError {
     kind: AcceptErrorKind,
@@ -37,24 +37,24 @@ impl AcceptError {
         }
     }
 
-    /// Whether one connection died before it could be accepted. Go on.
+    /// Returns true if one connection was lost before it could be accepted. The loop goes on.
     pub fn is_connection(&self) -> bool {
         self.kind == AcceptErrorKind::Connection
     }
 
-    /// Whether the process or the system is out of something: descriptors, memory, buffers. The
-    /// gate is shut now; await [`Server::capacity`](crate::Server::capacity).
+    /// Returns true if the process or the system has no descriptors, memory or buffers left. The gate is now
+    /// shut. Await [`Server::capacity`](crate::Server::capacity).
     pub fn is_exhausted(&self) -> bool {
         self.kind == AcceptErrorKind::Exhausted
     }
 
-    /// Whether the listener is gone: closed, or no socket. The loop has nothing more to do.
+    /// Returns true if the listener is closed, or is not a listening socket. The loop must end.
     pub fn is_fatal(&self) -> bool {
         self.kind == AcceptErrorKind::Fatal
     }
 }
 
-/// The errors of `accept(2)` by whose they are.
+/// Groups the errors of `accept(2)`.
 fn kind_of(error: &io::Error) -> AcceptErrorKind {
     match Errno::from_io_error(error) {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
@@ -64,6 +64,7 @@ fn kind_of(error: &io::Error) -> AcceptErrorKind {
             AcceptErrorKind::Fatal
         }
         _ => AcceptErrorKind::Connection,
+    // Linux reports pending network errors of a new connection from `accept`: they concern that one alone.
     }
 }
 

@@ -1,8 +1,8 @@
-//! A client's address, small: most connections are idle, and each keeps one.
+//! A client's address in few bytes, because each idle connection keeps one.
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// What is known of who is at the other end. 24 bytes, where `Option<SocketAddr>` has 32.
+/// The address of the client. It takes 24 bytes, and `Option<SocketAddr>` takes 32.
 #[derive(Clone, Debug)]
 pub(crate) enum PeerAddress {
     /// The transport knows no addresses.
@@ -13,7 +13,7 @@ pub(crate) enum PeerAddress {
         port: u16,
         scope: u32,
     },
-    /// With a flow label, which hardly any has.
+    /// An address with a flow label, which is rare.
     Flow(Box<SocketAddrV6>),
 }
 

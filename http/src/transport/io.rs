@@ -204,7 +204,7 @@ impl<S: net::Connected + Unpin + 'static> Io for net::Stream<S> {
 
     #[inline]
     fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // the kernel holds nothing back
+        Poll::Ready(Ok(())) // a socket holds no bytes back
     }
 
     #[inline]

@@ -1,9 +1,9 @@
-//! Where a server listens: one socket or several, of either family, its own or inherited.
+//! Listeners: one socket or several, of either family, bound here or inherited.
 //!
 //! # How it works
 //!
-//! All of a server's listeners are asked in turn, each time beginning behind the one that gave the
-//! last connection, so that a busy one does not keep the others waiting.
+//! The server polls its listeners in turn. Each round begins after the listener that returned the last
+//! connection. So a busy listener does not keep the others waiting.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -33,9 +33,9 @@ use crate::transport::stream::Stream;
 /// ```
 #[derive(Debug)]
 pub enum Listener {
-    /// For TCP.
+    /// Accepts TCP connections.
     Tcp(TcpListener),
-    /// For Unix sockets.
+    /// Accepts connections of a Unix socket.
     Unix(UnixListener),
 }
 
@@ -61,15 +61,15 @@ impl AsFd for Listener {
 }
 
 impl Listener {
-    /// The listeners this process was started with, in their order: a supervisor's
-    /// (`LISTEN_FDS`, `sd_listen_fds(3)`), or those of the process it replaces. None if there are
-    /// none; each is given out once.
+    /// Returns the listeners that this process has inherited, in their order: those of a supervisor
+    /// (`LISTEN_FDS`, `sd_listen_fds(3)`), or those of the process that it replaces. The list is empty if the
+    /// process has inherited no listeners. Each listener is returned once.
     ///
-    /// Ask before there are other threads: the variables are taken out of the environment.
+    /// Call this before other threads exist, because it changes the environment.
     ///
     /// # Errors
     ///
-    /// When one of the descriptors is no listening stream socket.
+    /// If a descriptor is not a listening stream socket.
     pub fn inherited() -> io::Result<Vec<Self>> {
         let mut fds = ListenFd::from_env();
         (0..fds.len())
@@ -78,7 +78,7 @@ impl Listener {
     }
 
     fn take(fds: &mut ListenFd, index: usize) -> io::Result<Self> {
-        // What is refused as one kind is still there to be asked for as another.
+        // A descriptor of another family stays in the list, so that it can be taken as that family.
         if let Ok(Some(listener)) = fds.take_tcp_listener(index) {
             return TcpListener::from_std(listener).map(Self::from);
         }
@@ -88,7 +88,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens, if that is an internet address.
+    /// Returns the address, if it is an internet address.
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_address().ok(),
@@ -115,7 +115,7 @@ impl Listener {
     }
 }
 
-/// A stream, and from where it comes.
+/// A stream, and the address of its other end.
 pub(crate) type Accepted = (Stream, Option<SocketAddr>);
 
 /// All listeners of a server.
@@ -143,7 +143,7 @@ impl Listeners {
         drop(sockets);
     }
 
-    /// The next connection of any of them; an error of any of them.
+    /// Accepts the next connection of any listener. An error of any listener is returned too.
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         self.poll_each(|listener| listener.poll_accept(cx))
     }
@@ -153,15 +153,16 @@ impl Listeners {
         if self.is_empty() {
             return Poll::Ready(());
         }
-        // What a queue has to say, accept will hear.
+        // An error of a listener counts as pending, because accept reports it.
         self.poll_each(|listener| listener.poll_pending(cx))
             .map(drop)
     }
 
-    /// Whether a connection is in one of the queues now.
+    /// Returns true if a connection is in one of the queues now.
     pub(crate) fn has_pending(&self) -> bool {
         let sockets = self.sockets.borrow();
         let wanted = sockets.iter();
+        // Readiness of the runtime can be stale, so this asks the kernel.
         let mut wanted: Vec<_> = wanted
             .map(|socket| PollFd::new(socket, PollFlags::IN))
             .collect();
@@ -170,6 +171,7 @@ impl Listeners {
 
     fn poll_each<T>(&self, mut poll: impl FnMut(&Listener) -> Poll<T>) -> Poll<T> {
         let sockets = self.sockets.borrow();
+        // Most servers have one listener, which needs no turns.
         if let [only] = &sockets[..] {
             return poll(only);
         }

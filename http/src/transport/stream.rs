@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! - Never: a box or a vtable for it; which of the two it is costs one branch.
+//! - Never: a box or a vtable. A branch chooses between the two families.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -18,9 +18,9 @@ use crate::transport::io::Io;
 /// A client's stream, of either family.
 #[derive(Debug)]
 pub enum Stream {
-    /// Over TCP.
+    /// A TCP stream.
     Tcp(TcpStream),
-    /// Over a Unix socket.
+    /// A stream of a Unix socket.
     Unix(UnixStream),
 }
 
@@ -37,7 +37,7 @@ impl From<UnixStream> for Stream {
 }
 
 impl Stream {
-    /// The other end's address, if it has one.
+    /// Returns the address of the other end, if it has one.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_address().ok(),
@@ -46,7 +46,7 @@ impl Stream {
     }
 }
 
-/// The same call on whichever it is.
+/// Makes the same call on the stream of either family.
 macro_rules! either {
     ($stream:expr, $inner:ident => $call:expr) => {
         match $stream {

@@ -1,22 +1,22 @@
-//! A connection that speaks another protocol from here on: its stream, handed over.
+//! The stream of a connection that changes to another protocol.
 //!
 //! # How it works
 //!
 //! ```text
 //!  handler: request.upgrade("chat", ()) ──► (Responded, Upgrade)     the answer is queued
 //!                              │                        │
-//!                        goes back to           stays with the handler, or with
-//!                        the connection         a task it has spawned
+//!                        returns to             stays with the handler, or with
+//!                        the connection         a task that it has spawned
 //!                              ▼                        │
-//!  connection: writes the answer, gives its stream ────►│
+//!  connection: writes the answer, passes its stream ───►│
 //!              and ends                                 ▼
 //!                                                  Upgraded, owned
 //! ```
 //!
 //! # Invariants
 //!
-//! - Always: what the client has sent behind its request comes out of the stream first.
-//! - Never: the stream closed because the connection that it was part of has ended.
+//! - Always: the stream returns first the bytes that the client has sent after its request.
+//! - Never: the end of the connection closes the stream.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -33,18 +33,17 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::transport::io::Io;
 
-/// Completes with the connection's stream, once the answer that promised it is out.
+/// A future of the connection's stream. It completes after the answer has been sent.
 ///
-/// Made by [`Request::upgrade`](crate::Request::upgrade) and
-/// [`Request::tunnel`](crate::Request::tunnel). It owns what it needs: move it into a task of its
-/// own, and return the [`Responded`](crate::Responded) from the handler. Awaiting it *within* the
-/// handler would wait for itself.
+/// [`Request::upgrade`](crate::Request::upgrade) and [`Request::tunnel`](crate::Request::tunnel) return it.
+/// It borrows nothing from the request. Move it into a task of its own, and return the
+/// [`Responded`](crate::Responded) from the handler. A handler that awaits it waits for itself.
 ///
 /// # Errors
 ///
-/// `ConnectionAborted` when the connection ended before it could be handed over.
+/// `ConnectionAborted` if the connection has ended before it could pass its stream on.
 #[derive(Debug)]
-#[must_use = "the stream is closed if nobody takes it"]
+#[must_use = "dropping it closes the stream"]
 pub struct Upgrade(Rc<RefCell<UpgradeSlot>>);
 
 /// The connection's half of an [`Upgrade`].
@@ -55,7 +54,7 @@ pub(crate) struct Promise(Rc<RefCell<UpgradeSlot>>);
 enum UpgradeSlot {
     Promised(Option<Waker>),
     Given(Upgraded),
-    /// Taken, or broken.
+    /// The stream has been taken, or the connection has ended without passing it on.
     Empty,
 }
 
@@ -90,6 +89,7 @@ impl Future for Upgrade {
     type Output = io::Result<Upgraded>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // The slot is empty while a waker is cloned, because a foreign waker may call this again.
         let slot = mem::replace(&mut *self.0.borrow_mut(), UpgradeSlot::Empty);
         match slot {
             UpgradeSlot::Given(stream) => Poll::Ready(Ok(stream)),
@@ -109,12 +109,12 @@ impl Future for Upgrade {
     }
 }
 
-/// The stream of a connection that has been handed over: read it, write it, it is yours.
+/// The stream of a connection that has changed its protocol.
 ///
-/// It has no limits and no deadlines any more; the server's were HTTP's.
+/// The limits and deadlines of the server no longer apply to it.
 pub struct Upgraded {
     io: Box<dyn Io>,
-    /// What was read behind the request, and how much of it has been given out.
+    /// The bytes that were read after the request, and how many of these the stream has returned.
     read: Vec<u8>,
     given: usize,
     peer: Option<SocketAddr>,
@@ -130,18 +130,19 @@ impl Upgraded {
         }
     }
 
-    /// Who is at the other end, where the transport knows addresses.
+    /// Returns the client's address, if the transport has addresses.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// The transport itself, and what was read of it and not given out yet, if it is a `T` (a
-    /// [`Stream`](crate::Stream), mostly, or what the hook of
-    /// [`Builder::transport`](crate::Builder::transport) returns).
+    /// Returns the transport if it is a `T`, and the bytes that were read from it and not returned yet.
+    ///
+    /// The transport is a [`Stream`](crate::Stream), or the type that the hook of
+    /// [`Builder::transport`](crate::Builder::transport) returns.
     ///
     /// # Errors
     ///
-    /// This stream again, if it is not.
+    /// Returns this stream unchanged if the transport is not a `T`.
     pub fn downcast<T: Io>(self) -> Result<(T, Vec<u8>), Self> {
         let io: &dyn Any = &*self.io;
         if !io.is::<T>() {
@@ -159,7 +160,7 @@ impl Upgraded {
                 read.drain(..given);
                 Ok((*io, read))
             }
-            // Looked at above.
+            // `is` has checked the type above.
             Err(_) => unreachable!("the transport of {peer:?} has changed its type"),
         }
     }
@@ -179,6 +180,7 @@ impl AsyncRead for Upgraded {
         buffer[..count].copy_from_slice(&here[..count]);
         self.given += count;
         if self.given == self.read.len() {
+            // Frees the buffer of the request, which may be large, before the new protocol goes on for long.
             (self.read, self.given) = (Vec::new(), 0);
         }
         Poll::Ready(Ok(count))
@@ -206,7 +208,7 @@ impl AsyncWrite for Upgraded {
         self.io.poll_flush(cx)
     }
 
-    /// Closes the write half. What is written before is flushed first.
+    /// Flushes the written bytes, and closes the write half.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io.poll_end(cx)
     }
