@@ -91,7 +91,7 @@ impl<'c> AnswerBody<'c> {
     pub fn is_sent(&self) -> bool {
         self.framing.sends_body()
     }
-// The piece counts as begun until `end_piece`, so that a dropped `write` leaves that state behind.
+    // The piece counts as begun until `end_piece`, so that a dropped `write` leaves that state behind.
 
     #[inline]
     fn begin_piece(&mut self, bytes: u64) -> Result<()> {

@@ -51,10 +51,7 @@ pub(crate) struct ServerState {
     pub(crate) stage_changed: Notify,
     /// True if new clients wait for descriptors. Then connections close after their answers.
     pub(crate) pressed: Cell<bool>,
-    #[expect(
-        clippy::vec_box,
-        reason = "the boxes themselves are lent and returned"
-    )]
+    #[expect(clippy::vec_box, reason = "the boxes themselves are lent and returned")]
     spare: RefCell<Vec<Box<Work>>>,
     pub(crate) spare_bursts: Spares,
     pub(crate) own_lines: ServerLines,

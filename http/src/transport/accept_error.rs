@@ -64,7 +64,7 @@ fn kind_of(error: &io::Error) -> AcceptErrorKind {
             AcceptErrorKind::Fatal
         }
         _ => AcceptErrorKind::Connection,
-    // Linux reports pending network errors of a new connection from `accept`: they concern that one alone.
+        // Linux reports pending network errors of a new connection from `accept`: they concern that one alone.
     }
 }
 
