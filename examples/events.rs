@@ -1,4 +1,4 @@
-//! A live page: who looks at it, and what they say, by server-sent events.
+//! A live page by server-sent events: it shows its visitors and their messages.
 //!
 //! ```text
 //! cargo run --release --example events [ADDRESS]
@@ -34,8 +34,7 @@ async fn mill(request: Request<'_>, feed: &Feed) -> Result<Responded> {
     }
 }
 
-/// Tells everybody that somebody has come; all there is to tell, until they leave; and that they
-/// have left.
+/// Publishes that a visitor has come, sends all events until the visitor leaves, and publishes that, too.
 async fn watch(request: Request<'_>, feed: &Feed) -> Result<Responded> {
     let news = feed.subscribe();
     feed.publish(&watchers(feed));

@@ -1,4 +1,4 @@
-//! Serves a folder: its files, their parts, and lists of what is in it.
+//! Serves a folder: its files, ranges of them, and lists of its contents.
 //!
 //! ```text
 //! cargo run --release --example files FOLDER [ADDRESS]

@@ -1,4 +1,4 @@
-//! rouille's first example: parameters with types, and what happens to a handler that panics.
+//! rouille's first example: parameters with types, and a handler that panics.
 //!
 //! ```text
 //! cargo run --release --example rouille_server [ADDRESS]

@@ -1,5 +1,4 @@
-//! A small site, as sites are: pages out of templates, a query, a form, JSON, files, and a page for
-//! all that is not there.
+//! A small site: pages from templates, a query, a form, JSON, files, and a page for unknown paths.
 //!
 //! ```text
 //! cargo run --example site [ADDRESS]

@@ -1,4 +1,4 @@
-//! Takes files in: a page with a progress bar, and a form that is written to disk as it comes.
+//! Receives files: a page with a progress bar, and a form that is written to disk while it arrives.
 //!
 //! ```text
 //! cargo run --release --example upload [FOLDER] [ADDRESS]
@@ -37,7 +37,7 @@ async fn upload(request: Request<'_>, folder: &Path) -> Result<Responded> {
     }
 }
 
-/// Writes each file of the form into the folder; says which, and how long they are.
+/// Writes each file of the form into the folder. Returns their names and lengths.
 async fn save(request: &Request<'_>, folder: &Path) -> Result<String> {
     let mut form = MultipartForm::of(request)?;
     let mut saved = Vec::new();

@@ -96,7 +96,7 @@ fn explained() -> BTreeMap<String, [String; 2]> {
 }
 
 #[test]
-fn nginx_answers_the_same_but_for_what_the_table_explains() {
+fn nginx_answers_the_same_except_the_rows_of_the_table() {
     let Some(program) = tool("nginx") else { return };
     let served = scene::make("beside-nginx");
     let (_reserved, address) = reserve();
@@ -204,7 +204,11 @@ fn the_smallest_file_that_a_client_takes_is_served_unless_it_is_out_of_date() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn the_files_to_serve_are_a_choice() {
+=======
+fn options_decide_which_files_are_served() {
+>>>>>>> main
     let files = Files::new(scene::make("choices")).unwrap();
     let status = |files: &Files, target| get(files, target, &[]).status.as_u16();
     let statuses = |files: &Files| {
@@ -249,7 +253,7 @@ fn the_files_to_serve_are_a_choice() {
 }
 
 #[test]
-fn a_list_shows_what_can_be_served_and_nothing_else() {
+fn a_list_shows_only_names_that_can_be_served() {
     let served = scene::make("list");
     fs::write(served.join("bare/<b>.txt"), "").unwrap();
     fs::write(served.join("bare/.hidden"), "").unwrap();
@@ -270,7 +274,7 @@ fn a_list_shows_what_can_be_served_and_nothing_else() {
 }
 
 #[test]
-fn a_list_shows_what_can_be_fetched_and_nothing_else() {
+fn a_list_shows_only_names_that_can_be_fetched() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -344,7 +348,11 @@ fn a_redirect_never_leads_to_another_host() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn a_file_changed_just_now_has_a_weak_tag_and_no_parts_to_resume() {
+=======
+fn a_file_that_changed_just_now_has_a_weak_tag_and_no_ranges() {
+>>>>>>> main
     let served = scene::make("fresh");
     let file = served.join("fresh.txt");
     fs::write(&file, "fresh").unwrap();
@@ -399,7 +407,11 @@ fn a_time_that_http_cannot_say_is_not_said() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn a_special_file_is_not_found_and_delays_no_request() {
+=======
+fn a_fifo_or_device_is_answered_with_404_without_a_wait() {
+>>>>>>> main
     let served = scene::make("fifo");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(

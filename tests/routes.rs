@@ -1,4 +1,4 @@
-//! Which handler answers which request.
+//! The router: the handler that it selects for each request.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::cell::Cell;
@@ -260,7 +260,7 @@ fn a_slash_too_many_or_too_few_follows_the_rule() {
 }
 
 #[test]
-fn no_redirect_leads_to_another_host() {
+fn no_redirection_leads_to_another_host() {
     let router = Router::new()
         .get("/{a}/{b}", async || "")
         .get("//evil.example", async || "");
@@ -311,7 +311,7 @@ fn an_absolute_target_without_a_path_is_the_root() {
 }
 
 #[test]
-fn routers_nest_and_keep_what_they_have_for_unknown_paths() {
+fn nested_routers_keep_their_not_found_handlers() {
     let missing = |text: &'static str| async move || (StatusCode::NOT_FOUND, text);
     let posts = Router::new()
         .get("/", async |_: &Request<'_>, params: Params<'_>| {

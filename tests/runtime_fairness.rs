@@ -487,3 +487,35 @@ fn a_handle_that_moves_to_another_runtime_wakes_the_last_task_that_polled_it() {
         drop(first);
     });
 }
+
+/// Spends the whole budget in each poll, before a future that shares the poll.
+fn spend_all(cx: &mut std::task::Context<'_>) {
+    while budget::poll_spend(cx, 1).is_ready() {}
+}
+
+#[test]
+fn a_due_sleep_ends_beside_a_future_that_spends_the_budget_in_each_poll() {
+    for first in [Duration::ZERO, Duration::from_millis(5)] {
+        run(async {
+            let mut sleep = pin!(time::sleep(first));
+            let mut polls = 0;
+            poll_fn(|cx| {
+                spend_all(cx);
+                polls += 1;
+                assert!(polls < 1_000_000, "the sleep of {first:?} did not end");
+                sleep.as_mut().poll(cx)
+            })
+            .await;
+            // So does one that a reset has brought to the past.
+            sleep.as_mut().reset(time::Instant::now());
+            let mut polls = 0;
+            poll_fn(|cx| {
+                spend_all(cx);
+                polls += 1;
+                assert!(polls < 1_000, "the sleep that was reset did not end");
+                sleep.as_mut().poll(cx)
+            })
+            .await;
+        });
+    }
+}

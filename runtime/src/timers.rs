@@ -103,6 +103,11 @@ impl Timers {
             .is_some_and(|waiting| waiting.will_wake(waker))
     }
 
+    /// Returns true if the wheel has the entry, which means that it has not fired.
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        self.wheel.borrow().waker(key).is_some()
+    }
+
     /// Returns the time that the executor may wait for the next deadline.
     ///
     /// `epoll_wait` waits for whole milliseconds, and mio rounds up. If the wait is longer than a number of

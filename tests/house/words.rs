@@ -113,7 +113,6 @@ const NOT_YET_MENDED: &[&str] = &[
     "tests/parity/web_middleware.rs",
     "tests/parity/web_response.rs",
     "tests/parity/web_routes.rs",
-    "tests/routes.rs",
     "tests/rows.rs",
     "tests/shutdown.rs",
     "tests/stalls.rs",

@@ -19,7 +19,7 @@
 //! 2. When the socket is readable, the connection takes buffers from the pool and reads into them.
 //! 3. As long as whole heads are there, requests are served and their answers queued. When none is
 //!    left, all answers go out in one write, and with the end in one segment if it comes then.
-//! 4. The handler's future lives in the worker's allocation (`task.rs`). So an idle connection does not carry
+//! 4. The handler's future lives in the burst's allocation (`burst.rs`). So an idle connection does not carry
 //!    it, however large it is.
 //! 5. After the handler, the request at hand is answered or the connection ends: `finish.rs`.
 //! 6. A connection whose client may have sent more ends in stages, so that the last answer arrives
@@ -195,12 +195,13 @@ impl<T: Io> Connection<T> {
     /// Safe: bytes that have come stay.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
         poll_fn(|cx| budget::poll_spend(cx, 1)).await; // the next request may always be there
-        if let Some(phase) = self.unfinished()
-            && self.end_phase(phase).await.is_break()
-        {
-            return Ok(None);
-        }
         loop {
+            // Also after a wait: the rest of a head may be overdue.
+            if let Some(phase) = self.unfinished()
+                && self.end_phase(phase).await.is_break()
+            {
+                return Ok(None);
+            }
             match poll_fn(|cx| self.poll_head(cx)).await {
                 Arrival::Request => return Ok(self.request()),
                 Arrival::Nothing if self.wait().await.is_continue() => {}

@@ -55,6 +55,28 @@ pub enum Strength {
 }
 
 /// The result of evaluating a request's preconditions.
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::conditional::{Evaluation, Validators};
+/// use waterwheel_http::{Request, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// let page = async |request: Request<'_>| {
+///     let validators = Validators::new("v7");
+///     let status = match validators.evaluate(request.method(), request.headers()) {
+///         Evaluation::Serve => StatusCode::OK,
+///         Evaluation::NotModified => StatusCode::NOT_MODIFIED,
+///         Evaluation::Failed => StatusCode::PRECONDITION_FAILED,
+///     };
+///     request.respond(status, "", ()).await
+/// };
+/// let fields = [("if-none-match", "\"v7\"")];
+/// let answer = block_on(async {
+///     TestClient::new(page).request(&http::Method::GET, "/", &fields, b"").await
+/// });
+/// assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluation {
     /// Serve the request.
@@ -71,8 +93,7 @@ impl Validators {
     /// A byte that no tag may have (a quote, white space, a control byte) becomes `_`.
     #[must_use]
     pub fn new(opaque: impl Into<String>) -> Self {
-        let is_tag = |byte: u8| matches!(byte, b'!' | b'#'..=b'~' | 0x80..);
-        let clean = |byte: u8| if is_tag(byte) { byte } else { b'_' };
+        let clean = |byte| if is_tag_byte(byte) { byte } else { b'_' };
         Self {
             opaque: Some(opaque.into().bytes().map(clean).collect()),
             strength: Strength::Strong,
@@ -159,11 +180,12 @@ impl Validators {
     /// ```
     #[must_use]
     pub fn evaluate(&self, method: &Method, headers: Headers<'_>) -> Evaluation {
-        if !self.is_what_is_expected(headers) {
+        if !self.is_the_expected_state(headers) {
             return Evaluation::Failed;
         }
         let reads = matches!(*method, Method::GET | Method::HEAD);
-        match (self.is_at_the_client(headers, reads), reads) {
+        // A change of a resource that the client knows must fail: it asked for the opposite.
+        match (self.is_known_to_the_client(headers, reads), reads) {
             (false, _) => Evaluation::Serve,
             (true, true) => Evaluation::NotModified,
             (true, false) => Evaluation::Failed,
@@ -171,7 +193,7 @@ impl Validators {
     }
 
     /// Evaluates If-Match, or If-Unmodified-Since if that is absent.
-    fn is_what_is_expected(&self, headers: Headers<'_>) -> bool {
+    fn is_the_expected_state(&self, headers: Headers<'_>) -> bool {
         if headers.contains("if-match") {
             return self.is_among(headers, "if-match", Strength::Strong);
         }
@@ -182,11 +204,12 @@ impl Validators {
     }
 
     /// Evaluates If-None-Match, or If-Modified-Since if that is absent.
-    fn is_at_the_client(&self, headers: Headers<'_>, reads: bool) -> bool {
+    fn is_known_to_the_client(&self, headers: Headers<'_>, reads: bool) -> bool {
         if headers.contains("if-none-match") {
             return self.is_among(headers, "if-none-match", Strength::Weak);
         }
         match (date(headers, "if-modified-since"), self.modified) {
+            // If-Modified-Since is only for GET and HEAD (RFC 9110, 13.1.3).
             (Some(date), Some(modified)) if reads => modified <= date,
             _ => false,
         }
@@ -221,6 +244,11 @@ impl Validators {
         let is_same = self.modified.is_some() && parse_date(value) == self.modified;
         is_same && self.strength == Strength::Strong
     }
+}
+
+/// Returns true for a byte that a tag may have: an `etagc` (RFC 9110, 8.8.3).
+pub(super) fn is_tag_byte(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'~' | 0x80..)
 }
 
 /// An entity tag as the client sent it.

@@ -151,6 +151,19 @@ pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
 }
 
 /// A stream of events to one client.
+///
+/// ```
+/// use waterwheel_http::web::events::{Event, Events};
+/// use waterwheel_http::{Request, Responded, Result};
+///
+/// async fn greet(request: Request<'_>) -> Result<Responded> {
+///     let mut events = Events::start(request).await?;
+///     events.send(&Event::new("welcome")).await?;
+///     events.keep_alive().await?;
+///     events.finish().await
+/// }
+/// # drop(waterwheel_http::shared(greet));
+/// ```
 #[derive(Debug)]
 #[must_use = "a stream that is not finished is cut"]
 pub struct Events<'c> {
@@ -208,29 +221,29 @@ impl<'c> Events<'c> {
         let mut events = pin!(events);
         // The answer to a HEAD request has no body, so it must not wait for the end of the stream.
         while self.body.is_sent() {
-            match self.news(events.as_mut()).await {
-                News::Event(event) => self.send(&event).await?,
-                News::Silence => self.keep_alive().await?,
-                News::End => break,
+            match self.next_event(events.as_mut()).await {
+                NextEvent::Event(event) => self.send(&event).await?,
+                NextEvent::Silence => self.keep_alive().await?,
+                NextEvent::End => break,
             }
         }
         self.finish().await
     }
 
     /// Waits for the next event, the end, or 15 seconds.
-    async fn news(&self, mut events: Pin<&mut impl Stream<Item = Event>>) -> News {
+    async fn next_event(&self, mut events: Pin<&mut impl Stream<Item = Event>>) -> NextEvent {
         let next = async {
             let next = poll_fn(|cx| events.as_mut().poll_next(cx)).await;
-            next.map_or(News::End, News::Event)
+            next.map_or(NextEvent::End, NextEvent::Event)
         };
         let silence = async {
             sleep(QUIET_MAX).await;
-            News::Silence
+            NextEvent::Silence
         };
         // A browser that closes the page closes its write half, and no longer listens.
         let end = async {
             self.body.half_closed().await;
-            News::End
+            NextEvent::End
         };
         race(next, race(silence, end)).await
     }
@@ -246,7 +259,7 @@ impl<'c> Events<'c> {
 }
 
 /// The reason for which a wait for an event ended.
-enum News {
+enum NextEvent {
     Event(Event),
     Silence,
     /// The stream has ended, or the client has left.
@@ -265,7 +278,7 @@ const WAITING_MAX: usize = 64;
 /// use waterwheel_http::{Request, Responded, Result};
 ///
 /// async fn watch(request: Request<'_>, feed: &Feed) -> Result<Responded> {
-///     feed.publish(&Event::new("somebody came"));
+///     feed.publish(&Event::new("a client came"));
 ///     Events::start(request).await?.send_all(feed.subscribe()).await
 /// }
 /// ```
@@ -351,6 +364,20 @@ impl Queue {
 }
 
 /// The events for one subscriber, in the order in which they were published.
+///
+/// ```
+/// use futures_lite::StreamExt;
+/// use waterwheel_http::web::events::{Event, Feed};
+/// use waterwheel_runtime::block_on;
+///
+/// let feed = Feed::default();
+/// let mut subscription = feed.subscribe();
+/// assert_eq!(feed.subscribers(), 1);
+/// feed.publish(&Event::new("ground"));
+/// feed.end();
+/// assert_eq!(block_on(subscription.next()), Some(Event::new("ground")));
+/// assert_eq!(block_on(subscription.next()), None);
+/// ```
 #[derive(Debug)]
 pub struct Subscription(Rc<RefCell<Queue>>);
 

@@ -26,6 +26,7 @@
 //!
 //! - `multipart/parts.rs`: splits a form into parts
 //! - `multipart/head.rs`: reads the head of a part
+//! - `multipart/fault.rs`: the errors of both
 //!
 //! # Invariants
 //!
@@ -51,9 +52,11 @@ use crate::web::parameters::parameters;
 use crate::web::single::content_type;
 use crate::white_space::trim;
 
+mod fault;
 mod head;
 mod parts;
 
+use fault::bad;
 use head::PartHead;
 use parts::FormParser;
 
@@ -67,6 +70,29 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 const SAVED_BYTES: usize = 128 * 1024;
 
 /// A form that is read part by part.
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::multipart::MultipartForm;
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// async fn names(request: Request<'_>) -> Result<Responded> {
+///     let mut form = MultipartForm::of(&request)?;
+///     let mut names = String::new();
+///     while let Some(field) = form.next().await? {
+///         names += field.name();
+///     }
+///     request.respond(StatusCode::OK, names, ()).await
+/// }
+///
+/// let fields = [("content-type", "multipart/form-data; boundary=x")];
+/// let form = b"--x\r\nContent-Disposition: form-data; name=rye\r\n\r\n7\r\n--x--\r\n";
+/// let answer = block_on(async {
+///     TestClient::new(names).request(&http::Method::POST, "/", &fields, form).await
+/// });
+/// assert_eq!(answer.text(), "rye");
+/// ```
 pub struct MultipartForm<'c> {
     body: Body<'c>,
     parts: FormParser,
@@ -151,12 +177,27 @@ fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
     }
     let boundary = found.ok_or_else(|| bad("the form has no boundary"))?;
     if !(1..=BOUNDARY_BYTES_MAX).contains(&boundary.len()) {
-        return Err(bad("the boundary has 1 to 70 bytes"));
+        return Err(bad("a boundary has 1 to 70 bytes"));
     }
     Ok(boundary.into_owned())
 }
 
 /// One part of a form.
+///
+/// ```
+/// use waterwheel_http::Result;
+/// use waterwheel_http::web::multipart::MultipartForm;
+///
+/// async fn length(form: &mut MultipartForm<'_>) -> Result<usize> {
+///     let mut length = 0;
+///     if let Some(mut field) = form.next().await? {
+///         while let Some(chunk) = field.chunk().await? {
+///             length += chunk.len();
+///         }
+///     }
+///     Ok(length)
+/// }
+/// ```
 pub struct FormField<'f, 'c> {
     form: &'f mut MultipartForm<'c>,
 }
@@ -212,6 +253,7 @@ impl FormField<'_, '_> {
     pub async fn bytes(mut self, bytes_max: usize) -> Result<Vec<u8>> {
         let mut all = Vec::new();
         while let Some(chunk) = self.chunk().await? {
+            // Checked before the copy, so that a refused part never takes more than the limit.
             if chunk.len() > bytes_max - all.len() {
                 return Err(self.too_long())?;
             }
@@ -253,6 +295,7 @@ impl FormField<'_, '_> {
                 return Err(self.too_long())?;
             }
             gathered.extend_from_slice(&chunk);
+            // A job of the pool for each small piece would cost more than the write itself.
             if is_over || gathered.len() >= SAVED_BYTES {
                 (file, gathered) = write(file, gathered).await?;
             }
@@ -290,14 +333,6 @@ fn safe(name: &str) -> Option<String> {
         safe.push(character);
     }
     (!safe.is_empty()).then_some(safe)
-}
-
-fn bad(text: impl Into<std::borrow::Cow<'static, str>>) -> ClientError {
-    ClientError::new(StatusCode::BAD_REQUEST, text)
-}
-
-fn malformed_head() -> ClientError {
-    bad("the head of a part is malformed")
 }
 
 impl fmt::Debug for MultipartForm<'_> {

@@ -63,6 +63,7 @@ fn quoted_value(quoted: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), Malformed> {
             [] => return Err(Malformed),
             [b'"', ..] => break,
             [b'\\', escaped @ (b'"' | b'\\'), ..] => {
+                // Only a value with an escape is copied.
                 let value = unescaped.get_or_insert_with(|| quoted[..at].to_vec());
                 value.push(*escaped);
                 at += 2;

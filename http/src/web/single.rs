@@ -6,6 +6,12 @@
 use crate::headers::Headers;
 
 /// Returns the value of a field. Returns `None` if the field is absent or repeated.
+#[cfg(any(
+    feature = "events",
+    feature = "files",
+    feature = "input",
+    feature = "response"
+))]
 pub(super) fn only<'a>(headers: Headers<'a>, name: &str) -> Option<&'a [u8]> {
     let mut values = headers.get_all(name);
     values.next().filter(|_| values.next().is_none())

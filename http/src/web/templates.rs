@@ -111,6 +111,19 @@ impl Templates {
     }
 
     /// Sets if changes are noticed.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("waterwheel-reload-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # std::fs::write(folder.join("page.html"), "one")?;
+    /// use waterwheel_http::web::templates::{Reload, Templates, context};
+    ///
+    /// let templates = Templates::new(&folder)?.reload(Reload::Never);
+    /// std::fs::write(folder.join("page.html"), "two")?;
+    /// assert_eq!(templates.render("page.html", context! {})?, "one");
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), waterwheel_http::Error>(())
+    /// ```
     #[must_use]
     pub fn reload(mut self, reload: Reload) -> Self {
         self.reload = reload;
@@ -199,6 +212,7 @@ impl Templates {
 
     /// Returns the templates. Reads them again first if a file has changed and changes are noticed.
     fn environment(&self) -> Result<Rc<Environment<'static>>, TemplateError> {
+        // A folder that fails to parse keeps its old stamps, so the next page tries again.
         if self.reload == Reload::OnChange && stamps(&self.folder)? != self.loaded.borrow().stamps {
             let loaded = Loaded::read(&self.folder, &*self.configure)?;
             self.loaded.replace(loaded);
@@ -278,6 +292,14 @@ fn gather(
 }
 
 /// An error of reading or rendering templates.
+///
+/// ```
+/// use waterwheel_http::web::templates::Templates;
+///
+/// let error = Templates::new("/no/such/folder").unwrap_err();
+/// assert!(error.is_not_found());
+/// assert_eq!(error.to_string(), "cannot read /no/such/folder");
+/// ```
 #[derive(Debug)]
 pub struct TemplateError(TemplateFailure);
 

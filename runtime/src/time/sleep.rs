@@ -204,19 +204,26 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.entry.is_some() {
-            if self.is_elapsed() {
-                // If the entry has fired, the task has waited, so the end is free. If the wheel still has it,
-                // a reset has brought the deadline here without a wait, and the end costs budget.
-                if self.cancel() {
-                    return budget::poll_spend(cx, 1);
-                }
+        let is_over = if self.entry.is_some() {
+            self.is_elapsed()
+        } else {
+            // The time of the turn may be earlier than the deadline although the deadline has passed.
+            self.deadline <= Instant::now()
+        };
+        if is_over {
+            let has_fired = self.entry.is_some_and(|Armed { runtime, key, .. }| {
+                let has_fired = context::with_borrowed(|executor| {
+                    executor.id() == runtime && !executor.timers().contains(key)
+                });
+                has_fired.unwrap_or(false)
+            });
+            // If the entry has fired, the task has waited, so the end is free. Else this is the first poll, or a
+            // reset has brought the deadline here without a wait: the end costs budget.
+            if has_fired || budget::poll_spend(cx, 1).is_ready() {
+                self.cancel();
                 return Poll::Ready(());
             }
-        } else if self.deadline <= Instant::now() {
-            // This reads the clock, because the time of the turn may be earlier than the deadline although the
-            // deadline has passed. A sleep that did not wait spends budget.
-            return budget::poll_spend(cx, 1);
+            // The budget is refused, perhaps in each poll. The entry fires in the next turn, and ends that.
         }
         self.arm(cx.waker());
         Poll::Pending

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{Method, StatusCode};
 
+use super::refuse::{NO_FIELDS, refuse};
 use super::search::FoundFile;
 use crate::error::Result;
 use crate::exchange::request::Request;
@@ -44,7 +45,7 @@ pub(super) async fn respond(
             return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
         }
         Evaluation::Failed => {
-            return super::refuse(request, StatusCode::PRECONDITION_FAILED, super::NO_FIELDS).await;
+            return refuse(request, StatusCode::PRECONDITION_FAILED, NO_FIELDS).await;
         }
         Evaluation::Serve => {}
     }
@@ -60,7 +61,7 @@ pub(super) async fn respond(
     };
     match ranges(&request, &validators, sending.length) {
         Ranges::Whole => sending.whole(request).await,
-        Ranges::Unsatisfiable => sending.nothing(request).await,
+        Ranges::Unsatisfiable => sending.unsatisfiable(request).await,
         Ranges::Parts(parts) => match &parts[..] {
             [part] => sending.part(request, part.clone()).await,
             _ => sending.parts(request, &parts).await,
@@ -144,9 +145,9 @@ impl Sending<'_> {
         body.finish().await
     }
 
-    async fn nothing(self, request: Request<'_>) -> Result<Responded> {
+    async fn unsatisfiable(self, request: Request<'_>) -> Result<Responded> {
         let fields = [("content-range", format!("bytes */{}", self.length))];
-        super::refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields).await
+        refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields).await
     }
 
     async fn part(mut self, request: Request<'_>, part: Range<u64>) -> Result<Responded> {
@@ -172,6 +173,7 @@ impl Sending<'_> {
         let end = format!("\r\n--{boundary}--\r\n");
         let of_parts = parts.iter().map(|part| part.end - part.start);
         let of_heads = heads.iter().map(|head| head.len() as u64);
+        // All heads are made first, because Content-Length counts them.
         let length = of_parts.chain(of_heads).sum::<u64>() + end.len() as u64;
         let content_type = format!("multipart/byteranges; boundary={boundary}");
         self.fields.push(("content-type", content_type));

@@ -25,7 +25,7 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
-use super::Symlinks;
+use super::options::Symlinks;
 
 /// The sources that may be used to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,11 @@ impl Folder {
         symlinks: Symlinks,
         reach: Reach,
     ) -> Result<File, Errno> {
-        let resolve = resolve_flags(symlinks);
+        let resolve = match symlinks {
+            Symlinks::Refuse => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+            Symlinks::Within => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+            Symlinks::Anywhere => ResolveFlags::NO_MAGICLINKS,
+        };
         let tries = match reach {
             Reach::Memory => return self.read_known(path, resolve),
             Reach::Disk => TRIES,
@@ -91,6 +95,7 @@ impl Folder {
 
     /// Opens a path without `openat2`.
     fn walk(&self, path: &Path, symlinks: Symlinks) -> Result<File, Errno> {
+        // `Within` cannot be checked without `openat2`, so it is as strict as `Refuse` here.
         if symlinks == Symlinks::Anywhere {
             return openat(&self.root, path, READ, Mode::empty()).map(File::from);
         }
@@ -112,14 +117,6 @@ fn step(from: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd, Err
         return Err(Errno::XDEV);
     }
     openat(from, name, flags | OFlags::NOFOLLOW, Mode::empty())
-}
-
-fn resolve_flags(symlinks: Symlinks) -> ResolveFlags {
-    match symlinks {
-        Symlinks::Refuse => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
-        Symlinks::Within => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
-        Symlinks::Anywhere => ResolveFlags::NO_MAGICLINKS,
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rustix::fs::Dir;
 use rustix::io::Errno;
 
-use super::DotFiles;
+use super::options::DotFiles;
 use super::target::is_name;
 use crate::web::date::http_date;
 use crate::web::html::escape;

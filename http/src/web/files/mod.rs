@@ -37,6 +37,8 @@
 mod answer;
 mod folder;
 mod listing;
+mod options;
+mod refuse;
 mod search;
 mod target;
 
@@ -54,10 +56,13 @@ use crate::error::Result;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
-use crate::headers::AnswerHeaders;
 use crate::web::coding::AcceptedCodings;
 
+pub use options::{DotFiles, Symlinks};
+
 use folder::{Folder, Reach};
+use options::{Listing, Options, Precompressed};
+use refuse::{NO_FIELDS, refuse};
 use search::{FoundItem, Search};
 use target::FileTarget;
 
@@ -90,55 +95,6 @@ use target::FileTarget;
 pub struct Files {
     folder: Arc<Folder>,
     options: Arc<Options>,
-}
-
-#[derive(Clone, Debug)]
-struct Options {
-    prefix: String,
-    index: Vec<String>,
-    dot_files: DotFiles,
-    symlinks: Symlinks,
-    listing: Listing,
-    precompressed: Precompressed,
-    max_age: Option<Duration>,
-}
-
-/// Decides if names that begin with a dot are served. `/.well-known` is always served (RFC 8615).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DotFiles {
-    /// They are answered with 404.
-    #[default]
-    Refuse,
-    /// They are served like other files.
-    Serve,
-}
-
-/// Decides which symbolic links are followed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Symlinks {
-    /// Links are answered with 404.
-    Refuse,
-    /// Links within the folder. An absolute link leaves the folder, even if it points back into it.
-    #[default]
-    Within,
-    /// All links.
-    Anywhere,
-}
-
-/// Decides if a folder without an index is listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Listing {
-    #[default]
-    Refuse,
-    Show,
-}
-
-/// Decides if compressed files beside the originals are served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Precompressed {
-    #[default]
-    Ignore,
-    Serve,
 }
 
 impl Files {
@@ -303,6 +259,19 @@ impl Handler for Files {
 }
 
 /// A file that was found, and is open. It answers one request.
+///
+/// ```
+/// use waterwheel_http::web::files::{FileAnswer, Files};
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+///
+/// async fn logo(files: &Files, request: Request<'_>) -> Result<Responded> {
+///     let found: Option<FileAnswer> = files.find_path(&request, "/logo.svg").await?;
+///     match found {
+///         Some(file) => file.respond(request).await,
+///         None => request.respond(StatusCode::NOT_FOUND, "no logo\n", ()).await,
+///     }
+/// }
+/// ```
 pub struct FileAnswer {
     found: FoundItem,
     max_age: Option<Duration>,
@@ -339,7 +308,6 @@ impl fmt::Debug for FileAnswer {
 }
 
 const ALLOW: (&str, &str) = ("allow", "GET, HEAD");
-const NO_FIELDS: [(&str, &str); 0] = [];
 const LIST_FIELDS: [(&str, &str); 3] = [
     ("content-type", "text/html; charset=utf-8"),
     ("cache-control", "no-cache"),
@@ -366,32 +334,4 @@ async fn redirect(request: Request<'_>) -> Result<Responded> {
         [("location", location)],
     )
     .await
-}
-
-/// Answers with the reason phrase as text, and with these fields.
-async fn refuse<N, V>(
-    request: Request<'_>,
-    status: StatusCode,
-    fields: impl IntoIterator<Item = (N, V)>,
-) -> Result<Responded>
-where
-    N: AsRef<[u8]>,
-    V: AsRef<[u8]>,
-{
-    let text = status.canonical_reason().unwrap_or_default().to_lowercase() + "\n";
-    let fields = Plain(fields.into_iter().collect());
-    request.respond(status, text, fields).await
-}
-
-/// Header fields, and the content type of plain text.
-struct Plain<N, V>(Vec<(N, V)>);
-
-impl<N: AsRef<[u8]>, V: AsRef<[u8]>> AnswerHeaders for Plain<N, V> {
-    fn try_for_each<E>(
-        &self,
-        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        visit(b"content-type", b"text/plain; charset=utf-8")?;
-        self.0.try_for_each(visit)
-    }
 }

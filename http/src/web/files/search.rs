@@ -21,8 +21,8 @@ use rustix::io::Errno;
 
 use super::folder::{Folder, Reach};
 use super::listing::{self, ListEntry};
+use super::options::{Listing, Options, Precompressed};
 use super::target::FileTarget;
-use super::{Listing, Options, Precompressed};
 use crate::web::coding::{AcceptedCodings, ContentCoding};
 
 /// The input of a search, which can be sent to the pool.
@@ -96,6 +96,7 @@ impl Search {
         }
         match (self.options.listing, reach) {
             (Listing::Refuse, _) => Ok(None),
+            // Reading a folder may wait for the disk, and no flag forbids that.
             (Listing::Show, Reach::Memory) => Err(Errno::AGAIN),
             (Listing::Show, Reach::Disk) => self.list(path, folder).map(FoundItem::List).map(Some),
         }
@@ -133,12 +134,15 @@ impl Search {
 
     /// Takes the client's best coding for which a file exists. Sets `varies` if a file of any coding exists.
     fn choose(&self, found: &mut FoundFile, reach: Reach) -> Result<(), Errno> {
+        // The other codings are looked for as well, because Vary depends on files of any coding.
         let liked = self.accepted.iter();
         let others = ContentCoding::ALL
             .into_iter()
             .filter(|coding| !self.accepted.iter().any(|one| one == *coding));
         for coding in liked.chain(others) {
-            let Some((file, metadata)) = self.open(&beside(&found.path, coding), reach)? else {
+            let mut beside = OsString::from(&found.path);
+            beside.push(coding.suffix());
+            let Some((file, metadata)) = self.open(Path::new(&beside), reach)? else {
                 continue;
             };
             if !metadata.is_file() || is_older(&metadata, &found.metadata) {
@@ -153,12 +157,6 @@ impl Search {
         }
         Ok(())
     }
-}
-
-fn beside(path: &Path, coding: ContentCoding) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(coding.suffix());
-    name.into()
 }
 
 /// Returns true if a compressed file was made before the last change of its original.

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::DotFiles;
+use super::options::DotFiles;
 use crate::web::percent::{decode, has_escape};
 
 /// A path below the served folder.
@@ -32,7 +32,9 @@ impl FileTarget {
         if !path.is_empty() {
             for (place, encoded) in names.split('/').enumerate() {
                 let name = decode(encoded)?;
-                let allows_dot = dot_files == DotFiles::Serve || place == 0 && is_well_known(&name);
+                // Files in `/.well-known` are meant to be found (RFC 8615).
+                let is_well_known = place == 0 && *name == *b".well-known";
+                let allows_dot = dot_files == DotFiles::Serve || is_well_known;
                 if !is_name(&name) || name[0] == b'.' && !allows_dot {
                     return None;
                 }
@@ -56,11 +58,6 @@ impl FileTarget {
             &self.path
         }
     }
-}
-
-/// Files in this folder are meant to be found (RFC 8615).
-fn is_well_known(name: &[u8]) -> bool {
-    name == b".well-known"
 }
 
 /// Returns true if the name is a plain name of a file, which no reader takes for a path or an escape.

@@ -65,6 +65,7 @@ pub fn negotiate<'o>(request: &Request<'_>, offers: &[&'o str]) -> Result<&'o st
 pub fn preferred(field: &str, offers: &[&str]) -> Option<usize> {
     let weighed = offers.iter().map(|offer| weight(field, offer)).enumerate();
     let accepted = weighed.filter(|(_, weight)| *weight > 0);
+    // `max_by_key` returns the last of equals, so positions count in reverse.
     let best = accepted.max_by_key(|(at, weight)| (*weight, Reverse(*at)));
     best.map(|(at, _)| at)
 }

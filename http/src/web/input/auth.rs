@@ -35,6 +35,7 @@ impl Credentials {
     /// Compares both with the expected ones. The time depends only on their lengths, and not on the number of
     /// matching bytes.
     pub fn is(&self, name: &str, password: &str) -> bool {
+        // Both are always compared, so the time does not tell which one is wrong.
         let name_is_right = is_same(&self.name, name);
         is_same(&self.password, password) && name_is_right
     }

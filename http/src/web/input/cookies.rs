@@ -32,6 +32,15 @@ pub fn cookies<'c>(request: &Request<'c>) -> impl Iterator<Item = (&'c str, &'c 
 }
 
 /// Returns the value of the first cookie of that name; see [`cookies`].
+///
+/// ```
+/// use waterwheel_http::Request;
+/// use waterwheel_http::web::input;
+///
+/// fn is_known(request: &Request<'_>) -> bool {
+///     input::cookie(request, "session").is_some()
+/// }
+/// ```
 pub fn cookie<'c>(request: &Request<'c>, name: &str) -> Option<&'c str> {
     cookies(request)
         .find(|(known, _)| *known == name)

@@ -3,7 +3,9 @@
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_html_form as html_form;
 
-use super::{BYTES_MAX, Pairs, media, pairs, unsuitable};
+use super::fault::unsuitable;
+use super::media::{self, BYTES_MAX};
+use super::pairs::{self, Pairs};
 use crate::error::{ClientError, Result};
 use crate::exchange::request::Request;
 
@@ -80,6 +82,18 @@ pub async fn form_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u
 }
 
 /// Returns the names and values of a posted form, up to [`BYTES_MAX`].
+///
+/// ```
+/// use waterwheel_http::web::input;
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+///
+/// async fn names(request: Request<'_>) -> Result<Responded> {
+///     let form = input::form_pairs(&request).await?;
+///     let names: Vec<&str> = form.iter().map(|(name, _)| name).collect();
+///     request.respond(StatusCode::OK, names.join(" "), ()).await
+/// }
+/// # drop(waterwheel_http::shared(names));
+/// ```
 ///
 /// # Errors
 ///

@@ -3,7 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::{BYTES_MAX, malformed, media, unsuitable};
+use super::fault::{malformed, unsuitable};
+use super::media::{self, BYTES_MAX};
 use crate::error::{ClientError, Result};
 use crate::exchange::request::Request;
 

@@ -1,4 +1,4 @@
-//! The media type of a body (RFC 9110, 8.3).
+//! The media type of a body (RFC 9110, 8.3), and the default limit of its length.
 
 use http::StatusCode;
 
@@ -7,6 +7,9 @@ use crate::exchange::request::Request;
 use crate::web::parameters::{Malformed, Parameter, parameters};
 use crate::web::single::content_type;
 use crate::white_space::trim_text;
+
+/// The default limit for a form, JSON or a text, in bytes.
+pub const BYTES_MAX: u64 = 1024 * 1024;
 
 /// Refuses a body if `fits` returns false for its media type. `fits` receives it in lower case and without
 /// its parameters.

@@ -28,7 +28,7 @@
 //! });
 //! ```
 //!
-//! An invalid value is a [`ClientError`], which a handler passes on with `?`:
+//! An invalid value is a [`ClientError`](crate::ClientError), which a handler passes on with `?`:
 //!
 //! | fault | status |
 //! |---|---|
@@ -43,18 +43,18 @@
 mod accept;
 mod auth;
 mod cookies;
+mod fault;
 mod forms;
 #[cfg(feature = "json")]
 mod json;
 mod media;
 mod pairs;
+mod text;
 
 use std::borrow::Cow;
 
-use http::StatusCode;
 use percent_encoding::percent_decode_str;
 
-use crate::error::{ClientError, Result};
 use crate::exchange::request::Request;
 
 pub use accept::{negotiate, preferred, priorities};
@@ -63,13 +63,9 @@ pub use cookies::{cookie, cookies};
 pub use forms::{checkbox, form, form_pairs, form_up_to, query, query_pairs};
 #[cfg(feature = "json")]
 pub use json::{json, json_up_to};
+pub use media::BYTES_MAX;
 pub use pairs::Pairs;
-
-/// The default limit for a form, JSON or a text, in bytes.
-pub const BYTES_MAX: u64 = 1024 * 1024;
-
-/// The longest explanation that is sent to a client, in bytes.
-const EXPLANATION_BYTES_MAX: usize = 256;
+pub use text::{text, text_up_to};
 
 /// Returns the path with its escapes decoded, also `%2F`. Bytes that are not UTF-8 become replacement
 /// characters.
@@ -93,58 +89,4 @@ const EXPLANATION_BYTES_MAX: usize = 256;
 #[doc(alias = "url")]
 pub fn path<'c>(request: &Request<'c>) -> Cow<'c, str> {
     percent_decode_str(request.path()).decode_utf8_lossy()
-}
-
-/// Reads the body as text: `text/plain` in UTF-8, up to [`BYTES_MAX`].
-///
-/// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
-///
-/// async fn shout(request: Request<'_>) -> Result<Responded> {
-///     let text = input::text(&request).await?.to_uppercase();
-///     request.respond(StatusCode::OK, text, ()).await
-/// }
-/// # drop(waterwheel_http::shared(shout));
-/// ```
-///
-/// # Errors
-///
-/// 415 for another media type or charset, 400 if the text is not UTF-8; and the errors of [`Request::bytes`].
-#[doc(alias = "plain_text_body")]
-pub async fn text(request: &Request<'_>) -> Result<String> {
-    text_up_to(request, BYTES_MAX).await
-}
-
-/// Reads the body as text of at most `bytes_max` bytes; see [`text`].
-///
-/// # Errors
-///
-/// The errors of [`text`].
-#[doc(alias = "plain_text_body_with_limit")]
-pub async fn text_up_to(request: &Request<'_>, bytes_max: u64) -> Result<String> {
-    media::expect(request, "text/plain", |media| media == "text/plain")?;
-    media::expect_utf8(request)?;
-    let body = request.body().bytes(bytes_max).await?;
-    Ok(String::from_utf8(body).map_err(|_| malformed("the text is not UTF-8"))?)
-}
-
-fn malformed(text: impl Into<Cow<'static, str>>) -> ClientError {
-    ClientError::new(StatusCode::BAD_REQUEST, text)
-}
-
-/// Makes a 422 that names the place and the reason. Cuts a long reason.
-fn unsuitable(place: &str, mut why: String) -> ClientError {
-    if let Some(end) = (0..=EXPLANATION_BYTES_MAX)
-        .rev()
-        .find(|at| why.len() > EXPLANATION_BYTES_MAX && why.is_char_boundary(*at))
-    {
-        why.truncate(end);
-        why.push('…');
-    }
-    let text = match place {
-        "." | "" => why,
-        _ => format!("{place}: {why}"),
-    };
-    ClientError::new(StatusCode::UNPROCESSABLE_ENTITY, text)
 }

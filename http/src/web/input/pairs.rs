@@ -7,7 +7,7 @@ use std::str::FromStr;
 use form_urlencoded::Serializer;
 use percent_encoding::percent_decode;
 
-use super::malformed;
+use super::fault::malformed;
 use crate::error::ClientError;
 
 /// Names and values in their order, with escapes decoded.

@@ -121,6 +121,7 @@ impl PortableResponse {
             ResponseBody::Bytes(bytes) => PortableBody::Bytes(bytes),
             ResponseBody::File { file, range } => PortableBody::File { file, range },
             ResponseBody::Blocking { reader, length } => PortableBody::Blocking { reader, length },
+            // These hold futures that are not `Send`.
             ResponseBody::Reader { .. } | ResponseBody::Stream(_) => {
                 return Err(
                     "a blocking handler returned a body that only the runtime's thread can read"

@@ -49,6 +49,7 @@ impl Ids {
     fn next(&self) -> String {
         let count = self.count.get();
         self.count.set(count + 1);
+        // Two hashes of 64 bits together practically never repeat.
         let [high, low] = self.secrets.each_ref().map(|secret| secret.hash_one(count));
         format!("{high:016x}{low:016x}")
     }

@@ -56,9 +56,10 @@ pub fn time_limit(duration: Duration, handler: impl Handler) -> impl Handler {
 ///
 /// If `requests` is 0.
 pub fn at_most(requests: usize, handler: impl Handler) -> impl Handler {
-    assert!(requests > 0, "a handler that may never be called");
+    assert!(requests > 0, "at_most needs at least one request");
     let places = Cell::new(requests);
     async move |request: Request<'_>| {
+        // The place lives as long as the handler's future, and is freed with it.
         let Some(_place) = Place::take(&places) else {
             return Err(Refusal::Unavailable.into());
         };

@@ -59,6 +59,7 @@ use crate::shared::refused::Refused;
 pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static) -> impl Handler {
     async move |request: Request<'_>| {
         let line = OpenEntry::begin(&request, &sink);
+        // If this future is dropped here, the entry stays open, and its destructor reports `Dropped`.
         let answered = or_panic(handler.call(request)).await;
         let end = match &answered {
             Ok(Ok(responded)) => match responded.status() {
@@ -70,6 +71,7 @@ pub fn access_log(handler: impl Handler, sink: impl Fn(&LogEntry<'_>) + 'static)
             Err(_) => End::Panicked,
         };
         line.end(end);
+        // The server turns the panic into a 500, so it must continue behind the log.
         answered.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
@@ -88,6 +90,23 @@ async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
 }
 
 /// The report of one request.
+///
+/// ```
+/// use waterwheel_http::testing::TestClient;
+/// use waterwheel_http::web::middleware::{End, access_log};
+/// use waterwheel_http::{Request, StatusCode};
+/// use waterwheel_runtime::block_on;
+///
+/// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+/// let logged = access_log(hello, |entry| {
+///     assert_eq!(entry.target, Some("/mill"));
+///     assert_eq!(entry.end, End::Answered(StatusCode::OK, 5));
+///     assert_eq!(entry.end.body_bytes(), Some(5));
+///     assert!(entry.combined().to_string().contains("\"GET /mill HTTP/1.1\" 200 5"));
+///     assert!(entry.json().to_string().contains("\"status\":200"));
+/// });
+/// block_on(async { TestClient::new(logged).get("/mill").await });
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LogEntry<'r> {

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode;
 
-use super::{bad, malformed_head};
+use super::fault::{bad, malformed_head};
 use crate::error::ClientError;
 use crate::web::parameters::parameters;
 use crate::white_space::trim;

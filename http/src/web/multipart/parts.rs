@@ -21,8 +21,8 @@ use std::task::{Poll, ready};
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 
+use super::fault::{bad, malformed_head};
 use super::head::{PartHead, PartHeadBuilder};
-use super::{bad, malformed_head};
 use crate::error::ClientError;
 use crate::proto::fields::{FieldSection, Line};
 use crate::proto::scan::Stop;
@@ -99,11 +99,13 @@ impl FormParser {
 
     /// Reads the bytes in front of the data of a part.
     fn read_head(&mut self) -> FormStep<Option<PartHead>> {
+        // A large piece may hold more than the limit. Without the cut, it would allow a longer head.
         let buffer = &self.buffer[..self.buffer.len().min(HEAD_BYTES_MAX)];
         loop {
             match &mut self.stage {
                 FormStage::Preamble => {
                     let Some(found) = self.delimiter.find(&buffer[self.position..]) else {
+                        // The next search starts where a delimiter may have begun, so the time stays linear.
                         let kept = self.delimiter.needle().len() - 1;
                         self.position = buffer.len().saturating_sub(kept).max(self.position);
                         return Poll::Pending;
@@ -112,6 +114,7 @@ impl FormParser {
                     self.stage = FormStage::Delimiter;
                 }
                 FormStage::Delimiter => match &buffer[self.position..] {
+                    // One hyphen may be the first of the two that end the form.
                     [] | [b'-'] => return Poll::Pending,
                     [b'-', b'-', ..] => {
                         self.stage = FormStage::End;
@@ -177,6 +180,7 @@ impl FormParser {
                 return Poll::Ready(None);
             }
             Some(at) => at,
+            // The last bytes may be the beginning of a delimiter, so they wait for the next piece.
             None => self.buffer.len() - beginning_at_end(&self.buffer, needle),
         };
         if end == 0 {
@@ -326,7 +330,7 @@ mod tests {
             &format!("--x-y\r\n{HEAD}1\r\n--x-y"),
             "a None [49]; cut short",
         );
-        check("before--x-y--", "cut short"); // it begins a line, or it is none
+        check("before--x-y--", "cut short"); // a delimiter begins a line
         for line in ["--x-yz\r\n", "--x-y-z\r\n", "--x-y \n", "--x-y\rz"] {
             check(line, "a boundary of the form is malformed");
         }

@@ -182,6 +182,7 @@ async fn send_blocking(
     mut reader: Box<dyn Read + Send>,
     mut answer: AnswerBody<'_>,
 ) -> Result<Responded> {
+    // Reader and buffer move to the pool and back, so each piece costs no allocation.
     let mut piece = vec![0; PIECE_BYTES];
     while answer.is_sent() {
         let count;

@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode};
 use super::{Response, ResponseBody};
 use crate::error::InvalidAnswer;
 use crate::exchange::request::Request;
-use crate::web::conditional::{Evaluation, Validators};
+use crate::web::conditional::{Evaluation, Validators, is_tag_byte};
 use crate::web::date::http_date;
 
 /// The fields about the body, which a 304 does not have (RFC 9110, 15.4.5).
@@ -49,7 +49,7 @@ impl Response {
     }
 
     fn with_tag(mut self, prefix: &str, tag: &str) -> Self {
-        if !tag.chars().all(may_be_in_a_tag) {
+        if !tag.bytes().all(is_tag_byte) {
             self.invalid.get_or_insert(InvalidAnswer::Value);
             return self;
         }
@@ -67,6 +67,16 @@ impl Response {
     }
 
     /// Allows all caches to keep the response for this time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::text("rye").with_public_cache(Duration::from_secs(60));
+    /// assert_eq!(response.headers["cache-control"], "public, max-age=60");
+    /// let response = response.with_no_cache();
+    /// assert_eq!(response.headers["cache-control"], "no-store");
+    /// ```
     #[must_use]
     pub fn with_public_cache(self, age_max: Duration) -> Self {
         self.with_cache("public", age_max)
@@ -119,11 +129,6 @@ impl Response {
         }
         self
     }
-}
-
-/// `etagc` (RFC 9110, 8.8.3).
-fn may_be_in_a_tag(c: char) -> bool {
-    c == '!' || ('#'..='~').contains(&c) || !c.is_ascii()
 }
 
 #[cfg(test)]

@@ -46,19 +46,17 @@ fn is_valid(cookie: &Cookie<'_>) -> bool {
         text.bytes()
             .all(|byte| matches!(byte, b' '..=b'~') && byte != b';')
     };
+    let is_octet =
+        |byte| matches!(byte, b'!' | b'#'..=b'+' | b'-'..=b':' | b'<'..=b'[' | b']'..=b'~');
     let value = cookie.value();
     let quoted = value
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
     !cookie.name().is_empty()
         && cookie.name().bytes().all(is_token)
-        && quoted.unwrap_or(value).bytes().all(is_cookie_octet)
+        && quoted.unwrap_or(value).bytes().all(is_octet)
         && cookie.path().is_none_or(is_attribute)
         && cookie.domain().is_none_or(is_attribute)
-}
-
-fn is_cookie_octet(byte: u8) -> bool {
-    matches!(byte, b'!' | b'#'..=b'+' | b'-'..=b':' | b'<'..=b'[' | b']'..=b'~')
 }
 
 #[cfg(test)]

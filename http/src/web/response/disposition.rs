@@ -19,18 +19,13 @@ const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Returns the field's value: the name in ASCII, and also in full if that differs.
 pub(super) fn attachment(file_name: &str) -> String {
-    let name = base_name(file_name);
+    let name = file_name.rsplit(['/', '\\']).next().unwrap_or(file_name);
     let plain: String = name.chars().map(plain).collect();
     if plain == name {
         return format!("attachment; filename=\"{plain}\"");
     }
     let full = utf8_percent_encode(name, NOT_ATTR_CHAR);
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{full}")
-}
-
-/// Returns the text behind the last separator of either kind.
-fn base_name(path: &str) -> &str {
-    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 /// Replaces a character that needs an escape within quotes.

@@ -55,6 +55,16 @@ pub use json::Json;
 /// A status, header fields, and a body.
 ///
 /// All three are public, so code can read and change them. [`builder`](Self::builder) returns a builder.
+///
+/// ```
+/// use waterwheel_http::StatusCode;
+/// use waterwheel_http::web::response::Response;
+///
+/// let mut response = Response::text("closed");
+/// response.status = StatusCode::SERVICE_UNAVAILABLE;
+/// assert!(response.is_error());
+/// assert_eq!(response.body.as_bytes(), Some(&b"closed"[..]));
+/// ```
 #[derive(Debug, Default)]
 pub struct Response {
     /// The status.
@@ -219,6 +229,14 @@ impl Response {
     }
 
     /// Makes a 401 that asks for a name and a password (RFC 7617, 2). Browsers show `realm` to the user.
+    ///
+    /// ```
+    /// use waterwheel_http::web::response::Response;
+    ///
+    /// let response = Response::unauthorized("the granary");
+    /// let challenge = "Basic realm=\"the granary\", charset=\"UTF-8\"";
+    /// assert_eq!(response.headers["www-authenticate"], challenge);
+    /// ```
     #[doc(alias = "basic_http_auth_login_required")]
     pub fn unauthorized(realm: &str) -> Self {
         let realm: String = realm
@@ -362,6 +380,7 @@ impl Response {
         if let Some(bytes) = body.as_bytes() {
             return request.respond(status, bytes, headers).await;
         }
+        // Without a length, the server sends chunks.
         if let Some(length) = body.length() {
             headers.insert(CONTENT_LENGTH, length.into());
         }

@@ -21,6 +21,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::str::FromStr;
 
+use super::fallback::not_found;
 use super::params::Params;
 use crate::error::Result;
 use crate::exchange::handler::Handler;
@@ -41,6 +42,25 @@ use crate::web::response::IntoResponse;
 /// A function takes up to four parameters, each of a type that implements `FromStr`, or all of them as
 /// [`Params`]. If a parameter does not parse, the next handler of the same pattern is tried. If there is
 /// none, the answer is 404. The compiler infers `Kind`.
+///
+/// ```
+/// use waterwheel_http::web::routes::{Params, Router};
+/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+///
+/// async fn by_value(request: Request<'_>, n: u32) -> Result<Responded> {
+///     request.respond(StatusCode::OK, n.to_string(), ()).await
+/// }
+///
+/// async fn by_reference(request: &Request<'_>, params: Params<'_>) -> String {
+///     format!("{} {}", request.path(), params.len())
+/// }
+///
+/// let router = Router::new()
+///     .get("/a/{n}", by_value)
+///     .get("/b/{n}/{m}", by_reference)
+///     .get("/c", async || "no arguments");
+/// assert_eq!(router.routes().count(), 3);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot answer the requests of a route",
     note = "a handler is `async fn(Request<'_>, …) -> Result<Responded>`, `async fn(&Request<'_>, …) -> T` or `async fn() -> T`",
@@ -63,18 +83,22 @@ pub trait Answers<Kind>: 'static {
 }
 
 /// A handler that takes the request, and parameters of the types `A`.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct ByValue<A>(PhantomData<A>);
 
 /// A handler that borrows the request, takes parameters of the types `A`, and returns a `T`.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct ByReference<A, T>(PhantomData<(A, T)>);
 
 /// A handler that takes no arguments and returns a `T`.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct NoRequest<T>(PhantomData<T>);
 
 /// Stands in place of the types `A` if the handler takes all parameters as [`Params`].
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct NamedParams;
 
@@ -247,7 +271,7 @@ impl<Kind: 'static, H: Answers<Kind>> Handler for AsHandler<H, Kind> {
         let none = Params::new(&[], std::iter::empty());
         match self.0.0.answer(request, none) {
             Ok(answering) => answering.await,
-            Err(declined) => super::not_found(declined).await,
+            Err(declined) => not_found(declined).await,
         }
     }
 }

@@ -56,6 +56,7 @@
 //! **Never**: a request without an answer; a redirection to another host.
 
 mod answers;
+mod fallback;
 mod params;
 mod path;
 mod pattern;
@@ -78,6 +79,7 @@ pub use params::Params;
 pub use pattern::RouteError;
 
 use answers::{Stored, TypedHandler};
+use fallback::{not_allowed, not_found, options, redirect};
 use pattern::{Pattern, Reason};
 use table::{PathMatch, Table};
 
@@ -178,6 +180,19 @@ impl Router {
 
     /// Adds a handler for all methods of a path. Handlers of a single method that were added before it come
     /// first.
+    ///
+    /// ```
+    /// use waterwheel_http::testing::TestClient;
+    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel_runtime::block_on;
+    ///
+    /// let router = Router::new().get("/", async || "GET").any("/", async || "another method");
+    /// block_on(async {
+    ///     let mut client = TestClient::new(router);
+    ///     assert_eq!(client.get("/").await.text(), "GET");
+    ///     assert_eq!(client.post("/", "").await.text(), "another method");
+    /// });
+    /// ```
     ///
     /// # Panics
     ///
@@ -409,7 +424,9 @@ impl Handler for Router {
             path => path,
         };
         let Some(path) = path::unescape(path) else {
-            return bad_path(request).await;
+            let response = Response::text("malformed escape in the path\n");
+            let response = response.with_status(StatusCode::BAD_REQUEST);
+            return response.send(request).await;
         };
         match self.table.find(&path) {
             Some(found) => self.dispatch(request, &path, &found).await,
@@ -430,6 +447,7 @@ impl Router {
         let mut is_allowed = false;
         for route in found.routes_for(method) {
             is_allowed = true;
+            // A handler whose parameters do not parse returns the request for the next one.
             request = match route.handler.answer(request, found.params(route)) {
                 Ok(answering) => return answering.await,
                 Err(declined) => declined,
@@ -453,6 +471,7 @@ impl Router {
         let found = self.table.find(&other);
         match (found, self.trailing_slash) {
             (Some(found), TrailingSlash::Same) => self.dispatch(request, path, &found).await,
+            // A Location of `//host/` would lead to another host.
             (Some(_), TrailingSlash::Redirect) if !request.path().starts_with("//") => {
                 redirect(request).await
             }
@@ -471,44 +490,6 @@ impl Router {
             Err(declined) => not_found(declined).await,
         }
     }
-}
-
-async fn not_found(request: Request<'_>) -> Result<Responded> {
-    let response = Response::text("not found\n");
-    let response = response.with_status(StatusCode::NOT_FOUND);
-    response.send(request).await
-}
-
-async fn bad_path(request: Request<'_>) -> Result<Responded> {
-    let response = Response::text("malformed escape in the path\n");
-    let response = response.with_status(StatusCode::BAD_REQUEST);
-    response.send(request).await
-}
-
-/// RFC 9110, 15.5.6.
-async fn not_allowed(request: Request<'_>, allow: &str) -> Result<Responded> {
-    let response = Response::text("method not allowed\n").with_header("allow", allow);
-    let response = response.with_status(StatusCode::METHOD_NOT_ALLOWED);
-    response.send(request).await
-}
-
-/// RFC 9110, 9.3.7.
-async fn options(request: Request<'_>, allow: &str) -> Result<Responded> {
-    let response = Response::empty(StatusCode::NO_CONTENT).with_header("allow", allow);
-    response.send(request).await
-}
-
-/// Redirects to the path with or without its last slash, and with the same query.
-async fn redirect(request: Request<'_>) -> Result<Responded> {
-    let path = request.path();
-    let mut location = match path.strip_suffix('/') {
-        Some(without) => without.to_owned(),
-        None => format!("{path}/"),
-    };
-    if let Some(query) = request.query() {
-        location.extend(["?", query]);
-    }
-    Response::permanent_redirect(&location).send(request).await
 }
 
 impl fmt::Debug for Router {

@@ -138,6 +138,7 @@ impl Pattern {
                 _ => self.key.push(c),
             }
         }
+        // matchit accepts a catch-all only behind a slash.
         let is_alone = segment.starts_with("{*") && segment.ends_with('}');
         if self.catches_all && !is_alone {
             return Err(Reason::CatchAllNotAlone);

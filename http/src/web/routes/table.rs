@@ -102,6 +102,7 @@ impl Table {
         let found = self.places.at(path).ok()?;
         let routes = self.routes[*found.value].1.as_slice();
         let params = found.params;
+        // `{*rest}` must not mix a decoded slash with those between segments.
         (!has_hidden_slash(routes, &params)).then_some(PathMatch { routes, params })
     }
 
