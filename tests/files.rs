@@ -491,7 +491,7 @@ fn without_a_descriptor_for_the_file_the_answer_is_not_now() {
             let refused = client().get("/a.txt").await;
             assert_eq!(
                 (refused.status, refused.text().as_str()),
-                (StatusCode::SERVICE_UNAVAILABLE, "not now\n")
+                (StatusCode::SERVICE_UNAVAILABLE, "the server takes no requests now\n")
             );
             hoard.clear();
             assert_eq!(client().get("/a.txt").await.text(), "0123456789abcdefghij");

@@ -468,7 +468,11 @@ fn a_refusal_does_not_depend_on_the_method_of_another_client() {
         let second = spawn_blocking(|| rest(second));
         let (report, second) = join(server.shutdown(DEADLINE), second).await;
         assert_eq!(report.turned_away, 1, "{report}");
-        assert!(second.unwrap().ends_with("\r\n\r\nnot now\n"));
+        assert!(
+            second
+                .unwrap()
+                .ends_with("\r\n\r\nthe server takes no requests now\n")
+        );
     });
 }
 

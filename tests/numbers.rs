@@ -419,7 +419,7 @@ fn a_client_without_room_receives_503_if_that_is_set() {
     assert_eq!(
         answer,
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n\
-         content-length: 8\r\nretry-after: 1\r\nconnection: close\r\n\r\nnot now\n"
+         content-length: 33\r\nretry-after: 1\r\nconnection: close\r\n\r\nthe server takes no requests now\n"
     );
     assert_eq!(server.numbers().turned_away, 1);
 }

@@ -177,7 +177,7 @@ impl Refusal {
             Self::CodingNotChunked => (BAD, "Transfer-Encoding without chunked once and last"),
             Self::CodingUnknown => (Status::NOT_IMPLEMENTED, "unknown transfer coding"),
             Self::ConnectContent => (BAD, "CONNECT with content"),
-            Self::ConnectUnanswerable => (Status::NOT_IMPLEMENTED, "no tunnels here"),
+            Self::ConnectUnanswerable => (Status::NOT_IMPLEMENTED, "this server makes no tunnels"),
             Self::Expectation => (Status::EXPECTATION_FAILED, "unknown expectation"),
             Self::BodyTooLarge => (Status::PAYLOAD_TOO_LARGE, "content too large"),
             Self::BodyCutShort => (BAD, "content shorter than announced"),
@@ -189,7 +189,10 @@ impl Refusal {
             Self::HeadTooSlow => (Status::REQUEST_TIMEOUT, "the head took too long"),
             Self::BodyTooSlow => (Status::REQUEST_TIMEOUT, "the content took too long"),
             Self::HandlerTooSlow => (Status::SERVICE_UNAVAILABLE, "the answer took too long"),
-            Self::Unavailable => (Status::SERVICE_UNAVAILABLE, "not now"),
+            Self::Unavailable => (
+                Status::SERVICE_UNAVAILABLE,
+                "the server takes no requests now",
+            ),
             Self::PeerLimit => (Status::TOO_MANY_REQUESTS, PEER_LIMIT),
             Self::PeerLimitUnavailable => (Status::SERVICE_UNAVAILABLE, PEER_LIMIT),
         }
@@ -237,7 +240,7 @@ impl ClientError {
     #[must_use]
     #[track_caller]
     pub fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
-        assert!(status.is_client_error(), "{status} blames no client");
+        assert!(status.is_client_error(), "{status} is not a client error");
         Self {
             status,
             text: text.into(),
@@ -326,12 +329,12 @@ impl fmt::Display for InvalidAnswer {
             Self::Name => "a header name of the answer is not a token",
             Self::Value => "a header value of the answer has a control byte",
             Self::Length => "the answer's content-length is not the length of its body",
-            Self::Coding => "transfer-encoding is decided by the server",
-            Self::Connection => "of connection fields an answer sets only close and upgrade",
-            Self::Trailer => "a field that may not be in, or announce, a trailer",
-            Self::Repeated => "a field of which an answer has only one",
-            Self::Status => "1xx is no final answer, and nothing else is an interim one",
-            Self::Torn => "a piece of the answer's body has failed, or was given up half-way",
+            Self::Coding => "the server decides about transfer-encoding",
+            Self::Connection => "an answer sets only close and upgrade of the connection fields",
+            Self::Trailer => "this field may not be in a trailer, or announce one",
+            Self::Repeated => "an answer has this field only once",
+            Self::Status => "a final answer has no status 1xx, and an interim answer has no other",
+            Self::Torn => "a piece of the answer's body has failed, or was dropped half-way",
         })
     }
 }
@@ -570,7 +573,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "500 Internal Server Error blames no client")]
+    #[should_panic(expected = "500 Internal Server Error is not a client error")]
     fn a_client_error_blames_the_client() {
         drop(ClientError::new(StatusCode::INTERNAL_SERVER_ERROR, "ours"));
     }

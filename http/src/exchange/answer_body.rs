@@ -76,6 +76,7 @@ impl<'c> AnswerBody<'c> {
     ///
     /// Not cancel safe: see [`AnswerBody`].
     pub async fn write(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
+        // The framing was decided with the head. A chunk of length 0 would end the body, so an empty piece is no chunk.
         let data = data.as_ref();
         self.begin_piece(data.len() as u64)?;
         let outcome = match self.framing {
@@ -91,12 +92,13 @@ impl<'c> AnswerBody<'c> {
     pub fn is_sent(&self) -> bool {
         self.framing.sends_body()
     }
-    // The piece counts as begun until `end_piece`, so that a dropped `write` leaves that state behind.
 
     #[inline]
     fn begin_piece(&mut self, bytes: u64) -> Result<()> {
         self.expect_whole()?;
         self.count(bytes)?;
+        // The piece counts as begun until `end_piece`. So a dropped `write` leaves that state behind, and no later
+        // call can hide the gap.
         self.last = Piece::Begun;
         Ok(())
     }
@@ -112,6 +114,7 @@ impl<'c> AnswerBody<'c> {
 
     #[cold]
     fn note_failure(&mut self, error: &Error) {
+        // An error of another kind, such as a wrong length, sent no byte; the piece stays begun all the same.
         if let Some(io) = error.downcast_ref::<io::Error>() {
             self.last = if error.is_disconnect() {
                 Piece::Lost(io.kind())
@@ -135,6 +138,7 @@ impl<'c> AnswerBody<'c> {
     }
 
     fn count(&mut self, bytes: u64) -> Result<(), InvalidAnswer> {
+        // Checked before a byte leaves: bytes above the announced length would look like the next answer.
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(bytes).ok_or(InvalidAnswer::Length)?;
         }
@@ -145,6 +149,7 @@ impl<'c> AnswerBody<'c> {
     }
 
     async fn write_chunk(&self, data: &[u8]) -> Result<()> {
+        // The size line and the end are only queued, so one write sends them together with the data.
         self.begin_chunk(data.len() as u64);
         self.write_plain(data).await?;
         self.end_chunk();
@@ -184,6 +189,7 @@ impl<'c> AnswerBody<'c> {
         if chunked {
             self.begin_chunk(count);
         }
+        // `send` writes to the stream itself, and it flushes the queue first, so the size line stays in front.
         send(self.link).await?;
         if chunked {
             self.end_chunk();
@@ -192,6 +198,7 @@ impl<'c> AnswerBody<'c> {
     }
 
     async fn write_plain(&self, data: &[u8]) -> Result<()> {
+        // A large piece goes out from the handler's memory. A small one is copied, so that several leave in one write.
         if data.len() > COPIED_MAX {
             return self.link.write_through(data).await;
         }
@@ -253,6 +260,7 @@ impl<'c> AnswerBody<'c> {
     ///
     /// As [`finish`](Self::finish).
     pub async fn finish_with_trailers(self, trailers: impl AnswerHeaders) -> Result<Responded> {
+        // A body that is short or torn must not get an end, because the client would take it for whole.
         self.expect_whole()?;
         if self.left.is_some_and(|left| left > 0) {
             return Err(InvalidAnswer::Length.into());
@@ -263,6 +271,7 @@ impl<'c> AnswerBody<'c> {
                 &trailers,
             )?;
         }
+        // Complete before the wait: if this future is dropped there, the queue still has the whole answer.
         self.link.work.exchange.answer.set(AnswerState::Complete);
         self.link.back_pressure().await?;
         Ok(Responded::new(self.status, self.sent))

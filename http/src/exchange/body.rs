@@ -58,6 +58,7 @@ impl<'c> Body<'c> {
     ///
     /// Not cancel safe: the bytes that were read are lost, and another call returns the rest.
     pub async fn bytes(mut self, bytes_max: u64) -> Result<Vec<u8>> {
+        // An announced length is refused before any byte is read, so that the client may stop sending.
         if self.left().is_some_and(|left| left > bytes_max) {
             return Err(Refusal::BodyTooLarge.into());
         }
@@ -65,6 +66,7 @@ impl<'c> Body<'c> {
         let mut filled = 0;
         loop {
             if filled == all.len() {
+                // The known end needs no further read, and no room for one.
                 if self.left() == Some(0) {
                     return Ok(all);
                 }
@@ -76,6 +78,7 @@ impl<'c> Body<'c> {
                 all.truncate(filled);
                 return Ok(all);
             }
+            // Checked after each read, because a chunked body announces no length.
             if filled as u64 > bytes_max {
                 return Err(Refusal::BodyTooLarge.into());
             }
@@ -121,6 +124,7 @@ impl<'c> Body<'c> {
             return Err(Refusal::BodyTooLarge.into());
         }
         let mut file = file;
+        // One buffer goes to the other thread and comes back, so that a large body takes the memory of one piece.
         let mut piece = vec![0; SAVED_BYTES];
         let mut total = 0;
         loop {
@@ -132,6 +136,7 @@ impl<'c> Body<'c> {
                 over = count == 0;
             }
             total += filled as u64;
+            // Checked before the write: bytes above the limit do not reach the disk.
             if total > bytes_max {
                 return Err(Refusal::BodyTooLarge.into());
             }
@@ -147,6 +152,7 @@ impl<'c> Body<'c> {
     }
 
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        // The link decides where the bytes are: after the head, or in the read buffer. Both are copied once.
         let mut piece = Bytes::new();
         let mut sink = |data: &[u8]| {
             if !data.is_empty() {
@@ -176,6 +182,7 @@ const SAVED_BYTES: usize = 128 * 1024;
 pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> bool {
     let mut allowance = Some(link.shared.limits.drain_bytes_max);
     loop {
+        // A body that is read to its end costs nothing here, and that is the usual case.
         if link.work.exchange.is_read() {
             return true;
         }
@@ -205,6 +212,7 @@ impl http_body::Body for Body<'_> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        // The trailers follow the data as one more frame, and only once.
         match ready!(self.poll_piece(cx)) {
             Ok(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
             Ok(None) => {
@@ -238,6 +246,7 @@ impl AsyncRead for Body<'_> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        // A read into an empty buffer returns 0, which must not be mistaken for the end of the body.
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -248,8 +257,10 @@ impl AsyncRead for Body<'_> {
 
 /// Converts to an `io::Error` from which [`Error`] finds the cause again.
 fn into_io(error: &Error) -> io::Error {
+    // A refusal stays inside, so that `?` in a handler still answers with its status.
     match (error.refusal(), error.downcast_ref::<io::Error>()) {
         (Some(refusal), _) => io::Error::new(io::ErrorKind::InvalidData, refusal),
+        // The mark as the peer's error stays too. Otherwise the loss of a client would be logged as ours.
         (None, Some(of_connection)) => {
             of_peer(io::Error::new(of_connection.kind(), error.to_string()))
         }

@@ -30,13 +30,13 @@ pub(crate) fn queue(
     headers: &impl AnswerHeaders,
 ) -> Result<(Responded, Unsent)> {
     let decided = link.queue_head(status, Some(body.len() as u64), headers)?;
-    // A copy of a large body costs more than the second system call that it saves.
     let body = if decided.framing.sends_body() {
         body
     } else {
         &[]
     };
     let responded = Responded::new(status, body.len() as u64);
+    // A copy of a large body costs more than the second system call that it saves.
     if body.len() > COPIED_MAX {
         link.work.exchange.answer.set(AnswerState::Streaming);
         return Ok((responded, Unsent::Body));
@@ -55,6 +55,7 @@ pub(crate) fn queue(
 /// Sends the rest of an answer.
 pub(crate) async fn send(link: Link<'_>, unsent: Unsent, body: &[u8]) -> Result<()> {
     match unsent {
+        // Most answers end here: the connection sends the queue when no further request has arrived.
         Unsent::Nothing => {}
         Unsent::Queued => link.flush().await?,
         Unsent::Body => {
@@ -82,6 +83,7 @@ pub(crate) fn inform(
     status: StatusCode,
     headers: &impl AnswerHeaders,
 ) -> Result<()> {
+    // 100 is the server's own, at the first read of the body. 101 is final for HTTP, and `upgrade` sends it.
     if !matches!(status.as_u16(), 102..=199) {
         return Err(InvalidAnswer::Status.into());
     }
@@ -114,11 +116,13 @@ pub(crate) fn tunnel(link: Link<'_>, headers: &impl AnswerHeaders) -> Result<(Re
         let blame = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, other);
         return Err(blame.with_header("allow", "CONNECT").into()); // RFC 9110, 15.5.6
     }
+    // The fields have no Content-Length: what follows is the tunnel (RFC 9110, 9.3.6).
     link.queue_bare(StatusCode::OK, headers)?;
     Ok(promise(link, StatusCode::OK))
 }
 
 fn promise(link: Link<'_>, status: StatusCode) -> (Responded, Upgrade) {
+    // The connection keeps its half until the answer has left. Then the stream follows, or the drop reports failure.
     let (promise, upgrade) = upgrade::promise();
     link.work.exchange.promise.set(Some(promise));
     link.work.exchange.answer.set(AnswerState::HandsOver);

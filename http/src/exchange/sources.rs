@@ -63,6 +63,7 @@ impl AnswerBody<'_> {
         E: Into<Error>,
     {
         let mut stream = pin!(stream);
+        // An answer to HEAD must not run the stream, which may never end.
         while self.is_sent()
             && let Some(piece) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await
         {
@@ -86,6 +87,7 @@ impl AnswerBody<'_> {
         let mut piece = vec![0; PIECE_BYTES];
         while self.is_sent() {
             let count = poll_fn(|cx| reader.as_mut().poll_read(cx, &mut piece)).await?;
+            // An `AsyncRead` has no other sign of its end than 0 bytes.
             if count == 0 {
                 break;
             }
@@ -116,6 +118,7 @@ impl AnswerBody<'_> {
         {
             match frame.map_err(Into::into)?.into_data() {
                 Ok(mut data) => self.write_all_of(&mut data).await?,
+                // http-body allows trailers only as the last frame, so they wait for the end of the loop.
                 Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
             }
         }
@@ -124,6 +127,7 @@ impl AnswerBody<'_> {
 
     async fn write_all_of(&mut self, data: &mut impl Buf) -> Result<()> {
         while data.has_remaining() {
+            // The data may be a list of parts: each is written from where it is, without a copy into one.
             let count = data.chunk().len();
             self.write(data.chunk()).await?;
             data.advance(count);
@@ -166,13 +170,16 @@ impl AnswerBody<'_> {
 }
 
 async fn send_file(link: Link<'_>, file: &File, range: Range<u64>) -> Result<()> {
+    // A small file that is in memory leaves with its head, in one system call.
     if queue_small(link, file, &range) {
         return link.back_pressure().await;
     }
+    // The head must be in the socket before `sendfile` writes to it directly.
     link.flush().await?;
     let mut offset = range.start;
     while offset < range.end {
         let end = range.end.min(offset + WINDOW_BYTES);
+        // `sendfile` from a cold file blocks the thread, so another thread brings the window into memory first.
         if !is_in_memory(file, offset..end) {
             read_elsewhere(file, offset..end, Keep::Nothing).await?;
         }
@@ -183,6 +190,7 @@ async fn send_file(link: Link<'_>, file: &File, range: Range<u64>) -> Result<()>
 
 /// Copies a small part of a file into the queue if it is in memory, so that it leaves together with the
 /// queued bytes. Returns true if it did.
+// NOWAIT: the kernel returns an error or a short count instead of reading from the disk.
 fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
     let count = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     if count > COPIED_MAX {
@@ -195,6 +203,7 @@ fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
     let read = preadv2(file, &mut buffers, range.start, ReadWriteFlags::NOWAIT);
     let is_whole = read == Ok(count);
     if !is_whole {
+        // A part of the file may be there. It is removed, because the slow path sends the range from its start.
         queued.truncate(before);
     }
     is_whole
@@ -205,8 +214,10 @@ async fn send_window(link: Link<'_>, file: &File, offset: &mut u64, end: u64) ->
     while *offset < end {
         let count = usize::try_from(end - *offset).unwrap_or(usize::MAX);
         match link.send_file(file.as_fd(), offset, count).await {
+            // The file has become shorter. The announced length can no longer be kept, so the answer is cut.
             Some(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Some(sent) => drop(sent?),
+            // Not every transport can send files: TLS must encrypt the bytes.
             None => {
                 let data = read_elsewhere(file, *offset..end, Keep::Everything).await?;
                 link.write_through(&data).await?;
@@ -220,6 +231,7 @@ async fn send_window(link: Link<'_>, file: &File, offset: &mut u64, end: u64) ->
 /// Returns true if a part of a file is in memory, judged by its first and last byte. Also returns true if the
 /// file system does not report this.
 fn is_in_memory(file: &File, range: Range<u64>) -> bool {
+    // The first and the last byte stand for the window, because a check of each page costs too much.
     [range.start, range.end - 1].into_iter().all(|offset| {
         let mut byte = [0];
         let mut buffers = [io::IoSliceMut::new(&mut byte)];
@@ -238,11 +250,13 @@ enum Keep {
 
 /// Reads a part of a file on a thread of the pool.
 async fn read_elsewhere(file: &File, range: Range<u64>, keep: Keep) -> Result<Vec<u8>> {
+    // The job needs a file of its own: this one may be closed while the job runs.
     let file = file.try_clone()?;
     let data = spawn_blocking(move || {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut data = vec![0; length];
         file.read_exact_at(&mut data, range.start)?;
+        // The read has filled the kernel's cache. The bytes themselves are not needed here.
         if keep == Keep::Nothing {
             data = Vec::new();
         }

@@ -78,6 +78,7 @@ impl Gate {
         if self.shut.get().is_some_and(is_in_force) {
             return false;
         }
+        // The back-off is over, or another part of the process has closed a descriptor.
         self.shut.set(None);
         let now = Instant::of_turn();
         self.remembers_room(now) || self.measure(now)
@@ -110,8 +111,10 @@ impl Gate {
 
     /// Notes that a connection has been accepted.
     pub(crate) fn granted(&self) {
+        // A success ends the row of failures, so the next failure begins with a short back-off.
         self.back_off.set(BACK_OFF_MIN);
         self.losses.set(0);
+        // The grant counts against the remembered headroom, because the descriptor is not in that measurement.
         if let Some(measured) = self.measured.get() {
             self.measured.set(Some(Measurement {
                 granted: measured.granted + 1,
@@ -132,7 +135,9 @@ impl Gate {
     /// Shuts the gate, because `accept` has failed for want of descriptors.
     pub(crate) fn shut(&self) {
         let back_off = self.back_off.get();
+        // Doubled for the next failure: a process without descriptors must not try in a loop.
         self.back_off.set((back_off * 2).min(BACK_OFF_MAX));
+        // The measurement was wrong, so the next answer needs a new one.
         self.measured.set(None);
         let until = Instant::now() + jittered(back_off);
         self.shut.set(Some(Shut {
@@ -152,6 +157,7 @@ fn is_in_force(shut: Shut) -> bool {
 }
 
 fn freed_since(shut: Shut) -> bool {
+    // If the number is unknown, no smaller one can be seen, and only the time ends the back-off.
     let before = shut.open.unwrap_or(0);
     descriptors::open().is_ok_and(|open| open < before)
 }

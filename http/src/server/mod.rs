@@ -116,6 +116,7 @@ pub struct Server {
 impl Server {
     pub(crate) fn new(settings: &Settings, listeners: Vec<Listener>) -> io::Result<Self> {
         let local_address = listeners.iter().find_map(Listener::local_address);
+        // Opened now, because it is needed when no descriptor is left.
         let reserve = settings.turns_away.then(room::open_reserve).transpose()?;
         Ok(Self {
             local_address: local_address.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
@@ -151,6 +152,7 @@ impl Server {
     /// [`accept`](Self::accept) then returns the error.
     #[doc(alias = "shouldAcceptRequest")]
     pub fn should_accept_request(&self) -> bool {
+        // A closed server has no queue, so the gate does not matter: `accept` returns the error.
         self.is_closed() || (self.has_place() && self.gate.is_open())
     }
 
@@ -167,6 +169,7 @@ impl Server {
     /// Returns the present counters.
     pub fn numbers(&self) -> Numbers {
         let census = self.shared.connections.census();
+        // A census walks the table, but only at a reading, so requests do not count themselves.
         Numbers {
             open: self.connections(),
             idle: census.idle,
@@ -214,6 +217,7 @@ impl Server {
     /// Polls `poll`, and polls it again when the stage of the server changes.
     async fn until_stage_changes<T>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
         loop {
+            // Registered before the poll, so that a change between the two is not lost.
             let mut changed = pin!(self.shared.stage_changed.notified());
             let polled = poll_fn(|cx| match poll(cx) {
                 Poll::Ready(value) => Poll::Ready(Some(value)),
@@ -245,7 +249,9 @@ impl Server {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    // Counted before the connection is judged, because its descriptor is open in each case.
                     self.gate.granted();
+                    // A refused peer is no result for the caller, so the loop takes the next client.
                     if let Some(connection) = self.admit(stream, peer, purpose) {
                         return Poll::Ready(Ok(connection));
                     }
@@ -271,6 +277,7 @@ impl Server {
         let max = self.shared.limits.connections_per_peer_max;
         let permit = match (max, peer) {
             (Some(max), Some(peer)) => {
+                // Asked before a connection exists, so that a refused peer costs no entry in the table.
                 let permit = self.peers.admit(peer, max);
                 if permit.is_none() {
                     self.turn_peer_away(stream, peer);
@@ -296,6 +303,7 @@ impl Server {
     ) -> Option<Connection> {
         self.shared.counters.turned_away.one();
         let handshakes_max = self.shared.limits.handshakes_max.max(1);
+        // A refusal is not worth the handshake of a client that will be served.
         if self.transport.is_some() && self.shared.handshakes.len() >= handshakes_max {
             self.shared.counters.accepted.one();
             return None;
@@ -315,6 +323,7 @@ impl Server {
     ) -> Connection {
         self.shared.counters.accepted.one();
         let shared = self.shared.clone();
+        // Without a hook there is no handshake, and a plain socket is not behind a vtable.
         let Some(hook) = &self.transport else {
             let id = shared.connections.add(Phase::New, permit);
             return Connection::new(stream.into(), peer, id, shared);
@@ -328,6 +337,7 @@ impl Server {
     fn failed(&self, error: io::Error) -> AcceptError {
         let error = AcceptError::new(error);
         self.shared.counters.accept_errors.one();
+        // The gate decides when to try again; the loop only waits for it.
         if error.is_exhausted() {
             self.gate.shut();
         } else if error.is_connection() {
@@ -360,6 +370,7 @@ impl Server {
     /// connections, see [`Builder::transport`](crate::Builder::transport).
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
         self.shared.counters.accepted.one();
+        // No permit: the caller has accepted the connection, and has counted it or not.
         let id = self.shared.connections.add(Phase::New, None);
         Connection::new(io, peer, id, self.shared.clone())
     }
@@ -390,6 +401,7 @@ impl Server {
         });
         // Both run at once, because a shutdown first waits until the loop has emptied the queue.
         race(self.accept_and_serve(handler), stopped.as_mut()).await?;
+        // The loop may end first, because the shutdown closes the listeners. The rest of it still has to run.
         if self.stopping.is(Wanted::Stop) && self.report.get().is_none() {
             stopped.await?;
         }
@@ -398,15 +410,18 @@ impl Server {
     }
 
     async fn accept_and_serve(&self, handler: impl Handler) -> io::Result<()> {
+        // One handler for all connections: a clone is a reference.
         let handler = shared(handler);
         let rate = Rate::default();
         loop {
             match self.accept_with_room().await {
                 Ok(Some(connection)) => spawn_detached(connection.serve(handler.clone())),
                 Ok(None) => self.capacity().await,
+                // `close` was called. That is an end in good order, and no error.
                 Err(_) if self.is_closed() => return Ok(()),
                 Err(error) if error.is_fatal() => return Err(error.into()),
                 Err(error) => {
+                    // A queue of broken connections would fill the log, so the rate is limited.
                     if let Some(left_out) = rate.allows() {
                         tracing::warn!(%error, left_out, "could not accept a connection");
                     }
@@ -449,6 +464,7 @@ impl Server {
     /// Clients in the queue are lost. [`shutdown`](Self::shutdown) serves them first.
     pub fn close(&self) {
         self.listeners.close();
+        // The loops that wait for a connection learn of the end.
         self.shared.stage_changed.notify_all();
     }
 

@@ -39,6 +39,7 @@ struct Pressing<'a>(&'a Server);
 
 impl Drop for Pressing<'_> {
     fn drop(&mut self) {
+        // The next answers need not announce the end of their connections.
         self.0.shared.pressed.set(false);
     }
 }
@@ -46,6 +47,7 @@ impl Drop for Pressing<'_> {
 impl Server {
     /// Counts a task that waits for a connection, or for room for one.
     pub(super) fn waiting(&self) -> CountGuard<'_> {
+        // Before the count: a shutdown counts the loops that may still accept.
         self.stopping.serving();
         CountGuard::begin(self, &self.acceptors)
     }
@@ -54,6 +56,7 @@ impl Server {
     /// do not count.
     pub(super) fn has_place(&self) -> bool {
         let max = self.shared.limits.connections_max;
+        // Refused connections are few and short. Counting them would let one address take the places of others.
         max.is_none_or(|max| self.connections().saturating_sub(self.told.get()) < max)
     }
 
@@ -61,6 +64,7 @@ impl Server {
     /// that takes no room from others.
     pub(super) fn turn_peer_away(&self, stream: Stream, peer: SocketAddr) {
         let refusal = self.on_peer_limit.refusal();
+        // Without room, a silent close is better than a client that waits for room to be refused.
         let has_room = self.told.get() < TOLD_MAX && self.gate.is_open();
         let Some(refusal) = refusal.filter(|_| has_room) else {
             self.shared.counters.accepted.one();
@@ -70,6 +74,7 @@ impl Server {
         if let Some(connection) = self.connect_to_refuse(stream, Some(peer), None) {
             let told = Told::begin(self.told.clone());
             spawn_detached(async move {
+                // The count ends with the task, however it ends.
                 let _told = told;
                 race(connection.turn_away(refusal), sleep(TURN_AWAY_MAX)).await;
             });
@@ -101,15 +106,18 @@ impl Server {
     pub(super) async fn make_room(&self) {
         // Registered before all else, so that a descriptor freed meanwhile ends the wait.
         let freed = descriptors::freed();
+        // While the gate is shut, the queue cannot be read, so no more than a wait is possible.
         if let Some(until) = self.gate.shut_until() {
             self.press();
             return race(freed, sleep_until(until)).await;
         }
         let wanted = async {
+            // Connections are closed only if a client really waits for one.
             self.somebody_waits().await;
             if self.is_closed() {
                 return;
             }
+            // No idle connection is left. With a reserve, one waiting client at least learns that there is no room.
             if self.press() == 0
                 && let Some(reserve) = &self.reserve
             {
@@ -124,6 +132,7 @@ impl Server {
     /// Waits until a client is in the queue. If the server ends and the queue is empty, closes the listeners.
     async fn somebody_waits(&self) {
         self.until_stage_changes(|cx| match self.listeners.poll_pending(cx) {
+            // An empty queue at the end of the server is the end of the wait: no client will come.
             Poll::Pending if self.has_drained() => {
                 self.close();
                 Poll::Ready(())
@@ -176,9 +185,11 @@ impl Server {
 
     /// Frees the reserve for one client, tells the client that there is no room, and opens the reserve again.
     async fn turn_one_away(&self, reserve: &RefCell<Option<File>>) {
+        // From here on the reserve is free. The guard opens it again, also if this wait is dropped.
         let _given_up = GivenUp::begin(reserve);
         let accepted = race(
             async { Some(poll_fn(|cx| self.listeners.poll_accept(cx)).await) },
+            // The client may have left the queue meanwhile, and then the accept would wait for another.
             async {
                 sleep(LOOK_AGAIN).await;
                 None
@@ -231,6 +242,7 @@ impl<'a> GivenUp<'a> {
 impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
         if let Ok(file) = open_reserve() {
+            // Other code may have taken the descriptor. Then the next client waits until one is freed.
             let before = self.0.replace(Some(file));
             drop(before);
         }

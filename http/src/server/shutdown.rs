@@ -75,11 +75,13 @@ impl Server {
             return report;
         }
         let _ending = CountGuard::begin(self, &self.endings);
+        // From the call on, and not from its first poll in a busy turn.
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         // Clients that are refused already are counted as turned away, so the report leaves them out here.
         let refused_before = self.shared.connections.refused();
         self.enter(Stage::Draining);
+        // Lingering connections have less time from now on, so their tasks must look again.
         self.shared.connections.hurry();
         let dismissed = &self.shared.counters.dismissed;
         let dismissed_before = dismissed.get();
@@ -91,20 +93,24 @@ impl Server {
             self.empty().await;
         };
         let hurry = race(deadline, self.stopping.wanted(Wanted::Cut));
+        // Whichever is first: all connections have ended, or the time is over.
         race(calm, hurry).await;
         let cut = self.cut().await;
         let idle = usize::try_from(dismissed.get() - dismissed_before).unwrap_or(usize::MAX);
         let after = self.numbers();
         let turned_away = after.turned_away - before.turned_away;
+        // The counters only grow, so differences tell what has happened since the begin.
         let seen = (before.open - refused_before) as u64 + (after.accepted - before.accepted);
         let gone = (idle + cut) as u64 + turned_away;
         let report = Report {
+            // Saturating: a connection may be counted twice if it ends while it is cut.
             finished: usize::try_from(seen.saturating_sub(gone)).unwrap_or(usize::MAX),
             idle,
             cut,
             turned_away: usize::try_from(turned_away).unwrap_or(usize::MAX),
         };
         self.report.set(Some(report));
+        // Last, because it wakes the threads that wait for the report.
         self.stopping.has_ended();
         report
     }
@@ -152,6 +158,7 @@ impl Server {
             self.stopper().stop();
             signals.recv().await?;
             self.stopper().cut();
+            // A third signal changes nothing: the cut ends the server within 100 ms.
             std::future::pending().await
         };
         race(self.serve(handler), signalled).await?;
@@ -171,6 +178,7 @@ impl Server {
     /// Safe.
     pub async fn join(&self) {
         self.shared
+            // Busy connections only: an idle one may stay for a minute.
             .connections
             .settled(|census| census.busy == 0)
             .await;
@@ -183,6 +191,7 @@ impl Server {
     ///
     /// Safe.
     pub async fn stop_requested(&self) {
+        // A loop of the user's waits here, so other threads may count the server as serving.
         self.stopping.serving();
         self.stopping.wanted(Wanted::Stop).await;
     }
@@ -200,6 +209,7 @@ impl Server {
     /// Waits until the accept loop has emptied the queue, or until no loop runs.
     async fn queue_served(&self) {
         while !self.is_closed() {
+            // Registered before the count is read, so that a change in between is not lost.
             let changed = self.shared.stage_changed.notified();
             if self.acceptors.get() > 0 {
                 changed.await;
@@ -216,7 +226,9 @@ impl Server {
     /// Answers all clients in the queue with 503, and closes the listeners.
     async fn turn_queue_away(&self) {
         let _waiting = self.waiting();
+        // This counts as an accept loop, so the wait for room works as it does for the others.
         while !self.is_closed() {
+            // Even a refusal needs a descriptor for its connection.
             if !self.gate.is_open() {
                 self.make_room().await;
                 continue;
@@ -243,12 +255,14 @@ impl Server {
     /// has more time, and then the same moment.
     async fn dismiss_quiet(&self) {
         let connections = &self.shared.connections;
+        // A client may have sent a request that has not arrived. So each kind has a moment before its close.
         let no_quiet_ones = |census: Census| census.new + census.idle == 0;
         let no_handshakes = |census: Census| census.handshakes == 0;
         race(connections.settled(no_quiet_ones), sleep(MOMENT)).await;
         connections.dismiss_quiet();
         race(connections.settled(no_handshakes), sleep(HANDSHAKE_MOMENT)).await;
         connections.dismiss_handshakes();
+        // A handshake that has just ended is a new connection, and gets the same moment.
         race(connections.settled(no_quiet_ones), sleep(MOMENT)).await;
         connections.dismiss_quiet();
     }
@@ -260,10 +274,12 @@ impl Server {
 
     /// Cuts all remaining connections, and returns their number.
     async fn cut(&self) -> usize {
+        // No client may come in while the rest is cut.
         self.close();
         self.enter(Stage::Cutting);
         let cut = self.shared.connections.dismiss_all();
         self.shared.counters.cut.add(cut);
+        // A woken connection needs a turn to end. A blocked handler may need more, and is left to its task.
         race(self.empty(), sleep(CUT_PATIENCE)).await;
         cut
     }

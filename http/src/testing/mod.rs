@@ -187,6 +187,7 @@ impl TestClient {
             body: Vec::new(),
             trailers: HeaderMap::new(),
         };
+        // These have no body even if a Content-Length announces one (RFC 9112, 6.3).
         let has_body = *method != Method::HEAD
             && !status.is_informational()
             && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -204,7 +205,7 @@ impl TestClient {
         answer
     }
 
-    /// Takes a head off the front.
+    /// Reads one head.
     async fn head(&mut self) -> Vec<u8> {
         loop {
             if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -240,12 +241,13 @@ impl TestClient {
                 Ok(Decoded::End(used)) => used,
                 Err(refusal) => panic!("the answer's chunks are malformed: {refusal}"),
             };
+            // The decoder may stop within the buffer: the rest belongs to the next answer.
             self.read.drain(..used);
         }
         (body, decoder.trailers().to_header_map())
     }
 
-    /// Everything up to the end of the connection, as it came.
+    /// Reads all bytes until the end of the connection, without parsing them.
     pub async fn read_to_end(&mut self) -> Vec<u8> {
         while self.read_more().await {}
         std::mem::take(&mut self.read)
@@ -259,7 +261,7 @@ impl TestClient {
         );
     }
 
-    /// `false` at the end.
+    /// Reads more bytes. Returns false at the end.
     async fn read_more(&mut self) -> bool {
         let mut piece = [0; 4096];
         let read = poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut piece)).await;
@@ -268,16 +270,16 @@ impl TestClient {
         count > 0
     }
 
-    /// Waits until the server has closed the connection, and its task has ended.
+    /// Waits until the server has closed the connection and its task has ended.
     pub async fn closed(&mut self) {
         if let Some(task) = self.task.take() {
             drop(task.await);
         }
     }
 
-    /// The bare stream, for another protocol; and what has been read of it.
+    /// Returns the stream, for another protocol, and the bytes that have been read from it.
     ///
-    /// The connection is served on.
+    /// The server continues to serve the connection.
     #[must_use]
     pub fn into_stream(mut self) -> (MemoryStream, Vec<u8>) {
         if let Some(task) = self.task.take() {
@@ -287,7 +289,7 @@ impl TestClient {
     }
 }
 
-/// A head as our own writer makes it.
+/// Parses a head in the form that our own encoder writes.
 fn parse_head(head: &[u8]) -> (StatusCode, HeaderMap) {
     let head = String::from_utf8_lossy(head);
     let mut lines = head.split("\r\n");

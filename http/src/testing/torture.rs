@@ -21,10 +21,10 @@ use std::task::{Context, Poll, Waker, ready};
 
 use crate::transport::io::Io;
 
-/// Bytes that are held back, at most.
+/// The most bytes that are held back.
 const HELD_BYTES_MAX: usize = 16 * 1024;
 
-/// A transport around another one that makes everything as hard as [`Io`] allows.
+/// A transport around another one that uses every delay and every short result that [`Io`] allows.
 ///
 /// - Reads and writes move 1 byte to a few thousand at a time, seldom all that was asked for.
 /// - Up to 16 KiB of the written bytes are held back until [`poll_flush`](Io::poll_flush) or
@@ -58,7 +58,7 @@ pub struct Torture<T: Io> {
     io: T,
     random: Cell<u64>,
     held: RefCell<Vec<u8>>,
-    /// How often a flush or an end is pending yet.
+    /// How many more times a flush or an end is pending.
     delay: Cell<u32>,
     has_ended: Cell<bool>,
     /// The waker of a task that waits for the transport below. It may be woken without a reason.
@@ -70,7 +70,7 @@ impl<T: Io> Torture<T> {
     pub fn new(io: T, seed: u64) -> Self {
         Self {
             io,
-            // Any state but 0 will do.
+            // xorshift needs a state other than 0.
             random: Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
             held: RefCell::default(),
             delay: Cell::new(0),
@@ -79,7 +79,7 @@ impl<T: Io> Torture<T> {
         }
     }
 
-    /// A number below `bound`: xorshift.
+    /// Returns a number below `bound` (xorshift).
     fn below(&self, bound: u64) -> u64 {
         let mut random = self.random.get();
         random ^= random << 13;
@@ -89,16 +89,16 @@ impl<T: Io> Torture<T> {
         (random >> 11) % bound
     }
 
-    /// How many of `asked` bytes to move: at least one, if there are any.
+    /// Returns how many of `asked` bytes to move: at least one, unless `asked` is 0.
     fn some_of(&self, asked: usize) -> usize {
         let most = [1, 16, 1000, 16 * 1024][usize::try_from(self.below(4)).unwrap_or(0)];
         let count = usize::try_from(self.below(most)).unwrap_or(0) + 1;
         count.min(asked)
     }
 
-    /// Now and then pending without a reason.
+    /// Is pending without a reason in one of four calls.
     fn poll_mood(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Not always: two waits of one task would wake each other for ever.
+        // Only sometimes: two waits of one task would wake each other without end.
         if self.below(4) == 0
             && let Some(waiting) = self.waiting.take()
         {
@@ -111,7 +111,7 @@ impl<T: Io> Torture<T> {
         Poll::Ready(())
     }
 
-    /// Remembers the caller if it has to wait.
+    /// Stores the waker of a caller that has to wait.
     fn note<V>(&self, cx: &Context<'_>, poll: Poll<V>) -> Poll<V> {
         if poll.is_pending() {
             self.waiting.set(Some(cx.waker().clone()));
@@ -119,7 +119,7 @@ impl<T: Io> Torture<T> {
         poll
     }
 
-    /// Pending a few times, then ready.
+    /// Is pending a few times, then ready.
     fn poll_delay(&self, cx: &mut Context<'_>) -> Poll<()> {
         let left = self.delay.get();
         if left == 0 {
@@ -130,7 +130,7 @@ impl<T: Io> Torture<T> {
         Poll::Pending
     }
 
-    /// Passes on what is held, until no more than `rest` bytes are.
+    /// Passes on held bytes, until at most `rest` are left.
     fn poll_release(&self, cx: &mut Context<'_>, rest: usize) -> Poll<io::Result<()>> {
         while self.held.borrow().len() > rest {
             let count = self.some_of(self.held.borrow().len());
@@ -156,6 +156,7 @@ impl<T: Io> Io for Torture<T> {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         ready!(self.poll_mood(cx));
+        // Room for one byte at least, because a write may not return 0.
         ready!(self.poll_release(cx, HELD_BYTES_MAX - 1))?;
         let asked = slices.iter().map(|slice| slice.len()).sum();
         let mut held = self.held.borrow_mut();
@@ -182,6 +183,7 @@ impl<T: Io> Io for Torture<T> {
     }
 
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A new delay, because the last flush may have used up the one before.
         if !self.has_ended.replace(true) {
             self.delay.set(u32::try_from(self.below(6)).unwrap_or(0));
         }

@@ -63,8 +63,8 @@ fn kind_of(error: &io::Error) -> AcceptErrorKind {
         Some(Errno::BADF | Errno::NOTSOCK | Errno::INVAL | Errno::OPNOTSUPP | Errno::FAULT) => {
             AcceptErrorKind::Fatal
         }
+        // Linux reports pending network errors of a new connection from `accept`. They concern only that one.
         _ => AcceptErrorKind::Connection,
-        // Linux reports pending network errors of a new connection from `accept`: they concern that one alone.
     }
 }
 
@@ -72,8 +72,8 @@ impl fmt::Display for AcceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             AcceptErrorKind::Connection => "a connection was lost before it was accepted",
-            AcceptErrorKind::Exhausted => "no connection can be accepted now",
-            AcceptErrorKind::Fatal => "no connection can be accepted any more",
+            AcceptErrorKind::Exhausted => "the process can accept no connection now",
+            AcceptErrorKind::Fatal => "the listener can accept no more connections",
         };
         write!(f, "{what}: {}", self.error)
     }
