@@ -204,11 +204,7 @@ fn the_smallest_file_that_a_client_takes_is_served_unless_it_is_out_of_date() {
 }
 
 #[test]
-<<<<<<< HEAD
-fn the_files_to_serve_are_a_choice() {
-=======
 fn options_decide_which_files_are_served() {
->>>>>>> main
     let files = Files::new(scene::make("choices")).unwrap();
     let status = |files: &Files, target| get(files, target, &[]).status.as_u16();
     let statuses = |files: &Files| {
@@ -348,11 +344,7 @@ fn a_redirect_never_leads_to_another_host() {
 }
 
 #[test]
-<<<<<<< HEAD
-fn a_file_changed_just_now_has_a_weak_tag_and_no_parts_to_resume() {
-=======
 fn a_file_that_changed_just_now_has_a_weak_tag_and_no_ranges() {
->>>>>>> main
     let served = scene::make("fresh");
     let file = served.join("fresh.txt");
     fs::write(&file, "fresh").unwrap();
@@ -407,11 +399,7 @@ fn a_time_that_http_cannot_say_is_not_said() {
 }
 
 #[test]
-<<<<<<< HEAD
-fn a_special_file_is_not_found_and_delays_no_request() {
-=======
 fn a_fifo_or_device_is_answered_with_404_without_a_wait() {
->>>>>>> main
     let served = scene::make("fifo");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(
@@ -470,8 +458,8 @@ fn a_large_file_reaches_a_slow_reader_whole_and_its_descriptor_is_given_back() {
 }
 
 #[test]
-fn without_a_descriptor_for_the_file_the_answer_is_not_now() {
-    const NAME: &str = "without_a_descriptor_for_the_file_the_answer_is_not_now";
+fn without_a_descriptor_for_the_file_the_answer_is_503() {
+    const NAME: &str = "without_a_descriptor_for_the_file_the_answer_is_503";
     common::alone(NAME, || {
         let files = Files::new(scene::make("scarce")).unwrap();
         block_on(async {
@@ -491,7 +479,10 @@ fn without_a_descriptor_for_the_file_the_answer_is_not_now() {
             let refused = client().get("/a.txt").await;
             assert_eq!(
                 (refused.status, refused.text().as_str()),
-                (StatusCode::SERVICE_UNAVAILABLE, "the server takes no requests now\n")
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the server takes no requests now\n"
+                )
             );
             hoard.clear();
             assert_eq!(client().get("/a.txt").await.text(), "0123456789abcdefghij");

@@ -29,7 +29,7 @@ use waterwheel::runtime::{
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const LAST: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nhere";
 const NOT_NOW: &str = "HTTP/1.1 503 Service Unavailable\r\n\
-    content-type: text/plain; charset=utf-8\r\ncontent-length: 8\r\nretry-after: 1\r\n\
+    content-type: text/plain; charset=utf-8\r\ncontent-length: 33\r\nretry-after: 1\r\n\
     connection: close\r\n\r\nthe server takes no requests now\n";
 
 /// `/hold` takes ten seconds, `/slow` a tenth of one, `/block` as much without letting go of its
