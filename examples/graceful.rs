@@ -1,4 +1,4 @@
-//! Ends in good order: what is under way is finished, and nobody in the queue is lost.
+//! Ends in good order: requests under way are finished, and no client in the queue is lost.
 //!
 //! ```text
 //! cargo run --release --example graceful [ADDRESS]

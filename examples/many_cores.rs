@@ -20,7 +20,7 @@ fn main() -> io::Result<()> {
         None => thread::available_parallelism()?.get(),
     };
     let workers = Server::builder().workers(count, address, |server| async move {
-        // What a thread counts, it counts alone: no lock, no atomic.
+        // Each thread counts by itself: no lock, no atomic.
         let visits = Cell::new(0);
         let handler = async move |request: Request<'_>| {
             visits.set(visits.get() + 1);

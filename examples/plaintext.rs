@@ -1,4 +1,4 @@
-//! What benchmarks ask for: `/plaintext`, `/json`, and `/echo`, which sends back what it is posted.
+//! Serves the paths that benchmarks request: `/plaintext`, `/json`, and `/echo`, which returns the body.
 //!
 //! ```text
 //! cargo run --release --example plaintext [ADDRESS]

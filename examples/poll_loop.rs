@@ -4,7 +4,7 @@
 //! cargo run --release --example poll_loop [ADDRESS]
 //! ```
 //!
-//! What a game or a user interface does: a frame, then up to ten milliseconds for the server. It
+//! As a game or a user interface does: a frame, then up to ten milliseconds for the server. It
 //! never stays longer, however many requests come. `/stop` ends it.
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 

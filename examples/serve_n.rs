@@ -4,7 +4,7 @@
 //! cargo run --release --example serve_n [ADDRESS] [REQUESTS]
 //! ```
 //!
-//! `/sleep` takes five seconds, and holds nobody up.
+//! `/sleep` takes five seconds, and delays no other request.
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use std::cell::Cell;

@@ -36,7 +36,7 @@ fn main() {
         }
         println!("{letters} letters in {} turns", turns.get());
 
-        // A task that panics takes nobody down with it: its handle says so.
+        // A task that panics harms no other task: its handle returns the panic.
         let clumsy = spawn(async move {
             assert!(letters < 10, "dropped the cup");
         });
@@ -52,7 +52,7 @@ fn main() {
             endless.await.is_err_and(|error| error.is_cancelled())
         );
 
-        // What would block the thread goes to another one.
+        // Code that blocks the thread goes to another thread.
         let sum = spawn_blocking(|| (1..=1_000_000_u64).sum::<u64>()).await;
         println!("computed elsewhere: {}", sum.unwrap_or(0));
     });

@@ -18,7 +18,7 @@ fn main() {
         sleep(Duration::from_millis(50)).await;
         println!("slept for {} ms", start.elapsed().as_millis());
 
-        // Whoever is first: the loser is dropped.
+        // The first to finish wins: the loser is dropped.
         let tortoise = async {
             sleep(SECOND).await;
             "tortoise"
@@ -39,8 +39,8 @@ fn main() {
             );
         }
 
-        // With its clock paused, the runtime jumps to the next deadline whenever there is nothing
-        // else to do: tests of long waits take no time, and always the same.
+        // With its clock paused, the runtime moves to the next deadline when no task is ready: tests of long
+        // waits take no time, and always the same.
         time::pause();
         let paused = Instant::now();
         sleep(3600 * SECOND).await;

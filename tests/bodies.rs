@@ -132,7 +132,7 @@ async fn sender(request: Request<'_>) -> Result<Responded> {
                 .await
         }
         "/itself" => {
-            // What comes in goes out, as http-body sees it.
+            // The body comes out as it goes in, through http-body's view.
             let body = request.body();
             request
                 .start(StatusCode::OK, ())
@@ -208,7 +208,7 @@ fn a_stream_goes_out_in_chunks_and_to_old_clients_until_the_end() {
 }
 
 #[test]
-fn nobody_takes_half_a_stream_for_the_whole_one() {
+fn a_client_does_not_take_half_a_stream_for_the_whole_one() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             let mut body = request.start(StatusCode::OK, ()).await?;
@@ -243,7 +243,7 @@ fn a_stream_that_fails_or_ends_short_or_is_too_long_is_a_500_while_nothing_is_ou
 
 #[test]
 fn and_cuts_the_connection_once_something_is() {
-    // RFC 9112, 8: cut, so that nobody takes it for whole; and no byte beyond the length
+    // RFC 9112, 8: cut, so that a client does not take it for whole; and no byte beyond the length
     for (path, sent) in [
         ("/stream/fails?out", "3\r\none\r\n"),
         ("/stream/short?out", "one"),
@@ -310,7 +310,7 @@ fn a_body_says_how_long_it_is_and_when_it_ends() {
 }
 
 #[test]
-fn what_is_wrong_with_a_body_is_the_clients_fault_however_it_is_read() {
+fn a_malformed_body_is_the_clients_fault_in_each_way_of_reading() {
     block_on(async {
         for path in ["/itself", "/save"] {
             let mut client = TestClient::new(async |request: Request<'_>| {
@@ -336,7 +336,7 @@ fn what_is_wrong_with_a_body_is_the_clients_fault_however_it_is_read() {
 }
 
 #[test]
-fn a_body_that_nobody_reads_is_read_past_up_to_a_limit() {
+fn an_unread_body_is_discarded_up_to_a_limit() {
     async fn ignore(request: Request<'_>) -> Result<Responded> {
         let path = request.path();
         request.respond(StatusCode::OK, path, ()).await
@@ -361,7 +361,7 @@ fn a_body_that_nobody_reads_is_read_past_up_to_a_limit() {
     let chunked = "transfer-encoding: chunked";
     assert!(kept("content-length: 8", "12345678"));
     assert!(!kept("content-length: 9", "123456789"));
-    // What ends a body is none of it, in however many chunks it comes.
+    // The bytes that end a body are not part of it, in however many chunks it comes.
     assert!(kept(chunked, "8\r\n12345678\r\n0\r\n\r\n"));
     assert!(kept(chunked, "4\r\n1234\r\n4\r\n5678\r\n0\r\na: b\r\n\r\n"));
     assert!(!kept(chunked, "9\r\n123456789\r\n0\r\n\r\n"));

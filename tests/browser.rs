@@ -93,7 +93,7 @@ fn files_chosen_in_the_page_arrive_and_the_page_says_so() {
 }
 
 #[test]
-fn what_one_page_says_all_see_and_they_know_of_each_other() {
+fn all_pages_see_a_message_and_know_of_each_other() {
     let Some(chromium) = tool("chromium") else {
         return;
     };

@@ -1,4 +1,4 @@
-//! What happens when the process runs out of file descriptors.
+//! The server's behaviour if the process runs out of file descriptors.
 //!
 //! Each server is a process of its own with a low limit: this test binary, started again to run
 //! [`child`]. Its clients are plain blocking sockets.
@@ -60,7 +60,7 @@ fn child() {
 }
 
 async fn serve() -> io::Result<()> {
-    // What somebody else in the process holds.
+    // Descriptors that other code in the process holds.
     let foreign = std::env::var("CEILING_FOREIGN").map_or(0, |count| count.parse().unwrap());
     let foreign: io::Result<Vec<_>> = (0..foreign)
         .map(|_| std::fs::File::open("/dev/null"))

@@ -1,4 +1,4 @@
-//! What a handler finds wrong with a request, and what becomes of it.
+//! Faults that a handler finds in a request, and their answers.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use waterwheel::http::testing::TestClient;

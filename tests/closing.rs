@@ -172,7 +172,7 @@ fn a_client_that_reads_its_last_answer_slowly_and_sends_meanwhile_gets_all_of_it
 enum Way {
     Http10,
     ConnectionClose,
-    /// What the client has sent is no request.
+    /// The client has sent bytes that are not a request.
     Refusal,
     /// Its handler fails.
     Error,
@@ -484,7 +484,7 @@ fn a_connection_that_lingers_gives_way_before_an_idle_one() {
 }
 
 #[test]
-fn what_is_discarded_behind_a_last_answer_is_not_what_a_tunnel_is_sent() {
+fn bytes_for_a_tunnel_are_not_discarded_as_after_a_last_answer() {
     run(async {
         // The answers before it do not fit into the stream, so the switch has to wait for them.
         let limits = Limits {

@@ -1,4 +1,4 @@
-//! What the fuzzers found worth keeping, replayed with their own oracles; see `fuzz/README.md`.
+//! The inputs that the fuzzers kept, replayed with their own oracles; see `fuzz/README.md`.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::fs;

@@ -14,7 +14,7 @@ use waterwheel::runtime::{block_on, race};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// What became of a handler that takes a minute.
+/// The fate of a handler that takes a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Fate {
     #[default]

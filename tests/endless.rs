@@ -113,7 +113,7 @@ async fn holds_up_nobody(case: &str) {
 }
 
 #[test]
-fn requests_bodies_and_answers_without_an_end_hold_up_nobody() {
+fn requests_bodies_and_answers_without_an_end_do_not_delay_others() {
     for (case, first, again) in [
         ("requests", GET, GET),
         ("lines", "\r\n", "\r\n"),

@@ -233,7 +233,7 @@ fn check_accept(error: &str, when: &str) {
 
 #[test]
 fn a_second_of_lost_connections_is_survived_without_a_loop() {
-    // As of a kernel whose every accept fails, whoever waits.
+    // As of a kernel whose every accept fails.
     for error in ["ECONNABORTED", "EPROTO", "EMFILE"] {
         let injection = format!("accept4:error={error}:when=1+1");
         let name = format!("always-{error}");

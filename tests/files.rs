@@ -38,8 +38,8 @@ use waterwheel::http::web::files::{DotFiles, Files, Symlinks};
 use waterwheel::http::{Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::block_on;
 
-/// A port for nginx to listen on: nobody is given it while the socket is open, but who also says
-/// `SO_REUSEPORT` may share it.
+/// Reserves a port for nginx to listen on. While this socket is open, the kernel gives the port only to a socket
+/// that also sets `SO_REUSEPORT`.
 fn reserve() -> (OwnedFd, SocketAddr) {
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     net::sockopt::set_socket_reuseport(&socket, true).unwrap();
@@ -204,7 +204,11 @@ fn the_smallest_file_that_a_client_takes_is_served_unless_it_is_out_of_date() {
 }
 
 #[test]
+<<<<<<< HEAD
+fn the_files_to_serve_are_a_choice() {
+=======
 fn options_decide_which_files_are_served() {
+>>>>>>> main
     let files = Files::new(scene::make("choices")).unwrap();
     let status = |files: &Files, target| get(files, target, &[]).status.as_u16();
     let statuses = |files: &Files| {
@@ -344,7 +348,11 @@ fn a_redirect_never_leads_to_another_host() {
 }
 
 #[test]
+<<<<<<< HEAD
+fn a_file_changed_just_now_has_a_weak_tag_and_no_parts_to_resume() {
+=======
 fn a_file_that_changed_just_now_has_a_weak_tag_and_no_ranges() {
+>>>>>>> main
     let served = scene::make("fresh");
     let file = served.join("fresh.txt");
     fs::write(&file, "fresh").unwrap();
@@ -392,14 +400,18 @@ fn a_time_that_http_cannot_say_is_not_said() {
         assert_eq!(answer.text(), "x");
         assert!(answer.headers.contains_key("etag"));
         let date = answer.headers.get("last-modified");
-        // What is said to come from the future is no younger than the answer (RFC 9110, 8.8.2.1).
+        // A date in the future is replaced by that of the answer (RFC 9110, 8.8.2.1).
         assert_eq!(date.is_some(), time > SystemTime::now());
         assert!(get(&files, "/bare/", &[]).text().contains("x.txt"));
     }
 }
 
 #[test]
+<<<<<<< HEAD
+fn a_special_file_is_not_found_and_delays_no_request() {
+=======
 fn a_fifo_or_device_is_answered_with_404_without_a_wait() {
+>>>>>>> main
     let served = scene::make("fifo");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(

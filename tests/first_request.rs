@@ -21,8 +21,8 @@ async fn hello(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, "hello", ()).await
 }
 
-/// What a client is answered that sends one part before it is accepted, and the other when the
-/// server has looked for it; and then ends its direction, if it is told to.
+/// Returns the answers to a client that sends one part before it is accepted, and the other when the
+/// server has looked for it. Closes the client's write half then, if `ends`.
 fn answers(before: &str, after: &str, ends: bool) -> String {
     answers_of(Server::builder(), before, after, ends)
 }

@@ -63,7 +63,7 @@ fn check(request: &str, expected: &str) {
 }
 
 #[test]
-fn what_was_sent_behind_the_request_comes_out_of_the_stream_first() {
+fn bytes_sent_after_the_request_come_out_of_the_stream_first() {
     // RFC 9110, 7.8
     check(
         &format!("GET / HTTP/1.1\r\n{OFFER}\r\nhello"),
@@ -206,7 +206,7 @@ fn the_stream_outlives_its_connection_and_its_server() {
 }
 
 #[test]
-fn a_stream_that_nobody_takes_is_closed() {
+fn a_stream_that_is_not_taken_is_closed() {
     block_on(async {
         let mut client =
             TestClient::new(async |request: Request<'_>| Ok(request.upgrade("shout", ()).await?.0));

@@ -1,4 +1,4 @@
-//! What a server's life has to withstand: each of these once went wrong, or might.
+//! Attacks on the life of a server: each of these once went wrong, or might.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
@@ -250,7 +250,7 @@ fn a_worker_that_panics_ends_the_others() {
 }
 
 #[test]
-fn what_a_refused_client_sent_is_not_taken_for_a_request() {
+fn bytes_of_a_refused_client_are_not_taken_for_a_request() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let mut client = connect(server.local_address());
@@ -380,7 +380,7 @@ fn reserves() -> usize {
 }
 
 #[test]
-fn who_is_one_too_many_of_its_peer_is_not_missing_among_those_that_finish() {
+fn a_client_above_its_peers_limit_is_not_missing_among_those_that_finish() {
     let limits = Limits {
         connections_per_peer_max: Some(1),
         ..Limits::default()
@@ -452,7 +452,7 @@ fn a_server_that_outlives_its_runtime_keeps_its_deadlines() {
 
 /// A working set is used again by the next connection, whatever the last one asked.
 #[test]
-fn who_is_turned_away_is_not_answered_by_the_method_of_another() {
+fn a_refusal_does_not_depend_on_the_method_of_another_client() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let address = server.local_address();
@@ -474,7 +474,7 @@ fn who_is_turned_away_is_not_answered_by_the_method_of_another() {
 
 /// A read stops short at an urgent byte, though more has come behind it.
 #[test]
-fn what_is_behind_an_urgent_byte_does_not_make_an_end_spin() {
+fn bytes_after_an_urgent_byte_do_not_make_an_end_spin() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let address = server.local_address();

@@ -128,7 +128,7 @@ fn an_abstract_name_is_served_and_needs_no_file() {
 }
 
 #[test]
-fn a_file_that_nobody_answers_at_is_replaced_and_nothing_else_is() {
+fn only_a_socket_file_without_a_listener_is_replaced() {
     let folder = Folder::new("stale");
     let stale = folder.path("stale");
     drop(StdListener::bind(&stale).unwrap());
@@ -176,7 +176,7 @@ fn a_file_may_be_left_to_a_successor_that_has_the_socket() {
 }
 
 #[test]
-fn a_folder_that_somebody_keeps_locked_holds_nobody_up_for_ever() {
+fn a_folder_that_stays_locked_does_not_block_for_ever() {
     use rustix::fs::{FlockOperation, flock};
     let folder = Folder::new("locked");
     let keeper = fs::File::open(&folder.0).unwrap();

@@ -1,9 +1,9 @@
-//! What load does: to the server's memory, and to the latency of clients that are no part of it.
+//! The effects of load: on the server's memory, and on the latency of clients that are not part of it.
 //!
 //! Each server is a process of its own: this test binary, started again to run [`child`]. Its
 //! clients are plain sockets in this one. The tests take turns, so that none is load to another.
 //!
-//! What is measured is printed: `cargo test --release --test load -- --nocapture`.
+//! The measurements are printed: `cargo test --release --test load -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
 mod common;
@@ -12,7 +12,7 @@ mod system;
 mod load {
     pub(crate) mod client;
     pub(crate) mod server;
-    /// What is written and read at once, in bytes.
+    /// The size of one write and one read, in bytes.
     pub(crate) const PIECE_BYTES: usize = 64 * 1024;
 }
 
@@ -32,7 +32,7 @@ use system::raise_limit;
 const MEBIBYTE: usize = 1024 * 1024;
 const GIBIBYTE: usize = 1024 * MEBIBYTE;
 
-/// What memory may grow by, in bytes.
+/// The bytes by which memory may grow.
 const GROWTH_MAX: u64 = 4 * MEBIBYTE as u64;
 
 /// The server process; does nothing unless it was started as one.
@@ -128,7 +128,7 @@ fn clients_that_do_not_read_cost_little_memory() {
     });
 }
 
-/// Waits until the server has nothing more to do, as long as nobody reads.
+/// Waits until the server has no work left while its clients do not read.
 fn wait_until_still(server: &Process) {
     let mut before = 0;
     loop {
@@ -182,7 +182,7 @@ fn many_large_answers_at_once_leave_a_polite_client_its_turns() {
 
 #[test]
 fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
-    /// What anything that the machine does besides may take.
+    /// The share that other work of the machine may take.
     const INTERRUPT: Duration = Duration::from_micros(50);
     raise_limit();
     alone(|| {

@@ -1,4 +1,4 @@
-//! What a server counts, and what limits on its connections do.
+//! The counters of a server, and the limits on its connections.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
@@ -114,7 +114,7 @@ fn everything_is_counted_once() {
 }
 
 #[test]
-fn what_is_slow_is_counted_by_its_reason() {
+fn slow_requests_are_counted_by_their_reason() {
     let short = Duration::from_millis(30);
     let limits = Limits {
         head_duration_max: short,
@@ -400,7 +400,7 @@ fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn whoever_finds_no_room_is_told_so_if_that_is_wanted() {
+fn a_client_without_room_receives_503_if_that_is_set() {
     let limits = Limits {
         connections_max: Some(1),
         ..Limits::default()

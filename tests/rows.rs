@@ -114,7 +114,7 @@ fn rows(table: &str) -> Vec<Row> {
     rows
 }
 
-/// What an abbreviated text stands for.
+/// The text that an abbreviation stands for.
 fn bytes(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = repeated(text).into_bytes().into_iter();
@@ -159,7 +159,7 @@ fn next_repeat(text: &str) -> Option<(String, String, usize, String)> {
     })
 }
 
-/// What came back, and whether the connection is still open.
+/// The bytes that came back, and whether the connection is still open.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     bytes: String,

@@ -96,7 +96,7 @@ fn five_hundred_who_wait_in_the_queue_are_answered_by_the_loop_before_it_ends() 
 }
 
 #[test]
-fn five_hundred_in_the_queue_of_a_server_that_nobody_runs_are_told_so() {
+fn five_hundred_in_the_queue_of_a_server_without_a_loop_receive_503() {
     raise_limit();
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
@@ -140,7 +140,7 @@ fn a_loop_of_ones_own_empties_the_queue_too_and_learns_that_it_is_over() {
 }
 
 #[test]
-fn what_is_under_way_is_finished_what_is_idle_is_closed_and_the_rest_is_cut() {
+fn requests_are_finished_idle_connections_are_closed_and_the_rest_is_cut() {
     let server = Server::builder();
     let server = server.limits(Limits {
         shutdown_duration_max: Duration::from_millis(400),
@@ -375,7 +375,7 @@ fn a_moment_for_the_server_is_not_longer_than_asked_however_much_it_has_to_do() 
 
 #[test]
 fn a_thread_that_is_dropped_leaves_nothing_behind() {
-    // What it counts is the process's: other tests open descriptors, too.
+    // The count is the process's: other tests open descriptors, too.
     common::alone("a_thread_that_is_dropped_leaves_nothing_behind", || {
         block_on(async {
             let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
@@ -397,7 +397,7 @@ fn a_thread_that_is_dropped_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_is_wrong_with_an_address_is_an_error_where_it_was_given() {
+fn a_wrong_address_is_an_error_of_the_call_that_takes_it() {
     let taken = Server::builder()
         .stoppable("127.0.0.1:0", || handler)
         .unwrap();

@@ -25,7 +25,7 @@ const BITE: Duration = Duration::from_millis(10);
 /// Bytes that the transport holds back, at most.
 const HELD_BYTES_MAX: usize = 60_000;
 
-/// What a transport holds back, and what its client has taken.
+/// The bytes that a transport holds back, and those that its client has accepted.
 #[derive(Default)]
 struct Pipe {
     held: Cell<usize>,

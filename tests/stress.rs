@@ -103,7 +103,7 @@ impl Letterbox {
     }
 }
 
-/// What the runtime sends to a thread.
+/// A message of the runtime to a thread.
 enum Parcel {
     Listener(Arc<Letterbox>, Waker),
     /// To be dropped there.
@@ -143,7 +143,7 @@ impl Census {
     }
 }
 
-/// What all threads of a round share.
+/// The state that all threads of a round share.
 #[derive(Clone, Default)]
 struct Shared {
     census: Census,
@@ -154,7 +154,7 @@ struct Shared {
     finished: Arc<AtomicUsize>,
 }
 
-/// What the tasks of a round share.
+/// The state that the tasks of a round share.
 struct World {
     dice: RefCell<Dice>,
     shared: Shared,
@@ -167,7 +167,7 @@ struct World {
     stopped: Cell<bool>,
 }
 
-/// What a task returns: something that counts.
+/// The value of a task, which counts.
 struct Value(#[expect(dead_code, reason = "only its drop counts")] Box<dyn std::any::Any>);
 
 thread_local! {

@@ -36,7 +36,7 @@ use waterwheel::http::{Method, Request, Responded, Result, Server, StatusCode};
 /// One case of a suite.
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    /// What the suite calls it.
+    /// The name in the suite.
     case: &'static str,
     /// Where it is decided, as RFC and section.
     section: &'static str,
@@ -44,14 +44,14 @@ struct Row {
     statuses: &'static [u16],
     end: End,
     request: &'static [u8],
-    /// What stands in the place of `~~` in the request, and how often.
+    /// The text in the place of `~~` in the request, and how often it stands there.
     filling: (&'static [u8], usize),
     /// A piece of the answers.
     says: &'static str,
     verdict: Verdict,
 }
 
-/// What becomes of the connection.
+/// The fate of the connection.
 #[derive(Clone, Copy, Debug)]
 enum End {
     /// A further request is answered.
@@ -64,7 +64,7 @@ enum End {
     Waits(&'static [u8]),
 }
 
-/// What the suite says of it.
+/// The judgement of the suite.
 #[derive(Clone, Copy, Debug)]
 enum Verdict {
     AsExpected,
@@ -222,7 +222,7 @@ fn http11probe_is_answered_as_its_rows_say() {
 }
 
 #[test]
-fn what_others_misread_in_the_http_garden_is_read_right_or_refused() {
+fn payloads_that_others_misread_in_the_http_garden_are_read_right_or_refused() {
     let server = TestServer::start(Server::builder(), || echo);
     check(&server, http_garden::ROWS);
 }

@@ -27,7 +27,7 @@ struct Tls {
     tls: RefCell<ServerConnection>,
 }
 
-/// What the handshake has found out.
+/// The facts that the handshake has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct TlsInfo {
     server_name: Option<String>,
@@ -153,7 +153,7 @@ impl Io for Tls {
     }
 
     fn has_input(&self) -> bool {
-        // What rustls holds is there to be read, too.
+        // Bytes that rustls holds are input, too.
         let mut tls = self.tls.borrow_mut();
         let held = tls.process_new_packets();
         held.is_ok_and(|held| held.plaintext_bytes_to_read() > 0) || self.stream.has_input()
@@ -314,7 +314,7 @@ fn late(address: SocketAddr, config: &Arc<ClientConfig>, size: usize) {
 }
 
 #[test]
-fn what_else_a_client_sends_does_not_cost_its_last_answer() {
+fn further_bytes_of_a_client_do_not_cost_its_last_answer() {
     let (server, client) = configs();
     let server = over_tls(Server::builder(), server);
     let server = server.stoppable("127.0.0.1:0", || answer).unwrap();

@@ -19,7 +19,7 @@ use waterwheel::http::{
 use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{spawn, yield_now};
 
-/// What a path asks for; a number asks for so many bytes.
+/// The answer that a path asks for. A number asks for so many bytes.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/echo" => {

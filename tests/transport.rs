@@ -97,7 +97,7 @@ async fn settled(server: &Server, wanted: impl Fn(&Numbers) -> bool) {
 }
 
 #[test]
-fn whoever_accepts_every_connection_goes_through_it() {
+fn each_way_to_accept_goes_through_the_transport() {
     run(async {
         let server = Rc::new(greeting(Limits::default()).bind("127.0.0.1:0").unwrap());
         let address = server.local_address();
@@ -218,7 +218,7 @@ fn a_handshake_that_fails_or_panics_costs_its_connection_and_counts() {
     });
 }
 
-/// What became of a thousand clients that stall, and of others meanwhile.
+/// The fate of a thousand clients that stall, and of others meanwhile.
 struct Stalled {
     /// The most handshakes that were under way.
     most: usize,
@@ -314,7 +314,7 @@ fn only_so_many_handshakes_are_under_way_and_the_oldest_gives_way() {
 }
 
 #[test]
-fn what_admits_connections_counts_those_that_shake_hands() {
+fn admission_counts_connections_that_shake_hands() {
     run(async {
         let limits = Limits {
             connections_max: Some(3),

@@ -1,4 +1,4 @@
-//! What goes over the wire, in literal bytes.
+//! The bytes on the wire, literally.
 //!
 //! Each row is sent in one piece, byte by byte, and split in two at each position: the outcome is
 //! always the same.
@@ -454,7 +454,7 @@ fn a_refusal_comes_once_and_after_the_answers_before_it() {
 }
 
 #[test]
-fn what_was_added_to_an_answer_is_in_none_behind_it() {
+fn a_field_added_to_one_answer_is_in_no_later_one() {
     let get = "GET /added HTTP/1.1\r\nHost: x\r\n\r\n";
     let added = "HTTP/1.1 200 OK\r\nx-for: this one\r\ncontent-length: 5\r\n\r\nadded";
     let behind = [
@@ -863,6 +863,6 @@ fn accepting_raced_against_a_timer_loses_no_connection() {
 }
 
 #[test]
-fn what_forgets_to_answer_or_answers_twice_does_not_compile() {
+fn a_handler_that_forgets_to_answer_or_answers_twice_does_not_compile() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_view_gives_outlives_the_view() {
+    fn names_and_values_outlive_the_view() {
         let fields = fields();
         let host = { Headers::new(BYTES, &fields).get("host") };
         assert_eq!(host, Some("a"));

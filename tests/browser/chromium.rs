@@ -19,7 +19,7 @@ pub(crate) struct Browser {
     commands: ChildStdin,
     messages: Receiver<Value>,
     last_id: u64,
-    /// What went wrong in a page by itself.
+    /// The errors of a page.
     pub complaints: Vec<String>,
 }
 
@@ -200,7 +200,7 @@ impl Browser {
 
     /// Saves what the page looks like, and sees that it is no wider than its window.
     pub(crate) fn look(&mut self, tab: &Tab, picture: &Path) {
-        // What is behind another is not drawn.
+        // An element behind another is not drawn.
         self.call(Some(tab), "Page.bringToFront", &json!({}));
         let fits = "document.documentElement.scrollWidth <= innerWidth";
         assert_eq!(

@@ -71,7 +71,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// What it said, if all went well.
+    /// Its output, if it succeeded.
     pub(crate) fn expect_success(self) -> String {
         let Self { status, stderr, .. } = &self;
         assert!(status.success(), "{status}: {stderr}{}", self.stdout);
@@ -107,7 +107,7 @@ fn read_aside(mut output: impl Read + Send + 'static) -> mpsc::Receiver<String> 
     thread::spawn(move || {
         let mut bytes = Vec::new();
         output.read_to_end(&mut bytes).unwrap();
-        // Nobody listens any more if the other output was too late.
+        // The receiver is gone if the other output was too late.
         drop(sender.send(String::from_utf8_lossy(&bytes).into_owned()));
     });
     receiver

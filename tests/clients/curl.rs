@@ -1,4 +1,4 @@
-//! What curl is to see, whoever stands between it and the server.
+//! The answers that curl receives, with each proxy between it and the server.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What the clients talk to: the `echo` example, by itself or behind a proxy.
+//! The server that the clients talk to: the `echo` example, by itself or behind a proxy.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ use super::child::{DEADLINE, Owned, tool};
 /// The longest body the server takes.
 pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// Who passes a client's requests on.
+/// The proxy that passes a client's requests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
     Nobody,
@@ -106,8 +106,8 @@ fn start_proxy(via: Via, proxy: &Path, address: SocketAddr, upstream: SocketAddr
     process
 }
 
-/// A port for somebody else to listen on: nobody is given it while the socket is open, but who also
-/// says `SO_REUSEPORT` may share it.
+/// Reserves a port for another process to listen on. While this socket is open, the kernel gives the port only to a socket
+/// that also sets `SO_REUSEPORT`.
 fn reserve() -> (OwnedFd, SocketAddr) {
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     net::sockopt::set_socket_reuseport(&socket, true).unwrap();

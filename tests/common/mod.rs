@@ -1,4 +1,4 @@
-//! What the tests share: a deadline on each, wakers that count, pairs of sockets, child processes.
+//! Tools of the tests: a deadline on each, wakers that count, pairs of sockets, child processes.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 

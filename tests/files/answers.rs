@@ -86,7 +86,7 @@ fn parse(bytes: &[u8]) -> Answer {
 }
 
 impl Answer {
-    /// What the two have in common by nature, taken away.
+    /// Removes the fields that differ by nature.
     fn compared(mut self) -> Self {
         self.fields
             .retain(|name, _| COMPARED.contains(&name.as_str()));
@@ -98,7 +98,7 @@ impl Answer {
             self.fields.remove("content-type");
         }
         if self.status != 200 {
-            // Who asks for parts, knows.
+            // A client that asks for parts knows the type.
             self.fields.remove("accept-ranges");
         }
         if let Some(location) = self.fields.get_mut("location") {

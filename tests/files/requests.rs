@@ -1,4 +1,4 @@
-//! What both are asked: request line, then fields, between bars. `{etag}` is what the server
+//! The requests to both servers: request line, then fields, between bars. `{etag}` is the tag that the server
 //! asked has said it is.
 
 pub(crate) const REQUESTS: &[&str] = &[

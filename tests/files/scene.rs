@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 /// When all of it was changed last: on Sun, 06 Nov 1994 at 08:49:37.
 pub(crate) const CHANGED_SECONDS: u64 = 784_111_777;
 
-/// What is in it.
+/// The files in it.
 pub(crate) const FILES: &[(&str, &str)] = &[
     ("index.html", "<h1>the mill</h1>\n"),
     ("a.txt", "0123456789abcdefghij"),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::PIECE_BYTES;
 use super::server::{PAGE_BYTES, Process};
 
-/// Nobody waits longer for a byte.
+/// The longest wait for a byte.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A cut that is due comes no later than this.
@@ -209,7 +209,7 @@ impl Latencies {
     }
 }
 
-/// What so many in a hundred do not exceed.
+/// The value that so many in a hundred do not exceed.
 fn percentile(latencies: &[Duration], percent: usize) -> Duration {
     let mut sorted = latencies.to_vec();
     sorted.sort();

@@ -15,10 +15,10 @@ use waterwheel::runtime::{self, spawn_blocking};
 
 use super::PIECE_BYTES;
 
-/// What `/large` answers.
+/// The answer to `/large`.
 pub(crate) const LARGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// What `/page` answers.
+/// The answer to `/page`.
 pub(crate) const PAGE_BYTES: usize = 1024;
 
 /// How long [`Deadlines::Short`] gives slow clients.
@@ -36,7 +36,7 @@ pub(crate) enum Deadlines {
     Short,
 }
 
-/// What a child process does; nothing if this is none.
+/// The work of a child process. Has no effect in the parent.
 pub(crate) fn run_child() {
     let Ok(deadlines) = env::var(VARIABLE) else {
         return;
@@ -70,7 +70,7 @@ async fn serve(limits: Limits) -> io::Result<()> {
     runtime::race(server.serve(handler), async { orphaned.await.unwrap() }).await
 }
 
-/// What the handler has at hand.
+/// The state of the handler.
 struct Things {
     piece: Vec<u8>,
     large: Rc<[u8]>,
@@ -231,7 +231,7 @@ impl Process {
         self.status("State:").unwrap_or("gone".to_owned())
     }
 
-    /// What `status` tells (proc(5)).
+    /// The numbers of `status` (proc(5)).
     fn status(&self, name: &str) -> Option<String> {
         let status = fs::read_to_string(self.file("status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;

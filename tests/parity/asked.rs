@@ -1,4 +1,4 @@
-//! What the rows of the web share: requests asked in memory, and looked at from within.
+//! Tools of the rows of the web: requests in memory, and their view from within a handler.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ pub(crate) fn get(handler: impl Handler, target: &str, fields: &[(&str, &str)]) 
     })
 }
 
-/// What is seen of a request from within its handler.
+/// A request as its handler sees it.
 pub(crate) fn look<T: 'static>(
     (method, target, fields, body): (&str, &str, &[(&str, &str)], &[u8]),
     look: impl AsyncFn(&Request<'_>) -> T + 'static,

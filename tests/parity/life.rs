@@ -122,7 +122,7 @@ fn r_06_polling_returns_at_once_when_there_is_nothing_to_do() {
     assert_eq!(read_answer(&mut client).1, "here");
 }
 
-/// What has come, without waiting.
+/// The bytes that have arrived, without a wait.
 trait PeekNow {
     fn peek_now(&self) -> usize;
 }
@@ -251,7 +251,7 @@ fn r_24_a_thousand_idle_connections_need_one_thread() {
 }
 
 #[test]
-fn r_25_running_out_of_descriptors_deafens_nobody() {
+fn r_25_running_out_of_descriptors_does_not_stop_the_server() {
     let variables = [("PARITY_LIMIT", "32"), ("PARITY_GATE", "off")];
     let mut server = Process::start("parity::nim_gate::child", &variables);
     for _ in 0..2 {
@@ -434,7 +434,7 @@ fn a_07_shared_state_needs_no_lock() {
 }
 
 #[test]
-fn a_08_what_computes_on_the_pool_holds_nobody_up() {
+fn a_08_a_computation_on_the_pool_does_not_delay_others() {
     let server = running();
     let mut computing = client(server.local_address());
     computing.send(get("/compute"));
@@ -507,7 +507,7 @@ fn b_07_after_so_many_requests_what_is_in_flight_is_finished_and_what_comes_is_r
 }
 
 #[test]
-fn b_09_what_is_no_text_and_what_is_nothing_harm_nobody() {
+fn b_09_bytes_that_are_not_text_and_empty_requests_do_no_harm() {
     let server = running();
     drop(client(server.local_address()));
     let mut binary = client(server.local_address());

@@ -140,7 +140,7 @@ fn n_35_a_streamed_answer_sends_its_headers_first() {
 }
 
 #[test]
-fn n_36_an_answer_to_nobody_returns_and_harms_nobody() {
+fn n_36_an_answer_to_a_client_that_has_left_returns_and_does_no_harm() {
     let (sender, results) = mpsc::channel();
     let server = TestServer::start(Server::builder(), move || {
         async move |request: Request<'_>| {

@@ -5,7 +5,7 @@ use waterwheel::http::{HeaderMap, HeaderName, HeaderValue, Headers, Request, Ser
 use super::served::{answered, check, failed, get, refused};
 use crate::support::TestServer;
 
-/// What its tests are answered, as text and as status.
+/// The answer to its tests, as text and as status.
 fn hello(status: StatusCode) -> TestServer {
     TestServer::start(Server::builder(), move || {
         async move |request: Request<'_>| {

@@ -1,6 +1,6 @@
 //! asynchttpserver's vocabulary: headers, methods, versions, codes, targets (N-50, N-70 to N-92).
 //!
-//! What it has in one `HttpHeaders` is two types here: `Headers`, a view of what a request brought,
+//! Its one `HttpHeaders` is two types here: `Headers`, a view of the fields of a request,
 //! and `HeaderMap`, which can be changed.
 
 use waterwheel::http::{

@@ -28,7 +28,7 @@ fn r_12_a_panic_is_a_500_and_the_next_request_is_served() {
 }
 
 #[test]
-fn r_13_a_peer_that_goes_while_it_is_answered_harms_nobody() {
+fn r_13_a_peer_that_leaves_during_its_answer_does_no_harm() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             let length = if request.path() == "/long" {

@@ -3,7 +3,7 @@
 //! A row is done when a test whose name begins with its id passes; `parity.md` beside this folder
 //! says where the answer is another than the original's, and why.
 
-/// What the five do, by the letter of each: Nim's asynchttpserver (and, R behind it, the loop it
+/// The features of the five, by the letter of each: Nim's asynchttpserver (and, R behind it, the loop it
 /// runs on), rouille, mini-async-http, `micro_http_async`, the server at the end of the Rust Book.
 #[rustfmt::skip]
 pub(crate) const ROWS: &[&str] = &[
@@ -27,7 +27,7 @@ pub(crate) const ROWS: &[&str] = &[
     "B-01", "B-02", "B-03", "B-04", "B-05", "B-06", "B-07", "B-08", "B-09",
 ];
 
-/// What two of them test themselves: Nim's own tests of its server, and `tiny_http`'s.
+/// The tests of two of them: Nim's own tests of its server, and `tiny_http`'s.
 #[rustfmt::skip]
 pub(crate) const SUITES: &[&str] = &[
     "T-N1", "T-N2", "T-N3", "T-N4", "T-N5", "T-N6", "T-N7", "T-N8", "T-N9", "T-N10", "T-N11",

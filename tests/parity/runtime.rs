@@ -1,4 +1,4 @@
-//! What asynchttpserver's loop and mini-async-http's reactor offer (N-R1 to N-R8, A-26).
+//! The features of asynchttpserver's loop and of mini-async-http's reactor (N-R1 to N-R8, A-26).
 
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
@@ -43,7 +43,7 @@ fn n_r02_running_gives_the_value_and_draining_returns_when_all_wait() {
 }
 
 #[test]
-fn n_r03_a_task_that_panics_harms_nobody() {
+fn n_r03_a_task_that_panics_harms_no_other_task() {
     block_on(async {
         let panics = spawn(async { std::panic::resume_unwind(Box::new(0)) });
         let other = spawn(async { 1 });
@@ -70,7 +70,7 @@ fn n_r04_sleeps_end_in_order_and_a_timeout_says_so() {
         assert_eq!(*order.borrow(), [10, 20, 30]);
         let never = timeout(Duration::from_millis(5), std::future::pending::<()>());
         assert!(never.await.is_err());
-        // What another thread triggers.
+        // Another thread triggers this.
         let (handle, rung) = (Handle::current(), Rc::new(Notify::new()));
         let waiting = rung.notified();
         thread::spawn(move || handle.wake());
@@ -138,7 +138,7 @@ fn a_26_more_sources_than_a_fixed_table_has_and_everybody_in_turn() {
             .collect();
         yield_now().await;
         drop(waiting);
-        // First come, first served: one that always wakes itself keeps nobody waiting.
+        // First come, first served: a task that always wakes itself delays no other.
         let busy = spawn(async {
             loop {
                 yield_now().await;

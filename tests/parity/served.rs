@@ -1,4 +1,4 @@
-//! What the rows share: handlers that say what they saw, and the bytes of what is answered.
+//! Tools of the rows: handlers that report the request that they saw, and the bytes of answers.
 
 use std::future::Future;
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub(crate) fn answered_last(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
 }
 
-/// What the server itself answers to what it refuses; the connection closes after it.
+/// The server's own answer to a request that it refuses. The connection closes after it.
 pub(crate) fn refused(status: &str, reason: &str) -> String {
     let length = reason.len() + 1;
     format!(
@@ -67,7 +67,7 @@ pub(crate) fn refused(status: &str, reason: &str) -> String {
     )
 }
 
-/// What a failed handler is answered with.
+/// The answer after a failed handler.
 pub(crate) fn failed() -> String {
     refused("500 Internal Server Error", "internal server error")
 }

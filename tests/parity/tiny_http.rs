@@ -263,7 +263,7 @@ async fn pour(request: Request<'_>, told: &mpsc::Sender<usize>) -> Result<Respon
 }
 
 #[test]
-fn t_r18_an_answer_that_nobody_takes_is_not_produced() {
+fn t_r18_an_answer_without_a_reader_is_not_produced() {
     let (sender, told) = mpsc::channel();
     let server = TestServer::start(Server::builder().limits(impatient()), move || {
         async move |request: Request<'_>| pour(request, &sender).await

@@ -1,4 +1,4 @@
-//! What a request brings along: rouille's and `micro_http_async`'s requests, Nim's queries.
+//! The data of a request: rouille's and `micro_http_async`'s requests, Nim's queries.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use super::asked::{ask, blame, look, look_into};
 use super::served::read_answer;
 use crate::support::TestServer;
 
-/// What a GET of that target has for a parameter.
+/// The parameter of a GET of that target.
 fn parameter(target: &str, name: &'static str) -> Option<String> {
     look(
         ("GET", target, &[], b""),

@@ -1,4 +1,4 @@
-//! What stands around handlers, pages, and the Book's pool (R-53, M-11, M-12, B-05, B-06, B-08).
+//! Middleware around handlers, pages, and the Book's pool (R-53, M-11, M-12, B-05, B-06, B-08).
 
 use std::cell::RefCell;
 use std::fs;
@@ -197,7 +197,7 @@ fn b_05_a_pool_runs_jobs_on_so_many_threads_and_none_is_a_panic() {
 }
 
 #[test]
-fn b_06_a_fifth_job_waits_for_four_threads_and_a_thousand_requests_for_nobody() {
+fn b_06_a_fifth_job_waits_for_four_threads_and_a_thousand_requests_do_not_wait() {
     // The Book's pool: the fifth waits.
     let pool = ThreadPool::new(4);
     let (started, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(5)));

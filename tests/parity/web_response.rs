@@ -93,7 +93,7 @@ fn r_43_there_is_a_constructor_for_each() {
     assert_eq!(field(&asks.headers, "www-authenticate"), Some(challenge));
 }
 
-/// What a tagged page is answered with, if the client says that.
+/// The answer for a tagged page, if the client sends that.
 fn conditional(condition: &[(&str, &str)]) -> (u16, Option<String>, Option<String>, usize) {
     let page = handler(async || {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);

@@ -104,7 +104,7 @@ fn rouilles_routes() {
     );
 }
 
-/// What `try_or_400!`, `try_or_404!`, `assert_or_400!` and `accept!` are for, with `?`.
+/// The purpose of `try_or_400!`, `try_or_404!`, `assert_or_400!` and `accept!`, with `?`.
 fn rouilles_shortcuts() {
     let bad = |text: &'static str| ClientError::new(StatusCode::BAD_REQUEST, text);
     let missing = || ClientError::new(StatusCode::NOT_FOUND, "no such thing");
@@ -596,7 +596,7 @@ impl Process {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
-    /// What it has of its own: the code of an unoptimized test is larger than any server.
+    /// The size without the code: that of an unoptimized test is larger than any server.
     fn resident_kib(&self) -> u64 {
         let status = self.read("status");
         let line = status.split("RssAnon:").nth(1).unwrap();
@@ -680,7 +680,7 @@ fn b_03_one_page_and_one_for_all_else() {
 
 /// That `/` does not wait for `/sleep`, on one thread.
 #[test]
-fn b_04_nobody_waits_for_a_sleeper() {
+fn b_04_no_request_waits_for_a_sleeper() {
     let server = TestServer::start(Server::builder(), || book::book(Duration::from_secs(2)));
     let mut sleepers: Vec<_> = (0..5).map(|_| server.client()).collect();
     let start = Instant::now();

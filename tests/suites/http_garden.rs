@@ -1,4 +1,4 @@
-//! What the HTTP Garden caught servers and proxies at: each published payload, and its probes.
+//! Faults that the HTTP Garden found in servers and proxies: each published payload, and its probes.
 //!
 //! The catalogue has a payload to each bug and no verdict; as expected is here whatever does not
 //! show that bug: the payload refused, or read as its section says. Where a payload has no Host,

@@ -1,4 +1,4 @@
-//! What the tests share: a server on a thread of its own, and a client that speaks literal bytes.
+//! Tools of the tests: a server on a thread of its own, and a client that speaks literal bytes.
 #![allow(
     clippy::unwrap_used,
     clippy::async_yields_async,

@@ -1,4 +1,4 @@
-//! What tests ask the system: for descriptors, and how long a process has worked.
+//! Questions of tests to the system: descriptors, and how long a process has worked.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

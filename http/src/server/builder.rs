@@ -294,6 +294,10 @@ impl Builder {
     /// Makes a server that listens nowhere. Its connections come only from [`Server::connection`].
     ///
     /// The server has no reserve for [`turn_away_when_full`](Self::turn_away_when_full).
+    ///
+    /// # Panics
+    ///
+    /// Never: only the reserve can fail to open.
     pub fn without_listener(mut self) -> Server {
         // The reserve is the only part of a new server that can fail.
         self.settings.turns_away = false;

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_may_have_any_nothing_is_kept() {
+    fn a_limit_of_zero_admits_no_peer_and_takes_no_memory() {
         let peers = Rc::new(Peers::default());
         let peer = SocketAddr::from(([1, 2, 3, 4], 5));
         assert!(peers.admit(peer, 0).is_none() && peers.counts.borrow().is_empty());

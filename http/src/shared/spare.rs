@@ -56,7 +56,7 @@ mod tests {
     use super::{SPARES_MAX, Spares};
 
     #[test]
-    fn what_was_put_last_is_taken_first_and_another_type_is_let_go() {
+    fn the_last_spare_is_taken_first_and_another_type_is_dropped() {
         let spares = Spares::default();
         assert_eq!(spares.take::<u8>(), None);
         (1..=4_u8).for_each(|spare| spares.put(Box::new(spare)));

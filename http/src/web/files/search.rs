@@ -57,7 +57,7 @@ pub(super) struct FoundFile {
 }
 
 impl Search {
-    /// Returns `None` if there is nothing to serve, and `EAGAIN` if the kernel would have to wait.
+    /// Returns `None` if no file can be served, and `EAGAIN` if the kernel would have to wait.
     pub(super) fn run(&self, reach: Reach) -> Result<Option<FoundItem>, Errno> {
         let path = self.target.path();
         let Some((file, metadata)) = self.open(path, reach)? else {

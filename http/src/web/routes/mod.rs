@@ -346,7 +346,7 @@ impl Router {
     /// use waterwheel_http::web::routes::Router;
     ///
     /// let router = Router::new()
-    ///     .not_found(async || (StatusCode::NOT_FOUND, Html("<h1>There is nothing here</h1>")));
+    ///     .not_found(async || (StatusCode::NOT_FOUND, Html("<h1>No such page</h1>")));
     /// # drop(router);
     /// ```
     #[must_use]
