@@ -8,7 +8,7 @@ use syn::Item;
 use crate::source::{self, attributes, items_of_macro};
 
 /// The names that two types of `http` still share. Remove a name from here when its types have their own.
-const SHARED_IN_HTTP: &[&str] = &["Field", "Taken"];
+const SHARED_IN_HTTP: &[&str] = &[];
 
 /// Adds the types among these items, each with its place: the file, and the condition that it needs.
 fn add_types(items: &[Item], place: &str, types: &mut BTreeMap<String, Vec<String>>) {

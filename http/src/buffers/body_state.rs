@@ -43,7 +43,7 @@ enum BodyKind {
 }
 
 /// What [`BodyState::take`] found.
-pub(crate) enum Taken {
+pub(crate) enum BodyPiece {
     /// That many bytes, at least one.
     Bytes(usize),
     /// More must be read first.
@@ -114,13 +114,13 @@ impl BodyState {
         max: usize,
         limits: &Limits,
         sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<Taken, Refusal> {
+    ) -> Result<BodyPiece, Refusal> {
         loop {
             if let BodyKind::Broken(refusal) = self.kind {
                 return Err(refusal);
             }
             if self.is_done() {
-                return Ok(Taken::End);
+                return Ok(BodyPiece::End);
             }
             let in_front = self.cursor < behind.len();
             let here = if in_front {
@@ -129,7 +129,7 @@ impl BodyState {
                 &self.spill[self.used..self.filled]
             };
             if here.is_empty() {
-                return Ok(Taken::Nothing);
+                return Ok(BodyPiece::Nothing);
             }
             let here = &here[..here.len().min(max)];
             let step = self.kind.step(here, limits).inspect_err(|refusal| {
@@ -144,7 +144,7 @@ impl BodyState {
             }) += step.used;
             self.received += given as u64;
             if given > 0 {
-                return Ok(Taken::Bytes(given));
+                return Ok(BodyPiece::Bytes(given));
             }
         }
     }

@@ -4,8 +4,8 @@ use http::{Method, StatusCode};
 
 use crate::error::InvalidAnswer;
 use crate::headers::AnswerHeaders;
+use crate::proto::answer_cache::{AnswerCache, AnswerKey};
 use crate::proto::encode::{self, Decided, OwnLines};
-use crate::proto::rendered::{Asked, Rendered};
 
 /// Bytes queued for the peer.
 #[derive(Default)]
@@ -16,7 +16,7 @@ pub(crate) struct Output {
     unsent_head: Option<usize>,
     /// Field lines for the next head, whoever gives the answer.
     pub(crate) added: Vec<u8>,
-    rendered: Rendered,
+    rendered: AnswerCache,
 }
 
 /// More than this many queued bytes are written before more are queued.
@@ -57,7 +57,7 @@ impl Output {
     #[inline]
     pub(crate) fn repeat(
         &mut self,
-        asked: Asked,
+        asked: AnswerKey,
         headers: &impl AnswerHeaders,
         body: &[u8],
     ) -> bool {

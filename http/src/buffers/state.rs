@@ -30,8 +30,8 @@ use crate::proto::framing::Framing;
 use crate::proto::keep_alive::Persistence;
 use crate::transport::upgrade::Promise;
 
+pub(crate) use super::body_state::BodyPiece;
 use super::body_state::BodyState;
-pub(crate) use super::body_state::Taken;
 use super::output::Output;
 
 /// How far the answer to the present request is.

@@ -23,13 +23,13 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::buffers::Work;
-use crate::buffers::state::{AnswerState, Taken, Written};
+use crate::buffers::state::{AnswerState, BodyPiece, Written};
 use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result, of_peer};
 use crate::headers::AnswerHeaders;
+use crate::proto::answer_cache::AnswerKey;
 use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
 use crate::proto::keep_alive::Persistence;
-use crate::proto::rendered::Asked;
 use crate::shared::ServerState;
 use crate::shared::disconnect::OnHalfClose;
 use crate::transport::io::Io;
@@ -277,7 +277,7 @@ impl Link<'_> {
             return false;
         }
         let persistence = self.persistence();
-        let asked = Asked {
+        let asked = AnswerKey {
             status,
             length,
             persistence,
@@ -455,9 +455,9 @@ impl Link<'_> {
                 at += data.len();
             })?;
             match taken {
-                Taken::Bytes(count) => return Poll::Ready(Ok(count)),
-                Taken::End => return Poll::Ready(Ok(0)),
-                Taken::Nothing => {}
+                BodyPiece::Bytes(count) => return Poll::Ready(Ok(count)),
+                BodyPiece::End => return Poll::Ready(Ok(0)),
+                BodyPiece::Nothing => {}
             }
             let direct = self.work.exchange.body.borrow().direct(behind);
             if let Some(left) = direct {
@@ -476,9 +476,9 @@ impl Link<'_> {
     ) -> Poll<Result<bool>> {
         loop {
             match self.take(behind, usize::MAX, sink)? {
-                Taken::Bytes(_) => return Poll::Ready(Ok(true)),
-                Taken::End => return Poll::Ready(Ok(false)),
-                Taken::Nothing => ready!(self.poll_more(cx))?,
+                BodyPiece::Bytes(_) => return Poll::Ready(Ok(true)),
+                BodyPiece::End => return Poll::Ready(Ok(false)),
+                BodyPiece::Nothing => ready!(self.poll_more(cx))?,
             }
         }
     }
@@ -489,7 +489,7 @@ impl Link<'_> {
         behind: &[u8],
         max: usize,
         sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<Taken, Refusal> {
+    ) -> Result<BodyPiece, Refusal> {
         self.work
             .exchange
             .body

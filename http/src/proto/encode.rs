@@ -24,10 +24,10 @@
 
 use http::{Method, StatusCode};
 
+use super::answer_cache::{AnswerCache, AnswerKey};
 use super::fields::push_field;
 use super::framing::AnswerFraming;
 use super::keep_alive::Persistence;
-use super::rendered::{Asked, Rendered};
 use crate::error::InvalidAnswer;
 use crate::headers::AnswerHeaders;
 use crate::white_space::members;
@@ -71,11 +71,11 @@ pub(crate) struct Decided {
 }
 
 /// What a rendered head may be found by; `None` for what is not asked for often.
-fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<Asked> {
+fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<AnswerKey> {
     let AnswerFraming::Sized(length) = decided.framing else {
         return None;
     };
-    own.added.is_empty().then_some(Asked {
+    own.added.is_empty().then_some(AnswerKey {
         status,
         length,
         persistence: decided.persistence,
@@ -91,7 +91,7 @@ fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<
 #[inline(never)]
 pub(crate) fn push_head(
     out: &mut Vec<u8>,
-    rendered: &mut Rendered,
+    rendered: &mut AnswerCache,
     status: StatusCode,
     given: Decided,
     own: OwnLines<'_>,

@@ -9,7 +9,7 @@
 //!                     Host · framing · keep_alive · Expect · Upgrade
 //! ```
 //!
-//! What came just so before is [`Known`], and skipped.
+//! What came just so before is [`HeadCache`], and skipped.
 //!
 //! **Always**: the bytes given begin with all bytes given before, up to a verdict; none is
 //! looked at again for each piece that comes, and the verdict is the same in however many pieces
@@ -21,8 +21,8 @@ use http::{Method, Version};
 use super::authority::is_host_field;
 use super::fields::{FieldSection, Found, Line};
 use super::framing::{Announced, Framing};
+use super::head_cache::HeadCache;
 use super::keep_alive::{ConnectionOptions, Persistence};
-use super::known::Known;
 use super::request_line::{LineReader, RequestLine};
 use super::scan::{Step, Stop, is_word};
 use super::target::{Form, Target};
@@ -43,7 +43,7 @@ pub(crate) struct Head {
     fields: Fields,
     framing: Framing,
     persistence: Persistence,
-    known: Known,
+    cache: HeadCache,
 }
 
 /// What a field section says, as positions in it.
@@ -96,7 +96,7 @@ impl HeadParser {
         if bytes.is_empty() {
             return Ok(Parsed::Incomplete);
         }
-        if let Some(end) = head.known.head_at(bytes) {
+        if let Some(end) = head.cache.head_at(bytes) {
             debug_assert!(self.is_fresh(), "within a head, none is known");
             return Ok(Parsed::Complete(end)); // it was no longer than a head may be
         }
@@ -130,7 +130,7 @@ impl HeadParser {
             }
             head.line_bytes = self.line.read(bytes, limits, &mut head.line)?;
             let rest = &bytes[head.line_bytes..];
-            if let Some(section_bytes) = head.known.section_at(rest) {
+            if let Some(section_bytes) = head.cache.section_at(rest) {
                 return self.end(bytes, section_bytes, head, limits);
             }
             head.begin_fields();
@@ -150,7 +150,7 @@ impl HeadParser {
     ) -> Step<usize> {
         let end = head.line_bytes + section_bytes;
         head.decide(limits)?;
-        head.known.keep(&bytes[..end], head.line_bytes);
+        head.cache.keep(&bytes[..end], head.line_bytes);
         *self = Self::default();
         Ok(end)
     }
@@ -159,12 +159,12 @@ impl HeadParser {
 /// Filling it.
 impl Head {
     fn begin(&mut self) {
-        self.known.forget_line();
+        self.cache.forget_line();
         self.line.clear();
     }
 
     fn begin_fields(&mut self) {
-        self.known.forget();
+        self.cache.forget();
         self.fields.clear();
     }
 

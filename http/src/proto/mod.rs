@@ -20,16 +20,16 @@
 //! decides a body's length. **Never**: a socket, a clock, an `async`; an `unwrap` on what a
 //! peer sent; an allocation for a head that fits the vector it is given.
 
+pub(crate) mod answer_cache;
 pub(crate) mod chunked;
 pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod keep_alive;
-pub(crate) mod rendered;
 
 mod authority;
-mod known;
+mod head_cache;
 mod request_line;
 pub(crate) mod scan;
 mod target;

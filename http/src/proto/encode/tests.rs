@@ -19,7 +19,7 @@ type Fields<'a> = &'a [(&'a str, &'a str)];
 /// As answers are made: the last head again if that is what is asked for, else a new one.
 fn push(
     out: &mut Vec<u8>,
-    rendered: &mut Rendered,
+    rendered: &mut AnswerCache,
     status: StatusCode,
     decided: Decided,
     fields: Fields<'_>,
@@ -42,7 +42,7 @@ fn encode(
         framing,
         persistence,
     };
-    let mut rendered = Rendered::default();
+    let mut rendered = AnswerCache::default();
     let mut push = |out: &mut Vec<u8>| push(out, &mut rendered, StatusCode::OK, decided, fields);
     let pushed = push(&mut out);
     for time in ["second", "third"] {
@@ -361,7 +361,7 @@ proptest! {
         let mut out = Vec::new();
         let decided = Decided { framing: Sized(5), persistence: Persist };
         let own = OwnLines { lines: b"\r\n", server_bytes: 0, number: 0, added: b"" };
-        let rendered = &mut Rendered::default();
+        let rendered = &mut AnswerCache::default();
         if push_head(&mut out, rendered, StatusCode::OK, decided, own, &[(name, value)]).is_ok() {
             let lines = out.windows(2).filter(|pair| *pair == b"\r\n").count();
             prop_assert_eq!(lines, 4);
@@ -390,14 +390,14 @@ fn answers_of_a_server() -> impl Strategy<Value = Vec<Answer>> {
 proptest! {
     #[test]
     fn what_was_answered_before_changes_nothing(answers in answers_of_a_server()) {
-        let mut rendered = Rendered::default();
+        let mut rendered = AnswerCache::default();
         for (status, length, persistence, fields) in answers {
             let status = StatusCode::from_u16(status).unwrap_or_default();
             let framing = AnswerFraming::of(&Method::GET, http::Version::HTTP_11, status, Some(length));
             let decided = Decided { framing, persistence };
             let (mut out, mut alone) = (Vec::new(), Vec::new());
             let pushed = push(&mut out, &mut rendered, status, decided, &fields);
-            let fresh = &mut Rendered::default();
+            let fresh = &mut AnswerCache::default();
             prop_assert_eq!(pushed, push_head(&mut alone, fresh, status, decided, OWN, &fields));
             prop_assert_eq!(out, alone);
         }
@@ -410,7 +410,7 @@ fn what_is_rendered_alike_is_not_taken_for_the_same() {
         framing: Sized(5),
         persistence: Persist,
     };
-    let mut rendered = Rendered::default();
+    let mut rendered = AnswerCache::default();
     let mut push = |fields: Fields<'_>| {
         let mut out = Vec::new();
         push(&mut out, &mut rendered, StatusCode::OK, decided, fields).map(|_| out)

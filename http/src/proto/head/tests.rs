@@ -1963,8 +1963,8 @@ fn a_head_that_comes_again_is_not_judged_again() {
             .unwrap_or_default()
             + 1;
         let found = [
-            head.known.head_at(bytes),
-            head.known.section_at(&bytes[at..]),
+            head.cache.head_at(bytes),
+            head.cache.section_at(&bytes[at..]),
         ];
         assert_eq!(found, known, "{:?}", String::from_utf8_lossy(bytes));
         let parsed = parser.parse(bytes, &mut head, &Limits::DEFAULT);

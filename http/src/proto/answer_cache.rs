@@ -28,7 +28,7 @@ const RENDERED_BYTES_MAX: usize = 1024;
 /// What most answers are asked for: a status, a body of that many bytes, what becomes of the
 /// connection, and our own lines of that number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct AnswerKey {
     pub(crate) status: StatusCode,
     pub(crate) length: u64,
     pub(crate) persistence: Persistence,
@@ -37,27 +37,27 @@ pub(crate) struct Asked {
 
 /// The bytes of a head, and what they were rendered for.
 #[derive(Debug, Default)]
-pub(crate) struct Rendered {
+pub(crate) struct AnswerCache {
     /// What was asked for last, and not found.
-    asked: Option<Asked>,
+    asked: Option<AnswerKey>,
     /// What the rest was rendered for.
-    kept: Option<Asked>,
+    kept: Option<AnswerKey>,
     bytes: Vec<u8>,
     /// The handler's fields among them: each with memory of its own, so that a comparison need not
     /// look for it.
-    fields: Vec<Field>,
+    fields: Vec<CachedField>,
 }
 
 #[derive(Debug, Default)]
-struct Field {
+struct CachedField {
     name: Vec<u8>,
     value: Vec<u8>,
 }
 
-impl Rendered {
+impl AnswerCache {
     /// The bytes, if this is what they were rendered for.
     #[inline]
-    pub(crate) fn get(&self, asked: Asked, headers: &impl AnswerHeaders) -> Option<&[u8]> {
+    pub(crate) fn get(&self, asked: AnswerKey, headers: &impl AnswerHeaders) -> Option<&[u8]> {
         if self.kept != Some(asked) {
             return None;
         }
@@ -75,7 +75,7 @@ impl Rendered {
         &mut self,
         head: &[u8],
         line_bytes: usize,
-        asked: Asked,
+        asked: AnswerKey,
         headers: &impl AnswerHeaders,
     ) {
         self.kept = None;
@@ -95,7 +95,7 @@ impl Rendered {
         let found = headers.try_for_each(|name, value| {
             lines = behind_field(lines, name, value).ok_or(())?;
             if count == self.fields.len() {
-                self.fields.push(Field::default());
+                self.fields.push(CachedField::default());
             }
             self.fields[count].set(name, value);
             count += 1;
@@ -106,7 +106,7 @@ impl Rendered {
     }
 }
 
-impl Field {
+impl CachedField {
     #[inline]
     fn is(&self, name: &[u8], value: &[u8]) -> bool {
         are_same(&self.name, name) && are_same(&self.value, value)

@@ -22,14 +22,14 @@ const KNOWN_BYTES_MAX: usize = 4096;
 
 /// The bytes of the last head, and how much of it still stands.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct HeadCache {
     head: Vec<u8>,
     line_bytes: usize,
     /// Whether the request line still means what is beside this: not while another head is read.
     line_stands: bool,
 }
 
-impl Known {
+impl HeadCache {
     /// The length of the head at the front of `bytes`, if it is the known one.
     #[inline]
     pub(super) fn head_at(&self, bytes: &[u8]) -> Option<usize> {
