@@ -104,6 +104,7 @@ impl Builder {
         F: Future<Output = io::Result<()>> + 'static,
     {
         assert!(count > 0, "a server needs at least one worker thread");
+        // Without it, the second socket on the same port would be an error.
         let builder = self.reuse_port(true);
         let first = builder.listener(address)?;
         // The first listener has chosen a port if port 0 was requested, and the others must use the same one.
@@ -111,6 +112,7 @@ impl Builder {
             .local_address()
             .ok_or(io::ErrorKind::AddrNotAvailable)?;
         let mut listeners = vec![first];
+        // All sockets are bound before a thread starts, so an error leaves no thread behind.
         for _ in 1..count {
             listeners.push(builder.listener(address)?);
         }
@@ -122,6 +124,7 @@ impl Builder {
                 to: sender.clone(),
             };
             let run = run.clone();
+            // In the future, and not after it: a panic must be reported, too.
             let run = |server| async move {
                 let _farewell = farewell;
                 run(server).await
@@ -148,10 +151,12 @@ impl Builder {
             let server = Rc::new(self.listen_on([listener])?);
             // The thread that starts this one waits for the stopper, or for the end of this thread.
             drop(sender.send(server.stopper()));
+            // A future that panics ends the thread, and `join` returns that as an error.
             runtime.block_on(run(server.clone()))?;
             Ok(server.report().unwrap_or_default())
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(body)?;
+        // The thread ended before it could listen. Its own error says more than the closed channel.
         let Ok(stopper) = receiver.recv() else {
             return Err(ended(thread)
                 .err()

@@ -212,9 +212,11 @@ impl Connections {
             has_permit: permit.is_some(),
             is_refused: false,
             requests: 0,
+            // The clock of the turn needs no system call, and a deadline of seconds does not need more.
             since: Instant::of_turn(),
             waker: None,
         });
+        // Four bytes, because each idle connection keeps this id.
         let index = u32::try_from(index).expect("descriptors are fewer than two thousand million");
         if let Some(permit) = permit {
             self.permits.borrow_mut().insert(index, permit);
@@ -223,6 +225,7 @@ impl Connections {
     }
 
     pub(crate) fn remove(&self, id: ConnectionId) {
+        // Most entries are not in the other tables, so the entry itself tells whether to look there.
         let entry = self.entries.borrow_mut().try_remove(id.index());
         if let Some(entry) = entry {
             if entry.has_permit {
@@ -280,6 +283,7 @@ impl Connections {
     pub(crate) fn wait(&self, id: ConnectionId, now: Instant, waker: &Waker) -> Wait {
         let (settles, wait) = {
             let entry = &mut self.entries.borrow_mut()[id.index()];
+            // A connection that was idle before keeps its time: a wake without bytes must not extend it.
             let settles = entry.phase.is_busy();
             if settles {
                 entry.enter(Phase::Idle, now);
@@ -287,6 +291,7 @@ impl Connections {
             let patience = self.patience(entry.phase);
             (settles, entry.wait(patience, waker))
         };
+        // After the borrow, because a notified task may read the table.
         if settles {
             self.notify();
         }
@@ -311,6 +316,7 @@ impl Connections {
     /// Notes that the last answer is being sent.
     pub(crate) fn close(&self, id: ConnectionId) {
         let entry = &mut self.entries.borrow_mut()[id.index()];
+        // Lingering comes after closing. A late call must not take the connection back.
         if !matches!(entry.phase, Phase::Lingering(_)) {
             entry.phase = Phase::Closing;
         }
@@ -326,6 +332,7 @@ impl Connections {
     /// Notes that the last answer and the end are sent.
     pub(crate) fn linger(&self, id: ConnectionId, gives_way: GivesWay) {
         let now = Instant::of_turn();
+        // The whole time counts from here. The pause in `since` begins again with each byte.
         let until = now + self.linger_max;
         self.lingering.borrow_mut().insert(id.0, until);
         self.entries.borrow_mut()[id.index()].enter(Phase::Lingering(gives_way), now);
@@ -340,6 +347,7 @@ impl Connections {
     pub(crate) fn linger_on(&self, id: ConnectionId) {
         let entry = &mut self.entries.borrow_mut()[id.index()];
         if let Phase::Lingering(gives_way) = entry.phase {
+            // The client has sent more than expected, so it needs at least the longer silence.
             let gives_way = gives_way.max(GivesWay::AfterMoment);
             entry.is_leaving = false;
             entry.enter(Phase::Lingering(gives_way), Instant::of_turn());
@@ -356,6 +364,7 @@ impl Connections {
     ) -> Option<Instant> {
         let entry = &self.entries.borrow()[id.index()];
         let is_asked = entry.is_leaving || stage == Stage::Cutting;
+        // Only this kind loses no byte by leaving at once.
         if is_asked || (is_pressed && entry.phase == Phase::Lingering(GivesWay::AtOnce)) {
             return None;
         }
@@ -363,6 +372,7 @@ impl Connections {
             Stage::Open => self.linger_stall_max,
             Stage::Draining | Stage::Cutting => self.linger_stall_max.min(LAST_STALL_MAX),
         };
+        // Whichever is earlier: the pause between two bytes, or the whole time.
         let stalled = entry.since + stall_max;
         let until = self.lingering.borrow().get(&id.0).copied();
         Some(until.map_or(stalled, |until| until.min(stalled)))
@@ -377,6 +387,7 @@ impl Connections {
             | Phase::HeadOverdue
             | Phase::Handling
             | Phase::Closing
+            // These phases have a timer of their own, or the deadline of the step that they wait for.
             | Phase::Lingering(_) => Duration::MAX,
         }
     }
@@ -389,11 +400,13 @@ impl Connections {
         };
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
             let patience = self.patience(entry.phase);
+            // The sum below would overflow, and there is no deadline to look for.
             if patience == Duration::MAX {
                 continue;
             }
             let due = entry.since + patience;
             if due <= now {
+                // Only taken here. The caller wakes them when no borrow is alive.
                 reaped.due.extend(entry.waker.take());
             } else {
                 reaped.next = Some(reaped.next.map_or(due, |next| next.min(due)));
@@ -421,6 +434,7 @@ impl Connections {
     /// ends), idle ones. The longest in their phase leave first.
     pub(crate) fn reclaim(&self, count: usize, stage: Stage) -> usize {
         let mut may_leave = self.those_that_may_leave(stage);
+        // One kind at a time: lingering connections have no request to lose, idle ones may have one on its way.
         let first = may_leave.iter().map(|(rank, _, _)| *rank).min();
         may_leave.retain(|(rank, _, _)| Some(*rank) == first);
         let count = count.min(may_leave.len());
@@ -439,6 +453,7 @@ impl Connections {
     fn those_that_may_leave(&self, stage: Stage) -> Vec<(u8, Instant, usize)> {
         let now = Instant::of_turn();
         let entries = self.entries.borrow();
+        // While the server is open, new connections stay: their first request is about to arrive.
         let ranked = entries.iter().filter_map(|(index, entry)| {
             let silence = now - entry.since;
             let rank = match entry.phase {
@@ -448,6 +463,7 @@ impl Connections {
                 Phase::Idle => 2,
                 _ => return None,
             };
+            // An entry that was asked before is on its way, and would count twice.
             (!entry.is_leaving).then_some((rank, entry.since, index))
         });
         ranked.collect()
@@ -469,6 +485,7 @@ impl Connections {
         let is_cut = |entry: &ConnectionEntry| {
             !matches!(entry.phase, Phase::Lingering(_)) && !entry.is_refused
         };
+        // Counted before the wakes, because a woken connection may end at once.
         let cut = self.indices(is_cut).len();
         self.dismiss_those(|_| true);
         cut
@@ -482,6 +499,7 @@ impl Connections {
     }
 
     fn dismiss_those(&self, which: impl Fn(&ConnectionEntry) -> bool) {
+        // The indices are a copy, because a woken task may change the table.
         let indices = self.indices(which);
         indices.into_iter().for_each(|index| self.dismiss(index));
     }

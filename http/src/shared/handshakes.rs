@@ -37,6 +37,7 @@ impl TransportHook {
     ) -> Self {
         let hook = Arc::new(hook);
         Self(Arc::new(move |stream, mut info| {
+            // The future must own its hook: it may outlive the server.
             let hook = hook.clone();
             Box::pin(async move {
                 let io = Box::new(hook(stream, &mut info).await?);
@@ -90,6 +91,7 @@ impl Handshakes {
 
     /// Enters one more, and returns its id.
     pub(crate) fn add(&self, slot: Rc<HandshakeSlot>, purpose: Purpose) -> HandshakeId {
+        // The number grows with each handshake, so the first entry of the map is the oldest.
         let id = (purpose, self.next.get());
         self.next.set(id.1 + 1);
         self.slots.borrow_mut().insert(id, slot);
@@ -103,6 +105,7 @@ impl Handshakes {
 
     pub(crate) fn remove(&self, id: HandshakeId) {
         let slot = self.slots.borrow_mut().remove(&id);
+        // The borrow has ended: the drop may run the user's code.
         drop(slot);
     }
 

@@ -102,6 +102,7 @@ impl ServerState {
         // The next connection must not see a byte of this one, so the reset comes before all else.
         work.reset();
         let mut spare = self.spare.borrow_mut();
+        // Above the limit the buffers are freed: a burst of clients must not keep its memory for ever.
         if spare.len() < SPARE_MAX {
             spare.push(work);
         }

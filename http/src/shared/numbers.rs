@@ -64,6 +64,7 @@ struct Durations {
 impl Counters {
     pub(crate) fn new(measures_durations: bool) -> Self {
         Self {
+            // The histograms take half a kilobyte, so a server without measurements has none.
             durations: measures_durations.then(Box::default),
             ..Self::default()
         }
@@ -79,6 +80,7 @@ impl Counters {
 
     /// Notes that a handler has ended. Calls `measure` only if durations are measured.
     pub(crate) fn handled(&self, measure: impl FnOnce() -> Option<Duration>) {
+        // The closure reads the clock, which a request without measurements must not pay for.
         if let Some(durations) = &self.durations
             && let Some(duration) = measure()
         {
@@ -99,6 +101,7 @@ impl Counters {
             .iter()
             .map(|(what, times)| (*what, *times))
             .collect();
+        // A map has no order, and a page that changes its order is hard to compare.
         refused.sort_by_key(|(refusal, _)| refusal.reason());
         let durations = self.durations.as_deref();
         Numbers {
@@ -204,6 +207,7 @@ struct Buckets {
 impl Buckets {
     fn add(&self, duration: Duration) {
         let microseconds = duration.as_micros();
+        // The number of significant bits is the index of the bucket: no search and no table.
         let bits = (u128::BITS - microseconds.leading_zeros()) as usize;
         let bucket = &self.counts[bits.min(BUCKETS - 1)];
         bucket.set(bucket.get() + 1);
@@ -241,6 +245,7 @@ impl Histogram {
     pub fn cumulative(&self) -> impl Iterator<Item = (Duration, u64)> {
         let mut below = 0;
         let counts = self.counts[..BUCKETS - 1].iter().enumerate();
+        // Prometheus expects sums from the lowest bucket on.
         counts.map(move |(bits, count)| {
             below += count;
             (Duration::from_micros(1 << bits), below)
@@ -260,6 +265,7 @@ impl Histogram {
         let wanted = share * self.count() as f64;
         #[expect(clippy::cast_precision_loss, reason = "as above")]
         let reaches = |below: u64| below as f64 >= wanted;
+        // The last bucket has no bound, so a share that reaches into it has none either.
         let found = self.cumulative().find(|(_, below)| reaches(*below));
         found.map_or(Duration::MAX, |(duration, _)| duration)
     }

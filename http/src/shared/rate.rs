@@ -38,6 +38,7 @@ impl Rate {
             return None;
         }
         self.lines.set(self.lines.get() + 1);
+        // The number of lines left out stands in the next line, so no fault goes unseen.
         Some(self.left_out.take())
     }
 }

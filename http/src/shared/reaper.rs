@@ -62,6 +62,7 @@ impl Reaper {
     /// Makes the task look through the entries at this time.
     #[inline]
     pub(crate) fn look_at(self: &Rc<Self>, due: Instant) {
+        // The usual case ends here: the next look is earlier than a deadline of seconds.
         if self.next.get().is_none_or(|next| due < next) {
             self.look_earlier(due);
         }
@@ -70,6 +71,7 @@ impl Reaper {
     #[cold]
     fn look_earlier(self: &Rc<Self>, due: Instant) {
         self.next.set(Some(due));
+        // One task for the whole server. It exists only while a connection waits.
         if self.runs.replace(true) {
             self.wake();
         } else {
@@ -95,6 +97,7 @@ impl Reaper {
         let now = Instant::of_turn();
         let reaped = self.connections.reap(now);
         // Set before the wakes, because a woken connection may ask for an earlier look.
+        // Many deadlines close together share one look, so that looks stay rare under load.
         let next = reaped.next.map(|next| next.max(now + GRAIN));
         self.next.set(next);
         reaped.due.into_iter().for_each(Waker::wake);
@@ -102,6 +105,7 @@ impl Reaper {
 
     /// Waits for the next look. A connection may ask for an earlier one meanwhile.
     fn poll_next_look(&self, next: Instant, sleep: &mut Sleep, cx: &mut Context<'_>) -> Poll<()> {
+        // The sleep follows the reaper, because a connection may have asked for an earlier look.
         if sleep.deadline() != next {
             sleep.reset(next);
         }
@@ -116,6 +120,7 @@ impl Reaper {
 }
 
 impl Drop for Reaper {
+    // The task sees that its reference is dead, and ends.
     fn drop(&mut self) {
         self.wake();
     }
@@ -140,6 +145,7 @@ async fn sweep(running: Running) {
     poll_fn(|cx| {
         // A weak reference, so that a sleeping task does not keep the server alive.
         while let Some(reaper) = running.0.upgrade() {
+            // No connection waits, so a runtime without other tasks can end.
             let Some(next) = reaper.next.get() else {
                 break;
             };

@@ -169,6 +169,7 @@ impl Control {
     fn want(&self, wanted: Wanted) {
         let wakers: Vec<Waker> = {
             let mut state = self.lock();
+            // A cut after a stop is more, and a stop after a cut changes nothing.
             state.wanted = state.wanted.max(Some(wanted));
             let wakers = state.wakers.iter();
             wakers.map(|(_, waker)| waker.clone()).collect()
@@ -178,6 +179,7 @@ impl Control {
     }
 
     fn wait_while(&self, condition: impl Fn(StopPhase) -> bool) -> MutexGuard<'_, StopState> {
+        // A condition variable, because plain threads wait here, without a runtime.
         let state = self.lock();
         self.changed
             .wait_while(state, |state| condition(state.phase))
@@ -197,6 +199,7 @@ impl Stopping {
 
     /// Notes that the server accepts connections. Calling this twice has no effect.
     pub(crate) fn serving(&self) {
+        // Each accept calls this, so only the first one takes the lock.
         if !self.has_begun.replace(true) {
             self.control.enter(StopPhase::Serving);
         }
@@ -239,11 +242,13 @@ impl Wish<'_> {
             return Poll::Ready(());
         }
         let mut old = None;
+        // A place is kept over polls, so that a task has one waker here.
         if let Some(place) = self.place {
             old = Some(mem::replace(&mut state.wakers[place], waker));
         } else {
             self.place = Some(state.wakers.insert(waker));
         }
+        // The old waker is dropped after the lock, because its drop may run user code.
         drop(state);
         drop(old);
         Poll::Pending

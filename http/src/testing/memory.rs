@@ -73,6 +73,7 @@ impl MemoryStream {
     }
 
     fn write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        // Memory is always ready, so without a budget two ends could keep the thread for ever.
         ready!(budget::poll_spend(cx, 1));
         let asked: usize = slices.iter().map(|slice| slice.len()).sum();
         let room = {
@@ -82,12 +83,14 @@ impl MemoryStream {
             }
             let room = CAPACITY_BYTES - direction.bytes;
             if room == 0 && asked > 0 {
+                // An empty write needs no room, and must not wait for any.
                 direction.wait(cx);
                 return Poll::Pending;
             }
             room
         };
         let mut piece = Vec::with_capacity(asked.min(room));
+        // All slices become one piece, as one call of `writev` does.
         for slice in slices {
             let count = slice.len().min(room - piece.len());
             piece.extend_from_slice(&slice[..count]);
@@ -120,6 +123,7 @@ impl Direction {
 
     fn push(&mut self, piece: Vec<u8>) {
         self.bytes += piece.len();
+        // A piece without bytes would look like the end to the reader.
         if !piece.is_empty() {
             self.pieces.push_back(piece);
         }
@@ -142,6 +146,7 @@ impl Direction {
     }
 
     fn wait(&mut self, cx: &Context<'_>) {
+        // A test may poll the same end many times, and one waker for each would grow without bound.
         if !self
             .waiters
             .iter()
@@ -158,6 +163,7 @@ fn change<T>(direction: &RefCell<Direction>, by: impl FnOnce(&mut Direction) -> 
         let direction = &mut *direction.borrow_mut();
         (by(direction), mem::take(&mut direction.waiters))
     };
+    // After the borrow, because a woken task may use this direction.
     waiters.into_iter().for_each(Waker::wake);
     value
 }

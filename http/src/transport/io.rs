@@ -218,6 +218,7 @@ impl<S: net::Connected + Unpin + 'static> Io for net::Stream<S> {
     }
 
     fn has_input(&self) -> bool {
+        // Asks the kernel and not the runtime, whose readiness may be older than the last byte.
         matches!(self.try_peek(&mut [0]), Ok(1..))
     }
 

@@ -70,6 +70,7 @@ impl Promise {
 
     fn settle(&self, with: UpgradeSlot) {
         let before = mem::replace(&mut *self.0.borrow_mut(), with);
+        // The borrow has ended, because the woken code may poll the future at once.
         if let UpgradeSlot::Promised(Some(waker)) = before {
             waker.wake();
         }
@@ -78,6 +79,7 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
+        // Kept promises are not broken by the drop: the slot has the stream by then.
         let broken = matches!(*self.0.borrow(), UpgradeSlot::Promised(_));
         if broken {
             self.settle(UpgradeSlot::Empty);
@@ -144,6 +146,7 @@ impl Upgraded {
     ///
     /// Returns this stream unchanged if the transport is not a `T`.
     pub fn downcast<T: Io>(self) -> Result<(T, Vec<u8>), Self> {
+        // The type is checked by reference first, so that a mismatch can return the stream unchanged.
         let io: &dyn Any = &*self.io;
         if !io.is::<T>() {
             return Err(self);
@@ -173,6 +176,7 @@ impl AsyncRead for Upgraded {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let here = &self.read[self.given..];
+        // The bytes of the request's buffer come first. Then the transport is read without a copy in between.
         if here.is_empty() {
             return self.io.poll_read(cx, buffer);
         }
