@@ -35,8 +35,8 @@ fn the_runtime_says_why_in_its_functions() {
     check("runtime", "", 3.0);
 }
 
-/// The lower bound is to rise to 3 %.
+/// The lower bound is to rise to 3 %: `connection`, `buffers` and `proto` have few comments yet.
 #[test]
 fn the_core_of_http_says_no_less_why_than_it_did() {
-    check("http", "http/src/web", 0.2);
+    check("http", "http/src/web", 1.8);
 }

@@ -114,7 +114,7 @@ impl<'c> AnswerBody<'c> {
 
     #[cold]
     fn note_failure(&mut self, error: &Error) {
-        // An error of another kind, such as a wrong length, sent no byte; the piece stays begun all the same.
+        // After an error of another type the piece stays begun, so each later call fails, too.
         if let Some(io) = error.downcast_ref::<io::Error>() {
             self.last = if error.is_disconnect() {
                 Piece::Lost(io.kind())

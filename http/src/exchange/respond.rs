@@ -55,7 +55,6 @@ pub(crate) fn queue(
 /// Sends the rest of an answer.
 pub(crate) async fn send(link: Link<'_>, unsent: Unsent, body: &[u8]) -> Result<()> {
     match unsent {
-        // Most answers end here: the connection sends the queue when no further request has arrived.
         Unsent::Nothing => {}
         Unsent::Queued => link.flush().await?,
         Unsent::Body => {

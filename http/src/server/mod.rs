@@ -370,7 +370,7 @@ impl Server {
     /// connections, see [`Builder::transport`](crate::Builder::transport).
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
         self.shared.counters.accepted.one();
-        // No permit: the caller has accepted the connection, and has counted it or not.
+        // No permit: the server has not accepted this connection, and does not limit its peer.
         let id = self.shared.connections.add(Phase::New, None);
         Connection::new(io, peer, id, self.shared.clone())
     }

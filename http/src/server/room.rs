@@ -47,7 +47,7 @@ impl Drop for Pressing<'_> {
 impl Server {
     /// Counts a task that waits for a connection, or for room for one.
     pub(super) fn waiting(&self) -> CountGuard<'_> {
-        // Before the count: a shutdown counts the loops that may still accept.
+        // Threads that wait in `Stopper::ready` learn that the server accepts.
         self.stopping.serving();
         CountGuard::begin(self, &self.acceptors)
     }

@@ -75,7 +75,7 @@ impl Server {
             return report;
         }
         let _ending = CountGuard::begin(self, &self.endings);
-        // From the call on, and not from its first poll in a busy turn.
+        // Reads the clock itself, because the turn may have begun long ago.
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         // Clients that are refused already are counted as turned away, so the report leaves them out here.
@@ -158,7 +158,7 @@ impl Server {
             self.stopper().stop();
             signals.recv().await?;
             self.stopper().cut();
-            // A third signal changes nothing: the cut ends the server within 100 ms.
+            // The end of `serve` ends this future, also after the second signal.
             std::future::pending().await
         };
         race(self.serve(handler), signalled).await?;

@@ -400,7 +400,7 @@ impl Connections {
         };
         for (_, entry) in self.entries.borrow_mut().iter_mut() {
             let patience = self.patience(entry.phase);
-            // The sum below would overflow, and there is no deadline to look for.
+            // Such a phase has no deadline here, so the look costs almost no time for it.
             if patience == Duration::MAX {
                 continue;
             }
