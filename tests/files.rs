@@ -204,11 +204,7 @@ fn the_smallest_file_that_a_client_takes_is_served_unless_it_is_out_of_date() {
 }
 
 #[test]
-<<<<<<< HEAD
-fn the_files_to_serve_are_a_choice() {
-=======
 fn options_decide_which_files_are_served() {
->>>>>>> main
     let files = Files::new(scene::make("choices")).unwrap();
     let status = |files: &Files, target| get(files, target, &[]).status.as_u16();
     let statuses = |files: &Files| {
@@ -348,11 +344,7 @@ fn a_redirect_never_leads_to_another_host() {
 }
 
 #[test]
-<<<<<<< HEAD
-fn a_file_changed_just_now_has_a_weak_tag_and_no_parts_to_resume() {
-=======
 fn a_file_that_changed_just_now_has_a_weak_tag_and_no_ranges() {
->>>>>>> main
     let served = scene::make("fresh");
     let file = served.join("fresh.txt");
     fs::write(&file, "fresh").unwrap();
@@ -407,11 +399,7 @@ fn a_time_that_http_cannot_say_is_not_said() {
 }
 
 #[test]
-<<<<<<< HEAD
-fn a_special_file_is_not_found_and_delays_no_request() {
-=======
 fn a_fifo_or_device_is_answered_with_404_without_a_wait() {
->>>>>>> main
     let served = scene::make("fifo");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(
