@@ -38,8 +38,8 @@ use waterwheel::http::web::files::{DotFiles, Files, Symlinks};
 use waterwheel::http::{Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::block_on;
 
-/// Reserves a port for nginx to listen on. While this socket is open, the kernel gives the port only to a socket
-/// that also sets `SO_REUSEPORT`.
+/// Reserves a port for nginx to listen on. While this socket is open, the kernel gives the port only to a
+/// socket that also sets `SO_REUSEPORT`.
 fn reserve() -> (OwnedFd, SocketAddr) {
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     net::sockopt::set_socket_reuseport(&socket, true).unwrap();

@@ -106,8 +106,8 @@ fn start_proxy(via: Via, proxy: &Path, address: SocketAddr, upstream: SocketAddr
     process
 }
 
-/// Reserves a port for another process to listen on. While this socket is open, the kernel gives the port only to a socket
-/// that also sets `SO_REUSEPORT`.
+/// Reserves a port for another process to listen on. While this socket is open, the kernel gives the port
+/// only to a socket that also sets `SO_REUSEPORT`.
 fn reserve() -> (OwnedFd, SocketAddr) {
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     net::sockopt::set_socket_reuseport(&socket, true).unwrap();

@@ -17,8 +17,8 @@ use std::time::Duration;
 use waterwheel::runtime::net::{Connected, Stream, TcpListener, TcpStream, UnixStream};
 use waterwheel::runtime::{block_on, join};
 
-/// No test may take longer. Several builds beside the tests make some of them take 30 s; a test that hangs never
-/// ends.
+/// No test may take longer. Several builds beside the tests make some of them take 30 s; a test that hangs
+/// never ends.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Runs a test; ends the process, with the test's name, when the deadline has passed.

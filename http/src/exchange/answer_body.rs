@@ -17,14 +17,14 @@ use crate::proto::framing::AnswerFraming;
 /// The body of an answer that is being sent.
 ///
 /// [`Request::start`](crate::Request::start) returns it. `write` queues its bytes. They are sent when the
-/// handler waits or when many are queued. [`flush`](Self::flush) sends them at once. If the client reads slowly,
-/// `write` waits: at most 64 KiB are queued.
+/// handler waits or when many are queued. [`flush`](Self::flush) sends them at once. If the client reads
+/// slowly, `write` waits: at most 64 KiB are queued.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: a `write` that is dropped, or that has failed, may have sent a part of its bytes. Each later
-/// call is an error, and so is [`finish`](Self::finish). Return the error, and the server cuts the connection. A
-/// `flush` may be dropped and called again.
+/// Not cancel safe: a `write` that is dropped, or that has failed, may have sent a part of its bytes. Each
+/// later call is an error, and so is [`finish`](Self::finish). Return the error, and the server cuts the
+/// connection. A `flush` may be dropped and called again.
 #[must_use = "an answer that is not finished cuts the connection"]
 pub struct AnswerBody<'c> {
     pub(crate) link: Link<'c>,
@@ -76,7 +76,8 @@ impl<'c> AnswerBody<'c> {
     ///
     /// Not cancel safe: see [`AnswerBody`].
     pub async fn write(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
-        // The framing was decided with the head. A chunk of length 0 would end the body, so an empty piece is no chunk.
+        // The framing was decided with the head. A chunk of length 0 would end the body, so an empty piece is
+        // no chunk.
         let data = data.as_ref();
         self.begin_piece(data.len() as u64)?;
         let outcome = match self.framing {
@@ -87,8 +88,8 @@ impl<'c> AnswerBody<'c> {
         self.end_piece(outcome)
     }
 
-    /// Returns true if written bytes are sent. Returns false for answers without a body (to HEAD, 204, 304). Then
-    /// the handler need not make the bytes.
+    /// Returns true if written bytes are sent. Returns false for answers without a body (to HEAD, 204, 304).
+    /// Then the handler need not make the bytes.
     pub fn is_sent(&self) -> bool {
         self.framing.sends_body()
     }
@@ -97,8 +98,8 @@ impl<'c> AnswerBody<'c> {
     fn begin_piece(&mut self, bytes: u64) -> Result<()> {
         self.expect_whole()?;
         self.count(bytes)?;
-        // The piece counts as begun until `end_piece`. So a dropped `write` leaves that state behind, and no later
-        // call can hide the gap.
+        // The piece counts as begun until `end_piece`. So a dropped `write` leaves that state behind, and no
+        // later call can hide the gap.
         self.last = Piece::Begun;
         Ok(())
     }
@@ -189,7 +190,8 @@ impl<'c> AnswerBody<'c> {
         if chunked {
             self.begin_chunk(count);
         }
-        // `send` writes to the stream itself, and it flushes the queue first, so the size line stays in front.
+        // `send` writes to the stream itself, and it flushes the queue first, so the size line stays in
+        // front.
         send(self.link).await?;
         if chunked {
             self.end_chunk();
@@ -198,7 +200,8 @@ impl<'c> AnswerBody<'c> {
     }
 
     async fn write_plain(&self, data: &[u8]) -> Result<()> {
-        // A large piece goes out from the handler's memory. A small one is copied, so that several leave in one write.
+        // A large piece goes out from the handler's memory. A small one is copied, so that several leave in
+        // one write.
         if data.len() > COPIED_MAX {
             return self.link.write_through(data).await;
         }
@@ -239,13 +242,13 @@ impl<'c> AnswerBody<'c> {
     ///
     /// # Errors
     ///
-    /// If the handler wrote fewer bytes than announced, or if a piece has failed or was dropped. Then the server
-    /// cuts the connection. If the peer is gone, or accepts no byte for too long.
+    /// If the handler wrote fewer bytes than announced, or if a piece has failed or was dropped. Then the
+    /// server cuts the connection. If the peer is gone, or accepts no byte for too long.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: the server sends a complete answer, but the [`Responded`] is lost. Return an error then. The
-    /// connection closes after the answer.
+    /// Not cancel safe: the server sends a complete answer, but the [`Responded`] is lost. Return an error
+    /// then. The connection closes after the answer.
     pub async fn finish(self) -> Result<Responded> {
         self.finish_with_trailers(()).await
     }

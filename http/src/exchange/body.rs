@@ -19,18 +19,18 @@ use crate::exchange::link::Link;
 
 /// The body of a request.
 ///
-/// There are several ways to read it, and they share one position: whole ([`bytes`](Self::bytes)), into a file
-/// ([`to_file`](Self::to_file)), piece by piece ([`next`](Self::next), or as a `futures` `Stream`, or
-/// as an `http_body::Body`), or into a buffer (`futures-io`'s `AsyncRead`).
+/// There are several ways to read it, and they share one position: whole ([`bytes`](Self::bytes)), into a
+/// file ([`to_file`](Self::to_file)), piece by piece ([`next`](Self::next), or as a `futures` `Stream`, or as
+/// an `http_body::Body`), or into a buffer (`futures-io`'s `AsyncRead`).
 ///
 /// The server reads from the network only when the handler reads. So a slow handler slows its client down. A
-/// client that waits for `100 Continue` receives it with the first read. The server's limit on the length of a
-/// body applies to each way of reading, and to each framing.
+/// client that waits for `100 Continue` receives it with the first read. The server's limit on the length of
+/// a body applies to each way of reading, and to each framing.
 ///
 /// # Cancel safety
 ///
-/// `next` and `AsyncRead` are safe: they take bytes only when they return them. `bytes` and `to_file` are not:
-/// the bytes that they have read are lost.
+/// `next` and `AsyncRead` are safe: they take bytes only when they return them. `bytes` and `to_file` are
+/// not: the bytes that they have read are lost.
 pub struct Body<'c> {
     link: Link<'c>,
     /// The bytes that arrived after the head.
@@ -51,8 +51,8 @@ impl<'c> Body<'c> {
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] if the body is longer than `bytes_max`, malformed, cut short or too slow. Return it from the
-    /// handler, and the client receives its status.
+    /// A [`Refusal`] if the body is longer than `bytes_max`, malformed, cut short or too slow. Return it from
+    /// the handler, and the client receives its status.
     ///
     /// # Cancel safety
     ///
@@ -109,12 +109,13 @@ impl<'c> Body<'c> {
         poll_fn(|cx| self.poll_piece(cx)).await
     }
 
-    /// Writes the whole body into a file, from the file's position. Returns the number of bytes. Another thread
-    /// writes the file.
+    /// Writes the whole body into a file, from the file's position. Returns the number of bytes. Another
+    /// thread writes the file.
     ///
     /// # Errors
     ///
-    /// As [`bytes`](Self::bytes), and the errors of `write(2)`. The bytes read before the error are in the file.
+    /// As [`bytes`](Self::bytes), and the errors of `write(2)`. The bytes read before the error are in the
+    /// file.
     ///
     /// # Cancel safety
     ///
@@ -124,7 +125,8 @@ impl<'c> Body<'c> {
             return Err(Refusal::BodyTooLarge.into());
         }
         let mut file = file;
-        // One buffer goes to the other thread and comes back, so that a large body takes the memory of one piece.
+        // One buffer goes to the other thread and comes back, so that a large body takes the memory of one
+        // piece.
         let mut piece = vec![0; SAVED_BYTES];
         let mut total = 0;
         loop {
@@ -167,8 +169,8 @@ impl<'c> Body<'c> {
         self.link.poll_read_body(cx, self.behind, buffer)
     }
 
-    /// Returns the fields after a chunked body that has been read to its end. They are not headers. A recipient
-    /// uses only those that it knows to be harmless (RFC 9110, 6.5.1).
+    /// Returns the fields after a chunked body that has been read to its end. They are not headers. A
+    /// recipient uses only those that it knows to be harmless (RFC 9110, 6.5.1).
     pub fn trailers(&self) -> Option<HeaderMap> {
         self.link.work.exchange.body.borrow().trailers()
     }

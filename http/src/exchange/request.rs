@@ -88,8 +88,8 @@ impl<'c> Request<'c> {
         self.head().query()
     }
 
-    /// Returns the host of the request, with its port if there is one. It is the target's host, or else that of
-    /// the Host field. Returns `None` only in HTTP/1.0.
+    /// Returns the host of the request, with its port if there is one. It is the target's host, or else that
+    /// of the Host field. Returns `None` only in HTTP/1.0.
     pub fn host(&self) -> Option<&'c str> {
         self.head().host(self.bytes_from_head())
     }
@@ -164,8 +164,8 @@ impl<'c> Request<'c> {
         std::future::poll_fn(|cx| self.link.poll_gone(cx)).await;
     }
 
-    /// Adds a field to the answer, before the answer is made. This handler, another handler, or the server after
-    /// an error may make it. Middleware uses this.
+    /// Adds a field to the answer, before the answer is made. This handler, another handler, or the server
+    /// after an error may make it. Middleware uses this.
     ///
     /// Interim answers do not have the field.
     ///
@@ -189,7 +189,8 @@ impl<'c> Request<'c> {
         Ok(encode::push_added(lines, name.as_ref(), value.as_ref())?)
     }
 
-    /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is UTF-8.
+    /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is
+    /// UTF-8.
     pub fn added_header(&self, name: &str) -> Option<String> {
         let output = self.link.work.exchange.output.borrow();
         let lines = output.added.split(|byte| *byte == b'\n');
@@ -201,8 +202,8 @@ impl<'c> Request<'c> {
         named.next().map(|(_, value)| value.to_owned())
     }
 
-    /// Queues an interim answer, such as 103 (Early Hints). The final answer must follow. A client of HTTP/1.0
-    /// receives no interim answer, because that version does not have them (RFC 9110, 15.2).
+    /// Queues an interim answer, such as 103 (Early Hints). The final answer must follow. A client of
+    /// HTTP/1.0 receives no interim answer, because that version does not have them (RFC 9110, 15.2).
     ///
     /// The server sends 100 (Continue) by itself, at the first read of the body.
     ///
@@ -218,20 +219,20 @@ impl<'c> Request<'c> {
     /// The body is any type that is bytes. The server adds Content-Length and Date, and Connection if it is
     /// needed. An answer that may have no body (to HEAD, 204, 304) is sent without it.
     ///
-    /// This completes when the answer is queued. The server writes the queue in one piece when the handler returns
-    /// or waits. A body of more than 16 KiB is not copied. Then this completes when the kernel has accepted all of
-    /// it.
+    /// This completes when the answer is queued. The server writes the queue in one piece when the handler
+    /// returns or waits. A body of more than 16 KiB is not copied. Then this completes when the kernel has
+    /// accepted all of it.
     ///
     /// # Errors
     ///
-    /// If a header field may not be sent (a line end in it, a second Content-Length). Then the queue is unchanged,
-    /// and a handler that returns the error answers 500. If the peer is gone or accepts no byte for too long. Then
-    /// no answer is possible.
+    /// If a header field may not be sent (a line end in it, a second Content-Length). Then the queue is
+    /// unchanged, and a handler that returns the error answers 500. If the peer is gone or accepts no byte
+    /// for too long. Then no answer is possible.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: the request is gone. Return an error then. A complete answer in the queue is sent, and a
-    /// part of an answer makes the server cut the connection.
+    /// Not cancel safe: the request is gone. Return an error then. A complete answer in the queue is sent,
+    /// and a part of an answer makes the server cut the connection.
     ///
     /// # Examples
     ///
@@ -268,9 +269,9 @@ impl<'c> Request<'c> {
 
     /// Begins an answer whose body is sent piece by piece.
     ///
-    /// The answer is chunked, or has the Content-Length among `headers`. To a client of HTTP/1.0, it ends with the
-    /// connection. [`AnswerBody::finish`] ends the answer. If a handler does not call it, the server cuts the
-    /// connection, so that the client does not take a part of the answer for the whole.
+    /// The answer is chunked, or has the Content-Length among `headers`. To a client of HTTP/1.0, it ends
+    /// with the connection. [`AnswerBody::finish`] ends the answer. If a handler does not call it, the server
+    /// cuts the connection, so that the client does not take a part of the answer for the whole.
     ///
     /// # Errors
     ///
@@ -278,8 +279,8 @@ impl<'c> Request<'c> {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: the request is gone. Return an error then. The client receives its status, or the server
-    /// cuts the connection.
+    /// Not cancel safe: the request is gone. Return an error then. The client receives its status, or the
+    /// server cuts the connection.
     ///
     /// # Examples
     ///
@@ -302,8 +303,8 @@ impl<'c> Request<'c> {
         respond::start(self.link, status, &headers).await
     }
 
-    /// Changes to a protocol that the client [offers](Self::offers). Answers 101, and passes on the stream with
-    /// the bytes that were read from it.
+    /// Changes to a protocol that the client [offers](Self::offers). Answers 101, and passes on the stream
+    /// with the bytes that were read from it.
     ///
     /// The server first discards the rest of the request's body. The handler returns the `Responded`. The
     /// [`Upgrade`] is a future of the stream, usually awaited in a task of its own:

@@ -121,7 +121,8 @@ pub(crate) fn tunnel(link: Link<'_>, headers: &impl AnswerHeaders) -> Result<(Re
 }
 
 fn promise(link: Link<'_>, status: StatusCode) -> (Responded, Upgrade) {
-    // The connection keeps its half until the answer has left. Then the stream follows, or the drop reports failure.
+    // The connection keeps its half until the answer has left. Then the stream follows, or the drop reports
+    // failure.
     let (promise, upgrade) = upgrade::promise();
     link.work.exchange.promise.set(Some(promise));
     link.work.exchange.answer.set(AnswerState::HandsOver);

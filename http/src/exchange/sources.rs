@@ -34,13 +34,13 @@ impl AnswerBody<'_> {
     ///
     /// # Errors
     ///
-    /// The stream's first error, and those of [`write`](Self::write) and [`finish`](Self::finish). Then the server
-    /// cuts the connection, so that the client does not take a part of the body for the whole.
+    /// The stream's first error, and those of [`write`](Self::write) and [`finish`](Self::finish). Then the
+    /// server cuts the connection, so that the client does not take a part of the body for the whole.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the server
-    /// cuts the connection.
+    /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the
+    /// server cuts the connection.
     ///
     /// # Examples
     ///
@@ -80,8 +80,8 @@ impl AnswerBody<'_> {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the server
-    /// cuts the connection.
+    /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the
+    /// server cuts the connection.
     pub async fn send_reader(mut self, reader: impl AsyncRead) -> Result<Responded> {
         let mut reader = pin!(reader);
         let mut piece = vec![0; PIECE_BYTES];
@@ -104,8 +104,8 @@ impl AnswerBody<'_> {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the server
-    /// cuts the connection.
+    /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the
+    /// server cuts the connection.
     pub async fn send_body<B>(mut self, body: B) -> Result<Responded>
     where
         B: http_body::Body,
@@ -136,8 +136,8 @@ impl AnswerBody<'_> {
     }
 
     /// Sends a part of a file. Does not copy it through this process if the transport supports that
-    /// (`sendfile(2)`). Another thread first reads the parts that are not in memory, so that a read from the disk
-    /// does not delay other tasks.
+    /// (`sendfile(2)`). Another thread first reads the parts that are not in memory, so that a read from the
+    /// disk does not delay other tasks.
     ///
     /// # Errors
     ///
@@ -179,7 +179,8 @@ async fn send_file(link: Link<'_>, file: &File, range: Range<u64>) -> Result<()>
     let mut offset = range.start;
     while offset < range.end {
         let end = range.end.min(offset + WINDOW_BYTES);
-        // `sendfile` from a cold file blocks the thread, so another thread brings the window into memory first.
+        // `sendfile` from a cold file blocks the thread, so another thread brings the window into memory
+        // first.
         if !is_in_memory(file, offset..end) {
             read_elsewhere(file, offset..end, Keep::Nothing).await?;
         }
@@ -203,7 +204,8 @@ fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
     let read = preadv2(file, &mut buffers, range.start, ReadWriteFlags::NOWAIT);
     let is_whole = read == Ok(count);
     if !is_whole {
-        // A part of the file may be there. It is removed, because the slow path sends the range from its start.
+        // A part of the file may be there. It is removed, because the slow path sends the range from its
+        // start.
         queued.truncate(before);
     }
     is_whole

@@ -82,8 +82,8 @@ impl Builder {
         self
     }
 
-    /// Sets how many descriptors a request needs, with its connection. 5 by default. With 0, the server accepts
-    /// without a check.
+    /// Sets how many descriptors a request needs, with its connection. 5 by default. With 0, the server
+    /// accepts without a check.
     #[doc(alias = "assumedDescriptorsPerRequest")]
     pub fn assumed_descriptors_per_request(mut self, descriptors: usize) -> Self {
         self.settings.assumed_descriptors = descriptors;
@@ -127,8 +127,8 @@ impl Builder {
         self
     }
 
-    /// Sets whether clients for whom there is no room receive 503 with Retry-After before the server closes their
-    /// connections. Off by default. Then they wait in the kernel's queue.
+    /// Sets whether clients for whom there is no room receive 503 with Retry-After before the server closes
+    /// their connections. Off by default. Then they wait in the kernel's queue.
     ///
     /// Keeps one descriptor in reserve for these answers.
     pub fn turn_away_when_full(mut self, turn_away: bool) -> Self {
@@ -234,9 +234,10 @@ impl Builder {
     /// Makes a client wait in the kernel until its first request begins to arrive, or for this duration,
     /// rounded up to seconds (`TCP_DEFER_ACCEPT`). Off by default.
     ///
-    /// Use it if most connections are new. A client that sends no bytes is not among the connections until the
-    /// time is over, and its limits begin then. A client that still waits when the listeners close is lost, like
-    /// a request on a connection that the server closes as idle. Linux only. See [`ListenOptions::defer_accept`].
+    /// Use it if most connections are new. A client that sends no bytes is not among the connections until
+    /// the time is over, and its limits begin then. A client that still waits when the listeners close is
+    /// lost, like a request on a connection that the server closes as idle. Linux only. See
+    /// [`ListenOptions::defer_accept`].
     pub fn defer_accept(mut self, wait: Duration) -> Self {
         self.listen = self.listen.defer_accept(wait);
         self
@@ -301,7 +302,7 @@ impl Builder {
     pub fn without_listener(mut self) -> Server {
         // The reserve is the only part of a new server that can fail.
         self.settings.turns_away = false;
-        Server::new(&self.settings, Vec::new()).expect("nothing is opened")
+        Server::new(&self.settings, Vec::new()).expect("only a reserve can fail to open")
     }
 
     /// Binds one listener with these options.

@@ -14,13 +14,13 @@
 //!            headroom − granted ≥ assumed  ◄─────┘
 //! ```
 //!
-//! A measurement costs 600 ns, about a tenth of an accept. So the gate remembers it for a short time, and for a
-//! shorter one if there is less room. The gate never denies without a measurement. The clock of the turn tells
-//! the age, because a reading of the other clock would cost more than the rest of the gate.
+//! A measurement costs 600 ns, about a tenth of an accept. So the gate remembers it for a short time, and for
+//! a shorter one if there is less room. The gate never denies without a measurement. The clock of the turn
+//! tells the age, because a reading of the other clock would cost more than the rest of the gate.
 //!
 //! The rest of the process may open descriptors meanwhile. If `accept` itself fails for want of descriptors,
-//! the gate is *shut*, and the count does not matter. It stays shut until a descriptor is freed, or for 50 ms,
-//! then for 100, up to a second, with jitter.
+//! the gate is *shut*, and the count does not matter. It stays shut until a descriptor is freed, or for 50
+//! ms, then for 100, up to a second, with jitter.
 //!
 //! # Invariants
 //!
@@ -114,7 +114,8 @@ impl Gate {
         // A success ends the row of failures, so the next failure begins with a short back-off.
         self.back_off.set(BACK_OFF_MIN);
         self.losses.set(0);
-        // The grant counts against the remembered headroom, because the descriptor is not in that measurement.
+        // The grant counts against the remembered headroom, because the descriptor is not in that
+        // measurement.
         if let Some(measured) = self.measured.get() {
             self.measured.set(Some(Measurement {
                 granted: measured.granted + 1,
@@ -123,8 +124,8 @@ impl Gate {
         }
     }
 
-    /// Notes that a connection was lost in the queue. One has no effect. Many in a row are a fault of the system,
-    /// and a loop without a pause would use the whole thread.
+    /// Notes that a connection was lost in the queue. One has no effect. Many in a row are a fault of the
+    /// system, and a loop without a pause would use the whole thread.
     pub(crate) fn lost(&self) {
         self.losses.set(self.losses.get().saturating_add(1));
         if self.losses.get() > LOSSES_MAX {

@@ -136,19 +136,19 @@ impl Server {
         })
     }
 
-    /// Returns the address on which the server listens, with the real port if port 0 was requested. Returns the
-    /// first of several addresses, and `0.0.0.0:0` if the server listens only on Unix sockets.
+    /// Returns the address on which the server listens, with the real port if port 0 was requested. Returns
+    /// the first of several addresses, and `0.0.0.0:0` if the server listens only on Unix sockets.
     #[doc(alias = "getPort")]
     #[doc(alias = "server_addr")]
     pub fn local_address(&self) -> SocketAddr {
         self.local_address
     }
 
-    /// Returns true if there is room for another connection: the open descriptors and those assumed for a request
-    /// are within the soft limit of the process, and the limit on connections allows one more.
+    /// Returns true if there is room for another connection: the open descriptors and those assumed for a
+    /// request are within the soft limit of the process, and the limit on connections allows one more.
     ///
-    /// The measurement is at most 10 ms older than this turn. Also returns false for a while after `accept` has
-    /// failed for want of descriptors or memory. Returns true if the server is closed, because
+    /// The measurement is at most 10 ms older than this turn. Also returns false for a while after `accept`
+    /// has failed for want of descriptors or memory. Returns true if the server is closed, because
     /// [`accept`](Self::accept) then returns the error.
     #[doc(alias = "shouldAcceptRequest")]
     pub fn should_accept_request(&self) -> bool {
@@ -266,8 +266,8 @@ impl Server {
         self.shared.stage.get() != Stage::Open && !self.listeners.has_pending()
     }
 
-    /// Makes a connection of a stream. Returns `None` if its peer has reached the limit, or if there is no room to
-    /// refuse it.
+    /// Makes a connection of a stream. Returns `None` if its peer has reached the limit, or if there is no
+    /// room to refuse it.
     fn admit(
         &self,
         stream: Stream,
@@ -293,8 +293,8 @@ impl Server {
         }
     }
 
-    /// Makes a connection to a client that is turned away. Returns `None`, and closes the stream, if its handshake
-    /// would displace that of another client.
+    /// Makes a connection to a client that is turned away. Returns `None`, and closes the stream, if its
+    /// handshake would displace that of another client.
     fn connect_to_refuse(
         &self,
         stream: Stream,
@@ -366,8 +366,8 @@ impl Server {
         Ok(())
     }
 
-    /// Makes a connection over a transport of your own, with this server's limits. For a transport under accepted
-    /// connections, see [`Builder::transport`](crate::Builder::transport).
+    /// Makes a connection over a transport of your own, with this server's limits. For a transport under
+    /// accepted connections, see [`Builder::transport`](crate::Builder::transport).
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
         self.shared.counters.accepted.one();
         // No permit: the server has not accepted this connection, and does not limit its peer.
@@ -376,8 +376,8 @@ impl Server {
     }
 
     /// Accepts and serves connections until the server ends. [`close`](Self::close) and
-    /// [`shutdown`](Self::shutdown) end it, and this waits for the end of the shutdown. A [`Stopper`] makes this
-    /// call `shutdown`.
+    /// [`shutdown`](Self::shutdown) end it, and this waits for the end of the shutdown. A [`Stopper`] makes
+    /// this call `shutdown`.
     ///
     /// This is the loop in the documentation of this type, and it logs errors through `tracing`.
     ///

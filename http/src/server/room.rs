@@ -56,7 +56,8 @@ impl Server {
     /// do not count.
     pub(super) fn has_place(&self) -> bool {
         let max = self.shared.limits.connections_max;
-        // Refused connections are few and short. Counting them would let one address take the places of others.
+        // Refused connections are few and short. Counting them would let one address take the places of
+        // others.
         max.is_none_or(|max| self.connections().saturating_sub(self.told.get()) < max)
     }
 
@@ -83,9 +84,9 @@ impl Server {
 
     /// Waits until [`should_accept_request`](Self::should_accept_request) returns true.
     ///
-    /// If clients wait and there is no room, asks connections to leave: first those that linger after their last
-    /// answer, then idle ones, the longest idle first. Busy connections close after their next answer. Then waits
-    /// until a descriptor is freed. This neither spins nor has a fixed timer.
+    /// If clients wait and there is no room, asks connections to leave: first those that linger after their
+    /// last answer, then idle ones, the longest idle first. Busy connections close after their next answer.
+    /// Then waits until a descriptor is freed. This neither spins nor has a fixed timer.
     ///
     /// # Panics
     ///
@@ -117,7 +118,8 @@ impl Server {
             if self.is_closed() {
                 return;
             }
-            // No idle connection is left. With a reserve, one waiting client at least learns that there is no room.
+            // No idle connection is left. With a reserve, one waiting client at least learns that there is no
+            // room.
             if self.press() == 0
                 && let Some(reserve) = &self.reserve
             {
@@ -145,7 +147,8 @@ impl Server {
     /// Asks a batch of idle connections to leave, because a client waits. Returns their number.
     fn press(&self) -> usize {
         self.shared.pressed.set(true);
-        // An eighth: enough that the queue moves, and few enough that most idle clients keep their connections.
+        // An eighth: enough that the queue moves, and few enough that most idle clients keep their
+        // connections.
         let batch = (self.shared.connections.len() / 8).max(5);
         let reclaimed = self
             .shared

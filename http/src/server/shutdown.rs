@@ -34,13 +34,14 @@ const CUT_PATIENCE: Duration = Duration::from_millis(100);
 impl Server {
     /// Ends the server. Requests under way have `grace` to finish.
     ///
-    /// First, the accept loop that runs beside this serves the clients in the queue ([`serve`](Self::serve), or a
-    /// loop of yours). If no loop runs, or if the queue is not empty after half of `grace`, these clients receive
+    /// First, the accept loop that runs beside this serves the clients in the queue ([`serve`](Self::serve),
+    /// or a loop of yours). If no loop runs, or if the queue is not empty after half of `grace`, these
+    /// clients receive
     /// 503. Each answer announces the end of its connection. Connections without a request are closed after a
     /// moment (100 ms, and 500 ms more for a handshake under way), and a request that arrives before that is
-    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client. The rest
-    /// is cut when `grace` is over or [`Stopper::cut`](crate::Stopper::cut) is called. A later call returns the
-    /// same report.
+    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client. The
+    /// rest is cut when `grace` is over or [`Stopper::cut`](crate::Stopper::cut) is called. A later call
+    /// returns the same report.
     ///
     /// # Panics
     ///
@@ -86,7 +87,8 @@ impl Server {
         let dismissed = &self.shared.counters.dismissed;
         let dismissed_before = dismissed.get();
         let calm = async {
-            // The loop serves better than a refusal, but a queue that never empties must not use up the grace.
+            // The loop serves better than a refusal, but a queue that never empties must not use up the
+            // grace.
             race(self.queue_served(), sleep(grace / 2)).await;
             self.turn_queue_away().await;
             self.dismiss_quiet().await;
@@ -115,9 +117,9 @@ impl Server {
         report
     }
 
-    /// Serves until SIGINT or SIGTERM arrives or a [`Stopper`](crate::Stopper) ends the server. Then shuts down
-    /// within [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max). A second signal cuts the
-    /// rest at once.
+    /// Serves until SIGINT or SIGTERM arrives or a [`Stopper`](crate::Stopper) ends the server. Then shuts
+    /// down within [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max). A second signal
+    /// cuts the rest at once.
     ///
     /// # Errors
     ///
@@ -184,8 +186,8 @@ impl Server {
             .await;
     }
 
-    /// Completes when a [`Stopper`](crate::Stopper) asks this server to end. Use it in an accept loop of your own,
-    /// which then calls [`shutdown`](Self::shutdown).
+    /// Completes when a [`Stopper`](crate::Stopper) asks this server to end. Use it in an accept loop of your
+    /// own, which then calls [`shutdown`](Self::shutdown).
     ///
     /// # Cancel safety
     ///
@@ -251,8 +253,8 @@ impl Server {
         }
     }
 
-    /// Closes connections without a request, after a moment in which one may arrive. A client in its handshake
-    /// has more time, and then the same moment.
+    /// Closes connections without a request, after a moment in which one may arrive. A client in its
+    /// handshake has more time, and then the same moment.
     async fn dismiss_quiet(&self) {
         let connections = &self.shared.connections;
         // A client may have sent a request that has not arrived. So each kind has a moment before its close.

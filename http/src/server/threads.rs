@@ -2,9 +2,10 @@
 //!
 //! # How it works
 //!
-//! The sockets are bound on the caller's thread, so that the caller receives their errors. Then each thread has
-//! a runtime and a [`Server`] of its own, and shares no state with the others. With several threads, the kernel
-//! distributes the connections (`SO_REUSEPORT`). Each thread makes its own handlers, so they need not be `Send`.
+//! The sockets are bound on the caller's thread, so that the caller receives their errors. Then each thread
+//! has a runtime and a [`Server`] of its own, and shares no state with the others. With several threads, the
+//! kernel distributes the connections (`SO_REUSEPORT`). Each thread makes its own handlers, so they need not
+//! be `Send`.
 //!
 //! # Invariants
 //!
@@ -263,8 +264,8 @@ impl Workers {
         self.threads[0].local_address()
     }
 
-    /// Returns the stoppers of the servers, in order. A server that is stopped alone first empties its queue. The
-    /// other servers go on.
+    /// Returns the stoppers of the servers, in order. A server that is stopped alone first empties its queue.
+    /// The other servers go on.
     pub fn stoppers(&self) -> impl Iterator<Item = Stopper> {
         self.threads.iter().map(ServerThread::stopper)
     }

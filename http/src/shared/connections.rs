@@ -144,8 +144,8 @@ struct ConnectionEntry {
     has_permit: bool,
     /// True if the connection is only answered with a refusal. The server counts it as turned away.
     is_refused: bool,
-    /// The number of requests that have begun, saturating. It is here because the entry has free bytes, and an
-    /// idle connection must not grow.
+    /// The number of requests that have begun, saturating. It is here because the entry has free bytes, and
+    /// an idle connection must not grow.
     requests: u32,
     /// The begin of the phase.
     since: Instant,
@@ -434,7 +434,8 @@ impl Connections {
     /// ends), idle ones. The longest in their phase leave first.
     pub(crate) fn reclaim(&self, count: usize, stage: Stage) -> usize {
         let mut may_leave = self.those_that_may_leave(stage);
-        // One kind at a time: lingering connections have no request to lose, idle ones may have one on its way.
+        // One kind at a time: lingering connections have no request to lose, idle ones may have one on its
+        // way.
         let first = may_leave.iter().map(|(rank, _, _)| *rank).min();
         may_leave.retain(|(rank, _, _)| Some(*rank) == first);
         let count = count.min(may_leave.len());
@@ -553,7 +554,8 @@ impl Connections {
         self.indices(|entry| entry.is_refused).len()
     }
 
-    /// Waits until the numbers of connections are as `wanted`. Requests pay for this only while a task waits here.
+    /// Waits until the numbers of connections are as `wanted`. Requests pay for this only while a task waits
+    /// here.
     pub(crate) async fn settled(&self, wanted: impl Fn(Census) -> bool) {
         let _watching = Watching::begin(&self.watchers);
         loop {

@@ -1,8 +1,8 @@
 //! The `date` line of every answer (RFC 9110, 6.6.1).
 //!
-//! The line is rendered once in a second, and not for each answer. [`DateLine::refresh`] compares the second of
-//! the wall clock with the rendered one, and renders again if they *differ*. So it follows a clock that is set
-//! back. A comparison by "greater" would keep the old date until that time comes again.
+//! The line is rendered once in a second, and not for each answer. [`DateLine::refresh`] compares the second
+//! of the wall clock with the rendered one, and renders again if they *differ*. So it follows a clock that is
+//! set back. A comparison by "greater" would keep the old date until that time comes again.
 //!
 //! # Invariants
 //!
@@ -49,8 +49,8 @@ impl DateLine {
     }
 }
 
-/// Returns the seconds since 1970. A clock outside the years 1970 to 9999 is wrong but not fatal. It counts as
-/// the nearer end.
+/// Returns the seconds since 1970. A clock outside the years 1970 to 9999 is wrong but not fatal. It counts
+/// as the nearer end.
 fn second_of(now: SystemTime) -> u64 {
     now.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs().min(LAST_SECOND))

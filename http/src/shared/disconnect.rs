@@ -1,9 +1,9 @@
 //! The meaning of clients that leave.
 //!
-//! TCP distinguishes two cases. A client that has *closed its write half* (FIN) sends no more bytes, but it may
-//! wait for its answer: `curl`, `nc` and every "send, shut down, read" script do so. A client that is *gone*
-//! (reset, or both halves closed) reads no more. A client that closes its socket looks like the first case
-//! until the server writes to it.
+//! TCP distinguishes two cases. A client that has *closed its write half* (FIN) sends no more bytes, but it
+//! may wait for its answer: `curl`, `nc` and every "send, shut down, read" script do so. A client that is
+//! *gone* (reset, or both halves closed) reads no more. A client that closes its socket looks like the first
+//! case until the server writes to it.
 
 /// The meaning of a client's FIN, which closes only its write half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! A limit on log lines, which keeps a log readable: a few lines in each second, and the number of lines left out.
+//! A limit on log lines, which keeps a log readable: a few lines in each second, and the number of lines left
+//! out.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -26,7 +27,8 @@ impl Default for Rate {
 }
 
 impl Rate {
-    /// Returns `None` if no line may be written now. Returns the number of lines left out before this one otherwise.
+    /// Returns `None` if no line may be written now. Returns the number of lines left out before this one
+    /// otherwise.
     pub(crate) fn allows(&self) -> Option<u64> {
         let now = Instant::of_turn();
         if now - self.since.get() >= PERIOD {

@@ -87,8 +87,8 @@ pub struct Stopper(Arc<Control>);
 
 impl Stopper {
     /// Asks the server to end. It accepts no more connections, and requests have
-    /// [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max) to finish. Calling this twice has
-    /// no further effect.
+    /// [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max) to finish. Calling this twice
+    /// has no further effect.
     #[doc(alias = "shutdown")]
     pub fn stop(&self) {
         self.0.want(Wanted::Stop);
@@ -110,7 +110,8 @@ impl Stopper {
         state.phase == StopPhase::Serving
     }
 
-    /// Blocks until the server has ended. On the server's own thread it waits for itself, so do not call it there.
+    /// Blocks until the server has ended. On the server's own thread it waits for itself, so do not call it
+    /// there.
     pub fn wait(&self) {
         drop(self.0.wait_while(|phase| phase != StopPhase::Ended));
     }

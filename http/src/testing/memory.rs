@@ -34,8 +34,8 @@ const CAPACITY_BYTES: usize = 64 * 1024;
 
 /// One end of a connection in memory.
 ///
-/// It reads and writes as a socket does, with an end of stream and broken pipes. One read returns the bytes of
-/// one write at most, and all of them if the buffer is large enough. Dropping an end hangs up.
+/// It reads and writes as a socket does, with an end of stream and broken pipes. One read returns the bytes
+/// of one write at most, and all of them if the buffer is large enough. Dropping an end hangs up.
 pub struct MemoryStream {
     incoming: Rc<RefCell<Direction>>,
     outgoing: Rc<RefCell<Direction>>,

@@ -24,8 +24,8 @@
 //! ```
 //!
 //! The limits, deadlines and refusals of a server apply to these connections too, and so does keep-alive.
-//! With a paused clock ([`time::pause`](waterwheel_runtime::time::pause)) deadlines pass at once. So a test of
-//! a timeout takes no time.
+//! With a paused clock ([`time::pause`](waterwheel_runtime::time::pause)) deadlines pass at once. So a test
+//! of a timeout takes no time.
 
 use std::fmt;
 use std::future::poll_fn;
