@@ -409,6 +409,7 @@ impl Error {
 
     /// Returns the first `E` among this error and its causes.
     fn find<E: StdError + 'static>(&self) -> Option<&E> {
+        // Applications wrap errors in their own, so the whole chain is searched.
         std::iter::successors(Some(self.source()), |error| cause(*error))
             .find_map(<dyn StdError>::downcast_ref)
     }
@@ -490,6 +491,7 @@ impl fmt::Debug for Error {
 
 /// Drops a value of the user. If the destructor panics, logs the panic, so that other connections go on.
 pub(crate) fn drop_contained<T>(value: T) {
+    // The value is gone after the panic, so no broken state of it can be seen.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         let text = panic_text(&*payload);
         tracing::error!(text, what = type_name::<T>(), "a destructor panicked");

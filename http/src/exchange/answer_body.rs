@@ -76,10 +76,10 @@ impl<'c> AnswerBody<'c> {
     ///
     /// Not cancel safe: see [`AnswerBody`].
     pub async fn write(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
-        // The framing was decided with the head. A chunk of length 0 would end the body, so an empty piece is
-        // no chunk.
         let data = data.as_ref();
         self.begin_piece(data.len() as u64)?;
+        // The framing was decided with the head. A chunk of length 0 would end the body, so an empty piece is
+        // no chunk.
         let outcome = match self.framing {
             AnswerFraming::Chunked if !data.is_empty() => self.write_chunk(data).await,
             AnswerFraming::Sized(_) | AnswerFraming::UntilClose => self.write_plain(data).await,

@@ -191,7 +191,6 @@ async fn send_file(link: Link<'_>, file: &File, range: Range<u64>) -> Result<()>
 
 /// Copies a small part of a file into the queue if it is in memory, so that it leaves together with the
 /// queued bytes. Returns true if it did.
-// NOWAIT: the kernel returns an error or a short count instead of reading from the disk.
 fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
     let count = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     if count > COPIED_MAX {
@@ -201,6 +200,7 @@ fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
     let before = queued.len();
     queued.resize(before + count, 0);
     let mut buffers = [io::IoSliceMut::new(&mut queued[before..])];
+    // NOWAIT: the kernel returns an error or a short count instead of reading from the disk.
     let read = preadv2(file, &mut buffers, range.start, ReadWriteFlags::NOWAIT);
     let is_whole = read == Ok(count);
     if !is_whole {

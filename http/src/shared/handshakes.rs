@@ -91,7 +91,7 @@ impl Handshakes {
 
     /// Enters one more, and returns its id.
     pub(crate) fn add(&self, slot: Rc<HandshakeSlot>, purpose: Purpose) -> HandshakeId {
-        // The number grows with each handshake, so the first entry of the map is the oldest.
+        // The number grows with each handshake, so the first entry of each purpose is the oldest.
         let id = (purpose, self.next.get());
         self.next.set(id.1 + 1);
         self.slots.borrow_mut().insert(id, slot);

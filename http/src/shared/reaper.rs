@@ -120,8 +120,8 @@ impl Reaper {
 }
 
 impl Drop for Reaper {
-    // The task sees that its reference is dead, and ends.
     fn drop(&mut self) {
+        // The task sees that its reference is dead, and ends.
         self.wake();
     }
 }

@@ -82,8 +82,8 @@ impl MemoryStream {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
             let room = CAPACITY_BYTES - direction.bytes;
+            // An empty write needs no room, and must not wait for any.
             if room == 0 && asked > 0 {
-                // An empty write needs no room, and must not wait for any.
                 direction.wait(cx);
                 return Poll::Pending;
             }

@@ -139,6 +139,7 @@ impl Listeners {
 
     /// Stops listening.
     pub(crate) fn close(&self) {
+        // Taken first: a drop of a socket may wake tasks, so not while the list is borrowed.
         let sockets = self.sockets.take();
         drop(sockets);
     }
@@ -175,6 +176,7 @@ impl Listeners {
         if let [only] = &sockets[..] {
             return poll(only);
         }
+        // The round begins behind the last listener that returned a connection, and ends with that one.
         let (before, behind) = sockets.split_at(self.next.get().min(sockets.len()));
         for (index, socket) in behind.iter().chain(before).enumerate() {
             let polled = poll(socket);
