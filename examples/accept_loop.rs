@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use waterwheel::http::{Connection, Request, Responded, Result, Server, StatusCode};
-use waterwheel::runtime::{self, race, signal, spawn, time::sleep};
+use waterwheel::runtime::{self, signal, spawn, time::sleep};
 
 const PER_PEER_MAX: usize = 100;
 
@@ -51,26 +51,27 @@ fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1);
     let address = address.as_deref().unwrap_or("127.0.0.1:8080");
     runtime::block_on(async {
-        let server = Server::bind(address)?;
-        let shutdown = signal::shutdown();
+        let server = Rc::new(Server::bind(address)?);
+        let (ending, signals) = (server.clone(), signal::shutdown());
+        let ending = spawn(async move { ending.shutdown_on(signals).await });
         println!("listening on http://{}", server.local_address());
         let peers = Peers::default();
-        let accept_loop = async {
-            loop {
-                if !server.should_accept_request() {
-                    println!("full, with {} connections", server.connections());
-                    server.capacity().await;
-                }
-                match server.accept().await {
-                    Ok(connection) => spawn(attend(connection, peers.clone())).detach(),
-                    Err(error) if error.is_fatal() => return Err(error.into()),
-                    Err(error) => {
-                        println!("{error}");
-                        sleep(Duration::from_millis(10)).await;
-                    }
+        loop {
+            if !server.should_accept_request() {
+                println!("full, with {} connections", server.connections());
+                server.capacity().await;
+            }
+            match server.accept().await {
+                Ok(connection) => spawn(attend(connection, peers.clone())).detach(),
+                Err(error) if error.is_closed() => break,
+                Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) => {
+                    println!("{error}");
+                    sleep(Duration::from_millis(10)).await;
                 }
             }
-        };
-        race(accept_loop, async { shutdown.await.map(drop) }).await
+        }
+        println!("{}", ending.await??);
+        Ok(())
     })
 }

@@ -10,6 +10,7 @@
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use waterwheel::http::web::response::Html;
@@ -37,24 +38,25 @@ pub(crate) fn book(sleep_for: Duration) -> Router {
 
 /// Serves until it is told to stop.
 pub(crate) async fn serve(address: &str) -> io::Result<()> {
-    let server = Server::bind(address)?;
-    let shutdown = signal::shutdown();
+    let server = Rc::new(Server::bind(address)?);
+    let (ending, signals) = (server.clone(), signal::shutdown());
+    let ending = spawn(async move { ending.shutdown_on(signals).await });
     println!("listening on http://{}", server.local_address());
     let book = http::shared(book(Duration::from_secs(5)));
-    let accept_loop = async {
-        loop {
-            server.capacity().await;
-            match server.accept().await {
-                Ok(connection) => {
-                    println!("Connection established! {:?}", connection.peer_address());
-                    spawn(connection.serve(book.clone())).detach();
-                }
-                Err(error) if error.is_fatal() => return Err(error.into()),
-                Err(error) => println!("{error}"),
+    loop {
+        server.capacity().await;
+        match server.accept().await {
+            Ok(connection) => {
+                println!("Connection established! {:?}", connection.peer_address());
+                spawn(connection.serve(book.clone())).detach();
             }
+            Err(error) if error.is_closed() => break,
+            Err(error) if error.is_fatal() => return Err(error.into()),
+            Err(error) => println!("{error}"),
         }
-    };
-    runtime::race(accept_loop, async { shutdown.await.map(drop) }).await
+    }
+    println!("{}", ending.await??);
+    Ok(())
 }
 
 fn main() -> io::Result<()> {

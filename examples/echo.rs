@@ -110,7 +110,8 @@ fn main() -> std::result::Result<(), Box<dyn error::Error>> {
         let server = Server::builder().limits(limits).bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        runtime::race(server.serve(echo), async { shutdown.await.map(drop) }).await
+        println!("{}", server.serve_until(echo, shutdown).await?);
+        Ok(())
     })
     .map_err(|error: io::Error| error.into())
 }

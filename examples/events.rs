@@ -56,6 +56,7 @@ fn main() -> io::Result<()> {
         println!("listening on http://{}", server.local_address());
         let feed = Feed::default();
         let handler = async move |request: Request<'_>| mill(request, &feed).await;
-        runtime::race(server.serve(handler), async { shutdown.await.map(drop) }).await
+        println!("{}", server.serve_until(handler, shutdown).await?);
+        Ok(())
     })
 }

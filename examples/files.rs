@@ -1,7 +1,7 @@
 //! Serves a folder: its files, ranges of them, and lists of its contents.
 //!
 //! ```text
-//! cargo run --release --example files FOLDER [ADDRESS]
+//! cargo run --release --example files [ADDRESS] [FOLDER]
 //! ```
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
@@ -13,14 +13,17 @@ use waterwheel::runtime::{self, signal};
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
     let address = arguments.next();
     let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let files = Files::new(&folder)?.listing().precompressed();
+    let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
+    let files = Files::new(&folder)
+        .map_err(|error| io::Error::new(error.kind(), format!("the folder {folder}: {error}")))?;
+    let files = files.listing().precompressed();
     runtime::block_on(async {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
-        println!("serving {folder} on http://{}", server.local_address());
-        runtime::race(server.serve(files), async { shutdown.await.map(drop) }).await
+        println!("listening on http://{}", server.local_address());
+        println!("{}", server.serve_until(files, shutdown).await?);
+        Ok(())
     })
 }

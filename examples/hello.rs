@@ -5,8 +5,10 @@
 //! ```
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
+use std::rc::Rc;
+
 use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
-use waterwheel::runtime::{self, signal};
+use waterwheel::runtime::{self, signal, spawn};
 
 async fn hello(request: Request<'_>) -> Result<Responded> {
     let headers = [("content-type", "text/plain; charset=utf-8")];
@@ -20,22 +22,24 @@ fn main() -> std::io::Result<()> {
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     runtime::block_on(async {
-        let server = Server::bind(&address)?;
-        let shutdown = signal::shutdown(); // from here on, Ctrl-C and SIGTERM end us in good order
+        let server = Rc::new(Server::bind(&address)?);
         println!("listening on http://{}", server.local_address());
-        let accept_loop = async {
-            loop {
-                if server.should_accept_request() {
-                    // One connection in, its task spawned.
-                    match server.accept_request(hello).await {
-                        Err(error) if error.is_fatal() => return Err(error.into()),
-                        _ => {} // a connection lost, or nothing left to accept it with: the gate knows
-                    }
-                } else {
-                    server.capacity().await; // sleeps until there is room
+        // Ctrl-C or SIGTERM: requests under way are finished. A second one ends at once.
+        let (ending, signals) = (server.clone(), signal::shutdown());
+        let ending = spawn(async move { ending.shutdown_on(signals).await });
+        loop {
+            if server.should_accept_request() {
+                // One connection in, its task spawned.
+                match server.accept_request(hello).await {
+                    Err(error) if error.is_closed() => break, // the shutdown has emptied the queue
+                    Err(error) if error.is_fatal() => return Err(error.into()),
+                    _ => {} // a connection was lost, or no descriptor is left: the gate knows
                 }
+            } else {
+                server.capacity().await; // sleeps until there is room
             }
-        };
-        runtime::race(accept_loop, async { shutdown.await.map(drop) }).await
+        }
+        println!("{}", ending.await??); // requests under way have been answered
+        Ok(())
     })
 }

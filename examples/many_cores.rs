@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::{io, thread};
 
-use waterwheel::http::{Request, Server, StatusCode};
+use waterwheel::http::{Request, Server, StatusCode, Stopper};
 use waterwheel::runtime::{block_on, signal};
 
 fn main() -> io::Result<()> {
@@ -34,6 +34,13 @@ fn main() -> io::Result<()> {
     println!("listening on http://{}", workers.local_address());
     block_on(signal::shutdown())?;
     workers.stop();
+    // The main thread joins the workers, so another one waits for the second signal.
+    let stoppers: Vec<_> = workers.stoppers().collect();
+    thread::spawn(move || {
+        if block_on(signal::shutdown()).is_ok() {
+            stoppers.iter().for_each(Stopper::cut);
+        }
+    });
     println!("{}", workers.join()?);
     Ok(())
 }

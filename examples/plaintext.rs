@@ -58,6 +58,7 @@ fn main() -> std::io::Result<()> {
             .bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        runtime::race(server.serve(answer), async { shutdown.await.map(drop) }).await
+        println!("{}", server.serve_until(answer, shutdown).await?);
+        Ok(())
     })
 }

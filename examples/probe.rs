@@ -91,6 +91,7 @@ fn main() -> io::Result<()> {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        runtime::race(server.serve(probe), async { shutdown.await.map(drop) }).await
+        println!("{}", server.serve_until(probe, shutdown).await?);
+        Ok(())
     })
 }

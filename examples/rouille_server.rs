@@ -44,9 +44,7 @@ fn main() -> io::Result<()> {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        runtime::race(server.serve(rouille_server()), async {
-            shutdown.await.map(drop)
-        })
-        .await
+        println!("{}", server.serve_until(rouille_server(), shutdown).await?);
+        Ok(())
     })
 }

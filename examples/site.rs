@@ -102,7 +102,7 @@ fn main() -> Result<()> {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        runtime::race(server.serve(site), async { shutdown.await.map(drop) }).await?;
+        println!("{}", server.serve_until(site, shutdown).await?);
         Ok(())
     })
 }

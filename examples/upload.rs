@@ -1,13 +1,14 @@
 //! Receives files: a page with a progress bar, and a form that is written to disk while it arrives.
 //!
 //! ```text
-//! cargo run --release --example upload [FOLDER] [ADDRESS]
+//! cargo run --release --example upload [ADDRESS] [FOLDER]
 //! ```
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use waterwheel::http::web::multipart::MultipartForm;
 use waterwheel::http::{
@@ -37,6 +38,29 @@ async fn upload(request: Request<'_>, folder: &Path) -> Result<Responded> {
     }
 }
 
+/// A file that is not whole yet. If it stays so, for example because the client leaves, it is removed.
+struct Part {
+    path: PathBuf,
+}
+
+impl Part {
+    fn new(folder: &Path) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!(".{}-{number}.part", std::process::id());
+        Self {
+            path: folder.join(name),
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // A whole file has been renamed, so the path does not exist.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
 /// Writes each file of the form into the folder. Returns their names and lengths.
 async fn save(request: &Request<'_>, folder: &Path) -> Result<String> {
     let mut form = MultipartForm::of(request)?;
@@ -48,8 +72,9 @@ async fn save(request: &Request<'_>, folder: &Path) -> Result<String> {
         }
         let nameless = || ClientError::new(StatusCode::BAD_REQUEST, "no name to save a file under");
         let name = field.safe_file_name().ok_or_else(nameless)?;
-        let file = File::create(folder.join(&name))?;
-        let bytes = field.to_file(file, BYTES_MAX).await?;
+        let part = Part::new(folder);
+        let bytes = field.to_file(File::create(&part.path)?, BYTES_MAX).await?;
+        fs::rename(&part.path, folder.join(&name))?;
         saved.push(format!("{name}: {bytes} bytes\n"));
     }
     Ok(saved.concat())
@@ -57,10 +82,13 @@ async fn save(request: &Request<'_>, folder: &Path) -> Result<String> {
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "uploads".to_owned()));
     let address = arguments.next();
     let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    fs::create_dir_all(&folder)?;
+    let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "uploads".to_owned()));
+    fs::create_dir_all(&folder).map_err(|error| {
+        let text = format!("the folder {}: {error}", folder.display());
+        io::Error::new(error.kind(), text)
+    })?;
     let limits = Limits {
         body_bytes_max: BYTES_MAX,
         ..Limits::DEFAULT
@@ -70,6 +98,7 @@ fn main() -> io::Result<()> {
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
         let handler = async move |request: Request<'_>| upload(request, &folder).await;
-        runtime::race(server.serve(handler), async { shutdown.await.map(drop) }).await
+        println!("{}", server.serve_until(handler, shutdown).await?);
+        Ok(())
     })
 }

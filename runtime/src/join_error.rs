@@ -11,6 +11,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 /// The reason why a task has no value: it panicked, or it was cancelled.
@@ -93,6 +94,13 @@ impl fmt::Display for JoinError {
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JoinError({self})")
+    }
+}
+
+/// So that `handle.await??` works where the task returns `io::Result`.
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        Self::other(error.to_string())
     }
 }
 

@@ -160,11 +160,73 @@ impl Server {
             self.stopper().stop();
             signals.recv().await?;
             self.stopper().cut();
-            // The end of `serve` ends this future, also after the second signal.
             std::future::pending().await
         };
         race(self.serve(handler), signalled).await?;
         Ok(self.report().unwrap_or_default())
+    }
+
+    /// Waits for SIGINT or SIGTERM, then [shuts down](Self::shutdown) within
+    /// [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max). A second signal cuts the rest at
+    /// once.
+    ///
+    /// Run this beside an accept loop of your own. The shutdown lets the loop empty the queue. Then the loop gets an
+    /// error of which [`AcceptError::is_closed`](crate::AcceptError::is_closed) is true, and ends.
+    ///
+    /// # Errors
+    ///
+    /// If the signals cannot be received.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`shutdown`](Self::shutdown). Signals that have arrived before the drop are lost.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::rc::Rc;
+    ///
+    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel_runtime::{block_on, signal, spawn};
+    ///
+    /// async fn hello(request: Request<'_>) -> Result<Responded> {
+    ///     request.respond(StatusCode::OK, "Hello", ()).await
+    /// }
+    ///
+    /// block_on(async {
+    ///     let server = Rc::new(Server::bind("127.0.0.1:8080")?);
+    ///     let ending = server.clone();
+    ///     let ending = spawn(async move { ending.shutdown_on(signal::shutdown()).await });
+    ///     loop {
+    ///         server.capacity().await;
+    ///         match server.accept_request(hello).await {
+    ///             Err(error) if error.is_closed() => break,
+    ///             Err(error) if error.is_fatal() => return Err(error.into()),
+    ///             _ => {}
+    ///         }
+    ///     }
+    ///     println!("{}", ending.await??);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn shutdown_on(&self, mut signals: signal::Shutdown) -> std::io::Result<Report> {
+        signals.recv().await?;
+        let ended = async {
+            Ok(self
+                .shutdown(self.shared.limits.shutdown_duration_max)
+                .await)
+        };
+        let second = async {
+            signals.recv().await?;
+            self.stopper().cut();
+            std::future::pending().await
+        };
+        race(ended, second).await
     }
 
     /// Returns the fate of the connections after [`shutdown`](Self::shutdown) has ended the server.

@@ -18,6 +18,8 @@ pub struct AcceptError {
 enum AcceptErrorKind {
     Connection,
     Exhausted,
+    /// This process has closed the server.
+    Closed,
     Fatal,
 }
 
@@ -32,7 +34,7 @@ impl AcceptError {
     pub(crate) fn closed() -> Self {
         let error = io::Error::new(io::ErrorKind::NotConnected, "the server has been closed");
         Self {
-            kind: AcceptErrorKind::Fatal,
+            kind: AcceptErrorKind::Closed,
             error,
         }
     }
@@ -48,9 +50,16 @@ impl AcceptError {
         self.kind == AcceptErrorKind::Exhausted
     }
 
-    /// Returns true if the listener is closed, or is not a listening socket. The loop must end.
+    /// Returns true if the server was closed by this process: by [`Server::close`](crate::Server::close), or by a
+    /// shutdown that has emptied the queue. The loop ends with success.
+    pub fn is_closed(&self) -> bool {
+        self.kind == AcceptErrorKind::Closed
+    }
+
+    /// Returns true if the server was [closed](Self::is_closed), or if the listener fails for good. The loop must
+    /// end.
     pub fn is_fatal(&self) -> bool {
-        self.kind == AcceptErrorKind::Fatal
+        matches!(self.kind, AcceptErrorKind::Closed | AcceptErrorKind::Fatal)
     }
 }
 
@@ -73,7 +82,9 @@ impl fmt::Display for AcceptError {
         let what = match self.kind {
             AcceptErrorKind::Connection => "a connection was lost before it was accepted",
             AcceptErrorKind::Exhausted => "the process can accept no connection now",
-            AcceptErrorKind::Fatal => "the listener can accept no more connections",
+            AcceptErrorKind::Closed | AcceptErrorKind::Fatal => {
+                "the listener can accept no more connections"
+            }
         };
         write!(f, "{what}: {}", self.error)
     }
