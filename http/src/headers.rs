@@ -91,7 +91,6 @@ impl<'a> Headers<'a> {
     /// Returns the value of the first field of that name, as the client has sent it (RFC 9110, 5.5).
     #[must_use]
     pub fn get_bytes(self, name: &str) -> Option<&'a [u8]> {
-        // A sender may not repeat a field that is not a list, and the parser refuses the dangerous ones.
         self.get_all(name).next()
     }
 
@@ -226,7 +225,6 @@ impl AnswerHeaders for ClientError {
         &self,
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        // The type stands first, so that no field of a handler can be taken for it.
         visit(b"content-type", b"text/plain; charset=utf-8")?;
         let mut fields = self.fields().iter();
         fields.try_for_each(|(name, value)| visit(name.as_bytes(), value.as_bytes()))
