@@ -56,7 +56,7 @@ fn files_chosen_in_the_page_arrive_and_the_page_says_so() {
     };
     let scene = folder("upload");
     let saved = scene.join("saved");
-    let (_example, url) = start_example("upload", &[saved.to_str().unwrap(), "127.0.0.1:0"]);
+    let (_example, url) = start_example("upload", &["127.0.0.1:0", saved.to_str().unwrap()]);
     let large: Vec<u8> = (0..=250).cycle().take(3_000_000).collect();
     let files = [
         ("notes from the mill.txt", &b"grist"[..]),
@@ -146,7 +146,7 @@ fn a_list_of_a_folder_leads_to_its_files() {
         "",
     )
     .unwrap();
-    let (_example, url) = start_example("files", &[served.to_str().unwrap(), "127.0.0.1:0"]);
+    let (_example, url) = start_example("files", &["127.0.0.1:0", served.to_str().unwrap()]);
     let mut browser = Browser::start(&chromium, &scene.join("profile"));
     let click = |text: &str| {
         format!("[...document.links].find(link => link.textContent === '{text}').click()")
