@@ -50,7 +50,7 @@ pub(crate) enum AnswerState {
     Aborted,
 }
 
-/// What writing has come to.
+/// The amount that was written in one call, or the end of all writing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Written {
     /// One flight at the most at a time.
@@ -64,15 +64,15 @@ pub(crate) enum Written {
 #[derive(Default)]
 pub(crate) struct Exchange {
     pub(crate) answer: Cell<AnswerState>,
-    /// What becomes of the connection after this answer.
+    /// Whether the connection goes on after this answer.
     pub(crate) persistence: Cell<Persistence>,
     /// Whether the request has a body; if not, nothing is asked of its state.
     has_body: bool,
     pub(crate) body: RefCell<BodyState>,
     pub(crate) output: RefCell<Output>,
-    /// To whom the stream is promised.
+    /// The receiver of the stream, if the answer promises it.
     pub(crate) promise: Cell<Option<Promise>>,
-    /// What writing has come to since the connection was last idle.
+    /// The largest amount since the connection was last idle.
     pub(crate) written: Cell<Written>,
     /// Runs while a write waits.
     pub(crate) write_stall: Cell<Option<Box<Sleep>>>,

@@ -9,7 +9,7 @@
 //!                     Host · framing · keep_alive · Expect · Upgrade
 //! ```
 //!
-//! What came just so before is [`HeadCache`], and skipped.
+//! A head or a field section that equals the last one is found in the [`HeadCache`] and not judged again.
 //!
 //! **Always**: the bytes given begin with all bytes given before, up to a verdict; none is
 //! looked at again for each piece that comes, and the verdict is the same in however many pieces
