@@ -155,9 +155,15 @@ fn the_accept_loop_tells_a_client_above_the_limit_of_its_address_to_wait() {
     above.write_all(b"\r\n").unwrap();
     let mut answer = String::new();
     above.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"),
+        "{answer}"
+    );
     assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
-    assert!(answer.ends_with("\r\n\r\ntoo many connections from this address\n"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\ntoo many connections from this address\n"),
+        "{answer}"
+    );
     drop(welcome);
 }
 

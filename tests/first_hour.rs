@@ -16,9 +16,7 @@ use support::{TestServer, without_dates};
 use waterwheel::http::testing::TestClient;
 use waterwheel::http::web::middleware::at_most;
 use waterwheel::http::web::routes::{RouteError, Router};
-use waterwheel::http::{
-    self, ClientError, Method, Request, Responded, Result, Server, StatusCode,
-};
+use waterwheel::http::{self, ClientError, Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::net::TcpListener;
 use waterwheel::runtime::time::sleep;
 use waterwheel::runtime::{block_on, spawn};
@@ -116,7 +114,10 @@ fn routes_that_share_a_pattern_and_get_requests_are_no_duplicates() {
     assert_eq!(router.routes().count(), 5);
     // The same types of parameters, a method after all methods, and the same method.
     let text = duplicate(router.clone(), Method::POST, "/{x}").to_string();
-    assert!(text.contains("POST is answered already by `/{n}`"), "{text}");
+    assert!(
+        text.contains("POST is answered already by `/{n}`"),
+        "{text}"
+    );
     let text = duplicate(router.clone(), None, "/{x}").to_string();
     assert!(text.contains("each method is answered already"), "{text}");
     let again = router.clone().try_route(Method::GET, "/{m}", number);
@@ -164,7 +165,10 @@ fn errors_of_anyhow_pass_with_a_question_mark() {
         // A client error beneath a context keeps its status and its text.
         let answer = client.get("/?stone").await;
         let seen = (answer.status, answer.text());
-        assert_eq!(seen, (StatusCode::CONFLICT, "a stone is no flour\n".to_owned()));
+        assert_eq!(
+            seen,
+            (StatusCode::CONFLICT, "a stone is no flour\n".to_owned())
+        );
         let answer = client.get("/?cake").await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     });
