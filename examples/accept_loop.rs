@@ -45,9 +45,10 @@ async fn attend(mut connection: Connection, peers: Peers) {
     let mut requests = 0;
     while let Ok(Some(request)) = connection.next().await {
         requests += 1;
-        let answered = match is_welcome {
-            true => hello(request).await,
-            false => refuse(request).await,
+        let answered = if is_welcome {
+            hello(request).await
+        } else {
+            refuse(request).await
         };
         if answered.is_err() {
             break; // the client has left
