@@ -75,11 +75,13 @@ impl Extensions {
     }
 
     /// Returns the number of values.
+    #[inline]
     pub fn len(&self) -> usize {
         self.values.borrow().len()
     }
 
     /// Returns true if there are no values.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
