@@ -6,8 +6,8 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::PIECE_BYTES;
 use super::server::{PAGE_BYTES, Process};
+use crate::PIECE_BYTES;
 
 /// The longest wait for a byte.
 const DEADLINE: Duration = Duration::from_secs(10);

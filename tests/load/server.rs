@@ -5,15 +5,16 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::support::process::again;
 use socket2::{Domain, Socket, Type};
 use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode, shared};
 use waterwheel::runtime::{self, spawn_blocking};
 
-use super::PIECE_BYTES;
+use crate::PIECE_BYTES;
 
 /// The answer to `/large`.
 pub(crate) const LARGE_BYTES: usize = 8 * 1024 * 1024;
@@ -37,7 +38,8 @@ pub(crate) enum Deadlines {
 }
 
 /// The work of a child process. Has no effect in the parent.
-pub(crate) fn run_child() {
+#[test]
+fn child() {
     let Ok(deadlines) = env::var(VARIABLE) else {
         return;
     };
@@ -179,8 +181,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(deadlines: Deadlines) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        let mut child = again("server::child")
             .env(VARIABLE, format!("{deadlines:?}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -3,7 +3,6 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Takes as many descriptors as this process may have, and says how many; `None` for no limit.
-#[allow(dead_code, reason = "not every test uses all of it")]
 pub(crate) fn raise_limit() -> Option<u64> {
     let limits = getrlimit(Resource::Nofile);
     let current = limits.maximum;
@@ -12,13 +11,11 @@ pub(crate) fn raise_limit() -> Option<u64> {
 }
 
 /// CPU time of a process so far, in user and in kernel mode, in clock ticks of 10 ms.
-#[allow(dead_code, reason = "not every test uses all of it")]
 pub(crate) fn cpu_ticks(pid: u32) -> u64 {
     ticks(&format!("/proc/{pid}/stat"))
 }
 
 /// The same of this thread.
-#[allow(dead_code, reason = "not every test uses all of it")]
 pub(crate) fn own_ticks() -> u64 {
     ticks("/proc/thread-self/stat")
 }

@@ -1,0 +1,11 @@
+//! Claims about programs that other people wrote: clients, conformance suites, five other servers, a browser.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod browser;
+mod clients;
+mod parity;
+mod suites;

@@ -1,0 +1,36 @@
+//! Parity: what five other servers do, row by row, checked here on ours.
+//!
+//! Each row has an id, and each test's name begins with the id of the row it checks. Where ours
+//! deliberately does otherwise, `tests/others/parity.md` says so, and the test asserts what ours does.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::async_yields_async,
+    clippy::option_map_unit_fn,
+    clippy::drop_non_drop,
+    clippy::format_collect,
+    clippy::print_stdout,
+    reason = "a test may"
+)]
+
+mod asked;
+mod life;
+mod mini_async_http;
+mod nim_answers;
+mod nim_gate;
+mod nim_loop;
+mod nim_requests;
+mod nim_suite;
+mod nim_types;
+mod process;
+mod rouille;
+mod rows;
+mod runtime;
+mod served;
+mod tally;
+mod tiny_http;
+mod web_files;
+mod web_input;
+mod web_middleware;
+mod web_response;
+mod web_routes;

@@ -1,0 +1,11 @@
+//! Claims about bytes: the answer to each sequence of bytes that a client can send.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod closing;
+mod corpus;
+mod literal;
+mod rows;
