@@ -1,7 +1,7 @@
 //! Restarts under load: each server inherits its predecessor's listener, and no request fails.
 //!
 //! The servers are this test binary, started again to run [`child`]; the load is `wrk`. Without it the
-//! test says that it is skipped.
+//! test is skipped.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::process::again;
+use crate::support::skip::skip;
 use crate::turn;
 use rustix::process::{Pid, Signal, kill_process};
 use waterwheel::http::{Listener, Request, Responded, Result, Server, StatusCode};
@@ -104,8 +105,7 @@ fn five_restarts_under_load_fail_no_request() {
         .stdout(Stdio::piped())
         .spawn();
     let Ok(wrk) = wrk else {
-        eprintln!("skipped: wrk is not installed");
-        return;
+        return skip("wrk is not installed");
     };
     for _ in 0..5 {
         thread::sleep(Duration::from_millis(1500));

@@ -14,6 +14,7 @@ use std::{env, fs, thread};
 
 use crate::support::programs::Owned;
 use crate::support::server::{Client, DEADLINE, TestServer};
+use crate::support::skip::skip;
 use crate::support::system::{cpu_ticks, raise_limit};
 use crate::turn;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
@@ -96,8 +97,7 @@ fn a_thousand_fast_clients_do_not_wait_for_two_slow_ones_and_idle_they_cost_noth
     let _turn = turn();
     // The connections have an end here and one in the server, which inherits the limit.
     if raise_limit().is_some_and(|limit| limit < FAST as u64 + 500) {
-        eprintln!("skipped: too few descriptors for {FAST} connections");
-        return;
+        return skip(format!("too few descriptors for {FAST} connections"));
     }
     let site = Process::start();
     let request = "GET /?name=slow HTTP/1.1\r\nHost: x\r\n\r\n".as_bytes();

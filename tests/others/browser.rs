@@ -1,7 +1,6 @@
 //! The pages of the examples, in a browser: headless Chromium clicks through them.
 //!
-//! Where Chromium is not installed, a test says so and is passed over, unless
-//! `WATERWHEEL_REQUIRE_CLIENTS` is 1. Cargo builds the examples for a run of all tests; before
+//! Without Chromium, these tests are skipped. Cargo builds the examples for a run of all tests. Before
 //! `--test others` alone, build them. The pictures are left in the target's `tmp/browser`.
 
 mod chromium;

@@ -1,8 +1,7 @@
 //! Clients that other people wrote, by themselves and through proxies that other people wrote.
 //!
-//! Each talks to the `echo` example, which says back what it was sent. A program that is not
-//! installed is passed over with a word about it, unless `WATERWHEEL_REQUIRE_CLIENTS` is 1.
-//! Cargo builds the example for a run of all tests; before `--test others` alone, build it.
+//! Each talks to the `echo` example, which returns the bytes that it receives. A test of a program that is not
+//! installed is skipped. Cargo builds the example for a run of all tests. Before `--test others` alone, build it.
 
 mod curl;
 mod front;

@@ -1,6 +1,6 @@
 //! System calls that fail, each in every way it can, under a server that is asked meanwhile.
 //!
-//! `strace` makes them fail; without it these tests say that they are skipped. The server is this
+//! `strace` makes them fail. Without it, these tests are skipped. The server is this
 //! test binary, started again to run [`child`].
 
 #![allow(
@@ -17,6 +17,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::skip::skip;
 use rustix::process::{Pid, Signal, kill_process};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -111,7 +112,7 @@ impl Traced {
             .stderr(Stdio::piped())
             .spawn();
         let Ok(mut strace) = strace else {
-            eprintln!("skipped: strace is not installed");
+            skip("strace is not installed");
             return None;
         };
         let mut lines = BufReader::new(strace.stdout.take().unwrap()).lines();
@@ -125,7 +126,7 @@ impl Traced {
                 .read_to_string(&mut said)
                 .unwrap();
             // Where nothing may be traced, nothing can be made to fail.
-            eprintln!("skipped: {said}");
+            skip(said.lines().next().unwrap_or("strace cannot trace"));
             return None;
         };
         let (pid, address) = line.split_once(" listening on http://").unwrap();

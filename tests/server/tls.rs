@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::server::DEADLINE;
+use crate::support::skip::skip;
 use futures_lite::AsyncWriteExt;
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
@@ -383,8 +384,7 @@ fn curl_is_answered() {
         .args(["--silent", "--insecure", "--http1.1", &url])
         .output()
     else {
-        eprintln!("skipped: curl is not installed");
-        return;
+        return skip("curl is not installed");
     };
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout.len(), 3_000_000);

@@ -6,4 +6,5 @@ pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod runtime;
 pub(crate) mod server;
+pub(crate) mod skip;
 pub(crate) mod system;

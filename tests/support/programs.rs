@@ -8,17 +8,16 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use super::skip::skip;
+
 /// No client takes longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Where `name` is, or `None` after a word about it: without it, a test passes over what needs it.
-///
-/// # Panics
-///
-/// If it is missing and `WATERWHEEL_REQUIRE_CLIENTS` is 1.
+/// Returns the path of the program `name`. If it is not installed, reports that the test is skipped, and
+/// returns `None`.
 pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     let found = candidates(name).find(|path| path.is_file());
-    found.or_else(|| skip(&format!("{name} is not installed")))
+    found.or_else(|| skipped(&format!("{name} is not installed")))
 }
 
 fn candidates(name: &str) -> impl Iterator<Item = PathBuf> {
@@ -28,14 +27,15 @@ fn candidates(name: &str) -> impl Iterator<Item = PathBuf> {
     folders.into_iter().map(move |folder| folder.join(name))
 }
 
-/// A Python that has `module`. The one the system's packages belong to is asked first.
+/// Returns a Python that has `module`. The Python of the system's packages comes first. If no Python has it,
+/// reports that the test is skipped, and returns `None`.
 pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
     let system = PathBuf::from("/usr/bin/python3");
     let pythons = [system].into_iter().chain(candidates("python3"));
     let found = pythons
         .filter(|python| python.is_file())
         .find(|python| has_module(python.clone(), module));
-    found.or_else(|| skip(&format!("no python3 has {module}")))
+    found.or_else(|| skipped(&format!("no python3 has {module}")))
 }
 
 fn has_module(python: PathBuf, module: &str) -> bool {
@@ -44,10 +44,8 @@ fn has_module(python: PathBuf, module: &str) -> bool {
     run(&mut command).status.success()
 }
 
-fn skip<T>(reason: &str) -> Option<T> {
-    let is_required = env::var("WATERWHEEL_REQUIRE_CLIENTS").is_ok_and(|value| value == "1");
-    assert!(!is_required, "{reason}");
-    eprintln!("skipped: {reason}");
+fn skipped<T>(reason: &str) -> Option<T> {
+    skip(reason);
     None
 }
 

@@ -1,8 +1,7 @@
 //! Static files: nginx and ours, side by side over one folder; and what ours does beside that.
 //!
-//! `tests/web/files.md` has a row for each request that the two answer differently, and says why. Where
-//! nginx is not installed, the comparison says so and is passed over, unless
-//! `WATERWHEEL_REQUIRE_CLIENTS` is 1.
+//! `tests/web/files.md` has a row for each request that the two answer differently, with the reason. Without
+//! nginx, the comparison is skipped.
 
 mod answers;
 mod requests;
