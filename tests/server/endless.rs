@@ -14,8 +14,10 @@ use waterwheel::runtime::{race, spawn};
 struct Endless {
     first: Cell<&'static str>,
     again: &'static str,
-    /// Whether it takes bytes and the end.
+    /// False if all writes wait.
     takes: bool,
+    /// False if flushes wait, and the end.
+    flushes: bool,
 }
 
 impl Io for Endless {
@@ -39,11 +41,14 @@ impl Io for Endless {
     }
 
     fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        if self.flushes {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
     }
 
-    fn poll_end(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
     }
 
     fn has_input(&self) -> bool {
@@ -138,6 +143,7 @@ fn requests_bodies_and_answers_without_an_end_do_not_delay_others() {
                     first: Cell::new(first),
                     again,
                     takes: true,
+                    flushes: true,
                 };
                 let connection = server.connection(io, None);
                 let task = spawn(async move {
@@ -156,14 +162,16 @@ fn requests_bodies_and_answers_without_an_end_do_not_delay_others() {
 
 #[test]
 fn bytes_without_an_end_behind_the_last_answer_are_read_until_the_limit() {
-    for (case, first, takes) in [
-        ("a refusal", "BAD\0\r\n\r\n", true),
+    for (case, first, takes, flushes) in [
+        ("a refusal", "BAD\0\r\n\r\n", true, true),
         (
             "a close",
             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
             true,
+            true,
         ),
-        ("a close that waits", "GET / HTTP/1.0\r\n\r\n", false),
+        ("a write that waits", "GET / HTTP/1.0\r\n\r\n", false, true),
+        ("a flush that waits", "GET / HTTP/1.0\r\n\r\n", true, false),
     ] {
         run(async {
             let server = Server::builder().limits(limits()).without_listener();
@@ -171,6 +179,7 @@ fn bytes_without_an_end_behind_the_last_answer_are_read_until_the_limit() {
                 first: Cell::new(first),
                 again: "more",
                 takes,
+                flushes,
             };
             let task = spawn(server.connection(io, None).serve(answer));
             let start = Instant::now();
@@ -197,6 +206,7 @@ fn a_handler_that_reads_a_body_without_an_end_is_cut_at_its_limit() {
             ),
             again: "some of the body",
             takes: true,
+            flushes: true,
         };
         let start = Instant::now();
         let task = spawn(server.connection(io, None).serve(answer));

@@ -51,6 +51,9 @@ impl Pipe {
 struct Narrow {
     requests: RefCell<Vec<u8>>,
     pipe: Rc<Pipe>,
+    held_bytes_max: usize,
+    /// False if the transport keeps the default of `Io::held_bytes`.
+    reports_held: bool,
 }
 
 impl Io for Narrow {
@@ -64,7 +67,7 @@ impl Io for Narrow {
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let room = HELD_BYTES_MAX - self.pipe.held.get();
+        let room = self.held_bytes_max - self.pipe.held.get();
         let count = room.min(slices.iter().map(|slice| slice.len()).sum());
         if count == 0 {
             self.pipe.wait(cx);
@@ -89,6 +92,9 @@ impl Io for Narrow {
     }
 
     fn held_bytes(&self) -> usize {
+        if !self.reports_held {
+            return 0;
+        }
         self.pipe.held.get()
     }
 
@@ -105,8 +111,9 @@ impl Io for Narrow {
     }
 }
 
-/// `/feed` sends 2 s of small pieces, one after each bite. `/wait` sends one piece and waits for ever. `/heed`
-/// fills the transport, and tidies up after the error. A number asks for so many bytes.
+/// `/feed` sends 2 s of small pieces, one after each bite. `/wait` sends one piece and waits for ever. `/ignore`
+/// ignores all errors of its writes. `/heed` fills the transport, and tidies up after the error. A number asks
+/// for so many bytes.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     let path = request.path().to_owned();
     match &*path {
@@ -122,6 +129,13 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
             let mut answer = request.start(StatusCode::OK, ()).await?;
             answer.write("event").await?;
             pending().await
+        }
+        "/ignore" => {
+            let mut answer = request.start(StatusCode::OK, ()).await?;
+            for _ in 0..1_000 {
+                drop(answer.write(vec![b'x'; 100_000]).await);
+            }
+            answer.finish().await
         }
         "/heed" => {
             let mut answer = request.start(StatusCode::OK, ()).await?;
@@ -145,14 +159,24 @@ fn get(path: &str, fields: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n")
 }
 
-/// Serves requests to a client that takes so many bytes in a bite.
+/// A connection over a narrow transport, and its server.
 struct Served {
     server: Server,
     pipe: Rc<Pipe>,
     task: waterwheel::runtime::JoinHandle<()>,
 }
 
+/// Serves requests to a client that takes `bite_bytes` in a bite.
 fn serve(requests: String, bite_bytes: usize) -> Served {
+    serve_over(requests, bite_bytes, HELD_BYTES_MAX, true)
+}
+
+fn serve_over(
+    requests: String,
+    bite_bytes: usize,
+    held_bytes_max: usize,
+    reports_held: bool,
+) -> Served {
     time::pause();
     let server = Server::builder()
         .limits(Limits {
@@ -164,6 +188,8 @@ fn serve(requests: String, bite_bytes: usize) -> Served {
     let narrow = Narrow {
         requests: RefCell::new(requests.into_bytes()),
         pipe: pipe.clone(),
+        held_bytes_max,
+        reports_held,
     };
     let task = spawn(server.connection(narrow, None).serve(answer));
     if bite_bytes > 0 {
@@ -182,21 +208,28 @@ fn serve(requests: String, bite_bytes: usize) -> Served {
 #[test]
 fn a_client_that_takes_bytes_all_the_time_is_not_stalled() {
     let pipelined: String = (0..20).map(|_| get("/30000", "")).collect();
-    for (requests, bite_bytes, bytes_min) in [
+    for (requests, bite_bytes, bytes_min, reports_held) in [
         // The flush is never ready, and the handler writes and waits in turn.
-        (get("/feed", ""), 1_800, 400_000),
-        (get("/feed", "Connection: close\r\n"), 1_800, 400_000),
+        (get("/feed", ""), 1_800, 400_000, true),
+        (get("/feed", "Connection: close\r\n"), 1_800, 400_000, true),
+        // The bytes that the transport accepts are progress, too.
+        (get("/feed", ""), 1_800, 200_000, false),
         // The handler's write waits longer than a stall may, while its connection flushes.
-        (get("/1000000", ""), 5_000, 1_000_000),
-        (get("/1000000", "Connection: close\r\n"), 5_000, 1_000_000),
+        (get("/1000000", ""), 5_000, 1_000_000, true),
+        (
+            get("/1000000", "Connection: close\r\n"),
+            5_000,
+            1_000_000,
+            true,
+        ),
         // Answers of many requests.
-        (pipelined, 5_000, 600_000),
+        (pipelined, 5_000, 600_000, true),
         // A flush and an end that wait longer than a stall may.
-        (get("/50000", ""), 100, 50_000),
-        (get("/50000", "Connection: close\r\n"), 100, 50_000),
+        (get("/50000", ""), 100, 50_000, true),
+        (get("/50000", "Connection: close\r\n"), 100, 50_000, true),
     ] {
         run(async {
-            let served = serve(requests.clone(), bite_bytes);
+            let served = serve_over(requests.clone(), bite_bytes, HELD_BYTES_MAX, reports_held);
             let taken = timeout(Duration::from_secs(60), async {
                 while served.pipe.taken.get() < bytes_min {
                     sleep(BITE).await;
@@ -214,26 +247,34 @@ fn a_client_that_takes_bytes_all_the_time_is_not_stalled() {
 
 #[test]
 fn a_client_that_takes_no_more_is_reset_at_the_limit_and_counted_once() {
-    for path in ["/wait", "/feed", "/10", "/1000000"] {
-        for fields in ["", "Connection: close\r\n"] {
-            run(async {
-                let start = Instant::now();
-                let Served { server, pipe, task } = serve(get(path, fields), 0);
-                let ended = timeout(Duration::from_secs(60), task).await;
-                let took = start.elapsed();
-                assert!(ended.is_ok(), "{path} {fields}");
-                // The last byte that the transport has taken: of `/feed`, those that fit.
-                let last = match path {
-                    "/feed" => BITE * 29,
-                    _ => Duration::ZERO,
-                };
-                let range = last + LIMIT..last + LIMIT + 2 * BITE;
-                assert!(range.contains(&took), "{path} {fields}: {took:?}");
-                assert_eq!(pipe.resets.get(), 1, "{path} {fields}");
-                assert_eq!(server.numbers().write_timeouts, 1, "{path} {fields}");
-                assert_eq!(server.connections(), 0, "{path} {fields}");
-            });
-        }
+    let rows = [0, 1, 1_000, HELD_BYTES_MAX]
+        .into_iter()
+        .flat_map(|held_bytes_max| {
+            let paths = ["/wait", "/feed", "/ignore", "/10", "/1000000"].into_iter();
+            paths.flat_map(move |path| {
+                ["", "Connection: close\r\n"].map(|fields| (held_bytes_max, path, fields))
+            })
+        });
+    for (held_bytes_max, path, fields) in rows {
+        let case = format!("{held_bytes_max} {path} {fields}");
+        run(async {
+            let start = Instant::now();
+            let served = serve_over(get(path, fields), 0, held_bytes_max, true);
+            let Served { server, pipe, task } = served;
+            let ended = timeout(Duration::from_secs(60), task).await;
+            let took = start.elapsed();
+            assert!(ended.is_ok(), "{case}");
+            // The last byte that the transport has taken: of `/feed`, those that fit.
+            let last = match (path, held_bytes_max) {
+                ("/feed", HELD_BYTES_MAX) => BITE * 29,
+                _ => Duration::ZERO,
+            };
+            let range = last + LIMIT..last + LIMIT + 2 * BITE;
+            assert!(range.contains(&took), "{case}: {took:?}");
+            assert_eq!(pipe.resets.get(), 1, "{case}");
+            assert_eq!(server.numbers().write_timeouts, 1, "{case}");
+            assert_eq!(server.connections(), 0, "{case}");
+        });
     }
 }
 

@@ -1,10 +1,9 @@
 //! The hook that makes the transport of each accepted connection.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::support::runtime::run;
@@ -429,124 +428,9 @@ fn a_transport_of_any_type_can_be_returned_also_one_that_is_chosen_later() {
     }
 }
 
-/// Panics when it is dropped.
-struct Bomb;
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        panic!("a destructor panics");
-    }
-}
-
-/// As [`greet`], but the handshake's destructor panics if the handshake does not end well.
-async fn greet_over_a_bomb(stream: Stream, info: &mut TransportInfo) -> io::Result<Stream> {
-    let bomb = Bomb;
-    let greeted = greet(stream, info).await?;
-    std::mem::forget(bomb);
-    Ok(greeted)
-}
-
 fn serving(server: &Rc<Server>) -> JoinHandle<io::Result<()>> {
     let server = server.clone();
     spawn(async move { server.serve(who).await })
-}
-
-#[test]
-fn a_handshake_whose_destructor_panics_costs_no_other_connection() {
-    run(async {
-        for (handshakes_max, handshake_duration_max) in [
-            (1, DEADLINE),                     // it is displaced
-            (1_000, Duration::from_millis(1)), // its time is over
-        ] {
-            let limits = Limits {
-                handshakes_max,
-                handshake_duration_max,
-                ..Limits::default()
-            };
-            let builder = Server::builder()
-                .limits(limits)
-                .transport(greet_over_a_bomb);
-            let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
-            let address = server.local_address();
-            let serving = serving(&server);
-            let silent = connect(address);
-            settled(&server, |numbers| numbers.accepted == 1).await;
-            if handshake_duration_max < DEADLINE {
-                settled(&server, |numbers| numbers.handshakes_timed_out == 1).await;
-            }
-            // A client that is late fails, too, if there is 1 ms for it.
-            let other = spawn_blocking(move || ask(address, "karl")).await.unwrap();
-            assert!(!serving.is_finished());
-            if handshake_duration_max == DEADLINE {
-                assert_eq!(other.unwrap(), answered("karl false 127.0.0.1"));
-            }
-            settled(&server, |numbers| numbers.open == 0).await;
-            serving.abort();
-            drop(silent);
-        }
-    });
-}
-
-/// A stream whose destructor panics.
-struct Mined {
-    stream: Stream,
-    _bomb: Bomb,
-}
-
-impl Io for Mined {
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        Io::poll_read(&self.stream, cx, buffer)
-    }
-
-    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Io::poll_write(&self.stream, cx, slices)
-    }
-
-    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Io::poll_flush(&self.stream, cx)
-    }
-
-    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Io::poll_end(&self.stream, cx)
-    }
-
-    fn has_input(&self) -> bool {
-        Io::has_input(&self.stream)
-    }
-
-    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        Io::poll_closed(&self.stream, cx)
-    }
-}
-
-#[test]
-fn a_transport_whose_destructor_panics_leaves_no_connection_behind() {
-    run(async {
-        let builder = Server::builder().limits(Limits {
-            connections_per_peer_max: Some(2),
-            ..Limits::default()
-        });
-        let builder = builder.transport(async |mut stream: Stream, _: &mut TransportInfo| {
-            stream.read_exact(&mut [0; 4]).await?;
-            let bomb = Bomb;
-            Ok(Mined {
-                stream,
-                _bomb: bomb,
-            })
-        });
-        let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
-        let address = server.local_address();
-        let serving = serving(&server);
-        for _ in 0..4 {
-            let told = spawn_blocking(move || ask(address, "lars")).await.unwrap();
-            assert_eq!(told.unwrap(), answered("nobody false 127.0.0.1"));
-            settled(&server, |numbers| numbers.open == 0).await;
-        }
-        assert!(!serving.is_finished());
-        let report = server.shutdown(DEADLINE).await;
-        assert_eq!((report.finished, report.cut), (0, 0), "{report}");
-        serving.await.unwrap().unwrap();
-    });
 }
 
 #[test]
