@@ -1,7 +1,8 @@
-//! The server's behaviour if the process runs out of file descriptors.
+//! The server's behaviour if the process has no file descriptors left.
 //!
-//! Each server is a process of its own with a low limit: this test binary, started again to run
-//! [`child`]. Its clients are plain blocking sockets.
+//! Each server is a process of its own with a low limit: this test binary, started again to run [`child`]. Its
+//! clients are plain blocking sockets. The tests raise the limit of their own process, so this is a binary of
+//! its own.
 #![allow(
     clippy::unwrap_used,
     clippy::async_yields_async,
@@ -30,18 +31,18 @@ use waterwheel::runtime::{self, signal, time::sleep};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How the child accepts.
+/// The way in which the child accepts.
 #[derive(Clone, Copy, Debug)]
 enum Loop {
     Explicit,
     Serve,
-    /// As `Serve`, and on a signal to its end.
+    /// As `Serve`, and ends on a signal.
     Graceful,
 }
 
 const LOOPS: [Loop; 2] = [Loop::Explicit, Loop::Serve];
 
-/// The server process; does nothing unless it was started as one.
+/// The server process. Returns at once unless the process was started as a server.
 #[test]
 fn child() {
     let Ok(limit) = std::env::var("CEILING_LIMIT") else {
@@ -111,7 +112,7 @@ async fn answer(request: Request<'_>, files: &RefCell<Vec<std::fs::File>>) -> Re
     request.respond(StatusCode::OK, "here", ()).await
 }
 
-/// A server process, ended when dropped.
+/// A server process. It ends when it is dropped.
 struct Process {
     child: Child,
     address: SocketAddr,
@@ -122,7 +123,7 @@ impl Process {
         Self::start_with(accept_loop, limit, 0)
     }
 
-    /// A server in whose process so many descriptors belong to somebody else.
+    /// Starts a server in whose process other code holds `foreign` descriptors.
     fn start_with(accept_loop: Loop, limit: u32, foreign: u32) -> Self {
         let mut child = again("child")
             .env("CEILING_LIMIT", limit.to_string())
@@ -140,7 +141,7 @@ impl Process {
         Self { child, address }
     }
 
-    /// So many clients that have been answered and stay.
+    /// Returns clients that have been answered and stay.
     fn clients_that_stay(&self, count: usize) -> Vec<Client> {
         let answered = |_| {
             let mut client = self.client();
@@ -156,7 +157,7 @@ impl Process {
         Client { stream }
     }
 
-    /// As `prlimit(1)` does, from outside.
+    /// Changes the limit from outside, as prlimit(1) does.
     fn set_limit(&self, limit: u64) {
         let pid = Pid::from_child(&self.child);
         let maximum = getrlimit(Resource::Nofile).maximum;
@@ -168,7 +169,7 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Asserts that it uses less than 5 % of a core for half a second.
+    /// Asserts that the server uses less than 5 % of a core for half a second.
     fn assert_quiet(&self) {
         let before = cpu_ticks(self.child.id());
         std::thread::sleep(Duration::from_millis(500));
@@ -243,9 +244,9 @@ fn five_hundred_clients_at_once_are_all_answered() {
 }
 
 #[test]
-fn five_hundred_clients_whose_handlers_sleep_are_all_answered_and_nothing_spins_meanwhile() {
+fn five_hundred_clients_with_sleeping_handlers_are_all_answered_and_the_server_does_not_spin() {
     raise_limit();
-    // Some fifty at a time, for two seconds each: both loops beside each other, to save time.
+    // About fifty clients at a time, for two seconds each. Both loops run beside each other, to save time.
     std::thread::scope(|scope| {
         for accept_loop in LOOPS {
             scope.spawn(move || {
@@ -262,7 +263,7 @@ fn five_hundred_clients_whose_handlers_sleep_are_all_answered_and_nothing_spins_
 }
 
 #[test]
-fn files_that_a_handler_opened_count() {
+fn files_of_a_handler_count() {
     raise_limit();
     for accept_loop in LOOPS {
         let mut server = Process::start(accept_loop, 64);
@@ -275,7 +276,7 @@ fn files_that_a_handler_opened_count() {
 }
 
 #[test]
-fn a_client_that_comes_when_only_idle_ones_fill_the_table_is_answered_at_once() {
+fn a_new_client_is_answered_at_once_if_idle_connections_fill_the_table() {
     raise_limit();
     for accept_loop in LOOPS {
         let server = Process::start(accept_loop, 64);
@@ -294,7 +295,7 @@ fn a_client_that_comes_when_only_idle_ones_fill_the_table_is_answered_at_once() 
 }
 
 #[test]
-fn two_thousand_clients_whose_handlers_doze_are_all_answered() {
+fn two_thousand_clients_with_short_sleeps_are_all_answered() {
     raise_limit();
     for accept_loop in LOOPS {
         for limit in [32, 64, 256] {
@@ -316,7 +317,7 @@ fn two_thousand_clients_of_all_kinds_at_once_are_all_answered() {
             let mut clients: Vec<_> = (0..2000).map(|_| server.client()).collect();
             for (number, client) in clients.iter_mut().enumerate() {
                 match number % 3 {
-                    // Says a part of it, and the rest when the others have begun.
+                    // Sends a part of the request, and the rest when the others have begun.
                     0 => write!(client.stream, "GET / HTTP/1.1\r\n").unwrap(),
                     1 => client.send("/doze"),
                     _ => client.send("/"),
@@ -325,7 +326,7 @@ fn two_thousand_clients_of_all_kinds_at_once_are_all_answered() {
             for client in clients.iter_mut().step_by(3) {
                 write!(client.stream, "Host: x\r\n\r\n").unwrap();
             }
-            // Some leave as soon as they have their answer, others stay until the end.
+            // Some clients leave as soon as they have their answer. The others stay until the end.
             let mut staying = Vec::new();
             for (number, mut client) in clients.into_iter().enumerate() {
                 client.read();
@@ -360,12 +361,12 @@ fn two_thousand_clients_of_one_request_each_pass_through_sixty_four_descriptors(
 }
 
 #[test]
-fn a_limit_that_is_moved_while_it_runs_is_seen() {
+fn a_server_sees_a_limit_that_changes() {
     raise_limit();
     for accept_loop in LOOPS {
         let server = Process::start(accept_loop, 32);
         server.set_limit(256);
-        // 150 at once are more than 32 descriptors can hold.
+        // 150 clients at once are more than 32 descriptors can hold.
         let mut clients: Vec<_> = (0..150).map(|_| server.client()).collect();
         let start = Instant::now();
         clients.iter_mut().for_each(|client| client.send("/sleep"));
@@ -387,7 +388,7 @@ fn a_limit_that_is_moved_while_it_runs_is_seen() {
 }
 
 #[test]
-fn an_answer_under_way_is_never_cut_for_room() {
+fn an_answer_under_way_is_not_cut_to_make_room() {
     raise_limit();
     for accept_loop in LOOPS {
         let server = Process::start(accept_loop, 32);
@@ -400,7 +401,7 @@ fn an_answer_under_way_is_never_cut_for_room() {
 }
 
 #[test]
-fn a_server_that_ends_serves_its_queue_and_silent_newcomers_give_way() {
+fn a_server_that_ends_serves_its_queue_and_silent_new_clients_give_way() {
     raise_limit();
     let mut server = Process::start(Loop::Graceful, 64);
     let silent: Vec<_> = (0..70).map(|_| server.client()).collect();

@@ -1,4 +1,4 @@
-//! The effects of load: on the server's memory, and on the latency of clients that are not part of it.
+//! The memory of the server under load, and the latency of polite clients beside it.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
@@ -17,10 +17,10 @@ use crate::support::system::raise_limit;
 const MEBIBYTE: usize = 1024 * 1024;
 const GIBIBYTE: usize = 1024 * MEBIBYTE;
 
-/// The bytes by which memory may grow.
+/// The number of bytes by which memory may grow.
 const GROWTH_MAX: u64 = 4 * MEBIBYTE as u64;
 
-/// Asserts that the server's memory never grows by more than [`GROWTH_MAX`] meanwhile.
+/// Asserts that the server's memory grows by at most [`GROWTH_MAX`] during `load`.
 fn assert_little_growth(server: &Process, name: &str, load: impl FnOnce()) {
     server.reset_peak();
     let before = server.resident_bytes();
@@ -36,7 +36,7 @@ fn assert_little_growth(server: &Process, name: &str, load: impl FnOnce()) {
     assert!(growth < GROWTH_MAX, "{name}: {growth} bytes more");
 }
 
-/// Moves little first, so that code and buffers are in place, and then a gibibyte.
+/// Moves a few bytes first, so that code and buffers are in place, and then a gibibyte.
 fn assert_streams(name: &str, transfer: impl Fn(&Process, usize)) {
     in_turn(|| {
         let server = Process::start(Deadlines::Usual);
@@ -46,7 +46,7 @@ fn assert_streams(name: &str, transfer: impl Fn(&Process, usize)) {
 }
 
 #[test]
-fn a_gibibyte_comes_up_in_the_memory_of_a_piece() {
+fn an_upload_of_a_gibibyte_needs_the_memory_of_a_piece() {
     assert_streams("upload, sized", |server, pieces| {
         upload(server, Framing::Sized, pieces);
     });
@@ -56,7 +56,7 @@ fn a_gibibyte_comes_up_in_the_memory_of_a_piece() {
 }
 
 #[test]
-fn a_gibibyte_goes_down_in_the_memory_of_a_piece() {
+fn a_download_of_a_gibibyte_needs_the_memory_of_a_piece() {
     assert_streams("download, sized", |server, pieces| {
         download(server, "/sized", Framing::Sized, pieces);
     });
@@ -66,7 +66,7 @@ fn a_gibibyte_goes_down_in_the_memory_of_a_piece() {
 }
 
 #[test]
-fn a_gibibyte_of_a_file_goes_down_in_the_memory_of_a_window() {
+fn a_download_of_a_file_of_a_gibibyte_needs_the_memory_of_a_window() {
     assert_streams("download, file", |server, pieces| {
         download(server, "/file", Framing::Sized, pieces);
     });
@@ -90,8 +90,11 @@ fn clients_that_do_not_read_cost_little_memory() {
             wait_until_still(&server);
         });
         let answers = answered(&server);
-        assert!(answers < PIPELINED, "{answers} answers that nobody reads");
-        // Nothing was lost either.
+        assert!(
+            answers < PIPELINED,
+            "{answers} answers that no client reads"
+        );
+        // No answer was lost.
         pipeliner.unwrap().read_answers(PIPELINED);
         for mut client in deaf {
             assert_eq!(client.read_answer().len(), LARGE_BYTES);
@@ -105,7 +108,7 @@ fn wait_until_still(server: &Process) {
     loop {
         thread::sleep(Duration::from_millis(200));
         let now = answered(server);
-        // One more: this one.
+        // The request of this function counts, too.
         if now == before + 1 {
             return;
         }
@@ -114,7 +117,7 @@ fn wait_until_still(server: &Process) {
 }
 
 #[test]
-fn a_client_that_pipelines_flat_out_leaves_a_polite_one_its_latency() {
+fn a_client_that_pipelines_without_pause_does_not_delay_a_polite_one() {
     const P99_MAX: Duration = Duration::from_millis(10);
     in_turn(|| {
         let server = Process::start(Deadlines::Usual);
@@ -124,7 +127,10 @@ fn a_client_that_pipelines_flat_out_leaves_a_polite_one_its_latency() {
             let latencies = Latencies::of(&mut Client::new(&server), Duration::from_secs(1));
             let others = answered(&server) - before - latencies.len();
             println!("beside {others} answers: {latencies}");
-            assert!(others > 20 * latencies.len(), "that was no flood");
+            assert!(
+                others > 20 * latencies.len(),
+                "the client has sent too few requests"
+            );
             latencies.p99() < P99_MAX
         });
         drop(flood);
@@ -132,7 +138,7 @@ fn a_client_that_pipelines_flat_out_leaves_a_polite_one_its_latency() {
 }
 
 #[test]
-fn many_large_answers_at_once_leave_a_polite_client_its_turns() {
+fn many_large_answers_at_once_do_not_delay_a_polite_client() {
     const LARGE_ANSWERS: usize = 300;
     const LATENCY_MAX: Duration = Duration::from_millis(100);
     in_turn(|| {
@@ -152,13 +158,13 @@ fn many_large_answers_at_once_leave_a_polite_client_its_turns() {
 }
 
 #[test]
-fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
-    /// The share that other work of the machine may take.
+fn a_thousand_slow_clients_do_not_delay_a_polite_one_and_are_cut() {
+    /// The time that other work of the machine may take.
     const INTERRUPT: Duration = Duration::from_micros(50);
     raise_limit();
     in_turn(|| {
         let server = Process::start(Deadlines::Short);
-        // Of all rounds: noise makes both longer, at different times.
+        // The best of all rounds, because noise makes both values longer, at different times.
         let [mut quiet_p99, mut loaded_p99] = [Duration::MAX; 2];
         assert_once(4, || {
             let quiet = latencies_beside_slow_sockets(&server);
@@ -171,8 +177,8 @@ fn a_thousand_slow_clients_leave_a_good_one_its_latency_and_are_cut() {
     });
 }
 
-/// Of a good client, while as many slow ones are busy with sockets that no server reads: what they
-/// cost the machine anyway is no matter of the server's.
+/// Returns the latencies of a polite client beside as many slow clients of sockets that no server reads. The
+/// machine needs this time without any server.
 fn latencies_beside_slow_sockets(server: &Process) -> Latencies {
     let sink = Sink::new();
     let mut clients = slow_clients(|| sink.connect());
@@ -183,7 +189,8 @@ fn latencies_beside_slow_sockets(server: &Process) -> Latencies {
     })
 }
 
-/// Of a good client, from when all slow ones have come until the first is cut. Then all must be.
+/// Returns the latencies of a polite client from the arrival of all slow clients until the first of them is
+/// cut. Afterwards, all of them must be cut.
 fn latencies_beside_slow_clients(server: &Process) -> Latencies {
     let first = Instant::now();
     let mut clients = slow_clients(|| server.connect_from_afar());
@@ -209,8 +216,8 @@ fn slow_clients(connect: impl Fn() -> TcpStream) -> Vec<Slow> {
         .collect()
 }
 
-/// Asserts that it holds in one of so many rounds: what else happens on the machine makes latencies
-/// longer, never shorter.
+/// Asserts that `holds` is true in one of so many rounds. Other work of the machine makes latencies longer,
+/// never shorter.
 fn assert_once(rounds: usize, holds: impl FnMut() -> bool) {
     let mut results = std::iter::repeat_with(holds).take(rounds);
     assert!(results.any(|holds| holds), "not in any of {rounds} rounds");

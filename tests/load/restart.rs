@@ -1,7 +1,7 @@
-//! Restarts under load: each server inherits its predecessor's listener, and no request fails.
+//! Restarts under load. Each server inherits its predecessor's listener, and no request fails.
 //!
-//! The servers are this test binary, started again to run [`child`]; the load is `wrk`. Without it the
-//! test is skipped.
+//! The servers are this test binary, started again to run [`child`]. The load is `wrk`. Without it, the test
+//! is skipped.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,7 +32,7 @@ async fn handler(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, me, ()).await
 }
 
-/// A server process; does nothing unless it was started as one.
+/// A server process. Returns at once unless the process was started as a server.
 #[test]
 fn child() {
     if std::env::var_os("RESTART_CHILD").is_none() {
@@ -49,16 +49,16 @@ fn child() {
     println!("report: {} cut", report.cut);
 }
 
-/// One of the servers; killed when dropped.
+/// One of the servers. It is killed when it is dropped.
 struct Process {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
 impl Process {
-    /// Starts it on that listener, and waits until it serves.
+    /// Starts a server on that listener, and waits until it serves.
     fn start(listener: &TcpListener) -> Self {
-        // Descriptor 0 is one that can be given to a child without a shell.
+        // Descriptor 0 can be passed to a child without a shell.
         let listener = OwnedFd::from(listener.try_clone().unwrap());
         let mut child = again("restart::child")
             .env("RESTART_CHILD", "1")
@@ -129,7 +129,7 @@ fn five_restarts_under_load_fail_no_request() {
 }
 
 #[test]
-fn a_second_signal_skips_ahead() {
+fn a_second_signal_cuts_the_connections_at_once() {
     let _turn = turn();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut server = Process::start(&listener);

@@ -1,6 +1,6 @@
-//! The example `site`, beset: slow clients and a thousand fast ones, and a slow reader.
+//! The example `site` under load: slow clients and a thousand fast ones, and a slow reader.
 //!
-//! Cargo builds the examples for a run of all tests; before `--test load` alone, build it.
+//! Cargo builds the examples for a run of all tests. Before `--test load` alone, build them.
 
 #[path = "../../examples/site.rs"]
 #[allow(dead_code, reason = "its main is not run here")]
@@ -56,8 +56,8 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{file}", self.process.0.id())).unwrap()
     }
 
-    /// Its memory that is in use: with its code, unless that is a debug build's, which alone is
-    /// larger than all of the server.
+    /// Returns the memory in use. Its code counts, unless it is a debug build's, which is larger than the rest
+    /// of the server.
     fn resident_kib(&self) -> u64 {
         let status = self.read("status");
         let which = if cfg!(debug_assertions) {
@@ -93,9 +93,9 @@ fn greeted(client: &mut Client, name: &str) {
 }
 
 #[test]
-fn a_thousand_fast_clients_do_not_wait_for_two_slow_ones_and_idle_they_cost_nothing() {
+fn a_thousand_fast_clients_do_not_wait_for_two_slow_ones_and_use_no_cpu_while_idle() {
     let _turn = turn();
-    // The connections have an end here and one in the server, which inherits the limit.
+    // Each connection has one end here and one in the server, which inherits the limit.
     if raise_limit().is_some_and(|limit| limit < FAST as u64 + 500) {
         return skip(format!("too few descriptors for {FAST} connections"));
     }
@@ -107,7 +107,7 @@ fn a_thousand_fast_clients_do_not_wait_for_two_slow_ones_and_idle_they_cost_noth
         for client in &mut slow {
             client.send([*byte]);
         }
-        // Each round, some of the fast ones have their turn.
+        // In each round, some of the fast clients send a request.
         let some = fast.iter_mut().enumerate().skip(round * 30).take(30);
         for (number, client) in some {
             client.send(format!("GET /?name={number} HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -118,7 +118,7 @@ fn a_thousand_fast_clients_do_not_wait_for_two_slow_ones_and_idle_they_cost_noth
     for client in &mut slow {
         greeted(client, "slow");
     }
-    // A burst outlives its last request by a second, and then sleeps.
+    // The task of a burst lives for one second after the last request, and then sleeps.
     thread::sleep(Duration::from_millis(1500));
     let before = cpu_ticks(site.process.0.id());
     thread::sleep(Duration::from_secs(5));
@@ -131,7 +131,7 @@ fn a_thousand_fast_clients_do_not_wait_for_two_slow_ones_and_idle_they_cost_noth
 }
 
 #[test]
-fn a_slow_reader_gets_all_of_it() {
+fn a_slow_reader_receives_a_large_answer_whole() {
     let _turn = turn();
     let server = TestServer::start(Server::builder(), site_and_more);
     let mut slow = server.client();
@@ -145,7 +145,7 @@ fn a_slow_reader_gets_all_of_it() {
         other.send("GET /json HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(
             read_answer(&mut other).contains("\"rye\""),
-            "others are served meanwhile"
+            "other clients are served meanwhile"
         );
     }
     assert!(body == b"0123456789".repeat(BIG / 10));

@@ -1,4 +1,4 @@
-//! The pages of the examples, in a browser: headless Chromium clicks through them.
+//! The pages of the examples in a browser. Headless Chromium clicks through them.
 //!
 //! Without Chromium, these tests are skipped. Cargo builds the examples for a run of all tests. Before
 //! `--test others` alone, build them. The pictures are left in the target's `tmp/browser`.
@@ -13,10 +13,10 @@ use std::{env, fs};
 use crate::support::programs::{Owned, tool};
 use chromium::Browser;
 
-/// Wide as a desk's, and narrow as a pocket's.
+/// The window of a desktop computer, and that of a phone.
 const SIZES: [(u32, u32); 2] = [(1280, 800), (390, 844)];
 
-/// A folder of that name for what a test writes, empty.
+/// Makes an empty folder of that name for the files of a test.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("browser")
@@ -26,7 +26,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Starts an example; gives its address as a URL.
+/// Starts an example. Returns its address as a URL.
 fn start_example(name: &str, arguments: &[&str]) -> (Owned, String) {
     let test = env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("examples").join(name);
@@ -42,7 +42,7 @@ fn start_example(name: &str, arguments: &[&str]) -> (Owned, String) {
 }
 
 #[test]
-fn files_chosen_in_the_page_arrive_and_the_page_says_so() {
+fn files_chosen_in_the_page_arrive_and_the_page_shows_them() {
     let Some(chromium) = tool("chromium") else {
         return;
     };
@@ -85,7 +85,7 @@ fn files_chosen_in_the_page_arrive_and_the_page_says_so() {
 }
 
 #[test]
-fn all_pages_see_a_message_and_know_of_each_other() {
+fn all_pages_show_a_message_and_the_number_of_pages() {
     let Some(chromium) = tool("chromium") else {
         return;
     };
@@ -164,7 +164,7 @@ fn a_list_of_a_folder_leads_to_its_files() {
 }
 
 #[test]
-fn a_visitor_is_greeted_orders_flour_and_is_told_what_is_not_there() {
+fn a_visitor_is_greeted_orders_flour_and_sees_a_404_page() {
     let Some(chromium) = tool("chromium") else {
         return;
     };
@@ -180,7 +180,7 @@ fn a_visitor_is_greeted_orders_flour_and_is_told_what_is_not_there() {
         let picture = |name: &str| scene.join(format!("{name}-{width}.png"));
         let tab = browser.open(&url, width, height);
         browser.wait_for(&tab, &says("Good morning, stranger."));
-        // The styles have come, and the picture.
+        // The styles and the picture have arrived.
         browser.wait_for(
             &tab,
             "getComputedStyle(document.querySelector('main')).maxWidth === '1024px'",
@@ -209,7 +209,7 @@ fn a_visitor_is_greeted_orders_flour_and_is_told_what_is_not_there() {
         browser.wait_for(&tab, &says("Good morning, stranger."));
         browser.close(&tab);
     }
-    // The browser says it of a page that is not there.
+    // The browser logs an error for a page that does not exist.
     browser
         .complaints
         .retain(|complaint| !complaint.contains("no/such?page"));

@@ -1,4 +1,4 @@
-//! Clients that other people wrote, by themselves and through proxies that other people wrote.
+//! Clients of other projects, alone and through proxies of other projects.
 //!
 //! Each talks to the `echo` example, which returns the bytes that it receives. A test of a program that is not
 //! installed is skipped. Cargo builds the example for a run of all tests. Before `--test others` alone, build it.
@@ -14,22 +14,22 @@ use curl::Curl;
 use front::{BODY_BYTES_MAX, Front, Via};
 
 #[test]
-fn curl_gets_what_it_asks_for() {
-    curl_claims(Via::Nobody, curl::GETS);
+fn curl_downloads() {
+    curl_claims(Via::Direct, curl::GETS);
 }
 
 #[test]
 fn curl_uploads() {
-    curl_claims(Via::Nobody, curl::UPLOADS);
+    curl_claims(Via::Direct, curl::UPLOADS);
 }
 
 #[test]
 fn curl_sees_refusals() {
-    curl_claims(Via::Nobody, curl::REFUSALS);
+    curl_claims(Via::Direct, curl::REFUSALS);
 }
 
 #[test]
-fn curl_gets_what_it_asks_nginx_for() {
+fn curl_downloads_through_nginx() {
     curl_claims(Via::Nginx, curl::GETS);
 }
 
@@ -49,7 +49,7 @@ fn nginx_uses_its_connection_again() {
 }
 
 #[test]
-fn curl_gets_what_it_asks_haproxy_for() {
+fn curl_downloads_through_haproxy() {
     curl_claims(Via::HAProxy, curl::GETS);
 }
 
@@ -70,7 +70,7 @@ fn haproxy_uses_its_connection_again() {
 
 #[test]
 fn wrk_sees_no_error() {
-    wrk(Via::Nobody);
+    wrk(Via::Direct);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn wrk_sees_no_error_through_haproxy() {
 
 #[test]
 fn node_fetch_is_served() {
-    script(Via::Nobody, tool("node"), "fetch.mjs");
+    script(Via::Direct, tool("node"), "fetch.mjs");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn node_fetch_is_served_through_haproxy() {
 
 #[test]
 fn python_http_client_is_served() {
-    script(Via::Nobody, python_with("http.client"), "http_client.py");
+    script(Via::Direct, python_with("http.client"), "http_client.py");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn python_http_client_is_served_through_haproxy() {
 
 #[test]
 fn python_requests_is_served() {
-    script(Via::Nobody, python_with("requests"), "requests_client.py");
+    script(Via::Direct, python_with("requests"), "requests_client.py");
 }
 
 #[test]
@@ -144,13 +144,12 @@ fn wrk(via: Via) {
     command.args(["-t1", "-c32", "-d1", &front.url("/")]);
     let report = run(&mut command).expect_success();
     assert!(report.contains("Requests/sec"), "{report}");
-    // It is silent about errors if there were none.
+    // wrk prints a line about errors only if there were some.
     assert!(!report.contains("Socket errors"), "{report}");
     assert!(!report.contains("Non-2xx"), "{report}");
 }
 
-/// Runs the script, which fails by itself. It is told where, how long a body may be, and through
-/// whom.
+/// Runs a script, which fails by itself. Its arguments are the server's URL, the longest body, and the proxy.
 fn script(via: Via, interpreter: Option<PathBuf>, name: &str) {
     let (Some(interpreter), Some(front)) = (interpreter, Front::start(via)) else {
         return;

@@ -1,4 +1,4 @@
-//! Claims about programs that other people wrote: clients, conformance suites, five other servers, a browser.
+//! Claims about the work of other projects: clients, conformance suites, five other servers, a browser.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::too_many_lines, reason = "a table of rows is one test")]

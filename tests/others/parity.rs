@@ -1,7 +1,7 @@
-//! Parity: what five other servers do, row by row, checked here on ours.
+//! The features of five other servers, row by row, checked on this server.
 //!
-//! Each row has an id, and each test's name begins with the id of the row it checks. Where ours
-//! deliberately does otherwise, `tests/others/parity.md` says so, and the test asserts what ours does.
+//! Each row has an id, and each test's name begins with the id of its row. If this server deliberately behaves
+//! otherwise, `tests/others/parity.md` has the reason, and the test asserts this server's behaviour.
 
 #![allow(
     clippy::unwrap_used,

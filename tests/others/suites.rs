@@ -1,15 +1,15 @@
 //! The published conformance suites, case by case, against this server.
 //!
-//! | suite | what it is | rows |
+//! | suite | contents | rows |
 //! |---|---|---|
-//! | h1spec | a server under test waits, answers or refuses | `suites/h1spec.rs` |
-//! | `Http11Probe` | an origin server under test, each case judged | `suites/http11probe.rs` |
-//! | HTTP Garden | what other servers and proxies were caught misreading | `suites/http_garden.rs` |
-//! | llhttp | what a parser says of a request | `suites/llhttp.rs` |
+//! | h1spec | cases in which a server waits, answers or refuses | `suites/h1spec.rs` |
+//! | `Http11Probe` | cases for an origin server, each with a verdict | `suites/http11probe.rs` |
+//! | HTTP Garden | payloads that other servers and proxies misread | `suites/http_garden.rs` |
+//! | llhttp | cases for a parser of requests | `suites/llhttp.rs` |
 //!
-//! A row has the case's name, the section that decides it, the exact statuses, what becomes of the
-//! connection, and the bytes sent; and where the suite would have it otherwise, why not. The same
-//! reasons stand, with the scores, in `suites.md`, and the last test holds the two together.
+//! A row has the case's name, the section that decides it, the exact statuses, the fate of the connection, and
+//! the bytes that are sent. If the suite expects another answer, the row has the reason. The same reasons
+//! stand, with the scores, in `suites.md`, and the last test compares the two.
 
 mod h1spec;
 mod http11probe;
@@ -31,15 +31,15 @@ use waterwheel::http::{Method, Request, Responded, Result, Server, StatusCode};
 struct Row {
     /// The name in the suite.
     case: &'static str,
-    /// Where it is decided, as RFC and section.
+    /// The RFC and the section that decide the case.
     section: &'static str,
-    /// Of all answers, in order.
+    /// The statuses of all answers, in order.
     statuses: &'static [u16],
     end: End,
     request: &'static [u8],
-    /// The text in the place of `~~` in the request, and how often it stands there.
+    /// The text that replaces `~~` in the request, and the number of its repetitions.
     filling: (&'static [u8], usize),
-    /// A piece of the answers.
+    /// A part of the answers.
     says: &'static str,
     verdict: Verdict,
 }
@@ -49,19 +49,19 @@ struct Row {
 enum End {
     /// A further request is answered.
     Kept,
-    /// No further request is.
+    /// No further request is answered.
     Closed,
-    /// The request ends in its middle, and with it what the client sends.
+    /// The request ends in its middle, and so does the client's input.
     CutShort,
-    /// The request ends in its middle, and nothing happens before this has come.
+    /// The request ends in its middle, and the server waits for the rest.
     Waits(&'static [u8]),
 }
 
-/// The judgement of the suite.
+/// The verdict of the suite.
 #[derive(Clone, Copy, Debug)]
 enum Verdict {
     AsExpected,
-    /// It would rather have it otherwise, and lets it pass.
+    /// The suite prefers another answer, and accepts this one.
     Tolerated(&'static str),
     Differs(&'static str),
 }
@@ -116,7 +116,7 @@ impl Row {
     }
 }
 
-/// Any method but CONNECT, any path: 200 and the content back.
+/// Answers each method but CONNECT and each path with 200 and the content.
 async fn echo(request: Request<'_>) -> Result<Responded> {
     if *request.method() == Method::CONNECT {
         let status = StatusCode::METHOD_NOT_ALLOWED;
@@ -144,8 +144,8 @@ fn check(server: &TestServer, rows: &[Row]) {
     }
 }
 
-/// Sends the row's bytes, one further request where the row's is whole, and the end; gives all
-/// answers.
+/// Sends the row's bytes, one further request if the row's request is whole, and closes the write half.
+/// Returns all answers.
 fn ask(server: &TestServer, row: &Row) -> Vec<u8> {
     let mut client = server.client();
     let mut bytes = row.bytes();
@@ -158,7 +158,7 @@ fn ask(server: &TestServer, row: &Row) -> Vec<u8> {
             bytes = rest.to_vec();
         }
     }
-    // The server may have seen enough and closed.
+    // The server may have refused the request and closed.
     drop(client.stream.write_all(&bytes));
     drop(client.stream.shutdown(Shutdown::Write));
     let mut answers = Vec::new();
@@ -168,7 +168,7 @@ fn ask(server: &TestServer, row: &Row) -> Vec<u8> {
 
 const NEXT: &[u8] = b"GET / HTTP/1.1\r\nHost: next\r\n\r\n";
 
-/// Another client, who came later, has its answer, and this one has heard nothing.
+/// Checks that a later client has its answer, and this client has received no byte.
 fn assert_silence(server: &TestServer, client: &Client, case: &str) {
     let mut other = server.client();
     other.send(NEXT);
@@ -181,7 +181,7 @@ fn assert_silence(server: &TestServer, client: &Client, case: &str) {
     assert!(silent, "{case}: the server did not wait");
 }
 
-/// The heads of all answers, each read past by its Content-Length.
+/// Returns the heads of all answers. Each body ends by its Content-Length.
 fn heads(mut answers: &[u8], first_is_to_head: bool) -> Vec<String> {
     let mut heads = Vec::new();
     while !answers.is_empty() {
@@ -204,24 +204,24 @@ fn status(head: &str) -> u16 {
 }
 
 #[test]
-fn h1spec_is_answered_as_it_expects() {
+fn h1spec_is_answered_as_its_rows_expect() {
     check(&TestServer::start(Server::builder(), || echo), h1spec::ROWS);
 }
 
 #[test]
-fn http11probe_is_answered_as_its_rows_say() {
+fn http11probe_is_answered_as_its_rows_expect() {
     let server = TestServer::start(Server::builder(), || probe::probe);
     check(&server, http11probe::ROWS);
 }
 
 #[test]
-fn payloads_that_others_misread_in_the_http_garden_are_read_right_or_refused() {
+fn payloads_of_the_http_garden_are_read_correctly_or_refused() {
     let server = TestServer::start(Server::builder(), || echo);
     check(&server, http_garden::ROWS);
 }
 
 #[test]
-fn llhttp_and_this_parser_agree_but_for_the_rows_that_say_why_not() {
+fn llhttp_and_this_parser_agree_except_in_rows_with_a_reason() {
     check(&TestServer::start(Server::builder(), || echo), llhttp::ROWS);
 }
 

@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getpid, getrlimit, kill_process, setrlim
 use waterwheel::runtime::signal::{self, Signal, Signals};
 use waterwheel::runtime::{descriptors, spawn};
 
-/// Sends a signal to this thread. Its handler has run when this returns.
+/// Sends a signal to this thread. The handler of the signal has run when this returns.
 fn raise(signal: Signal) {
     signal_hook::low_level::raise(signal.as_raw()).unwrap();
 }
@@ -25,7 +25,7 @@ fn raise_all<const N: usize>(signals: [Signal; N]) {
     signals.into_iter().for_each(raise);
 }
 
-/// All signals that are pending, in the order in which they are received.
+/// Receives all pending signals, in their order.
 async fn pending(signals: &mut Signals) -> Vec<Signal> {
     let mut received = Vec::new();
     while let Some(signal) = poll_once(signals.recv()).await {

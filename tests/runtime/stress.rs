@@ -2,8 +2,9 @@
 //! lost, and nothing is left over.
 //!
 //! The tests run rounds for `WATERWHEEL_STRESS_SECONDS`, 3 by default. Each round has a seed for all that
-//! its threads and tasks choose. The seed of a round that fails or hangs is printed, and
-//! `WATERWHEEL_STRESS_SEED` runs such a round again and again. How the threads meet is up to the machine.
+//! the choices of its threads and tasks. The seed of a round that fails or hangs is printed, and
+//! `WATERWHEEL_STRESS_SEED` runs such a round again and again. The order in which the threads meet depends on
+//! the machine.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -41,17 +42,16 @@ const ROUND_MAX: Duration = Duration::from_secs(20);
 /// A job of the pool ends within this time.
 const JOB_MAX: Duration = Duration::from_secs(5);
 
-/// A listener holds so much, and a crowd has so many tasks, that memory grows visibly if they leave something
-/// behind.
+/// The sizes of a listener and of a crowd. Memory grows visibly if they leave something behind.
 const BALLAST_BYTES: usize = 4096;
 const CROWD: usize = 200;
 
-/// Memory may grow by so much after so many rounds. A slot that is lost for each task of a crowd costs that
-/// within a minute.
+/// The growth of memory that is allowed after the first rounds. If each task of a crowd left a slot behind,
+/// memory would grow by more within a minute.
 const GROWTH_BYTES_MAX: usize = 8 << 20;
 const ROUNDS_UNTIL_WARM: usize = 20;
 
-/// The numbers that a seed stands for (`SplitMix64`).
+/// The random numbers of a seed (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -79,8 +79,8 @@ impl Dice {
     }
 }
 
-/// A number for each thread, which only that thread writes, and the numbers that the listener has seen. No
-/// ordering but that of the wakes tells the listener of what is written.
+/// A number for each thread, which only that thread writes, and the numbers that the listener has seen. Only
+/// the wakes order these writes before the listener's reads.
 #[derive(Default)]
 struct Letterbox {
     written: [AtomicUsize; THREADS],
@@ -113,11 +113,11 @@ enum Parcel {
     Socket(UnixStream, std::os::unix::net::UnixStream),
 }
 
-/// Counts what exists: futures, values, closures.
+/// Counts the futures, values and closures that exist.
 #[derive(Clone, Default)]
 struct Census {
     count: Arc<AtomicUsize>,
-    /// The number of those that a panic has dropped. The runtime catches panics of tasks.
+    /// The number of tasks that a panic has ended. The runtime catches panics of tasks.
     panicked: Arc<AtomicUsize>,
 }
 
@@ -162,13 +162,13 @@ struct World {
     threads: Vec<Sender<Parcel>>,
     handles: RefCell<Vec<JoinHandle<Value>>>,
     letterboxes: RefCell<Vec<Arc<Letterbox>>>,
-    /// False in rounds in which nothing but the threads ends a wait of the runtime.
+    /// False in rounds in which only the threads end a wait of the runtime.
     has_timers: bool,
     stop: Notify,
     stopped: Cell<bool>,
 }
 
-/// The value of a task, which counts.
+/// The value of a task. It counts itself.
 struct Value(#[expect(dead_code, reason = "only its drop counts")] Box<dyn std::any::Any>);
 
 thread_local! {
@@ -231,12 +231,12 @@ impl World {
 
     fn introduce(&self, letterbox: &Arc<Letterbox>, cx: &Context<'_>) {
         for thread in &self.threads {
-            // A thread that has finished receives nothing any more.
+            // A thread that has finished receives no more messages.
             drop(thread.send(Parcel::Listener(letterbox.clone(), cx.waker().clone())));
         }
     }
 
-    /// Does one of the many things that a task may do to others.
+    /// Does one random action to other tasks.
     fn meddle(self: &Rc<Self>) {
         if self.stopped.get() {
             return;
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// Many small tasks, which end in all ways that there are.
+    /// Spawns many small tasks, which end in all possible ways.
     fn spawn_crowd(self: &Rc<Self>) {
         for _ in 0..CROWD {
             let (world, yields) = (self.clone(), self.roll(3));
@@ -373,7 +373,7 @@ impl Stranger {
             10 | 11 => self.drop_parcel(),
             12 => drop(self.dice.take(&mut self.listeners)),
             13 => self.handle.wake(),
-            // So that the runtime falls asleep now and then.
+            // The pause lets the runtime fall asleep now and then.
             14 => thread::sleep(Duration::from_micros(self.dice.roll() % 100)),
             _ => thread::yield_now(),
         }
@@ -500,7 +500,7 @@ impl Round {
         }
     }
 
-    /// Takes the world down, and looks for what is left over.
+    /// Drops the world, and checks that no part of it is left.
     fn assert_nothing_is_left(self) {
         WORLD.set(None);
         self.world.handles.take();
@@ -509,7 +509,7 @@ impl Round {
     }
 }
 
-/// Runs one round to its end in a runtime that goes on to live.
+/// Runs one round to its end in a runtime that continues to live.
 fn run_round(runtime: &Runtime, seed: u64) {
     let mut round = runtime.block_on(async {
         let (handle, mut round) = (Handle::current(), None);
@@ -537,7 +537,7 @@ fn run_round(runtime: &Runtime, seed: u64) {
     round.assert_nothing_is_left();
 }
 
-/// Runs one round in a runtime that ends when the threads are still at work.
+/// Runs one round in a runtime that ends while the threads still work.
 fn run_round_that_breaks_off(seed: u64) {
     let runtime = Runtime::new().unwrap();
     let mut round = runtime.block_on(async {
@@ -578,7 +578,7 @@ fn watch_rounds(seeds: &Receiver<u64>) {
             Ok(next) => seed = Some(next),
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
-                // The test harness catches what `eprintln` prints, and an abort loses it.
+                // The test harness captures the output of `eprintln`, and an abort loses it.
                 let report = format!(
                     "WATERWHEEL_STRESS_SEED={} hangs\n",
                     seed.unwrap_or_default()
@@ -599,7 +599,7 @@ fn resident_bytes() -> usize {
 }
 
 #[test]
-fn no_wake_is_lost_and_no_task_left_over_whatever_threads_and_tasks_do() {
+fn no_wake_is_lost_and_no_task_is_left_over() {
     let runtime = Runtime::new().unwrap();
     let (mut rounds, mut warm_bytes) = (0, 0);
     stress(|seed| {

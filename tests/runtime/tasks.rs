@@ -211,7 +211,7 @@ fn a_wake_after_the_end_of_the_task_has_no_effect() {
         waker.wake();
         yield_now().await;
         yield_now().await;
-        assert_eq!(polls.get(), 1, "the slot's next tenant was polled");
+        assert_eq!(polls.get(), 1, "the next task of the slot was polled");
         tenant.abort();
     });
 }

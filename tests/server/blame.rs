@@ -1,5 +1,5 @@
-//! Whose fault an error is. A client's fault is never a 500, a line in the log or a failure of the handler.
-//! Our own fault is always all three.
+//! The client's faults and our own. A client's fault never causes a 500, a logged line or a failure of the
+//! handler. Our own fault always causes all three.
 
 use std::cell::RefCell;
 use std::error::Error as StdError;
@@ -78,7 +78,7 @@ fn ask(handler: impl Handler, request: &str) -> (Answer, usize, u64) {
 const CONNECT: &str = "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n";
 
 #[test]
-fn connect_that_no_handler_makes_a_tunnel_is_not_implemented() {
+fn connect_without_a_tunnel_by_the_handler_is_not_implemented() {
     // RFC 9110, 9.3.6: any 2xx makes the rest of the stream a tunnel.
     for status in [200, 201, 204, 205, 299] {
         let status = StatusCode::from_u16(status).unwrap();
@@ -105,7 +105,7 @@ fn connect_that_no_handler_makes_a_tunnel_is_not_implemented() {
 }
 
 #[test]
-fn a_protocol_that_was_not_offered_is_asked_for() {
+fn a_protocol_that_the_client_did_not_offer_is_refused_with_its_name() {
     // RFC 9110, 15.5.22
     let upgrades = async |request: Request<'_>| Ok(request.upgrade("shout", ()).await?.0);
     for request in [
@@ -198,7 +198,7 @@ fn reads(way: Way, kept: Rc<RefCell<Option<String>>>) -> impl Handler {
 }
 
 #[test]
-fn a_client_that_is_reset_within_its_body_has_made_no_handler_fail() {
+fn a_reset_within_a_body_is_no_failure_of_the_handler() {
     for way in WAYS {
         let kept = Rc::default();
         let handler = reads(way, Rc::clone(&kept));
@@ -224,7 +224,7 @@ fn a_client_that_is_reset_within_its_body_has_made_no_handler_fail() {
 }
 
 #[test]
-fn a_body_that_is_malformed_is_refused_however_it_is_read() {
+fn a_malformed_body_is_refused_in_each_way_of_reading() {
     let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     for way in WAYS {
         let handler = reads(way, Rc::default());
@@ -236,7 +236,7 @@ fn a_body_that_is_malformed_is_refused_however_it_is_read() {
 }
 
 #[test]
-fn a_client_that_leaves_while_it_is_answered_has_made_no_handler_fail() {
+fn a_client_that_leaves_during_its_answer_is_no_failure_of_the_handler() {
     let ((), lines, failures) = blame(async |server| {
         let client = TestClient::of(server, async |request: Request<'_>| {
             let mut body = request.start(StatusCode::OK, ()).await?;
@@ -316,7 +316,7 @@ fn a_reset_of_the_handlers_own_connection_is_our_failure() {
 }
 
 #[test]
-fn a_fault_is_found_beneath_an_applications_own_error() {
+fn a_fault_is_found_inside_an_error_of_the_application() {
     #[derive(Debug)]
     struct App(Box<dyn StdError>);
 
@@ -348,7 +348,7 @@ fn a_fault_is_found_beneath_an_applications_own_error() {
 }
 
 #[test]
-fn a_body_that_is_too_long_is_told_and_not_logged() {
+fn a_body_that_is_too_long_is_refused_and_not_logged() {
     let reads = async |request: Request<'_>| {
         let length = request.body().bytes(3).await?.len().to_string();
         request.respond(StatusCode::OK, length, ()).await

@@ -1,4 +1,4 @@
-//! Bodies from anywhere to anywhere: streams, readers, files, other crates' bodies.
+//! Bodies of requests and answers: streams, readers, files, and bodies of other crates.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -20,8 +20,8 @@ use waterwheel::http::{
 };
 use waterwheel::runtime::{block_on, race, time, yield_now};
 
-/// The pieces; where the query asks for it, the handler waits between them, so that what it has sent
-/// goes out.
+/// Returns a stream of the pieces. If `waits`, the handler waits between them, so that each piece is sent by
+/// itself.
 fn slowly<D, E>(
     waits: bool,
     pieces: Vec<std::result::Result<D, E>>,
@@ -34,7 +34,7 @@ fn slowly<D, E>(
     })
 }
 
-/// A file without a name, of `length` bytes that tell their place.
+/// Returns a file without a name, of `length` bytes that depend on their position.
 fn file(length: usize) -> File {
     let path = std::env::temp_dir().join(format!("waterwheel-{}-{length}", std::process::id()));
     let mut file = File::options()
@@ -53,7 +53,7 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()
 }
 
-/// Another crate's body: its frames, one after the other.
+/// A body of another crate: its frames in their order.
 struct Frames(VecDeque<Frame<Bytes>>);
 
 impl http_body::Body for Frames {
@@ -129,7 +129,7 @@ async fn sender(request: Request<'_>) -> Result<Responded> {
                 .await
         }
         "/itself" => {
-            // The body comes out as it goes in, through http-body's view.
+            // The answer is the request's body, through http-body's trait.
             let body = request.body();
             request
                 .start(StatusCode::OK, ())
@@ -184,7 +184,7 @@ fn get(path: &str) -> Answer {
     ask(&Method::GET, path, &[], b"")
 }
 
-/// All of what comes over a real socket.
+/// Reads the whole answer over a real socket.
 fn over_tcp(request: &str) -> Vec<u8> {
     let server = TestServer::start(Server::builder(), || sender);
     let mut client = server.client();
@@ -197,7 +197,7 @@ fn over_tcp(request: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_stream_goes_out_in_chunks_and_to_old_clients_until_the_end() {
+fn a_stream_is_sent_in_chunks_and_to_an_http10_client_until_the_end() {
     let chunks = over_tcp("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(chunks, b"3\r\none\r\n5\r\nthree\r\n0\r\n\r\n"); // RFC 9112, 7.1
     let bare = over_tcp("GET /stream HTTP/1.0\r\n\r\n");
@@ -205,7 +205,7 @@ fn a_stream_goes_out_in_chunks_and_to_old_clients_until_the_end() {
 }
 
 #[test]
-fn a_client_does_not_take_half_a_stream_for_the_whole_one() {
+fn a_client_can_tell_half_a_stream_from_a_whole_one() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             let mut body = request.start(StatusCode::OK, ()).await?;
@@ -230,7 +230,7 @@ fn a_client_does_not_take_half_a_stream_for_the_whole_one() {
 }
 
 #[test]
-fn a_stream_that_fails_or_ends_short_or_is_too_long_is_a_500_while_nothing_is_out() {
+fn a_stream_that_fails_or_has_a_wrong_length_is_a_500_before_the_first_byte() {
     for path in ["/stream/fails", "/stream/short", "/stream/long"] {
         let answer = get(path);
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
@@ -239,8 +239,8 @@ fn a_stream_that_fails_or_ends_short_or_is_too_long_is_a_500_while_nothing_is_ou
 }
 
 #[test]
-fn and_cuts_the_connection_once_something_is() {
-    // RFC 9112, 8: cut, so that a client does not take it for whole; and no byte beyond the length
+fn a_stream_that_fails_or_has_a_wrong_length_cuts_the_connection_after_the_first_byte() {
+    // RFC 9112, 8: the cut shows the client that the answer is not whole. No byte is sent beyond the length.
     for (path, sent) in [
         ("/stream/fails?out", "3\r\none\r\n"),
         ("/stream/short?out", "one"),
@@ -252,7 +252,7 @@ fn and_cuts_the_connection_once_something_is() {
 }
 
 #[test]
-fn an_answer_that_is_taken_back_leaves_those_before_it() {
+fn the_answers_before_a_withdrawn_one_are_sent() {
     let server = TestServer::start(Server::builder(), || sender);
     let pair = "GET /404 HTTP/1.1\r\nHost: x\r\n\r\nGET /stream/fails HTTP/1.1\r\nHost: x\r\n\r\n";
     let answers = server.exchange(&[pair.as_bytes()]);
@@ -265,19 +265,19 @@ fn an_answer_that_is_taken_back_leaves_those_before_it() {
 }
 
 #[test]
-fn a_reader_goes_out_whole() {
+fn an_answer_from_a_reader_is_sent_whole() {
     assert_eq!(get("/reader").body, pattern(100_000));
 }
 
 #[test]
-fn another_crates_body_goes_out_with_its_trailers() {
+fn a_body_of_another_crate_is_sent_with_its_trailers() {
     let answer = get("/body");
     assert_eq!(answer.text(), "onethree");
     assert_eq!(answer.trailers["x-sum"], "8");
 }
 
 #[test]
-fn a_body_in_is_another_crates_body_with_its_trailers() {
+fn a_request_body_is_a_body_of_http_body_with_its_trailers() {
     block_on(async {
         let mut client = TestClient::new(sender);
         client
@@ -286,13 +286,13 @@ fn a_body_in_is_another_crates_body_with_its_trailers() {
         let answer = client.answer().await;
         assert_eq!(answer.text(), "onethree");
         assert_eq!(answer.trailers["x-sum"], "8");
-        // And the next request is found.
+        // The next request begins behind the trailers.
         assert_eq!(client.post("/itself", "again").await.text(), "again");
     });
 }
 
 #[test]
-fn a_body_says_how_long_it_is_and_when_it_ends() {
+fn a_body_reports_its_length_and_its_end() {
     block_on(async {
         let mut client = TestClient::new(async |request: Request<'_>| {
             let mut body = request.body();
@@ -358,7 +358,7 @@ fn an_unread_body_is_discarded_up_to_a_limit() {
     let chunked = "transfer-encoding: chunked";
     assert!(kept("content-length: 8", "12345678"));
     assert!(!kept("content-length: 9", "123456789"));
-    // The bytes that end a body are not part of it, in however many chunks it comes.
+    // The bytes that end a body do not count, in any number of chunks.
     assert!(kept(chunked, "8\r\n12345678\r\n0\r\n\r\n"));
     assert!(kept(chunked, "4\r\n1234\r\n4\r\n5678\r\n0\r\na: b\r\n\r\n"));
     assert!(!kept(chunked, "9\r\n123456789\r\n0\r\n\r\n"));
@@ -366,14 +366,14 @@ fn an_unread_body_is_discarded_up_to_a_limit() {
 }
 
 #[test]
-fn a_file_goes_out_by_sendfile_and_through_memory_alike() {
+fn a_file_is_sent_alike_by_sendfile_and_through_memory() {
     let over_tcp = over_tcp("GET /file HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(over_tcp == pattern(3_000_000)[10..]);
     assert!(get("/file").body == pattern(3_000_000)[10..]);
 }
 
 #[test]
-fn a_part_of_a_file_is_a_chunk_like_any_other() {
+fn a_part_of_a_file_is_sent_as_one_chunk() {
     let expected = [b"before ", &pattern(10)[..], b" behind"].concat();
     assert_eq!(get("/file/chunked").body, expected);
     let chunks = over_tcp("GET /file/chunked HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -389,7 +389,7 @@ fn a_file_that_is_shorter_than_announced_cuts_the_connection() {
     assert_eq!(body.len(), 1000);
 }
 
-/// Gives a large write up half-way, then goes on as if nothing had happened.
+/// Drops a large write half-way, then continues with the answer.
 async fn impatient(request: Request<'_>) -> Result<Responded> {
     let large = vec![b'x'; 256 * 1024];
     let mut body = match request.path() {
@@ -403,12 +403,12 @@ async fn impatient(request: Request<'_>) -> Result<Responded> {
         yield_now().await;
         None
     });
-    assert!(sent.await.is_none(), "it is more than there is room for");
+    assert!(sent.await.is_none(), "the write fits into the room");
     body.finish().await
 }
 
 #[test]
-fn an_answer_with_a_piece_that_was_given_up_cuts_the_connection() {
+fn an_answer_with_a_dropped_write_cuts_the_connection() {
     for path in ["/sized", "/chunked"] {
         block_on(async {
             time::pause();
@@ -417,10 +417,7 @@ fn an_answer_with_a_piece_that_was_given_up_cuts_the_connection() {
             client.send(request.repeat(2)).await;
             let read = client.read_to_end().await;
             let heads = read.windows(5).filter(|five| five == b"HTTP/").count();
-            assert_eq!(
-                heads, 1,
-                "{path}: another answer stands within this one's body"
-            );
+            assert_eq!(heads, 1, "{path}: another answer is inside this one's body");
             assert!(!read.ends_with(b"0\r\n\r\n"), "{path}: it looks whole");
         });
     }
@@ -452,7 +449,7 @@ fn an_answer_whose_client_has_left_cannot_be_finished() {
 }
 
 #[test]
-fn an_answer_without_a_body_takes_nothing_from_its_source() {
+fn an_answer_without_a_body_reads_no_byte_of_its_source() {
     for path in [
         "/stream",
         "/reader",
@@ -481,9 +478,9 @@ fn a_body_is_saved_into_a_file_up_to_a_limit() {
     assert_eq!(too_long.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
-/// Making room anew for each piece would take time with the square of their number.
+/// If each piece needed a new buffer, the time would grow with the square of the number of pieces.
 #[test]
-fn many_small_chunks_cost_no_more_than_what_they_bring() {
+fn many_small_chunks_take_time_in_proportion_to_their_bytes() {
     const CHUNKS: usize = 6 * 1024 * 1024 / 16;
     async fn count(request: Request<'_>) -> Result<Responded> {
         let length = request.bytes().await?.len().to_string();
@@ -505,7 +502,7 @@ fn many_small_chunks_cost_no_more_than_what_they_bring() {
 }
 
 #[test]
-fn interim_answers_go_first_and_only_to_those_who_know_them() {
+fn interim_answers_are_sent_first_and_only_to_http11_clients() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             request.inform(StatusCode::EARLY_HINTS, [("link", "</a.css>; rel=preload")])?;
@@ -524,7 +521,7 @@ fn interim_answers_go_first_and_only_to_those_who_know_them() {
 }
 
 #[test]
-fn an_interim_status_is_no_answer() {
+fn an_interim_status_as_the_final_answer_is_an_error() {
     block_on(async {
         let mut client = TestClient::new(async |request: Request<'_>| match request.path() {
             "/100" => request.respond(StatusCode::CONTINUE, "", ()).await,

@@ -7,7 +7,7 @@ use waterwheel::http::web::multipart::MultipartForm;
 use waterwheel::http::{ClientError, Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::block_on;
 
-/// Finds fault with all but `/fine`, before or within its answer.
+/// Returns a client error for each path but `/fine`, before or within the answer.
 async fn fastidious(request: Request<'_>) -> Result<Responded> {
     let fault = ClientError::new(StatusCode::CONFLICT, "it is taken");
     match request.path() {
@@ -32,7 +32,7 @@ async fn fastidious(request: Request<'_>) -> Result<Responded> {
 }
 
 #[test]
-fn a_client_is_told_and_the_connection_stays() {
+fn the_client_receives_the_status_and_the_connection_stays() {
     block_on(async {
         let mut client = TestClient::new(fastidious);
         for _ in 0..2 {
@@ -55,7 +55,7 @@ fn a_client_is_told_and_the_connection_stays() {
 }
 
 #[test]
-fn of_an_answer_that_is_not_out_nothing_goes_out() {
+fn an_answer_that_has_not_left_is_replaced_by_the_error() {
     block_on(async {
         let mut client = TestClient::new(fastidious);
         assert_eq!(client.get("/begun").await.text(), "it is taken\n");
@@ -64,7 +64,7 @@ fn of_an_answer_that_is_not_out_nothing_goes_out() {
 }
 
 #[test]
-fn an_answer_that_is_half_out_is_cut() {
+fn an_answer_that_has_left_in_part_is_cut() {
     block_on(async {
         let mut client = TestClient::new(fastidious);
         client.send("GET /sent HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -77,7 +77,7 @@ fn an_answer_that_is_half_out_is_cut() {
 }
 
 #[test]
-fn an_answer_that_is_whole_is_the_answer() {
+fn a_finished_answer_is_not_replaced_by_the_error() {
     block_on(async {
         let mut client = TestClient::new(fastidious);
         assert_eq!(client.get("/answered").await.text(), "fine");
@@ -85,7 +85,7 @@ fn an_answer_that_is_whole_is_the_answer() {
 }
 
 #[test]
-fn it_is_no_failure_of_the_handler() {
+fn a_client_error_is_no_failure_of_the_handler() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let mut client = TestClient::of(&server, fastidious);
@@ -94,7 +94,7 @@ fn it_is_no_failure_of_the_handler() {
     });
 }
 
-/// Names what each of these readers finds in the request.
+/// Answers with the error of each of these readers.
 async fn read(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/multipart" => {
@@ -139,7 +139,7 @@ fn check_read(path: &str, fields: &[(&str, &str)], body: &str, expected: (u16, &
 
 #[test]
 fn a_repeated_content_type_is_refused() {
-    // RFC 9110, 5.3: a proxy may choose the other boundary, and see other parts.
+    // RFC 9110, 5.3: a proxy may choose the other boundary, and so see other parts.
     let form = "--a\r\nContent-Disposition: form-data; name=n\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=m\r\n\r\n2\r\n--b--\r\n\r\n--a--\r\n";
     let one = ("content-type", "multipart/form-data; boundary=a");
     let other = ("Content-Type", "multipart/form-data; boundary=b");
@@ -158,7 +158,7 @@ fn a_repeated_content_type_is_refused() {
 }
 
 #[test]
-fn a_repeated_field_that_may_stand_once_is_not_believed() {
+fn a_field_that_may_stand_only_once_is_refused_if_it_is_repeated() {
     let one = ("authorization", "Basic QTpiOmM=");
     check_read("/credentials", &[one], "", (200, "A"));
     check_read("/credentials", &[one, one], "", (200, ""));

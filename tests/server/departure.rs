@@ -1,4 +1,4 @@
-//! Clients that leave, and handlers that take too long: under the paused clock, in memory.
+//! Clients that leave, and handlers that take too long, in memory and under the paused clock.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,15 +18,15 @@ const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 enum Fate {
     #[default]
     Running,
-    /// It was dropped where it waited.
+    /// The server dropped the handler while it waited.
     Dropped,
-    /// It was told.
+    /// [`Request::disconnected`] completed.
     Told,
-    /// It came to its end, having been told nothing.
+    /// The handler ended without a report that the client had left.
     Finished,
 }
 
-/// Says when it is dropped.
+/// Reports when it is dropped.
 struct Witness(Rc<Cell<Fate>>);
 
 impl Drop for Witness {
@@ -37,8 +37,8 @@ impl Drop for Witness {
     }
 }
 
-/// Serves one request with a handler that takes a minute; `leave` is the client's way to go. Says
-/// what became of the handler, after how many seconds, and what the client read.
+/// Serves one request with a handler that takes a minute. `leave` is the way in which the client leaves.
+/// Returns the fate of the handler, and the seconds until then.
 fn leave(builder: Builder, leave: impl FnOnce(&mut TestClient)) -> (Fate, u64) {
     block_on(async {
         time::pause();
@@ -71,16 +71,16 @@ fn leave(builder: Builder, leave: impl FnOnce(&mut TestClient)) -> (Fate, u64) {
 }
 
 #[test]
-fn the_end_of_a_clients_direction_is_not_its_end() {
+fn a_half_close_does_not_end_the_request() {
     let (fate, seconds) = leave(Server::builder(), TestClient::end);
     assert_eq!((fate, seconds), (Fate::Finished, 60));
 }
 
 #[test]
-fn unless_the_server_takes_it_for_that() {
+fn a_half_close_ends_the_request_if_that_is_set() {
     let builder = Server::builder().on_half_close(OnHalfClose::Disconnect);
     assert_eq!(leave(builder.clone(), TestClient::end), (Fate::Told, 6));
-    // Told or dropped, whichever comes first in the turn: it does not run on.
+    // The handler learns of it or is dropped, whichever comes first in the turn. It does not continue.
     let (fate, seconds) = leave(
         builder.on_disconnect(OnDisconnect::DropHandler),
         TestClient::end,
@@ -92,7 +92,7 @@ fn unless_the_server_takes_it_for_that() {
 }
 
 #[test]
-fn a_handler_that_does_not_ask_is_dropped_if_the_server_says_so() {
+fn a_handler_whose_client_has_left_is_dropped_if_that_is_set() {
     for (fate_of_handlers, expected) in [
         (OnDisconnect::DropHandler, Fate::Dropped),
         (OnDisconnect::FinishHandler, Fate::Finished),
@@ -120,7 +120,7 @@ fn a_handler_that_does_not_ask_is_dropped_if_the_server_says_so() {
 }
 
 #[test]
-fn a_handler_that_takes_too_long_is_dropped_and_503_goes_out() {
+fn a_handler_that_takes_too_long_is_dropped_and_the_client_receives_503() {
     block_on(async {
         time::pause();
         let start = Instant::now();
@@ -177,7 +177,7 @@ fn a_handler_that_takes_too_long_over_its_body_cuts_the_connection() {
 }
 
 #[test]
-fn a_client_that_has_ended_its_direction_gets_its_answer_an_hour_later() {
+fn a_client_with_a_closed_write_half_receives_its_answer_an_hour_later() {
     block_on(async {
         time::pause();
         let mut client = TestClient::new(async |request: Request<'_>| {

@@ -1,4 +1,4 @@
-//! Destructors of the user's that panic cost their own connection and no more.
+//! A destructor of the user that panics costs its own connection and no other.
 
 use std::future::pending;
 use std::io::{self, IoSlice, Read, Write};
@@ -58,8 +58,8 @@ impl Io for Mined {
     }
 }
 
-/// Reads one letter. `s` makes a plain stream; `m` a transport whose destructor panics, and that of a fact;
-/// `w` waits for ever beside a destructor that panics; `p` panics with a payload whose destructor does.
+/// Reads one letter. `s` makes a plain stream. `m` makes a transport and a fact whose destructors panic. `w`
+/// waits for ever beside a destructor that panics. `p` panics with a payload whose destructor panics.
 async fn shake(mut stream: Stream, info: &mut TransportInfo) -> io::Result<Box<dyn Io>> {
     let bomb = Bomb;
     let mut letter = [0];
@@ -81,8 +81,8 @@ async fn shake(mut stream: Stream, info: &mut TransportInfo) -> io::Result<Box<d
     }
 }
 
-/// `/panic` panics with a payload whose destructor panics, `/upgrade` gives its stream away, `/hold` waits for
-/// ever beside a destructor that panics.
+/// `/panic` panics with a payload whose destructor panics. `/upgrade` drops its stream. `/hold` waits for ever
+/// beside a destructor that panics.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/panic" => panic_any(Bomb),
@@ -135,8 +135,8 @@ fn serve(limits: Limits) -> Serving {
 }
 
 impl Serving {
-    /// The server serves on, has no connection left, and ends in good order.
-    async fn ends_unharmed(self, case: &str) {
+    /// Checks that the server still serves, has no connection left, and ends without a cut.
+    async fn assert_unharmed(self, case: &str) {
         let Self { server, task } = self;
         let answer = ask(server.local_address(), GET).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{case}: {answer}");
@@ -154,7 +154,7 @@ impl Serving {
 }
 
 #[test]
-fn a_handshake_whose_destructor_panics_may_end_in_any_way() {
+fn a_handshake_whose_destructor_panics_harms_no_other_in_each_of_its_ends() {
     run(async {
         let limits = Limits {
             handshakes_max: 1,
@@ -163,7 +163,7 @@ fn a_handshake_whose_destructor_panics_may_end_in_any_way() {
         let serving = serve(limits);
         let displaced = connect(serving.server.local_address(), "w");
         sleep(Duration::from_millis(50)).await;
-        serving.ends_unharmed("displaced").await;
+        serving.assert_unharmed("displaced").await;
         drop(displaced);
 
         let limits = Limits {
@@ -172,15 +172,15 @@ fn a_handshake_whose_destructor_panics_may_end_in_any_way() {
         };
         let serving = serve(limits);
         assert_eq!(ask(serving.server.local_address(), "w").await, "");
-        serving.ends_unharmed("timed out").await;
+        serving.assert_unharmed("timed out").await;
 
         let serving = serve(Limits::default());
         assert_eq!(ask(serving.server.local_address(), "p").await, "");
-        serving.ends_unharmed("panicked").await;
+        serving.assert_unharmed("panicked").await;
 
         let serving = serve(Limits::default());
         drop(connect(serving.server.local_address(), ""));
-        serving.ends_unharmed("failed").await;
+        serving.assert_unharmed("failed").await;
 
         let serving = serve(Limits::default());
         let cut = connect(serving.server.local_address(), "w");
@@ -223,7 +223,7 @@ fn a_transport_whose_destructor_panics_leaves_its_place_to_the_next() {
                 let answer = ask(serving.server.local_address(), text).await;
                 assert!(answer.starts_with(expected), "{case}: {answer}");
             }
-            serving.ends_unharmed(case).await;
+            serving.assert_unharmed(case).await;
         });
     }
 }

@@ -10,7 +10,7 @@ use waterwheel::http::{Connection, Io, Limits, Request, Responded, Result, Serve
 use waterwheel::runtime::time::{sleep, timeout};
 use waterwheel::runtime::{race, spawn};
 
-/// Reads `first` once and then `again` for ever. Takes whatever is written.
+/// Reads `first` once and then `again` for ever.
 struct Endless {
     first: Cell<&'static str>,
     again: &'static str,
@@ -104,8 +104,8 @@ fn limits() -> Limits {
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Another task runs beside it.
-async fn holds_up_nobody(case: &str) {
+/// Checks that another task runs meanwhile.
+async fn assert_others_run(case: &str) {
     let start = Instant::now();
     for _ in 0..5 {
         sleep(Duration::from_millis(10)).await;
@@ -153,7 +153,7 @@ fn requests_bodies_and_answers_without_an_end_do_not_delay_others() {
                         connection.serve(answer).await;
                     }
                 });
-                race(holds_up_nobody(case), sleep(Duration::from_secs(10))).await;
+                race(assert_others_run(case), sleep(Duration::from_secs(10))).await;
                 task.abort();
             });
         }
@@ -183,7 +183,7 @@ fn bytes_without_an_end_behind_the_last_answer_are_read_until_the_limit() {
             };
             let task = spawn(server.connection(io, None).serve(answer));
             let start = Instant::now();
-            holds_up_nobody(case).await;
+            assert_others_run(case).await;
             let ended = timeout(Duration::from_secs(10), task).await;
             assert!(ended.is_ok(), "{case}");
             let took = start.elapsed();

@@ -1,4 +1,4 @@
-//! Every HTTP example ends well: a request under way is answered, and the exit code is 0.
+//! Each HTTP example ends in order: it answers a request under way, and exits with code 0.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::server::DEADLINE;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The examples, each with a path that it answers and the begin of the answer.
+/// The examples, each with a path that it answers and the start of the answer.
 const EXAMPLES: &[(&str, &str, &str)] = &[
     ("hello", "/", "HTTP/1.1 200 "),
     ("accept_loop", "/", "HTTP/1.1 200 "),
@@ -51,7 +51,7 @@ impl Example {
         let mut lines = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();
-        // The rest is read, so that the example can print.
+        // The rest of the output is read, so that the example does not block on a full pipe.
         thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         let address = line.trim_end().strip_prefix("listening on http://");
         let address = address.unwrap_or_else(|| panic!("{name} said: {line:?}"));
@@ -59,7 +59,7 @@ impl Example {
         Self { process, address }
     }
 
-    /// A client that has sent a request but for its last line end.
+    /// Returns a client that has sent a request without its last line end.
     fn begin_request(&self, path: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -1,7 +1,7 @@
-//! System calls that fail, each in every way it can, under a server that is asked meanwhile.
+//! System calls that fail in each possible way, while a server answers requests.
 //!
-//! `strace` makes them fail. Without it, these tests are skipped. The server is this
-//! test binary, started again to run [`child`].
+//! `strace` makes them fail. Without it, these tests are skipped. The server is this test binary, started
+//! again to run [`child`].
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use waterwheel::runtime::{block_on, signal};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A line on standard error for each event.
+/// Writes a line on standard error for each event.
 struct Lines;
 
 impl Subscriber for Lines {
@@ -51,7 +51,7 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-/// The server process; does nothing unless it was started as one.
+/// The server process. Returns at once unless the process was started as a server.
 #[test]
 fn child() {
     if std::env::var_os("FAULTS_CHILD").is_none() {
@@ -72,7 +72,7 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
     if body.is_empty() {
         return request.respond(StatusCode::OK, "here", ()).await;
     }
-    // In pieces, so that several kinds of writing are used.
+    // Pieces use several system calls for writing.
     let mut answer = request.start(StatusCode::OK, ()).await?;
     for piece in body.chunks(20_000) {
         answer.write(piece.to_vec()).await?;
@@ -80,10 +80,10 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
     answer.finish().await
 }
 
-/// A server under strace, ended when dropped.
+/// A server under strace. It ends when it is dropped.
 struct Traced {
     strace: Child,
-    /// Until it has been ended.
+    /// `None` after its end.
     server: Option<Pid>,
     stderr: Option<ChildStderr>,
     address: SocketAddr,
@@ -132,7 +132,7 @@ impl Traced {
         stream
     }
 
-    /// Ends it; gives what it has logged, and the system calls.
+    /// Ends the server. Returns the lines that it has logged, and the system calls.
     fn end(mut self) -> (Vec<String>, String) {
         self.kill();
         let lines = BufReader::new(self.stderr.take().unwrap()).lines();
@@ -141,7 +141,7 @@ impl Traced {
         (logged, std::fs::read_to_string(&self.calls).unwrap())
     }
 
-    /// Its tracer ends with it.
+    /// Kills the server. The tracer ends with it.
     fn kill(&mut self) {
         if let Some(server) = self.server.take() {
             let _gone = kill_process(server, Signal::KILL);
@@ -168,7 +168,7 @@ fn can_trace() -> bool {
     false
 }
 
-/// Asks, and reads to the end.
+/// Sends a request, and reads to the end.
 fn ask(mut stream: TcpStream) {
     let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
@@ -190,11 +190,11 @@ const ERRORS: &[&str] = &[
     "EINTR",
 ];
 
-/// Once; every second time; many times on end, which with the pauses between is a second or more.
+/// Once, each second time, and many times in a row. With the pauses between, the last takes a second or more.
 const WHEN: &[&str] = &["1", "1+2", "1..6"];
 
 #[test]
-fn whatever_accept_says_all_who_wait_are_served_and_nothing_spins() {
+fn all_clients_are_served_and_the_server_does_not_spin_after_each_error_of_accept() {
     if !can_trace() {
         return;
     }
@@ -220,7 +220,7 @@ fn check_accept(error: &str, when: &str) {
     let start = Instant::now();
     let clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     clients.into_iter().for_each(ask);
-    // And afterwards, too.
+    // A later client is served, too.
     ask(server.connect());
     let took = start.elapsed();
     let (logged, calls) = server.end();
@@ -240,7 +240,7 @@ fn a_second_of_lost_connections_is_survived_without_a_loop() {
     if !can_trace() {
         return;
     }
-    // As of a kernel whose every accept fails.
+    // The kernel's accept always fails.
     for error in ["ECONNABORTED", "EPROTO", "EMFILE"] {
         let injection = format!("accept4:error={error}:when=1+1");
         let name = format!("always-{error}");

@@ -1,6 +1,6 @@
-//! Claims about a connection's first request: whenever it comes, before the connection is accepted or
-//! after, it is answered. A connection registers with epoll only when it has to wait for the first
-//! time, and what came before that must not be lost.
+//! Claims about a connection's first request. The server answers it whether it comes before or after the
+//! connection is accepted. A connection registers with epoll only when it must wait for the first time, and
+//! bytes that came before that must not be lost.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -17,8 +17,8 @@ async fn hello(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, "hello", ()).await
 }
 
-/// Returns the answers to a client that sends one part before it is accepted, and the other when the
-/// server has looked for it. Closes the client's write half then, if `ends`.
+/// Returns the answers to a client that sends one part before it is accepted, and the other part after the
+/// server has looked for the first. If `ends`, the client then closes its write half.
 fn answers(before: &str, after: &str, ends: bool) -> String {
     answers_of(Server::builder(), before, after, ends)
 }
@@ -77,7 +77,7 @@ fn a_request_that_comes_before_or_after_it_is_looked_for_is_answered() {
 }
 
 #[test]
-fn a_client_that_ends_its_direction_at_once_is_answered_all_the_same() {
+fn a_client_that_closes_its_write_half_at_once_is_answered() {
     let staying = CLOSING.replace("Connection: close\r\n", "");
     for (before, after) in [
         (&*staying, ""),
@@ -117,7 +117,7 @@ fn a_request_on_a_connection_that_was_kept_back_is_answered() {
 }
 
 #[test]
-fn a_client_that_says_nothing_does_not_escape_its_limits_by_being_kept_back() {
+fn the_limits_hold_for_a_silent_client_that_is_kept_back() {
     block_on(async {
         let limits = Limits {
             head_duration_max: Duration::from_millis(100),
@@ -130,7 +130,11 @@ fn a_client_that_says_nothing_does_not_escape_its_limits_by_being_kept_back() {
         silent.set_read_timeout(Some(DEADLINE)).unwrap();
         let script = async {
             sleep(Duration::from_millis(500)).await;
-            assert_eq!(server.numbers().accepted, 0, "it has said nothing");
+            assert_eq!(
+                server.numbers().accepted,
+                0,
+                "a silent client has a request"
+            );
             let end = spawn_blocking(move || silent.read(&mut [0]).unwrap());
             assert_eq!(end.await.unwrap(), 0);
             assert_eq!(server.numbers().accepted, 1);
@@ -141,7 +145,7 @@ fn a_client_that_says_nothing_does_not_escape_its_limits_by_being_kept_back() {
 }
 
 #[test]
-fn a_client_that_waited_while_the_program_was_loading_has_all_of_its_time() {
+fn the_time_for_a_head_begins_when_the_server_accepts() {
     let head_duration_max = Duration::from_millis(400);
     let limits = Limits {
         head_duration_max,

@@ -1,4 +1,4 @@
-//! Upgrade and CONNECT: the stream changes hands, with every byte that was read of it.
+//! Upgrade and CONNECT: the handler receives the stream, with each byte that the server has read of it.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ const OFFER: &str = "Host: x\r\nConnection: upgrade\r\nUpgrade: shout\r\n";
 const SWITCHED: &str =
     "HTTP/1.1 101 Switching Protocols\r\nupgrade: shout\r\nconnection: upgrade\r\n\r\n";
 
-/// Gives back what it reads, in capitals, until the other end has nothing more to say.
+/// Returns the bytes that it reads, in capitals, until the peer closes its write half.
 async fn shout(mut stream: Upgraded) -> std::io::Result<()> {
     let mut piece = [0; 64];
     loop {
@@ -46,7 +46,7 @@ async fn handler(request: Request<'_>) -> Result<Responded> {
     Ok(responded)
 }
 
-/// All that comes back for `request`, the client ending its direction behind it.
+/// Returns all bytes that the server sends for `request`. The client closes its write half behind the request.
 fn exchange(request: &str) -> String {
     let server = TestServer::start(Server::builder(), || handler);
     let whole = server.exchange(&[request.as_bytes()]);
@@ -60,7 +60,7 @@ fn check(request: &str, expected: &str) {
 }
 
 #[test]
-fn bytes_sent_after_the_request_come_out_of_the_stream_first() {
+fn the_stream_begins_with_the_bytes_behind_the_request() {
     // RFC 9110, 7.8
     check(
         &format!("GET / HTTP/1.1\r\n{OFFER}\r\nhello"),
@@ -70,7 +70,7 @@ fn bytes_sent_after_the_request_come_out_of_the_stream_first() {
 }
 
 #[test]
-fn the_request_is_read_whole_before_its_stream_changes_hands() {
+fn the_request_is_read_whole_before_the_switch() {
     // RFC 9110, 7.8: after the request, in the order of arrival
     let sized = format!("POST / HTTP/1.1\r\n{OFFER}Content-Length: 4\r\n\r\nbodyhello");
     check(&sized, &format!("{SWITCHED}HELLO"));
@@ -81,7 +81,7 @@ fn the_request_is_read_whole_before_its_stream_changes_hands() {
 }
 
 #[test]
-fn continue_goes_out_before_switching_protocols() {
+fn a_100_is_sent_before_the_101() {
     // RFC 9110, 7.8
     let server = TestServer::start(Server::builder(), || handler);
     let mut client = server.client();
@@ -100,7 +100,7 @@ fn continue_goes_out_before_switching_protocols() {
 }
 
 #[test]
-fn answers_to_earlier_requests_go_out_first() {
+fn answers_to_earlier_requests_are_sent_before_the_switch() {
     let request =
         format!("GET /plain HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n{OFFER}\r\nhello");
     let plain = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nplain";
@@ -123,15 +123,15 @@ fn a_switch_carries_the_handlers_fields() {
 }
 
 #[test]
-fn a_client_that_closes_all_the_same_gets_its_switch() {
-    // `close` is about this protocol, which ends here
+fn a_request_with_connection_close_is_switched() {
+    // `close` concerns HTTP, which ends here.
     let request =
         "GET / HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\nUpgrade: shout\r\n\r\nhi";
     check(request, &format!("{SWITCHED}HI"));
 }
 
 #[test]
-fn nothing_is_switched_to_that_was_not_offered() {
+fn a_protocol_that_was_not_offered_is_an_error() {
     let asked = |protocol: &str, connection: &str| {
         let length = "upgrade to ".len() + protocol.len() + 1;
         format!(
@@ -168,7 +168,7 @@ fn nothing_is_switched_to_that_was_not_offered() {
 }
 
 #[test]
-fn any_of_several_offers_will_do_in_any_case() {
+fn each_of_several_offers_can_be_taken_in_upper_or_lower_case() {
     for offer in [
         "Upgrade: a, SHOUT",
         "Upgrade: a\r\nUpgrade: Shout",
@@ -181,7 +181,7 @@ fn any_of_several_offers_will_do_in_any_case() {
 }
 
 #[test]
-fn a_handler_that_fails_after_the_switch_has_switched() {
+fn an_error_of_the_handler_after_the_switch_does_not_undo_it() {
     check(
         &format!("GET /fails HTTP/1.1\r\n{OFFER}\r\nhello"),
         &format!("{SWITCHED}HELLO"),
@@ -214,7 +214,7 @@ fn a_stream_that_is_not_taken_is_closed() {
 }
 
 #[test]
-fn a_promise_that_cannot_be_kept_is_an_error() {
+fn an_upgrade_whose_switch_cannot_be_sent_is_an_error() {
     block_on(async {
         let outcome = Rc::new(RefCell::new(None));
         let mut client = TestClient::new({
@@ -224,7 +224,7 @@ fn a_promise_that_cannot_be_kept_is_an_error() {
                 let outcome = outcome.clone();
                 spawn(async move { *outcome.borrow_mut() = Some(upgrade.await.map(drop)) })
                     .detach();
-                // The client is gone before the answer is out.
+                // The client leaves before the answer is sent.
                 waterwheel::runtime::time::sleep(std::time::Duration::from_millis(1)).await;
                 Ok(responded)
             }
@@ -234,7 +234,7 @@ fn a_promise_that_cannot_be_kept_is_an_error() {
         while outcome.borrow().is_none() {
             waterwheel::runtime::turn().await;
         }
-        // Either the switch went out in time, or the promise says that it did not.
+        // Either the switch was sent in time, or the upgrade returns an error.
         if let Some(Err(error)) = &*outcome.borrow() {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
         }
@@ -242,7 +242,7 @@ fn a_promise_that_cannot_be_kept_is_an_error() {
 }
 
 #[test]
-fn the_transport_itself_comes_out_with_what_was_read() {
+fn the_transport_is_returned_with_the_bytes_that_were_read() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             let (responded, upgrade) = request.upgrade("shout", ()).await?;
@@ -264,7 +264,7 @@ fn the_transport_itself_comes_out_with_what_was_read() {
 }
 
 #[test]
-fn requests_that_are_pulled_can_be_upgraded_too() {
+fn a_pulled_request_can_be_upgraded() {
     block_on(async {
         let (near, far) = waterwheel::http::testing::MemoryStream::pair();
         let server = Server::builder().without_listener();

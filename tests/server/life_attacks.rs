@@ -1,4 +1,4 @@
-//! Attacks on the life of a server: each of these once went wrong, or might.
+//! Attacks on the life of a server. Each of them once succeeded, or might.
 
 use std::cell::Cell;
 use std::future::{Future, pending};
@@ -36,7 +36,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A client whose request has been answered, and its answer.
+/// Returns a client whose request has been answered, and the answer.
 fn asked(address: SocketAddr) -> (TcpStream, String) {
     let mut stream = connect(address);
     stream.write_all(GET).unwrap();
@@ -55,7 +55,7 @@ fn answer(stream: &mut TcpStream) -> String {
     without_dates(&String::from_utf8(bytes).unwrap())
 }
 
-/// All that comes until the end; a reset is an error.
+/// Reads to the end. A reset is an error.
 fn rest(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
@@ -80,7 +80,7 @@ fn limited(limits: Limits) -> Server {
         .unwrap()
 }
 
-/// A connection whose first request has been pulled and answered; the answer is not sent yet.
+/// Returns a connection whose first request has been pulled and answered. The answer is not sent yet.
 async fn pulled_from() -> (Server, TcpStream, Connection) {
     let server = Server::bind("127.0.0.1:0").unwrap();
     let mut client = connect(server.local_address());
@@ -102,7 +102,7 @@ fn a_request_that_the_reactor_has_not_reported_yet_is_served_before_the_end() {
             for _ in 0..10 {
                 yield_now().await;
             }
-            // In one turn: a request comes, the server begins to end, the connection looks.
+            // All in one turn: a request arrives, the server begins to end, and the connection reads.
             client.write_all(GET).unwrap();
             let mut end = pin!(server.shutdown(DEADLINE));
             assert!(poll_once(end.as_mut()).await.is_none());
@@ -135,7 +135,7 @@ fn a_full_server_whose_connections_are_all_idle_ends_at_once() {
 }
 
 #[test]
-fn a_connection_is_cut_within_its_first_head_too() {
+fn a_connection_within_its_first_head_is_cut() {
     block_on(async {
         let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
         let mut client = connect(server.local_address());
@@ -202,7 +202,7 @@ fn a_loop_that_is_dropped_while_the_server_ends_does_not_hold_it_up() {
 }
 
 #[test]
-fn ending_again_changes_nothing() {
+fn a_second_shutdown_has_no_effect() {
     block_on(async {
         let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
         let stopper = server.stopper();
@@ -221,7 +221,7 @@ fn ending_again_changes_nothing() {
         assert_eq!(server.shutdown(DEADLINE).await, report);
         server.serve(handler).await.unwrap();
         assert_eq!(server.report(), Some(report));
-        // It has ended, and stays so.
+        // The server stays ended.
         assert!(!stopper.ready());
         stopper.wait();
         stopper.cut();
@@ -246,7 +246,7 @@ fn a_worker_that_panics_ends_the_others() {
 }
 
 #[test]
-fn bytes_of_a_refused_client_are_not_taken_for_a_request() {
+fn bytes_of_a_refused_client_are_not_a_request() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let mut client = connect(server.local_address());
@@ -270,7 +270,7 @@ fn bytes_of_a_refused_client_are_not_taken_for_a_request() {
             }
             assert!(given_up < 100, "it lingers for two seconds");
             if given_up == 2 {
-                // It has its answer, and leaves.
+                // The client has its answer, and leaves.
                 drop(client.shutdown(std::net::Shutdown::Both));
             }
         }
@@ -278,7 +278,7 @@ fn bytes_of_a_refused_client_are_not_taken_for_a_request() {
 }
 
 #[test]
-fn a_loop_of_ones_own_is_ready_too() {
+fn a_server_with_a_loop_of_the_users_own_is_ready() {
     let (sender, stopper) = std::sync::mpsc::channel();
     let thread = thread::spawn(move || {
         block_on(async {
@@ -300,7 +300,7 @@ fn a_loop_of_ones_own_is_ready_too() {
 }
 
 #[test]
-fn clients_that_keep_coming_do_not_keep_a_server() {
+fn new_clients_do_not_delay_the_end_of_a_server() {
     let limits = Limits {
         connections_max: Some(2),
         shutdown_duration_max: Duration::from_secs(2),
@@ -331,11 +331,11 @@ fn clients_that_keep_coming_do_not_keep_a_server() {
     assert_eq!(report.cut, 0, "{report}");
 }
 
-/// A request on each of many connections, until none is taken any more.
+/// Sends a request on each of many connections, until no connection is accepted.
 fn come_again_and_again(address: SocketAddr) {
     while let Ok(mut stream) = TcpStream::connect(address) {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        // It may find the end of the server at any point.
+        // The server may end at any point.
         drop(stream.write_all(GET));
         if let Err(error) = stream.read(&mut [0; 512]) {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -369,7 +369,7 @@ fn the_reserve_is_taken_back_when_the_wait_for_capacity_is_given_up() {
     });
 }
 
-/// How many descriptors of this process are of the kind that a reserve is.
+/// Returns how many descriptors of this process are open on `/dev/null`, as a reserve is.
 fn reserves() -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
     let paths = descriptors.map(|entry| entry.unwrap().path());
@@ -379,7 +379,7 @@ fn reserves() -> usize {
 }
 
 #[test]
-fn a_client_above_its_peers_limit_is_not_missing_among_those_that_finish() {
+fn a_client_above_the_limit_of_its_peer_is_not_counted_as_finished() {
     let limits = Limits {
         connections_per_peer_max: Some(1),
         ..Limits::default()
@@ -398,7 +398,7 @@ fn a_client_above_its_peers_limit_is_not_missing_among_those_that_finish() {
     });
 }
 
-/// A server of connections in memory, whose clients have three seconds for a head.
+/// Returns a server of connections in memory. Its clients have three seconds for a head.
 fn impatient() -> Server {
     let limits = Limits {
         head_duration_max: Duration::from_secs(3),
@@ -407,7 +407,7 @@ fn impatient() -> Server {
     Server::builder().limits(limits).without_listener()
 }
 
-/// Whether a pulled connection on which nothing comes is over within a minute.
+/// Returns true if a pulled connection without input ends within a minute.
 async fn times_out(server: &Server) {
     let (_client, far) = MemoryStream::pair();
     let mut connection = server.connection(far, None);
@@ -416,7 +416,7 @@ async fn times_out(server: &Server) {
 }
 
 #[test]
-fn a_wait_that_another_task_goes_on_with_has_its_deadline() {
+fn a_wait_that_another_task_continues_has_its_deadline() {
     block_on(async {
         time::pause();
         let (_client, far) = MemoryStream::pair();
@@ -440,7 +440,7 @@ fn a_server_that_outlives_its_runtime_keeps_its_deadlines() {
         let (_client, far) = MemoryStream::pair();
         let mut connection = server.connection(far, None);
         assert!(poll_once(pin!(connection.next())).await.is_none());
-        // And now the runtime ends, and the timer of those who wait with it.
+        // Now the runtime ends, and with it the timer of the waiting connections.
     });
     block_on(async {
         time::pause();
@@ -449,7 +449,7 @@ fn a_server_that_outlives_its_runtime_keeps_its_deadlines() {
     });
 }
 
-/// A working set is used again by the next connection, whatever the last one asked.
+/// The next connection uses the same buffers, whatever the last client asked.
 #[test]
 fn a_refusal_does_not_depend_on_the_method_of_another_client() {
     block_on(async {
@@ -475,7 +475,7 @@ fn a_refusal_does_not_depend_on_the_method_of_another_client() {
     });
 }
 
-/// A read stops short at an urgent byte, though more has come behind it.
+/// A read stops at an urgent byte, although more bytes have come behind it.
 #[test]
 fn bytes_after_an_urgent_byte_do_not_make_an_end_spin() {
     block_on(async {
@@ -497,8 +497,8 @@ fn bytes_after_an_urgent_byte_do_not_make_an_end_spin() {
     });
 }
 
-/// Old clients send a line end behind a body. It is unread when the connection closes, which is then
-/// a reset: the answer has to be out before.
+/// Old clients send a line end behind a body. It is unread when the connection closes, so the close is a
+/// reset. The answer has to be sent before.
 #[test]
 fn a_line_end_behind_the_last_body_does_not_cost_the_answer() {
     block_on(async {
@@ -524,13 +524,13 @@ fn a_line_end_behind_the_last_body_does_not_cost_the_answer() {
     });
 }
 
-/// A client whose first request is answered while the loop turns.
+/// Returns a client whose first request is answered while the loop turns.
 async fn asked_in_turn(address: SocketAddr) -> TcpStream {
     spawn_blocking(move || asked(address).0).await.unwrap()
 }
 
 #[test]
-fn a_connection_that_was_pulled_from_is_served_from_there_on() {
+fn serve_continues_behind_the_requests_that_were_pulled() {
     block_on(async {
         let (_server, mut client, connection) = pulled_from().await;
         client.write_all(LAST_GET).unwrap();
@@ -540,8 +540,8 @@ fn a_connection_that_was_pulled_from_is_served_from_there_on() {
 }
 
 #[test]
-fn a_request_that_crosses_the_last_answer_does_not_cost_it() {
-    // More than a client's kernel takes of what is not read.
+fn a_request_that_crosses_the_last_answer_does_not_lose_the_answer() {
+    // More than a client's kernel accepts without a read.
     const BYTES: usize = 200_000;
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
@@ -565,7 +565,7 @@ fn a_request_that_crosses_the_last_answer_does_not_cost_it() {
     });
 }
 
-/// A transport with one request to read, which panics when it is to write for the second time.
+/// A transport with one request to read. It panics in its second write.
 #[derive(Default)]
 struct Fragile {
     is_read: Cell<bool>,
@@ -607,7 +607,7 @@ impl Io for Fragile {
     }
 }
 
-/// Panics when its future is dropped, with a piece of its answer out and another queued.
+/// Panics when its future is dropped. One piece of its answer has left, and another one is queued.
 struct EndsBadly;
 
 impl Handler for EndsBadly {
@@ -636,12 +636,12 @@ impl<F: Future<Output = Result<Responded>> + Unpin> Future for Dropped<F> {
 
 impl<F> Drop for Dropped<F> {
     fn drop(&mut self) {
-        assert!(thread::panicking(), "it ends badly");
+        assert!(thread::panicking(), "a destructor panics");
     }
 }
 
 #[test]
-fn a_transport_that_panics_ends_its_connection_whatever_its_handler_does() {
+fn a_transport_that_panics_ends_its_connection_beside_any_handler() {
     block_on(async {
         let server = Server::builder().without_listener();
         let connection = server.connection(Fragile::default(), None);

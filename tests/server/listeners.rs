@@ -1,4 +1,4 @@
-//! Where a server listens: Unix sockets, several addresses, inherited ones, and their options.
+//! Listeners: Unix sockets, several addresses, inherited ones, and their options.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -25,7 +25,7 @@ async fn handler(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, peer, ()).await
 }
 
-/// The answer to a request on `stream`, without its date.
+/// Returns the answer to a request on `stream`, without its date.
 fn ask(mut stream: impl Read + Write) -> String {
     stream.write_all(REQUEST).unwrap();
     let mut answer = String::new();
@@ -38,7 +38,7 @@ fn answer(peer: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{peer}")
 }
 
-/// Serves, and does `client`'s work on another thread meanwhile.
+/// Serves while `client` runs on another thread.
 fn with_server<T: Send + 'static>(
     server: Server,
     client: impl FnOnce() -> T + Send + 'static,
@@ -57,7 +57,7 @@ fn with_server<T: Send + 'static>(
     })
 }
 
-/// A folder of this test's own, removed when dropped.
+/// A folder of this test. It is removed when it is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -79,7 +79,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn a_unix_socket_is_served_and_its_file_goes_with_it() {
+fn a_unix_socket_is_served_and_its_file_is_removed_at_the_end() {
     let folder = Folder::new("path");
     let path = folder.path("socket");
     let server = Server::builder().bind_unix(&path).unwrap();
@@ -154,7 +154,7 @@ fn only_a_socket_file_without_a_listener_is_replaced() {
     let long = UnixListener::bind(folder.path(&"x".repeat(200))).unwrap_err();
     assert_eq!(long.kind(), ErrorKind::InvalidInput);
 
-    // Another's file in its place is not removed.
+    // A file of another program in its place is not removed.
     fs::remove_file(&stale).unwrap();
     let other = StdListener::bind(&stale).unwrap();
     drop(first);
@@ -187,7 +187,7 @@ fn a_folder_that_stays_locked_does_not_block_for_ever() {
 }
 
 #[test]
-fn a_full_queue_is_somebodys() {
+fn a_socket_file_whose_listener_has_a_full_queue_is_not_replaced() {
     let folder = Folder::new("full");
     let path = folder.path("socket");
     let listener = ListenOptions::new().backlog(0).bind_unix(&path).unwrap();
@@ -198,7 +198,7 @@ fn a_full_queue_is_somebodys() {
 }
 
 #[test]
-fn of_two_that_bind_at_once_exactly_one_listens() {
+fn one_of_two_servers_that_bind_a_path_at_once_listens() {
     let folder = Folder::new("race");
     let path = folder.path("socket");
     for _ in 0..50 {
@@ -219,7 +219,7 @@ fn of_two_that_bind_at_once_exactly_one_listens() {
 }
 
 #[test]
-fn several_listeners_are_one_server() {
+fn one_server_serves_several_listeners() {
     let folder = Folder::new("several");
     let path = folder.path("socket");
     let v6 = ListenOptions::new().only_v6(true).bind("[::1]:0").unwrap();
@@ -232,7 +232,7 @@ fn several_listeners_are_one_server() {
     let server = Server::builder().listen_on(listeners).unwrap();
     assert_eq!(server.local_address(), first);
     let seen = with_server(server, move || {
-        // More than one accept's budget, in all of their queues at once.
+        // All queues together hold more clients than the budget of one accept.
         let clients: Vec<_> = (0..20)
             .map(|_| {
                 (
@@ -253,7 +253,7 @@ fn several_listeners_are_one_server() {
 }
 
 #[test]
-fn a_v6_wildcard_takes_v4_as_well_unless_told_otherwise() {
+fn the_wildcard_of_ipv6_accepts_ipv4_unless_that_is_off() {
     let both = ListenOptions::new().only_v6(false).bind("[::]:0").unwrap();
     let port = both.local_address().unwrap().port();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
@@ -265,7 +265,7 @@ fn a_v6_wildcard_takes_v4_as_well_unless_told_otherwise() {
 }
 
 #[test]
-fn connections_inherit_what_their_listener_was_given() {
+fn connections_inherit_the_options_of_their_listener() {
     block_on(async {
         let options = ListenOptions::new().keepalive(Duration::from_secs(70));
         let listener = options.reuse_port(true).bind("127.0.0.1:0").unwrap();

@@ -27,7 +27,7 @@ async fn handler(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, body, ()).await
 }
 
-/// Serves, and does `client`'s work on another thread meanwhile.
+/// Serves while `client` runs on another thread.
 fn with_server<T: Send + 'static>(
     builder: Builder,
     client: impl FnOnce(SocketAddr) -> T + Send + 'static,
@@ -56,11 +56,11 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends, and reads to the end.
+/// Sends bytes, and reads to the end.
 fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = connect(address);
     stream.write_all(request.as_bytes()).unwrap();
-    // A server that turns its client away may have ended already; the answer counts.
+    // A server that turns its client away may have closed already. The answer counts.
     drop(stream.shutdown(std::net::Shutdown::Write));
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -83,7 +83,7 @@ fn everything_is_counted_once() {
         let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
         let (malformed, failing) = ("GET\r\n\r\n", get("/fail"));
         let answers = [&three, post, malformed, &failing].map(|request| exchange(address, request));
-        // One that goes idle, and is closed for it.
+        // A client that becomes idle, and is closed for that.
         let mut idle = connect(address);
         idle.write_all(get("/c").as_bytes()).unwrap();
         let mut answer = String::new();
@@ -111,7 +111,7 @@ fn everything_is_counted_once() {
 }
 
 #[test]
-fn slow_requests_are_counted_by_their_reason() {
+fn requests_that_time_out_are_counted_by_their_reason() {
     let short = Duration::from_millis(30);
     let limits = Limits {
         head_duration_max: short,
@@ -143,7 +143,7 @@ fn slow_requests_are_counted_by_their_reason() {
 }
 
 #[test]
-fn the_page_is_what_prometheus_reads() {
+fn the_page_has_the_format_of_prometheus() {
     let builder = Server::builder().measure_durations(true);
     let (server, _) = with_server(builder, |address| exchange(address, "GET\r\n\r\n"));
     let page = server.numbers().to_prometheus();
@@ -160,7 +160,7 @@ fn the_page_is_what_prometheus_reads() {
     ] {
         assert!(page.lines().any(|other| other == line), "{line}: {page}");
     }
-    // Each line is a comment, or a name, perhaps labels, and a number.
+    // Each line is a comment, or a name, labels if any, and a number.
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
         assert!(
@@ -172,7 +172,7 @@ fn the_page_is_what_prometheus_reads() {
 }
 
 #[test]
-fn more_connections_than_the_server_may_have_wait_and_idle_ones_make_room() {
+fn connections_beyond_the_limit_wait_and_idle_ones_make_room() {
     let limits = Limits {
         connections_max: Some(2),
         ..Limits::default()
@@ -188,7 +188,7 @@ fn more_connections_than_the_server_may_have_wait_and_idle_ones_make_room() {
         let mut third = connect(address);
         assert!(ask(&mut third) > 0);
         assert!(start.elapsed() < Duration::from_millis(500));
-        // One of the others was idle, and has gone.
+        // One of the other clients was idle, and has been closed.
         let has_gone = |mut stream: TcpStream| {
             let wait = Some(Duration::from_millis(50));
             stream.set_read_timeout(wait).unwrap();
@@ -200,7 +200,7 @@ fn more_connections_than_the_server_may_have_wait_and_idle_ones_make_room() {
 }
 
 #[test]
-fn a_peer_has_so_many_connections_and_no_more() {
+fn connections_of_one_peer_beyond_its_limit_are_closed() {
     let limits = Limits {
         connections_per_peer_max: Some(2),
         ..Limits::default()
@@ -215,13 +215,13 @@ fn a_peer_has_so_many_connections_and_no_more() {
         });
         assert_eq!(answered.count(), 2);
         drop(clients);
-        // Their places are free again.
+        // The places are free again.
         while !exchange(address, &get("/")).starts_with("HTTP/1.1 200 OK") {}
     });
     assert!(server.numbers().turned_away >= 1);
 }
 
-/// Limits of one connection for each address.
+/// Returns limits of one connection for each address.
 fn one_of_each_peer() -> Limits {
     Limits {
         connections_per_peer_max: Some(1),
@@ -230,7 +230,7 @@ fn one_of_each_peer() -> Limits {
 }
 
 #[test]
-fn a_client_beyond_the_limit_of_its_address_is_told_so() {
+fn a_client_beyond_the_limit_of_its_address_receives_429() {
     let many = "HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain; charset=utf-8\r\n\
                 content-length: 39\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
                 too many connections from this address\n";
@@ -274,7 +274,7 @@ fn a_client_beyond_the_limit_of_its_address_is_told_so() {
     }
 }
 
-/// Sends, and reads to the end, which may be a reset.
+/// Sends bytes, and reads to the end, which may be a reset.
 fn exchange_or_reset(address: SocketAddr, request: &str) -> String {
     let mut stream = connect(address);
     drop(stream.write_all(request.as_bytes()));
@@ -284,7 +284,7 @@ fn exchange_or_reset(address: SocketAddr, request: &str) -> String {
 }
 
 #[test]
-fn telling_them_delays_no_other_client_and_takes_no_place() {
+fn an_answer_of_429_delays_no_other_client_and_takes_no_place() {
     let limits = Limits {
         connections_max: Some(2),
         ..one_of_each_peer()
@@ -294,7 +294,7 @@ fn telling_them_delays_no_other_client_and_takes_no_place() {
         first.write_all(get("/").as_bytes()).unwrap();
         assert!(first.read(&mut [0; 512]).unwrap() > 0);
         let started = Instant::now();
-        // They neither read their answers nor leave.
+        // These clients neither read their answers nor leave.
         let silent: Vec<_> = (0..200).map(|_| connect(address)).collect();
         let mut other = connect_from([127, 0, 0, 2], address);
         other.write_all(get("/").as_bytes()).unwrap();
@@ -314,7 +314,7 @@ fn telling_them_delays_no_other_client_and_takes_no_place() {
     assert_eq!(
         server.numbers().reclaimed,
         0,
-        "no idle connection has gone for them"
+        "no idle connection was closed for them"
     );
 }
 
@@ -360,7 +360,7 @@ fn turn_away_and_report(fate: OnPeerLimit, status: u16, expected: Refusal) {
             // Its buffers are used for the next connection.
             let alone = exchange_or_reset(address, request);
             assert!(alone.contains(" 200 OK"), "{alone}");
-            // The one before may still be on its way out.
+            // The previous connection may still be closing.
             let _first = loop {
                 let mut stream = connect(address);
                 let mut answer = [0; 512];
@@ -385,7 +385,7 @@ fn turn_away_and_report(fate: OnPeerLimit, status: u16, expected: Refusal) {
     assert!(all_alike, "{refusals:?}");
 }
 
-/// A connection from that address.
+/// Connects from the given address.
 fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -406,7 +406,7 @@ fn a_client_without_room_receives_503_if_that_is_set() {
     let (server, answer) = with_server(builder, |address| {
         let mut busy = connect(address);
         busy.write_all(b"GET / HTTP/1.1\r\n").unwrap();
-        // It is served once it is whole; meanwhile there is no place.
+        // A place becomes free only at the end of the request.
         std::thread::sleep(Duration::from_millis(50));
         let answer = exchange(address, &get("/"));
         busy.write_all(b"Host: x\r\n\r\n").unwrap();
@@ -452,14 +452,14 @@ impl Subscriber for Log {
 }
 
 #[test]
-fn at_the_ceiling_it_is_said_once_who_holds_what() {
+fn the_holders_of_descriptors_are_logged_once_at_the_limit() {
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || {
         block_on(async {
             let server = Server::builder().assumed_descriptors_per_request(1 << 40);
             let server = server.bind("127.0.0.1:0").unwrap();
             let _client = TcpStream::connect(server.local_address()).unwrap();
-            // Several rounds of it.
+            // Several rounds at the limit.
             let full = timeout(Duration::from_millis(350), server.capacity()).await;
             assert!(full.is_err());
         });

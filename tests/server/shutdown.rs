@@ -1,4 +1,4 @@
-//! How a server ends, and what becomes of everybody.
+//! The end of a server, and of its clients.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,8 +28,8 @@ const NOT_NOW: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     content-type: text/plain; charset=utf-8\r\ncontent-length: 33\r\nretry-after: 1\r\n\
     connection: close\r\n\r\nthe server takes no requests now\n";
 
-/// `/hold` takes ten seconds, `/slow` a tenth of one, `/block` as much without letting go of its
-/// thread.
+/// `/hold` takes ten seconds, and `/slow` a tenth of a second. `/block` blocks its thread for a tenth of a
+/// second.
 async fn handler(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/hold" => sleep(Duration::from_secs(10)).await,
@@ -46,14 +46,14 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A client that has sent a request.
+/// Returns a client that has sent a request.
 fn asking(address: SocketAddr, path: &str) -> TcpStream {
     let mut stream = connect(address);
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     stream
 }
 
-/// All that comes until the end; a reset is an error.
+/// Reads to the end. A reset is an error.
 fn rest(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
@@ -72,7 +72,7 @@ fn answer(stream: &mut TcpStream) -> String {
 }
 
 #[test]
-fn five_hundred_who_wait_in_the_queue_are_answered_by_the_loop_before_it_ends() {
+fn the_loop_answers_five_hundred_clients_in_the_queue_before_it_ends() {
     raise_limit();
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
@@ -92,13 +92,13 @@ fn five_hundred_who_wait_in_the_queue_are_answered_by_the_loop_before_it_ends() 
 }
 
 #[test]
-fn five_hundred_in_the_queue_of_a_server_without_a_loop_receive_503() {
+fn five_hundred_clients_in_the_queue_of_a_server_without_a_loop_receive_503() {
     raise_limit();
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let address = server.local_address();
         let clients: Vec<_> = (0..500).map(|_| asking(address, "/")).collect();
-        // They read while the server waits for them to go.
+        // The clients read while the server waits for their end.
         let readers = spawn_blocking(|| clients.into_iter().map(rest).collect::<Vec<_>>());
         let (report, answers) = join(server.shutdown(DEADLINE), readers).await;
         assert_eq!(report.turned_away, 500);
@@ -110,7 +110,7 @@ fn five_hundred_in_the_queue_of_a_server_without_a_loop_receive_503() {
 }
 
 #[test]
-fn a_loop_of_ones_own_empties_the_queue_too_and_learns_that_it_is_over() {
+fn a_loop_of_the_users_own_empties_the_queue_and_learns_of_the_end() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let address = server.local_address();
@@ -176,7 +176,7 @@ fn requests_are_finished_idle_connections_are_closed_and_the_rest_is_cut() {
 }
 
 #[test]
-fn a_request_that_comes_to_an_idle_connection_just_then_is_served() {
+fn a_request_that_crosses_the_close_of_its_idle_connection_is_served() {
     block_on(async {
         let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
         let address = server.local_address();
@@ -208,7 +208,7 @@ fn a_request_that_comes_to_an_idle_connection_just_then_is_served() {
 }
 
 #[test]
-fn serving_returns_when_what_is_under_way_has_ended_whoever_ends_it() {
+fn serve_returns_when_a_shutdown_in_another_task_has_finished_the_requests_under_way() {
     block_on(async {
         let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
         let slow = asking(server.local_address(), "/slow");
@@ -229,7 +229,7 @@ fn serving_returns_when_what_is_under_way_has_ended_whoever_ends_it() {
 }
 
 #[test]
-fn cutting_skips_ahead() {
+fn a_cut_ends_the_wait_of_a_shutdown() {
     let server = Server::builder()
         .stoppable("127.0.0.1:0", || handler)
         .unwrap();
@@ -250,8 +250,8 @@ fn cutting_skips_ahead() {
 #[test]
 fn the_queue_of_one_of_four_workers_is_served_before_it_closes() {
     raise_limit();
-    // The kernel may give one worker many of those that hold it up, so half of the time is long enough for
-    // all of them.
+    // The kernel may give one worker many of the blocking requests, so half of the time is long enough for all
+    // of them.
     let workers = Server::builder().limits(Limits {
         shutdown_duration_max: Duration::from_secs(60),
         ..Limits::default()
@@ -261,7 +261,7 @@ fn the_queue_of_one_of_four_workers_is_served_before_it_closes() {
     });
     let workers = workers.unwrap();
     let address = workers.local_address();
-    // All four are held up, so that what comes now waits in their queues.
+    // All four workers are blocked, so new clients wait in their queues.
     let blocking: Vec<_> = (0..64).map(|_| asking(address, "/block")).collect();
     thread::sleep(Duration::from_millis(50));
     let clients: Vec<_> = (0..500).map(|_| asking(address, "/")).collect();
@@ -272,7 +272,7 @@ fn the_queue_of_one_of_four_workers_is_served_before_it_closes() {
         answer(&mut client);
     }
     first.wait();
-    // The others go on.
+    // The others continue.
     answer(&mut asking(address, "/"));
     workers.stop();
     assert_eq!(workers.join().unwrap().cut, 0);
@@ -308,12 +308,11 @@ fn stopping_under_load_takes_effect_within_fifty_milliseconds() {
     }
     println!("{before} requests in half a second, then stopped in {took:?}");
     assert_eq!(server.join().unwrap().cut, 0);
-    assert!(before > 100, "that is no load: {before}");
+    assert!(before > 100, "too few requests: {before}");
     assert!(took < Duration::from_millis(50), "{took:?}");
 }
 
-/// Asks as fast as it can, 32 requests at a time, on connections that it opens again when they
-/// are closed.
+/// Sends requests as fast as possible, 32 at a time, on connections that it opens again when they are closed.
 fn load(address: SocketAddr, over: &AtomicBool, served: &AtomicU64) {
     while !over.load(Ordering::Relaxed) {
         if let Ok(mut stream) = TcpStream::connect(address) {
@@ -324,7 +323,7 @@ fn load(address: SocketAddr, over: &AtomicBool, served: &AtomicU64) {
     }
 }
 
-/// Sends 32 requests and reads their answers; `None` if the connection ends before.
+/// Sends 32 requests and reads their answers. Returns `None` if the connection ends before.
 fn batch(stream: &mut TcpStream) -> Option<u64> {
     stream.write_all(&GET.repeat(32)).ok()?;
     let (mut answers, mut piece) = (Vec::new(), [0; 16 << 10]);
@@ -338,7 +337,7 @@ fn batch(stream: &mut TcpStream) -> Option<u64> {
 }
 
 #[test]
-fn a_moment_for_the_server_is_not_longer_than_asked_however_much_it_has_to_do() {
+fn poll_with_a_timeout_returns_in_time_under_load() {
     let runtime = Runtime::new().unwrap();
     let server = Server::bind("127.0.0.1:0").unwrap();
     let address = server.local_address();
@@ -364,14 +363,14 @@ fn a_moment_for_the_server_is_not_longer_than_asked_however_much_it_has_to_do() 
     drop(runtime);
     client.join().unwrap();
     took.sort_unstable();
-    // A machine that is busy otherwise may take the thread away once in a while.
+    // Other work of the machine may take the thread away now and then.
     assert!(took[45] < Duration::from_millis(25), "{took:?}");
     assert!(answered.load(Ordering::Relaxed) > 1000);
 }
 
 #[test]
 fn a_thread_that_is_dropped_leaves_nothing_behind() {
-    // The count is the process's: other tests open descriptors, too.
+    // The descriptors of the whole process count, and other tests open some, too.
     crate::support::process::alone(|| {
         block_on(async {
             let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
@@ -402,7 +401,7 @@ fn a_wrong_address_is_an_error_of_the_call_that_takes_it() {
 }
 
 #[test]
-fn joining_waits_for_what_is_in_flight_and_for_nothing_else() {
+fn join_waits_for_requests_in_flight_and_for_no_idle_connection() {
     block_on(async {
         let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
         let address = server.local_address();
@@ -447,7 +446,7 @@ fn a_stopper_knows_when_its_server_is_ready_and_when_it_has_ended() {
 }
 
 #[test]
-fn silent_newcomers_give_way_to_requests_in_the_queue_of_a_server_that_ends() {
+fn silent_new_clients_give_way_to_requests_in_the_queue_of_a_server_that_ends() {
     let limits = Limits {
         connections_max: Some(4),
         shutdown_duration_max: Duration::from_secs(4),

@@ -1,5 +1,5 @@
-//! A client stalls if it has taken no byte for the limit: over transports that hold bytes back, under the
-//! paused clock.
+//! A client stalls if it takes no byte for the limit. These transports hold bytes back, under the paused
+//! clock.
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -111,9 +111,9 @@ impl Io for Narrow {
     }
 }
 
-/// `/feed` sends 2 s of small pieces, one after each bite. `/wait` sends one piece and waits for ever. `/ignore`
-/// ignores all errors of its writes. `/heed` fills the transport, and tidies up after the error. A number asks
-/// for so many bytes.
+/// `/feed` sends small pieces for 2 s, one after each bite. `/wait` sends one piece and waits for ever.
+/// `/ignore` ignores all errors of its writes. `/heed` fills the transport, and cleans up after the error. A
+/// number is the length of the answer in bytes.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     let path = request.path().to_owned();
     match &*path {
@@ -279,7 +279,7 @@ fn a_client_that_takes_no_more_is_reset_at_the_limit_and_counted_once() {
 }
 
 #[test]
-fn a_handler_that_hears_of_the_stall_by_itself_comes_to_its_end() {
+fn a_handler_that_receives_the_error_of_the_stall_runs_to_its_end() {
     run(async {
         TIDIED.set(false);
         let Served { server, pipe, task } = serve(get("/heed", ""), 0);

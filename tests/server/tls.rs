@@ -1,4 +1,4 @@
-//! TLS through the hook of the server: rustls' connections under the server's own.
+//! TLS through `Builder::transport`: connections of rustls below those of the server.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may")]
 
@@ -20,8 +20,7 @@ use waterwheel::http::{
 };
 use waterwheel::runtime::spawn;
 
-/// A TLS connection over an accepted stream. It sends nothing but on a flush, at the end, or when its
-/// buffer is full.
+/// A TLS connection over an accepted stream. It sends only on a flush, at the end, or when its buffer is full.
 struct Tls {
     stream: Stream,
     tls: RefCell<ServerConnection>,
@@ -34,7 +33,7 @@ struct TlsInfo {
     alpn: Option<Vec<u8>>,
 }
 
-/// A stream that says `WouldBlock` when it has to wait; then it wakes the task.
+/// A stream that returns `WouldBlock` if it must wait, and then wakes the task.
 struct Polled<'a, 'c>(&'a Stream, &'a mut Context<'c>);
 
 fn would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
@@ -142,7 +141,7 @@ impl Io for Tls {
     }
 
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Once is enough, and rustls sees to that.
+        // rustls sends it only once.
         self.tls.borrow_mut().send_close_notify();
         ready!(self.poll_send(cx))?;
         self.stream.poll_end(cx)
@@ -153,7 +152,7 @@ impl Io for Tls {
     }
 
     fn has_input(&self) -> bool {
-        // Bytes that rustls holds are input, too.
+        // Bytes in rustls' buffers are input, too.
         let mut tls = self.tls.borrow_mut();
         let held = tls.process_new_packets();
         held.is_ok_and(|held| held.plaintext_bytes_to_read() > 0) || self.stream.has_input()
@@ -168,7 +167,7 @@ impl Io for Tls {
     }
 }
 
-/// The two sides' configurations.
+/// Returns the configurations of both sides.
 fn configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
@@ -203,7 +202,7 @@ fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> Client {
     Client::new(tls, stream)
 }
 
-/// Answers `/n` with n bytes, `/who` with what the transport knows, and upgrades `/upgrade`.
+/// Answers `/n` with n bytes, and `/who` with the facts of the transport. Upgrades `/upgrade`.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/who" => {
@@ -220,7 +219,7 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
                 let mut stream = upgrade.await?;
                 stream.write_all(b"LOUD").await?;
                 stream.close().await?;
-                // It is the user's own type that is handed over.
+                // The upgrade returns the user's own type.
                 assert!(stream.downcast::<Tls>().is_ok());
                 io::Result::Ok(())
             })
@@ -242,7 +241,7 @@ fn ask(client: &mut Client, path: &str, fields: &str) {
     .unwrap();
 }
 
-/// Reads to the end, which over TLS has to be said.
+/// Reads to the end, which must be a `close_notify`.
 fn read_all(client: &mut Client) -> String {
     let mut bytes = Vec::new();
     client.read_to_end(&mut bytes).unwrap();
@@ -264,7 +263,7 @@ fn read_answer(client: &mut Client, count: usize) -> String {
 }
 
 #[test]
-fn a_handler_knows_what_the_handshake_has_found_out() {
+fn a_handler_sees_the_facts_of_the_handshake() {
     let (server, client) = configs();
     let server = over_tls(Server::builder(), server);
     let server = server.stoppable("127.0.0.1:0", || answer).unwrap();
@@ -297,7 +296,7 @@ fn a_late_reader_loses_nothing_of_an_answer_of_any_size() {
     });
 }
 
-/// Asks for an answer, with and without an end behind it, and reads it late.
+/// Requests an answer, with and without `Connection: close`, and reads it late.
 fn late(address: SocketAddr, config: &Arc<ClientConfig>, size: usize) {
     let late = Duration::from_millis(100);
     let mut client = connect(address, config);
@@ -314,7 +313,7 @@ fn late(address: SocketAddr, config: &Arc<ClientConfig>, size: usize) {
 }
 
 #[test]
-fn further_bytes_of_a_client_do_not_cost_its_last_answer() {
+fn further_bytes_of_a_client_do_not_lose_its_last_answer() {
     let (server, client) = configs();
     let server = over_tls(Server::builder(), server);
     let server = server.stoppable("127.0.0.1:0", || answer).unwrap();
@@ -323,7 +322,7 @@ fn further_bytes_of_a_client_do_not_cost_its_last_answer() {
             let mut client = connect(server.local_address(), &client);
             ask(&mut client, &format!("/{size}"), "Connection: close\r\n");
             thread::sleep(Duration::from_millis(20));
-            // The server may have ended by then.
+            // The server may have closed by then.
             drop(client.write_all(&vec![b'z'; extra]));
             thread::sleep(Duration::from_millis(100));
             let answer = read_all(&mut client);
@@ -334,7 +333,7 @@ fn further_bytes_of_a_client_do_not_cost_its_last_answer() {
 }
 
 #[test]
-fn a_connection_that_ends_for_another_reason_says_so_too() {
+fn each_end_of_a_connection_sends_a_close_notify() {
     let (server, client) = configs();
     let limits = Limits {
         idle_duration_max: Duration::from_millis(100),
@@ -345,13 +344,13 @@ fn a_connection_that_ends_for_another_reason_says_so_too() {
     let mut idle = connect(server.local_address(), &client);
     ask(&mut idle, "/10", "");
     assert!(read_all(&mut idle).ends_with("xxxxxxxxxx"));
-    // One that ends its own direction.
+    // A client that closes its write half.
     let mut ended = connect(server.local_address(), &client);
     ask(&mut ended, "/10", "");
     ended.conn.send_close_notify();
     ended.flush().unwrap();
     assert!(read_all(&mut ended).ends_with("xxxxxxxxxx"));
-    // And one whose server ends.
+    // A client whose server ends.
     let mut dismissed = connect(server.local_address(), &client);
     ask(&mut dismissed, "/10", "");
     read_answer(&mut dismissed, 10);

@@ -1,4 +1,4 @@
-//! Requests of every kind through a transport that is as difficult as it may be.
+//! Requests of each kind through a transport that uses every delay that its contract allows.
 
 use std::fs::File;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use waterwheel::http::{Limits, Method, Request, Responded, Result, Server, Statu
 use waterwheel::runtime::time::{self, sleep};
 use waterwheel::runtime::{spawn, yield_now};
 
-/// The answer that a path asks for. A number asks for so many bytes.
+/// Answers by the path. A number is the length of the answer in bytes.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/echo" => {
@@ -62,7 +62,7 @@ fn tortured(server: &Server, seed: u64) -> TestClient {
 }
 
 #[test]
-fn requests_of_every_kind_are_answered_whole() {
+fn requests_of_each_kind_are_answered_whole() {
     run(async {
         let server = Server::builder().without_listener();
         let file = std::fs::read("Cargo.lock").unwrap();
@@ -99,7 +99,7 @@ fn requests_of_every_kind_are_answered_whole() {
 }
 
 #[test]
-fn an_upgraded_stream_is_flushed_and_ended_too() {
+fn an_upgraded_stream_is_flushed_and_ended() {
     run(async {
         let server = Server::builder().without_listener();
         for seed in 0..50 {
@@ -118,7 +118,7 @@ fn sizes() -> impl Iterator<Item = usize> {
 }
 
 #[test]
-fn a_late_reader_loses_nothing_of_a_large_answer() {
+fn a_late_reader_receives_a_large_answer_whole() {
     run(async {
         let server = Server::builder().without_listener();
         for (seed, size) in (0..).zip(sizes()) {

@@ -1,4 +1,4 @@
-//! The hook that makes the transport of each accepted connection.
+//! `Builder::transport`, which makes the transport of each accepted connection.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,7 +18,7 @@ use waterwheel::http::{
 use waterwheel::runtime::time::{sleep, timeout};
 use waterwheel::runtime::{JoinHandle, join, spawn, spawn_blocking};
 
-/// The name that a client gives in its handshake: a line of four letters.
+/// The name that a client sends in its handshake: four letters.
 #[derive(Clone)]
 struct Name(String);
 
@@ -42,7 +42,7 @@ fn greeting(limits: Limits) -> Builder {
     Server::builder().limits(limits).transport(greet)
 }
 
-/// Says who is there.
+/// Answers with the facts of the connection.
 async fn who(request: Request<'_>) -> Result<Responded> {
     let connection = request.connection();
     let name = connection.get().map_or("nobody", |Name(name)| name);
@@ -61,7 +61,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A client that gives its name, asks, and reads to the end.
+/// Sends a name and a request, and reads to the end.
 fn ask(address: SocketAddr, name: &str) -> io::Result<String> {
     let mut stream = connect(address);
     write!(
@@ -90,11 +90,11 @@ async fn settled(server: &Server, wanted: impl Fn(&Numbers) -> bool) {
 }
 
 #[test]
-fn each_way_to_accept_goes_through_the_transport() {
+fn each_way_to_accept_uses_the_transport() {
     run(async {
         let server = Rc::new(greeting(Limits::default()).bind("127.0.0.1:0").unwrap());
         let address = server.local_address();
-        // Accepted and pulled from.
+        // A connection that is accepted and pulled from.
         let client = spawn_blocking(move || ask(address, "anna"));
         let mut connection = server.accept().await.unwrap();
         assert_eq!(connection.peer_address().unwrap().ip(), address.ip());
@@ -106,14 +106,14 @@ fn each_way_to_accept_goes_through_the_transport() {
             client.await.unwrap().unwrap(),
             answered("anna false 127.0.0.1")
         );
-        // Accepted by a loop of one's own.
+        // A request that is accepted by a loop of the user's own.
         let client = spawn_blocking(move || ask(address, "bert"));
         server.accept_request(who).await.unwrap();
         assert_eq!(
             client.await.unwrap().unwrap(),
             answered("bert false 127.0.0.1")
         );
-        // And by the server's.
+        // A request that the server's loop accepts.
         let serving = spawn({
             let server = server.clone();
             async move { server.serve(who).await }
@@ -164,7 +164,7 @@ fn a_refusal_is_reported_with_the_peer_that_the_transport_reports() {
 }
 
 #[test]
-fn each_worker_goes_through_it() {
+fn each_worker_uses_the_transport() {
     let workers = greeting(Limits::default());
     let workers = workers
         .workers(
@@ -211,14 +211,14 @@ fn a_handshake_that_fails_or_panics_costs_its_connection_and_counts() {
     });
 }
 
-/// The fate of a thousand clients that stall, and of others meanwhile.
+/// The result of a thousand clients that stall.
 struct Stalled {
     /// The most handshakes that were under way.
     most: usize,
     numbers: Numbers,
 }
 
-/// A thousand clients connect and say nothing. While they do, others are answered.
+/// Connects a thousand clients that send no byte. Other clients are answered meanwhile.
 async fn stall(limits: Limits) -> Stalled {
     raise_limit();
     let server = Rc::new(greeting(limits).bind("127.0.0.1:0").unwrap());
@@ -247,7 +247,7 @@ async fn stall(limits: Limits) -> Stalled {
         let took = start.elapsed();
         assert!(took < Duration::from_millis(500), "{took:?}");
     }
-    // All of them are closed without a word.
+    // All of them are closed without an answer.
     let ended = spawn_blocking(move || {
         for mut client in stalled {
             assert_eq!(client.read(&mut [0; 64]).unwrap_or(0), 0);
@@ -264,7 +264,7 @@ async fn stall(limits: Limits) -> Stalled {
 }
 
 #[test]
-fn a_thousand_handshakes_that_stall_hold_up_no_one_and_end_at_their_deadline() {
+fn a_thousand_stalled_handshakes_delay_no_other_client_and_end_at_their_deadline() {
     run(async {
         let limits = Limits {
             handshake_duration_max: Duration::from_secs(2),
@@ -289,7 +289,7 @@ fn a_thousand_handshakes_that_stall_hold_up_no_one_and_end_at_their_deadline() {
 }
 
 #[test]
-fn only_so_many_handshakes_are_under_way_and_the_oldest_gives_way() {
+fn handshakes_have_a_limit_and_the_oldest_gives_way() {
     run(async {
         let limits = Limits {
             handshakes_max: 100,
@@ -298,7 +298,7 @@ fn only_so_many_handshakes_are_under_way_and_the_oldest_gives_way() {
         };
         let Stalled { most, numbers } = stall(limits).await;
         assert!(most <= 100, "{most}");
-        // The others were answered, whether or not another had to give way to them.
+        // All other clients were answered, with or without a displaced handshake.
         assert!(numbers.handshakes_displaced >= 900, "{numbers:?}");
         let ended = numbers.handshakes_displaced + numbers.handshakes_timed_out;
         assert_eq!(ended, 1000);
@@ -307,7 +307,7 @@ fn only_so_many_handshakes_are_under_way_and_the_oldest_gives_way() {
 }
 
 #[test]
-fn admission_counts_connections_that_shake_hands() {
+fn the_limits_of_connections_count_handshakes() {
     run(async {
         let limits = Limits {
             connections_max: Some(3),
@@ -322,7 +322,7 @@ fn admission_counts_connections_that_shake_hands() {
         let address = server.local_address();
         let mut two = [connect(address), connect(address)];
         settled(&server, |numbers| numbers.handshakes == 2).await;
-        // One too many of its peer.
+        // One more than its peer may have.
         let third = spawn_blocking(move || ask(address, "fred").unwrap_or_default());
         assert!(!third.await.unwrap().starts_with("HTTP/1.1 200"));
         assert_eq!(server.numbers().turned_away, 1);
@@ -337,7 +337,7 @@ fn admission_counts_connections_that_shake_hands() {
 }
 
 #[test]
-fn a_server_that_ends_serves_its_queue_through_it_and_stalled_handshakes_give_way() {
+fn a_server_that_ends_serves_its_queue_and_stalled_handshakes_give_way() {
     run(async {
         let limits = Limits {
             connections_max: Some(4),
@@ -375,7 +375,7 @@ fn a_server_that_ends_serves_its_queue_through_it_and_stalled_handshakes_give_wa
 }
 
 #[test]
-fn a_client_for_whom_there_is_no_room_is_told_so_over_its_transport() {
+fn a_client_without_room_receives_503_over_its_transport() {
     run(async {
         let limits = Limits {
             connections_max: Some(1),
@@ -398,7 +398,7 @@ fn a_client_for_whom_there_is_no_room_is_told_so_over_its_transport() {
 }
 
 #[test]
-fn a_transport_of_any_type_can_be_returned_also_one_that_is_chosen_later() {
+fn a_transport_can_have_any_type_also_one_that_is_chosen_for_each_connection() {
     let seed = std::sync::atomic::AtomicU64::new(0);
     let server = Server::builder().transport(async move |stream: Stream, _: &mut _| {
         let seed = seed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -467,7 +467,7 @@ fn a_peer_that_is_refused_displaces_no_handshake() {
 }
 
 #[test]
-fn a_client_in_the_queue_is_given_time_for_its_handshake_when_the_server_ends() {
+fn a_client_in_the_queue_has_time_for_its_handshake_when_the_server_ends() {
     run(async {
         let builder = Server::builder().transport(async |stream: Stream, info: &mut _| {
             let stream = greet(stream, info).await?;
@@ -488,7 +488,7 @@ fn a_client_in_the_queue_is_given_time_for_its_handshake_when_the_server_ends() 
             (1, 1, 0),
             "{report}"
         );
-        // The silent one has not held it up for long.
+        // The silent client has delayed the end only briefly.
         assert!(start.elapsed() < Duration::from_secs(2));
         serving.await.unwrap().unwrap();
         drop(silent);
@@ -501,7 +501,7 @@ fn a_report_counts_each_connection_once() {
         let server = greeting(Limits::default()).bind("127.0.0.1:0").unwrap();
         let address = server.local_address();
         let clients: Vec<_> = (0..4).map(|_| connect(address)).collect();
-        // No loop runs, so the queue is turned away, and the handshakes stall.
+        // Without a loop, the queue is turned away, and the handshakes stall.
         let report = server.shutdown(Duration::from_millis(300)).await;
         assert_eq!(
             (report.finished, report.idle, report.cut, report.turned_away),

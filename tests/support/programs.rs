@@ -1,4 +1,4 @@
-//! Other people's programs: found, run within a deadline, and ended with the test that started them.
+//! Programs of other projects: found, run within a deadline, and ended with the test that started them.
 
 use std::env;
 use std::io::Read;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::skip::skip;
 
-/// No client takes longer.
+/// The longest time for one program.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Returns the path of the program `name`. If it is not installed, reports that the test is skipped, and
@@ -21,7 +21,7 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
 }
 
 fn candidates(name: &str) -> impl Iterator<Item = PathBuf> {
-    // Servers are where only an administrator's shell looks.
+    // Servers are in folders of the system that are not on a user's path.
     let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
     let folders: Vec<_> = env::split_paths(&path).collect();
     folders.into_iter().map(move |folder| folder.join(name))
@@ -54,13 +54,13 @@ pub(crate) struct Owned(pub(crate) Child);
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         drop(self.0.kill());
         drop(self.0.wait());
     }
 }
 
-/// How a process ended, and what it said.
+/// The exit status of a process, and its output.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub status: ExitStatus,
@@ -69,7 +69,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Its output, if it succeeded.
+    /// Returns the output. Fails if the process failed.
     pub(crate) fn expect_success(self) -> String {
         let Self { status, stderr, .. } = &self;
         assert!(status.success(), "{status}: {stderr}{}", self.stdout);
@@ -77,17 +77,17 @@ impl Outcome {
     }
 }
 
-/// Runs it to its end.
+/// Runs a command to its end.
 ///
 /// # Panics
 ///
-/// If that takes longer than [`DEADLINE`].
+/// If the command takes longer than [`DEADLINE`].
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Owned(child.spawn().unwrap());
     let stdout = read_aside(child.0.stdout.take().unwrap());
     let stderr = read_aside(child.0.stderr.take().unwrap());
-    // It has ended, or as good as ended, when both have.
+    // Both outputs end when the process ends.
     let [Ok(stdout), Ok(stderr)] = [stdout, stderr].map(|output| output.recv_timeout(DEADLINE))
     else {
         panic!("still running after {DEADLINE:?}: {command:?}");

@@ -13,11 +13,11 @@ use std::time::Duration;
 use waterwheel::runtime::net::{Connected, Stream, TcpListener, TcpStream, UnixStream};
 use waterwheel::runtime::{block_on, join};
 
-/// No test may take longer. Several builds beside the tests make some of them take 30 s; a test that hangs
-/// never ends.
+/// The longest time for one test. Several builds beside the tests make some of them take 30 s, and a test that
+/// hangs never ends.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// Runs a test; ends the process, with the test's name, when the deadline has passed.
+/// Runs a test. Ends the process, with the test's name, if the deadline passes.
 pub(crate) fn within_deadline<T>(test: impl FnOnce() -> T) -> T {
     let (running, watched) = mpsc::channel::<()>();
     let name = thread::current().name().unwrap_or("a test").to_owned();
@@ -32,12 +32,12 @@ pub(crate) fn within_deadline<T>(test: impl FnOnce() -> T) -> T {
     value
 }
 
-/// Runs a test that is a future, in a runtime of its own.
+/// Runs a future as a test, in a runtime of its own.
 pub(crate) fn run<F: Future>(test: F) -> F::Output {
     within_deadline(|| block_on(test))
 }
 
-/// Two connected streams: the client's, and the server's.
+/// Returns two connected streams: the client's, and the server's.
 pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_address().unwrap();
@@ -45,20 +45,20 @@ pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
     (connected.unwrap(), accepted.unwrap().0)
 }
 
-/// A stream of ours, and its blocking peer.
+/// Returns a stream of the runtime and its blocking peer.
 pub(crate) async fn tcp_with_std() -> (TcpStream, net::TcpStream) {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
     (ours.unwrap(), listener.accept().unwrap().0)
 }
 
-/// A Unix stream of ours, and its blocking peer.
+/// Returns a Unix stream of the runtime and its blocking peer.
 pub(crate) fn unix_with_std() -> (UnixStream, std::os::unix::net::UnixStream) {
     let (ours, peer) = std::os::unix::net::UnixStream::pair().unwrap();
     (UnixStream::from_std(ours).unwrap(), peer)
 }
 
-/// Writes until there is no more room; returns how many bytes.
+/// Writes until there is no more room. Returns the number of bytes.
 pub(crate) fn fill<S: Connected>(stream: &Stream<S>) -> usize {
     let mut filled = 0;
     while let Ok(count) = stream.try_write(&[0; 4096]) {
@@ -94,7 +94,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// Something that counts up in a cell when it is dropped.
+/// Returns a value that counts up in a cell when it is dropped.
 pub(crate) fn count_drop(count: &Rc<Cell<u32>>) -> OnDrop<impl FnMut() + use<>> {
     let count = count.clone();
     OnDrop(move || count.set(count.get() + 1))
@@ -115,11 +115,11 @@ impl<F: Future + Unpin> Future for Counted<F> {
     }
 }
 
-/// The words of a panic.
+/// Returns the message of the panic of `action`.
 pub(crate) fn panic_text(action: impl FnOnce()) -> String {
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(action));
-    let payload = panic.expect_err("it should have panicked");
+    let payload = panic.expect_err("no panic");
     let text = payload.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .expect("the panic has words")
+        .expect("a panic without a message")
 }

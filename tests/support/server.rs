@@ -1,4 +1,4 @@
-//! Tools of the tests: a server on a thread of its own, and a client that speaks literal bytes.
+//! Tools for tests of the server: a server on a thread of its own, and a client that sends literal bytes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use waterwheel::http::{Builder, Handler};
 use waterwheel::runtime;
 
-/// Nothing in a test takes longer.
+/// The longest time for one read or write.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A server on a thread of its own; ends when dropped.
+/// A server on a thread of its own. It ends when it is dropped.
 pub(crate) struct TestServer {
     pub address: SocketAddr,
     stop: mpsc::Sender<()>,
@@ -53,11 +53,11 @@ impl TestServer {
         Client { stream }
     }
 
-    /// Sends `request` in the given pieces, ends the writing direction, and reads to the end.
+    /// Sends `request` in the given pieces, closes the write half, and reads to the end.
     pub(crate) fn exchange(&self, pieces: &[&[u8]]) -> String {
         let mut client = self.client();
         for piece in pieces {
-            // The server may have seen enough and closed.
+            // The server may have refused the request and closed.
             if client.stream.write_all(piece).is_err() {
                 break;
             }
@@ -88,14 +88,14 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Everything up to the end of the connection.
+    /// Reads to the end of the connection.
     pub(crate) fn read_to_end(&mut self) -> String {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Everything up to and with `end`.
+    /// Reads up to `end`, and `end` itself.
     pub(crate) fn read_until(&mut self, end: &str) -> String {
         let mut bytes = Vec::new();
         let mut byte = [0];
@@ -112,7 +112,7 @@ impl Client {
     }
 }
 
-/// The answers without what changes from second to second.
+/// Returns the answers without their date fields, which change each second.
 pub(crate) fn without_dates(answers: &str) -> String {
     let lines = answers.split_inclusive("\r\n");
     lines.filter(|line| !line.starts_with("date: ")).collect()

@@ -1,4 +1,4 @@
-//! Static files: nginx and ours, side by side over one folder; and what ours does beside that.
+//! Static files: nginx and this server side by side over one folder, and claims about this server alone.
 //!
 //! `tests/web/files.md` has a row for each request that the two answer differently, with the reason. Without
 //! nginx, the comparison is skipped.
@@ -62,7 +62,7 @@ fn serve(served: &Path, configure: fn(Files) -> Files) -> TestServer {
     TestServer::start(Server::builder(), move || files)
 }
 
-/// The rows of the table: what differs, by request.
+/// Returns the rows of the table: the differences, by request.
 fn explained() -> BTreeMap<String, [String; 2]> {
     let unquoted = |cell: &str| cell.trim().trim_matches('`').replace("\\|", "|");
     include_str!("files.md")
@@ -84,7 +84,7 @@ fn explained() -> BTreeMap<String, [String; 2]> {
 }
 
 #[test]
-fn nginx_answers_the_same_except_the_rows_of_the_table() {
+fn nginx_answers_alike_except_in_the_rows_of_the_table() {
     let Some(program) = tool("nginx") else { return };
     let served = scene::make("beside-nginx");
     let (_reserved, address) = reserve();
@@ -120,7 +120,7 @@ fn nginx_answers_the_same_except_the_rows_of_the_table() {
     );
 }
 
-/// Asks ours, in memory.
+/// Sends a request to this server, in memory.
 fn get(files: &Files, target: &str, fields: &[(&str, &str)]) -> Answer {
     let files = files.clone();
     block_on(async {
@@ -131,7 +131,7 @@ fn get(files: &Files, target: &str, fields: &[(&str, &str)]) -> Answer {
 }
 
 #[test]
-fn several_parts_come_in_one_body_of_the_length_that_was_said() {
+fn several_parts_come_in_one_body_of_the_announced_length() {
     let files = Files::new(scene::make("parts")).unwrap();
     let answer = get(&files, "/a.txt", &[("range", "bytes=0-1, -3")]);
     assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT);
@@ -150,7 +150,7 @@ fn several_parts_come_in_one_body_of_the_length_that_was_said() {
 }
 
 #[test]
-fn the_smallest_file_that_a_client_takes_is_served_unless_it_is_out_of_date() {
+fn the_smallest_file_that_a_client_accepts_is_served_unless_it_is_out_of_date() {
     let served = scene::make("precompressed");
     for (ending, text) in [("br", "(br)"), ("zst", "(zstd)")] {
         scene::write(&served.join(format!("site.css.{ending}")), text.as_bytes());
@@ -174,15 +174,15 @@ fn the_smallest_file_that_a_client_takes_is_served_unless_it_is_out_of_date() {
     check("gzip, zstd, br", "(br)");
     check("br;q=0.1, gzip", "(gzip)");
     check("deflate", original);
-    // Changed since the smaller ones were made.
+    // The file has changed since the smaller ones were made.
     scene::touch(&served.join("site.css"), scene::CHANGED_SECONDS + 1);
     let answer = get(&files, "/site.css", &[("accept-encoding", "gzip, br")]);
     assert_eq!(answer.text(), original);
     assert!(
         !answer.headers.contains_key("vary"),
-        "there is no other to choose"
+        "there is no other file to choose"
     );
-    // And nothing of it, unless it was asked for.
+    // A compressed file is not served unless the client accepts it.
     let answer = get(
         &Files::new(&served).unwrap(),
         "/a.txt",
@@ -262,7 +262,7 @@ fn a_list_shows_only_names_that_can_be_fetched() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    /// A name, and whether it can be fetched, with dot files refused and with them served.
+    /// A name, and whether it can be fetched, with dot files refused and with dot files served.
     const NAMES: &[(&[u8], [bool; 2])] = &[
         (b"plain.txt", [true, true]),
         (b"100%.txt", [true, true]),
@@ -318,7 +318,7 @@ fn a_redirect_never_leads_to_another_host() {
     fs::create_dir_all(served.join("evil.example")).unwrap();
     let files = Files::new(&served).unwrap();
     let anywhere = async move |request: Request<'_>| -> Result<Responded> {
-        // A handler that is less careful with its paths.
+        // A handler that checks its paths less carefully.
         match files
             .find_path(&request, request.path().trim_start_matches('/'))
             .await?
@@ -337,7 +337,7 @@ fn a_file_that_changed_just_now_has_a_weak_tag_and_no_ranges() {
     let file = served.join("fresh.txt");
     fs::write(&file, "fresh").unwrap();
     let files = Files::new(&served).unwrap();
-    // The next two seconds are "just now" as well; a machine may be slow.
+    // The next two seconds count as "just now", too, because a machine may be slow.
     fs::File::options()
         .write(true)
         .open(&file)
@@ -360,7 +360,7 @@ fn a_file_that_changed_just_now_has_a_weak_tag_and_no_ranges() {
 }
 
 #[test]
-fn a_time_that_http_cannot_say_is_not_said() {
+fn a_time_that_http_cannot_express_is_not_sent() {
     let served = scene::make("times");
     let minute = Duration::from_secs(60);
     let far = Duration::from_secs(253_402_300_800);
@@ -371,7 +371,7 @@ fn a_time_that_http_cannot_say_is_not_said() {
         let file = fs::File::options()
             .write(true)
             .open(served.join("bare/x.txt"));
-        // Not every file system can hold it either.
+        // Some file systems cannot hold this time either.
         if file.unwrap().set_modified(time).is_err() {
             continue;
         }
@@ -405,21 +405,21 @@ fn a_fifo_or_device_is_answered_with_404_without_a_wait() {
 }
 
 #[test]
-fn a_large_file_reaches_a_slow_reader_whole_and_its_descriptor_is_given_back() {
+fn a_slow_reader_receives_a_large_file_whole_and_its_descriptor_is_closed() {
     use std::io::Read;
     let served = scene::make("slow");
     let large: Vec<u8> = (0..=250).cycle().take(32 << 20).collect();
     fs::write(served.join("large.bin"), &large).unwrap();
-    let mill = serve(&served, |files| files);
+    let running = serve(&served, |files| files);
     let is_open = || {
         let mut open = fs::read_dir("/proc/self/fd").unwrap();
         let is_it = |path: &Path| path.ends_with("slow/served/large.bin");
         open.any(|entry| fs::read_link(entry.unwrap().path()).is_ok_and(|path| is_it(&path)))
     };
-    let mut client = mill.client();
+    let mut client = running.client();
     client.send("GET /large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    // Others are served meanwhile.
-    let other = mill.exchange(&[b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n"]);
+    // Other clients are served meanwhile.
+    let other = running.exchange(&[b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n"]);
     assert!(other.ends_with("0123456789abcdefghij"), "{other}");
     let start = Instant::now();
     while !is_open() {

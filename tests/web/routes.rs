@@ -9,7 +9,7 @@ use waterwheel::http::web::routes::{Params, Router, TrailingSlash};
 use waterwheel::http::{self, Handler, Method, Request, Responded, Result, StatusCode};
 use waterwheel::runtime::block_on;
 
-/// Sends these requests, one after the other, and gives status and body of each answer.
+/// Sends these requests in their order. Returns the status and the body of each answer.
 fn ask(router: impl Handler, requests: &[(&str, &str)]) -> Vec<(u16, String)> {
     let seen = |answer: Answer| (answer.status.as_u16(), answer.text());
     answers(router, requests).into_iter().map(seen).collect()
@@ -50,7 +50,7 @@ async fn method(request: &Request<'_>) -> String {
 }
 
 #[test]
-fn all_kinds_of_handlers_stand_behind_routes() {
+fn handlers_of_all_kinds_can_be_routes() {
     async fn two(request: Request<'_>, a: u8, b: String) -> Result<Responded> {
         request
             .respond(StatusCode::OK, format!("{a} {b}"), ())
@@ -128,7 +128,7 @@ fn all_kinds_of_handlers_stand_behind_routes() {
 }
 
 #[test]
-fn the_more_exact_pattern_goes_first_and_then_the_older_one() {
+fn the_more_exact_pattern_wins_and_then_the_older_one() {
     let router = Router::new()
         .get("/{*rest}", async |_: &Request<'_>, rest: String| {
             format!("rest {rest}")
@@ -204,7 +204,7 @@ fn a_path_without_the_method_lists_its_methods() {
 }
 
 #[test]
-fn head_is_answered_as_get_is_without_the_body() {
+fn head_is_answered_like_get_without_a_body() {
     let router = Router::new().get("/", async || "four");
     let head = &answers(router, &[("HEAD", "/")])[0];
     assert_eq!(head.headers["content-length"], "4", "RFC 9110, 9.3.2");
@@ -212,7 +212,7 @@ fn head_is_answered_as_get_is_without_the_body() {
 }
 
 #[test]
-fn a_slash_too_many_or_too_few_follows_the_rule() {
+fn a_slash_too_many_or_too_few_is_handled_by_the_rule_that_is_set() {
     let router = |rule| {
         Router::new()
             .get("/a", path)
@@ -273,7 +273,7 @@ fn no_redirection_leads_to_another_host() {
 }
 
 #[test]
-fn parameters_are_unescaped_and_a_hidden_slash_stays_hidden() {
+fn parameters_are_decoded_and_an_encoded_slash_does_not_split_a_segment() {
     let router = Router::new()
         .get("/one/{x}", async |_: &Request<'_>, x: String| x)
         .get("/all/{*x}", async |_: &Request<'_>, x: String| x)
@@ -368,12 +368,12 @@ fn a_handler_takes_as_many_parameters_as_its_pattern_has() {
 
 #[test]
 #[should_panic(expected = "the route `a`: a pattern begins with a slash")]
-fn a_bad_pattern_is_met_where_it_is_written() {
+fn a_panic_about_a_bad_pattern_names_its_place() {
     drop(Router::new().get("a", path));
 }
 
 #[test]
-fn a_router_lists_its_routes_and_can_be_given_others() {
+fn a_router_lists_its_routes_and_their_handlers_can_be_replaced() {
     let router = Router::new()
         .post("/b", path)
         .get("/a", path)
@@ -403,7 +403,7 @@ fn a_router_lists_its_routes_and_can_be_given_others() {
 }
 
 #[test]
-fn where_a_route_was_a_less_exact_one_answers() {
+fn a_less_exact_route_answers_after_a_route_is_removed() {
     let router = || {
         Router::new()
             .get("/a", async || "exact")

@@ -1,5 +1,4 @@
-//! The parts of a site, put together: a router with files, pages and plain functions behind it, and a
-//! log around it.
+//! The parts of a site together: a router with files, pages and plain functions, and a log around it.
 
 use std::cell::RefCell;
 use std::fs;
@@ -68,7 +67,7 @@ fn site() -> Router {
         })
 }
 
-/// The site with everything around it, and what its log says.
+/// Returns the site with all middleware, and the lines of its log.
 fn logged() -> (impl Handler, Rc<RefCell<Vec<String>>>) {
     let lines = Rc::new(RefCell::new(Vec::new()));
     let kept = lines.clone();
@@ -84,7 +83,7 @@ fn logged() -> (impl Handler, Rc<RefCell<Vec<String>>>) {
 }
 
 #[test]
-fn the_parts_of_a_site_go_together() {
+fn the_parts_of_a_site_work_together() {
     let (handler, lines) = logged();
     block_on(async {
         let mut client = TestClient::new(handler);

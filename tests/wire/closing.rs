@@ -1,4 +1,4 @@
-//! How a connection ends: the last answer arrives whole, whatever else the client sends (RFC 9112, 9.6).
+//! The end of a connection: the last answer arrives whole, whatever else the client sends (RFC 9112, 9.6).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -12,17 +12,17 @@ use waterwheel::http::{Builder, Error, Limits, Request, Responded, Result, Serve
 use waterwheel::runtime::time::{self, sleep};
 use waterwheel::runtime::{spawn, spawn_blocking};
 
-/// A client waits no longer for anything.
+/// The longest wait of a client.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 const MIB: usize = 1024 * 1024;
 
-/// For how long a client of a full server may take no byte of its last answer. A machine that is busy can
-/// stop a client's thread for longer.
+/// The time for which a client of a full server may take no byte of its last answer. Other work of the machine
+/// can stop a client's thread for longer.
 const PAUSE_MAX: Duration = Duration::from_millis(1_800);
 
-/// Answers a target `/n` with n bytes. `/n/slow` takes 900 ms first, `/error` fails, `/abort` cuts the
-/// connection. A POST is echoed.
+/// Answers a target `/n` with n bytes. `/n/slow` first waits 900 ms, `/error` fails, and `/abort` cuts the
+/// connection. The answer to a POST is its body.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     let mut segments = request.path().split('/').skip(1);
     let first = segments.next().unwrap_or_default();
@@ -62,7 +62,7 @@ fn read_all(mut stream: &TcpStream) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The bytes of the first answer's body, and what comes behind it.
+/// Returns the body of the first answer, and the bytes behind it.
 fn body_of_first(answers: &[u8]) -> (&[u8], &[u8]) {
     let head = answers.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, rest) = answers.split_at(head.expect("a head") + 4);
@@ -79,7 +79,7 @@ fn limited(limits: Limits) -> Builder {
 }
 
 #[test]
-fn a_line_end_behind_an_http10_body_does_not_cost_its_echo() {
+fn a_line_end_behind_an_http10_body_does_not_lose_its_answer() {
     let server = Server::builder()
         .stoppable("127.0.0.1:0", || answer)
         .unwrap();
@@ -91,7 +91,7 @@ fn a_line_end_behind_an_http10_body_does_not_cost_its_echo() {
     )
     .unwrap();
     client.write_all(&vec![b'y'; length]).unwrap();
-    // The echo has begun.
+    // The answer has begun.
     client.peek(&mut [0]).unwrap();
     client.write_all(b"\r\n").unwrap();
     thread::sleep(Duration::from_millis(100));
@@ -100,7 +100,7 @@ fn a_line_end_behind_an_http10_body_does_not_cost_its_echo() {
 }
 
 #[test]
-fn a_request_that_is_pipelined_while_the_server_ends_does_not_cost_the_answer_before_it() {
+fn a_request_that_is_pipelined_while_the_server_ends_does_not_lose_the_answer_before_it() {
     let server = Server::builder()
         .stoppable("127.0.0.1:0", || answer)
         .unwrap();
@@ -139,7 +139,7 @@ fn a_client_that_sends_all_before_it_reads_sees_the_413_of_a_large_body() {
 }
 
 #[test]
-fn a_client_that_reads_its_last_answer_slowly_and_sends_meanwhile_gets_all_of_it() {
+fn a_client_that_reads_its_last_answer_slowly_and_sends_meanwhile_receives_all_of_it() {
     let limits = Limits {
         requests_max: Some(1),
         ..Limits::default()
@@ -163,7 +163,7 @@ fn a_client_that_reads_its_last_answer_slowly_and_sends_meanwhile_gets_all_of_it
     assert_eq!(body_of_first(&bytes).0.len(), 4 * MIB);
 }
 
-/// A way in which a last answer leaves.
+/// The reason for which an answer is the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Http10,
@@ -184,13 +184,13 @@ enum Way {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     way: Way,
-    /// Bytes of the answer.
+    /// The length of the answer in bytes.
     answer: usize,
-    /// Bytes that the client sends too many.
+    /// The number of extra bytes that the client sends.
     extra: usize,
-    /// Whether it sends them once the answer has begun to arrive.
+    /// True if it sends them when the answer has begun to arrive.
     after: bool,
-    /// Whether it reads the answer only when all of that is over.
+    /// True if it reads the answer after all that.
     late: bool,
 }
 
@@ -205,7 +205,7 @@ const WAYS: [Way; 8] = [
     Way::RequestsMax,
 ];
 
-/// All rows of one way.
+/// Returns all rows of one way.
 fn rows(way: Way) -> Vec<Row> {
     let mut rows = Vec::new();
     for answer in [10, MIB, 8 * MIB] {
@@ -243,7 +243,7 @@ impl Row {
         }
     }
 
-    /// How the bytes behind the answer begin.
+    /// Returns the start of the bytes behind the answer.
     fn behind(self) -> &'static [u8] {
         match self.way {
             Way::Refusal => b"HTTP/1.1 400 ",
@@ -259,7 +259,7 @@ impl Row {
         if self.late {
             let start = Instant::now();
             self.send_extra(&client)?;
-            // Under pressure, a client that takes no byte for 2 s may be cut: it reads well before that.
+            // A full server may cut a client that takes no byte for 2 s. The client reads well before that.
             let pause = if self.way == Way::Pressure {
                 300
             } else {
@@ -287,7 +287,7 @@ impl Row {
             client.peek(&mut [0])?;
         }
         match client.write_all(&vec![b'z'; self.extra]) {
-            // A server that has ended may say so; its answer is what counts.
+            // A server that has closed may report that. Its answer counts.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
             sent => sent,
@@ -299,7 +299,8 @@ impl Row {
             return Err(io::Error::other("no answer"));
         }
         let (body, mut behind) = body_of_first(answers);
-        // The pressure may be over when its turn comes. Then the bytes behind it are a request that is refused.
+        // The server may have room again when it reaches the extra bytes. Then these are a request that is
+        // refused.
         let refused = [400, 408, 501].map(|status| format!("HTTP/1.1 {status} "));
         let refused = refused
             .iter()
@@ -320,7 +321,7 @@ impl Row {
     }
 }
 
-/// Plays all rows of one way at once; returns those that went wrong.
+/// Plays all rows of one way at once. Returns the rows that failed.
 fn play(way: Way) -> Vec<String> {
     let rows = rows(way);
     let limits = Limits {
@@ -335,7 +336,7 @@ fn play(way: Way) -> Vec<String> {
         .into_iter()
         .map(|row| (row, thread::spawn(move || row.play(address))))
         .collect();
-    // All clients are connected then, and the slow answers have not begun.
+    // By then, all clients are connected, and the slow answers have not begun.
     thread::sleep(Duration::from_millis(600));
     let mut waiting = Vec::new();
     match way {
@@ -361,7 +362,7 @@ fn every_last_answer_arrives_whole() {
     assert!(failed.is_empty(), "{} rows: {failed:#?}", failed.len());
 }
 
-/// A server of connections in memory, each of which has one request.
+/// Returns a server of connections in memory, each of which has one request.
 fn brief() -> Server {
     let limits = Limits {
         requests_max: Some(1),
@@ -370,17 +371,16 @@ fn brief() -> Server {
     limited(limits).without_listener()
 }
 
-/// A client whose only request has been answered, and that has not ended its direction.
+/// Returns a client whose only request has been answered, and that has not closed its write half.
 async fn answered(server: &Server) -> TestClient {
     let mut client = TestClient::of(server, answer);
     assert_eq!(client.get("/10").await.body.len(), 10);
-    // The end comes at once.
+    // The end arrives at once.
     assert_eq!(client.read_to_end().await, b"");
     client
 }
 
-/// How many seconds pass until the server has closed all connections, while the client does `act` each
-/// 4 seconds.
+/// Returns the seconds until the server has closed all connections. The client does `act` each 4 seconds.
 async fn lingering(server: &Server, mut act: impl AsyncFnMut()) -> u64 {
     let start = time::Instant::now();
     while server.numbers().open > 0 {
@@ -406,7 +406,7 @@ fn a_connection_lingers_as_long_as_bytes_come_within_the_limits() {
         let mut pouring = answered(&server).await;
         let pours = lingering(&server, async || pouring.send("more").await);
         assert_eq!(pours.await, 30);
-        // One that ends its direction is done.
+        // A client that closes its write half has finished.
         let mut ending = answered(&server).await;
         ending.end();
         sleep(Duration::from_millis(1)).await;
@@ -415,7 +415,7 @@ fn a_connection_lingers_as_long_as_bytes_come_within_the_limits() {
 }
 
 #[test]
-fn a_server_that_ends_waits_a_second_for_a_silent_client_and_takes_it_for_finished() {
+fn a_server_that_ends_waits_a_second_for_a_silent_client_and_counts_it_as_finished() {
     run(async {
         time::pause();
         let server = brief();
@@ -425,7 +425,7 @@ fn a_server_that_ends_waits_a_second_for_a_silent_client_and_takes_it_for_finish
         assert_eq!((time::Instant::now() - start).as_secs(), 1);
         assert_eq!((report.finished, report.cut), (1, 0), "{report}");
         drop(before);
-        // Also if there is no such time.
+        // The same if the shutdown has less than that second.
         let server = brief();
         let before = answered(&server).await;
         let report = server.shutdown(Duration::from_millis(10)).await;
@@ -459,7 +459,7 @@ fn a_connection_that_lingers_gives_way_before_an_idle_one() {
         });
         let (mut idle, last) = clients.await.unwrap();
         assert_eq!(server.numbers().lingering, 1);
-        // Nothing has come on it for a moment.
+        // No byte has arrived on it for a moment.
         sleep(Duration::from_millis(300)).await;
         let newcomer = spawn_blocking(move || {
             let start = Instant::now();
@@ -468,7 +468,7 @@ fn a_connection_that_lingers_gives_way_before_an_idle_one() {
             assert!(read_all(&client).unwrap().ends_with(b"xxxxxxxxxx"));
             let took = start.elapsed();
             assert!(took < Duration::from_secs(1), "{took:?}");
-            // The idle one has not been asked to leave.
+            // The idle connection has not been closed.
             write!(idle, "GET /10 HTTP/1.0\r\n\r\n").unwrap();
             assert!(read_all(&idle).unwrap().ends_with(b"xxxxxxxxxx"));
         });

@@ -1,4 +1,4 @@
-//! The inputs that the fuzzers kept, replayed with their own oracles; see `fuzz/README.md`.
+//! The inputs that the fuzzers have kept, replayed with their own oracles. See `fuzz/README.md`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
 }
 
-/// Runs all files of a corpus. The one named last before a failure is to blame.
+/// Runs all files of a corpus. The last name before a failure is the file that fails.
 fn replay(target: &str, mut run: impl FnMut(&str, &[u8])) {
     let mut files = 0;
     for entry in fs::read_dir(corpus().join(target)).unwrap() {
@@ -29,12 +29,12 @@ fn replay(target: &str, mut run: impl FnMut(&str, &[u8])) {
 }
 
 #[test]
-fn bytes_are_answered_alike_in_however_many_pieces_they_come() {
+fn bytes_are_answered_alike_in_any_number_of_pieces() {
     replay("head", |_, bytes| oracle::head::head(bytes));
 }
 
 #[test]
-fn a_chunked_body_is_what_a_plain_decoder_makes_of_it() {
+fn a_chunked_body_is_decoded_as_by_a_plain_decoder() {
     replay("chunked", |_, bytes| oracle::chunked::chunked(bytes));
 }
 
@@ -45,7 +45,7 @@ fn every_script_ends_well() {
     });
 }
 
-/// Held against hyper when the record was written, which needs no hyper to be read.
+/// The record was compared with hyper when it was written. To read it, hyper is not needed.
 #[test]
 fn heads_are_accepted_and_refused_as_recorded() {
     let record = fs::read_to_string(corpus().join("differential.txt")).unwrap();

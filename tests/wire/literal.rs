@@ -1,7 +1,7 @@
-//! The bytes on the wire, literally.
+//! Literal bytes of requests and answers.
 //!
-//! Each row is sent in one piece, byte by byte, and split in two at each position: the outcome is
-//! always the same.
+//! Each row is sent in one piece, byte by byte, and split in two at each position. The outcome is always the
+//! same.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use futures_lite::AsyncReadExt;
 use waterwheel::http::{Handler, Limits, Request, Responded, Result, Server, StatusCode, shared};
 use waterwheel::runtime::{block_on, race, spawn, time::sleep, yield_now};
 
-/// Says what it saw, so that a row can name it.
+/// Answers with the parts of the request, so that a row can name them.
 async fn say(request: Request<'_>) -> Result<Responded> {
     let empty = [("x-empty", "")];
     match request.path() {
@@ -167,7 +167,7 @@ fn refused(status: &str, reason: &str) -> String {
 }
 
 #[test]
-fn a_connection_persists_as_version_and_fields_say() {
+fn a_connection_persists_by_its_version_and_fields() {
     let once = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nGET /a ";
     let twice = once.repeat(2);
     let closed = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\nGET /a ";
@@ -217,7 +217,7 @@ fn a_connection_persists_as_version_and_fields_say() {
 }
 
 #[test]
-fn bodies_come_whole_however_they_are_framed_and_read() {
+fn a_body_is_read_whole_in_each_framing_and_each_way_of_reading() {
     let post = |path: &str, fields: &str, body: &str| {
         format!("POST {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n{body}")
     };
@@ -304,7 +304,7 @@ fn bodies_come_whole_however_they_are_framed_and_read() {
 }
 
 #[test]
-fn an_answer_has_the_body_its_request_and_status_allow() {
+fn an_answer_has_a_body_only_if_its_request_and_status_allow_one() {
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     let head = |path: &str| format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     let rows = [
@@ -349,7 +349,7 @@ fn an_answer_has_the_body_its_request_and_status_allow() {
 }
 
 #[test]
-fn an_answer_that_was_given_before_is_given_as_each_request_has_it() {
+fn a_repeated_answer_follows_the_version_and_fields_of_its_request() {
     let ask = |method: &str, version: &str, fields: &str| {
         format!("{method} /unread HTTP/{version}\r\nHost: x\r\n{fields}\r\n")
     };
@@ -387,7 +387,7 @@ fn an_answer_that_was_given_before_is_given_as_each_request_has_it() {
 }
 
 #[test]
-fn a_refusal_comes_once_and_after_the_answers_before_it() {
+fn a_refusal_is_sent_once_and_after_the_answers_before_it() {
     let get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
     let answered = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nGET /a ";
     let bad = |rest: &str| format!("{get}{rest}");
@@ -476,7 +476,7 @@ fn a_field_added_to_one_answer_is_in_no_later_one() {
 }
 
 #[test]
-fn whatever_a_handler_does_its_request_is_answered_or_the_connection_ends() {
+fn a_request_is_answered_or_its_connection_ends_after_each_fault_of_a_handler() {
     let get = |path: &str| {
         format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n")
     };
@@ -500,7 +500,7 @@ fn whatever_a_handler_does_its_request_is_answered_or_the_connection_ends() {
     assert!(!short.contains("GET /a"), "RFC 9112, 6.2: {short:?}");
 }
 
-/// Panics where handlers seldom do: when called, when its answer's field is asked for, when dropped.
+/// Panics in unusual places: in the call, in a field of the answer, or in a destructor.
 struct Panics;
 
 impl Handler for Panics {
@@ -513,7 +513,7 @@ impl Handler for Panics {
     }
 }
 
-/// A future, and what is dropped with it.
+/// A future, and a value that is dropped with it.
 struct Carrying<F, T>(F, T);
 
 impl<F: Future + Unpin, T: Unpin> Future for Carrying<F, T> {
@@ -524,7 +524,7 @@ impl<F: Future + Unpin, T: Unpin> Future for Carrying<F, T> {
     }
 }
 
-/// A field's value, or none.
+/// The value of a field, which may panic.
 struct Field(bool);
 
 impl AsRef<[u8]> for Field {
@@ -543,12 +543,12 @@ impl Drop for EndsBadly {
 }
 
 #[test]
-fn wherever_a_handler_panics_it_costs_no_answer() {
+fn a_handler_that_panics_in_any_place_loses_no_answer() {
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     let fine = "HTTP/1.1 200 OK\r\nx-field: a\r\ncontent-length: 4\r\n\r\nfine";
     let error = refused("500 Internal Server Error", "internal server error");
     let server = TestServer::start(Server::builder(), || Panics);
-    // The field first: of a head that has come twice, none is written while it is compared.
+    // The field first: if a head has come twice, no part of it is written while it is compared.
     for (path, expected) in [
         ("/field", error.as_str()),
         ("/called", &error),
@@ -582,7 +582,7 @@ fn a_request_and_its_end_in_one_segment_are_answered_and_closed_at_once() {
 }
 
 #[test]
-fn a_client_that_has_stopped_sending_still_gets_a_late_answer() {
+fn a_client_that_has_stopped_sending_receives_a_late_answer() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             sleep(Duration::from_millis(100)).await;
@@ -604,7 +604,7 @@ fn a_hundred_thousand_pipelined_requests_are_answered_in_order() {
         let batch: String = (0..COUNT)
             .map(|n| format!("GET /n{n} HTTP/1.1\r\nHost: x\r\n\r\n"))
             .collect();
-        // The server stops reading while its answers are not read.
+        // The server stops reading while the client does not read answers.
         drop(writer.set_write_timeout(None));
         writer.write_all(batch.as_bytes()).unwrap();
         writer.shutdown(std::net::Shutdown::Write).unwrap();
@@ -622,7 +622,7 @@ fn a_hundred_thousand_pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn a_client_is_told_to_continue_when_its_body_is_wanted_and_not_before() {
+fn a_100_is_sent_when_the_handler_reads_and_not_before() {
     let expect = "Host: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     let server = server();
     let mut wanted = server.client();
@@ -652,7 +652,7 @@ fn a_client_is_told_to_continue_when_its_body_is_wanted_and_not_before() {
 }
 
 #[test]
-fn an_uploader_sees_the_refusal_of_what_it_is_still_sending() {
+fn a_client_receives_the_refusal_of_a_body_that_it_still_sends() {
     use std::io::Write;
     let server = server();
     let mut client = server.client();
@@ -663,7 +663,7 @@ fn an_uploader_sees_the_refusal_of_what_it_is_still_sending() {
 }
 
 #[test]
-fn an_uploader_that_pours_sees_its_refusal_however_much_it_has_sent() {
+fn a_client_that_sends_without_end_receives_its_refusal() {
     use std::io::Write;
     let server = TestServer::start(Server::builder().max_body(10), || say);
     let mut client = server.client();
@@ -705,7 +705,7 @@ fn slow_clients_are_cut_at_their_deadlines() {
 }
 
 #[test]
-fn a_head_that_dribbles_is_cut_at_an_absolute_deadline() {
+fn a_head_that_comes_byte_by_byte_is_cut_at_a_deadline_that_does_not_move() {
     use std::io::Write;
     let server = server();
     let mut client = server.client();
@@ -725,7 +725,7 @@ fn a_head_that_dribbles_is_cut_at_an_absolute_deadline() {
 }
 
 #[test]
-fn a_large_answer_reaches_a_slow_reader_whole() {
+fn a_slow_reader_receives_a_large_answer_whole() {
     const LENGTH: usize = 8 * 1024 * 1024;
     let server = TestServer::start(Server::builder(), || {
         let big = vec![b'w'; LENGTH];
@@ -739,7 +739,7 @@ fn a_large_answer_reaches_a_slow_reader_whole() {
 }
 
 #[test]
-fn state_is_captured_as_it_is() {
+fn a_handler_has_state_without_a_lock() {
     let server = TestServer::start(Server::builder(), || {
         let count = Rc::new(Cell::new(0));
         shared(async move |request: Request<'_>| {
@@ -756,7 +756,7 @@ fn state_is_captured_as_it_is() {
 }
 
 #[test]
-fn a_proof_of_another_answer_is_none() {
+fn the_responded_of_another_request_is_an_error() {
     let server = TestServer::start(Server::builder(), || {
         let kept = Cell::new(None);
         shared(async move |request: Request<'_>| {
@@ -810,7 +810,7 @@ fn requests_can_be_pulled() {
 }
 
 #[test]
-fn of_two_pending_accepts_and_one_connection_one_completes() {
+fn one_connection_completes_one_of_two_pending_accepts() {
     block_on(async {
         let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
         let accepts: Vec<_> = (0..2)

@@ -1,6 +1,7 @@
-//! Tables of literal bytes: each row a request, and what is to come of it.
+//! Tables of literal bytes. Each row is a request and its outcome.
 //!
-//! The tables are in `tests/wire/rows/*.txt`, a row a line, under headings that name the RFC's section:
+//! The tables are in `tests/wire/rows/*.txt`: one row in each line, under headings that name the RFC's
+//! section:
 //!
 //! ```text
 //! RFC 9112, 3: method, one space, target, one space, version
@@ -8,13 +9,13 @@
 //! GET  / HTTP/1.1¶Host: x¶¶ => 400 closed
 //! ```
 //!
-//! `¶` is CR LF, `{a*9}` nine times `a`, `$` at the end the end of the client's direction; escapes are
-//! those of Rust. The outcome is a list of answers (status, and what the handler saw: method, target,
-//! and its body or what else it says behind `=`), then whether the connection is still open (`kept`
-//! or, if something is still to come, `open`) or `closed`.
+//! `¶` is CR LF. `{a*9}` is nine times `a`. `$` at the end closes the client's write half. Escapes are those
+//! of Rust. The outcome is a list of answers (the status, and the method, the target and the body that the
+//! handler saw, or its text behind `=`), then the state of the connection: `kept`, `open` if more bytes are
+//! due, or `closed`.
 //!
-//! Each row goes through a connection in memory whole, byte by byte, and split in two at each position,
-//! and through a socket; the bytes that come back are always the same.
+//! Each row is sent over a connection in memory whole, byte by byte, and split in two at each position, and
+//! over a socket. The bytes that come back are always the same.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read};
@@ -27,7 +28,7 @@ use waterwheel::http::{Builder, Limits, Method, Request, Responded, Result, Serv
 use waterwheel::runtime::time::{self, sleep};
 use waterwheel::runtime::{block_on, race, spawn};
 
-/// Says what it saw.
+/// Answers with the parts of the request.
 async fn handler(request: Request<'_>) -> Result<Responded> {
     let saw = [(
         "x-saw",
@@ -74,12 +75,12 @@ fn builder() -> Builder {
     })
 }
 
-/// One row, its abbreviations written out.
+/// One row without abbreviations.
 struct Row {
     heading: String,
     shown: String,
     request: Vec<u8>,
-    /// Whether the client ends its direction behind it.
+    /// True if the client closes its write half behind it.
     ends: bool,
     outcome: String,
 }
@@ -111,7 +112,7 @@ fn rows(table: &str) -> Vec<Row> {
     rows
 }
 
-/// The text that an abbreviation stands for.
+/// Returns the text of an abbreviation.
 fn bytes(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = repeated(text).into_bytes().into_iter();
@@ -133,7 +134,7 @@ fn bytes(text: &str) -> Vec<u8> {
     out
 }
 
-/// Writes out `¶` and `{a*9}`.
+/// Replaces `¶` and `{a*9}` by their bytes.
 fn repeated(text: &str) -> String {
     let mut out = text.replace('¶', r"\r\n");
     while let Some((before, piece, times, behind)) = next_repeat(&out) {
@@ -156,7 +157,7 @@ fn next_repeat(text: &str) -> Option<(String, String, usize, String)> {
     })
 }
 
-/// The bytes that came back, and whether the connection is still open.
+/// The bytes that came back, and the state of the connection.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     bytes: String,
@@ -164,7 +165,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// As a table writes it.
+    /// Formats the outcome as a table does.
     fn summary(&self) -> String {
         let mut out = String::new();
         let mut rest = &self.bytes[..];
@@ -180,7 +181,7 @@ impl Outcome {
     }
 }
 
-/// One answer's summary, and the length of its body on the wire.
+/// Returns the summary of one answer, and the length of its body on the wire.
 fn summary_of(head: &str, behind: &str) -> (String, usize) {
     let field = |name: &str| {
         let line = head.lines().find_map(|line| line.strip_prefix(name))?;
@@ -192,7 +193,7 @@ fn summary_of(head: &str, behind: &str) -> (String, usize) {
     let (body, length) = match field("content-length") {
         _ if bare => (String::new(), 0),
         Some(length) => {
-            // The answer to a HEAD that failed has a length and no body.
+            // A failed answer to a HEAD has a length and no body.
             let length = length.parse().unwrap_or(0).min(behind.len());
             (behind[..length].to_owned(), length)
         }
@@ -228,7 +229,7 @@ async fn in_memory(server: &Server, pieces: &[&[u8]], ends: bool) -> Outcome {
     let (mut near, far) = MemoryStream::pair();
     let task = spawn(server.connection(far, None).serve(handler));
     for piece in pieces {
-        // The server may have seen enough and closed.
+        // The server may have refused the request and closed.
         if near.write_all(piece).await.is_err() {
             break;
         }
@@ -254,10 +255,10 @@ async fn in_memory(server: &Server, pieces: &[&[u8]], ends: bool) -> Outcome {
     Outcome { bytes, open }
 }
 
-/// Sends the row over a socket, and reads as many bytes as were to come.
+/// Sends the row over a socket, and reads as many bytes as expected.
 fn over_tcp(server: &TestServer, row: &Row, expected: &Outcome, bytes: usize) {
     let mut client = server.client();
-    // The server may have seen enough and closed.
+    // The server may have refused the request and closed.
     drop(std::io::Write::write_all(&mut client.stream, &row.request));
     if row.ends {
         drop(client.stream.shutdown(std::net::Shutdown::Write));
@@ -285,13 +286,13 @@ fn over_tcp(server: &TestServer, row: &Row, expected: &Outcome, bytes: usize) {
     }
 }
 
-/// Each byte a character, so that a body that is not UTF-8 can be compared.
+/// Converts each byte to a character, so that a body that is not UTF-8 can be compared.
 fn latin(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec())
         .unwrap_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect())
 }
 
-/// How many bytes the dates take that were left out.
+/// Returns the length of the dates that were removed.
 fn with_dates(outcome: &Outcome) -> usize {
     let finals =
         outcome.bytes.matches("HTTP/1.1 ").count() - outcome.bytes.matches("HTTP/1.1 100").count();
@@ -360,7 +361,7 @@ fn persistence_and_expectations() {
 }
 
 #[test]
-fn there_are_rows_enough() {
+fn the_tables_have_enough_rows() {
     let tables = [
         include_str!("rows/request_line.txt"),
         include_str!("rows/fields.txt"),

@@ -1,5 +1,5 @@
-//! A headless Chromium, told what to do through a pair of pipes: one JSON message after the other,
-//! each ended by a NUL (the `DevTools` protocol).
+//! A headless Chromium, controlled through a pair of pipes: one JSON message after the other, each followed by
+//! a NUL (the `DevTools` protocol).
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -23,7 +23,7 @@ pub(crate) struct Browser {
     pub complaints: Vec<String>,
 }
 
-/// One tab of it.
+/// One tab of a browser.
 #[derive(Clone, Debug)]
 pub(crate) struct Tab {
     target: String,
@@ -34,7 +34,7 @@ impl Browser {
     pub(crate) fn start(program: &Path, profile: &Path) -> Self {
         drop(fs::remove_dir_all(profile));
         fs::create_dir_all(profile).unwrap();
-        // It reads from descriptor 3 and writes to 4.
+        // Chromium reads from descriptor 3 and writes to 4.
         let script = "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>/dev/null";
         let mut command = Command::new("sh");
         command.args(["-c", script]).arg(program).args([
@@ -77,7 +77,7 @@ impl Browser {
         }
     }
 
-    /// Sends a command, to a tab or to the browser itself, and gives its result.
+    /// Sends a command to a tab or to the browser itself. Returns the result.
     fn call(&mut self, tab: Option<&Tab>, method: &str, parameters: &Value) -> Value {
         let outcome = self.try_call(tab, method, parameters);
         outcome.unwrap_or_else(|error| panic!("{method}: {error}"))
@@ -118,7 +118,7 @@ impl Browser {
         }
     }
 
-    /// Opens a page in a tab of its own, of that size.
+    /// Opens a page in a tab of its own, of the given size.
     pub(crate) fn open(&mut self, url: &str, width: u32, height: u32) -> Tab {
         let target = self.call(
             None,
@@ -155,7 +155,7 @@ impl Browser {
         );
     }
 
-    /// The value of an expression in the page, which stays where it is.
+    /// Returns the value of an expression. The page stays.
     pub(crate) fn value(&mut self, tab: &Tab, expression: &str) -> Value {
         let value = self.try_value(tab, expression);
         value.unwrap_or_else(|error| panic!("{expression}: {error}"))
@@ -171,17 +171,17 @@ impl Browser {
         }
     }
 
-    /// Does something that may lead to another page.
+    /// Runs an action that may lead to another page.
     pub(crate) fn act(&mut self, tab: &Tab, action: &str) {
         self.value(tab, &format!("setTimeout(() => {{ {action} }}); 0"));
     }
 
-    /// Waits until an expression in the page, or in the one that comes after it, is true.
+    /// Waits until an expression is true in the page, or in the next page.
     pub(crate) fn wait_for(&mut self, tab: &Tab, expression: &str) {
         let start = Instant::now();
         while self.try_value(tab, expression) != Ok(Value::Bool(true)) {
             assert!(start.elapsed() < DEADLINE, "never: {expression}");
-            // Until the page says something, or a moment.
+            // Waits for an event of the page, or for a moment.
             if let Ok(event) = self.messages.recv_timeout(Duration::from_millis(10)) {
                 self.note(&event);
             }
@@ -198,9 +198,9 @@ impl Browser {
         self.call(Some(tab), "DOM.setFileInputFiles", &choice);
     }
 
-    /// Saves what the page looks like, and sees that it is no wider than its window.
+    /// Saves a picture of the page, and checks that the page is no wider than its window.
     pub(crate) fn look(&mut self, tab: &Tab, picture: &Path) {
-        // An element behind another is not drawn.
+        // An element that another one covers is not drawn.
         self.call(Some(tab), "Page.bringToFront", &json!({}));
         let fits = "document.documentElement.scrollWidth <= innerWidth";
         assert_eq!(
@@ -219,7 +219,7 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// Lets it end by itself, so that none of its processes is left behind.
+    /// Lets the browser end by itself, so that none of its processes is left behind.
     fn drop(&mut self) {
         let close = json!({ "id": 0, "method": "Browser.close" }).to_string() + "\0";
         drop(self.commands.write_all(close.as_bytes()));
@@ -227,13 +227,13 @@ impl Drop for Browser {
         while self.process.0.try_wait().is_ok_and(|ended| ended.is_none())
             && start.elapsed() < DEADLINE
         {
-            // Its messages end with it.
+            // The messages end with the process.
             drop(self.messages.recv_timeout(DEADLINE));
         }
     }
 }
 
-/// RFC 4648, 4.
+/// Decodes base64 (RFC 4648, 4).
 fn from_base64(text: &str) -> Vec<u8> {
     let digit = |byte: &u8| match byte {
         b'A'..=b'Z' => byte - b'A',

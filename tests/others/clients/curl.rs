@@ -8,7 +8,7 @@ use super::front::{BODY_BYTES_MAX, Front, Via, folder};
 use crate::support::programs::run;
 
 const BIG_BYTES: usize = 8 * 1024 * 1024;
-/// Far more than the buffers on the way hold, so that it cannot have been sent before the answer.
+/// A length far above the buffers on the way, so that the body cannot be sent before the answer.
 const HUGE_BYTES: u64 = 1 << 30;
 
 pub(crate) const GETS: &[fn(&Curl)] = &[
@@ -46,7 +46,7 @@ impl Curl {
         let folder = folder(&format!("curl-{}", front.address.port()));
         let (body, huge) = (folder.join("body"), folder.join("huge"));
         fs::write(&body, "b".repeat(BODY_BYTES_MAX)).unwrap();
-        // Sparse: it takes no room.
+        // The file is sparse, and needs no space on the disk.
         File::create(&huge).unwrap().set_len(HUGE_BYTES).unwrap();
         Self {
             program,
@@ -56,7 +56,7 @@ impl Curl {
         }
     }
 
-    /// Heads and bodies in the order they come, for the given targets.
+    /// Returns heads and bodies in their order, for the given targets.
     fn ask(&self, arguments: &[&str], targets: &[&str]) -> String {
         self.ask_with(arguments, targets, Stdio::null())
     }
@@ -70,17 +70,17 @@ impl Curl {
         run(command.stdin(stdin)).expect_success()
     }
 
-    /// Sends the file as it is read, in chunks.
+    /// Sends the file in chunks.
     fn upload_chunked(&self, file: &Path) -> String {
         let stdin = File::open(file).unwrap();
         let arguments = ["-X", "POST", "-T", "-", "-H", "Expect:"];
         self.ask_with(&arguments, &["/chunked"], stdin.into())
     }
 
-    /// Sends the file with its Content-Length, and `expect` for an Expect field.
+    /// Sends the file with its Content-Length, and with `expect` in an Expect field.
     fn upload_sized(&self, file: &Path, expect: &str, arguments: &[&str]) -> String {
         let file = file.to_str().unwrap();
-        // Without a 100, the body would be too late for everything.
+        // The timeout for a 100 is longer than the test, so the body is sent only after a 100.
         let expect = ["-H", expect, "--expect100-timeout", "20"];
         let upload = ["-X", "POST", "-T", file];
         self.ask(&[&upload, &expect, arguments].concat(), &["/sized"])
@@ -137,7 +137,7 @@ impl Curl {
     fn sees_the_refusal_of_what_it_asked_to_send(&self) {
         let sent = ["-w", "\nsent: %{size_upload}\n"];
         let answer = self.upload_sized(&self.huge, "Expect: 100-continue", &sent);
-        // nginx invites the body before it asks anybody.
+        // nginx sends a 100 before it asks the server.
         if self.front.via != Via::Nginx {
             assert_eq!(statuses(&answer), [413], "{answer}");
             assert_eq!(values(&answer, "sent"), ["0"], "{answer}");
@@ -175,7 +175,7 @@ impl Curl {
         assert!(answer.ends_with("\r\n\r\nwwwwwwwwww"), "{answer}");
     }
 
-    /// The connections to the server are the proxy's: what came over one is used for the next.
+    /// The proxy owns the connections to the server, and uses one for requests of several clients.
     fn shares_one_upstream_connection_with_those_before_it(&self) {
         let mut peers = Vec::new();
         for _ in 0..3 {
@@ -194,13 +194,13 @@ fn assert_echoed(answer: &str) {
     assert!(body.bytes().all(|byte| byte == b'b'));
 }
 
-/// The statuses of all heads, interim ones included.
+/// Returns the statuses of all heads, with the interim ones.
 fn statuses(answers: &str) -> Vec<u16> {
     let heads = answers.lines().filter(|line| line.starts_with("HTTP/1.1 "));
     heads.map(|line| line[9..12].parse().unwrap()).collect()
 }
 
-/// The values of all fields of that name.
+/// Returns the values of all fields of that name.
 fn values<'a>(answers: &'a str, name: &str) -> Vec<&'a str> {
     let fields = answers.lines().filter_map(|line| line.split_once(": "));
     fields

@@ -1,4 +1,4 @@
-//! The server that the clients talk to: the `echo` example, by itself or behind a proxy.
+//! The server of the clients: the `echo` example, alone or behind a proxy.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
@@ -12,18 +12,18 @@ use rustix::net::{self, AddressFamily, SocketType};
 
 use crate::support::programs::{DEADLINE, Owned, tool};
 
-/// The longest body the server takes.
+/// The longest body that the server accepts.
 pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// The proxy that passes a client's requests on.
+/// The proxy between client and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
-    Nobody,
+    Direct,
     Nginx,
     HAProxy,
 }
 
-/// A running server, and the proxy before it if there is one.
+/// A running server, and its proxy if there is one.
 pub(crate) struct Front {
     pub via: Via,
     pub address: SocketAddr,
@@ -32,10 +32,10 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// `None` where the proxy is not installed.
+    /// Starts the server. Returns `None` if the proxy is not installed.
     pub(crate) fn start(via: Via) -> Option<Self> {
         let proxy = match via {
-            Via::Nobody => return Some(Self::echo()),
+            Via::Direct => return Some(Self::echo()),
             Via::Nginx => tool("nginx")?,
             Via::HAProxy => tool("haproxy")?,
         };
@@ -52,7 +52,7 @@ impl Front {
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let (_, address) = line.trim_end().split_once("http://").unwrap();
         Self {
-            via: Via::Nobody,
+            via: Via::Direct,
             address: address.parse().unwrap(),
             processes: vec![echo],
             reserved: None,
@@ -76,7 +76,8 @@ impl Front {
     }
 }
 
-/// Cargo builds examples before it runs tests, and puts them beside those.
+/// Returns the path of the `echo` example. Cargo builds examples before it runs tests, and puts them beside
+/// those.
 fn echo_program() -> PathBuf {
     let test = env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("examples/echo");
@@ -120,12 +121,12 @@ fn wait_until_it_listens(process: &mut Owned, address: SocketAddr) {
     let start = Instant::now();
     while TcpStream::connect(address).is_err() {
         assert!(process.0.try_wait().unwrap().is_none(), "it ended");
-        assert!(start.elapsed() < DEADLINE, "it does not listen");
+        assert!(start.elapsed() < DEADLINE, "the proxy does not listen");
         thread::yield_now();
     }
 }
 
-/// A folder of that name for what a test writes.
+/// Makes a folder of that name for the files of a test.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("clients")

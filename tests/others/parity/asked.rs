@@ -1,4 +1,4 @@
-//! Tools of the rows of the web: requests in memory, and their view from within a handler.
+//! Tools for the rows about the web parts: requests in memory, and their view from within a handler.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use waterwheel::http::testing::{Answer, TestClient};
 use waterwheel::http::{Error, Handler, Request, Result, StatusCode};
 use waterwheel::runtime::block_on;
 
-/// The answers to these requests: method and target each.
+/// Returns the answers to these requests. Each request is a method and a target.
 pub(crate) fn ask(handler: impl Handler, requests: &[(&str, &str)]) -> Vec<Answer> {
     block_on(async {
         let mut client = TestClient::new(handler);
@@ -20,7 +20,7 @@ pub(crate) fn ask(handler: impl Handler, requests: &[(&str, &str)]) -> Vec<Answe
     })
 }
 
-/// The answer to a GET with these fields.
+/// Returns the answer to a GET with these fields.
 pub(crate) fn get(handler: impl Handler, target: &str, fields: &[(&str, &str)]) -> Answer {
     let method = "GET".parse().unwrap();
     block_on(async {
@@ -30,7 +30,7 @@ pub(crate) fn get(handler: impl Handler, target: &str, fields: &[(&str, &str)]) 
     })
 }
 
-/// A request as its handler sees it.
+/// Calls `look` with a GET, in its handler.
 pub(crate) fn look<T: 'static>(
     (method, target, fields, body): (&str, &str, &[(&str, &str)], &[u8]),
     look: impl AsyncFn(&Request<'_>) -> T + 'static,
@@ -51,7 +51,7 @@ pub(crate) fn look<T: 'static>(
     seen.take().unwrap()
 }
 
-/// The same, of a POST of that media type.
+/// Calls `look` with a POST of that media type, in its handler.
 pub(crate) fn look_into<T: 'static>(
     media: &str,
     body: &str,
@@ -63,9 +63,9 @@ pub(crate) fn look_into<T: 'static>(
     )
 }
 
-/// Status and text of what is wrong.
+/// Returns the status and the text of an error.
 #[track_caller]
 pub(crate) fn blame<T>(result: Result<T>) -> (u16, String) {
-    let error: Error = result.err().expect("it is wrong");
+    let error: Error = result.err().expect("an error");
     (error.status().as_u16(), error.to_string())
 }

@@ -1,4 +1,4 @@
-//! A server's whole life, as rouille, mini-async-http, `micro_http_async` and the Rust Book have it.
+//! The life of a server, by the features of rouille, mini-async-http, `micro_http_async` and the Rust Book.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
@@ -23,7 +23,7 @@ use super::served::{answered, get, read_answer, say, within};
 use crate::support::server::{Client, DEADLINE, without_dates};
 use crate::support::system::raise_limit;
 
-/// `/sleep` waits, `/compute` does not let go of its thread.
+/// `/sleep` waits. `/compute` blocks its thread.
 async fn handler(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/sleep" => sleep(Duration::from_millis(200)).await,
@@ -54,7 +54,7 @@ fn ask(client: &mut Client, path: &str) -> String {
 }
 
 #[test]
-fn r_01_it_listens_as_soon_as_it_is_there() {
+fn r_01_a_server_listens_as_soon_as_it_exists() {
     let server = Server::bind("127.0.0.1:0").unwrap();
     let early = TcpStream::connect(server.local_address());
     assert!(early.is_ok());
@@ -85,12 +85,12 @@ fn r_03_a_pool_of_two_runs_two_handlers_at_once_and_no_third() {
 }
 
 #[test]
-fn r_04_port_zero_becomes_a_port() {
+fn r_04_port_zero_is_replaced_by_a_free_port() {
     assert_ne!(running().local_address().port(), 0);
 }
 
 #[test]
-fn r_05_running_returns_when_it_is_closed() {
+fn r_05_serve_returns_when_the_server_is_closed() {
     within(Server::builder(), async |server| {
         let closing = async {
             sleep(Duration::from_millis(20)).await;
@@ -102,7 +102,7 @@ fn r_05_running_returns_when_it_is_closed() {
 }
 
 #[test]
-fn r_06_polling_returns_at_once_when_there_is_nothing_to_do() {
+fn r_06_poll_returns_at_once_without_work() {
     let runtime = Runtime::new().unwrap();
     let server = Server::bind("127.0.0.1:0").unwrap();
     let address = server.local_address();
@@ -122,7 +122,7 @@ fn r_06_polling_returns_at_once_when_there_is_nothing_to_do() {
     assert_eq!(read_answer(&mut client).1, "here");
 }
 
-/// The bytes that have arrived, without a wait.
+/// Returns the number of bytes that have arrived, without a wait.
 trait PeekNow {
     fn peek_now(&self) -> usize;
 }
@@ -136,7 +136,7 @@ impl PeekNow for TcpStream {
     }
 }
 
-/// Asks again and again, with pauses far shorter than any wait below.
+/// Sends requests again and again, with pauses far shorter than any wait below.
 fn steady(address: SocketAddr, over: &Arc<AtomicBool>) -> thread::JoinHandle<()> {
     let over = over.clone();
     thread::spawn(move || {
@@ -153,7 +153,7 @@ fn steady(address: SocketAddr, over: &Arc<AtomicBool>) -> thread::JoinHandle<()>
 }
 
 #[test]
-fn r_07_a_timeout_is_one_however_steady_the_requests() {
+fn r_07_a_timeout_holds_under_steady_requests() {
     let runtime = Runtime::new().unwrap();
     let server = Server::bind("127.0.0.1:0").unwrap();
     let address = server.local_address();
@@ -177,7 +177,7 @@ fn r_07_a_timeout_is_one_however_steady_the_requests() {
 }
 
 #[test]
-fn r_08_stopping_takes_effect_however_steady_the_requests() {
+fn r_08_a_stop_takes_effect_under_steady_requests() {
     let server = running();
     let over = Arc::default();
     let load = steady(server.local_address(), &over);
@@ -195,7 +195,7 @@ fn r_08_stopping_takes_effect_however_steady_the_requests() {
 }
 
 #[test]
-fn r_09_joining_waits_for_the_slow_one() {
+fn r_09_join_waits_for_a_slow_request() {
     let server = running();
     let mut slow = client(server.local_address());
     slow.send(get("/sleep"));
@@ -207,7 +207,7 @@ fn r_09_joining_waits_for_the_slow_one() {
 }
 
 #[test]
-fn r_10_dropping_leaves_no_thread_behind() {
+fn r_10_a_dropped_server_leaves_no_thread_behind() {
     let server = running();
     let (address, stopper) = (server.local_address(), server.stopper());
     let mut idle = client(address);
@@ -219,7 +219,7 @@ fn r_10_dropping_leaves_no_thread_behind() {
 }
 
 #[test]
-fn r_11_a_server_in_one_expression() {
+fn r_11_a_server_is_one_expression() {
     let taken = Server::bind("127.0.0.1:0").unwrap();
     let address = taken.local_address();
     let outcome = block_on(async { Server::bind(address)?.serve(handler).await });
@@ -245,13 +245,13 @@ fn r_24_a_thousand_idle_connections_need_one_thread() {
         while server.connections() < clients.len() {
             sleep(Duration::from_millis(1)).await;
         }
-        // All of them are tasks of this very thread.
+        // All connections are tasks of this one thread.
         assert_eq!(server.numbers().open, 1000);
     });
 }
 
 #[test]
-fn r_25_running_out_of_descriptors_does_not_stop_the_server() {
+fn r_25_a_lack_of_descriptors_does_not_stop_the_server() {
     let variables = [("PARITY_LIMIT", "32"), ("PARITY_GATE", "off")];
     let mut server = Process::start("parity::nim_gate::child", &variables);
     for _ in 0..2 {
@@ -295,16 +295,16 @@ fn r_26_a_unix_socket_serves_a_get() {
 }
 
 #[test]
-fn r_27_a_connection_is_taken_waited_for_or_looked_for() {
+fn r_27_an_accept_can_wait_for_a_time_or_not_at_all() {
     within(Server::builder(), async |server| {
-        // try_recv, recv_timeout: nothing is there.
+        // try_recv, recv_timeout: no connection is there.
         assert!(poll_once(Box::pin(server.accept())).await.is_none());
         assert!(
             timeout(Duration::from_millis(20), server.accept())
                 .await
                 .is_err()
         );
-        // recv, and the requests of what it gives.
+        // recv, and the requests of the connection that it returns.
         let mut sender = client(server.local_address());
         sender.send(get("/a") + &get("/b"));
         sender.stream.shutdown(Shutdown::Write).unwrap();
@@ -315,7 +315,7 @@ fn r_27_a_connection_is_taken_waited_for_or_looked_for() {
             drop(request.respond(StatusCode::OK, "", ()).await.unwrap());
         }
         assert_eq!(seen, ["/a", "/b"]);
-        // unblock: who waits is woken.
+        // unblock: a waiting task is woken.
         let closing = async { server.close() };
         let (woken, ()) = join(server.accept(), closing).await;
         assert!(woken.unwrap_err().is_fatal());
@@ -323,7 +323,7 @@ fn r_27_a_connection_is_taken_waited_for_or_looked_for() {
 }
 
 #[test]
-fn t_r19_all_who_wait_are_woken() {
+fn t_r19_all_waiting_tasks_are_woken() {
     within(Server::builder(), async |server| {
         let server = Rc::new(server);
         let waiting: Vec<_> = (0..4)
@@ -341,7 +341,7 @@ fn t_r19_all_who_wait_are_woken() {
 }
 
 #[test]
-fn t_r20_an_abstract_unix_socket_serves_too() {
+fn t_r20_an_abstract_unix_socket_is_served() {
     use std::os::linux::net::SocketAddrExt;
     let name = format!("waterwheel-parity-{}", std::process::id());
     let listener = waterwheel::runtime::net::UnixListener::bind_abstract(&name).unwrap();
@@ -366,7 +366,7 @@ fn t_r20_an_abstract_unix_socket_serves_too() {
 }
 
 #[test]
-fn a_01_what_is_wrong_with_an_address_is_a_result() {
+fn a_01_a_wrong_address_is_an_error() {
     let taken = running();
     let error = Server::builder()
         .workers(2, taken.local_address(), |server| async move {
@@ -384,7 +384,7 @@ fn a_02_a_builder_binds_nothing_and_a_bad_address_is_an_error() {
 }
 
 #[test]
-fn a_04_serving_returns_once_it_is_stopped() {
+fn a_04_serve_returns_after_a_stop() {
     within(Server::builder(), async |server| {
         let stopper = server.stopper();
         let stopping = async {
@@ -397,7 +397,7 @@ fn a_04_serving_returns_once_it_is_stopped() {
 }
 
 #[test]
-fn a_05_a_handle_knows_when_it_is_ready_and_stops_it_as_often_as_one_likes() {
+fn a_05_a_stopper_reports_readiness_and_can_stop_repeatedly() {
     let server = running();
     let (first, second) = (server.stopper(), server.stopper());
     assert!(first.ready());
@@ -410,7 +410,7 @@ fn a_05_a_handle_knows_when_it_is_ready_and_stops_it_as_often_as_one_likes() {
 }
 
 #[test]
-fn a_06_nothing_is_left_of_a_server_that_was_dropped() {
+fn a_06_a_dropped_server_does_not_listen() {
     let server = Server::bind("127.0.0.1:0").unwrap();
     let address = server.local_address();
     let held = descriptors::held();
@@ -446,7 +446,7 @@ fn a_08_a_computation_on_the_pool_does_not_delay_others() {
 }
 
 #[test]
-fn a_27_running_out_of_descriptors_does_not_spin() {
+fn a_27_a_lack_of_descriptors_does_not_make_the_server_spin() {
     let variables = [("PARITY_LIMIT", "32"), ("PARITY_GATE", "off")];
     let server = Process::start("parity::nim_gate::child", &variables);
     let mut clients: Vec<_> = (0..60).map(|_| server.client()).collect();
@@ -475,7 +475,7 @@ fn m_02_two_slow_clients_wait_side_by_side() {
 }
 
 #[test]
-fn b_07_after_so_many_requests_what_is_in_flight_is_finished_and_what_comes_is_refused() {
+fn b_07_after_so_many_requests_those_in_flight_are_finished_and_new_ones_are_refused() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let (address, stopper) = (server.local_address(), server.stopper());

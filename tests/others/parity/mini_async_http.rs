@@ -43,7 +43,7 @@ fn a_10_any_method_is_served_a_hundred_times() {
 }
 
 #[test]
-fn a_11_an_http_1_0_request_is_one() {
+fn a_11_an_http_1_0_request_is_served() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             let version = format!("{:?}", request.version());
@@ -60,7 +60,7 @@ fn a_11_an_http_1_0_request_is_one() {
 }
 
 #[test]
-fn a_12_what_cannot_be_read_is_answered_400() {
+fn a_12_a_malformed_request_is_answered_400() {
     let encrypted = refused("400 Bad Request", "control byte in the head");
     let method = refused("400 Bad Request", "malformed method");
     check(
@@ -73,7 +73,7 @@ fn a_12_what_cannot_be_read_is_answered_400() {
 }
 
 #[test]
-fn a_13_nothing_a_client_sends_is_kept_without_limit() {
+fn a_13_each_part_of_a_request_has_a_limit() {
     let server = server_with(Limits {
         body_bytes_max: 10,
         ..Limits::DEFAULT
@@ -103,7 +103,7 @@ fn a_13_nothing_a_client_sends_is_kept_without_limit() {
 }
 
 #[test]
-fn a_14_a_connection_stays_until_close_is_asked() {
+fn a_14_a_connection_stays_until_close_is_requested() {
     let server = server();
     let mut client = server.client();
     for path in ["/1", "/2"] {
@@ -126,7 +126,7 @@ fn a_15_ten_megabytes_reach_a_slow_reader_whole() {
         async move |request: Request<'_>| request.respond(StatusCode::OK, &big, ()).await
     });
     let mut client = server.client();
-    // With so little room, the server must stop and go on many times.
+    // With so small a buffer, the server must stop and continue many times.
     set_socket_recv_buffer_size(&client.stream, 16 << 10).unwrap();
     client.send(get("/"));
     client.read_until("\r\n\r\n");
@@ -139,7 +139,7 @@ fn a_15_ten_megabytes_reach_a_slow_reader_whole() {
     );
 }
 
-/// Reads so many digits, a little at a time; gives how many were right.
+/// Reads so many digits in small pieces. Returns how many were right.
 fn read_digits(stream: &mut TcpStream, length: usize) -> usize {
     let mut seen = 0;
     let mut piece = [0; 10_000];

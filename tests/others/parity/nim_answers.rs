@@ -1,4 +1,4 @@
-//! asynchttpserver's answers: what goes out, and what does not (N-30 to N-38).
+//! The answers of asynchttpserver (N-30 to N-38).
 
 use std::io::ErrorKind;
 use std::sync::mpsc;
@@ -12,7 +12,7 @@ use waterwheel::http::{
 use super::served::{answered, answered_last, check, failed, get, post, refused, server_with};
 use crate::support::server::{DEADLINE, TestServer, without_dates};
 
-/// A server that answers `body` with these fields to everything.
+/// Starts a server that answers each request with `body` and these fields.
 fn fixed<H>(status: StatusCode, body: &'static str, headers: H) -> TestServer
 where
     H: AnswerHeaders + Clone + Send + 'static,
@@ -39,7 +39,7 @@ fn n_30_respond_writes_one_head_and_the_body() {
     let expected =
         "HTTP/1.1 404 Not Found\r\nX-One: 1\r\nContent-Type: a/b\r\ncontent-length: 2\r\n\r\nhi";
     check(&own, &[(&get("/"), expected)]);
-    // All that is added besides: a date.
+    // The server adds only a date.
     let mut client = plain.client();
     client.send(get("/"));
     let whole = client.read_until("hi");
@@ -54,7 +54,7 @@ fn n_30_respond_writes_one_head_and_the_body() {
 }
 
 #[test]
-fn n_31_a_length_of_ones_own_is_sent_once_if_it_is_true() {
+fn n_31_a_content_length_of_the_handler_is_sent_once_if_it_is_true() {
     let with_length = |length| fixed(StatusCode::OK, "four", [("Content-Length", length)]);
     check(&with_length("4"), &[(&get("/"), &answered("four"))]);
     check(&with_length("0"), &[(&get("/"), &failed())]); // RFC 9110, 8.6
@@ -95,7 +95,7 @@ fn n_33_head_204_and_304_have_no_body() {
 }
 
 #[test]
-fn n_34_a_line_end_in_a_header_is_an_error_and_nothing_of_it_is_written() {
+fn n_34_a_line_end_in_a_header_is_an_error_and_no_byte_of_it_is_sent() {
     for (name, value, expected) in [
         ("x-a", "b\r\nset-cookie: c", InvalidAnswer::Value),
         ("x-a", "b\n", InvalidAnswer::Value),
@@ -171,14 +171,14 @@ fn n_36_an_answer_to_a_client_that_has_left_returns_and_does_no_harm() {
 }
 
 #[test]
-fn n_37_a_request_is_answered_once_whatever_its_handler_gives_back() {
+fn n_37_a_request_is_answered_once_for_each_result_of_its_handler() {
     let server = TestServer::start(Server::builder(), || {
         let kept = std::cell::Cell::new(None::<Responded>);
         shared(async move |request: Request<'_>| -> Result<Responded> {
             match request.path() {
-                // Answers with what proves another answer: none of its own.
+                // Returns the `Responded` of another request, so this request has no answer.
                 "/none" => Ok(kept.take().unwrap()),
-                // Answers, and fails behind it: its own answer stands, and is the last one.
+                // Answers, and then fails. The answer is sent, and is the last one.
                 "/keep" => {
                     kept.set(Some(request.respond(StatusCode::OK, "kept", ()).await?));
                     Err(Error::message("lost"))
@@ -199,7 +199,7 @@ fn n_37_a_request_is_answered_once_whatever_its_handler_gives_back() {
 }
 
 #[test]
-fn n_38_what_the_server_answers_itself_has_a_length_and_one_line() {
+fn n_38_an_answer_of_the_server_itself_has_a_length_and_one_line() {
     let server = server_with(Limits {
         body_bytes_max: 10,
         ..Limits::DEFAULT

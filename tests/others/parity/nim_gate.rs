@@ -1,4 +1,4 @@
-//! asynchttpserver's server object, and what it checks before it accepts (N-01 to N-15).
+//! The server object of asynchttpserver, and its checks before it accepts (N-01 to N-15).
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -19,7 +19,7 @@ use super::served::{answered, get, read_answer, say, within};
 use crate::support::server::{Client, DEADLINE, without_dates};
 
 #[test]
-fn n_01_what_is_only_described_opens_nothing() {
+fn n_01_a_builder_opens_no_socket() {
     let builder = Server::builder();
     let described = format!("{builder:?}");
     for default in [
@@ -51,7 +51,7 @@ fn n_03_the_port_is_known_and_without_one_there_is_no_panic() {
 }
 
 #[test]
-fn n_04_serving_stalls_where_there_is_no_room_and_does_not_fail() {
+fn n_04_serve_waits_without_room_and_does_not_fail() {
     within(
         Server::builder().assumed_descriptors_per_request(1 << 40),
         async |server| {
@@ -82,7 +82,7 @@ fn ask(address: std::net::SocketAddr) -> String {
     without_dates(&(head + &body))
 }
 
-/// A server with few descriptors; does nothing unless it was started as one.
+/// A server with few descriptors. Returns at once unless the process was started as a server.
 #[test]
 fn child() {
     let Ok(limit) = std::env::var("PARITY_LIMIT") else {
@@ -90,7 +90,7 @@ fn child() {
     };
     let (current, maximum) = (limit.parse().ok(), getrlimit(Resource::Nofile).maximum);
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
-    // Without a gate, accept itself runs dry.
+    // Without a gate, accept itself fails for lack of descriptors.
     let assumed = match std::env::var("PARITY_GATE").as_deref() {
         Ok("off") => 0,
         _ => 5,
@@ -125,7 +125,7 @@ fn limited(limit: &str, gate: &str) -> Process {
     Process::start("parity::nim_gate::child", &variables)
 }
 
-/// How many descriptors are open there, and how many may be.
+/// Returns the number of open descriptors of the server, and their limit.
 fn numbers(client: &mut Client, path: &str) -> (usize, usize) {
     client.send(get(path));
     let body = read_answer(client).1;
@@ -134,7 +134,7 @@ fn numbers(client: &mut Client, path: &str) -> (usize, usize) {
 }
 
 #[test]
-fn n_05_at_the_limit_nothing_spins_and_a_close_lets_the_next_one_in() {
+fn n_05_at_the_limit_the_server_does_not_spin_and_a_close_makes_room() {
     let server = limited("32", "on");
     let mut sleeping: Vec<_> = (0..40).map(|_| server.client()).collect();
     sleeping
@@ -153,7 +153,7 @@ fn n_05_at_the_limit_nothing_spins_and_a_close_lets_the_next_one_in() {
 fn n_06_an_accept_that_fails_does_not_end_serving() {
     let mut server = limited("32", "off");
     for _ in 0..20 {
-        // Gone before it is accepted.
+        // The client leaves before it is accepted.
         let client = server.client();
         set_socket_linger(&client.stream, Some(Duration::ZERO)).unwrap();
     }
@@ -183,7 +183,7 @@ fn n_07_one_call_takes_one_connection_and_returns_before_its_first_byte() {
 }
 
 #[test]
-fn n_08_of_two_pending_calls_one_takes_the_connection_and_the_other_waits_on() {
+fn n_08_one_of_two_pending_calls_accepts_the_connection_and_the_other_waits() {
     within(Server::builder(), async |server| {
         let mut calls = [0, 1].map(|_| Box::pin(server.accept_request(say)));
         for call in &mut calls {
@@ -201,7 +201,7 @@ fn n_08_of_two_pending_calls_one_takes_the_connection_and_the_other_waits_on() {
 }
 
 #[test]
-fn n_09_closing_ends_serving_and_keeps_what_is_open() {
+fn n_09_a_close_ends_serve_and_keeps_open_connections() {
     within(Server::builder(), async |server| {
         let server = Rc::new(server);
         let serving = spawn({
@@ -236,7 +236,7 @@ fn n_10_the_limit_is_the_soft_one() {
 }
 
 #[test]
-fn n_11_there_is_room_if_what_is_open_and_what_is_assumed_fit_under_the_limit() {
+fn n_11_there_is_room_if_open_and_assumed_descriptors_fit_under_the_limit() {
     let server = Server::bind("127.0.0.1:0").unwrap();
     let headroom = server.descriptors().headroom();
     for (assumed, expected) in [(0, true), (5, true), (headroom + 1000, false)] {
@@ -249,14 +249,14 @@ fn n_11_there_is_room_if_what_is_open_and_what_is_assumed_fit_under_the_limit() 
 }
 
 #[test]
-fn n_12_the_limit_is_read_afresh_and_never_guessed() {
+fn n_12_the_limit_is_that_of_the_process() {
     let server = Server::bind("127.0.0.1:0").unwrap();
     let limit = getrlimit(Resource::Nofile).current.unwrap();
     assert_eq!(server.descriptors().limit() as u64, limit);
 }
 
 #[test]
-fn n_13_what_is_open_counts_whoever_opened_it_and_whatever_it_does() {
+fn n_13_all_descriptors_of_the_process_count() {
     let server = limited("128", "on");
     let mut asking = server.client();
     let (before, _) = numbers(&mut asking, "/");
@@ -272,7 +272,7 @@ fn n_13_what_is_open_counts_whoever_opened_it_and_whatever_it_does() {
 }
 
 #[test]
-fn n_14_clients_in_their_handlers_do_not_exhaust_it() {
+fn n_14_clients_in_their_handlers_do_not_exhaust_the_descriptors() {
     let mut server = limited("32", "on");
     let mut clients: Vec<_> = (0..50).map(|_| server.client()).collect();
     let start = Instant::now();
@@ -290,7 +290,7 @@ fn n_14_clients_in_their_handlers_do_not_exhaust_it() {
 }
 
 #[test]
-fn n_15_the_loop_that_is_shown_waits_for_room_and_not_for_a_clock() {
+fn n_15_the_loop_of_the_examples_waits_for_room_and_not_for_a_clock() {
     let hello = include_str!("../../../examples/hello.rs");
     let accept_loop = &hello[hello.find("loop {").unwrap()..];
     assert!(accept_loop.contains("server.capacity().await") && !accept_loop.contains("sleep("));

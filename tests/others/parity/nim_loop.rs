@@ -1,5 +1,5 @@
-//! asynchttpserver's loop: which connections stay, and who is served meanwhile (N-20, N-40,
-//! N-60 to N-66).
+//! The loop of asynchttpserver: the connections that stay, and the clients that are served meanwhile (N-20,
+//! N-40, N-60 to N-66).
 
 use std::collections::BTreeSet;
 use std::net::{Shutdown, TcpStream};
@@ -16,7 +16,7 @@ use super::served::{
 };
 use crate::support::server::{Client, DEADLINE, TestServer};
 
-/// Takes the stream, and gives back what comes in capitals, in a task that outlives the handler.
+/// Upgrades, and returns all bytes in capitals, in a task that outlives the handler.
 async fn shout(request: Request<'_>) -> Result<Responded> {
     let (responded, upgrade) = request.upgrade("shout", ()).await?;
     spawn(async {
@@ -55,12 +55,12 @@ fn n_20_the_handler_can_take_the_stream_and_speak_another_protocol() {
 }
 
 #[test]
-fn n_61_a_stream_that_was_taken_is_not_closed_and_a_mere_offer_changes_nothing() {
+fn n_61_an_upgraded_stream_is_not_closed_and_an_offer_alone_has_no_effect() {
     let taken = TestServer::start(Server::builder(), || shout);
     let mut client = taken.client();
     client.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{OFFER}\r\n"));
     client.read_until("\r\n\r\n");
-    // The handler has long returned.
+    // The handler has returned long before.
     for word in ["one", "two"] {
         client.send(word);
         let upper = word.to_uppercase();
@@ -108,7 +108,7 @@ fn n_60_a_handler_that_fails_costs_its_own_connection_and_no_other() {
 }
 
 #[test]
-fn n_62_a_connection_stays_as_its_version_and_its_fields_say() {
+fn n_62_a_connection_stays_by_its_version_and_its_fields() {
     let twice = |version: &str, fields: &str| {
         format!("GET / HTTP/{version}\r\nHost: x\r\n{fields}\r\n").repeat(2)
     };
@@ -169,7 +169,7 @@ fn n_64_a_hundred_handlers_that_wait_wait_together() {
 }
 
 #[test]
-fn n_65_a_handler_is_told_that_its_client_is_gone() {
+fn n_65_a_handler_learns_that_its_client_has_left() {
     let (sender, told) = mpsc::channel();
     let server = TestServer::start(Server::builder(), move || {
         async move |request: Request<'_>| {
@@ -187,7 +187,7 @@ fn n_65_a_handler_is_told_that_its_client_is_gone() {
     assert_eq!(told.recv_timeout(DEADLINE), Ok("gone"));
 }
 
-/// One of two processes; does nothing unless it was started as one.
+/// One of two server processes. Returns at once unless the process was started as a server.
 #[test]
 fn child() {
     let Ok(address) = std::env::var("PARITY_ADDRESS") else {
@@ -217,7 +217,7 @@ fn n_66_two_processes_share_a_port() {
     );
     let both = BTreeSet::from([first.child.id().to_string(), second.child.id().to_string()]);
     let mut seen = BTreeSet::new();
-    // The kernel deals connections out by a hash: of 200, both have some.
+    // The kernel distributes connections by a hash. Of 200, both processes have some.
     for _ in 0..200 {
         let mut client = Client {
             stream: TcpStream::connect(first.address).unwrap(),

@@ -1,4 +1,4 @@
-//! asynchttpserver's requests: what it reads, and what is refused (N-21 to N-59).
+//! The requests of asynchttpserver, and its refusals (N-21 to N-59).
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -178,7 +178,7 @@ fn n_41_a_line_ends_with_both_of_its_bytes_and_in_time() {
 }
 
 #[test]
-fn n_42_a_few_empty_lines_before_a_request_are_read_past() {
+fn n_42_a_few_empty_lines_before_a_request_are_skipped() {
     let after = |lines: &str| format!("{lines}{}", get("/a"));
     check(
         &server(),
@@ -194,7 +194,7 @@ fn n_42_a_few_empty_lines_before_a_request_are_read_past() {
 }
 
 #[test]
-fn n_43_who_leaves_within_a_head_is_answered_nothing() {
+fn n_43_a_client_that_leaves_within_a_head_receives_no_answer() {
     within(Server::builder(), async |server| {
         let server = Rc::new(server);
         let serving = spawn({
@@ -228,7 +228,7 @@ fn n_43_who_leaves_within_a_head_is_answered_nothing() {
 }
 
 #[test]
-fn n_44_a_line_has_8192_bytes_and_not_one_more() {
+fn n_44_a_line_has_at_most_8192_bytes() {
     let target = |bytes: usize| get(&format!("/{}", "a".repeat(bytes - 1)));
     let field = |bytes: usize| {
         let value = "a".repeat(bytes - "X-A: ".len());
@@ -270,7 +270,7 @@ fn n_45_a_request_line_has_three_parts_with_one_space_between() {
 }
 
 #[test]
-fn n_46_a_request_line_without_version_or_target_is_none() {
+fn n_46_a_request_line_without_version_or_target_is_refused() {
     let line = |line: &str| format!("{}{line}\r\nHost: x\r\n\r\n", get("/before"));
     let then = |reason| answered("GET /before ") + &bad(reason);
     check(
@@ -427,7 +427,7 @@ fn n_53_http_1_1_names_its_host_once() {
 }
 
 #[test]
-fn n_54_an_expectation_is_met_for_any_method_or_refused_once() {
+fn n_54_an_expectation_is_met_for_each_method_or_refused_once() {
     let server = server_with(Limits {
         body_bytes_max: 10,
         ..Limits::DEFAULT
@@ -463,7 +463,7 @@ fn n_54_an_expectation_is_met_for_any_method_or_refused_once() {
 }
 
 #[test]
-fn n_55_a_length_is_digits_and_nothing_else() {
+fn n_55_a_length_is_only_digits() {
     let server = server();
     let length = |value: &str| post(&format!("Content-Length: {value}\r\n"), "hello");
     for value in [
@@ -501,7 +501,7 @@ fn n_55_a_length_is_digits_and_nothing_else() {
 }
 
 #[test]
-fn n_56_a_body_of_the_limit_passes_and_a_longer_one_is_told_so() {
+fn n_56_a_body_of_the_limit_is_accepted_and_a_longer_one_is_refused() {
     const MAX: usize = 300_000;
     let server = TestServer::start(Server::builder().max_body(MAX as u64), || {
         async |request: Request<'_>| {
@@ -518,7 +518,7 @@ fn n_56_a_body_of_the_limit_passes_and_a_longer_one_is_told_so() {
         )
     };
     check(&server, &[(&upload(MAX), &answered("300000"))]);
-    // The client sends all of it before it looks.
+    // The client sends the whole body before it reads.
     let mut client = server.client();
     client.send(upload(MAX + 1));
     let answer = crate::support::server::without_dates(&client.read_to_end());
@@ -542,7 +542,7 @@ fn n_57_a_body_that_ends_early_is_a_400_and_one_that_stalls_a_408() {
 }
 
 #[test]
-fn n_58_chunks_are_read_whatever_the_method_and_the_case() {
+fn n_58_chunks_are_read_for_each_method_and_in_each_case() {
     let chunked = |method: &str, coding: &str, body: &str| {
         format!("{method} / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {coding}\r\n\r\n{body}")
     };
@@ -609,7 +609,7 @@ fn n_58a_a_chunk_size_is_hexadecimal_and_its_extensions_mean_nothing() {
 }
 
 #[test]
-fn n_58b_a_chunk_size_beyond_all_measure_costs_one_connection() {
+fn n_58b_an_enormous_chunk_size_costs_one_connection() {
     let server = server();
     let mut other = server.client();
     other.send(get("/first"));

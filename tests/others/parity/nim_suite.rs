@@ -1,11 +1,11 @@
-//! asynchttpserver's own tests, and those of its vocabulary, on ours.
+//! The tests of asynchttpserver, and of its types, on this server.
 
 use waterwheel::http::{HeaderMap, HeaderName, HeaderValue, Headers, Request, Server, StatusCode};
 
 use super::served::{answered, check, failed, get, refused};
 use crate::support::server::TestServer;
 
-/// The answer to its tests, as text and as status.
+/// Starts a server with the answer of these tests, as text and as status.
 fn hello(status: StatusCode) -> TestServer {
     TestServer::start(Server::builder(), move || {
         async move |request: Request<'_>| {
@@ -52,7 +52,7 @@ fn t_n04_a_length_that_is_not_the_bodys_is_refused() {
     check(&server, &[(&get("/"), &failed())]);
 }
 
-/// Its requests in chunks: the coding is seen by the handler, a length is not.
+/// Checks a request in chunks. The handler sees the coding and no length.
 #[track_caller]
 fn check_chunks(chunks: &str, body: &str) {
     let server = TestServer::start(Server::builder(), || {
@@ -140,7 +140,7 @@ fn t_n10_headers_are_set_found_counted_and_removed_in_any_case() {
     assert_eq!(all.join(","), "1,2,3");
 }
 
-/// Compares what a handler sees of these field lines.
+/// Compares the field values that a handler sees.
 #[track_caller]
 fn check_fields(fields: &str, look: fn(Headers<'_>) -> Vec<&[u8]>, expected: &[&str]) {
     let server = TestServer::start(Server::builder(), move || {

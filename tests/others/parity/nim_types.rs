@@ -1,7 +1,7 @@
-//! asynchttpserver's vocabulary: headers, methods, versions, codes, targets (N-50, N-70 to N-92).
+//! The types of asynchttpserver: headers, methods, versions, codes, targets (N-50, N-70 to N-92).
 //!
-//! Its one `HttpHeaders` is two types here: `Headers`, a view of the fields of a request,
-//! and `HeaderMap`, which can be changed.
+//! Its `HttpHeaders` is two types here: `Headers`, a view of the fields of a request, and `HeaderMap`, which
+//! can be changed.
 
 use waterwheel::http::{
     HeaderMap, HeaderName, HeaderValue, Headers, Limits, Method, Request, Server, StatusCode,
@@ -33,7 +33,7 @@ fn all<'a>(map: &'a HeaderMap, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Answers what `look` sees in the headers of a request with these field lines.
+/// Compares the result of `look`, which sees the headers of a request with these field lines.
 #[track_caller]
 fn check_headers(fields: &str, look: fn(Headers<'_>) -> String, expected: &str) {
     let server = TestServer::start(Server::builder(), move || {
@@ -76,7 +76,7 @@ fn n_70_names_that_come_again_append_in_any_case() {
 }
 
 #[test]
-fn n_71_one_value_is_the_first_and_none_is_none() {
+fn n_71_get_returns_the_first_value_or_none() {
     let map = map(&[("a", "1"), ("a", "2")]);
     assert_eq!(map.get("A").unwrap(), "1");
     assert_eq!(map.get("b"), None);
@@ -88,7 +88,7 @@ fn n_71_one_value_is_the_first_and_none_is_none() {
 }
 
 #[test]
-fn n_72_a_value_by_its_number_may_be_none() {
+fn n_72_a_value_by_its_index_may_be_missing() {
     let map = map(&[("a", "1"), ("a", "2")]);
     assert_eq!(map.get_all("a").iter().nth(1).unwrap(), "2");
     assert_eq!(map.get_all("a").iter().nth(2), None);
@@ -105,7 +105,7 @@ fn n_72_a_value_by_its_number_may_be_none() {
 }
 
 #[test]
-fn n_73_set_twice_is_one_value() {
+fn n_73_a_second_set_replaces_the_first() {
     let mut map = HeaderMap::new();
     map.insert("a", value("1"));
     let before = map.insert("a", value("2"));
@@ -138,7 +138,7 @@ fn n_75_add_appends_in_order() {
 }
 
 #[test]
-fn n_76_removing_takes_all_values_and_none_is_fine() {
+fn n_76_remove_drops_all_values_and_accepts_a_missing_name() {
     let mut map = map(&[("a", "1"), ("a", "2"), ("b", "3")]);
     assert_eq!(map.remove("A"), Some(value("1")));
     assert_eq!((map.contains_key("a"), map.len()), (false, 1));
@@ -146,7 +146,7 @@ fn n_76_removing_takes_all_values_and_none_is_fine() {
 }
 
 #[test]
-fn n_77_pairs_are_one_for_each_value() {
+fn n_77_pairs_has_one_pair_for_each_value() {
     let map = map(&[("a", "1"), ("b", "2"), ("a", "3")]);
     let mut pairs: Vec<_> = map
         .iter()
@@ -180,7 +180,7 @@ fn n_78_a_member_is_found_in_any_case() {
 }
 
 #[test]
-fn n_79_the_rest_of_a_headers_names_have_their_counterparts() {
+fn n_79_the_other_functions_of_headers_have_their_counterparts() {
     let mut map = map(&[("a", "1"), ("a", "2"), ("b", "3")]);
     assert!(map.contains_key("A"), "hasKey");
     assert_eq!(
@@ -220,7 +220,7 @@ const METHODS: [Method; 9] = [
 ];
 
 #[test]
-fn n_80_the_nine_methods_are_their_words() {
+fn n_80_the_nine_methods_have_their_names() {
     let words = [
         "HEAD", "GET", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "PATCH",
     ];
@@ -246,7 +246,7 @@ fn n_81_versions_compare_by_their_numbers() {
     assert_eq!(Version::default(), Version::HTTP_11);
 }
 
-/// The first line of an answer with that status.
+/// Compares the first line of answers with these statuses.
 #[track_caller]
 fn check_status_lines(rows: &[(u16, &str)]) {
     let server = TestServer::start(Server::builder(), || {
@@ -263,7 +263,7 @@ fn check_status_lines(rows: &[(u16, &str)]) {
 }
 
 #[test]
-fn n_82_a_code_is_a_number_with_a_class_and_perhaps_a_phrase() {
+fn n_82_a_code_has_a_number_a_class_and_perhaps_a_phrase() {
     assert_eq!(StatusCode::NOT_FOUND.to_string(), "404 Not Found");
     assert_eq!(StatusCode::NOT_FOUND, 404);
     check_status_lines(&[
@@ -376,7 +376,7 @@ fn n_85_a_code_is_compared_with_a_number_and_the_text_is_closed_by_note() {
 }
 
 #[test]
-fn n_86_line_ends_and_the_number_of_fields_are_what_the_limits_say() {
+fn n_86_line_ends_and_the_number_of_fields_follow_the_limits() {
     assert_eq!(Limits::DEFAULT.fields_max, 100);
     let answer = server().exchange(&[get("/").as_bytes()]);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -427,7 +427,7 @@ fn n_90_a_target_has_a_host_a_path_and_a_query_as_they_came() {
 }
 
 #[test]
-fn n_92_the_vocabulary_is_at_hand() {
+fn n_92_the_types_are_exported() {
     use waterwheel::http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header,
     };

@@ -8,14 +8,14 @@ use crate::support::process::again;
 use crate::support::server::{Client, DEADLINE};
 use crate::support::system;
 
-/// A server process; killed when dropped.
+/// A server process. It is killed when it is dropped.
 pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Process {
-    /// Runs the test `child` with these variables, until it says where it listens.
+    /// Runs the test `child` with these variables, until it prints its address.
     pub(crate) fn start(child: &str, variables: &[(&str, &str)]) -> Self {
         let mut child = again(child)
             .envs(variables.iter().copied())
@@ -41,7 +41,7 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// CPU time so far, in clock ticks of 10 ms.
+    /// Returns the CPU time so far, in clock ticks of 10 ms.
     pub(crate) fn cpu_ticks(&self) -> u64 {
         system::cpu_ticks(self.child.id())
     }

@@ -1,4 +1,4 @@
-//! rouille's answers and requests.
+//! The answers and requests of rouille.
 
 use std::time::Duration;
 
@@ -52,10 +52,10 @@ fn r_13_a_peer_that_leaves_during_its_answer_does_no_harm() {
 }
 
 #[test]
-fn r_14_nothing_claims_to_know_of_encryption() {
+fn r_14_a_plain_connection_does_not_claim_to_be_encrypted() {
     let request = include_str!("../../../http/src/exchange/request.rs");
     assert!(request.contains("pub fn version(") && !request.contains("secure"));
-    // Neither does a scheme in the target change how it is served.
+    // A scheme in the target does not change the answer either.
     let get = "GET https://h/ HTTP/1.1\r\nHost: x\r\n\r\n";
     check(&server(), &[(get, &answered("GET https://h/ "))]);
 }
@@ -258,7 +258,7 @@ fn r_20_a_bad_header_is_400_and_the_end() {
 }
 
 #[test]
-fn r_21_continue_is_said_on_the_first_read_and_an_unread_body_is_read_past() {
+fn r_21_a_100_is_sent_on_the_first_read_and_an_unread_body_is_discarded() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             if request.path() == "/unread" {
@@ -277,7 +277,7 @@ fn r_21_continue_is_said_on_the_first_read_and_an_unread_body_is_read_past() {
     assert_eq!(read.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
     read.send("hello");
     assert_eq!(read_answer(&mut read).1, "hello");
-    // It is not known whether the body comes: the connection cannot stay.
+    // The server does not know whether the body will come, so the connection cannot stay.
     let mut unread = server.client();
     unread.send(put("/unread", expect, ""));
     assert_eq!(

@@ -1,10 +1,10 @@
-//! The ids of all rows: what five servers do, row by row, and so should this one.
+//! The ids of all rows: the features of five servers, one by one.
 //!
-//! A row is done when a test whose name begins with its id passes; `parity.md` beside this folder
-//! says where the answer is another than the original's, and why.
+//! A row is done when a test whose name begins with its id passes. `parity.md` beside this folder names the
+//! rows with another answer than the original's, and the reasons.
 
-/// The features of the five, by the letter of each: Nim's asynchttpserver (and, R behind it, the loop it
-/// runs on), rouille, mini-async-http, `micro_http_async`, the server at the end of the Rust Book.
+/// The features of the five servers, by the letter of each: Nim's asynchttpserver (with an R behind the
+/// letter, its loop), rouille, mini-async-http, `micro_http_async`, the server at the end of the Rust Book.
 #[rustfmt::skip]
 pub(crate) const ROWS: &[&str] = &[
     "N-01", "N-02", "N-03", "N-04", "N-05", "N-06", "N-07", "N-08", "N-09", "N-10", "N-11", "N-12",
@@ -27,7 +27,7 @@ pub(crate) const ROWS: &[&str] = &[
     "B-01", "B-02", "B-03", "B-04", "B-05", "B-06", "B-07", "B-08", "B-09",
 ];
 
-/// The tests of two of them: Nim's own tests of its server, and `tiny_http`'s.
+/// The tests of two servers: Nim's tests of its server, and those of `tiny_http`.
 #[rustfmt::skip]
 pub(crate) const SUITES: &[&str] = &[
     "T-N1", "T-N2", "T-N3", "T-N4", "T-N5", "T-N6", "T-N7", "T-N8", "T-N9", "T-N10", "T-N11",

@@ -1,4 +1,4 @@
-//! The features of asynchttpserver's loop and of mini-async-http's reactor (N-R1 to N-R8, A-26).
+//! The loop of asynchttpserver and the reactor of mini-async-http (N-R1 to N-R8, A-26).
 
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use waterwheel::runtime::{
 use crate::support::system::raise_limit;
 
 #[test]
-fn n_r01_polling_with_nothing_to_do_returns_at_once() {
+fn n_r01_poll_without_work_returns_at_once() {
     let runtime = Runtime::new().unwrap();
     let start = Instant::now();
     assert!(!runtime.poll());
@@ -25,7 +25,7 @@ fn n_r01_polling_with_nothing_to_do_returns_at_once() {
 }
 
 #[test]
-fn n_r02_running_gives_the_value_and_draining_returns_when_all_wait() {
+fn n_r02_block_on_returns_the_value_and_run_until_idle_returns_when_all_tasks_wait() {
     let runtime = Runtime::new().unwrap();
     assert_eq!(runtime.block_on(async { 42 }), 42);
     let steps = Rc::new(Cell::new(0));
@@ -54,7 +54,7 @@ fn n_r03_a_task_that_panics_harms_no_other_task() {
 }
 
 #[test]
-fn n_r04_sleeps_end_in_order_and_a_timeout_says_so() {
+fn n_r04_sleeps_end_in_order_and_a_timeout_is_an_error() {
     block_on(async {
         let order = Rc::new(RefCell::new(Vec::new()));
         let sleepers = [30, 10, 20].map(|milliseconds| {
@@ -100,13 +100,13 @@ fn n_r05_a_foreign_descriptor_is_waited_for() {
 }
 
 #[test]
-fn n_r06_what_is_open_and_what_may_be_are_known() {
+fn n_r06_the_open_descriptors_and_their_limit_are_known() {
     let open = descriptors::open().unwrap();
     assert!(open > 2 && open < descriptors::limit());
 }
 
 #[test]
-fn n_r07_what_is_there_is_read_without_waiting() {
+fn n_r07_bytes_that_are_there_are_read_without_a_wait() {
     block_on(async {
         let (mut writer, reader) = UnixStream::pair().unwrap();
         reader.set_nonblocking(true).unwrap();
@@ -127,7 +127,7 @@ fn n_r08_each_thread_has_a_runtime_of_its_own() {
 }
 
 #[test]
-fn a_26_more_sources_than_a_fixed_table_has_and_everybody_in_turn() {
+fn a_26_many_sources_are_served_in_turn() {
     const SOURCES: usize = 17_000;
     let room = raise_limit().is_none_or(|limit| limit >= SOURCES as u64 + 3000);
     let count = if room { SOURCES } else { 500 };
@@ -138,7 +138,7 @@ fn a_26_more_sources_than_a_fixed_table_has_and_everybody_in_turn() {
             .collect();
         yield_now().await;
         drop(waiting);
-        // First come, first served: a task that always wakes itself delays no other.
+        // A task that always wakes itself delays no other, because tasks run in the order of their wakes.
         let busy = spawn(async {
             loop {
                 yield_now().await;

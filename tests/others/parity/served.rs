@@ -1,4 +1,4 @@
-//! Tools of the rows: handlers that report the request that they saw, and the bytes of answers.
+//! Tools for the rows: handlers that report their request, and the bytes of answers.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use waterwheel::runtime::{block_on, time::timeout};
 
 use crate::support::server::{Client, DEADLINE, TestServer};
 
-/// Answers with method, target and body, as they came.
+/// Answers with the method, the target and the body of the request.
 pub(crate) async fn say(request: Request<'_>) -> Result<Responded> {
     let body = String::from_utf8(request.bytes().await?)?;
     let seen = format!("{} {} {body}", request.method(), request.target());
     request.respond(StatusCode::OK, seen, ()).await
 }
 
-/// A server that says what it saw.
+/// Starts a server that answers with the parts of the request.
 pub(crate) fn server() -> TestServer {
     server_with(Limits::DEFAULT)
 }
 
-/// The same, with other limits.
+/// Starts such a server with other limits.
 pub(crate) fn server_with(limits: Limits) -> TestServer {
     TestServer::start(Server::builder().limits(limits), || say)
 }
 
-/// The defaults, but none of the waits is long.
+/// Returns the default limits with short times.
 pub(crate) fn impatient() -> Limits {
     let soon = Duration::from_millis(150);
     Limits {
@@ -37,29 +37,29 @@ pub(crate) fn impatient() -> Limits {
     }
 }
 
-/// A GET of that path, which wants the connection kept.
+/// Returns a GET of that path that keeps the connection.
 pub(crate) fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
 }
 
-/// A POST to `/` with these field lines and what follows the head.
+/// Returns a POST to `/` with these field lines and this body.
 pub(crate) fn post(fields: &str, body: &str) -> String {
     format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n{body}")
 }
 
-/// A 200 with this body, on a connection that stays.
+/// Returns a 200 with this body, on a connection that stays.
 pub(crate) fn answered(body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-/// A 200 with this body, after which the connection closes.
+/// Returns a 200 with this body, after which the connection closes.
 pub(crate) fn answered_last(body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
 }
 
-/// The server's own answer to a request that it refuses. The connection closes after it.
+/// Returns the server's answer to a request that it refuses. The connection closes after it.
 pub(crate) fn refused(status: &str, reason: &str) -> String {
     let length = reason.len() + 1;
     format!(
@@ -67,12 +67,12 @@ pub(crate) fn refused(status: &str, reason: &str) -> String {
     )
 }
 
-/// The answer after a failed handler.
+/// Returns the answer after a failed handler.
 pub(crate) fn failed() -> String {
     refused("500 Internal Server Error", "internal server error")
 }
 
-/// Sends each request on a connection of its own, and compares all that comes back.
+/// Sends each request on a connection of its own, and compares all bytes that come back.
 #[track_caller]
 pub(crate) fn check(server: &TestServer, rows: &[(&str, &str)]) {
     for (request, expected) in rows {
@@ -94,7 +94,7 @@ pub(crate) fn read_answer(client: &mut Client) -> (String, String) {
     (head, String::from_utf8(body).unwrap())
 }
 
-/// The server and its test on one thread: for rows that look at the server itself.
+/// Runs a server and its test on one thread, for rows about the server itself.
 pub(crate) fn within<F: Future>(builder: Builder, test: impl FnOnce(Server) -> F) -> F::Output {
     block_on(async {
         let server = builder.bind("127.0.0.1:0").unwrap();

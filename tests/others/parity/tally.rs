@@ -1,10 +1,10 @@
-//! Which rows are done.
+//! Counts the rows that are done.
 
 use std::collections::BTreeSet;
 
 use super::rows::{ROWS, SUITES};
 
-/// How many rows, and how many of the suites' tests, are done at the least. It only grows.
+/// The smallest number of rows, and of the suites' tests, that are done. It only grows.
 const DONE_MIN: (usize, usize) = (180, 35);
 
 /// The files that hold the rows' tests.
@@ -27,7 +27,7 @@ const SOURCES: &[&str] = &[
     include_str!("web_files.rs"),
 ];
 
-/// The names of all tests in a source.
+/// Returns the names of all tests in a source.
 fn tests(source: &str) -> impl Iterator<Item = &str> {
     source
         .split("#[test]")
@@ -35,7 +35,7 @@ fn tests(source: &str) -> impl Iterator<Item = &str> {
         .map(|rest| rest.split_once("fn ").unwrap().1.split_once('(').unwrap().0)
 }
 
-/// The id as it begins the name of a test: `N-58b` is `n_58b_`, `T-R4` is `t_r04_`.
+/// Returns the start of a test's name for an id: `N-58b` is `n_58b_`, `T-R4` is `t_r04_`.
 fn prefix(id: &str) -> String {
     let id = id.to_lowercase().replace('-', "_");
     let digits = id.find(|c: char| c.is_ascii_digit()).unwrap();
@@ -46,7 +46,7 @@ fn prefix(id: &str) -> String {
     format!("{letters}{number:0>2}{suffix}_")
 }
 
-/// How many of these are done; prints the ones that are left.
+/// Counts the ids that are done, and prints the others.
 fn tally(what: &str, ids: &[&'static str], done: &BTreeSet<&str>) -> usize {
     let left: Vec<_> = ids
         .iter()

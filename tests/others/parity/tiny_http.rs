@@ -1,4 +1,4 @@
-//! The tests of rouille's engine, on ours (T-R1 to T-R18).
+//! The tests of `tiny_http`, rouille's engine, on this server (T-R1 to T-R18).
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::served::{
 use crate::support::server::{DEADLINE, TestServer, without_dates};
 
 #[test]
-fn t_r01_a_body_by_its_length() {
+fn t_r01_a_body_is_read_by_its_length() {
     check(
         &server(),
         &[(
@@ -31,7 +31,7 @@ fn t_r02_a_body_is_no_longer_than_its_length() {
 }
 
 #[test]
-fn t_r03_continue_comes_before_the_body_is_sent() {
+fn t_r03_a_100_is_sent_before_the_body() {
     let server = server();
     let mut client = server.client();
     client.send(post("Expect: 100-continue\r\nContent-Length: 5\r\n", ""));
@@ -60,7 +60,7 @@ fn t_r05_a_space_before_the_colon_is_400() {
 }
 
 #[test]
-fn t_r06_a_content_type_goes_out_as_given() {
+fn t_r06_a_content_type_is_sent_unchanged() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| {
             let headers = [("Content-Type", "text/custom")];
@@ -72,7 +72,7 @@ fn t_r06_a_content_type_goes_out_as_given() {
 }
 
 #[test]
-fn t_r07_close_after_a_request_that_kept_closes() {
+fn t_r07_close_after_a_kept_request_closes() {
     let server = server();
     let mut client = server.client();
     client.send(get("/1"));
@@ -187,7 +187,7 @@ fn t_r14_a_204_has_no_coding_and_no_length() {
 }
 
 #[test]
-fn t_r15_a_request_that_does_not_come_is_408() {
+fn t_r15_a_request_that_does_not_arrive_is_answered_408() {
     let server = server_with(impatient());
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: x\r\n");
@@ -199,7 +199,7 @@ fn t_r15_a_request_that_does_not_come_is_408() {
 }
 
 #[test]
-fn t_r16_what_has_a_length_is_never_sent_in_chunks() {
+fn t_r16_a_body_of_known_length_is_never_sent_in_chunks() {
     for length in [32_767, 32_768, 100_000] {
         let text: &'static str = "x".repeat(length).leak();
         let server = TestServer::start(Server::builder(), move || {
@@ -210,7 +210,7 @@ fn t_r16_what_has_a_length_is_never_sent_in_chunks() {
 }
 
 #[test]
-fn t_r17_an_answer_does_not_wait_for_a_body_that_is_still_coming() {
+fn t_r17_an_answer_does_not_wait_for_the_rest_of_the_body() {
     let server = TestServer::start(Server::builder(), || {
         async |request: Request<'_>| request.respond(StatusCode::OK, "early", ()).await
     });
@@ -242,7 +242,7 @@ fn t_r17_an_answer_does_not_wait_for_a_body_that_is_still_coming() {
     }
 }
 
-/// How much of an endless answer its handler could write.
+/// Reports how much of an endless answer its handler could write.
 async fn pour(request: Request<'_>, told: &mpsc::Sender<usize>) -> Result<Responded> {
     const ENOUGH: usize = 64 << 20;
     if request.path() == "/closed" {

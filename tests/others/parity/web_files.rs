@@ -1,4 +1,4 @@
-//! Files, as rouille and `micro_http_async` serve them (R-48, M-14).
+//! Files, by the features of rouille and `micro_http_async` (R-48, M-14).
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use waterwheel::http::web::files::Files;
 use waterwheel::http::{Method, StatusCode};
 use waterwheel::runtime::block_on;
 
-/// A folder with these files in it, and a secret beside it.
+/// Makes a folder with these files in it, and a secret file beside it.
 fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
     let around = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("parity")
@@ -42,7 +42,7 @@ fn get(files: &Files, target: &str, fields: &[(&str, &str)]) -> Answer {
     })
 }
 
-/// Ways out, each of which has been a hole in some server.
+/// Paths out of the folder. Each has been a hole in some server.
 const WAYS_OUT: &[&str] = &[
     "/../secret",
     "/%2e%2e/secret",
@@ -79,7 +79,7 @@ fn r_48_a_folder_is_served_and_nothing_beside_it() {
         .unwrap()
         .max_age(Duration::from_secs(3600));
     for way in WAYS_OUT {
-        // A backslash is in no target at all (RFC 3986, 2).
+        // No target has a backslash (RFC 3986, 2).
         let expected = if way.contains('\\') { 400 } else { 404 };
         assert_eq!(get(&files, way, &[]).status.as_u16(), expected, "{way}");
     }
@@ -116,7 +116,7 @@ fn r_48_a_folder_is_served_and_nothing_beside_it() {
         get(&files, "/a.css", &[("if-none-match", &before)]).status,
         StatusCode::OK
     );
-    // Ranges, which the original has not.
+    // The original has no ranges.
     let part = get(&files, "/a.css", &[("range", "bytes=0-3")]);
     assert_eq!(
         (part.status, part.text().as_str()),

@@ -1,4 +1,4 @@
-//! The data of a request: rouille's and `micro_http_async`'s requests, Nim's queries.
+//! The data of a request, by the features of rouille, `micro_http_async` and Nim's queries.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use super::asked::{ask, blame, look, look_into};
 use super::served::read_answer;
 use crate::support::server::TestServer;
 
-/// The parameter of a GET of that target.
+/// Returns a parameter of a GET of that target.
 fn parameter(target: &str, name: &'static str) -> Option<String> {
     look(
         ("GET", target, &[], b""),
@@ -25,7 +25,7 @@ fn parameter(target: &str, name: &'static str) -> Option<String> {
 }
 
 #[test]
-fn r_40_a_request_says_what_it_is() {
+fn r_40_a_request_has_all_its_parts() {
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(parameter("/?p=hello", "p"), some("hello"));
     assert_eq!(
@@ -91,7 +91,7 @@ fn r_41_a_handler_is_tested_without_a_socket() {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A form as a `T`.
+/// Parses a form as a `T`.
 fn form<T: serde::de::DeserializeOwned + 'static>(body: &str) -> waterwheel::http::Result<T> {
     look_into(FORM, body, async |request: &Request<'_>| {
         input::form(request).await
@@ -348,7 +348,7 @@ fn priorities() {
 }
 
 #[test]
-fn r_47_input_is_checked_and_what_is_wrong_is_named() {
+fn r_47_input_is_checked_and_an_error_names_the_fault() {
     forms();
     texts();
     json();
@@ -367,7 +367,7 @@ fn m_04_query_and_form_are_maps() {
     let answers = ask(router, &[("GET", "/?name=a+b%26c&d=e"), ("GET", "/")]);
     assert_eq!(answers[0].text(), "Some(\"a b&c\") none");
     assert_eq!(answers[1].text(), "None none");
-    // A form with lines in it, a file's bytes, and what is not UTF-8: none of it ends the server.
+    // Line ends in a form, the bytes of a file, and bytes that are not UTF-8 do not end the server.
     let server = TestServer::start(Server::builder(), router_of_forms);
     let mut client = server.client();
     for (body, expected) in [
@@ -392,7 +392,7 @@ fn router_of_forms() -> Router {
 }
 
 #[test]
-fn n_91_queries_are_taken_apart_and_put_together() {
+fn n_91_queries_are_parsed_and_built() {
     let pairs = |query: &str| {
         let pairs = Pairs::parse(query).unwrap();
         let shown = pairs

@@ -29,7 +29,7 @@ fn templates(name: &str, files: &[(&str, &str)]) -> PathBuf {
     folder
 }
 
-/// Answers, fails, panics or waits, by its path.
+/// Answers, fails, panics or waits, depending on the path.
 async fn any_end(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/error" => Err(ClientError::new(StatusCode::CONFLICT, "not\nnow"))?,
@@ -50,7 +50,7 @@ async fn any_end(request: Request<'_>) -> Result<Responded> {
 }
 
 #[test]
-fn r_53_each_request_has_one_line_whatever_becomes_of_it() {
+fn r_53_each_request_is_one_line_of_the_log() {
     let lines = Rc::new(RefCell::new(Vec::new()));
     let kept = lines.clone();
     block_on(async move {
@@ -80,7 +80,7 @@ fn r_53_each_request_has_one_line_whatever_becomes_of_it() {
         let mut client = TestClient::of(&server, handler.clone());
         client.send("GET /abort HTTP/1.1\r\nHost: x\r\n\r\n").await;
         client.closed().await;
-        // Dropped with its handler: the server itself has less patience here.
+        // The line is logged when the handler is dropped. The server has a shorter limit here.
         let limits = waterwheel::http::Limits {
             handler_duration_max: Some(Duration::from_secs(1)),
             ..waterwheel::http::Limits::DEFAULT
@@ -111,7 +111,7 @@ fn r_53_each_request_has_one_line_whatever_becomes_of_it() {
 }
 
 #[test]
-fn m_11_a_page_has_its_status_its_headers_and_its_variables_escaped() {
+fn m_11_a_page_has_a_status_headers_and_escaped_variables() {
     let folder = templates(
         "pages",
         &[
@@ -140,7 +140,7 @@ fn m_11_a_page_has_its_status_its_headers_and_its_variables_escaped() {
             answer.body.len().to_string()
         );
         assert_eq!(answer.text(), "<p>[&lt;script&gt;] -3/7 0.5</p>");
-        // A variable that is not there is a mistake, and told to the log.
+        // A missing variable is an error, and is logged.
         assert_eq!(
             client.get("/wants.html").await.status,
             StatusCode::INTERNAL_SERVER_ERROR
@@ -149,7 +149,7 @@ fn m_11_a_page_has_its_status_its_headers_and_its_variables_escaped() {
 }
 
 #[test]
-fn m_12_variables_are_typed_and_a_file_that_is_missing_or_no_text_is_an_error() {
+fn m_12_variables_are_typed_and_a_file_that_is_missing_or_not_text_is_an_error() {
     let vars = context! { i => -1_i32, u => 1_usize, f => 1.5_f32, s => String::from("x") };
     let expected = [
         ("i", Value::from(-1)),
@@ -176,7 +176,7 @@ fn m_12_variables_are_typed_and_a_file_that_is_missing_or_no_text_is_an_error() 
 }
 
 #[test]
-fn b_05_a_pool_runs_jobs_on_so_many_threads_and_none_is_a_panic() {
+fn b_05_a_pool_runs_jobs_on_so_many_threads_and_zero_threads_panic() {
     let pool = ThreadPool::new(4);
     let (done, seen) = mpsc::channel();
     let together = Arc::new(Barrier::new(4));
@@ -198,7 +198,7 @@ fn b_05_a_pool_runs_jobs_on_so_many_threads_and_none_is_a_panic() {
 
 #[test]
 fn b_06_a_fifth_job_waits_for_four_threads_and_a_thousand_requests_do_not_wait() {
-    // The Book's pool: the fifth waits.
+    // In the Book's pool, the fifth job waits.
     let pool = ThreadPool::new(4);
     let (started, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(5)));
     for _ in 0..4 {
@@ -218,7 +218,7 @@ fn b_06_a_fifth_job_waits_for_four_threads_and_a_thousand_requests_do_not_wait()
         4,
         "the fifth began after the four"
     );
-    // Ours: a wait holds no thread. A thousand of an hour take an hour together, by the paused clock.
+    // Here, a wait holds no thread. A thousand waits of an hour take an hour together, by the paused clock.
     block_on(async {
         pause();
         let start = waterwheel::runtime::time::Instant::now();
@@ -237,7 +237,7 @@ fn b_06_a_fifth_job_waits_for_four_threads_and_a_thousand_requests_do_not_wait()
         }
         assert_eq!(start.elapsed().as_secs(), 3600);
     });
-    // Unless it is wanted: two at once, and a third is told to come back.
+    // A limit can be set: two at once, and the third is refused with 503.
     block_on(async {
         pause();
         let few = waterwheel::http::shared(at_most(2, any_end));
@@ -259,7 +259,7 @@ fn b_06_a_fifth_job_waits_for_four_threads_and_a_thousand_requests_do_not_wait()
 }
 
 #[test]
-fn b_08_the_pool_is_documented_tested_and_used_and_unwraps_nothing() {
+fn b_08_the_pool_is_documented_tested_and_used_and_does_not_unwrap() {
     let source = include_str!("../../../runtime/src/thread_pool.rs");
     let (code, tests) = source.split_once("#[cfg(test)]").unwrap();
     assert!(code.starts_with("//! ") && code.contains("# Panics") && code.contains("# Errors"));
@@ -271,8 +271,8 @@ fn b_08_the_pool_is_documented_tested_and_used_and_unwraps_nothing() {
     assert_eq!(statements.next(), None);
     assert!(code.contains("pub fn build(threads: usize) -> io::Result<Self>"));
     assert!(tests.matches("\n    fn ").count() >= 6);
-    // The side ideas: a thread per request that blocks, an async wait that holds none, and plain
-    // functions as handlers, whose panic costs a request and not a worker.
+    // The Book's further ideas: a thread for each request that blocks, an async wait without a thread, and
+    // plain functions as handlers. A panic costs a request and no worker.
     let handler = blocking(|request: &OwnedRequest| match request.path() {
         "/panic" => panic!("on purpose"),
         "/error" => Err(ClientError::new(StatusCode::CONFLICT, "no")),

@@ -1,4 +1,4 @@
-//! Answers as values: rouille's, mini-async-http's, `micro_http_async`'s.
+//! Answers as values, by the features of rouille, mini-async-http and `micro_http_async`.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use super::asked::{ask, get};
 use super::served::{answered, check, get as get_line, post, server, server_with};
 use crate::support::server::TestServer;
 
-/// The first value of a field, as text.
+/// Returns the first value of a field, as text.
 fn field<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).map(|value| value.to_str().unwrap())
 }
@@ -41,7 +41,7 @@ fn r_42_status_fields_and_body_are_public() {
 }
 
 #[test]
-fn r_43_there_is_a_constructor_for_each() {
+fn r_43_each_kind_of_response_has_a_constructor() {
     let typed = |response: Response, media: &str, body: &str| {
         assert_eq!(response.status, 200);
         assert_eq!(field(&response.headers, "content-type"), Some(media));
@@ -93,7 +93,7 @@ fn r_43_there_is_a_constructor_for_each() {
     assert_eq!(field(&asks.headers, "www-authenticate"), Some(challenge));
 }
 
-/// The answer for a tagged page, if the client sends that.
+/// Returns the answer for a page with a tag to a client that sends these fields.
 fn conditional(condition: &[(&str, &str)]) -> (u16, Option<String>, Option<String>, usize) {
     let page = handler(async || {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
@@ -167,7 +167,7 @@ fn conditions() {
 }
 
 #[test]
-fn r_44_a_response_is_changed_on_its_way() {
+fn r_44_middleware_can_change_a_response() {
     let plain = || Response::empty(StatusCode::BAD_REQUEST);
     let values = |response: &Response| {
         let all = response.headers.get_all("foo").iter();
@@ -222,7 +222,7 @@ fn r_44_a_response_is_changed_on_its_way() {
     conditions();
 }
 
-/// A file without a name, of so many bytes, all of them holes.
+/// Returns a file without a name, of so many bytes, all of them holes.
 fn hollow(length: u64) -> File {
     let path = std::env::temp_dir().join(format!("waterwheel-hollow-{}", std::process::id()));
     let file = File::options()
@@ -237,14 +237,14 @@ fn hollow(length: u64) -> File {
     file
 }
 
-/// The memory of this process that is in use, in KiB.
+/// Returns the memory of this process that is in use, in KiB.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.split("VmRSS:").nth(1).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// A body of each kind, of the same bytes.
+/// Returns a body of the kind that the path names. All have the same bytes.
 fn bodies(path: &str) -> ResponseBody {
     const TEXT: &str = "one two three";
     let pieces = || stream::iter(["one ", "", "two three"]).map(Ok::<_, std::io::Error>);
@@ -283,7 +283,7 @@ fn big() -> Router {
 }
 
 #[test]
-fn r_45_a_body_comes_from_anywhere_and_large_ones_do_not_fill_memory() {
+fn r_45_a_body_has_many_sources_and_large_ones_do_not_fill_memory() {
     let router = Router::new().get("/{*kind}", async |request: &Request<'_>, _: String| {
         Response::new(StatusCode::OK, bodies(request.path()))
     });
@@ -345,7 +345,7 @@ fn r_45_a_body_comes_from_anywhere_and_large_ones_do_not_fill_memory() {
 }
 
 #[test]
-fn a_17_a_request_shown_and_read_again_is_the_same() {
+fn a_17_a_request_that_is_written_and_parsed_is_the_same() {
     async fn show(request: &Request<'_>) -> Vec<u8> {
         let mut text = format!(
             "{} {} {:?}\r\n",
@@ -372,8 +372,8 @@ fn a_17_a_request_shown_and_read_again_is_the_same() {
 }
 
 #[test]
-fn a_18_what_a_request_must_have_it_is_not_sent_without() {
-    // Method and target are arguments; the version is the client's. A head without them is refused.
+fn a_18_a_request_without_its_required_parts_is_not_sent() {
+    // The method and the target are arguments. The version is the client's. A head without them is refused.
     let refused = |bytes: &str| {
         block_on(async {
             let mut client = TestClient::new(handler(async || ""));
@@ -392,7 +392,7 @@ fn a_18_what_a_request_must_have_it_is_not_sent_without() {
 }
 
 #[test]
-fn a_19_a_response_is_built_and_always_complete() {
+fn a_19_a_built_response_is_complete() {
     for code in [200, 400, 404, 500] {
         let status = StatusCode::from_u16(code).unwrap();
         let answer = get(handler(async move || Response::empty(status)), "/", &[]);
@@ -441,7 +441,7 @@ fn a_20_reasons_are_those_of_their_codes() {
 }
 
 #[test]
-fn a_21_what_cannot_be_read_has_a_name() {
+fn a_21_each_parse_error_has_a_name() {
     let limits = Limits {
         fields_max: 2,
         ..Limits::DEFAULT
@@ -474,12 +474,13 @@ fn a_21_what_cannot_be_read_has_a_name() {
             "{request:?}: {answer:?}"
         );
     }
-    // UnexpectedEnd: what is not whole yet is waited for, and what never will be is not answered.
+    // UnexpectedEnd: the server waits for the rest of a message, and does not answer one that will never be
+    // whole.
     assert_eq!(server.exchange(&[b"GET / HT"]), "");
 }
 
 #[test]
-fn m_10_a_status_is_of_a_class() {
+fn m_10_a_status_has_a_class() {
     let status = |code| StatusCode::from_u16(code).unwrap();
     assert!(status(204).is_success() && Response::empty(status(204)).is_success());
     assert!(status(301).is_redirection());
@@ -493,7 +494,7 @@ fn m_10_a_status_is_of_a_class() {
 }
 
 #[test]
-fn m_13_json_says_that_it_is_and_how_long() {
+fn m_13_json_has_a_media_type_and_a_length() {
     let answer = get(
         handler(async || (StatusCode::CREATED, Json(("a", 1)))),
         "/",

@@ -1,5 +1,4 @@
-//! Which handler answers: rouille's, mini-async-http's and `micro_http_async`'s routers, and the
-//! server of the Rust Book.
+//! Routes, by the routers of rouille, mini-async-http and `micro_http_async`, and the server of the Rust Book.
 
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Lines};
@@ -35,7 +34,7 @@ mod rouille_server;
 #[allow(dead_code, reason = "its main is not run here")]
 mod site;
 
-/// Asks for these, and compares status and body.
+/// Sends these requests, and compares status and body.
 #[track_caller]
 fn check_answers(router: Router, rows: &[(&str, &str, u16, &str)]) {
     let requests: Vec<_> = rows.iter().map(|row| (row.0, row.1)).collect();
@@ -46,7 +45,7 @@ fn check_answers(router: Router, rows: &[(&str, &str, u16, &str)]) {
     }
 }
 
-/// rouille's own tests of its `router!`.
+/// The tests of rouille for its `router!`.
 fn rouilles_routes() {
     let zero = async || "0";
     let basic = Router::new()
@@ -154,7 +153,7 @@ fn rouilles_shortcuts() {
 fn r_46_routes_are_functions_of_typed_parameters() {
     rouilles_routes();
     rouilles_shortcuts();
-    // find_route!: several routers are one, and what none of them has is a 404.
+    // find_route!: several routers become one. A path that none of them has is a 404.
     let one = Router::new().get("/one", async || "1");
     let two = Router::new().get("/two", async || "2");
     check_answers(
@@ -193,7 +192,7 @@ async fn show(request: Request<'_>) -> Result<Responded> {
 }
 
 #[test]
-fn a_03_a_router_is_served_as_it_is() {
+fn a_03_a_router_is_a_handler() {
     let server = TestServer::start(Server::builder(), || {
         Router::new()
             .get("/one", async || "GET one")
@@ -225,7 +224,7 @@ fn a_03_a_router_is_served_as_it_is() {
         missing.starts_with("HTTP/1.1 404 Not Found\r\n"),
         "{missing}"
     );
-    // Its README's counter.
+    // The counter of its README.
     let answers = ask(
         counter::counter(),
         &[("GET", "/"), ("GET", "/"), ("GET", "/")],
@@ -335,7 +334,7 @@ fn a_24_the_root_matches_and_a_query_is_no_part_of_a_path() {
 }
 
 #[test]
-fn a_25_three_routes_are_written_as_three_calls() {
+fn a_25_three_calls_make_three_routes() {
     let router = Router::new()
         .get("/a", async || "1")
         .post("/b", async || "2")
@@ -437,7 +436,7 @@ fn m_07_a_plain_async_fn_is_a_handler() {
 }
 
 #[test]
-fn m_08_there_is_a_404_without_any_set_up() {
+fn m_08_a_missing_path_is_404_by_default() {
     check_answers(
         Router::new(),
         &[
@@ -445,7 +444,7 @@ fn m_08_there_is_a_404_without_any_set_up() {
             ("POST", "/", 404, "not found\n"),
         ],
     );
-    // The original's own example, on ours.
+    // The example of the original, on this server.
     let answers = ask(
         site::site().unwrap(),
         &[
@@ -540,7 +539,7 @@ fn m_17_it_builds_on_stable() {
     assert!(include_str!("../../../Cargo.toml").contains("rust-version = \"1."));
 }
 
-/// The example that a [`Process`] runs; nothing unless it was started as one.
+/// Runs the example of a [`Process`]. Returns at once unless the process was started for that.
 #[test]
 fn child() {
     let Some(example) = std::env::var_os("PARITY_EXAMPLE") else {
@@ -556,7 +555,7 @@ fn child() {
     });
 }
 
-/// An example in a process of its own; killed when dropped.
+/// An example in a process of its own. It is killed when it is dropped.
 struct Process {
     child: Child,
     address: String,
@@ -591,7 +590,7 @@ impl Process {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
-    /// The size without the code: that of an unoptimized test is larger than any server.
+    /// Returns the size without the code, because the code of an unoptimized test is larger than any server.
     fn resident_kib(&self) -> u64 {
         let status = self.read("status");
         let line = status.split("RssAnon:").nth(1).unwrap();
@@ -607,14 +606,14 @@ impl Drop for Process {
 }
 
 #[test]
-fn m_18_an_idle_site_needs_next_to_nothing() {
+fn m_18_an_idle_site_uses_no_cpu_and_little_memory() {
     let site = Process::start("site");
     let mut kept: Vec<_> = (0..20).map(|_| site.client()).collect();
     for client in &mut kept {
         client.send(get_line("/?name=miller"));
         assert!(read_answer(client).1.contains("Good morning, miller."));
     }
-    // A burst outlives its last request by a second, and then sleeps.
+    // The task of a burst lives for one second after the last request, and then sleeps.
     std::thread::sleep(Duration::from_millis(1500));
     let before = cpu_ticks(site.child.id());
     std::thread::sleep(Duration::from_secs(5));
@@ -624,7 +623,7 @@ fn m_18_an_idle_site_needs_next_to_nothing() {
 }
 
 #[test]
-fn b_01_the_book_listens_and_tells_of_each_connection() {
+fn b_01_the_book_listens_and_prints_each_connection() {
     let mut book = Process::start("book");
     let mut clients = [book.client(), book.client()];
     for client in &mut clients {
@@ -632,7 +631,7 @@ fn b_01_the_book_listens_and_tells_of_each_connection() {
         let own = client.stream.local_addr().unwrap();
         assert_eq!(told, format!("Connection established! Some({own})"));
     }
-    // And of each request, its lines.
+    // The example also prints the lines of each request.
     clients[0].send(get_line("/"));
     assert!(read_answer(&mut clients[0]).1.contains("<h1>Hello!</h1>"));
     let told = book.lines.next().unwrap().unwrap();
@@ -641,7 +640,7 @@ fn b_01_the_book_listens_and_tells_of_each_connection() {
 }
 
 #[test]
-fn b_02_a_request_shows_its_lines() {
+fn b_02_a_request_prints_its_lines() {
     let router = Router::new().get("/", async |request: &Request<'_>| format!("{request:?}"));
     let shown = get(router, "/", &[("user-agent", "curl")]).text();
     for part in [
@@ -657,7 +656,7 @@ fn b_02_a_request_shows_its_lines() {
 }
 
 #[test]
-fn b_03_one_page_and_one_for_all_else() {
+fn b_03_the_book_has_one_page_and_a_404_page() {
     let answers = ask(
         book::book(Duration::ZERO),
         &[("GET", "/"), ("GET", "/sleep"), ("GET", "/something-else")],
@@ -673,9 +672,9 @@ fn b_03_one_page_and_one_for_all_else() {
     }
 }
 
-/// That `/` does not wait for `/sleep`, on one thread.
+/// Checks that `/` does not wait for `/sleep`, on one thread.
 #[test]
-fn b_04_no_request_waits_for_a_sleeper() {
+fn b_04_no_request_waits_for_a_sleeping_one() {
     let server = TestServer::start(Server::builder(), || book::book(Duration::from_secs(2)));
     let mut sleepers: Vec<_> = (0..5).map(|_| server.client()).collect();
     let start = Instant::now();

@@ -1,6 +1,7 @@
-//! h1spec's cases: a server must wait for what has not come, answer what is right, refuse the rest.
+//! The cases of h1spec: a server must wait for the rest of a request, answer a correct one, and refuse the
+//! others.
 //!
-//! The fragments are each sent alone, and what is missing to a whole request after it.
+//! Each fragment is sent alone, and after it the rest of a whole request.
 
 use super::End::{Closed, Kept, Waits};
 use super::{Row, row};

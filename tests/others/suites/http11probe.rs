@@ -1,7 +1,7 @@
-//! `Http11Probe`'s catalogue: how an origin server answers what is right, wrong, or in between.
+//! The catalogue of `Http11Probe`: the answers of an origin server to correct, wrong and doubtful requests.
 //!
-//! A case of several steps is one row, its requests one behind the other. The conditional requests
-//! ask for what that suite asks for when an answer had no validator.
+//! A case of several steps is one row, with its requests one behind the other. The conditional requests are
+//! those that the suite sends if an answer had no validator.
 
 use super::End::{Closed, CutShort, Kept};
 use super::{Row, row};

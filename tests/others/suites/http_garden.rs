@@ -1,8 +1,8 @@
 //! Faults that the HTTP Garden found in servers and proxies: each published payload, and its probes.
 //!
-//! The catalogue has a payload to each bug and no verdict; as expected is here whatever does not
-//! show that bug: the payload refused, or read as its section says. Where a payload has no Host,
-//! which alone would be refused, it was given one.
+//! The catalogue has a payload for each bug and no verdict. A row expects an answer that does not show the
+//! bug: the payload is refused, or read as its section requires. A payload without a Host, which would be
+//! refused for that alone, has been given one.
 
 use super::End::{Closed, CutShort, Kept};
 use super::{Row, row};

@@ -1,9 +1,9 @@
-//! llhttp's cases for a strict parser of requests: what it takes, the server answers 200; what it
-//! calls an error, the server refuses.
+//! The cases of llhttp for a strict parser of requests. The server answers 200 if llhttp accepts the request,
+//! and refuses the request otherwise.
 //!
-//! A parser asks for no Host, so a request without one was given one; and `#hey` was taken from six
-//! targets, where a fragment alone would be refused. Its lenient modes and its pauses are not here:
-//! there is no such thing in this server.
+//! A parser needs no Host, so each request without one has been given one. `#hey` was removed from six
+//! targets, because a fragment alone would be refused. llhttp's lenient modes and its pauses are not here,
+//! because this server has no such feature.
 
 use super::End::{Closed, CutShort, Kept};
 use super::{Row, row};

@@ -1,11 +1,11 @@
-//! Asking a server, and what of its answer is compared.
+//! Requests to a server, and the parts of its answer that are compared.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// An answer, without what is not compared.
+/// An answer, without the fields that are not compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub status: u16,
@@ -13,7 +13,7 @@ pub(crate) struct Answer {
     pub body: Vec<u8>,
 }
 
-/// The fields that are compared. Of an entity tag, only that there is one.
+/// The fields that are compared. An entity tag counts only as present or absent.
 const COMPARED: &[&str] = &[
     "accept-ranges",
     "allow",
@@ -27,7 +27,7 @@ const COMPARED: &[&str] = &[
     "vary",
 ];
 
-/// Sends a request as it stands in the list.
+/// Sends a request of the list.
 pub(crate) fn ask(address: SocketAddr, request: &str) -> Answer {
     let (line, fields) = request.split_once(" | ").unwrap_or((request, ""));
     let etag = if request.contains("{etag}") {
@@ -92,17 +92,17 @@ impl Answer {
             .retain(|name, _| COMPARED.contains(&name.as_str()));
         let is_error = self.status >= 300;
         if is_error {
-            // A page of text, each its own.
+            // Each server has its own page of text.
             self.body.clear();
             self.fields.remove("content-length");
             self.fields.remove("content-type");
         }
         if self.status != 200 {
-            // A client that asks for parts knows the type.
+            // A client that requests parts knows the type.
             self.fields.remove("accept-ranges");
         }
         if let Some(location) = self.fields.get_mut("location") {
-            // From the host on, or from the path on: the same place.
+            // One server begins with the host, the other with the path. Both lead to the same place.
             let path = location.split("://").last().unwrap();
             *location = path[path.find('/').unwrap()..].to_owned();
         }
@@ -115,7 +115,7 @@ impl Answer {
         self.without_boundary()
     }
 
-    /// The line between parts is a new one each time.
+    /// The line between parts differs in each answer.
     fn without_boundary(mut self) -> Self {
         let content_type = self.fields.get("content-type").cloned().unwrap_or_default();
         if let Some((kind, boundary)) = content_type.split_once("; boundary=") {
@@ -133,7 +133,7 @@ impl Answer {
     }
 }
 
-/// How they differ, theirs and ours, in words; `None` if they do not.
+/// Returns the differences in words, of nginx and of this server, or `None`.
 pub(crate) fn difference(theirs: Answer, ours: Answer) -> Option<[String; 2]> {
     let (theirs, ours) = (theirs.compared(), ours.compared());
     if theirs == ours {
@@ -145,7 +145,7 @@ pub(crate) fn difference(theirs: Answer, ours: Answer) -> Option<[String; 2]> {
         if other_status {
             words.push(one.status.to_string());
         }
-        // Where the status differs, the rest follows from it.
+        // If the status differs, the other differences follow from that.
         let names = if other_status { &[][..] } else { COMPARED };
         for name in names {
             let (value, another) = (one.fields.get(*name), other.fields.get(*name));

@@ -1,5 +1,5 @@
-//! The requests to both servers: request line, then fields, between bars. `{etag}` is the tag that the server
-//! asked has said it is.
+//! The requests to both servers: the request line, then fields, separated by bars. `{etag}` is the tag that
+//! the same server has sent before.
 
 pub(crate) const REQUESTS: &[&str] = &[
     // plain

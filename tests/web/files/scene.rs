@@ -1,11 +1,11 @@
-//! The folder that both serve.
+//! The folder that both servers serve.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// When all of it was changed last: on Sun, 06 Nov 1994 at 08:49:37.
+/// The time of the last change of all files: Sun, 06 Nov 1994, 08:49:37.
 pub(crate) const CHANGED_SECONDS: u64 = 784_111_777;
 
 /// The files in it.
@@ -31,7 +31,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
 
 const LINKS: &[(&str, &str)] = &[("inside.txt", "a.txt"), ("outside.txt", "../secret.txt")];
 
-/// Makes it anew, below a folder of that name.
+/// Makes the folder anew, below a folder of that name.
 pub(crate) fn make(name: &str) -> PathBuf {
     let around = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("files")
@@ -48,21 +48,21 @@ pub(crate) fn make(name: &str) -> PathBuf {
     served
 }
 
-/// Writes a file as if it had been there for long.
+/// Writes a file with an old time of change.
 pub(crate) fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
     touch(path, CHANGED_SECONDS);
 }
 
-/// Sets when it was changed last.
+/// Sets the time of a file's last change.
 pub(crate) fn touch(path: &Path, seconds: u64) {
     let file = File::options().write(true).open(path).unwrap();
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     file.set_modified(time).unwrap();
 }
 
-/// 300,000 bytes that tell their place.
+/// Returns 300,000 bytes that depend on their position.
 pub(crate) fn big() -> Vec<u8> {
     (0..=250).cycle().take(300_000).collect()
 }
