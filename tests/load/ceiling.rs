@@ -3,16 +3,9 @@
 //! Each server is a process of its own with a low limit: this test binary, started again to run [`child`]. Its
 //! clients are plain blocking sockets. The tests raise the limit of their own process, so this is a binary of
 //! its own.
-#![allow(
-    clippy::unwrap_used,
-    clippy::async_yields_async,
-    clippy::option_map_unit_fn,
-    clippy::drop_non_drop,
-    clippy::format_collect,
-    dropping_copy_types,
-    clippy::print_stdout,
-    reason = "a test may"
-)]
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "a child tells its address")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,7 +1,5 @@
 //! The memory of the server under load, and the latency of polite clients beside it.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
-
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -4,15 +4,14 @@
 //! otherwise, `tests/others/parity.md` has the reason, and the test asserts this server's behaviour.
 
 #![allow(
-    clippy::unwrap_used,
-    clippy::async_yields_async,
-    clippy::option_map_unit_fn,
-    clippy::drop_non_drop,
-    clippy::format_collect,
     clippy::print_stdout,
-    reason = "a test may"
+    reason = "a child tells its address, and the tally is for readers"
 )]
-
+#![allow(
+    clippy::format_collect,
+    clippy::drop_non_drop,
+    reason = "short code for few values"
+)]
 mod asked;
 mod life;
 mod mini_async_http;

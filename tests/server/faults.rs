@@ -4,10 +4,9 @@
 //! again to run [`child`].
 
 #![allow(
-    clippy::unwrap_used,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a test may; and a child process talks to its parent"
+    reason = "a child process talks to its parent"
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,11 +1,6 @@
 //! The end of a server, and of its clients.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test may; and a child process talks to its parent"
-)]
-
+#![allow(clippy::print_stdout, reason = "the measurement is for readers")]
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,7 +1,5 @@
 //! TLS through `Builder::transport`: connections of rustls below those of the server.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may")]
-
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -3,15 +3,7 @@
 //! Each row is sent in one piece, byte by byte, and split in two at each position. The outcome is always the
 //! same.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::async_yields_async,
-    clippy::option_map_unit_fn,
-    clippy::drop_non_drop,
-    clippy::format_collect,
-    dropping_copy_types,
-    reason = "a test may"
-)]
+#![allow(clippy::format_collect, reason = "short code for few values")]
 
 use std::cell::Cell;
 use std::pin::Pin;

@@ -60,7 +60,7 @@ pub(super) const ROWS: &[Row] = &[
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: gzip\r\n\r\n"),
     row("COMP-LEADING-CRLF", "RFC 9112, 2.2", &[200], Kept,
         b"\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n")
-        .tolerated("at least one empty line before a request should be ignored; two are, a third is refused"),
+        .tolerated("a server should ignore at least one empty line before a request; two are ignored, and a third is refused"),
     row("COMP-ABSOLUTE-FORM", "RFC 9112, 3.2.2", &[200], Kept,
         b"GET http://localhost:8080/ HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"),
     row("COMP-METHOD-CASE", "RFC 9110, 9.1", &[501], Kept,
@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Row] = &[
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nExpect: 200-ok\r\n\r\n"),
     row("COMP-GET-WITH-CL-BODY", "RFC 9110, 9.3.1", &[200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 5\r\n\r\nhello")
-        .tolerated("a GET may have content; it is read to its end, and what follows is the next request"),
+        .tolerated("a GET may have content; it is read to its end, and the bytes behind it are the next request"),
     row("COMP-CHUNKED-EXTENSION", "RFC 9112, 7.1.1", &[200], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=value\r\nhello\r\n0\r\n\r\n")
         .says("\r\n\r\nhello"),
@@ -107,7 +107,7 @@ pub(super) const ROWS: &[Row] = &[
         b"TRACE / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"),
     row("COMP-HOST-EMPTY-VALUE", "RFC 9112, 3.2", &[200], Kept,
         b"GET / HTTP/1.1\r\nHost: \r\n\r\n")
-        .differs("an empty Host is what a client must send when its target has no authority; the grammar has it"),
+        .differs("a client whose target has no authority must send an empty Host; the grammar allows it"),
     row("COMP-REQUEST-LINE-TAB", "RFC 9110, 9.1", &[400], Closed,
         b"GET\t/ HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"),
     row("COMP-VERSION-MISSING-MINOR", "RFC 9112, 2.3", &[400], Closed,
@@ -125,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         .tolerated("Host is required from 1.1 on"),
     row("COMP-HTTP12-VERSION", "RFC 9110, 2.5", &[200], Kept,
         b"GET / HTTP/1.2\r\nHost: localhost:8080\r\n\r\n")
-        .tolerated("a higher minor version is served as 1.1; the suite holds no answer for right"),
+        .tolerated("a higher minor version is served as 1.1; the suite has no right answer"),
     row("COMP-TRACE-WITH-BODY", "RFC 9110, 9.3.8", &[405], Kept,
         b"TRACE / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 5\r\n\r\nhello"),
     row("COMP-CHUNKED-TRAILER-VALID", "RFC 9112, 7.1.2", &[200], Kept,
@@ -171,14 +171,14 @@ pub(super) const ROWS: &[Row] = &[
         b"GET /pa th HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"),
     row("COMP-DUPLICATE-CT", "RFC 9110, 5.3", &[200], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nContent-Type: text/html\r\n\r\nhello")
-        .tolerated("what a content type means is for the handler, which is shown both fields"),
+        .tolerated("the handler interprets a content type, and it sees both fields"),
     row("COMP-TRACE-SENSITIVE", "RFC 9110, 9.3.8", &[405], Kept,
         b"TRACE / HTTP/1.1\r\nHost: localhost:8080\r\nAuthorization: Bearer secret-token-123\r\n\r\n"),
     row("COMP-RANGE-INVALID", "RFC 9110, 14.2", &[200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nRange: bytes=abc-xyz\r\n\r\n"),
     row("COMP-ACCEPT-NONSENSE", "RFC 9110, 12.5.1", &[200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nAccept: application/x-nonsense\r\n\r\n")
-        .tolerated("to disregard Accept and send what there is, is one of the two ways the section gives"),
+        .tolerated("the section allows the server to ignore Accept and to send the answer that it has"),
     row("COMP-POST-UNSUPPORTED-CT", "RFC 9110, 15.5.16", &[200], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 5\r\nContent-Type: application/x-nonsense\r\n\r\nhello"),
     row("SMUG-CL-TE-BOTH", "RFC 9112, 6.1", &[400], Closed,
@@ -188,7 +188,7 @@ pub(super) const ROWS: &[Row] = &[
     row("SMUG-CL-LEADING-ZEROS", "RFC 9110, 8.6", &[200], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 005\r\n\r\nhello")
         .says("\r\n\r\nhello")
-        .tolerated("the grammar is digits, one or more; read as decimal, whatever it begins with"),
+        .tolerated("the grammar is one or more digits, read as a decimal number"),
     row("SMUG-TE-XCHUNKED", "RFC 9112, 6.1", &[400], Closed,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: xchunked\r\nContent-Length: 5\r\n\r\nhello"),
     row("SMUG-TE-TRAILING-SPACE", "RFC 9112, 6.1", &[400], Closed,
@@ -287,16 +287,16 @@ pub(super) const ROWS: &[Row] = &[
         .tolerated("the content came without waiting, as a client may send it"),
     row("SMUG-TRAILER-CL", "RFC 9110, 6.5.1", &[200], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nContent-Length: 50\r\n\r\n")
-        .tolerated("kept apart from the header and never merged, so without effect; that is what the section asks"),
+        .tolerated("kept apart from the header and never merged, so without effect, as the section requires"),
     row("SMUG-TRAILER-TE", "RFC 9110, 6.5.1", &[200], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .tolerated("kept apart from the header and never merged, so without effect; that is what the section asks"),
+        .tolerated("kept apart from the header and never merged, so without effect, as the section requires"),
     row("SMUG-TRAILER-HOST", "RFC 9110, 6.5.1", &[200], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nHost: evil.example.com\r\n\r\n")
-        .tolerated("kept apart from the header and never merged, so without effect; that is what the section asks"),
+        .tolerated("kept apart from the header and never merged, so without effect, as the section requires"),
     row("SMUG-TRAILER-AUTH", "RFC 9110, 6.5.1", &[200], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nAuthorization: Bearer evil\r\n\r\n")
-        .tolerated("kept apart from the header and never merged, so without effect; that is what the section asks"),
+        .tolerated("kept apart from the header and never merged, so without effect, as the section requires"),
     row("SMUG-HEAD-CL-BODY", "RFC 9110, 9.3.2", &[200], Kept,
         b"HEAD / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 5\r\n\r\nhello")
         .tolerated("a HEAD may have content; it is read to its end"),
@@ -323,14 +323,14 @@ pub(super) const ROWS: &[Row] = &[
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding:\tchunked\r\nContent-Length: 5\r\n\r\nhello"),
     row("SMUG-ABSOLUTE-URI-HOST-MISMATCH", "RFC 9112, 3.2.2", &[200], Kept,
         b"GET http://other.example.com/ HTTP/1.1\r\nHost: localhost:8080\r\n\r\n")
-        .tolerated("an origin server must go by the target and disregard Host"),
+        .tolerated("an origin server must use the target and ignore Host"),
     row("SMUG-MULTIPLE-HOST-COMMA", "RFC 9110, 7.2", &[400], Closed,
         b"GET / HTTP/1.1\r\nHost: localhost:8080, other.example.com\r\n\r\n"),
     row("SMUG-CHUNK-BARE-CR-TERM", "RFC 9112, 2.2", &[400], Closed,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n5\rhello\r\n0\r\n\r\n"),
     row("SMUG-TRAILER-CONTENT-TYPE", "RFC 9110, 6.5.1", &[200], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nContent-Type: text/evil\r\n\r\n")
-        .tolerated("kept apart from the header and never merged, so without effect; that is what the section asks"),
+        .tolerated("kept apart from the header and never merged, so without effect, as the section requires"),
     row("SMUG-CLTE-CONN-CLOSE", "RFC 9112, 6.1", &[400], Closed,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"),
     row("SMUG-TECL-CONN-CLOSE", "RFC 9112, 6.1", &[400], Closed,
@@ -365,7 +365,7 @@ pub(super) const ROWS: &[Row] = &[
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\nContent-Length: 30\r\n\r\n0\r\n\r\nXGET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"),
     row("SMUG-CL0-BODY-POISON", "RFC 9112, 6.3", &[200, 501], Kept,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 0\r\n\r\nXGET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n")
-        .tolerated("what follows a length of zero is the next request; it says XGET and is answered for that"),
+        .tolerated("the bytes behind a length of zero are the next request; its method is XGET, which is not implemented"),
     row("SMUG-GET-CL-BODY-DESYNC", "RFC 9110, 9.3.1", &[200, 200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"),
     row("SMUG-OPTIONS-CL-BODY-DESYNC", "RFC 9110, 9.3.7", &[204, 200], Kept,
@@ -430,24 +430,24 @@ pub(super) const ROWS: &[Row] = &[
         b"GET /\xc0\xaf HTTP/1.1\r\nHost: localhost:8080\r\n\r\n"),
     row("MAL-URL-PERCENT-NULL", "RFC 3986, 2.1", &[404], Kept,
         b"GET /path%00.html HTTP/1.1\r\nHost: localhost:8080\r\n\r\n")
-        .tolerated("an escape is right in a target; nothing is decoded here"),
+        .tolerated("a target may have an escape, and it is not decoded here"),
     row("MAL-URL-PERCENT-CRLF", "RFC 3986, 2.1", &[404], Kept,
         b"GET /path%0d%0aX-Injected:%20true HTTP/1.1\r\nHost: localhost:8080\r\n\r\n")
-        .tolerated("an escape is right in a target; nothing is decoded here"),
+        .tolerated("a target may have an escape, and it is not decoded here"),
     row("MAL-CHUNK-EXT-64K", "RFC 9112, 7.1.1", &[400], Closed,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=~~\r\nhello\r\n0\r\n\r\n")
         .filled(b"a", 65_536),
     row("MAL-RANGE-OVERLAPPING", "RFC 9110, 14.2", &[200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nRange: bytes=~~0-\r\n\r\n")
         .filled(b"0-,", 999)
-        .tolerated("a server may disregard Range, and this one has no ranges; the suite holds no answer for right"),
+        .tolerated("a server may ignore Range, and this one has no ranges; the suite has no right answer"),
     row("MAL-POST-CL-HUGE-NO-BODY", "RFC 9110, 15.5.14", &[413], Closed,
         b"POST / HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 999999999\r\n\r\n")
-        .differs("content longer than the limit has a status of its own, and is refused before it comes"),
+        .differs("content above the limit has a status of its own, and is refused before it arrives"),
     row("NORM-UNDERSCORE-CL", "RFC 9110, 5.1", &[200], Kept,
         b"POST /echo HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 11\r\nContent_Length: 99\r\n\r\nhello world")
         .says("Content-Length: 11\nContent_Length: 99\n")
-        .tolerated("a field of another name; passed on as it came, never made into Content-Length"),
+        .tolerated("a field of another name; it stays as it came, and is never taken for Content-Length"),
     row("NORM-SP-BEFORE-COLON-CL", "RFC 9112, 5.1", &[400], Closed,
         b"POST /echo HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 11\r\nContent-Length : 5\r\n\r\nhello world"),
     row("NORM-TAB-IN-NAME", "RFC 9112, 5.1", &[400], Closed,
@@ -457,19 +457,19 @@ pub(super) const ROWS: &[Row] = &[
     row("NORM-UNDERSCORE-TE", "RFC 9110, 5.1", &[200], Kept,
         b"POST /echo HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 11\r\nTransfer_Encoding: chunked\r\n\r\nhello world")
         .says("Transfer_Encoding: chunked\n")
-        .tolerated("a field of another name; passed on as it came, never made into Transfer-Encoding"),
+        .tolerated("a field of another name; it stays as it came, and is never taken for Transfer-Encoding"),
     row("CAP-ETAG-304", "RFC 9110, 13.1.2", &[200, 200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\nIf-None-Match: \"no-etag\"\r\n\r\n")
-        .tolerated("the answer asked about has no validator; conditions are for the handler"),
+        .tolerated("the answer has no validator, and the handler checks conditions"),
     row("CAP-LAST-MODIFIED-304", "RFC 9110, 13.1.3", &[200, 200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\nIf-Modified-Since: Thu, 01 Jan 2099 00:00:00 GMT\r\n\r\n")
-        .tolerated("the answer asked about has no validator; conditions are for the handler"),
+        .tolerated("the answer has no validator, and the handler checks conditions"),
     row("CAP-ETAG-IN-304", "RFC 9110, 15.4.5", &[200, 200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\nIf-None-Match: \"no-etag\"\r\n\r\n")
-        .tolerated("the answer asked about has no validator; conditions are for the handler"),
+        .tolerated("the answer has no validator, and the handler checks conditions"),
     row("CAP-INM-PRECEDENCE", "RFC 9110, 13.1.2", &[200, 200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\nIf-None-Match: \"no-etag\"\r\nIf-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n")
-        .tolerated("the answer asked about has no validator; conditions are for the handler"),
+        .tolerated("the answer has no validator, and the handler checks conditions"),
     row("CAP-INM-WILDCARD", "RFC 9110, 13.1.2", &[200, 200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\nIf-None-Match: *\r\n\r\n")
         .tolerated("conditions are for the handler"),
@@ -479,10 +479,10 @@ pub(super) const ROWS: &[Row] = &[
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\nIf-Modified-Since: not-a-date\r\n\r\n"),
     row("CAP-INM-UNQUOTED", "RFC 9110, 8.8.3", &[200, 200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\nIf-None-Match: no-etag\r\n\r\n")
-        .tolerated("the answer asked about has no validator; conditions are for the handler"),
+        .tolerated("the answer has no validator, and the handler checks conditions"),
     row("CAP-ETAG-WEAK", "RFC 9110, 13.1.2", &[200, 200], Kept,
         b"GET / HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8080\r\nIf-None-Match: W/\"no-etag\"\r\n\r\n")
-        .tolerated("the answer asked about has no validator; conditions are for the handler"),
+        .tolerated("the answer has no validator, and the handler checks conditions"),
     row("COOK-ECHO", "RFC 6265, 4.2", &[200], Kept,
         b"GET /echo HTTP/1.1\r\nHost: localhost:8080\r\nCookie: foo=bar\r\n\r\n")
         .says("Cookie: foo=bar\n"),

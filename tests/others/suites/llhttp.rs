@@ -30,7 +30,7 @@ pub(super) const ROWS: &[Row] = &[
         b"\r\nGET /test HTTP/1.1\r\nHost: a\r\n\r\n"),
     row("sample: No HTTP version", "RFC 9112, 3.2", &[400], Closed,
         b"GET /\r\n\r\n")
-        .differs("a request line has a version; what has none is not served as another HTTP"),
+        .differs("a request line has a version; a line without one is not served as another version of HTTP"),
     row("sample: Line folding in header value with LF", "RFC 9112, 2.2", &[400], Closed,
         b"GET / HTTP/1.1\r\nLine1:   abc\n\tdef\n ghi\n\t\tjkl\n  mno \n\t \tqrs\nLine2: \t line2\t\nLine3:\n line3\nLine4: \n \nConnection:\n close\n\n"),
     row("sample: No LF after CR", "RFC 9112, 2.2", &[400], Closed,
@@ -49,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
         b"CONNECT HOME0.NETSCAPE.COM:443 HTTP/1.0\r\nUser-agent: Mozilla/1.1N\r\nProxy-authorization: basic aGVsbG86d29ybGQ=\r\n\r\n"),
     row("method: CONNECT with body", "RFC 9110, 9.3.6", &[400], Closed,
         b"CONNECT foo.bar.com:443 HTTP/1.0\r\nUser-agent: Mozilla/1.1N\r\nProxy-authorization: basic aGVsbG86d29ybGQ=\r\nContent-Length: 10\r\n\r\nblarfcicle\"")
-        .differs("content in a CONNECT has no meaning, and what has none is refused"),
+        .differs("content in a CONNECT has no meaning, so it is refused"),
     row("method: M-SEARCH request", "RFC 9112, 3.2.1", &[400], Closed,
         b"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: \"ssdp:discover\"\r\nST: \"ssdp:all\"\r\n\r\n")
         .differs("the asterisk form is for OPTIONS only"),
@@ -80,7 +80,7 @@ pub(super) const ROWS: &[Row] = &[
         b"QUERY /contacts HTTP/1.1\r\nHost: example.org\r\nContent-Type: example/query\r\nAccept: text/csv\r\nContent-Length: 41\r\n\r\nselect surname, givenname, email limit 10"),
     row("uri: Quotes in URI", "RFC 9112, 3.2", &[400], Closed,
         b"GET /with_\"lovely\"_quotes?foo=\\\"bar\\\" HTTP/1.1\r\n\r\n")
-        .differs("a quotation mark stands in no target"),
+        .differs("no target has a quotation mark"),
     row("uri: Query URL with question mark", "RFC 9112, 3.2", &[200], Kept,
         b"GET /test.cgi?foo=bar?baz HTTP/1.1\r\nHost: a\r\n\r\n"),
     row("uri: Host terminated by a query string", "RFC 9112, 3.2", &[200], Kept,
@@ -100,7 +100,7 @@ pub(super) const ROWS: &[Row] = &[
         b"CONNECT home_0.netscape.com:443 HTTP/1.0\r\nUser-agent: Mozilla/1.1N\r\nProxy-authorization: basic aGVsbG86d29ybGQ=\r\n\r\n"),
     row("uri: `host:port` and basic auth", "RFC 9110, 4.2.4", &[400], Closed,
         b"GET http://a%12:b!&*$@hypnotoad.org:1234/toto HTTP/1.1\r\n\r\n")
-        .differs("user information in a target should be taken for an error"),
+        .differs("user information in a target should be treated as an error"),
     row("uri: Space in URI", "RFC 9112, 2.3", &[400], Closed,
         b"GET /foo bar/ HTTP/1.1\r\n\r\n"),
     row("connection: Setting flag", "RFC 9112, 9.3", &[200], Kept,
@@ -221,7 +221,7 @@ pub(super) const ROWS: &[Row] = &[
         b"PUT /music/sweet/music RTSP/1.0\r\nHost: example.com\r\n\r\n"),
     row("invalid: HTTP protocol and ANNOUNCE method", "RFC 9110, 9.1", &[200], Closed,
         b"ANNOUNCE /music/sweet/music HTTP/1.0\r\nHost: example.com\r\n\r\n")
-        .differs("any token is a method; which ones there are, a handler says"),
+        .differs("any token is a method; the handler decides which methods exist"),
     row("invalid: Headers separated by CR", "RFC 9112, 2.2", &[400], Closed,
         b"GET / HTTP/1.1\r\nFoo: 1\rBar: 2\r\n\r\n"),
     row("invalid: Headers separated by LF", "RFC 9112, 2.2", &[400], Closed,
@@ -240,7 +240,7 @@ pub(super) const ROWS: &[Row] = &[
         b"GET / HTTP/1.1\r\n: Bar\r\n\r\n"),
     row("invalid: Invalid method", "RFC 9110, 9.1", &[200], Kept,
         b"MKCOLA / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .differs("any token is a method; which ones there are, a handler says"),
+        .differs("any token is a method; the handler decides which methods exist"),
     row("invalid: Illegal header field name line folding", "RFC 9112, 5", &[400], Closed,
         b"GET / HTTP/1.1\r\nname\r\n : value\r\n\r\n"),
     row("invalid: Corrupted Connection header", "RFC 9112, 5", &[400], Closed,
