@@ -51,14 +51,26 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Reads to the end of the stream. A reset is an error.
-fn read_all(mut stream: &TcpStream) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    match stream.read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(io::Error::new(
-            error.kind(),
-            format!("{error} after {} bytes", bytes.len()),
-        )),
+fn read_all(stream: &TcpStream) -> io::Result<Vec<u8>> {
+    read_all_since(stream, Instant::now()).0
+}
+
+/// Reads to the end of the stream. Also returns the longest time between two reads; the first begins at `last`.
+fn read_all_since(mut stream: &TcpStream, mut last: Instant) -> (io::Result<Vec<u8>>, Duration) {
+    let (mut bytes, mut longest) = (Vec::new(), Duration::ZERO);
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        let read = stream.read(&mut piece);
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+        match read {
+            Ok(0) => return (Ok(bytes), longest),
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) => {
+                let text = format!("{error} after {} bytes", bytes.len());
+                return (Err(io::Error::new(error.kind(), text)), longest);
+            }
+        }
     }
 }
 
@@ -256,8 +268,8 @@ impl Row {
     fn play(self, address: SocketAddr) -> io::Result<()> {
         let client = connect(address);
         (&client).write_all(self.request().as_bytes())?;
-        if self.late {
-            let start = Instant::now();
+        let start = Instant::now();
+        let (answers, paused) = if self.late {
             self.send_extra(&client)?;
             // A full server may cut a client that takes no byte for 2 s. The client reads well before that.
             let pause = if self.way == Way::Pressure {
@@ -266,20 +278,20 @@ impl Row {
                 1_300
             };
             thread::sleep(Duration::from_millis(pause));
-            let paused = start.elapsed();
-            let answers = match read_all(&client) {
-                Err(error) if self.way == Way::Pressure && paused > PAUSE_MAX => {
-                    eprintln!("{self:?}: read after {paused:?}, so it could be cut: {error}");
-                    return Ok(());
-                }
-                answers => answers?,
-            };
-            return self.check(&answers);
+            read_all_since(&client, start)
+        } else {
+            let reader = client.try_clone()?;
+            let reader = thread::spawn(move || read_all_since(&reader, start));
+            self.send_extra(&client)?;
+            reader.join().unwrap()
+        };
+        match answers {
+            Err(error) if self.way == Way::Pressure && paused > PAUSE_MAX => {
+                eprintln!("{self:?}: read after {paused:?}, so it could be cut: {error}");
+                Ok(())
+            }
+            answers => self.check(&answers?),
         }
-        let reader = client.try_clone()?;
-        let reader = thread::spawn(move || read_all(&reader));
-        self.send_extra(&client)?;
-        self.check(&reader.join().unwrap()?)
     }
 
     fn send_extra(self, mut client: &TcpStream) -> io::Result<()> {
