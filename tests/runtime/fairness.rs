@@ -309,7 +309,7 @@ fn tasks_that_wake_each_other_delay_the_check_of_the_reactor_by_at_most_64_polls
         let written_at = polls.get();
         near.write_all(b"x").await.unwrap();
         let read_at = read_at.await.unwrap();
-        assert!(written_at > 2, "they do wake each other");
+        assert!(written_at > 2, "the tasks have not woken each other");
         assert!(read_at - written_at <= 2 * 64, "{written_at} {read_at}");
         tasks
             .iter()

@@ -35,7 +35,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
         None
     };
     let value = race(async { Some(future.await) }, late).await;
-    value.expect("it is not woken")
+    value.expect("the task is not woken")
 }
 
 /// Calls `write` until the kernel reports that the peer is gone.
@@ -48,7 +48,7 @@ async fn until_broken(way: &str, mut write: impl AsyncFnMut() -> io::Result<usiz
             Ok(_) => yield_now().await,
         }
     }
-    panic!("{way}: the peer is gone, and it goes on");
+    panic!("{way}: writes succeed although the peer is gone");
 }
 
 /// Writes in every way to a stream whose peer is gone.
@@ -447,7 +447,10 @@ fn connecting_again_and_again_lets_others_run() {
         while connected.borrow().is_empty() {
             yield_now().await;
         }
-        assert!(connected.borrow().len() < 500, "it made all in one go");
+        assert!(
+            connected.borrow().len() < 500,
+            "the task did not let others run"
+        );
         task.await.unwrap();
         drop(listener);
     });
@@ -462,7 +465,7 @@ async fn yields(mut leaf: impl AsyncFnMut() + 'static) {
     });
     yield_now().await;
     yield_now().await;
-    assert!(!task.is_finished(), "it made all in one go");
+    assert!(!task.is_finished(), "the task did not let others run");
     task.await.unwrap();
 }
 

@@ -26,7 +26,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
         None
     };
     let value = race(async { Some(future.await) }, late).await;
-    value.expect("it is not woken")
+    value.expect("the task is not woken")
 }
 
 async fn a_few_turns() {

@@ -268,7 +268,7 @@ fn bytes_of_a_refused_client_are_not_a_request() {
                     break;
                 }
             }
-            assert!(given_up < 100, "it lingers for two seconds");
+            assert!(given_up < 100, "the connection lingers for two seconds");
             if given_up == 2 {
                 // The client has its answer, and leaves.
                 drop(client.shutdown(std::net::Shutdown::Both));
@@ -585,7 +585,7 @@ impl Io for Fragile {
         self.writes.set(self.writes.get() + 1);
         match self.writes.get() {
             1 => Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum())),
-            2..10 => panic!("it breaks"),
+            2..10 => panic!("a transport panics"),
             _ => Poll::Pending, // so that a loop is a failure, and no hang
         }
     }

@@ -255,7 +255,7 @@ fn read_answer(client: &mut Client, count: usize) -> String {
             return String::from_utf8(bytes).unwrap();
         }
         let read = client.read(&mut piece).unwrap();
-        assert!(read > 0, "it has ended after {} bytes", bytes.len());
+        assert!(read > 0, "the stream ended after {} bytes", bytes.len());
         bytes.extend_from_slice(&piece[..read]);
     }
 }

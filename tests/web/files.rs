@@ -112,7 +112,7 @@ fn nginx_answers_alike_except_in_the_rows_of_the_table() {
     {
         wrong.push(format!("they agree, or are not asked: {request}"));
     }
-    assert!(wrong.is_empty(), "not explained:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "no row explains:\n{}", wrong.join("\n"));
     eprintln!(
         "{} requests, {} of them answered differently",
         REQUESTS.len(),
@@ -423,7 +423,7 @@ fn a_slow_reader_receives_a_large_file_whole_and_its_descriptor_is_closed() {
     assert!(other.ends_with("0123456789abcdefghij"), "{other}");
     let start = Instant::now();
     while !is_open() {
-        assert!(start.elapsed() < DEADLINE, "it is not being sent");
+        assert!(start.elapsed() < DEADLINE, "the file is not open");
         thread::yield_now();
     }
     let mut answer = Vec::new();

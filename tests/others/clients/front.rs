@@ -120,7 +120,10 @@ fn reserve() -> (OwnedFd, SocketAddr) {
 fn wait_until_it_listens(process: &mut Owned, address: SocketAddr) {
     let start = Instant::now();
     while TcpStream::connect(address).is_err() {
-        assert!(process.0.try_wait().unwrap().is_none(), "it ended");
+        assert!(
+            process.0.try_wait().unwrap().is_none(),
+            "the proxy has ended"
+        );
         assert!(start.elapsed() < DEADLINE, "the proxy does not listen");
         thread::yield_now();
     }

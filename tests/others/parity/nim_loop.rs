@@ -79,7 +79,7 @@ fn n_40_after_a_413_the_connection_is_closed() {
     let mut client = server.client();
     client.send(post(
         "Content-Length: 9000000\r\n",
-        "only the beginning of it",
+        "only the start of the body",
     ));
     let answer = client.read_to_end();
     assert!(
@@ -213,7 +213,7 @@ fn n_66_two_processes_share_a_port() {
     assert_eq!(
         clash.kind(),
         std::io::ErrorKind::AddrInUse,
-        "unless it is asked for"
+        "a port is shared only if that is set"
     );
     let both = BTreeSet::from([first.child.id().to_string(), second.child.id().to_string()]);
     let mut seen = BTreeSet::new();

@@ -182,7 +182,7 @@ fn forms() {
         request.bytes().await?;
         input::form::<One<u8>>(request).await
     });
-    assert_eq!(blame(twice), missing, "it was read before");
+    assert_eq!(blame(twice), missing, "the body was read before");
     let pairs = look_into(FORM, "a=1&a=2&b", async |request: &Request<'_>| {
         input::form_pairs(request).await.unwrap().to_string()
     });
@@ -400,7 +400,11 @@ fn n_91_queries_are_parsed_and_built() {
             .map(|(name, value)| format!("({name},{value})"));
         shown.collect::<String>()
     };
-    assert_eq!(pairs("&a&=b&=&&"), "(a,)(,b)(,)", "empty ones are none");
+    assert_eq!(
+        pairs("&a&=b&=&&"),
+        "(a,)(,b)(,)",
+        "empty pieces are no pairs"
+    );
     assert_eq!(pairs("a=b+c%20d&e=f=g&h=%2b"), "(a,b c d)(e,f=g)(h,+)");
     assert_eq!(
         pairs("a=%zz&b=%"),

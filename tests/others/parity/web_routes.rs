@@ -265,10 +265,7 @@ fn a_22_the_first_route_wins_and_a_missing_one_is_404() {
     );
     check_answers(Router::default(), &[("GET", "/", 404, "not found\n")]);
     let body = &ask(Router::default(), &[("GET", "/")])[0].body;
-    assert!(
-        !body.is_empty(),
-        "a line of text, where the original has nothing"
-    );
+    assert!(!body.is_empty(), "the original has no text");
 }
 
 #[test]
@@ -341,7 +338,7 @@ fn a_25_three_calls_make_three_routes() {
         .any("/c", async || "3");
     assert_eq!(router.routes().count(), 3);
     let bad = std::panic::catch_unwind(|| drop(Router::new().get("bad", async || "")));
-    assert!(bad.is_err(), "where it is written");
+    assert!(bad.is_err(), "a bad pattern panics");
 }
 
 #[test]
