@@ -89,6 +89,14 @@
 //! | `hostname` (the peer's address) | [`Request::peer_address`] |
 //! | `body` | [`Request::bytes`] |
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::too_many_lines,
+        reason = "a table of literal bytes is one test"
+    )
+)]
+
 mod error;
 mod error_answer;
 mod extensions;
