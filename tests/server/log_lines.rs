@@ -310,6 +310,10 @@ fn a_flood_of_failures_is_a_few_lines_and_a_count_that_is_never_zero() {
 
 /// The server process; it does nothing unless it was started as one.
 #[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the child tells its address to its parent"
+)]
 fn child() {
     let Ok(kind) = std::env::var("LOG_LINES_CHILD") else {
         return;
