@@ -238,10 +238,10 @@ fn a_22_the_first_route_wins_and_a_missing_one_is_404() {
     let text = |text: &'static str| async move || text;
     let router = Router::new()
         .get("/same", text("first"))
-        .get("/same", text("second"))
+        .any("/same", text("second"))
         .get("/before", text("exact"))
         .get("/{x}", text("parameter"))
-        .get("/{y}", text("second"))
+        .any("/{y}", text("second"))
         .get("/exact", text("exact"))
         .post("/exact", text("posted"));
     let copy = router
@@ -257,8 +257,15 @@ fn a_22_the_first_route_wins_and_a_missing_one_is_404() {
             ("GET", "/other", 200, "parameter"),
             ("GET", "/a/b", 404, "not found\n"),
             ("PUT", "/exact", 405, "method not allowed\n"),
+            ("PUT", "/same", 200, "second"),
         ],
     );
+    // A route that would get no request is a mistake, not a choice.
+    let hidden = copy
+        .clone()
+        .try_route(Method::GET, "/same", text("hidden"))
+        .unwrap_err();
+    assert!(hidden.to_string().contains("GET is answered already"));
     check_answers(
         copy,
         &[("GET", "/a/b", 404, "own"), ("GET", "/same", 200, "first")],
