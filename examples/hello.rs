@@ -1,9 +1,13 @@
-//! Hello, with the accept loop in your own hands.
+//! Hello World, with the accept loop in your own hands.
 //!
 //! ```text
 //! cargo run --release --example hello [ADDRESS]
+//! curl http://127.0.0.1:8080/
 //! ```
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//!
+//! You should see `Hello World`. The loop decides before each connection. If you have nothing to decide there,
+//! see `serve_until`.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::rc::Rc;
 
@@ -17,7 +21,7 @@ async fn hello(request: Request<'_>) -> Result<Responded> {
         .await
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<()> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());

@@ -22,7 +22,7 @@ mod http11probe;
 mod http_garden;
 #[path = "suites/llhttp.rs"]
 mod llhttp;
-#[path = "../examples/probe.rs"]
+#[path = "../examples/fixtures/probe.rs"]
 #[allow(dead_code, reason = "an example has a main")]
 mod probe;
 
