@@ -462,10 +462,15 @@ pub(crate) fn of_peer(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), OfPeer(error))
 }
 
-impl<E: StdError + 'static> From<E> for Error {
+/// Any error converts with `?`: each `std::error::Error`, and each type that converts to a boxed one, such as
+/// `anyhow::Error`, `Box<dyn Error>` and `String`.
+///
+/// A [`ClientError`] passes through `anyhow` if it has a context. Without one, `anyhow` hides its type, and the
+/// answer is 500.
+impl<E: Into<Box<dyn StdError>>> From<E> for Error {
     fn from(error: E) -> Self {
         Self(Box::new(Cause {
-            source: Box::new(error),
+            source: error.into(),
         }))
     }
 }

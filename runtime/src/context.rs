@@ -80,7 +80,8 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
     let Some(executor) = current() else {
         panic!(
-            "{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on"
+            "{what} was {operation} outside a Waterwheel runtime: do it within `waterwheel::runtime::block_on` or \
+             `Runtime::block_on`. Or is tokio's runtime meant? Its tasks do not run here, and ours do not run there"
         );
     };
     executor
