@@ -84,6 +84,7 @@ pub fn with<S, F>(state: &Rc<S>, handler: F) -> WithState<S, F> {
 #[derive(Debug)]
 pub struct Stateful<Kind>(PhantomData<Kind>);
 
+#[diagnostic::do_not_recommend]
 impl<S, F, T> Answers<Stateful<NoRequest<T>>> for WithState<S, F>
 where
     S: 'static,
@@ -104,6 +105,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, F> Answers<Stateful<ByValue<NamedParams>>> for WithState<S, F>
 where
     S: 'static,
@@ -120,6 +122,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, F, T> Answers<Stateful<ByReference<NamedParams, T>>> for WithState<S, F>
 where
     S: 'static,
@@ -143,6 +146,7 @@ where
 /// Implements both kinds for handlers with this number of parsed parameters.
 macro_rules! with_parameters {
     ($count:expr, $parameters:expr; $($type:ident $name:ident),*) => {
+        #[diagnostic::do_not_recommend]
         impl<S, F, $($type),*> Answers<Stateful<ByValue<($($type,)*)>>> for WithState<S, F>
         where
             S: 'static,
@@ -166,6 +170,7 @@ macro_rules! with_parameters {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<S, F, T, $($type),*> Answers<Stateful<ByReference<($($type,)*), T>>> for WithState<S, F>
         where
             S: 'static,
@@ -204,5 +209,93 @@ with_parameters!(4, Some(4); A a, B b, C c, D d);
 impl<S, F> fmt::Debug for WithState<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WithState").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, StatusCode};
+    use waterwheel_runtime::block_on;
+
+    use super::*;
+    use crate::testing::TestClient;
+    use crate::web::routes::Router;
+
+    struct Mill(&'static str);
+
+    impl Mill {
+        async fn name(&self) -> String {
+            self.0.to_owned()
+        }
+
+        async fn path(&self, request: &Request<'_>) -> String {
+            format!("{} {}", self.0, request.path())
+        }
+
+        async fn sum(&self, _: &Request<'_>, a: u8, b: u8) -> String {
+            format!("{} {}", self.0, a + b)
+        }
+
+        async fn named(&self, _: &Request<'_>, params: Params<'_>) -> String {
+            format!("{} {:?}", self.0, params.get("rest"))
+        }
+
+        async fn length(&self, request: Request<'_>) -> Result<Responded> {
+            let text = format!("{} {}", self.0, request.bytes().await?.len());
+            request.respond(StatusCode::OK, text, ()).await
+        }
+
+        async fn put(&self, request: Request<'_>, n: u8) -> Result<Responded> {
+            let text = format!("{} {n}", self.0);
+            request.respond(StatusCode::OK, text, ()).await
+        }
+    }
+
+    fn router() -> Router {
+        let mill = Rc::new(Mill("rye"));
+        Router::new()
+            .get("/", with(&mill, Mill::name))
+            .get("/path", with(&mill, Mill::path))
+            .get("/sum/{a}/{b}", with(&mill, Mill::sum))
+            .get("/rest/{*rest}", with(&mill, Mill::named))
+            .post("/", with(&mill, Mill::length))
+            .put("/{n}", with(&mill, Mill::put))
+            .not_found(with(&mill, async |mill: &Mill| format!("{} only", mill.0)))
+    }
+
+    #[track_caller]
+    fn check(method: &Method, target: &str, expected: &str) {
+        let answer = block_on(async {
+            let mut client = TestClient::new(router());
+            client.request(method, target, &[], b"grist").await
+        });
+        assert_eq!(answer.text(), expected, "{method} {target}");
+    }
+
+    #[test]
+    fn a_state_comes_before_the_arguments_of_each_kind_of_handler() {
+        check(&Method::GET, "/", "rye");
+        check(&Method::GET, "/path", "rye /path");
+        check(&Method::GET, "/sum/3/4", "rye 7");
+        check(&Method::GET, "/sum/3/x", "rye only"); // the parameter does not parse
+        check(&Method::GET, "/rest/a/b", "rye Some(\"a/b\")");
+        check(&Method::POST, "/", "rye 5");
+        check(&Method::PUT, "/7", "rye 7");
+    }
+
+    #[test]
+    fn a_pattern_with_another_number_of_parameters_is_an_error() {
+        let mill = Rc::new(Mill("rye"));
+        let added = Router::new().try_route(Method::GET, "/{a}", with(&mill, Mill::sum));
+        assert!(added.is_err());
+    }
+
+    #[test]
+    fn the_state_is_dropped_with_its_router() {
+        let mill = Rc::new(Mill("rye"));
+        let router = Router::new().get("/", with(&mill, Mill::name));
+        assert_eq!(Rc::strong_count(&mill), 2);
+        drop(router);
+        assert_eq!(Rc::strong_count(&mill), 1);
     }
 }
