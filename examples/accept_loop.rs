@@ -1,7 +1,7 @@
 //! An accept loop with a policy: three clients at a time, and a 503 that says so for each further one.
 //!
 //! ```text
-//! cargo run --release --example accept_loop [ADDRESS]
+//! cargo run --example accept_loop [ADDRESS]
 //! curl -Z --parallel-immediate 'http://127.0.0.1:8080/[1-5]'
 //! ```
 //!

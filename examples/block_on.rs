@@ -1,7 +1,7 @@
 //! `block_on`: a future does nothing until it is run, and two can wait at the same time.
 //!
 //! ```text
-//! cargo run --release --example block_on
+//! cargo run --example block_on
 //! ```
 //!
 //! You should see both drinks start at once, and a total of 300 ms: the longer wait, not the sum.

@@ -1,7 +1,7 @@
 //! The server at the end of the Rust Book, without its threads: `/`, `/sleep`, and a 404 page.
 //!
 //! ```text
-//! cargo run --release --example book [ADDRESS]
+//! cargo run --example book [ADDRESS]
 //! curl http://127.0.0.1:7878/sleep
 //! curl http://127.0.0.1:7878/
 //! ```

@@ -1,7 +1,7 @@
 //! Calling another service: a blocking client on the thread pool, so that other requests go on.
 //!
 //! ```text
-//! cargo run --release --example call_service [ADDRESS] [SERVICE]
+//! cargo run --example call_service [ADDRESS] [SERVICE]
 //! curl http://127.0.0.1:8080/
 //! ```
 //!

@@ -1,7 +1,7 @@
 //! Server-sent events: a page that shows its visitors and their messages as they come.
 //!
 //! ```text
-//! cargo run --release --example events [ADDRESS]
+//! cargo run --example events [ADDRESS]
 //! curl -N http://127.0.0.1:8080/events
 //! curl -d 'good morning' http://127.0.0.1:8080/words
 //! ```
@@ -10,16 +10,18 @@
 //! sends it. Open the address in two windows of a browser, too. Ctrl-C ends the streams in good order.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
+use std::rc::Rc;
+
 use waterwheel::http::web::events::{Event, Events, Feed};
 use waterwheel::http::web::response::Html;
-use waterwheel::http::web::routes::Router;
+use waterwheel::http::web::routes::{Router, with};
 use waterwheel::http::{Request, Responded, Result, Server};
 use waterwheel::runtime::{self, race, signal};
 
 const WORDS_BYTES_MAX: u64 = 280;
 
 /// Sends all events to one visitor, until the visitor leaves or the feed ends.
-async fn watch(request: Request<'_>, feed: &Feed) -> Result<Responded> {
+async fn watch(feed: &Feed, request: Request<'_>) -> Result<Responded> {
     let subscription = feed.subscribe();
     feed.publish(&visitors(feed));
     let watched = Events::start(request).await?.send_all(subscription).await;
@@ -31,7 +33,8 @@ fn visitors(feed: &Feed) -> Event {
     Event::new(feed.subscribers().to_string()).name("watchers")
 }
 
-async fn say(request: &Request<'_>, feed: &Feed) -> Result<()> {
+/// Sends the words of one visitor to all. The answer is 204.
+async fn say(feed: &Feed, request: &Request<'_>) -> Result<()> {
     let words = request.body().bytes(WORDS_BYTES_MAX).await?;
     feed.publish(&Event::new(String::from_utf8_lossy(&words)).name("words"));
     Ok(())
@@ -40,16 +43,11 @@ async fn say(request: &Request<'_>, feed: &Feed) -> Result<()> {
 fn main() -> Result<()> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let feed = Feed::default(); // a clone is the same feed
-    let (watched, said) = (feed.clone(), feed.clone());
+    let feed = Rc::new(Feed::default());
     let router = Router::new()
         .get("/", async || Html(include_str!("pages/events.html")))
-        .get("/events", async move |request: Request<'_>| {
-            watch(request, &watched).await
-        })
-        .post("/words", async move |request: &Request<'_>| {
-            say(request, &said).await
-        });
+        .get("/events", with(&feed, watch))
+        .post("/words", with(&feed, say));
     runtime::block_on(async {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
@@ -60,10 +58,8 @@ fn main() -> Result<()> {
             feed.end();
             std::future::pending().await
         };
-        println!(
-            "{}",
-            race(server.serve_until(router, shutdown), end_feed).await?
-        );
+        let report = race(server.serve_until(router, shutdown), end_feed).await?;
+        println!("{report}");
         Ok(())
     })
 }

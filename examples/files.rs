@@ -1,7 +1,7 @@
 //! Static files: a folder with ranges, conditional requests, lists, and compressed copies.
 //!
 //! ```text
-//! cargo run --release --example files [ADDRESS] [FOLDER]
+//! cargo run --example files [ADDRESS] [FOLDER]
 //! curl -r 0-99 http://127.0.0.1:8080/README.md
 //! ```
 //!

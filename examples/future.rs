@@ -1,7 +1,7 @@
 //! A future by hand: what `poll` returns, and the waker that asks for the next poll.
 //!
 //! ```text
-//! cargo run --release --example future
+//! cargo run --example future
 //! ```
 //!
 //! You should see two polls that return `Pending`: one by hand, one by `block_on`. After half a second, the

@@ -1,7 +1,7 @@
 //! A good end: requests under way are finished, and a restart loses no client.
 //!
 //! ```text
-//! cargo run --release --example graceful [ADDRESS]
+//! cargo run --example graceful [ADDRESS]
 //! curl http://127.0.0.1:8080/slow
 //! ```
 //!

@@ -1,7 +1,7 @@
 //! Hello World, with the accept loop in your own hands.
 //!
 //! ```text
-//! cargo run --release --example hello [ADDRESS]
+//! cargo run --example hello [ADDRESS]
 //! curl http://127.0.0.1:8080/
 //! ```
 //!

@@ -1,7 +1,7 @@
 //! Logs: a `tracing` subscriber for the server's own lines, request ids, and an access log.
 //!
 //! ```text
-//! cargo run --release --example logging [ADDRESS]
+//! cargo run --example logging [ADDRESS]
 //! curl -i http://127.0.0.1:8080/
 //! curl -i http://127.0.0.1:8080/sacks/seven
 //! ```
@@ -48,8 +48,7 @@ fn main() -> Result<()> {
         server.on_refusal(move |request| refused.write(LogEntry::from(request).combined()));
         let logged = access_log(router, move |entry| lines.write(entry.combined()));
 
-        let report = server.serve_until(request_ids(logged), shutdown).await?;
-        tracing::info!("{report}");
+        server.serve_until(request_ids(logged), shutdown).await?;
         Ok(())
     })
 }

@@ -1,7 +1,7 @@
 //! A server for each core: each thread has a runtime, a listener and a state of its own.
 //!
 //! ```text
-//! cargo run --release --example many_cores [ADDRESS] [THREADS]
+//! cargo run --example many_cores [ADDRESS] [THREADS]
 //! curl -H 'connection: close' 'http://127.0.0.1:8080/[1-8]'
 //! ```
 //!

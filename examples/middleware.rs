@@ -1,7 +1,7 @@
 //! Middleware: functions from a handler to a handler. One logs, and one hands the user to the handler.
 //!
 //! ```text
-//! cargo run --release --example middleware [ADDRESS]
+//! cargo run --example middleware [ADDRESS]
 //! curl -i http://127.0.0.1:8080/private
 //! curl -u anna:flour http://127.0.0.1:8080/private
 //! ```

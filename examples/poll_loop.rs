@@ -1,7 +1,7 @@
 //! A program with a loop of its own, such as a game, which gives the server a moment at a time.
 //!
 //! ```text
-//! cargo run --release --example poll_loop [ADDRESS]
+//! cargo run --example poll_loop [ADDRESS]
 //! curl http://127.0.0.1:8080/
 //! curl http://127.0.0.1:8080/stop
 //! ```

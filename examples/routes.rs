@@ -1,7 +1,7 @@
 //! Routes: a handler for each path, typed parameters, a redirect, and a handler that panics.
 //!
 //! ```text
-//! cargo run --release --example routes [ADDRESS]
+//! cargo run --example routes [ADDRESS]
 //! curl http://127.0.0.1:8080/miller
 //! curl -i http://127.0.0.1:8080/7
 //! curl -i http://127.0.0.1:8080/panic

@@ -1,7 +1,7 @@
 //! The shortest server: `serve_until` accepts, serves, and ends on a signal.
 //!
 //! ```text
-//! cargo run --release --example serve_until [ADDRESS]
+//! cargo run --example serve_until [ADDRESS]
 //! curl http://127.0.0.1:8080/
 //! ```
 //!

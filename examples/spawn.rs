@@ -1,7 +1,7 @@
 //! Tasks: futures that run beside each other on one thread.
 //!
 //! ```text
-//! cargo run --release --example spawn
+//! cargo run --example spawn
 //! ```
 //!
 //! You should see the colours take turns, one panic that ends only its own task, and the results of an

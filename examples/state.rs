@@ -1,7 +1,7 @@
 //! State that requests share: a struct, whose methods are the handlers.
 //!
 //! ```text
-//! cargo run --release --example state [ADDRESS]
+//! cargo run --example state [ADDRESS]
 //! curl http://127.0.0.1:8080/
 //! curl -d 'seven sacks of rye' http://127.0.0.1:8080/notes
 //! curl http://127.0.0.1:8080/notes
@@ -31,18 +31,14 @@ impl Mill {
     }
 
     async fn list(&self) -> String {
-        self.notes
-            .borrow()
-            .iter()
-            .map(|note| format!("{note}\n"))
-            .collect()
+        self.notes.borrow().concat()
     }
 
     async fn add(&self, request: &Request<'_>) -> Result<(StatusCode, String)> {
-        let note = String::from_utf8_lossy(&request.bytes().await?).into_owned();
+        let note = String::from_utf8(request.bytes().await?)?;
         // Borrow after the `await`: other requests run during it, and would find the notes borrowed.
         let mut notes = self.notes.borrow_mut();
-        notes.push(note);
+        notes.push(note + "\n");
         Ok((StatusCode::CREATED, format!("note {}\n", notes.len() - 1)))
     }
 }

@@ -1,7 +1,7 @@
 //! A streamed answer: each line is sent when it is ready, and the client sets the pace.
 //!
 //! ```text
-//! cargo run --release --example streaming [ADDRESS]
+//! cargo run --example streaming [ADDRESS]
 //! curl -N http://127.0.0.1:8080/
 //! curl -N -T Cargo.lock http://127.0.0.1:8080/shout
 //! ```

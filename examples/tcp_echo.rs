@@ -1,7 +1,7 @@
 //! Sockets: a server that returns each byte it receives, to any number of clients at once.
 //!
 //! ```text
-//! cargo run --release --example tcp_echo [ADDRESS]
+//! cargo run --example tcp_echo [ADDRESS]
 //! nc 127.0.0.1 8080
 //! ```
 //!

@@ -1,7 +1,7 @@
 //! Time: sleep, race, timeout, interval, and a clock that a test can pause.
 //!
 //! ```text
-//! cargo run --release --example timers
+//! cargo run --example timers
 //! ```
 //!
 //! You should see all of it in about a tenth of a second, although the last wait is an hour.

@@ -1,7 +1,7 @@
 //! A Unix socket, for a server behind a proxy on the same machine.
 //!
 //! ```text
-//! cargo run --release --example unix_socket [PATH]
+//! cargo run --example unix_socket [PATH]
 //! curl --unix-socket /tmp/waterwheel.sock http://localhost/
 //! ```
 //!

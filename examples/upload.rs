@@ -1,7 +1,7 @@
 //! Uploads: a form with files, which are written to disk while they arrive.
 //!
 //! ```text
-//! cargo run --release --example upload [ADDRESS] [FOLDER]
+//! cargo run --example upload [ADDRESS] [FOLDER]
 //! curl -F file=@Cargo.lock http://127.0.0.1:8080/
 //! ```
 //!
