@@ -119,6 +119,9 @@ pub enum Refusal {
     HandlerTooSlow,
     /// The server takes no requests now (RFC 9110, 15.6.4).
     Unavailable,
+    /// A handler works on as many requests as it may ([`at_most`](crate::web::middleware::at_most); RFC 9110,
+    /// 15.6.4).
+    TooManyAtOnce,
     /// More connections from one address than the limit (RFC 6585, 4).
     PeerLimit,
     /// More connections from one address than the limit, answered with 503 by
@@ -193,6 +196,7 @@ impl Refusal {
                 Status::SERVICE_UNAVAILABLE,
                 "the server takes no requests now",
             ),
+            Self::TooManyAtOnce => (Status::SERVICE_UNAVAILABLE, "too many requests at once"),
             Self::PeerLimit => (Status::TOO_MANY_REQUESTS, PEER_LIMIT),
             Self::PeerLimitUnavailable => (Status::SERVICE_UNAVAILABLE, PEER_LIMIT),
         }
@@ -612,6 +616,7 @@ mod tests {
         check(Refusal::ConnectUnanswerable, 501); // RFC 9110, 9.3.6
         check(Refusal::MethodTooLong, 501); // RFC 9112, 3
         check(Refusal::Unavailable, 503); // RFC 9110, 15.6.4
+        check(Refusal::TooManyAtOnce, 503); // RFC 9110, 15.6.4
         check(Refusal::VersionUnsupported, 505); // RFC 9110, 15.6.6
     }
 }

@@ -39,6 +39,8 @@ pub mod multipart;
 #[cfg(any(feature = "input", feature = "multipart"))]
 mod parameters;
 #[cfg(any(feature = "files", feature = "routes"))]
+mod nested;
+#[cfg(any(feature = "files", feature = "routes"))]
 mod percent;
 #[cfg(feature = "files")]
 pub mod range;

@@ -25,6 +25,7 @@ mod cache;
 #[cfg(feature = "cookies")]
 mod cookie;
 mod disposition;
+mod errors;
 mod html;
 mod into;
 #[cfg(feature = "json")]
@@ -45,6 +46,8 @@ use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 
 pub use body::ResponseBody;
+#[cfg(feature = "routes")]
+pub(super) use errors::page;
 #[cfg(feature = "cookies")]
 pub use cookie::{Cookie, CookieBuilder, Expiration, SameSite};
 pub use html::{Html, escape};

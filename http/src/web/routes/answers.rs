@@ -15,10 +15,12 @@
 //! **Never**: an answer by value from a handler that has taken the request, because that would be two
 //! answers.
 
+use std::any::TypeId;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::str::FromStr;
 
 use super::fallback::not_found;
@@ -27,6 +29,7 @@ use crate::error::Result;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
+use crate::web::nested::{self, NestedAt};
 use crate::web::response::IntoResponse;
 
 /// A function that answers the requests of a route.
@@ -272,7 +275,7 @@ impl<Kind: 'static, H: Answers<Kind>> Handler for AsHandler<H, Kind> {
         let none = Params::new(&[], std::iter::empty());
         match self.0.0.answer(request, none) {
             Ok(answering) => answering.await,
-            Err(declined) => not_found(declined).await,
+            Err(declined) => not_found(declined),
         }
     }
 }
@@ -294,17 +297,60 @@ pub(super) trait Stored {
         request: Request<'c>,
         params: Params<'c>,
     ) -> Result<Answering<'c>, Request<'c>>;
+
+    /// Returns true if a route that is tried after this one, with the same pattern and method, gets no request.
+    fn leaves_nothing_to(&self, later: &dyn Stored) -> bool;
+
+    /// The kind of the function, with the types of its parameters.
+    fn kind(&self) -> TypeId;
 }
 
 /// A handler with its kind, which is not stored yet.
 pub(super) struct TypedHandler<H, Kind>(pub(super) H, pub(super) PhantomData<Kind>);
 
-impl<H: Answers<Kind>, Kind> Stored for TypedHandler<H, Kind> {
+impl<H: Answers<Kind>, Kind: 'static> Stored for TypedHandler<H, Kind> {
     fn answer<'c>(
         &'c self,
         request: Request<'c>,
         params: Params<'c>,
     ) -> Result<Answering<'c>, Request<'c>> {
         Ok(Box::pin(self.0.answer(request, params)?))
+    }
+
+    fn leaves_nothing_to(&self, later: &dyn Stored) -> bool {
+        // Only a parsed parameter declines, and the same types parse the same values.
+        matches!(H::PARAMETERS, None | Some(0)) || self.kind() == later.kind()
+    }
+
+    fn kind(&self) -> TypeId {
+        TypeId::of::<Kind>()
+    }
+}
+
+/// A handler below a prefix of some segments.
+pub(super) struct NestedHandler<H> {
+    pub(super) handler: H,
+    pub(super) segments: usize,
+}
+
+impl<H: Handler> Stored for Rc<NestedHandler<H>> {
+    fn answer<'c>(
+        &'c self,
+        request: Request<'c>,
+        _: Params<'c>,
+    ) -> Result<Answering<'c>, Request<'c>> {
+        let outer = nested::depth(&request);
+        request
+            .extensions()
+            .insert(NestedAt(outer + self.segments));
+        Ok(Box::pin(self.handler.call(request)))
+    }
+
+    fn leaves_nothing_to(&self, _: &dyn Stored) -> bool {
+        true
+    }
+
+    fn kind(&self) -> TypeId {
+        TypeId::of::<Self>()
     }
 }

@@ -7,6 +7,9 @@
 //! ```
 
 use std::fmt;
+use std::panic::Location;
+
+use http::Method;
 
 /// The reason why a route cannot be added.
 ///
@@ -36,7 +39,16 @@ pub(super) enum Reason {
     CatchAllNotAlone,
     TwoInOneSegment,
     Conflict(String),
-    Arguments { handler: usize, pattern: usize },
+    Arguments {
+        handler: usize,
+        pattern: usize,
+    },
+    Duplicate {
+        method: Option<Method>,
+        first: String,
+        first_place: &'static Location<'static>,
+        place: &'static Location<'static>,
+    },
 }
 
 impl fmt::Display for RouteError {
@@ -58,6 +70,19 @@ impl fmt::Display for RouteError {
                 f,
                 "its handler takes {handler} parameters, the pattern has {pattern}"
             ),
+            Reason::Duplicate {
+                method,
+                first,
+                first_place,
+                place,
+            } => {
+                let method = method.as_ref().map_or("each method", Method::as_str);
+                write!(
+                    f,
+                    "{method} is answered already by `{first}`, added at {first_place}; this one, added at \
+                     {place}, would get no request"
+                )
+            }
         }
     }
 }
