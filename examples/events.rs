@@ -16,11 +16,11 @@ use waterwheel::http::web::events::{Event, Events, Feed};
 use waterwheel::http::web::response::Html;
 use waterwheel::http::web::routes::{Router, with};
 use waterwheel::http::{Request, Responded, Result, Server};
-use waterwheel::runtime::{self, race, signal};
+use waterwheel::runtime::{self, signal};
 
 const WORDS_BYTES_MAX: u64 = 280;
 
-/// Sends all events to one visitor, until the visitor leaves or the feed ends.
+/// Sends all events to one visitor, until the visitor leaves or the server ends.
 async fn watch(feed: &Feed, request: Request<'_>) -> Result<Responded> {
     let subscription = feed.subscribe();
     feed.publish(&visitors(feed));
@@ -52,14 +52,7 @@ fn main() -> Result<()> {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        // A stream without an end would delay the end of the server, so the feed ends first.
-        let end_feed = async {
-            server.stop_requested().await;
-            feed.end();
-            std::future::pending().await
-        };
-        let report = race(server.serve_until(router, shutdown), end_feed).await?;
-        println!("{report}");
+        println!("{}", server.serve_until(router, shutdown).await?);
         Ok(())
     })
 }

@@ -8,15 +8,17 @@
 //! curl http://127.0.0.1:8080/nowhere
 //! ```
 //!
-//! You should see the sack, an error that names the field, the sack again, and `{"status":404,…}`.
+//! You should see the sack, an error that names the field, the sack again, and
+//! `{"error":"not found","status":404}`.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use waterwheel::http::web::input;
-use waterwheel::http::web::response::{Json, Response};
+use waterwheel::http::web::response::Json;
 use waterwheel::http::web::routes::{Router, with};
 use waterwheel::http::{ClientError, ErrorAnswer, Request, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal};
@@ -53,9 +55,10 @@ impl Store {
     }
 }
 
-fn as_json(error: &ErrorAnswer<'_>) -> Result<Response> {
+/// Makes the body of every error answer: those above, 404, 405, 500, and refused requests.
+fn as_json(error: &ErrorAnswer<'_>) -> Json<Value> {
     let (status, text) = (error.status.as_u16(), error.text);
-    Response::json(&serde_json::json!({ "status": status, "error": text }))
+    Json(json!({ "status": status, "error": text }))
 }
 
 fn main() -> Result<()> {

@@ -11,7 +11,7 @@
 
 use waterwheel::http::web::input;
 use waterwheel::http::web::response::Response;
-use waterwheel::http::web::routes::{Router, handler};
+use waterwheel::http::web::routes::Router;
 use waterwheel::http::{Error, Handler, Request, Result, Server};
 use waterwheel::runtime::{self, signal, time::Instant};
 
@@ -58,9 +58,10 @@ async fn greet(request: &Request<'_>) -> Result<String> {
 fn main() -> Result<()> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let private = Router::new().get("/", greet);
     let router = Router::new()
         .get("/", async || "open to all\n")
-        .get("/private", for_users(handler(greet)));
+        .nest("/private", for_users(private));
     runtime::block_on(async {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();

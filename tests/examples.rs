@@ -42,9 +42,11 @@ const EXAMPLES: &[Row] = &[
     row("serve_until", "/"),
     row("routes", "/hello/world"),
     row("state", "/"),
+    row("json_api", "/sacks"),
     row("streaming", "/"),
     row("upload", "/"),
     row("events", "/"),
+    row("middleware", "/"),
     row("files", "/"),
     row("templates", "/"),
     row("testing", "/double/7"),
@@ -140,14 +142,16 @@ impl Example {
         stream
     }
 
-    /// Sends a request and reads its answer, after which the server closes.
+    /// Sends a GET and reads its answer.
     fn ask(&self, path: &str) -> String {
-        let mut client = self.client();
-        write!(
-            client,
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
+        self.exchange(&format!("GET {path} HTTP/1.1"), "", "")
+    }
+
+    /// Sends a request and reads its answer, after which the server closes.
+    fn exchange(&self, line: &str, fields: &str, body: &str) -> String {
+        let (mut client, length) = (self.client(), body.len());
+        let head = format!("{line}\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}");
+        write!(client, "{head}\r\n{fields}\r\n{body}").unwrap();
         read_all(client)
     }
 
@@ -305,6 +309,82 @@ fn a_client_over_the_limit_of_the_accept_loop_reads_why() {
         assert!(start.elapsed() < DEADLINE, "the three have left");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn every_error_of_the_api_is_json() {
+    let example = Example::serve("json_api", &[]);
+    let json = "Content-Type: application/json\r\n";
+    let rows = [
+        ("GET /nowhere HTTP/1.1", "", "", 404, "not found"),
+        ("GET /sacks/7 HTTP/1.1", "", "", 404, "no such sack"),
+        ("PUT /sacks HTTP/1.1", "", "", 405, "method not allowed"),
+        (
+            "GET /sacks HTTP/1.1",
+            "a b: c\r\n",
+            "",
+            400,
+            "white space before a colon",
+        ),
+        (
+            "POST /sacks HTTP/1.1",
+            json,
+            "{",
+            400,
+            "malformed JSON at line 1, column 1",
+        ),
+        (
+            "POST /sacks HTTP/1.1",
+            "",
+            "{}",
+            415,
+            "expected content-type application/json",
+        ),
+        (
+            "POST /sacks HTTP/1.1",
+            json,
+            "{}",
+            422,
+            "missing field `flour`",
+        ),
+        (
+            "POST /sacks HTTP/1.1",
+            json,
+            r#"{"flour":"rye","grains":0}"#,
+            422,
+            "grains: must be at least 1",
+        ),
+    ];
+    for (line, fields, body, status, text) in rows {
+        let answer = example.exchange(line, fields, body);
+        let begin = format!("HTTP/1.1 {status} ");
+        let end = format!("\r\n\r\n{{\"error\":\"{text}\",\"status\":{status}}}");
+        assert!(
+            answer.starts_with(&begin) && answer.ends_with(&end),
+            "{answer}"
+        );
+        assert!(
+            answer.contains("\r\ncontent-type: application/json\r\n"),
+            "{answer}"
+        );
+    }
+    let sack = r#"{"flour":"rye","grains":7}"#;
+    let answer = example.exchange("POST /sacks HTTP/1.1", json, sack);
+    assert!(
+        answer.starts_with("HTTP/1.1 201 ") && answer.ends_with(sack),
+        "{answer}"
+    );
+    assert!(example.ask("/sacks/0").ends_with(sack));
+}
+
+#[test]
+fn the_user_that_the_middleware_finds_reaches_the_handler() {
+    let example = Example::serve("middleware", &[]);
+    assert!(example.ask("/").starts_with("HTTP/1.1 200 "));
+    assert!(example.ask("/private").starts_with("HTTP/1.1 401 "));
+    let credentials = "Authorization: Basic YW5uYTpmbG91cg==\r\n"; // anna:flour
+    let answer = example.exchange("GET /private HTTP/1.1", credentials, "");
+    assert!(answer.ends_with("good morning, anna\n"), "{answer}");
 }
 
 #[test]

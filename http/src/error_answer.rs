@@ -66,7 +66,9 @@ impl ErrorHook {
     /// Calls the hook. Returns `None`, and logs the reason, if it fails or panics.
     pub(crate) fn call(&self, answer: &ErrorAnswer<'_>) -> Option<(HeaderMap, Bytes)> {
         match catch_unwind(AssertUnwindSafe(|| (self.0)(answer))) {
-            Ok(page) => page.inspect_err(|error| log::error_hook_failed(error)).ok(),
+            Ok(page) => page
+                .inspect_err(|error| log::error_hook_failed(error))
+                .ok(),
             Err(payload) => {
                 let text = format!("the hook panicked: {}", panic_text(&*payload));
                 drop_contained(payload);
@@ -88,10 +90,7 @@ impl fmt::Debug for ErrorHook {
 pub(crate) struct ErrorHookOfAll(Arc<dyn Fn(&ErrorAnswer<'_>) -> ErrorPage + Send + Sync>);
 
 impl ErrorHookOfAll {
-    #[cfg_attr(
-        not(feature = "response"),
-        expect(dead_code, reason = "a `Response` makes the only hook")
-    )]
+    #[cfg_attr(not(feature = "response"), expect(dead_code, reason = "a `Response` makes the only hook"))]
     pub(crate) fn new(
         hook: impl Fn(&ErrorAnswer<'_>) -> ErrorPage + Send + Sync + 'static,
     ) -> Self {

@@ -196,11 +196,7 @@ pub(crate) fn closed() {
 }
 
 pub(crate) fn shutting_down(grace: Duration, connections: usize) {
-    tracing::info!(
-        grace_seconds = grace.as_secs_f64(),
-        connections,
-        "shutting down"
-    );
+    tracing::info!(grace_seconds = grace.as_secs_f64(), connections, "shutting down");
 }
 
 pub(crate) fn shut_down(report: &dyn fmt::Display) {

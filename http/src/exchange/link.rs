@@ -378,8 +378,7 @@ impl Link<'_> {
     /// Queues the answer to a request that went wrong, after which the connection closes.
     pub(crate) fn queue_error(&self, status: StatusCode, text: &str, error: Option<&Error>) {
         self.work.exchange.persistence.set(Persistence::Close);
-        let retry_after =
-            encode::retry_after(status).map(|(name, value)| (name.into(), value.into()));
+        let retry_after = encode::retry_after(status).map(|(name, value)| (name.into(), value.into()));
         if self
             .queue_page(status, text, error, retry_after.as_slice())
             .is_none()
