@@ -20,7 +20,6 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::str::FromStr;
 
 use super::fallback::not_found;
@@ -29,7 +28,6 @@ use crate::error::Result;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
-use crate::web::nested::{self, NestedAt};
 use crate::web::response::IntoResponse;
 
 /// A function that answers the requests of a route.
@@ -327,30 +325,3 @@ impl<H: Answers<Kind>, Kind: 'static> Stored for TypedHandler<H, Kind> {
     }
 }
 
-/// A handler below a prefix of some segments.
-pub(super) struct NestedHandler<H> {
-    pub(super) handler: H,
-    pub(super) segments: usize,
-}
-
-impl<H: Handler> Stored for Rc<NestedHandler<H>> {
-    fn answer<'c>(
-        &'c self,
-        request: Request<'c>,
-        _: Params<'c>,
-    ) -> Result<Answering<'c>, Request<'c>> {
-        let outer = nested::depth(&request);
-        request
-            .extensions()
-            .insert(NestedAt(outer + self.segments));
-        Ok(Box::pin(self.handler.call(request)))
-    }
-
-    fn leaves_nothing_to(&self, _: &dyn Stored) -> bool {
-        true
-    }
-
-    fn kind(&self) -> TypeId {
-        TypeId::of::<Self>()
-    }
-}

@@ -76,6 +76,7 @@ use crate::error_answer::{ErrorAnswer, ErrorHook};
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
+use crate::web::nested::{self, NestedAt};
 use crate::web::response::{IntoResponse, page};
 
 pub use answers::{Answers, AsHandler, ByReference, ByValue, NamedParams, NoRequest, handler};
@@ -84,7 +85,7 @@ pub use crate::web::nested::nested_path;
 pub use pattern::RouteError;
 pub use state::{Stateful, WithState, with};
 
-use answers::{NestedHandler, Stored, TypedHandler};
+use answers::{Stored, TypedHandler};
 use fallback::{malformed, not_allowed, not_found, options, redirect};
 use pattern::{Pattern, Reason};
 use table::{PathMatch, Table};
@@ -385,7 +386,7 @@ impl Router {
 
     fn add_router(&mut self, prefix: &str, router: Self) -> Result<(), RouteError> {
         for route in router.table.routes() {
-            let pattern = Pattern::parse(&Pattern::join(prefix, &route.pattern.text))?;
+            let pattern = route.pattern.below(prefix)?;
             let errors = route.errors.as_ref().or(router.errors.as_ref()).cloned();
             let handler = (route.handler.clone(), errors);
             self.table
@@ -410,16 +411,12 @@ impl Router {
         place: &'static Location<'static>,
     ) -> Result<(), RouteError> {
         let prefix = prefix.trim_end_matches('/');
-        let segments = prefix.matches('/').count();
-        let handler: Rc<dyn Stored> = Rc::new(Rc::new(NestedHandler { handler, segments }));
-        let mut patterns = vec![format!("{prefix}/"), format!("{prefix}/{{*nested_path}}")];
-        if !prefix.is_empty() {
-            patterns.push(prefix.to_owned());
-        }
-        for pattern in patterns {
-            let mut pattern = Pattern::parse(&pattern)?;
-            // The handler reads the path itself, so a slash that is escaped stays one.
-            pattern.catches_all = false;
+        let handler = stored(handler);
+        for rest in ["", "/", "/{*nested_path}"] {
+            if prefix.is_empty() && rest.is_empty() {
+                continue; // no path is empty
+            }
+            let pattern = Pattern::parse_nested(prefix, rest)?;
             self.table
                 .add(None, pattern, (handler.clone(), None), place)?;
         }
@@ -581,6 +578,10 @@ impl Router {
         let mut is_allowed = false;
         for route in found.routes_for(method) {
             is_allowed = true;
+            if let Some(segments) = route.pattern.nested {
+                let outer = nested::depth(&request);
+                request.extensions().insert(NestedAt(outer + segments));
+            }
             // A handler whose parameters do not parse returns the request for the next one.
             request = match route.handler.answer(request, found.params(route)) {
                 Ok(answering) => return answering.await,
