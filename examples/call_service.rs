@@ -1,4 +1,4 @@
-//! Calling another service: a blocking client on the thread pool, so that other requests go on.
+//! Calling another service: a blocking client on the thread pool, so that other requests continue.
 //!
 //! ```text
 //! cargo run --example call_service [ADDRESS] [SERVICE]
@@ -18,17 +18,18 @@ use waterwheel::runtime::{self, signal, spawn_blocking};
 
 async fn forward(request: Request<'_>, agent: &Agent, service: &str) -> Result<Responded> {
     // The closure runs on another thread, so it owns its data. A clone of an agent shares its connections.
-    let (agent, url) = (agent.clone(), format!("{service}{}", request.target()));
+    let (agent, url) = (agent.clone(), format!("{service}{}", request.path()));
     let called = spawn_blocking(move || agent.get(url).call()?.body_mut().read_to_string()).await?;
-    let (status, text) = match called {
-        Ok(text) => (StatusCode::OK, text),
-        Err(error) => (
-            StatusCode::BAD_GATEWAY,
-            format!("the service failed: {error}\n"),
-        ),
-    };
     let headers = [("content-type", "text/plain; charset=utf-8")];
-    request.respond(status, text, headers).await
+    match called {
+        Ok(text) => request.respond(StatusCode::OK, text, headers).await,
+        Err(error) => {
+            let text = format!("the service failed: {error}\n");
+            request
+                .respond(StatusCode::BAD_GATEWAY, text, headers)
+                .await
+        }
+    }
 }
 
 fn main() -> Result<()> {

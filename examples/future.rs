@@ -46,7 +46,7 @@ fn main() {
     let water = Arc::new(Mutex::new(Water::default()));
     let mut kettle = Kettle(water.clone());
 
-    // A future is a value with one method. Anyone can call it, but this waker does nothing.
+    // A future is a value with one method. Any code can call it, but this waker has no effect.
     let polled = Pin::new(&mut kettle).poll(&mut Context::from_waker(Waker::noop()));
     println!("by hand: {polled:?}");
 

@@ -44,7 +44,7 @@ fn main() -> Result<()> {
         // A thread writes the lines, so that a slow terminal delays no request.
         let lines = Rc::new(LineWriter::new(io::stdout())?);
         let refused = lines.clone();
-        // The server refuses some requests before a handler sees them. They belong into the log, too.
+        // The server refuses some requests before a handler sees them. The log has them, too.
         server.on_refusal(move |request| refused.write(LogEntry::from(request).combined()));
         let logged = access_log(router, move |entry| lines.write(entry.combined()));
 

@@ -32,7 +32,7 @@ async fn shout(request: Request<'_>) -> Result<Responded> {
     let mut body = request.body();
     let mut answer = request.start(StatusCode::OK, TEXT).await?;
     while let Some(piece) = body.next().await? {
-        // Waits while the client does not read. Meanwhile, the client cannot send more.
+        // Waits while the client reads slowly. Meanwhile, no more of its body is read, either.
         answer.write(piece.to_ascii_uppercase()).await?;
     }
     answer.finish().await
