@@ -64,7 +64,9 @@ fn api() -> Router {
         .get("/fails", fails)
         .get("/panics", panics)
         .get("/chat", upgrades)
-        .get("/busy", async || Result::<()>::Err(Refusal::TooManyAtOnce.into()))
+        .get("/busy", async || {
+            Result::<()>::Err(Refusal::TooManyAtOnce.into())
+        })
         .get("/own", async || (StatusCode::NOT_FOUND, "mine"))
         .nest("/files", Files::new(".").unwrap())
 }
@@ -90,7 +92,11 @@ fn check(request: &str, expected: &str) {
 fn check_json(request: &str, status: &str, fields: &str, connection: &str, detail: &str) {
     let body = format!("{{\"status\":{},\"detail\":\"{detail}\"}}", &status[..3]);
     let length = body.len();
-    let body = if request.starts_with("HEAD") { "" } else { &body };
+    let body = if request.starts_with("HEAD") {
+        ""
+    } else {
+        &body
+    };
     let expected = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{fields}content-length: {length}\r\n{connection}\r\n{body}"
     );
@@ -113,14 +119,32 @@ fn every_error_answer_is_json_and_keeps_its_meaning() {
     let escape = "malformed escape in the path";
     check_json(&get("/%zz"), "400 Bad Request", "", "", escape);
     let internal = "internal server error";
-    check_json(&get("/fails"), "500 Internal Server Error", "", CLOSE, internal);
-    check_json(&get("/panics"), "500 Internal Server Error", "", CLOSE, internal);
+    check_json(
+        &get("/fails"),
+        "500 Internal Server Error",
+        "",
+        CLOSE,
+        internal,
+    );
+    check_json(
+        &get("/panics"),
+        "500 Internal Server Error",
+        "",
+        CLOSE,
+        internal,
+    );
     let busy = "too many requests at once";
     let again = "retry-after: 1\r\n"; // RFC 9110, 10.2.3
     check_json(&get("/busy"), "503 Service Unavailable", again, CLOSE, busy);
     let chat = "upgrade: chat\r\n"; // RFC 9110, 15.5.22
     let upgrade = "connection: upgrade\r\n";
-    check_json(&get("/chat"), "426 Upgrade Required", chat, upgrade, "upgrade to chat");
+    check_json(
+        &get("/chat"),
+        "426 Upgrade Required",
+        chat,
+        upgrade,
+        "upgrade to chat",
+    );
     check_json(&get("/files/none"), "404 Not Found", "", "", "not found");
     let post = format!("POST /files/Cargo.toml HTTP/1.1\r\n{HOST}");
     let allow = "allow: GET, HEAD\r\n";
@@ -137,22 +161,58 @@ fn faults_of_a_body_are_json() {
     };
     let json = "application/json";
     let expected = "expected content-type application/json";
-    check_json(&post("text/plain", "{}"), "415 Unsupported Media Type", "", "", expected);
+    check_json(
+        &post("text/plain", "{}"),
+        "415 Unsupported Media Type",
+        "",
+        "",
+        expected,
+    );
     let missing = "missing field `grains`";
-    check_json(&post(json, "{}"), "422 Unprocessable Content", "", "", missing);
+    check_json(
+        &post(json, "{}"),
+        "422 Unprocessable Content",
+        "",
+        "",
+        missing,
+    );
     let malformed = "malformed JSON at line 1, column 1";
     check_json(&post(json, "?"), "400 Bad Request", "", "", malformed);
     let large = post(json, &" ".repeat(33));
-    check_json(&large, "413 Content Too Large", "", CLOSE, "content too large");
+    check_json(
+        &large,
+        "413 Content Too Large",
+        "",
+        CLOSE,
+        "content too large",
+    );
 }
 
 #[test]
 fn a_refusal_is_json_once_the_request_line_is_known() {
     let text = "Host missing";
-    check_json("GET /a HTTP/1.1\r\n\r\n", "400 Bad Request", "", CLOSE, text);
-    check_json("HEAD /a HTTP/1.1\r\n\r\n", "400 Bad Request", "", CLOSE, text);
+    check_json(
+        "GET /a HTTP/1.1\r\n\r\n",
+        "400 Bad Request",
+        "",
+        CLOSE,
+        text,
+    );
+    check_json(
+        "HEAD /a HTTP/1.1\r\n\r\n",
+        "400 Bad Request",
+        "",
+        CLOSE,
+        text,
+    );
     let coding = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n";
-    check_json(coding, "501 Not Implemented", "", CLOSE, "unknown transfer coding");
+    check_json(
+        coding,
+        "501 Not Implemented",
+        "",
+        CLOSE,
+        "unknown transfer coding",
+    );
     check(
         "G(T / HTTP/1.1\r\n\r\n",
         "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 17\r\n\
@@ -185,7 +245,9 @@ fn ask(builder: Builder, handler: impl Handler, paths: &[&str]) -> Vec<(u16, Str
 
 #[test]
 fn the_innermost_router_decides_and_the_server_comes_last() {
-    let page = |word: &'static str| move |error: &ErrorAnswer<'_>| Html(format!("{word} {}", error.status));
+    let page = |word: &'static str| {
+        move |error: &ErrorAnswer<'_>| Html(format!("{word} {}", error.status))
+    };
     let mills = Router::new()
         .get("/", async || "mills")
         .get("/fails", fails)
@@ -196,7 +258,9 @@ fn the_innermost_router_decides_and_the_server_comes_last() {
         .nest("/mills", mills.clone())
         .nest("/wrapped", at_most(1, mills.clone()))
         .error_responses(page("site"));
-    let outer = Router::new().nest("/site", site).nest("/bare", at_most(1, api()));
+    let outer = Router::new()
+        .nest("/site", site)
+        .nest("/bare", at_most(1, api()));
     let answers = ask(
         json_builder(),
         outer,
@@ -251,7 +315,10 @@ fn a_hook_sees_the_error_and_the_request() {
         let answer = client
             .request(&Method::GET, "/blames?a", &fields, b"")
             .await;
-        assert_eq!((answer.status, answer.body.len()), (StatusCode::CONFLICT, 0));
+        assert_eq!(
+            (answer.status, answer.body.len()),
+            (StatusCode::CONFLICT, 0)
+        );
         client.get("/fails").await;
     });
     assert_eq!(

@@ -374,7 +374,8 @@ fn a_limit_without_room_for_one_connection_is_said_before_a_client_comes() {
             silent = (kind == "accepts").then(|| TcpStream::connect(address).unwrap());
         };
         let text = stderr_of(kind, limit, connect, Duration::from_millis(500));
-        let begin = "waterwheel: out of file descriptors: there is no room for a single connection; ";
+        let begin =
+            "waterwheel: out of file descriptors: there is no room for a single connection; ";
         assert!(text.starts_with(begin), "{kind}: {text}");
         let end = format!(
             " are open, a connection may need 5, and the limit is {limit}; raise the limit (ulimit -n 1024) \

@@ -79,7 +79,10 @@ fn middleware_stands_around_a_whole_router_below_a_prefix() {
     let site = Router::new()
         .get("/", async || "home")
         .nest("/api", inner)
-        .nest("/deep", request_ids(Router::new().nest("/er", request_ids(mills()))));
+        .nest(
+            "/deep",
+            request_ids(Router::new().nest("/er", request_ids(mills()))),
+        );
     let site = time_limit(std::time::Duration::from_secs(5), site);
     let paths = [
         "/",

@@ -132,8 +132,8 @@ fn a_server_with_open_feeds_and_upgrades_ends_quickly_and_counts_them() {
             report
         };
         let serve = server.serve(async move |request: Request<'_>| handler(request, &feed).await);
-        let ((served, report), texts) = join(join(serve, ending), clients).await;
-        served.unwrap();
+        let ((outcome, report), texts) = join(join(serve, ending), clients).await;
+        outcome.unwrap();
         assert_eq!(
             report.to_string(),
             "13 connections finished, 5 ended after an upgrade"
@@ -166,8 +166,8 @@ fn a_stream_that_ignores_the_end_is_cut_after_the_grace() {
         };
         let feed = Feed::default();
         let serve = server.serve(async move |request: Request<'_>| handler(request, &feed).await);
-        let ((served, report), text) = join(join(serve, ending), client).await;
-        served.unwrap();
+        let ((outcome, report), text) = join(join(serve, ending), client).await;
+        outcome.unwrap();
         assert_eq!(report.to_string(), "1 connection cut");
         assert_eq!(server.connections(), 0);
         assert!(text.unwrap().starts_with("HTTP/1.1 101 "));
@@ -203,9 +203,9 @@ fn an_upgraded_connection_keeps_its_place_among_those_of_its_peer() {
         };
         let feed = Feed::default();
         let serve = server.serve(async move |request: Request<'_>| handler(request, &feed).await);
-        let (ended, served) = join(timeout(DEADLINE, client), serve).await;
+        let (ended, outcome) = join(timeout(DEADLINE, client), serve).await;
         let (report, third) = ended.unwrap();
-        served.unwrap();
+        outcome.unwrap();
         assert_eq!(report.turned_away, 0);
         assert!(third.unwrap().unwrap().starts_with("HTTP/1.1 200 "));
     });

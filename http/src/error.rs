@@ -466,11 +466,11 @@ pub(crate) fn of_peer(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), OfPeer(error))
 }
 
-/// Any error converts with `?`: each `std::error::Error`, and each type that converts to a boxed one, such as
-/// `anyhow::Error`, `Box<dyn Error>` and `String`.
+/// Any error converts with `?`: each `std::error::Error`, and each type that converts to a `Box<dyn Error>`, such as
+/// `anyhow::Error` and `String`.
 ///
-/// A [`ClientError`] passes through `anyhow` if it has a context. Without one, `anyhow` hides its type, and the
-/// answer is 500.
+/// A [`ClientError`] or a [`Refusal`] passes through `anyhow` beneath a context. Without a context, `anyhow` hides
+/// its type, and the answer is 500.
 impl<E: Into<Box<dyn StdError>>> From<E> for Error {
     fn from(error: E) -> Self {
         Self(Box::new(Cause {

@@ -65,10 +65,9 @@ impl ErrorHook {
 
     /// Calls the hook. Returns `None`, and logs the reason, if it fails or panics.
     pub(crate) fn call(&self, answer: &ErrorAnswer<'_>) -> Option<(HeaderMap, Bytes)> {
+        // The hook is user code. Its panic must not cost the client its answer.
         match catch_unwind(AssertUnwindSafe(|| (self.0)(answer))) {
-            Ok(page) => page
-                .inspect_err(|error| log::error_hook_failed(error))
-                .ok(),
+            Ok(page) => page.inspect_err(log::error_hook_failed).ok(),
             Err(payload) => {
                 let text = format!("the hook panicked: {}", panic_text(&*payload));
                 drop_contained(payload);
@@ -90,7 +89,10 @@ impl fmt::Debug for ErrorHook {
 pub(crate) struct ErrorHookOfAll(Arc<dyn Fn(&ErrorAnswer<'_>) -> ErrorPage + Send + Sync>);
 
 impl ErrorHookOfAll {
-    #[cfg_attr(not(feature = "response"), expect(dead_code, reason = "a `Response` makes the only hook"))]
+    #[cfg_attr(
+        not(feature = "response"),
+        expect(dead_code, reason = "a `Response` makes the only hook")
+    )]
     pub(crate) fn new(
         hook: impl Fn(&ErrorAnswer<'_>) -> ErrorPage + Send + Sync + 'static,
     ) -> Self {
@@ -123,9 +125,12 @@ impl AnswerHeaders for PageFields<'_> {
         self.page.try_for_each(&mut visit)?;
         let is_left_out = |name: &str| !self.page.contains_key(name);
         let mut original = self.original.iter();
-        original.try_for_each(|(name, value)| match is_left_out(name) {
-            true => visit(name.as_bytes(), value.as_bytes()),
-            false => Ok(()),
+        original.try_for_each(|(name, value)| {
+            // The client needs these, and most hooks do not know of them.
+            if is_left_out(name) {
+                visit(name.as_bytes(), value.as_bytes())?;
+            }
+            Ok(())
         })
     }
 }

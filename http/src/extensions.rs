@@ -49,6 +49,7 @@ pub struct Extensions {
 impl Extensions {
     /// Inserts a value. Returns the value of the same type that was there before.
     pub fn insert<T: 'static>(&self, value: T) -> Option<Rc<T>> {
+        // Removed first, so that the borrow has ended when the caller drops the old value.
         let before = self.remove::<T>();
         self.values.borrow_mut().push(Rc::new(value));
         before

@@ -78,6 +78,7 @@ pub(crate) fn handler_failed(subject: Subject<'_>, error: &Error, left_out: u64)
         lines_left_out = some(left_out),
         "a handler failed",
     );
+    // Only the first: stderr has no limit on its rate, and a second line adds little.
     say_once(&SAID, || format!("{subject} failed: {error:?}"));
 }
 
@@ -196,7 +197,11 @@ pub(crate) fn closed() {
 }
 
 pub(crate) fn shutting_down(grace: Duration, connections: usize) {
-    tracing::info!(grace_seconds = grace.as_secs_f64(), connections, "shutting down");
+    tracing::info!(
+        grace_seconds = grace.as_secs_f64(),
+        connections,
+        "shutting down"
+    );
 }
 
 pub(crate) fn shut_down(report: &dyn fmt::Display) {
@@ -205,6 +210,7 @@ pub(crate) fn shut_down(report: &dyn fmt::Display) {
 
 /// Writes a line to stderr, once in a process, if no subscriber of `tracing` has ever been set.
 fn say_once(said: &AtomicBool, text: impl FnOnce() -> String) {
+    // A subscriber for one thread only counts too: that program knows how to see lines.
     if !tracing::dispatcher::has_been_set() && !said.swap(true, Ordering::Relaxed) {
         eprintln!(
             "waterwheel: {} (shown once; a `tracing` subscriber shows all)",
@@ -213,6 +219,8 @@ fn say_once(said: &AtomicBool, text: impl FnOnce() -> String) {
     }
 }
 
+/// A field that is `None` is left out of its line.
 fn some(count: u64) -> Option<u64> {
+    // A reader of `lines_left_out=0` would ask what was left out.
     (count > 0).then_some(count)
 }

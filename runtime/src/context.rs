@@ -80,7 +80,10 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
     let Some(executor) = current() else {
         // A socket is named after its type of the standard library, and the user knows ours.
-        let what = match what.strip_prefix("std::").and_then(|_| what.rsplit("::").next()) {
+        let what = match what
+            .strip_prefix("std::")
+            .and_then(|_| what.rsplit("::").next())
+        {
             Some(name) => format!("a waterwheel::runtime::net::{name}"),
             None => what.to_owned(),
         };

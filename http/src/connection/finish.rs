@@ -232,6 +232,7 @@ impl<T: Io> Connection<T> {
             return;
         }
         let Some(link) = self.link() else { return };
+        // A copy, so only for lines that are written.
         let id = link.added_header(log::REQUEST_ID);
         let subject = self.subject(id.as_deref());
         if is_ours {

@@ -377,8 +377,10 @@ impl Link<'_> {
 
     /// Queues the answer to a request that went wrong, after which the connection closes.
     pub(crate) fn queue_error(&self, status: StatusCode, text: &str, error: Option<&Error>) {
+        // Set before the head is made, so that the head of a hook's answer announces the end, too.
         self.work.exchange.persistence.set(Persistence::Close);
-        let retry_after = encode::retry_after(status).map(|(name, value)| (name.into(), value.into()));
+        let retry_after =
+            encode::retry_after(status).map(|(name, value)| (name.into(), value.into()));
         if self
             .queue_page(status, text, error, retry_after.as_slice())
             .is_none()
@@ -397,8 +399,8 @@ impl Link<'_> {
         error: Option<&Error>,
         original: &[(Cow<'static, str>, Cow<'static, str>)],
     ) -> Option<usize> {
-        // A router's hook comes before the server's.
         let of_router = self.work.exchange.extensions.get::<ErrorHook>();
+        // The hook of the server is asked last, because a router knows its requests better.
         let hook = of_router.as_deref().or(self.shared.error_hook.as_ref())?;
         let (method, target, _) = self.work.head.request_line()?;
         let bytes = self.work.input.filled();

@@ -105,6 +105,7 @@ impl Server {
         let hurry = race(deadline, self.stopping.wanted(Wanted::Cut));
         // Whichever is first: all connections have ended, or the time is over.
         race(calm, hurry).await;
+        // Read before the cut, because the cut ends these streams.
         let upgraded_left = self.shared.connections.census().upgraded as u64;
         let cut = self.cut().await;
         let idle = usize::try_from(dismissed.get() - dismissed_before).unwrap_or(usize::MAX);
@@ -112,9 +113,9 @@ impl Server {
         let turned_away = after.turned_away - before.turned_away;
         // The counters only grow, so differences tell what has happened since the begin.
         let seen = (before.open - refused_before) as u64 + (after.accepted - before.accepted);
-        let upgrades = self.shared.counters.upgrades.get() - upgrades_before;
+        let since_then = self.shared.counters.upgrades.get() - upgrades_before;
         // Those that are left are among the ones that were cut.
-        let upgraded = (before.upgraded as u64 + upgrades).saturating_sub(upgraded_left);
+        let upgraded = (before.upgraded as u64 + since_then).saturating_sub(upgraded_left);
         let gone = (idle + cut) as u64 + turned_away + upgraded;
         let report = Report {
             // Saturating: a connection may be counted twice if it ends while it is cut.

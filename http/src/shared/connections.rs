@@ -338,6 +338,7 @@ impl Connections {
     /// Adds an entry for the stream of a connection that changes its protocol, and moves the permit there. The old
     /// entry ends with its connection, which the caller may keep.
     pub(crate) fn upgrade(self: &Rc<Self>, id: ConnectionId) -> UpgradedEntry {
+        // The permit goes along: a peer must not get more connections by an upgrade.
         self.entries.borrow_mut()[id.index()].has_permit = false;
         let permit = self.permits.borrow_mut().remove(&id.0);
         UpgradedEntry {

@@ -280,6 +280,11 @@ impl Drop for Stopping {
     }
 }
 
+const _: () = {
+    const fn assert_send_sync<T: Send + Sync>() {}
+    assert_send_sync::<Stopper>();
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,8 +307,3 @@ mod tests {
         );
     }
 }
-
-const _: () = {
-    const fn assert_send_sync<T: Send + Sync>() {}
-    assert_send_sync::<Stopper>();
-};

@@ -125,6 +125,11 @@ pub struct Upgraded {
     read: Vec<u8>,
     given: usize,
     peer: Option<SocketAddr>,
+    // In a box, because this type is moved by value more often than it is read.
+    ties: Box<Ties>,
+}
+
+struct Ties {
     ending: ShutdownSignal,
     /// One for each direction, because two tasks may wait.
     read_cut: Cut,
@@ -194,10 +199,12 @@ impl Upgraded {
             read,
             given: 0,
             peer,
-            ending: server.ending,
-            read_cut: Cut::new(server.cutting.clone()),
-            write_cut: Cut::new(server.cutting),
-            _entry: server.entry,
+            ties: Box::new(Ties {
+                ending: server.ending,
+                read_cut: Cut::new(server.cutting.clone()),
+                write_cut: Cut::new(server.cutting),
+                _entry: server.entry,
+            }),
         }
     }
 
@@ -231,7 +238,7 @@ impl Upgraded {
     /// # drop(echo);
     /// ```
     pub fn shutdown_signal(&self) -> ShutdownSignal {
-        self.ending.clone()
+        self.ties.ending.clone()
     }
 
     /// Returns the client's address, if the transport has addresses.
@@ -282,8 +289,8 @@ impl AsyncRead for Upgraded {
     ) -> Poll<io::Result<usize>> {
         // The bytes of the request's buffer come first. Then the transport is read without a copy in between.
         if self.given == self.read.len() {
-            let Self { io, read_cut, .. } = &mut *self;
-            return read_cut.or_cut(cx, |cx| io.poll_read(cx, buffer));
+            let Self { io, ties, .. } = &mut *self;
+            return ties.read_cut.or_cut(cx, |cx| io.poll_read(cx, buffer));
         }
         let here = &self.read[self.given..];
         let count = here.len().min(buffer.len());
@@ -303,8 +310,8 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { io, write_cut, .. } = &mut *self;
-        write_cut.or_cut(cx, |cx| io.poll_write_one(cx, bytes))
+        let Self { io, ties, .. } = &mut *self;
+        ties.write_cut.or_cut(cx, |cx| io.poll_write_one(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -312,19 +319,19 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { io, write_cut, .. } = &mut *self;
-        write_cut.or_cut(cx, |cx| io.poll_write(cx, slices))
+        let Self { io, ties, .. } = &mut *self;
+        ties.write_cut.or_cut(cx, |cx| io.poll_write(cx, slices))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { io, write_cut, .. } = &mut *self;
-        write_cut.or_cut(cx, |cx| io.poll_flush(cx))
+        let Self { io, ties, .. } = &mut *self;
+        ties.write_cut.or_cut(cx, |cx| io.poll_flush(cx))
     }
 
     /// Flushes the written bytes, and closes the write half.
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { io, write_cut, .. } = &mut *self;
-        write_cut.or_cut(cx, |cx| io.poll_end(cx))
+        let Self { io, ties, .. } = &mut *self;
+        ties.write_cut.or_cut(cx, |cx| io.poll_end(cx))
     }
 }
 

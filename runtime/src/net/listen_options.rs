@@ -198,6 +198,7 @@ impl ListenOptions {
 }
 
 /// Adds the form of an address to the errors of the standard library about its text.
+#[cold]
 fn explained(error: io::Error) -> io::Error {
     let fault = match (error.kind(), &*error.to_string()) {
         (io::ErrorKind::InvalidInput, "invalid socket address") => "the address has no port",

@@ -45,7 +45,7 @@ pub(super) async fn respond(
             return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
         }
         Evaluation::Failed => {
-            return refuse(request, StatusCode::PRECONDITION_FAILED, NO_FIELDS);
+            return Ok(refuse(request, StatusCode::PRECONDITION_FAILED, NO_FIELDS));
         }
         Evaluation::Serve => {}
     }
@@ -61,7 +61,7 @@ pub(super) async fn respond(
     };
     match ranges(&request, &validators, sending.length) {
         Ranges::Whole => sending.whole(request).await,
-        Ranges::Unsatisfiable => sending.unsatisfiable(request),
+        Ranges::Unsatisfiable => Ok(sending.unsatisfiable(request)),
         Ranges::Parts(parts) => match &parts[..] {
             [part] => sending.part(request, part.clone()).await,
             _ => sending.parts(request, &parts).await,
@@ -145,7 +145,7 @@ impl Sending<'_> {
         body.finish().await
     }
 
-    fn unsatisfiable(self, request: Request<'_>) -> Result<Responded> {
+    fn unsatisfiable(self, request: Request<'_>) -> Responded {
         let fields = [("content-range", format!("bytes */{}", self.length))];
         refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields)
     }

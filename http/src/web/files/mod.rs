@@ -250,11 +250,11 @@ impl Files {
 impl Handler for Files {
     async fn call(&self, request: Request<'_>) -> Result<Responded> {
         if !is_read(request.method()) {
-            return refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]);
+            return Ok(refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]));
         }
         match self.find(&request).await? {
             Some(found) => found.respond(request).await,
-            None => refuse(request, StatusCode::NOT_FOUND, NO_FIELDS),
+            None => Ok(refuse(request, StatusCode::NOT_FOUND, NO_FIELDS)),
         }
     }
 }
@@ -287,7 +287,7 @@ impl FileAnswer {
     /// [`Request::respond`].
     pub async fn respond(self, request: Request<'_>) -> Result<Responded> {
         if !is_read(request.method()) {
-            return refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]);
+            return Ok(refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]));
         }
         match self.found {
             FoundItem::File(file) => answer::respond(request, file, self.max_age).await,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-use crate::error::{ClientError, Result};
+use crate::error::ClientError;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 
@@ -15,11 +15,11 @@ pub(super) fn refuse<V: Into<Cow<'static, str>>>(
     request: Request<'_>,
     status: StatusCode,
     fields: impl IntoIterator<Item = (&'static str, V)>,
-) -> Result<Responded> {
+) -> Responded {
     let text = status.canonical_reason().unwrap_or_default().to_lowercase();
     let with = |error: ClientError, (name, value)| error.with_header(name, value);
     let error = fields
         .into_iter()
         .fold(ClientError::new(status, text), with);
-    Ok(request.refuse(&error))
+    request.refuse(&error)
 }

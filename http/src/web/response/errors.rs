@@ -74,7 +74,11 @@ pub(crate) fn page(value: impl IntoResponse) -> Result<(HeaderMap, Bytes)> {
         ResponseBody::Empty => Bytes::new(),
         ResponseBody::Bytes(bytes) => bytes,
         // The connection may close behind this answer, so it has no time for a stream.
-        _ => return Err(Error::message("the body of an error answer must be in memory")),
+        _ => {
+            return Err(Error::message(
+                "the body of an error answer must be in memory",
+            ));
+        }
     };
     Ok((response.headers, body))
 }

@@ -46,10 +46,10 @@ use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 
 pub use body::ResponseBody;
-#[cfg(feature = "routes")]
-pub(super) use errors::page;
 #[cfg(feature = "cookies")]
 pub use cookie::{Cookie, CookieBuilder, Expiration, SameSite};
+#[cfg(feature = "routes")]
+pub(super) use errors::page;
 pub use html::{Html, escape};
 pub use into::IntoResponse;
 #[cfg(feature = "json")]

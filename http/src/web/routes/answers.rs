@@ -273,7 +273,7 @@ impl<Kind: 'static, H: Answers<Kind>> Handler for AsHandler<H, Kind> {
         let none = Params::new(&[], std::iter::empty());
         match self.0.0.answer(request, none) {
             Ok(answering) => answering.await,
-            Err(declined) => not_found(declined),
+            Err(declined) => Ok(not_found(declined)),
         }
     }
 }
@@ -324,4 +324,3 @@ impl<H: Answers<Kind>, Kind: 'static> Stored for TypedHandler<H, Kind> {
         TypeId::of::<Kind>()
     }
 }
-

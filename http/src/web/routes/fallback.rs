@@ -7,20 +7,20 @@ use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 use crate::web::response::Response;
 
-pub(super) fn not_found(request: Request<'_>) -> Result<Responded> {
+pub(super) fn not_found(request: Request<'_>) -> Responded {
     let error = ClientError::new(StatusCode::NOT_FOUND, "not found");
-    Ok(request.refuse(&error))
+    request.refuse(&error)
 }
 
-pub(super) fn malformed(request: Request<'_>) -> Result<Responded> {
+pub(super) fn malformed(request: Request<'_>) -> Responded {
     let error = ClientError::new(StatusCode::BAD_REQUEST, "malformed escape in the path");
-    Ok(request.refuse(&error))
+    request.refuse(&error)
 }
 
 /// Answers with 405 and Allow (RFC 9110, 15.5.6).
-pub(super) fn not_allowed(request: Request<'_>, allow: String) -> Result<Responded> {
+pub(super) fn not_allowed(request: Request<'_>, allow: String) -> Responded {
     let error = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
-    Ok(request.refuse(&error.with_header("allow", allow)))
+    request.refuse(&error.with_header("allow", allow))
 }
 
 /// Answers OPTIONS (RFC 9110, 9.3.7).

@@ -79,9 +79,9 @@ use crate::exchange::responded::Responded;
 use crate::web::nested::{self, NestedAt};
 use crate::web::response::{IntoResponse, page};
 
+pub use crate::web::nested::nested_path;
 pub use answers::{Answers, AsHandler, ByReference, ByValue, NamedParams, NoRequest, handler};
 pub use params::Params;
-pub use crate::web::nested::nested_path;
 pub use pattern::RouteError;
 pub use state::{Stateful, WithState, with};
 
@@ -103,7 +103,7 @@ pub struct Router {
     errors: Option<ErrorHook>,
 }
 
-/// What a router below a prefix does with paths without a route.
+/// The treatment of paths without a route below a prefix.
 #[derive(Clone)]
 struct NotFound {
     prefix: String,
@@ -550,13 +550,13 @@ impl Handler for Router {
         let path = match nested_path(&request) {
             "*" => return options(request, &self.table.all_methods()).await,
             "" if *request.method() == Method::CONNECT => {
-                return not_allowed(request, self.table.all_methods());
+                return Ok(not_allowed(request, self.table.all_methods()));
             }
             "" => "/", // RFC 9110, 4.2.3
             path => path,
         };
         let Some(path) = path::unescape(path) else {
-            return malformed(request);
+            return Ok(malformed(request));
         };
         match self.table.find(&path) {
             Some(found) => self.dispatch(request, &path, &found).await,
@@ -593,7 +593,7 @@ impl Router {
         }
         match *method {
             Method::OPTIONS => options(request, &found.allow()).await,
-            _ => not_allowed(request, found.allow()),
+            _ => Ok(not_allowed(request, found.allow())),
         }
     }
 
@@ -620,12 +620,12 @@ impl Router {
         let mut nearest = above.clone();
         show_errors(&request, nearest.find_map(|known| known.errors.as_ref()));
         let Some(handler) = above.find_map(|known| known.handler.as_ref()) else {
-            return not_found(request);
+            return Ok(not_found(request));
         };
         let none = Params::new(&[], std::iter::empty());
         match handler.answer(request, none) {
             Ok(answering) => answering.await,
-            Err(declined) => not_found(declined),
+            Err(declined) => Ok(not_found(declined)),
         }
     }
 }

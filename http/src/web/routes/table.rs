@@ -76,7 +76,7 @@ impl Table {
             number: self.added,
         };
         let known = &mut self.routes[at].1;
-        // A route that never gets a request is a mistake, mostly of a copied line.
+        // Such a route gets no request, so it is a mistake, for example of a copied line.
         if let Some(first) = known.iter().find(|known| known.hides(&route)) {
             return Err(route.duplicate_of(first));
         }
