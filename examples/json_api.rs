@@ -10,7 +10,11 @@
 //!
 //! You should see the sack, an error that names the field, the sack again, and
 //! `{"error":"not found","status":404}`.
-#![allow(clippy::print_stdout, reason = "an example prints")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unused_async,
+    reason = "an example prints; handlers are async"
+)]
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -8,7 +8,11 @@
 //! ```
 //!
 //! You should see `counter: 0`, `note 0`, and the note. The counter grows with each request to `/`.
-#![allow(clippy::print_stdout, reason = "an example prints")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unused_async,
+    reason = "an example prints; handlers are async"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -223,6 +223,7 @@ mod tests {
 
     struct Mill(&'static str);
 
+    #[allow(clippy::unused_async, reason = "handlers are async")]
     impl Mill {
         async fn name(&self) -> String {
             self.0.to_owned()
