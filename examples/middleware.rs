@@ -12,7 +12,7 @@
 use waterwheel::http::web::input;
 use waterwheel::http::web::response::Response;
 use waterwheel::http::web::routes::Router;
-use waterwheel::http::{Error, Handler, Request, Result, Server};
+use waterwheel::http::{Error, Handler, Request, Responded, Result, Server};
 use waterwheel::runtime::{self, signal, time::Instant};
 
 struct User {
@@ -43,7 +43,7 @@ fn timed(inner: impl Handler) -> impl Handler {
     async move |request: Request<'_>| {
         let (start, target) = (Instant::now(), request.target().to_owned());
         let answered = inner.call(request).await;
-        let status = answered.as_ref().ok().and_then(|answer| answer.status());
+        let status = answered.as_ref().ok().and_then(Responded::status);
         println!("{target}: {status:?} after {:?}", start.elapsed());
         answered
     }

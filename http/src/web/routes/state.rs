@@ -28,10 +28,10 @@ pub struct WithState<S, F> {
 /// ```
 /// use std::cell::RefCell;
 /// use std::rc::Rc;
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::routes::{Router, with};
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::{Router, with};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// #[derive(Default)]
 /// struct Mill {
