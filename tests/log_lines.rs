@@ -85,8 +85,8 @@ fn logged<H: Handler>(
                 peers
             };
             let both = join(server.serve(handler), clients);
-            let (served, peers) = timeout(DEADLINE, both).await.unwrap();
-            served.unwrap();
+            let (outcome, peers) = timeout(DEADLINE, both).await.unwrap();
+            outcome.unwrap();
             (address, peers)
         })
     });
@@ -296,17 +296,15 @@ fn child() {
     block_on(async {
         let server = Server::bind("127.0.0.1:0").unwrap();
         println!("\nlistening on {}", server.local_address());
-        match &*kind {
-            "serves" => server.serve(handler).await.unwrap(),
-            // A loop of one's own that does not ask the gate, in a process that has no descriptor left.
-            _ => {
-                let files = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok());
-                let _files: Vec<_> = files.collect();
-                loop {
-                    drop(server.accept_request(handler).await);
-                    sleep(Duration::from_millis(10)).await;
-                }
-            }
+        if kind == "serves" {
+            return server.serve(handler).await.unwrap();
+        }
+        // A loop of one's own that does not ask the gate, in a process that has no descriptor left.
+        let files = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok());
+        let _files: Vec<_> = files.collect();
+        loop {
+            drop(server.accept_request(handler).await);
+            sleep(Duration::from_millis(10)).await;
         }
     });
 }
@@ -314,11 +312,11 @@ fn child() {
 /// Starts a server process under a limit on descriptors, and calls `clients` when it listens. Returns what it writes
 /// to stderr within `wait`.
 fn stderr_of(kind: &str, descriptors: u32, clients: impl FnOnce(&str), wait: Duration) -> String {
-    let test = std::env::current_exe().unwrap();
+    let program = std::env::current_exe().unwrap();
     let script = format!("ulimit -n {descriptors} && exec \"$0\" child --exact --nocapture");
     let mut process = Command::new("sh")
         .args(["-c", &script])
-        .arg(test)
+        .arg(program)
         .env("LOG_LINES_CHILD", kind)
         .env("RUST_BACKTRACE", "0")
         .stdout(Stdio::piped())

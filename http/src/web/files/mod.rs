@@ -57,7 +57,7 @@ use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 use crate::web::coding::AcceptedCodings;
-use crate::web::nested::nested_path;
+use crate::web::nested;
 
 pub use options::{DotFiles, Symlinks};
 
@@ -209,7 +209,7 @@ impl Files {
     /// }
     /// ```
     pub async fn find(&self, request: &Request<'_>) -> Result<Option<FileAnswer>> {
-        match self.path_below(nested_path(request)) {
+        match self.path_below(nested::path(request)) {
             Some(path) => self.find_path(request, path).await,
             None => Ok(None),
         }

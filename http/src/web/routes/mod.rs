@@ -79,7 +79,6 @@ use crate::exchange::responded::Responded;
 use crate::web::nested::{self, NestedAt};
 use crate::web::response::{IntoResponse, page};
 
-pub use crate::web::nested::nested_path;
 pub use answers::{Answers, AsHandler, ByReference, ByValue, NamedParams, NoRequest, handler};
 pub use params::Params;
 pub use pattern::RouteError;
@@ -628,6 +627,33 @@ impl Router {
             Err(declined) => Ok(not_found(declined)),
         }
     }
+}
+
+/// Returns the part of the path below the prefixes of outer routers, without decoding. It is empty if the path ends
+/// with the prefix.
+///
+/// A handler of [`Router::nest`](crate::web::routes::Router::nest) sees the whole path as
+/// [`Request::path`], and its own part here. The router and `Files` use this, so they can be nested as they are.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::{Router, nested_path};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// async fn legacy(request: Request<'_>) -> Result<Responded> {
+///     let text = format!("{} of {}", nested_path(&request), request.path());
+///     request.respond(StatusCode::OK, text, ()).await
+/// }
+///
+/// let router = Router::new().nest("/old", legacy);
+/// let answer = block_on(async { TestClient::new(router).get("/old/mill").await });
+/// assert_eq!(answer.text(), "/mill of /old/mill");
+/// ```
+pub fn nested_path<'c>(request: &Request<'c>) -> &'c str {
+    nested::path(request)
 }
 
 impl fmt::Debug for Router {
