@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let server = Server::bind(&address)?;
     let frames = Rc::new(Cell::new(0_u64));
     let shown = frames.clone();
-    let served = runtime.spawn(async move {
+    let task = runtime.spawn(async move {
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
         let stopper = server.stopper();
@@ -37,14 +37,10 @@ fn main() -> Result<()> {
         };
         server.serve_until(handler, shutdown).await
     });
-    while !served.is_finished() {
+    while !task.is_finished() {
         frames.set(frames.get() + 1); // draw
         runtime.poll_timeout(Duration::from_millis(10));
     }
-    println!(
-        "{} after {} frames",
-        runtime.block_on(served)??,
-        frames.get()
-    );
+    println!("{} after {} frames", runtime.block_on(task)??, frames.get());
     Ok(())
 }

@@ -23,7 +23,7 @@ const FILE_BYTES_MAX: u64 = 4 << 30;
 /// Saves each file of the form. Returns their names and lengths.
 async fn save(request: &Request<'_>, folder: &str) -> Result<(StatusCode, String)> {
     let mut form = MultipartForm::of(request)?;
-    let mut saved = String::new();
+    let mut saved = Vec::new();
     while let Some(field) = form.next().await? {
         let Some(name) = field.safe_file_name() else {
             continue; // not a file, or none was chosen
@@ -31,12 +31,12 @@ async fn save(request: &Request<'_>, folder: &str) -> Result<(StatusCode, String
         let part = NamedTempFile::new_in(folder)?; // removed if the client leaves
         let bytes = field.to_file(part.reopen()?, FILE_BYTES_MAX).await?;
         part.persist(format!("{folder}/{name}"))?; // renamed
-        saved += &format!("{name}: {bytes} bytes\n");
+        saved.push(format!("{name}: {bytes} bytes\n"));
     }
     if saved.is_empty() {
         return Err(ClientError::new(StatusCode::BAD_REQUEST, "the form has no file").into());
     }
-    Ok((StatusCode::CREATED, saved))
+    Ok((StatusCode::CREATED, saved.concat()))
 }
 
 fn main() -> Result<()> {

@@ -17,6 +17,14 @@ use crate::exchange::responded::Responded;
 use crate::web::response::IntoResponse;
 
 /// A handler of a route, and the state that it shares with others; see [`with`].
+///
+/// ```
+/// use std::rc::Rc;
+/// use waterwheel::http::web::routes::{Router, WithState, with};
+///
+/// let sacks: WithState<u32, _> = with(&Rc::new(7), async |sacks: &u32| sacks.to_string());
+/// assert_eq!(Router::new().get("/sacks", sacks).routes().count(), 1);
+/// ```
 pub struct WithState<S, F> {
     state: Rc<S>,
     handler: F,
