@@ -27,10 +27,10 @@ fn main() -> Result<()> {
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     runtime::block_on(async {
         let server = Rc::new(Server::bind(&address)?);
-        println!("listening on http://{}", server.local_address());
         // Ctrl-C or SIGTERM: requests under way are finished. A second one ends at once.
         let (ending, signals) = (server.clone(), signal::shutdown());
         let ending = spawn(async move { ending.shutdown_on(signals).await });
+        println!("listening on http://{}", server.local_address());
         loop {
             if server.should_accept_request() {
                 // One connection in, its task spawned.
