@@ -21,7 +21,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use waterwheel::http::web::middleware::{at_most, request_ids};
 use waterwheel::http::{
-    ClientError, Error, Handler, Limits, Request, Responded, Result, Server, StatusCode,
+    Builder, ClientError, Error, ErrorAnswer, Handler, Limits, Request, Responded, Result, Server,
+    StatusCode,
 };
 use waterwheel::runtime::time::{sleep, timeout};
 use waterwheel::runtime::{block_on, join, spawn_blocking};
@@ -62,18 +63,25 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// Runs a server under these limits, beside `clients` on a thread of its own. Returns the logged lines, in which the
-/// addresses are `SERVER` and `CLIENT`.
 fn logged<H: Handler>(
     limits: Limits,
+    handler: H,
+    clients: impl FnOnce(SocketAddr) -> Vec<SocketAddr> + Send + 'static,
+) -> Vec<String> {
+    logged_by(Server::builder().limits(limits), handler, clients)
+}
+
+/// Runs a server beside `clients` on a thread of its own. Returns the logged lines, in which the addresses are
+/// `SERVER` and `CLIENT`.
+fn logged_by<H: Handler>(
+    builder: Builder,
     handler: H,
     clients: impl FnOnce(SocketAddr) -> Vec<SocketAddr> + Send + 'static,
 ) -> Vec<String> {
     let log = Log::default();
     let (server, peers) = tracing::subscriber::with_default(log.clone(), || {
         block_on(async {
-            let server = Server::builder().limits(limits);
-            let server = server.bind("127.0.0.1:0").unwrap();
+            let server = builder.bind("127.0.0.1:0").unwrap();
             let address = server.local_address();
             let clients = async {
                 let peers = spawn_blocking(move || clients(address)).await.unwrap();
@@ -228,6 +236,26 @@ fn a_refusal_has_its_reason_and_as_much_of_the_request_as_is_known() {
             "DEBUG a connection opened peer=CLIENT",
             "DEBUG a request was refused peer=CLIENT status=400 reason=\"malformed method\"",
             "DEBUG a connection closed peer=CLIENT requests=0",
+        ],
+    );
+}
+
+#[test]
+fn a_function_for_error_responses_that_fails_has_a_line() {
+    fn no_page(_: &ErrorAnswer<'_>) -> Result<&'static str> {
+        Err(Error::message("no page"))
+    }
+    let builder = Server::builder().error_responses(no_page);
+    let lines = logged_by(builder, handler, |address| {
+        vec![ask(address, &format!("GET /blames HTTP/1.1\r\n{LAST}"))]
+    });
+    check(
+        &lines,
+        &[
+            "DEBUG a connection opened peer=CLIENT",
+            "DEBUG a request was refused method=\"GET\" target=\"/blames\" peer=CLIENT status=409 reason=\"taken\"",
+            "ERROR the function for error responses failed error=no page",
+            "DEBUG a connection closed peer=CLIENT requests=1",
         ],
     );
 }

@@ -27,7 +27,6 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::error::{Error, Refusal, Result, drop_contained, panic_text};
 use crate::headers::{AnswerHeaders, Headers};
-use crate::log;
 
 /// An error answer that the server is about to send, for a hook that makes its body.
 ///
@@ -63,18 +62,18 @@ impl ErrorHook {
         Self(Rc::new(hook))
     }
 
-    /// Calls the hook. Returns `None`, and logs the reason, if it fails or panics.
-    pub(crate) fn call(&self, answer: &ErrorAnswer<'_>) -> Option<(HeaderMap, Bytes)> {
+    /// Calls the hook.
+    ///
+    /// # Errors
+    ///
+    /// The error of the hook, or the text of its panic.
+    pub(crate) fn call(&self, answer: &ErrorAnswer<'_>) -> ErrorPage {
         // The hook is user code. Its panic must not cost the client its answer.
-        match catch_unwind(AssertUnwindSafe(|| (self.0)(answer))) {
-            Ok(page) => page.inspect_err(log::error_hook_failed).ok(),
-            Err(payload) => {
-                let text = format!("the hook panicked: {}", panic_text(&*payload));
-                drop_contained(payload);
-                log::error_hook_failed(&Error::message(text));
-                None
-            }
-        }
+        catch_unwind(AssertUnwindSafe(|| (self.0)(answer))).unwrap_or_else(|payload| {
+            let text = format!("the hook panicked: {}", panic_text(&*payload));
+            drop_contained(payload);
+            Err(Error::message(text))
+        })
     }
 }
 

@@ -82,11 +82,16 @@ pub(crate) fn handler_failed(subject: Subject<'_>, error: &Error, left_out: u64)
     say_once(&SAID, || format!("{subject} failed: {error:?}"));
 }
 
-pub(crate) fn error_hook_failed(error: &Error) {
+pub(crate) fn error_hook_failed(error: &Error, left_out: u64) {
+    static SAID: AtomicBool = AtomicBool::new(false);
     tracing::error!(
         error = display(format_args!("{error:?}")),
-        "the hook for error answers failed",
+        lines_left_out = some(left_out),
+        "the function for error responses failed",
     );
+    say_once(&SAID, || {
+        format!("the function for error responses failed: {error:?}")
+    });
 }
 
 pub(crate) fn handshake_failed(error: &io::Error) {
@@ -137,6 +142,15 @@ pub(crate) fn connection_closed(peer: Option<SocketAddr>, requests: u32) {
 /// The time of a client is over: `waited_for` is the missing act.
 pub(crate) fn timed_out(peer: Option<SocketAddr>, waited_for: &str) {
     tracing::debug!(peer = peer.map(display), waited_for, "a client timed out");
+}
+
+/// A client was closed at once, because there was no room to tell it why.
+pub(crate) fn turned_away(peer: SocketAddr) {
+    tracing::debug!(
+        peer = display(peer),
+        reason = "too many connections from this address",
+        "a connection was closed without an answer",
+    );
 }
 
 pub(crate) fn accept_failed(error: &dyn fmt::Display, left_out: u64) {

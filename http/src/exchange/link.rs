@@ -413,14 +413,20 @@ impl Link<'_> {
             target,
             headers: (self.work.head_bytes > 0).then(|| self.work.head.headers(bytes)),
         };
-        let (page, body) = hook.call(&answer)?;
-        let fields = PageFields {
-            page: &page,
-            original,
-        };
-        self.queue_whole(status, &body, &fields)
-            .inspect_err(log::error_hook_failed)
-            .ok()
+        let queued = hook.call(&answer).and_then(|(page, body)| {
+            let page = &page;
+            self.queue_whole(status, &body, &PageFields { page, original })
+        });
+        match queued {
+            Ok(sent) => Some(sent),
+            Err(error) => {
+                // Any client can cause error answers, so the lines about them have a limit.
+                if let Some(left_out) = self.shared.log.allows() {
+                    log::error_hook_failed(&error, left_out);
+                }
+                None
+            }
+        }
     }
 
     /// Queues a whole answer, and returns the length of its body as it is sent.

@@ -71,6 +71,7 @@ impl Server {
         let Some(refusal) = refusal.filter(|_| has_room) else {
             self.shared.counters.accepted.one();
             self.shared.counters.turned_away.one();
+            log::turned_away(peer);
             return;
         };
         if let Some(connection) = self.connect_to_refuse(stream, Some(peer), None) {
