@@ -71,7 +71,7 @@ fn duplicate(router: Router, method: impl Into<Option<Method>>, pattern: &str) -
 
 #[test]
 fn a_route_that_would_get_no_request_is_an_error_with_both_places() {
-    let place = |line: u32, column: u32| format!("tests/first_hour.rs:{line}:{column}");
+    let place = |line: u32, column: u32| format!("{}:{line}:{column}", file!());
     let line = line!();
     let error = Router::new()
         .get("/a/{x}", async || "first")

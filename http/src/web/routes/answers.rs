@@ -39,6 +39,7 @@ use crate::web::response::IntoResponse;
 /// - `async fn(&Request<'_>, A, B …) -> T`, which borrows the request; its value is the answer
 ///   ([`IntoResponse`])
 /// - `async fn() -> T`
+/// - each of these with a state as its first argument, wrapped by [`with`](super::with)
 ///
 /// A function takes up to four parameters, each of a type that implements `FromStr`, or all of them as
 /// [`Params`]. If a parameter does not parse, the next handler of the same pattern is tried. If there is

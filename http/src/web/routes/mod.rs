@@ -60,6 +60,7 @@ mod fallback;
 mod params;
 mod path;
 mod pattern;
+mod state;
 mod table;
 
 use std::any::Any;
@@ -81,6 +82,7 @@ use crate::web::response::{IntoResponse, page};
 pub use answers::{Answers, AsHandler, ByReference, ByValue, NamedParams, NoRequest, handler};
 pub use params::Params;
 pub use pattern::RouteError;
+pub use state::{Stateful, WithState, with};
 
 use answers::{Stored, TypedHandler};
 use fallback::{malformed, not_allowed, not_found, options, redirect};
