@@ -213,7 +213,7 @@ impl StdError for Refusal {}
 /// connection stays open. The server logs no line.
 ///
 /// ```
-/// use waterwheel_http::{ClientError, Request, Responded, Result, StatusCode};
+/// use waterwheel::http::{ClientError, Request, Responded, Result, StatusCode};
 ///
 /// async fn page(request: Request<'_>) -> Result<Responded> {
 ///     let number = request.query().and_then(|query| query.parse::<u32>().ok());
@@ -253,7 +253,7 @@ impl ClientError {
     /// If the field may not be sent, the answer goes out without any fields, and the connection closes.
     ///
     /// ```
-    /// use waterwheel_http::{ClientError, StatusCode};
+    /// use waterwheel::http::{ClientError, StatusCode};
     ///
     /// let refused = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET")
     ///     .with_header("allow", "GET");
@@ -347,7 +347,7 @@ impl StdError for InvalidAnswer {}
 /// [`std::error::Error`]; [`source`](Self::source) returns the error inside.
 ///
 /// ```
-/// fn parse(text: &str) -> waterwheel_http::Result<u16> {
+/// fn parse(text: &str) -> waterwheel::http::Result<u16> {
 ///     Ok(text.parse::<u16>()?)
 /// }
 /// let error = parse("many").unwrap_err();

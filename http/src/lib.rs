@@ -1,8 +1,8 @@
 //! An async HTTP/1.1 server with an explicit accept loop.
 //!
 //! ```no_run
-//! use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+//! use waterwheel::runtime::block_on;
 //!
 //! async fn hello(request: Request<'_>) -> Result<Responded> {
 //!     request.respond(StatusCode::OK, "Hello World", [("content-type", "text/plain")]).await

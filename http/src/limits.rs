@@ -47,7 +47,7 @@ use std::time::Duration;
 /// Name the limits that differ, and take the others from the default:
 ///
 /// ```
-/// use waterwheel_http::Limits;
+/// use waterwheel::http::Limits;
 ///
 /// let limits = Limits { body_bytes_max: 64 * 1024 * 1024, ..Limits::default() };
 /// assert_eq!(limits.fields_max, 100);

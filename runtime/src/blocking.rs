@@ -54,7 +54,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn_blocking};
+/// use waterwheel::runtime::{block_on, spawn_blocking};
 ///
 /// let text = block_on(async { spawn_blocking(|| std::fs::read_to_string("/proc/self/comm")).await });
 /// assert!(text.unwrap().is_ok());

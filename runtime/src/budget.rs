@@ -108,7 +108,7 @@ pub(crate) fn spend_bytes(bytes: usize) {
 ///
 /// ```
 /// use std::{future::poll_fn, task::{Poll, ready}};
-/// use waterwheel_runtime::{block_on, budget};
+/// use waterwheel::runtime::{block_on, budget};
 ///
 /// block_on(poll_fn(|cx| {
 ///     ready!(budget::poll_spend(cx, 1));
@@ -196,7 +196,7 @@ impl Shares {
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, budget, time::sleep};
+/// use waterwheel::runtime::{block_on, budget, time::sleep};
 ///
 /// block_on(budget::unconstrained(async {
 ///     for _ in 0..1_000 {

@@ -147,7 +147,7 @@ impl Drop for Inside {
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let count = Rc::new(Cell::new(0));
@@ -181,7 +181,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
-/// use waterwheel_runtime::{block_on, spawn_detached, yield_now};
+/// use waterwheel::runtime::{block_on, spawn_detached, yield_now};
 ///
 /// let seen = Rc::new(Cell::new(false));
 /// block_on({
@@ -207,7 +207,7 @@ pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
 ///
 /// ```
 /// use std::sync::mpsc;
-/// use waterwheel_runtime::{Handle, block_on, time::sleep};
+/// use waterwheel::runtime::{Handle, block_on, time::sleep};
 ///
 /// block_on(async {
 ///     let (sender, receiver) = mpsc::channel();

@@ -45,7 +45,7 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::descriptors;
+/// use waterwheel::runtime::descriptors;
 ///
 /// let before = descriptors::open()?;
 /// let file = std::fs::File::open("/dev/null")?;
@@ -64,7 +64,7 @@ pub fn open() -> io::Result<usize> {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::descriptors;
+/// use waterwheel::runtime::descriptors;
 ///
 /// let before = descriptors::holders();
 /// let file = std::fs::File::open("/dev/null")?;

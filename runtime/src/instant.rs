@@ -25,7 +25,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::time::Instant;
+/// use waterwheel::runtime::time::Instant;
 ///
 /// let start = Instant::now();
 /// assert!(start + Duration::from_secs(1) > start);

@@ -30,7 +30,7 @@ use crate::budget::Shares;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, join};
+/// use waterwheel::runtime::{block_on, join};
 ///
 /// assert_eq!(block_on(join(async { 1 }, async { "one" })), (1, "one"));
 /// ```

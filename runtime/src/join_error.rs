@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// let failed = block_on(async { spawn(async { panic!("out of water") }).await });
 /// let error = failed.map(|()| ()).unwrap_err();

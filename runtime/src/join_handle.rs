@@ -45,7 +45,7 @@ use crate::task::handle::{self, Progress};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let handle = spawn(async { 6 * 7 });
@@ -74,7 +74,7 @@ impl<T> JoinHandle<T> {
     /// then returns an error for which [`JoinError::is_cancelled`] holds.
     ///
     /// ```
-    /// use waterwheel_runtime::{block_on, spawn};
+    /// use waterwheel::runtime::{block_on, spawn};
     ///
     /// block_on(async {
     ///     let handle = spawn(std::future::pending::<()>());

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use waterwheel_runtime::{block_on, spawn, time::sleep};
+//! use waterwheel::runtime::{block_on, spawn, time::sleep};
 //!
 //! block_on(async {
 //!     let task = spawn(async {

@@ -29,7 +29,7 @@ use crate::{budget, panics};
 ///
 /// ```
 /// use std::rc::Rc;
-/// use waterwheel_runtime::{Notify, block_on, spawn, yield_now};
+/// use waterwheel::runtime::{Notify, block_on, spawn, yield_now};
 ///
 /// block_on(async {
 ///     let bell = Rc::new(Notify::new());

@@ -31,7 +31,7 @@ use crate::budget::Shares;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, race, time::sleep};
+/// use waterwheel::runtime::{block_on, race, time::sleep};
 ///
 /// let winner = block_on(race(
 ///     async { sleep(Duration::from_secs(60)).await; "tortoise" },

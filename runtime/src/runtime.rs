@@ -35,7 +35,7 @@ use crate::watch::Place;
 /// # Examples
 ///
 /// ```
-/// let answer = waterwheel_runtime::block_on(async { 42 });
+/// let answer = waterwheel::runtime::block_on(async { 42 });
 /// assert_eq!(answer, 42);
 /// ```
 #[track_caller]
@@ -57,7 +57,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::Runtime;
+/// use waterwheel::runtime::Runtime;
 ///
 /// let runtime = Runtime::new()?;
 /// let task = runtime.spawn(async { "done" });

@@ -57,7 +57,7 @@ use crate::net::AsyncFd;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::signal::Signal;
+/// use waterwheel::runtime::signal::Signal;
 ///
 /// let wish = |signal| match signal {
 ///     Signal::HANGUP => "read the configuration again",
@@ -178,7 +178,7 @@ impl fmt::Debug for Signal {
 /// # Examples
 ///
 /// ```no_run
-/// use waterwheel_runtime::{block_on, signal};
+/// use waterwheel::runtime::{block_on, signal};
 ///
 /// block_on(async {
 ///     let shutdown = signal::shutdown();
@@ -254,8 +254,8 @@ impl Future for Shutdown {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::block_on;
-/// use waterwheel_runtime::signal::{self, Signal};
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::signal::{self, Signal};
 ///
 /// block_on(async {
 ///     let mut signals = signal::listen(&[Signal::HANGUP, Signal::USER1, Signal::TERMINATE])?;

@@ -39,7 +39,7 @@ use crate::pool::Order;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{ThreadPool, block_on};
+/// use waterwheel::runtime::{ThreadPool, block_on};
 ///
 /// let pool = ThreadPool::new(2);
 /// pool.execute(|| println!("on a thread of the pool"));

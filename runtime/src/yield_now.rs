@@ -25,7 +25,7 @@ use crate::local_queue;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, yield_now};
+/// use waterwheel::runtime::{block_on, yield_now};
 ///
 /// block_on(async {
 ///     for _ in 0..3 {

@@ -76,7 +76,7 @@ use transport::AcceptedStream;
 /// handler, or pull its requests one by one:
 ///
 /// ```
-/// use waterwheel_http::{Connection, Result, StatusCode};
+/// use waterwheel::http::{Connection, Result, StatusCode};
 ///
 /// async fn pull(mut connection: Connection) -> Result<()> {
 ///     while let Some(request) = connection.next().await? {

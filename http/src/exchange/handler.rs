@@ -18,7 +18,7 @@ use crate::exchange::responded::Responded;
 /// ```
 /// use std::cell::Cell;
 /// use std::rc::Rc;
-/// use waterwheel_http::{Handler, Request, StatusCode};
+/// use waterwheel::http::{Handler, Request, StatusCode};
 ///
 /// let count = Rc::new(Cell::new(0_u32));
 /// let handler = async move |request: Request<'_>| {
@@ -52,7 +52,7 @@ pub struct Shared<H>(Rc<H>);
 ///
 /// ```no_run
 /// use std::cell::Cell;
-/// use waterwheel_http::{self as http, Request, Server, StatusCode};
+/// use waterwheel::http::{self, Request, Server, StatusCode};
 ///
 /// # async fn example(server: Server) -> std::io::Result<()> {
 /// let count = Cell::new(0_u32);

@@ -25,7 +25,7 @@ use crate::white_space::members;
 /// [`Responded`], which the handler must return. A handler without an answer does not compile:
 ///
 /// ```compile_fail
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn forgetful(request: Request<'_>) -> Result<Responded> {
 ///     println!("{}", request.path());
@@ -35,7 +35,7 @@ use crate::white_space::members;
 /// A handler that answers twice does not compile either:
 ///
 /// ```compile_fail
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn eager(request: Request<'_>) -> Result<Responded> {
 ///     request.respond(StatusCode::OK, "once", ()).await?;
@@ -177,7 +177,7 @@ impl<'c> Request<'c> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::{Handler, Request, Responded, Result};
+    /// use waterwheel::http::{Handler, Request, Responded, Result};
     ///
     /// async fn unframed(request: Request<'_>, inner: &impl Handler) -> Result<Responded> {
     ///     request.add_header("x-frame-options", "deny")?;
@@ -237,7 +237,7 @@ impl<'c> Request<'c> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello World", [("content-type", "text/plain")]).await
@@ -285,7 +285,7 @@ impl<'c> Request<'c> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn count(request: Request<'_>) -> Result<Responded> {
     ///     let mut body = request.start(StatusCode::OK, ()).await?;
@@ -311,8 +311,8 @@ impl<'c> Request<'c> {
     ///
     /// ```
     /// use futures_lite::AsyncWriteExt;
-    /// use waterwheel_http::{Request, Responded, Result};
-    /// use waterwheel_runtime::spawn;
+    /// use waterwheel::http::{Request, Responded, Result};
+    /// use waterwheel::runtime::spawn;
     ///
     /// async fn greet(request: Request<'_>) -> Result<Responded> {
     ///     let (responded, upgrade) = request.upgrade("greeting", ()).await?;

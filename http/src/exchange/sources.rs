@@ -46,7 +46,7 @@ impl AnswerBody<'_> {
     ///
     /// ```
     /// use futures_lite::stream;
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn lines(request: Request<'_>) -> Result<Responded> {
     ///     let lines = stream::iter(["one\n", "two\n"]).map(Ok::<_, std::io::Error>);
@@ -151,7 +151,7 @@ impl AnswerBody<'_> {
     ///
     /// ```
     /// use std::fs::File;
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn manual(request: Request<'_>) -> Result<Responded> {
     ///     let file = File::open("README.md")?;

@@ -23,7 +23,7 @@ use crate::transport::transport_info::TransportInfo;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::{Limits, Server};
+/// use waterwheel::http::{Limits, Server};
 ///
 /// let server = Server::builder()
 ///     .limits(Limits { body_bytes_max: 64 * 1024, ..Limits::default() })
@@ -175,7 +175,7 @@ impl Builder {
     ///
     /// ```
     /// use futures_lite::AsyncReadExt;
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode, Stream, TransportInfo};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode, Stream, TransportInfo};
     ///
     /// #[derive(Clone)] // each fact must be `Clone`
     /// struct Name([u8; 4]);
@@ -202,7 +202,7 @@ impl Builder {
     /// #     stream.read_to_string(&mut answer).unwrap();
     /// #     answer
     /// # });
-    /// # waterwheel_runtime::block_on(async {
+    /// # waterwheel::runtime::block_on(async {
     /// #     server.accept().await.unwrap().serve(greet).await;
     /// # });
     /// # assert!(client.join().unwrap().ends_with("anna"));

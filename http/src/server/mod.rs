@@ -60,7 +60,7 @@ pub(crate) mod threads;
 /// Accept in a loop of your own:
 ///
 /// ```no_run
-/// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
+/// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
 ///
 /// async fn hello(request: Request<'_>) -> Result<Responded> {
 ///     request.respond(StatusCode::OK, "Hello World", [("content-type", "text/plain")]).await
@@ -443,8 +443,8 @@ impl Server {
     /// # #[cfg(feature = "middleware")]
     /// # mod example {
     /// use std::rc::Rc;
-    /// use waterwheel_http::web::middleware::{LogEntry, LineWriter, access_log};
-    /// use waterwheel_http::{Handler, Server};
+    /// use waterwheel::http::web::middleware::{LogEntry, LineWriter, access_log};
+    /// use waterwheel::http::{Handler, Server};
     ///
     /// async fn serve(handler: impl Handler) -> std::io::Result<()> {
     ///     let lines = Rc::new(LineWriter::new(std::io::stdout())?);

@@ -55,8 +55,8 @@ impl Server {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-    /// use waterwheel_runtime::{block_on, join};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, join};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await
@@ -136,8 +136,8 @@ impl Server {
     /// # Examples
     ///
     /// ```no_run
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-    /// use waterwheel_runtime::{block_on, signal};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, signal};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await
@@ -190,8 +190,8 @@ impl Server {
     /// ```no_run
     /// use std::rc::Rc;
     ///
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-    /// use waterwheel_runtime::{block_on, signal, spawn};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, signal, spawn};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await

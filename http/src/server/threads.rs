@@ -40,7 +40,7 @@ impl Builder {
     ///
     /// ```
     /// use std::cell::Cell;
-    /// use waterwheel_http::{Request, Server, StatusCode};
+    /// use waterwheel::http::{Request, Server, StatusCode};
     ///
     /// let server = Server::builder().stoppable("127.0.0.1:0", || {
     ///     let visits = Cell::new(0); // this thread's alone: no lock, no atomic
@@ -82,7 +82,7 @@ impl Builder {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await

@@ -1,9 +1,9 @@
 //! Tests without a network: a connection in memory, through the real parser and writer.
 //!
 //! ```
-//! use waterwheel_http::testing::TestClient;
-//! use waterwheel_http::{Request, Responded, Result, StatusCode};
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::testing::TestClient;
+//! use waterwheel::http::{Request, Responded, Result, StatusCode};
+//! use waterwheel::runtime::block_on;
 //!
 //! async fn greet(request: Request<'_>) -> Result<Responded> {
 //!     let path = request.path().to_owned();

@@ -12,7 +12,7 @@ use crate::transport::io::Io;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// /// Inserted by the hook of `Builder::transport`.
 /// #[derive(Clone)]

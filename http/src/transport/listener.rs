@@ -22,8 +22,8 @@ use crate::transport::stream::Stream;
 /// # Examples
 ///
 /// ```no_run
-/// use waterwheel_http::{Listener, Server};
-/// use waterwheel_runtime::net::{TcpListener, UnixListener};
+/// use waterwheel::http::{Listener, Server};
+/// use waterwheel::runtime::net::{TcpListener, UnixListener};
 ///
 /// let server = Server::builder().listen_on([
 ///     Listener::from(TcpListener::bind("[::1]:8080")?),

@@ -17,7 +17,7 @@ use http::Extensions;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use waterwheel_http::TransportInfo;
+/// use waterwheel::http::TransportInfo;
 ///
 /// /// Not `Clone`.
 /// struct Certificate(Vec<u8>);

@@ -32,7 +32,7 @@ impl ContentCoding {
     /// Returns the ending of the name of a file in this coding.
     ///
     /// ```
-    /// use waterwheel_http::web::coding::ContentCoding;
+    /// use waterwheel::http::web::coding::ContentCoding;
     ///
     /// assert_eq!(ContentCoding::Gzip.suffix(), ".gz");
     /// assert_eq!(ContentCoding::Gzip.token(), "gzip");
@@ -59,10 +59,10 @@ impl ContentCoding {
 /// client without an Accept-Encoding field accepts no coding.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::coding::AcceptedCodings;
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::coding::AcceptedCodings;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let show = async |request: Request<'_>| {
 ///     let codings = AcceptedCodings::of(request.headers());

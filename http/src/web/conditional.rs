@@ -31,7 +31,7 @@ use crate::web::single::only;
 
 /// The validators of a resource's present state: an entity tag, a date of the last change, or both.
 /// ```
-/// use waterwheel_http::web::conditional::Validators;
+/// use waterwheel::http::web::conditional::Validators;
 ///
 /// let page = Validators::new("v7");
 /// assert_eq!(page.etag().as_deref(), Some("\"v7\""));
@@ -57,10 +57,10 @@ pub enum Strength {
 /// The result of evaluating a request's preconditions.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::conditional::{Evaluation, Validators};
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::conditional::{Evaluation, Validators};
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let page = async |request: Request<'_>| {
 ///     let validators = Validators::new("v7");
@@ -122,7 +122,7 @@ impl Validators {
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
-    /// use waterwheel_http::web::conditional::Validators;
+    /// use waterwheel::http::web::conditional::Validators;
     ///
     /// let page = Validators::new("v7").modified(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
     /// assert_eq!(page.last_modified().as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
@@ -136,7 +136,7 @@ impl Validators {
     /// Makes the tag weak, for a representation whose bytes may change while its tag does not.
     ///
     /// ```
-    /// use waterwheel_http::web::conditional::Validators;
+    /// use waterwheel::http::web::conditional::Validators;
     ///
     /// assert_eq!(Validators::new("v7").weak().etag().as_deref(), Some("W/\"v7\""));
     /// ```
@@ -166,8 +166,8 @@ impl Validators {
     /// if this returns [`Evaluation::Serve`].
     ///
     /// ```
-    /// use waterwheel_http::web::conditional::{Validators, Evaluation};
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::web::conditional::{Validators, Evaluation};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn replace(request: Request<'_>) -> Result<Responded> {
     ///     let stored = Validators::new("v7");
@@ -176,7 +176,7 @@ impl Validators {
     ///         _ => request.respond(StatusCode::PRECONDITION_FAILED, "changed since\n", ()).await,
     ///     }
     /// }
-    /// # drop(waterwheel_http::shared(replace));
+    /// # drop(waterwheel::http::shared(replace));
     /// ```
     #[must_use]
     pub fn evaluate(&self, method: &Method, headers: Headers<'_>) -> Evaluation {

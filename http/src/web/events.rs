@@ -2,9 +2,9 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use waterwheel_http::web::events::{Event, Events};
-//! use waterwheel_http::{Request, Responded, Result};
-//! use waterwheel_runtime::time::sleep;
+//! use waterwheel::http::web::events::{Event, Events};
+//! use waterwheel::http::{Request, Responded, Result};
+//! use waterwheel::runtime::time::sleep;
 //!
 //! async fn countdown(request: Request<'_>) -> Result<Responded> {
 //!     let mut events = Events::start(request).await?;
@@ -60,7 +60,7 @@ const QUIET_MAX: Duration = Duration::from_secs(15);
 /// A clone shares the text.
 ///
 /// ```
-/// use waterwheel_http::web::events::Event;
+/// use waterwheel::http::web::events::Event;
 ///
 /// let event = Event::new("rye\noat").name("flour").id("7");
 /// assert_eq!(event.to_string(), "event: flour\nid: 7\ndata: rye\ndata: oat\n\n");
@@ -134,8 +134,8 @@ impl fmt::Display for Event {
 /// Returns `None` if the client sends no id, more than one, or one that is not UTF-8.
 ///
 /// ```
-/// use waterwheel_http::web::events::{Event, Events, last_event_id};
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::web::events::{Event, Events, last_event_id};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn count(request: Request<'_>) -> Result<Responded> {
 ///     let last = last_event_id(&request).and_then(|id| id.parse().ok());
@@ -153,8 +153,8 @@ pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
 /// A stream of events to one client.
 ///
 /// ```
-/// use waterwheel_http::web::events::{Event, Events};
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::web::events::{Event, Events};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn greet(request: Request<'_>) -> Result<Responded> {
 ///     let mut events = Events::start(request).await?;
@@ -162,7 +162,7 @@ pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
 ///     events.keep_alive().await?;
 ///     events.finish().await
 /// }
-/// # drop(waterwheel_http::shared(greet));
+/// # drop(waterwheel::http::shared(greet));
 /// ```
 #[derive(Debug)]
 #[must_use = "a stream that is not finished is cut"]
@@ -274,8 +274,8 @@ const WAITING_MAX: usize = 64;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::web::events::{Event, Events, Feed};
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::web::events::{Event, Events, Feed};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn watch(request: Request<'_>, feed: &Feed) -> Result<Responded> {
 ///     feed.publish(&Event::new("a client came"));
@@ -367,8 +367,8 @@ impl Queue {
 ///
 /// ```
 /// use futures_lite::StreamExt;
-/// use waterwheel_http::web::events::{Event, Feed};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::web::events::{Event, Feed};
+/// use waterwheel::runtime::block_on;
 ///
 /// let feed = Feed::default();
 /// let mut subscription = feed.subscribe();

@@ -2,8 +2,8 @@
 //!
 //! ```
 //! use std::fs::File;
-//! use waterwheel_http::web::multipart::MultipartForm;
-//! use waterwheel_http::{Request, Responded, Result, StatusCode};
+//! use waterwheel::http::web::multipart::MultipartForm;
+//! use waterwheel::http::{Request, Responded, Result, StatusCode};
 //!
 //! async fn upload(request: Request<'_>) -> Result<Responded> {
 //!     let mut form = MultipartForm::of(&request)?;
@@ -72,10 +72,10 @@ const SAVED_BYTES: usize = 128 * 1024;
 /// A form that is read part by part.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::multipart::MultipartForm;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::multipart::MultipartForm;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// async fn names(request: Request<'_>) -> Result<Responded> {
 ///     let mut form = MultipartForm::of(&request)?;
@@ -185,8 +185,8 @@ fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
 /// One part of a form.
 ///
 /// ```
-/// use waterwheel_http::Result;
-/// use waterwheel_http::web::multipart::MultipartForm;
+/// use waterwheel::http::Result;
+/// use waterwheel::http::web::multipart::MultipartForm;
 ///
 /// async fn length(form: &mut MultipartForm<'_>) -> Result<usize> {
 ///     let mut length = 0;

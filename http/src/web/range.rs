@@ -30,7 +30,7 @@ impl Ranges {
     /// whole, because such ranges overlap (RFC 9110, 14.2).
     ///
     /// ```
-    /// use waterwheel_http::web::range::Ranges;
+    /// use waterwheel::http::web::range::Ranges;
     ///
     /// assert_eq!(Ranges::parse(b"bytes=0-1, -2", 10), Ranges::Parts(vec![0..2, 8..10]));
     /// assert_eq!(Ranges::parse(b"bytes=10-", 10), Ranges::Unsatisfiable);

@@ -37,7 +37,7 @@ use crate::source::{Direction, Interest};
 /// ```
 /// use std::io::{Read, Write};
 /// use std::os::unix::net::UnixStream;
-/// use waterwheel_runtime::{block_on, net::AsyncFd};
+/// use waterwheel::runtime::{block_on, net::AsyncFd};
 ///
 /// let (mut writer, reader) = UnixStream::pair()?;
 /// reader.set_nonblocking(true)?;

@@ -27,7 +27,7 @@ use super::unix::{self, UnixListener};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::net::ListenOptions;
+/// use waterwheel::runtime::net::ListenOptions;
 ///
 /// let listener = ListenOptions::new().backlog(64).bind("127.0.0.1:0")?;
 /// assert_ne!(listener.local_address()?.port(), 0);

@@ -19,8 +19,8 @@ use crate::budget;
 ///
 /// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-/// use waterwheel_runtime::net::{TcpListener, TcpStream};
-/// use waterwheel_runtime::{block_on, join};
+/// use waterwheel::runtime::net::{TcpListener, TcpStream};
+/// use waterwheel::runtime::{block_on, join};
 ///
 /// block_on(async {
 ///     let listener = TcpListener::bind("127.0.0.1:0")?;

@@ -40,8 +40,8 @@ use crate::time::sleep;
 ///
 /// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-/// use waterwheel_runtime::net::{UnixListener, UnixStream};
-/// use waterwheel_runtime::{block_on, join};
+/// use waterwheel::runtime::net::{UnixListener, UnixStream};
+/// use waterwheel::runtime::{block_on, join};
 ///
 /// # let folder = std::env::temp_dir().join(format!("waterwheel-unix-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder)?;

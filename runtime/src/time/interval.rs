@@ -29,7 +29,7 @@ use crate::instant::Instant;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, time::{interval, Instant}};
+/// use waterwheel::runtime::{block_on, time::{interval, Instant}};
 ///
 /// block_on(async {
 ///     let start = Instant::now();
@@ -101,7 +101,7 @@ impl Interval {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use waterwheel_runtime::{block_on, time::{self, MissedTicks, interval}};
+    /// use waterwheel::runtime::{block_on, time::{self, MissedTicks, interval}};
     ///
     /// block_on(async {
     ///     time::pause();

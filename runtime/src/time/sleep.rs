@@ -48,7 +48,7 @@ use crate::wheel::Key;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, time::sleep};
+/// use waterwheel::runtime::{block_on, time::sleep};
 ///
 /// block_on(sleep(Duration::from_millis(5)));
 /// ```

@@ -43,7 +43,7 @@ use crate::instant::Instant;
 ///
 /// ```
 /// use std::{future, time::Duration};
-/// use waterwheel_runtime::{block_on, time::timeout};
+/// use waterwheel::runtime::{block_on, time::timeout};
 ///
 /// block_on(async {
 ///     assert_eq!(timeout(Duration::from_secs(1), async { 7 }).await, Ok(7));

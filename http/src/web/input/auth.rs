@@ -12,9 +12,9 @@ use crate::white_space::trim_text;
 /// A name and a password.
 ///
 /// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::web::response::Response;
-/// use waterwheel_http::{Request, Result};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::web::response::Response;
+/// use waterwheel::http::{Request, Result};
 ///
 /// async fn safe(request: &Request<'_>) -> Response {
 ///     match input::basic_auth(request) {

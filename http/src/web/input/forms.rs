@@ -26,8 +26,8 @@ pub fn query<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ClientErro
 /// Returns the names and values of the query.
 ///
 /// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Result};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Result};
 ///
 /// fn page(request: &Request<'_>) -> Result<u32> {
 ///     Ok(input::query_pairs(request)?.parse_value("page").unwrap_or(1))
@@ -46,8 +46,8 @@ pub fn query_pairs<'c>(request: &Request<'c>) -> Result<Pairs<'c>, ClientError> 
 ///
 /// ```
 /// use serde::Deserialize;
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// #[derive(Deserialize)]
 /// struct Sign {
@@ -61,7 +61,7 @@ pub fn query_pairs<'c>(request: &Request<'c>) -> Result<Pairs<'c>, ClientError> 
 ///     let text = if sign.in_gold { sign.name.to_uppercase() } else { sign.name };
 ///     request.respond(StatusCode::OK, text, ()).await
 /// }
-/// # drop(waterwheel_http::shared(sign));
+/// # drop(waterwheel::http::shared(sign));
 /// ```
 ///
 /// # Errors
@@ -84,15 +84,15 @@ pub async fn form_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u
 /// Returns the names and values of a posted form, up to [`BYTES_MAX`].
 ///
 /// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn names(request: Request<'_>) -> Result<Responded> {
 ///     let form = input::form_pairs(&request).await?;
 ///     let names: Vec<&str> = form.iter().map(|(name, _)| name).collect();
 ///     request.respond(StatusCode::OK, names.join(" "), ()).await
 /// }
-/// # drop(waterwheel_http::shared(names));
+/// # drop(waterwheel::http::shared(names));
 /// ```
 ///
 /// # Errors

@@ -12,8 +12,8 @@ use crate::exchange::request::Request;
 ///
 /// ```
 /// use serde::Deserialize;
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// #[derive(Deserialize)]
 /// struct Sack {
@@ -25,7 +25,7 @@ use crate::exchange::request::Request;
 ///     let grains: u32 = sacks.iter().map(|sack| sack.grains).sum();
 ///     request.respond(StatusCode::OK, grains.to_string(), ()).await
 /// }
-/// # drop(waterwheel_http::shared(total));
+/// # drop(waterwheel::http::shared(total));
 /// ```
 ///
 /// # Errors

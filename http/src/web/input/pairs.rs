@@ -13,7 +13,7 @@ use crate::error::ClientError;
 /// Names and values in their order, with escapes decoded.
 ///
 /// ```
-/// use waterwheel_http::web::input::Pairs;
+/// use waterwheel::http::web::input::Pairs;
 ///
 /// let pairs = Pairs::parse("a=1&flag&b=x+%26&a=2").unwrap();
 /// assert_eq!(pairs.get("a"), Some("1"));

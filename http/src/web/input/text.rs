@@ -8,14 +8,14 @@ use crate::exchange::request::Request;
 /// Reads the body as text: `text/plain` in UTF-8, up to [`BYTES_MAX`].
 ///
 /// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn shout(request: Request<'_>) -> Result<Responded> {
 ///     let text = input::text(&request).await?.to_uppercase();
 ///     request.respond(StatusCode::OK, text, ()).await
 /// }
-/// # drop(waterwheel_http::shared(shout));
+/// # drop(waterwheel::http::shared(shout));
 /// ```
 ///
 /// # Errors

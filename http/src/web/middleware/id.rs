@@ -18,10 +18,10 @@ pub const REQUEST_ID: &str = "x-request-id";
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::middleware::{REQUEST_ID, request_ids};
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::middleware::{REQUEST_ID, request_ids};
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let say = async |request: Request<'_>| {
 ///     let id = request.added_header(REQUEST_ID).unwrap_or_default();

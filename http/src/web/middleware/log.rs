@@ -46,8 +46,8 @@ use crate::shared::refused::Refused;
 ///
 /// ```
 /// use std::rc::Rc;
-/// use waterwheel_http::web::middleware::{LogEntry, LineWriter, access_log};
-/// use waterwheel_http::{Handler, Server};
+/// use waterwheel::http::web::middleware::{LogEntry, LineWriter, access_log};
+/// use waterwheel::http::{Handler, Server};
 ///
 /// fn logged(server: &Server, handler: impl Handler) -> std::io::Result<impl Handler> {
 ///     let lines = Rc::new(LineWriter::new(std::io::stdout())?);
@@ -92,10 +92,10 @@ async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
 /// The report of one request.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::middleware::{End, access_log};
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::middleware::{End, access_log};
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
 /// let logged = access_log(hello, |entry| {

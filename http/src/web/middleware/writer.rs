@@ -23,7 +23,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Dropping it writes the lines that wait, and blocks until they are written.
 ///
 /// ```
-/// use waterwheel_http::web::middleware::LineWriter;
+/// use waterwheel::http::web::middleware::LineWriter;
 ///
 /// let lines = LineWriter::new(std::io::sink())?;
 /// lines.write("one line");

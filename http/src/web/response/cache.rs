@@ -30,7 +30,7 @@ impl Response {
     /// If the tag has a quote, a space or a control byte, sending the response is an error.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::text("rye").with_etag("v7");
     /// assert_eq!(response.headers["etag"], "\"v7\"");
@@ -70,7 +70,7 @@ impl Response {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::text("rye").with_public_cache(Duration::from_secs(60));
     /// assert_eq!(response.headers["cache-control"], "public, max-age=60");

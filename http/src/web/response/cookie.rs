@@ -16,7 +16,7 @@ impl Response {
     /// text cannot add an attribute. [`Cookie::make_removal`] makes a cookie that deletes another one.
     ///
     /// ```
-    /// use waterwheel_http::web::response::{Cookie, Response, SameSite};
+    /// use waterwheel::http::web::response::{Cookie, Response, SameSite};
     ///
     /// let cookie = Cookie::build(("visits", "7")).path("/").http_only(true).same_site(SameSite::Lax);
     /// let response = Response::text("welcome").with_cookie(cookie);

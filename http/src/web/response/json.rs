@@ -9,7 +9,7 @@ use crate::error::Result;
 ///
 /// ```
 /// use serde::Serialize;
-/// use waterwheel_http::web::response::Json;
+/// use waterwheel::http::web::response::Json;
 ///
 /// #[derive(Serialize)]
 /// struct Sack {
@@ -34,11 +34,11 @@ impl Response {
     /// 8259, 8.1 and 11).
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::json(&[7, 3])?;
     /// assert_eq!(response.body.as_bytes(), Some(&b"[7,3]"[..]));
-    /// # Ok::<(), waterwheel_http::Error>(())
+    /// # Ok::<(), waterwheel::http::Error>(())
     /// ```
     ///
     /// # Errors

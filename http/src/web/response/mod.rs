@@ -5,8 +5,8 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use waterwheel_http::web::response::Response;
-//! use waterwheel_http::{Request, Responded, Result};
+//! use waterwheel::http::web::response::Response;
+//! use waterwheel::http::{Request, Responded, Result};
 //!
 //! async fn logo(request: Request<'_>) -> Result<Responded> {
 //!     Response::svg("<svg xmlns='http://www.w3.org/2000/svg'/>")
@@ -57,8 +57,8 @@ pub use json::Json;
 /// All three are public, so code can read and change them. [`builder`](Self::builder) returns a builder.
 ///
 /// ```
-/// use waterwheel_http::StatusCode;
-/// use waterwheel_http::web::response::Response;
+/// use waterwheel::http::StatusCode;
+/// use waterwheel::http::web::response::Response;
 ///
 /// let mut response = Response::text("closed");
 /// response.status = StatusCode::SERVICE_UNAVAILABLE;
@@ -95,8 +95,8 @@ impl Response {
     /// Makes a response of this status and body, without header fields.
     ///
     /// ```
-    /// use waterwheel_http::StatusCode;
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::StatusCode;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::new(StatusCode::CREATED, "done").with_header("x-mill", "1");
     /// assert!(response.is_success());
@@ -113,8 +113,8 @@ impl Response {
     /// Returns the `http` crate's builder. `from` converts its result.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
-    /// use waterwheel_http::{Result, StatusCode};
+    /// use waterwheel::http::web::response::Response;
+    /// use waterwheel::http::{Result, StatusCode};
     ///
     /// # fn main() -> Result<()> {
     /// let built = Response::builder().status(201).header("x-mill", "1").body("done")?;
@@ -141,7 +141,7 @@ impl Response {
     /// Makes a 200 with bytes of this media type.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::data("image/png", &b"\x89PNG"[..]);
     /// assert_eq!(response.headers["content-type"], "image/png");
@@ -187,7 +187,7 @@ impl Response {
     /// Makes a 301: the resource has moved permanently. Most clients change POST to GET.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::moved_permanently("/new place");
     /// assert_eq!(response.headers["location"], "/new%20place");
@@ -231,7 +231,7 @@ impl Response {
     /// Makes a 401 that asks for a name and a password (RFC 7617, 2). Browsers show `realm` to the user.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::unauthorized("the granary");
     /// let challenge = "Basic realm=\"the granary\", charset=\"UTF-8\"";
@@ -292,7 +292,7 @@ impl Response {
     /// If the name or the value is invalid, sending the response is an error.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::text("").with_added_header("link", "</a>").with_added_header("link", "</b>");
     /// assert_eq!(response.headers.get_all("link").iter().count(), 2);
@@ -339,7 +339,7 @@ impl Response {
     /// clients, and also in full for others.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::text("").with_attachment("tmp/report.txt");
     /// assert_eq!(response.headers["content-disposition"], "attachment; filename=\"report.txt\"");

@@ -1,11 +1,11 @@
 //! A router: it selects the handler for each request.
 //!
 //! ```
-//! use waterwheel_http::testing::TestClient;
-//! use waterwheel_http::web::response::Html;
-//! use waterwheel_http::web::routes::Router;
-//! use waterwheel_http::{Request, Responded, Result, StatusCode};
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::testing::TestClient;
+//! use waterwheel::http::web::response::Html;
+//! use waterwheel::http::web::routes::Router;
+//! use waterwheel::http::{Request, Responded, Result, StatusCode};
+//! use waterwheel::runtime::block_on;
 //!
 //! async fn home() -> Html<&'static str> {
 //!     Html("<h1>The mill</h1>")
@@ -182,9 +182,9 @@ impl Router {
     /// first.
     ///
     /// ```
-    /// use waterwheel_http::testing::TestClient;
-    /// use waterwheel_http::web::routes::Router;
-    /// use waterwheel_runtime::block_on;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::routes::Router;
+    /// use waterwheel::runtime::block_on;
     ///
     /// let router = Router::new().get("/", async || "GET").any("/", async || "another method");
     /// block_on(async {
@@ -217,8 +217,8 @@ impl Router {
     /// Literal text is written without escapes.
     ///
     /// ```
-    /// use waterwheel_http::Method;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new()
     ///     .route(Method::OPTIONS, "/mills", async || "options")
@@ -249,8 +249,8 @@ impl Router {
     /// [`route`](Self::route).
     ///
     /// ```
-    /// use waterwheel_http::Method;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let error = Router::new().try_route(Method::GET, "/{*rest}/more", async || "").unwrap_err();
     /// assert_eq!(error.to_string(), "the route `/{*rest}/more`: `{*…}` must be the last segment");
@@ -299,7 +299,7 @@ impl Router {
     /// Handlers see the whole path of the request. The rule for slashes of the other router is ignored.
     ///
     /// ```
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let sacks = Router::new().get("/", async || "all").get("/{n}", async || "one");
     /// let mill = Router::new().get("/", async || "the mill").nest("/sacks", sacks);
@@ -341,9 +341,9 @@ impl Router {
     /// with a line of text.
     ///
     /// ```
-    /// use waterwheel_http::StatusCode;
-    /// use waterwheel_http::web::response::Html;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::StatusCode;
+    /// use waterwheel::http::web::response::Html;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new()
     ///     .not_found(async || (StatusCode::NOT_FOUND, Html("<h1>No such page</h1>")));
@@ -368,9 +368,9 @@ impl Router {
     /// Sets the treatment of a final slash, if no route matches the exact path.
     ///
     /// ```
-    /// use waterwheel_http::testing::TestClient;
-    /// use waterwheel_http::web::routes::{Router, TrailingSlash};
-    /// use waterwheel_runtime::block_on;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::routes::{Router, TrailingSlash};
+    /// use waterwheel::runtime::block_on;
     ///
     /// let router = Router::new().get("/mill", async || "mill").trailing_slash(TrailingSlash::Same);
     /// assert_eq!(block_on(async { TestClient::new(router).get("/mill/").await.text() }), "mill");
@@ -394,8 +394,8 @@ impl Router {
     /// paths. The parameters and the rule for slashes are ignored.
     ///
     /// ```
-    /// use waterwheel_http::Method;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new().get("/sacks/{number}", async || "sack");
     /// assert_eq!(router.pattern(&Method::GET, "/sacks/7"), Some("/sacks/{number}"));

@@ -11,8 +11,8 @@ use super::path;
 /// A handler receives them as its second argument, if that has the type `Params<'_>`:
 ///
 /// ```
-/// use waterwheel_http::Request;
-/// use waterwheel_http::web::routes::{Params, Router};
+/// use waterwheel::http::Request;
+/// use waterwheel::http::web::routes::{Params, Router};
 ///
 /// let router = Router::new().get("/{year}/{*rest}", async |_: &Request<'_>, params: Params<'_>| {
 ///     format!("{:?} {:?}", params.parse::<u16>("year"), params.get("rest"))
