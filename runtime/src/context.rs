@@ -272,6 +272,19 @@ impl Handle {
     /// once. Several calls before that count as one.
     ///
     /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// std::thread::spawn(move || handle.wake());
+    /// runtime.poll_timeout(Duration::from_secs(60)); // returns when the thread calls `wake`
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn wake(&self) {
         self.remote.nudge();
     }
@@ -286,6 +299,17 @@ impl fmt::Debug for Handle {
 }
 
 /// The runtime has ended.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Handle, RuntimeGone, block_on};
+///
+/// let handle = block_on(async { Handle::current() });
+/// // The runtime has ended with `block_on`.
+/// let gone: RuntimeGone = handle.spawn_with(|| async {}).unwrap_err();
+/// assert_eq!(gone.to_string(), "the runtime has ended");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuntimeGone(());
 

@@ -49,6 +49,16 @@ where
 
 pin_project! {
     /// The future of [`race`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Pending, Ready, pending, ready};
+    /// use waterwheel::runtime::{Race, block_on, race};
+    ///
+    /// let first: Race<Pending<u8>, Ready<u8>> = race(pending(), ready(1));
+    /// assert_eq!(block_on(first), 1);
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Race<A, B> {
