@@ -128,6 +128,16 @@ pub struct Limits {
 
 impl Limits {
     /// The defaults of the table.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Limits;
+    ///
+    /// // In a constant, where `Limits::default()` cannot stand.
+    /// const LIMITS: Limits = Limits { fields_max: 50, ..Limits::DEFAULT };
+    /// assert_eq!(LIMITS.head_bytes_max, Limits::default().head_bytes_max);
+    /// ```
     pub const DEFAULT: Self = Self {
         empty_lines_max: 2,
         target_bytes_max: 8 * 1024,

@@ -7,6 +7,7 @@
 
 mod callers;
 mod comments;
+mod doc_examples;
 mod reading_order;
 mod source;
 mod type_names;

@@ -43,6 +43,24 @@ where
 }
 
 /// One handler for all connections; see [`shared`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Request, Server, Shared, StatusCode, shared};
+/// use waterwheel::runtime::block_on;
+///
+/// let handler = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+/// let handler: Shared<_> = shared(handler);
+/// let server = Server::builder().without_listener();
+/// block_on(async {
+///     for _ in 0..2 {
+///         let mut client = TestClient::of(&server, handler.clone()); // each connection has a clone
+///         assert_eq!(client.get("/").await.text(), "hello");
+///     }
+/// });
+/// ```
 #[derive(Debug)]
 pub struct Shared<H>(Rc<H>);
 

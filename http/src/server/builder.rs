@@ -32,6 +32,34 @@ use crate::transport::transport_info::TransportInfo;
 /// assert_ne!(server.local_address().port(), 0);
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::http::{OnDisconnect, OnHalfClose, OnPeerLimit, Server};
+///
+/// let builder = Server::builder()
+///     // The service.
+///     .max_body(1024 * 1024)
+///     .assumed_descriptors_per_request(2) // handlers open no files
+///     .turn_away_when_full(true) // 503 instead of a wait in the kernel's queue
+///     .on_peer_limit(OnPeerLimit::ServiceUnavailable)
+///     .on_half_close(OnHalfClose::KeepServing)
+///     .on_disconnect(OnDisconnect::DropHandler)
+///     .measure_durations(true)
+///     // The listener.
+///     .backlog(1024)
+///     .reuse_address(true)
+///     .reuse_port(true) // several processes share the port
+///     .only_v6(true)
+///     .nodelay(true)
+///     .keepalive(Duration::from_secs(60))
+///     .defer_accept(Duration::from_secs(5));
+/// let server = builder.bind("127.0.0.1:0")?;
+/// # drop(server);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "bind makes the server"]
 pub struct Builder {
@@ -274,6 +302,20 @@ impl Builder {
     /// # Errors
     ///
     /// As [`UnixListener::bind`](waterwheel_runtime::net::UnixListener::bind).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("waterwheel-bind-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let server = Server::builder().bind_unix(folder.join("mill.sock"))?;
+    /// assert!(folder.join("mill.sock").exists());
+    /// # drop(server);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind_unix(self, path: impl AsRef<Path>) -> io::Result<Server> {
         let listener = self.listen.bind_unix(path)?;
         self.listen_on([Listener::from(listener)])
@@ -284,6 +326,18 @@ impl Builder {
     /// # Errors
     ///
     /// If the reserve of [`turn_away_when_full`](Self::turn_away_when_full) cannot be opened.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    /// use waterwheel::runtime::net::ListenOptions;
+    ///
+    /// let listener = ListenOptions::new().backlog(16).bind("127.0.0.1:0")?;
+    /// let server = Server::builder().listen_on([listener])?;
+    /// assert_ne!(server.local_address().port(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn listen_on<L: Into<Listener>>(
         self,
         listeners: impl IntoIterator<Item = L>,
@@ -299,6 +353,19 @@ impl Builder {
     /// # Panics
     ///
     /// Never: only the reserve can fail to open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let server = Server::builder().without_listener();
+    /// let count = async |request: Request<'_>| request.respond(StatusCode::OK, "", ()).await;
+    /// block_on(async { TestClient::of(&server, count).get("/").await });
+    /// assert_eq!(server.numbers().requests, 1);
+    /// ```
     pub fn without_listener(mut self) -> Server {
         // The reserve is the only part of a new server that can fail.
         self.settings.turns_away = false;
@@ -324,6 +391,19 @@ impl Server {
     }
 
     /// Returns the default settings, to be changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{OnDisconnect, Server};
+    ///
+    /// let server = Server::builder()
+    ///     .max_body(64 * 1024)
+    ///     .on_disconnect(OnDisconnect::DropHandler)
+    ///     .bind("127.0.0.1:0")?;
+    /// # drop(server);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }

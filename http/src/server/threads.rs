@@ -192,6 +192,23 @@ impl Drop for Farewell {
 /// A server on a thread of its own. See [`Builder::stoppable`].
 ///
 /// Its drop stops the server and waits for it. So no thread and no descriptor is left.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Request, Responded, Result, Server, ServerThread, StatusCode};
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// let server: ServerThread = Server::builder().stoppable("127.0.0.1:0", || hello)?;
+/// println!("listening on http://{}", server.local_address());
+/// assert!(!server.is_finished());
+/// server.stopper().stop();
+/// println!("{}", server.join()?);
+/// # std::io::Result::Ok(())
+/// ```
 pub struct ServerThread {
     local_address: SocketAddr,
     stopper: Stopper,
@@ -251,6 +268,24 @@ impl fmt::Debug for ServerThread {
 /// Several servers for one address, each on a thread of its own. See [`Builder::workers`].
 ///
 /// Its drop stops all of them and waits for them.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Request, Responded, Result, Server, StatusCode, Stopper, Workers};
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// let workers: Workers =
+///     Server::builder().workers(2, "127.0.0.1:0", |server| async move { server.serve(hello).await })?;
+/// println!("listening on http://{}", workers.local_address());
+/// assert!(workers.stoppers().all(|stopper: Stopper| !stopper.is_stopping()));
+/// workers.stop();
+/// assert_eq!(workers.join()?.cut, 0);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Workers {
     threads: Vec<ServerThread>,

@@ -6,6 +6,17 @@
 //! case until the server writes to it.
 
 /// The meaning of a client's FIN, which closes only its write half.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{OnHalfClose, Server};
+///
+/// // Browsers close both halves at once, so the end of one means that the reader of a live page is gone.
+/// let server = Server::builder().on_half_close(OnHalfClose::Disconnect).bind("127.0.0.1:0")?;
+/// # drop(server);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnHalfClose {
     /// The client sends no more, but it waits for its answers, and the server sends them.
@@ -17,6 +28,17 @@ pub enum OnHalfClose {
 }
 
 /// The effect on the handler if its client has left.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{OnDisconnect, Server};
+///
+/// // Handlers only read, so the rest of their work is not missed.
+/// let server = Server::builder().on_disconnect(OnDisconnect::DropHandler).bind("127.0.0.1:0")?;
+/// # drop(server);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDisconnect {
     /// The handler runs to its end. [`Request::disconnected`](crate::Request::disconnected) completes in it.

@@ -5,6 +5,16 @@ use crate::web::weight::Weight;
 use crate::white_space::trim;
 
 /// A content coding of files that are stored beside their originals.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::coding::ContentCoding;
+///
+/// // The names of the smaller files beside `site.css`.
+/// let names = ContentCoding::ALL.map(|coding| format!("site.css{}", coding.suffix()));
+/// assert_eq!(names, ["site.css.br", "site.css.zst", "site.css.gz"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContentCoding {
     /// `br` (RFC 7932).

@@ -47,7 +47,7 @@ pub struct Validators {
 
 /// The meaning of two equal entity tags (RFC 9110, 8.8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strength {
+enum Strength {
     /// The bytes are equal.
     Strong,
     /// The content is equivalent, but the bytes may differ.
@@ -103,6 +103,19 @@ impl Validators {
 
     /// Reads the validators from an answer's `etag` and `last-modified`. Returns `None` if both are absent or
     /// malformed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::HeaderMap;
+    /// use waterwheel::http::web::conditional::Validators;
+    ///
+    /// let mut answer = HeaderMap::new();
+    /// assert_eq!(Validators::of(&answer), None);
+    /// answer.insert("etag", "\"v7\"".parse()?);
+    /// assert_eq!(Validators::of(&answer), Some(Validators::new("v7")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn of(answer: &HeaderMap) -> Option<Self> {
         let tag = answer
@@ -229,6 +242,24 @@ impl Validators {
 
     /// Returns true if the Range field of a request applies: If-Range is absent, or has one of these
     /// validators (RFC 9110, 13.1.5).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::conditional::Validators;
+    /// use waterwheel::http::{Method, Request, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let film = async |request: Request<'_>| {
+    ///     let part = request.headers().contains("range")
+    ///         && Validators::new("v7").allow_range(request.headers());
+    ///     request.respond(StatusCode::OK, if part { "a part" } else { "the whole" }, ()).await
+    /// };
+    /// let fields = [("range", "bytes=0-9"), ("if-range", "\"v6\"")]; // of an older version
+    /// let asked = async { TestClient::new(film).request(&Method::GET, "/", &fields, b"").await };
+    /// assert_eq!(block_on(asked).text(), "the whole");
+    /// ```
     #[must_use]
     pub fn allow_range(&self, headers: Headers<'_>) -> bool {
         if !headers.contains("if-range") {

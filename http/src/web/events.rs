@@ -100,6 +100,16 @@ impl Event {
     }
 
     /// Sets the time that the client waits before it reconnects.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::web::events::Event;
+    ///
+    /// let event = Event::new("back soon").retry(Duration::from_secs(2));
+    /// assert_eq!(event.to_string(), "retry: 2000\ndata: back soon\n\n");
+    /// ```
     #[must_use]
     pub fn retry(mut self, wait: Duration) -> Self {
         Arc::make_mut(&mut self.0).retry = Some(wait);
@@ -217,6 +227,24 @@ impl<'c> Events<'c> {
     /// # Errors
     ///
     /// The errors of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::stream;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::events::{Event, Events};
+    /// use waterwheel::http::Request;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let count = async |request: Request<'_>| {
+    ///     let numbers = stream::iter(1..=2).map(|number| Event::new(number.to_string()));
+    ///     Events::start(request).await?.send_all(numbers).await
+    /// };
+    /// let text = block_on(async { TestClient::new(count).get("/").await.text() });
+    /// assert!(text.ends_with("data: 1\n\ndata: 2\n\n"));
+    /// # use futures_lite::StreamExt;
+    /// ```
     pub async fn send_all(mut self, events: impl Stream<Item = Event>) -> Result<Responded> {
         let mut events = pin!(events);
         // The answer to a HEAD request has no body, so it must not wait for the end of the stream.
@@ -323,6 +351,18 @@ impl Feed {
     }
 
     /// Returns the number of subscribers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::events::Feed;
+    ///
+    /// let feed = Feed::default();
+    /// let first = feed.subscribe();
+    /// assert_eq!(feed.subscribers(), 1);
+    /// drop(first);
+    /// assert_eq!(feed.subscribers(), 0);
+    /// ```
     pub fn subscribers(&self) -> usize {
         let queues = self.0.0.borrow();
         let is_held = |queue: &&Weak<_>| queue.strong_count() > 0;
@@ -330,6 +370,19 @@ impl Feed {
     }
 
     /// Ends all subscriptions, for a server that ends. The clients reconnect after a while.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    /// use waterwheel::http::web::events::Feed;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let feed = Feed::default();
+    /// let mut subscription = feed.subscribe();
+    /// feed.end();
+    /// assert_eq!(block_on(subscription.next()), None);
+    /// ```
     pub fn end(&self) {
         self.0.end();
     }

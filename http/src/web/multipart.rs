@@ -61,6 +61,15 @@ use head::PartHead;
 use parts::FormParser;
 
 /// The highest number of parts of a form.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::multipart::FIELDS_MAX;
+///
+/// let files_of_our_page = 20;
+/// assert!(files_of_our_page <= FIELDS_MAX);
+/// ```
 pub const FIELDS_MAX: usize = 1000;
 
 /// The longest boundary (RFC 2046, 5.1.1).
@@ -196,6 +205,29 @@ fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
 ///         }
 ///     }
 ///     Ok(length)
+/// }
+/// ```
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::Result;
+/// use waterwheel::http::web::multipart::FormField;
+///
+/// /// Saves a file, and prints any other field.
+/// async fn take(field: FormField<'_, '_>) -> Result<()> {
+///     let Some(name) = field.safe_file_name() else {
+///         let name = field.name().to_owned();
+///         println!("{name}: {}", field.text(1024).await?);
+///         return Ok(());
+///     };
+///     println!("{:?}, which is {:?}", field.file_name(), field.content_type());
+///     if name.ends_with(".txt") {
+///         println!("{} bytes", field.bytes(64 * 1024).await?.len());
+///     } else {
+///         field.to_file(std::fs::File::create_new(name)?, 1 << 30).await?;
+///     }
+///     Ok(())
 /// }
 /// ```
 pub struct FormField<'f, 'c> {

@@ -61,6 +61,29 @@ const DEPTH_MAX: usize = 16;
 ///
 /// The name of a template is its path below the folder: `page.html`, `mail/welcome.txt`. Files whose names
 /// begin with a dot are ignored.
+///
+/// # Examples
+///
+/// ```
+/// # let folder = std::env::temp_dir().join(format!("waterwheel-templates-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # std::fs::write(folder.join("mill.html"), "<h1>{{ name }}</h1>")?;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::templates::{Templates, context};
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// // mill.html: <h1>{{ name }}</h1>
+/// let templates = Templates::new(&folder)?;
+/// let page = async move |request: Request<'_>| {
+///     let name = context! { name => "<North>" };
+///     templates.respond(request, StatusCode::OK, "mill.html", name).await
+/// };
+/// let answer = block_on(async { TestClient::new(page).get("/").await });
+/// assert_eq!(answer.text(), "<h1>&lt;North&gt;</h1>");
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Templates {
     folder: PathBuf,
     reload: Reload,
@@ -69,6 +92,17 @@ pub struct Templates {
 }
 
 /// Decides if changes on the disk are noticed.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::templates::Reload;
+///
+/// // Pages change without a restart where the site is made, and never where it runs.
+/// let develops = std::env::var_os("MILL_DEVELOPMENT").is_some();
+/// let reload = if develops { Reload::OnChange } else { Reload::Never };
+/// assert_eq!(reload, Reload::Never);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
     /// Checks the folder before each page, on the runtime's thread. For development; the default of a debug

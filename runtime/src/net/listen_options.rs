@@ -273,6 +273,16 @@ impl UnixListener {
     /// # Errors
     ///
     /// Returns the errors of `bind(2)`, for example `AddrInUse`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::UnixListener;
+    ///
+    /// let listener = UnixListener::bind_abstract(format!("mill-{}", std::process::id()))?;
+    /// # drop(listener);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         ListenOptions::new().bind_abstract(name)
     }

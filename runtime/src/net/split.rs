@@ -19,6 +19,24 @@ use super::stream::{Connected, Stream};
 
 impl<S: Connected> Stream<S> {
     /// Splits the stream into a half that reads and a half that writes. Both can be used at the same time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use waterwheel::runtime::{block_on, join, net::UnixStream};
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// block_on(async {
+    ///     let (mut near, far) = (UnixStream::from_std(near)?, UnixStream::from_std(far)?);
+    ///     far.try_write(b"echo")?;
+    ///     let (mut reader, mut writer) = near.split();
+    ///     let mut received = [0; 4];
+    ///     let (read, written) = join(reader.read_exact(&mut received), writer.write_all(b"call")).await;
+    ///     read.and(written)
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn split(&mut self) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
         (ReadHalf(self), WriteHalf(self))
     }

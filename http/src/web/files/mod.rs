@@ -162,6 +162,19 @@ impl Files {
     }
 
     /// Lists folders without an index. Names that a request cannot name are left out. Off by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::files::Files;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let files = Files::new(".")?.listing().precompressed();
+    /// let answer = block_on(async { TestClient::new(files).get("/").await });
+    /// assert!(answer.text().contains("Cargo.toml"));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn listing(self) -> Self {
         self.with(|options| options.listing = Listing::Show)
@@ -219,6 +232,21 @@ impl Files {
     /// # Errors
     ///
     /// The errors of [`find`](Self::find).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::files::Files;
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// /// Serves the page of a language.
+    /// async fn page(files: &Files, request: Request<'_>) -> Result<Responded> {
+    ///     match files.find_path(&request, "/de/index.html").await? {
+    ///         Some(file) => file.respond(request).await,
+    ///         None => request.respond(StatusCode::NOT_FOUND, "no such page\n", ()).await,
+    ///     }
+    /// }
+    /// ```
     pub async fn find_path(&self, request: &Request<'_>, path: &str) -> Result<Option<FileAnswer>> {
         let Some(target) = FileTarget::parse(path, self.options.dot_files) else {
             return Ok(None);

@@ -19,6 +19,33 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// # Errors
 ///
 /// 400 if the query is not UTF-8. 422 if it is not a valid `T`; the text names the parameter.
+///
+/// # Examples
+///
+/// ```
+/// use serde::Deserialize;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// #[derive(Deserialize)]
+/// struct Search {
+///     grain: String,
+///     page: Option<u32>,
+/// }
+///
+/// let search = async |request: Request<'_>| {
+///     let Search { grain, page } = input::query(&request)?;
+///     request.respond(StatusCode::OK, format!("{grain}, page {}", page.unwrap_or(1)), ()).await
+/// };
+/// block_on(async {
+///     let mut client = TestClient::new(search);
+///     assert_eq!(client.get("/?grain=rye").await.text(), "rye, page 1");
+///     let refused = client.get("/?grain=rye&page=last").await; // 422, and the text names `page`
+///     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+/// });
+/// ```
 pub fn query<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ClientError> {
     typed(request.query().unwrap_or_default().as_bytes())
 }
@@ -77,6 +104,26 @@ pub async fn form<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
 /// # Errors
 ///
 /// The errors of [`form`].
+///
+/// # Examples
+///
+/// ```
+/// use serde::Deserialize;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+///
+/// #[derive(Deserialize)]
+/// struct Novel {
+///     text: String,
+/// }
+///
+/// async fn words(request: Request<'_>) -> Result<Responded> {
+///     let novel: Novel = input::form_up_to(&request, 8 * 1024 * 1024).await?;
+///     let words = novel.text.split_whitespace().count();
+///     request.respond(StatusCode::OK, format!("{words} words\n"), ()).await
+/// }
+/// # drop(waterwheel::http::shared(words));
+/// ```
 pub async fn form_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u64) -> Result<T> {
     Ok(typed(&form_bytes(request, bytes_max).await?)?)
 }
@@ -127,6 +174,32 @@ fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
 /// # Errors
 ///
 /// If the value is not a text.
+///
+/// # Examples
+///
+/// ```
+/// use serde::Deserialize;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// #[derive(Deserialize)]
+/// struct Order {
+///     #[serde(default, deserialize_with = "input::checkbox")]
+///     express: bool,
+/// }
+///
+/// let order = async |request: Request<'_>| {
+///     let order: Order = input::query(&request)?;
+///     request.respond(StatusCode::OK, order.express.to_string(), ()).await
+/// };
+/// block_on(async {
+///     let mut client = TestClient::new(order);
+///     assert_eq!(client.get("/?express=on").await.text(), "true");
+///     assert_eq!(client.get("/").await.text(), "false"); // an empty checkbox sends no field
+/// });
+/// ```
 pub fn checkbox<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok(!matches!(&*text, "false" | "off" | "0"))

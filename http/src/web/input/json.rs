@@ -42,6 +42,19 @@ pub async fn json<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
 /// # Errors
 ///
 /// The errors of [`json`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+///
+/// async fn count(request: Request<'_>) -> Result<Responded> {
+///     let numbers: Vec<f64> = input::json_up_to(&request, 64 * 1024 * 1024).await?;
+///     request.respond(StatusCode::OK, format!("{} numbers\n", numbers.len()), ()).await
+/// }
+/// # drop(waterwheel::http::shared(count));
+/// ```
 pub async fn json_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u64) -> Result<T> {
     let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
     media::expect(request, "application/json", is_json)?;

@@ -31,6 +31,23 @@ pub async fn text(request: &Request<'_>) -> Result<String> {
 /// # Errors
 ///
 /// The errors of [`text`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Method, Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let short = async |request: Request<'_>| {
+///     let text = input::text_up_to(&request, 3).await?;
+///     request.respond(StatusCode::OK, text, ()).await
+/// };
+/// let text = [("content-type", "text/plain")];
+/// let asked = async { TestClient::new(short).request(&Method::POST, "/", &text, b"four").await };
+/// assert_eq!(block_on(asked).status, StatusCode::PAYLOAD_TOO_LARGE);
+/// ```
 #[doc(alias = "plain_text_body_with_limit")]
 pub async fn text_up_to(request: &Request<'_>, bytes_max: u64) -> Result<String> {
     media::expect(request, "text/plain", |media| media == "text/plain")?;

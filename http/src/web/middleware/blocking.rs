@@ -218,6 +218,29 @@ impl OwnedRequest {
     }
 
     /// Returns the method.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::middleware::{OwnedRequest, blocking};
+    ///
+    /// let show = blocking(|request: &OwnedRequest| {
+    ///     format!(
+    ///         "{} {}?{} {:?} from {:?}, {} fields, {} bytes\n",
+    ///         request.method(),
+    ///         request.path(),
+    ///         request.query().unwrap_or_default(),
+    ///         request.version(),
+    ///         request.peer_address(),
+    ///         request.headers().len(),
+    ///         request.body().len(),
+    ///     )
+    /// });
+    /// # let answer = waterwheel::runtime::block_on(async {
+    /// #     waterwheel::http::testing::TestClient::new(show).post("/mill?open", "water").await
+    /// # });
+    /// # assert_eq!(answer.text(), "POST /mill?open HTTP/1.1 from None, 2 fields, 5 bytes\n");
+    /// ```
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.method

@@ -7,6 +7,19 @@ use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 
 /// The field that carries the id.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::middleware::{REQUEST_ID, request_ids};
+/// use waterwheel::http::{Request, StatusCode};
+///
+/// let page = request_ids(async |request: Request<'_>| {
+///     println!("working on {:?}", request.added_header(REQUEST_ID));
+///     request.respond(StatusCode::OK, "", ()).await
+/// });
+/// # drop(page);
+/// ```
 pub const REQUEST_ID: &str = "x-request-id";
 
 /// Adds an id to each answer, as the field `x-request-id`: 32 hexadecimal digits, unique, and not

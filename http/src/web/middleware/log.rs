@@ -134,6 +134,17 @@ pub struct LogEntry<'r> {
 }
 
 /// The end of a request.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::StatusCode;
+/// use waterwheel::http::web::middleware::End;
+///
+/// let end = End::Answered(StatusCode::OK, 11);
+/// assert_eq!((end.status(), end.body_bytes()), (Some(StatusCode::OK), Some(11)));
+/// assert_eq!(End::Dropped.status(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
@@ -277,6 +288,17 @@ impl<S: Fn(&LogEntry<'_>)> Drop for OpenEntry<'_, S> {
 }
 
 /// The line that [`LogEntry::combined`] returns; `Display` writes it.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::middleware::{CombinedLine, LogEntry};
+///
+/// fn print(entry: &LogEntry<'_>) {
+///     let line: CombinedLine<'_> = entry.combined();
+///     println!("{line}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CombinedLine<'e>(&'e LogEntry<'e>);
 
@@ -334,6 +356,17 @@ impl fmt::Display for Quoted<'_> {
 }
 
 /// The line that [`LogEntry::json`] returns; `Display` writes it.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::middleware::{JsonLine, LogEntry};
+///
+/// fn print(entry: &LogEntry<'_>) {
+///     let line: JsonLine<'_> = entry.json();
+///     println!("{line}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLine<'e>(&'e LogEntry<'e>);
 

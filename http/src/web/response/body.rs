@@ -150,6 +150,15 @@ impl ResponseBody {
     }
 
     /// Returns the bytes, if they are in memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::response::ResponseBody;
+    ///
+    /// assert_eq!(ResponseBody::from("rye").as_bytes(), Some(&b"rye"[..]));
+    /// assert_eq!(ResponseBody::blocking(std::io::empty()).as_bytes(), None);
+    /// ```
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Empty => Some(&[]),

@@ -128,6 +128,17 @@ impl Response {
     }
 
     /// Makes a response of this status, without header fields and body.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::StatusCode;
+    /// use waterwheel::http::web::response::Response;
+    ///
+    /// let response = Response::empty(StatusCode::NO_CONTENT);
+    /// assert_eq!(response.body.length(), Some(0));
+    /// assert_eq!(response.with_status(StatusCode::GONE).with_body("gone").body.length(), Some(4));
+    /// ```
     #[doc(alias = "empty_200")]
     #[doc(alias = "empty_204")]
     #[doc(alias = "empty_400")]
@@ -152,6 +163,17 @@ impl Response {
     }
 
     /// Makes a 200 with a page.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::response::Response;
+    ///
+    /// let page = Response::html("<!doctype html><p>rye");
+    /// assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    /// let wheel = Response::svg("<svg xmlns='http://www.w3.org/2000/svg'/>");
+    /// assert_eq!(wheel.headers["content-type"], "image/svg+xml; charset=utf-8");
+    /// ```
     pub fn html(page: impl Into<ResponseBody>) -> Self {
         Self::typed("text/html; charset=utf-8", page)
     }
@@ -179,6 +201,17 @@ impl Response {
     /// # Errors
     ///
     /// The errors of `fstat(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use waterwheel::http::web::response::Response;
+    ///
+    /// let response = Response::file("text/plain", File::open("Cargo.toml")?)?;
+    /// assert_eq!(response.body.length(), Some(std::fs::metadata("Cargo.toml")?.len()));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[doc(alias = "from_file")]
     pub fn file(content_type: &str, file: File) -> io::Result<Self> {
         Ok(Self::data(content_type, ResponseBody::file(file)?))
@@ -204,6 +237,20 @@ impl Response {
     }
 
     /// Makes a 303: the client must GET the result from there. This is the usual answer to a form.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::response::Response;
+    ///
+    /// let answers = [
+    ///     (Response::found("/elsewhere"), 302),
+    ///     (Response::see_other("/result"), 303),
+    ///     (Response::temporary_redirect("/elsewhere"), 307),
+    ///     (Response::permanent_redirect("/new"), 308),
+    /// ];
+    /// assert!(answers.iter().all(|(answer, status)| answer.status.as_u16() == *status));
+    /// ```
     #[doc(alias = "redirect_303")]
     pub fn see_other(location: &str) -> Self {
         Self::redirect(StatusCode::SEE_OTHER, location)
@@ -370,6 +417,18 @@ impl Response {
     ///
     /// If a field could not be set or must not be sent, if the body cannot be read or has another length than
     /// it said, or if the client has left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::response::Response;
+    /// use waterwheel::http::{Request, Responded, Result};
+    ///
+    /// async fn drawing(request: Request<'_>) -> Result<Responded> {
+    ///     Response::svg("<svg xmlns='http://www.w3.org/2000/svg'/>").send(request).await
+    /// }
+    /// # drop(waterwheel::http::shared(drawing));
+    /// ```
     pub async fn send(self, request: Request<'_>) -> Result<Responded> {
         let Self {
             status,

@@ -242,6 +242,17 @@ with_parameters!(3: A a, B b, C c);
 with_parameters!(4: A a, B b, C c, D d);
 
 /// A [`Handler`] made of a function of a route; see [`handler`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::Handler;
+/// use waterwheel::http::web::routes::handler;
+///
+/// fn takes(_: impl Handler) {}
+///
+/// takes(handler(async || "a value")); // an `AsHandler`, whose type the compiler infers
+/// ```
 pub struct AsHandler<H, Kind>(TypedHandler<H, Kind>);
 
 /// Makes a [`Handler`] of a function of a route, for example one that returns a value. The handler answers

@@ -88,6 +88,32 @@ use table::{PathMatch, Table};
 /// The [module](self) has an example. To use a router in an accept loop of your own, wrap it with
 /// [`shared`](crate::shared) and clone that. A clone of the router itself shares the handlers, and can have
 /// more routes.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::Router;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let sacks = Router::new()
+///     .get("/", async || "all sacks")
+///     .put("/{n}", async |_: &Request<'_>, n: u32| format!("sack {n} is full"))
+///     .patch("/{n}", async |_: &Request<'_>, n: u32| format!("sack {n} has changed"))
+///     .delete("/{n}", async |_: &Request<'_>, _: u32| StatusCode::NO_CONTENT);
+/// let router = Router::new()
+///     .get("/", async || "the mill")
+///     .post("/", async || (StatusCode::CREATED, "another mill"))
+///     .try_nest("/sacks", sacks)?;
+///
+/// block_on(async {
+///     let mut client = TestClient::new(router);
+///     assert_eq!(client.get("/sacks").await.text(), "all sacks");
+///     assert_eq!(client.post("/", "").await.status, StatusCode::CREATED);
+/// });
+/// # Ok::<(), waterwheel::http::web::routes::RouteError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Router {
     table: Table,
@@ -103,6 +129,23 @@ struct NotFound {
 }
 
 /// The treatment of a path with a final slash too many or too few.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::StatusCode;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::{Router, TrailingSlash};
+/// use waterwheel::runtime::block_on;
+///
+/// let router = Router::new().get("/mill", async || "mill");
+/// let strict = router.clone().trailing_slash(TrailingSlash::Strict);
+/// block_on(async {
+///     let redirected = TestClient::new(router).get("/mill/").await;
+///     assert_eq!(redirected.headers["location"], "/mill");
+///     assert_eq!(TestClient::new(strict).get("/mill/").await.status, StatusCode::NOT_FOUND);
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrailingSlash {
     /// Redirects the client to the route's path with 308. So each page has one address, and relative links

@@ -46,6 +46,24 @@ impl<'c> Params<'c> {
     }
 
     /// Returns names and values, in the order of the pattern.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Request;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::routes::{Params, Router};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let show = async |_: &Request<'_>, params: Params<'_>| {
+    ///     assert!(params.len() == 2 && !params.is_empty());
+    ///     let pairs: Vec<_> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    ///     pairs.join(" ")
+    /// };
+    /// let router = Router::new().get("/{year}/{month}", show);
+    /// let text = block_on(async { TestClient::new(router).get("/1994/11").await.text() });
+    /// assert_eq!(text, "year=1994 month=11");
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         let names = self.names.iter().map(|name| &**name);
         names.zip(self.values.iter().map(|value| &**value))
