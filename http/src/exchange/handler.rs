@@ -28,6 +28,13 @@ use crate::exchange::responded::Responded;
 /// fn takes(_: impl Handler) {}
 /// takes(handler);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    label = "not a handler",
+    note = "a handler is `async fn(Request<'_>) -> Result<Responded>`, or `async |request: Request<'_>| …`",
+    note = "a route's function that returns a value becomes a handler by `web::routes::handler`",
+    note = "see `waterwheel::guide::compile_errors`"
+)]
 pub trait Handler: 'static {
     /// Answers one request.
     fn call(&self, request: Request<'_>) -> impl Future<Output = Result<Responded>>;

@@ -337,6 +337,7 @@ mod prometheus {
         /// let page = block_on(async { TestClient::of(&server, metrics).get("/metrics").await });
         /// assert!(page.text().contains("# TYPE "));
         /// ```
+        #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
         pub fn to_prometheus(&self) -> String {
             let mut page = String::new();
             let _written = write(self, &mut page); // a String accepts all text

@@ -220,7 +220,22 @@ fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
 pub type UnixListener = Listener<Bound>;
 
 /// The type parameter of a [`UnixListener`]: the socket and its file. It has no methods of its own.
-#[doc(hidden)]
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::net::{Bound, Listener, UnixListener};
+///
+/// /// Holds a listener of either kind: `Mill<std::net::TcpListener>`, or this one.
+/// struct Mill<L> {
+///     listener: Listener<L>,
+/// }
+///
+/// let listener: UnixListener = UnixListener::bind_abstract(format!("bound-{}", std::process::id()))?;
+/// let mill: Mill<Bound> = Mill { listener };
+/// # drop(mill.listener);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Bound {
     listener: std_unix::UnixListener,

@@ -32,6 +32,7 @@ use crate::exchange::request::Request;
 ///
 /// 415 for another media type, 400 for malformed JSON, and 422 if the JSON is not a valid `T`. The text names
 /// the place: `[1].grains: invalid type: string "x", expected u32`. And the errors of [`Request::bytes`].
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
 #[doc(alias = "json_input")]
 pub async fn json<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
     json_up_to(request, BYTES_MAX).await
@@ -55,6 +56,7 @@ pub async fn json<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
 /// }
 /// # drop(waterwheel::http::shared(count));
 /// ```
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
 pub async fn json_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u64) -> Result<T> {
     let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
     media::expect(request, "application/json", is_json)?;

@@ -23,6 +23,7 @@ impl Response {
     /// let field = &response.headers["set-cookie"];
     /// assert_eq!(field, "visits=7; HttpOnly; SameSite=Lax; Path=/");
     /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "cookies")))]
     #[must_use]
     pub fn with_cookie<'c>(mut self, cookie: impl Into<Cookie<'c>>) -> Self {
         let cookie = cookie.into();

@@ -20,6 +20,7 @@ use crate::error::Result;
 ///     Json(Sack { grains: 7 })
 /// }
 /// ```
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -44,6 +45,7 @@ impl Response {
     /// # Errors
     ///
     /// If the value has no JSON: a map whose keys are not text, or a `Serialize` that fails.
+    #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
     pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self> {
         let body = serde_json::to_vec(value)?;
         Ok(Self::typed("application/json", body))

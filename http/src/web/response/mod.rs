@@ -45,6 +45,7 @@ use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 
 pub use body::ResponseBody;
+#[cfg_attr(docsrs, doc(cfg(feature = "cookies")))]
 #[cfg(feature = "cookies")]
 pub use cookie::{Cookie, CookieBuilder, Expiration, SameSite};
 pub use html::{Html, escape};
