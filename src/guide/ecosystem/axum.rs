@@ -1,7 +1,7 @@
 use axum::Router;
 use axum::body::Body;
 use tower::ServiceExt;
-use waterwheel::http::{Handler, Request, Responded, Result, StatusCode};
+use waterwheel::http::{Handler, Request, Responded, Result, StatusCode, header};
 
 /// Makes a handler of an axum `Router`, with its extractors, layers and streamed answers. The body of a
 /// request is read first.
@@ -14,9 +14,9 @@ async fn serve(router: &Router, request: Request<'_>) -> Result<Responded> {
     *asked.method_mut() = request.method().clone();
     *asked.uri_mut() = request.target().parse()?;
     *asked.headers_mut() = request.headers().to_header_map();
-    let (head, body) = router.clone().oneshot(asked).await?.into_parts();
-    if head.status == StatusCode::NOT_MODIFIED || head.status == StatusCode::NO_CONTENT {
-        return request.respond(head.status, "", head.headers).await;
+    let (mut head, body) = router.clone().oneshot(asked).await?.into_parts();
+    if head.status == StatusCode::NO_CONTENT {
+        head.headers.remove(header::CONTENT_LENGTH); // not allowed there (RFC 9110, 8.6)
     }
     let answer = request.start(head.status, head.headers).await?;
     answer.send_body(body).await

@@ -8,7 +8,9 @@ pub async fn fetch(url: String) -> Result<String> {
 }
 
 pub async fn weather(request: Request<'_>) -> Result<Responded> {
-    let url = request.query().ok_or_else(|| Error::message("no address"))?;
+    let url = request
+        .query()
+        .ok_or_else(|| Error::message("no address"))?;
     let text = fetch(url.to_owned()).await?;
     request.respond(StatusCode::OK, text, ()).await
 }

@@ -1,6 +1,6 @@
 use std::rc::Rc;
-use std::sync::Mutex;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use rusqlite::Connection;
 use waterwheel::http::{Handler, Request, Result, StatusCode};

@@ -11,7 +11,9 @@ pub fn question() -> Option<u32> {
         spawn(async move {
             while let Some((number, answer)) = asked.recv().await {
                 weather.send_replace("rain");
-                drop(answer.send(number * 2));
+                if answer.send(number * 2).is_err() {
+                    println!("the asker has gone");
+                }
             }
         })
         .detach();

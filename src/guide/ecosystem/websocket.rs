@@ -1,5 +1,7 @@
 use async_tungstenite::WebSocketStream;
-use async_tungstenite::tungstenite::{Error, Message, handshake::derive_accept_key, protocol::Role};
+use async_tungstenite::tungstenite::{
+    Error, Message, handshake::derive_accept_key, protocol::Role,
+};
 use futures_lite::StreamExt;
 use waterwheel::http::{ClientError, Request, Responded, Result, StatusCode, Upgrade};
 use waterwheel::runtime::spawn;

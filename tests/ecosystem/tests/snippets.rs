@@ -41,7 +41,10 @@ fn an_axum_router_is_a_handler() {
     use axum::routing::{get, post};
 
     let router = axum::Router::new()
-        .route("/mills/{name}", get(async |Path(name): Path<String>| format!("mill {name}")))
+        .route(
+            "/mills/{name}",
+            get(async |Path(name): Path<String>| format!("mill {name}")),
+        )
         .route("/length", post(async |text: String| text.len().to_string()))
         .route("/none", get(async || StatusCode::NO_CONTENT));
     block_on(async {
@@ -60,15 +63,24 @@ fn hyper_serves_over_our_sockets() {
         let address = listener.local_address().unwrap();
         let ask = async {
             let mut stream = TcpStream::connect(address).await?;
-            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .await?;
             let mut text = String::new();
             stream.read_to_string(&mut text).await?;
             Ok(text)
         };
-        let serve = async { snippets::hyper::serve(listener).await.map(|()| String::new()) };
+        let serve = async {
+            snippets::hyper::serve(listener)
+                .await
+                .map(|()| String::new())
+        };
         timeout(DEADLINE, race(ask, serve)).await.unwrap().unwrap()
     });
-    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("visit 1"), "{text}");
+    assert!(
+        text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("visit 1"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -101,7 +113,9 @@ fn a_websocket_echoes() {
     block_on(async {
         let server = Server::builder().without_listener();
         let (near, far) = MemoryStream::pair();
-        let serve = server.connection(far, None).serve(snippets::websocket::echo);
+        let serve = server
+            .connection(far, None)
+            .serve(snippets::websocket::echo);
         waterwheel::runtime::spawn(serve).detach();
         let talk = async_tungstenite::client_async("ws://mill/", near);
         let (mut socket, _) = timeout(DEADLINE, talk).await.unwrap().unwrap();
