@@ -1,12 +1,6 @@
 //! Errors, grouped by cause.
 //!
-//! | cause | type | result |
-//! |---|---|---|
-//! | the client, a limit, or the state of the server | [`Refusal`] | the server sends its status, then closes the connection |
-//! | the client, as a handler finds | [`ClientError`] | the server sends its status and text, and keeps the connection |
-//! | the peer is gone | [`Error::is_disconnect`] | no answer is possible, and no line is logged |
-//! | the answer of the handler | [`InvalidAnswer`] | the server sends 500 instead of the answer |
-//! | any other error of a handler | [`Error`] | the server sends 500 and logs a line |
+//! [`Error`] has the table of causes.
 //!
 //! A handler may pass on a refusal with `?`, such as that of a body above the limit. [`Error::status`] finds
 //! the refusal again, also beneath an application's own error.
@@ -400,7 +394,15 @@ impl fmt::Display for InvalidAnswer {
 
 impl StdError for InvalidAnswer {}
 
-/// An error of a handler. `?` converts each error to it.
+/// An error of a handler. `?` converts each error to it. The error inside decides about the answer:
+///
+/// | cause | type | result |
+/// |---|---|---|
+/// | the client, a limit, or the state of the server | [`Refusal`] | the server sends its status, then closes the connection |
+/// | the client, as a handler finds | [`ClientError`] | the server sends its status and text, and keeps the connection |
+/// | the peer is gone | [`Error::is_disconnect`] | no answer is possible, and no line is logged |
+/// | the answer of the handler | [`InvalidAnswer`] | the server sends 500 instead of the answer |
+/// | any other error of a handler | [`Error`] | the server sends 500 and logs a line |
 ///
 /// It is one pointer wide, so that `Result<Responded>` stays small. It does not implement
 /// [`std::error::Error`]; [`source`](Self::source) returns the error inside.

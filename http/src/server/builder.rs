@@ -321,7 +321,8 @@ impl Builder {
         self.listen_on([Listener::from(listener)])
     }
 
-    /// Makes a server with listeners that exist already.
+    /// Makes a server with listeners that exist already. The server accepts from them in turn, so a busy listener
+    /// does not keep the others waiting.
     ///
     /// # Errors
     ///

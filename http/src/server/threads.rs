@@ -68,6 +68,9 @@ impl Builder {
 
     /// Runs `count` servers for one address, each on a thread of its own.
     ///
+    /// The sockets are bound on this thread, so that the caller receives their errors. The servers share no state,
+    /// and the kernel distributes the connections among them (`SO_REUSEPORT`).
+    ///
     /// Each thread calls `run` with its own server. Serve there, or run an accept loop that ends when
     /// [`Server::stop_requested`] completes. A thread ends when its `run` returns.
     ///

@@ -7,6 +7,11 @@
 
 /// The meaning of a client's FIN, which closes only its write half.
 ///
+/// A client that has *closed its write half* (FIN) sends no more bytes, but it may wait for its answer: `curl`, `nc`
+/// and every "send, shut down, read" script do so. A client that is *gone* (reset, or both halves closed) reads no
+/// more. A client that closes its socket looks like the first case until the server writes to it. Set this with
+/// [`Builder::on_half_close`](crate::Builder::on_half_close).
+///
 /// # Examples
 ///
 /// ```
