@@ -6,6 +6,13 @@
 //! The modules are layers: each uses only those before it in the list below. ARCHITECTURE.md follows a request
 //! through them.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::too_many_lines,
+        reason = "a table of literal bytes is one test"
+    )
+)]
 
 mod error;
 mod headers;

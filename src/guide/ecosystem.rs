@@ -1,8 +1,8 @@
-//! What works with it: libraries, and how to connect them.
+//! Libraries that work with it, and how to connect them.
 //!
 //! Everything here runs on one thread, in plain `Future`s, `futures-io` streams and `http-body` bodies. So a
-//! library works if it does not call another runtime. The table has those that were tried. Each snippet below
-//! is built and run by `tests/ecosystem`.
+//! library works if it does not call another runtime. The table has those that were tried. `tests/ecosystem` builds
+//! each snippet below, and runs all but those of PostgreSQL, which need a server.
 //!
 //! | for | library | how |
 //! |---|---|---|

@@ -74,7 +74,8 @@ impl<T: Io> Connection<T> {
         if let Some(work) = &mut self.work {
             work.head = Head::default(); // the last one may be a HEAD request of another connection
         }
-        self.refuse(refusal).await;
+        let next = self.refuse(refusal);
+        let _over = self.carry_out(next).await;
     }
 
     /// Takes `spare` buffers, unless the connection has buffers of its own.

@@ -1,0 +1,11 @@
+//! Claims about the `web` parts: routes, files, and all of them together.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::too_many_lines, reason = "a table of rows is one test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod files;
+mod routes;
+mod together;
