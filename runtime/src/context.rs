@@ -156,7 +156,7 @@ impl Drop for Inside {
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let count = Rc::new(Cell::new(0));
@@ -190,7 +190,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
-/// use waterwheel_runtime::{block_on, spawn_detached, yield_now};
+/// use waterwheel::runtime::{block_on, spawn_detached, yield_now};
 ///
 /// let seen = Rc::new(Cell::new(false));
 /// block_on({
@@ -216,7 +216,7 @@ pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
 ///
 /// ```
 /// use std::sync::mpsc;
-/// use waterwheel_runtime::{Handle, block_on, time::sleep};
+/// use waterwheel::runtime::{Handle, block_on, time::sleep};
 ///
 /// block_on(async {
 ///     let (sender, receiver) = mpsc::channel();
@@ -281,6 +281,19 @@ impl Handle {
     /// once. Several calls before that count as one.
     ///
     /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// std::thread::spawn(move || handle.wake());
+    /// runtime.poll_timeout(Duration::from_secs(60)); // returns when the thread calls `wake`
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn wake(&self) {
         self.remote.nudge();
     }
@@ -295,6 +308,17 @@ impl fmt::Debug for Handle {
 }
 
 /// The runtime has ended.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Handle, RuntimeGone, block_on};
+///
+/// let handle = block_on(async { Handle::current() });
+/// // The runtime has ended with `block_on`.
+/// let gone: RuntimeGone = handle.spawn_with(|| async {}).unwrap_err();
+/// assert_eq!(gone.to_string(), "the runtime has ended");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuntimeGone(());
 
