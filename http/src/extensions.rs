@@ -102,6 +102,7 @@ impl Extensions {
     /// extensions.insert(2_u8); // takes the place of the first: they have the same type
     /// assert_eq!(extensions.len(), 1);
     /// ```
+    #[inline]
     pub fn len(&self) -> usize {
         self.values.borrow().len()
     }
@@ -114,6 +115,7 @@ impl Extensions {
     /// let extensions = waterwheel::http::Extensions::default();
     /// assert!(extensions.is_empty());
     /// ```
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
