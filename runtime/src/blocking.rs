@@ -30,7 +30,7 @@ use crate::context;
 use crate::join_error::JoinError;
 use crate::panics;
 use crate::pool::Order;
-use crate::sync::{Mutex, MutexGuard};
+use crate::primitives::{Mutex, MutexGuard};
 
 /// Runs `job` on a thread of the runtime's pool, so that this thread does not block.
 ///

@@ -39,17 +39,26 @@
 //! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
-//! - *Ready*: `sync` → `local_queue` → `yield_now` → `budget` → `race` → `join` → `panics` → `notify`
+//! - *Ready*: `primitives` → `local_queue` → `yield_now` → `budget` → `rotation` → `race` → `join` → `panics` →
+//!   `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join_handle`
 //! - *Time*: `wheel` → `instant` → `timers`
 //! - *The turn*: `pool` → `executor` → `context` → `now` → `runtime`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
-//! - *Jobs*: `blocking` → `thread_pool`
 //! - *Sockets for programs*: `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
-//!   `net::tcp_stream` → `net::listener` → `net::tcp_listener` → `net::unix` → `net::defer_accept` →
-//!   `net::listen_options` → `net::async_fd` → `net::lookup` → `net` → `signal`
+//!   `net::tcp_stream` → `net::listener` → `net::tcp_listener`
+//!
+//! This is the core: all that [`block_on`](fn@block_on), tasks, timers and TCP need. The rest is built on it, and can
+//! be skipped:
+//!
+//! - *Jobs*: `blocking` → `thread_pool`
+//! - *More sockets*: `net::incoming` → `net::unix` → `net::defer_accept` → `net::listen_options` →
+//!   `net::async_fd` → `net::lookup` → `net` → `signal`
+//! - *Futures together*: `select` → `join_all` → `try_join`
+//! - *Between tasks*: `waker_slot` → `sync::errors` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
+//!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
 //!
 //! # What is where
 //!
@@ -57,9 +66,11 @@
 //! |---|---|
 //! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
 //! | run another future beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
-//! | wait for two futures | [`join`](fn@join), [`race`](fn@race) |
+//! | wait for all of several futures | [`join`](fn@join), [`try_join`](fn@try_join), [`join_all`](fn@join_all) |
+//! | wait for the first of several futures | [`race`](fn@race), [`select`](fn@select) |
 //! | wait for a point in time | [`time`] |
-//! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data; any channel crate works too |
+//! | send values between tasks, share them, limit or stop tasks | [`sync`] |
+//! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data |
 //! | connect to other programs | [`net`] |
 //! | share the thread fairly | [`yield_now`], [`budget`] |
 //! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
@@ -82,6 +93,7 @@ mod directory;
 mod executor;
 mod instant;
 mod join;
+mod join_all;
 mod join_error;
 mod join_handle;
 mod local_queue;
@@ -92,21 +104,27 @@ mod notify;
 mod now;
 mod panics;
 mod pool;
+mod primitives;
 mod probe;
 mod race;
 mod reactor;
 mod remote;
+mod rotation;
 mod runtime;
+mod select;
 pub mod signal;
 mod source;
-mod sync;
+pub mod sync;
 mod task;
 mod thread_pool;
 pub mod time;
 mod timers;
+mod try_join;
 mod turn;
+mod wait_list;
 mod waiter;
 mod waker;
+mod waker_slot;
 pub mod watch;
 mod wheel;
 mod yield_now;
@@ -114,12 +132,18 @@ mod yield_now;
 pub use blocking::{Blocking, spawn_blocking};
 pub use context::{Handle, RuntimeGone, spawn, spawn_detached};
 pub use join::{Join, join};
+pub use join_all::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use join_error::JoinError;
 pub use join_handle::JoinHandle;
 pub use notify::Notify;
 pub use pool::THREADS_MAX;
 pub use race::{Race, race};
 pub use runtime::{Runtime, block_on};
+pub use select::{
+    Either, Either3, Either4, Select, Select3, Select4, SelectSlice, select, select_slice, select3,
+    select4,
+};
 pub use thread_pool::ThreadPool;
+pub use try_join::{TryJoin, try_join};
 pub use turn::turn;
 pub use yield_now::{YieldNow, yield_now};

@@ -31,7 +31,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
-use crate::sync::thread_local;
+use crate::primitives::thread_local;
 
 /// A turn that has polled this many tasks starts no further list. It polls a list that it has started to the
 /// end.

@@ -29,8 +29,8 @@ use std::time::Duration;
 use std::{io, mem};
 
 use crate::panics;
+use crate::primitives::{Condvar, Mutex, MutexGuard, thread};
 use crate::remote::Remote;
-use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// The number of threads that a runtime's pool has at most: 16.
 ///

@@ -10,8 +10,8 @@ use futures_task::ArcWake;
 use super::executor::Executor;
 use crate::blocking::Blocking;
 use crate::pool::{Order, Pool};
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::thread;
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::thread;
 
 /// A waker that counts.
 #[derive(Default)]

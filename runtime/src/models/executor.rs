@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::local_queue::{self, LocalQueue};
 use crate::panics;
+use crate::primitives::Unpark;
 use crate::remote::{Message, Remote};
-use crate::sync::Unpark;
 use crate::task::{self, Tasks};
 use crate::watch::Place;
 

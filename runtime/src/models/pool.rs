@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::executor::Executor;
 use crate::pool::{Order, Pool};
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::{Condvar, Mutex};
 use crate::remote::Message;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Condvar, Mutex};
 
 /// Counts the jobs that were run and those that were cancelled.
 #[derive(Clone, Default)]
