@@ -246,6 +246,12 @@ pin_project! {
     }
 }
 
+/// Calls `poll` without a budget.
+pub(crate) fn outside<T>(poll: impl FnOnce() -> T) -> T {
+    let _restore = Restore(replace(None));
+    poll()
+}
+
 /// Restores the budget when it drops, also if a poll panics.
 struct Restore(Left);
 
@@ -259,7 +265,6 @@ impl<F: Future> Future for Unconstrained<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let _restore = Restore(replace(None));
-        self.project().future.poll(cx)
+        outside(|| self.project().future.poll(cx))
     }
 }

@@ -17,8 +17,8 @@ use crate::budget::Shares;
 
 /// Runs all futures to their end, and returns their values in the order of the futures.
 ///
-/// Each wake polls all futures that are not ready. For more than a few dozen, spawn tasks:
-/// then a wake polls only the task that was woken.
+/// Each wake polls all futures that are not ready. For more than a few dozen, spawn them into a
+/// [`JoinSet`](crate::task::JoinSet), which polls only the task that was woken.
 ///
 /// # Cancel safety
 ///

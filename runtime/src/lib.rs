@@ -39,13 +39,13 @@
 //! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
-//! - *Ready*: `primitives` → `local_queue` → `yield_now` → `budget` → `rotation` → `race` → `join` → `panics` →
-//!   `wait_list` → `notify`
+//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `race` → `join` →
+//!   `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
-//! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join_handle`
+//! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
 //! - *Time*: `wheel` → `instant` → `timers`
-//! - *The turn*: `pool` → `executor` → `context` → `now` → `runtime`
+//! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
 //! - *Sockets for programs*: `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
 //!   `net::tcp_stream` → `net::listener` → `net::tcp_listener`
@@ -57,7 +57,10 @@
 //! - *More sockets*: `net::incoming` → `net::unix` → `net::defer_accept` → `net::listen_options` →
 //!   `net::async_fd` → `net::lookup` → `net` → `signal`
 //! - *Futures together*: `select` → `join_all` → `try_join`
-//! - *Between tasks*: `waker_slot` → `sync::errors` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
+//! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
+//!   `task::join_set` → `task::scope` → `task::local` → `task::remote_handle` → `task`
+//! - *Settings and tests*: `runtime_builder` → `seeded`
+//! - *Between tasks*: `sync::errors` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
 //!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
 //!
 //! # What is where
@@ -66,6 +69,7 @@
 //! |---|---|
 //! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
 //! | run another future beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
+//! | run sets of tasks, name them, end them from any thread | [`task`] |
 //! | wait for all of several futures | [`join`](fn@join), [`try_join`](fn@try_join), [`join_all`](fn@join_all) |
 //! | wait for the first of several futures | [`race`](fn@race), [`select`](fn@select) |
 //! | wait for a point in time | [`time`] |
@@ -75,6 +79,8 @@
 //! | share the thread fairly | [`yield_now`], [`budget`] |
 //! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
 //! | spawn from another thread, or wake the loop | [`Handle`] |
+//! | set the size of the pool, hooks, the seed of a test | [`RuntimeBuilder`] |
+//! | test all orders of tasks | [`seeded`], with a paused clock in [`time`] |
 //! | receive signals | [`signal`] |
 //! | count the open descriptors | [`descriptors`] |
 //!
@@ -89,8 +95,10 @@ pub mod budget;
 mod context;
 mod current_task;
 pub mod descriptors;
+mod dice;
 mod directory;
 mod executor;
+mod hooks;
 mod instant;
 mod join;
 mod join_all;
@@ -111,11 +119,15 @@ mod reactor;
 mod remote;
 mod rotation;
 mod runtime;
+mod runtime_builder;
+pub mod seeded;
 mod select;
 pub mod signal;
 mod source;
 pub mod sync;
-mod task;
+pub mod task;
+mod task_names;
+mod task_table;
 mod thread_pool;
 pub mod time;
 mod timers;
@@ -138,7 +150,8 @@ pub use join_handle::JoinHandle;
 pub use notify::Notify;
 pub use pool::THREADS_MAX;
 pub use race::{Race, race};
-pub use runtime::{Runtime, block_on};
+pub use runtime::{Runtime, ShutdownReport, block_on};
+pub use runtime_builder::RuntimeBuilder;
 pub use select::{
     Either, Either3, Either4, Select, Select3, Select4, SelectSlice, select, select_slice, select3,
     select4,

@@ -31,6 +31,11 @@ pub(crate) fn first_of(futures: usize) -> usize {
     usize::try_from(first).unwrap_or(0)
 }
 
+/// Sets the point of the sequence, for a run that can be repeated.
+pub(crate) fn start_at(point: u64) {
+    AT.set(point);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -191,7 +191,7 @@ where
 /// [`select`].
 ///
 /// The futures stay in the slice, so the others can be awaited again. Do not poll the one that was ready again.
-/// Each wake polls all futures. For more than a few dozen, spawn tasks.
+/// Each wake polls all futures. For more than a few dozen, use a [`JoinSet`](crate::task::JoinSet).
 ///
 /// # Panics
 ///
