@@ -876,6 +876,33 @@ fn a_wait_that_is_dropped_leaves_no_waker_behind() {
     }
 }
 
+/// Polls a future twice with a waker, drops it, and returns the number of wakers that are left.
+fn wakers_left_by<F: Future>(future: F) -> usize {
+    let bell = Arc::new(Bell);
+    let waker = Waker::from(bell.clone());
+    {
+        let mut future = pin!(future);
+        for _ in 0..2 {
+            let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(poll.is_pending(), "it does not wait");
+        }
+    }
+    drop(waker);
+    Arc::strong_count(&bell) - 1
+}
+
+#[test]
+fn a_wait_that_is_dropped_leaves_no_waker_in_a_half_that_lives_on() {
+    let (_jobs, mut queue) = mpsc::channel::<u8>(1);
+    assert_eq!(wakers_left_by(queue.recv()), 0);
+    let (mut question, _answer) = oneshot::channel::<u8>();
+    assert_eq!(wakers_left_by(question.closed()), 0);
+    let (_level, mut gauge) = watch::channel(0);
+    assert_eq!(wakers_left_by(gauge.changed()), 0);
+    let (_news, mut reader) = broadcast::channel::<u8>(1);
+    assert_eq!(wakers_left_by(reader.recv()), 0);
+}
+
 #[test]
 fn a_wait_wakes_the_task_that_has_polled_it_last() {
     run(async {

@@ -243,6 +243,22 @@ impl Wheel {
         self.now_tick = now_tick;
     }
 
+    /// Makes each tick as long as `parts` ticks of a finer unit: multiplies the present and all deadlines. Keys and
+    /// wakers stay.
+    pub(crate) fn divide_ticks(&mut self, parts: u64) {
+        let mut timers = Vec::with_capacity(self.len);
+        // Timers with the same deadline are in the same slot, so they keep their order.
+        for list in 0..VACANT {
+            timers.extend(std::iter::from_fn(|| self.unlink_first(list)));
+        }
+        self.now_tick = self.now_tick.saturating_mul(parts);
+        for index in timers {
+            let deadline_tick = self.entry(index).deadline_tick.saturating_mul(parts);
+            self.entry_mut(index).deadline_tick = deadline_tick;
+            self.link_last(index, self.slot_of(deadline_tick));
+        }
+    }
+
     /// Moves the timers of a slot to lower levels. The present must be at the beginning of the slot.
     fn cascade(&mut self, list: u32) {
         while let Some(index) = self.unlink_first(list) {

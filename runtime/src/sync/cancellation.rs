@@ -221,3 +221,20 @@ impl Drop for CancelOnDrop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_forgets_the_children_that_are_dropped() {
+        let parent = CancellationToken::new();
+        let kept = parent.child_token();
+        for _ in 0..100 {
+            drop(parent.child_token().child_token());
+        }
+        assert_eq!(parent.node.children.borrow().len(), 1);
+        drop(kept);
+        assert!(parent.node.children.borrow().is_empty());
+    }
+}
