@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use crate::budget;
 use crate::directory;
-use crate::hooks::{Hooks, TaskHook};
+use crate::hooks::{Hooks, Polled, call};
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
@@ -178,39 +178,55 @@ impl Executor {
 
     /// Polls one task, or the future of `block_on`.
     fn poll(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
-        if let Some(hooks) = &self.hooks {
-            return self.poll_with_hooks(task, root, hooks);
+        if self.hooks.is_some() {
+            self.call_before_poll(task);
         }
-        self.poll_once(task, root)
+        budget::refill();
+        let watch = Watch::start(|| match task {
+            TaskId::ROOT => self.root_place.get(),
+            task => self.tasks.borrow().spawned_at(task),
+        });
+        let poll = if task == TaskId::ROOT {
+            root()
+        } else {
+            task_table::run(&self.tasks, task);
+            Poll::Pending
+        };
+        watch.stop();
+        if self.hooks.is_some() {
+            self.call_after_poll(task);
+        }
+        poll
     }
 
-    /// Polls one task, and calls the hooks of the user around the poll.
+    /// Calls the hook of the user before a poll.
     #[cold]
-    fn poll_with_hooks(
-        &self,
-        task: TaskId,
-        root: &mut dyn FnMut() -> Poll<()>,
-        hooks: &Hooks,
-    ) -> Poll<()> {
+    fn call_before_poll(&self, task: TaskId) {
         // An id that is stale, and the future of `block_on`, are not tasks.
-        if task == TaskId::ROOT || !self.is_alive(task) {
-            return self.poll_once(task, root);
-        }
-        // Made before the poll, because the task may end in it.
-        let info = self.info(task);
-        let call = |hook: &Option<TaskHook>| {
-            if let Some(hook) = hook {
-                panics::contain(|| hook(&info));
-            }
+        let is_task = task != TaskId::ROOT && self.is_alive(task);
+        let Some(hooks) = self.hooks.as_ref().filter(|_| is_task) else {
+            return;
         };
-        call(&hooks.before_poll);
-        let panics_before = panics::of_tasks();
-        let poll = self.poll_once(task, root);
-        if panics::of_tasks() != panics_before {
-            call(&hooks.on_panic);
+        // Kept for the hooks after the poll, because the task may end in it. A task may poll others of its runtime
+        // inside a foreign executor, so this is a stack.
+        let polled = Polled {
+            info: self.info(task),
+            panics_before: panics::of_tasks(),
+        };
+        call(hooks.before_poll.as_ref(), &polled.info);
+        hooks.polled.borrow_mut().push((task, polled));
+    }
+
+    /// Calls the hooks of the user after a poll.
+    #[cold]
+    fn call_after_poll(&self, task: TaskId) {
+        let Some(hooks) = &self.hooks else { return };
+        let ended = hooks.polled.borrow_mut().pop_if(|(of, _)| *of == task);
+        let Some((_, polled)) = ended else { return };
+        if panics::of_tasks() != polled.panics_before {
+            call(hooks.on_panic.as_ref(), &polled.info);
         }
-        call(&hooks.after_poll);
-        poll
+        call(hooks.after_poll.as_ref(), &polled.info);
     }
 
     /// Calls the hook of the user before a wait. Returns true if the thread is about to wait.
@@ -233,23 +249,6 @@ impl Executor {
         if let Some(hook) = hook {
             panics::contain(hook);
         }
-    }
-
-    #[inline]
-    fn poll_once(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
-        budget::refill();
-        let watch = Watch::start(|| match task {
-            TaskId::ROOT => self.root_place.get(),
-            task => self.tasks.borrow().spawned_at(task),
-        });
-        let poll = if task == TaskId::ROOT {
-            root()
-        } else {
-            task_table::run(&self.tasks, task);
-            Poll::Pending
-        };
-        watch.stop();
-        poll
     }
 
     /// Reads the messages of other threads. Returns true if a thread has sent one, or a nudge.

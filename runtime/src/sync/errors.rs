@@ -27,7 +27,7 @@ impl fmt::Display for Closed {
 impl Error for Closed {}
 
 /// The channel is closed, so the value was not sent. It is returned here.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
 impl<T> fmt::Display for SendError<T> {
@@ -46,7 +46,7 @@ impl<T> fmt::Debug for SendError<T> {
 impl<T> Error for SendError<T> {}
 
 /// The value was not sent. It is returned here.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// The channel is full.
     Full(T),
