@@ -6,11 +6,15 @@
 mod support;
 
 mod fairness;
+mod groups;
 mod kernel;
 mod net;
 mod owner;
 mod panics;
+mod seeds;
+mod select;
 mod signals;
+mod sync;
 mod tasks;
 mod timers;
 mod waiters;

@@ -1,15 +1,12 @@
 //! Claims about the seeded mode: the same seed is the same run, and many seeds are many orders.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod common;
-
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{in_child, is_child, within_deadline};
+use crate::support::process::{again, in_child};
+use crate::support::runtime::within_deadline;
 use waterwheel::runtime::sync::{Mutex, Semaphore, broadcast, mpsc};
 use waterwheel::runtime::task::JoinSet;
 use waterwheel::runtime::{Either, Runtime, join_all, seeded, select, spawn, time};
@@ -70,8 +67,7 @@ fn the_same_seed_is_the_same_run_and_other_seeds_are_others() {
 
 #[test]
 fn a_failing_seed_is_printed_and_can_be_repeated() {
-    const NAME: &str = "a_failing_seed_is_printed_and_can_be_repeated";
-    if is_child(NAME) {
+    let fails = || {
         seeded::check(1000, || async {
             let order = Rc::new(RefCell::new(Vec::new()));
             let tasks = (0..3).map(|number| {
@@ -82,26 +78,23 @@ fn a_failing_seed_is_printed_and_can_be_repeated() {
             eprintln!("this is a run");
             assert_ne!(*order.borrow(), [2, 1, 0]);
         });
-    }
-    within_deadline(|| {
-        let output = in_child(NAME);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let seed = said
-            .split("set WATERWHEEL_SEED=")
-            .nth(1)
-            .unwrap_or_else(|| panic!("{said}"));
-        let seed = seed.lines().next().unwrap().to_owned();
-        // Only this seed runs if the variable is set, and it fails again.
-        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-        let again = again
-            .args([NAME, "--exact", "--nocapture"])
-            .env("WATERWHEEL_CHILD", NAME);
-        let again = again.env("WATERWHEEL_SEED", &seed).output().unwrap();
-        assert!(!again.status.success());
-        let said = String::from_utf8_lossy(&again.stderr);
-        assert_eq!(said.matches("this is a run").count(), 1, "{said}");
-        assert!(said.contains(&format!("seed {seed}")), "{said}");
-    });
+    };
+    let Some(output) = in_child(fails) else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let seed = said.split("set WATERWHEEL_SEED=").nth(1);
+    let seed = seed.unwrap_or_else(|| panic!("{said}"));
+    let seed = seed.lines().next().unwrap();
+    // Only this seed runs if the variable is set, and it fails again.
+    let name = "seeds::a_failing_seed_is_printed_and_can_be_repeated";
+    let mut repeated = again(name);
+    let repeated = repeated.env("WATERWHEEL_CHILD", name);
+    let output = repeated.env(seeded::VARIABLE, seed).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.matches("this is a run").count(), 1, "{said}");
+    assert!(said.contains(&format!("seed {seed}")), "{said}");
 }
 
 /// The claims about fairness and about dropped waits hold in any order of the tasks.

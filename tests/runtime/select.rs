@@ -1,9 +1,5 @@
 //! Claims about several futures in one task: which one wins, which one is dropped, and that none is starved.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod common;
-
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn, ready};
 use std::pin::{Pin, pin};
@@ -11,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use common::{Counted, Log, count_drop, panic_text, run};
+use crate::support::runtime::{Counted, Log, count_drop, panic_text, run};
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::net::{TcpListener, TcpStream};

@@ -1,10 +1,6 @@
 //! Claims about the channels, the locks and the notifications between tasks. Several are bugs that other
 //! runtimes had; the number of the report stands beside them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
@@ -13,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use common::{Log, OnDrop, panic_text, run};
+use crate::support::runtime::{Log, OnDrop, panic_text, run};
 use futures_lite::future::poll_once;
 use futures_lite::{StreamExt, stream};
 use waterwheel::runtime::sync::broadcast::RecvError;

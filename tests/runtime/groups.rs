@@ -1,9 +1,5 @@
 //! Claims about sets, scopes, names and locals of tasks, about handles for other threads, and about hooks.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
@@ -13,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use common::{Log, OnDrop, count_drop, panic_text, run, within_deadline};
+use crate::support::runtime::{Log, OnDrop, count_drop, panic_text, run, within_deadline};
 use futures_lite::future::poll_once;
 use waterwheel::runtime::task::{self, AbortHandle, JoinSet, TaskLocal};
 use waterwheel::runtime::{
@@ -498,7 +494,7 @@ fn the_report_names_the_tasks_that_are_alive() {
     assert_eq!((alive.len(), names), (6, vec!["first", "number 2"]));
     let text = alive[0].to_string();
     assert!(
-        text.contains("`first`, spawned at tests/runtime_groups.rs:"),
+        text.contains("`first`, spawned at tests/runtime/groups.rs:"),
         "{text}"
     );
     let report = runtime.shutdown_background();
