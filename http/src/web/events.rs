@@ -308,7 +308,8 @@ impl<'c> Events<'c> {
             race(self.body.half_closed(), shutdown.wait()).await;
             NextEvent::End
         };
-        race(next, race(silence, end)).await
+        // An event that is ready is sent before the end.
+        race(next, race(silence, end)).biased().await
     }
 
     /// Ends the stream. The client reconnects after a while.
