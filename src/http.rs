@@ -54,11 +54,14 @@
 //!
 //! **Fail.** `?` converts any error to an [`Error`]. A fault of the client is a [`Refusal`], or a
 //! [`ClientError`] if a handler finds it. The client receives its status. After any other error, the client
-//! receives 500, and the server logs a line (`tracing`). A panic is a 500 too, and costs one connection.
+//! receives 500, and the server logs a line (`tracing`). Without a subscriber, the first line of a process goes to
+//! stderr. A panic is a 500 too, and costs one connection. [`Builder::error_responses`] makes all error answers look
+//! as the application wants.
 //!
 //! **End.** [`Server::shutdown`] finishes requests and cuts the rest when the time is over.
 //! [`Server::serve_until`] does so on a signal, and a [`Stopper`] from any thread. [`Builder::stoppable`] and
-//! [`Builder::workers`] run servers on threads of their own.
+//! [`Builder::workers`] run servers on threads of their own. Work that never ends by itself learns of the end by a
+//! [`ShutdownSignal`].
 //!
 //! **Count.** [`Server::numbers`] returns all counters of a server. [`Server::on_refusal`] reports
 //! requests that no handler sees.

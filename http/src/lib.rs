@@ -15,8 +15,11 @@
 )]
 
 mod error;
+mod error_answer;
+mod extensions;
 mod headers;
 mod limits;
+mod log;
 mod white_space;
 
 mod transport;
@@ -39,11 +42,13 @@ pub mod web;
 pub use connection::Connection;
 pub use connection::transport::AcceptedStream;
 pub use error::{ClientError, Error, InvalidAnswer, Refusal, Result};
+pub use error_answer::ErrorAnswer;
 pub use exchange::answer_body::AnswerBody;
 pub use exchange::body::Body;
 pub use exchange::handler::{Handler, Shared, shared};
 pub use exchange::request::Request;
 pub use exchange::responded::Responded;
+pub use extensions::Extensions;
 pub use headers::{AnswerHeaders, Headers};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 pub use limits::Limits;
@@ -60,6 +65,7 @@ pub use transport::accept_error::AcceptError;
 pub use transport::connection_info::ConnectionInfo;
 pub use transport::io::Io;
 pub use transport::listener::Listener;
+pub use transport::shutdown_signal::ShutdownSignal;
 pub use transport::stream::Stream;
 pub use transport::transport_info::TransportInfo;
 pub use transport::upgrade::{Upgrade, Upgraded};

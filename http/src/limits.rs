@@ -106,7 +106,8 @@ pub struct Limits {
     ///
     /// Default: 1,024.
     pub handshakes_max: usize,
-    /// Connections open at once. `None` means as many as the file descriptors allow.
+    /// Connections open at once, with those that have changed their protocol ([`Upgraded`](crate::Upgraded)). `None`
+    /// means as many as the file descriptors allow.
     ///
     /// Off by default.
     pub connections_max: Option<usize>,

@@ -43,6 +43,8 @@ pub mod middleware;
 #[cfg(feature = "multipart")]
 #[cfg_attr(docsrs, doc(cfg(feature = "multipart")))]
 pub mod multipart;
+#[cfg(any(feature = "files", feature = "routes"))]
+mod nested;
 #[cfg(any(feature = "input", feature = "multipart"))]
 mod parameters;
 #[cfg(any(feature = "files", feature = "routes"))]

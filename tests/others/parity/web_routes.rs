@@ -24,15 +24,15 @@ use crate::support::system::cpu_ticks;
 #[path = "../../../examples/book.rs"]
 #[allow(dead_code, reason = "its main is not run here")]
 mod book;
-#[path = "../../../examples/counter.rs"]
+#[path = "../../../examples/routes.rs"]
 #[allow(dead_code, reason = "its main is not run here")]
-mod counter;
-#[path = "../../../examples/rouille_server.rs"]
-#[allow(dead_code, reason = "its main is not run here")]
-mod rouille_server;
+mod routes;
 #[path = "../../../examples/site.rs"]
 #[allow(dead_code, reason = "its main is not run here")]
 mod site;
+#[path = "../../../examples/state.rs"]
+#[allow(dead_code, reason = "its main is not run here")]
+mod state;
 
 /// Sends these requests, and compares status and body.
 #[track_caller]
@@ -164,7 +164,7 @@ fn r_46_routes_are_functions_of_typed_parameters() {
             ("GET", "/three", 404, "not found\n"),
         ],
     );
-    let router = rouille_server::rouille_server();
+    let router = routes::routes();
     let answers = ask(
         router,
         &[
@@ -225,10 +225,7 @@ fn a_03_a_router_is_a_handler() {
         "{missing}"
     );
     // The counter of its README.
-    let answers = ask(
-        counter::counter(),
-        &[("GET", "/"), ("GET", "/"), ("GET", "/")],
-    );
+    let answers = ask(state::mill(), &[("GET", "/"), ("GET", "/"), ("GET", "/")]);
     let seen: String = answers.iter().map(Answer::text).collect();
     assert_eq!(seen, "counter: 0\ncounter: 1\ncounter: 2\n");
 }
@@ -236,12 +233,14 @@ fn a_03_a_router_is_a_handler() {
 #[test]
 fn a_22_the_first_route_wins_and_a_missing_one_is_404() {
     let text = |text: &'static str| async move || text;
-    let router = Router::new()
-        .get("/same", text("first"))
-        .get("/same", text("second"))
+    let first = Router::new().get("/same", text("first"));
+    let second = first
+        .clone()
+        .try_route(Method::GET, "/same", text("second"));
+    assert!(second.is_err(), "the original ignores it");
+    let router = first
         .get("/before", text("exact"))
         .get("/{x}", text("parameter"))
-        .get("/{y}", text("second"))
         .get("/exact", text("exact"))
         .post("/exact", text("posted"));
     let copy = router

@@ -25,6 +25,7 @@ mod cache;
 #[cfg(feature = "cookies")]
 mod cookie;
 mod disposition;
+mod errors;
 mod html;
 mod into;
 #[cfg(feature = "json")]
@@ -48,6 +49,8 @@ pub use body::ResponseBody;
 #[cfg_attr(docsrs, doc(cfg(feature = "cookies")))]
 #[cfg(feature = "cookies")]
 pub use cookie::{Cookie, CookieBuilder, Expiration, SameSite};
+#[cfg(feature = "routes")]
+pub(super) use errors::page;
 pub use html::{Html, escape};
 pub use into::IntoResponse;
 #[cfg(feature = "json")]
