@@ -619,6 +619,8 @@ pub(crate) fn of_peer(error: io::Error) -> io::Error {
 /// A [`ClientError`] or a [`Refusal`] passes through `anyhow` beneath a context. Without a context, `anyhow` hides
 /// its type, and the answer is 500.
 impl<E: Into<Box<dyn StdError>>> From<E> for Error {
+    // Out of line, so that functions with `?` stay small enough to be inlined.
+    #[cold]
     fn from(error: E) -> Self {
         Self(Box::new(Cause {
             source: error.into(),

@@ -35,21 +35,19 @@ use crate::headers::{AnswerHeaders, Headers};
 /// # Examples
 ///
 /// ```
-/// use waterwheel::http::testing::TestClient;
-/// use waterwheel::http::web::response::Json;
-/// use waterwheel::http::web::routes::Router;
-/// use waterwheel::http::{ErrorAnswer, Server};
-/// use waterwheel::runtime::block_on;
+/// use waterwheel::http::{ErrorAnswer, Refusal, StatusCode};
 ///
-/// /// The body of each error answer. The server keeps the status.
-/// fn problem(answer: &ErrorAnswer<'_>) -> Json<[String; 2]> {
-///     Json([answer.status.to_string(), answer.text.to_owned()])
+/// /// The line of the access log.
+/// fn line(answer: &ErrorAnswer<'_>) -> String {
+///     let cause = match answer.refusal {
+///         Some(Refusal::BodyTooLarge) => "an upload above the limit",
+///         Some(_) => "a request that the server refuses",
+///         None if answer.status == StatusCode::INTERNAL_SERVER_ERROR => "a fault of ours",
+///         None => "a fault that a handler has found",
+///     };
+///     format!("{} {} {}: {cause}", answer.method, answer.target, answer.status.as_u16())
 /// }
-///
-/// let builder = Server::builder().error_responses(problem);
-/// let answer = block_on(async { TestClient::with(builder, Router::new()).get("/nowhere").await });
-/// assert_eq!(answer.headers["content-type"], "application/json");
-/// assert!(answer.text().starts_with("[\"404 Not Found\""));
+/// # let _: fn(&ErrorAnswer<'_>) -> String = line;
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

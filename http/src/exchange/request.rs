@@ -193,20 +193,22 @@ impl<'c> Request<'c> {
 
     /// Returns the values that middleware hands to handlers, by their types.
     ///
-    /// A request without values costs no allocation. [`Extensions`] has an example.
+    /// A request without values costs no allocation.
     ///
     /// # Examples
     ///
     /// ```
-    /// use waterwheel::http::{Handler, Request, Responded, Result};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
-    /// /// The tenant whose data the handler may read.
-    /// struct Tenant(u32);
+    /// struct User(String); // inserted by middleware
     ///
-    /// async fn for_tenant(request: Request<'_>, handler: &impl Handler) -> Result<Responded> {
-    ///     request.extensions().insert(Tenant(7));
-    ///     handler.call(request).await
+    /// async fn home(request: Request<'_>) -> Result<Responded> {
+    ///     match request.extensions().get::<User>() {
+    ///         Some(user) => request.respond(StatusCode::OK, user.0.as_str(), ()).await,
+    ///         None => request.respond(StatusCode::UNAUTHORIZED, "", ()).await,
+    ///     }
     /// }
+    /// # drop(waterwheel::http::shared(home));
     /// ```
     pub fn extensions(&self) -> &'c Extensions {
         &self.link.work.exchange.extensions
@@ -214,20 +216,29 @@ impl<'c> Request<'c> {
 
     /// Returns the signal that the server shuts down, for answers that never end by themselves.
     ///
-    /// [`ShutdownSignal`] has an example.
-    ///
     /// # Examples
     ///
     /// ```
-    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    /// use std::time::Duration;
     ///
-    /// async fn health(request: Request<'_>) -> Result<Responded> {
-    ///     if request.shutdown_signal().is_set() {
-    ///         return request.respond(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n", ()).await;
-    ///     }
-    ///     request.respond(StatusCode::OK, "well\n", ()).await
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::runtime::race;
+    /// use waterwheel::runtime::time::sleep;
+    ///
+    /// async fn wait_for_news(request: Request<'_>) -> Result<Responded> {
+    ///     let news = async {
+    ///         sleep(Duration::from_secs(60)).await;
+    ///         "news\n"
+    ///     };
+    ///     let shutdown = request.shutdown_signal();
+    ///     let end = async {
+    ///         shutdown.wait().await;
+    ///         "ask again: the server restarts\n"
+    ///     };
+    ///     let text = race(news, end).await;
+    ///     request.respond(StatusCode::OK, text, ()).await
     /// }
-    /// # drop(waterwheel::http::shared(health));
+    /// # drop(waterwheel::http::shared(wait_for_news));
     /// ```
     pub fn shutdown_signal(&self) -> ShutdownSignal {
         self.link.shared.ending.clone()

@@ -365,7 +365,9 @@ impl Server {
         purpose: Purpose,
     ) -> Connection {
         self.shared.counters.accepted.one();
-        log::connection_opened(peer);
+        if log::is_debugging() {
+            log::connection_opened(peer);
+        }
         let shared = self.shared.clone();
         // Without a hook there is no handshake, and a plain socket is not behind a vtable.
         let Some(hook) = &self.transport else {

@@ -64,18 +64,15 @@ impl ShutdownSignal {
     /// ```
     /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
-    /// async fn count(request: Request<'_>) -> Result<Responded> {
-    ///     let shutdown = request.shutdown_signal();
-    ///     let mut body = request.start(StatusCode::OK, ()).await?;
-    ///     for number in 0..1_000_000 {
-    ///         if shutdown.is_set() {
-    ///             break;
-    ///         }
-    ///         body.write(format!("{number}\n")).await?;
-    ///     }
-    ///     body.finish().await
+    /// async fn ready(request: Request<'_>) -> Result<Responded> {
+    ///     let status = if request.shutdown_signal().is_set() {
+    ///         StatusCode::SERVICE_UNAVAILABLE
+    ///     } else {
+    ///         StatusCode::OK
+    ///     };
+    ///     request.respond(status, "", ()).await
     /// }
-    /// # drop(waterwheel::http::shared(count));
+    /// # drop(waterwheel::http::shared(ready));
     /// ```
     pub fn is_set(&self) -> bool {
         self.0.is_set.get()

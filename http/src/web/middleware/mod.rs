@@ -40,6 +40,10 @@
 //! }
 //! # drop(unframed(async |request: Request<'_>| Ok(request.abort())));
 //! ```
+//!
+//! [`Extensions`](crate::Extensions) hand a value from middleware to the handler, such as the authenticated user. A
+//! router is a handler, so middleware can stand around it, also below a prefix
+//! ([`Router::nest`](crate::web::routes::Router::nest)).
 
 mod blocking;
 mod id;

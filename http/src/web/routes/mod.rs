@@ -575,7 +575,9 @@ impl Router {
 }
 
 /// Sets the look of error answers to this request.
+#[inline]
 fn show_errors(request: &Request<'_>, errors: Option<&ErrorHook>) {
+    // Most routers have none.
     if let Some(errors) = errors {
         request.extensions().insert(errors.clone());
     }
@@ -615,11 +617,11 @@ impl Router {
         path: &str,
         found: &PathMatch<'_, '_>,
     ) -> Result<Responded> {
-        show_errors(&request, found.errors());
         let method = request.method();
         let mut is_allowed = false;
         for route in found.routes_for(method) {
             is_allowed = true;
+            show_errors(&request, route.errors.as_ref());
             if let Some(segments) = route.pattern.nested {
                 let outer = nested::depth(&request);
                 request.extensions().insert(NestedAt(outer + segments));
@@ -633,6 +635,7 @@ impl Router {
         if is_allowed {
             return self.answer_not_found(request, path).await;
         }
+        show_errors(&request, found.errors());
         match *method {
             Method::OPTIONS => options(request, &found.allow()).await,
             _ => Ok(not_allowed(request, found.allow())),
