@@ -18,6 +18,7 @@
 //! | an HTTP client | ureq | [on the pool](#an-http-client) |
 //! | WebSocket | async-tungstenite | [by `upgrade`](#websocket) |
 //! | TLS | rustls | a transport of [`Builder::transport`](crate::http::Builder::transport) |
+//! | errors | anyhow, thiserror | by `?` in a handler: each becomes an [`Error`](crate::http::Error) |
 //! | logs, metrics, traces | tracing-subscriber, metrics, opentelemetry | [as they are](#logs) |
 //!
 //! [async-channel]: https://docs.rs/async-channel

@@ -177,3 +177,16 @@ fn the_two_commands_of_readme_stand_alone() {
         ]
     );
 }
+
+#[test]
+fn readme_leads_to_each_example() {
+    let readme = fs::read_to_string(Path::new(REPOSITORY).join("README.md")).unwrap();
+    let mut missing = Vec::new();
+    for entry in fs::read_dir(Path::new(REPOSITORY).join("examples")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".rs") && !readme.contains(&format!("](examples/{name})")) {
+            missing.push(name);
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}
