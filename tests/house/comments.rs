@@ -31,18 +31,18 @@ fn check(folder: &str, without: &str, percent_min: f64) {
     let percent = comments as f64 * 100.0 / all as f64;
     println!("{folder}: {comments} plain comments in {all} lines, {percent:.2} %");
     assert!(
-        (percent_min..=8.0).contains(&percent),
-        "{folder}: {percent:.2} % of the lines are plain comments, not {percent_min} to 8 %"
+        (percent_min..=12.0).contains(&percent),
+        "{folder}: {percent:.2} % of the lines are plain comments, not {percent_min} to 12 %"
     );
 }
 
 #[test]
 fn the_runtime_says_why_in_its_functions() {
-    check("runtime", "", 3.0);
+    check("runtime", "", 3.5);
 }
 
-/// The lower bound is to rise to 3 %: `connection`, `buffers` and `proto` have few comments yet.
+/// The lower bound is to rise to 4 %: `connection`, `buffers` and `proto` have few comments yet.
 #[test]
 fn the_core_of_http_says_no_less_why_than_it_did() {
-    check("http", "http/src/web", 1.9);
+    check("http", "http/src/web", 2.5);
 }
