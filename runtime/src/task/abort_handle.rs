@@ -25,7 +25,7 @@ use crate::task_names::Id;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn, task};
+/// use waterwheel::runtime::{block_on, spawn, task};
 ///
 /// block_on(async {
 ///     let first = spawn(async { task::id() }).await.unwrap();
@@ -45,7 +45,7 @@ pub fn id() -> Option<Id> {
 ///
 /// ```
 /// use std::future::pending;
-/// use waterwheel_runtime::{block_on, spawn, spawn_blocking};
+/// use waterwheel::runtime::{block_on, spawn, spawn_blocking};
 ///
 /// block_on(async {
 ///     let task = spawn(pending::<()>());
@@ -84,6 +84,20 @@ impl AbortHandle {
 
 impl<T> JoinHandle<T> {
     /// Returns a handle that aborts the task, and that can be sent to another thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, spawn};
+    ///
+    /// block_on(async {
+    ///     let task = spawn(std::future::pending::<()>());
+    ///     let stop = task.abort_handle();
+    ///     assert_eq!(stop.id(), task.id());
+    ///     stop.abort();
+    ///     assert!(task.await.unwrap_err().is_cancelled());
+    /// });
+    /// ```
     #[must_use]
     pub fn abort_handle(&self) -> AbortHandle {
         let (task, remote) = self.parts();
