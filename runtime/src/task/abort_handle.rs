@@ -76,6 +76,17 @@ impl AbortHandle {
     }
 
     /// Returns the identity of the task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, spawn};
+    ///
+    /// block_on(async {
+    ///     let task = spawn(async {});
+    ///     assert_eq!(task.abort_handle().id(), task.id());
+    /// });
+    /// ```
     #[must_use]
     pub fn id(&self) -> Id {
         Id::of(self.remote.id(), self.task)
