@@ -30,6 +30,7 @@ impl Dice {
     }
 
     /// Puts a list into a random order (Fisher and Yates).
+    #[cold] // so that a runtime without a seed has the code of a turn in one piece
     pub(crate) fn shuffle<T>(&self, list: &mut [T]) {
         let mut state = self.state.get();
         for end in (1..list.len()).rev() {

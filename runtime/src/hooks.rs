@@ -2,17 +2,14 @@
 //!
 //! # How it works
 //!
-//! A runtime without hooks checks one pointer before and after each poll and in each turn. The calls of the hooks
-//! are out of line.
+//! A runtime without hooks checks one pointer for each poll, and one for each turn. A runtime with hooks polls in a
+//! function of its own, out of line.
 //!
 //! # Invariants
 //!
 //! - Never: a borrow alive while a hook is called.
 //! - Always: the runtime goes on after a hook that panics.
 
-use std::cell::RefCell;
-
-use crate::local_queue::TaskId;
 use crate::panics;
 use crate::task_names::Info;
 
@@ -30,15 +27,6 @@ pub(crate) struct Hooks {
     /// Called before the thread waits, and after the wait.
     pub(crate) on_park: Option<Box<dyn Fn()>>,
     pub(crate) on_unpark: Option<Box<dyn Fn()>>,
-    /// The tasks that are being polled, the innermost last.
-    pub(crate) polled: RefCell<Vec<(TaskId, Polled)>>,
-}
-
-/// A task that is being polled.
-pub(crate) struct Polled {
-    pub(crate) info: Info,
-    /// The number of panics of tasks before the poll.
-    pub(crate) panics_before: u64,
 }
 
 /// Calls a hook, if it was set.

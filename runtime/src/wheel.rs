@@ -215,7 +215,10 @@ impl Wheel {
             if slot.level == 0 {
                 return Some(slot.tick);
             }
-            // Of a slot above level 0, only the first possible deadline is known.
+            if let Some(deadline_tick) = self.only_deadline(slot.list) {
+                return (deadline_tick <= limit_tick).then_some(deadline_tick);
+            }
+            // Of any other slot above level 0, only the first possible deadline is known.
             self.cascade(slot.list, limit_tick);
         }
         None
@@ -235,6 +238,13 @@ impl Wheel {
                 while let Some(index) = self.unlink_first(slot.list) {
                     due.extend(self.vacate(index));
                 }
+            } else if let Some(deadline_tick) = self.only_deadline(slot.list)
+                && deadline_tick <= now_tick
+            {
+                // A single timer is the earliest one, so it need not cascade.
+                self.now_tick = deadline_tick;
+                let only = self.unlink_first(slot.list);
+                due.extend(only.and_then(|index| self.vacate(index)));
             } else {
                 self.cascade(slot.list, now_tick);
             }
@@ -256,6 +266,13 @@ impl Wheel {
             self.entry_mut(index).deadline_tick = deadline_tick;
             self.link_last(index, self.slot_of(deadline_tick));
         }
+    }
+
+    /// Returns the deadline of the timer in a slot, if it is the only one there.
+    fn only_deadline(&self, list: u32) -> Option<u64> {
+        let first = self.heads[list as usize];
+        let entry = self.entry(first);
+        (entry.next == first).then_some(entry.deadline_tick)
     }
 
     /// Moves the timers of the first occupied slot to lower levels, and the present to the earliest of their

@@ -67,7 +67,7 @@ fn the_same_seed_is_the_same_run_and_other_seeds_are_others() {
 
 #[test]
 fn a_failing_seed_is_printed_and_can_be_repeated() {
-    let check = || {
+    let fails = || {
         seeded::check(1000, || async {
             let order = Rc::new(RefCell::new(Vec::new()));
             let tasks = (0..3).map(|number| {
@@ -79,22 +79,18 @@ fn a_failing_seed_is_printed_and_can_be_repeated() {
             assert_ne!(*order.borrow(), [2, 1, 0]);
         });
     };
-    let Some(output) = in_child(check) else {
+    let Some(output) = in_child(fails) else {
         return;
     };
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let seed = said
-        .split("set WATERWHEEL_SEED=")
-        .nth(1)
-        .unwrap_or_else(|| panic!("{said}"));
-    let seed = seed.lines().next().unwrap().to_owned();
+    let seed = said.split("set WATERWHEEL_SEED=").nth(1);
+    let seed = seed.unwrap_or_else(|| panic!("{said}"));
+    let seed = seed.lines().next().unwrap();
     // Only this seed runs if the variable is set, and it fails again.
     let name = "seeds::a_failing_seed_is_printed_and_can_be_repeated";
-    let mut child = again(name);
-    child
-        .env("WATERWHEEL_CHILD", name)
-        .env("WATERWHEEL_SEED", &seed);
-    let output = within_deadline(|| child.output().unwrap());
+    let mut repeated = again(name);
+    let repeated = repeated.env("WATERWHEEL_CHILD", name);
+    let output = repeated.env(seeded::VARIABLE, seed).output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(said.matches("this is a run").count(), 1, "{said}");
