@@ -163,7 +163,6 @@ impl Exchange {
     #[inline]
     pub(crate) fn end(&mut self) -> (usize, Option<Vec<u8>>) {
         self.output.get_mut().added.clear();
-        self.extensions.clear();
         if !self.has_body {
             return (0, None);
         }
@@ -171,12 +170,13 @@ impl Exchange {
         (body.cursor, body.take_rest())
     }
 
-    /// Whether all is answered, nothing is left of the body, and the connection goes on.
+    /// Whether all is answered, nothing is left of the body or of the extensions, and the connection goes on.
     #[inline]
-    pub(crate) fn is_through(&self) -> bool {
+    pub(crate) fn is_through(&mut self) -> bool {
         self.answer.get() == AnswerState::Complete
             && self.persistence.get().persists()
             && self.is_read()
+            && self.extensions.is_clean()
     }
 
     /// Whether [`reset`](Self::reset) would change nothing that [`begin`](Self::begin) does not.

@@ -79,6 +79,10 @@ impl<T: Io> Connection<T> {
     #[inline(never)]
     fn finish_otherwise(&mut self, outcome: Outcome) -> Next {
         let next = self.judge(outcome);
+        if let Some(work) = &mut self.work {
+            // Here, and not with each request: `is_through` sends those with values this way.
+            work.exchange.extensions.clear();
+        }
         match (next, &mut self.work) {
             (Next::Cut, _) => self.leave_cut(),
             (Next::Request, None) => Next::Drop,

@@ -577,9 +577,13 @@ impl Router {
 /// Sets the look of error answers to this request.
 #[inline]
 fn show_errors(request: &Request<'_>, errors: Option<&ErrorHook>) {
+    #[cold]
+    fn insert(request: &Request<'_>, errors: &ErrorHook) {
+        request.extensions().insert(errors.clone());
+    }
     // Most routers have none.
     if let Some(errors) = errors {
-        request.extensions().insert(errors.clone());
+        insert(request, errors);
     }
 }
 
