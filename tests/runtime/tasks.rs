@@ -566,7 +566,7 @@ fn a_notification_wakes_all_present_waiters_and_no_later_one() {
 fn a_panic_message_names_the_operation_outside_a_runtime() {
     let spawned = panic_text(|| drop(spawn(async {})));
     assert!(
-        spawned.contains("spawned outside a waterwheel runtime"),
+        spawned.contains("spawned outside a Waterwheel runtime"),
         "{spawned}"
     );
     let slept = panic_text(|| {

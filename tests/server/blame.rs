@@ -14,7 +14,7 @@ use futures_lite::AsyncReadExt;
 use http_body::Body as _;
 use socket2::SockRef;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use waterwheel::http::testing::{Answer, TestClient};
 use waterwheel::http::web::middleware::access_log;
 use waterwheel::http::{
@@ -25,13 +25,13 @@ use waterwheel::runtime::{block_on, spawn, yield_now};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Counts the events that are logged on this thread.
+/// Counts the warnings and errors that are logged on this thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<usize>>);
 
 impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

@@ -24,6 +24,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("plaintext", "/plaintext", "HTTP/1.1 200 "),
     ("probe", "/", "HTTP/1.1 200 "),
     ("rouille_server", "/hello/world", "HTTP/1.1 200 "),
+    // Ends by itself after two requests, and has one here.
+    ("serve_n", "/", "HTTP/1.1 200 "),
     ("site", "/", "HTTP/1.1 200 "),
     ("upload", "/", "HTTP/1.1 200 "),
 ];
@@ -64,7 +66,6 @@ impl Example {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n").unwrap();
-        thread::sleep(Duration::from_millis(200));
         stream
     }
 
@@ -97,6 +98,7 @@ fn every_example_answers_a_request_under_way_at_sigterm_and_ends_with_success() 
     for (name, path, begin) in EXAMPLES {
         let mut example = Example::start(name);
         let mut client = example.begin_request(path);
+        thread::sleep(Duration::from_millis(200));
         example.signal(Signal::TERM);
         thread::sleep(Duration::from_millis(500));
         client.write_all(b"\r\n").unwrap();
@@ -130,6 +132,7 @@ fn a_second_interrupt_ends_an_example_at_once() {
     for (name, path, _) in EXAMPLES {
         let mut example = Example::start(name);
         let client = example.begin_request(path);
+        thread::sleep(Duration::from_millis(200));
         example.signal(Signal::INT);
         thread::sleep(Duration::from_millis(200));
         assert!(example.process.try_wait().unwrap().is_none(), "{name}");
@@ -139,4 +142,40 @@ fn a_second_interrupt_ends_an_example_at_once() {
         assert!(start.elapsed() < Duration::from_secs(2), "{name}");
         drop(client);
     }
+}
+
+#[test]
+fn the_accept_loop_tells_a_client_above_the_limit_of_its_address_to_wait() {
+    let example = Example::start("accept_loop");
+    let welcome: Vec<_> = (0..100).map(|_| example.begin_request("/")).collect();
+    let mut above = example.begin_request("/");
+    above.write_all(b"\r\n").unwrap();
+    let mut answer = String::new();
+    above.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\ntoo many connections from this address\n"),
+        "{answer}"
+    );
+    drop(welcome);
+}
+
+#[test]
+fn an_open_stream_of_events_does_not_delay_the_end() {
+    let mut example = Example::start("events");
+    let mut client = example.begin_request("/events");
+    client.write_all(b"\r\n").unwrap();
+    let mut head = [0; 15];
+    client.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+    let start = Instant::now();
+    example.signal(Signal::TERM);
+    client.read_to_end(&mut Vec::new()).unwrap();
+    drop(client);
+    assert!(example.wait().success());
+    assert!(start.elapsed() < Duration::from_secs(3));
 }

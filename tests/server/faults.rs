@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crate::support::skip::skip;
 use rustix::process::{Pid, Signal, kill_process};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{block_on, signal};
 
@@ -30,7 +30,7 @@ struct Lines;
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("waterwheel")
+        metadata.target().starts_with("waterwheel") && *metadata.level() <= Level::WARN
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

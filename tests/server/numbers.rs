@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::support::server::{DEADLINE, without_dates};
 use tracing::field::Field;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use waterwheel::http::{
     Builder, Error, Limits, OnPeerLimit, Refusal, Request, Responded, Result, Server, StatusCode,
 };
@@ -421,13 +421,13 @@ fn a_client_without_room_receives_503_if_that_is_set() {
     assert_eq!(server.numbers().turned_away, 1);
 }
 
-/// The messages that a piece of code logs on this thread.
+/// The warnings and errors that a piece of code logs on this thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

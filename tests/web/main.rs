@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod error_responses;
 mod files;
+mod nesting;
 mod routes;
 mod together;

@@ -45,10 +45,12 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
 use crate::buffers::Work;
+use crate::buffers::state::Written;
 use crate::error::{Refusal, Result, drop_contained};
 use crate::exchange::handler::Handler;
 use crate::exchange::link::Link;
 use crate::exchange::request::Request;
+use crate::log;
 use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
 use crate::shared::ServerState;
@@ -109,6 +111,9 @@ enum Arrival {
 impl<T: Io> Drop for Connection<T> {
     /// Closes the transport, returns the buffers to the pool, and removes the entry.
     fn drop(&mut self) {
+        if log::is_debugging() {
+            self.log_end();
+        }
         drop_contained(self.io.take());
         if let Some(work) = self.work.take() {
             work.exchange.flush_stall.take();
@@ -211,9 +216,12 @@ impl<T: Io> Connection<T> {
             Phase::Handling if self.has_request() => self.finish_pulled(),
             Phase::HeadOverdue => self.refuse(Refusal::HeadTooSlow),
             Phase::Closing | Phase::Lingering(_) => Next::CloseInStages,
-            Phase::Handshake | Phase::New | Phase::ReadingHead | Phase::Idle | Phase::Handling => {
-                Next::Request
-            }
+            Phase::Handshake
+            | Phase::New
+            | Phase::ReadingHead
+            | Phase::Idle
+            | Phase::Handling
+            | Phase::Upgraded => Next::Request,
         }
     }
 
@@ -310,6 +318,16 @@ impl<T: Io> Connection<T> {
             poll
         })
         .await
+    }
+
+    #[cold]
+    fn log_end(&self) {
+        let peer = self.peer_address();
+        let work = self.work.as_ref();
+        if work.is_some_and(|work| work.exchange.written.get() == Written::Stalled) {
+            log::timed_out(peer, "a read of its answer");
+        }
+        log::connection_closed(peer, self.shared.connections.requests(self.id));
     }
 
     /// The request at the front.

@@ -16,6 +16,7 @@ use super::Connection;
 use crate::buffers::Work;
 use crate::error::{Refusal, Result};
 use crate::exchange::link::Link;
+use crate::log;
 use crate::proto::head::Head;
 use crate::shared::stop::Stage;
 use crate::transport::io::Io;
@@ -146,6 +147,7 @@ impl<T: Io> Connection<T> {
         }
         self.end_without_waiting(cx);
         self.shared.counters.idle_timeouts.one();
+        log::timed_out(self.peer_address(), "a request");
         ControlFlow::Break(())
     }
 
