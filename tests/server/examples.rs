@@ -24,7 +24,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("plaintext", "/plaintext", "HTTP/1.1 200 "),
     ("probe", "/", "HTTP/1.1 200 "),
     ("rouille_server", "/hello/world", "HTTP/1.1 200 "),
-    // Ends by itself after two requests, and has one here.
+    // This example ends by itself after two requests, and receives one here.
     ("serve_n", "/", "HTTP/1.1 200 "),
     ("site", "/", "HTTP/1.1 200 "),
     ("upload", "/", "HTTP/1.1 200 "),
@@ -145,7 +145,7 @@ fn a_second_interrupt_ends_an_example_at_once() {
 }
 
 #[test]
-fn the_accept_loop_tells_a_client_above_the_limit_of_its_address_to_wait() {
+fn a_client_above_the_limit_of_its_address_receives_429_from_the_accept_loop() {
     let example = Example::start("accept_loop");
     let welcome: Vec<_> = (0..100).map(|_| example.begin_request("/")).collect();
     let mut above = example.begin_request("/");
