@@ -7,6 +7,7 @@
 
 mod callers;
 mod comments;
+mod houses;
 mod imports;
 mod layers;
 mod reading_order;
