@@ -1,17 +1,7 @@
-//! A single-threaded async runtime, written from scratch and meant to be read.
+//! The runtime of Waterwheel: a single-threaded executor, written from scratch and meant to be read.
 //!
-//! ```
-//! use std::time::Duration;
-//! use waterwheel_runtime::{block_on, spawn, time::sleep};
-//!
-//! block_on(async {
-//!     let task = spawn(async {
-//!         sleep(Duration::from_millis(5)).await;
-//!         "five milliseconds later"
-//!     });
-//!     assert_eq!(task.await.unwrap(), "five milliseconds later");
-//! });
-//! ```
+//! Programs depend on the crate `waterwheel`, in which this crate is the module `runtime`. The documentation of that
+//! module is for users. This page is for readers of the code.
 //!
 //! # The story on one page
 //!
@@ -50,28 +40,7 @@
 //! - *Sockets for programs*: `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
 //!   `net::tcp_stream` → `net::listener` → `net::tcp_listener` → `net::unix` → `net::defer_accept` →
 //!   `net::listen_options` → `net::async_fd` → `net::lookup` → `net` → `signal`
-//!
-//! # What is where
-//!
-//! | to | use |
-//! |---|---|
-//! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
-//! | run another future beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
-//! | wait for two futures | [`join`](fn@join), [`race`](fn@race) |
-//! | wait for a point in time | [`time`] |
-//! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data; any channel crate works too |
-//! | connect to other programs | [`net`] |
-//! | share the thread fairly | [`yield_now`], [`budget`] |
-//! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
-//! | spawn from another thread, or wake the loop | [`Handle`] |
-//! | receive signals | [`signal`] |
-//! | count the open descriptors | [`descriptors`] |
-//!
-//! # Features
-//!
-//! Debug builds report a task that holds the thread for more than a second. With the feature `watch`, release
-//! builds do so, too. The report names the place in the program that spawned the task. It is a `tracing`
-//! warning, or a line on stderr if no subscriber is set.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
 pub mod budget;

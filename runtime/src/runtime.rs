@@ -35,7 +35,7 @@ use crate::watch::Place;
 /// # Examples
 ///
 /// ```
-/// let answer = waterwheel_runtime::block_on(async { 42 });
+/// let answer = waterwheel::runtime::block_on(async { 42 });
 /// assert_eq!(answer, 42);
 /// ```
 #[track_caller]
@@ -57,7 +57,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::Runtime;
+/// use waterwheel::runtime::Runtime;
 ///
 /// let runtime = Runtime::new()?;
 /// let task = runtime.spawn(async { "done" });
@@ -119,6 +119,23 @@ impl Runtime {
     /// # Panics
     ///
     /// Panics inside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::{Runtime, time::sleep};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let task = runtime.spawn(sleep(Duration::from_millis(5)));
+    /// let mut frames = 0;
+    /// while !task.is_finished() {
+    ///     runtime.poll_timeout(Duration::from_millis(1));
+    ///     frames += 1; // here a game draws
+    /// }
+    /// assert!(frames > 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn poll_timeout(&self, duration: Duration) -> bool {
         let _inside = self.enter("poll_timeout");
@@ -133,6 +150,20 @@ impl Runtime {
     /// # Panics
     ///
     /// Panics inside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, yield_now};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let ends = runtime.spawn(async { yield_now().await });
+    /// let waits = runtime.spawn(std::future::pending::<()>());
+    /// assert_eq!(runtime.tasks(), 2);
+    /// assert_eq!(runtime.run_until_idle(), 1);
+    /// assert!(ends.is_finished() && !waits.is_finished());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn run_until_idle(&self) -> usize {
         let _inside = self.enter("run_until_idle");
@@ -148,6 +179,19 @@ impl Runtime {
     }
 
     /// Returns a handle for other threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// let sender = std::thread::spawn(move || handle.spawn_with(|| async { println!("from a thread") }));
+    /// sender.join().unwrap()?;
+    /// runtime.run_until_idle(); // prints the line
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::of(&self.executor)

@@ -2,7 +2,8 @@
 
 use crate::source;
 
-/// Returns the plain comments and the lines that are not blank, without the tests at the end of a file.
+/// Returns the plain comments and the lines that are not blank, without the tests at the end of a file and
+/// without the examples in the documentation.
 fn count(folder: &str, without: &str) -> (usize, usize) {
     let (mut comments, mut all) = (0, 0);
     for file in source::of_crate(folder) {
@@ -10,9 +11,14 @@ fn count(folder: &str, without: &str) -> (usize, usize) {
             continue;
         }
         let code = file.text.split("\n#[cfg(test)]\n").next().unwrap();
+        let mut in_example = false;
         for line in code.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            all += 1;
             let is_doc = line.starts_with("///") || line.starts_with("//!");
+            in_example ^= is_doc && line.contains("```");
+            if is_doc && in_example {
+                continue;
+            }
+            all += 1;
             comments += usize::from(line.starts_with("//") && !is_doc);
         }
     }

@@ -19,7 +19,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use waterwheel_runtime::{block_on, time};
+//! use waterwheel::runtime::{block_on, time};
 //!
 //! block_on(async {
 //!     time::pause();
@@ -56,7 +56,7 @@ use crate::yield_now::yield_now;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, time};
+/// use waterwheel::runtime::{block_on, time};
 ///
 /// block_on(async {
 ///     time::pause();
@@ -89,7 +89,7 @@ pub fn pause() {
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, time};
+/// use waterwheel::runtime::{block_on, time};
 ///
 /// block_on(async {
 ///     time::pause();
