@@ -1,14 +1,16 @@
 //! The houses of tests/: few binaries link faster, and a reader finds a test by its folder.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::source::root;
 
 #[test]
 fn each_test_file_is_in_a_house() {
-    let names = fs::read_dir(root().join("tests")).unwrap();
-    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let outside: Vec<_> = names.filter(|name| name.ends_with(".rs")).collect();
+    let paths = fs::read_dir(root().join("tests")).unwrap();
+    let paths = paths.map(|entry| entry.unwrap().path());
+    let is_rust = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rs");
+    let outside: Vec<_> = paths.filter(is_rust).collect();
     assert!(
         outside.is_empty(),
         "tests/README.md shows the houses: {outside:?}"
