@@ -77,6 +77,7 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 ///
 /// Panics outside a runtime. The message names `what` and `operation`.
 #[track_caller]
+#[inline] // each spawn calls it
 fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
     let Some(executor) = current() else {
         // A socket is named after its type of the standard library, and the user knows ours.
