@@ -77,23 +77,19 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 ///
 /// Panics outside a runtime. The message names `what` and `operation`.
 #[track_caller]
-#[inline] // each spawn calls it
+#[inline]
 fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
-    let Some(executor) = current() else {
-        // A socket is named after its type of the standard library, and the user knows ours.
-        let what = match what
-            .strip_prefix("std::")
-            .and_then(|_| what.rsplit("::").next())
-        {
-            Some(name) => format!("a waterwheel::runtime::net::{name}"),
-            None => what.to_owned(),
-        };
-        panic!(
-            "{what} was {operation} outside a Waterwheel runtime: do it within `waterwheel::runtime::block_on` or \
-             `Runtime::block_on`. Or is tokio's runtime meant? Its tasks do not run here, and ours do not run there"
-        );
-    };
-    executor
+    match current() {
+        Some(executor) => executor,
+        None => outside(what, operation),
+    }
+}
+
+/// Reports a call outside a runtime.
+#[cold] // so that a spawn has only the check in line
+#[track_caller]
+fn outside(what: &str, operation: &str) -> ! {
+    panic!("{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on");
 }
 
 /// A guard that keeps this thread inside a runtime. When it drops, the thread is inside the runtime that it was
