@@ -54,7 +54,7 @@ use crate::primitives::{Mutex, MutexGuard};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn_blocking};
+/// use waterwheel::runtime::{block_on, spawn_blocking};
 ///
 /// let text = block_on(async { spawn_blocking(|| std::fs::read_to_string("/proc/self/comm")).await });
 /// assert!(text.unwrap().is_ok());
@@ -80,6 +80,21 @@ where
 /// # Panics
 ///
 /// Panics if it is polled again after it has returned the value.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Blocking, block_on, spawn_blocking};
+///
+/// fn lines_of(path: &'static str) -> Blocking<usize> {
+///     spawn_blocking(move || std::fs::read_to_string(path).map_or(0, |text| text.lines().count()))
+/// }
+///
+/// block_on(async {
+///     let lines = lines_of("/proc/self/status"); // a thread of the pool reads already
+///     assert!(lines.await.unwrap() > 10);
+/// });
+/// ```
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
     slot: Arc<JobSlot<T>>,

@@ -40,6 +40,29 @@ use pin_project_lite::pin_project;
 use crate::local_queue;
 
 /// The units that a task may spend in one poll.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, budget::BUDGET, spawn, time::sleep};
+///
+/// block_on(async {
+///     let sleeps = Rc::new(Cell::new(0));
+///     let counting = sleeps.clone();
+///     let busy = spawn(async move {
+///         loop {
+///             sleep(Duration::ZERO).await; // ready at once: one unit
+///             counting.set(counting.get() + 1);
+///         }
+///     });
+///     let other = spawn(async move { sleeps.get() });
+///     assert_eq!(other.await.unwrap(), BUDGET); // the other task runs after that many sleeps
+///     busy.abort();
+/// });
+/// ```
 pub const BUDGET: u32 = 64;
 
 /// The bytes that one unit pays for: copying them takes about as long as a system call. One poll of a task
@@ -108,7 +131,7 @@ pub(crate) fn spend_bytes(bytes: usize) {
 ///
 /// ```
 /// use std::{future::poll_fn, task::{Poll, ready}};
-/// use waterwheel_runtime::{block_on, budget};
+/// use waterwheel::runtime::{block_on, budget};
 ///
 /// block_on(poll_fn(|cx| {
 ///     ready!(budget::poll_spend(cx, 1));
@@ -224,7 +247,7 @@ impl Shares {
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, budget, time::sleep};
+/// use waterwheel::runtime::{block_on, budget, time::sleep};
 ///
 /// block_on(budget::unconstrained(async {
 ///     for _ in 0..1_000 {
@@ -238,6 +261,17 @@ pub fn unconstrained<F: Future>(future: F) -> Unconstrained<F> {
 
 pin_project! {
     /// The future of [`unconstrained`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::Ready;
+    /// use waterwheel::runtime::block_on;
+    /// use waterwheel::runtime::budget::{Unconstrained, unconstrained};
+    ///
+    /// let future: Unconstrained<Ready<u32>> = unconstrained(std::future::ready(7));
+    /// assert_eq!(block_on(future), 7);
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Unconstrained<F> {

@@ -79,17 +79,26 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 #[track_caller]
 #[inline]
 fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
-    match current() {
-        Some(executor) => executor,
-        None => outside(what, operation),
-    }
+    let Some(executor) = current() else {
+        outside(what, operation);
+    };
+    executor
 }
 
-/// Reports a call outside a runtime.
-#[cold] // so that a spawn has only the check in line
+/// Panics with a message that names our type.
+#[cold]
 #[track_caller]
 fn outside(what: &str, operation: &str) -> ! {
-    panic!("{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on");
+    // A socket is named after its type of the standard library, and the user knows ours.
+    let of_std = what.strip_prefix("std::");
+    let what = match of_std.and_then(|name| name.rsplit("::").next()) {
+        Some(name) => format!("a waterwheel::runtime::net::{name}"),
+        None => what.to_owned(),
+    };
+    panic!(
+        "{what} was {operation} outside a Waterwheel runtime: do it within `waterwheel::runtime::block_on` or \
+         `Runtime::block_on`. Or is tokio's runtime meant? Its tasks do not run here, and ours do not run there"
+    );
 }
 
 /// A guard that keeps this thread inside a runtime. When it drops, the thread is inside the runtime that it was
@@ -153,7 +162,7 @@ impl Drop for Inside {
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let count = Rc::new(Cell::new(0));
@@ -187,7 +196,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
-/// use waterwheel_runtime::{block_on, spawn_detached, yield_now};
+/// use waterwheel::runtime::{block_on, spawn_detached, yield_now};
 ///
 /// let seen = Rc::new(Cell::new(false));
 /// block_on({
@@ -213,7 +222,7 @@ pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
 ///
 /// ```
 /// use std::sync::mpsc;
-/// use waterwheel_runtime::{Handle, block_on, time::sleep};
+/// use waterwheel::runtime::{Handle, block_on, time::sleep};
 ///
 /// block_on(async {
 ///     let (sender, receiver) = mpsc::channel();
@@ -260,6 +269,19 @@ impl Handle {
     /// once. Several calls before that count as one.
     ///
     /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// std::thread::spawn(move || handle.wake());
+    /// runtime.poll_timeout(Duration::from_secs(60)); // returns when the thread calls `wake`
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn wake(&self) {
         self.remote.nudge();
     }
@@ -274,6 +296,17 @@ impl fmt::Debug for Handle {
 }
 
 /// The runtime has ended.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Handle, RuntimeGone, block_on};
+///
+/// let handle = block_on(async { Handle::current() });
+/// // The runtime has ended with `block_on`.
+/// let gone: RuntimeGone = handle.spawn_with(|| async {}).unwrap_err();
+/// assert_eq!(gone.to_string(), "the runtime has ended");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuntimeGone(());
 

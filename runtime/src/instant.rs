@@ -25,7 +25,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::time::Instant;
+/// use waterwheel::runtime::time::Instant;
 ///
 /// let start = Instant::now();
 /// assert!(start + Duration::from_secs(1) > start);
@@ -38,9 +38,33 @@ pub struct Instant {
 
 impl Instant {
     /// The last point in time. No clock reaches it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::time::Instant;
+    ///
+    /// // A deadline for work that has none.
+    /// let limit: Option<Duration> = None;
+    /// let deadline = limit.map_or(Instant::FAR_FUTURE, |limit| Instant::now() + limit);
+    /// assert!(deadline > Instant::now() + Duration::from_secs(3600));
+    /// ```
     pub const FAR_FUTURE: Self = Self { nanos: u64::MAX };
 
     /// Returns the time from `earlier` to this point. Returns zero if `earlier` is later.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::time::Instant;
+    ///
+    /// let start = Instant::now();
+    /// let end = start + Duration::from_secs(2);
+    /// assert_eq!(end.saturating_duration_since(start), Duration::from_secs(2));
+    /// assert_eq!(start.saturating_duration_since(end), Duration::ZERO);
+    /// ```
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))

@@ -30,7 +30,7 @@ use crate::budget::Shares;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, join};
+/// use waterwheel::runtime::{block_on, join};
 ///
 /// assert_eq!(block_on(join(async { 1 }, async { "one" })), (1, "one"));
 /// ```
@@ -43,6 +43,16 @@ pub fn join<A: Future, B: Future>(first: A, second: B) -> Join<A, B> {
 
 pin_project! {
     /// The future of [`join`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use waterwheel::runtime::{Join, block_on, join};
+    ///
+    /// let both: Join<Ready<u8>, Ready<char>> = join(ready(1), ready('w'));
+    /// assert_eq!(block_on(both), (1, 'w'));
+    /// ```
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Join<A: Future, B: Future> {
         #[pin]

@@ -47,7 +47,7 @@ use crate::task_table::handle::{self, Progress};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let handle = spawn(async { 6 * 7 });
@@ -76,7 +76,7 @@ impl<T> JoinHandle<T> {
     /// then returns an error for which [`JoinError::is_cancelled`] holds.
     ///
     /// ```
-    /// use waterwheel_runtime::{block_on, spawn};
+    /// use waterwheel::runtime::{block_on, spawn};
     ///
     /// block_on(async {
     ///     let handle = spawn(std::future::pending::<()>());
@@ -94,11 +94,39 @@ impl<T> JoinHandle<T> {
     }
 
     /// Lets the task run on without the handle. Dropping the handle has the same effect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    /// use waterwheel::runtime::{block_on, spawn, yield_now};
+    ///
+    /// let done = Rc::new(Cell::new(false));
+    /// let seen = done.clone();
+    /// block_on(async {
+    ///     spawn(async move { done.set(true) }).detach();
+    ///     yield_now().await;
+    /// });
+    /// assert!(seen.get());
+    /// ```
     pub fn detach(self) {
         drop(self);
     }
 
     /// Returns true if the task has ended: with a value, with a panic, or because its future was dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, spawn, yield_now};
+    ///
+    /// block_on(async {
+    ///     let task = spawn(async {});
+    ///     assert!(!task.is_finished()); // it has not run yet
+    ///     yield_now().await;
+    ///     assert!(task.is_finished());
+    /// });
+    /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
         handle::is_finished(&self.tasks, self.task)

@@ -1,17 +1,7 @@
-//! A single-threaded async runtime, written from scratch and meant to be read.
+//! The runtime of Waterwheel: a single-threaded executor, written from scratch and meant to be read.
 //!
-//! ```
-//! use std::time::Duration;
-//! use waterwheel_runtime::{block_on, spawn, time::sleep};
-//!
-//! block_on(async {
-//!     let task = spawn(async {
-//!         sleep(Duration::from_millis(5)).await;
-//!         "five milliseconds later"
-//!     });
-//!     assert_eq!(task.await.unwrap(), "five milliseconds later");
-//! });
-//! ```
+//! Programs depend on the crate `waterwheel`, in which this crate is the module `runtime`. The documentation of that
+//! module is for users. This page is for readers of the code.
 //!
 //! # The story on one page
 //!
@@ -62,33 +52,7 @@
 //! - *Settings and tests*: `runtime_builder` → `seeded`
 //! - *Between tasks*: `sync::errors` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
 //!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
-//!
-//! # What is where
-//!
-//! | to | use |
-//! |---|---|
-//! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
-//! | run another future beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
-//! | run sets of tasks, name them, end them from any thread | [`task`] |
-//! | wait for all of several futures | [`join`](fn@join), [`try_join`](fn@try_join), [`join_all`](fn@join_all) |
-//! | wait for the first of several futures | [`race`](fn@race), [`select`](fn@select) |
-//! | wait for a point in time | [`time`] |
-//! | send values between tasks, share them, limit or stop tasks | [`sync`] |
-//! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data |
-//! | connect to other programs | [`net`] |
-//! | share the thread fairly | [`yield_now`], [`budget`] |
-//! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
-//! | spawn from another thread, or wake the loop | [`Handle`] |
-//! | set the size of the pool, hooks, the seed of a test | [`RuntimeBuilder`] |
-//! | test all orders of tasks | [`seeded`], with a paused clock in [`time`] |
-//! | receive signals | [`signal`] |
-//! | count the open descriptors | [`descriptors`] |
-//!
-//! # Features
-//!
-//! Debug builds report a task that holds the thread for more than a second. With the feature `watch`, release
-//! builds do so, too. The report names the place in the program that spawned the task. It is a `tracing`
-//! warning, or a line on stderr if no subscriber is set.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
 pub mod budget;

@@ -42,7 +42,7 @@ use crate::wait_list::{Leaving, Ticket, WaitList};
 ///
 /// ```
 /// use std::rc::Rc;
-/// use waterwheel_runtime::{Notify, block_on, spawn, yield_now};
+/// use waterwheel::runtime::{Notify, block_on, spawn, yield_now};
 ///
 /// block_on(async {
 ///     let bell = Rc::new(Notify::new());
@@ -95,7 +95,7 @@ impl Notify {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::{Notify, block_on};
+    /// use waterwheel::runtime::{Notify, block_on};
     ///
     /// block_on(async {
     ///     let work = Notify::new();
@@ -168,6 +168,31 @@ impl Notify {
     /// # Cancel safety
     ///
     /// Safe: a dropped future removes its waker.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{cell::RefCell, rc::Rc};
+    /// use waterwheel::runtime::{Notify, block_on, spawn};
+    ///
+    /// block_on(async {
+    ///     let news = Rc::new((Notify::new(), RefCell::new("dry")));
+    ///     let reader = spawn({
+    ///         let news = news.clone();
+    ///         async move {
+    ///             let (notify, weather) = &*news;
+    ///             let mut seen = notify.times();
+    ///             while *weather.borrow() != "rain" {
+    ///                 notify.changed_since(seen).await; // no change between the look and the wait is missed
+    ///                 seen = notify.times();
+    ///             }
+    ///         }
+    ///     });
+    ///     *news.1.borrow_mut() = "rain";
+    ///     news.0.notify_all();
+    ///     reader.await.unwrap();
+    /// });
+    /// ```
     pub fn changed_since(&self, times: u64) -> impl Future<Output = ()> + '_ {
         Changed {
             notify: self,

@@ -36,6 +36,16 @@ use crate::remote::Remote;
 /// The number of threads that a runtime's pool has at most: 16.
 ///
 /// The threads wait for disks rather than compute, so there may be more of them than cores.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::THREADS_MAX;
+///
+/// // A limit for uploads that hash on the pool, so that other blocking jobs find a thread.
+/// let hashing_max = THREADS_MAX / 2;
+/// assert_eq!(hashing_max, 8);
+/// ```
 pub const THREADS_MAX: usize = 16;
 
 /// The settings of a pool.

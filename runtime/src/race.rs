@@ -35,7 +35,7 @@ use crate::rotation;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, race, time::sleep};
+/// use waterwheel::runtime::{block_on, race, time::sleep};
 ///
 /// let winner = block_on(race(
 ///     async { sleep(Duration::from_secs(60)).await; "tortoise" },
@@ -57,6 +57,16 @@ where
 
 pin_project! {
     /// The future of [`race`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Pending, Ready, pending, ready};
+    /// use waterwheel::runtime::{Race, block_on, race};
+    ///
+    /// let first: Race<Pending<u8>, Ready<u8>> = race(pending(), ready(1));
+    /// assert_eq!(block_on(first), 1);
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Race<A, B> {
@@ -74,7 +84,7 @@ impl<A, B> Race<A, B> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::{block_on, race};
+    /// use waterwheel::runtime::{block_on, race};
     ///
     /// assert_eq!(block_on(race(async { 1 }, async { 2 }).biased()), 1);
     /// ```

@@ -36,7 +36,7 @@ use crate::watch::Place;
 /// # Examples
 ///
 /// ```
-/// let answer = waterwheel_runtime::block_on(async { 42 });
+/// let answer = waterwheel::runtime::block_on(async { 42 });
 /// assert_eq!(answer, 42);
 /// ```
 #[track_caller]
@@ -58,7 +58,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::Runtime;
+/// use waterwheel::runtime::Runtime;
 ///
 /// let runtime = Runtime::new()?;
 /// let task = runtime.spawn(async { "done" });
@@ -124,6 +124,23 @@ impl Runtime {
     /// # Panics
     ///
     /// Panics inside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::{Runtime, time::sleep};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let task = runtime.spawn(sleep(Duration::from_millis(5)));
+    /// let mut frames = 0;
+    /// while !task.is_finished() {
+    ///     runtime.poll_timeout(Duration::from_millis(1));
+    ///     frames += 1; // here a game draws
+    /// }
+    /// assert!(frames > 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn poll_timeout(&self, duration: Duration) -> bool {
         let _inside = self.enter("poll_timeout");
@@ -138,6 +155,20 @@ impl Runtime {
     /// # Panics
     ///
     /// Panics inside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, yield_now};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let ends = runtime.spawn(async { yield_now().await });
+    /// let waits = runtime.spawn(std::future::pending::<()>());
+    /// assert_eq!(runtime.tasks(), 2);
+    /// assert_eq!(runtime.run_until_idle(), 1);
+    /// assert!(ends.is_finished() && !waits.is_finished());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn run_until_idle(&self) -> usize {
         let _inside = self.enter("run_until_idle");
@@ -153,12 +184,36 @@ impl Runtime {
     }
 
     /// Returns a handle for other threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// let sender = std::thread::spawn(move || handle.spawn_with(|| async { println!("from a thread") }));
+    /// sender.join().unwrap()?;
+    /// runtime.run_until_idle(); // prints the line
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::of(&self.executor)
     }
 
     /// Returns the tasks that have not ended, with their names and places; see [`Info`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// runtime.spawn(std::future::pending::<()>()).detach();
+    /// assert_eq!(runtime.alive_tasks().len(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn alive_tasks(&self) -> Vec<Info> {
         self.executor.alive_tasks()
@@ -174,7 +229,7 @@ impl Runtime {
     ///
     /// ```
     /// use std::{future::pending, time::Duration};
-    /// use waterwheel_runtime::{Runtime, spawn_blocking, task, yield_now};
+    /// use waterwheel::runtime::{Runtime, spawn_blocking, task, yield_now};
     ///
     /// let runtime = Runtime::new()?;
     /// runtime.block_on(async {
@@ -198,6 +253,18 @@ impl Runtime {
 
     /// Ends the runtime without waiting for the blocking jobs that run; see
     /// [`shutdown_timeout`](Self::shutdown_timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// runtime.spawn(std::future::pending::<()>()).detach();
+    /// let report = runtime.shutdown_background();
+    /// assert_eq!((report.tasks.len(), report.jobs), (1, 0));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn shutdown_background(self) -> ShutdownReport {
         self.shutdown_timeout(Duration::ZERO)
     }
@@ -229,6 +296,22 @@ impl Runtime {
 /// The tasks and jobs that had not ended when a runtime was shut down.
 ///
 /// `Display` shows a line for each task, and one for the jobs.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{Runtime, ShutdownReport, task};
+///
+/// let runtime = Runtime::new()?;
+/// runtime.block_on(async {
+///     task::Builder::new().name("heartbeat").spawn(std::future::pending::<()>()).detach();
+/// });
+/// let report: ShutdownReport = runtime.shutdown_timeout(Duration::from_secs(1));
+/// assert_eq!(report.tasks[0].name(), Some("heartbeat"));
+/// assert!(report.to_string().contains("heartbeat"));
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShutdownReport {

@@ -28,7 +28,7 @@ pub(crate) use on::{Place, Watch};
 /// ```
 /// use std::future::poll_fn;
 /// use std::pin::pin;
-/// use waterwheel_runtime::{block_on, watch};
+/// use waterwheel::runtime::{block_on, watch};
 ///
 /// block_on(async {
 ///     let mut resize = pin!(async { /* long work */ });

@@ -7,6 +7,7 @@
 
 mod callers;
 mod comments;
+mod doc_examples;
 mod imports;
 mod layers;
 mod reading_order;

@@ -1,6 +1,7 @@
 //! Claims about the runtime: tasks, wakes, timers, sockets, signals and threads.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::too_many_lines, reason = "a table of rows is one test")]
 
 #[path = "../support/mod.rs"]
 mod support;

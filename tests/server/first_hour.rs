@@ -1,4 +1,5 @@
 //! The traps of a user's first hour: each mistake has an error that says what is wrong and what to do.
+
 use std::cell::Cell;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,7 +72,7 @@ fn duplicate(router: Router, method: impl Into<Option<Method>>, pattern: &str) -
 
 #[test]
 fn a_route_that_would_get_no_request_is_an_error_with_both_places() {
-    let place = |line: u32, column: u32| format!("{}:{line}:{column}", file!());
+    let place = |line: u32, column: u32| format!("tests/server/first_hour.rs:{line}:{column}");
     let line = line!();
     let error = Router::new()
         .get("/a/{x}", async || "first")

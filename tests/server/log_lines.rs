@@ -1,8 +1,4 @@
 //! The lines that a server logs, word for word, and those on stderr if a program has no subscriber.
-#![allow(
-    clippy::print_stdout,
-    reason = "a test may; and a child process talks to its parent"
-)]
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -314,6 +310,10 @@ fn a_flood_of_failures_is_a_few_lines_and_a_count_that_is_never_zero() {
 
 /// The server process; it does nothing unless it was started as one.
 #[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the child tells its address to its parent"
+)]
 fn child() {
     let Ok(kind) = std::env::var("LOG_LINES_CHILD") else {
         return;
@@ -339,7 +339,7 @@ fn child() {
 fn stderr_of(kind: &str, descriptors: u32, clients: impl FnOnce(&str), wait: Duration) -> String {
     let program = std::env::current_exe().unwrap();
     let script =
-        format!("ulimit -n {descriptors} && exec \"$0\" log_lines::child --exact --nocapture");
+        format!("ulimit -n {descriptors} && exec \"$0\" --exact log_lines::child --nocapture");
     let mut process = Command::new("sh")
         .args(["-c", &script])
         .arg(program)

@@ -1,4 +1,5 @@
 //! Streams that never end by themselves learn that their server shuts down.
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;

@@ -1,4 +1,5 @@
 //! Error answers with the look of the application, in literal bytes.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -1,4 +1,5 @@
 //! Handlers below a prefix, middleware around routers, and values that middleware hands to handlers.
+
 use std::cell::Cell;
 use std::rc::Rc;
 

@@ -14,6 +14,7 @@ use super::transport::unwrapped;
 use crate::buffers::state::{AnswerState, Written};
 use crate::error::{Error, Refusal};
 use crate::exchange::body::drain;
+use crate::exchange::link::Link;
 use crate::log;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
@@ -215,12 +216,18 @@ impl<T: Io> Connection<T> {
             (Outcome::Pulled, _) => Error::message("a pulled request was dropped unanswered"),
             (Outcome::Failed(error), _) => error,
         };
+        self.answer_failure(link, answer, &error)
+    }
+
+    /// Logs an error, and answers the request if that is possible.
+    #[cold]
+    fn answer_failure(&self, link: Link<'_>, answer: AnswerState, error: &Error) -> Next {
         match error.refusal() {
             Some(refusal) => link.shared.counters.refused(refusal),
-            None if is_ours(&error) => link.shared.counters.handler_failures.one(),
+            None if is_ours(error) => link.shared.counters.handler_failures.one(),
             None => {} // the handler has done its work
         }
-        self.log(&error);
+        self.log(error);
         let unsent = match answer {
             AnswerState::Awaited => true,
             AnswerState::Streaming => link.work.exchange.output.borrow_mut().retract(),
@@ -234,8 +241,8 @@ impl<T: Io> Connection<T> {
             return Next::Cut;
         }
         match error.client_error() {
-            Some(blame) => drop(link.queue_blame(blame, Some(&error))),
-            None => link.queue_error(error.status(), reason(&error), Some(&error)),
+            Some(blame) => drop(link.queue_blame(blame, Some(error))),
+            None => link.queue_error(error.status(), reason(error), Some(error)),
         }
         Next::Request
     }

@@ -30,7 +30,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use waterwheel_runtime::{block_on, time};
+//! use waterwheel::runtime::{block_on, time};
 //!
 //! block_on(async {
 //!     time::pause();
@@ -67,7 +67,7 @@ use crate::yield_now::yield_now;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, time};
+/// use waterwheel::runtime::{block_on, time};
 ///
 /// block_on(async {
 ///     time::pause();
@@ -100,7 +100,7 @@ pub fn pause() {
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, time};
+/// use waterwheel::runtime::{block_on, time};
 ///
 /// block_on(async {
 ///     time::pause();
