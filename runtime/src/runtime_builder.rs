@@ -205,7 +205,7 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Calls `hook` after each wait before which the hook of `on_park` was called or would have been.
+    /// Calls `hook` after each wait, before the next poll.
     pub fn on_unpark(mut self, hook: impl Fn() + 'static) -> Self {
         self.settings.hooks().on_unpark = Some(Box::new(hook));
         self
