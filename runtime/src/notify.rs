@@ -95,7 +95,7 @@ impl Notify {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::{Notify, block_on};
+    /// use waterwheel::runtime::{Notify, block_on};
     ///
     /// block_on(async {
     ///     let work = Notify::new();

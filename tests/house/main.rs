@@ -8,6 +8,7 @@
 mod callers;
 mod comments;
 mod doc_examples;
+mod houses;
 mod imports;
 mod layers;
 mod reading_order;
