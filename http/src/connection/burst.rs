@@ -189,7 +189,7 @@ async fn serve_all<T: Io, H: Handler>(desk: Rc<Desk<T, H>>) {
             continue;
         };
         let connection = &mut served.connection;
-        connection.borrow_work(&mut spare);
+        connection.borrow_buffers(&mut spare);
         if connection.serve_ready(&served.handler).await.is_continue() {
             spare = connection.prepare_to_wait().or(spare);
         } else {

@@ -38,9 +38,10 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use super::Connection;
-use crate::buffers::state::Written;
+use crate::buffers::Written;
+use crate::buffers::stall_clock::poll_due;
 use crate::error::Result;
-use crate::exchange::link::{poll_discard, poll_due};
+use crate::exchange::write::poll_discard;
 use crate::shared::connections::GivesWay;
 use crate::transport::io::Io;
 
@@ -74,25 +75,27 @@ impl<T: Io> Connection<T> {
 
     /// Sends the queue and the end.
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Some(link) = self.link() else {
+        let Some(exchange) = self.exchange() else {
             return Poll::Ready(Ok(()));
         };
-        let ended = link.poll_end(cx);
+        let ended = exchange.poll_end(cx);
         if ended.is_pending() {
-            link.discard(cx);
+            exchange.discard(cx);
         }
         ended
     }
 
     /// Returns the working set to the server, because lingering does not need it.
     fn begin_lingering(&mut self) {
-        let Some(work) = self.work.take() else { return };
-        let gives_way = match work.exchange.written.get() {
-            Written::Little if !work.exchange.has_body() => GivesWay::AtOnce,
+        let Some(buffers) = self.buffers.take() else {
+            return;
+        };
+        let gives_way = match buffers.written() {
+            Written::Little if !buffers.has_body() => GivesWay::AtOnce,
             Written::Little => GivesWay::AfterMoment,
             Written::Much | Written::Stalled => GivesWay::AfterPause,
         };
-        self.shared.give_back(work);
+        self.shared.return_buffers(buffers);
         self.shared.connections.linger(self.id, gives_way);
     }
 

@@ -11,11 +11,10 @@ use waterwheel_runtime::time::Instant;
 use super::Connection;
 use super::run_handler::Outcome;
 use super::transport::unwrapped;
-use crate::buffers::state::{AnswerState, Written};
+use crate::buffers::{AnswerState, Written};
 use crate::error::{Error, Refusal};
 use crate::exchange::body::drain;
 use crate::proto::head::Head;
-use crate::proto::keep_alive::Persistence;
 use crate::shared::refused::Refused;
 use crate::transport::io::Io;
 use crate::transport::upgrade::Upgraded;
@@ -45,15 +44,15 @@ impl<T: Io> Connection<T> {
     #[inline]
     pub(super) fn finish_request(&mut self, outcome: Outcome) -> Next {
         self.shared.counters.handled(|| {
-            let begun = self.work.as_ref().and_then(|work| work.begun);
+            let begun = self.buffers.as_ref().and_then(|buffers| buffers.begun());
             Some(Instant::now() - begun?)
         });
         // The usual way is short, and all others are out of line (LOG 13).
         if let Outcome::Answered = outcome
-            && let Some(work) = &mut self.work
-            && work.exchange.is_through()
+            && let Some(buffers) = &mut self.buffers
+            && buffers.is_through()
         {
-            work.advance();
+            buffers.end_request();
             return Next::Request;
         }
         self.finish_otherwise(outcome)
@@ -62,13 +61,13 @@ impl<T: Io> Connection<T> {
     #[inline(never)]
     fn finish_otherwise(&mut self, outcome: Outcome) -> Next {
         let next = self.judge(outcome);
-        match (next, &mut self.work) {
+        match (next, &mut self.buffers) {
             (Next::Cut, _) => self.leave_cut(),
             (Next::Request, None) => Next::Drop,
-            (Next::Request, Some(work)) if work.exchange.answer.get() == AnswerState::HandsOver => {
+            (Next::Request, Some(buffers)) if buffers.answer() == AnswerState::HandsOver => {
                 Next::HandOver
             }
-            (Next::Request, Some(work)) if !work.exchange.is_read() => Next::Drain,
+            (Next::Request, Some(buffers)) if !buffers.is_read() => Next::Drain,
             (Next::Request, Some(_)) => self.leave(true),
             (next, _) => next,
         }
@@ -77,19 +76,19 @@ impl<T: Io> Connection<T> {
     /// Goes on behind an answered request if its body `is_drained`, and closes otherwise.
     #[inline]
     fn leave(&mut self, is_drained: bool) -> Next {
-        let Some(work) = &mut self.work else {
+        let Some(buffers) = &mut self.buffers else {
             return Next::Drop;
         };
-        let persists = work.exchange.persistence.get().persists();
+        let persists = buffers.persistence().persists();
         // A transport of the user's may have more to send than the answer: over TLS, its end.
         let is_plain = self.io.as_ref().is_some_and(|io| io.info().is_none());
-        work.advance();
+        buffers.end_request();
         if persists && is_drained {
             return Next::Request;
         }
         // From here on, no byte is taken for a request, even if this is given up.
         self.shared.connections.close(self.id);
-        if !persists && is_drained && is_plain && work.ends_here() {
+        if !persists && is_drained && is_plain && buffers.ends_here() {
             Next::Close
         } else {
             Next::CloseInStages
@@ -99,20 +98,19 @@ impl<T: Io> Connection<T> {
     /// The queue goes out, but it must not look like a whole answer.
     fn leave_cut(&mut self) -> Next {
         self.shared.connections.close(self.id);
-        let Some(work) = &mut self.work else {
+        let Some(buffers) = &mut self.buffers else {
             return Next::Drop;
         };
-        let exchange = &mut work.exchange;
-        if exchange.written.get() == Written::Stalled {
+        if buffers.written() == Written::Stalled {
             return Next::Drop;
         }
-        if work.head.version() == Version::HTTP_10 {
+        if buffers.head().version() == Version::HTTP_10 {
             // An end in good order would be taken for the answer's (RFC 9112, 8).
             return Next::Reset;
         }
         let is_first = self.shared.connections.requests(self.id) == 1;
-        let is_silent = exchange.answer.get() == AnswerState::Aborted && is_first;
-        if is_silent && exchange.output.get_mut().is_empty() {
+        let is_silent = buffers.answer() == AnswerState::Aborted && is_first;
+        if is_silent && buffers.queued().is_empty() {
             return Next::Drop;
         }
         Next::CloseInStages
@@ -121,9 +119,9 @@ impl<T: Io> Connection<T> {
     /// Does the step. Breaks if the connection is over.
     pub(super) async fn carry_out(&mut self, mut next: Next) -> ControlFlow<()> {
         if let Next::Drain = next
-            && let Some(link) = self.link()
+            && let Some(exchange) = self.exchange()
         {
-            let is_drained = drain(link, self.behind()).await;
+            let is_drained = drain(exchange).await;
             next = self.leave(is_drained);
         }
         match next {
@@ -139,45 +137,38 @@ impl<T: Io> Connection<T> {
 
     /// Sends the queue, and lets the connection end in a reset.
     async fn reset(&mut self) {
-        if let Some(link) = self.link() {
-            link.io.reset_on_drop();
-            let _sent = link.flush().await; // the connection ends either way
+        if let Some(exchange) = self.exchange() {
+            exchange.io().reset_on_drop();
+            let _sent = exchange.flush().await; // the connection ends either way
         }
     }
 
     /// Sends the queue, and gives the stream to the task that it was promised to, with the bytes that have
     /// been read of it.
     async fn hand_over(&mut self) {
-        if let Some(link) = self.link()
-            && link.flush().await.is_err()
+        if let Some(exchange) = self.exchange()
+            && exchange.flush().await.is_err()
         {
             return;
         }
         let peer = self.peer_address();
-        if let (Some(mut work), Some(io)) = (self.work.take(), self.io.take()) {
-            work.advance();
-            let read = work.input.filled().to_vec();
-            if let Some(promise) = work.exchange.promise.take() {
+        if let (Some(mut buffers), Some(io)) = (self.buffers.take(), self.io.take()) {
+            buffers.end_request();
+            let read = buffers.unread().to_vec();
+            if let Some(promise) = buffers.take_promise() {
                 promise.keep(Upgraded::new(unwrapped(io), read, peer));
             }
-            self.shared.give_back(work);
+            self.shared.return_buffers(buffers);
         }
-    }
-
-    /// The bytes that came behind the head at the front.
-    fn behind(&self) -> &[u8] {
-        self.work
-            .as_ref()
-            .map_or(&[], |work| &work.input.filled()[work.head_bytes..])
     }
 
     /// Answers the request if the handler has not. Returns `Request` if an answer is queued whole, `Cut` if
     /// none is, and `Drop` if the client is gone.
     pub(super) fn judge(&self, outcome: Outcome) -> Next {
-        let Some(link) = self.link() else {
+        let Some(exchange) = self.exchange() else {
             return Next::Drop;
         };
-        let answer = link.work.exchange.answer.get();
+        let answer = exchange.answer();
         let error = match (outcome, answer) {
             (
                 Outcome::Answered | Outcome::Pulled,
@@ -194,17 +185,17 @@ impl<T: Io> Connection<T> {
             (Outcome::Failed(error), _) => error,
         };
         match error.refusal() {
-            Some(refusal) => link.shared.counters.refused(refusal),
-            None if is_ours(&error) => link.shared.counters.handler_failures.one(),
+            Some(refusal) => self.shared.counters.refused(refusal),
+            None if is_ours(&error) => self.shared.counters.handler_failures.one(),
             None => {} // the handler has done its work
         }
         self.log(&error);
         let unsent = match answer {
             AnswerState::Awaited => true,
-            AnswerState::Streaming => link.work.exchange.output.borrow_mut().retract(),
+            AnswerState::Streaming => exchange.retract(),
             AnswerState::Complete | AnswerState::HandsOver | AnswerState::Aborted => {
                 // The answer is queued and cannot be taken back. A stream that is promised changes hands.
-                link.work.exchange.persistence.set(Persistence::Close);
+                exchange.close_after();
                 return Next::Request;
             }
         };
@@ -212,8 +203,8 @@ impl<T: Io> Connection<T> {
             return Next::Cut;
         }
         match error.client_error() {
-            Some(blame) => link.queue_blame(blame),
-            None => link.queue_error(error.status(), reason(&error)),
+            Some(client_error) => exchange.queue_client_error(client_error),
+            None => exchange.queue_error(error.status(), reason(&error)),
         }
         Next::Request
     }
@@ -231,8 +222,8 @@ impl<T: Io> Connection<T> {
     /// Answers a request that cannot be read, and ends the connection.
     pub(super) async fn refuse(&mut self, refusal: Refusal) {
         self.shared.counters.refused(refusal);
-        if let Some(link) = self.link() {
-            link.queue_error(refusal.status(), refusal.reason());
+        if let Some(exchange) = self.exchange() {
+            exchange.queue_error(refusal.status(), refusal.reason());
         }
         self.tell_of(refusal);
         self.close_in_stages().await;
@@ -243,7 +234,7 @@ impl<T: Io> Connection<T> {
         let Some(hook) = self.shared.on_refusal.get() else {
             return;
         };
-        let head = self.work.as_ref().map(|work| &work.head);
+        let head = self.buffers.as_ref().map(|buffers| buffers.head());
         let line = head.and_then(Head::request_line);
         hook(&Refused {
             peer: self.peer_address(),

@@ -44,13 +44,11 @@ use std::task::{Context, Poll, ready};
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
-use crate::buffers::Work;
+use crate::buffers::Buffers;
 use crate::error::{Refusal, Result, drop_contained};
+use crate::exchange::handle::Exchange;
 use crate::exchange::handler::Handler;
-use crate::exchange::link::Link;
 use crate::exchange::request::Request;
-use crate::proto::head::Parsed;
-use crate::proto::keep_alive::Persistence;
 use crate::shared::ServerState;
 use crate::shared::connections::{ConnectionId, Phase};
 use crate::transport::address::PeerAddress;
@@ -93,7 +91,7 @@ pub struct Connection<T: Io = AcceptedStream> {
     id: ConnectionId,
     peer: PeerAddress,
     /// `None` while it is idle.
-    work: Option<Box<Work>>,
+    buffers: Option<Box<Buffers>>,
 }
 
 /// The result of looking for a request.
@@ -111,9 +109,8 @@ impl<T: Io> Drop for Connection<T> {
     /// Closes the transport, returns the buffers to the pool, and removes the entry.
     fn drop(&mut self) {
         drop_contained(self.io.take());
-        if let Some(work) = self.work.take() {
-            work.exchange.flush_stall.take();
-            self.shared.give_back(work);
+        if let Some(buffers) = self.buffers.take() {
+            self.shared.return_buffers(buffers);
         }
         self.shared.connections.remove(self.id);
         if self.shared.connections.len() == 0 {
@@ -135,7 +132,7 @@ impl<T: Io> Connection<T> {
             shared,
             id,
             peer: peer.into(),
-            work: None,
+            buffers: None,
         }
     }
 
@@ -228,7 +225,9 @@ impl<T: Io> Connection<T> {
 
     /// Returns true if a request is at hand: its head is at the front of the input.
     fn has_request(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| work.head_bytes > 0)
+        self.buffers
+            .as_ref()
+            .is_some_and(|buffers| buffers.has_request())
     }
 
     /// Ends a phase that the last call did not end. Breaks if the connection is over.
@@ -254,8 +253,8 @@ impl<T: Io> Connection<T> {
         let mut has_read = false;
         loop {
             match self.parse() {
-                Ok(Parsed::Complete(_)) => return Poll::Ready(Arrival::Request),
-                Ok(Parsed::Incomplete) => {}
+                Ok(true) => return Poll::Ready(Arrival::Request),
+                Ok(false) => {}
                 Err(refusal) => return Poll::Ready(Arrival::Refused(refusal)),
             }
             if mem::replace(&mut has_read, true) {
@@ -278,51 +277,33 @@ impl<T: Io> Connection<T> {
     }
 
     #[inline]
-    fn parse(&mut self) -> Result<Parsed, Refusal> {
-        let Some(work) = self.work.as_mut().filter(|work| !work.input.is_empty()) else {
-            return Ok(Parsed::Incomplete);
+    fn parse(&mut self) -> Result<bool, Refusal> {
+        let Some(buffers) = &mut self.buffers else {
+            return Ok(false);
         };
-        let parsed = work
-            .parser
-            .parse(work.input.filled(), &mut work.head, &self.shared.limits)?;
-        if let Parsed::Complete(head_bytes) = parsed {
-            work.head_bytes = head_bytes;
-            self.begin_request();
+        if !buffers.has_unread() || !buffers.parse_head(&self.shared.limits)? {
+            return Ok(false);
         }
-        Ok(parsed)
-    }
-
-    /// Notes that the head of a request is whole, and decides what becomes of the connection behind it.
-    #[inline]
-    fn begin_request(&mut self) {
         let shared = &self.shared;
         shared.counters.requests.one();
         let (is_leaving, requests) = shared.connections.begin_request(self.id);
         let requests_max = shared.limits.requests_max;
-        let is_last = is_leaving || requests_max.is_some_and(|max| u64::from(requests) >= max);
-        let Some(work) = &mut self.work else { return };
-        let head = &work.head;
-        let persistence = if is_last {
-            Persistence::Close
-        } else {
-            head.persistence()
-        };
-        // A client that has sent a part of the body already does not wait for 100.
-        let awaits_continue = head.awaits_continue() && work.input.len() == work.head_bytes;
-        work.exchange
-            .begin(head.framing(), awaits_continue, persistence);
+        buffers.begin_request(
+            is_leaving || requests_max.is_some_and(|max| u64::from(requests) >= max),
+        );
         if shared.counters.measures_durations() {
             let now = Instant::now();
-            work.begun = Some(now);
+            buffers.set_begun(now);
             shared.counters.queued(now - Instant::of_turn());
         }
+        Ok(true)
     }
 
     /// Waits, without buffers, until there may be more to read or something to do. Breaks if the connection
     /// is over.
     async fn wait(&mut self) -> ControlFlow<()> {
-        if let Some(work) = self.prepare_to_wait() {
-            self.shared.give_back(work);
+        if let Some(buffers) = self.prepare_to_wait() {
+            self.shared.return_buffers(buffers);
         }
         let mut is_woken = false;
         poll_fn(|cx| {
@@ -337,15 +318,12 @@ impl<T: Io> Connection<T> {
 
     /// The request at the front.
     fn request(&self) -> Option<Request<'_>> {
-        Some(Request::new(self.link()?, &self.peer))
+        Some(Request::new(self.exchange()?, &self.peer))
     }
 
-    fn link(&self) -> Option<Link<'_>> {
-        Some(Link {
-            work: self.work.as_deref()?,
-            io: self.io.as_ref()?,
-            shared: &self.shared,
-        })
+    fn exchange(&self) -> Option<Exchange<'_>> {
+        let (buffers, io) = (self.buffers.as_deref()?, self.io.as_ref()?);
+        Some(Exchange::new(buffers, io, &self.shared))
     }
 }
 

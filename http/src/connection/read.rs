@@ -13,10 +13,9 @@ use std::task::{Context, Poll, ready};
 use waterwheel_runtime::time::Instant;
 
 use super::Connection;
-use crate::buffers::Work;
+use crate::buffers::Buffers;
 use crate::error::{Refusal, Result};
-use crate::exchange::link::Link;
-use crate::proto::head::Head;
+use crate::exchange::handle::Exchange;
 use crate::shared::stop::Stage;
 use crate::transport::io::Io;
 
@@ -24,33 +23,35 @@ impl<T: Io> Connection<T> {
     /// Writes the queue and flushes the transport. The transport is flushed also if the queue is empty,
     /// because the last flush may have had to wait.
     ///
-    /// This is [`Link::poll_flush`] for the usual case: one write takes the whole queue, through a transport
+    /// This is [`Exchange::poll_flush`] for the usual case: one write takes the whole queue, through a transport
     /// whose type is known and cells that need no check (LOG R18).
     #[inline]
     pub(super) fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let (Some(io), Some(work)) = (&self.io, &mut self.work) else {
+        let (Some(io), Some(buffers)) = (&self.io, &mut self.buffers) else {
             return Poll::Ready(Ok(()));
         };
-        let output = work.exchange.output.get_mut();
-        if !output.is_empty() {
-            let queued = output.queued();
+        let queued = buffers.queued();
+        if !queued.is_empty() {
             let written = io.poll_write_one(cx, queued);
             if !matches!(written, Poll::Ready(Ok(count)) if count == queued.len()) {
-                return self.with_link(|link| link.poll_flush_behind(written, cx));
+                return self.with_exchange(|exchange| exchange.poll_flush_behind(written, cx));
             }
-            self.shared.counters.bytes_written.add(queued.len());
-            output.add_written(queued.len());
-            work.exchange.note_taken();
+            let count = queued.len();
+            self.shared.counters.bytes_written.add(count);
+            buffers.add_written(count);
         }
         match io.poll_flush(cx) {
-            Poll::Ready(Ok(())) if !work.exchange.has_flush_waited() => Poll::Ready(Ok(())),
-            flushed => self.with_link(|link| link.or_held_back(flushed, cx)),
+            Poll::Ready(Ok(())) if !buffers.has_flush_waited() => Poll::Ready(Ok(())),
+            flushed => self.with_exchange(|exchange| exchange.or_held_back(flushed, cx)),
         }
     }
 
     #[cold]
-    fn with_link(&self, poll: impl FnOnce(Link<'_>) -> Poll<Result<()>>) -> Poll<Result<()>> {
-        self.link().map_or(Poll::Ready(Ok(())), poll)
+    fn with_exchange(
+        &self,
+        poll: impl FnOnce(Exchange<'_>) -> Poll<Result<()>>,
+    ) -> Poll<Result<()>> {
+        self.exchange().map_or(Poll::Ready(Ok(())), poll)
     }
 
     #[inline]
@@ -58,10 +59,12 @@ impl<T: Io> Connection<T> {
         let Some(io) = &self.io else {
             return Poll::Ready(Ok(0));
         };
-        let work = self.work.get_or_insert_with(|| self.shared.take_work());
-        let read = ready!(io.poll_read(cx, work.input.room()));
+        let buffers = self
+            .buffers
+            .get_or_insert_with(|| self.shared.take_buffers());
+        let read = ready!(io.poll_read(cx, buffers.room()));
         if let Ok(count) = read {
-            work.input.add(count);
+            buffers.add_read(count);
             self.shared.counters.bytes_read.add(count);
         }
         Poll::Ready(read)
@@ -71,30 +74,30 @@ impl<T: Io> Connection<T> {
     pub(crate) async fn turn_away(mut self, refusal: Refusal) {
         // Unread bytes turn the close into a reset, which costs the client its answer.
         poll_fn(|cx| Poll::Ready(self.poll_read_once(cx).is_ready())).await;
-        if let Some(work) = &mut self.work {
-            work.head = Head::default(); // the last one may be a HEAD request of another connection
+        if let Some(buffers) = &mut self.buffers {
+            buffers.forget_head(); // the last one may be a HEAD request of another connection
         }
         self.refuse(refusal).await;
     }
 
     /// Takes `spare` buffers, unless the connection has buffers of its own.
     #[inline]
-    pub(super) fn borrow_work(&mut self, spare: &mut Option<Box<Work>>) {
-        if self.work.is_none() {
-            self.work = spare.take();
+    pub(super) fn borrow_buffers(&mut self, spare: &mut Option<Box<Buffers>>) {
+        if self.buffers.is_none() {
+            self.buffers = spare.take();
         }
     }
 
     /// Returns the buffers, ready for another connection. A part of a head stays, in a buffer of its size.
     #[inline]
-    pub(super) fn prepare_to_wait(&mut self) -> Option<Box<Work>> {
-        if let Some(work) = &mut self.work
-            && !work.input.is_empty()
+    pub(super) fn prepare_to_wait(&mut self) -> Option<Box<Buffers>> {
+        if let Some(buffers) = &mut self.buffers
+            && buffers.has_unread()
         {
-            work.input.shrink();
+            buffers.shrink();
             return None;
         }
-        let mut unused = self.work.take()?;
+        let mut unused = self.buffers.take()?;
         unused.reset();
         Some(unused)
     }
@@ -111,7 +114,7 @@ impl<T: Io> Connection<T> {
             return Poll::Ready(ControlFlow::Break(()));
         }
         // The buffers are left only with a part of a head in them.
-        let is_within_head = self.work.is_some();
+        let is_within_head = self.buffers.is_some();
         let wait = if is_within_head {
             shared.connections.wait_within_head(id, now, cx.waker())
         } else {

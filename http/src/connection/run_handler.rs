@@ -11,9 +11,9 @@ use waterwheel_runtime::watch::poll_named;
 
 use super::Connection;
 use super::finish::Next;
-use crate::buffers::state::AnswerState;
+use crate::buffers::AnswerState;
+use crate::buffers::stall_clock::poll_due;
 use crate::error::{Error, Refusal, Result, drop_contained, panic_text};
-use crate::exchange::link::poll_due;
 use crate::exchange::responded::Responded;
 use crate::shared::connections::Phase;
 use crate::shared::disconnect::OnDisconnect;
@@ -58,12 +58,12 @@ impl<T: Io> Connection<T> {
     ///
     /// `time` is made at the first call: most handlers never wait.
     fn poll_beside_handler(&self, time: &mut Option<Sleep>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Some(link) = self.link() else {
+        let Some(exchange) = self.exchange() else {
             return Poll::Ready(Outcome::Gone);
         };
-        let is_known = link.is_stalled();
-        let _flushed = link.poll_flush(cx); // the handler's next write meets an error again
-        if link.is_stalled() && !is_known {
+        let is_known = exchange.is_stalled();
+        let _flushed = exchange.poll_flush(cx); // the handler's next write meets an error again
+        if exchange.is_stalled() && !is_known {
             // No write of the handler waits, so the handler would not learn of it.
             return Poll::Ready(Outcome::Gone);
         }
@@ -74,7 +74,7 @@ impl<T: Io> Connection<T> {
             }
         }
         if self.shared.departure.disconnect == OnDisconnect::DropHandler {
-            return link.poll_gone(cx).map(|()| Outcome::Gone);
+            return exchange.poll_gone(cx).map(|()| Outcome::Gone);
         }
         Poll::Pending
     }
@@ -92,8 +92,8 @@ impl<T: Io> Connection<T> {
             resume_unwind(payload);
         }
         let next = self.judge(Outcome::Failed(panicked(payload)));
-        if let (Next::Cut, Some(link)) = (next, self.link()) {
-            link.work.exchange.answer.set(AnswerState::Aborted);
+        if let (Next::Cut, Some(exchange)) = (next, self.exchange()) {
+            exchange.set_answer(AnswerState::Aborted);
         }
     }
 }

@@ -35,8 +35,8 @@ use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
+use crate::buffers::stall_clock::poll_due;
 use crate::error::{drop_contained, panic_text};
-use crate::exchange::link::poll_due;
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;
 use crate::shared::handshakes::{HandshakeId, HandshakeSlot, Opened, Purpose, TransportHook};

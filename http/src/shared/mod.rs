@@ -23,7 +23,7 @@ use std::rc::Rc;
 
 use waterwheel_runtime::Notify;
 
-use crate::buffers::Work;
+use crate::buffers::Buffers;
 use crate::limits::Limits;
 use crate::shared::connections::Connections;
 use crate::shared::disconnect::Departure;
@@ -52,14 +52,14 @@ pub(crate) struct ServerState {
     /// True if new clients wait for descriptors. Then connections close after their answers.
     pub(crate) pressed: Cell<bool>,
     #[expect(clippy::vec_box, reason = "the boxes themselves are lent and returned")]
-    spare: RefCell<Vec<Box<Work>>>,
+    spare_buffers: RefCell<Vec<Box<Buffers>>>,
     pub(crate) spare_bursts: Spares,
     pub(crate) own_lines: ServerLines,
     pub(crate) handshakes: Handshakes,
 }
 
-/// The most working sets that are kept for later connections, besides those of bursts: half a megabyte.
-const SPARE_MAX: usize = 32;
+/// The most buffers that are kept for later connections, besides those of bursts: half a megabyte.
+const SPARE_BUFFERS_MAX: usize = 32;
 
 impl ServerState {
     pub(crate) fn new(settings: &Settings) -> Self {
@@ -79,7 +79,7 @@ impl ServerState {
             stage: Cell::new(Stage::Open),
             stage_changed: Notify::new(),
             pressed: Cell::new(false),
-            spare: RefCell::default(),
+            spare_buffers: RefCell::default(),
             spare_bursts: Spares::default(),
             own_lines: ServerLines::new(server_line),
             handshakes: Handshakes::default(),
@@ -91,20 +91,20 @@ impl ServerState {
         self.pressed.get() || self.stage.get() != Stage::Open
     }
 
-    /// Returns a working set: buffers and parsers, for as long as a connection has something to do.
-    pub(crate) fn take_work(&self) -> Box<Work> {
-        let spare = self.spare.borrow_mut().pop();
+    /// Returns buffers, for as long as a connection has bytes to work on.
+    pub(crate) fn take_buffers(&self) -> Box<Buffers> {
+        let spare = self.spare_buffers.borrow_mut().pop();
         spare.unwrap_or_default()
     }
 
-    /// Keeps a working set for the next connection.
-    pub(crate) fn give_back(&self, mut work: Box<Work>) {
+    /// Keeps buffers for the next connection.
+    pub(crate) fn return_buffers(&self, mut buffers: Box<Buffers>) {
         // The next connection must not see a byte of this one, so the reset comes before all else.
-        work.reset();
-        let mut spare = self.spare.borrow_mut();
-        // Above the limit the buffers are freed: a burst of clients must not keep its memory for ever.
-        if spare.len() < SPARE_MAX {
-            spare.push(work);
+        buffers.reset();
+        let mut spare = self.spare_buffers.borrow_mut();
+        // Above the limit the buffers are freed: a flood of clients must not keep its memory for ever.
+        if spare.len() < SPARE_BUFFERS_MAX {
+            spare.push(buffers);
         }
     }
 }
