@@ -11,7 +11,7 @@
 //!
 //! The server accepts, counts and spawns as it does without a hook. The first read or write of a connection
 //! drives its handshake, in the task of the connection. So a stalled handshake delays no other connection,
-//! and the register sees a connection without a request.
+//! and the table has a connection without a request.
 //!
 //! Each handshake has a deadline, and the number of handshakes under way has a limit. Above that limit, the
 //! server closes the oldest one for the new one. An honest client needs a round trip or two, so the oldest
@@ -33,6 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use waterwheel_runtime::net::{TcpStream, UnixStream};
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::buffers::stall_clock::poll_due;
@@ -55,7 +56,7 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// Begins a handshake on `stream`. `key` is the record of its connection.
+    /// Begins a handshake on `stream`. `id` is the entry of its connection.
     pub(crate) fn new(
         hook: &TransportHook,
         (stream, peer): (Stream, Option<SocketAddr>),
@@ -117,9 +118,12 @@ impl Transport {
             Ok(Poll::Ready(opened)) => opened.inspect_err(|_| counters.handshakes_failed.one()),
             Err(payload) => {
                 counters.handshakes_failed.one();
-                let error = self.panicked(&*payload);
+                let text = panic_text(&*payload);
+                if let Some(left_out) = self.shared.log.allows() {
+                    tracing::error!(text, left_out, "a handshake panicked");
+                }
                 drop_contained(payload);
-                Err(error)
+                Err(io::Error::other("the handshake panicked"))
             }
         };
         self.end_handshake();
@@ -135,15 +139,6 @@ impl Transport {
                 Poll::Ready(Err(error))
             }
         }
-    }
-
-    /// Logs a panic of the hook, and returns an error for it.
-    fn panicked(&self, payload: &(dyn Any + Send)) -> io::Error {
-        let text = panic_text(payload);
-        if let Some(left_out) = self.shared.log.allows() {
-            tracing::error!(text, left_out, "a handshake panicked");
-        }
-        io::Error::other("the handshake panicked")
     }
 
     /// Returns true if the handshake has reached its deadline.
@@ -279,15 +274,20 @@ impl Io for Transport {
 #[derive(Debug)]
 pub struct AcceptedStream(Inner);
 
+// The families of `Stream` stand here side by side with the transport, so that a call has one branch, and not two.
 #[derive(Debug)]
 enum Inner {
-    Plain(Stream),
+    Tcp(TcpStream),
+    Unix(UnixStream),
     Transport(Box<Transport>),
 }
 
 impl From<Stream> for AcceptedStream {
     fn from(stream: Stream) -> Self {
-        Self(Inner::Plain(stream))
+        Self(match stream {
+            Stream::Tcp(stream) => Inner::Tcp(stream),
+            Stream::Unix(stream) => Inner::Unix(stream),
+        })
     }
 }
 
@@ -303,7 +303,8 @@ pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
     let any: &mut dyn Any = &mut io;
     let accepted = any.downcast_mut::<Option<AcceptedStream>>();
     match accepted.and_then(mem::take) {
-        Some(AcceptedStream(Inner::Plain(stream))) => Box::new(stream),
+        Some(AcceptedStream(Inner::Tcp(stream))) => Box::new(Stream::Tcp(stream)),
+        Some(AcceptedStream(Inner::Unix(stream))) => Box::new(Stream::Unix(stream)),
         Some(AcceptedStream(Inner::Transport(transport))) => match transport.into_io() {
             Some(io) => io,
             None => unreachable!("a request has come over it"),
@@ -319,7 +320,8 @@ pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
 macro_rules! either {
     ($stream:expr, $inner:ident => $call:expr) => {
         match &$stream.0 {
-            Inner::Plain($inner) => $call,
+            Inner::Tcp($inner) => $call,
+            Inner::Unix($inner) => $call,
             Inner::Transport(transport) => {
                 let $inner = &**transport;
                 $call
@@ -330,49 +332,49 @@ macro_rules! either {
 
 impl Io for AcceptedStream {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_read(cx, buffer))
+        either!(self, stream => Io::poll_read(stream, cx, buffer))
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write(cx, slices))
+        either!(self, stream => Io::poll_write(stream, cx, slices))
     }
 
     fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_one(cx, bytes))
+        either!(self, stream => Io::poll_write_one(stream, cx, bytes))
     }
 
     fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_last(cx, bytes))
+        either!(self, stream => Io::poll_write_last(stream, cx, bytes))
     }
 
     #[inline]
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_flush(cx))
+        either!(self, stream => Io::poll_flush(stream, cx))
     }
 
     #[inline]
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_end(cx))
+        either!(self, stream => Io::poll_end(stream, cx))
     }
 
     fn held_bytes(&self) -> usize {
-        either!(self, stream => stream.held_bytes())
+        either!(self, stream => Io::held_bytes(stream))
     }
 
     fn reset_on_drop(&self) {
-        either!(self, stream => stream.reset_on_drop());
+        either!(self, stream => Io::reset_on_drop(stream));
     }
 
     fn has_input(&self) -> bool {
-        either!(self, stream => stream.has_input())
+        either!(self, stream => Io::has_input(stream))
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        either!(self, stream => stream.poll_closed(cx))
+        either!(self, stream => Io::poll_closed(stream, cx))
     }
 
     fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        either!(self, stream => stream.poll_read_closed(cx))
+        either!(self, stream => Io::poll_read_closed(stream, cx))
     }
 
     fn poll_send_file(
@@ -382,14 +384,18 @@ impl Io for AcceptedStream {
         offset: &mut u64,
         count: usize,
     ) -> Option<Poll<io::Result<usize>>> {
-        either!(self, stream => stream.poll_send_file(cx, file, offset, count))
+        either!(self, stream => Io::poll_send_file(stream, cx, file, offset, count))
     }
 
     fn local_address(&self) -> Option<SocketAddr> {
-        either!(self, stream => Io::local_address(stream))
+        match &self.0 {
+            Inner::Tcp(stream) => stream.local_address().ok(),
+            Inner::Unix(_) => None,
+            Inner::Transport(transport) => Io::local_address(&**transport),
+        }
     }
 
     fn info(&self) -> Option<&TransportInfo> {
-        either!(self, stream => stream.info())
+        either!(self, stream => Io::info(stream))
     }
 }

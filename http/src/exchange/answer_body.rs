@@ -9,7 +9,7 @@ use http::StatusCode;
 use crate::buffers::AnswerState;
 use crate::error::{Error, InvalidAnswer, Result, of_peer};
 use crate::exchange::handle::{COPIED_MAX, Exchange};
-use crate::exchange::responded::Responded;
+use crate::exchange::handler::Responded;
 use crate::headers::AnswerHeaders;
 use crate::proto::chunked;
 use crate::proto::framing::AnswerFraming;

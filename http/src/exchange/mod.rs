@@ -11,6 +11,5 @@ pub(crate) mod handler;
 mod read;
 pub(crate) mod request;
 pub(crate) mod respond;
-pub(crate) mod responded;
 mod sources;
 pub(crate) mod write;

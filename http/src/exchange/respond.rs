@@ -7,7 +7,7 @@ use crate::error::{ClientError, InvalidAnswer, Refusal, Result};
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::body::drain;
 use crate::exchange::handle::{COPIED_MAX, Exchange};
-use crate::exchange::responded::Responded;
+use crate::exchange::handler::Responded;
 use crate::headers::AnswerHeaders;
 use crate::transport::upgrade::{self, Upgrade};
 

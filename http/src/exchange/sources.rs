@@ -21,7 +21,7 @@ use waterwheel_runtime::spawn_blocking;
 use crate::error::{Error, Result};
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::handle::{COPIED_MAX, Exchange};
-use crate::exchange::responded::Responded;
+use crate::exchange::handler::Responded;
 
 /// How many bytes of a file are sent before other tasks run.
 const WINDOW_BYTES: u64 = 1024 * 1024;

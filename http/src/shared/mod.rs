@@ -15,9 +15,9 @@ pub(crate) mod reaper;
 pub(crate) mod refused;
 pub(crate) mod server_lines;
 pub(crate) mod settings;
-pub(crate) mod spare;
 pub(crate) mod stop;
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -34,7 +34,6 @@ use crate::shared::reaper::Reaper;
 use crate::shared::refused::OnRefusal;
 use crate::shared::server_lines::ServerLines;
 use crate::shared::settings::Settings;
-use crate::shared::spare::Spares;
 use crate::shared::stop::Stage;
 
 pub(crate) struct ServerState {
@@ -53,12 +52,12 @@ pub(crate) struct ServerState {
     pub(crate) pressed: Cell<bool>,
     #[expect(clippy::vec_box, reason = "the boxes themselves are lent and returned")]
     spare_buffers: RefCell<Vec<Box<Buffers>>>,
-    pub(crate) spare_bursts: Spares,
+    pub(crate) spare_workers: Spares,
     pub(crate) own_lines: ServerLines,
     pub(crate) handshakes: Handshakes,
 }
 
-/// The most buffers that are kept for later connections, besides those of bursts: half a megabyte.
+/// The most buffers that are kept for later connections, besides those of workers: half a megabyte.
 const SPARE_BUFFERS_MAX: usize = 32;
 
 impl ServerState {
@@ -80,7 +79,7 @@ impl ServerState {
             stage_changed: Notify::new(),
             pressed: Cell::new(false),
             spare_buffers: RefCell::default(),
-            spare_bursts: Spares::default(),
+            spare_workers: Spares::default(),
             own_lines: ServerLines::new(server_line),
             handshakes: Handshakes::default(),
         }
@@ -106,5 +105,78 @@ impl ServerState {
         if spare.len() < SPARE_BUFFERS_MAX {
             spare.push(buffers);
         }
+    }
+}
+
+/// Values that were used, and are kept to be used again without an allocation. None of them contains a value of a
+/// user, because its destructor may run at any time.
+///
+/// A server usually has one handler, so most spares have one type.
+#[derive(Default)]
+pub(crate) struct Spares {
+    /// The value that was put last. In most cases it is taken before another is put (LOG 49).
+    last: Cell<Option<Box<dyn Any>>>,
+    others: RefCell<Vec<Box<dyn Any>>>,
+}
+
+/// The most values that are kept.
+const SPARES_MAX: usize = 32;
+
+impl Spares {
+    /// Returns the spare that was put last, if it has this type. Drops a spare of another type.
+    #[inline]
+    pub(crate) fn take<S: 'static>(&self) -> Option<Box<S>> {
+        let spare = match self.last.take() {
+            Some(spare) => spare,
+            None => self.take_other()?,
+        };
+        spare.downcast().ok()
+    }
+
+    #[inline]
+    pub(crate) fn put<S: 'static>(&self, spare: Box<S>) {
+        // A swap of one cell needs no borrow flag and no bounds check on the path of each request.
+        if let Some(before) = self.last.replace(Some(spare)) {
+            self.put_other(before);
+        }
+    }
+
+    #[cold]
+    fn take_other(&self) -> Option<Box<dyn Any>> {
+        self.others.borrow_mut().pop()
+    }
+
+    #[cold]
+    fn put_other(&self, spare: Box<dyn Any>) {
+        let mut others = self.others.borrow_mut();
+        if others.len() < SPARES_MAX - 1 {
+            others.push(spare);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_spare_is_taken_first_and_another_type_is_dropped() {
+        let spares = Spares::default();
+        assert_eq!(spares.take::<u8>(), None);
+        (1..=4_u8).for_each(|spare| spares.put(Box::new(spare)));
+        assert_eq!(spares.take(), Some(Box::new(4_u8)));
+        assert_eq!(spares.take::<&str>(), None);
+        assert_eq!(spares.take(), Some(Box::new(2_u8)));
+        spares.put(Box::new("other"));
+        assert_eq!(spares.take(), Some(Box::new("other")));
+        assert_eq!(spares.take(), Some(Box::new(1_u8)));
+    }
+
+    #[test]
+    fn only_so_many_are_kept() {
+        let spares = Spares::default();
+        (0..=SPARES_MAX).for_each(|spare| spares.put(Box::new(spare)));
+        let taken = std::iter::from_fn(|| spares.take::<usize>());
+        assert_eq!(taken.count(), SPARES_MAX);
     }
 }

@@ -48,8 +48,8 @@ use waterwheel_runtime::time::sleep;
 
 use crate::error::Result;
 use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::single::only;
 
 /// The time without an event after which a comment is sent. It keeps proxies from closing the connection.

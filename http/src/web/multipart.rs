@@ -361,7 +361,7 @@ mod tests {
 
     use super::parts::HEAD_BYTES_MAX;
     use super::*;
-    use crate::exchange::responded::Responded;
+    use crate::exchange::handler::Responded;
     use crate::testing::{Answer, TestClient};
 
     const TYPE: (&str, &str) = ("content-type", "multipart/form-data; boundary=\"x y\"");

@@ -54,8 +54,8 @@ use waterwheel_runtime::spawn_blocking;
 
 use crate::error::Result;
 use crate::exchange::handler::Handler;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::coding::AcceptedCodings;
 
 pub use options::{DotFiles, Symlinks};

@@ -3,8 +3,8 @@
 use http::StatusCode;
 
 use crate::error::Result;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::headers::AnswerHeaders;
 
 pub(super) const NO_FIELDS: [(&str, &str); 0] = [];

@@ -70,8 +70,8 @@ use http::{Method, StatusCode};
 
 use crate::error::Result;
 use crate::exchange::handler::Handler;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::response::Response;
 
 pub use answers::{Answers, AsHandler, ByReference, ByValue, NamedParams, NoRequest, handler};
