@@ -63,7 +63,6 @@ mod request;
 mod task;
 pub(crate) mod transport;
 
-use request::Outcome;
 use transport::AcceptedStream;
 
 /// One connection to a client.
@@ -101,8 +100,6 @@ enum Next {
     Handle,
     /// Wait until more bytes arrive.
     Wait,
-    /// Answer a request that cannot be served, and close in stages.
-    Refuse(Refusal),
     /// Read and discard the rest of the body.
     Drain,
     /// Give the stream to the task that it was promised to.
@@ -157,7 +154,8 @@ impl<T: Io> Connection<T> {
         if let Some(buffers) = &mut self.buffers {
             buffers.forget_head(); // the last one may be a HEAD request of another connection
         }
-        self.refuse(refusal).await;
+        let next = self.refuse(refusal);
+        let _over = self.carry_out(next).await;
     }
 
     /// The server's state, and the entry there.
@@ -175,28 +173,25 @@ impl<T: Io> Connection<T> {
     ///
     /// Plain calls serve what is here already. Only a step that has to wait is a future (LOG 11).
     pub(crate) async fn serve_ready<H: Handler>(&mut self, handler: &H) -> ControlFlow<()> {
-        if let Some(phase) = self.unfinished() {
-            self.end_phase(phase).await?;
-        }
+        let mut next = self.finish_phase();
         loop {
-            let mut step = poll_fn(|cx| self.poll_head(cx)).await;
-            if let Next::Handle = step {
-                let Some(request) = self.request() else {
-                    return ControlFlow::Break(());
-                };
-                let outcome = {
-                    let call = pin!(handler.call(request));
-                    self.run_handler(call, type_name::<H>()).await
-                };
-                step = self.finish_request(outcome);
+            if !matches!(next, Next::Read) {
+                self.carry_out(next).await?;
             }
-            match step {
-                Next::Read => {}
+            next = match poll_fn(|cx| self.poll_head(cx)).await {
+                Next::Handle => {
+                    let Some(request) = self.request() else {
+                        return ControlFlow::Break(());
+                    };
+                    let outcome = {
+                        let call = pin!(handler.call(request));
+                        self.run_handler(call, type_name::<H>()).await
+                    };
+                    self.finish_request(outcome)
+                }
                 Next::Wait => return ControlFlow::Continue(()),
-                step => self.carry_out(step).await?,
-            }
-            // A client that pipelines without end must not hold the thread.
-            poll_fn(|cx| budget::poll_spend(cx, 1)).await;
+                next => next,
+            };
         }
     }
 
@@ -212,35 +207,33 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: bytes that have arrived stay.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
-        poll_fn(|cx| budget::poll_spend(cx, 1)).await; // the next request may always be there
+        let mut next = self.finish_phase();
         loop {
-            // Also after a wait: the rest of a head may be overdue.
-            if let Some(phase) = self.unfinished()
-                && self.end_phase(phase).await.is_break()
-            {
+            if !matches!(next, Next::Read) && self.carry_out(next).await.is_break() {
                 return Ok(None);
             }
-            let flow = match poll_fn(|cx| self.poll_head(cx)).await {
+            next = match poll_fn(|cx| self.poll_head(cx)).await {
                 Next::Handle => return Ok(self.request()),
-                Next::Wait => self.wait().await,
-                step => self.carry_out(step).await,
+                // The rest of a head may have become overdue.
+                Next::Wait if self.wait().await.is_continue() => self.finish_phase(),
+                Next::Wait => return Ok(None),
+                next => next,
             };
-            if flow.is_break() {
-                return Ok(None);
-            }
         }
     }
 
-    /// Returns the phase if something has to be ended before the next request can be looked for.
+    /// Finishes what the last call left behind: a pulled request, a head that is overdue, or an end that has
+    /// begun. Returns the step before the next request can be looked for.
     #[inline]
-    fn unfinished(&self) -> Option<Phase> {
-        let phase = self.shared.connections.phase(self.id);
-        let is_unfinished = match phase {
-            Phase::Handling => self.has_request(),
-            Phase::HeadOverdue | Phase::Closing | Phase::Lingering(_) => true,
-            Phase::Handshake | Phase::New | Phase::ReadingHead | Phase::Idle => false,
-        };
-        is_unfinished.then_some(phase)
+    fn finish_phase(&mut self) -> Next {
+        match self.shared.connections.phase(self.id) {
+            Phase::Handling if self.has_request() => self.finish_pulled(),
+            Phase::HeadOverdue => self.refuse(Refusal::HeadTooSlow),
+            Phase::Closing | Phase::Lingering(_) => Next::CloseInStages,
+            Phase::Handshake | Phase::New | Phase::ReadingHead | Phase::Idle | Phase::Handling => {
+                Next::Read
+            }
+        }
     }
 
     /// Returns true if a request is at hand: its head is at the front of the input.
@@ -250,37 +243,17 @@ impl<T: Io> Connection<T> {
             .is_some_and(|buffers| buffers.has_request())
     }
 
-    /// Ends a phase that the last call did not end. Breaks if the connection is over.
-    async fn end_phase(&mut self, phase: Phase) -> ControlFlow<()> {
-        match phase {
-            Phase::Handling => {
-                return match self.finish_request(Outcome::Pulled) {
-                    // The usual step needs no future: 48 instructions of each pulled request.
-                    Next::Read => ControlFlow::Continue(()),
-                    step => self.carry_out(step).await,
-                };
-            }
-            Phase::HeadOverdue => self.refuse(Refusal::HeadTooSlow).await,
-            // The last call was dropped before the end.
-            _ => self.close_in_stages().await,
-        }
-        ControlFlow::Break(())
-    }
-
     /// Reads until the head of a request is whole. It writes the queue before each read, so that no client
     /// waits for an answer that lies in the queue. One poll, and not a future of steps (LOG R18).
     #[inline]
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let mut has_read = false;
         loop {
+            // The next request may always be there, and a transport may always have more, such as empty lines. So
+            // each look costs a unit of the budget, at this one place (LOG R20).
+            ready!(budget::poll_spend(cx, 1));
             match self.parse() {
-                Ok(true) => return Poll::Ready(Next::Handle),
-                Ok(false) => {}
-                Err(refusal) => return Poll::Ready(Next::Refuse(refusal)),
-            }
-            if mem::replace(&mut has_read, true) {
-                // A transport may always have more, such as empty lines before a request.
-                ready!(budget::poll_spend(cx, 1));
+                Next::Read => {}
+                next => return Poll::Ready(next),
             }
             if ready!(self.poll_write_queue(cx)).is_err() {
                 return Poll::Ready(Next::Drop);
@@ -297,27 +270,29 @@ impl<T: Io> Connection<T> {
         }
     }
 
+    /// Looks for a request in the bytes that have been read, and begins it.
     #[inline]
-    fn parse(&mut self) -> Result<bool, Refusal> {
-        let Some(buffers) = &mut self.buffers else {
-            return Ok(false);
+    fn parse(&mut self) -> Next {
+        let Some(buffers) = self.buffers.as_mut().filter(|buffers| buffers.has_unread()) else {
+            return Next::Read;
         };
-        if !buffers.has_unread() || !buffers.parse_head(&self.shared.limits)? {
-            return Ok(false);
+        match buffers.parse_head(&self.shared.limits) {
+            Ok(true) => {}
+            Ok(false) => return Next::Read,
+            Err(refusal) => return self.refuse(refusal),
         }
         let shared = &self.shared;
         shared.counters.requests.one();
-        let (is_leaving, requests) = shared.connections.begin_request(self.id);
-        let requests_max = shared.limits.requests_max;
-        buffers.begin_request(
-            is_leaving || requests_max.is_some_and(|max| u64::from(requests) >= max),
-        );
+        let is_last = shared
+            .connections
+            .begin_request(self.id, shared.limits.requests_max);
+        buffers.begin_request(is_last);
         if shared.counters.measures_durations() {
             let now = Instant::now();
             buffers.set_begun(now);
             shared.counters.queued(now - Instant::of_turn());
         }
-        Ok(true)
+        Next::Handle
     }
 
     /// Writes the queue and flushes the transport. The transport is flushed also if the queue is empty,

@@ -49,6 +49,20 @@ enum Piece {
     Lost(io::ErrorKind),
 }
 
+impl Piece {
+    /// The error of each call behind a piece that is not whole. It has the kind of the error that stopped the
+    /// piece.
+    #[cold]
+    fn error(self) -> Error {
+        let torn = InvalidAnswer::Torn;
+        match self {
+            Self::Whole | Self::Begun => torn.into(),
+            Self::Failed(kind) => io::Error::new(kind, torn).into(),
+            Self::Lost(kind) => of_peer(io::Error::new(kind, torn)).into(),
+        }
+    }
+}
+
 impl<'c> AnswerBody<'c> {
     pub(crate) fn new(exchange: Exchange<'c>, status: StatusCode, framing: AnswerFraming) -> Self {
         let left = match framing {
@@ -126,15 +140,12 @@ impl<'c> AnswerBody<'c> {
     }
 
     /// Returns an error if the last piece is incomplete, because the client would take the next bytes for its
-    /// rest. The error has the kind of the one that stopped the piece.
+    /// rest.
     #[inline]
     fn expect_whole(&self) -> Result<()> {
-        let torn = InvalidAnswer::Torn;
         match self.last {
             Piece::Whole => Ok(()),
-            Piece::Begun => Err(torn.into()),
-            Piece::Failed(kind) => Err(io::Error::new(kind, torn).into()),
-            Piece::Lost(kind) => Err(of_peer(io::Error::new(kind, torn)).into()),
+            torn => Err(torn.error()),
         }
     }
 

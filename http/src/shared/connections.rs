@@ -266,16 +266,15 @@ impl Connections {
         self.notify();
     }
 
-    /// Notes that a request has begun. Returns true if it must be the last one, and the number of requests of
-    /// this connection.
+    /// Notes that a request has begun. Returns true if it must be the last one of its connection.
     #[inline]
-    pub(crate) fn begin_request(&self, id: ConnectionId) -> (bool, u32) {
+    pub(crate) fn begin_request(&self, id: ConnectionId, requests_max: Option<u64>) -> bool {
         let entry = &mut self.entries.borrow_mut()[id.index()];
         // No clock is read here, because no deadline counts from the begin of a request.
         entry.phase = Phase::Handling;
         // A connection may live for weeks, so the count must not wrap.
         entry.requests = entry.requests.saturating_add(1);
-        (entry.is_leaving, entry.requests)
+        entry.is_leaving || requests_max.is_some_and(|max| u64::from(entry.requests) >= max)
     }
 
     /// Notes that a connection waits for a request of which no byte has arrived.
