@@ -379,6 +379,7 @@ impl Error {
     /// refusal or the client error inside, or else 500.
     #[must_use]
     pub fn status(&self) -> StatusCode {
+        // A refusal comes first: after it the begin of the next request is unknown, and the connection closes.
         let refused = self.refusal().map(Refusal::status);
         refused
             .or_else(|| self.client_error().map(ClientError::status))

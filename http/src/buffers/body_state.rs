@@ -82,6 +82,7 @@ impl BodyState {
     /// Ends the body. Returns the number of used bytes behind the head, and the bytes after the body's end
     /// that were read into the spill.
     pub(super) fn end(&mut self) -> (usize, Option<Vec<u8>>) {
+        // A copy, because the spill keeps its memory for the next body. Usually there is no rest, and no allocation.
         let rest = self.spill[self.used..self.filled].to_vec();
         (self.used, self.filled) = (0, 0);
         (self.cursor, (!rest.is_empty()).then_some(rest))
@@ -151,6 +152,7 @@ impl BodyState {
                 return Ok(Some(0));
             }
             let in_front = self.cursor < behind.len();
+            // The two are never one slice: the bytes behind the head stay in the input, because the head must not move.
             let here = if in_front {
                 &behind[self.cursor..]
             } else {
@@ -180,6 +182,7 @@ impl BodyState {
 
     /// Returns room to read more of the body into.
     pub(crate) fn room(&mut self) -> &mut [u8] {
+        // Made at the first read, because most bodies arrive whole with their head.
         if self.spill.is_empty() {
             self.spill.resize(SPILL_BYTES, 0);
         }
@@ -247,6 +250,7 @@ impl BodyKind {
                     Decoded::Incomplete => (0..0, here.len()),
                     Decoded::End(used) => (0..0, used),
                 };
+                // The decoder moves to the next state with its trailers, which the handler may read after the body.
                 if decoder.is_done() {
                     *self = Self::ChunkedDone(mem::take(decoder));
                 }

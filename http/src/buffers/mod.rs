@@ -172,6 +172,7 @@ impl Buffers {
         if !self.has_unread() {
             (self.start, self.end) = (0, 0);
         }
+        // The growth is out of line, because the usual head fits the buffer many times (LOG 13).
         if self.end == self.input.len() {
             self.make_room();
         }
@@ -266,6 +267,7 @@ impl Buffers {
 
     /// Forgets the last head. A refusal before the first head must not look at that of another connection.
     pub(crate) fn forget_head(&mut self) {
+        // With its cache: a cached head would say whether the last client had sent HEAD.
         self.head = Head::default();
     }
 
@@ -286,6 +288,7 @@ impl Buffers {
         if self.has_body {
             let (used, rest) = self.body.get_mut().end();
             self.start += used;
+            // Bytes of the next request may have been read with the end of the body. They become the input.
             if let Some(rest) = rest {
                 // The body was read into its own buffer, so the input has been used up.
                 self.replace_input(rest);
@@ -296,6 +299,7 @@ impl Buffers {
     /// Returns true if the client has announced that it sends no more. If it still sends bytes, such as a line
     /// end after a body, these come too late to destroy its answer.
     pub(crate) fn ends_here(&mut self) -> bool {
+        // The answer must fit one flight: then it has left before a reset for such bytes can overtake it.
         !self.head.persistence().persists()
             && !self.has_body
             && !self.has_unread()

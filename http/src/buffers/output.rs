@@ -48,10 +48,12 @@ impl Output {
     pub(crate) fn add_written(&mut self, count: usize) {
         self.written += count;
         if self.is_empty() {
+            // The memory stays. The next answer on this connection then costs no allocation.
             self.bytes.clear();
             (self.written, self.unsent_head) = (0, None);
             return;
         }
+        // A head can be taken back only as long as it is whole in the queue.
         self.unsent_head = self
             .unsent_head
             .filter(|head| self.written <= *head && *head < self.bytes.len());
@@ -78,6 +80,7 @@ impl Output {
         headers: &impl AnswerHeaders,
         body: &[u8],
     ) -> bool {
+        // The cache has no lines that a middleware adds, because they differ from answer to answer.
         if !self.added.is_empty() {
             return false;
         }
@@ -85,6 +88,7 @@ impl Output {
             return false;
         };
         let start = self.bytes.len();
+        // The caller does not wait after this. So the queue must stay below the mark at which it would have to.
         if start + head.len() + body.len() >= HIGH_WATER {
             return false;
         }
@@ -106,6 +110,7 @@ impl Output {
         own: OwnLines<'_>,
         headers: &impl AnswerHeaders,
     ) -> Result<Decided, InvalidAnswer> {
+        // Set before the head is encoded: if that fails, the queue ends here, and taking back removes no byte.
         self.unsent_head = Some(self.bytes.len());
         let added = &self.added;
         let own = OwnLines { added, ..own };
@@ -126,6 +131,7 @@ impl Output {
         headers: &impl AnswerHeaders,
     ) -> Result<Decided, InvalidAnswer> {
         let cache = &mut self.cache;
+        // The added lines are left out: they belong to the final answer. `unsent_head` stays, as this head is sent in any case.
         encode::push_head(&mut self.bytes, cache, status, decided, own, headers)
     }
 
@@ -175,6 +181,7 @@ impl Output {
         self.bytes.clear();
         self.written = 0;
         self.unsent_head = None;
+        // One large answer must not keep its memory in the pool for ever.
         self.bytes.shrink_to(OUTPUT_KEPT_MAX);
         self.added = Vec::new();
     }

@@ -7,7 +7,7 @@
 //! more, the connection closes its write half first, and continues to read:
 //!
 //! ```text
-//!  settle, refuse ──► send ───────► end ──────────► linger ────────────────► drop
+//!  finish, refuse ──► send ───────► end ──────────► linger ────────────────► drop
 //!                     the queue     the write       read and discard, until
 //!                        │          half closes     the client ends too, or
 //!                        │             │            the time is over
@@ -46,8 +46,8 @@ use crate::shared::connections::GivesWay;
 use crate::transport::io::Io;
 
 impl<T: Io> Connection<T> {
-    /// Sends the queue and the end, mostly in one segment. Returns true if both are sent. Returns false if
-    /// they must wait; then the connection closes in stages.
+    /// Sends the queue and the end, usually in one segment. Returns true if both are sent. Returns false if
+    /// they must wait. Then the connection closes in stages.
     #[inline]
     pub(super) async fn closes_at_once(&self) -> bool {
         poll_fn(|cx| Poll::Ready(self.poll_end(cx).is_ready())).await
@@ -59,7 +59,17 @@ impl<T: Io> Connection<T> {
         if poll_fn(|cx| self.poll_end(cx)).await.is_err() {
             return;
         }
-        self.begin_lingering();
+        // Lingering needs no buffers, so the pool has them back.
+        let Some(buffers) = self.buffers.take() else {
+            return;
+        };
+        let gives_way = match buffers.written() {
+            Written::Little if !buffers.has_body() => GivesWay::AtOnce,
+            Written::Little => GivesWay::AfterMoment,
+            Written::Much | Written::Stalled => GivesWay::AfterPause,
+        };
+        self.shared.return_buffers(buffers);
+        self.shared.connections.linger(self.id, gives_way);
         let mut time = sleep_until(Instant::of_turn());
         poll_fn(|cx| self.poll_linger(cx, &mut time)).await;
     }
@@ -69,6 +79,7 @@ impl<T: Io> Connection<T> {
     #[cold]
     pub(super) fn end_without_waiting(&self, cx: &mut Context<'_>) {
         if let Some(io) = &self.io {
+            // One try without a wait. A transport that cannot send its end now is dropped without it.
             let _ended = io.poll_end(cx); // after an error the client is gone
         }
     }
@@ -83,20 +94,6 @@ impl<T: Io> Connection<T> {
             exchange.discard(cx);
         }
         ended
-    }
-
-    /// Returns the working set to the server, because lingering does not need it.
-    fn begin_lingering(&mut self) {
-        let Some(buffers) = self.buffers.take() else {
-            return;
-        };
-        let gives_way = match buffers.written() {
-            Written::Little if !buffers.has_body() => GivesWay::AtOnce,
-            Written::Little => GivesWay::AfterMoment,
-            Written::Much | Written::Stalled => GivesWay::AfterPause,
-        };
-        self.shared.return_buffers(buffers);
-        self.shared.connections.linger(self.id, gives_way);
     }
 
     /// Reads and discards until the client has ended, the server needs the place, or the time is over.
@@ -115,6 +112,7 @@ impl<T: Io> Connection<T> {
             }
             shared.connections.linger_on(id);
         }
+        // The table decides: the server may need the place, or may be ending, and then there is less time.
         let (stage, is_pressed) = (shared.stage.get(), shared.pressed.get());
         let Some(deadline) = shared.connections.lingers_until(id, stage, is_pressed) else {
             return Poll::Ready(()); // it gives way

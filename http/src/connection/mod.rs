@@ -119,6 +119,7 @@ enum Next {
 impl<T: Io> Drop for Connection<T> {
     /// Closes the transport, returns the buffers to the pool, and removes the entry.
     fn drop(&mut self) {
+        // The transport goes first: the entry counts the connection for as long as its descriptor is open.
         drop_contained(self.io.take());
         if let Some(buffers) = self.buffers.take() {
             self.shared.return_buffers(buffers);
@@ -255,6 +256,7 @@ impl<T: Io> Connection<T> {
                 Next::Read => {}
                 next => return Poll::Ready(next),
             }
+            // Written before the read, which may find no bytes: then the client waits for these answers.
             if ready!(self.poll_write_queue(cx)).is_err() {
                 return Poll::Ready(Next::Drop);
             }
@@ -262,6 +264,7 @@ impl<T: Io> Connection<T> {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Pending => return Poll::Ready(Next::Wait),
                 Poll::Ready(Ok(0)) => {
+                    // The client has ended too, so there is no last answer to wait for.
                     self.end_without_waiting(cx);
                     return Poll::Ready(Next::Drop);
                 }

@@ -88,12 +88,14 @@ impl<T: Io> Connection<T> {
         let Some(exchange) = self.exchange() else {
             return Poll::Ready(Outcome::Gone);
         };
+        // A stall that was known before has been reported to the handler's own write.
         let is_known = exchange.is_stalled();
         let _flushed = exchange.poll_flush(cx); // the handler's next write meets an error again
         if exchange.is_stalled() && !is_known {
             // No write of the handler waits, so the handler would not learn of it.
             return Poll::Ready(Outcome::Gone);
         }
+        // The clock starts at the first wait, and not with the request: most handlers never wait, and need no timer.
         if let Some(duration) = self.shared.limits.handler_duration_max {
             let time = time.get_or_insert_with(|| sleep_until(Instant::of_turn() + duration));
             if poll_due(time, cx).is_ready() {
@@ -250,6 +252,7 @@ impl<T: Io> Connection<T> {
     /// from it after the request.
     async fn hand_over(&mut self) {
         if let Some(exchange) = self.exchange()
+            // The answer must be out before the stream changes hands, because its new owner writes to it at once.
             && exchange.flush().await.is_err()
         {
             return;
@@ -329,24 +332,19 @@ impl<T: Io> Connection<T> {
         if let Some(exchange) = self.exchange() {
             exchange.queue_error(refusal.status(), refusal.reason());
         }
-        self.report_refusal(refusal);
+        // No handler sees this request, so an access log learns of it through the hook.
+        if let Some(hook) = self.shared.on_refusal.get() {
+            let head = self.buffers.as_ref().map(|buffers| buffers.head());
+            let line = head.and_then(Head::request_line);
+            hook(&Refused {
+                peer: self.peer_address(),
+                refusal,
+                method: line.map(|(method, ..)| method),
+                target: line.map(|(_, target, _)| target),
+                version: line.map(|(.., version)| version),
+            });
+        }
         Next::CloseInStages
-    }
-
-    /// Calls the hook for a request that no handler sees.
-    fn report_refusal(&self, refusal: Refusal) {
-        let Some(hook) = self.shared.on_refusal.get() else {
-            return;
-        };
-        let head = self.buffers.as_ref().map(|buffers| buffers.head());
-        let line = head.and_then(Head::request_line);
-        hook(&Refused {
-            peer: self.peer_address(),
-            refusal,
-            method: line.map(|(method, ..)| method),
-            target: line.map(|(_, target, _)| target),
-            version: line.map(|(.., version)| version),
-        });
     }
 }
 

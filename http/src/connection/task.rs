@@ -81,7 +81,9 @@ impl<T: Io, H: Handler> ConnectionTask<T, H> {
     fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let mut worker = if let Some(worker) = self.worker.take() {
-                if worker.is_cut() {
+                // The server cuts the requests that are under way, or is gone.
+                let shared = worker.shared.upgrade();
+                if shared.is_none_or(|shared| shared.stage.get() == Stage::Cutting) {
                     return Poll::Ready(());
                 }
                 worker
@@ -95,6 +97,7 @@ impl<T: Io, H: Handler> ConnectionTask<T, H> {
                 }
                 Worker::begin(served)
             };
+            // Only a worker that has to wait stays with the task. In all other cases it is free again within this poll.
             if worker.poll(cx).is_pending() {
                 self.worker = Some(worker);
                 return Poll::Pending;
@@ -195,6 +198,7 @@ impl<T: Io, H: Handler> Worker<T, H> {
     fn take_panic(&mut self, payload: Box<dyn Any + Send>) {
         let served = self.slot.served.take();
         match &served {
+            // Without a connection the panic is not a handler's, and must not be hidden.
             Some(served) => served.connection.take_panic(payload),
             None => resume_unwind(payload),
         }
@@ -209,12 +213,6 @@ impl<T: Io, H: Handler> Worker<T, H> {
         if let Some(shared) = self.shared.upgrade() {
             shared.connections.reach(self.id, cx.waker());
         }
-    }
-
-    /// Returns true if the server cuts the requests that are under way.
-    fn is_cut(&self) -> bool {
-        let shared = self.shared.upgrade();
-        shared.is_none_or(|shared| shared.stage.get() == Stage::Cutting)
     }
 
     /// Frees the worker, and returns the connection if it is not over.
@@ -273,6 +271,7 @@ async fn serve_all<T: Io, H: Handler>(slot: Rc<Slot<T, H>>) {
         let connection = &mut served.connection;
         connection.borrow_buffers(&mut spare);
         if connection.serve_ready(&served.handler).await.is_continue() {
+            // A connection with a part of a head keeps its buffers. Then the worker's spare ones stay here.
             spare = connection.prepare_to_wait().or(spare);
         } else {
             taken.served = None;

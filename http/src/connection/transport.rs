@@ -23,7 +23,7 @@
 //! - Never: a cell is borrowed while that future is polled or dropped.
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem;
@@ -34,9 +34,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use waterwheel_runtime::net::{TcpStream, UnixStream};
-use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+use waterwheel_runtime::time::Instant;
 
-use crate::buffers::stall_clock::poll_due;
+use crate::buffers::stall_clock::StallClock;
 use crate::error::{drop_contained, panic_text};
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;
@@ -50,7 +50,9 @@ pub(crate) struct Transport {
     opened: OnceCell<Opened>,
     slot: Rc<HandshakeSlot>,
     handshake: HandshakeId,
-    time: Cell<Option<Box<Sleep>>>,
+    /// The time at which the handshake must be over, and the clock that runs until then.
+    deadline: Instant,
+    clock: StallClock,
     shared: Rc<ServerState>,
     id: ConnectionId,
 }
@@ -68,18 +70,20 @@ impl Transport {
         info.set_peer_address(peer);
         info.set_local_address(stream.local_address());
         let max = shared.limits.handshakes_max.max(1);
+        // The oldest give way before the new one is counted, so the number never exceeds the limit.
         while shared.handshakes.len() >= max {
             shared.handshakes.displace();
             shared.counters.handshakes_displaced.one();
         }
         let slot = Rc::new(HandshakeSlot::default());
         slot.handshake.set(Some(hook.begin(stream, info)));
-        let deadline = Instant::of_turn() + shared.limits.handshake_duration_max;
         Self {
             opened: OnceCell::new(),
             handshake: shared.handshakes.add(slot.clone(), purpose),
             slot,
-            time: Cell::new(Some(Box::new(sleep_until(deadline)))),
+            // It begins with the connection, and not with the first poll.
+            deadline: Instant::of_turn() + shared.limits.handshake_duration_max,
+            clock: StallClock::default(),
             shared,
             id,
         }
@@ -101,12 +105,14 @@ impl Transport {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         };
         let counters = &self.shared.counters;
+        // A panic of the hook is this connection's failure. Without this it would end the task, and with it the accept loop
+        // of a user who awaits the connection there.
         let polled = catch_unwind(AssertUnwindSafe(|| handshake.as_mut().poll(cx)));
         let opened = match polled {
             Ok(Poll::Pending) if !self.shared.handshakes.has(self.handshake) => {
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
-            Ok(Poll::Pending) if !self.is_due(cx) => {
+            Ok(Poll::Pending) if self.clock.poll(cx, || self.deadline).is_pending() => {
                 self.slot.waker.set(Some(cx.waker().clone()));
                 self.slot.handshake.set(Some(handshake));
                 return Poll::Pending;
@@ -126,6 +132,8 @@ impl Transport {
                 Err(io::Error::other("the handshake panicked"))
             }
         };
+        // The handshake leaves the table first. The drop of its future may run user code, which must find no handshake
+        // that is over.
         self.end_handshake();
         drop_contained(handshake);
         match opened {
@@ -141,27 +149,10 @@ impl Transport {
         }
     }
 
-    /// Returns true if the handshake has reached its deadline.
-    fn is_due(&self, cx: &mut Context<'_>) -> bool {
-        let Some(mut time) = self.time.take() else {
-            return false;
-        };
-        let is_due = poll_due(&mut time, cx).is_ready();
-        self.time.set(Some(time));
-        is_due
-    }
-
     fn end_handshake(&self) {
-        self.time.take();
+        self.clock.stop();
         self.slot.waker.take();
         self.shared.handshakes.remove(self.handshake);
-    }
-
-    /// Takes out the user's transport.
-    fn into_io(mut self) -> Option<Box<dyn Io>> {
-        let Opened { io, info } = self.opened.take()?;
-        drop_contained(info);
-        Some(io)
     }
 }
 
@@ -300,15 +291,19 @@ impl From<Transport> for AcceptedStream {
 /// Boxes the stream without the server's wrapper: a [`Stream`], or the user's transport.
 pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
     let mut io = Some(io);
+    // The type is known only at run time: `Connection` is generic, and only the server's own stream has a wrapper.
     let any: &mut dyn Any = &mut io;
     let accepted = any.downcast_mut::<Option<AcceptedStream>>();
     match accepted.and_then(mem::take) {
         Some(AcceptedStream(Inner::Tcp(stream))) => Box::new(Stream::Tcp(stream)),
         Some(AcceptedStream(Inner::Unix(stream))) => Box::new(Stream::Unix(stream)),
-        Some(AcceptedStream(Inner::Transport(transport))) => match transport.into_io() {
-            Some(io) => io,
-            None => unreachable!("a request has come over it"),
-        },
+        Some(AcceptedStream(Inner::Transport(mut transport))) => {
+            let Some(Opened { io, info }) = transport.opened.take() else {
+                unreachable!("a request has come over it")
+            };
+            drop_contained(info);
+            io
+        }
         None => match io {
             Some(io) => Box::new(io),
             None => unreachable!("it was of another type"),

@@ -54,6 +54,7 @@ impl Piece {
     /// piece.
     #[cold]
     fn error(self) -> Error {
+        // The kind of the first error stays, because a handler decides by it whether its client is gone.
         let torn = InvalidAnswer::Torn;
         match self {
             Self::Whole | Self::Begun => torn.into(),
@@ -95,7 +96,15 @@ impl<'c> AnswerBody<'c> {
         // The framing was decided with the head. A chunk of length 0 would end the body, so an empty piece is
         // no chunk.
         let outcome = match self.framing {
-            AnswerFraming::Chunked if !data.is_empty() => self.write_chunk(data).await,
+            AnswerFraming::Chunked if !data.is_empty() => {
+                // The size line and the end are only queued, so one write sends them together with the data.
+                self.begin_chunk(data.len() as u64);
+                let written = self.write_plain(data).await;
+                if written.is_ok() {
+                    self.end_chunk();
+                }
+                written
+            }
             AnswerFraming::Sized(_) | AnswerFraming::UntilClose => self.write_plain(data).await,
             _ => Ok(()),
         };
@@ -157,14 +166,6 @@ impl<'c> AnswerBody<'c> {
         if self.is_sent() {
             self.sent += bytes;
         }
-        Ok(())
-    }
-
-    async fn write_chunk(&self, data: &[u8]) -> Result<()> {
-        // The size line and the end are only queued, so one write sends them together with the data.
-        self.begin_chunk(data.len() as u64);
-        self.write_plain(data).await?;
-        self.end_chunk();
         Ok(())
     }
 

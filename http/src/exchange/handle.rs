@@ -112,6 +112,7 @@ impl Exchange<'_> {
     ) -> bool {
         let length = body.len() as u64;
         let framing = self.framing(status, Some(length));
+        // Only the usual framing is cached. All other answers take the way through all checks (LOG 13).
         if framing != AnswerFraming::Sized(length) || body.len() > COPIED_MAX {
             return false;
         }
@@ -145,6 +146,7 @@ impl Exchange<'_> {
     ) -> Result<Decided> {
         let framing = self.framing(status, length);
         let makes_tunnel = || *self.head().method() == Method::CONNECT;
+        // A handler's answer ends its request. A bare head does so with 204 alone.
         if framing == AnswerFraming::Bare && (status != StatusCode::NO_CONTENT || makes_tunnel()) {
             return Err(no_answer(status));
         }
@@ -152,6 +154,7 @@ impl Exchange<'_> {
             framing,
             persistence: self.decide_persistence(),
         };
+        // The handler's fields may change the decisions: `connection: close`, or a Content-Length.
         let decided = self.shared.own_lines.with(|own| {
             let output = &mut self.buffers.output();
             output.push_head(status, decided, own, headers)

@@ -25,6 +25,7 @@ impl Exchange<'_> {
         buffer: &mut [u8],
     ) -> Poll<Result<usize>> {
         loop {
+            // Bytes that have arrived come first. The stream is read only if they are used up.
             let mut at = 0;
             let taken = self.take(buffer.len(), &mut |data| {
                 buffer[at..at + data.len()].copy_from_slice(data);
@@ -33,6 +34,7 @@ impl Exchange<'_> {
             if let Some(count) = taken {
                 return Poll::Ready(Ok(count));
             }
+            // A read into the reader's buffer saves the copy through the spill.
             let direct = self.buffers.body().direct(self.buffers.behind_head());
             if let Some(left) = direct {
                 return self.poll_read_direct(cx, buffer, left);
@@ -83,6 +85,7 @@ impl Exchange<'_> {
     /// Reads more of the body into the buffers.
     fn poll_more(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.poll_continue(cx))?;
+        // A chunk's frame may arrive byte by byte, so each read costs budget even if it has no data.
         ready!(budget::poll_spend(cx, 1));
         let poll = self.io.poll_read(cx, self.buffers.body().room());
         let count = ready!(self.or_too_slow(poll, cx))?;
@@ -92,6 +95,7 @@ impl Exchange<'_> {
 
     /// Sends 100 if the client may be waiting for it, and all other queued bytes.
     fn poll_continue(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // Also without 100: a client may wait for an earlier answer before it sends its body.
         self.queue_continue();
         self.poll_flush(cx)
     }

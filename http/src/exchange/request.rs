@@ -186,6 +186,7 @@ impl<'c> Request<'c> {
     /// UTF-8.
     pub fn added_header(&self, name: &str) -> Option<String> {
         self.exchange.with_added(|lines| {
+            // The lines are parsed again, because only middleware looks for them, and each answer would pay for a map.
             let lines = lines.split(|byte| *byte == b'\n');
             let fields = lines.filter_map(|line| {
                 let line = str::from_utf8(line.strip_suffix(b"\r")?).ok()?;
@@ -253,6 +254,7 @@ impl<'c> Request<'c> {
                 // The common case on a warm connection: the head equals that of the last answer.
                 return Ok(Responded::new(status, body.len() as u64));
             }
+            // Queued by a plain call, and only the rest is a future. Most answers have no rest (LOG 48).
             let (responded, unsent) = respond::queue(self.exchange, status, body, &headers)?;
             if !matches!(unsent, Unsent::Nothing) {
                 respond::send(self.exchange, unsent, body).await?;
@@ -334,6 +336,7 @@ impl<'c> Request<'c> {
         headers: impl AnswerHeaders,
     ) -> Result<(Responded, Upgrade)> {
         if !self.offers(protocol) {
+            // The client learns from the field which protocol it has to offer (RFC 9110, 15.5.22).
             let text = format!("upgrade to {protocol}");
             let blame = ClientError::new(StatusCode::UPGRADE_REQUIRED, text);
             // RFC 9110, 15.5.22

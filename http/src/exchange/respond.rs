@@ -30,6 +30,7 @@ pub(crate) fn queue(
     headers: &impl AnswerHeaders,
 ) -> Result<(Responded, Unsent)> {
     let decided = exchange.queue_head(status, Some(body.len() as u64), headers)?;
+    // The Content-Length is that of the body all the same, if the method was HEAD (RFC 9110, 8.6).
     let body = if decided.framing.sends_body() {
         body
     } else {
@@ -57,6 +58,7 @@ pub(crate) async fn send(exchange: Exchange<'_>, unsent: Unsent, body: &[u8]) ->
         Unsent::Nothing => {}
         Unsent::Queued => exchange.flush().await?,
         Unsent::Body => {
+            // The state stays `Streaming` until the last byte is written. If the future is dropped before, the connection is cut.
             exchange.write_through(body).await?;
             exchange.set_answer(AnswerState::Complete);
         }
@@ -71,6 +73,7 @@ pub(crate) async fn start<'c>(
 ) -> Result<AnswerBody<'c>> {
     let framing = exchange.queue_head(status, None, headers)?.framing;
     exchange.set_answer(AnswerState::Streaming);
+    // The head leaves with the first pieces, unless many bytes are queued before it.
     exchange.back_pressure().await?;
     Ok(AnswerBody::new(exchange, status, framing))
 }

@@ -117,22 +117,19 @@ impl AnswerBody<'_> {
             && let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await
         {
             match frame.map_err(Into::into)?.into_data() {
-                Ok(mut data) => self.write_all_of(&mut data).await?,
+                Ok(mut data) => {
+                    // The data may be a list of parts: each is written from where it is, without a copy into one.
+                    while data.has_remaining() {
+                        let count = data.chunk().len();
+                        self.write(data.chunk()).await?;
+                        data.advance(count);
+                    }
+                }
                 // http-body allows trailers only as the last frame, so they wait for the end of the loop.
                 Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
             }
         }
         self.finish_with_trailers(trailers).await
-    }
-
-    async fn write_all_of(&mut self, data: &mut impl Buf) -> Result<()> {
-        while data.has_remaining() {
-            // The data may be a list of parts: each is written from where it is, without a copy into one.
-            let count = data.chunk().len();
-            self.write(data.chunk()).await?;
-            data.advance(count);
-        }
-        Ok(())
     }
 
     /// Sends a part of a file. Does not copy it through this process if the transport supports that

@@ -46,6 +46,7 @@ impl Exchange<'_> {
     }
 
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // The transport is flushed also if the queue is empty: its last flush may have had to wait.
         ready!(self.poll_write_queue(cx, Io::poll_write_one))?;
         let flushed = self.io.poll_flush(cx);
         self.or_held_back(flushed, cx)
@@ -63,6 +64,7 @@ impl Exchange<'_> {
 
     /// Writes all queued bytes, and the end after them. Usually both leave in one segment.
     pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // `poll_write_last` marks the bytes as followed by more, so that they and the end share a segment (LOG 32).
         ready!(self.poll_write_queue(cx, Io::poll_write_last))?;
         let ended = self.io.poll_end(cx);
         self.or_held_back(ended, cx)
@@ -178,6 +180,7 @@ impl Exchange<'_> {
                 self.shared.counters.bytes_written.add(count);
                 Poll::Ready(Ok(count))
             }
+            // A transport that takes no byte and does not wait would make this loop without end.
             Poll::Ready(Ok(_)) => Poll::Ready(Err(of_peer(io::ErrorKind::WriteZero.into()).into())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(of_peer(error).into())),
             Poll::Pending => self
@@ -207,13 +210,19 @@ impl Exchange<'_> {
 
     #[cold]
     fn poll_stalled(&self, clock: &StallClock, cx: &mut Context<'_>) -> Poll<io::Error> {
+        // Two waits may find the same stall: that of the handler's write, and the flush beside it. It counts once.
         if !self.is_stalled() {
             self.buffers.note_held(self.io.held_bytes());
             let limit = self.shared.limits.write_stall_duration_max;
             // The clock comes first, because discarding may spend the whole budget.
             if clock.poll(cx, || Instant::now() + limit).is_pending() {
-                if self.is_last() {
-                    // A client may read no byte before it has sent all of its own.
+                let is_answered = matches!(
+                    self.buffers.answer(),
+                    AnswerState::Streaming | AnswerState::Complete
+                );
+                // A client may read no byte before it has sent all of its own. After the last request, its bytes
+                // have no use.
+                if is_answered && !self.persists() && self.is_read() {
                     self.discard(cx);
                 }
                 return Poll::Pending;
@@ -246,16 +255,6 @@ impl Exchange<'_> {
 
 /// The client after its last request.
 impl Exchange<'_> {
-    /// Returns true if the present answer is the last one and the body of its request has been read.
-    /// Then bytes that come have no use.
-    fn is_last(&self) -> bool {
-        let is_answered = matches!(
-            self.buffers.answer(),
-            AnswerState::Streaming | AnswerState::Complete
-        );
-        is_answered && !self.persists() && self.is_read()
-    }
-
     /// Reads and discards all bytes that are there, as far as the task's budget goes.
     #[cold]
     pub(crate) fn discard(&self, cx: &mut Context<'_>) {

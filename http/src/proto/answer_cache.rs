@@ -58,6 +58,7 @@ impl AnswerCache {
     /// The bytes, if this is what they were rendered for.
     #[inline]
     pub(crate) fn get(&self, asked: AnswerKey, headers: &impl AnswerHeaders) -> Option<&[u8]> {
+        // A few words decide for most answers that differ. The fields are compared only after that (LOG 20).
         if self.kept != Some(asked) {
             return None;
         }
@@ -79,6 +80,7 @@ impl AnswerCache {
         headers: &impl AnswerHeaders,
     ) {
         self.kept = None;
+        // An answer that is asked for once costs no copy. The second one in a row pays for all that follow.
         let is_repeated = self.asked.replace(asked) == Some(asked);
         if !is_repeated || head.len() > RENDERED_BYTES_MAX {
             return;
@@ -94,6 +96,7 @@ impl AnswerCache {
         let mut count = 0;
         let found = headers.try_for_each(|name, value| {
             lines = behind_field(lines, name, value).ok_or(())?;
+            // The fields keep their memory, so that another head of the same shape costs no allocation.
             if count == self.fields.len() {
                 self.fields.push(CachedField::default());
             }

@@ -28,10 +28,11 @@ pub(crate) struct DateLine {
 impl DateLine {
     pub(crate) fn new(now: SystemTime) -> Self {
         let second = second_of(now);
-        Self {
-            second,
-            line: render(second),
-        }
+        let mut line = *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+        let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
+        let written = write!(&mut line[6..], "{date}");
+        debug_assert!(written.is_ok(), "an IMF-fixdate always has 29 bytes");
+        Self { second, line }
     }
 
     /// Renders again if `now` is in another second. Returns true if it did.
@@ -54,14 +55,6 @@ impl DateLine {
 fn second_of(now: SystemTime) -> u64 {
     now.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs().min(LAST_SECOND))
-}
-
-fn render(second: u64) -> [u8; DATE_LINE_BYTES] {
-    let mut line = *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
-    let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
-    let written = write!(&mut line[6..], "{date}");
-    debug_assert!(written.is_ok(), "an IMF-fixdate always has 29 bytes");
-    line
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl Spares {
     pub(crate) fn take<S: 'static>(&self) -> Option<Box<S>> {
         let spare = match self.last.take() {
             Some(spare) => spare,
-            None => self.take_other()?,
+            None => self.others.borrow_mut().pop()?,
         };
         spare.downcast().ok()
     }
@@ -139,11 +139,6 @@ impl Spares {
         if let Some(before) = self.last.replace(Some(spare)) {
             self.put_other(before);
         }
-    }
-
-    #[cold]
-    fn take_other(&self) -> Option<Box<dyn Any>> {
-        self.others.borrow_mut().pop()
     }
 
     #[cold]

@@ -208,6 +208,7 @@ impl TestClient {
     /// Reads one head.
     async fn head(&mut self) -> Vec<u8> {
         loop {
+            // A head is short, so a search from its start for each piece costs little here.
             if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
                 return self.read.drain(..end + 4).collect();
             }
@@ -264,6 +265,7 @@ impl TestClient {
     /// Reads more bytes. Returns false at the end.
     async fn read_more(&mut self) -> bool {
         let mut piece = [0; 4096];
+        // An error counts as the end: the caller says where the connection ended, which tests want to know.
         let read = poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut piece)).await;
         let count = read.unwrap_or(0);
         self.read.extend_from_slice(&piece[..count]);

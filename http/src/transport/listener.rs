@@ -91,6 +91,7 @@ impl Listener {
     /// Returns the address, if it is an internet address.
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
+            // A path is not returned: most users ask for the port that the kernel has chosen.
             Self::Tcp(listener) => listener.local_address().ok(),
             Self::Unix(_) => None,
         }
