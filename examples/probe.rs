@@ -25,7 +25,7 @@ use waterwheel::runtime::{self, signal};
 const TEXT: (&str, &str) = ("content-type", "text/plain; charset=utf-8");
 const ALLOW: (&str, &str) = ("allow", "GET, HEAD, POST, OPTIONS");
 
-/// The requests that `tests/suites.rs` sends too.
+/// The requests that `tests/others/suites.rs` sends too.
 pub(crate) async fn probe(request: Request<'_>) -> Result<Responded> {
     if request.offers("websocket") && request.headers().get("sec-websocket-version") != Some("13") {
         let wanted = [

@@ -12,7 +12,7 @@ use std::io;
 use std::time::Duration;
 
 use waterwheel::http::{Request, Server, StatusCode};
-use waterwheel::runtime::{self, time::sleep};
+use waterwheel::runtime::{self, signal, time::sleep};
 
 const HELLO: &str = "<!DOCTYPE html><title>Hello!</title><h1>Hello!</h1><p>Hi from Rust</p>\n";
 const OOPS: &str = "<!DOCTYPE html><title>Oops!</title><h1>Oops!</h1><p>No such page.</p>\n";
@@ -27,6 +27,7 @@ fn main() -> io::Result<()> {
     };
     runtime::block_on(async {
         let server = Server::bind(address)?;
+        let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
         let stopper = server.stopper();
         let left = Cell::new(count);
@@ -46,8 +47,8 @@ fn main() -> io::Result<()> {
             let headers = [("content-type", "text/html; charset=utf-8")];
             request.respond(status, page, headers).await
         };
-        server.serve(handler).await?;
-        println!("{}", server.report().unwrap_or_default());
+        // After the last request, or at Ctrl-C or SIGTERM.
+        println!("{}", server.serve_until(handler, shutdown).await?);
         Ok(())
     })
 }

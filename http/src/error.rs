@@ -119,6 +119,9 @@ pub enum Refusal {
     HandlerTooSlow,
     /// The server takes no requests now (RFC 9110, 15.6.4).
     Unavailable,
+    /// A handler works on as many requests as it may ([`at_most`](crate::web::middleware::at_most); RFC 9110,
+    /// 15.6.4).
+    TooManyAtOnce,
     /// More connections from one address than the limit (RFC 6585, 4).
     PeerLimit,
     /// More connections from one address than the limit, answered with 503 by
@@ -193,6 +196,7 @@ impl Refusal {
                 Status::SERVICE_UNAVAILABLE,
                 "the server takes no requests now",
             ),
+            Self::TooManyAtOnce => (Status::SERVICE_UNAVAILABLE, "too many requests at once"),
             Self::PeerLimit => (Status::TOO_MANY_REQUESTS, PEER_LIMIT),
             Self::PeerLimitUnavailable => (Status::SERVICE_UNAVAILABLE, PEER_LIMIT),
         }
@@ -463,10 +467,15 @@ pub(crate) fn of_peer(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), OfPeer(error))
 }
 
-impl<E: StdError + 'static> From<E> for Error {
+/// Any error converts with `?`: each `std::error::Error`, and each type that converts to a `Box<dyn Error>`, such as
+/// `anyhow::Error` and `String`.
+///
+/// A [`ClientError`] or a [`Refusal`] passes through `anyhow` beneath a context. Without a context, `anyhow` hides
+/// its type, and the answer is 500.
+impl<E: Into<Box<dyn StdError>>> From<E> for Error {
     fn from(error: E) -> Self {
         Self(Box::new(Cause {
-            source: Box::new(error),
+            source: error.into(),
         }))
     }
 }
@@ -608,6 +617,7 @@ mod tests {
         check(Refusal::ConnectUnanswerable, 501); // RFC 9110, 9.3.6
         check(Refusal::MethodTooLong, 501); // RFC 9112, 3
         check(Refusal::Unavailable, 503); // RFC 9110, 15.6.4
+        check(Refusal::TooManyAtOnce, 503); // RFC 9110, 15.6.4
         check(Refusal::VersionUnsupported, 505); // RFC 9110, 15.6.6
     }
 }

@@ -54,11 +54,14 @@
 //!
 //! **Fail.** `?` converts any error to an [`Error`]. A fault of the client is a [`Refusal`], or a
 //! [`ClientError`] if a handler finds it. The client receives its status. After any other error, the client
-//! receives 500, and the server logs a line (`tracing`). A panic is a 500 too, and costs one connection.
+//! receives 500, and the server logs a line (`tracing`). Without a subscriber, the first line of a process goes to
+//! stderr. A panic is a 500 too, and costs one connection. `Builder::error_responses` makes all error answers look
+//! as the application wants.
 //!
 //! **End.** [`Server::shutdown`] finishes requests and cuts the rest when the time is over.
 //! [`Server::serve_until`] does so on a signal, and a [`Stopper`] from any thread. [`Builder::stoppable`] and
-//! [`Builder::workers`] run servers on threads of their own.
+//! [`Builder::workers`] run servers on threads of their own. Work that never ends by itself learns of the end by a
+//! [`ShutdownSignal`].
 //!
 //! **Count.** [`Server::numbers`] returns all counters of a server. [`Server::on_refusal`] reports
 //! requests that no handler sees.
@@ -86,9 +89,20 @@
 //! | `hostname` (the peer's address) | [`Request::peer_address`] |
 //! | `body` | [`Request::bytes`] |
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::too_many_lines,
+        reason = "a table of literal bytes is one test"
+    )
+)]
+
 mod error;
+mod error_answer;
+mod extensions;
 mod headers;
 mod limits;
+mod log;
 mod white_space;
 
 mod transport;
@@ -111,11 +125,13 @@ pub mod web;
 pub use connection::Connection;
 pub use connection::transport::AcceptedStream;
 pub use error::{ClientError, Error, InvalidAnswer, Refusal, Result};
+pub use error_answer::ErrorAnswer;
 pub use exchange::answer_body::AnswerBody;
 pub use exchange::body::Body;
 pub use exchange::handler::Responded;
 pub use exchange::handler::{Handler, Shared, shared};
 pub use exchange::request::Request;
+pub use extensions::Extensions;
 pub use headers::{AnswerHeaders, Headers};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 pub use limits::Limits;
@@ -132,6 +148,7 @@ pub use transport::accept_error::AcceptError;
 pub use transport::connection_info::ConnectionInfo;
 pub use transport::io::Io;
 pub use transport::listener::Listener;
+pub use transport::shutdown_signal::ShutdownSignal;
 pub use transport::stream::Stream;
 pub use transport::transport_info::TransportInfo;
 pub use transport::upgrade::{Upgrade, Upgraded};

@@ -82,7 +82,8 @@ pub struct Limits {
     /// Handshakes under way at once. Beyond it, the server closes the connection of the oldest one. 0 counts
     /// as 1.
     pub handshakes_max: usize,
-    /// Connections open at once. `None` means as many as the file descriptors allow.
+    /// Connections open at once, with those that have changed their protocol ([`Upgraded`](crate::Upgraded)). `None`
+    /// means as many as the file descriptors allow.
     pub connections_max: Option<usize>,
     /// Connections open at once from one address (from one /64 in v6). `None` means no limit. Beyond it,
     /// 429 by default, see [`Builder::on_peer_limit`](crate::Builder::on_peer_limit).

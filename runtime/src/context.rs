@@ -79,8 +79,17 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 #[track_caller]
 fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
     let Some(executor) = current() else {
+        // A socket is named after its type of the standard library, and the user knows ours.
+        let what = match what
+            .strip_prefix("std::")
+            .and_then(|_| what.rsplit("::").next())
+        {
+            Some(name) => format!("a waterwheel::runtime::net::{name}"),
+            None => what.to_owned(),
+        };
         panic!(
-            "{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on"
+            "{what} was {operation} outside a Waterwheel runtime: do it within `waterwheel::runtime::block_on` or \
+             `Runtime::block_on`. Or is tokio's runtime meant? Its tasks do not run here, and ours do not run there"
         );
     };
     executor

@@ -7,7 +7,7 @@
 //! modules in which threads meet (`remote`, `waker`, `pool`, `blocking`) import these from here.
 //!
 //! Only one build uses loom's types: the unit tests of this crate with `--cfg loom`. They include the models in
-//! `models/`, and `tests/loom/run` builds and runs them. All other builds use the standard library's types,
+//! `models/`, and `tests/runtime/loom/run` builds and runs them. All other builds use the standard library's types,
 //! also those of a crate that depends on this one and has models of its own.
 //!
 //! `Arc` and `Weak` are always the standard library's, because `futures_task::ArcWake` requires them. So loom

@@ -7,7 +7,10 @@
 
 mod callers;
 mod comments;
+mod imports;
+mod layers;
 mod reading_order;
+mod skips;
 mod source;
 mod type_names;
 mod words;

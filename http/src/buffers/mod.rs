@@ -41,6 +41,7 @@ use crate::buffers::body_state::BodyState;
 use crate::buffers::output::Output;
 use crate::buffers::stall_clock::StallClock;
 use crate::error::Refusal;
+use crate::extensions::Extensions;
 use crate::limits::Limits;
 use crate::proto::framing::Framing;
 use crate::proto::head::{Head, HeadParser, Parsed};
@@ -100,6 +101,8 @@ pub(crate) struct Buffers {
     has_body: bool,
     body: RefCell<BodyState>,
     output: RefCell<Output>,
+    /// The values that middleware has handed on.
+    extensions: Extensions,
     /// The receiver of the stream, if the answer promises it.
     promise: Cell<Option<Promise>>,
     /// The largest amount since the connection was last idle.
@@ -137,6 +140,7 @@ impl Buffers {
             && self.written.get() == Written::Little
             && self.body.get_mut().is_clean()
             && self.output.get_mut().is_clean()
+            && self.extensions.is_clean()
             && self.promise.get_mut().is_none()
             && !self.write_clock.runs()
             && !self.flush_clock.runs()
@@ -156,6 +160,7 @@ impl Buffers {
         self.has_body = false;
         self.body.get_mut().clear();
         self.output.get_mut().clear();
+        self.extensions.clear();
         self.promise.take();
         self.written.set(Written::Little);
         self.write_clock.stop();
@@ -285,6 +290,7 @@ impl Buffers {
         self.start += mem::take(&mut self.head_bytes);
         // Fields that were added to this answer are in no other one, nor in a refusal of the next request.
         self.output.get_mut().clear_added();
+        self.extensions.clear();
         if self.has_body {
             let (used, rest) = self.body.get_mut().end();
             self.start += used;
@@ -400,6 +406,10 @@ impl Buffers {
     #[inline]
     pub(crate) fn written(&self) -> Written {
         self.written.get()
+    }
+
+    pub(crate) fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     /// Notes that so many bytes were written in one call.

@@ -28,6 +28,7 @@ impl StallClock {
         cx: &mut Context<'_>,
         deadline: impl FnOnce() -> Instant,
     ) -> Poll<()> {
+        // A box, because few waits last long enough to need a clock, and the place for one takes eight bytes (LOG 16).
         let mut sleep = self
             .0
             .take()
@@ -44,6 +45,7 @@ impl StallClock {
 /// end makes its task spend the whole budget in each poll, and the sleep would be refused each time. So this
 /// asks the clock of the turn first.
 pub(crate) fn poll_due(sleep: &mut Sleep, cx: &mut Context<'_>) -> Poll<()> {
+    // Without the budget: a task that has none left must still see that its client's time is over.
     if sleep.deadline() <= Instant::of_turn() {
         return Poll::Ready(());
     }

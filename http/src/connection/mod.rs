@@ -46,11 +46,12 @@ use std::task::{Context, Poll, ready};
 use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
-use crate::buffers::Buffers;
+use crate::buffers::{Buffers, Written};
 use crate::error::{Refusal, Result, drop_contained};
 use crate::exchange::handle::Exchange;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
+use crate::log;
 use crate::shared::ServerState;
 use crate::shared::connections::{ConnectionId, Phase};
 use crate::shared::stop::Stage;
@@ -119,6 +120,9 @@ enum Next {
 impl<T: Io> Drop for Connection<T> {
     /// Closes the transport, returns the buffers to the pool, and removes the entry.
     fn drop(&mut self) {
+        if log::is_debugging() {
+            self.log_end();
+        }
         // The transport goes first: the entry counts the connection for as long as its descriptor is open.
         drop_contained(self.io.take());
         if let Some(buffers) = self.buffers.take() {
@@ -231,9 +235,12 @@ impl<T: Io> Connection<T> {
             Phase::Handling if self.has_request() => self.finish_pulled(),
             Phase::HeadOverdue => self.refuse(Refusal::HeadTooSlow),
             Phase::Closing | Phase::Lingering(_) => Next::CloseInStages,
-            Phase::Handshake | Phase::New | Phase::ReadingHead | Phase::Idle | Phase::Handling => {
-                Next::Read
-            }
+            Phase::Handshake
+            | Phase::New
+            | Phase::ReadingHead
+            | Phase::Idle
+            | Phase::Handling
+            | Phase::Upgraded => Next::Read,
         }
     }
 
@@ -447,6 +454,7 @@ impl<T: Io> Connection<T> {
         }
         self.end_without_waiting(cx);
         self.shared.counters.idle_timeouts.one();
+        log::timed_out(self.peer_address(), "a request");
         ControlFlow::Break(())
     }
 
@@ -469,6 +477,18 @@ impl<T: Io> Connection<T> {
         }
         self.end_without_waiting(cx);
         Some(Poll::Ready(ControlFlow::Break(())))
+    }
+}
+
+impl<T: Io> Connection<T> {
+    #[cold]
+    fn log_end(&self) {
+        let peer = self.peer_address();
+        let buffers = self.buffers.as_ref();
+        if buffers.is_some_and(|buffers| buffers.written() == Written::Stalled) {
+            log::timed_out(peer, "a read of its answer");
+        }
+        log::connection_closed(peer, self.shared.connections.requests(self.id));
     }
 }
 

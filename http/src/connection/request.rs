@@ -37,12 +37,13 @@ use crate::buffers::{AnswerState, Written};
 use crate::error::{Error, Refusal, Result, drop_contained, panic_text};
 use crate::exchange::body::drain;
 use crate::exchange::handler::Responded;
+use crate::log;
 use crate::proto::head::Head;
 use crate::shared::connections::Phase;
 use crate::shared::disconnect::OnDisconnect;
 use crate::shared::refused::Refused;
 use crate::transport::io::Io;
-use crate::transport::upgrade::Upgraded;
+use crate::transport::upgrade::{OfServer, Upgraded};
 
 /// How a handler ended.
 pub(super) enum Outcome {
@@ -262,7 +263,13 @@ impl<T: Io> Connection<T> {
             buffers.end_request();
             let read = buffers.unread().to_vec();
             if let Some(promise) = buffers.take_promise() {
-                promise.keep(Upgraded::new(unwrapped(io), read, peer));
+                self.shared.counters.upgrades.one();
+                let server = OfServer {
+                    entry: Box::new(self.shared.connections.upgrade(self.id)),
+                    ending: self.shared.ending.clone(),
+                    cutting: self.shared.cutting.clone(),
+                };
+                promise.keep(Upgraded::new(unwrapped(io), read, peer, server));
             }
             self.shared.return_buffers(buffers);
         }
@@ -295,12 +302,7 @@ impl<T: Io> Connection<T> {
             None if is_ours(&error) => self.shared.counters.handler_failures.one(),
             None => {} // the handler has done its work
         }
-        // A fault of the client or of the network is not logged.
-        if (is_ours(&error) || error.refusal() == Some(Refusal::HandlerTooSlow))
-            && let Some(left_out) = self.shared.log.allows()
-        {
-            tracing::error!(peer = ?self.peer_address(), ?error, left_out, "a request failed in its handler");
-        }
+        self.log(&error);
         let unsent = match answer {
             AnswerState::Awaited => true,
             // The head and the first pieces may still be in the queue. Then the client receives a whole error instead.
@@ -314,15 +316,49 @@ impl<T: Io> Connection<T> {
         if !unsent {
             return Next::Cut;
         }
-        match error.client_error() {
-            Some(client_error) => exchange.queue_client_error(client_error),
-            None => {
-                let reason = error.refusal().map(Refusal::reason);
-                let text = reason.unwrap_or("internal server error");
-                exchange.queue_error(error.status(), text);
-            }
+        if let Some(client_error) = error.client_error() {
+            let _sent = exchange.queue_client_error(client_error, Some(&error));
+        } else {
+            let reason = error.refusal().map(Refusal::reason);
+            let text = reason.unwrap_or("internal server error");
+            exchange.queue_error(error.status(), text, Some(&error));
         }
         Next::Read
+    }
+
+    /// Logs the error of a handler. One of the client or the network has a line only for debugging.
+    fn log(&self, error: &Error) {
+        let is_ours = is_ours(error) || error.refusal() == Some(Refusal::HandlerTooSlow);
+        if !is_ours && !log::is_debugging() {
+            return;
+        }
+        let Some(exchange) = self.exchange() else {
+            return;
+        };
+        // A copy, so only for lines that are written.
+        let id = exchange.added_header(log::REQUEST_ID);
+        let subject = self.subject(id.as_deref());
+        if is_ours {
+            if let Some(left_out) = self.shared.log.allows() {
+                log::handler_failed(subject, error, left_out);
+            }
+        } else if error.is_disconnect() {
+            log::client_left(subject, error);
+        } else {
+            log::refused(subject, error.status(), &error.to_string());
+        }
+    }
+
+    /// Returns the request that a log line is about, as far as its head is known.
+    fn subject<'a>(&'a self, id: Option<&'a str>) -> log::Subject<'a> {
+        let head = self.buffers.as_ref().map(|buffers| buffers.head());
+        let line = head.and_then(Head::request_line);
+        log::Subject {
+            method: line.map(|(method, ..)| method),
+            target: line.map(|(_, target, _)| target),
+            peer: self.peer_address(),
+            id,
+        }
     }
 
     /// Queues the answer to a request that cannot be read. The connection ends after it.
@@ -330,7 +366,10 @@ impl<T: Io> Connection<T> {
     pub(super) fn refuse(&mut self, refusal: Refusal) -> Next {
         self.shared.counters.refused(refusal);
         if let Some(exchange) = self.exchange() {
-            exchange.queue_error(refusal.status(), refusal.reason());
+            exchange.queue_error(refusal.status(), refusal.reason(), Some(&refusal.into()));
+        }
+        if log::is_debugging() {
+            log::refused(self.subject(None), refusal.status(), refusal.reason());
         }
         // No handler sees this request, so an access log learns of it through the hook.
         if let Some(hook) = self.shared.on_refusal.get() {

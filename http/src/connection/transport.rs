@@ -38,6 +38,7 @@ use waterwheel_runtime::time::Instant;
 
 use crate::buffers::stall_clock::StallClock;
 use crate::error::{drop_contained, panic_text};
+use crate::log;
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;
 use crate::shared::handshakes::{HandshakeId, HandshakeSlot, Opened, Purpose, TransportHook};
@@ -126,7 +127,7 @@ impl Transport {
                 counters.handshakes_failed.one();
                 let text = panic_text(&*payload);
                 if let Some(left_out) = self.shared.log.allows() {
-                    tracing::error!(text, left_out, "a handshake panicked");
+                    log::handshake_panicked(text, left_out);
                 }
                 drop_contained(payload);
                 Err(io::Error::other("the handshake panicked"))
@@ -143,7 +144,7 @@ impl Transport {
                 Poll::Ready(Ok(()))
             }
             Err(error) => {
-                tracing::debug!(%error, "a handshake has failed");
+                log::handshake_failed(&error);
                 Poll::Ready(Err(error))
             }
         }

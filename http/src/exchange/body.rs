@@ -159,6 +159,7 @@ impl<'c> Body<'c> {
                 piece = Bytes::copy_from_slice(data);
             }
         };
+        // A sink, and not a returned slice: a slice would keep the cell borrowed while the stream is polled.
         let more = ready!(self.exchange.poll_take(cx, &mut sink))?;
         Poll::Ready(Ok(more.then_some(piece)))
     }

@@ -15,12 +15,17 @@
 //! - Always: a wait for the peer has a deadline.
 //! - Never: a cell of the buffers is borrowed while the stream is polled for a wait.
 
+use std::borrow::Cow;
+
 use http::{Method, StatusCode};
 
 use crate::buffers::{AnswerState, Buffers};
 use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result};
+use crate::error_answer::{ErrorAnswer, ErrorHook, PageFields};
+use crate::extensions::Extensions;
 use crate::headers::AnswerHeaders;
 use crate::limits::Limits;
+use crate::log;
 use crate::proto::answer_cache::AnswerKey;
 use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
@@ -28,6 +33,7 @@ use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
 use crate::shared::ServerState;
 use crate::transport::io::Io;
+use crate::transport::shutdown_signal::ShutdownSignal;
 use crate::transport::upgrade::Promise;
 
 /// A body up to this size is copied behind its head, so that one write sends both with all other queued bytes. A
@@ -72,6 +78,14 @@ impl<'c> Exchange<'c> {
     #[inline]
     pub(crate) fn bytes_from_head(&self) -> &'c [u8] {
         self.buffers.unread()
+    }
+
+    pub(crate) fn extensions(&self) -> &'c Extensions {
+        self.buffers.extensions()
+    }
+
+    pub(crate) fn shutdown_signal(&self) -> ShutdownSignal {
+        self.shared.ending.clone()
     }
 
     pub(crate) fn answer(&self) -> AnswerState {
@@ -216,6 +230,19 @@ impl Exchange<'_> {
         append(self.buffers.output().buffer())
     }
 
+    /// Returns the value of the first added field of that name (in any case), if it is UTF-8.
+    pub(crate) fn added_header(&self, name: &str) -> Option<String> {
+        let mut output = self.buffers.output();
+        // The lines are parsed again, because only middleware looks for them, and each answer would pay for a map.
+        let lines = output.added().split(|byte| *byte == b'\n');
+        let fields = lines.filter_map(|line| {
+            let line = str::from_utf8(line.strip_suffix(b"\r")?).ok()?;
+            line.split_once(": ")
+        });
+        let mut named = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        named.next().map(|(_, value)| value.to_owned())
+    }
+
     /// Calls `f` with the field lines that are added to the next head.
     pub(crate) fn with_added<T>(&self, f: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         f(self.buffers.output().added())
@@ -224,23 +251,100 @@ impl Exchange<'_> {
 
 /// Answering instead of the handler.
 impl Exchange<'_> {
-    /// Answers a request in which its handler has found a fault.
-    pub(crate) fn queue_client_error(&self, error: &ClientError) {
-        let text = format!("{error}\n");
-        match self.queue_head(error.status(), Some(text.len() as u64), error) {
-            Ok(decided) => {
-                if decided.framing.sends_body() {
-                    self.buffers.output().queue(text.as_bytes());
-                }
-                self.set_answer(AnswerState::Complete);
-            }
-            // The error's own fields cannot be sent, so the client receives it without them.
-            Err(_) => self.queue_error(error.status(), error.text()),
+    /// Queues the answer to a request in which its handler has found a fault. `error` is the one that the handler
+    /// returned. Returns the length of the sent body.
+    pub(crate) fn queue_client_error(
+        &self,
+        client_error: &ClientError,
+        error: Option<&Error>,
+    ) -> usize {
+        let status = client_error.status();
+        let text = format!("{client_error}\n");
+        let queued = self
+            .queue_page(status, client_error.text(), error, client_error.fields())
+            .or_else(|| self.queue_whole(status, text.as_bytes(), client_error).ok());
+        // The error's own fields may be ones that cannot be sent. Then the client receives it without them.
+        queued.unwrap_or_else(|| {
+            self.queue_plain_error(status, client_error.text());
+            text.len()
+        })
+    }
+
+    /// Queues the answer to a request that has failed. The connection closes after this answer.
+    pub(crate) fn queue_error(&self, status: StatusCode, text: &str, error: Option<&Error>) {
+        // Set before the head is made, so that the head of a hook's answer announces the end, too.
+        self.close_after();
+        let retry_after =
+            encode::retry_after(status).map(|(name, value)| (name.into(), value.into()));
+        if self
+            .queue_page(status, text, error, retry_after.as_slice())
+            .is_none()
+        {
+            self.queue_plain_error(status, text);
         }
     }
 
-    /// Answers a request that has failed. The connection closes after this answer.
-    pub(crate) fn queue_error(&self, status: StatusCode, text: &str) {
+    /// Queues an error answer with the body that a hook makes, and with these fields if the hook leaves them
+    /// out. Returns the length of the sent body. Returns `None` if there is no hook, no request line, or if the
+    /// hook has failed.
+    fn queue_page(
+        &self,
+        status: StatusCode,
+        text: &str,
+        error: Option<&Error>,
+        original: &[(Cow<'static, str>, Cow<'static, str>)],
+    ) -> Option<usize> {
+        // The router has put its hook among the values of the request, because the core knows no router.
+        let of_router = self.extensions().get::<ErrorHook>();
+        // The hook of the server is asked last, because a router knows its requests better.
+        let hook = of_router.as_deref().or(self.shared.error_hook.as_ref())?;
+        let (method, target, _) = self.head().request_line()?;
+        let bytes = self.bytes_from_head();
+        let answer = ErrorAnswer {
+            status,
+            text,
+            refusal: error.and_then(Error::refusal),
+            error,
+            method,
+            target,
+            headers: self
+                .buffers
+                .has_request()
+                .then(|| self.head().headers(bytes)),
+        };
+        let queued = hook.call(&answer).and_then(|(page, body)| {
+            let page = &page;
+            self.queue_whole(status, &body, &PageFields { page, original })
+        });
+        match queued {
+            Ok(sent) => Some(sent),
+            Err(error) => {
+                // Any client can cause error answers, so the lines about them have a limit.
+                if let Some(left_out) = self.shared.log.allows() {
+                    log::error_hook_failed(&error, left_out);
+                }
+                None
+            }
+        }
+    }
+
+    /// Queues a whole answer, and returns the length of its body as it is sent.
+    fn queue_whole(
+        &self,
+        status: StatusCode,
+        body: &[u8],
+        headers: &impl AnswerHeaders,
+    ) -> Result<usize> {
+        let decided = self.queue_head(status, Some(body.len() as u64), headers)?;
+        self.set_answer(AnswerState::Complete);
+        if !decided.framing.sends_body() {
+            return Ok(0);
+        }
+        self.buffers.output().queue(body);
+        Ok(body.len())
+    }
+
+    fn queue_plain_error(&self, status: StatusCode, text: &str) {
         self.shared.own_lines.with(|own| {
             let output = &mut self.buffers.output();
             output.push_error(status, text, self.head().method(), own);

@@ -11,11 +11,13 @@ use crate::exchange::body::Body;
 use crate::exchange::handle::Exchange;
 use crate::exchange::handler::Responded;
 use crate::exchange::respond::{self, Unsent};
+use crate::extensions::Extensions;
 use crate::headers::{AnswerHeaders, Headers};
 use crate::proto::encode;
 use crate::proto::head::Head;
 use crate::transport::address::PeerAddress;
 use crate::transport::connection_info::ConnectionInfo;
+use crate::transport::shutdown_signal::ShutdownSignal;
 use crate::transport::upgrade::Upgrade;
 use crate::white_space::members;
 
@@ -126,6 +128,20 @@ impl<'c> Request<'c> {
         Body::new(self.exchange)
     }
 
+    /// Returns the values that middleware hands to handlers, by their types.
+    ///
+    /// A request without values costs no allocation. [`Extensions`] has an example.
+    pub fn extensions(&self) -> &'c Extensions {
+        self.exchange.extensions()
+    }
+
+    /// Returns the signal that the server shuts down, for answers that never end by themselves.
+    ///
+    /// [`ShutdownSignal`] has an example.
+    pub fn shutdown_signal(&self) -> ShutdownSignal {
+        self.exchange.shutdown_signal()
+    }
+
     /// Reads the whole body into memory, up to the server's limit
     /// ([`Limits::body_bytes_max`](crate::Limits::body_bytes_max)).
     ///
@@ -185,16 +201,7 @@ impl<'c> Request<'c> {
     /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is
     /// UTF-8.
     pub fn added_header(&self, name: &str) -> Option<String> {
-        self.exchange.with_added(|lines| {
-            // The lines are parsed again, because only middleware looks for them, and each answer would pay for a map.
-            let lines = lines.split(|byte| *byte == b'\n');
-            let fields = lines.filter_map(|line| {
-                let line = str::from_utf8(line.strip_suffix(b"\r")?).ok()?;
-                line.split_once(": ")
-            });
-            let mut named = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
-            named.next().map(|(_, value)| value.to_owned())
-        })
+        self.exchange.added_header(name)
     }
 
     /// Queues an interim answer, such as 103 (Early Hints). The final answer must follow. A client of
@@ -353,6 +360,16 @@ impl<'c> Request<'c> {
     /// A [`ClientError`] with 405 if the method is another. Also if a header field may not be sent.
     pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
         respond::tunnel(self.exchange, &headers)
+    }
+
+    /// Answers with an error of the client, as the server does if a handler returns it.
+    #[cfg_attr(
+        not(any(feature = "files", feature = "routes")),
+        expect(dead_code, reason = "only parts of a site answer so")
+    )]
+    pub(crate) fn refuse(self, error: &ClientError) -> Responded {
+        let sent = self.exchange.queue_client_error(error, None);
+        Responded::new(error.status(), sent as u64)
     }
 
     /// Cuts the connection without an answer.

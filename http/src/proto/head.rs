@@ -162,6 +162,7 @@ impl HeadParser {
 /// Filling it.
 impl Head {
     fn begin(&mut self) {
+        // Forgotten before the first byte is read: after a refusal the old line must not be found.
         self.cache.forget_line();
         self.line.clear();
     }
@@ -177,6 +178,7 @@ impl Head {
         let RequestLine {
             method, version, ..
         } = &self.line;
+        // HTTP/1.0 did not know the field, so its clients may leave it out (RFC 9112, 3.2).
         if self.fields.host.is_none() && *version == Version::HTTP_11 {
             return Err(Refusal::HostMissing);
         }
@@ -189,6 +191,7 @@ impl Head {
 
 impl Fields {
     fn clear(&mut self) {
+        // The list keeps its memory, so that a head costs no allocation after the first one of its length.
         let mut list = std::mem::take(&mut self.list);
         list.clear();
         *self = Self {

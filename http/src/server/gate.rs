@@ -73,6 +73,11 @@ impl Gate {
         }
     }
 
+    /// Returns how many descriptors a connection and its requests are assumed to need.
+    pub(crate) fn assumed(&self) -> usize {
+        self.assumed
+    }
+
     /// Returns true if a connection may be accepted.
     pub(crate) fn is_open(&self) -> bool {
         if self.shut.get().is_some_and(is_in_force) {

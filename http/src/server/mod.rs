@@ -34,6 +34,7 @@ use waterwheel_runtime::{race, spawn_detached};
 use crate::connection::Connection;
 use crate::connection::transport::Transport;
 use crate::exchange::handler::{Handler, shared};
+use crate::log;
 use crate::server::gate::{Descriptors, Gate};
 use crate::shared::ServerState;
 use crate::shared::connections::Phase;
@@ -116,6 +117,9 @@ pub struct Server {
 impl Server {
     pub(crate) fn new(settings: &Settings, listeners: Vec<Listener>) -> io::Result<Self> {
         let local_address = listeners.iter().find_map(Listener::local_address);
+        listeners
+            .iter()
+            .for_each(|listener| log::listening(&listener.place()));
         // Opened now, because it is needed when no descriptor is left.
         let reserve = settings.turns_away.then(room::open_reserve).transpose()?;
         Ok(Self {
@@ -175,6 +179,7 @@ impl Server {
             idle: census.idle,
             in_flight: census.busy,
             lingering: census.lingering,
+            upgraded: census.upgraded,
             handshakes: self.shared.handshakes.len(),
             ..self.shared.counters.read()
         }
@@ -322,6 +327,7 @@ impl Server {
         purpose: Purpose,
     ) -> Connection {
         self.shared.counters.accepted.one();
+        log::connection_opened(peer);
         let shared = self.shared.clone();
         // Without a hook there is no handshake, and a plain socket is not behind a vtable.
         let Some(hook) = &self.transport else {
@@ -340,6 +346,9 @@ impl Server {
         // The gate decides when to try again; the loop only waits for it.
         if error.is_exhausted() {
             self.gate.shut();
+            if self.connections() == 0 {
+                self.warn(0);
+            }
         } else if error.is_connection() {
             self.gate.lost();
         }
@@ -370,6 +379,7 @@ impl Server {
     /// accepted connections, see [`Builder::transport`](crate::Builder::transport).
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
         self.shared.counters.accepted.one();
+        log::connection_opened(peer);
         // No permit: the server has not accepted this connection, and does not limit its peer.
         let id = self.shared.connections.add(Phase::New, None);
         Connection::new(io, peer, id, self.shared.clone())
@@ -423,7 +433,7 @@ impl Server {
                 Err(error) => {
                     // A queue of broken connections would fill the log, so the rate is limited.
                     if let Some(left_out) = rate.allows() {
-                        tracing::warn!(%error, left_out, "could not accept a connection");
+                        log::accept_failed(&error, left_out);
                     }
                 }
             }
@@ -463,6 +473,9 @@ impl Server {
     ///
     /// Clients in the queue are lost. [`shutdown`](Self::shutdown) serves them first.
     pub fn close(&self) {
+        if !self.is_closed() && !self.is_stopping() {
+            log::closed();
+        }
         self.listeners.close();
         // The loops that wait for a connection learn of the end.
         self.shared.stage_changed.notify_all();

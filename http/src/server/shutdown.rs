@@ -21,6 +21,7 @@ use waterwheel_runtime::{race, signal, spawn};
 use super::{CountGuard, Server};
 use crate::error::Refusal;
 use crate::exchange::handler::Handler;
+use crate::log;
 use crate::shared::connections::{Census, HANDSHAKE_MOMENT, MOMENT};
 use crate::shared::handshakes::Purpose;
 use crate::shared::stop::{Report, Stage, Wanted};
@@ -39,8 +40,13 @@ impl Server {
     /// clients receive
     /// 503. Each answer announces the end of its connection. Connections without a request are closed after a
     /// moment (100 ms, and 500 ms more for a handshake under way), and a request that arrives before that is
-    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client. The
-    /// rest is cut when `grace` is over or [`Stopper::cut`](crate::Stopper::cut) is called. A later call
+    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client.
+    ///
+    /// Work that never ends by itself learns of the shutdown by a [`ShutdownSignal`](crate::ShutdownSignal):
+    /// answers by [`Request::shutdown_signal`](crate::Request::shutdown_signal), and streams of other protocols by
+    /// [`Upgraded::shutdown_signal`](crate::Upgraded::shutdown_signal). A stream of server-sent events ends itself.
+    ///
+    /// The rest is cut when `grace` is over or [`Stopper::cut`](crate::Stopper::cut) is called. A later call
     /// returns the same report.
     ///
     /// # Panics
@@ -79,6 +85,8 @@ impl Server {
         // Reads the clock itself, because the turn may have begun long ago.
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
+        log::shutting_down(grace, before.open);
+        let upgrades_before = self.shared.counters.upgrades.get();
         // Clients that are refused already are counted as turned away, so the report leaves them out here.
         let refused_before = self.shared.connections.refused();
         self.enter(Stage::Draining);
@@ -97,21 +105,28 @@ impl Server {
         let hurry = race(deadline, self.stopping.wanted(Wanted::Cut));
         // Whichever is first: all connections have ended, or the time is over.
         race(calm, hurry).await;
+        // Read before the cut, because the cut ends these streams.
+        let upgraded_left = self.shared.connections.census().upgraded as u64;
         let cut = self.cut().await;
         let idle = usize::try_from(dismissed.get() - dismissed_before).unwrap_or(usize::MAX);
         let after = self.numbers();
         let turned_away = after.turned_away - before.turned_away;
         // The counters only grow, so differences tell what has happened since the begin.
         let seen = (before.open - refused_before) as u64 + (after.accepted - before.accepted);
-        let gone = (idle + cut) as u64 + turned_away;
+        let since_then = self.shared.counters.upgrades.get() - upgrades_before;
+        // Those that are left are among the ones that were cut.
+        let upgraded = (before.upgraded as u64 + since_then).saturating_sub(upgraded_left);
+        let gone = (idle + cut) as u64 + turned_away + upgraded;
         let report = Report {
             // Saturating: a connection may be counted twice if it ends while it is cut.
             finished: usize::try_from(seen.saturating_sub(gone)).unwrap_or(usize::MAX),
             idle,
+            upgraded: usize::try_from(upgraded).unwrap_or(usize::MAX),
             cut,
             turned_away: usize::try_from(turned_away).unwrap_or(usize::MAX),
         };
         self.report.set(Some(report));
+        log::shut_down(&report);
         // Last, because it wakes the threads that wait for the report.
         self.stopping.has_ended();
         report
@@ -267,6 +282,11 @@ impl Server {
 
     fn enter(&self, stage: Stage) {
         self.shared.stage.set(stage);
+        match stage {
+            Stage::Open => {}
+            Stage::Draining => self.shared.ending.set(),
+            Stage::Cutting => self.shared.cutting.set(),
+        }
         self.shared.stage_changed.notify_all();
     }
 

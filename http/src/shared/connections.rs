@@ -23,6 +23,7 @@
 //! | `ReadingHead` → `HeadOverdue` | [`head_overdue`](Connections::head_overdue) |
 //! | any → `Closing` | [`close`](Connections::close) |
 //! | `Closing` → `Lingering` | [`linger`](Connections::linger) |
+//! | `Handling` → `Upgraded`, in an entry of its own | [`upgrade`](Connections::upgrade) |
 //!
 //! The server closes connections from outside, for room or at its end: it marks their entries and wakes
 //! their tasks. Each connection then decides what to finish first. One timer watches all deadlines of the
@@ -35,6 +36,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -86,6 +88,8 @@ pub(crate) enum Phase {
     Closing,
     /// The last answer and the end are sent. Bytes that arrive are discarded.
     Lingering(GivesWay),
+    /// The stream has changed its protocol, and its owner is a task of the user.
+    Upgraded,
 }
 
 /// When a connection that lingers after its last answer gives way to another one. Bytes that arrive after the
@@ -174,6 +178,8 @@ pub(crate) struct Census {
     pub(crate) idle: usize,
     /// After the last answer.
     pub(crate) lingering: usize,
+    /// After a change of the protocol.
+    pub(crate) upgraded: usize,
 }
 
 /// The life of an entry.
@@ -324,6 +330,18 @@ impl Connections {
         entry.is_refused = true;
     }
 
+    /// Adds an entry for the stream of a connection that changes its protocol, and moves the permit there. The old
+    /// entry ends with its connection, which the caller may keep.
+    pub(crate) fn upgrade(self: &Rc<Self>, id: ConnectionId) -> UpgradedEntry {
+        // The permit goes along: a peer must not get more connections by an upgrade.
+        self.entries.borrow_mut()[id.index()].has_permit = false;
+        let permit = self.permits.borrow_mut().remove(&id.0);
+        UpgradedEntry {
+            id: self.add(Phase::Upgraded, permit),
+            connections: self.clone(),
+        }
+    }
+
     /// Notes that the last answer and the end are sent.
     pub(crate) fn linger(&self, id: ConnectionId, gives_way: GivesWay) {
         let now = Instant::of_turn();
@@ -382,6 +400,7 @@ impl Connections {
             | Phase::HeadOverdue
             | Phase::Handling
             | Phase::Closing
+            | Phase::Upgraded
             // These phases have a timer of their own, or the deadline of the step that they wait for.
             | Phase::Lingering(_) => Duration::MAX,
         }
@@ -537,6 +556,7 @@ impl Connections {
                 Phase::New => census.new += 1,
                 Phase::Idle => census.idle += 1,
                 Phase::Lingering(_) => census.lingering += 1,
+                Phase::Upgraded => census.upgraded += 1,
                 Phase::ReadingHead | Phase::HeadOverdue | Phase::Handling | Phase::Closing => {
                     census.busy += 1;
                 }
@@ -591,6 +611,18 @@ impl ConnectionEntry {
         // Compared, because the same task waits here again and again, and a clone costs a call through its vtable.
         let known = self.waker.as_ref();
         known.is_some_and(|known| known.will_wake(waker))
+    }
+}
+
+/// The entry of a stream that has changed its protocol. Its drop removes the entry.
+pub(crate) struct UpgradedEntry {
+    connections: Rc<Connections>,
+    id: ConnectionId,
+}
+
+impl Drop for UpgradedEntry {
+    fn drop(&mut self) {
+        self.connections.remove(self.id);
     }
 }
 

@@ -37,6 +37,7 @@ impl DateLine {
 
     /// Renders again if `now` is in another second. Returns true if it did.
     pub(crate) fn refresh(&mut self, now: SystemTime) -> bool {
+        // A comparison by "greater" would keep the old date after the clock was set back.
         let is_another = self.second != second_of(now);
         if is_another {
             *self = Self::new(now);

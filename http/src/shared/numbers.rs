@@ -47,6 +47,8 @@ pub(crate) struct Counters {
     pub(crate) idle_timeouts: Count,
     pub(crate) write_timeouts: Count,
     pub(crate) cut: Count,
+    /// Connections that have changed their protocol.
+    pub(crate) upgrades: Count,
     pub(crate) handshakes_failed: Count,
     pub(crate) handshakes_timed_out: Count,
     pub(crate) handshakes_displaced: Count,
@@ -72,6 +74,7 @@ impl Counters {
     }
 
     pub(crate) fn refused(&self, refusal: Refusal) {
+        // A map, because only a few of the reasons occur on one server.
         *self.refused.borrow_mut().entry(refusal).or_default() += 1;
     }
 
@@ -110,6 +113,7 @@ impl Counters {
             idle: 0,
             in_flight: 0,
             lingering: 0,
+            upgraded: 0,
             handshakes: 0,
             accepted: self.accepted.get(),
             accept_errors: self.accept_errors.get(),
@@ -144,6 +148,8 @@ pub struct Numbers {
     pub in_flight: usize,
     /// Open connections after their last answer. The server waits for the client to close.
     pub lingering: usize,
+    /// Open connections that have changed their protocol ([`Upgraded`](crate::Upgraded)).
+    pub upgraded: usize,
     /// Open connections with a handshake under way ([`Builder::transport`](crate::Builder::transport)).
     pub handshakes: usize,
     /// Accepted connections, and those made by [`Server::connection`](crate::Server::connection).
@@ -291,6 +297,7 @@ mod prometheus {
             ("connections_idle", numbers.idle),
             ("requests_in_flight", numbers.in_flight),
             ("connections_lingering", numbers.lingering),
+            ("connections_upgraded", numbers.upgraded),
             ("handshakes_under_way", numbers.handshakes),
         ];
         for (name, value) in gauges {

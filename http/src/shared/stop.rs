@@ -46,7 +46,9 @@ pub struct Report {
     pub finished: usize,
     /// Connections without a request that were closed, to make room or at the end.
     pub idle: usize,
-    /// Connections that were cut when the time was over.
+    /// Connections that had changed their protocol ([`Upgraded`](crate::Upgraded)), and ended by themselves.
+    pub upgraded: usize,
+    /// Connections that were cut when the time was over, also of another protocol.
     pub cut: usize,
     /// Connections that were accepted and turned away: answered with 503 because the server ends, or closed
     /// because their peer has reached its limit.
@@ -57,23 +59,29 @@ impl AddAssign for Report {
     fn add_assign(&mut self, other: Self) {
         self.finished += other.finished;
         self.idle += other.idle;
+        self.upgraded += other.upgraded;
         self.cut += other.cut;
         self.turned_away += other.turned_away;
     }
 }
 
+/// Writes the numbers that are not 0: `3 connections finished, 1 cut`.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            finished,
-            idle,
-            cut,
-            turned_away,
-        } = self;
-        write!(
-            f,
-            "{finished} finished, {idle} closed idle, {cut} cut, {turned_away} turned away"
-        )
+        let fates = [
+            (self.finished, "finished"),
+            (self.idle, "closed idle"),
+            (self.upgraded, "ended after an upgrade"),
+            (self.cut, "cut"),
+            (self.turned_away, "turned away"),
+        ];
+        let mut fates = fates.into_iter().filter(|(count, _)| *count > 0);
+        match fates.next() {
+            None => f.write_str("no connection was open")?,
+            Some((1, fate)) => write!(f, "1 connection {fate}")?,
+            Some((count, fate)) => write!(f, "{count} connections {fate}")?,
+        }
+        fates.try_for_each(|(count, fate)| write!(f, ", {count} {fate}"))
     }
 }
 
@@ -276,3 +284,26 @@ const _: () = {
     const fn assert_send_sync<T: Send + Sync>() {}
     assert_send_sync::<Stopper>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_only_what_has_happened() {
+        let mut report = Report::default();
+        assert_eq!(report.to_string(), "no connection was open");
+        report.idle = 1;
+        assert_eq!(report.to_string(), "1 connection closed idle");
+        report += Report {
+            finished: 12,
+            upgraded: 2,
+            turned_away: 3,
+            ..report
+        };
+        assert_eq!(
+            report.to_string(),
+            "12 connections finished, 2 closed idle, 2 ended after an upgrade, 3 turned away"
+        );
+    }
+}

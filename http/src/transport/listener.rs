@@ -97,6 +97,19 @@ impl Listener {
         }
     }
 
+    /// Returns where it listens, for the log.
+    pub(crate) fn place(&self) -> String {
+        let path = match self {
+            Self::Tcp(_) => None,
+            Self::Unix(listener) => listener.path(),
+        };
+        match (self.local_address(), path) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(path)) => path.display().to_string(),
+            (None, None) => "an abstract Unix socket".to_owned(),
+        }
+    }
+
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         match self {
             Self::Tcp(listener) => listener

@@ -22,8 +22,8 @@
 //! [subscribes](Feed::subscribe) and has a queue of its own. [`Events::send_all`] sends the events of that
 //! queue, and a comment after 15 seconds without an event.
 //!
-//! An endless stream delays the end of its server until it is closed. So end all feeds ([`Feed::end`]) before
-//! you end the server.
+//! [`Events::send_all`] ends when the server shuts down, and clients reconnect after a while, perhaps to another
+//! process. A loop of your own asks [`Events::shutdown_signal`].
 //!
 //! # Invariants
 //!
@@ -50,6 +50,7 @@ use crate::error::Result;
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
+use crate::transport::shutdown_signal::ShutdownSignal;
 use crate::web::single::only;
 
 /// The time without an event after which a comment is sent. It keeps proxies from closing the connection.
@@ -211,27 +212,61 @@ impl<'c> Events<'c> {
         self.body.flush().await
     }
 
-    /// Sends the events of a stream until the stream ends or the client leaves. Sends a comment after each 15
-    /// seconds without an event.
+    /// Returns the signal that the server shuts down.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use waterwheel::http::web::events::{Event, Events};
+    /// use waterwheel::http::{Request, Responded, Result};
+    /// use waterwheel::runtime::time::timeout;
+    ///
+    /// async fn ticks(request: Request<'_>) -> Result<Responded> {
+    ///     let mut events = Events::start(request).await?;
+    ///     let shutdown = events.shutdown_signal();
+    ///     while timeout(Duration::from_secs(1), shutdown.wait()).await.is_err() {
+    ///         events.send(&Event::new("tick")).await?;
+    ///     }
+    ///     events.finish().await
+    /// }
+    /// # drop(waterwheel::http::shared(ticks));
+    /// ```
+    pub fn shutdown_signal(&self) -> ShutdownSignal {
+        self.body.exchange.shutdown_signal()
+    }
+
+    /// Sends the events of a stream until the stream ends, the client leaves, or the server shuts down. Sends a
+    /// comment after each 15 seconds without an event.
+    ///
+    /// Events that are ready when the server shuts down are still sent, up to 64.
     ///
     /// # Errors
     ///
     /// The errors of [`send`](Self::send).
     pub async fn send_all(mut self, events: impl Stream<Item = Event>) -> Result<Responded> {
         let mut events = pin!(events);
+        let shutdown = self.shutdown_signal();
+        // A stream that is always ready must end, too.
+        let mut last_events = WAITING_MAX;
         // The answer to a HEAD request has no body, so it must not wait for the end of the stream.
         while self.body.is_sent() {
-            match self.next_event(events.as_mut()).await {
+            match self.next_event(events.as_mut(), &shutdown).await {
+                NextEvent::Event(_) if last_events == 0 => break,
                 NextEvent::Event(event) => self.send(&event).await?,
                 NextEvent::Silence => self.keep_alive().await?,
                 NextEvent::End => break,
             }
+            last_events -= usize::from(shutdown.is_set());
         }
         self.finish().await
     }
 
     /// Waits for the next event, the end, or 15 seconds.
-    async fn next_event(&self, mut events: Pin<&mut impl Stream<Item = Event>>) -> NextEvent {
+    async fn next_event(
+        &self,
+        mut events: Pin<&mut impl Stream<Item = Event>>,
+        shutdown: &ShutdownSignal,
+    ) -> NextEvent {
         let next = async {
             let next = poll_fn(|cx| events.as_mut().poll_next(cx)).await;
             next.map_or(NextEvent::End, NextEvent::Event)
@@ -242,7 +277,7 @@ impl<'c> Events<'c> {
         };
         // A browser that closes the page closes its write half, and no longer listens.
         let end = async {
-            self.body.half_closed().await;
+            race(self.body.half_closed(), shutdown.wait()).await;
             NextEvent::End
         };
         race(next, race(silence, end)).await
@@ -262,7 +297,7 @@ impl<'c> Events<'c> {
 enum NextEvent {
     Event(Event),
     Silence,
-    /// The stream has ended, or the client has left.
+    /// The stream has ended, the client has left, or the server shuts down.
     End,
 }
 

@@ -36,6 +36,8 @@ pub mod input;
 pub mod middleware;
 #[cfg(feature = "multipart")]
 pub mod multipart;
+#[cfg(any(feature = "files", feature = "routes"))]
+mod nested;
 #[cfg(any(feature = "input", feature = "multipart"))]
 mod parameters;
 #[cfg(any(feature = "files", feature = "routes"))]

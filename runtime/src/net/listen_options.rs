@@ -139,7 +139,7 @@ impl ListenOptions {
             "the name resolves to no address",
         );
         // A name may have addresses of a family that this machine has switched off. So one success is enough.
-        for address in address.to_socket_addrs()? {
+        for address in address.to_socket_addrs().map_err(explained)? {
             match self.listen(address) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => {
@@ -195,6 +195,20 @@ impl ListenOptions {
         socket.listen(self.backlog)?;
         Ok(TcpListener::from_nonblocking(socket.into()))
     }
+}
+
+/// Adds the form of an address to the errors of the standard library about its text.
+#[cold]
+fn explained(error: io::Error) -> io::Error {
+    let fault = match (error.kind(), &*error.to_string()) {
+        (io::ErrorKind::InvalidInput, "invalid socket address") => "the address has no port",
+        (io::ErrorKind::InvalidInput, "invalid port value") => {
+            "the port of the address is not a number up to 65535"
+        }
+        _ => return error,
+    };
+    let form = "an address has the form host:port, such as localhost:8080 or 127.0.0.1:8080";
+    io::Error::new(error.kind(), format!("{fault}; {form}"))
 }
 
 /// Listeners with the default options.

@@ -57,6 +57,7 @@ use crate::exchange::handler::Handler;
 use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
 use crate::web::coding::AcceptedCodings;
+use crate::web::nested;
 
 pub use options::{DotFiles, Symlinks};
 
@@ -208,7 +209,7 @@ impl Files {
     /// }
     /// ```
     pub async fn find(&self, request: &Request<'_>) -> Result<Option<FileAnswer>> {
-        match self.path_below(request.path()) {
+        match self.path_below(nested::path(request)) {
             Some(path) => self.find_path(request, path).await,
             None => Ok(None),
         }
@@ -249,11 +250,11 @@ impl Files {
 impl Handler for Files {
     async fn call(&self, request: Request<'_>) -> Result<Responded> {
         if !is_read(request.method()) {
-            return refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]).await;
+            return Ok(refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]));
         }
         match self.find(&request).await? {
             Some(found) => found.respond(request).await,
-            None => refuse(request, StatusCode::NOT_FOUND, NO_FIELDS).await,
+            None => Ok(refuse(request, StatusCode::NOT_FOUND, NO_FIELDS)),
         }
     }
 }
@@ -286,7 +287,7 @@ impl FileAnswer {
     /// [`Request::respond`].
     pub async fn respond(self, request: Request<'_>) -> Result<Responded> {
         if !is_read(request.method()) {
-            return refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]).await;
+            return Ok(refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]));
         }
         match self.found {
             FoundItem::File(file) => answer::respond(request, file, self.max_age).await,
@@ -328,10 +329,12 @@ async fn redirect(request: Request<'_>) -> Result<Responded> {
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
     let location = format!("/{path}/{query}");
-    refuse(
-        request,
-        StatusCode::MOVED_PERMANENTLY,
-        [("location", location)],
-    )
-    .await
+    let fields = [
+        ("content-type", "text/plain; charset=utf-8".to_owned()),
+        ("location", location),
+    ];
+    let text = "moved permanently\n";
+    request
+        .respond(StatusCode::MOVED_PERMANENTLY, text, fields)
+        .await
 }

@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
+use crate::log;
 
 /// The field that carries the id.
-pub const REQUEST_ID: &str = "x-request-id";
+pub const REQUEST_ID: &str = log::REQUEST_ID;
 
 /// Adds an id to each answer, as the field `x-request-id`: 32 hexadecimal digits, unique, and not
 /// predictable.

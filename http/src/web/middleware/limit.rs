@@ -39,7 +39,8 @@ pub fn time_limit(duration: Duration, handler: impl Handler) -> impl Handler {
     }
 }
 
-/// Limits the number of requests that a handler works on at once. Further requests are answered with 503.
+/// Limits the number of requests that a handler works on at once. Further requests are answered with 503
+/// ("too many requests at once") and Retry-After, and their connections close.
 ///
 /// ```
 /// use waterwheel_http::testing::TestClient;
@@ -61,7 +62,7 @@ pub fn at_most(requests: usize, handler: impl Handler) -> impl Handler {
     async move |request: Request<'_>| {
         // The place lives as long as the handler's future, and is freed with it.
         let Some(_place) = Place::take(&places) else {
-            return Err(Refusal::Unavailable.into());
+            return Err(Refusal::TooManyAtOnce.into());
         };
         handler.call(request).await
     }

@@ -25,6 +25,7 @@ mod cache;
 #[cfg(feature = "cookies")]
 mod cookie;
 mod disposition;
+mod errors;
 mod html;
 mod into;
 #[cfg(feature = "json")]
@@ -47,6 +48,8 @@ use crate::exchange::request::Request;
 pub use body::ResponseBody;
 #[cfg(feature = "cookies")]
 pub use cookie::{Cookie, CookieBuilder, Expiration, SameSite};
+#[cfg(feature = "routes")]
+pub(super) use errors::page;
 pub use html::{Html, escape};
 pub use into::IntoResponse;
 #[cfg(feature = "json")]

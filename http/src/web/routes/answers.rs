@@ -15,6 +15,7 @@
 //! **Never**: an answer by value from a handler that has taken the request, because that would be two
 //! answers.
 
+use std::any::TypeId;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -271,7 +272,7 @@ impl<Kind: 'static, H: Answers<Kind>> Handler for AsHandler<H, Kind> {
         let none = Params::new(&[], std::iter::empty());
         match self.0.0.answer(request, none) {
             Ok(answering) => answering.await,
-            Err(declined) => not_found(declined).await,
+            Err(declined) => Ok(not_found(declined)),
         }
     }
 }
@@ -293,17 +294,32 @@ pub(super) trait Stored {
         request: Request<'c>,
         params: Params<'c>,
     ) -> Result<Answering<'c>, Request<'c>>;
+
+    /// Returns true if a route that is tried after this one, with the same pattern and method, gets no request.
+    fn leaves_nothing_to(&self, later: &dyn Stored) -> bool;
+
+    /// The kind of the function, with the types of its parameters.
+    fn kind(&self) -> TypeId;
 }
 
 /// A handler with its kind, which is not stored yet.
 pub(super) struct TypedHandler<H, Kind>(pub(super) H, pub(super) PhantomData<Kind>);
 
-impl<H: Answers<Kind>, Kind> Stored for TypedHandler<H, Kind> {
+impl<H: Answers<Kind>, Kind: 'static> Stored for TypedHandler<H, Kind> {
     fn answer<'c>(
         &'c self,
         request: Request<'c>,
         params: Params<'c>,
     ) -> Result<Answering<'c>, Request<'c>> {
         Ok(Box::pin(self.0.answer(request, params)?))
+    }
+
+    fn leaves_nothing_to(&self, later: &dyn Stored) -> bool {
+        // Only a parsed parameter declines, and the same types parse the same values.
+        matches!(H::PARAMETERS, None | Some(0)) || self.kind() == later.kind()
+    }
+
+    fn kind(&self) -> TypeId {
+        TypeId::of::<Kind>()
     }
 }
