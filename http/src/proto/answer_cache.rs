@@ -64,7 +64,7 @@ impl AnswerCache {
         }
         let mut fields = self.fields.iter();
         let compared = headers.try_for_each(|name, value| match fields.next() {
-            Some(field) if field.is(name, value) => Ok(()),
+            Some(field) if are_same(&field.name, name) && are_same(&field.value, value) => Ok(()),
             _ => Err(()),
         });
         (compared.is_ok() && fields.next().is_none()).then_some(&*self.bytes)
@@ -100,24 +100,13 @@ impl AnswerCache {
             if count == self.fields.len() {
                 self.fields.push(CachedField::default());
             }
-            self.fields[count].set(name, value);
+            copy_into(&mut self.fields[count].name, name);
+            copy_into(&mut self.fields[count].value, value);
             count += 1;
             Ok::<(), ()>(())
         });
         self.fields.truncate(count);
         found.ok()
-    }
-}
-
-impl CachedField {
-    #[inline]
-    fn is(&self, name: &[u8], value: &[u8]) -> bool {
-        are_same(&self.name, name) && are_same(&self.value, value)
-    }
-
-    fn set(&mut self, name: &[u8], value: &[u8]) {
-        copy_into(&mut self.name, name);
-        copy_into(&mut self.value, value);
     }
 }
 

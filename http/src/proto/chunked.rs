@@ -133,7 +133,11 @@ impl Decoder {
     fn advance(&mut self, byte: u8, limits: &Limits) -> Result<State, Refusal> {
         // Only the size line has a length that the client chooses. All else between the data has two bytes.
         if matches!(self.state, State::Size { .. } | State::Extension { .. }) {
-            self.count_line_byte(byte, limits)?;
+            // The carriage return may be one byte above the limit, because it ends the line.
+            if byte != b'\r' && self.line_bytes == limits.chunk_line_bytes_max {
+                return Err(Refusal::ChunkLineTooLong);
+            }
+            self.line_bytes += 1;
         }
         match self.state {
             State::Size { size } => self.size(byte, size, limits),
@@ -183,22 +187,21 @@ impl Decoder {
             self.count_extension_byte(limits)?;
         }
         match byte {
-            b'\r' if part.may_end() => Ok(State::SizeLineFeed { size }),
+            // The line ends neither within a pair nor after white space that leads nowhere.
+            b'\r'
+                if matches!(
+                    part,
+                    Extension::Name | Extension::Value | Extension::BehindQuoted
+                ) =>
+            {
+                Ok(State::SizeLineFeed { size })
+            }
             b'\n' => Err(Refusal::BareLineFeed),
             _ => part
                 .and(byte)
                 .map(|part| State::Extension { part, size })
                 .ok_or(Refusal::ChunkExtension),
         }
-    }
-
-    fn count_line_byte(&mut self, byte: u8, limits: &Limits) -> Result<(), Refusal> {
-        // The carriage return may be one byte above the limit, because it ends the line.
-        if byte != b'\r' && self.line_bytes == limits.chunk_line_bytes_max {
-            return Err(Refusal::ChunkLineTooLong);
-        }
-        self.line_bytes += 1;
-        Ok(())
     }
 
     #[cold]
@@ -247,12 +250,6 @@ impl Extension {
             (Part::BeforeName | Part::BeforeValue, _) => None,
             _ => (byte == b';').then_some(Part::BeforeName),
         }
-    }
-
-    /// Whether the line may end here: not within a pair, nor behind white space that leads
-    /// nowhere.
-    fn may_end(self) -> bool {
-        matches!(self, Self::Name | Self::Value | Self::BehindQuoted)
     }
 }
 
@@ -339,7 +336,12 @@ pub(crate) fn push_last_chunk(
     let start = out.len();
     out.extend_from_slice(b"0\r\n");
     let pushed = trailers.try_for_each(|name, value| {
-        may_trail(name)?;
+        if NEVER_TRAILERS
+            .iter()
+            .any(|never| name.eq_ignore_ascii_case(never))
+        {
+            return Err(InvalidAnswer::Trailer);
+        }
         push_field(out, name, value)
     });
     match pushed {
@@ -372,16 +374,6 @@ const NEVER_TRAILERS: [&[u8]; 19] = [
     b"transfer-encoding",
     b"www-authenticate",
 ];
-
-fn may_trail(name: &[u8]) -> Result<(), InvalidAnswer> {
-    if NEVER_TRAILERS
-        .iter()
-        .any(|never| name.eq_ignore_ascii_case(never))
-    {
-        return Err(InvalidAnswer::Trailer);
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests;

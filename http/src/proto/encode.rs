@@ -70,7 +70,7 @@ pub(crate) struct Decided {
     pub(crate) persistence: Persistence,
 }
 
-/// What a rendered head may be found by; `None` for what is not asked for often.
+/// Returns the key of a head in the cache, or `None` for a head that is not asked for often.
 fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<AnswerKey> {
     let AnswerFraming::Sized(length) = decided.framing else {
         return None;
@@ -239,7 +239,12 @@ impl Writer<'_> {
             4 if is(b"date") => self.seen.once(Seen::DATE)?,
             6 if is(b"server") => self.seen.once(Seen::SERVER)?,
             7 if is(b"upgrade") => self.seen.0 |= Seen::UPGRADE,
-            7 if is(b"trailer") && !self.may_announce_trailers()? => return Ok(()),
+            7 if is(b"trailer") => match self.decided.framing {
+                AnswerFraming::Chunked => {}
+                // The client cannot receive trailers, so the field that announces them is dropped.
+                AnswerFraming::UntilClose | AnswerFraming::Withheld(_) => return Ok(()),
+                _ => return Err(InvalidAnswer::Trailer),
+            },
             10 if is(b"connection") => return self.connection(value),
             14 if is(b"content-length") => return self.length(value),
             17 if is(b"transfer-encoding") => return Err(InvalidAnswer::Coding),
@@ -269,14 +274,6 @@ impl Writer<'_> {
             }
         }
         Ok(())
-    }
-
-    fn may_announce_trailers(&self) -> Result<bool, InvalidAnswer> {
-        match self.decided.framing {
-            AnswerFraming::Chunked => Ok(true),
-            AnswerFraming::UntilClose | AnswerFraming::Withheld(_) => Ok(false),
-            _ => Err(InvalidAnswer::Trailer),
-        }
     }
 
     /// Adds how the body is framed: the last that depends on the handler.

@@ -91,8 +91,18 @@ impl Announced {
         let framing = match (self.coding, self.length) {
             // A length of 0 is no body: then the connection needs no state of one (LOG 42).
             (None, None | Some(0)) => return Ok(Framing::None),
-            (None, Some(length)) => sized(length, body_bytes_max)?,
-            (Some(coding), length) => coded(coding, length, version)?,
+            (None, Some(length)) if length > body_bytes_max => return Err(Refusal::BodyTooLarge),
+            (None, Some(length)) => Framing::Sized(length),
+            // The version comes first: in HTTP/1.0 a coding is refused, no matter which one it is (RFC 9112, 6.1).
+            (Some(_), _) if version == Version::HTTP_10 => {
+                return Err(Refusal::CodingInOldVersion);
+            }
+            (Some(_), Some(_)) => return Err(Refusal::LengthAndCoding),
+            (Some(Coding::Chunked), None) => Framing::Chunked,
+            (Some(Coding::OthersThenChunked), None) => return Err(Refusal::CodingUnknown),
+            (Some(Coding::NotYetChunked { .. } | Coding::ChunkedNotLast), None) => {
+                return Err(Refusal::CodingNotChunked);
+            }
         };
         // Bytes after CONNECT belong to the tunnel, and a body would make their begin ambiguous (RFC 9110, 9.3.6).
         if *method == Method::CONNECT {
@@ -110,24 +120,6 @@ impl Coding {
             (Self::NotYetChunked { .. }, false) => Self::NotYetChunked { others: true },
             _ => Self::ChunkedNotLast,
         }
-    }
-}
-
-fn sized(length: u64, body_bytes_max: u64) -> Result<Framing, Refusal> {
-    if length > body_bytes_max {
-        return Err(Refusal::BodyTooLarge);
-    }
-    Ok(Framing::Sized(length))
-}
-
-fn coded(coding: Coding, length: Option<u64>, version: Version) -> Result<Framing, Refusal> {
-    match coding {
-        // The version comes first: in HTTP/1.0 a coding is refused, no matter which one it is (RFC 9112, 6.1).
-        _ if version == Version::HTTP_10 => Err(Refusal::CodingInOldVersion),
-        _ if length.is_some() => Err(Refusal::LengthAndCoding),
-        Coding::Chunked => Ok(Framing::Chunked),
-        Coding::OthersThenChunked => Err(Refusal::CodingUnknown),
-        Coding::NotYetChunked { .. } | Coding::ChunkedNotLast => Err(Refusal::CodingNotChunked),
     }
 }
 

@@ -196,7 +196,11 @@ impl TestClient {
         }
         if let Some(length) = answer.headers.get("content-length") {
             let length = length.to_str().ok().and_then(|text| text.parse().ok());
-            answer.body = self.exactly(length.expect("a length is a number")).await;
+            let length: usize = length.expect("a length is a number");
+            while self.read.len() < length {
+                self.must_read_more("within a body").await;
+            }
+            answer.body = self.read.drain(..length).collect();
         } else if answer.headers.contains_key("transfer-encoding") {
             (answer.body, answer.trailers) = self.chunks().await;
         } else {
@@ -214,13 +218,6 @@ impl TestClient {
             }
             self.must_read_more("within a head").await;
         }
-    }
-
-    async fn exactly(&mut self, count: usize) -> Vec<u8> {
-        while self.read.len() < count {
-            self.must_read_more("within a body").await;
-        }
-        self.read.drain(..count).collect()
     }
 
     async fn chunks(&mut self) -> (Vec<u8>, HeaderMap) {
