@@ -31,6 +31,24 @@ use crate::headers::{AnswerHeaders, Headers};
 /// An error answer that the server is about to send, for a hook that makes its body.
 ///
 /// See [`Builder::error_responses`](crate::Builder::error_responses).
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{ErrorAnswer, Refusal, StatusCode};
+///
+/// /// The line of the access log.
+/// fn line(answer: &ErrorAnswer<'_>) -> String {
+///     let cause = match answer.refusal {
+///         Some(Refusal::BodyTooLarge) => "an upload above the limit",
+///         Some(_) => "a request that the server refuses",
+///         None if answer.status == StatusCode::INTERNAL_SERVER_ERROR => "a fault of ours",
+///         None => "a fault that a handler has found",
+///     };
+///     format!("{} {} {}: {cause}", answer.method, answer.target, answer.status.as_u16())
+/// }
+/// # let _: fn(&ErrorAnswer<'_>) -> String = line;
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ErrorAnswer<'a> {

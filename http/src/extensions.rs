@@ -63,6 +63,15 @@ impl Extensions {
     }
 
     /// Removes the value of this type, and returns it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let extensions = waterwheel::http::Extensions::default();
+    /// extensions.insert(7_u32);
+    /// assert_eq!(extensions.remove::<u32>().as_deref(), Some(&7));
+    /// assert_eq!(extensions.remove::<u32>(), None);
+    /// ```
     pub fn remove<T: 'static>(&self) -> Option<Rc<T>> {
         let mut values = self.values.borrow_mut();
         let place = values.iter().position(|value| value.is::<T>())?;
@@ -70,16 +79,43 @@ impl Extensions {
     }
 
     /// Returns true if there is a value of this type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let extensions = waterwheel::http::Extensions::default();
+    /// extensions.insert("miller");
+    /// assert!(extensions.contains::<&str>());
+    /// assert!(!extensions.contains::<String>());
+    /// ```
     pub fn contains<T: 'static>(&self) -> bool {
         self.values.borrow().iter().any(|value| value.is::<T>())
     }
 
     /// Returns the number of values.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let extensions = waterwheel::http::Extensions::default();
+    /// extensions.insert(1_u8);
+    /// extensions.insert(2_u8); // takes the place of the first: they have the same type
+    /// assert_eq!(extensions.len(), 1);
+    /// ```
+    #[inline]
     pub fn len(&self) -> usize {
         self.values.borrow().len()
     }
 
     /// Returns true if there are no values.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let extensions = waterwheel::http::Extensions::default();
+    /// assert!(extensions.is_empty());
+    /// ```
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

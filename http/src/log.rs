@@ -62,11 +62,13 @@ impl fmt::Display for Subject<'_> {
 }
 
 /// Returns true if a line at the level debug has a reader. Some facts cost an allocation.
+#[inline]
 pub(crate) fn is_debugging() -> bool {
     tracing::enabled!(tracing::Level::DEBUG)
 }
 
 /// A handler has failed, panicked, or exceeded its time.
+#[cold]
 pub(crate) fn handler_failed(subject: Subject<'_>, error: &Error, left_out: u64) {
     static SAID: AtomicBool = AtomicBool::new(false);
     tracing::error!(
@@ -107,6 +109,7 @@ pub(crate) fn handshake_panicked(text: &str, left_out: u64) {
 }
 
 /// The server has answered a request itself, or for a handler that has found a fault of the client.
+#[cold]
 pub(crate) fn refused(subject: Subject<'_>, status: StatusCode, reason: &str) {
     tracing::debug!(
         method = subject.method(),
@@ -131,15 +134,18 @@ pub(crate) fn client_left(subject: Subject<'_>, error: &Error) {
     );
 }
 
+#[cold]
 pub(crate) fn connection_opened(peer: Option<SocketAddr>) {
     tracing::debug!(peer = peer.map(display), "a connection opened");
 }
 
+#[cold]
 pub(crate) fn connection_closed(peer: Option<SocketAddr>, requests: u32) {
     tracing::debug!(peer = peer.map(display), requests, "a connection closed");
 }
 
 /// The time of a client is over: `waited_for` is the missing act.
+#[cold]
 pub(crate) fn timed_out(peer: Option<SocketAddr>, waited_for: &str) {
     tracing::debug!(peer = peer.map(display), waited_for, "a client timed out");
 }

@@ -7,6 +7,8 @@
 
 mod callers;
 mod comments;
+mod doc_examples;
+mod houses;
 mod imports;
 mod layers;
 mod reading_order;

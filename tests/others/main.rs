@@ -1,4 +1,5 @@
-//! Claims about the work of other projects: clients, conformance suites, five other servers, a browser.
+//! Claims about the work of other projects: clients, conformance suites, five other servers, a browser, and the
+//! first project of a reader of README.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::too_many_lines, reason = "a table of rows is one test")]
@@ -9,4 +10,5 @@ mod support;
 mod browser;
 mod clients;
 mod parity;
+mod readme;
 mod suites;

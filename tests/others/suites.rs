@@ -15,7 +15,7 @@ mod h1spec;
 mod http11probe;
 mod http_garden;
 mod llhttp;
-#[path = "../../examples/probe.rs"]
+#[path = "../../examples/fixtures/probe.rs"]
 #[allow(dead_code, reason = "an example has a main")]
 mod probe;
 

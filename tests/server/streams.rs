@@ -1,4 +1,5 @@
 //! Streams that never end by themselves learn that their server shuts down.
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -27,7 +28,7 @@ fn rest(mut stream: TcpStream) -> String {
     text
 }
 
-/// An echo that says goodbye when the server ends.
+/// An echo that sends a goodbye when the server ends.
 async fn polite(mut stream: Upgraded) -> std::io::Result<()> {
     let shutdown = stream.shutdown_signal();
     let mut piece = [0; 64];
@@ -157,7 +158,7 @@ fn a_stream_that_ignores_the_end_is_cut_after_the_grace() {
             while server.numbers().upgraded < 1 {
                 sleep(Duration::from_millis(5)).await;
             }
-            assert_eq!(server.connections(), 1, "it counts as a connection");
+            assert_eq!(server.connections(), 1, "the stream counts as a connection");
             server.shutdown(Duration::from_millis(300)).await
         };
         let feed = Feed::default();

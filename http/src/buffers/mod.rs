@@ -276,12 +276,13 @@ impl Buffers {
         self.head = Head::default();
     }
 
-    /// Returns true if the request is answered and read to its end, and the connection persists.
+    /// Returns true if the request is answered and read to its end, has no extensions, and the connection persists.
     #[inline]
-    pub(crate) fn is_through(&self) -> bool {
+    pub(crate) fn is_through(&mut self) -> bool {
         self.answer.get() == AnswerState::Complete
             && self.persistence.get().persists()
             && self.is_read()
+            && self.extensions.is_clean()
     }
 
     /// Ends the request: removes its head and its body from the input.
@@ -290,7 +291,6 @@ impl Buffers {
         self.start += mem::take(&mut self.head_bytes);
         // Fields that were added to this answer are in no other one, nor in a refusal of the next request.
         self.output.get_mut().clear_added();
-        self.extensions.clear();
         if self.has_body {
             let (used, rest) = self.body.get_mut().end();
             self.start += used;
@@ -406,6 +406,11 @@ impl Buffers {
     #[inline]
     pub(crate) fn written(&self) -> Written {
         self.written.get()
+    }
+
+    /// Drops the values that middleware has handed on.
+    pub(crate) fn clear_extensions(&mut self) {
+        self.extensions.clear();
     }
 
     pub(crate) fn extensions(&self) -> &Extensions {

@@ -73,7 +73,7 @@ use transport::AcceptedStream;
 /// handler, or pull its requests one by one:
 ///
 /// ```
-/// use waterwheel_http::{Connection, Result, StatusCode};
+/// use waterwheel::http::{Connection, Result, StatusCode};
 ///
 /// async fn pull(mut connection: Connection) -> Result<()> {
 ///     while let Some(request) = connection.next().await? {
@@ -169,6 +169,25 @@ impl<T: Io> Connection<T> {
     }
 
     /// The client's address, if the transport knows addresses.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    ///
+    /// async fn hello(request: Request<'_>) -> Result<Responded> {
+    ///     request.respond(StatusCode::OK, "hello", ()).await
+    /// }
+    ///
+    /// /// Serves only clients of this machine.
+    /// async fn accept(server: &Server) -> std::io::Result<()> {
+    ///     let connection = server.accept().await?;
+    ///     if connection.peer_address().is_some_and(|peer| peer.ip().is_loopback()) {
+    ///         connection.serve(hello).await;
+    ///     } // else the drop closes it
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn peer_address(&self) -> Option<SocketAddr> {
         let io = self.io.as_ref();
         io.and_then(|io| ConnectionInfo::new(io, self.peer.get()).peer_address())

@@ -36,6 +36,7 @@ use crate::buffers::stall_clock::poll_due;
 use crate::buffers::{AnswerState, Written};
 use crate::error::{Error, Refusal, Result, drop_contained, panic_text};
 use crate::exchange::body::drain;
+use crate::exchange::handle::Exchange;
 use crate::exchange::handler::Responded;
 use crate::log;
 use crate::proto::head::Head;
@@ -121,9 +122,9 @@ impl<T: Io> Connection<T> {
         if !is_handling || !self.has_request() {
             resume_unwind(payload);
         }
-        let step = self.judge(Outcome::Failed(panicked(payload)));
+        let next = self.judge(Outcome::Failed(panicked(payload)));
         // The state has to tell it, because the next future begins with the phase and the answer alone.
-        if let (Next::Cut, Some(exchange)) = (step, self.exchange()) {
+        if let (Next::Cut, Some(exchange)) = (next, self.exchange()) {
             exchange.set_answer(AnswerState::Aborted);
         }
     }
@@ -166,8 +167,12 @@ impl<T: Io> Connection<T> {
 
     #[inline(never)]
     fn finish_otherwise(&mut self, outcome: Outcome) -> Next {
-        let step = self.judge(outcome);
-        match (step, &mut self.buffers) {
+        let next = self.judge(outcome);
+        if let Some(buffers) = &mut self.buffers {
+            // Here, and not with each request: `is_through` sends those with values this way.
+            buffers.clear_extensions();
+        }
+        match (next, &mut self.buffers) {
             (Next::Cut, _) => self.leave_cut(),
             (Next::Read, None) => Next::Drop,
             (Next::Read, Some(buffers)) if buffers.answer() == AnswerState::HandsOver => {
@@ -175,7 +180,7 @@ impl<T: Io> Connection<T> {
             }
             (Next::Read, Some(buffers)) if !buffers.is_read() => Next::Drain,
             (Next::Read, Some(_)) => self.leave(true),
-            (step, _) => step,
+            (next, _) => next,
         }
     }
 
@@ -225,15 +230,15 @@ impl<T: Io> Connection<T> {
     }
 
     /// Does a step that may have to wait. Breaks if the connection is over.
-    pub(super) async fn carry_out(&mut self, mut step: Next) -> ControlFlow<()> {
+    pub(super) async fn carry_out(&mut self, mut next: Next) -> ControlFlow<()> {
         // Draining comes first, because its result decides which of the other steps follows.
-        if let Next::Drain = step
+        if let Next::Drain = next
             && let Some(exchange) = self.exchange()
         {
             let is_drained = drain(exchange).await;
-            step = self.leave(is_drained);
+            next = self.leave(is_drained);
         }
-        match step {
+        match next {
             Next::Read => return ControlFlow::Continue(()),
             Next::HandOver => self.hand_over().await,
             Next::Close if self.closes_at_once().await => {}
@@ -297,12 +302,18 @@ impl<T: Io> Connection<T> {
             (Outcome::Pulled, _) => Error::message("a pulled request was dropped unanswered"),
             (Outcome::Failed(error), _) => error,
         };
+        self.answer_failure(exchange, answer, &error)
+    }
+
+    /// Logs an error, and answers the request if that is possible.
+    #[cold]
+    fn answer_failure(&self, exchange: Exchange<'_>, answer: AnswerState, error: &Error) -> Next {
         match error.refusal() {
             Some(refusal) => self.shared.counters.refused(refusal),
-            None if is_ours(&error) => self.shared.counters.handler_failures.one(),
+            None if is_ours(error) => self.shared.counters.handler_failures.one(),
             None => {} // the handler has done its work
         }
-        self.log(&error);
+        self.log(error);
         let unsent = match answer {
             AnswerState::Awaited => true,
             // The head and the first pieces may still be in the queue. Then the client receives a whole error instead.
@@ -317,11 +328,11 @@ impl<T: Io> Connection<T> {
             return Next::Cut;
         }
         if let Some(client_error) = error.client_error() {
-            let _sent = exchange.queue_client_error(client_error, Some(&error));
+            let _sent = exchange.queue_client_error(client_error, Some(error));
         } else {
             let reason = error.refusal().map(Refusal::reason);
             let text = reason.unwrap_or("internal server error");
-            exchange.queue_error(error.status(), text, Some(&error));
+            exchange.queue_error(error.status(), text, Some(error));
         }
         Next::Read
     }

@@ -263,6 +263,26 @@ impl Io for Transport {
 
 /// The stream of an accepted connection: a [`Stream`], or the transport that the hook of
 /// [`Builder::transport`](crate::Builder::transport) makes from it.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{AcceptedStream, Connection, Request, Responded, Result, Server, StatusCode};
+/// use waterwheel::runtime::spawn;
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// fn serve(connection: Connection<AcceptedStream>) {
+///     spawn(connection.serve(hello)).detach();
+/// }
+///
+/// async fn accept(server: &Server) -> std::io::Result<()> {
+///     serve(server.accept().await?);
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct AcceptedStream(Inner);
 

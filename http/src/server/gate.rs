@@ -169,6 +169,21 @@ fn has_room(measured: Measurement, assumed: usize) -> bool {
 }
 
 /// The descriptors of this process: how many are open, and how many may be. Each call measures.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::Descriptors;
+///
+/// let descriptors = Descriptors::new();
+/// println!(
+///     "{} of {} open, {} of them sockets of the runtime",
+///     descriptors.open(),
+///     descriptors.limit(),
+///     descriptors.in_use_by_runtime(),
+/// );
+/// assert!(descriptors.headroom() < descriptors.limit());
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Descriptors(());
 

@@ -88,7 +88,11 @@ impl Server {
     ///
     /// If clients wait and there is no room, asks connections to leave: first those that linger after their
     /// last answer, then idle ones, the longest idle first. Busy connections close after their next answer.
-    /// Then waits until a descriptor is freed. This neither spins nor has a fixed timer.
+    /// Then waits until a descriptor is freed. While a client waits, it looks again after 100 ms, because other
+    /// code may have freed one. It does not spin.
+    ///
+    /// After `accept` has failed for want of descriptors or memory, this waits until a descriptor is freed, or for
+    /// 50 ms, then 100 ms and so on up to a second, with jitter.
     ///
     /// # Panics
     ///

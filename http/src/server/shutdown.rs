@@ -61,8 +61,8 @@ impl Server {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-    /// use waterwheel_runtime::{block_on, join};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, join};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await
@@ -151,8 +151,8 @@ impl Server {
     /// # Examples
     ///
     /// ```no_run
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-    /// use waterwheel_runtime::{block_on, signal};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, signal};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await
@@ -205,8 +205,8 @@ impl Server {
     /// ```no_run
     /// use std::rc::Rc;
     ///
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-    /// use waterwheel_runtime::{block_on, signal, spawn};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, signal, spawn};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await
@@ -245,6 +245,24 @@ impl Server {
     }
 
     /// Returns the fate of the connections after [`shutdown`](Self::shutdown) has ended the server.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::Server;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// block_on(async {
+    ///     let server = Server::bind("127.0.0.1:0")?;
+    ///     assert!(server.report().is_none() && !server.is_stopping());
+    ///     let report = server.shutdown(Duration::from_secs(1)).await;
+    ///     assert_eq!(server.report(), Some(report));
+    ///     assert!(server.is_stopping());
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn report(&self) -> Option<Report> {
         self.report.get()
     }
@@ -255,6 +273,20 @@ impl Server {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// block_on(async {
+    ///     let server = Server::bind("127.0.0.1:0")?;
+    ///     server.join().await; // no request is under way
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn join(&self) {
         self.shared
             // Busy connections only: an idle one may stay for a minute.
@@ -269,6 +301,35 @@ impl Server {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::race;
+    ///
+    /// async fn hello(request: Request<'_>) -> Result<Responded> {
+    ///     request.respond(StatusCode::OK, "hello", ()).await
+    /// }
+    ///
+    /// let workers = Server::builder().workers(2, "127.0.0.1:0", |server| async move {
+    ///     let accept_loop = async {
+    ///         loop {
+    ///             server.capacity().await;
+    ///             if server.accept_request(hello).await.is_err_and(|error| error.is_fatal()) {
+    ///                 break;
+    ///             }
+    ///         }
+    ///     };
+    ///     race(accept_loop, server.stop_requested()).await;
+    ///     server.shutdown(Duration::from_secs(5)).await;
+    ///     Ok(())
+    /// })?;
+    /// workers.stop();
+    /// workers.join()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn stop_requested(&self) {
         // A loop of the user's waits here, so other threads may count the server as serving.
         self.stopping.serving();

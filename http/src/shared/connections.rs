@@ -203,6 +203,7 @@ impl Connections {
     /// # Panics
     ///
     /// Beyond four thousand million connections.
+    #[inline]
     pub(crate) fn add(&self, phase: Phase, permit: Option<PeerPermit>) -> ConnectionId {
         let index = self.entries.borrow_mut().insert(ConnectionEntry {
             phase,
@@ -222,6 +223,7 @@ impl Connections {
         ConnectionId(index)
     }
 
+    #[inline]
     pub(crate) fn remove(&self, id: ConnectionId) {
         // Most entries are not in the other tables, so the entry itself tells whether to look there.
         let entry = self.entries.borrow_mut().try_remove(id.index());

@@ -137,6 +137,27 @@ impl Counters {
 }
 
 /// The counters of a server since it was made. See [`Server::numbers`](crate::Server::numbers).
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Numbers, Refusal, Request, Server, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let server = Server::builder().without_listener();
+/// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+/// block_on(async {
+///     let mut client = TestClient::of(&server, hello);
+///     client.get("/").await;
+///     client.send("GET / HTTP/1.1\r\n\r\n").await; // no Host
+///     client.answer().await;
+///     let numbers: Numbers = server.numbers();
+///     assert_eq!((numbers.accepted, numbers.requests), (1, 1));
+///     assert_eq!(numbers.refused, [(Refusal::HostMissing, 1)]);
+///     assert_eq!(numbers.timed_out().count(), 0);
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Numbers {
@@ -230,6 +251,27 @@ impl Buckets {
 }
 
 /// The distribution of durations.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Histogram, Request, Server, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let server = Server::builder().measure_durations(true).without_listener();
+/// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+/// block_on(async { TestClient::of(&server, hello).get("/").await });
+///
+/// let handlers: Histogram = server.numbers().handler_time.unwrap();
+/// assert_eq!(handlers.count(), 1);
+/// println!("mean {:?}", handlers.sum() / handlers.count() as u32);
+/// println!("p99 below {:?}", handlers.quantile(0.99));
+/// for (bound, below) in handlers.cumulative() {
+///     println!("{below} below {bound:?}");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     counts: Vec<u64>,
@@ -284,6 +326,25 @@ mod prometheus {
 
     impl Numbers {
         /// Returns the page that Prometheus reads (`text/plain; version=0.0.4; charset=utf-8`).
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use std::rc::Rc;
+        /// use waterwheel::http::testing::TestClient;
+        /// use waterwheel::http::{Request, Server, StatusCode};
+        /// use waterwheel::runtime::block_on;
+        ///
+        /// let server = Rc::new(Server::builder().without_listener());
+        /// let numbers = server.clone();
+        /// let metrics = async move |request: Request<'_>| {
+        ///     let fields = [("content-type", "text/plain; version=0.0.4; charset=utf-8")];
+        ///     request.respond(StatusCode::OK, numbers.numbers().to_prometheus(), fields).await
+        /// };
+        /// let page = block_on(async { TestClient::of(&server, metrics).get("/metrics").await });
+        /// assert!(page.text().contains("# TYPE "));
+        /// ```
+        #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
         pub fn to_prometheus(&self) -> String {
             let mut page = String::new();
             let _written = write(self, &mut page); // a String accepts all text

@@ -38,6 +38,23 @@ pub(crate) enum Stage {
 }
 
 /// The numbers of connections of a server that has ended, by their fate.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Report, Request, Responded, Result, Server, StatusCode};
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// let server = Server::builder().stoppable("127.0.0.1:0", || hello)?;
+/// server.stopper().stop();
+/// let report: Report = server.join()?;
+/// assert_eq!((report.finished, report.cut), (0, 0));
+/// println!("{report}");
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -90,6 +107,24 @@ impl fmt::Display for Report {
 /// It is cheap to clone, and it does not keep the server alive. Dropping it has no effect.
 ///
 /// See [`Server::stopper`](crate::Server::stopper).
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Request, Responded, Result, Server, StatusCode, Stopper};
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// let server = Server::builder().stoppable("127.0.0.1:0", || hello)?;
+/// let stopper: Stopper = server.stopper();
+/// assert!(stopper.ready() && !stopper.is_stopping());
+/// stopper.stop(); // `stopper.cut()` does not wait for requests under way
+/// stopper.wait();
+/// assert!(stopper.is_stopping() && !stopper.ready());
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct Stopper(Arc<Control>);
 

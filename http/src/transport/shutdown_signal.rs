@@ -58,6 +58,22 @@ impl ShutdownSignal {
     }
 
     /// Returns true if the server shuts down or has shut down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn ready(request: Request<'_>) -> Result<Responded> {
+    ///     let status = if request.shutdown_signal().is_set() {
+    ///         StatusCode::SERVICE_UNAVAILABLE
+    ///     } else {
+    ///         StatusCode::OK
+    ///     };
+    ///     request.respond(status, "", ()).await
+    /// }
+    /// # drop(waterwheel::http::shared(ready));
+    /// ```
     pub fn is_set(&self) -> bool {
         self.0.is_set.get()
     }

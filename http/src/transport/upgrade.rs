@@ -43,6 +43,27 @@ use crate::transport::shutdown_signal::ShutdownSignal;
 /// # Errors
 ///
 /// `ConnectionAborted` if the connection has ended before it could pass its stream on.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use waterwheel::http::{Request, Responded, Result, Upgrade};
+/// use waterwheel::runtime::spawn;
+///
+/// async fn talk(upgrade: Upgrade) -> std::io::Result<()> {
+///     let mut stream = upgrade.await?; // after the 101 has been sent
+///     stream.write_all(b"good morning\n").await?;
+///     stream.close().await
+/// }
+///
+/// async fn chat(request: Request<'_>) -> Result<Responded> {
+///     let (responded, upgrade) = request.upgrade("chat", ()).await?;
+///     spawn(talk(upgrade)).detach();
+///     Ok(responded)
+/// }
+/// # drop(waterwheel::http::shared(chat));
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it closes the stream"]
 pub struct Upgrade(Rc<RefCell<UpgradeSlot>>);
@@ -119,6 +140,26 @@ impl Future for Upgrade {
 /// A shutdown waits for it within its grace, so a stream that never ends by itself should wait for the
 /// [`shutdown_signal`](Self::shutdown_signal). When the grace is over, the server cuts it: each read and each write
 /// then returns `ConnectionAborted`, also one that waits. The [`Report`](crate::Report) has the numbers of both.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncReadExt;
+/// use waterwheel::http::{Stream, Upgraded};
+///
+/// async fn talk(mut stream: Upgraded) -> std::io::Result<()> {
+///     println!("{:?} speaks another protocol now", stream.peer_address());
+///     let mut greeting = [0; 5];
+///     stream.read_exact(&mut greeting).await?;
+///
+///     // For a library that takes the socket itself.
+///     match stream.downcast::<Stream>() {
+///         Ok((socket, read)) => println!("{socket:?}, and {} bytes before it", read.len()),
+///         Err(stream) => println!("another transport: {stream:?}"),
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Upgraded {
     io: Box<dyn Io>,
     /// The bytes that were read after the request, and how many of these the stream has returned.

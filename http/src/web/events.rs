@@ -2,9 +2,9 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use waterwheel_http::web::events::{Event, Events};
-//! use waterwheel_http::{Request, Responded, Result};
-//! use waterwheel_runtime::time::sleep;
+//! use waterwheel::http::web::events::{Event, Events};
+//! use waterwheel::http::{Request, Responded, Result};
+//! use waterwheel::runtime::time::sleep;
 //!
 //! async fn countdown(request: Request<'_>) -> Result<Responded> {
 //!     let mut events = Events::start(request).await?;
@@ -61,7 +61,7 @@ const QUIET_MAX: Duration = Duration::from_secs(15);
 /// A clone shares the text.
 ///
 /// ```
-/// use waterwheel_http::web::events::Event;
+/// use waterwheel::http::web::events::Event;
 ///
 /// let event = Event::new("rye\noat").name("flour").id("7");
 /// assert_eq!(event.to_string(), "event: flour\nid: 7\ndata: rye\ndata: oat\n\n");
@@ -101,6 +101,16 @@ impl Event {
     }
 
     /// Sets the time that the client waits before it reconnects.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::web::events::Event;
+    ///
+    /// let event = Event::new("back soon").retry(Duration::from_secs(2));
+    /// assert_eq!(event.to_string(), "retry: 2000\ndata: back soon\n\n");
+    /// ```
     #[must_use]
     pub fn retry(mut self, wait: Duration) -> Self {
         Arc::make_mut(&mut self.0).retry = Some(wait);
@@ -135,8 +145,8 @@ impl fmt::Display for Event {
 /// Returns `None` if the client sends no id, more than one, or one that is not UTF-8.
 ///
 /// ```
-/// use waterwheel_http::web::events::{Event, Events, last_event_id};
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::web::events::{Event, Events, last_event_id};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn count(request: Request<'_>) -> Result<Responded> {
 ///     let last = last_event_id(&request).and_then(|id| id.parse().ok());
@@ -154,8 +164,8 @@ pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
 /// A stream of events to one client.
 ///
 /// ```
-/// use waterwheel_http::web::events::{Event, Events};
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::web::events::{Event, Events};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn greet(request: Request<'_>) -> Result<Responded> {
 ///     let mut events = Events::start(request).await?;
@@ -163,7 +173,7 @@ pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
 ///     events.keep_alive().await?;
 ///     events.finish().await
 /// }
-/// # drop(waterwheel_http::shared(greet));
+/// # drop(waterwheel::http::shared(greet));
 /// ```
 #[derive(Debug)]
 #[must_use = "a stream that is not finished is cut"]
@@ -243,6 +253,24 @@ impl<'c> Events<'c> {
     /// # Errors
     ///
     /// The errors of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::stream;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::events::{Event, Events};
+    /// use waterwheel::http::Request;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let count = async |request: Request<'_>| {
+    ///     let numbers = stream::iter(1..=2).map(|number| Event::new(number.to_string()));
+    ///     Events::start(request).await?.send_all(numbers).await
+    /// };
+    /// let text = block_on(async { TestClient::new(count).get("/").await.text() });
+    /// assert!(text.ends_with("data: 1\n\ndata: 2\n\n"));
+    /// # use futures_lite::StreamExt;
+    /// ```
     pub async fn send_all(mut self, events: impl Stream<Item = Event>) -> Result<Responded> {
         let mut events = pin!(events);
         let shutdown = self.shutdown_signal();
@@ -309,8 +337,8 @@ const WAITING_MAX: usize = 64;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::web::events::{Event, Events, Feed};
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::web::events::{Event, Events, Feed};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn watch(request: Request<'_>, feed: &Feed) -> Result<Responded> {
 ///     feed.publish(&Event::new("a client came"));
@@ -358,6 +386,18 @@ impl Feed {
     }
 
     /// Returns the number of subscribers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::events::Feed;
+    ///
+    /// let feed = Feed::default();
+    /// let first = feed.subscribe();
+    /// assert_eq!(feed.subscribers(), 1);
+    /// drop(first);
+    /// assert_eq!(feed.subscribers(), 0);
+    /// ```
     pub fn subscribers(&self) -> usize {
         let queues = self.0.0.borrow();
         let is_held = |queue: &&Weak<_>| queue.strong_count() > 0;
@@ -365,6 +405,19 @@ impl Feed {
     }
 
     /// Ends all subscriptions, for a server that ends. The clients reconnect after a while.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    /// use waterwheel::http::web::events::Feed;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let feed = Feed::default();
+    /// let mut subscription = feed.subscribe();
+    /// feed.end();
+    /// assert_eq!(block_on(subscription.next()), None);
+    /// ```
     pub fn end(&self) {
         self.0.end();
     }
@@ -402,8 +455,8 @@ impl Queue {
 ///
 /// ```
 /// use futures_lite::StreamExt;
-/// use waterwheel_http::web::events::{Event, Feed};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::web::events::{Event, Feed};
+/// use waterwheel::runtime::block_on;
 ///
 /// let feed = Feed::default();
 /// let mut subscription = feed.subscribe();

@@ -27,7 +27,7 @@ use super::unix::{self, UnixListener};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::net::ListenOptions;
+/// use waterwheel::runtime::net::ListenOptions;
 ///
 /// let listener = ListenOptions::new().backlog(64).bind("127.0.0.1:0")?;
 /// assert_ne!(listener.local_address()?.port(), 0);
@@ -61,6 +61,24 @@ impl Default for ListenOptions {
 impl ListenOptions {
     /// Returns the defaults: the address can be bound again at once, the port is not shared, small writes are
     /// sent at once, and the backlog is 4,096.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::net::ListenOptions;
+    ///
+    /// let options = ListenOptions::new()
+    ///     .reuse_address(true)
+    ///     .reuse_port(true) // another process may listen on the same port
+    ///     .only_v6(false) // v4 clients come in, too
+    ///     .nodelay(true)
+    ///     .keepalive(Duration::from_secs(60))
+    ///     .defer_accept(Duration::from_secs(5));
+    /// let listener = options.bind("[::]:0").or_else(|_| options.bind("0.0.0.0:0"))?;
+    /// # drop(listener);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -156,6 +174,20 @@ impl ListenOptions {
     /// # Errors
     ///
     /// Returns the same errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::ListenOptions;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("waterwheel-options-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let listener = ListenOptions::new().backlog(16).bind_unix(folder.join("mill.sock"))?;
+    /// assert_eq!(listener.path(), Some(&*folder.join("mill.sock")));
+    /// # drop(listener);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> io::Result<UnixListener> {
         unix::bind_path(path.as_ref(), self.backlog)
     }
@@ -165,6 +197,17 @@ impl ListenOptions {
     /// # Errors
     ///
     /// Returns the same errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::ListenOptions;
+    ///
+    /// let name = format!("mill-{}", std::process::id());
+    /// let listener = ListenOptions::new().backlog(16).bind_abstract(&name)?;
+    /// assert_eq!(listener.path(), None); // such a name needs no file
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind_abstract(&self, name: impl AsRef<[u8]>) -> io::Result<UnixListener> {
         unix::bind_abstract(name.as_ref(), self.backlog)
     }
@@ -244,6 +287,16 @@ impl UnixListener {
     /// # Errors
     ///
     /// Returns the errors of `bind(2)`, for example `AddrInUse`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::UnixListener;
+    ///
+    /// let listener = UnixListener::bind_abstract(format!("mill-{}", std::process::id()))?;
+    /// # drop(listener);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         ListenOptions::new().bind_abstract(name)
     }

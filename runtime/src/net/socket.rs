@@ -84,6 +84,7 @@ pub(crate) struct Socket<S> {
 }
 
 /// The state of the edge of a direction after an operation.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
     /// The direction may still be ready.
@@ -336,6 +337,7 @@ impl<S: AsFd> Socket<S> {
 }
 
 /// A kind of connected socket.
+#[doc(hidden)]
 pub trait Receive: AsFd {
     /// Calls the system call that reads. Returns the number of bytes, and the state of the edge.
     ///

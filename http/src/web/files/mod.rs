@@ -1,9 +1,9 @@
 //! Folders of static files.
 //!
 //! ```no_run
-//! use waterwheel_http::Server;
-//! use waterwheel_http::web::files::Files;
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::Server;
+//! use waterwheel::http::web::files::Files;
+//! use waterwheel::runtime::block_on;
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let files = Files::new("public")?;
@@ -77,9 +77,9 @@ use target::FileTarget;
 /// # std::fs::create_dir_all(&folder)?;
 /// # std::fs::write(folder.join("rye.txt"), "rye")?;
 /// use std::time::Duration;
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::files::{DotFiles, Files, Symlinks};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::files::{DotFiles, Files, Symlinks};
+/// use waterwheel::runtime::block_on;
 ///
 /// let files = Files::new(&folder)?
 ///     .index(["index.html", "index.htm"])
@@ -124,10 +124,10 @@ impl Files {
     /// path `/static/site.css` is the file `site.css`.
     ///
     /// ```no_run
-    /// use waterwheel_http::web::files::Files;
+    /// use waterwheel::http::web::files::Files;
     /// # #[cfg(feature = "routes")]
     /// # fn main() -> std::io::Result<()> {
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new()
     ///     .get("/", async || "a page")
@@ -163,6 +163,19 @@ impl Files {
     }
 
     /// Lists folders without an index. Names that a request cannot name are left out. Off by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::files::Files;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let files = Files::new(".")?.listing().precompressed();
+    /// let answer = block_on(async { TestClient::new(files).get("/").await });
+    /// assert!(answer.text().contains("Cargo.toml"));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn listing(self) -> Self {
         self.with(|options| options.listing = Listing::Show)
@@ -198,8 +211,8 @@ impl Files {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::web::files::Files;
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::web::files::Files;
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn file_or_page(files: &Files, request: Request<'_>) -> Result<Responded> {
     ///     match files.find(&request).await? {
@@ -222,6 +235,21 @@ impl Files {
     /// # Errors
     ///
     /// The errors of [`find`](Self::find).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::files::Files;
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// /// Serves the page of a language.
+    /// async fn page(files: &Files, request: Request<'_>) -> Result<Responded> {
+    ///     match files.find_path(&request, "/de/index.html").await? {
+    ///         Some(file) => file.respond(request).await,
+    ///         None => request.respond(StatusCode::NOT_FOUND, "no such page\n", ()).await,
+    ///     }
+    /// }
+    /// ```
     pub async fn find_path(&self, request: &Request<'_>, path: &str) -> Result<Option<FileAnswer>> {
         let Some(target) = FileTarget::parse(path, self.options.dot_files) else {
             return Ok(None);
@@ -258,8 +286,8 @@ impl Handler for Files {
 /// A file that was found, and is open. It answers one request.
 ///
 /// ```
-/// use waterwheel_http::web::files::{FileAnswer, Files};
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::files::{FileAnswer, Files};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn logo(files: &Files, request: Request<'_>) -> Result<Responded> {
 ///     let found: Option<FileAnswer> = files.find_path(&request, "/logo.svg").await?;

@@ -39,14 +39,15 @@ use crate::web::response::IntoResponse;
 /// - `async fn(&Request<'_>, A, B …) -> T`, which borrows the request; its value is the answer
 ///   ([`IntoResponse`])
 /// - `async fn() -> T`
+/// - each of these with a state as its first argument, wrapped by [`with`](super::with)
 ///
 /// A function takes up to four parameters, each of a type that implements `FromStr`, or all of them as
 /// [`Params`]. If a parameter does not parse, the next handler of the same pattern is tried. If there is
 /// none, the answer is 404. The compiler infers `Kind`.
 ///
 /// ```
-/// use waterwheel_http::web::routes::{Params, Router};
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::routes::{Params, Router};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn by_value(request: Request<'_>, n: u32) -> Result<Responded> {
 ///     request.respond(StatusCode::OK, n.to_string(), ()).await
@@ -243,16 +244,27 @@ with_parameters!(3: A a, B b, C c);
 with_parameters!(4: A a, B b, C c, D d);
 
 /// A [`Handler`] made of a function of a route; see [`handler`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::Handler;
+/// use waterwheel::http::web::routes::handler;
+///
+/// fn takes(_: impl Handler) {}
+///
+/// takes(handler(async || "a value")); // an `AsHandler`, whose type the compiler infers
+/// ```
 pub struct AsHandler<H, Kind>(TypedHandler<H, Kind>);
 
 /// Makes a [`Handler`] of a function of a route, for example one that returns a value. The handler answers
 /// all requests, without parameters.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::routes::handler;
-/// use waterwheel_http::Request;
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::handler;
+/// use waterwheel::http::Request;
+/// use waterwheel::runtime::block_on;
 ///
 /// async fn length(request: &Request<'_>) -> String {
 ///     request.path().len().to_string()

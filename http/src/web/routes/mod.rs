@@ -1,11 +1,11 @@
 //! A router: it selects the handler for each request.
 //!
 //! ```
-//! use waterwheel_http::testing::TestClient;
-//! use waterwheel_http::web::response::Html;
-//! use waterwheel_http::web::routes::Router;
-//! use waterwheel_http::{Request, Responded, Result, StatusCode};
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::testing::TestClient;
+//! use waterwheel::http::web::response::Html;
+//! use waterwheel::http::web::routes::Router;
+//! use waterwheel::http::{Request, Responded, Result, StatusCode};
+//! use waterwheel::runtime::block_on;
 //!
 //! async fn home() -> Html<&'static str> {
 //!     Html("<h1>The mill</h1>")
@@ -60,6 +60,7 @@ mod fallback;
 mod params;
 mod path;
 mod pattern;
+mod state;
 mod table;
 
 use std::any::Any;
@@ -81,6 +82,7 @@ use crate::web::response::{IntoResponse, page};
 pub use answers::{Answers, AsHandler, ByReference, ByValue, NamedParams, NoRequest, handler};
 pub use params::Params;
 pub use pattern::RouteError;
+pub use state::{Stateful, WithState, with};
 
 use answers::{Stored, TypedHandler};
 use fallback::{malformed, not_allowed, not_found, options, redirect};
@@ -92,6 +94,32 @@ use table::{PathMatch, Table};
 /// The [module](self) has an example. To use a router in an accept loop of your own, wrap it with
 /// [`shared`](crate::shared) and clone that. A clone of the router itself shares the handlers, and can have
 /// more routes.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::Router;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let sacks = Router::new()
+///     .get("/", async || "all sacks")
+///     .put("/{n}", async |_: &Request<'_>, n: u32| format!("sack {n} is full"))
+///     .patch("/{n}", async |_: &Request<'_>, n: u32| format!("sack {n} has changed"))
+///     .delete("/{n}", async |_: &Request<'_>, _: u32| StatusCode::NO_CONTENT);
+/// let router = Router::new()
+///     .get("/", async || "the mill")
+///     .post("/", async || (StatusCode::CREATED, "another mill"))
+///     .try_nest("/sacks", sacks)?;
+///
+/// block_on(async {
+///     let mut client = TestClient::new(router);
+///     assert_eq!(client.get("/sacks").await.text(), "all sacks");
+///     assert_eq!(client.post("/", "").await.status, StatusCode::CREATED);
+/// });
+/// # Ok::<(), waterwheel::http::web::routes::RouteError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Router {
     table: Table,
@@ -109,6 +137,23 @@ struct NotFound {
 }
 
 /// The treatment of a path with a final slash too many or too few.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::StatusCode;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::{Router, TrailingSlash};
+/// use waterwheel::runtime::block_on;
+///
+/// let router = Router::new().get("/mill", async || "mill");
+/// let strict = router.clone().trailing_slash(TrailingSlash::Strict);
+/// block_on(async {
+///     let redirected = TestClient::new(router).get("/mill/").await;
+///     assert_eq!(redirected.headers["location"], "/mill");
+///     assert_eq!(TestClient::new(strict).get("/mill/").await.status, StatusCode::NOT_FOUND);
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrailingSlash {
     /// Redirects the client to the route's path with 308. So each page has one address, and relative links
@@ -188,9 +233,9 @@ impl Router {
     /// first.
     ///
     /// ```
-    /// use waterwheel_http::testing::TestClient;
-    /// use waterwheel_http::web::routes::Router;
-    /// use waterwheel_runtime::block_on;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::routes::Router;
+    /// use waterwheel::runtime::block_on;
     ///
     /// let router = Router::new().get("/", async || "GET").any("/", async || "another method");
     /// block_on(async {
@@ -223,8 +268,8 @@ impl Router {
     /// Literal text is written without escapes.
     ///
     /// ```
-    /// use waterwheel_http::Method;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new()
     ///     .route(Method::OPTIONS, "/mills", async || "options")
@@ -255,8 +300,8 @@ impl Router {
     /// [`route`](Self::route).
     ///
     /// ```
-    /// use waterwheel_http::Method;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let error = Router::new().try_route(Method::GET, "/{*rest}/more", async || "").unwrap_err();
     /// assert_eq!(error.to_string(), "the route `/{*rest}/more`: `{*…}` must be the last segment");
@@ -323,7 +368,7 @@ impl Router {
     /// `Files` use that part.
     ///
     /// ```
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let sacks = Router::new().get("/", async || "all").get("/{n}", async || "one");
     /// let mill = Router::new().get("/", async || "the mill").nest("/sacks", sacks);
@@ -452,9 +497,9 @@ impl Router {
     /// with a line of text.
     ///
     /// ```
-    /// use waterwheel_http::StatusCode;
-    /// use waterwheel_http::web::response::Html;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::StatusCode;
+    /// use waterwheel::http::web::response::Html;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new()
     ///     .not_found(async || (StatusCode::NOT_FOUND, Html("<h1>No such page</h1>")));
@@ -489,9 +534,9 @@ impl Router {
     /// Sets the treatment of a final slash, if no route matches the exact path.
     ///
     /// ```
-    /// use waterwheel_http::testing::TestClient;
-    /// use waterwheel_http::web::routes::{Router, TrailingSlash};
-    /// use waterwheel_runtime::block_on;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::routes::{Router, TrailingSlash};
+    /// use waterwheel::runtime::block_on;
     ///
     /// let router = Router::new().get("/mill", async || "mill").trailing_slash(TrailingSlash::Same);
     /// assert_eq!(block_on(async { TestClient::new(router).get("/mill/").await.text() }), "mill");
@@ -515,8 +560,8 @@ impl Router {
     /// paths. The parameters and the rule for slashes are ignored.
     ///
     /// ```
-    /// use waterwheel_http::Method;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new().get("/sacks/{number}", async || "sack");
     /// assert_eq!(router.pattern(&Method::GET, "/sacks/7"), Some("/sacks/{number}"));
@@ -530,9 +575,15 @@ impl Router {
 }
 
 /// Sets the look of error answers to this request.
+#[inline]
 fn show_errors(request: &Request<'_>, errors: Option<&ErrorHook>) {
-    if let Some(errors) = errors {
+    #[cold]
+    fn insert(request: &Request<'_>, errors: &ErrorHook) {
         request.extensions().insert(errors.clone());
+    }
+    // Most routers have none.
+    if let Some(errors) = errors {
+        insert(request, errors);
     }
 }
 
@@ -570,11 +621,11 @@ impl Router {
         path: &str,
         found: &PathMatch<'_, '_>,
     ) -> Result<Responded> {
-        show_errors(&request, found.errors());
         let method = request.method();
         let mut is_allowed = false;
         for route in found.routes_for(method) {
             is_allowed = true;
+            show_errors(&request, route.errors.as_ref());
             if let Some(segments) = route.pattern.nested {
                 let outer = nested::depth(&request);
                 request.extensions().insert(NestedAt(outer + segments));
@@ -588,6 +639,7 @@ impl Router {
         if is_allowed {
             return self.answer_not_found(request, path).await;
         }
+        show_errors(&request, found.errors());
         match *method {
             Method::OPTIONS => options(request, &found.allow()).await,
             _ => Ok(not_allowed(request, found.allow())),

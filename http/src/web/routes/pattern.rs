@@ -14,11 +14,11 @@ use http::Method;
 /// The reason why a route cannot be added.
 ///
 /// ```
-/// use waterwheel_http::Method;
-/// use waterwheel_http::web::routes::{RouteError, Router};
+/// use waterwheel::http::Method;
+/// use waterwheel::http::web::routes::{RouteError, Router};
 ///
 /// fn sacks() -> Result<Router, RouteError> {
-///     Router::new().try_route(Method::GET, "/sacks/{n}", async |_: &waterwheel_http::Request<'_>, n: u8| n.to_string())
+///     Router::new().try_route(Method::GET, "/sacks/{n}", async |_: &waterwheel::http::Request<'_>, n: u8| n.to_string())
 /// }
 /// assert!(sacks().is_ok());
 /// ```
