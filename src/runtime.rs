@@ -19,13 +19,18 @@
 //! |---|---|
 //! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
 //! | run another future beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
-//! | wait for two futures | [`join`](fn@join), [`race`](fn@race) |
+//! | run sets of tasks, name them, end them from any thread | [`task`] |
+//! | wait for all of several futures | [`join`](fn@join), [`try_join`](fn@try_join), [`join_all`](fn@join_all) |
+//! | wait for the first of several futures | [`race`](fn@race), [`select`](fn@select) |
 //! | wait for a point in time | [`time`] |
-//! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data; any channel crate works too |
+//! | send values between tasks, share them, limit or stop tasks | [`sync`]; any channel crate works too |
+//! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data |
 //! | connect to other programs | [`net`] |
 //! | share the thread fairly | [`yield_now`], [`budget`] |
 //! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
 //! | spawn from another thread, or wake the loop | [`Handle`] |
+//! | set the size of the pool, hooks, the seed of a test | [`RuntimeBuilder`] |
+//! | test all orders of tasks | [`seeded`], with a paused clock in [`time`] |
 //! | receive signals | [`signal`] |
 //! | count the open descriptors | [`descriptors`] |
 //!

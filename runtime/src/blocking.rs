@@ -30,7 +30,7 @@ use crate::context;
 use crate::join_error::JoinError;
 use crate::panics;
 use crate::pool::Order;
-use crate::sync::{Mutex, MutexGuard};
+use crate::primitives::{Mutex, MutexGuard};
 
 /// Runs `job` on a thread of the runtime's pool, so that this thread does not block.
 ///
@@ -115,6 +115,39 @@ impl<T: Send + 'static> Blocking<T> {
             began: None,
         };
         (move |order| slot.carry_out(order, job), value)
+    }
+}
+
+impl<T> Blocking<T> {
+    /// Returns the two ends of a slot for the value of a task: one stores it, and the other one awaits it.
+    pub(crate) fn of_task() -> (TaskEnd<T>, Self) {
+        let slot = Arc::new(JobSlot {
+            state: Mutex::new(JobState::Queued),
+        });
+        let value = Self {
+            slot: slot.clone(),
+            began: None,
+        };
+        (TaskEnd { slot }, value)
+    }
+}
+
+/// The end of a slot that stores the outcome of a task. Dropping it without an outcome cancels.
+pub(crate) struct TaskEnd<T> {
+    slot: Arc<JobSlot<T>>,
+}
+
+impl<T> TaskEnd<T> {
+    pub(crate) fn set(self, outcome: Result<T, JoinError>) {
+        self.slot.finish(outcome);
+    }
+}
+
+impl<T> Drop for TaskEnd<T> {
+    fn drop(&mut self) {
+        if matches!(*self.slot.lock(), JobState::Queued | JobState::Awaited(_)) {
+            self.slot.finish(Err(JoinError::cancelled()));
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::executor::Executor;
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
 use crate::local_queue::Entered;
-use crate::remote::{Message, Remote};
+use crate::remote::Remote;
 use crate::timers;
 use crate::watch::Place;
 
@@ -77,6 +77,7 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 ///
 /// Panics outside a runtime. The message names `what` and `operation`.
 #[track_caller]
+#[inline]
 fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
     let Some(executor) = current() else {
         outside(what, operation);
@@ -259,27 +260,9 @@ impl Handle {
         }
     }
 
-    /// Spawns a task on the runtime's thread that calls `make` and awaits its future.
-    ///
-    /// It returns no [`JoinHandle`], so send the result through a channel. If `make` panics, only that task
-    /// ends.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`RuntimeGone`] if the runtime has ended. If the runtime ends after this call and before it has
-    /// called `make`, it drops `make`.
-    pub fn spawn_with<F>(
-        &self,
-        make: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<(), RuntimeGone>
-    where
-        F: Future<Output = ()> + 'static,
-    {
-        // `make` runs inside the task, where a panic is contained.
-        let run = Box::new(move || spawn_detached(async move { make().await }));
-        self.remote
-            .send(Message::Run(run))
-            .map_err(|_| RuntimeGone(()))
+    /// Returns the inbox of the runtime.
+    pub(crate) fn remote(&self) -> &Arc<Remote> {
+        &self.remote
     }
 
     /// Ends the wait of [`Runtime::poll_timeout`]. If the runtime does not wait now, its next wait ends at
@@ -326,6 +309,12 @@ impl fmt::Debug for Handle {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuntimeGone(());
+
+impl RuntimeGone {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
 
 impl fmt::Display for RuntimeGone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@
 //!
 //! | step | file | function |
 //! |---|---|---|
-//! | 1. The executor polls the task, and stores its id and the address of its waker. | `task`, `current_task` | `run`, [`during`] |
+//! | 1. The executor polls the task, and stores its id and the address of its waker. | `task_table`, `current_task` | `run`, [`during`] |
 //! | 2. The read knows of no bytes. The socket compares the address, and gets the id. | `net/socket`, `current_task` | `must_wait`, [`task`] |
 //! | 3. The socket asks the reactor for news. The reactor stores the id as the reader. | `net/socket`, `reactor`, `source` | `ask_as`, `set_reader` |
 //! | 4. There are no news. The socket is stored here as the one that the task has asked. | `current_task` | [`set_asked`] |
@@ -98,6 +98,11 @@ pub(crate) fn resume(waker: *const Waker) {
 #[inline]
 pub(crate) fn task(waker: &Waker) -> Option<TaskId> {
     CURRENT.with(|current| ptr::eq(current.waker.get(), waker).then(|| current.task.get()))
+}
+
+/// Returns the task that is being polled.
+pub(crate) fn current() -> Option<TaskId> {
+    CURRENT.with(|current| (!current.waker.get().is_null()).then(|| current.task.get()))
 }
 
 /// Returns the task that is being polled, if there is one, and `waker` if it is not that task's own.

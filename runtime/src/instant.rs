@@ -84,26 +84,9 @@ impl Instant {
             nanos: nanos(origin.elapsed()),
         }
     }
-
-    /// Returns the wheel's first tick that begins at this point or later. A deadline is rounded up to it.
-    pub(crate) fn tick_ceil(self) -> u64 {
-        self.nanos.div_ceil(NANOS_PER_TICK)
-    }
-
-    /// Returns the wheel's last tick that has begun. The present is rounded down to it.
-    pub(crate) fn tick_floor(self) -> u64 {
-        self.nanos / NANOS_PER_TICK
-    }
-
-    /// Returns the beginning of a tick of the wheel.
-    pub(crate) fn of_tick(tick: u64) -> Self {
-        Self {
-            nanos: tick.saturating_mul(NANOS_PER_TICK),
-        }
-    }
 }
 
-/// The length of a tick: 1/32 of a millisecond.
+/// The length of a tick while the clock runs: 1/32 of a millisecond.
 ///
 /// mio rounds a wait up to a whole millisecond. If a tick were as long, a deadline would be rounded up twice
 /// (LOG R15).
@@ -165,11 +148,40 @@ impl Clock {
         self.paused_at.get().is_some()
     }
 
-    /// Pauses the clock at the beginning of a tick. So deadlines of whole milliseconds are beginnings of ticks,
-    /// and fire exactly then.
+    /// Pauses the clock at the beginning of a tick. So the timers that were rounded up to ticks before are due at
+    /// the same times in each run of a test.
     pub(crate) fn pause(&self) {
-        self.paused_at
-            .set(Some(Instant::of_tick(self.now().tick_ceil())));
+        let at = self.of_tick(self.tick_ceil(self.now()));
+        self.paused_at.set(Some(at));
+    }
+
+    /// Returns the wheel's first tick that begins at this point or later. A deadline is rounded up to it.
+    ///
+    /// With a paused clock, a tick is a nanosecond. So timers fire in the order of their deadlines, and exactly
+    /// then.
+    pub(crate) fn tick_ceil(&self, at: Instant) -> u64 {
+        if self.is_paused() {
+            return at.nanos;
+        }
+        at.nanos.div_ceil(NANOS_PER_TICK)
+    }
+
+    /// Returns the wheel's last tick that has begun. The present is rounded down to it.
+    pub(crate) fn tick_floor(&self, at: Instant) -> u64 {
+        if self.is_paused() {
+            return at.nanos;
+        }
+        at.nanos / NANOS_PER_TICK
+    }
+
+    /// Returns the beginning of a tick of the wheel.
+    pub(crate) fn of_tick(&self, tick: u64) -> Instant {
+        let nanos = if self.is_paused() {
+            tick
+        } else {
+            tick.saturating_mul(NANOS_PER_TICK)
+        };
+        Instant { nanos }
     }
 
     /// Moves a paused clock forward to this point. Has no effect if the point has passed, or if the clock runs.

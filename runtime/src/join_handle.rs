@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! A handle has the id of a task and a reference to the table of tasks. The outcome stays in the task's slot
-//! until the handle takes it. Each method here calls a function of [`handle`] in `task`. The table outlives its
+//! until the handle takes it. Each method here calls a function of [`handle`] in `task_table`. The table outlives its
 //! runtime for as long as a handle exists, so a value is not lost when the runtime ends.
 //!
 //! # Invariants
@@ -16,13 +16,15 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::budget;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
-use crate::task::Tasks;
-use crate::task::handle::{self, Progress};
+use crate::remote::Remote;
+use crate::task_table::Tasks;
+use crate::task_table::handle::{self, Progress};
 
 /// Awaits a spawned task's value.
 ///
@@ -84,6 +86,11 @@ impl<T> JoinHandle<T> {
     /// ```
     pub fn abort(&self) {
         handle::abort(&self.tasks, self.task);
+    }
+
+    /// Returns the id of the task, and the inbox of its runtime.
+    pub(crate) fn parts(&self) -> (TaskId, Arc<Remote>) {
+        (self.task, self.tasks.borrow().remote().clone())
     }
 
     /// Lets the task run on without the handle. Dropping the handle has the same effect.

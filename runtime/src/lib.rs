@@ -29,17 +29,29 @@
 //! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
-//! - *Ready*: `sync` → `local_queue` → `yield_now` → `budget` → `race` → `join` → `panics` → `notify`
+//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `race` → `join` →
+//!   `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
-//! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join_handle`
+//! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
 //! - *Time*: `wheel` → `instant` → `timers`
-//! - *The turn*: `pool` → `executor` → `context` → `now` → `runtime`
+//! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
-//! - *Jobs*: `blocking` → `thread_pool`
 //! - *Sockets for programs*: `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
-//!   `net::tcp_stream` → `net::listener` → `net::tcp_listener` → `net::unix` → `net::defer_accept` →
-//!   `net::listen_options` → `net::async_fd` → `net::lookup` → `net` → `signal`
+//!   `net::tcp_stream` → `net::listener` → `net::tcp_listener`
+//!
+//! This is the core: all that [`block_on`](fn@block_on), tasks, timers and TCP need. The rest is built on it, and can
+//! be skipped:
+//!
+//! - *Jobs*: `blocking` → `thread_pool`
+//! - *More sockets*: `net::incoming` → `net::unix` → `net::defer_accept` → `net::listen_options` →
+//!   `net::async_fd` → `net::lookup` → `net` → `signal`
+//! - *Futures together*: `select` → `join_all` → `try_join`
+//! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
+//!   `task::join_set` → `task::scope` → `task::local` → `task::remote_handle` → `task`
+//! - *Settings and tests*: `runtime_builder` → `seeded`
+//! - *Between tasks*: `sync::errors` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
+//!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
@@ -47,10 +59,13 @@ pub mod budget;
 mod context;
 mod current_task;
 pub mod descriptors;
+mod dice;
 mod directory;
 mod executor;
+mod hooks;
 mod instant;
 mod join;
+mod join_all;
 mod join_error;
 mod join_handle;
 mod local_queue;
@@ -61,21 +76,31 @@ mod notify;
 mod now;
 mod panics;
 mod pool;
+mod primitives;
 mod probe;
 mod race;
 mod reactor;
 mod remote;
+mod rotation;
 mod runtime;
+mod runtime_builder;
+pub mod seeded;
+mod select;
 pub mod signal;
 mod source;
-mod sync;
-mod task;
+pub mod sync;
+pub mod task;
+mod task_names;
+mod task_table;
 mod thread_pool;
 pub mod time;
 mod timers;
+mod try_join;
 mod turn;
+mod wait_list;
 mod waiter;
 mod waker;
+mod waker_slot;
 pub mod watch;
 mod wheel;
 mod yield_now;
@@ -83,12 +108,19 @@ mod yield_now;
 pub use blocking::{Blocking, spawn_blocking};
 pub use context::{Handle, RuntimeGone, spawn, spawn_detached};
 pub use join::{Join, join};
+pub use join_all::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use join_error::JoinError;
 pub use join_handle::JoinHandle;
 pub use notify::Notify;
 pub use pool::THREADS_MAX;
 pub use race::{Race, race};
-pub use runtime::{Runtime, block_on};
+pub use runtime::{Runtime, ShutdownReport, block_on};
+pub use runtime_builder::RuntimeBuilder;
+pub use select::{
+    Either, Either3, Either4, Select, Select3, Select4, SelectSlice, select, select_slice, select3,
+    select4,
+};
 pub use thread_pool::ThreadPool;
+pub use try_join::{TryJoin, try_join};
 pub use turn::turn;
 pub use yield_now::{YieldNow, yield_now};

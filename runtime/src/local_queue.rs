@@ -31,7 +31,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
-use crate::sync::thread_local;
+use crate::dice::Dice;
+use crate::primitives::thread_local;
 
 /// A turn that has polled this many tasks starts no further list. It polls a list that it has started to the
 /// end.
@@ -44,7 +45,7 @@ const CAPACITY_KEPT: usize = 4096;
 const CAPACITY_AT_START: usize = 16;
 
 /// The id of a task of one runtime. After the task has ended, the id names no other task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TaskId {
     /// The slot in the executor's slab.
     pub(crate) index: u32,
@@ -71,6 +72,11 @@ impl RuntimeId {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Self(NonZeroU32::new(id).expect("fewer than four thousand million runtimes in a process"))
+    }
+
+    /// Returns the number of the runtime. The first one in a process has the number 1.
+    pub(crate) fn number(self) -> u32 {
+        self.0.get()
     }
 }
 
@@ -171,10 +177,15 @@ pub(crate) struct LocalQueue {
     spare: Cell<Vec<TaskId>>,
     /// True while a thread is inside the runtime, perhaps further up the stack.
     entered: Cell<bool>,
+    /// Determines the order of the tasks of each list. Only tests have it.
+    dice: Option<Box<Dice>>,
+    /// The number of polls with which a turn begins to count. With dice, each turn has one list, so that one place
+    /// puts all lists into another order.
+    polls_at_start: usize,
 }
 
 impl LocalQueue {
-    pub(crate) fn new(runtime: RuntimeId) -> Self {
+    pub(crate) fn new(runtime: RuntimeId, seed: Option<u64>) -> Self {
         Self {
             runtime,
             // Allocated here, so that the first turns cost no more than the later ones.
@@ -182,6 +193,8 @@ impl LocalQueue {
             yielded: RefCell::new(Vec::with_capacity(CAPACITY_AT_START)),
             spare: Cell::new(Vec::with_capacity(CAPACITY_AT_START)),
             entered: Cell::new(false),
+            dice: seed.map(|seed| Box::new(Dice::new(seed))),
+            polls_at_start: seed.map_or(0, |_| POLLS_PER_TURN),
         }
     }
 
@@ -231,11 +244,14 @@ impl LocalQueue {
                 tasks.append(yielded);
             }
         });
+        if let Some(dice) = &self.dice {
+            dice.shuffle(&mut tasks);
+        }
         Turn {
             queue: self,
             tasks,
             next: 0,
-            polls_before: 0,
+            polls_before: self.polls_at_start,
             read_mail,
         }
     }

@@ -15,7 +15,7 @@
 //! # Invariants
 //!
 //! - Never: an assertion inside a task or a job, where a panic is caught.
-//! - Never: a task spawned after another one has ended (for the reason, see [`sync`](crate::sync)).
+//! - Never: a task spawned after another one has ended (for the reason, see [`primitives`](crate::primitives)).
 
 mod blocking;
 mod executor;

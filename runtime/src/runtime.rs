@@ -16,8 +16,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::context::{Handle, Inside};
-use crate::executor::Executor;
+use crate::executor::{Executor, Settings};
 use crate::join_handle::JoinHandle;
+use crate::task_names::Info;
 use crate::watch::Place;
 
 /// Runs `future` to its end on this thread, and all tasks that it spawns beside it.
@@ -79,8 +80,12 @@ impl Runtime {
     ///
     /// Fails if the process does not have three descriptors left.
     pub fn new() -> io::Result<Self> {
+        Self::with(Settings::default())
+    }
+
+    pub(crate) fn with(settings: Settings) -> io::Result<Self> {
         Ok(Self {
-            executor: Executor::new()?,
+            executor: Executor::new(settings)?,
         })
     }
 
@@ -197,6 +202,73 @@ impl Runtime {
         Handle::of(&self.executor)
     }
 
+    /// Returns the tasks that have not ended, with their names and places; see [`Info`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// runtime.spawn(std::future::pending::<()>()).detach();
+    /// assert_eq!(runtime.alive_tasks().len(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn alive_tasks(&self) -> Vec<Info> {
+        self.executor.alive_tasks()
+    }
+
+    /// Ends the runtime as a drop does, but waits for at most `duration` for the blocking jobs that run. Returns a
+    /// report of the tasks that were alive, and of the jobs that still run.
+    ///
+    /// All tasks are dropped first. A thread whose job still runs goes on by itself, until the job ends or the
+    /// process does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{future::pending, time::Duration};
+    /// use waterwheel::runtime::{Runtime, spawn_blocking, task, yield_now};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// runtime.block_on(async {
+    ///     task::Builder::new().name("listener").spawn(pending::<()>()).detach();
+    ///     let job = spawn_blocking(|| std::thread::sleep(Duration::from_secs(60)));
+    ///     task::Builder::new().name("job").spawn(job).detach();
+    ///     std::thread::sleep(Duration::from_millis(50)); // the job begins
+    /// });
+    /// let report = runtime.shutdown_timeout(Duration::from_millis(1));
+    /// assert_eq!(report.tasks.len(), 2);
+    /// assert_eq!(report.jobs, 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn shutdown_timeout(self, duration: Duration) -> ShutdownReport {
+        let _inside = Inside::enter(&self.executor);
+        let tasks = self.executor.alive_tasks();
+        self.executor.close();
+        let jobs = self.executor.blocking().shut_down(duration);
+        ShutdownReport { tasks, jobs }
+    }
+
+    /// Ends the runtime without waiting for the blocking jobs that run; see
+    /// [`shutdown_timeout`](Self::shutdown_timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// runtime.spawn(std::future::pending::<()>()).detach();
+    /// let report = runtime.shutdown_background();
+    /// assert_eq!((report.tasks.len(), report.jobs), (1, 0));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn shutdown_background(self) -> ShutdownReport {
+        self.shutdown_timeout(Duration::ZERO)
+    }
+
     /// Returns the number of tasks that have not ended.
     #[must_use]
     pub fn tasks(&self) -> usize {
@@ -218,6 +290,46 @@ impl Runtime {
             "{operation} was called inside a runtime: a thread can wait for only one. Await the future, or spawn it"
         );
         Inside::enter(&self.executor)
+    }
+}
+
+/// The tasks and jobs that had not ended when a runtime was shut down.
+///
+/// `Display` shows a line for each task, and one for the jobs.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{Runtime, ShutdownReport, task};
+///
+/// let runtime = Runtime::new()?;
+/// runtime.block_on(async {
+///     task::Builder::new().name("heartbeat").spawn(std::future::pending::<()>()).detach();
+/// });
+/// let report: ShutdownReport = runtime.shutdown_timeout(Duration::from_secs(1));
+/// assert_eq!(report.tasks[0].name(), Some("heartbeat"));
+/// assert!(report.to_string().contains("heartbeat"));
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The tasks that were alive. Their futures were dropped.
+    pub tasks: Vec<Info>,
+    /// The number of blocking jobs that still run, on threads of their own.
+    pub jobs: usize,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for task in &self.tasks {
+            writeln!(f, "{task}")?;
+        }
+        match self.jobs {
+            0 => Ok(()),
+            jobs => writeln!(f, "{jobs} blocking jobs that still run"),
+        }
     }
 }
 

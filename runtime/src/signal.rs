@@ -207,6 +207,8 @@ pub fn shutdown() -> Shutdown {
 
 /// The future of [`shutdown`].
 ///
+/// It is also a [`Stream`] of the signals, which never ends: the first asks to end, and the second to hurry.
+///
 /// # Examples
 ///
 /// ```
@@ -260,6 +262,14 @@ impl Future for Shutdown {
             // An `io::Error` has no clone, and the next await must return the error again.
             Err(error) => Poll::Ready(Err(io::Error::new(error.kind(), error.to_string()))),
         }
+    }
+}
+
+impl Stream for Shutdown {
+    type Item = io::Result<Signal>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(cx).map(Some)
     }
 }
 

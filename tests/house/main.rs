@@ -15,4 +15,5 @@ mod reading_order;
 mod skips;
 mod source;
 mod type_names;
+mod way;
 mod words;

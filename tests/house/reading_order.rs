@@ -104,3 +104,30 @@ fn the_tour_of_the_architecture_follows_the_reading_order() {
     }
     assert_eq!(files, reading_order());
 }
+
+/// The core can be read in an evening. Docs do not count, and neither do blank lines and tests.
+#[test]
+fn the_core_of_the_runtime_has_fewer_than_6000_lines() {
+    let text = fs::read_to_string(source::root().join("runtime/src/lib.rs")).unwrap();
+    let (core, _) = text.split_once("//! This is the core").unwrap();
+    let core = listed(core, "# Reading order");
+    assert!(core.len() > 30, "{core:?}");
+    let lines = |file: &source::Source| {
+        let before_tests = file.text.split("\n#[cfg(test)]\n").next().unwrap();
+        let is_counted = |line: &&str| {
+            let line = line.trim();
+            !(line.is_empty() || line.starts_with("///") || line.starts_with("//!"))
+        };
+        before_tests.lines().filter(is_counted).count()
+    };
+    let files = source::of_crate("runtime");
+    let in_core = files
+        .iter()
+        .filter(|file| core.contains(&file.module.join("::")));
+    let sum: usize = in_core.map(lines).sum();
+    println!(
+        "the core of the runtime: {sum} lines in {} files",
+        core.len()
+    );
+    assert!(sum < 6000, "{sum} lines");
+}

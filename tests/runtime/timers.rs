@@ -708,3 +708,53 @@ fn a_paused_clock_does_not_move_to_the_far_future() {
         assert_eq!(start.elapsed(), ms(5));
     });
 }
+
+#[test]
+fn a_paused_clock_fires_in_the_order_of_the_nanoseconds_and_stops_at_each() {
+    run_paused(async {
+        let start = Instant::now();
+        let log = Log::new();
+        // All within one tick of the running clock, and not in order.
+        let tasks: Vec<_> = [900, 20, 7, 20, 31_000, 1]
+            .into_iter()
+            .map(|nanos| {
+                let log = log.clone();
+                spawn(async move {
+                    time::sleep_until(start + Duration::from_nanos(nanos)).await;
+                    log.add((nanos, start.elapsed().as_nanos()));
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let expected = [1, 7, 20, 20, 900, 31_000].map(|nanos| (nanos, u128::from(nanos)));
+        assert_eq!(log.take(), expected);
+    });
+}
+
+#[test]
+fn timers_from_before_the_pause_fire_in_their_order() {
+    run(async {
+        let log = Log::new();
+        let tasks: Vec<_> = [5_000, 60, 1_000_000_000, 70, 60]
+            .into_iter()
+            .map(|millis| {
+                let log = log.clone();
+                spawn(async move {
+                    time::sleep(ms(millis)).await;
+                    log.add(millis);
+                })
+            })
+            .collect();
+        let far = spawn(time::sleep_until(Instant::FAR_FUTURE));
+        yield_now().await;
+        time::pause();
+        time::pause();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(log.take(), [60, 60, 70, 5_000, 1_000_000_000]);
+        assert!(!far.is_finished());
+    });
+}

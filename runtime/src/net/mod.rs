@@ -16,6 +16,7 @@
 mod async_fd;
 #[cfg(target_os = "linux")]
 mod defer_accept;
+mod incoming;
 mod listen_options;
 mod listener;
 mod lookup;

@@ -13,6 +13,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
+
 use super::sleep::{Sleep, sleep_until};
 use crate::instant::Instant;
 
@@ -121,6 +123,8 @@ pub enum MissedTicks {
 
 /// The ticks of [`interval`] and [`interval_at`].
 ///
+/// It is also a [`Stream`] of the times for which the ticks were planned. The stream never ends.
+///
 /// # Examples
 ///
 /// ```
@@ -183,6 +187,35 @@ impl Interval {
         self.period
     }
 
+    /// Begins a new schedule: the next tick is one period from now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::{block_on, time::{self, Instant, interval}};
+    ///
+    /// block_on(async {
+    ///     time::pause();
+    ///     let start = Instant::now();
+    ///     let mut ticks = interval(Duration::from_secs(10));
+    ///     ticks.tick().await; // at once
+    ///     time::advance(Duration::from_secs(3)).await;
+    ///     ticks.reset();
+    ///     assert_eq!(ticks.tick().await, start + Duration::from_secs(13));
+    ///     ticks.reset_at(start + Duration::from_secs(15));
+    ///     assert_eq!(ticks.tick().await, start + Duration::from_secs(15));
+    /// });
+    /// ```
+    pub fn reset(&mut self) {
+        self.reset_at(Instant::now() + self.period);
+    }
+
+    /// Begins a new schedule: the next tick is at `deadline`, and the others follow it.
+    pub fn reset_at(&mut self, deadline: Instant) {
+        self.sleep.reset(deadline);
+    }
+
     /// Waits for the next tick, and returns the time for which it was planned.
     ///
     /// # Cancel safety
@@ -208,6 +241,14 @@ impl Interval {
         // Armed only when the next tick is polled. An interval that is not polled costs no timer.
         self.sleep.reset(next);
         Poll::Ready(planned)
+    }
+}
+
+impl Stream for Interval {
+    type Item = Instant;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
+        self.poll_tick(cx).map(Some)
     }
 }
 

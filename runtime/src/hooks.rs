@@ -1,0 +1,59 @@
+//! Functions of the user that the runtime calls at certain points.
+//!
+//! # How it works
+//!
+//! A runtime without hooks checks one pointer for each poll, and one for each turn. A runtime with hooks polls in a
+//! function of its own, out of line.
+//!
+//! # Invariants
+//!
+//! - Never: a borrow alive while a hook is called.
+//! - Always: the runtime goes on after a hook that panics.
+
+use std::cell::Cell;
+
+use crate::panics;
+use crate::task_names::Info;
+
+/// A hook that is called with a task.
+pub(crate) type TaskHook = Box<dyn Fn(&Info)>;
+
+/// The hooks of a runtime, each if it was set.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    /// Called before and after each poll of a task.
+    pub(crate) before_poll: Option<TaskHook>,
+    pub(crate) after_poll: Option<TaskHook>,
+    /// Called after the poll in which a task has panicked.
+    pub(crate) on_panic: Option<TaskHook>,
+    /// Called before the thread waits, and after the wait.
+    pub(crate) on_park: Option<Box<dyn Fn()>>,
+    pub(crate) on_unpark: Option<Box<dyn Fn()>>,
+    /// True from a wait until the hook after it. A turn has no check of its own for that: the hook is called before
+    /// the next poll, or before the next wait.
+    pub(crate) waits: Cell<bool>,
+}
+
+impl Hooks {
+    /// Calls the hook before a wait.
+    pub(crate) fn before_wait(&self) {
+        self.waits.set(true);
+        if let Some(hook) = &self.on_park {
+            panics::contain(hook);
+        }
+    }
+
+    /// Calls the hook after a wait, if there was one since the last call.
+    pub(crate) fn after_wait(&self) {
+        if let Some(hook) = self.on_unpark.as_ref().filter(|_| self.waits.take()) {
+            panics::contain(hook);
+        }
+    }
+}
+
+/// Calls a hook, if it was set.
+pub(crate) fn call(hook: Option<&TaskHook>, task: &Info) {
+    if let Some(hook) = hook {
+        panics::contain(|| hook(task));
+    }
+}
