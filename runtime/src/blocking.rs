@@ -34,8 +34,9 @@ use crate::primitives::{Mutex, MutexGuard};
 
 /// Runs `job` on a thread of the runtime's pool, so that this thread does not block.
 ///
-/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once. Further jobs wait in a queue
-/// without a limit. If the future is dropped while the job runs, the job continues, and its value is dropped.
+/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once, unless
+/// [`RuntimeBuilder`](crate::RuntimeBuilder#when-all-threads-are-busy) sets another number. Further jobs wait in a
+/// queue without a limit, so a job must not wait for another job. If the future is dropped while the job runs, the job continues, and its value is dropped.
 ///
 /// # Errors
 ///
