@@ -72,6 +72,15 @@ impl RuntimeId {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Self(NonZeroU32::new(id).expect("fewer than four thousand million runtimes in a process"))
     }
+
+    /// Returns the id with this number. Zero is no id.
+    pub(crate) fn from_raw(raw: u32) -> Option<Self> {
+        NonZeroU32::new(raw).map(Self)
+    }
+
+    pub(crate) fn as_raw(self) -> u32 {
+        self.0.get()
+    }
 }
 
 /// The ready tasks of the runtime that this thread is inside.

@@ -113,9 +113,7 @@ impl Notify {
     pub fn changed_since(&self, times: u64) -> impl Future<Output = ()> + '_ {
         Changed {
             notify: self,
-            times,
-            place: None,
-            began: None,
+            wait: Wait::since(times),
         }
     }
 }
@@ -123,6 +121,27 @@ impl Notify {
 /// A waiter: the future of [`Notify::changed_since`].
 struct Changed<'a> {
     notify: &'a Notify,
+    wait: Wait,
+}
+
+impl Future for Changed<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let notify = self.notify;
+        self.wait.poll(notify, cx)
+    }
+}
+
+impl Drop for Changed<'_> {
+    fn drop(&mut self) {
+        self.wait.leave(self.notify);
+    }
+}
+
+/// The state of a waiter. It is plain data and does not know its [`Notify`], so it can be `Send`.
+#[derive(Debug)]
+pub(crate) struct Wait {
     /// The count that it waits to change.
     times: u64,
     /// The index of its waker in `waiters`. Valid until the next notification, which empties the list.
@@ -131,34 +150,36 @@ struct Changed<'a> {
     began: Option<u32>,
 }
 
-impl Changed<'_> {
-    /// Completes. Spends budget if it did not wait for a later poll.
-    fn poll_notified(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.place = None;
-        match self.began {
-            Some(began) if began != budget::poll_number() => Poll::Ready(()),
-            _ => budget::poll_spend(cx, 1),
+impl Wait {
+    /// Makes a waiter that is ready when the count differs from `times`.
+    pub(crate) fn since(times: u64) -> Self {
+        Self {
+            times,
+            place: None,
+            began: None,
         }
     }
-}
 
-impl Future for Changed<'_> {
-    type Output = ();
+    /// Returns true if a waker of this waiter may be in the list.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.place.is_some()
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.notify.times() != self.times {
+    /// Polls the waiter. `notify` must be the same in each poll.
+    pub(crate) fn poll(&mut self, notify: &Notify, cx: &mut Context<'_>) -> Poll<()> {
+        if notify.times() != self.times {
             return self.poll_notified(cx);
         }
         // The clone may be foreign code that notifies. So it happens while the list is not borrowed, and the
         // count is compared again after it.
         let waker = cx.waker().clone();
-        if self.notify.times() != self.times {
+        if notify.times() != self.times {
             panics::discard(waker);
             return self.poll_notified(cx);
         }
         self.began.get_or_insert_with(budget::poll_number);
         // The old waker is dropped after the borrow has ended, because its destructor may be foreign code.
-        let mut waiters = self.notify.waiters.borrow_mut();
+        let mut waiters = notify.waiters.borrow_mut();
         let mut old = None;
         if let Some(place) = self.place {
             old = Some(mem::replace(&mut waiters[place], waker));
@@ -169,14 +190,24 @@ impl Future for Changed<'_> {
         drop(old);
         Poll::Pending
     }
-}
 
-impl Drop for Changed<'_> {
-    fn drop(&mut self) {
-        let Some(place) = self.place else { return };
+    /// Completes. Spends budget if it did not wait for a later poll.
+    fn poll_notified(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.place = None;
+        match self.began {
+            Some(began) if began != budget::poll_number() => Poll::Ready(()),
+            _ => budget::poll_spend(cx, 1),
+        }
+    }
+
+    /// Removes the waker, because the waiter is dropped.
+    pub(crate) fn leave(&mut self, notify: &Notify) {
+        let Some(place) = self.place.take() else {
+            return;
+        };
         // After a notification the index is stale, and may be that of another waiter.
-        if self.notify.times() == self.times {
-            let waker = self.notify.waiters.borrow_mut().try_remove(place);
+        if notify.times() == self.times {
+            let waker = notify.waiters.borrow_mut().try_remove(place);
             panics::discard(waker);
         }
     }

@@ -33,7 +33,7 @@ use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
 use crate::local_queue::TaskId;
-use crate::source::{Interest, Readiness, SocketWaiter, Source, WaiterKey};
+use crate::source::{Interest, Known, Readiness, SocketWaiter, Source, WaiterKey};
 use crate::sync::Unpark;
 
 /// The events that one call of `epoll_wait` returns at most. Further events wait for the next turn.
@@ -47,6 +47,14 @@ const UNPARK: Token = Token(usize::MAX);
 pub(crate) struct SourceId(u32);
 
 impl SourceId {
+    pub(crate) fn from_raw(raw: u32) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) fn as_raw(self) -> u32 {
+        self.0
+    }
+
     fn index(self) -> usize {
         self.0 as usize
     }
@@ -172,7 +180,7 @@ impl Reactor {
     /// The task becomes the reader, also if reading is ready now: the next event wakes it. If another task is
     /// the reader, the answer is [`Answer::MustWait`].
     #[inline]
-    pub(crate) fn ask_as(&self, id: SourceId, known: &Cell<Readiness>, task: TaskId) -> Answer {
+    pub(crate) fn ask_as(&self, id: SourceId, known: &Known, task: TaskId) -> Answer {
         // A function of its own for the most frequent question. `ask` answers all others. // LOG R3
         let source = &mut self.sources.borrow_mut()[id.index()];
         if !source.set_reader(task) {
@@ -194,7 +202,7 @@ impl Reactor {
     }
 
     /// Adds the news of a socket to its `known` readiness, for any task and any interest.
-    pub(crate) fn ask(&self, id: SourceId, known: &Cell<Readiness>, wanted: Wanted<'_>) -> Answer {
+    pub(crate) fn ask(&self, id: SourceId, known: &Known, wanted: Wanted<'_>) -> Answer {
         let source = &mut self.sources.borrow_mut()[id.index()];
         // The news are taken even if they do not help this task. Otherwise they would satisfy a later waiter at
         // once, although an operation has used them up.
