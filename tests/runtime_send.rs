@@ -18,7 +18,7 @@ use std::time::Duration;
 use common::{run, tcp_pair};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::runtime::net::{
-    AsyncFd, TcpListener, TcpStream, UnixListener, UnixStream, lookup_host,
+    AsyncFd, ConnectOptions, TcpListener, TcpStream, UnixListener, UnixStream, lookup_host,
 };
 use waterwheel::runtime::time::{self, Interval, Sleep};
 use waterwheel::runtime::{ThreadPool, descriptors, signal, spawn_blocking, yield_now};
@@ -39,7 +39,7 @@ fn sockets_and_sleeps_are_send_and_sync() {
 
 /// The futures are made and not polled: this test is about their types.
 #[allow(dead_code, reason = "the compiler checks it, and no test runs it")]
-async fn futures_are_send(
+fn futures_are_send(
     mut stream: TcpStream,
     listener: TcpListener,
     mut unix: UnixStream,
@@ -49,6 +49,8 @@ async fn futures_are_send(
     address: SocketAddr,
 ) {
     is_send(TcpStream::connect(address));
+    is_send(TcpStream::connect("name:80"));
+    is_send(ConnectOptions::new().connect(("name", 80)));
     is_send(UnixStream::connect(path));
     is_send(UnixStream::connect_abstract("name"));
     is_send(listener.accept());

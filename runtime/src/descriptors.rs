@@ -26,7 +26,7 @@ use std::{io, mem};
 use crate::context;
 use crate::directory::send_to;
 use crate::local_queue::{self, RuntimeId};
-use crate::notify::Wait;
+use crate::notify::NotifyWaiter;
 pub use crate::probe::Holders;
 use crate::probe::{Probe, soft_limit};
 use crate::remote::Message;
@@ -123,14 +123,14 @@ pub fn freed() -> impl Future<Output = ()> + Send + use<> {
     context::with("descriptors::freed", "called", |executor| Freed {
         runtime: executor.id(),
         // The count is read in the call, not in the first poll. So a close between the two is not missed.
-        wait: Wait::since(executor.freed().times()),
+        wait: NotifyWaiter::since(executor.freed().times()),
     })
 }
 
 /// The future of [`freed`]: plain data, like a sleep.
 struct Freed {
     runtime: RuntimeId,
-    wait: Wait,
+    wait: NotifyWaiter,
 }
 
 impl Future for Freed {
@@ -150,7 +150,7 @@ impl Drop for Freed {
         if !self.wait.is_waiting() {
             return;
         }
-        let mut wait = mem::replace(&mut self.wait, Wait::since(0));
+        let mut wait = mem::replace(&mut self.wait, NotifyWaiter::since(0));
         let mut leave = move || {
             if let Some(freed) = context::with_borrowed(|executor| executor.freed().clone()) {
                 wait.leave(&freed);

@@ -47,9 +47,10 @@
 //! - *The turn*: `pool` → `executor` → `context` → `now` → `runtime`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
 //! - *Jobs*: `blocking` → `thread_pool`
-//! - *Sockets for programs*: `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
-//!   `net::tcp_stream` → `net::listener` → `net::tcp_listener` → `net::unix` → `net::defer_accept` →
-//!   `net::listen_options` → `net::async_fd` → `net::lookup` → `net` → `signal`
+//! - *Sockets for programs*: `net::sys` → `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
+//!   `net::tcp_stream` → `net::lookup` → `net::destination` → `net::connect_options` → `net::listener` →
+//!   `net::tcp_listener` → `net::unix` → `net::defer_accept` → `net::listen_options` → `net::async_fd` → `net` →
+//!   `signal`
 //!
 //! # What is where
 //!

@@ -113,7 +113,7 @@ impl Notify {
     pub fn changed_since(&self, times: u64) -> impl Future<Output = ()> + '_ {
         Changed {
             notify: self,
-            wait: Wait::since(times),
+            wait: NotifyWaiter::since(times),
         }
     }
 }
@@ -121,7 +121,7 @@ impl Notify {
 /// A waiter: the future of [`Notify::changed_since`].
 struct Changed<'a> {
     notify: &'a Notify,
-    wait: Wait,
+    wait: NotifyWaiter,
 }
 
 impl Future for Changed<'_> {
@@ -141,7 +141,7 @@ impl Drop for Changed<'_> {
 
 /// The state of a waiter. It is plain data and does not know its [`Notify`], so it can be `Send`.
 #[derive(Debug)]
-pub(crate) struct Wait {
+pub(crate) struct NotifyWaiter {
     /// The count that it waits to change.
     times: u64,
     /// The index of its waker in `waiters`. Valid until the next notification, which empties the list.
@@ -150,7 +150,7 @@ pub(crate) struct Wait {
     began: Option<u32>,
 }
 
-impl Wait {
+impl NotifyWaiter {
     /// Makes a waiter that is ready when the count differs from `times`.
     pub(crate) fn since(times: u64) -> Self {
         Self {

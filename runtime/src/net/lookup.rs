@@ -11,6 +11,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::vec;
 
 use crate::blocking::spawn_blocking;
 use crate::budget;
@@ -43,7 +44,13 @@ pub async fn lookup_host(host: &str) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }
-    let host = host.to_owned();
-    let resolve = move || host.to_socket_addrs().map(Iterator::collect);
+    lookup_name(host.to_owned()).await
+}
+
+/// Resolves a name on the blocking pool.
+pub(super) async fn lookup_name(
+    name: impl ToSocketAddrs<Iter = vec::IntoIter<SocketAddr>> + Send + 'static,
+) -> io::Result<Vec<SocketAddr>> {
+    let resolve = move || name.to_socket_addrs().map(Iterator::collect);
     spawn_blocking(resolve).await.map_err(io::Error::other)?
 }

@@ -14,8 +14,10 @@
 //!   an error, in every way of writing. The exception is [`AsyncFd`], whose user supplies the operations.
 
 mod async_fd;
+mod connect_options;
 #[cfg(target_os = "linux")]
 mod defer_accept;
+mod destination;
 mod listen_options;
 mod listener;
 mod lookup;
@@ -23,11 +25,14 @@ mod no_signal;
 mod socket;
 mod split;
 mod stream;
+mod sys;
 mod tcp_listener;
 mod tcp_stream;
 mod unix;
 
 pub use async_fd::AsyncFd;
+pub use connect_options::ConnectOptions;
+pub use destination::Destination;
 pub use listen_options::ListenOptions;
 pub use listener::{Accept, Listener};
 pub use lookup::lookup_host;

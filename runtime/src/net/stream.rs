@@ -39,7 +39,8 @@ pub trait Connected: Receive {}
 /// future removes its waiter. A poll function (`poll_read`, [`poll_closed`](Self::poll_closed) and so on) has
 /// no drop: the runtime remembers its task until an event wakes the task or the task ends.
 ///
-/// A stream is `Send`. It registers with the runtime in which it first has to wait, and stays there.
+/// A stream is `Send` and `Sync`. It registers with the runtime in which it first has to wait, and stays there.
+/// Another thread may call the methods that do not wait.
 ///
 /// # Panics
 ///
@@ -140,8 +141,8 @@ impl<S: AsFd> Stream<S> {
     }
 
     /// Waits until a connection attempt has succeeded or failed.
-    pub(crate) async fn connected(&self) -> io::Result<()> {
-        self.socket.event(Interest::Write).await
+    pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_event(cx, Interest::Write)
     }
 
     /// The poll function behind [`readable`](Self::readable).

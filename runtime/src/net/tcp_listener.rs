@@ -56,6 +56,6 @@ impl Accept for std::net::TcpListener {
 }
 
 const _: () = {
-    const fn assert_send<T: Send>() {}
-    assert_send::<TcpListener>();
+    const fn assert_send_sync<T: Send + Sync>() {}
+    assert_send_sync::<TcpListener>();
 };

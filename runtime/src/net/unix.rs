@@ -24,11 +24,12 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recvmsg};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Type};
 
 use super::listener::{Accept, Listener, accept, sealed};
 use super::socket::{Edge, Receive};
 use super::stream::{Connected, Stream};
+use super::sys;
 use crate::budget;
 use crate::time::sleep;
 
@@ -153,7 +154,7 @@ async fn connect(address: &SockAddr) -> io::Result<UnixStream> {
 
 /// Connects without waiting. Returns `WouldBlock` if the queue is full (`connect(2)`, EAGAIN).
 fn open(address: &SockAddr) -> io::Result<UnixStream> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    let socket = sys::open(Domain::UNIX, Type::STREAM, None)?;
     socket.connect(address)?;
     Ok(UnixStream::from_nonblocking(socket.into()))
 }
@@ -283,7 +284,7 @@ pub(super) fn bind_abstract(name: &[u8], backlog: i32) -> io::Result<UnixListene
 
 /// Binds an address and listens.
 fn listen(address: &SockAddr, backlog: i32) -> io::Result<std_unix::UnixListener> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    let socket = sys::open(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(address)?;
     socket.listen(backlog)?;
     Ok(socket.into())
