@@ -41,10 +41,10 @@ fn sockets_and_sleeps_are_send_and_sync() {
 #[allow(dead_code, reason = "the compiler checks it, and no test runs it")]
 fn futures_are_send(
     mut stream: TcpStream,
-    listener: TcpListener,
+    listener: &TcpListener,
     mut unix: UnixStream,
-    unix_listener: UnixListener,
-    fd: AsyncFd<std::net::UdpSocket>,
+    unix_listener: &UnixListener,
+    fd: &AsyncFd<std::net::UdpSocket>,
     path: &Path,
     address: SocketAddr,
 ) {

@@ -147,6 +147,7 @@ impl Future for Freed {
 
 impl Drop for Freed {
     fn drop(&mut self) {
+        // Most of these futures are dropped without a wait.
         if !self.wait.is_waiting() {
             return;
         }

@@ -49,8 +49,9 @@
 //! - *Jobs*: `blocking` → `thread_pool`
 //! - *Sockets for programs*: `net::sys` → `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
 //!   `net::tcp_stream` → `net::lookup` → `net::destination` → `net::connect_options` → `net::listener` →
-//!   `net::tcp_listener` → `net::unix` → `net::defer_accept` → `net::listen_options` → `net::async_fd` → `net` →
-//!   `signal`
+//!   `net::tcp_listener` → `net::socket_file` → `net::unix` → `net::defer_accept` → `net::listen_options` →
+//!   `net::async_fd`
+//! - *Beside the core* (skip these at first): `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal`
 //!
 //! # What is where
 //!

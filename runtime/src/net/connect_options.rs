@@ -154,6 +154,7 @@ impl ConnectOptions {
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         let mut addresses = to.addresses().await?;
         if let Some(from) = self.from {
+            // The kernel would refuse them, and its error would hide that of a real attempt.
             addresses.retain(|address| address.is_ipv4() == from.is_ipv4());
         }
         let mut attempts = Attempts::new(alternating(addresses));
@@ -194,6 +195,7 @@ impl ConnectOptions {
             (Some(hops), SocketAddr::V6(_)) => socket.set_unicast_hops_v6(hops)?,
             (None, _) => {}
         }
+        // Last, because the kernel reads the other options when it binds.
         if let Some(from) = self.from {
             socket.set_reuse_address(self.reuse_address)?;
             socket.bind(&from.into())?;
@@ -218,6 +220,7 @@ fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let (mut own, mut other): (Vec<_>, Vec<_>) = addresses
         .into_iter()
         .partition(|address| address.is_ipv6() == first);
+    // While both families have addresses, one of each. The rest of the longer list follows.
     let mut all = Vec::with_capacity(own.len() + other.len());
     let pairs = own.len().min(other.len());
     for (own, other) in own.drain(..pairs).zip(other.drain(..pairs)) {
@@ -276,6 +279,7 @@ impl Attempts {
                 Some(Ok(stream)) => {
                     self.running.push(stream);
                     self.next.reset(Instant::now() + ATTEMPT_DELAY);
+                    // A connect within the machine may have ended already. Otherwise this registers the socket.
                     if let Poll::Ready(stream) = self.poll_running(cx) {
                         return Poll::Ready(Ok(stream));
                     }
@@ -287,6 +291,7 @@ impl Attempts {
 
     /// Polls all attempts, and removes those that have failed. A failure makes the next address due.
     fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<TcpStream> {
+        // All of them, also those without news: there are few, and a list of their own would cost more code.
         let mut index = 0;
         while index < self.running.len() {
             let stream = &self.running[index];

@@ -61,6 +61,7 @@ impl Destination {
         match self.0 {
             Kind::Addresses(addresses) => Ok(addresses),
             Kind::Text(text) => lookup_host(&text).await,
+            // An address in a text needs no resolver, and a v6 address has no brackets here.
             Kind::Name(host, port) => match host.parse::<IpAddr>() {
                 Ok(address) => Ok(vec![SocketAddr::new(address, port)]),
                 Err(_) => lookup_name((host, port)).await,

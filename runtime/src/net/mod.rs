@@ -15,6 +15,7 @@
 
 mod async_fd;
 mod connect_options;
+mod datagram;
 #[cfg(target_os = "linux")]
 mod defer_accept;
 mod destination;
@@ -23,15 +24,19 @@ mod listener;
 mod lookup;
 mod no_signal;
 mod socket;
+mod socket_file;
 mod split;
 mod stream;
 mod sys;
 mod tcp_listener;
 mod tcp_stream;
+mod udp;
 mod unix;
+mod unix_datagram;
 
 pub use async_fd::AsyncFd;
 pub use connect_options::ConnectOptions;
+pub use datagram::{Datagram, DatagramSocket};
 pub use destination::Destination;
 pub use listen_options::ListenOptions;
 pub use listener::{Accept, Listener};
@@ -40,4 +45,6 @@ pub use split::{ReadHalf, WriteHalf};
 pub use stream::{Connected, Stream};
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;
+pub use udp::UdpSocket;
 pub use unix::{Bound, UnixListener, UnixStream};
+pub use unix_datagram::{BoundDatagram, UnixDatagram};

@@ -184,6 +184,7 @@ impl<S: AsFd> Socket<S> {
                     // The first `WouldBlock` registers the socket. Bytes that arrive between the call and the
                     // registering are reported as an event, so the clearing loses no readiness.
                     self.registration.ensure(&self.io)?;
+                    // Outside the runtime, the readiness stays, and the loop would never end.
                     if !self.registration.block(interest.direction()) {
                         self.registration.misplaced();
                     }
@@ -482,6 +483,7 @@ impl<S> Registration<S> {
             match &registered {
                 Ok(source) => {
                     self.source.store(source.as_raw(), Relaxed);
+                    // A guess stays good: a wrong one costs a call that returns `WouldBlock`.
                     self.known.set(self.guess.get());
                     self.guess.set(Readiness::default());
                 }

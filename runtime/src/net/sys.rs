@@ -8,12 +8,30 @@
 //!
 //! - Always: a new descriptor is non-blocking and close-on-exec.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net as unix;
 
+use rustix::net::{SocketAddrAny, SocketAddrUnix};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Opens a socket.
 pub(crate) fn open(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
     // No thread can fork before the flags are set, because the call sets them.
     Socket::new(domain, kind.nonblocking().cloexec(), protocol)
+}
+
+/// Converts the address of a Unix socket. `None` is a socket without a name.
+pub(crate) fn unix_address(address: Option<SocketAddrAny>) -> io::Result<unix::SocketAddr> {
+    let Some(address) = address else {
+        return unix::SocketAddr::from_pathname("");
+    };
+    let address = SocketAddrUnix::try_from(address)?;
+    match (address.path_bytes(), address.abstract_name()) {
+        (Some(path), _) => unix::SocketAddr::from_pathname(OsStr::from_bytes(path)),
+        (None, Some(name)) => unix::SocketAddr::from_abstract_name(name),
+        (None, None) => unix::SocketAddr::from_pathname(""),
+    }
 }
