@@ -51,7 +51,8 @@
 //!   `net::tcp_stream` → `net::lookup` → `net::destination` → `net::connect_options` → `net::listener` →
 //!   `net::tcp_listener` → `net::socket_file` → `net::unix` → `net::defer_accept` → `net::listen_options` →
 //!   `net::async_fd`
-//! - *Beside the core* (skip these at first): `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal`
+//! - *Beside the core* (skip these at first): `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal` →
+//!   `io::copy` → `io::pipe` → `io`
 //!
 //! # What is where
 //!
@@ -63,6 +64,7 @@
 //! | wait for a point in time | [`time`] |
 //! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data; any channel crate works too |
 //! | connect to other programs | [`net`] |
+//! | copy between streams | [`io`] |
 //! | share the thread fairly | [`yield_now`], [`budget`] |
 //! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
 //! | spawn from another thread, or wake the loop | [`Handle`] |
@@ -83,6 +85,7 @@ pub mod descriptors;
 mod directory;
 mod executor;
 mod instant;
+pub mod io;
 mod join;
 mod join_error;
 mod join_handle;

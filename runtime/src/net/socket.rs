@@ -119,6 +119,13 @@ impl<S: AsFd> Socket<S> {
         }
     }
 
+    /// Makes a socket whose operations wait for an event first, because a try would report a wrong end.
+    pub(crate) fn new_unready(io: S) -> Self {
+        let socket = Self::new(io);
+        socket.registration.guess.set(Readiness::default());
+        socket
+    }
+
     pub(crate) fn io(&self) -> &S {
         &self.io
     }
