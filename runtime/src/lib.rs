@@ -52,7 +52,8 @@
 //!   `net::tcp_listener` → `net::socket_file` → `net::unix` → `net::defer_accept` → `net::listen_options` →
 //!   `net::async_fd`
 //! - *Beside the core* (skip these at first): `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal` →
-//!   `io::copy` → `io::pipe` → `io`
+//!   `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` → `fs::file` → `fs::read_dir` →
+//!   `fs`
 //!
 //! # What is where
 //!
@@ -64,7 +65,8 @@
 //! | wait for a point in time | [`time`] |
 //! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data; any channel crate works too |
 //! | connect to other programs | [`net`] |
-//! | copy between streams | [`io`] |
+//! | copy between streams, use pipes and the standard streams | [`io`] |
+//! | use files | [`fs`] |
 //! | share the thread fairly | [`yield_now`], [`budget`] |
 //! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
 //! | spawn from another thread, or wake the loop | [`Handle`] |
@@ -84,6 +86,7 @@ mod current_task;
 pub mod descriptors;
 mod directory;
 mod executor;
+pub mod fs;
 mod instant;
 pub mod io;
 mod join;

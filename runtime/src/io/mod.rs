@@ -1,4 +1,5 @@
-//! Bytes from one place to another: [`copy()`], [`copy_bidirectional`] and [`pipe()`].
+//! Bytes from one place to another: [`copy()`], [`copy_bidirectional`], [`pipe()`], and the
+//! standard streams.
 //!
 //! # How it works
 //!
@@ -6,7 +7,10 @@
 //! `lines` and so on are those of `futures-lite` or `futures-util`.
 
 mod copy;
+pub(crate) mod on_pool;
 mod pipe;
+mod stdio;
 
 pub use copy::{copy, copy_bidirectional};
 pub use pipe::{PipeReader, PipeWriter, pipe};
+pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
