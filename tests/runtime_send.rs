@@ -18,10 +18,13 @@ use std::time::Duration;
 use common::{run, tcp_pair};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::runtime::net::{
-    AsyncFd, ConnectOptions, TcpListener, TcpStream, UnixListener, UnixStream, lookup_host,
+    AsyncFd, ConnectOptions, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener,
+    UnixStream, lookup_host,
 };
 use waterwheel::runtime::time::{self, Interval, Sleep};
-use waterwheel::runtime::{ThreadPool, descriptors, signal, spawn_blocking, yield_now};
+use waterwheel::runtime::{
+    ThreadPool, descriptors, fs, io, process, signal, spawn_blocking, yield_now,
+};
 
 fn is_send<T: Send>(_: T) {}
 fn is_send_sync<T: Send + Sync>() {}
@@ -33,18 +36,25 @@ fn sockets_and_sleeps_are_send_and_sync() {
     is_send_sync::<UnixStream>();
     is_send_sync::<UnixListener>();
     is_send_sync::<AsyncFd<std::net::UdpSocket>>();
+    is_send_sync::<UdpSocket>();
+    is_send_sync::<UnixDatagram>();
+    is_send_sync::<io::PipeReader>();
+    is_send_sync::<fs::File>();
+    is_send_sync::<process::Child>();
     is_send_sync::<Sleep>();
     is_send_sync::<Interval>();
 }
 
 /// The futures are made and not polled: this test is about their types.
 #[allow(dead_code, reason = "the compiler checks it, and no test runs it")]
+#[allow(clippy::too_many_arguments, reason = "one for each type")]
 fn futures_are_send(
     mut stream: TcpStream,
     listener: &TcpListener,
     mut unix: UnixStream,
     unix_listener: &UnixListener,
     fd: &AsyncFd<std::net::UdpSocket>,
+    udp: &UdpSocket,
     path: &Path,
     address: SocketAddr,
 ) {
@@ -75,6 +85,15 @@ fn futures_are_send(
     is_send(signal::shutdown().recv());
     is_send(signal::listen(&[]).unwrap().recv());
     is_send(spawn_blocking(|| ()));
+    is_send(fs::read(path));
+    is_send(fs::File::open(path));
+    is_send(process::Command::new("true").output());
+    is_send(io::stdin().read(&mut []));
+    is_send(io::stdout().write(&[]));
+    is_send(io::PipeWriter::open(path));
+    is_send(udp.recv_from(&mut []));
+    is_send(udp.send_to(&[], address));
+    is_send(udp.connect("name:80"));
     is_send(ThreadPool::new(1).spawn(|| ()));
     is_send(descriptors::freed());
     is_send(yield_now());

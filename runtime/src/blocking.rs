@@ -83,6 +83,7 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     let (job, value) = Blocking::of(job);
+    // The order of the pool is ignored: a job that is cancelled runs on the thread that cancels it.
     let job = Box::new(move |_| job(Order::Run));
     let refused = context::with(what, "polled", |executor| executor.blocking().push(job));
     // No thread could be started, so this one runs it.

@@ -47,13 +47,13 @@
 //! - *The turn*: `pool` → `executor` → `context` → `now` → `runtime`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
 //! - *Jobs*: `blocking` → `thread_pool`
-//! - *Sockets for programs*: `net::sys` → `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
+//! - *Sockets for programs*: `sys` → `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
 //!   `net::tcp_stream` → `net::lookup` → `net::destination` → `net::connect_options` → `net::listener` →
 //!   `net::tcp_listener` → `net::socket_file` → `net::unix` → `net::defer_accept` → `net::listen_options` →
 //!   `net::async_fd`
 //! - *Beside the core* (skip these at first): `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal` →
 //!   `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` → `fs::file` → `fs::read_dir` →
-//!   `fs`
+//!   `fs` → `process::exit` → `process::child` → `process::command` → `process`
 //!
 //! # What is where
 //!
@@ -67,6 +67,7 @@
 //! | connect to other programs | [`net`] |
 //! | copy between streams, use pipes and the standard streams | [`io`] |
 //! | use files | [`fs`] |
+//! | run other programs | [`process`] |
 //! | share the thread fairly | [`yield_now`], [`budget`] |
 //! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
 //! | spawn from another thread, or wake the loop | [`Handle`] |
@@ -101,6 +102,7 @@ mod now;
 mod panics;
 mod pool;
 mod probe;
+pub mod process;
 mod race;
 mod reactor;
 mod remote;
@@ -108,6 +110,7 @@ mod runtime;
 pub mod signal;
 mod source;
 mod sync;
+mod sys;
 mod task;
 mod thread_pool;
 pub mod time;

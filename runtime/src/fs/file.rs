@@ -85,6 +85,7 @@ impl File {
     ///
     /// Returns the errors of [`std::fs::OpenOptions::open`].
     pub async fn open_with(options: &OpenOptions, path: impl AsRef<Path>) -> io::Result<Self> {
+        // The job may outlive the caller's options.
         let options = options.clone();
         let open = with_path(path.as_ref().to_owned(), move |path| options.open(path));
         open.await.map(Self::from_std)
@@ -109,6 +110,7 @@ impl File {
         if self.inner.is_ahead() {
             poll_fn(|cx| self.inner.poll_seek(cx, SeekFrom::Current(0))).await?;
         }
+        // A job that was dropped may have the descriptor for a moment longer, so it is duplicated.
         self.inner.io().try_clone()
     }
 
@@ -154,6 +156,7 @@ impl File {
         job: impl FnOnce(&fs::File) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         poll_fn(|cx| self.inner.poll_flush(cx)).await?;
+        // The calls of this kind take no buffer, so they need no turn in `OnPool`.
         let file = Arc::clone(self.inner.io());
         let job = spawn_blocking(move || job(&file));
         job.await.map_err(io::Error::other)?

@@ -94,6 +94,7 @@ impl Stream for ReadDir {
     type Item = io::Result<DirEntry>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // A batch of entries is ready without a wait.
         ready!(budget::poll_spend(cx, 1));
         loop {
             if let Some(entry) = self.read.pop_front() {
@@ -102,6 +103,7 @@ impl Stream for ReadDir {
             match &mut self.rest {
                 Rest::End => return Poll::Ready(None),
                 Rest::Idle(_) => {
+                    // The job owns the folder meanwhile, and returns it with the entries.
                     let Rest::Idle(mut rest) = std::mem::replace(&mut self.rest, Rest::End) else {
                         continue;
                     };

@@ -189,6 +189,7 @@ pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// It may have either name.
 pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    // The second path moves into the job, as the first one does in `with_path`.
     let to = to.as_ref().to_owned();
     with_path(from.as_ref().to_owned(), move |from| fs::rename(from, to)).await
 }

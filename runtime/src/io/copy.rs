@@ -151,6 +151,7 @@ enum Step {
 impl Transfer {
     fn new(closes: bool) -> Self {
         Self {
+            // On the heap, so that the future is small and cheap to move.
             buffer: vec![0; BUFFER_BYTES].into(),
             unwritten: 0..0,
             copied: 0,

@@ -124,6 +124,7 @@ impl<T: Send + Sync + 'static> OnPool<T> {
             return Poll::Ready(Ok(None));
         };
         let done = ready!(std::pin::Pin::new(job).poll(cx));
+        // The job is over in any case, so it must not be polled again.
         self.state = State::Idle(Buffer::default());
         let Done { buffer, outcome } = done.map_err(io::Error::other)?;
         self.state = State::Idle(buffer);
@@ -158,9 +159,11 @@ where
                 budget::spend_bytes(moved);
                 return Poll::Ready(Ok(moved));
             }
+            // No more than the caller wants: bytes beyond that would have to be given back by a seek.
             let wanted = buffer.len().min(JOB_BYTES_MAX);
             let mut own = self.take_buffer();
             self.start(false, move |mut io| {
+                // In the job, because clearing the memory takes time, too.
                 own.bytes.resize(wanted, 0);
                 let read = retry(|| io.read(&mut own.bytes));
                 own.bytes.truncate(*read.as_ref().unwrap_or(&0));
@@ -330,6 +333,7 @@ fn retry<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
 impl<T: Send + Sync + 'static> Drop for OnPool<T> {
     fn drop(&mut self) {
         let state = mem::replace(&mut self.state, State::Idle(Buffer::default()));
+        // Any other job has no effect that a later reader of the file could miss, so it is cancelled.
         if let State::Busy { job, writes: true } = state {
             job.detach();
         }

@@ -119,6 +119,7 @@ impl PipeReader {
     ///
     /// Returns the errors of `fcntl(2)`.
     pub fn into_blocking_fd(self) -> io::Result<OwnedFd> {
+        // Programs expect blocking streams, and report `WouldBlock` as an error.
         let fd = self.socket.into_io();
         set_blocking(&fd, true)?;
         Ok(fd)
@@ -156,6 +157,7 @@ impl PipeWriter {
         let path = path.as_ref().to_owned();
         let mut pause = Duration::from_millis(1);
         loop {
+            // A pipe that has a reader opens at once, so without a cost a loop of opens would keep the thread.
             poll_fn(|cx| budget::poll_spend(cx, 1)).await;
             match open_fifo(&path, OFlags::WRONLY) {
                 // No reader has opened it (`fifo(7)`).

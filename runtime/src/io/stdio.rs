@@ -118,6 +118,7 @@ impl Input {
                 Err(error) => state.outcome = Some(Err(error)),
             }
             state.is_asked = false;
+            // All of them, because the bytes may be enough for several.
             let waiters = mem::take(&mut state.waiters);
             drop(state);
             panics::wake_all(waiters);
@@ -169,6 +170,7 @@ impl AsyncRead for Stdin {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         ready!(budget::poll_spend(cx, 1));
+        // Without this, a read of no bytes would wait for a line.
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }

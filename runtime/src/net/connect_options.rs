@@ -30,10 +30,10 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::destination::Destination;
-use super::sys;
 use super::tcp_stream::TcpStream;
 use crate::budget;
 use crate::instant::Instant;
+use crate::sys;
 use crate::time::{Sleep, sleep};
 
 /// The time after which the next address is tried (RFC 8305, section 5: Connection Attempt Delay).
@@ -157,6 +157,7 @@ impl ConnectOptions {
             // The kernel would refuse them, and its error would hide that of a real attempt.
             addresses.retain(|address| address.is_ipv4() == from.is_ipv4());
         }
+        // Not a task for each attempt: a drop of this future must end them all.
         let mut attempts = Attempts::new(alternating(addresses));
         poll_fn(|cx| attempts.poll_first(cx, |address| self.start(address))).await
     }
@@ -248,6 +249,7 @@ impl Attempts {
         Self {
             addresses: addresses.into_iter(),
             running: Vec::new(),
+            // The first attempt sets it.
             next: sleep(Duration::ZERO),
             error: io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -274,6 +276,7 @@ impl Attempts {
                     let none = io::ErrorKind::Other.into();
                     return Poll::Ready(Err(std::mem::replace(&mut self.error, none)));
                 }
+                // No address is left, so only the running attempts can end the wait.
                 None => break,
                 Some(Err(error)) => self.error = error,
                 Some(Ok(stream)) => {

@@ -96,6 +96,7 @@ impl From<(IpAddr, u16)> for Destination {
 
 impl From<&str> for Destination {
     fn from(text: &str) -> Self {
+        // Parsed when it is needed, so that a conversion cannot fail.
         Self(Kind::Text(text.to_owned()))
     }
 }

@@ -20,9 +20,9 @@ use socket2::{Domain, Protocol, Type};
 use super::connect_options::set_keepalive;
 #[cfg(target_os = "linux")]
 use super::defer_accept;
-use super::sys;
 use super::tcp_listener::TcpListener;
 use super::unix::{self, UnixListener};
+use crate::sys;
 
 /// The options of a listener, which are set before its socket is bound.
 ///

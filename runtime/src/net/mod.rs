@@ -27,7 +27,6 @@ pub(crate) mod socket;
 mod socket_file;
 mod split;
 mod stream;
-mod sys;
 mod tcp_listener;
 mod tcp_stream;
 mod udp;

@@ -24,7 +24,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Type};
 
-use super::sys;
+use crate::sys;
 
 /// The file of a socket. Its drop removes the file.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl SocketFile {
         let _lock = lock(folder)?;
         remove_dead_socket(path, kind, &address)?;
         let bound = bind(&address)?;
+        // A moment later the file could be that of another process, but for the lock.
         let metadata = fs::symlink_metadata(path)?;
         let file = Self {
             stays: false,

@@ -57,6 +57,7 @@ impl<S: Connected> Stream<S> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn into_split(self) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
+        // An `Arc`, so that each half can be sent to another thread. It is cloned only here.
         let stream = Arc::new(self);
         (
             OwnedReadHalf {
@@ -176,7 +177,7 @@ impl<S: Connected> OwnedWriteHalf<S> {
 impl<S: Connected> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
         if self.closes {
-            // It fails only if the connection is gone.
+            // It fails only if the connection is gone. A drop cannot report that, and the next read does.
             drop(self.stream.shutdown(Shutdown::Write));
         }
     }

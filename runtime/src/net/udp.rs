@@ -44,6 +44,7 @@ impl UdpSocket {
     ///
     /// Returns the error of `bind(2)` for the last address.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        // One call more than with the flag for non-blocking, but the same on all systems.
         Self::from_std(net::UdpSocket::bind(address)?)
     }
 
@@ -88,6 +89,7 @@ impl UdpSocket {
     ///
     /// Returns the errors of `sendto(2)`.
     pub async fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        // An `impl Into<Destination>` here would allocate for each datagram.
         self.write(|io| io.send_to(bytes, to)).await
     }
 

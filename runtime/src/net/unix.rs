@@ -23,8 +23,8 @@ use super::listener::{Accept, Listener, accept, sealed};
 use super::socket::{Edge, Receive};
 use super::socket_file::{SocketFile, abstract_address};
 use super::stream::{Connected, Stream};
-use super::sys;
 use crate::budget;
+use crate::sys;
 use crate::time::sleep;
 
 /// A Unix stream connection.

@@ -18,8 +18,8 @@ use socket2::{Domain, SockAddr, SockRef, Type};
 use super::datagram::{Datagram, DatagramSocket};
 use super::listener::sealed::Sealed;
 use super::socket_file::{SocketFile, abstract_address};
-use super::sys;
 use crate::budget;
+use crate::sys;
 use crate::time::sleep;
 
 /// A Unix datagram socket. Its drop removes its file.
@@ -152,6 +152,7 @@ impl UnixDatagram {
     ///
     /// Returns the errors of `sendto(2)`, and `InvalidInput` if the sender has no address.
     pub async fn send_to_address(&self, bytes: &[u8], to: &SocketAddr) -> io::Result<usize> {
+        // The kernel would report that the socket is not connected, which is no help.
         if to.is_unnamed() {
             let text = "a socket without a name cannot be sent to";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

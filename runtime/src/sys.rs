@@ -10,11 +10,14 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net as unix;
+use std::process::Child;
 
 use rustix::net::{SocketAddrAny, SocketAddrUnix};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Opens a socket.
@@ -34,4 +37,11 @@ pub(crate) fn unix_address(address: Option<SocketAddrAny>) -> io::Result<unix::S
         (None, Some(name)) => unix::SocketAddr::from_abstract_name(name),
         (None, None) => unix::SocketAddr::from_pathname(""),
     }
+}
+
+/// Opens a descriptor that is readable when this child has ended (`pidfd_open(2)`, Linux 5.3). It must not be
+/// reaped yet, so that its number is not that of another process.
+pub(crate) fn open_pidfd(child: &Child) -> io::Result<OwnedFd> {
+    // The descriptor is close-on-exec, and it is only waited for, so it may be blocking.
+    Ok(pidfd_open(Pid::from_child(child), PidfdFlags::empty())?)
 }
