@@ -53,7 +53,8 @@
 //!   `net::async_fd`
 //! - *Beside the core* (skip these at first): `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal` →
 //!   `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` → `fs::file` → `fs::read_dir` →
-//!   `fs` → `process::exit` → `process::child` → `process::command` → `process`
+//!   `fs` → `process::exit` → `process::child` → `process::command` → `process` →
+//!   `spawner` → `hyper_rt` → `tokio_io`
 //!
 //! # What is where
 //!
@@ -79,6 +80,9 @@
 //! Debug builds report a task that holds the thread for more than a second. With the feature `watch`, release
 //! builds do so, too. The report names the place in the program that spawned the task. It is a `tracing`
 //! warning, or a line on stderr if no subscriber is set.
+//!
+//! The feature `hyper` adds `hyper_rt`: the traits of `hyper::rt`. The feature `tokio-io` adds `tokio_io`: wrappers
+//! between the streams of `futures-io` and those of tokio.
 
 mod blocking;
 pub mod budget;
@@ -88,6 +92,8 @@ pub mod descriptors;
 mod directory;
 mod executor;
 pub mod fs;
+#[cfg(feature = "hyper")]
+pub mod hyper_rt;
 mod instant;
 pub mod io;
 mod join;
@@ -109,12 +115,15 @@ mod remote;
 mod runtime;
 pub mod signal;
 mod source;
+mod spawner;
 mod sync;
 mod sys;
 mod task;
 mod thread_pool;
 pub mod time;
 mod timers;
+#[cfg(feature = "tokio-io")]
+pub mod tokio_io;
 mod turn;
 mod waiter;
 mod waker;
@@ -131,6 +140,7 @@ pub use notify::Notify;
 pub use pool::THREADS_MAX;
 pub use race::{Race, race};
 pub use runtime::{Runtime, block_on};
+pub use spawner::LocalSpawner;
 pub use thread_pool::ThreadPool;
 pub use turn::turn;
 pub use yield_now::{YieldNow, yield_now};

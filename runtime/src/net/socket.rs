@@ -58,6 +58,7 @@ use std::any::type_name;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -357,6 +358,14 @@ pub trait Receive: AsFd {
     ///
     /// Those of the system call.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Edge)>;
+
+    /// Like [`receive`](Self::receive), into memory that need not be initialized.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    fn receive_uninit<'a>(&self, buffer: &'a mut [MaybeUninit<u8>])
+    -> io::Result<(&'a [u8], Edge)>;
 }
 
 impl<S: Receive> Socket<S> {

@@ -65,6 +65,12 @@ impl<S: AsFd> Stream<S> {
         self.socket.io()
     }
 
+    // hyper's reads need the socket itself, because their memory is not initialized.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn socket(&self) -> &Socket<S> {
+        &self.socket
+    }
+
     /// Returns the socket of the standard library. It is still in non-blocking mode.
     ///
     /// The socket leaves its runtime, and this works on any thread. `from_std` makes a stream of it again, in

@@ -1,6 +1,7 @@
 //! A TCP connection: the part that only TCP has.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
 use rustix::net::{RecvFlags, recv};
@@ -94,6 +95,15 @@ impl Receive for std::net::TcpStream {
         let asked = buffer.len();
         let (moved, _) = recv(self, buffer, RecvFlags::empty())?;
         Ok((moved, Edge::after(moved, asked)))
+    }
+
+    fn receive_uninit<'a>(
+        &self,
+        buffer: &'a mut [MaybeUninit<u8>],
+    ) -> io::Result<(&'a [u8], Edge)> {
+        let asked = buffer.len();
+        let ((received, _), _) = recv(self, buffer, RecvFlags::empty())?;
+        Ok((received, Edge::after(received.len(), asked)))
     }
 }
 
