@@ -160,8 +160,8 @@ fn wrappers_between_the_families_of_traits_stack_and_lose_no_byte() {
             .collect();
         let write = async { writing.write_all(&sent).await };
         let mut received = Vec::new();
-        let (wrote, read) = join(write, reading.read_to_end(&mut received)).await;
-        wrote.unwrap();
+        let (sent_all, read) = join(write, reading.read_to_end(&mut received)).await;
+        sent_all.unwrap();
         read.unwrap();
         assert!(received == sent);
         task.await.unwrap().unwrap();

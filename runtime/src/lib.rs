@@ -45,11 +45,12 @@
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join_handle`
 //! - *Time*: `wheel` → `instant` → `timers`
 //! - *The turn*: `pool` → `executor` → `context` → `now` → `runtime`
+//! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
 //! - *Jobs*: `blocking` → `thread_pool`
-//! - *Sockets for programs*: `sys` → `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
+//! - *Sockets for programs*: `net::socket` → `net::stream` → `net::split` →
 //!   `net::tcp_stream` → `net::lookup` → `net::destination` → `net::connect_options` → `net::listener` →
-//!   `net::tcp_listener` → `net::socket_file` → `net::unix` → `net::defer_accept` → `net::listen_options` →
+//!   `net::tcp_listener` → `net::socket_file` → `net::unix` → `net::listen_options` →
 //!   `net::async_fd`
 //! - *Beside the core* (skip these at first): `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal` →
 //!   `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` → `fs::file` → `fs::read_dir` →
@@ -74,6 +75,11 @@
 //! | spawn from another thread, or wake the loop | [`Handle`] |
 //! | receive signals | [`signal`] |
 //! | count the open descriptors | [`descriptors`] |
+//!
+//! # Systems
+//!
+//! All tests run on Linux. For macOS and FreeBSD (64 bits), the crate is compiled (`cargo check --target`), and no
+//! test has run there. `sys` lists the differences.
 //!
 //! # Features
 //!

@@ -39,6 +39,17 @@ use crate::sync::Unpark;
 /// The events that one call of `epoll_wait` returns at most. Further events wait for the next turn.
 const EVENTS_MAX: usize = 1024;
 
+/// The events of a socket: all directions at once, and urgent data. Otherwise each change between reading and
+/// writing would be a system call.
+#[cfg(target_os = "linux")]
+const EVENTS: mio::Interest = mio::Interest::READABLE
+    .add(mio::Interest::WRITABLE)
+    .add(mio::Interest::PRIORITY);
+
+/// The same without urgent data, which kqueue reports as readable.
+#[cfg(not(target_os = "linux"))]
+const EVENTS: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
+
 /// The token of the eventfd by which other threads unpark the executor.
 const UNPARK: Token = Token(usize::MAX);
 
@@ -152,12 +163,10 @@ impl Reactor {
         let id = SourceId(index.expect("descriptors are fewer than four thousand million"));
         let generation = self.registered.get().checked_add(1);
         let generation = generation.unwrap_or(NonZeroU32::MIN);
-        // All directions at once. Otherwise each change between reading and writing would be a system call.
-        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE | mio::Interest::PRIORITY;
         self.poll.borrow().registry().register(
             &mut SourceFd(&fd.as_raw_fd()),
             id.token(generation),
-            interest,
+            EVENTS,
         )?;
         self.registered.set(generation);
         entry.insert(Source::new(generation));

@@ -27,9 +27,9 @@ use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
 use rustix::io::{Errno, read, write};
 
 use crate::budget;
-use crate::net::no_signal;
 use crate::net::socket::{Edge, Socket};
 use crate::source::Direction;
+use crate::sys;
 use crate::time::sleep;
 
 /// Makes a pipe: bytes that are written into the second value are read from the first one.
@@ -243,7 +243,7 @@ fn read_some(io: &OwnedFd, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
 
 /// `write(2)` has no flag against the signal.
 fn write_some(io: &OwnedFd, bytes: &[u8]) -> io::Result<(usize, Edge)> {
-    let moved = no_signal::while_calling(|| write(io, bytes))?;
+    let moved = sys::while_calling(|| write(io, bytes))?;
     Ok((moved, Edge::after(moved, bytes.len())))
 }
 

@@ -18,8 +18,6 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Type};
 
 use super::connect_options::set_keepalive;
-#[cfg(target_os = "linux")]
-use super::defer_accept;
 use super::tcp_listener::TcpListener;
 use super::unix::{self, UnixListener};
 use crate::sys;
@@ -186,9 +184,8 @@ impl ListenOptions {
         if let Some(after) = self.keepalive {
             set_keepalive(&socket, after)?;
         }
-        #[cfg(target_os = "linux")]
         if let Some(wait) = self.defer_accept {
-            defer_accept::set(&socket, wait)?;
+            sys::defer_accept(&socket, wait)?;
         }
         socket.bind(&address.into())?;
         socket.listen(self.backlog)?;

@@ -16,13 +16,10 @@
 mod async_fd;
 mod connect_options;
 mod datagram;
-#[cfg(target_os = "linux")]
-mod defer_accept;
 mod destination;
 mod listen_options;
 mod listener;
 mod lookup;
-pub(crate) mod no_signal;
 pub(crate) mod socket;
 mod socket_file;
 mod split;

@@ -78,6 +78,7 @@ use crate::panics;
 use crate::reactor::{Answer, SourceId, Wanted};
 use crate::remote::Message;
 use crate::source::{Direction, Interest, Known, Readiness, SocketWaiter, Source, WaiterKey};
+use crate::sys;
 
 /// A non-blocking descriptor that can be waited for.
 pub(crate) struct Socket<S> {
@@ -334,7 +335,7 @@ impl<S: AsFd> Socket<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Write, |io| write(io, bytes, SendFlags::MORE))
+        self.poll_move(cx, Direction::Write, |io| write(io, bytes, sys::LAST))
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -397,7 +398,7 @@ impl<S: Receive> Socket<S> {
 /// Calls `send(2)` without the C library's function around it (LOG R7). If the peer is gone, this returns an
 /// error and raises no signal.
 fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Edge)> {
-    let moved = send(io, bytes, flags | SendFlags::NOSIGNAL)?;
+    let moved = send(io, bytes, flags | sys::NO_SIGNAL)?;
     Ok((moved, Edge::after(moved, bytes.len())))
 }
 
@@ -410,7 +411,7 @@ fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Ed
     let slices = &slices[..slices.len().min(SLICES_MAX)];
     let asked = slices.iter().map(|slice| slice.len()).sum();
     let nothing = &mut SendAncillaryBuffer::default();
-    let moved = sendmsg(io, slices, nothing, SendFlags::NOSIGNAL)?;
+    let moved = sendmsg(io, slices, nothing, sys::NO_SIGNAL)?;
     Ok((moved, Edge::after(moved, asked)))
 }
 
@@ -419,7 +420,7 @@ fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Ed
 /// If the kernel's buffer is full, this call makes the kernel report new room later, as a failed write does.
 pub(crate) fn is_ready(io: &impl AsFd, direction: Direction) -> io::Result<((), Edge)> {
     let wanted = match direction {
-        Direction::Read => PollFlags::IN | PollFlags::RDHUP,
+        Direction::Read => sys::POLL_READ,
         Direction::Write => PollFlags::OUT,
     };
     match poll(&mut [PollFd::new(io, wanted)], Some(&Timespec::default()))? {

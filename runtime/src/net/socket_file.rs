@@ -11,10 +11,8 @@
 //!
 //! - Always: the drop of a [`SocketFile`] removes the file that it has made, and no other file.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -134,10 +132,4 @@ impl Drop for SocketFile {
             drop(fs::remove_file(&self.path));
         }
     }
-}
-
-/// Returns the address of an abstract name, which begins with a zero byte (`unix(7)`).
-pub(super) fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
-    let whole = [b"\0", name].concat();
-    SockAddr::unix(Path::new(OsStr::from_bytes(&whole)))
 }

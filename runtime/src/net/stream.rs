@@ -21,10 +21,10 @@ use futures_io::{AsyncRead, AsyncWrite};
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recv, recvmsg, shutdown};
 use socket2::SockRef;
 
-use super::no_signal;
 use super::socket::{Edge, Receive, Socket};
 use crate::budget;
 use crate::source::{Direction, Interest};
+use crate::sys;
 
 /// A kind of connected socket. Only types of this crate implement it.
 pub trait Connected: Receive {}
@@ -276,14 +276,14 @@ impl<S: AsFd> Stream<S> {
     }
 }
 
-/// Calls `sendfile(2)`.
+/// Sends bytes of a file.
 fn send_file(
     io: &impl AsFd,
     file: BorrowedFd<'_>,
     offset: &mut u64,
     count: usize,
 ) -> io::Result<(usize, Edge)> {
-    let sent = no_signal::while_calling(|| rustix::fs::sendfile(io, file, Some(offset), count))?;
+    let sent = sys::send_file(io, file, offset, count)?;
     // A short call does not prove that the socket is full, because a call is also short at the end of the file.
     Ok((sent, Edge::Kept))
 }

@@ -20,9 +20,9 @@ use std::time::Duration;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recv, recvmsg};
 use socket2::{Domain, SockAddr, Type};
 
-use super::listener::{Accept, Listener, accept, sealed};
+use super::listener::{Accept, Listener, sealed};
 use super::socket::{Edge, Receive};
-use super::socket_file::{SocketFile, abstract_address};
+use super::socket_file::SocketFile;
 use super::stream::{Connected, Stream};
 use crate::budget;
 use crate::sys;
@@ -93,7 +93,7 @@ impl UnixStream {
     ///
     /// Dropping the future ends the attempt.
     pub async fn connect_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
-        connect(&abstract_address(name.as_ref())?).await
+        connect(&sys::abstract_address(name.as_ref())?).await
     }
 
     /// Makes a stream of one of the standard library, and sets it to non-blocking mode.
@@ -217,7 +217,7 @@ pub(super) fn bind_path(path: &Path, backlog: i32) -> io::Result<UnixListener> {
 
 /// Binds an abstract name.
 pub(super) fn bind_abstract(name: &[u8], backlog: i32) -> io::Result<UnixListener> {
-    let listener = listen(&abstract_address(name)?, backlog)?;
+    let listener = listen(&sys::abstract_address(name)?, backlog)?;
     let file = None;
     Ok(UnixListener::from_nonblocking(Bound { listener, file }))
 }
@@ -242,7 +242,7 @@ impl Accept for Bound {
     type Accepted = UnixStream;
 
     fn accept_one(&self) -> io::Result<Self::Accepted> {
-        let (descriptor, _) = accept(self)?;
+        let (descriptor, _) = sys::accept(self)?;
         Ok(UnixStream::from_nonblocking(descriptor.into()))
     }
 }

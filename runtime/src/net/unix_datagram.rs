@@ -17,7 +17,7 @@ use socket2::{Domain, SockAddr, SockRef, Type};
 
 use super::datagram::{Datagram, DatagramSocket};
 use super::listener::sealed::Sealed;
-use super::socket_file::{SocketFile, abstract_address};
+use super::socket_file::SocketFile;
 use crate::budget;
 use crate::sys;
 use crate::time::sleep;
@@ -73,7 +73,10 @@ impl UnixDatagram {
     ///
     /// Returns the errors of `bind(2)`, for example `AddrInUse`.
     pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
-        Ok(Self::of(bind_to(&abstract_address(name.as_ref())?)?, None))
+        Ok(Self::of(
+            bind_to(&sys::abstract_address(name.as_ref())?)?,
+            None,
+        ))
     }
 
     /// Makes a socket without an address. It can send, and its peers cannot answer.
@@ -132,7 +135,7 @@ impl UnixDatagram {
     ///
     /// Returns the errors of `connect(2)`.
     pub fn connect_abstract(&self, name: impl AsRef<[u8]>) -> io::Result<()> {
-        SockRef::from(&self.io().socket).connect(&abstract_address(name.as_ref())?)
+        SockRef::from(&self.io().socket).connect(&sys::abstract_address(name.as_ref())?)
     }
 
     /// Sends a datagram to the socket at a path. Returns its length. Waits while the queue of that socket is
