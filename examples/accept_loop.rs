@@ -1,74 +1,53 @@
-//! An accept loop with a policy of its own: it counts, logs, limits each peer and backs off.
+//! An accept loop with a policy: three clients at a time, and a 503 that says so for each further one.
 //!
 //! ```text
-//! cargo run --release --example accept_loop [ADDRESS]
+//! cargo run --example accept_loop [ADDRESS]
+//! curl -Z --parallel-immediate 'http://127.0.0.1:8080/[1-5]'
 //! ```
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//!
+//! You should see two refusals, and a second later three greetings. The loop logs each refusal. For a limit
+//! per address, `Limits::connections_per_peer_max` answers 429, without a loop of your own.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use waterwheel::http::{Connection, Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal, spawn, time::sleep};
 
-const PER_PEER_MAX: usize = 100;
-
-/// How many connections each peer has.
-type Peers = Rc<RefCell<HashMap<IpAddr, usize>>>;
+const CONNECTIONS_MAX: usize = 3;
 
 async fn hello(request: Request<'_>) -> Result<Responded> {
-    request.respond(StatusCode::OK, "Hello World", ()).await
+    sleep(Duration::from_secs(1)).await;
+    request.respond(StatusCode::OK, "Hello World\n", ()).await
 }
 
-/// One connection, from its first request to its log line.
-async fn attend(mut connection: Connection, peers: Peers) {
-    let Some(peer) = connection.peer_address().map(|peer| peer.ip()) else {
-        return;
-    };
-    *peers.borrow_mut().entry(peer).or_default() += 1;
-    let mut requests = 0;
-    if peers.borrow()[&peer] <= PER_PEER_MAX {
-        while let Ok(Some(request)) = connection.next().await {
-            requests += 1;
-            if hello(request).await.is_err() {
-                break;
-            }
-        }
-    }
-    println!("{peer}: {requests} requests");
-    let mut peers = peers.borrow_mut();
-    let left = peers[&peer] - 1;
-    match left {
-        0 => peers.remove(&peer),
-        _ => peers.insert(peer, left),
-    };
+/// Refuses with a status, because a closed connection would look like a fault.
+async fn busy(request: Request<'_>) -> Result<Responded> {
+    let headers = [("retry-after", "1"), ("connection", "close")];
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    request.respond(status, "too many clients\n", headers).await
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<()> {
     let address = std::env::args().nth(1);
-    let address = address.as_deref().unwrap_or("127.0.0.1:8080");
+    let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     runtime::block_on(async {
-        let server = Rc::new(Server::bind(address)?);
+        let server = Rc::new(Server::bind(&address)?);
         let (ending, signals) = (server.clone(), signal::shutdown());
         let ending = spawn(async move { ending.shutdown_on(signals).await });
         println!("listening on http://{}", server.local_address());
-        let peers = Peers::default();
         loop {
-            if !server.should_accept_request() {
-                println!("full, with {} connections", server.connections());
-                server.capacity().await;
-            }
+            server.capacity().await; // waits while the process has no descriptor for a connection
             match server.accept().await {
-                Ok(connection) => spawn(attend(connection, peers.clone())).detach(),
+                Ok(connection) if server.connections() > CONNECTIONS_MAX => {
+                    println!("refused: {:?}", connection.peer_address());
+                    spawn(connection.serve(busy)).detach();
+                }
+                Ok(connection) => spawn(connection.serve(hello)).detach(),
                 Err(error) if error.is_closed() => break,
                 Err(error) if error.is_fatal() => return Err(error.into()),
-                Err(error) => {
-                    println!("{error}");
-                    sleep(Duration::from_millis(10)).await;
-                }
+                Err(error) => println!("{error}"), // one connection was lost
             }
         }
         println!("{}", ending.await??);

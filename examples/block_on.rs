@@ -1,19 +1,21 @@
-//! The first step: a future does nothing until somebody runs it.
+//! `block_on`: a future does nothing until it is run, and two can wait at the same time.
 //!
 //! ```text
-//! cargo run --release --example block_on
+//! cargo run --example block_on
 //! ```
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//!
+//! You should see both drinks start at once, and a total of 300 ms: the longer wait, not the sum.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::time::Duration;
 
 use waterwheel::runtime::time::{Instant, sleep};
 use waterwheel::runtime::{block_on, join};
 
-/// Calling it makes a future, a value like any other. Nothing has been printed yet.
+/// A call only makes the future, a value like any other. It prints nothing yet.
 async fn brew(what: &str, milliseconds: u64) -> String {
     println!("{what}: on the stove");
-    sleep(Duration::from_millis(milliseconds)).await; // here the future says: not yet, wake me then
+    sleep(Duration::from_millis(milliseconds)).await; // returns Pending, and is woken later
     println!("{what}: done");
     format!("a cup of {what}")
 }
@@ -25,10 +27,8 @@ fn main() {
     println!("two futures made, nothing brewed");
 
     // block_on runs one future to its end on this thread. join makes one future of two: while one
-    // waits, the other goes on, so both take as long as the longer one.
+    // waits, the other continues.
     let (tea, coffee) = block_on(join(tea, coffee));
-    println!(
-        "{tea} and {coffee} after {} ms",
-        start.elapsed().as_millis()
-    );
+    let waited = start.elapsed().as_millis();
+    println!("{tea} and {coffee} after {waited} ms");
 }

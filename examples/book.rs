@@ -1,21 +1,21 @@
-//! The server at the end of the Rust Book, without its threads: `/`, `/sleep`, and a page for all
-//! that is not there.
+//! The server at the end of the Rust Book, without its threads: `/`, `/sleep`, and a 404 page.
 //!
 //! ```text
-//! cargo run --release --example book [ADDRESS]
+//! cargo run --example book [ADDRESS]
+//! curl http://127.0.0.1:7878/sleep
+//! curl http://127.0.0.1:7878/
 //! ```
 //!
-//! There, `/` has to wait for `/sleep` unless there are threads to spare. Here, any number of
-//! requests may sleep on the one thread there is.
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//! You should see `/` answered at once while `/sleep` takes five seconds. In the Book, that needs a thread for
+//! each. Here, any number of requests may sleep on the one thread.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
-use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use waterwheel::http::web::response::Html;
 use waterwheel::http::web::routes::Router;
-use waterwheel::http::{self, Request, Server, StatusCode};
+use waterwheel::http::{self, Request, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal, spawn, time::sleep};
 
 const HELLO: Html<&str> = Html(include_str!("book/hello.html"));
@@ -36,8 +36,7 @@ pub(crate) fn book(sleep_for: Duration) -> Router {
         .not_found(async || (StatusCode::NOT_FOUND, NOT_FOUND))
 }
 
-/// Serves until it is told to stop.
-pub(crate) async fn serve(address: &str) -> io::Result<()> {
+pub(crate) async fn serve(address: &str) -> Result<()> {
     let server = Rc::new(Server::bind(address)?);
     let (ending, signals) = (server.clone(), signal::shutdown());
     let ending = spawn(async move { ending.shutdown_on(signals).await });
@@ -59,7 +58,7 @@ pub(crate) async fn serve(address: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn main() -> io::Result<()> {
+fn main() -> Result<()> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:7878".to_owned());
     runtime::block_on(serve(&address))

@@ -1,24 +1,30 @@
-//! Serves a folder: its files, ranges of them, and lists of its contents.
+//! Static files: a folder with ranges, conditional requests, lists, and compressed copies.
 //!
 //! ```text
-//! cargo run --release --example files [ADDRESS] [FOLDER]
+//! cargo run --example files [ADDRESS] [FOLDER]
+//! curl -r 0-99 http://127.0.0.1:8080/README.md
 //! ```
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//!
+//! You should see the first 100 bytes of the file. A browser gets a list of the folder. If a client accepts
+//! it, `page.html.gz` beside `page.html` is sent instead.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
-use std::io;
+use std::env;
 
-use waterwheel::http::Server;
 use waterwheel::http::web::files::Files;
+use waterwheel::http::{Error, Result, Server};
 use waterwheel::runtime::{self, signal};
 
-fn main() -> io::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let address = arguments.next();
-    let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+fn main() -> Result<()> {
+    let mut arguments = env::args().skip(1);
+    let address = arguments
+        .next()
+        .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
     let files = Files::new(&folder)
-        .map_err(|error| io::Error::new(error.kind(), format!("the folder {folder}: {error}")))?;
-    let files = files.listing().precompressed();
+        .map_err(|error| Error::message(format!("cannot open the folder {folder}: {error}")))?
+        .listing()
+        .precompressed();
     runtime::block_on(async {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();

@@ -1,13 +1,14 @@
-//! Ends in good order: requests under way are finished, and no client in the queue is lost.
+//! A good end: requests under way are finished, and a restart loses no client.
 //!
 //! ```text
-//! cargo run --release --example graceful [ADDRESS]
+//! cargo run --example graceful [ADDRESS]
+//! curl http://127.0.0.1:8080/slow
 //! ```
 //!
-//! `/slow` takes three seconds. Ask for it, press Ctrl-C meanwhile: it is answered, and a new
-//! connection is refused. Press Ctrl-C again: it is cut. Started with a listener of its
-//! predecessor's (`LISTEN_FDS`), it serves on that, so that a restart loses no client.
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//! `/slow` takes three seconds. Press Ctrl-C meanwhile: you should see its answer, then the report. New
+//! clients are refused. Press Ctrl-C twice, and the request is cut. If a supervisor passes its listeners
+//! (`LISTEN_FDS`), the server uses them, so clients wait in their queue during a restart.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::time::Duration;
 
@@ -23,23 +24,22 @@ async fn handler(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, answer, ()).await
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<()> {
     let address = std::env::args().nth(1);
-    let address = address.as_deref().unwrap_or("127.0.0.1:8080");
+    let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let mut listeners = Listener::inherited()?;
     runtime::block_on(async {
         if listeners.is_empty() {
-            listeners.push(TcpListener::bind(address)?.into());
+            listeners.push(TcpListener::bind(&address)?.into());
         }
         let limits = Limits {
-            shutdown_duration_max: Duration::from_secs(5),
-            ..Limits::default()
+            shutdown_duration_max: Duration::from_secs(5), // then the rest is cut
+            ..Limits::DEFAULT
         };
         let server = Server::builder().limits(limits).listen_on(listeners)?;
-        let signals = signal::shutdown();
+        let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
-        let report = server.serve_until(handler, signals).await?;
-        println!("{report}");
+        println!("{}", server.serve_until(handler, shutdown).await?);
         Ok(())
     })
 }

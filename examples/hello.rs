@@ -1,9 +1,13 @@
-//! Hello, with the accept loop in your own hands.
+//! Hello World, with the accept loop in your own hands.
 //!
 //! ```text
-//! cargo run --release --example hello [ADDRESS]
+//! cargo run --example hello [ADDRESS]
+//! curl http://127.0.0.1:8080/
 //! ```
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//!
+//! You should see `Hello World`. The loop decides before each connection. If you have nothing to decide there,
+//! see `serve_until`.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::rc::Rc;
 
@@ -17,16 +21,16 @@ async fn hello(request: Request<'_>) -> Result<Responded> {
         .await
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<()> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     runtime::block_on(async {
         let server = Rc::new(Server::bind(&address)?);
-        println!("listening on http://{}", server.local_address());
         // Ctrl-C or SIGTERM: requests under way are finished. A second one ends at once.
         let (ending, signals) = (server.clone(), signal::shutdown());
         let ending = spawn(async move { ending.shutdown_on(signals).await });
+        println!("listening on http://{}", server.local_address());
         loop {
             if server.should_accept_request() {
                 // One connection in, its task spawned.

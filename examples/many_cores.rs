@@ -1,27 +1,34 @@
-//! One server for each core, each with a runtime and a listener of its own.
+//! A server for each core: each thread has a runtime, a listener and a state of its own.
 //!
 //! ```text
-//! cargo run --release --example many_cores [ADDRESS] [THREADS]
+//! cargo run --example many_cores [ADDRESS] [THREADS]
+//! curl -H 'connection: close' 'http://127.0.0.1:8080/[1-8]'
 //! ```
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//!
+//! You should see the name of the thread that answers, and its own count. The kernel spreads new
+//! connections over the listeners.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::cell::Cell;
-use std::{io, thread};
+use std::num::NonZeroUsize;
+use std::{env, future, thread};
 
-use waterwheel::http::{Request, Server, StatusCode, Stopper};
-use waterwheel::runtime::{block_on, signal};
+use waterwheel::http::{Error, Request, Result, Server, StatusCode, Stopper};
+use waterwheel::runtime::{block_on, race, signal, spawn_blocking};
 
-fn main() -> io::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let address = arguments.next();
-    let address = address.as_deref().unwrap_or("127.0.0.1:8080");
-    let count = match arguments.next() {
-        Some(count) => count.parse().map_err(io::Error::other)?,
-        None => thread::available_parallelism()?.get(),
+fn main() -> Result<()> {
+    let mut arguments = env::args().skip(1);
+    let address = arguments
+        .next()
+        .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let threads = match arguments.next() {
+        Some(count) => count
+            .parse::<NonZeroUsize>()
+            .map_err(|error| Error::message(format!("the number of threads, {count}: {error}")))?,
+        None => thread::available_parallelism()?,
     };
-    let workers = Server::builder().workers(count, address, |server| async move {
-        // Each thread counts by itself: no lock, no atomic.
-        let visits = Cell::new(0);
+    let workers = Server::builder().workers(threads.get(), address, |server| async move {
+        let visits = Cell::new(0); // each thread counts by itself: no lock, no atomic
         let handler = async move |request: Request<'_>| {
             visits.set(visits.get() + 1);
             let thread = thread::current();
@@ -31,16 +38,21 @@ fn main() -> io::Result<()> {
         };
         server.serve(handler).await
     })?;
-    println!("listening on http://{}", workers.local_address());
-    block_on(signal::shutdown())?;
-    workers.stop();
-    // The main thread joins the workers, so another one waits for the second signal.
-    let stoppers: Vec<_> = workers.stoppers().collect();
-    thread::spawn(move || {
-        if block_on(signal::shutdown()).is_ok() {
+    // The main thread waits for two events at once: a signal, and the end of the workers.
+    block_on(async {
+        let address = workers.local_address();
+        let stoppers: Vec<Stopper> = workers.stoppers().collect();
+        let signalled = async {
+            let mut signals = signal::shutdown();
+            println!("listening on http://{address}");
+            signals.recv().await?;
+            stoppers.iter().for_each(Stopper::stop);
+            signals.recv().await?;
             stoppers.iter().for_each(Stopper::cut);
-        }
-    });
-    println!("{}", workers.join()?);
-    Ok(())
+            future::pending().await
+        };
+        let ended = async { spawn_blocking(|| workers.join()).await? };
+        println!("{}", race(signalled, ended).await?);
+        Ok(())
+    })
 }

@@ -1,11 +1,15 @@
-//! A small site: pages from templates, a query, a form, JSON, files, and a page for unknown paths.
+//! A small site of all parts: pages from templates, a query, a form, JSON, files, and a page for 404.
 //!
 //! ```text
 //! cargo run --example site [ADDRESS]
+//! curl 'http://127.0.0.1:8080/?name=miller'
+//! curl -d 'flour=rye&sacks=2' http://127.0.0.1:8080/order
+//! curl -d 'flour=rye&sacks=many' http://127.0.0.1:8080/order
 //! ```
 //!
-//! In a debug build, a page that is changed in `examples/site/pages` changes in the browser.
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//! You should see two pages, and a 422 that names the field `sacks`. Open it in a browser, too. In
+//! a debug build, a page that is changed in `examples/site/pages` changes there.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::rc::Rc;
 
@@ -13,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use waterwheel::http::web::files::Files;
 use waterwheel::http::web::input;
 use waterwheel::http::web::response::{Html, Json};
-use waterwheel::http::web::routes::Router;
+use waterwheel::http::web::routes::{Router, with};
 use waterwheel::http::web::templates::{Serde, Templates, context};
 use waterwheel::http::{Request, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal};
@@ -27,20 +31,9 @@ struct Flour {
     sacks: u32,
 }
 
-const STORE: [Flour; 3] = [
-    Flour {
-        name: "rye",
-        sacks: 7,
-    },
-    Flour {
-        name: "oat",
-        sacks: 3,
-    },
-    Flour {
-        name: "wheat",
-        sacks: 12,
-    },
-];
+fn flours() -> [Flour; 3] {
+    [("rye", 7), ("oat", 3), ("wheat", 12)].map(|(name, sacks)| Flour { name, sacks })
+}
 
 #[derive(Deserialize)]
 struct Visitor {
@@ -53,45 +46,32 @@ struct Order {
     sacks: u32,
 }
 
-/// `/` and `/?name=miller`.
-fn home(request: &Request<'_>, pages: &Templates) -> Result<Html<String>> {
+async fn home(pages: &Templates, request: &Request<'_>) -> Result<Html<String>> {
     let visitor: Visitor = input::query(request)?;
     let name = visitor.name.unwrap_or_else(|| "stranger".to_owned());
-    let vars = context! { name, store => Serde(&STORE) };
+    let vars = context! { name, store => Serde(flours()) };
     Ok(Html(pages.render("home.html", vars)?))
 }
 
-async fn store() -> Json<[Flour; 3]> {
-    Json(STORE)
-}
-
-async fn order(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
-    let order: Order = input::form(request).await?; // 422 and which field, if it is none
+async fn order(pages: &Templates, request: &Request<'_>) -> Result<(StatusCode, Html<String>)> {
+    let order: Order = input::form(request).await?; // 422 and which field, if it is not an order
     let vars = context! { flour => order.flour, sacks => order.sacks };
     Ok((StatusCode::CREATED, Html(pages.render("order.html", vars)?)))
 }
 
-fn missing(request: &Request<'_>, pages: &Templates) -> Result<(StatusCode, Html<String>)> {
-    let vars = context! { path => request.path() };
-    Ok((
-        StatusCode::NOT_FOUND,
-        Html(pages.render("missing.html", vars)?),
-    ))
+async fn missing(pages: &Templates, request: &Request<'_>) -> Result<(StatusCode, Html<String>)> {
+    let page = pages.render("missing.html", context! { path => request.path() })?;
+    Ok((StatusCode::NOT_FOUND, Html(page)))
 }
 
 pub(crate) fn site() -> Result<Router> {
     let pages = Rc::new(Templates::new(PAGES)?);
-    let (for_home, for_order, for_missing) = (pages.clone(), pages.clone(), pages);
     Ok(Router::new()
-        .get("/", async move |request: &Request<'_>| {
-            home(request, &for_home)
-        })
-        .get("/json", store)
-        .post("/order", async move |request: &Request<'_>| {
-            order(request, &for_order).await
-        })
-        .get("/static/{*path}", Files::new(FILES)?.below("/static"))
-        .not_found(async move |request: &Request<'_>| missing(request, &for_missing)))
+        .get("/", with(&pages, home))
+        .get("/json", async || Json(flours()))
+        .post("/order", with(&pages, order))
+        .nest("/static", Files::new(FILES)?)
+        .not_found(with(&pages, missing)))
 }
 
 fn main() -> Result<()> {

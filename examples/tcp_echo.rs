@@ -1,36 +1,38 @@
-//! Sockets: a server that says back whatever it is told, to any number of clients at once.
+//! Sockets: a server that returns each byte it receives, to any number of clients at once.
 //!
 //! ```text
-//! cargo run --release --example tcp_echo [ADDRESS]
+//! cargo run --example tcp_echo [ADDRESS]
 //! nc 127.0.0.1 8080
 //! ```
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//!
+//! You should see each line that you type into `nc` come back, in two terminals at the same time.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
-use std::io;
+use std::{env, io};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use waterwheel::http::Result; // in `main`, it prints an error as one line
 use waterwheel::runtime::net::{TcpListener, TcpStream};
 use waterwheel::runtime::{block_on, race, signal, spawn};
 
-/// One client, from its first byte to its last.
+/// Serves one client from its first byte to its last.
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
-        let count = stream.read(&mut buffer).await?; // waits, and lets all other clients go on
+        let count = stream.read(&mut buffer).await?; // waits, while other clients are served
         if count == 0 {
-            return Ok(()); // the client has said all it had to say
+            return Ok(()); // the client has closed its write half
         }
         stream.write_all(&buffer[..count]).await?;
     }
 }
 
-fn main() -> io::Result<()> {
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+fn main() -> Result<()> {
+    let address = env::args().nth(1);
+    let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     block_on(async {
         let listener = TcpListener::bind(&address)?;
-        let shutdown = signal::shutdown(); // from here on, Ctrl-C and SIGTERM end us in good order
+        let shutdown = signal::shutdown(); // from here on, Ctrl-C and SIGTERM complete this future
         println!("listening on {}", listener.local_address()?);
         let accept = async {
             loop {
@@ -40,6 +42,7 @@ fn main() -> io::Result<()> {
                 }
             }
         };
-        race(accept, async { shutdown.await.map(drop) }).await
+        race(accept, async { shutdown.await.map(drop) }).await?;
+        Ok(())
     })
 }

@@ -1,9 +1,11 @@
-//! Time: sleeping, giving up, ticking, and a clock that a test can hold still.
+//! Time: sleep, race, timeout, interval, and a clock that a test can pause.
 //!
 //! ```text
-//! cargo run --release --example timers
+//! cargo run --example timers
 //! ```
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//!
+//! You should see all of it in about a tenth of a second, although the last wait is an hour.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::time::Duration;
 
@@ -18,29 +20,26 @@ fn main() {
         sleep(Duration::from_millis(50)).await;
         println!("slept for {} ms", start.elapsed().as_millis());
 
-        // The first to finish wins: the loser is dropped.
+        // The first to finish wins, and the other is dropped.
         let tortoise = async {
             sleep(SECOND).await;
             "tortoise"
         };
         println!("the winner: {}", race(tortoise, async { "hare" }).await);
 
-        // A limit for something that may take for ever.
+        // A limit for a wait that may never end.
         let waited = timeout(Duration::from_millis(20), std::future::pending::<()>()).await;
-        println!("given up: {}", waited.is_err());
+        println!("timed out: {}", waited.is_err());
 
         // An interval keeps to its schedule, however long each round takes.
         let mut interval = interval(Duration::from_millis(10));
         for _ in 0..3 {
-            let planned = interval.tick().await;
-            println!(
-                "a tick, {} µs after its time",
-                planned.elapsed().as_micros()
-            );
+            let late = interval.tick().await.elapsed();
+            println!("a tick, {} µs after its time", late.as_micros());
         }
 
-        // With its clock paused, the runtime moves to the next deadline when no task is ready: tests of long
-        // waits take no time, and always the same.
+        // With a paused clock, the runtime moves to the next deadline when no task is ready. So tests of
+        // long waits take no time, and always have the same result.
         time::pause();
         let paused = Instant::now();
         sleep(3600 * SECOND).await;

@@ -1,12 +1,13 @@
-//! Listens on a Unix socket, as a server behind a proxy on the same machine does.
+//! A Unix socket, for a server behind a proxy on the same machine.
 //!
 //! ```text
-//! cargo run --release --example unix_socket [PATH]
+//! cargo run --example unix_socket [PATH]
 //! curl --unix-socket /tmp/waterwheel.sock http://localhost/
 //! ```
 //!
-//! A file that a killed server has left behind is replaced; one that somebody answers at is not.
-#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+//! You should see `Hello from a file`. The file is removed at the end. One that a killed server has left
+//! behind is replaced, but never one at which a server still answers.
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::{self, signal};
@@ -17,15 +18,14 @@ async fn hello(request: Request<'_>) -> Result<Responded> {
         .await
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<()> {
     let path = std::env::args().nth(1);
-    let path = path.as_deref().unwrap_or("/tmp/waterwheel.sock");
+    let path = path.unwrap_or_else(|| "/tmp/waterwheel.sock".to_owned());
     runtime::block_on(async {
-        let server = Server::builder().bind_unix(path)?;
-        let signals = signal::shutdown();
+        let server = Server::builder().bind_unix(&path)?;
+        let shutdown = signal::shutdown();
         println!("listening on {path}");
-        let report = server.serve_until(hello, signals).await?;
-        println!("{report}");
+        println!("{}", server.serve_until(hello, shutdown).await?);
         Ok(())
     })
 }

@@ -1,8 +1,70 @@
-#![allow(
-    clippy::doc_markdown,
-    reason = "servers in README have the names they have"
-)]
-#![doc = include_str!("../README.md")]
+//! A single-threaded async runtime, and an async HTTP/1.1 server on top of it.
+//!
+//! Handlers are plain async functions, and their state need not be `Send`. The accept loop is yours: the server
+//! tells you if the process has room for another connection, and you decide. Both crates have no `unsafe` code.
+//!
+//! ```no_run
+//! use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+//! use waterwheel::runtime::{block_on, signal};
+//!
+//! async fn hello(request: Request<'_>) -> Result<Responded> {
+//!     request.respond(StatusCode::OK, "Hello World", [("content-type", "text/plain")]).await
+//! }
+//!
+//! fn main() -> std::io::Result<()> {
+//!     block_on(async {
+//!         let server = Server::bind("127.0.0.1:8080")?;
+//!         println!("listening on http://{}", server.local_address());
+//!         // SIGTERM or Ctrl-C: requests under way are answered first.
+//!         let report = server.serve_until(hello, signal::shutdown()).await?;
+//!         println!("{report}");
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! # Where to begin
+//!
+//! | to | read |
+//! |---|---|
+//! | serve requests | [`http`]: the tour, from `bind` to the end of a server |
+//! | write the accept loop | [`Server`](http::Server) |
+//! | build a site from parts | [`http::web`], above all [its router](http::web::routes) |
+//! | limit what clients may use | [`Limits`](http::Limits), one table of all limits with their defaults |
+//! | test handlers | [`http::testing`] |
+//! | run tasks, timers and sockets without HTTP | [`runtime`] |
+//! | connect a database, tokio, axum or a WebSocket | [`guide::ecosystem`] |
+//! | understand a compile error | [`guide::compile_errors`] |
+//!
+//! # Features
+//!
+//! The default has none of these.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `web` | all parts of a site, which are the features from `cookies` to `templates` below |
+//! | `cookies` | `Set-Cookie` ([`Response::with_cookie`](http::web::response::Response::with_cookie)) |
+//! | `events` | server-sent events ([`http::web::events`]) |
+//! | `files` | folders of static files ([`http::web::files`]) |
+//! | `input` | queries, forms, cookies, credentials ([`http::web::input`]) |
+//! | `json` | JSON in and out ([`input::json`](http::web::input::json()), [`response::Json`](http::web::response::Json)) |
+//! | `middleware` | access log, request ids, time limits, handlers that block ([`http::web::middleware`]) |
+//! | `multipart` | forms with files ([`http::web::multipart`]) |
+//! | `response` | responses as values ([`http::web::response`]) |
+//! | `routes` | a router ([`http::web::routes`]) |
+//! | `templates` | pages from templates ([`http::web::templates`]) |
+//! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
+//! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
-pub use waterwheel_http as http;
-pub use waterwheel_runtime as runtime;
+pub mod http;
+pub mod runtime;
+
+// The pages are for readers, so the compiled crate has no empty modules.
+#[cfg(any(doc, doctest))]
+pub mod guide;
+
+/// The snippets of README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

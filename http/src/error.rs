@@ -1,12 +1,6 @@
 //! Errors, grouped by cause.
 //!
-//! | cause | type | result |
-//! |---|---|---|
-//! | the client, a limit, or the state of the server | [`Refusal`] | the server sends its status, then closes the connection |
-//! | the client, as a handler finds | [`ClientError`] | the server sends its status and text, and keeps the connection |
-//! | the peer is gone | [`Error::is_disconnect`] | no answer is possible, and no line is logged |
-//! | the answer of the handler | [`InvalidAnswer`] | the server sends 500 instead of the answer |
-//! | any other error of a handler | [`Error`] | the server sends 500 and logs a line |
+//! [`Error`] has the table of causes.
 //!
 //! A handler may pass on a refusal with `?`, such as that of a body above the limit. [`Error::status`] finds
 //! the refusal again, also beneath an application's own error.
@@ -27,12 +21,38 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use http::StatusCode;
 
 /// The result of a handler: an answer, or an error.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+///
+/// fn page(query: Option<&str>) -> Result<u32> {
+///     Ok(query.unwrap_or("1").parse()?) // any error
+/// }
+///
+/// async fn show(request: Request<'_>) -> Result<Responded> {
+///     let page = page(request.query())?;
+///     request.respond(StatusCode::OK, format!("page {page}\n"), ()).await
+/// }
+/// # drop(waterwheel::http::shared(show));
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The reason why the server answers a request instead of the handler.
 ///
 /// The connection closes after each of these answers, because the server can no longer tell where the next
 /// request begins.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Refusal, StatusCode};
+///
+/// let refusal = Refusal::BodyTooLarge;
+/// assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
+/// assert_eq!(refusal.to_string(), refusal.reason());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -119,6 +139,9 @@ pub enum Refusal {
     HandlerTooSlow,
     /// The server takes no requests now (RFC 9110, 15.6.4).
     Unavailable,
+    /// A handler works on as many requests as it may ([`at_most`](crate::web::middleware::at_most); RFC 9110,
+    /// 15.6.4).
+    TooManyAtOnce,
     /// More connections from one address than the limit (RFC 6585, 4).
     PeerLimit,
     /// More connections from one address than the limit, answered with 503 by
@@ -193,6 +216,7 @@ impl Refusal {
                 Status::SERVICE_UNAVAILABLE,
                 "the server takes no requests now",
             ),
+            Self::TooManyAtOnce => (Status::SERVICE_UNAVAILABLE, "too many requests at once"),
             Self::PeerLimit => (Status::TOO_MANY_REQUESTS, PEER_LIMIT),
             Self::PeerLimitUnavailable => (Status::SERVICE_UNAVAILABLE, PEER_LIMIT),
         }
@@ -213,7 +237,7 @@ impl StdError for Refusal {}
 /// connection stays open. The server logs no line.
 ///
 /// ```
-/// use waterwheel_http::{ClientError, Request, Responded, Result, StatusCode};
+/// use waterwheel::http::{ClientError, Request, Responded, Result, StatusCode};
 ///
 /// async fn page(request: Request<'_>) -> Result<Responded> {
 ///     let number = request.query().and_then(|query| query.parse::<u32>().ok());
@@ -253,7 +277,7 @@ impl ClientError {
     /// If the field may not be sent, the answer goes out without any fields, and the connection closes.
     ///
     /// ```
-    /// use waterwheel_http::{ClientError, StatusCode};
+    /// use waterwheel::http::{ClientError, StatusCode};
     ///
     /// let refused = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET")
     ///     .with_header("allow", "GET");
@@ -270,6 +294,15 @@ impl ClientError {
     }
 
     /// Returns the status of the answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{ClientError, StatusCode};
+    ///
+    /// let taken = ClientError::new(StatusCode::CONFLICT, "the name is taken");
+    /// assert_eq!(taken.status(), StatusCode::CONFLICT);
+    /// ```
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
@@ -298,6 +331,30 @@ impl StdError for ClientError {}
 /// An answer that the server does not send, because its fields would break the message.
 ///
 /// The server writes no byte of such an answer.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{InvalidAnswer, Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// /// Sends the client's text in a field, if that is possible.
+/// let echo = async |request: Request<'_>| {
+///     let bytes = request.bytes().await?;
+///     match request.add_header("x-echo", &bytes) {
+///         Err(error) if error.downcast_ref() == Some(&InvalidAnswer::Value) => {
+///             request.respond(StatusCode::BAD_REQUEST, "not in a header field\n", ()).await
+///         }
+///         added => {
+///             added?;
+///             request.respond(StatusCode::OK, "", ()).await
+///         }
+///     }
+/// };
+/// let answer = block_on(async { TestClient::new(echo).post("/", "a\r\nset-cookie: b").await });
+/// assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidAnswer {
@@ -341,13 +398,21 @@ impl fmt::Display for InvalidAnswer {
 
 impl StdError for InvalidAnswer {}
 
-/// An error of a handler. `?` converts each error to it.
+/// An error of a handler. `?` converts each error to it. The error inside decides about the answer:
+///
+/// | cause | type | result |
+/// |---|---|---|
+/// | the client, a limit, or the state of the server | [`Refusal`] | the server sends its status, then closes the connection |
+/// | the client, as a handler finds | [`ClientError`] | the server sends its status and text, and keeps the connection |
+/// | the peer is gone | [`Error::is_disconnect`] | no answer is possible, and no line is logged |
+/// | the answer of the handler | [`InvalidAnswer`] | the server sends 500 instead of the answer |
+/// | any other error of a handler | [`Error`] | the server sends 500 and logs a line |
 ///
 /// It is one pointer wide, so that `Result<Responded>` stays small. It does not implement
 /// [`std::error::Error`]; [`source`](Self::source) returns the error inside.
 ///
 /// ```
-/// fn parse(text: &str) -> waterwheel_http::Result<u16> {
+/// fn parse(text: &str) -> waterwheel::http::Result<u16> {
 ///     Ok(text.parse::<u16>()?)
 /// }
 /// let error = parse("many").unwrap_err();
@@ -363,6 +428,16 @@ struct Cause {
 
 impl Error {
     /// Makes an error that is only a message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Error, StatusCode};
+    ///
+    /// let error = Error::message("the mill stands still");
+    /// assert_eq!(error.to_string(), "the mill stands still");
+    /// assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    /// ```
     #[must_use]
     pub fn message(text: impl Into<String>) -> Self {
         let source: Box<dyn StdError> = text.into().into();
@@ -370,6 +445,22 @@ impl Error {
     }
 
     /// Makes an error from one that is boxed already, such as an error from another thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Error, Result};
+    /// use waterwheel::runtime::{block_on, spawn_blocking};
+    ///
+    /// type Portable = Box<dyn std::error::Error + Send + Sync>;
+    ///
+    /// async fn grind() -> Result<u32> {
+    ///     let ground = spawn_blocking(|| Err::<u32, Portable>("no grain".into())).await?;
+    ///     ground.map_err(|error| Error::boxed(error))
+    /// }
+    ///
+    /// assert_eq!(block_on(grind()).unwrap_err().to_string(), "no grain");
+    /// ```
     #[must_use]
     pub fn boxed(source: Box<dyn StdError>) -> Self {
         Self(Box::new(Cause { source }))
@@ -387,12 +478,42 @@ impl Error {
 
     /// Returns the refusal that this error is or comes from. Also finds it beneath an application's own
     /// error, and in an `io::Error` from a body that was read through `futures-io` or `http-body`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::{Refusal, Request, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let short = async |request: Request<'_>| match request.body().bytes(3).await {
+    ///     Err(error) if error.refusal() == Some(Refusal::BodyTooLarge) => {
+    ///         request.respond(StatusCode::OK, "that was long", ()).await
+    ///     }
+    ///     bytes => {
+    ///         let bytes = bytes?;
+    ///         request.respond(StatusCode::OK, bytes, ()).await
+    ///     }
+    /// };
+    /// let answer = block_on(async { TestClient::new(short).post("/", "four").await });
+    /// assert_eq!(answer.text(), "that was long");
+    /// ```
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         self.find().copied()
     }
 
     /// Returns the client error that this error is or comes from.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{ClientError, Error, StatusCode};
+    ///
+    /// let error = Error::from(ClientError::new(StatusCode::NOT_FOUND, "no such mill"));
+    /// assert_eq!(error.client_error().map(ClientError::text), Some("no such mill"));
+    /// assert_eq!(error.status(), StatusCode::NOT_FOUND);
+    /// ```
     #[must_use]
     pub fn client_error(&self) -> Option<&ClientError> {
         self.find()
@@ -402,6 +523,17 @@ impl Error {
     /// no more of its answer. Then no answer is possible, and the handler is not to blame.
     ///
     /// Returns false for an error of the handler's own connections, also for one of the same kind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    /// use waterwheel::http::Error;
+    ///
+    /// // An error of the handler's own connection, for example to a database.
+    /// let error = Error::from(io::Error::from(io::ErrorKind::ConnectionReset));
+    /// assert!(!error.is_disconnect());
+    /// ```
     #[must_use]
     pub fn is_disconnect(&self) -> bool {
         self.find::<OfPeer>().is_some()
@@ -415,12 +547,31 @@ impl Error {
     }
 
     /// Returns the error inside, if it is an `E`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Error;
+    ///
+    /// let error = Error::from("x".parse::<u8>().unwrap_err());
+    /// assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
+    /// ```
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         self.0.source.downcast_ref()
     }
 
     /// Returns the error inside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Error;
+    ///
+    /// let error = Error::from(std::fmt::Error);
+    /// assert!(error.source().is::<std::fmt::Error>());
+    /// assert!(error.source().source().is_none()); // the cause of the error inside
+    /// ```
     #[must_use]
     pub fn source(&self) -> &(dyn StdError + 'static) {
         &*self.0.source
@@ -462,10 +613,17 @@ pub(crate) fn of_peer(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), OfPeer(error))
 }
 
-impl<E: StdError + 'static> From<E> for Error {
+/// Any error converts with `?`: each `std::error::Error`, and each type that converts to a `Box<dyn Error>`, such as
+/// `anyhow::Error` and `String`.
+///
+/// A [`ClientError`] or a [`Refusal`] passes through `anyhow` beneath a context. Without a context, `anyhow` hides
+/// its type, and the answer is 500.
+impl<E: Into<Box<dyn StdError>>> From<E> for Error {
+    // Out of line, so that functions with `?` stay small enough to be inlined.
+    #[cold]
     fn from(error: E) -> Self {
         Self(Box::new(Cause {
-            source: Box::new(error),
+            source: error.into(),
         }))
     }
 }
@@ -607,6 +765,7 @@ mod tests {
         check(Refusal::ConnectUnanswerable, 501); // RFC 9110, 9.3.6
         check(Refusal::MethodTooLong, 501); // RFC 9112, 3
         check(Refusal::Unavailable, 503); // RFC 9110, 15.6.4
+        check(Refusal::TooManyAtOnce, 503); // RFC 9110, 15.6.4
         check(Refusal::VersionUnsupported, 505); // RFC 9110, 15.6.6
     }
 }

@@ -71,6 +71,30 @@ pub(crate) struct Field {
 ///
 /// Names are found in any case (RFC 9110, 5.1). This is a view of two references, which is cheap to copy.
 /// The returned names and values live as long as the head, not as long as the view.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Method, Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let show = async |request: Request<'_>| {
+///     let headers = request.headers();
+///     assert_eq!(headers.get("HOST"), headers.get("host")); // names in any case
+///     assert!(headers.contains("accept") && !headers.is_empty());
+///     assert_eq!(headers.get_bytes("accept"), Some(&b"text/html, text/plain"[..]));
+///     assert_eq!(headers.get_all("accept").count(), 2); // two fields
+///     let kinds: Vec<&[u8]> = headers.members("accept").collect(); // three members
+///     assert_eq!(kinds, [&b"text/html"[..], b"text/plain", b"image/png"]);
+///     assert_eq!(headers.iter().count(), headers.len());
+///     assert_eq!(headers.to_header_map().len(), headers.len());
+///     request.respond(StatusCode::OK, "", ()).await
+/// };
+/// let accept = [("accept", "text/html, text/plain"), ("accept", "image/png")];
+/// let asked = async { TestClient::new(show).request(&Method::GET, "/", &accept, b"").await };
+/// assert_eq!(block_on(asked).status, StatusCode::OK);
+/// ```
 #[derive(Clone, Copy)]
 pub struct Headers<'a> {
     bytes: &'a [u8],
@@ -172,6 +196,25 @@ impl std::fmt::Debug for Headers<'_> {
 /// Arrays, slices and `Vec`s of `(name, value)` implement it, and so do `HeaderMap` and references to all of
 /// these. Names and values are text or bytes (`&str`, `String`, `HeaderName`, `HeaderValue` …). The server
 /// copies them only into the write buffer, and validates them there.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Request, Responded, Result, StatusCode, header};
+///
+/// async fn page(request: Request<'_>) -> Result<Responded> {
+///     match request.path() {
+///         "/none" => request.respond(StatusCode::OK, "", ()).await,
+///         "/text" => request.respond(StatusCode::OK, "", [("content-type", "text/plain")]).await,
+///         "/name" => request.respond(StatusCode::OK, "", [(header::SERVER, "mill")]).await,
+///         _ => {
+///             let fields = vec![("x-visits".to_owned(), 7.to_string())];
+///             request.respond(StatusCode::OK, "", &fields).await
+///         }
+///     }
+/// }
+/// # drop(waterwheel::http::shared(page));
+/// ```
 pub trait AnswerHeaders {
     /// Calls `visit` with the name and the value of each field, until it returns an error.
     ///

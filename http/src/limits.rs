@@ -47,7 +47,7 @@ use std::time::Duration;
 /// Name the limits that differ, and take the others from the default:
 ///
 /// ```
-/// use waterwheel_http::Limits;
+/// use waterwheel::http::Limits;
 ///
 /// let limits = Limits { body_bytes_max: 64 * 1024 * 1024, ..Limits::default() };
 /// assert_eq!(limits.fields_max, 100);
@@ -55,60 +55,105 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Empty lines that are skipped before a request line (RFC 9112, 2.2). Beyond it, 400.
+    ///
+    /// Default: 2.
     pub empty_lines_max: u8,
     /// Bytes of a request target (RFC 9112, 3). Beyond it, 414.
+    ///
+    /// Default: 8 KiB.
     pub target_bytes_max: u16,
     /// Bytes of one field line without its line end (RFC 9110, 5.4). Beyond it, 431.
+    ///
+    /// Default: 8 KiB.
     pub field_line_bytes_max: u16,
     /// Fields of one head. Beyond it, 431.
+    ///
+    /// Default: 100.
     pub fields_max: u16,
     /// Bytes of a whole head, with the empty lines before and after it. Beyond it, 431.
+    ///
+    /// Default: 32 KiB.
     pub head_bytes_max: u16,
     /// Bytes of the content of a request, in any framing. Beyond it, 413.
+    ///
+    /// Default: 8 MiB.
     pub body_bytes_max: u64,
     /// Bytes of the size line of one chunk, with leading zeros and extensions, without the line end
     /// (RFC 9112, 7.1). Beyond it, 400.
+    ///
+    /// Default: 256 bytes.
     pub chunk_line_bytes_max: u16,
     /// Bytes of all chunk extensions of one body, together with the leading zeros beyond sixteen digits of
     /// a size (RFC 9112, 7.1 and 7.1.1). Beyond it, 400.
+    ///
+    /// Default: 16 KiB.
     pub chunk_extension_bytes_max: u32,
     /// Bytes of a trailer section with its last empty line. Beyond it, 431.
+    ///
+    /// Default: 8 KiB.
     pub trailer_bytes_max: u16,
     /// Fields of a trailer section. Beyond it, 431.
+    ///
+    /// Default: 32.
     pub trailer_fields_max: u16,
     /// Time for the handshake of a transport, from accept
     /// ([`Builder::transport`](crate::Builder::transport)). The time for the first head begins after it.
+    ///
+    /// Default: 10 s.
     pub handshake_duration_max: Duration,
     /// Handshakes under way at once. Beyond it, the server closes the connection of the oldest one. 0 counts
     /// as 1.
+    ///
+    /// Default: 1,024.
     pub handshakes_max: usize,
-    /// Connections open at once. `None` means as many as the file descriptors allow.
+    /// Connections open at once, with those that have changed their protocol ([`Upgraded`](crate::Upgraded)). `None`
+    /// means as many as the file descriptors allow.
+    ///
+    /// Off by default.
     pub connections_max: Option<usize>,
     /// Connections open at once from one address (from one /64 in v6). `None` means no limit. Beyond it,
     /// 429 by default, see [`Builder::on_peer_limit`](crate::Builder::on_peer_limit).
     ///
     /// The server counts the address of the socket. An address that a transport reports
     /// ([`TransportInfo::set_peer_address`](crate::TransportInfo::set_peer_address)) does not count.
+    ///
+    /// Off by default.
     pub connections_per_peer_max: Option<usize>,
     /// Requests on one connection before the server closes it. `None` means no limit.
+    ///
+    /// Off by default.
     pub requests_max: Option<u64>,
     /// Bytes of unread content that the server reads and discards to keep the connection. Beyond it, the
     /// server closes the connection after the answer.
+    ///
+    /// Default: 256 KiB.
     pub drain_bytes_max: u64,
     /// Time for a whole head, from its first byte. For the first head, the time begins at accept, or after
     /// the handshake of a transport. Beyond it, 408, or closed if no byte of the head has arrived.
+    ///
+    /// Default: 10 s.
     pub head_duration_max: Duration,
     /// Time between two requests on one connection. Beyond it, the server closes the connection.
+    ///
+    /// Default: 75 s.
     pub idle_duration_max: Duration,
     /// Time without a byte of content while a handler reads it. Beyond it, 408.
+    ///
+    /// Default: 30 s.
     pub body_stall_duration_max: Duration,
     /// Bytes per second of content on average, from the moment that its time exceeds
     /// [`body_stall_duration_max`](Self::body_stall_duration_max). Below it, 408. 0 turns this limit off.
+    ///
+    /// Default: 64 bytes/s.
     pub body_bytes_per_second_min: u32,
     /// Time in which the client accepts no byte of an answer. Beyond it, the server resets the connection,
     /// so that the kernel does not keep the rest of the answer.
+    ///
+    /// Default: 30 s.
     pub write_stall_duration_max: Duration,
     /// Time for a handler. `None` means no limit. Beyond it, 503.
+    ///
+    /// Off by default.
     pub handler_duration_max: Option<Duration>,
     /// Time in which the server reads and discards bytes after its last answer, so that the answer arrives
     /// whole (RFC 9112, 9.6). It begins when the transport has accepted the whole answer and the end. After
@@ -117,17 +162,33 @@ pub struct Limits {
     ///
     /// The default is that of nginx's `lingering_time`. If the server needs room, it closes a lingering
     /// connection earlier.
+    ///
+    /// Default: 30 s.
     pub linger_duration_max: Duration,
     /// The longest pause between two bytes in that time. While the server ends, it is at most 1 s. The
     /// default is that of nginx's `lingering_timeout`.
+    ///
+    /// Default: 5 s.
     pub linger_stall_duration_max: Duration,
     /// Time for requests that are under way when [`Server::serve`](crate::Server::serve) is stopped. Beyond
     /// it, the server cuts their connections.
+    ///
+    /// Default: 10 s.
     pub shutdown_duration_max: Duration,
 }
 
 impl Limits {
     /// The defaults of the table.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Limits;
+    ///
+    /// // In a constant, where `Limits::default()` cannot stand.
+    /// const LIMITS: Limits = Limits { fields_max: 50, ..Limits::DEFAULT };
+    /// assert_eq!(LIMITS.head_bytes_max, Limits::default().head_bytes_max);
+    /// ```
     pub const DEFAULT: Self = Self {
         empty_lines_max: 2,
         target_bytes_max: 8 * 1024,
@@ -214,7 +275,7 @@ mod tests {
         let number = number.replace(',', "");
         let times = |factor: u64| (number.parse::<u64>().unwrap_or(0) * factor).to_string();
         match unit {
-            "" => "None".to_owned(),
+            "" if default == "none" => "None".to_owned(),
             "s" => format!("{number}s"),
             "KiB" => times(1024),
             "MiB" => times(1024 * 1024),
@@ -234,5 +295,25 @@ mod tests {
         let table: Vec<_> = rows.collect();
         let fields = format!("{:?}", Limits::DEFAULT);
         assert_eq!(format!("Limits {{ {} }}", table.join(", ")), fields);
+    }
+
+    #[test]
+    fn each_field_names_its_default() {
+        let mut default = None;
+        let mut named = Vec::new();
+        for line in include_str!("limits.rs").lines().map(str::trim) {
+            if let Some(text) = line.strip_prefix("/// Default: ") {
+                default = text.strip_suffix('.');
+            } else if line == "/// Off by default." {
+                default = Some("none");
+            } else if let Some(field) = line.strip_prefix("pub ")
+                && let Some((name, _)) = field.split_once(": ")
+                && let Some(default) = default.take()
+            {
+                named.push(format!("{name}: {}", as_debug(default)));
+            }
+        }
+        let fields = format!("{:?}", Limits::DEFAULT);
+        assert_eq!(format!("Limits {{ {} }}", named.join(", ")), fields);
     }
 }

@@ -30,7 +30,7 @@ use crate::context;
 use crate::join_error::JoinError;
 use crate::panics;
 use crate::pool::Order;
-use crate::sync::{Mutex, MutexGuard};
+use crate::primitives::{Mutex, MutexGuard};
 
 /// Runs `job` on a thread of the runtime's pool, so that this thread does not block.
 ///
@@ -54,7 +54,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn_blocking};
+/// use waterwheel::runtime::{block_on, spawn_blocking};
 ///
 /// let text = block_on(async { spawn_blocking(|| std::fs::read_to_string("/proc/self/comm")).await });
 /// assert!(text.unwrap().is_ok());
@@ -98,6 +98,21 @@ where
 /// # Panics
 ///
 /// Panics if it is polled again after it has returned the value.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Blocking, block_on, spawn_blocking};
+///
+/// fn lines_of(path: &'static str) -> Blocking<usize> {
+///     spawn_blocking(move || std::fs::read_to_string(path).map_or(0, |text| text.lines().count()))
+/// }
+///
+/// block_on(async {
+///     let lines = lines_of("/proc/self/status"); // a thread of the pool reads already
+///     assert!(lines.await.unwrap() > 10);
+/// });
+/// ```
 #[must_use = "dropping it cancels a job that has not begun"]
 pub struct Blocking<T> {
     slot: Arc<JobSlot<T>>,
@@ -126,6 +141,40 @@ impl<T: Send + 'static> Blocking<T> {
     /// Drops the future without cancelling its job.
     pub(crate) fn detach(mut self) {
         self.detached = true;
+    }
+}
+
+impl<T> Blocking<T> {
+    /// Returns the two ends of a slot for the value of a task: one stores it, and the other one awaits it.
+    pub(crate) fn of_task() -> (TaskEnd<T>, Self) {
+        let slot = Arc::new(JobSlot {
+            state: Mutex::new(JobState::Queued),
+        });
+        let value = Self {
+            slot: slot.clone(),
+            began: None,
+            detached: false,
+        };
+        (TaskEnd { slot }, value)
+    }
+}
+
+/// The end of a slot that stores the outcome of a task. Dropping it without an outcome cancels.
+pub(crate) struct TaskEnd<T> {
+    slot: Arc<JobSlot<T>>,
+}
+
+impl<T> TaskEnd<T> {
+    pub(crate) fn set(self, outcome: Result<T, JoinError>) {
+        self.slot.finish(outcome);
+    }
+}
+
+impl<T> Drop for TaskEnd<T> {
+    fn drop(&mut self) {
+        if matches!(*self.slot.lock(), JobState::Queued | JobState::Awaited(_)) {
+            self.slot.finish(Err(JoinError::cancelled()));
+        }
     }
 }
 

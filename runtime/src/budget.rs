@@ -11,14 +11,14 @@
 //! |---|---|
 //! | a read or a write of a socket | 1 for the call, and 1 for each whole 4 KiB that it moves |
 //! | an accept | 4 |
-//! | any other leaf that is ready in the poll in which it is first polled: a sleep, a join handle, a notification, a blocking job | 1 |
+//! | any other leaf that is ready in the poll in which it is first polled: a sleep, a join handle, a notification, a receive, a permit, a blocking job | 1 |
 //! | any other leaf that has waited for a later poll | 0 |
 //!
 //! A leaf that has waited is free, because its task has let others run. So a deadline that has passed ends a
 //! sleep even if another future of the same task has spent the whole budget.
 //!
-//! [`join`](fn@crate::join), [`race`](fn@crate::race) and [`timeout`](fn@crate::time::timeout) divide the
-//! rest of the budget equally among their futures. A poll outside a runtime, and one inside
+//! [`join`](fn@crate::join), [`race`](fn@crate::race), [`select`](fn@crate::select) and
+//! [`timeout`](fn@crate::time::timeout) divide the rest of the budget equally among their futures. A poll outside a runtime, and one inside
 //! [`unconstrained`], has no budget.
 //!
 //! A task can run another executor inside its poll, for example `futures::executor::block_on`. Then our poll
@@ -31,7 +31,7 @@
 //! - Always: within one poll of a task, at most 64 refusals follow each other before the budget is full.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -40,6 +40,29 @@ use pin_project_lite::pin_project;
 use crate::local_queue;
 
 /// The units that a task may spend in one poll.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, budget::BUDGET, spawn, time::sleep};
+///
+/// block_on(async {
+///     let sleeps = Rc::new(Cell::new(0));
+///     let counting = sleeps.clone();
+///     let busy = spawn(async move {
+///         loop {
+///             sleep(Duration::ZERO).await; // ready at once: one unit
+///             counting.set(counting.get() + 1);
+///         }
+///     });
+///     let other = spawn(async move { sleeps.get() });
+///     assert_eq!(other.await.unwrap(), BUDGET); // the other task runs after that many sleeps
+///     busy.abort();
+/// });
+/// ```
 pub const BUDGET: u32 = 64;
 
 /// The bytes that one unit pays for: copying them takes about as long as a system call. One poll of a task
@@ -108,7 +131,7 @@ pub(crate) fn spend_bytes(bytes: usize) {
 ///
 /// ```
 /// use std::{future::poll_fn, task::{Poll, ready}};
-/// use waterwheel_runtime::{block_on, budget};
+/// use waterwheel::runtime::{block_on, budget};
 ///
 /// block_on(poll_fn(|cx| {
 ///     ready!(budget::poll_spend(cx, 1));
@@ -139,6 +162,34 @@ fn refuse(cx: &mut Context<'_>) -> Poll<()> {
     }
     local_queue::wake_next_turn(cx.waker());
     Poll::Pending
+}
+
+/// Spends one unit. Waits for the next turn if none is left.
+pub(crate) async fn spend_one() {
+    poll_fn(|cx| poll_spend(cx, 1)).await;
+}
+
+/// The price of a leaf: one unit if it is ready in the poll in which it is first polled, else none.
+#[derive(Debug, Default)]
+pub(crate) struct Waited {
+    /// The number of the poll in which the leaf began to wait.
+    began: Option<u32>,
+}
+
+impl Waited {
+    /// Notes that the leaf must wait.
+    pub(crate) fn begin(&mut self) {
+        self.began.get_or_insert_with(poll_number);
+    }
+
+    /// Spends one unit, unless the leaf has waited for a later poll. A leaf calls this when it is ready, and
+    /// before it takes its value: a refusal must leave the value in its place.
+    pub(crate) fn poll_spend(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.began {
+            Some(began) if began != poll_number() => Poll::Ready(()),
+            _ => poll_spend(cx, 1),
+        }
+    }
 }
 
 /// The remaining budget of a poll, divided among several futures of one task.
@@ -196,7 +247,7 @@ impl Shares {
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, budget, time::sleep};
+/// use waterwheel::runtime::{block_on, budget, time::sleep};
 ///
 /// block_on(budget::unconstrained(async {
 ///     for _ in 0..1_000 {
@@ -210,12 +261,29 @@ pub fn unconstrained<F: Future>(future: F) -> Unconstrained<F> {
 
 pin_project! {
     /// The future of [`unconstrained`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::Ready;
+    /// use waterwheel::runtime::block_on;
+    /// use waterwheel::runtime::budget::{Unconstrained, unconstrained};
+    ///
+    /// let future: Unconstrained<Ready<u32>> = unconstrained(std::future::ready(7));
+    /// assert_eq!(block_on(future), 7);
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Unconstrained<F> {
         #[pin]
         future: F,
     }
+}
+
+/// Calls `poll` without a budget.
+pub(crate) fn outside<T>(poll: impl FnOnce() -> T) -> T {
+    let _restore = Restore(replace(None));
+    poll()
 }
 
 /// Restores the budget when it drops, also if a poll panics.
@@ -231,7 +299,6 @@ impl<F: Future> Future for Unconstrained<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let _restore = Restore(replace(None));
-        self.project().future.poll(cx)
+        outside(|| self.project().future.poll(cx))
     }
 }

@@ -29,7 +29,7 @@ use crate::executor::Executor;
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
 use crate::local_queue::Entered;
-use crate::remote::{Message, Remote};
+use crate::remote::Remote;
 use crate::timers;
 use crate::watch::Place;
 
@@ -79,11 +79,25 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 #[track_caller]
 fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
     let Some(executor) = current() else {
-        panic!(
-            "{what} was {operation} outside a waterwheel runtime: do it within runtime::block_on"
-        );
+        outside(what, operation);
     };
     executor
+}
+
+/// Panics with a message that names our type.
+#[cold]
+#[track_caller]
+fn outside(what: &str, operation: &str) -> ! {
+    // A socket is named after its type of the standard library, and the user knows ours.
+    let of_std = what.strip_prefix("std::");
+    let what = match of_std.and_then(|name| name.rsplit("::").next()) {
+        Some(name) => format!("a waterwheel::runtime::net::{name}"),
+        None => what.to_owned(),
+    };
+    panic!(
+        "{what} was {operation} outside a Waterwheel runtime: do it within `waterwheel::runtime::block_on` or \
+         `Runtime::block_on`. Or is tokio's runtime meant? Its tasks do not run here, and ours do not run there"
+    );
 }
 
 /// A guard that keeps this thread inside a runtime. When it drops, the thread is inside the runtime that it was
@@ -147,7 +161,7 @@ impl Drop for Inside {
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let count = Rc::new(Cell::new(0));
@@ -181,7 +195,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
-/// use waterwheel_runtime::{block_on, spawn_detached, yield_now};
+/// use waterwheel::runtime::{block_on, spawn_detached, yield_now};
 ///
 /// let seen = Rc::new(Cell::new(false));
 /// block_on({
@@ -207,7 +221,7 @@ pub fn spawn_detached<F: Future<Output = ()> + 'static>(future: F) {
 ///
 /// ```
 /// use std::sync::mpsc;
-/// use waterwheel_runtime::{Handle, block_on, time::sleep};
+/// use waterwheel::runtime::{Handle, block_on, time::sleep};
 ///
 /// block_on(async {
 ///     let (sender, receiver) = mpsc::channel();
@@ -245,33 +259,28 @@ impl Handle {
         }
     }
 
-    /// Spawns a task on the runtime's thread that calls `make` and awaits its future.
-    ///
-    /// It returns no [`JoinHandle`], so send the result through a channel. If `make` panics, only that task
-    /// ends.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`RuntimeGone`] if the runtime has ended. If the runtime ends after this call and before it has
-    /// called `make`, it drops `make`.
-    pub fn spawn_with<F>(
-        &self,
-        make: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<(), RuntimeGone>
-    where
-        F: Future<Output = ()> + 'static,
-    {
-        // `make` runs inside the task, where a panic is contained.
-        let run = Box::new(move || spawn_detached(async move { make().await }));
-        self.remote
-            .send(Message::Run(run))
-            .map_err(|_| RuntimeGone(()))
+    /// Returns the inbox of the runtime.
+    pub(crate) fn remote(&self) -> &Arc<Remote> {
+        &self.remote
     }
 
     /// Ends the wait of [`Runtime::poll_timeout`]. If the runtime does not wait now, its next wait ends at
     /// once. Several calls before that count as one.
     ///
     /// [`Runtime::poll_timeout`]: crate::Runtime::poll_timeout
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// std::thread::spawn(move || handle.wake());
+    /// runtime.poll_timeout(Duration::from_secs(60)); // returns when the thread calls `wake`
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn wake(&self) {
         self.remote.nudge();
     }
@@ -286,8 +295,25 @@ impl fmt::Debug for Handle {
 }
 
 /// The runtime has ended.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Handle, RuntimeGone, block_on};
+///
+/// let handle = block_on(async { Handle::current() });
+/// // The runtime has ended with `block_on`.
+/// let gone: RuntimeGone = handle.spawn_with(|| async {}).unwrap_err();
+/// assert_eq!(gone.to_string(), "the runtime has ended");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuntimeGone(());
+
+impl RuntimeGone {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
 
 impl fmt::Display for RuntimeGone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@
 //!
 //! | step | file | function |
 //! |---|---|---|
-//! | 1. The executor polls the task, and stores its id and the address of its waker. | `task`, `current_task` | `run`, [`during`] |
+//! | 1. The executor polls the task, and stores its id and the address of its waker. | `task_table`, `current_task` | `run`, [`during`] |
 //! | 2. The read knows of no bytes. The socket compares the address, and gets the id. | `net/socket`, `current_task` | `must_wait`, [`task`] |
 //! | 3. The socket asks the reactor for news. The reactor stores the id as the reader. | `net/socket`, `reactor`, `source` | `ask_as`, `set_reader` |
 //! | 4. There are no news. The socket is stored here as the one that the task has asked. | `current_task` | [`set_asked`] |
@@ -100,6 +100,11 @@ pub(crate) fn task(waker: &Waker) -> Option<TaskId> {
     CURRENT.with(|current| ptr::eq(current.waker.get(), waker).then(|| current.task.get()))
 }
 
+/// Returns the task that is being polled.
+pub(crate) fn current() -> Option<TaskId> {
+    CURRENT.with(|current| (!current.waker.get().is_null()).then(|| current.task.get()))
+}
+
 /// Returns the task that is being polled, if there is one, and `waker` if it is not that task's own.
 #[inline]
 pub(crate) fn waiting(waker: &Waker) -> (Option<TaskId>, Option<&Waker>) {
@@ -115,7 +120,7 @@ pub(crate) fn waiting(waker: &Waker) -> (Option<TaskId>, Option<&Waker>) {
 pub(crate) fn has_asked(runtime: u32, source: u32) -> bool {
     // By numbers, so that it is two comparisons. No runtime has the number zero. // LOG R5
     let asked = CURRENT.with(|current| current.asked.get());
-    asked.map_or(0, |asked| asked.runtime.as_raw()) == runtime
+    asked.map_or(0, |asked| asked.runtime.number()) == runtime
         && asked.is_some_and(|asked| asked.source.as_raw() == source)
 }
 

@@ -52,7 +52,7 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::descriptors;
+/// use waterwheel::runtime::descriptors;
 ///
 /// let before = descriptors::open()?;
 /// let file = std::fs::File::open("/dev/null")?;
@@ -71,7 +71,7 @@ pub fn open() -> io::Result<usize> {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::descriptors;
+/// use waterwheel::runtime::descriptors;
 ///
 /// let before = descriptors::holders();
 /// let file = std::fs::File::open("/dev/null")?;
@@ -96,12 +96,33 @@ fn with_probe<T>(ask: impl Fn(&Probe) -> io::Result<T>) -> io::Result<T> {
 
 /// Returns the number of descriptors that this process may have open: the present soft limit (`getrlimit(2)`,
 /// `RLIMIT_NOFILE`). Returns `usize::MAX` if there is no limit.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::descriptors;
+///
+/// let free = descriptors::limit().saturating_sub(descriptors::open()?);
+/// assert!(free > 0);
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use]
 pub fn limit() -> usize {
     soft_limit()
 }
 
 /// Returns the number of open sockets of this crate's types, in all threads.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{descriptors, net::TcpListener};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// assert!(descriptors::held() >= 1); // other threads may hold more
+/// # drop(listener);
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use]
 pub fn held() -> usize {
     HELD.load(Ordering::Relaxed)
@@ -118,6 +139,21 @@ pub fn held() -> usize {
 /// # Cancel safety
 ///
 /// Safe.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{block_on, descriptors, net::TcpListener};
+///
+/// block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let freed = descriptors::freed();
+///     drop(listener);
+///     freed.await; // completes, because the listener has closed
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[track_caller]
 pub fn freed() -> impl Future<Output = ()> + Send + use<> {
     context::with("descriptors::freed", "called", |executor| Freed {

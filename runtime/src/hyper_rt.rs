@@ -88,12 +88,15 @@ impl<S: Connected + Unpin> Write for Stream<S> {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::hyper_rt::HyperIo;
+/// use waterwheel::runtime::hyper_rt::HyperIo;
 ///
 /// fn for_hyper(stream: impl futures_io::AsyncRead + futures_io::AsyncWrite + Unpin)
 /// -> impl hyper::rt::Read + hyper::rt::Write {
 ///     HyperIo::new(stream)
 /// }
+///
+/// let io = HyperIo::new("a stream");
+/// assert_eq!((*io.get_ref(), io.into_inner()), ("a stream", "a stream"));
 /// ```
 #[derive(Clone, Debug)]
 pub struct HyperIo<T>(T);
@@ -171,7 +174,7 @@ impl hyper::rt::Sleep for Sleep {}
 ///
 /// ```
 /// use hyper::server::conn::http1;
-/// use waterwheel_runtime::hyper_rt::RuntimeTimer;
+/// use waterwheel::runtime::hyper_rt::RuntimeTimer;
 ///
 /// let mut builder = http1::Builder::new();
 /// builder.timer(RuntimeTimer); // now hyper's timeout for heads works, also with a paused clock

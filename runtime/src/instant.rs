@@ -25,7 +25,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::time::Instant;
+/// use waterwheel::runtime::time::Instant;
 ///
 /// let start = Instant::now();
 /// assert!(start + Duration::from_secs(1) > start);
@@ -38,9 +38,33 @@ pub struct Instant {
 
 impl Instant {
     /// The last point in time. No clock reaches it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::time::Instant;
+    ///
+    /// // A deadline for work that has none.
+    /// let limit: Option<Duration> = None;
+    /// let deadline = limit.map_or(Instant::FAR_FUTURE, |limit| Instant::now() + limit);
+    /// assert!(deadline > Instant::now() + Duration::from_secs(3600));
+    /// ```
     pub const FAR_FUTURE: Self = Self { nanos: u64::MAX };
 
     /// Returns the time from `earlier` to this point. Returns zero if `earlier` is later.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::time::Instant;
+    ///
+    /// let start = Instant::now();
+    /// let end = start + Duration::from_secs(2);
+    /// assert_eq!(end.saturating_duration_since(start), Duration::from_secs(2));
+    /// assert_eq!(start.saturating_duration_since(end), Duration::ZERO);
+    /// ```
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))
@@ -57,26 +81,9 @@ impl Instant {
             nanos: nanos(origin().elapsed()),
         }
     }
-
-    /// Returns the wheel's first tick that begins at this point or later. A deadline is rounded up to it.
-    pub(crate) fn tick_ceil(self) -> u64 {
-        self.nanos.div_ceil(NANOS_PER_TICK)
-    }
-
-    /// Returns the wheel's last tick that has begun. The present is rounded down to it.
-    pub(crate) fn tick_floor(self) -> u64 {
-        self.nanos / NANOS_PER_TICK
-    }
-
-    /// Returns the beginning of a tick of the wheel.
-    pub(crate) fn of_tick(tick: u64) -> Self {
-        Self {
-            nanos: tick.saturating_mul(NANOS_PER_TICK),
-        }
-    }
 }
 
-/// The length of a tick: 1/32 of a millisecond.
+/// The length of a tick while the clock runs: 1/32 of a millisecond.
 ///
 /// mio rounds a wait up to a whole millisecond. If a tick were as long, a deadline would be rounded up twice
 /// (LOG R15).
@@ -167,11 +174,40 @@ impl Clock {
         self.paused_at.get().is_some()
     }
 
-    /// Pauses the clock at the beginning of a tick. So deadlines of whole milliseconds are beginnings of ticks,
-    /// and fire exactly then.
+    /// Pauses the clock at the beginning of a tick. So the timers that were rounded up to ticks before are due at
+    /// the same times in each run of a test.
     pub(crate) fn pause(&self) {
-        self.paused_at
-            .set(Some(Instant::of_tick(self.now().tick_ceil())));
+        let at = self.of_tick(self.tick_ceil(self.now()));
+        self.paused_at.set(Some(at));
+    }
+
+    /// Returns the wheel's first tick that begins at this point or later. A deadline is rounded up to it.
+    ///
+    /// With a paused clock, a tick is a nanosecond. So timers fire in the order of their deadlines, and exactly
+    /// then.
+    pub(crate) fn tick_ceil(&self, at: Instant) -> u64 {
+        if self.is_paused() {
+            return at.nanos;
+        }
+        at.nanos.div_ceil(NANOS_PER_TICK)
+    }
+
+    /// Returns the wheel's last tick that has begun. The present is rounded down to it.
+    pub(crate) fn tick_floor(&self, at: Instant) -> u64 {
+        if self.is_paused() {
+            return at.nanos;
+        }
+        at.nanos / NANOS_PER_TICK
+    }
+
+    /// Returns the beginning of a tick of the wheel.
+    pub(crate) fn of_tick(&self, tick: u64) -> Instant {
+        let nanos = if self.is_paused() {
+            tick
+        } else {
+            tick.saturating_mul(NANOS_PER_TICK)
+        };
+        Instant { nanos }
     }
 
     /// Moves a paused clock forward to this point. Has no effect if the point has passed, or if the clock runs.

@@ -30,7 +30,7 @@ use crate::budget::Shares;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, join};
+/// use waterwheel::runtime::{block_on, join};
 ///
 /// assert_eq!(block_on(join(async { 1 }, async { "one" })), (1, "one"));
 /// ```
@@ -43,6 +43,16 @@ pub fn join<A: Future, B: Future>(first: A, second: B) -> Join<A, B> {
 
 pin_project! {
     /// The future of [`join`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use waterwheel::runtime::{Join, block_on, join};
+    ///
+    /// let both: Join<Ready<u8>, Ready<char>> = join(ready(1), ready('w'));
+    /// assert_eq!(block_on(both), (1, 'w'));
+    /// ```
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Join<A: Future, B: Future> {
         #[pin]
@@ -74,12 +84,30 @@ impl<F: Future> Half<F> {
         true
     }
 
-    /// Moves the value out.
-    fn take(self: Pin<&mut Self>) -> Option<F::Output> {
+    /// Moves the value out, if it is there and `condition` holds.
+    fn take_if(
+        self: Pin<&mut Self>,
+        condition: impl FnOnce(&F::Output) -> bool,
+    ) -> Option<F::Output> {
         match self.project() {
             HalfProjection::Running { .. } => None,
-            HalfProjection::Done { value } => value.take(),
+            HalfProjection::Done { value } => value.take_if(|value| condition(value)),
         }
+    }
+}
+
+impl<T, U, E, A, B> Join<A, B>
+where
+    A: Future<Output = Result<T, E>>,
+    B: Future<Output = Result<U, E>>,
+{
+    /// Takes the error of the future that has failed, for [`try_join`](fn@crate::try_join). The other one may
+    /// still be running.
+    pub(crate) fn take_error(self: Pin<&mut Self>) -> Option<E> {
+        let this = self.project();
+        let first = this.first.take_if(Result::is_err);
+        let second = this.second.take_if(Result::is_err);
+        first.and_then(Result::err).or(second.and_then(Result::err))
     }
 }
 
@@ -95,7 +123,10 @@ impl<A: Future, B: Future> Future for Join<A, B> {
         if !(first && second) {
             return Poll::Pending;
         }
-        let values = this.first.take().zip(this.second.take());
+        let values = this
+            .first
+            .take_if(|_| true)
+            .zip(this.second.take_if(|_| true));
         Poll::Ready(values.expect("join is not polled after it has completed"))
     }
 }

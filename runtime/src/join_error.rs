@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// let failed = block_on(async { spawn(async { panic!("out of water") }).await });
 /// let error = failed.map(|()| ()).unwrap_err();
@@ -71,6 +71,32 @@ impl JoinError {
     /// # Errors
     ///
     /// Returns the error itself if the task was cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::panic;
+    /// use waterwheel::runtime::{JoinError, block_on, spawn};
+    ///
+    /// /// Passes a panic of a task on to the caller.
+    /// fn value<T>(outcome: Result<T, JoinError>) -> Option<T> {
+    ///     match outcome.map_err(JoinError::try_into_panic) {
+    ///         Ok(value) => Some(value),
+    ///         Err(Ok(payload)) => panic::resume_unwind(payload),
+    ///         Err(Err(cancelled)) => {
+    ///             assert!(cancelled.is_cancelled());
+    ///             None
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let aborted = block_on(async {
+    ///     let task = spawn(std::future::pending::<()>());
+    ///     task.abort();
+    ///     task.await
+    /// });
+    /// assert_eq!(value(aborted), None);
+    /// ```
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.panic {
             Some(panic) => {

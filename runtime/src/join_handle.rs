@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! A handle has the id of a task and a reference to the table of tasks. The outcome stays in the task's slot
-//! until the handle takes it. Each method here calls a function of [`handle`] in `task`. The table outlives its
+//! until the handle takes it. Each method here calls a function of [`handle`] in `task_table`. The table outlives its
 //! runtime for as long as a handle exists, so a value is not lost when the runtime ends.
 //!
 //! # Invariants
@@ -16,13 +16,15 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::budget;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
-use crate::task::Tasks;
-use crate::task::handle::{self, Progress};
+use crate::remote::Remote;
+use crate::task_table::Tasks;
+use crate::task_table::handle::{self, Progress};
 
 /// Awaits a spawned task's value.
 ///
@@ -45,7 +47,7 @@ use crate::task::handle::{self, Progress};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let handle = spawn(async { 6 * 7 });
@@ -74,7 +76,7 @@ impl<T> JoinHandle<T> {
     /// then returns an error for which [`JoinError::is_cancelled`] holds.
     ///
     /// ```
-    /// use waterwheel_runtime::{block_on, spawn};
+    /// use waterwheel::runtime::{block_on, spawn};
     ///
     /// block_on(async {
     ///     let handle = spawn(std::future::pending::<()>());
@@ -86,12 +88,45 @@ impl<T> JoinHandle<T> {
         handle::abort(&self.tasks, self.task);
     }
 
+    /// Returns the id of the task, and the inbox of its runtime.
+    pub(crate) fn parts(&self) -> (TaskId, Arc<Remote>) {
+        (self.task, self.tasks.borrow().remote().clone())
+    }
+
     /// Lets the task run on without the handle. Dropping the handle has the same effect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    /// use waterwheel::runtime::{block_on, spawn, yield_now};
+    ///
+    /// let done = Rc::new(Cell::new(false));
+    /// let seen = done.clone();
+    /// block_on(async {
+    ///     spawn(async move { done.set(true) }).detach();
+    ///     yield_now().await;
+    /// });
+    /// assert!(seen.get());
+    /// ```
     pub fn detach(self) {
         drop(self);
     }
 
     /// Returns true if the task has ended: with a value, with a panic, or because its future was dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, spawn, yield_now};
+    ///
+    /// block_on(async {
+    ///     let task = spawn(async {});
+    ///     assert!(!task.is_finished()); // it has not run yet
+    ///     yield_now().await;
+    ///     assert!(task.is_finished());
+    /// });
+    /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
         handle::is_finished(&self.tasks, self.task)

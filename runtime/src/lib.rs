@@ -1,17 +1,7 @@
-//! A single-threaded async runtime, written from scratch and meant to be read.
+//! The runtime of Waterwheel: a single-threaded executor, written from scratch and meant to be read.
 //!
-//! ```
-//! use std::time::Duration;
-//! use waterwheel_runtime::{block_on, spawn, time::sleep};
-//!
-//! block_on(async {
-//!     let task = spawn(async {
-//!         sleep(Duration::from_millis(5)).await;
-//!         "five milliseconds later"
-//!     });
-//!     assert_eq!(task.await.unwrap(), "five milliseconds later");
-//! });
-//! ```
+//! Programs depend on the crate `waterwheel`, in which this crate is the module `runtime`. The documentation of that
+//! module is for users. This page is for readers of the code.
 //!
 //! # The story on one page
 //!
@@ -39,70 +29,52 @@
 //! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
-//! - *Ready*: `sync` → `local_queue` → `yield_now` → `budget` → `race` → `join` → `panics` → `notify`
+//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `race` → `join` →
+//!   `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
-//! - *Tasks*: `waiter` → `join_error` → `watch` → `task` → `join_handle`
+//! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
 //! - *Time*: `wheel` → `instant` → `timers`
-//! - *The turn*: `pool` → `executor` → `context` → `now` → `runtime`
+//! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
+//! - *Sockets for programs*: `net::socket` → `net::stream` → `net::split` → `net::tcp_stream` →
+//!   `net::listener` → `net::tcp_listener`
+//!
+//! This is the core: all that [`block_on`](fn@block_on), tasks, timers and TCP need. The rest is built on it, and can
+//! be skipped:
+//!
 //! - *Jobs*: `blocking` → `thread_pool`
-//! - *Sockets for programs*: `net::socket` → `net::stream` → `net::split` →
-//!   `net::tcp_stream` → `net::lookup` → `net::destination` → `net::connect_options` → `net::listener` →
-//!   `net::tcp_listener` → `net::socket_file` → `net::unix` → `net::listen_options` →
-//!   `net::async_fd`
-//! - *Beside the core* (skip these at first): `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal` →
-//!   `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` → `fs::file` → `fs::read_dir` →
-//!   `fs` → `process::exit` → `process::child` → `process::command` → `process` →
-//!   `spawner` → `hyper_rt` → `tokio_io`
-//!
-//! # What is where
-//!
-//! | to | use |
-//! |---|---|
-//! | run a future | [`block_on`](fn@block_on), or a [`Runtime`] if you have a loop of your own |
-//! | run another future beside it | [`spawn`], which returns a [`JoinHandle`]; [`spawn_detached`] |
-//! | wait for two futures | [`join`](fn@join), [`race`](fn@race) |
-//! | wait for a point in time | [`time`] |
-//! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data; any channel crate works too |
-//! | connect to other programs | [`net`] |
-//! | copy between streams, use pipes and the standard streams | [`io`] |
-//! | use files | [`fs`] |
-//! | run other programs | [`process`] |
-//! | share the thread fairly | [`yield_now`], [`budget`] |
-//! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
-//! | spawn from another thread, or wake the loop | [`Handle`] |
-//! | receive signals | [`signal`] |
-//! | count the open descriptors | [`descriptors`] |
-//!
-//! # Systems
-//!
-//! All tests run on Linux. For macOS and FreeBSD (64 bits), the crate is compiled (`cargo check --target`), and no
-//! test has run there. `sys` lists the differences.
-//!
-//! # Features
-//!
-//! Debug builds report a task that holds the thread for more than a second. With the feature `watch`, release
-//! builds do so, too. The report names the place in the program that spawned the task. It is a `tracing`
-//! warning, or a line on stderr if no subscriber is set.
-//!
-//! The feature `hyper` adds `hyper_rt`: the traits of `hyper::rt`. The feature `tokio-io` adds `tokio_io`: wrappers
-//! between the streams of `futures-io` and those of tokio.
+//! - *Connecting*: `net::lookup` → `net::destination` → `net::connect_options`
+//! - *More sockets*: `net::incoming` → `net::socket_file` → `net::unix` → `net::listen_options` →
+//!   `net::async_fd` → `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal`
+//! - *Futures together*: `select` → `join_all` → `try_join`
+//! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
+//!   `task::join_set` → `task::scope` → `task::local` → `task::remote_handle` → `task`
+//! - *Settings and tests*: `runtime_builder` → `seeded`
+//! - *Between tasks*: `sync::errors` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
+//!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
+//! - *Bytes, files and processes*: `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` →
+//!   `fs::file` → `fs::read_dir` → `fs` → `process::exit` → `process::child` → `process::command` → `process`
+//! - *Traits of other crates*: `spawner` → `hyper_rt` → `tokio_io`
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
 pub mod budget;
 mod context;
 mod current_task;
 pub mod descriptors;
+mod dice;
 mod directory;
 mod executor;
 pub mod fs;
+mod hooks;
 #[cfg(feature = "hyper")]
 pub mod hyper_rt;
 mod instant;
 pub mod io;
 mod join;
+mod join_all;
 mod join_error;
 mod join_handle;
 mod local_queue;
@@ -113,26 +85,36 @@ mod notify;
 mod now;
 mod panics;
 mod pool;
+mod primitives;
 mod probe;
 pub mod process;
 mod race;
 mod reactor;
 mod remote;
+mod rotation;
 mod runtime;
+mod runtime_builder;
+pub mod seeded;
+mod select;
 pub mod signal;
 mod source;
 mod spawner;
-mod sync;
+pub mod sync;
 mod sys;
-mod task;
+pub mod task;
+mod task_names;
+mod task_table;
 mod thread_pool;
 pub mod time;
 mod timers;
 #[cfg(feature = "tokio-io")]
 pub mod tokio_io;
+mod try_join;
 mod turn;
+mod wait_list;
 mod waiter;
 mod waker;
+mod waker_slot;
 pub mod watch;
 mod wheel;
 mod yield_now;
@@ -140,13 +122,20 @@ mod yield_now;
 pub use blocking::{Blocking, spawn_blocking};
 pub use context::{Handle, RuntimeGone, spawn, spawn_detached};
 pub use join::{Join, join};
+pub use join_all::{JoinAll, TryJoinAll, join_all, try_join_all};
 pub use join_error::JoinError;
 pub use join_handle::JoinHandle;
 pub use notify::Notify;
 pub use pool::THREADS_MAX;
 pub use race::{Race, race};
-pub use runtime::{Runtime, block_on};
+pub use runtime::{Runtime, ShutdownReport, block_on};
+pub use runtime_builder::RuntimeBuilder;
+pub use select::{
+    Either, Either3, Either4, Select, Select3, Select4, SelectSlice, select, select_slice, select3,
+    select4,
+};
 pub use spawner::LocalSpawner;
 pub use thread_pool::ThreadPool;
+pub use try_join::{TryJoin, try_join};
 pub use turn::turn;
 pub use yield_now::{YieldNow, yield_now};

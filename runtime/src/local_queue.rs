@@ -31,7 +31,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
-use crate::sync::thread_local;
+use crate::dice::Dice;
+use crate::primitives::thread_local;
 
 /// A turn that has polled this many tasks starts no further list. It polls a list that it has started to the
 /// end.
@@ -44,7 +45,7 @@ const CAPACITY_KEPT: usize = 4096;
 const CAPACITY_AT_START: usize = 16;
 
 /// The id of a task of one runtime. After the task has ended, the id names no other task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TaskId {
     /// The slot in the executor's slab.
     pub(crate) index: u32,
@@ -78,7 +79,8 @@ impl RuntimeId {
         NonZeroU32::new(raw).map(Self)
     }
 
-    pub(crate) fn as_raw(self) -> u32 {
+    /// Returns the number of the runtime. The first one in a process has the number 1.
+    pub(crate) fn number(self) -> u32 {
         self.0.get()
     }
 }
@@ -180,10 +182,12 @@ pub(crate) struct LocalQueue {
     spare: Cell<Vec<TaskId>>,
     /// True while a thread is inside the runtime, perhaps further up the stack.
     entered: Cell<bool>,
+    /// Determines the order of the tasks of each list. Only tests have it.
+    dice: Option<Box<Dice>>,
 }
 
 impl LocalQueue {
-    pub(crate) fn new(runtime: RuntimeId) -> Self {
+    pub(crate) fn new(runtime: RuntimeId, seed: Option<u64>) -> Self {
         Self {
             runtime,
             // Allocated here, so that the first turns cost no more than the later ones.
@@ -191,6 +195,7 @@ impl LocalQueue {
             yielded: RefCell::new(Vec::with_capacity(CAPACITY_AT_START)),
             spare: Cell::new(Vec::with_capacity(CAPACITY_AT_START)),
             entered: Cell::new(false),
+            dice: seed.map(|seed| Box::new(Dice::new(seed))),
         }
     }
 
@@ -240,12 +245,23 @@ impl LocalQueue {
                 tasks.append(yielded);
             }
         });
+        self.shuffle(&mut tasks);
         Turn {
             queue: self,
             tasks,
             next: 0,
             polls_before: 0,
             read_mail,
+        }
+    }
+}
+
+impl LocalQueue {
+    /// Changes the order of the tasks of one list, in a seeded runtime.
+    #[inline]
+    fn shuffle(&self, tasks: &mut [TaskId]) {
+        if let Some(dice) = &self.dice {
+            dice.shuffle(tasks);
         }
     }
 }
@@ -280,6 +296,7 @@ impl<F: Fn()> Turn<'_, F> {
             self.next = 0;
             self.tasks.clear();
             mem::swap(&mut self.tasks, woken);
+            self.queue.shuffle(&mut self.tasks);
             true
         })
     }

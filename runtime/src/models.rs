@@ -1,4 +1,4 @@
-//! loom's models of the places where threads meet in this crate. `tests/loom/run` runs them.
+//! loom's models of the places where threads meet in this crate. `tests/runtime/loom/run` runs them.
 //!
 //! # How it works
 //!
@@ -10,12 +10,12 @@
 //! The code under test is that of the crate: tasks, wakers, local queue, remote, pool and job slot. Only the
 //! executor is a small one, without a reactor and timers.
 //!
-//! `tests/loom/breakages` has mistakes as patches, each with the names of the models that find it.
+//! `tests/runtime/loom/breakages` has mistakes as patches, each with the names of the models that find it.
 //!
 //! # Invariants
 //!
 //! - Never: an assertion inside a task or a job, where a panic is caught.
-//! - Never: a task spawned after another one has ended (for the reason, see [`sync`](crate::sync)).
+//! - Never: a task spawned after another one has ended (for the reason, see [`primitives`](crate::primitives)).
 
 mod blocking;
 mod executor;

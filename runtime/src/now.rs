@@ -30,6 +30,20 @@ impl Instant {
     /// It is never later than [`now`](Self::now). It is earlier by the time for which tasks have held the
     /// thread since then. Use it for deadlines that are far longer than a turn. Outside a runtime it is the
     /// same as `now`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::{block_on, time::Instant};
+    ///
+    /// block_on(async {
+    ///     let deadline = Instant::of_turn() + Duration::from_secs(30);
+    ///     std::thread::sleep(Duration::from_millis(2)); // the turn goes on
+    ///     assert!(Instant::of_turn() < Instant::now());
+    ///     assert!(deadline > Instant::now());
+    /// });
+    /// ```
     #[must_use]
     #[inline]
     pub fn of_turn() -> Self {

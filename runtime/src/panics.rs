@@ -11,9 +11,26 @@
 //! - Always: the runtime continues after the call that panicked.
 //! - Never: a panic payload dropped here. Its destructor is also foreign code and may panic again.
 
+use std::cell::Cell;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
+
+thread_local! {
+    /// The number of tasks of this thread that have panicked.
+    static OF_TASKS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Returns the number of tasks of this thread that have panicked, for the hook.
+pub(crate) fn of_tasks() -> u64 {
+    OF_TASKS.get()
+}
+
+/// Counts a task that has panicked.
+#[cold]
+pub(crate) fn count_task() {
+    OF_TASKS.set(OF_TASKS.get() + 1);
+}
 
 /// Calls `f`. Returns `None` if it panics.
 pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Option<T> {

@@ -7,7 +7,8 @@
 //!             └─ if no thread is free, and there are fewer than the maximum: starts one
 //! ```
 //!
-//! The pool starts a thread when it needs one, and a thread ends after ten idle seconds. The pool belongs to
+//! The pool starts a thread when it needs one, and a thread ends after ten idle seconds, unless the
+//! [settings](PoolSettings) are other ones. The pool belongs to
 //! its runtime. When the runtime ends, the pool cancels the jobs that have not begun and waits for those that
 //! run.
 //!
@@ -19,7 +20,7 @@
 //!
 //! # Invariants
 //!
-//! - Always: a runtime has at most [`THREADS_MAX`] threads.
+//! - Always: a runtime has at most as many threads as its settings allow, usually [`THREADS_MAX`].
 //! - Always: a job is called exactly once, to run or to be cancelled.
 //! - Never: a job called while the queue is locked.
 
@@ -29,16 +30,47 @@ use std::time::Duration;
 use std::{io, mem};
 
 use crate::panics;
+use crate::primitives::{Condvar, Mutex, MutexGuard, thread};
 use crate::remote::Remote;
-use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// The number of threads that a runtime's pool has at most: 16.
 ///
 /// The threads wait for disks rather than compute, so there may be more of them than cores.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::THREADS_MAX;
+///
+/// // A limit for uploads that hash on the pool, so that other blocking jobs find a thread.
+/// let hashing_max = THREADS_MAX / 2;
+/// assert_eq!(hashing_max, 8);
+/// ```
 pub const THREADS_MAX: usize = 16;
 
-/// A thread that has had no job for this long ends.
-const IDLE_MAX: Duration = Duration::from_secs(10);
+/// The settings of a pool.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolSettings {
+    /// The pool has at most this many threads.
+    pub(crate) threads_max: usize,
+    /// A thread that has had no job for this long ends.
+    pub(crate) idle_max: Duration,
+    /// The size of a thread's stack. `None` for that of the standard library.
+    pub(crate) stack_bytes: Option<usize>,
+    /// The name of the threads, before the number.
+    pub(crate) name: String,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            threads_max: THREADS_MAX,
+            idle_max: Duration::from_secs(10),
+            stack_bytes: None,
+            name: "waterwheel".to_owned(),
+        }
+    }
+}
 
 /// The number in a thread's name stays below this, because the kernel keeps only 15 bytes of a name.
 const NAMES: usize = 10_000;
@@ -67,6 +99,7 @@ struct Shared {
     work: Condvar,
     /// The runtime to nudge.
     runtime: Arc<Remote>,
+    settings: PoolSettings,
 }
 
 /// The jobs, and the numbers that the lock protects.
@@ -89,12 +122,13 @@ struct Queue {
 }
 
 impl Pool {
-    pub(crate) fn new(runtime: Arc<Remote>) -> Self {
+    pub(crate) fn new(runtime: Arc<Remote>, settings: PoolSettings) -> Self {
         Self {
             shared: Arc::new(Shared {
                 queue: Mutex::default(),
                 work: Condvar::new(),
                 runtime,
+                settings,
             }),
         }
     }
@@ -109,12 +143,16 @@ impl Pool {
         !queue.reports
     }
 
-    /// Queues a job. Returns it if the pool has no thread and cannot start one.
+    /// Queues a job. Returns it if the pool has no thread and cannot start one, or if it was shut down.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
         let mut queue = self.shared.lock();
+        if queue.closed {
+            return Some(job);
+        }
         // Each queued job will take one idle thread. So only the idle threads beyond these are free for this
         // job. If there is no free thread and none can be started, the job waits for a thread that is busy.
-        let must_start = queue.idle <= queue.jobs.len() && queue.threads.len() < THREADS_MAX;
+        let must_start = queue.idle <= queue.jobs.len()
+            && queue.threads.len() < self.shared.settings.threads_max;
         if must_start && self.start(&mut queue).is_err() && queue.threads.is_empty() {
             return Some(job);
         }
@@ -129,22 +167,26 @@ impl Pool {
     /// Starts a thread.
     fn start(&self, queue: &mut Queue) -> io::Result<()> {
         let shared = self.shared.clone();
-        let name = format!("waterwheel-{}", queue.started % NAMES);
-        let thread = thread::Builder::new()
-            .name(name)
-            .spawn(move || shared.work())?;
+        let settings = &self.shared.settings;
+        let name = format!("{}-{}", settings.name, queue.started % NAMES);
+        let mut thread = thread::Builder::new().name(name);
+        if let Some(bytes) = settings.stack_bytes {
+            thread = thread.stack_size(bytes);
+        }
+        let thread = thread.spawn(move || shared.work())?;
         queue.threads.push(thread);
         queue.started += 1;
         Ok(())
     }
 }
 
-impl Drop for Pool {
-    fn drop(&mut self) {
+impl Pool {
+    /// Lets all threads end, and cancels the jobs that have not begun.
+    fn close(&self) {
         let mut queue = self.shared.lock();
         queue.closed = true;
         let jobs = mem::take(&mut queue.jobs);
-        let threads = mem::take(&mut queue.threads);
+        queue.unfinished -= jobs.len();
         drop(queue);
         // After `closed` is set: a thread that goes to wait after this call sees the flag and does not wait.
         self.shared.work.notify_all();
@@ -152,6 +194,27 @@ impl Drop for Pool {
         for job in jobs {
             panics::contain(|| job(Order::Cancel));
         }
+    }
+
+    /// Ends the pool, and waits for at most `patience` for the jobs that run. Returns the number of jobs that still
+    /// run then. Their threads end by themselves.
+    pub(crate) fn shut_down(&self, patience: Duration) -> usize {
+        self.close();
+        let queue = self.shared.lock();
+        // The last thread to end notifies this wait.
+        let runs = |queue: &mut Queue| queue.unfinished > 0;
+        let waited = self.shared.work.wait_timeout_while(queue, patience, runs);
+        let mut queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        // The drop of the pool must not wait for these.
+        queue.threads.clear();
+        queue.unfinished
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
+        let threads = mem::take(&mut self.shared.lock().threads);
         for thread in threads {
             // The panics of the jobs were caught, so there is no error to report.
             drop(thread.join());
@@ -182,13 +245,19 @@ impl Shared {
         // The queue is still locked, so no job can have come since the thread decided to end.
         let own = thread::current().id();
         queue.threads.retain(|thread| thread.thread().id() != own);
+        if queue.closed && queue.unfinished == 0 {
+            // Perhaps the runtime waits for this in `shut_down`.
+            self.work.notify_all();
+        }
     }
 
     /// Waits until a job is queued. Returns without a job if the thread must end.
     fn wait_for_job<'a>(&self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         queue.idle += 1;
         let no_work = |queue: &mut Queue| queue.jobs.is_empty() && !queue.closed;
-        let waited = self.work.wait_timeout_while(queue, IDLE_MAX, no_work);
+        let waited = self
+            .work
+            .wait_timeout_while(queue, self.settings.idle_max, no_work);
         queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         queue.idle -= 1;
         queue

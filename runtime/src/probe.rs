@@ -99,6 +99,16 @@ impl Probe {
 }
 
 /// The numbers of open descriptors, by kind. See [`holders`](crate::descriptors::holders).
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::descriptors::{self, Holders};
+///
+/// let holders: Holders = descriptors::holders();
+/// println!("{holders}"); // 3 sockets, 5 files, 0 pipes, 2 others
+/// assert_eq!(holders.total(), holders.sockets + holders.files + holders.pipes + holders.others);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holders {

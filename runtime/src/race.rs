@@ -2,12 +2,12 @@
 //!
 //! # How it works
 //!
-//! Each poll polls both futures. Each has a share of the task's budget, so a future that is always ready
-//! cannot keep the other one from running.
+//! Each poll polls both futures, and begins with another one each time. Each has a share of the task's budget. So
+//! a future that is always ready neither keeps the other one from running nor always wins.
 //!
 //! # Invariants
 //!
-//! - Always: both futures are polled in each poll, unless the first one ends the race.
+//! - Always: both futures are polled in each poll, unless the one that is polled first ends the race.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,11 +16,15 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
+use crate::rotation;
 
 /// Runs both futures, and returns the value of the one that is ready first. The other future is dropped
 /// together with the race.
 ///
-/// If both are ready in the same poll, `first` wins, because it is polled first.
+/// If both are ready in the same poll, the one that is polled first wins. The two take turns at that, also in a
+/// loop that begins a new race each time. [`Race::biased`] always polls `first` first.
+///
+/// [`select`](fn@crate::select) races futures of different types, and more than two.
 ///
 /// # Cancel safety
 ///
@@ -31,7 +35,7 @@ use crate::budget::Shares;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, race, time::sleep};
+/// use waterwheel::runtime::{block_on, race, time::sleep};
 ///
 /// let winner = block_on(race(
 ///     async { sleep(Duration::from_secs(60)).await; "tortoise" },
@@ -44,11 +48,25 @@ where
     A: Future<Output = T>,
     B: Future<Output = T>,
 {
-    Race { first, second }
+    Race {
+        first,
+        second,
+        is_biased: false,
+    }
 }
 
 pin_project! {
     /// The future of [`race`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Pending, Ready, pending, ready};
+    /// use waterwheel::runtime::{Race, block_on, race};
+    ///
+    /// let first: Race<Pending<u8>, Ready<u8>> = race(pending(), ready(1));
+    /// assert_eq!(block_on(first), 1);
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Race<A, B> {
@@ -56,6 +74,23 @@ pin_project! {
         first: A,
         #[pin]
         second: B,
+        is_biased: bool,
+    }
+}
+
+impl<A, B> Race<A, B> {
+    /// Polls `first` first in each poll. So it wins if both are ready, and in a loop it can starve the other one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel_runtime::{block_on, race};
+    ///
+    /// assert_eq!(block_on(race(async { 1 }, async { 2 }).biased()), 1);
+    /// ```
+    pub fn biased(mut self) -> Self {
+        self.is_biased = true;
+        self
     }
 }
 
@@ -64,11 +99,19 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = self.project();
+        let begins_with_second = !*this.is_biased && rotation::first_of(2) == 1;
         let mut shares = Shares::of(2);
-        // The second future is polled even if the first has spent its share: it may be the one that is ready.
-        match shares.poll(|| this.first.poll(cx)) {
-            Poll::Pending => shares.poll(|| this.second.poll(cx)),
-            ready @ Poll::Ready(_) => ready,
+        // The other future is polled even if one has spent its share: it may be the one that is ready.
+        if begins_with_second {
+            match shares.poll(|| this.second.poll(cx)) {
+                Poll::Pending => shares.poll(|| this.first.poll(cx)),
+                ready @ Poll::Ready(_) => ready,
+            }
+        } else {
+            match shares.poll(|| this.first.poll(cx)) {
+                Poll::Pending => shares.poll(|| this.second.poll(cx)),
+                ready @ Poll::Ready(_) => ready,
+            }
         }
     }
 }

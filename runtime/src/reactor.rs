@@ -33,8 +33,8 @@ use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
 use crate::local_queue::TaskId;
+use crate::primitives::Unpark;
 use crate::source::{Interest, Known, Readiness, SocketWaiter, Source, WaiterKey};
-use crate::sync::Unpark;
 
 /// The events that one call of `epoll_wait` returns at most. Further events wait for the next turn.
 const EVENTS_MAX: usize = 1024;

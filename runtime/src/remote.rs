@@ -41,8 +41,8 @@
 use std::sync::{Arc, PoisonError};
 
 use crate::local_queue::{self, RuntimeId, TaskId};
-use crate::sync::atomic::{AtomicU8, Ordering};
-use crate::sync::{Mutex, MutexGuard, Unpark};
+use crate::primitives::atomic::{AtomicU8, Ordering};
+use crate::primitives::{Mutex, MutexGuard, Unpark};
 
 /// A request of another thread.
 pub(crate) enum Message {

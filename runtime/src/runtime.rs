@@ -16,8 +16,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::context::{Handle, Inside};
-use crate::executor::Executor;
+use crate::executor::{Executor, Settings};
 use crate::join_handle::JoinHandle;
+use crate::task_names::Info;
 use crate::watch::Place;
 
 /// Runs `future` to its end on this thread, and all tasks that it spawns beside it.
@@ -35,7 +36,7 @@ use crate::watch::Place;
 /// # Examples
 ///
 /// ```
-/// let answer = waterwheel_runtime::block_on(async { 42 });
+/// let answer = waterwheel::runtime::block_on(async { 42 });
 /// assert_eq!(answer, 42);
 /// ```
 #[track_caller]
@@ -57,7 +58,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::Runtime;
+/// use waterwheel::runtime::Runtime;
 ///
 /// let runtime = Runtime::new()?;
 /// let task = runtime.spawn(async { "done" });
@@ -79,8 +80,12 @@ impl Runtime {
     ///
     /// Fails if the process does not have three descriptors left.
     pub fn new() -> io::Result<Self> {
+        Self::with(Settings::default())
+    }
+
+    pub(crate) fn with(settings: Settings) -> io::Result<Self> {
         Ok(Self {
-            executor: Executor::new()?,
+            executor: Executor::new(settings)?,
         })
     }
 
@@ -119,6 +124,23 @@ impl Runtime {
     /// # Panics
     ///
     /// Panics inside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::{Runtime, time::sleep};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let task = runtime.spawn(sleep(Duration::from_millis(5)));
+    /// let mut frames = 0;
+    /// while !task.is_finished() {
+    ///     runtime.poll_timeout(Duration::from_millis(1));
+    ///     frames += 1; // here a game draws
+    /// }
+    /// assert!(frames > 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn poll_timeout(&self, duration: Duration) -> bool {
         let _inside = self.enter("poll_timeout");
@@ -133,6 +155,20 @@ impl Runtime {
     /// # Panics
     ///
     /// Panics inside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, yield_now};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let ends = runtime.spawn(async { yield_now().await });
+    /// let waits = runtime.spawn(std::future::pending::<()>());
+    /// assert_eq!(runtime.tasks(), 2);
+    /// assert_eq!(runtime.run_until_idle(), 1);
+    /// assert!(ends.is_finished() && !waits.is_finished());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn run_until_idle(&self) -> usize {
         let _inside = self.enter("run_until_idle");
@@ -148,9 +184,66 @@ impl Runtime {
     }
 
     /// Returns a handle for other threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// let sender = std::thread::spawn(move || handle.spawn_with(|| async { println!("from a thread") }));
+    /// sender.join().unwrap()?;
+    /// runtime.run_until_idle(); // prints the line
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::of(&self.executor)
+    }
+
+    /// Returns the tasks that have not ended, with their names and places; see [`Info`].
+    #[must_use]
+    pub fn alive_tasks(&self) -> Vec<Info> {
+        self.executor.alive_tasks()
+    }
+
+    /// Ends the runtime as a drop does, but waits for at most `duration` for the blocking jobs that run. Returns a
+    /// report of the tasks that were alive, and of the jobs that still run.
+    ///
+    /// All tasks are dropped first. A thread whose job still runs goes on by itself, until the job ends or the
+    /// process does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{future::pending, time::Duration};
+    /// use waterwheel_runtime::{Runtime, spawn_blocking, task, yield_now};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// runtime.block_on(async {
+    ///     task::Builder::new().name("listener").spawn(pending::<()>()).detach();
+    ///     let job = spawn_blocking(|| std::thread::sleep(Duration::from_secs(60)));
+    ///     task::Builder::new().name("job").spawn(job).detach();
+    ///     std::thread::sleep(Duration::from_millis(50)); // the job begins
+    /// });
+    /// let report = runtime.shutdown_timeout(Duration::from_millis(1));
+    /// assert_eq!(report.tasks.len(), 2);
+    /// assert_eq!(report.jobs, 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn shutdown_timeout(self, duration: Duration) -> ShutdownReport {
+        let _inside = Inside::enter(&self.executor);
+        let tasks = self.executor.alive_tasks();
+        self.executor.close();
+        let jobs = self.executor.blocking().shut_down(duration);
+        ShutdownReport { tasks, jobs }
+    }
+
+    /// Ends the runtime without waiting for the blocking jobs that run; see
+    /// [`shutdown_timeout`](Self::shutdown_timeout).
+    pub fn shutdown_background(self) -> ShutdownReport {
+        self.shutdown_timeout(Duration::ZERO)
     }
 
     /// Returns the number of tasks that have not ended.
@@ -174,6 +267,30 @@ impl Runtime {
             "{operation} was called inside a runtime: a thread can wait for only one. Await the future, or spawn it"
         );
         Inside::enter(&self.executor)
+    }
+}
+
+/// The tasks and jobs that had not ended when a runtime was shut down.
+///
+/// `Display` shows a line for each task, and one for the jobs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The tasks that were alive. Their futures were dropped.
+    pub tasks: Vec<Info>,
+    /// The number of blocking jobs that still run, on threads of their own.
+    pub jobs: usize,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for task in &self.tasks {
+            writeln!(f, "{task}")?;
+        }
+        match self.jobs {
+            0 => Ok(()),
+            jobs => writeln!(f, "{jobs} blocking jobs that still run"),
+        }
     }
 }
 

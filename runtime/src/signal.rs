@@ -57,7 +57,7 @@ use crate::net::AsyncFd;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::signal::Signal;
+/// use waterwheel::runtime::signal::Signal;
 ///
 /// let wish = |signal| match signal {
 ///     Signal::HANGUP => "read the configuration again",
@@ -123,6 +123,15 @@ impl Signal {
     }
 
     /// Returns the number of this signal on this system.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::signal::Signal;
+    ///
+    /// assert_eq!(Signal::TERMINATE.as_raw(), 15);
+    /// assert_eq!(Signal::from_raw(15), Signal::TERMINATE);
+    /// ```
     #[must_use]
     #[doc(alias = "as_raw_value")]
     pub const fn as_raw(self) -> i32 {
@@ -178,7 +187,7 @@ impl fmt::Debug for Signal {
 /// # Examples
 ///
 /// ```no_run
-/// use waterwheel_runtime::{block_on, signal};
+/// use waterwheel::runtime::{block_on, signal};
 ///
 /// block_on(async {
 ///     let shutdown = signal::shutdown();
@@ -197,6 +206,27 @@ pub fn shutdown() -> Shutdown {
 }
 
 /// The future of [`shutdown`].
+///
+/// It is also a [`Stream`] of the signals, which never ends: the first asks to end, and the second to hurry.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{block_on, race, signal};
+///
+/// async fn finish_work() {}
+///
+/// block_on(async {
+///     let mut shutdown = signal::shutdown();
+///     # signal_hook::low_level::raise(signal::Signal::TERMINATE.as_raw())?;
+///     // Elsewhere: kill -TERM
+///     shutdown.recv().await?;
+///     // A second signal ends the work at once.
+///     race(finish_work(), async { drop(shutdown.recv().await) }).await;
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Shutdown {
@@ -235,6 +265,14 @@ impl Future for Shutdown {
     }
 }
 
+impl Stream for Shutdown {
+    type Item = io::Result<Signal>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(cx).map(Some)
+    }
+}
+
 /// Makes a receiver. From this call on, it receives these signals, and their default actions do not happen.
 ///
 /// The receiver costs two descriptors and 6 KiB for any number of signals. Any number of receivers can listen
@@ -254,8 +292,8 @@ impl Future for Shutdown {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::block_on;
-/// use waterwheel_runtime::signal::{self, Signal};
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::signal::{self, Signal};
 ///
 /// block_on(async {
 ///     let mut signals = signal::listen(&[Signal::HANGUP, Signal::USER1, Signal::TERMINATE])?;
@@ -305,6 +343,31 @@ fn failed(what: impl fmt::Display, error: &io::Error) -> io::Error {
 ///
 /// It is also a [`futures_core::Stream`] that never ends. A program can make it outside a runtime and send it
 /// to another thread. It belongs to the runtime in which it first waits.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::signal::{self, Signal, Signals};
+///
+/// /// Counts the requests to write a report, for as long as the program runs.
+/// async fn count(mut signals: Signals) -> std::io::Result<()> {
+///     for count in 1.. {
+///         let signal = poll_fn(|cx| signals.poll_recv(cx)).await?; // the same as `signals.recv().await`
+///         println!("{signal}, {count} so far");
+///         # break;
+///     }
+///     Ok(())
+/// }
+///
+/// block_on(async {
+///     let signals = signal::listen(&[Signal::USER2])?;
+///     # signal_hook::low_level::raise(Signal::USER2.as_raw())?;
+///     count(signals).await
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[doc(alias = "SignalStream")]
 #[must_use = "signals that are not received are ignored"]
 pub struct Signals {

@@ -19,7 +19,7 @@ use crate::watch::Place;
 /// ```
 /// use std::{cell::Cell, rc::Rc};
 /// use futures_task::LocalSpawn;
-/// use waterwheel_runtime::{LocalSpawner, block_on, yield_now};
+/// use waterwheel::runtime::{LocalSpawner, block_on, yield_now};
 ///
 /// let seen = Rc::new(Cell::new(false));
 /// block_on(async {

@@ -39,7 +39,7 @@ use crate::pool::Order;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{ThreadPool, block_on};
+/// use waterwheel::runtime::{ThreadPool, block_on};
 ///
 /// let pool = ThreadPool::new(2);
 /// pool.execute(|| println!("on a thread of the pool"));
@@ -74,6 +74,17 @@ impl ThreadPool {
     ///
     /// Returns `InvalidInput` if `threads` is 0, and the error of `pthread_create(3)` if a thread cannot be
     /// started. In that case, the threads that were started before it end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::ThreadPool;
+    ///
+    /// let pool = ThreadPool::build(2)?;
+    /// assert_eq!(pool.threads(), 2);
+    /// assert!(ThreadPool::build(0).is_err());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn build(threads: usize) -> io::Result<Self> {
         if threads == 0 {
             let text = "a pool without threads never runs a job";

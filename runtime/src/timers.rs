@@ -68,20 +68,26 @@ impl Timers {
 
     /// Stops the clock. The time of the turn is then that of the clock.
     pub(crate) fn pause(&self) {
+        if !self.clock.is_paused() {
+            self.clock.pause();
+            // A paused clock stops at each deadline exactly, so its ticks are nanoseconds.
+            self.wheel.borrow_mut().divide_ticks(NANOS_PER_TICK);
+        }
         // Both copies follow at once, because tasks of this turn may go on to read them.
-        self.clock.pause();
         TURN.set(Some(self.read_clock()));
     }
 
     /// Arms a timer. The executor wakes its waker after the deadline has passed, and never before.
     pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Key {
-        self.wheel.borrow_mut().insert(deadline.tick_ceil(), waker)
+        self.wheel
+            .borrow_mut()
+            .insert(self.clock.tick_ceil(deadline), waker)
     }
 
     /// Moves a timer to another deadline. Its waker stays. Has no effect if it has fired or was removed.
     pub(crate) fn reschedule(&self, key: Key, deadline: Instant) {
         let mut wheel = self.wheel.borrow_mut();
-        wheel.reschedule(key, deadline.tick_ceil());
+        wheel.reschedule(key, self.clock.tick_ceil(deadline));
     }
 
     /// Drops the wakers of all timers, because the runtime ends.
@@ -115,7 +121,7 @@ impl Timers {
     /// tick before, and the kernel adds its slack of 50 µs (`prctl(2)`, `PR_SET_TIMERSLACK`). (LOG R15)
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let tick = self.wheel.borrow().next_deadline()?;
-        let nanos = Instant::of_tick(tick).nanos_since(self.now());
+        let nanos = self.clock.of_tick(tick).nanos_since(self.now());
         // The wait is shorter by one tick. mio's rounding up makes it as long as before, except if less than a
         // tick was beyond the whole milliseconds.
         let shorter = nanos.checked_sub(NANOS_PER_TICK).filter(|nanos| *nanos > 0);
@@ -126,13 +132,15 @@ impl Timers {
     pub(crate) fn advance(&self, due: &mut Vec<Waker>) {
         let now = self.read_clock();
         TURN.set(Some(now));
-        self.wheel.borrow_mut().advance(now.tick_floor(), due);
+        let now_tick = self.clock.tick_floor(now);
+        self.wheel.borrow_mut().advance(now_tick, due);
     }
 
     /// Moves a paused clock to the next deadline, but not beyond `end`. Returns false if it has reached `end`.
     pub(crate) fn step_towards(&self, end: Instant) -> bool {
-        let next = self.wheel.borrow_mut().deadline_until(end.tick_floor());
-        let to = next.map_or(end, Instant::of_tick);
+        let end_tick = self.clock.tick_floor(end);
+        let next = self.wheel.borrow_mut().deadline_until(end_tick);
+        let to = next.map_or(end, |tick| self.clock.of_tick(tick));
         self.clock.advance_to(to);
         to < end
     }
@@ -140,10 +148,10 @@ impl Timers {
     /// Moves a paused clock to the next deadline, if there is one. [`Instant::FAR_FUTURE`] does not count.
     pub(crate) fn skip_to_next(&self) {
         // A sleep until the far future means "never". A clock that moved there could not move any further.
-        let last = Instant::FAR_FUTURE.tick_floor();
+        let last = self.clock.tick_ceil(Instant::FAR_FUTURE) - 1;
         let next = self.wheel.borrow_mut().deadline_until(last);
         if let Some(tick) = next {
-            self.clock.advance_to(Instant::of_tick(tick));
+            self.clock.advance_to(self.clock.of_tick(tick));
         }
     }
 }

@@ -23,8 +23,8 @@ use tokio::io::{AsyncRead as TokioRead, AsyncWrite as TokioWrite, ReadBuf};
 ///
 /// ```
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
-/// use waterwheel_runtime::net::UnixStream;
-/// use waterwheel_runtime::{block_on, tokio_io::ToTokio};
+/// use waterwheel::runtime::net::UnixStream;
+/// use waterwheel::runtime::{block_on, tokio_io::ToTokio};
 ///
 /// # let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
 /// # let (ours, theirs) = (UnixStream::from_std(ours)?, UnixStream::from_std(theirs)?);
@@ -32,6 +32,9 @@ use tokio::io::{AsyncRead as TokioRead, AsyncWrite as TokioWrite, ReadBuf};
 ///     let (mut ours, mut theirs) = (ToTokio::new(ours), ToTokio::new(theirs));
 ///     ours.write_u32(7).await?;
 ///     assert_eq!(theirs.read_u32().await?, 7);
+///     assert!(!ours.get_ref().is_read_closed());
+///     let ours: UnixStream = ours.into_inner();
+///     # drop(ours);
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
@@ -48,7 +51,7 @@ pub struct ToTokio<T>(T);
 ///
 /// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-/// use waterwheel_runtime::{block_on, tokio_io::FromTokio};
+/// use waterwheel::runtime::{block_on, tokio_io::FromTokio};
 ///
 /// block_on(async {
 ///     let (ours, theirs) = tokio::io::duplex(64);
@@ -58,6 +61,7 @@ pub struct ToTokio<T>(T);
 ///     let mut text = String::new();
 ///     theirs.read_to_string(&mut text).await?;
 ///     assert_eq!(text, "water");
+///     println!("{:?}, {:?}", ours.get_ref(), theirs.into_inner());
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())

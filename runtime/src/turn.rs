@@ -29,6 +29,21 @@ const TURN_MAX: Duration = Duration::from_millis(500);
 /// # Cancel safety
 ///
 /// Safe.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, spawn, time::sleep, turn};
+///
+/// block_on(async {
+///     let task = spawn(sleep(Duration::from_millis(1)));
+///     // A loop in the style of Nim: look, and otherwise poll.
+///     while !task.is_finished() {
+///         turn().await;
+///     }
+/// });
+/// ```
 #[doc(alias = "poll")]
 pub async fn turn() {
     let delivered = context::with("turn", "awaited", |executor| executor.delivered().clone());

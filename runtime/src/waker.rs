@@ -47,8 +47,8 @@ use std::sync::Arc;
 use futures_task::ArcWake;
 
 use crate::local_queue::{self, TaskId};
+use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::remote::Remote;
-use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The waker of one task. `futures_task` makes a `Waker` of its `Arc`.
 pub(crate) struct TaskWaker {

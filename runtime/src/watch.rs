@@ -28,7 +28,7 @@ pub(crate) use on::{Place, Watch};
 /// ```
 /// use std::future::poll_fn;
 /// use std::pin::pin;
-/// use waterwheel_runtime::{block_on, watch};
+/// use waterwheel::runtime::{block_on, watch};
 ///
 /// block_on(async {
 ///     let mut resize = pin!(async { /* long work */ });
@@ -75,6 +75,14 @@ mod on {
 
         pub(crate) fn named(name: &'static str) -> Self {
             Self::Named(name)
+        }
+
+        /// Returns the place in the program.
+        pub(crate) fn location(self) -> Option<&'static Location<'static>> {
+            match self {
+                Self::SpawnedAt(location) => Some(location),
+                Self::Named(_) => None,
+            }
         }
     }
 
@@ -143,6 +151,8 @@ mod on {
 /// The empty watch of all other builds.
 #[cfg(not(any(debug_assertions, feature = "watch")))]
 mod off {
+    use std::panic::Location;
+
     #[derive(Clone, Copy)]
     pub(crate) struct Place;
 
@@ -153,6 +163,10 @@ mod off {
 
         pub(crate) fn named(_: &'static str) -> Self {
             Self
+        }
+
+        pub(crate) fn location(self) -> Option<&'static Location<'static>> {
+            None
         }
     }
 

@@ -208,16 +208,18 @@ impl Wheel {
 
     /// Returns the earliest deadline, if it is no later than `limit_tick`.
     ///
-    /// This cascades the slots that begin before that deadline. So the present may move to the beginning of one
-    /// of them, but never beyond the limit.
+    /// This cascades the slots that begin before that deadline. So the present may move to that deadline, or to the
+    /// limit.
     pub(crate) fn deadline_until(&mut self, limit_tick: u64) -> Option<u64> {
         while let Some(slot) = self.upcoming().filter(|slot| slot.tick <= limit_tick) {
             if slot.level == 0 {
                 return Some(slot.tick);
             }
-            // Of a slot above level 0, only the first possible deadline is known.
-            self.now_tick = slot.tick;
-            self.cascade(slot.list);
+            if let Some(deadline_tick) = self.only_deadline(slot.list) {
+                return (deadline_tick <= limit_tick).then_some(deadline_tick);
+            }
+            // Of any other slot above level 0, only the first possible deadline is known.
+            self.cascade(slot.list, limit_tick);
         }
         None
     }
@@ -229,22 +231,66 @@ impl Wheel {
     pub(crate) fn advance(&mut self, now_tick: u64, due: &mut Vec<Waker>) {
         let now_tick = now_tick.max(self.now_tick);
         while let Some(slot) = self.upcoming().filter(|slot| slot.tick <= now_tick) {
-            self.now_tick = slot.tick;
             // The slots come in order of their beginnings, and a slot of level 0 is one tick wide. So the
             // timers fire in order of their deadlines.
             if slot.level == 0 {
+                self.now_tick = slot.tick;
                 while let Some(index) = self.unlink_first(slot.list) {
                     due.extend(self.vacate(index));
                 }
+            } else if let Some(deadline_tick) = self.only_deadline(slot.list)
+                && deadline_tick <= now_tick
+            {
+                // A single timer is the earliest one, so it need not cascade.
+                self.now_tick = deadline_tick;
+                let only = self.unlink_first(slot.list);
+                due.extend(only.and_then(|index| self.vacate(index)));
             } else {
-                self.cascade(slot.list);
+                self.cascade(slot.list, now_tick);
             }
         }
         self.now_tick = now_tick;
     }
 
-    /// Moves the timers of a slot to lower levels. The present must be at the beginning of the slot.
-    fn cascade(&mut self, list: u32) {
+    /// Makes each tick as long as `parts` ticks of a finer unit: multiplies the present and all deadlines. Keys and
+    /// wakers stay.
+    pub(crate) fn divide_ticks(&mut self, parts: u64) {
+        let mut timers = Vec::with_capacity(self.len);
+        // Timers with the same deadline are in the same slot, so they keep their order.
+        for list in 0..VACANT {
+            timers.extend(std::iter::from_fn(|| self.unlink_first(list)));
+        }
+        self.now_tick = self.now_tick.saturating_mul(parts);
+        for index in timers {
+            let deadline_tick = self.entry(index).deadline_tick.saturating_mul(parts);
+            self.entry_mut(index).deadline_tick = deadline_tick;
+            self.link_last(index, self.slot_of(deadline_tick));
+        }
+    }
+
+    /// Returns the deadline of the timer in a slot, if it is the only one there.
+    fn only_deadline(&self, list: u32) -> Option<u64> {
+        let first = self.heads[list as usize];
+        let entry = self.entry(first);
+        (entry.next == first).then_some(entry.deadline_tick)
+    }
+
+    /// Moves the timers of the first occupied slot to lower levels, and the present to the earliest of their
+    /// deadlines, but not beyond `limit_tick`.
+    fn cascade(&mut self, list: u32, limit_tick: u64) {
+        let first = self.heads[list as usize];
+        let mut earliest_tick = limit_tick;
+        let mut index = first;
+        loop {
+            let entry = self.entry(index);
+            earliest_tick = earliest_tick.min(entry.deadline_tick);
+            index = entry.next;
+            if index == first {
+                break;
+            }
+        }
+        // Not only to the beginning of the slot: then the next timers would pass through each level below.
+        self.now_tick = earliest_tick;
         while let Some(index) = self.unlink_first(list) {
             let deadline_tick = self.entry(index).deadline_tick;
             self.link_last(index, self.slot_of(deadline_tick));

@@ -25,7 +25,7 @@ use crate::local_queue;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, yield_now};
+/// use waterwheel::runtime::{block_on, yield_now};
 ///
 /// block_on(async {
 ///     for _ in 0..3 {
@@ -39,6 +39,15 @@ pub fn yield_now() -> YieldNow {
 }
 
 /// The future of [`yield_now`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{YieldNow, block_on, yield_now};
+///
+/// let pause: YieldNow = yield_now();
+/// block_on(pause);
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct YieldNow {

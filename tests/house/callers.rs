@@ -7,7 +7,7 @@ use syn::{Attribute, ImplItem, Item, Visibility};
 
 use crate::source::{self, Source, items_of_macro};
 
-/// A function of this many lines or more deserves a name of its own, whoever calls it.
+/// A function of this many lines or more may have one caller, because its length deserves a name.
 const LONG_LINES: usize = 12;
 
 /// A function with a name.
@@ -89,7 +89,7 @@ fn visit_owned(uses: &mut Uses, item: &Item) {
     }
 }
 
-/// Adds the functions among these items. The methods of traits are none of our choice.
+/// Adds the functions among these items. The trait chooses the names of its methods.
 fn add_functions(items: &[Item], file: &Source, found: &mut Vec<Function>) {
     for item in items {
         match item {

@@ -7,7 +7,11 @@
 
 mod callers;
 mod comments;
+mod doc_examples;
+mod imports;
+mod layers;
 mod reading_order;
+mod skips;
 mod source;
 mod type_names;
 mod words;

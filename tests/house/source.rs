@@ -109,7 +109,7 @@ pub(crate) fn attributes(item: &Item) -> &[Attribute] {
 }
 
 fn remove_tests(items: &mut Vec<Item>) {
-    // A declaration of a file stays: it tells that the file belongs to tests.
+    // A declaration of a file stays, because it marks the file as a test.
     items.retain(|item| {
         !is_test_only(attributes(item)) || matches!(item, Item::Mod(file) if file.content.is_none())
     });

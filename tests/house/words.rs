@@ -85,6 +85,7 @@ fn files() -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for folder in ["runtime", "http", "examples", "src", "tests"] {
         files.extend(files_in(&root.join(folder), "rs"));
+        files.extend(files_in(&root.join(folder), "md"));
     }
     for name in [
         "README.md",

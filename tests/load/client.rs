@@ -1,4 +1,4 @@
-//! Clients of every kind: with much to send or to fetch, polite, greedy, deaf and slow.
+//! Clients of each kind: with large bodies, polite, greedy, and slow. Some do not read.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -6,16 +6,16 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::PIECE_BYTES;
 use super::server::{PAGE_BYTES, Process};
+use crate::PIECE_BYTES;
 
 /// The longest wait for a byte.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A cut that is due comes no later than this.
+/// The time by which a cut that is due has come.
 const CUT_WITHIN: Duration = Duration::from_secs(2);
 
-/// A connection, and how to ask on it.
+/// A connection and its requests.
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
@@ -51,7 +51,7 @@ impl Client {
         body
     }
 
-    /// Reads the head of an answer, which must be 200; gives its Content-Length, or 0.
+    /// Reads the head of an answer, which must be 200. Returns its Content-Length, or 0.
     fn read_head(&mut self) -> usize {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -65,13 +65,13 @@ impl Client {
     }
 }
 
-/// How many requests the server has begun to answer.
+/// Returns how many requests the server has begun to answer.
 pub(crate) fn answered(server: &Process) -> usize {
     let count = Client::new(server).ask("/answered");
     String::from_utf8(count).unwrap().parse().unwrap()
 }
 
-/// How a body's end is told.
+/// The framing of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Sized,
@@ -92,7 +92,7 @@ fn wire_piece(framing: Framing) -> Vec<u8> {
     }
 }
 
-/// Sends so many pieces; the server must have counted them.
+/// Sends so many pieces. The server must have counted them.
 pub(crate) fn upload(server: &Process, framing: Framing, pieces: usize) {
     let mut client = Client::new(server);
     let bytes = pieces * PIECE_BYTES;
@@ -112,7 +112,7 @@ pub(crate) fn upload(server: &Process, framing: Framing, pieces: usize) {
     assert_eq!(client.read_answer(), bytes.to_string().as_bytes());
 }
 
-/// Fetches so many pieces, and counts what comes.
+/// Downloads so many pieces, and counts their bytes.
 pub(crate) fn download(server: &Process, path: &str, framing: Framing, pieces: usize) {
     let mut client = Client::new(server);
     let bytes = pieces * PIECE_BYTES;
@@ -136,7 +136,7 @@ pub(crate) struct Pipeliner {
 }
 
 impl Pipeliner {
-    /// Sends requests for as long as anybody takes them.
+    /// Sends requests until the kernel accepts no more bytes.
     pub(crate) fn start(server: &Process, target: &str, count: usize) -> Self {
         let client = Client::new(server);
         let requests = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(count);
@@ -159,7 +159,7 @@ impl Pipeliner {
         }
     }
 
-    /// Sends what is left to be sent, and reads so many answers.
+    /// Sends the remaining bytes, and reads so many answers.
     pub(crate) fn read_answers(mut self, count: usize) {
         let mut writer = self.client.stream.get_ref().try_clone().unwrap();
         writer.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -171,11 +171,11 @@ impl Pipeliner {
     }
 }
 
-/// Latencies, one after the other.
+/// Latencies in their order.
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
-    /// Those of a polite client, which asks about once a millisecond and waits for each answer.
+    /// Measures a polite client, which sends a request about once a millisecond and waits for each answer.
     pub(crate) fn of(polite: &mut Client, duration: Duration) -> Self {
         let end = Instant::now() + duration;
         let mut latencies = Vec::new();
@@ -196,8 +196,8 @@ impl Latencies {
         percentile(&self.0, 99)
     }
 
-    /// The shortest p99 of so many in a row as half a second brings: what else happens on the
-    /// machine makes latencies longer, never shorter, but not all the time.
+    /// Returns the lowest p99 of all windows of half a second. Other work of the machine makes latencies
+    /// longer, never shorter, but not all the time.
     pub(crate) fn p99_in_calm(&self) -> Duration {
         let slices = self.0.chunks_exact(400);
         let p99s = slices.map(|slice| percentile(slice, 99));
@@ -209,7 +209,7 @@ impl Latencies {
     }
 }
 
-/// The value that so many in a hundred do not exceed.
+/// Returns the value that so many percent do not exceed.
 fn percentile(latencies: &[Duration], percent: usize) -> Duration {
     let mut sorted = latencies.to_vec();
     sorted.sort();
@@ -227,7 +227,7 @@ impl fmt::Display for Latencies {
     }
 }
 
-/// A client that pipelines as fast as it can, until dropped.
+/// A client that pipelines as fast as possible, until it is dropped.
 pub(crate) struct Flood {
     stream: TcpStream,
     threads: Vec<thread::JoinHandle<()>>,
@@ -264,7 +264,7 @@ fn read_for_ever(mut stream: TcpStream) {
     while matches!(stream.read(&mut buffer), Ok(1..)) {}
 }
 
-/// In what a slow client is slow.
+/// The part in which a slow client is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slowness {
     Head,
@@ -299,7 +299,7 @@ impl Slow {
         }
     }
 
-    /// Moves a byte. Nothing happens if the server has cut the connection.
+    /// Sends or reads one byte. Has no effect if the server has cut the connection.
     fn drip(&mut self) {
         const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nX: x";
         let byte = [*HEAD.get(self.moved).unwrap_or(&b'x')];
@@ -310,7 +310,7 @@ impl Slow {
         self.moved += 1;
     }
 
-    /// Asserts that the server has not said anything before its time.
+    /// Asserts that the server has not cut the connection before `deadline`.
     fn assert_unhurried(&self, deadline: Duration) {
         let is_early = self.connected.elapsed() < deadline;
         if is_early && self.slowness != Slowness::Reading {
@@ -319,7 +319,7 @@ impl Slow {
         }
     }
 
-    /// Asserts that the server cuts it, and says why if it can.
+    /// Asserts that the server cuts the connection, and sends the reason if it can.
     pub(crate) fn assert_cut(self) {
         match self.slowness {
             Slowness::Head | Slowness::Body => self.assert_refused(),
@@ -335,7 +335,7 @@ impl Slow {
         assert_eq!(&answer, b"HTTP/1.1 408 ");
     }
 
-    /// Without reading: who reads is not cut.
+    /// The test must not read, because a client that reads is not cut.
     fn assert_reset(self) {
         let start = Instant::now();
         while start.elapsed() < CUT_WITHIN {
@@ -348,8 +348,8 @@ impl Slow {
     }
 }
 
-/// Has each client move a byte a second, one after the other, until `end`. The server may not cut
-/// them before `deadline`.
+/// Lets each client move a byte a second, one after the other, until `end`. The server may not cut them before
+/// `deadline`.
 pub(crate) fn drip(clients: &mut [Slow], deadline: Duration, end: Instant) {
     let second = Duration::from_secs(1);
     let between = second / u32::try_from(clients.len()).unwrap();

@@ -1,33 +1,34 @@
-//! The server under load: a process of its own, so that its memory is not mixed with its clients'.
+//! The server under load. It is a process of its own, so that its memory is not mixed with its clients'.
 
 use std::cell::{Cell, RefCell};
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::support::process::again;
 use socket2::{Domain, Socket, Type};
 use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode, shared};
 use waterwheel::runtime::{self, spawn_blocking};
 
-use super::PIECE_BYTES;
+use crate::PIECE_BYTES;
 
-/// The answer to `/large`.
+/// The length of the answer to `/large`.
 pub(crate) const LARGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// The answer to `/page`.
+/// The length of the answer to `/page`.
 pub(crate) const PAGE_BYTES: usize = 1024;
 
-/// How long [`Deadlines::Short`] gives slow clients.
+/// The time that [`Deadlines::Short`] allows slow clients.
 pub(crate) const SHORT: Duration = Duration::from_secs(3);
 
-/// Where a child finds out what it is.
+/// The environment variable that names the deadlines of a child.
 const VARIABLE: &str = "WATERWHEEL_LOAD";
 
-/// How patient the server is.
+/// The deadlines of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deadlines {
     /// The defaults.
@@ -37,7 +38,8 @@ pub(crate) enum Deadlines {
 }
 
 /// The work of a child process. Has no effect in the parent.
-pub(crate) fn run_child() {
+#[test]
+fn child() {
     let Ok(deadlines) = env::var(VARIABLE) else {
         return;
     };
@@ -74,7 +76,7 @@ async fn serve(limits: Limits) -> io::Result<()> {
 struct Things {
     piece: Vec<u8>,
     large: Rc<[u8]>,
-    /// Of any length, and with nothing in it.
+    /// A body of any length, with zeros in it.
     sparse: File,
     answered: Cell<u64>,
 }
@@ -119,14 +121,13 @@ async fn answer(request: Request<'_>, things: &Things) -> Result<Responded> {
     }
 }
 
-/// Takes the time that a handler may take, so that it is the server that has too much to do, not
-/// its clients.
+/// Takes the time that a handler may take, so that the server has too much to do, not its clients.
 fn work() {
     let start = Instant::now();
     while start.elapsed() < Duration::from_micros(10) {}
 }
 
-/// Reads the body piece by piece, and says how many bytes that were.
+/// Reads the body piece by piece, and answers with the number of its bytes.
 async fn count(request: Request<'_>) -> Result<Responded> {
     let mut body = request.body();
     let mut bytes = 0;
@@ -142,7 +143,7 @@ enum Length {
     Unknown,
 }
 
-/// As many bytes as the query says, piece by piece.
+/// Answers with as many bytes as the query asks for, piece by piece.
 async fn pieces(request: Request<'_>, things: &Things, length: Length) -> Result<Responded> {
     let bytes = wanted(&request)?;
     let announced = (length == Length::Announced).then(|| content_length(bytes));
@@ -153,7 +154,7 @@ async fn pieces(request: Request<'_>, things: &Things, length: Length) -> Result
     body.finish().await
 }
 
-/// As many bytes of a file as the query says.
+/// Answers with as many bytes of a file as the query asks for.
 async fn file(request: Request<'_>, things: &Things) -> Result<Responded> {
     let bytes = wanted(&request)?;
     things.sparse.set_len(bytes)?;
@@ -171,7 +172,7 @@ fn content_length(bytes: u64) -> (&'static str, String) {
     ("content-length", bytes.to_string())
 }
 
-/// A server process, ended when dropped, and with its parent.
+/// A server process. It ends when it is dropped, and with its parent.
 pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
@@ -179,8 +180,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(deadlines: Deadlines) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        let mut child = again("server::child")
             .env(VARIABLE, format!("{deadlines:?}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -202,36 +202,36 @@ impl Process {
         connect_from_afar(self.address)
     }
 
-    /// Bytes of memory that are resident now.
+    /// Returns the bytes of memory that are resident now.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.size("VmRSS:")
     }
 
-    /// Forgets the peak so far.
+    /// Resets the peak.
     pub(crate) fn reset_peak(&self) {
-        // `clear_refs` in proc(5). Where it may not be written, the old peak only hides less than
-        // the server needed to start.
+        // `clear_refs` in proc(5). If it cannot be written, the old peak only hides less than the server
+        // needed to start.
         drop(fs::write(self.file("clear_refs"), "5"));
     }
 
-    /// The most that has been resident since.
+    /// Returns the peak of the resident bytes since then.
     pub(crate) fn peak_bytes(&self) -> u64 {
         self.size("VmHWM:")
     }
 
-    /// A size that `status` tells, in bytes.
+    /// Returns a size of `status`, in bytes.
     fn size(&self, name: &str) -> u64 {
         let size = self.status(name).unwrap();
         let kibibytes: u64 = size.trim_end_matches(" kB").parse().unwrap();
         kibibytes * 1024
     }
 
-    /// Whether it runs, sleeps, or is dead.
+    /// Returns the state of the process: running, sleeping or dead.
     fn state(&self) -> String {
         self.status("State:").unwrap_or("gone".to_owned())
     }
 
-    /// The numbers of `status` (proc(5)).
+    /// Returns the numbers of `status` (proc(5)).
     fn status(&self, name: &str) -> Option<String> {
         let status = fs::read_to_string(self.file("status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -249,8 +249,8 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Connects like a client that is far away and takes little: of an answer that it does not read,
-/// the kernels hold kilobytes. Over segments as large as the loopback's, it would be megabytes.
+/// Connects like a distant client with small buffers. The kernels hold kilobytes of an answer that it does not
+/// read. With the segments of the loopback, it would be megabytes.
 fn connect_from_afar(address: SocketAddr) -> TcpStream {
     const SEGMENT_BYTES: u32 = 1448;
     const WINDOW_BYTES: usize = 4096;
@@ -269,7 +269,7 @@ impl Drop for Process {
     }
 }
 
-/// Takes connections, and nothing of what comes on them.
+/// Accepts connections, and reads no byte of them.
 pub(crate) struct Sink {
     listener: TcpListener,
     accepted: RefCell<Vec<TcpStream>>,

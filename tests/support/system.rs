@@ -1,9 +1,8 @@
-//! Questions of tests to the system: descriptors, and how long a process has worked.
+//! The limits and the times of processes.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Takes as many descriptors as this process may have, and says how many; `None` for no limit.
-#[allow(dead_code, reason = "not every test uses all of it")]
+/// Raises the limit on descriptors as far as possible. Returns the new limit, or `None` for no limit.
 pub(crate) fn raise_limit() -> Option<u64> {
     let limits = getrlimit(Resource::Nofile);
     let current = limits.maximum;
@@ -11,14 +10,12 @@ pub(crate) fn raise_limit() -> Option<u64> {
     current
 }
 
-/// CPU time of a process so far, in user and in kernel mode, in clock ticks of 10 ms.
-#[allow(dead_code, reason = "not every test uses all of it")]
+/// Returns the CPU time of a process so far, in user and in kernel mode, in clock ticks of 10 ms.
 pub(crate) fn cpu_ticks(pid: u32) -> u64 {
     ticks(&format!("/proc/{pid}/stat"))
 }
 
-/// The same of this thread.
-#[allow(dead_code, reason = "not every test uses all of it")]
+/// Returns the CPU time of this thread.
 pub(crate) fn own_ticks() -> u64 {
     ticks("/proc/thread-self/stat")
 }

@@ -35,7 +35,6 @@ pub(crate) struct Definitions {
 struct Readme {
     servers: Vec<String>,
     rows: Vec<[String; 4]>,
-    runtimes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -93,27 +92,12 @@ pub(crate) fn write_readme(results: &Results, readme: &Path) -> Result<(), Box<d
     let context = context! {
         chart => Chart::cpu(work("single")).title,
         table => table(all),
-        runtimes => runtimes(results),
         run => run.map(|run| context! { day => run.day(), commit => &run.commit, machine => &run.machine }),
     };
     let numbers = render(include_str!("readme.md"), context)?;
     let text = std::fs::read_to_string(readme)?;
     let text = replaced(&text, &numbers).ok_or("README has no marks for its numbers")?;
     Ok(std::fs::write(readme, text)?)
-}
-
-/// Some rows of the first table that the program `runtimes` has printed.
-fn runtimes(results: &Results) -> String {
-    let printed = results.parts.get("runtimes");
-    let printed = printed.map_or("", |part| part.tables.as_str());
-    let rows = &DEFINITIONS.readme.runtimes;
-    let chosen = printed
-        .lines()
-        .take_while(|line| line.starts_with('|'))
-        .enumerate()
-        .filter(|(at, line)| *at < 2 || rows.iter().any(|row| line[2..].starts_with(row)))
-        .map(|(_, line)| line);
-    chosen.collect::<Vec<_>>().join("\n")
 }
 
 fn replaced(text: &str, numbers: &str) -> Option<String> {

@@ -26,6 +26,7 @@ use std::mem;
 
 use waterwheel_runtime::time::Sleep;
 
+use crate::extensions::Extensions;
 use crate::proto::framing::Framing;
 use crate::proto::keep_alive::Persistence;
 use crate::transport::upgrade::Promise;
@@ -70,6 +71,8 @@ pub(crate) struct Exchange {
     has_body: bool,
     pub(crate) body: RefCell<BodyState>,
     pub(crate) output: RefCell<Output>,
+    /// The values that middleware has handed on.
+    pub(crate) extensions: Extensions,
     /// The receiver of the stream, if the answer promises it.
     pub(crate) promise: Cell<Option<Promise>>,
     /// The largest amount since the connection was last idle.
@@ -160,6 +163,7 @@ impl Exchange {
     #[inline]
     pub(crate) fn end(&mut self) -> (usize, Option<Vec<u8>>) {
         self.output.get_mut().added.clear();
+        self.extensions.clear();
         if !self.has_body {
             return (0, None);
         }
@@ -182,6 +186,7 @@ impl Exchange {
             && self.written.get() == Written::Little
             && self.body.get_mut().spill.capacity() == 0
             && self.output.get_mut().is_clean()
+            && self.extensions.is_clean()
             && self.promise.get_mut().is_none()
             && self.write_stall.get_mut().is_none()
             && self.read_stall.get_mut().is_none()
@@ -195,6 +200,7 @@ impl Exchange {
         }
         body.spill = Vec::new();
         self.output.get_mut().reset();
+        self.extensions.clear();
         self.promise.take();
         self.written.set(Written::Little);
         self.write_stall.take();

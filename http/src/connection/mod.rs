@@ -45,10 +45,12 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
 use crate::buffers::Work;
+use crate::buffers::state::Written;
 use crate::error::{Refusal, Result, drop_contained};
 use crate::exchange::handler::Handler;
 use crate::exchange::link::Link;
 use crate::exchange::request::Request;
+use crate::log;
 use crate::proto::head::Parsed;
 use crate::proto::keep_alive::Persistence;
 use crate::shared::ServerState;
@@ -66,7 +68,6 @@ mod serve;
 pub(crate) mod transport;
 
 use finish::Next;
-use run_handler::Outcome;
 use transport::AcceptedStream;
 
 /// One connection to a client.
@@ -76,7 +77,7 @@ use transport::AcceptedStream;
 /// handler, or pull its requests one by one:
 ///
 /// ```
-/// use waterwheel_http::{Connection, Result, StatusCode};
+/// use waterwheel::http::{Connection, Result, StatusCode};
 ///
 /// async fn pull(mut connection: Connection) -> Result<()> {
 ///     while let Some(request) = connection.next().await? {
@@ -110,6 +111,9 @@ enum Arrival {
 impl<T: Io> Drop for Connection<T> {
     /// Closes the transport, returns the buffers to the pool, and removes the entry.
     fn drop(&mut self) {
+        if log::is_debugging() {
+            self.log_end();
+        }
         drop_contained(self.io.take());
         if let Some(work) = self.work.take() {
             work.exchange.flush_stall.take();
@@ -145,6 +149,25 @@ impl<T: Io> Connection<T> {
     }
 
     /// The client's address, if the transport knows addresses.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    ///
+    /// async fn hello(request: Request<'_>) -> Result<Responded> {
+    ///     request.respond(StatusCode::OK, "hello", ()).await
+    /// }
+    ///
+    /// /// Serves only clients of this machine.
+    /// async fn accept(server: &Server) -> std::io::Result<()> {
+    ///     let connection = server.accept().await?;
+    ///     if connection.peer_address().is_some_and(|peer| peer.ip().is_loopback()) {
+    ///         connection.serve(hello).await;
+    ///     } // else the drop closes it
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn peer_address(&self) -> Option<SocketAddr> {
         let io = self.io.as_ref();
         io.and_then(|io| ConnectionInfo::new(io, self.peer.get()).peer_address())
@@ -154,31 +177,26 @@ impl<T: Io> Connection<T> {
     ///
     /// Plain calls serve what is here already. Only a step that has to wait is a future.
     pub(crate) async fn serve_ready<H: Handler>(&mut self, handler: &H) -> ControlFlow<()> {
-        if let Some(phase) = self.unfinished() {
-            self.end_phase(phase).await?;
-        }
+        let mut next = self.finish_phase();
         loop {
-            match poll_fn(|cx| self.poll_head(cx)).await {
-                Arrival::Request => {}
-                Arrival::Nothing => return ControlFlow::Continue(()),
-                Arrival::End => return ControlFlow::Break(()),
-                Arrival::Refused(refusal) => {
-                    self.refuse(refusal).await;
-                    return ControlFlow::Break(());
-                }
-            }
-            let Some(request) = self.request() else {
-                return ControlFlow::Break(());
-            };
-            let outcome = {
-                let call = pin!(handler.call(request));
-                self.run_handler(call, type_name::<H>()).await
-            };
-            let next = self.finish_request(outcome);
             if !matches!(next, Next::Request) {
                 self.carry_out(next).await?;
             }
-            poll_fn(|cx| budget::poll_spend(cx, 1)).await;
+            next = match poll_fn(|cx| self.poll_head(cx)).await {
+                Arrival::Request => {
+                    let Some(request) = self.request() else {
+                        return ControlFlow::Break(());
+                    };
+                    let outcome = {
+                        let call = pin!(handler.call(request));
+                        self.run_handler(call, type_name::<H>()).await
+                    };
+                    self.finish_request(outcome)
+                }
+                Arrival::Nothing => return ControlFlow::Continue(()),
+                Arrival::End => return ControlFlow::Break(()),
+                Arrival::Refused(refusal) => self.refuse(refusal),
+            };
         }
     }
 
@@ -194,36 +212,36 @@ impl<T: Io> Connection<T> {
     ///
     /// Safe: bytes that have come stay.
     pub async fn next(&mut self) -> Result<Option<Request<'_>>> {
-        poll_fn(|cx| budget::poll_spend(cx, 1)).await; // the next request may always be there
+        let mut next = self.finish_phase();
         loop {
-            // Also after a wait: the rest of a head may be overdue.
-            if let Some(phase) = self.unfinished()
-                && self.end_phase(phase).await.is_break()
-            {
+            if !matches!(next, Next::Request) && self.carry_out(next).await.is_break() {
                 return Ok(None);
             }
-            match poll_fn(|cx| self.poll_head(cx)).await {
+            next = match poll_fn(|cx| self.poll_head(cx)).await {
                 Arrival::Request => return Ok(self.request()),
-                Arrival::Nothing if self.wait().await.is_continue() => {}
+                // The rest of a head may have become overdue.
+                Arrival::Nothing if self.wait().await.is_continue() => self.finish_phase(),
                 Arrival::Nothing | Arrival::End => return Ok(None),
-                Arrival::Refused(refusal) => {
-                    self.refuse(refusal).await;
-                    return Ok(None);
-                }
-            }
+                Arrival::Refused(refusal) => self.refuse(refusal),
+            };
         }
     }
 
-    /// Returns the phase if something has to be ended before the next request can be looked for.
+    /// Finishes what the last call left behind: a pulled request, a head that is overdue, or an end that was
+    /// begun. Returns the step before the next request can be looked for.
     #[inline]
-    fn unfinished(&self) -> Option<Phase> {
-        let phase = self.shared.connections.phase(self.id);
-        let is_unfinished = match phase {
-            Phase::Handling => self.has_request(),
-            Phase::HeadOverdue | Phase::Closing | Phase::Lingering(_) => true,
-            Phase::Handshake | Phase::New | Phase::ReadingHead | Phase::Idle => false,
-        };
-        is_unfinished.then_some(phase)
+    fn finish_phase(&mut self) -> Next {
+        match self.shared.connections.phase(self.id) {
+            Phase::Handling if self.has_request() => self.finish_pulled(),
+            Phase::HeadOverdue => self.refuse(Refusal::HeadTooSlow),
+            Phase::Closing | Phase::Lingering(_) => Next::CloseInStages,
+            Phase::Handshake
+            | Phase::New
+            | Phase::ReadingHead
+            | Phase::Idle
+            | Phase::Handling
+            | Phase::Upgraded => Next::Request,
+        }
     }
 
     /// Returns true if a request is at hand: its head is at the front of the input.
@@ -231,36 +249,16 @@ impl<T: Io> Connection<T> {
         self.work.as_ref().is_some_and(|work| work.head_bytes > 0)
     }
 
-    /// Ends a phase that the last call did not end. Breaks if the connection is over.
-    async fn end_phase(&mut self, phase: Phase) -> ControlFlow<()> {
-        match phase {
-            Phase::Handling => {
-                return match self.finish_request(Outcome::Pulled) {
-                    Next::Request => ControlFlow::Continue(()),
-                    next => self.carry_out(next).await,
-                };
-            }
-            Phase::HeadOverdue => self.refuse(Refusal::HeadTooSlow).await,
-            // The last call was given up before the end.
-            _ => self.close_in_stages().await,
-        }
-        ControlFlow::Break(())
-    }
-
     /// Reads until the head of a request is whole. It writes the queue before each read, so that no client
     /// waits for an answer that lies in the queue.
     #[inline]
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Arrival> {
-        let mut has_read = false;
         loop {
+            // The next request may always be there, and a transport may always have more, such as empty lines.
+            ready!(budget::poll_spend(cx, 1));
             match self.parse() {
-                Ok(Parsed::Complete(_)) => return Poll::Ready(Arrival::Request),
-                Ok(Parsed::Incomplete) => {}
-                Err(refusal) => return Poll::Ready(Arrival::Refused(refusal)),
-            }
-            if mem::replace(&mut has_read, true) {
-                // A transport may always have more, such as empty lines before a request.
-                ready!(budget::poll_spend(cx, 1));
+                Arrival::Nothing => {}
+                arrival => return Poll::Ready(arrival),
             }
             if ready!(self.poll_write_queue(cx)).is_err() {
                 return Poll::Ready(Arrival::End);
@@ -277,19 +275,25 @@ impl<T: Io> Connection<T> {
         }
     }
 
+    /// Looks for a request in the bytes that have been read.
     #[inline]
-    fn parse(&mut self) -> Result<Parsed, Refusal> {
+    fn parse(&mut self) -> Arrival {
         let Some(work) = self.work.as_mut().filter(|work| !work.input.is_empty()) else {
-            return Ok(Parsed::Incomplete);
+            return Arrival::Nothing;
         };
-        let parsed = work
+        let limits = &self.shared.limits;
+        match work
             .parser
-            .parse(work.input.filled(), &mut work.head, &self.shared.limits)?;
-        if let Parsed::Complete(head_bytes) = parsed {
-            work.head_bytes = head_bytes;
-            self.begin_request();
+            .parse(work.input.filled(), &mut work.head, limits)
+        {
+            Ok(Parsed::Complete(head_bytes)) => {
+                work.head_bytes = head_bytes;
+                self.begin_request();
+                Arrival::Request
+            }
+            Ok(Parsed::Incomplete) => Arrival::Nothing,
+            Err(refusal) => Arrival::Refused(refusal),
         }
-        Ok(parsed)
     }
 
     /// Notes that the head of a request is whole, and decides what becomes of the connection behind it.
@@ -297,9 +301,9 @@ impl<T: Io> Connection<T> {
     fn begin_request(&mut self) {
         let shared = &self.shared;
         shared.counters.requests.one();
-        let (is_leaving, requests) = shared.connections.begin_request(self.id);
-        let requests_max = shared.limits.requests_max;
-        let is_last = is_leaving || requests_max.is_some_and(|max| u64::from(requests) >= max);
+        let is_last = shared
+            .connections
+            .begin_request(self.id, shared.limits.requests_max);
         let Some(work) = &mut self.work else { return };
         let head = &work.head;
         let persistence = if is_last {
@@ -333,6 +337,16 @@ impl<T: Io> Connection<T> {
             poll
         })
         .await
+    }
+
+    #[cold]
+    fn log_end(&self) {
+        let peer = self.peer_address();
+        let work = self.work.as_ref();
+        if work.is_some_and(|work| work.exchange.written.get() == Written::Stalled) {
+            log::timed_out(peer, "a read of its answer");
+        }
+        log::connection_closed(peer, self.shared.connections.requests(self.id));
     }
 
     /// The request at the front.

@@ -16,6 +16,7 @@ use super::Connection;
 use crate::buffers::Work;
 use crate::error::{Refusal, Result};
 use crate::exchange::link::Link;
+use crate::log;
 use crate::proto::head::Head;
 use crate::shared::stop::Stage;
 use crate::transport::io::Io;
@@ -74,7 +75,8 @@ impl<T: Io> Connection<T> {
         if let Some(work) = &mut self.work {
             work.head = Head::default(); // the last one may be a HEAD request of another connection
         }
-        self.refuse(refusal).await;
+        let next = self.refuse(refusal);
+        let _over = self.carry_out(next).await;
     }
 
     /// Takes `spare` buffers, unless the connection has buffers of its own.
@@ -145,6 +147,7 @@ impl<T: Io> Connection<T> {
         }
         self.end_without_waiting(cx);
         self.shared.counters.idle_timeouts.one();
+        log::timed_out(self.peer_address(), "a request");
         ControlFlow::Break(())
     }
 

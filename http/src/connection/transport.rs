@@ -37,6 +37,7 @@ use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{drop_contained, panic_text};
 use crate::exchange::link::poll_due;
+use crate::log;
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;
 use crate::shared::handshakes::{HandshakeId, HandshakeSlot, Opened, Purpose, TransportHook};
@@ -131,7 +132,7 @@ impl Transport {
                 Poll::Ready(Ok(()))
             }
             Err(error) => {
-                tracing::debug!(%error, "a handshake has failed");
+                log::handshake_failed(&error);
                 Poll::Ready(Err(error))
             }
         }
@@ -141,7 +142,7 @@ impl Transport {
     fn panicked(&self, payload: &(dyn Any + Send)) -> io::Error {
         let text = panic_text(payload);
         if let Some(left_out) = self.shared.log.allows() {
-            tracing::error!(text, left_out, "a handshake panicked");
+            log::handshake_panicked(text, left_out);
         }
         io::Error::other("the handshake panicked")
     }
@@ -276,6 +277,26 @@ impl Io for Transport {
 
 /// The stream of an accepted connection: a [`Stream`], or the transport that the hook of
 /// [`Builder::transport`](crate::Builder::transport) makes from it.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{AcceptedStream, Connection, Request, Responded, Result, Server, StatusCode};
+/// use waterwheel::runtime::spawn;
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// fn serve(connection: Connection<AcceptedStream>) {
+///     spawn(connection.serve(hello)).detach();
+/// }
+///
+/// async fn accept(server: &Server) -> std::io::Result<()> {
+///     serve(server.accept().await?);
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct AcceptedStream(Inner);
 

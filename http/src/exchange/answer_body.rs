@@ -25,6 +25,33 @@ use crate::proto::framing::AnswerFraming;
 /// Not cancel safe: a `write` that is dropped, or that has failed, may have sent a part of its bytes. Each
 /// later call is an error, and so is [`finish`](Self::finish). Return the error, and the server cuts the
 /// connection. A `flush` may be dropped and called again.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{AnswerBody, Request, Result, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// async fn count(body: &mut AnswerBody<'_>) -> Result<()> {
+///     if !body.is_sent() {
+///         return Ok(()); // to HEAD: the client would not receive the numbers
+///     }
+///     for number in 0..3 {
+///         body.write(format!("{number}\n")).await?;
+///     }
+///     body.flush().await // the client has them now
+/// }
+///
+/// let numbers = async |request: Request<'_>| {
+///     let mut body = request.start(StatusCode::OK, [("trailer", "x-sum")]).await?;
+///     count(&mut body).await?;
+///     body.finish_with_trailers([("x-sum", "3")]).await
+/// };
+/// let answer = block_on(async { TestClient::new(numbers).get("/").await });
+/// assert_eq!((answer.text().as_str(), &answer.trailers["x-sum"]), ("0\n1\n2\n", &"3".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "an answer that is not finished cuts the connection"]
 pub struct AnswerBody<'c> {
     pub(crate) link: Link<'c>,
@@ -47,6 +74,20 @@ enum Piece {
     Failed(io::ErrorKind),
     /// The connection to the client failed with this kind of error.
     Lost(io::ErrorKind),
+}
+
+impl Piece {
+    /// The error of each call behind a piece that is not whole. It has the kind of the error that stopped the
+    /// piece.
+    #[cold]
+    fn error(self) -> Error {
+        let torn = InvalidAnswer::Torn;
+        match self {
+            Self::Whole | Self::Begun => torn.into(),
+            Self::Failed(kind) => io::Error::new(kind, torn).into(),
+            Self::Lost(kind) => of_peer(io::Error::new(kind, torn)).into(),
+        }
+    }
 }
 
 impl<'c> AnswerBody<'c> {
@@ -126,15 +167,12 @@ impl<'c> AnswerBody<'c> {
     }
 
     /// Returns an error if the last piece is incomplete, because the client would take the next bytes for its
-    /// rest. The error has the kind of the one that stopped the piece.
+    /// rest.
     #[inline]
     fn expect_whole(&self) -> Result<()> {
-        let torn = InvalidAnswer::Torn;
         match self.last {
             Piece::Whole => Ok(()),
-            Piece::Begun => Err(torn.into()),
-            Piece::Failed(kind) => Err(io::Error::new(kind, torn).into()),
-            Piece::Lost(kind) => Err(of_peer(io::Error::new(kind, torn)).into()),
+            torn => Err(torn.error()),
         }
     }
 
@@ -234,6 +272,29 @@ impl<'c> AnswerBody<'c> {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::runtime::{race, time::sleep};
+    ///
+    /// /// Sends the time until the browser leaves.
+    /// async fn clock(request: Request<'_>) -> Result<Responded> {
+    ///     let mut body = request.start(StatusCode::OK, ()).await?;
+    ///     loop {
+    ///         body.write("tick\n").await?;
+    ///         body.flush().await?;
+    ///         let tick = async { sleep(Duration::from_secs(1)).await; true };
+    ///         let left = async { body.half_closed().await; false };
+    ///         if !race(tick, left).await {
+    ///             return body.finish().await;
+    ///         }
+    ///     }
+    /// }
+    /// # drop(waterwheel::http::shared(clock));
+    /// ```
     pub async fn half_closed(&self) {
         poll_fn(|cx| self.link.io.poll_read_closed(cx)).await;
     }

@@ -31,6 +31,26 @@ use crate::exchange::link::Link;
 ///
 /// `next` and `AsyncRead` are safe: they take bytes only when they return them. `bytes` and `to_file` are
 /// not: the bytes that they have read are lost.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let count = async |request: Request<'_>| {
+///     let mut body = request.body();
+///     assert_eq!(body.left(), Some(5)); // announced
+///     let mut bytes = 0;
+///     while let Some(piece) = body.next().await? {
+///         bytes += piece.len();
+///     }
+///     assert!(body.trailers().is_none()); // only a chunked body has some
+///     request.respond(StatusCode::OK, bytes.to_string(), ()).await
+/// };
+/// assert_eq!(block_on(async { TestClient::new(count).post("/", "water").await.text() }), "5");
+/// ```
 pub struct Body<'c> {
     link: Link<'c>,
     /// The bytes that arrived after the head.
@@ -57,6 +77,22 @@ impl<'c> Body<'c> {
     /// # Cancel safety
     ///
     /// Not cancel safe: the bytes that were read are lost, and another call returns the rest.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::{Request, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let short = async |request: Request<'_>| {
+    ///     let bytes = request.body().bytes(3).await?; // 413 if there are more
+    ///     request.respond(StatusCode::OK, bytes, ()).await
+    /// };
+    /// block_on(async {
+    ///     assert_eq!(TestClient::new(short).post("/", "rye").await.text(), "rye");
+    /// });
+    /// ```
     pub async fn bytes(mut self, bytes_max: u64) -> Result<Vec<u8>> {
         // An announced length is refused before any byte is read, so that the client may stop sending.
         if self.left().is_some_and(|left| left > bytes_max) {
@@ -120,6 +156,21 @@ impl<'c> Body<'c> {
     /// # Cancel safety
     ///
     /// Not cancel safe: a part of the body is in the file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// /// Keeps what a client uploads, up to a gigabyte.
+    /// async fn keep(request: Request<'_>) -> Result<Responded> {
+    ///     let file = std::fs::File::create_new("upload.part")?;
+    ///     let bytes = request.body().to_file(file, 1 << 30).await?;
+    ///     std::fs::rename("upload.part", "upload")?; // whole files only
+    ///     request.respond(StatusCode::CREATED, format!("{bytes} bytes\n"), ()).await
+    /// }
+    /// # drop(waterwheel::http::shared(keep));
+    /// ```
     pub async fn to_file(mut self, file: File, bytes_max: u64) -> Result<u64> {
         if self.left().is_some_and(|left| left > bytes_max) {
             return Err(Refusal::BodyTooLarge.into());

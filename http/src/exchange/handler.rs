@@ -18,7 +18,7 @@ use crate::exchange::responded::Responded;
 /// ```
 /// use std::cell::Cell;
 /// use std::rc::Rc;
-/// use waterwheel_http::{Handler, Request, StatusCode};
+/// use waterwheel::http::{Handler, Request, StatusCode};
 ///
 /// let count = Rc::new(Cell::new(0_u32));
 /// let handler = async move |request: Request<'_>| {
@@ -28,6 +28,13 @@ use crate::exchange::responded::Responded;
 /// fn takes(_: impl Handler) {}
 /// takes(handler);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    label = "not a handler",
+    note = "a handler is `async fn(Request<'_>) -> Result<Responded>`, or `async |request: Request<'_>| …`",
+    note = "a route's function that returns a value becomes a handler by `web::routes::handler`",
+    note = "see `waterwheel::guide::compile_errors`"
+)]
 pub trait Handler: 'static {
     /// Answers one request.
     fn call(&self, request: Request<'_>) -> impl Future<Output = Result<Responded>>;
@@ -43,6 +50,24 @@ where
 }
 
 /// One handler for all connections; see [`shared`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Request, Server, Shared, StatusCode, shared};
+/// use waterwheel::runtime::block_on;
+///
+/// let handler = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+/// let handler: Shared<_> = shared(handler);
+/// let server = Server::builder().without_listener();
+/// block_on(async {
+///     for _ in 0..2 {
+///         let mut client = TestClient::of(&server, handler.clone()); // each connection has a clone
+///         assert_eq!(client.get("/").await.text(), "hello");
+///     }
+/// });
+/// ```
 #[derive(Debug)]
 pub struct Shared<H>(Rc<H>);
 
@@ -52,7 +77,7 @@ pub struct Shared<H>(Rc<H>);
 ///
 /// ```no_run
 /// use std::cell::Cell;
-/// use waterwheel_http::{self as http, Request, Server, StatusCode};
+/// use waterwheel::http::{self, Request, Server, StatusCode};
 ///
 /// # async fn example(server: Server) -> std::io::Result<()> {
 /// let count = Cell::new(0_u32);

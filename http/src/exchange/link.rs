@@ -10,6 +10,7 @@
 //! - Always: a wait for the peer has a deadline.
 //! - Never: a cell of the exchange borrowed across a poll of the stream's waits.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -25,7 +26,9 @@ use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 use crate::buffers::Work;
 use crate::buffers::state::{AnswerState, BodyPiece, Written};
 use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result, of_peer};
+use crate::error_answer::{ErrorAnswer, ErrorHook, PageFields};
 use crate::headers::AnswerHeaders;
+use crate::log;
 use crate::proto::answer_cache::AnswerKey;
 use crate::proto::encode::{self, Decided};
 use crate::proto::framing::AnswerFraming;
@@ -358,23 +361,92 @@ impl Link<'_> {
         self.work.exchange.persistence(limits.drain_bytes_max)
     }
 
-    /// Queues the answer to a request that its handler found fault with.
-    pub(crate) fn queue_blame(&self, blame: &ClientError) {
+    /// Queues the answer to a request that its handler found fault with. `error` is the one that it returned.
+    /// Returns the length of the sent body.
+    pub(crate) fn queue_blame(&self, blame: &ClientError, error: Option<&Error>) -> usize {
+        let status = blame.status();
         let text = format!("{blame}\n");
-        match self.queue_head(blame.status(), Some(text.len() as u64), blame) {
-            Ok(decided) => {
-                if decided.framing.sends_body() {
-                    let out = &mut self.work.exchange.output.borrow_mut().bytes;
-                    out.extend_from_slice(text.as_bytes());
-                }
-                self.work.exchange.answer.set(AnswerState::Complete);
-            }
-            Err(_) => self.queue_error(blame.status(), blame.text()),
-        }
+        let queued = self
+            .queue_page(status, blame.text(), error, blame.fields())
+            .or_else(|| self.queue_whole(status, text.as_bytes(), blame).ok());
+        queued.unwrap_or_else(|| {
+            self.queue_plain_error(status, blame.text());
+            text.len()
+        })
     }
 
     /// Queues the answer to a request that went wrong, after which the connection closes.
-    pub(crate) fn queue_error(&self, status: StatusCode, text: &str) {
+    pub(crate) fn queue_error(&self, status: StatusCode, text: &str, error: Option<&Error>) {
+        // Set before the head is made, so that the head of a hook's answer announces the end, too.
+        self.work.exchange.persistence.set(Persistence::Close);
+        let retry_after =
+            encode::retry_after(status).map(|(name, value)| (name.into(), value.into()));
+        if self
+            .queue_page(status, text, error, retry_after.as_slice())
+            .is_none()
+        {
+            self.queue_plain_error(status, text);
+        }
+    }
+
+    /// Queues an error answer with the body that a hook makes, and with these fields if the hook leaves them
+    /// out. Returns the length of the sent body. Returns `None` if there is no hook, no request line, or if the
+    /// hook has failed.
+    fn queue_page(
+        &self,
+        status: StatusCode,
+        text: &str,
+        error: Option<&Error>,
+        original: &[(Cow<'static, str>, Cow<'static, str>)],
+    ) -> Option<usize> {
+        let of_router = self.work.exchange.extensions.get::<ErrorHook>();
+        // The hook of the server is asked last, because a router knows its requests better.
+        let hook = of_router.as_deref().or(self.shared.error_hook.as_ref())?;
+        let (method, target, _) = self.work.head.request_line()?;
+        let bytes = self.work.input.filled();
+        let answer = ErrorAnswer {
+            status,
+            text,
+            refusal: error.and_then(Error::refusal),
+            error,
+            method,
+            target,
+            headers: (self.work.head_bytes > 0).then(|| self.work.head.headers(bytes)),
+        };
+        let queued = hook.call(&answer).and_then(|(page, body)| {
+            let page = &page;
+            self.queue_whole(status, &body, &PageFields { page, original })
+        });
+        match queued {
+            Ok(sent) => Some(sent),
+            Err(error) => {
+                // Any client can cause error answers, so the lines about them have a limit.
+                if let Some(left_out) = self.shared.log.allows() {
+                    log::error_hook_failed(&error, left_out);
+                }
+                None
+            }
+        }
+    }
+
+    /// Queues a whole answer, and returns the length of its body as it is sent.
+    fn queue_whole(
+        &self,
+        status: StatusCode,
+        body: &[u8],
+        headers: &impl AnswerHeaders,
+    ) -> Result<usize> {
+        let decided = self.queue_head(status, Some(body.len() as u64), headers)?;
+        self.work.exchange.answer.set(AnswerState::Complete);
+        if !decided.framing.sends_body() {
+            return Ok(0);
+        }
+        let out = &mut self.work.exchange.output.borrow_mut().bytes;
+        out.extend_from_slice(body);
+        Ok(body.len())
+    }
+
+    fn queue_plain_error(&self, status: StatusCode, text: &str) {
         self.shared.own_lines.with(|own| {
             let output = &mut self.work.exchange.output.borrow_mut();
             output.push_error(status, text, self.work.head.method(), own);
@@ -425,6 +497,21 @@ pub(crate) fn poll_discard(
         shared.counters.bytes_read.add(count);
     }
     Poll::Ready(read)
+}
+
+/// What log lines and middleware ask.
+impl Link<'_> {
+    /// Returns the value of the first added field of that name (in any case), if it is UTF-8.
+    pub(crate) fn added_header(&self, name: &str) -> Option<String> {
+        let output = self.work.exchange.output.borrow();
+        let lines = output.added.split(|byte| *byte == b'\n');
+        let fields = lines.filter_map(|line| {
+            let line = str::from_utf8(line.strip_suffix(b"\r")?).ok()?;
+            line.split_once(": ")
+        });
+        let mut named = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        named.next().map(|(_, value)| value.to_owned())
+    }
 }
 
 /// Waiting.

@@ -11,11 +11,13 @@ use crate::exchange::body::Body;
 use crate::exchange::link::Link;
 use crate::exchange::respond::{self, Unsent};
 use crate::exchange::responded::Responded;
+use crate::extensions::Extensions;
 use crate::headers::{AnswerHeaders, Headers};
 use crate::proto::encode;
 use crate::proto::head::Head;
 use crate::transport::address::PeerAddress;
 use crate::transport::connection_info::ConnectionInfo;
+use crate::transport::shutdown_signal::ShutdownSignal;
 use crate::transport::upgrade::Upgrade;
 use crate::white_space::members;
 
@@ -25,7 +27,7 @@ use crate::white_space::members;
 /// [`Responded`], which the handler must return. A handler without an answer does not compile:
 ///
 /// ```compile_fail
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn forgetful(request: Request<'_>) -> Result<Responded> {
 ///     println!("{}", request.path());
@@ -35,7 +37,7 @@ use crate::white_space::members;
 /// A handler that answers twice does not compile either:
 ///
 /// ```compile_fail
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn eager(request: Request<'_>) -> Result<Responded> {
 ///     request.respond(StatusCode::OK, "once", ()).await?;
@@ -45,6 +47,28 @@ use crate::white_space::members;
 ///
 /// The path and the headers borrow from the connection, and not from the request. So they are valid after the
 /// body has been read, and after the answer.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Method, Request, StatusCode, Version};
+/// use waterwheel::runtime::block_on;
+///
+/// let show = async |request: Request<'_>| {
+///     assert_eq!(request.method(), Method::POST);
+///     assert_eq!(request.target(), "/mills/north?open");
+///     assert_eq!((request.path(), request.query()), ("/mills/north", Some("open")));
+///     assert_eq!(request.version(), Version::HTTP_11);
+///     assert!(request.host().is_some() && request.headers().contains("host"));
+///     assert_eq!(request.peer_address(), None); // a connection in memory has no address
+///     assert_eq!(request.connection().local_address(), None);
+///     let body = request.bytes().await?;
+///     request.respond(StatusCode::OK, body, ()).await
+/// };
+/// let answer = block_on(async { TestClient::new(show).post("/mills/north?open", "water").await });
+/// assert_eq!(answer.text(), "water");
+/// ```
 pub struct Request<'c> {
     link: Link<'c>,
     peer: &'c PeerAddress,
@@ -102,6 +126,22 @@ impl<'c> Request<'c> {
 
     /// Returns true if the client offers to change to that protocol (in any case): an Upgrade field names it,
     /// Connection names Upgrade, and the version is HTTP/1.1 (RFC 9110, 7.8).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn chat(request: Request<'_>) -> Result<Responded> {
+    ///     if !request.offers("websocket") {
+    ///         return request.respond(StatusCode::OK, "open this page in a browser\n", ()).await;
+    ///     }
+    ///     let (responded, upgrade) = request.upgrade("websocket", ()).await?;
+    ///     # drop(upgrade);
+    ///     Ok(responded)
+    /// }
+    /// # drop(waterwheel::http::shared(chat));
+    /// ```
     pub fn offers(&self, protocol: &str) -> bool {
         let offered =
             |field| members(field).any(|one| one.eq_ignore_ascii_case(protocol.as_bytes()));
@@ -127,6 +167,21 @@ impl<'c> Request<'c> {
     }
 
     /// Returns the body, to be read piece by piece.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn size(request: Request<'_>) -> Result<Responded> {
+    ///     let (mut body, mut bytes) = (request.body(), 0);
+    ///     while let Some(piece) = body.next().await? {
+    ///         bytes += piece.len();
+    ///     }
+    ///     request.respond(StatusCode::OK, format!("{bytes} bytes\n"), ()).await
+    /// }
+    /// # drop(waterwheel::http::shared(size));
+    /// ```
     pub fn body(&self) -> Body<'c> {
         Body::new(self.link, self.behind())
     }
@@ -134,6 +189,59 @@ impl<'c> Request<'c> {
     /// Returns the bytes that have arrived after the head.
     fn behind(&self) -> &'c [u8] {
         &self.bytes_from_head()[self.link.work.head_bytes..]
+    }
+
+    /// Returns the values that middleware hands to handlers, by their types.
+    ///
+    /// A request without values costs no allocation.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// struct User(String); // inserted by middleware
+    ///
+    /// async fn home(request: Request<'_>) -> Result<Responded> {
+    ///     match request.extensions().get::<User>() {
+    ///         Some(user) => request.respond(StatusCode::OK, user.0.as_str(), ()).await,
+    ///         None => request.respond(StatusCode::UNAUTHORIZED, "", ()).await,
+    ///     }
+    /// }
+    /// # drop(waterwheel::http::shared(home));
+    /// ```
+    pub fn extensions(&self) -> &'c Extensions {
+        &self.link.work.exchange.extensions
+    }
+
+    /// Returns the signal that the server shuts down, for answers that never end by themselves.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::runtime::race;
+    /// use waterwheel::runtime::time::sleep;
+    ///
+    /// async fn wait_for_news(request: Request<'_>) -> Result<Responded> {
+    ///     let news = async {
+    ///         sleep(Duration::from_secs(60)).await;
+    ///         "news\n"
+    ///     };
+    ///     let shutdown = request.shutdown_signal();
+    ///     let end = async {
+    ///         shutdown.wait().await;
+    ///         "ask again: the server restarts\n"
+    ///     };
+    ///     let text = race(news, end).await;
+    ///     request.respond(StatusCode::OK, text, ()).await
+    /// }
+    /// # drop(waterwheel::http::shared(wait_for_news));
+    /// ```
+    pub fn shutdown_signal(&self) -> ShutdownSignal {
+        self.link.shared.ending.clone()
     }
 
     /// Reads the whole body into memory, up to the server's limit
@@ -160,6 +268,31 @@ impl<'c> Request<'c> {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::runtime::{race, time::sleep};
+    ///
+    /// /// Works for as long as the client waits.
+    /// async fn report(request: Request<'_>) -> Result<Responded> {
+    ///     let work = async {
+    ///         sleep(Duration::from_secs(60)).await;
+    ///         Some("the report")
+    ///     };
+    ///     let left = async {
+    ///         request.disconnected().await;
+    ///         None
+    ///     };
+    ///     match race(work, left).await {
+    ///         Some(text) => request.respond(StatusCode::OK, text, ()).await,
+    ///         None => Ok(request.abort()), // no answer is possible
+    ///     }
+    /// }
+    /// # drop(waterwheel::http::shared(report));
+    /// ```
     pub async fn disconnected(&self) {
         std::future::poll_fn(|cx| self.link.poll_gone(cx)).await;
     }
@@ -177,7 +310,7 @@ impl<'c> Request<'c> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::{Handler, Request, Responded, Result};
+    /// use waterwheel::http::{Handler, Request, Responded, Result};
     ///
     /// async fn unframed(request: Request<'_>, inner: &impl Handler) -> Result<Responded> {
     ///     request.add_header("x-frame-options", "deny")?;
@@ -191,15 +324,21 @@ impl<'c> Request<'c> {
 
     /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is
     /// UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn nonce(request: Request<'_>) -> Result<Responded> {
+    ///     request.add_header("x-nonce", "4f")?;
+    ///     let nonce = request.added_header("X-Nonce").unwrap_or_default();
+    ///     request.respond(StatusCode::OK, format!("<script nonce={nonce}>"), ()).await
+    /// }
+    /// # drop(waterwheel::http::shared(nonce));
+    /// ```
     pub fn added_header(&self, name: &str) -> Option<String> {
-        let output = self.link.work.exchange.output.borrow();
-        let lines = output.added.split(|byte| *byte == b'\n');
-        let fields = lines.filter_map(|line| {
-            let line = str::from_utf8(line.strip_suffix(b"\r")?).ok()?;
-            line.split_once(": ")
-        });
-        let mut named = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
-        named.next().map(|(_, value)| value.to_owned())
+        self.link.added_header(name)
     }
 
     /// Queues an interim answer, such as 103 (Early Hints). The final answer must follow. A client of
@@ -210,6 +349,20 @@ impl<'c> Request<'c> {
     /// # Errors
     ///
     /// If the status is not an interim one, or is 100 or 101. If a header field may not be sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn page(request: Request<'_>) -> Result<Responded> {
+    ///     // The browser fetches the style while the page is made.
+    ///     request.inform(StatusCode::EARLY_HINTS, [("link", "</site.css>; rel=preload; as=style")])?;
+    ///     let page = "<!doctype html>…";
+    ///     request.respond(StatusCode::OK, page, [("content-type", "text/html; charset=utf-8")]).await
+    /// }
+    /// # drop(waterwheel::http::shared(page));
+    /// ```
     pub fn inform(&self, status: StatusCode, headers: impl AnswerHeaders) -> Result<()> {
         respond::inform(self.link, status, &headers)
     }
@@ -237,7 +390,7 @@ impl<'c> Request<'c> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello World", [("content-type", "text/plain")]).await
@@ -285,7 +438,7 @@ impl<'c> Request<'c> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn count(request: Request<'_>) -> Result<Responded> {
     ///     let mut body = request.start(StatusCode::OK, ()).await?;
@@ -311,8 +464,8 @@ impl<'c> Request<'c> {
     ///
     /// ```
     /// use futures_lite::AsyncWriteExt;
-    /// use waterwheel_http::{Request, Responded, Result};
-    /// use waterwheel_runtime::spawn;
+    /// use waterwheel::http::{Request, Responded, Result};
+    /// use waterwheel::runtime::spawn;
     ///
     /// async fn greet(request: Request<'_>) -> Result<Responded> {
     ///     let (responded, upgrade) = request.upgrade("greeting", ()).await?;
@@ -354,11 +507,60 @@ impl<'c> Request<'c> {
     /// # Errors
     ///
     /// A [`ClientError`] with 405 if the method is another. Also if a header field may not be sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use waterwheel::http::{Request, Responded, Result};
+    /// use waterwheel::runtime::{join, net::TcpStream, spawn};
+    ///
+    /// /// A proxy for CONNECT.
+    /// async fn proxy(request: Request<'_>) -> Result<Responded> {
+    ///     let address: SocketAddr = request.target().parse()?;
+    ///     let server = TcpStream::connect(address).await?;
+    ///     let (responded, upgrade) = request.tunnel(())?;
+    ///     spawn(async move {
+    ///         let (read, write) = futures_lite::io::split(upgrade.await?);
+    ///         let there = futures_lite::io::copy(read, &server);
+    ///         let back = futures_lite::io::copy(&server, write);
+    ///         let (there, back) = join(there, back).await;
+    ///         there.and(back)
+    ///     })
+    ///     .detach();
+    ///     Ok(responded)
+    /// }
+    /// # drop(waterwheel::http::shared(proxy));
+    /// ```
     pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
         respond::tunnel(self.link, &headers)
     }
 
+    /// Answers with an error of the client, as the server does if a handler returns it.
+    #[cfg_attr(
+        not(any(feature = "files", feature = "routes")),
+        expect(dead_code, reason = "only parts of a site answer so")
+    )]
+    pub(crate) fn refuse(self, error: &ClientError) -> Responded {
+        let sent = self.link.queue_blame(error, None);
+        Responded::new(error.status(), sent as u64)
+    }
+
     /// Cuts the connection without an answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn trap(request: Request<'_>) -> Result<Responded> {
+    ///     if request.path().ends_with(".php") {
+    ///         return Ok(request.abort()); // a scanner gets no byte
+    ///     }
+    ///     request.respond(StatusCode::NOT_FOUND, "", ()).await
+    /// }
+    /// # drop(waterwheel::http::shared(trap));
+    /// ```
     pub fn abort(self) -> Responded {
         respond::abort(self.link)
     }

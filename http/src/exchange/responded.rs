@@ -6,6 +6,20 @@ use http::StatusCode;
 ///
 /// Only the ways to answer make one. The connection also checks that it belongs to the present request. For a
 /// `Responded` of another request, the client receives 500.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Handler, Request, Responded, Result};
+///
+/// /// Middleware that prints a line for each answer.
+/// async fn printed(request: Request<'_>, inner: &impl Handler) -> Result<Responded> {
+///     let path = request.path().to_owned();
+///     let responded = inner.call(request).await?;
+///     println!("{path}: {:?}, {} bytes", responded.status(), responded.body_bytes());
+///     Ok(responded)
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "a handler returns it"]
 pub struct Responded {

@@ -46,7 +46,7 @@ impl AnswerBody<'_> {
     ///
     /// ```
     /// use futures_lite::stream;
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn lines(request: Request<'_>) -> Result<Responded> {
     ///     let lines = stream::iter(["one\n", "two\n"]).map(Ok::<_, std::io::Error>);
@@ -82,6 +82,20 @@ impl AnswerBody<'_> {
     ///
     /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the
     /// server cuts the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::{Request, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let send = async |request: Request<'_>| {
+    ///     let reader = futures_lite::io::Cursor::new("from a reader");
+    ///     request.start(StatusCode::OK, ()).await?.send_reader(reader).await
+    /// };
+    /// assert_eq!(block_on(async { TestClient::new(send).get("/").await.text() }), "from a reader");
+    /// ```
     pub async fn send_reader(mut self, reader: impl AsyncRead) -> Result<Responded> {
         let mut reader = pin!(reader);
         let mut piece = vec![0; PIECE_BYTES];
@@ -106,6 +120,19 @@ impl AnswerBody<'_> {
     ///
     /// Not cancel safe: the rest of the answer is lost. Return an error then. If a byte has been sent, the
     /// server cuts the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// /// Sends a request's body back, with its trailers.
+    /// async fn echo(request: Request<'_>) -> Result<Responded> {
+    ///     let body = request.body(); // an `http_body::Body`, as those of hyper are
+    ///     request.start(StatusCode::OK, ()).await?.send_body(body).await
+    /// }
+    /// # drop(waterwheel::http::shared(echo));
+    /// ```
     pub async fn send_body<B>(mut self, body: B) -> Result<Responded>
     where
         B: http_body::Body,
@@ -151,7 +178,7 @@ impl AnswerBody<'_> {
     ///
     /// ```
     /// use std::fs::File;
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn manual(request: Request<'_>) -> Result<Responded> {
     ///     let file = File::open("README.md")?;

@@ -47,21 +47,10 @@ pub(crate) enum Decoded {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// `begun` is false before the first digit. Not an `Option`, which would make the state larger.
-    Size {
-        begun: bool,
-        size: u64,
-    },
-    Extension {
-        part: Extension,
-        size: u64,
-    },
-    SizeLineFeed {
-        size: u64,
-    },
-    Data {
-        left: u64,
-    },
+    Size { size: u64 },
+    Extension { part: Extension, size: u64 },
+    SizeLineFeed { size: u64 },
+    Data { left: u64 },
     DataReturn,
     DataLineFeed,
     Trailers,
@@ -91,10 +80,7 @@ const SIZE_DIGITS: u16 = 16;
 
 impl Default for State {
     fn default() -> Self {
-        Self::Size {
-            begun: false,
-            size: 0,
-        }
+        Self::Size { size: 0 }
     }
 }
 
@@ -147,7 +133,7 @@ impl Decoder {
             self.count_line_byte(byte, limits)?;
         }
         match self.state {
-            State::Size { begun, size } => self.size(byte, begun, size, limits),
+            State::Size { size } => self.size(byte, size, limits),
             State::Extension { part, size } => self.extension(byte, part, size, limits),
             State::SizeLineFeed { size } if byte == b'\n' => self.line_ends(size, limits),
             State::DataReturn if byte == b'\r' => Ok(State::DataLineFeed),
@@ -157,26 +143,21 @@ impl Decoder {
         }
     }
 
-    fn size(
-        &mut self,
-        byte: u8,
-        begun: bool,
-        size: u64,
-        limits: &Limits,
-    ) -> Result<State, Refusal> {
+    fn size(&mut self, byte: u8, size: u64, limits: &Limits) -> Result<State, Refusal> {
         if let Some(digit) = char::from(byte).to_digit(16) {
             if size > SIZE_WITH_ROOM_MAX {
                 return Err(Refusal::ChunkSize);
             }
+            // An idle zero, or one of the digits behind it.
             if self.line_bytes > SIZE_DIGITS {
                 self.count_extension_byte(limits)?;
             }
             return Ok(State::Size {
-                begun: true,
                 size: size << 4 | u64::from(digit),
             });
         }
-        if !begun || size > i64::MAX as u64 {
+        let has_digit = self.line_bytes > 1; // this byte counts already
+        if !has_digit || size > i64::MAX as u64 {
             return Err(Refusal::ChunkSize);
         }
         match byte {
@@ -215,6 +196,7 @@ impl Decoder {
         Ok(())
     }
 
+    #[cold]
     fn count_extension_byte(&mut self, limits: &Limits) -> Result<(), Refusal> {
         self.extension_bytes += 1;
         if self.extension_bytes > limits.chunk_extension_bytes_max {

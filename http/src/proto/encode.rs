@@ -134,14 +134,23 @@ pub(crate) fn push_error(
     out.extend_from_slice(own.added);
     out.extend_from_slice(own.server());
     out.extend_from_slice(own.date());
-    if let StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS = status {
-        out.extend_from_slice(b"retry-after: 1\r\n"); // RFC 9110, 10.2.3
+    if let Some((name, value)) = retry_after(status) {
+        out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
     out.extend_from_slice(b"connection: close\r\n\r\n");
     if *method != Method::HEAD {
         out.extend_from_slice(text.as_bytes());
         out.push(b'\n');
     }
+}
+
+/// Returns the field that tells the client when to try again (RFC 9110, 10.2.3).
+pub(crate) fn retry_after(status: StatusCode) -> Option<(&'static str, &'static str)> {
+    let is_for_now = matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+    );
+    is_for_now.then_some(("retry-after", "1"))
 }
 
 /// Writes a field line for an answer that is yet to be made.

@@ -23,13 +23,41 @@ use crate::transport::transport_info::TransportInfo;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::{Limits, Server};
+/// use waterwheel::http::{Limits, Server};
 ///
 /// let server = Server::builder()
 ///     .limits(Limits { body_bytes_max: 64 * 1024, ..Limits::default() })
 ///     .server_name("mill")
 ///     .bind("127.0.0.1:0")?;
 /// assert_ne!(server.local_address().port(), 0);
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::http::{OnDisconnect, OnHalfClose, OnPeerLimit, Server};
+///
+/// let builder = Server::builder()
+///     // The service.
+///     .max_body(1024 * 1024)
+///     .assumed_descriptors_per_request(2) // handlers open no files
+///     .turn_away_when_full(true) // 503 instead of a wait in the kernel's queue
+///     .on_peer_limit(OnPeerLimit::ServiceUnavailable)
+///     .on_half_close(OnHalfClose::KeepServing)
+///     .on_disconnect(OnDisconnect::DropHandler)
+///     .measure_durations(true)
+///     // The listener.
+///     .backlog(1024)
+///     .reuse_address(true)
+///     .reuse_port(true) // several processes share the port
+///     .only_v6(true)
+///     .nodelay(true)
+///     .keepalive(Duration::from_secs(60))
+///     .defer_accept(Duration::from_secs(5));
+/// let server = builder.bind("127.0.0.1:0")?;
+/// # drop(server);
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
@@ -175,7 +203,7 @@ impl Builder {
     ///
     /// ```
     /// use futures_lite::AsyncReadExt;
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode, Stream, TransportInfo};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode, Stream, TransportInfo};
     ///
     /// #[derive(Clone)] // each fact must be `Clone`
     /// struct Name([u8; 4]);
@@ -202,7 +230,7 @@ impl Builder {
     /// #     stream.read_to_string(&mut answer).unwrap();
     /// #     answer
     /// # });
-    /// # waterwheel_runtime::block_on(async {
+    /// # waterwheel::runtime::block_on(async {
     /// #     server.accept().await.unwrap().serve(greet).await;
     /// # });
     /// # assert!(client.join().unwrap().ends_with("anna"));
@@ -274,16 +302,43 @@ impl Builder {
     /// # Errors
     ///
     /// As [`UnixListener::bind`](waterwheel_runtime::net::UnixListener::bind).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("waterwheel-bind-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let server = Server::builder().bind_unix(folder.join("mill.sock"))?;
+    /// assert!(folder.join("mill.sock").exists());
+    /// # drop(server);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind_unix(self, path: impl AsRef<Path>) -> io::Result<Server> {
         let listener = self.listen.bind_unix(path)?;
         self.listen_on([Listener::from(listener)])
     }
 
-    /// Makes a server with listeners that exist already.
+    /// Makes a server with listeners that exist already. The server accepts from them in turn, so a busy listener
+    /// does not keep the others waiting.
     ///
     /// # Errors
     ///
     /// If the reserve of [`turn_away_when_full`](Self::turn_away_when_full) cannot be opened.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    /// use waterwheel::runtime::net::ListenOptions;
+    ///
+    /// let listener = ListenOptions::new().backlog(16).bind("127.0.0.1:0")?;
+    /// let server = Server::builder().listen_on([listener])?;
+    /// assert_ne!(server.local_address().port(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn listen_on<L: Into<Listener>>(
         self,
         listeners: impl IntoIterator<Item = L>,
@@ -299,6 +354,19 @@ impl Builder {
     /// # Panics
     ///
     /// Never: only the reserve can fail to open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let server = Server::builder().without_listener();
+    /// let count = async |request: Request<'_>| request.respond(StatusCode::OK, "", ()).await;
+    /// block_on(async { TestClient::of(&server, count).get("/").await });
+    /// assert_eq!(server.numbers().requests, 1);
+    /// ```
     pub fn without_listener(mut self) -> Server {
         // The reserve is the only part of a new server that can fail.
         self.settings.turns_away = false;
@@ -324,6 +392,19 @@ impl Server {
     }
 
     /// Returns the default settings, to be changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{OnDisconnect, Server};
+    ///
+    /// let server = Server::builder()
+    ///     .max_body(64 * 1024)
+    ///     .on_disconnect(OnDisconnect::DropHandler)
+    ///     .bind("127.0.0.1:0")?;
+    /// # drop(server);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }

@@ -73,6 +73,11 @@ impl Gate {
         }
     }
 
+    /// Returns how many descriptors a connection and its requests are assumed to need.
+    pub(crate) fn assumed(&self) -> usize {
+        self.assumed
+    }
+
     /// Returns true if a connection may be accepted.
     pub(crate) fn is_open(&self) -> bool {
         if self.shut.get().is_some_and(is_in_force) {
@@ -172,6 +177,21 @@ fn jittered(duration: Duration) -> Duration {
 }
 
 /// The descriptors of this process: how many are open, and how many may be. Each call measures.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::Descriptors;
+///
+/// let descriptors = Descriptors::new();
+/// println!(
+///     "{} of {} open, {} of them sockets of the runtime",
+///     descriptors.open(),
+///     descriptors.limit(),
+///     descriptors.in_use_by_runtime(),
+/// );
+/// assert!(descriptors.headroom() < descriptors.limit());
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Descriptors(());
 

@@ -34,6 +34,7 @@ use waterwheel_runtime::{race, spawn_detached};
 use crate::connection::Connection;
 use crate::connection::transport::Transport;
 use crate::exchange::handler::{Handler, shared};
+use crate::log;
 use crate::server::gate::{Descriptors, Gate};
 use crate::shared::ServerState;
 use crate::shared::connections::Phase;
@@ -60,7 +61,7 @@ pub(crate) mod threads;
 /// Accept in a loop of your own:
 ///
 /// ```no_run
-/// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
+/// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
 ///
 /// async fn hello(request: Request<'_>) -> Result<Responded> {
 ///     request.respond(StatusCode::OK, "Hello World", [("content-type", "text/plain")]).await
@@ -116,6 +117,9 @@ pub struct Server {
 impl Server {
     pub(crate) fn new(settings: &Settings, listeners: Vec<Listener>) -> io::Result<Self> {
         let local_address = listeners.iter().find_map(Listener::local_address);
+        listeners
+            .iter()
+            .for_each(|listener| log::listening(&listener.place()));
         // Opened now, because it is needed when no descriptor is left.
         let reserve = settings.turns_away.then(room::open_reserve).transpose()?;
         Ok(Self {
@@ -138,6 +142,16 @@ impl Server {
 
     /// Returns the address on which the server listens, with the real port if port 0 was requested. Returns
     /// the first of several addresses, and `0.0.0.0:0` if the server listens only on Unix sockets.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    ///
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// println!("listening on http://{}", server.local_address());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[doc(alias = "getPort")]
     #[doc(alias = "server_addr")]
     pub fn local_address(&self) -> SocketAddr {
@@ -167,6 +181,18 @@ impl Server {
     }
 
     /// Returns the present counters.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    ///
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// let numbers = server.numbers();
+    /// assert_eq!((server.connections(), numbers.accepted, numbers.requests), (0, 0, 0));
+    /// println!("{numbers}, {} descriptors left", server.descriptors().headroom());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn numbers(&self) -> Numbers {
         let census = self.shared.connections.census();
         // A census walks the table, but only at a reading, so requests do not count themselves.
@@ -175,6 +201,7 @@ impl Server {
             idle: census.idle,
             in_flight: census.busy,
             lingering: census.lingering,
+            upgraded: census.upgraded,
             handshakes: self.shared.handshakes.len(),
             ..self.shared.counters.read()
         }
@@ -195,6 +222,22 @@ impl Server {
     /// # Cancel safety
     ///
     /// Safe: a connection is accepted only when this completes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{AcceptError, Server, StatusCode};
+    ///
+    /// /// Answers the first request of each connection by hand.
+    /// async fn accept_loop(server: &Server) -> Result<(), AcceptError> {
+    ///     loop {
+    ///         let mut connection = server.accept().await?;
+    ///         if let Ok(Some(request)) = connection.next().await {
+    ///             drop(request.respond(StatusCode::OK, "hello", ()).await);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub async fn accept(&self) -> Result<Connection, AcceptError> {
         let _waiting = self.waiting();
         self.until_stage_changes(|cx| self.poll_accept(cx, Purpose::Service))
@@ -322,6 +365,9 @@ impl Server {
         purpose: Purpose,
     ) -> Connection {
         self.shared.counters.accepted.one();
+        if log::is_debugging() {
+            log::connection_opened(peer);
+        }
         let shared = self.shared.clone();
         // Without a hook there is no handshake, and a plain socket is not behind a vtable.
         let Some(hook) = &self.transport else {
@@ -340,6 +386,9 @@ impl Server {
         // The gate decides when to try again; the loop only waits for it.
         if error.is_exhausted() {
             self.gate.shut();
+            if self.connections() == 0 {
+                self.warn(0);
+            }
         } else if error.is_connection() {
             self.gate.lost();
         }
@@ -368,8 +417,34 @@ impl Server {
 
     /// Makes a connection over a transport of your own, with this server's limits. For a transport under
     /// accepted connections, see [`Builder::transport`](crate::Builder::transport).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use waterwheel::http::testing::MemoryStream;
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, join};
+    ///
+    /// let server = Server::builder().without_listener();
+    /// let (mut client, transport) = MemoryStream::pair();
+    /// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+    /// let answer = block_on(async {
+    ///     let serve = server.connection(transport, None).serve(hello);
+    ///     let ask = async {
+    ///         client.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    ///         let mut answer = String::new();
+    ///         client.read_to_string(&mut answer).await?;
+    ///         std::io::Result::Ok(answer)
+    ///     };
+    ///     join(serve, ask).await.1
+    /// })?;
+    /// assert!(answer.ends_with("hello"));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn connection<T: Io>(&self, io: T, peer: Option<SocketAddr>) -> Connection<T> {
         self.shared.counters.accepted.one();
+        log::connection_opened(peer);
         // No permit: the server has not accepted this connection, and does not limit its peer.
         let id = self.shared.connections.add(Phase::New, None);
         Connection::new(io, peer, id, self.shared.clone())
@@ -423,7 +498,7 @@ impl Server {
                 Err(error) => {
                     // A queue of broken connections would fill the log, so the rate is limited.
                     if let Some(left_out) = rate.allows() {
-                        tracing::warn!(%error, left_out, "could not accept a connection");
+                        log::accept_failed(&error, left_out);
                     }
                 }
             }
@@ -443,8 +518,8 @@ impl Server {
     /// # #[cfg(feature = "middleware")]
     /// # mod example {
     /// use std::rc::Rc;
-    /// use waterwheel_http::web::middleware::{LogEntry, LineWriter, access_log};
-    /// use waterwheel_http::{Handler, Server};
+    /// use waterwheel::http::web::middleware::{LogEntry, LineWriter, access_log};
+    /// use waterwheel::http::{Handler, Server};
     ///
     /// async fn serve(handler: impl Handler) -> std::io::Result<()> {
     ///     let lines = Rc::new(LineWriter::new(std::io::stdout())?);
@@ -462,7 +537,21 @@ impl Server {
     /// Stops listening. Open connections continue. Calling this twice has no effect.
     ///
     /// Clients in the queue are lost. [`shutdown`](Self::shutdown) serves them first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    ///
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// server.close();
+    /// assert!(server.is_closed());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn close(&self) {
+        if !self.is_closed() && !self.is_stopping() {
+            log::closed();
+        }
         self.listeners.close();
         // The loops that wait for a connection learn of the end.
         self.shared.stage_changed.notify_all();
@@ -474,6 +563,25 @@ impl Server {
     }
 
     /// Returns a handle that ends this server from any thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// async fn hello(request: Request<'_>) -> Result<Responded> {
+    ///     request.respond(StatusCode::OK, "hello", ()).await
+    /// }
+    ///
+    /// block_on(async {
+    ///     let server = Server::bind("127.0.0.1:0")?;
+    ///     let stopper = server.stopper();
+    ///     std::thread::spawn(move || stopper.stop());
+    ///     server.serve(hello).await
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn stopper(&self) -> Stopper {
         self.stopping.stopper()
     }

@@ -14,6 +14,7 @@ use waterwheel_runtime::{descriptors, race, spawn, spawn_detached};
 
 use super::{CountGuard, Server};
 use crate::error::Refusal;
+use crate::log;
 use crate::transport::stream::Stream;
 
 /// The pause between two checks for descriptors that other code has closed.
@@ -70,6 +71,7 @@ impl Server {
         let Some(refusal) = refusal.filter(|_| has_room) else {
             self.shared.counters.accepted.one();
             self.shared.counters.turned_away.one();
+            log::turned_away(peer);
             return;
         };
         if let Some(connection) = self.connect_to_refuse(stream, Some(peer), None) {
@@ -86,7 +88,11 @@ impl Server {
     ///
     /// If clients wait and there is no room, asks connections to leave: first those that linger after their
     /// last answer, then idle ones, the longest idle first. Busy connections close after their next answer.
-    /// Then waits until a descriptor is freed. This neither spins nor has a fixed timer.
+    /// Then waits until a descriptor is freed. While a client waits, it looks again after 100 ms, because other
+    /// code may have freed one. It does not spin.
+    ///
+    /// After `accept` has failed for want of descriptors or memory, this waits until a descriptor is freed, or for
+    /// 50 ms, then 100 ms and so on up to a second, with jitter.
     ///
     /// # Panics
     ///
@@ -107,6 +113,10 @@ impl Server {
     pub(super) async fn make_room(&self) {
         // Registered before all else, so that a descriptor freed meanwhile ends the wait.
         let freed = descriptors::freed();
+        if self.connections() == 0 {
+            // No connection can be closed to make room, so this may last, and no client would notice why.
+            self.warn(0);
+        }
         // While the gate is shut, the queue cannot be read, so no more than a wait is possible.
         if let Some(until) = self.gate.shut_until() {
             self.press();
@@ -155,35 +165,24 @@ impl Server {
             .connections
             .reclaim(batch, self.shared.stage.get());
         self.shared.counters.reclaimed.add(reclaimed);
-        let now = Instant::now();
-        let said = self.warned.get();
-        if said.is_none_or(|said| now - said >= WARN_AGAIN) {
-            self.warned.set(Some(now));
-            self.warn(reclaimed);
-        }
+        self.warn(reclaimed);
         reclaimed
     }
 
+    /// Says that there is no room, unless this was said not long ago.
     #[cold]
-    fn warn(&self, reclaimed: usize) {
-        let connections = self.connections();
-        if !self.has_place() {
-            tracing::warn!(
-                connections,
-                reclaimed,
-                "as many connections as the server may have: idle ones are closed to let new ones in",
-            );
+    pub(super) fn warn(&self, reclaimed: usize) {
+        let now = Instant::now();
+        let said = self.warned.get();
+        if said.is_some_and(|said| now - said < WARN_AGAIN) {
             return;
         }
-        let descriptors = self.descriptors();
-        tracing::warn!(
-            limit = descriptors.limit(),
-            open = descriptors.open(),
-            holders = %descriptors::holders(),
-            connections,
-            reclaimed,
-            "out of file descriptors: idle connections are closed to let new ones in",
-        );
+        self.warned.set(Some(now));
+        match self.connections() {
+            connections if !self.has_place() => log::no_place(connections, reclaimed),
+            0 => log::no_room_for_one(self.gate.assumed()),
+            connections => log::no_descriptors(connections, reclaimed),
+        }
     }
 
     /// Frees the reserve for one client, tells the client that there is no room, and opens the reserve again.

@@ -21,6 +21,7 @@ use waterwheel_runtime::{race, signal, spawn};
 use super::{CountGuard, Server};
 use crate::error::Refusal;
 use crate::exchange::handler::Handler;
+use crate::log;
 use crate::shared::connections::{Census, HANDSHAKE_MOMENT, MOMENT};
 use crate::shared::handshakes::Purpose;
 use crate::shared::stop::{Report, Stage, Wanted};
@@ -39,8 +40,13 @@ impl Server {
     /// clients receive
     /// 503. Each answer announces the end of its connection. Connections without a request are closed after a
     /// moment (100 ms, and 500 ms more for a handshake under way), and a request that arrives before that is
-    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client. The
-    /// rest is cut when `grace` is over or [`Stopper::cut`](crate::Stopper::cut) is called. A later call
+    /// served. A connection whose last answer is sent waits up to a second for more bytes of its client.
+    ///
+    /// Work that never ends by itself learns of the shutdown by a [`ShutdownSignal`](crate::ShutdownSignal):
+    /// answers by [`Request::shutdown_signal`](crate::Request::shutdown_signal), and streams of other protocols by
+    /// [`Upgraded::shutdown_signal`](crate::Upgraded::shutdown_signal). A stream of server-sent events ends itself.
+    ///
+    /// The rest is cut when `grace` is over or [`Stopper::cut`](crate::Stopper::cut) is called. A later call
     /// returns the same report.
     ///
     /// # Panics
@@ -55,8 +61,8 @@ impl Server {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-    /// use waterwheel_runtime::{block_on, join};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, join};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await
@@ -79,6 +85,8 @@ impl Server {
         // Reads the clock itself, because the turn may have begun long ago.
         let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
+        log::shutting_down(grace, before.open);
+        let upgrades_before = self.shared.counters.upgrades.get();
         // Clients that are refused already are counted as turned away, so the report leaves them out here.
         let refused_before = self.shared.connections.refused();
         self.enter(Stage::Draining);
@@ -97,21 +105,28 @@ impl Server {
         let hurry = race(deadline, self.stopping.wanted(Wanted::Cut));
         // Whichever is first: all connections have ended, or the time is over.
         race(calm, hurry).await;
+        // Read before the cut, because the cut ends these streams.
+        let upgraded_left = self.shared.connections.census().upgraded as u64;
         let cut = self.cut().await;
         let idle = usize::try_from(dismissed.get() - dismissed_before).unwrap_or(usize::MAX);
         let after = self.numbers();
         let turned_away = after.turned_away - before.turned_away;
         // The counters only grow, so differences tell what has happened since the begin.
         let seen = (before.open - refused_before) as u64 + (after.accepted - before.accepted);
-        let gone = (idle + cut) as u64 + turned_away;
+        let since_then = self.shared.counters.upgrades.get() - upgrades_before;
+        // Those that are left are among the ones that were cut.
+        let upgraded = (before.upgraded as u64 + since_then).saturating_sub(upgraded_left);
+        let gone = (idle + cut) as u64 + turned_away + upgraded;
         let report = Report {
             // Saturating: a connection may be counted twice if it ends while it is cut.
             finished: usize::try_from(seen.saturating_sub(gone)).unwrap_or(usize::MAX),
             idle,
+            upgraded: usize::try_from(upgraded).unwrap_or(usize::MAX),
             cut,
             turned_away: usize::try_from(turned_away).unwrap_or(usize::MAX),
         };
         self.report.set(Some(report));
+        log::shut_down(&report);
         // Last, because it wakes the threads that wait for the report.
         self.stopping.has_ended();
         report
@@ -136,8 +151,8 @@ impl Server {
     /// # Examples
     ///
     /// ```no_run
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-    /// use waterwheel_runtime::{block_on, signal};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, signal};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await
@@ -190,8 +205,8 @@ impl Server {
     /// ```no_run
     /// use std::rc::Rc;
     ///
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-    /// use waterwheel_runtime::{block_on, signal, spawn};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::{block_on, signal, spawn};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await
@@ -230,6 +245,24 @@ impl Server {
     }
 
     /// Returns the fate of the connections after [`shutdown`](Self::shutdown) has ended the server.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::Server;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// block_on(async {
+    ///     let server = Server::bind("127.0.0.1:0")?;
+    ///     assert!(server.report().is_none() && !server.is_stopping());
+    ///     let report = server.shutdown(Duration::from_secs(1)).await;
+    ///     assert_eq!(server.report(), Some(report));
+    ///     assert!(server.is_stopping());
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn report(&self) -> Option<Report> {
         self.report.get()
     }
@@ -240,6 +273,20 @@ impl Server {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// block_on(async {
+    ///     let server = Server::bind("127.0.0.1:0")?;
+    ///     server.join().await; // no request is under way
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn join(&self) {
         self.shared
             // Busy connections only: an idle one may stay for a minute.
@@ -254,6 +301,35 @@ impl Server {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::runtime::race;
+    ///
+    /// async fn hello(request: Request<'_>) -> Result<Responded> {
+    ///     request.respond(StatusCode::OK, "hello", ()).await
+    /// }
+    ///
+    /// let workers = Server::builder().workers(2, "127.0.0.1:0", |server| async move {
+    ///     let accept_loop = async {
+    ///         loop {
+    ///             server.capacity().await;
+    ///             if server.accept_request(hello).await.is_err_and(|error| error.is_fatal()) {
+    ///                 break;
+    ///             }
+    ///         }
+    ///     };
+    ///     race(accept_loop, server.stop_requested()).await;
+    ///     server.shutdown(Duration::from_secs(5)).await;
+    ///     Ok(())
+    /// })?;
+    /// workers.stop();
+    /// workers.join()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn stop_requested(&self) {
         // A loop of the user's waits here, so other threads may count the server as serving.
         self.stopping.serving();
@@ -267,6 +343,11 @@ impl Server {
 
     fn enter(&self, stage: Stage) {
         self.shared.stage.set(stage);
+        match stage {
+            Stage::Open => {}
+            Stage::Draining => self.shared.ending.set(),
+            Stage::Cutting => self.shared.cutting.set(),
+        }
         self.shared.stage_changed.notify_all();
     }
 

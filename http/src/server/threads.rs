@@ -40,7 +40,7 @@ impl Builder {
     ///
     /// ```
     /// use std::cell::Cell;
-    /// use waterwheel_http::{Request, Server, StatusCode};
+    /// use waterwheel::http::{Request, Server, StatusCode};
     ///
     /// let server = Server::builder().stoppable("127.0.0.1:0", || {
     ///     let visits = Cell::new(0); // this thread's alone: no lock, no atomic
@@ -68,6 +68,9 @@ impl Builder {
 
     /// Runs `count` servers for one address, each on a thread of its own.
     ///
+    /// The sockets are bound on this thread, so that the caller receives their errors. The servers share no state,
+    /// and the kernel distributes the connections among them (`SO_REUSEPORT`).
+    ///
     /// Each thread calls `run` with its own server. Serve there, or run an accept loop that ends when
     /// [`Server::stop_requested`] completes. A thread ends when its `run` returns.
     ///
@@ -82,7 +85,7 @@ impl Builder {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
+    /// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
     ///
     /// async fn hello(request: Request<'_>) -> Result<Responded> {
     ///     request.respond(StatusCode::OK, "Hello", ()).await
@@ -192,6 +195,23 @@ impl Drop for Farewell {
 /// A server on a thread of its own. See [`Builder::stoppable`].
 ///
 /// Its drop stops the server and waits for it. So no thread and no descriptor is left.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Request, Responded, Result, Server, ServerThread, StatusCode};
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// let server: ServerThread = Server::builder().stoppable("127.0.0.1:0", || hello)?;
+/// println!("listening on http://{}", server.local_address());
+/// assert!(!server.is_finished());
+/// server.stopper().stop();
+/// println!("{}", server.join()?);
+/// # std::io::Result::Ok(())
+/// ```
 pub struct ServerThread {
     local_address: SocketAddr,
     stopper: Stopper,
@@ -251,6 +271,24 @@ impl fmt::Debug for ServerThread {
 /// Several servers for one address, each on a thread of its own. See [`Builder::workers`].
 ///
 /// Its drop stops all of them and waits for them.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Request, Responded, Result, Server, StatusCode, Stopper, Workers};
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// let workers: Workers =
+///     Server::builder().workers(2, "127.0.0.1:0", |server| async move { server.serve(hello).await })?;
+/// println!("listening on http://{}", workers.local_address());
+/// assert!(workers.stoppers().all(|stopper: Stopper| !stopper.is_stopping()));
+/// workers.stop();
+/// assert_eq!(workers.join()?.cut, 0);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Workers {
     threads: Vec<ServerThread>,

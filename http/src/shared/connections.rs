@@ -23,6 +23,7 @@
 //! | `ReadingHead` → `HeadOverdue` | [`head_overdue`](Connections::head_overdue) |
 //! | any → `Closing` | [`close`](Connections::close) |
 //! | `Closing` → `Lingering` | [`linger`](Connections::linger) |
+//! | `Handling` → `Upgraded`, in an entry of its own | [`upgrade`](Connections::upgrade) |
 //!
 //! The server closes connections from outside, for room or at its end: it marks their entries and wakes
 //! their tasks. Each connection then decides what to finish first. One timer watches all deadlines of the
@@ -35,6 +36,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -86,6 +88,8 @@ pub(crate) enum Phase {
     Closing,
     /// The last answer and the end are sent. Bytes that arrive are discarded.
     Lingering(GivesWay),
+    /// The stream has changed its protocol, and its owner is a task of the user.
+    Upgraded,
 }
 
 impl Phase {
@@ -182,6 +186,8 @@ pub(crate) struct Census {
     pub(crate) idle: usize,
     /// After the last answer.
     pub(crate) lingering: usize,
+    /// After a change of the protocol.
+    pub(crate) upgraded: usize,
 }
 
 /// The life of an entry.
@@ -266,16 +272,15 @@ impl Connections {
         self.notify();
     }
 
-    /// Notes that a request has begun. Returns true if it must be the last one, and the number of requests of
-    /// this connection.
+    /// Notes that a request has begun. Returns true if it must be the last one of its connection.
     #[inline]
-    pub(crate) fn begin_request(&self, id: ConnectionId) -> (bool, u32) {
+    pub(crate) fn begin_request(&self, id: ConnectionId, requests_max: Option<u64>) -> bool {
         let entry = &mut self.entries.borrow_mut()[id.index()];
         // No clock is read here, because no deadline counts from the begin of a request.
         entry.phase = Phase::Handling;
         // A connection may live for weeks, so the count must not wrap.
         entry.requests = entry.requests.saturating_add(1);
-        (entry.is_leaving, entry.requests)
+        entry.is_leaving || requests_max.is_some_and(|max| u64::from(entry.requests) >= max)
     }
 
     /// Notes that a connection waits for a request of which no byte has arrived.
@@ -327,6 +332,18 @@ impl Connections {
         let entry = &mut self.entries.borrow_mut()[id.index()];
         entry.phase = Phase::Closing;
         entry.is_refused = true;
+    }
+
+    /// Adds an entry for the stream of a connection that changes its protocol, and moves the permit there. The old
+    /// entry ends with its connection, which the caller may keep.
+    pub(crate) fn upgrade(self: &Rc<Self>, id: ConnectionId) -> UpgradedEntry {
+        // The permit goes along: a peer must not get more connections by an upgrade.
+        self.entries.borrow_mut()[id.index()].has_permit = false;
+        let permit = self.permits.borrow_mut().remove(&id.0);
+        UpgradedEntry {
+            id: self.add(Phase::Upgraded, permit),
+            connections: self.clone(),
+        }
     }
 
     /// Notes that the last answer and the end are sent.
@@ -387,6 +404,7 @@ impl Connections {
             | Phase::HeadOverdue
             | Phase::Handling
             | Phase::Closing
+            | Phase::Upgraded
             // These phases have a timer of their own, or the deadline of the step that they wait for.
             | Phase::Lingering(_) => Duration::MAX,
         }
@@ -541,6 +559,7 @@ impl Connections {
                 Phase::New => census.new += 1,
                 Phase::Idle => census.idle += 1,
                 Phase::Lingering(_) => census.lingering += 1,
+                Phase::Upgraded => census.upgraded += 1,
                 Phase::ReadingHead | Phase::HeadOverdue | Phase::Handling | Phase::Closing => {
                     census.busy += 1;
                 }
@@ -593,6 +612,18 @@ impl ConnectionEntry {
     fn is_reached_by(&self, waker: &Waker) -> bool {
         let known = self.waker.as_ref();
         known.is_some_and(|known| known.will_wake(waker))
+    }
+}
+
+/// The entry of a stream that has changed its protocol. Its drop removes the entry.
+pub(crate) struct UpgradedEntry {
+    connections: Rc<Connections>,
+    id: ConnectionId,
+}
+
+impl Drop for UpgradedEntry {
+    fn drop(&mut self) {
+        self.connections.remove(self.id);
     }
 }
 

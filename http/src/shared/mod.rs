@@ -24,6 +24,7 @@ use std::rc::Rc;
 use waterwheel_runtime::Notify;
 
 use crate::buffers::Work;
+use crate::error_answer::{ErrorHook, ErrorHookOfAll};
 use crate::limits::Limits;
 use crate::shared::connections::Connections;
 use crate::shared::disconnect::Departure;
@@ -36,6 +37,7 @@ use crate::shared::server_lines::ServerLines;
 use crate::shared::settings::Settings;
 use crate::shared::spare::Spares;
 use crate::shared::stop::Stage;
+use crate::transport::shutdown_signal::ShutdownSignal;
 
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
@@ -49,6 +51,11 @@ pub(crate) struct ServerState {
     pub(crate) stage: Cell<Stage>,
     /// Notified when the stage changes, and when the listeners close.
     pub(crate) stage_changed: Notify,
+    /// Set when the stage is `Draining`, for work that never ends by itself.
+    pub(crate) ending: ShutdownSignal,
+    /// Set when the stage is `Cutting`, for streams that have left their connections.
+    pub(crate) cutting: ShutdownSignal,
+    pub(crate) error_hook: Option<ErrorHook>,
     /// True if new clients wait for descriptors. Then connections close after their answers.
     pub(crate) pressed: Cell<bool>,
     #[expect(clippy::vec_box, reason = "the boxes themselves are lent and returned")]
@@ -78,6 +85,9 @@ impl ServerState {
             on_refusal: OnRefusal::default(),
             stage: Cell::new(Stage::Open),
             stage_changed: Notify::new(),
+            ending: ShutdownSignal::new(),
+            cutting: ShutdownSignal::new(),
+            error_hook: settings.error_hook.as_ref().map(ErrorHookOfAll::of_thread),
             pressed: Cell::new(false),
             spare: RefCell::default(),
             spare_bursts: Spares::default(),

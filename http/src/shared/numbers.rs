@@ -46,6 +46,8 @@ pub(crate) struct Counters {
     pub(crate) idle_timeouts: Count,
     pub(crate) write_timeouts: Count,
     pub(crate) cut: Count,
+    /// Connections that have changed their protocol.
+    pub(crate) upgrades: Count,
     pub(crate) handshakes_failed: Count,
     pub(crate) handshakes_timed_out: Count,
     pub(crate) handshakes_displaced: Count,
@@ -109,6 +111,7 @@ impl Counters {
             idle: 0,
             in_flight: 0,
             lingering: 0,
+            upgraded: 0,
             handshakes: 0,
             accepted: self.accepted.get(),
             accept_errors: self.accept_errors.get(),
@@ -132,6 +135,27 @@ impl Counters {
 }
 
 /// The counters of a server since it was made. See [`Server::numbers`](crate::Server::numbers).
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Numbers, Refusal, Request, Server, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let server = Server::builder().without_listener();
+/// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+/// block_on(async {
+///     let mut client = TestClient::of(&server, hello);
+///     client.get("/").await;
+///     client.send("GET / HTTP/1.1\r\n\r\n").await; // no Host
+///     client.answer().await;
+///     let numbers: Numbers = server.numbers();
+///     assert_eq!((numbers.accepted, numbers.requests), (1, 1));
+///     assert_eq!(numbers.refused, [(Refusal::HostMissing, 1)]);
+///     assert_eq!(numbers.timed_out().count(), 0);
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Numbers {
@@ -143,6 +167,8 @@ pub struct Numbers {
     pub in_flight: usize,
     /// Open connections after their last answer. The server waits for the client to close.
     pub lingering: usize,
+    /// Open connections that have changed their protocol ([`Upgraded`](crate::Upgraded)).
+    pub upgraded: usize,
     /// Open connections with a handshake under way ([`Builder::transport`](crate::Builder::transport)).
     pub handshakes: usize,
     /// Accepted connections, and those made by [`Server::connection`](crate::Server::connection).
@@ -223,6 +249,27 @@ impl Buckets {
 }
 
 /// The distribution of durations.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Histogram, Request, Server, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let server = Server::builder().measure_durations(true).without_listener();
+/// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+/// block_on(async { TestClient::of(&server, hello).get("/").await });
+///
+/// let handlers: Histogram = server.numbers().handler_time.unwrap();
+/// assert_eq!(handlers.count(), 1);
+/// println!("mean {:?}", handlers.sum() / handlers.count() as u32);
+/// println!("p99 below {:?}", handlers.quantile(0.99));
+/// for (bound, below) in handlers.cumulative() {
+///     println!("{below} below {bound:?}");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     counts: Vec<u64>,
@@ -277,6 +324,25 @@ mod prometheus {
 
     impl Numbers {
         /// Returns the page that Prometheus reads (`text/plain; version=0.0.4; charset=utf-8`).
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use std::rc::Rc;
+        /// use waterwheel::http::testing::TestClient;
+        /// use waterwheel::http::{Request, Server, StatusCode};
+        /// use waterwheel::runtime::block_on;
+        ///
+        /// let server = Rc::new(Server::builder().without_listener());
+        /// let numbers = server.clone();
+        /// let metrics = async move |request: Request<'_>| {
+        ///     let fields = [("content-type", "text/plain; version=0.0.4; charset=utf-8")];
+        ///     request.respond(StatusCode::OK, numbers.numbers().to_prometheus(), fields).await
+        /// };
+        /// let page = block_on(async { TestClient::of(&server, metrics).get("/metrics").await });
+        /// assert!(page.text().contains("# TYPE "));
+        /// ```
+        #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
         pub fn to_prometheus(&self) -> String {
             let mut page = String::new();
             let _written = write(self, &mut page); // a String accepts all text
@@ -290,6 +356,7 @@ mod prometheus {
             ("connections_idle", numbers.idle),
             ("requests_in_flight", numbers.in_flight),
             ("connections_lingering", numbers.lingering),
+            ("connections_upgraded", numbers.upgraded),
             ("handshakes_under_way", numbers.handshakes),
         ];
         for (name, value) in gauges {

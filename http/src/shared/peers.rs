@@ -17,6 +17,19 @@ use crate::error::Refusal;
 /// the connection closes after it. The refusal hook and [`Numbers`](crate::Numbers) see
 /// [`Refusal::PeerLimit`] or [`Refusal::PeerLimitUnavailable`]. So they can distinguish this limit from a
 /// full server, which is [`Refusal::Unavailable`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Limits, OnPeerLimit, Server};
+///
+/// let server = Server::builder()
+///     .limits(Limits { connections_per_peer_max: Some(20), ..Limits::default() })
+///     .on_peer_limit(OnPeerLimit::Close) // a client with so many connections reads no answer
+///     .bind("127.0.0.1:0")?;
+/// # drop(server);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnPeerLimit {
     /// Answers with 429 (RFC 6585, 4). The default.

@@ -15,6 +15,32 @@ use crate::error::Refusal;
 /// `method`, `target` and `version` are either all `Some` or all `None`. They are `Some` after a whole and
 /// valid request line. They are `None` if the request line is refused or too slow. They are also `None` for
 /// a client that is turned away, because the server does not parse its request.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::RefCell;
+/// use std::rc::Rc;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Refused, Request, Server, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let server = Server::builder().without_listener();
+/// let lines = Rc::new(RefCell::new(Vec::new()));
+/// let log = lines.clone();
+/// server.on_refusal(move |refused: &Refused<'_>| {
+///     let target = refused.target.unwrap_or("-");
+///     log.borrow_mut().push(format!("{target}: {} {}", refused.refusal.status(), refused.refusal));
+/// });
+///
+/// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+/// block_on(async {
+///     let mut client = TestClient::of(&server, hello);
+///     client.send("GET /mill HTTP/1.1\r\n\r\n").await;
+///     client.answer().await;
+/// });
+/// assert!(lines.borrow()[0].starts_with("/mill: 400 Bad Request "));
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Refused<'r> {

@@ -1,5 +1,6 @@
 //! The settings of a server before it exists, as plain data.
 
+use crate::error_answer::ErrorHookOfAll;
 use crate::limits::Limits;
 use crate::shared::disconnect::Departure;
 use crate::shared::handshakes::TransportHook;
@@ -16,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) measures_durations: bool,
     pub(crate) server_name: Option<String>,
     pub(crate) transport: Option<TransportHook>,
+    pub(crate) error_hook: Option<ErrorHookOfAll>,
 }
 
 impl Default for Settings {
@@ -29,6 +31,7 @@ impl Default for Settings {
             measures_durations: false,
             server_name: None,
             transport: None,
+            error_hook: None,
         }
     }
 }

@@ -38,6 +38,23 @@ pub(crate) enum Stage {
 }
 
 /// The numbers of connections of a server that has ended, by their fate.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Report, Request, Responded, Result, Server, StatusCode};
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// let server = Server::builder().stoppable("127.0.0.1:0", || hello)?;
+/// server.stopper().stop();
+/// let report: Report = server.join()?;
+/// assert_eq!((report.finished, report.cut), (0, 0));
+/// println!("{report}");
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -46,7 +63,9 @@ pub struct Report {
     pub finished: usize,
     /// Connections without a request that were closed, to make room or at the end.
     pub idle: usize,
-    /// Connections that were cut when the time was over.
+    /// Connections that had changed their protocol ([`Upgraded`](crate::Upgraded)), and ended by themselves.
+    pub upgraded: usize,
+    /// Connections that were cut when the time was over, also of another protocol.
     pub cut: usize,
     /// Connections that were accepted and turned away: answered with 503 because the server ends, or closed
     /// because their peer has reached its limit.
@@ -57,23 +76,29 @@ impl AddAssign for Report {
     fn add_assign(&mut self, other: Self) {
         self.finished += other.finished;
         self.idle += other.idle;
+        self.upgraded += other.upgraded;
         self.cut += other.cut;
         self.turned_away += other.turned_away;
     }
 }
 
+/// Writes the numbers that are not 0: `3 connections finished, 1 cut`.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            finished,
-            idle,
-            cut,
-            turned_away,
-        } = self;
-        write!(
-            f,
-            "{finished} finished, {idle} closed idle, {cut} cut, {turned_away} turned away"
-        )
+        let fates = [
+            (self.finished, "finished"),
+            (self.idle, "closed idle"),
+            (self.upgraded, "ended after an upgrade"),
+            (self.cut, "cut"),
+            (self.turned_away, "turned away"),
+        ];
+        let mut fates = fates.into_iter().filter(|(count, _)| *count > 0);
+        match fates.next() {
+            None => f.write_str("no connection was open")?,
+            Some((1, fate)) => write!(f, "1 connection {fate}")?,
+            Some((count, fate)) => write!(f, "{count} connections {fate}")?,
+        }
+        fates.try_for_each(|(count, fate)| write!(f, ", {count} {fate}"))
     }
 }
 
@@ -82,6 +107,24 @@ impl fmt::Display for Report {
 /// It is cheap to clone, and it does not keep the server alive. Dropping it has no effect.
 ///
 /// See [`Server::stopper`](crate::Server::stopper).
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Request, Responded, Result, Server, StatusCode, Stopper};
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// let server = Server::builder().stoppable("127.0.0.1:0", || hello)?;
+/// let stopper: Stopper = server.stopper();
+/// assert!(stopper.ready() && !stopper.is_stopping());
+/// stopper.stop(); // `stopper.cut()` does not wait for requests under way
+/// stopper.wait();
+/// assert!(stopper.is_stopping() && !stopper.ready());
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct Stopper(Arc<Control>);
 
@@ -276,3 +319,26 @@ const _: () = {
     const fn assert_send_sync<T: Send + Sync>() {}
     assert_send_sync::<Stopper>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_only_what_has_happened() {
+        let mut report = Report::default();
+        assert_eq!(report.to_string(), "no connection was open");
+        report.idle = 1;
+        assert_eq!(report.to_string(), "1 connection closed idle");
+        report += Report {
+            finished: 12,
+            upgraded: 2,
+            turned_away: 3,
+            ..report
+        };
+        assert_eq!(
+            report.to_string(),
+            "12 connections finished, 2 closed idle, 2 ended after an upgrade, 3 turned away"
+        );
+    }
+}

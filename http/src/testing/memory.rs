@@ -36,6 +36,25 @@ const CAPACITY_BYTES: usize = 64 * 1024;
 ///
 /// It reads and writes as a socket does, with an end of stream and broken pipes. One read returns the bytes
 /// of one write at most, and all of them if the buffer is large enough. Dropping an end hangs up.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use waterwheel::http::testing::MemoryStream;
+/// use waterwheel::runtime::block_on;
+///
+/// block_on(async {
+///     let (mut near, mut far) = MemoryStream::pair();
+///     near.write_all(b"water").await?;
+///     near.end();
+///     let mut received = String::new();
+///     far.read_to_string(&mut received).await?;
+///     assert_eq!(received, "water");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct MemoryStream {
     incoming: Rc<RefCell<Direction>>,
     outgoing: Rc<RefCell<Direction>>,

@@ -1,9 +1,9 @@
 //! Tests without a network: a connection in memory, through the real parser and writer.
 //!
 //! ```
-//! use waterwheel_http::testing::TestClient;
-//! use waterwheel_http::{Request, Responded, Result, StatusCode};
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::testing::TestClient;
+//! use waterwheel::http::{Request, Responded, Result, StatusCode};
+//! use waterwheel::runtime::block_on;
 //!
 //! async fn greet(request: Request<'_>) -> Result<Responded> {
 //!     let path = request.path().to_owned();
@@ -54,6 +54,39 @@ pub use torture::Torture;
 ///
 /// The methods panic outside a runtime. They also panic if no answer arrives, or if the answer is malformed,
 /// because this type is for tests.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Method, Request, Responded, Result, Server, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// async fn echo(request: Request<'_>) -> Result<Responded> {
+///     let body = request.bytes().await?;
+///     request.respond(StatusCode::OK, body, ()).await
+/// }
+///
+/// block_on(async {
+///     let mut client = TestClient::new(echo);
+///     assert_eq!(client.get("/").await.status, StatusCode::OK);
+///     assert_eq!(client.post("/", "water").await.text(), "water");
+///     let fields = [("x-mill", "north")];
+///     assert_eq!(client.request(&Method::PUT, "/", &fields, b"rye").await.text(), "rye");
+///
+///     // Literal bytes, and two connections of one server with a setting of its own.
+///     let server = Server::builder().max_body(3).without_listener();
+///     let mut client = TestClient::of(&server, echo);
+///     client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nwater").await;
+///     assert_eq!(client.answer().await.status, StatusCode::PAYLOAD_TOO_LARGE);
+///
+///     let mut client = TestClient::of(&server, echo);
+///     client.send("GET / HTTP/1.0\r\n\r\n").await;
+///     client.end();
+///     assert!(client.read_to_end().await.starts_with(b"HTTP/1.1 200 OK\r\n"));
+///     client.closed().await;
+/// });
+/// ```
 pub struct TestClient {
     stream: MemoryStream,
     /// Bytes that have been read, and are not part of a returned answer.
@@ -62,6 +95,22 @@ pub struct TestClient {
 }
 
 /// A whole answer.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::{Answer, TestClient};
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let hello = async |request: Request<'_>| {
+///     request.respond(StatusCode::CREATED, "hello", [("x-mill", "north")]).await
+/// };
+/// let answer: Answer = block_on(async { TestClient::new(hello).get("/").await });
+/// assert_eq!(answer.status, StatusCode::CREATED);
+/// assert_eq!(answer.headers["x-mill"], "north");
+/// assert_eq!((answer.text(), answer.body.len()), ("hello".to_owned(), 5));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// 200, 404 …
@@ -90,6 +139,20 @@ impl TestClient {
     }
 
     /// Makes a new connection to a server with these settings. The server listens nowhere.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+    /// block_on(async {
+    ///     let mut client = TestClient::with(Server::builder().server_name("mill"), hello);
+    ///     assert_eq!(client.get("/").await.headers["server"], "mill");
+    /// });
+    /// ```
     #[must_use]
     pub fn with(builder: Builder, handler: impl Handler) -> Self {
         Self::of(&builder.without_listener(), handler)
@@ -103,6 +166,22 @@ impl TestClient {
 
     /// Makes another connection to a server. The server serves it over the transport that `wrap` makes from
     /// its end of the connection, such as a [`Torture`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::{TestClient, Torture};
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+    /// let server = Server::builder().without_listener();
+    /// block_on(async {
+    ///     // A transport that moves few bytes at a time, and waits often.
+    ///     let mut client = TestClient::through(&server, hello, |stream| Torture::new(stream, 7));
+    ///     assert_eq!(client.get("/").await.text(), "hello");
+    /// });
+    /// ```
     #[must_use]
     pub fn through<T: Io>(
         server: &Server,
@@ -280,6 +359,36 @@ impl TestClient {
     /// Returns the stream, for another protocol, and the bytes that have been read from it.
     ///
     /// The server continues to serve the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::AsyncReadExt;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::{Request, Responded, Result};
+    /// use waterwheel::runtime::{block_on, spawn};
+    ///
+    /// async fn chat(request: Request<'_>) -> Result<Responded> {
+    ///     let (responded, upgrade) = request.upgrade("chat", ()).await?;
+    ///     spawn(async {
+    ///         let mut stream = upgrade.await?;
+    ///         futures_lite::AsyncWriteExt::write_all(&mut stream, b"good morning").await
+    ///     })
+    ///     .detach();
+    ///     Ok(responded)
+    /// }
+    ///
+    /// block_on(async {
+    ///     let mut client = TestClient::new(chat);
+    ///     client.send("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\n").await;
+    ///     assert_eq!(client.answer().await.status.as_u16(), 101);
+    ///     let (mut stream, mut said) = client.into_stream();
+    ///     stream.read_to_end(&mut said).await?;
+    ///     assert_eq!(said, b"good morning");
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn into_stream(mut self) -> (MemoryStream, Vec<u8>) {
         if let Some(task) = self.task.take() {

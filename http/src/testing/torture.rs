@@ -38,9 +38,9 @@ const HELD_BYTES_MAX: usize = 16 * 1024;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::testing::{TestClient, Torture};
-/// use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::{TestClient, Torture};
+/// use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// async fn large(request: Request<'_>) -> Result<Responded> {
 ///     request.respond(StatusCode::OK, vec![b'x'; 100_000], ()).await

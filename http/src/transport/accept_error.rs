@@ -8,6 +8,33 @@ use rustix::io::Errno;
 /// The reason why no connection was accepted.
 ///
 /// The accept loop goes on unless [`is_fatal`](Self::is_fatal) returns true.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{AcceptError, Request, Responded, Result, Server, StatusCode};
+///
+/// async fn hello(request: Request<'_>) -> Result<Responded> {
+///     request.respond(StatusCode::OK, "hello", ()).await
+/// }
+///
+/// async fn accept_loop(server: &Server) -> Result<(), AcceptError> {
+///     loop {
+///         match server.accept_request(hello).await {
+///             Ok(()) => {}
+///             Err(error) if error.is_closed() => return Ok(()),
+///             Err(error) if error.is_fatal() => return Err(error),
+///             Err(error) if error.is_exhausted() => server.capacity().await,
+///             Err(error) => println!("a client was lost: {} {error}", error.is_connection()),
+///         }
+///     }
+/// }
+/// # waterwheel::runtime::block_on(async {
+/// #     let server = Server::bind("127.0.0.1:0").unwrap();
+/// #     server.close();
+/// #     accept_loop(&server).await.unwrap();
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct AcceptError {
     kind: AcceptErrorKind,

@@ -12,7 +12,7 @@ use crate::transport::io::Io;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// /// Inserted by the hook of `Builder::transport`.
 /// #[derive(Clone)]
@@ -40,6 +40,19 @@ impl<'c> ConnectionInfo<'c> {
     /// another address than that of its socket (see [`TransportInfo::set_peer_address`]).
     ///
     /// [`TransportInfo::set_peer_address`]: crate::TransportInfo::set_peer_address
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// async fn addresses(request: Request<'_>) -> Result<Responded> {
+    ///     let connection = request.connection();
+    ///     let text = format!("{:?} to {:?}\n", connection.peer_address(), connection.local_address());
+    ///     request.respond(StatusCode::OK, text, ()).await
+    /// }
+    /// # drop(waterwheel::http::shared(addresses));
+    /// ```
     pub fn peer_address(self) -> Option<SocketAddr> {
         match self.io.info() {
             Some(info) => info.peer_address(),

@@ -64,6 +64,55 @@ use crate::transport::transport_info::TransportInfo;
 ///   reset, when a handler aborts its connection or its client has left, and when a shutdown cuts the
 ///   connection.
 /// - No call follows the drop.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::io::{self, IoSlice};
+/// use std::task::{Context, Poll};
+/// use waterwheel::http::testing::{MemoryStream, TestClient};
+/// use waterwheel::http::{Io, Request, Server, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// /// Counts the bytes that it reads.
+/// struct Counting<T> {
+///     inner: T,
+///     read: Cell<usize>,
+/// }
+///
+/// impl<T: Io> Io for Counting<T> {
+///     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+///         self.inner.poll_read(cx, buffer).map_ok(|count| {
+///             self.read.set(self.read.get() + count);
+///             count
+///         })
+///     }
+///     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+///         self.inner.poll_write(cx, slices)
+///     }
+///     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+///         self.inner.poll_flush(cx)
+///     }
+///     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+///         self.inner.poll_end(cx)
+///     }
+///     fn has_input(&self) -> bool {
+///         self.inner.has_input()
+///     }
+///     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+///         self.inner.poll_closed(cx)
+///     }
+/// }
+///
+/// let server = Server::builder().without_listener();
+/// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+/// block_on(async {
+///     let count = |inner: MemoryStream| Counting { inner, read: Cell::new(0) };
+///     let mut client = TestClient::through(&server, hello, count);
+///     assert_eq!(client.get("/").await.text(), "hello");
+/// });
+/// ```
 pub trait Io: Any {
     /// Reads up to `buffer.len()` bytes into `buffer`, and returns their number. Returns 0 at the end of
     /// the stream.

@@ -22,8 +22,8 @@ use crate::transport::stream::Stream;
 /// # Examples
 ///
 /// ```no_run
-/// use waterwheel_http::{Listener, Server};
-/// use waterwheel_runtime::net::{TcpListener, UnixListener};
+/// use waterwheel::http::{Listener, Server};
+/// use waterwheel::runtime::net::{TcpListener, UnixListener};
 ///
 /// let server = Server::builder().listen_on([
 ///     Listener::from(TcpListener::bind("[::1]:8080")?),
@@ -70,6 +70,22 @@ impl Listener {
     /// # Errors
     ///
     /// If a descriptor is not a listening stream socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Listener, Server};
+    ///
+    /// // With systemd's socket activation, the supervisor listens, and a restart loses no client.
+    /// let inherited = Listener::inherited()?;
+    /// let server = if inherited.is_empty() {
+    ///     Server::bind("127.0.0.1:0")?
+    /// } else {
+    ///     Server::builder().listen_on(inherited)?
+    /// };
+    /// # drop(server);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn inherited() -> io::Result<Vec<Self>> {
         let mut fds = ListenFd::from_env();
         (0..fds.len())
@@ -89,10 +105,34 @@ impl Listener {
     }
 
     /// Returns the address, if it is an internet address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Listener;
+    /// use waterwheel::runtime::net::TcpListener;
+    ///
+    /// let listener = Listener::from(TcpListener::bind("127.0.0.1:0")?);
+    /// assert!(listener.local_address().is_some_and(|address| address.ip().is_loopback()));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_address().ok(),
             Self::Unix(_) => None,
+        }
+    }
+
+    /// Returns where it listens, for the log.
+    pub(crate) fn place(&self) -> String {
+        let path = match self {
+            Self::Tcp(_) => None,
+            Self::Unix(listener) => listener.path(),
+        };
+        match (self.local_address(), path) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(path)) => path.display().to_string(),
+            (None, None) => "an abstract Unix socket".to_owned(),
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod address;
 pub(crate) mod connection_info;
 pub(crate) mod io;
 pub(crate) mod listener;
+pub(crate) mod shutdown_signal;
 pub(crate) mod stream;
 pub(crate) mod transport_info;
 pub(crate) mod upgrade;

@@ -16,6 +16,24 @@ use waterwheel_runtime::net::{TcpStream, UnixStream};
 use crate::transport::io::Io;
 
 /// A client's stream, of either family.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::{Server, Stream, TransportInfo};
+///
+/// let server = Server::builder()
+///     .transport(async |stream: Stream, _: &mut TransportInfo| {
+///         match &stream {
+///             Stream::Tcp(stream) => println!("TCP from {:?}", stream.peer_address()),
+///             Stream::Unix(_) => println!("a client of this machine, {:?}", stream.peer_address()),
+///         }
+///         Ok(stream)
+///     })
+///     .bind("127.0.0.1:0")?;
+/// # drop(server);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub enum Stream {
     /// A TCP stream.

@@ -17,7 +17,7 @@ use http::Extensions;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use waterwheel_http::TransportInfo;
+/// use waterwheel::http::TransportInfo;
 ///
 /// /// Not `Clone`.
 /// struct Certificate(Vec<u8>);
@@ -52,6 +52,19 @@ impl TransportInfo {
     /// [`Refused::peer`](crate::Refused::peer) report this address. The limit
     /// [`connections_per_peer_max`](crate::Limits::connections_per_peer_max) does not use it: the server
     /// counts the address of the socket when it accepts the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::TransportInfo;
+    ///
+    /// // The hook has read the header of a proxy (PROXY TCP4 192.0.2.7 192.0.2.1 51000 443).
+    /// let mut info = TransportInfo::new();
+    /// info.set_peer_address(Some("192.0.2.7:51000".parse().unwrap()));
+    /// info.set_local_address(Some("192.0.2.1:443".parse().unwrap()));
+    /// assert_eq!(info.peer_address().unwrap().port(), 51000);
+    /// assert_eq!(info.local_address().unwrap().port(), 443);
+    /// ```
     pub fn set_peer_address(&mut self, address: Option<SocketAddr>) {
         self.peer = address;
     }

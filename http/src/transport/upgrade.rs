@@ -32,6 +32,7 @@ use std::task::{Context, Poll, Waker};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::transport::io::Io;
+use crate::transport::shutdown_signal::ShutdownSignal;
 
 /// A future of the connection's stream. It completes after the answer has been sent.
 ///
@@ -42,6 +43,27 @@ use crate::transport::io::Io;
 /// # Errors
 ///
 /// `ConnectionAborted` if the connection has ended before it could pass its stream on.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use waterwheel::http::{Request, Responded, Result, Upgrade};
+/// use waterwheel::runtime::spawn;
+///
+/// async fn talk(upgrade: Upgrade) -> std::io::Result<()> {
+///     let mut stream = upgrade.await?; // after the 101 has been sent
+///     stream.write_all(b"good morning\n").await?;
+///     stream.close().await
+/// }
+///
+/// async fn chat(request: Request<'_>) -> Result<Responded> {
+///     let (responded, upgrade) = request.upgrade("chat", ()).await?;
+///     spawn(talk(upgrade)).detach();
+///     Ok(responded)
+/// }
+/// # drop(waterwheel::http::shared(chat));
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it closes the stream"]
 pub struct Upgrade(Rc<RefCell<UpgradeSlot>>);
@@ -113,23 +135,151 @@ impl Future for Upgrade {
 
 /// The stream of a connection that has changed its protocol.
 ///
-/// The limits and deadlines of the server no longer apply to it.
+/// The deadlines of the server no longer apply to it. It still counts as an open connection until it is dropped.
+///
+/// A shutdown waits for it within its grace, so a stream that never ends by itself should wait for the
+/// [`shutdown_signal`](Self::shutdown_signal). When the grace is over, the server cuts it: each read and each write
+/// then returns `ConnectionAborted`, also one that waits. The [`Report`](crate::Report) has the numbers of both.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncReadExt;
+/// use waterwheel::http::{Stream, Upgraded};
+///
+/// async fn talk(mut stream: Upgraded) -> std::io::Result<()> {
+///     println!("{:?} speaks another protocol now", stream.peer_address());
+///     let mut greeting = [0; 5];
+///     stream.read_exact(&mut greeting).await?;
+///
+///     // For a library that takes the socket itself.
+///     match stream.downcast::<Stream>() {
+///         Ok((socket, read)) => println!("{socket:?}, and {} bytes before it", read.len()),
+///         Err(stream) => println!("another transport: {stream:?}"),
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Upgraded {
     io: Box<dyn Io>,
     /// The bytes that were read after the request, and how many of these the stream has returned.
     read: Vec<u8>,
     given: usize,
     peer: Option<SocketAddr>,
+    // In a box, because this type is moved by value more often than it is read.
+    ties: Box<Ties>,
+}
+
+struct Ties {
+    ending: ShutdownSignal,
+    /// One for each direction, because two tasks may wait.
+    read_cut: Cut,
+    write_cut: Cut,
+    /// The entry in the server's table, which ends with this.
+    _entry: Box<dyn Any>,
+}
+
+/// The ties of a stream to its server.
+pub(crate) struct OfServer {
+    /// Ends with the stream.
+    pub(crate) entry: Box<dyn Any>,
+    pub(crate) ending: ShutdownSignal,
+    pub(crate) cutting: ShutdownSignal,
+}
+
+/// Ends the waits of one direction when the server cuts its connections.
+struct Cut {
+    cutting: ShutdownSignal,
+    /// Made at the first wait.
+    wait: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl Cut {
+    fn new(cutting: ShutdownSignal) -> Self {
+        Self {
+            cutting,
+            wait: None,
+        }
+    }
+
+    /// Does what `poll` does, unless the stream has been cut. If it must wait, a cut ends the wait.
+    fn or_cut<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.cutting.is_set() {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the server has shut down",
+            )));
+        }
+        let polled = poll(cx);
+        if polled.is_pending() {
+            let cutting = &self.cutting;
+            let wait = self.wait.get_or_insert_with(|| {
+                let cutting = cutting.clone();
+                Box::pin(async move { cutting.wait().await })
+            });
+            // Never ready here: the signal was not set above, and only this thread sets it.
+            let _registered = wait.as_mut().poll(cx);
+        }
+        polled
+    }
 }
 
 impl Upgraded {
-    pub(crate) fn new(io: Box<dyn Io>, read: Vec<u8>, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(
+        io: Box<dyn Io>,
+        read: Vec<u8>,
+        peer: Option<SocketAddr>,
+        server: OfServer,
+    ) -> Self {
         Self {
             io,
             read,
             given: 0,
             peer,
+            ties: Box::new(Ties {
+                ending: server.ending,
+                read_cut: Cut::new(server.cutting.clone()),
+                write_cut: Cut::new(server.cutting),
+                _entry: server.entry,
+            }),
         }
+    }
+
+    /// Returns the signal that the server shuts down. It borrows nothing, so a task can wait for it beside a read.
+    ///
+    /// # Examples
+    ///
+    /// An echo that says goodbye:
+    ///
+    /// ```
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use waterwheel::http::Upgraded;
+    /// use waterwheel::runtime::race;
+    ///
+    /// async fn echo(mut stream: Upgraded) -> std::io::Result<()> {
+    ///     let shutdown = stream.shutdown_signal();
+    ///     let mut bytes = [0; 1024];
+    ///     loop {
+    ///         let ended = async {
+    ///             shutdown.wait().await;
+    ///             Ok(0)
+    ///         };
+    ///         match race(stream.read(&mut bytes), ended).await? {
+    ///             0 => break, // the client or the server ends
+    ///             count => stream.write_all(&bytes[..count]).await?,
+    ///         }
+    ///     }
+    ///     stream.write_all(b"goodbye\n").await?;
+    ///     stream.close().await
+    /// }
+    /// # drop(echo);
+    /// ```
+    pub fn shutdown_signal(&self) -> ShutdownSignal {
+        self.ties.ending.clone()
     }
 
     /// Returns the client's address, if the transport has addresses.
@@ -141,6 +291,8 @@ impl Upgraded {
     ///
     /// The transport is a [`Stream`](crate::Stream), or the type that the hook of
     /// [`Builder::transport`](crate::Builder::transport) returns.
+    ///
+    /// The server no longer counts the connection, and a shutdown does not wait for it.
     ///
     /// # Errors
     ///
@@ -156,6 +308,7 @@ impl Upgraded {
             mut read,
             given,
             peer,
+            ..
         } = self;
         let io: Box<dyn Any> = io;
         match io.downcast::<T>() {
@@ -175,11 +328,12 @@ impl AsyncRead for Upgraded {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let here = &self.read[self.given..];
         // The bytes of the request's buffer come first. Then the transport is read without a copy in between.
-        if here.is_empty() {
-            return self.io.poll_read(cx, buffer);
+        if self.given == self.read.len() {
+            let Self { io, ties, .. } = &mut *self;
+            return ties.read_cut.or_cut(cx, |cx| io.poll_read(cx, buffer));
         }
+        let here = &self.read[self.given..];
         let count = here.len().min(buffer.len());
         buffer[..count].copy_from_slice(&here[..count]);
         self.given += count;
@@ -193,28 +347,32 @@ impl AsyncRead for Upgraded {
 
 impl AsyncWrite for Upgraded {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.io.poll_write_one(cx, bytes)
+        let Self { io, ties, .. } = &mut *self;
+        ties.write_cut.or_cut(cx, |cx| io.poll_write_one(cx, bytes))
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.io.poll_write(cx, slices)
+        let Self { io, ties, .. } = &mut *self;
+        ties.write_cut.or_cut(cx, |cx| io.poll_write(cx, slices))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { io, ties, .. } = &mut *self;
+        ties.write_cut.or_cut(cx, |cx| io.poll_flush(cx))
     }
 
     /// Flushes the written bytes, and closes the write half.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_end(cx)
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { io, ties, .. } = &mut *self;
+        ties.write_cut.or_cut(cx, |cx| io.poll_end(cx))
     }
 }
 

@@ -5,6 +5,16 @@ use crate::web::weight::Weight;
 use crate::white_space::trim;
 
 /// A content coding of files that are stored beside their originals.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::coding::ContentCoding;
+///
+/// // The names of the smaller files beside `site.css`.
+/// let names = ContentCoding::ALL.map(|coding| format!("site.css{}", coding.suffix()));
+/// assert_eq!(names, ["site.css.br", "site.css.zst", "site.css.gz"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContentCoding {
     /// `br` (RFC 7932).
@@ -32,7 +42,7 @@ impl ContentCoding {
     /// Returns the ending of the name of a file in this coding.
     ///
     /// ```
-    /// use waterwheel_http::web::coding::ContentCoding;
+    /// use waterwheel::http::web::coding::ContentCoding;
     ///
     /// assert_eq!(ContentCoding::Gzip.suffix(), ".gz");
     /// assert_eq!(ContentCoding::Gzip.token(), "gzip");
@@ -59,10 +69,10 @@ impl ContentCoding {
 /// client without an Accept-Encoding field accepts no coding.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::coding::AcceptedCodings;
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::coding::AcceptedCodings;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let show = async |request: Request<'_>| {
 ///     let codings = AcceptedCodings::of(request.headers());

@@ -31,7 +31,7 @@ use crate::web::single::only;
 
 /// The validators of a resource's present state: an entity tag, a date of the last change, or both.
 /// ```
-/// use waterwheel_http::web::conditional::Validators;
+/// use waterwheel::http::web::conditional::Validators;
 ///
 /// let page = Validators::new("v7");
 /// assert_eq!(page.etag().as_deref(), Some("\"v7\""));
@@ -47,7 +47,7 @@ pub struct Validators {
 
 /// The meaning of two equal entity tags (RFC 9110, 8.8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strength {
+enum Strength {
     /// The bytes are equal.
     Strong,
     /// The content is equivalent, but the bytes may differ.
@@ -57,10 +57,10 @@ pub enum Strength {
 /// The result of evaluating a request's preconditions.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::conditional::{Evaluation, Validators};
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::conditional::{Evaluation, Validators};
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let page = async |request: Request<'_>| {
 ///     let validators = Validators::new("v7");
@@ -103,6 +103,19 @@ impl Validators {
 
     /// Reads the validators from an answer's `etag` and `last-modified`. Returns `None` if both are absent or
     /// malformed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::HeaderMap;
+    /// use waterwheel::http::web::conditional::Validators;
+    ///
+    /// let mut answer = HeaderMap::new();
+    /// assert_eq!(Validators::of(&answer), None);
+    /// answer.insert("etag", "\"v7\"".parse()?);
+    /// assert_eq!(Validators::of(&answer), Some(Validators::new("v7")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn of(answer: &HeaderMap) -> Option<Self> {
         let tag = answer
@@ -122,7 +135,7 @@ impl Validators {
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
-    /// use waterwheel_http::web::conditional::Validators;
+    /// use waterwheel::http::web::conditional::Validators;
     ///
     /// let page = Validators::new("v7").modified(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
     /// assert_eq!(page.last_modified().as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
@@ -136,7 +149,7 @@ impl Validators {
     /// Makes the tag weak, for a representation whose bytes may change while its tag does not.
     ///
     /// ```
-    /// use waterwheel_http::web::conditional::Validators;
+    /// use waterwheel::http::web::conditional::Validators;
     ///
     /// assert_eq!(Validators::new("v7").weak().etag().as_deref(), Some("W/\"v7\""));
     /// ```
@@ -166,8 +179,8 @@ impl Validators {
     /// if this returns [`Evaluation::Serve`].
     ///
     /// ```
-    /// use waterwheel_http::web::conditional::{Validators, Evaluation};
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::web::conditional::{Validators, Evaluation};
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn replace(request: Request<'_>) -> Result<Responded> {
     ///     let stored = Validators::new("v7");
@@ -176,7 +189,7 @@ impl Validators {
     ///         _ => request.respond(StatusCode::PRECONDITION_FAILED, "changed since\n", ()).await,
     ///     }
     /// }
-    /// # drop(waterwheel_http::shared(replace));
+    /// # drop(waterwheel::http::shared(replace));
     /// ```
     #[must_use]
     pub fn evaluate(&self, method: &Method, headers: Headers<'_>) -> Evaluation {
@@ -229,6 +242,24 @@ impl Validators {
 
     /// Returns true if the Range field of a request applies: If-Range is absent, or has one of these
     /// validators (RFC 9110, 13.1.5).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::conditional::Validators;
+    /// use waterwheel::http::{Method, Request, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let film = async |request: Request<'_>| {
+    ///     let part = request.headers().contains("range")
+    ///         && Validators::new("v7").allow_range(request.headers());
+    ///     request.respond(StatusCode::OK, if part { "a part" } else { "the whole" }, ()).await
+    /// };
+    /// let fields = [("range", "bytes=0-9"), ("if-range", "\"v6\"")]; // of an older version
+    /// let asked = async { TestClient::new(film).request(&Method::GET, "/", &fields, b"").await };
+    /// assert_eq!(block_on(asked).text(), "the whole");
+    /// ```
     #[must_use]
     pub fn allow_range(&self, headers: Headers<'_>) -> bool {
         if !headers.contains("if-range") {

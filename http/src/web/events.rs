@@ -2,9 +2,9 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use waterwheel_http::web::events::{Event, Events};
-//! use waterwheel_http::{Request, Responded, Result};
-//! use waterwheel_runtime::time::sleep;
+//! use waterwheel::http::web::events::{Event, Events};
+//! use waterwheel::http::{Request, Responded, Result};
+//! use waterwheel::runtime::time::sleep;
 //!
 //! async fn countdown(request: Request<'_>) -> Result<Responded> {
 //!     let mut events = Events::start(request).await?;
@@ -22,8 +22,8 @@
 //! [subscribes](Feed::subscribe) and has a queue of its own. [`Events::send_all`] sends the events of that
 //! queue, and a comment after 15 seconds without an event.
 //!
-//! An endless stream delays the end of its server until it is closed. So end all feeds ([`Feed::end`]) before
-//! you end the server.
+//! [`Events::send_all`] ends when the server shuts down, and clients reconnect after a while, perhaps to another
+//! process. A loop of your own asks [`Events::shutdown_signal`].
 //!
 //! # Invariants
 //!
@@ -50,6 +50,7 @@ use crate::error::Result;
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
+use crate::transport::shutdown_signal::ShutdownSignal;
 use crate::web::single::only;
 
 /// The time without an event after which a comment is sent. It keeps proxies from closing the connection.
@@ -60,7 +61,7 @@ const QUIET_MAX: Duration = Duration::from_secs(15);
 /// A clone shares the text.
 ///
 /// ```
-/// use waterwheel_http::web::events::Event;
+/// use waterwheel::http::web::events::Event;
 ///
 /// let event = Event::new("rye\noat").name("flour").id("7");
 /// assert_eq!(event.to_string(), "event: flour\nid: 7\ndata: rye\ndata: oat\n\n");
@@ -100,6 +101,16 @@ impl Event {
     }
 
     /// Sets the time that the client waits before it reconnects.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::web::events::Event;
+    ///
+    /// let event = Event::new("back soon").retry(Duration::from_secs(2));
+    /// assert_eq!(event.to_string(), "retry: 2000\ndata: back soon\n\n");
+    /// ```
     #[must_use]
     pub fn retry(mut self, wait: Duration) -> Self {
         Arc::make_mut(&mut self.0).retry = Some(wait);
@@ -134,8 +145,8 @@ impl fmt::Display for Event {
 /// Returns `None` if the client sends no id, more than one, or one that is not UTF-8.
 ///
 /// ```
-/// use waterwheel_http::web::events::{Event, Events, last_event_id};
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::web::events::{Event, Events, last_event_id};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn count(request: Request<'_>) -> Result<Responded> {
 ///     let last = last_event_id(&request).and_then(|id| id.parse().ok());
@@ -153,8 +164,8 @@ pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
 /// A stream of events to one client.
 ///
 /// ```
-/// use waterwheel_http::web::events::{Event, Events};
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::web::events::{Event, Events};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn greet(request: Request<'_>) -> Result<Responded> {
 ///     let mut events = Events::start(request).await?;
@@ -162,7 +173,7 @@ pub fn last_event_id<'c>(request: &Request<'c>) -> Option<&'c str> {
 ///     events.keep_alive().await?;
 ///     events.finish().await
 /// }
-/// # drop(waterwheel_http::shared(greet));
+/// # drop(waterwheel::http::shared(greet));
 /// ```
 #[derive(Debug)]
 #[must_use = "a stream that is not finished is cut"]
@@ -211,27 +222,79 @@ impl<'c> Events<'c> {
         self.body.flush().await
     }
 
-    /// Sends the events of a stream until the stream ends or the client leaves. Sends a comment after each 15
-    /// seconds without an event.
+    /// Returns the signal that the server shuts down.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use waterwheel::http::web::events::{Event, Events};
+    /// use waterwheel::http::{Request, Responded, Result};
+    /// use waterwheel::runtime::time::timeout;
+    ///
+    /// async fn ticks(request: Request<'_>) -> Result<Responded> {
+    ///     let mut events = Events::start(request).await?;
+    ///     let shutdown = events.shutdown_signal();
+    ///     while timeout(Duration::from_secs(1), shutdown.wait()).await.is_err() {
+    ///         events.send(&Event::new("tick")).await?;
+    ///     }
+    ///     events.finish().await
+    /// }
+    /// # drop(waterwheel::http::shared(ticks));
+    /// ```
+    pub fn shutdown_signal(&self) -> ShutdownSignal {
+        self.body.link.shared.ending.clone()
+    }
+
+    /// Sends the events of a stream until the stream ends, the client leaves, or the server shuts down. Sends a
+    /// comment after each 15 seconds without an event.
+    ///
+    /// Events that are ready when the server shuts down are still sent, up to 64.
     ///
     /// # Errors
     ///
     /// The errors of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::stream;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::events::{Event, Events};
+    /// use waterwheel::http::Request;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let count = async |request: Request<'_>| {
+    ///     let numbers = stream::iter(1..=2).map(|number| Event::new(number.to_string()));
+    ///     Events::start(request).await?.send_all(numbers).await
+    /// };
+    /// let text = block_on(async { TestClient::new(count).get("/").await.text() });
+    /// assert!(text.ends_with("data: 1\n\ndata: 2\n\n"));
+    /// # use futures_lite::StreamExt;
+    /// ```
     pub async fn send_all(mut self, events: impl Stream<Item = Event>) -> Result<Responded> {
         let mut events = pin!(events);
+        let shutdown = self.shutdown_signal();
+        // A stream that is always ready must end, too.
+        let mut last_events = WAITING_MAX;
         // The answer to a HEAD request has no body, so it must not wait for the end of the stream.
         while self.body.is_sent() {
-            match self.next_event(events.as_mut()).await {
+            match self.next_event(events.as_mut(), &shutdown).await {
+                NextEvent::Event(_) if last_events == 0 => break,
                 NextEvent::Event(event) => self.send(&event).await?,
                 NextEvent::Silence => self.keep_alive().await?,
                 NextEvent::End => break,
             }
+            last_events -= usize::from(shutdown.is_set());
         }
         self.finish().await
     }
 
     /// Waits for the next event, the end, or 15 seconds.
-    async fn next_event(&self, mut events: Pin<&mut impl Stream<Item = Event>>) -> NextEvent {
+    async fn next_event(
+        &self,
+        mut events: Pin<&mut impl Stream<Item = Event>>,
+        shutdown: &ShutdownSignal,
+    ) -> NextEvent {
         let next = async {
             let next = poll_fn(|cx| events.as_mut().poll_next(cx)).await;
             next.map_or(NextEvent::End, NextEvent::Event)
@@ -242,7 +305,7 @@ impl<'c> Events<'c> {
         };
         // A browser that closes the page closes its write half, and no longer listens.
         let end = async {
-            self.body.half_closed().await;
+            race(self.body.half_closed(), shutdown.wait()).await;
             NextEvent::End
         };
         race(next, race(silence, end)).await
@@ -262,7 +325,7 @@ impl<'c> Events<'c> {
 enum NextEvent {
     Event(Event),
     Silence,
-    /// The stream has ended, or the client has left.
+    /// The stream has ended, the client has left, or the server shuts down.
     End,
 }
 
@@ -274,8 +337,8 @@ const WAITING_MAX: usize = 64;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::web::events::{Event, Events, Feed};
-/// use waterwheel_http::{Request, Responded, Result};
+/// use waterwheel::http::web::events::{Event, Events, Feed};
+/// use waterwheel::http::{Request, Responded, Result};
 ///
 /// async fn watch(request: Request<'_>, feed: &Feed) -> Result<Responded> {
 ///     feed.publish(&Event::new("a client came"));
@@ -323,6 +386,18 @@ impl Feed {
     }
 
     /// Returns the number of subscribers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::events::Feed;
+    ///
+    /// let feed = Feed::default();
+    /// let first = feed.subscribe();
+    /// assert_eq!(feed.subscribers(), 1);
+    /// drop(first);
+    /// assert_eq!(feed.subscribers(), 0);
+    /// ```
     pub fn subscribers(&self) -> usize {
         let queues = self.0.0.borrow();
         let is_held = |queue: &&Weak<_>| queue.strong_count() > 0;
@@ -330,6 +405,19 @@ impl Feed {
     }
 
     /// Ends all subscriptions, for a server that ends. The clients reconnect after a while.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    /// use waterwheel::http::web::events::Feed;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let feed = Feed::default();
+    /// let mut subscription = feed.subscribe();
+    /// feed.end();
+    /// assert_eq!(block_on(subscription.next()), None);
+    /// ```
     pub fn end(&self) {
         self.0.end();
     }
@@ -367,8 +455,8 @@ impl Queue {
 ///
 /// ```
 /// use futures_lite::StreamExt;
-/// use waterwheel_http::web::events::{Event, Feed};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::web::events::{Event, Feed};
+/// use waterwheel::runtime::block_on;
 ///
 /// let feed = Feed::default();
 /// let mut subscription = feed.subscribe();

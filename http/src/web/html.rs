@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// Escapes text for HTML, between tags or within the quotes of an attribute.
 ///
 /// ```
-/// use waterwheel_http::web::response::escape;
+/// use waterwheel::http::web::response::escape;
 ///
 /// assert_eq!(escape("<b> & \"c'"), "&lt;b&gt; &amp; &quot;c&#39;");
 /// ```

@@ -19,32 +19,44 @@
 //! response is sent through [`Request::respond`](crate::Request::respond).
 
 #[cfg(feature = "files")]
+#[cfg_attr(docsrs, doc(cfg(feature = "files")))]
 pub mod coding;
 #[cfg(any(feature = "files", feature = "response"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "files", feature = "response"))))]
 pub mod conditional;
 #[cfg(any(feature = "files", feature = "response"))]
 mod date;
 #[cfg(feature = "events")]
+#[cfg_attr(docsrs, doc(cfg(feature = "events")))]
 pub mod events;
 #[cfg(feature = "files")]
+#[cfg_attr(docsrs, doc(cfg(feature = "files")))]
 pub mod files;
 #[cfg(any(feature = "files", feature = "response"))]
 mod html;
 #[cfg(feature = "input")]
+#[cfg_attr(docsrs, doc(cfg(feature = "input")))]
 pub mod input;
 #[cfg(feature = "middleware")]
+#[cfg_attr(docsrs, doc(cfg(feature = "middleware")))]
 pub mod middleware;
 #[cfg(feature = "multipart")]
+#[cfg_attr(docsrs, doc(cfg(feature = "multipart")))]
 pub mod multipart;
+#[cfg(any(feature = "files", feature = "routes"))]
+mod nested;
 #[cfg(any(feature = "input", feature = "multipart"))]
 mod parameters;
 #[cfg(any(feature = "files", feature = "routes"))]
 mod percent;
 #[cfg(feature = "files")]
+#[cfg_attr(docsrs, doc(cfg(feature = "files")))]
 pub mod range;
 #[cfg(feature = "response")]
+#[cfg_attr(docsrs, doc(cfg(feature = "response")))]
 pub mod response;
 #[cfg(feature = "routes")]
+#[cfg_attr(docsrs, doc(cfg(feature = "routes")))]
 pub mod routes;
 #[cfg(any(
     feature = "events",
@@ -55,6 +67,7 @@ pub mod routes;
 ))]
 mod single;
 #[cfg(feature = "templates")]
+#[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
 pub mod templates;
 #[cfg(any(feature = "files", feature = "input"))]
 mod weight;

@@ -2,8 +2,8 @@
 //!
 //! ```
 //! use std::fs::File;
-//! use waterwheel_http::web::multipart::MultipartForm;
-//! use waterwheel_http::{Request, Responded, Result, StatusCode};
+//! use waterwheel::http::web::multipart::MultipartForm;
+//! use waterwheel::http::{Request, Responded, Result, StatusCode};
 //!
 //! async fn upload(request: Request<'_>) -> Result<Responded> {
 //!     let mut form = MultipartForm::of(&request)?;
@@ -61,6 +61,15 @@ use head::PartHead;
 use parts::FormParser;
 
 /// The highest number of parts of a form.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::multipart::FIELDS_MAX;
+///
+/// let files_of_our_page = 20;
+/// assert!(files_of_our_page <= FIELDS_MAX);
+/// ```
 pub const FIELDS_MAX: usize = 1000;
 
 /// The longest boundary (RFC 2046, 5.1.1).
@@ -72,10 +81,10 @@ const SAVED_BYTES: usize = 128 * 1024;
 /// A form that is read part by part.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::multipart::MultipartForm;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::multipart::MultipartForm;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// async fn names(request: Request<'_>) -> Result<Responded> {
 ///     let mut form = MultipartForm::of(&request)?;
@@ -185,8 +194,8 @@ fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
 /// One part of a form.
 ///
 /// ```
-/// use waterwheel_http::Result;
-/// use waterwheel_http::web::multipart::MultipartForm;
+/// use waterwheel::http::Result;
+/// use waterwheel::http::web::multipart::MultipartForm;
 ///
 /// async fn length(form: &mut MultipartForm<'_>) -> Result<usize> {
 ///     let mut length = 0;
@@ -196,6 +205,29 @@ fn boundary(content_type: &[u8]) -> Result<Vec<u8>, ClientError> {
 ///         }
 ///     }
 ///     Ok(length)
+/// }
+/// ```
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::Result;
+/// use waterwheel::http::web::multipart::FormField;
+///
+/// /// Saves a file, and prints any other field.
+/// async fn take(field: FormField<'_, '_>) -> Result<()> {
+///     let Some(name) = field.safe_file_name() else {
+///         let name = field.name().to_owned();
+///         println!("{name}: {}", field.text(1024).await?);
+///         return Ok(());
+///     };
+///     println!("{:?}, which is {:?}", field.file_name(), field.content_type());
+///     if name.ends_with(".txt") {
+///         println!("{} bytes", field.bytes(64 * 1024).await?.len());
+///     } else {
+///         field.to_file(std::fs::File::create_new(name)?, 1 << 30).await?;
+///     }
+///     Ok(())
 /// }
 /// ```
 pub struct FormField<'f, 'c> {

@@ -8,9 +8,35 @@ use std::ops::Range;
 use crate::white_space::members;
 
 /// The highest number of ranges that are served. A request for more ranges is answered with the whole.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::range::{PARTS_MAX, Ranges};
+///
+/// let positions: Vec<_> = (0..=PARTS_MAX).map(|at| format!("{at}-{at}")).collect();
+/// let value = format!("bytes={}", positions.join(","));
+/// assert_eq!(Ranges::parse(value.as_bytes(), 1000), Ranges::Whole); // one range too many
+/// ```
 pub const PARTS_MAX: usize = 16;
 
 /// The result of a Range field for a representation of a known length.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::range::Ranges;
+///
+/// let file = b"ground flour";
+/// match Ranges::parse(b"bytes=7-", file.len() as u64) {
+///     Ranges::Whole => println!("200"),
+///     Ranges::Parts(parts) => {
+///         let part = parts[0].start as usize..parts[0].end as usize;
+///         assert_eq!(&file[part], b"flour"); // 206
+///     }
+///     Ranges::Unsatisfiable => println!("416"),
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranges {
     /// Ignore the field, and answer with the whole representation.
@@ -30,7 +56,7 @@ impl Ranges {
     /// whole, because such ranges overlap (RFC 9110, 14.2).
     ///
     /// ```
-    /// use waterwheel_http::web::range::Ranges;
+    /// use waterwheel::http::web::range::Ranges;
     ///
     /// assert_eq!(Ranges::parse(b"bytes=0-1, -2", 10), Ranges::Parts(vec![0..2, 8..10]));
     /// assert_eq!(Ranges::parse(b"bytes=10-", 10), Ranges::Unsatisfiable);

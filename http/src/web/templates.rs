@@ -4,10 +4,10 @@
 //! # let folder = std::env::temp_dir().join(format!("waterwheel-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
 //! # std::fs::write(folder.join("hello.html"), "<p>Hello {{ name }}, {{ visits }} times</p>")?;
-//! use waterwheel_http::testing::TestClient;
-//! use waterwheel_http::web::templates::{Templates, context};
-//! use waterwheel_http::{Request, StatusCode};
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::testing::TestClient;
+//! use waterwheel::http::web::templates::{Templates, context};
+//! use waterwheel::http::{Request, StatusCode};
+//! use waterwheel::runtime::block_on;
 //!
 //! let templates = Templates::new(&folder)?; // hello.html: <p>Hello {{ name }}, {{ visits }} times</p>
 //! let hello = async move |request: Request<'_>| {
@@ -17,7 +17,7 @@
 //! let page = block_on(async { TestClient::new(hello).get("/").await });
 //! assert_eq!(page.text(), "<p>Hello &lt;Nim&gt;, 3 times</p>");
 //! # std::fs::remove_dir_all(folder)?;
-//! # Ok::<(), waterwheel_http::Error>(())
+//! # Ok::<(), waterwheel::http::Error>(())
 //! ```
 //!
 //! Templates have [minijinja's syntax](https://docs.rs/minijinja/latest/minijinja/syntax/): loops,
@@ -61,6 +61,29 @@ const DEPTH_MAX: usize = 16;
 ///
 /// The name of a template is its path below the folder: `page.html`, `mail/welcome.txt`. Files whose names
 /// begin with a dot are ignored.
+///
+/// # Examples
+///
+/// ```
+/// # let folder = std::env::temp_dir().join(format!("waterwheel-templates-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # std::fs::write(folder.join("mill.html"), "<h1>{{ name }}</h1>")?;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::templates::{Templates, context};
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// // mill.html: <h1>{{ name }}</h1>
+/// let templates = Templates::new(&folder)?;
+/// let page = async move |request: Request<'_>| {
+///     let name = context! { name => "<North>" };
+///     templates.respond(request, StatusCode::OK, "mill.html", name).await
+/// };
+/// let answer = block_on(async { TestClient::new(page).get("/").await });
+/// assert_eq!(answer.text(), "<h1>&lt;North&gt;</h1>");
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Templates {
     folder: PathBuf,
     reload: Reload,
@@ -69,6 +92,17 @@ pub struct Templates {
 }
 
 /// Decides if changes on the disk are noticed.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::templates::Reload;
+///
+/// // Pages change without a restart where the site is made, and never where it runs.
+/// let develops = std::env::var_os("MILL_DEVELOPMENT").is_some();
+/// let reload = if develops { Reload::OnChange } else { Reload::Never };
+/// assert_eq!(reload, Reload::Never);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
     /// Checks the folder before each page, on the runtime's thread. For development; the default of a debug
@@ -116,13 +150,13 @@ impl Templates {
     /// # let folder = std::env::temp_dir().join(format!("waterwheel-reload-{}", std::process::id()));
     /// # std::fs::create_dir_all(&folder)?;
     /// # std::fs::write(folder.join("page.html"), "one")?;
-    /// use waterwheel_http::web::templates::{Reload, Templates, context};
+    /// use waterwheel::http::web::templates::{Reload, Templates, context};
     ///
     /// let templates = Templates::new(&folder)?.reload(Reload::Never);
     /// std::fs::write(folder.join("page.html"), "two")?;
     /// assert_eq!(templates.render("page.html", context! {})?, "one");
     /// # std::fs::remove_dir_all(folder)?;
-    /// # Ok::<(), waterwheel_http::Error>(())
+    /// # Ok::<(), waterwheel::http::Error>(())
     /// ```
     #[must_use]
     pub fn reload(mut self, reload: Reload) -> Self {
@@ -136,7 +170,7 @@ impl Templates {
     /// # let folder = std::env::temp_dir().join(format!("waterwheel-filter-{}", std::process::id()));
     /// # std::fs::create_dir_all(&folder)?;
     /// # std::fs::write(folder.join("loud.txt"), "{{ name|shout }}")?;
-    /// use waterwheel_http::web::templates::{Templates, context};
+    /// use waterwheel::http::web::templates::{Templates, context};
     ///
     /// let templates = Templates::new(&folder)?.configure(|environment| {
     ///     environment.add_filter("shout", |text: String| text.to_uppercase() + "!");
@@ -144,7 +178,7 @@ impl Templates {
     /// // loud.txt: {{ name|shout }}
     /// assert_eq!(templates.render("loud.txt", context! { name => "Nim" })?, "NIM!");
     /// # std::fs::remove_dir_all(folder)?;
-    /// # Ok::<(), waterwheel_http::Error>(())
+    /// # Ok::<(), waterwheel::http::Error>(())
     /// ```
     ///
     /// # Errors
@@ -166,14 +200,14 @@ impl Templates {
     /// # let folder = std::env::temp_dir().join(format!("waterwheel-render-{}", std::process::id()));
     /// # std::fs::create_dir_all(&folder)?;
     /// # std::fs::write(folder.join("list.html"), "{{ title }}:{% for n in sacks %} {{ n }}{% endfor %}")?;
-    /// use waterwheel_http::web::templates::{Serde, Templates, context};
+    /// use waterwheel::http::web::templates::{Serde, Templates, context};
     ///
     /// // list.html: {{ title }}:{% for n in sacks %} {{ n }}{% endfor %}
     /// let page = Templates::new(&folder)?
     ///     .render("list.html", context! { title => "Sacks", sacks => Serde([7, 3]) })?;
     /// assert_eq!(page, "Sacks: 7 3");
     /// # std::fs::remove_dir_all(folder)?;
-    /// # Ok::<(), waterwheel_http::Error>(())
+    /// # Ok::<(), waterwheel::http::Error>(())
     /// ```
     ///
     /// # Errors
@@ -294,7 +328,7 @@ fn gather(
 /// An error of reading or rendering templates.
 ///
 /// ```
-/// use waterwheel_http::web::templates::Templates;
+/// use waterwheel::http::web::templates::Templates;
 ///
 /// let error = Templates::new("/no/such/folder").unwrap_err();
 /// assert!(error.is_not_found());

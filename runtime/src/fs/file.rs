@@ -33,7 +33,7 @@ use crate::io::on_pool::OnPool;
 /// ```
 /// use futures_lite::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 /// use std::io::SeekFrom;
-/// use waterwheel_runtime::{block_on, fs::{self, File}};
+/// use waterwheel::runtime::{block_on, fs::{self, File}};
 ///
 /// let path = std::env::temp_dir().join(format!("waterwheel-file-{}", std::process::id()));
 /// block_on(async {
@@ -46,6 +46,29 @@ use crate::io::on_pool::OnPool;
 ///     let mut text = String::new();
 ///     file.read_to_string(&mut text).await?;
 ///     assert_eq!(text, "wheel");
+///     fs::remove_file(&path).await
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// A file is also opened with the options of the standard library, and changes into its file and back:
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use waterwheel::runtime::{block_on, fs::{self, File}};
+///
+/// # let path = std::env::temp_dir().join(format!("waterwheel-options-{}", std::process::id()));
+/// block_on(async {
+///     let mut options = std::fs::OpenOptions::new();
+///     let mut log = File::open_with(options.append(true).create(true), &path).await?;
+///     log.write_all(b"a line\n").await?;
+///     log.sync_data().await?; // the disk has the bytes
+///     assert_eq!(log.metadata().await?.len(), 7);
+///
+///     let mut log = File::from_std(log.into_std().await?);
+///     log.set_len(0).await?;
+///     log.sync_all().await?;
+///     assert_eq!(fs::read(&path).await?, b"");
 ///     fs::remove_file(&path).await
 /// })?;
 /// # std::io::Result::Ok(())

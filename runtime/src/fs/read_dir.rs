@@ -35,7 +35,7 @@ const BATCH: usize = 64;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, fs};
+/// use waterwheel::runtime::{block_on, fs};
 ///
 /// block_on(async {
 ///     let mut entries = fs::read_dir("src").await?;
@@ -60,6 +60,28 @@ pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
 ///
 /// A job reads up to 64 entries at a time. [`DirEntry::file_type`] usually needs no system call, and
 /// [`DirEntry::metadata`] needs one.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::StreamExt;
+/// use waterwheel::runtime::{block_on, fs::{ReadDir, read_dir}};
+///
+/// async fn files(mut entries: ReadDir) -> std::io::Result<usize> {
+///     let mut files = 0;
+///     while let Some(entry) = entries.next_entry().await? {
+///         files += usize::from(entry.file_type()?.is_file());
+///     }
+///     Ok(files)
+/// }
+///
+/// block_on(async {
+///     assert!(files(read_dir("src").await?).await? > 1);
+///     assert!(read_dir("src").await?.count().await > 1); // as a stream
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct ReadDir {
     /// The entries that were read and not returned.
     read: VecDeque<io::Result<DirEntry>>,

@@ -46,7 +46,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, io::copy};
+/// use waterwheel::runtime::{block_on, io::copy};
 ///
 /// let mut writer = Vec::new();
 /// let bytes = block_on(copy(&b"water"[..], &mut writer))?;
@@ -80,8 +80,8 @@ pub async fn copy(
 ///
 /// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-/// use waterwheel_runtime::net::UnixStream;
-/// use waterwheel_runtime::{block_on, io::copy_bidirectional, spawn};
+/// use waterwheel::runtime::net::UnixStream;
+/// use waterwheel::runtime::{block_on, io::copy_bidirectional, spawn};
 /// # fn pair() -> (UnixStream, UnixStream) {
 /// #     let (a, b) = std::os::unix::net::UnixStream::pair().unwrap();
 /// #     (UnixStream::from_std(a).unwrap(), UnixStream::from_std(b).unwrap())

@@ -38,11 +38,11 @@ const JOB_BYTES_MAX: usize = 128 * 1024;
 /// A blocking reader or writer.
 pub(crate) struct OnPool<T: Send + Sync + 'static> {
     io: Arc<T>,
-    state: State,
+    state: PoolState,
 }
 
 /// A bufferful of work.
-enum State {
+enum PoolState {
     /// No job runs.
     Idle(Buffer),
     /// A job runs, and has the buffer.
@@ -86,7 +86,7 @@ impl<T: Send + Sync + 'static> OnPool<T> {
     pub(crate) fn new(io: T) -> Self {
         Self {
             io: Arc::new(io),
-            state: State::Idle(Buffer::default()),
+            state: PoolState::Idle(Buffer::default()),
         }
     }
 
@@ -97,16 +97,16 @@ impl<T: Send + Sync + 'static> OnPool<T> {
     /// Returns true if the position may be behind bytes that were not returned.
     pub(crate) fn is_ahead(&self) -> bool {
         match &self.state {
-            State::Idle(buffer) => !buffer.rest().is_empty(),
-            State::Busy { .. } => true,
+            PoolState::Idle(buffer) => !buffer.rest().is_empty(),
+            PoolState::Busy { .. } => true,
         }
     }
 
     /// Takes the buffer out for a job.
     fn take_buffer(&mut self) -> Buffer {
         match &mut self.state {
-            State::Idle(buffer) => mem::take(buffer),
-            State::Busy { .. } => Buffer::default(),
+            PoolState::Idle(buffer) => mem::take(buffer),
+            PoolState::Busy { .. } => Buffer::default(),
         }
     }
 
@@ -115,19 +115,19 @@ impl<T: Send + Sync + 'static> OnPool<T> {
         let io = self.io.clone();
         // The job has the descriptor, too: a value that is dropped closes it after its last write.
         let job = spawn_to_end("blocking I/O", move || job(&io));
-        self.state = State::Busy { job, writes };
+        self.state = PoolState::Busy { job, writes };
     }
 
     /// Waits until no job runs. Returns the outcome of the one that has run.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Outcome>>> {
-        let State::Busy { job, .. } = &mut self.state else {
+        let PoolState::Busy { job, .. } = &mut self.state else {
             return Poll::Ready(Ok(None));
         };
         let done = ready!(std::pin::Pin::new(job).poll(cx));
         // The job is over in any case, so it must not be polled again.
-        self.state = State::Idle(Buffer::default());
+        self.state = PoolState::Idle(Buffer::default());
         let Done { buffer, outcome } = done.map_err(io::Error::other)?;
-        self.state = State::Idle(buffer);
+        self.state = PoolState::Idle(buffer);
         Poll::Ready(Ok(Some(outcome)))
     }
 }
@@ -149,7 +149,7 @@ where
                 Some(Outcome::Read(read)) => read.map(|()| true)?,
                 _ => false,
             };
-            let State::Idle(own) = &mut self.state else {
+            let PoolState::Idle(own) = &mut self.state else {
                 continue;
             };
             let moved = own.rest().len().min(buffer.len());
@@ -261,13 +261,13 @@ where
     /// them again, and returns true.
     fn poll_write_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         // A job that reads or seeks is left to the call that is interested in its outcome.
-        if let State::Busy { writes: true, .. } = self.state
+        if let PoolState::Busy { writes: true, .. } = self.state
             && let Some(Outcome::Wrote(Err(error))) = ready!(self.poll_idle(cx))?
         {
             return Poll::Ready(Err(error));
         }
         match &self.state {
-            State::Idle(own) if own.unwritten => {
+            PoolState::Idle(own) if own.unwritten => {
                 let own = self.take_buffer();
                 self.start(true, |io| write_all(io, own));
                 Poll::Ready(Ok(true))
@@ -332,9 +332,9 @@ fn retry<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
 
 impl<T: Send + Sync + 'static> Drop for OnPool<T> {
     fn drop(&mut self) {
-        let state = mem::replace(&mut self.state, State::Idle(Buffer::default()));
+        let state = mem::replace(&mut self.state, PoolState::Idle(Buffer::default()));
         // Any other job has no effect that a later reader of the file could miss, so it is cancelled.
-        if let State::Busy { job, writes: true } = state {
+        if let PoolState::Busy { job, writes: true } = state {
             job.detach();
         }
     }

@@ -27,7 +27,7 @@ use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
 use rustix::io::{Errno, read, write};
 
 use crate::budget;
-use crate::net::socket::{Edge, Socket};
+use crate::net::socket::{Edge, Socket, is_ready};
 use crate::source::Direction;
 use crate::sys;
 use crate::time::sleep;
@@ -44,7 +44,7 @@ use crate::time::sleep;
 ///
 /// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-/// use waterwheel_runtime::{block_on, io::pipe};
+/// use waterwheel::runtime::{block_on, io::pipe};
 ///
 /// block_on(async {
 ///     let (mut reader, mut writer) = pipe()?;
@@ -70,6 +70,33 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
 /// # Cancel safety
 ///
 /// A read takes bytes only when it completes.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncReadExt;
+/// use waterwheel::runtime::{block_on, io::PipeReader};
+///
+/// # let path = std::env::temp_dir().join(format!("waterwheel-fifo-{}", std::process::id()));
+/// # std::process::Command::new("mkfifo").arg(&path).status()?;
+/// block_on(async {
+///     let mut reader = PipeReader::open(&path)?; // a named pipe
+///     assert!(reader.try_read(&mut [0; 8]).is_err()); // no writer yet, and no bytes
+///     # let path = path.clone();
+///     std::thread::spawn(move || std::fs::write(path, "water"));
+///     let mut text = String::new();
+///     reader.read_to_string(&mut text).await?;
+///     assert_eq!(text, "water");
+///
+///     let (reader, _writer) = std::io::pipe()?;
+///     let reader = PipeReader::from_fd(reader.into())?; // a pipe of the standard library
+///     let input = reader.into_blocking_fd()?; // for a child process
+///     # drop(input);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::fs::remove_file(&path)?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct PipeReader {
     socket: Socket<OwnedFd>,
 }
@@ -80,6 +107,34 @@ pub struct PipeReader {
 /// # Cancel safety
 ///
 /// A write moves bytes only when it completes.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use waterwheel::runtime::{block_on, io::PipeWriter, spawn_blocking};
+///
+/// # let path = std::env::temp_dir().join(format!("waterwheel-fifo-out-{}", std::process::id()));
+/// # std::process::Command::new("mkfifo").arg(&path).status()?;
+/// block_on(async {
+///     # let path = path.clone();
+///     # let copy = path.clone();
+///     let read = spawn_blocking(move || std::fs::read_to_string(copy));
+///     let mut writer = PipeWriter::open(&path).await?; // a named pipe; waits for the reader
+///     writer.write_all(b"water").await?;
+///     writer.close().await?;
+///     assert_eq!(read.await.unwrap()?, "water");
+///
+///     let (_reader, writer) = std::io::pipe()?;
+///     let writer = PipeWriter::from_fd(writer.into())?; // a pipe of the standard library
+///     assert_eq!(writer.try_write(b"wheel")?, 5);
+///     let output = writer.into_blocking_fd()?; // for a child process
+///     # drop(output);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::fs::remove_file(&path)?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct PipeWriter {
     /// `None` after the close: a pipe has no half-close, so the close drops the descriptor.
     socket: Option<Socket<OwnedFd>>,
@@ -132,8 +187,11 @@ impl PipeReader {
     /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes, and else the errors of
     /// `read(2)`.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket
-            .try_io(Direction::Read, |io| read_some(io, buffer))
+        self.socket.try_io(Direction::Read, |io| {
+            // A named pipe that has had no writer yet is not readable, but a read would return its end.
+            is_ready(io, Direction::Read)?;
+            read_some(io, buffer)
+        })
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{budget, panics};
 ///
 /// ```no_run
 /// use futures_lite::{AsyncBufReadExt, StreamExt, io::BufReader};
-/// use waterwheel_runtime::{block_on, io::stdin};
+/// use waterwheel::runtime::{block_on, io::stdin};
 ///
 /// block_on(async {
 ///     let mut lines = BufReader::new(stdin()).lines();
@@ -53,6 +53,22 @@ pub fn stdin() -> Stdin {
 }
 
 /// The standard input; see [`stdin`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use futures_lite::AsyncReadExt;
+/// use waterwheel::runtime::{block_on, io::{Stdin, stdin}};
+///
+/// async fn all(mut input: Stdin) -> std::io::Result<String> {
+///     let mut text = String::new();
+///     input.read_to_string(&mut text).await?;
+///     Ok(text)
+/// }
+///
+/// println!("{}", block_on(all(stdin()))?);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Stdin(());
 
@@ -191,7 +207,7 @@ impl AsyncRead for Stdin {
 ///
 /// ```
 /// use futures_lite::AsyncWriteExt;
-/// use waterwheel_runtime::{block_on, io::stdout};
+/// use waterwheel::runtime::{block_on, io::stdout};
 ///
 /// block_on(async {
 ///     let mut stdout = stdout();
@@ -208,6 +224,20 @@ pub fn stdout() -> Stdout {
 }
 
 /// Returns the standard error; see [`stdout`].
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use waterwheel::runtime::{block_on, io::stderr};
+///
+/// block_on(async {
+///     let mut stderr = stderr();
+///     stderr.write_all(b"no water\n").await?;
+///     stderr.flush().await
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use]
 pub fn stderr() -> Stderr {
     Stderr {
@@ -216,12 +246,42 @@ pub fn stderr() -> Stderr {
 }
 
 /// The standard output; see [`stdout`].
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use waterwheel::runtime::{block_on, io::{Stdout, stdout}};
+///
+/// async fn say(mut stream: Stdout, line: &str) -> std::io::Result<()> {
+///     stream.write_all(format!("{line}\n").as_bytes()).await?;
+///     stream.flush().await
+/// }
+///
+/// block_on(say(stdout(), "water"))?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Stdout {
     inner: OnPool<io::Stdout>,
 }
 
 /// The standard error; see [`stderr`].
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use waterwheel::runtime::{block_on, io::{Stderr, stderr}};
+///
+/// async fn say(mut stream: Stderr, line: &str) -> std::io::Result<()> {
+///     stream.write_all(format!("{line}\n").as_bytes()).await?;
+///     stream.flush().await
+/// }
+///
+/// block_on(say(stderr(), "no water"))?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Stderr {
     inner: OnPool<io::Stderr>,

@@ -9,9 +9,9 @@ use futures_task::ArcWake;
 
 use super::executor::Executor;
 use crate::blocking::Blocking;
-use crate::pool::{Order, Pool};
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::thread;
+use crate::pool::{Order, Pool, PoolSettings};
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::thread;
 
 /// A waker that counts.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl Drop for Dropped {
 fn a_task_that_awaits_a_job_has_its_value() {
     loom::model(|| {
         let executor = Executor::new();
-        let pool = Pool::new(executor.remote.clone());
+        let pool = Pool::new(executor.remote.clone(), PoolSettings::default());
         let (job, value) = Blocking::of(|| 7);
         assert!(pool.push(Box::new(job)).is_none());
         assert_eq!(executor.block_on(value).ok(), Some(7));

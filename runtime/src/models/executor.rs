@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::local_queue::{self, LocalQueue};
 use crate::panics;
+use crate::primitives::Unpark;
 use crate::remote::{Message, Remote};
-use crate::sync::Unpark;
-use crate::task::{self, Tasks};
+use crate::task_table::{self, Tasks};
 use crate::watch::Place;
 
 pub(super) struct Executor {
@@ -24,7 +24,7 @@ impl Executor {
         let unpark = Unpark::default();
         let remote = Remote::new(unpark.clone());
         Self {
-            queue: Rc::new(LocalQueue::new(remote.id())),
+            queue: Rc::new(LocalQueue::new(remote.id(), None)),
             tasks: RefCell::new(Tasks::new(remote.clone())),
             remote,
             unpark,
@@ -62,7 +62,7 @@ impl Executor {
     fn turn(&self) {
         let _entered = self.queue.enter();
         for task in self.queue.begin_turn(|| self.read_inbox()) {
-            task::run(&self.tasks, task);
+            task_table::run(&self.tasks, task);
         }
         if !local_queue::any_ready() && self.tasks.borrow().len() > 0 {
             self.park();

@@ -4,10 +4,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::executor::Executor;
-use crate::pool::{Order, Pool};
+use crate::pool::{Order, Pool, PoolSettings};
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::{Condvar, Mutex};
 use crate::remote::Message;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Condvar, Mutex};
 
 /// Counts the jobs that were run and those that were cancelled.
 #[derive(Clone, Default)]
@@ -69,7 +69,7 @@ fn wait_until_idle(executor: &Executor, pool: &Pool) {
 fn the_last_job_to_end_is_reported() {
     loom::model(|| {
         let executor = Executor::new();
-        let pool = Pool::new(executor.remote.clone());
+        let pool = Pool::new(executor.remote.clone(), PoolSettings::default());
         let counts = Counts::default();
         counts.push_job(&pool);
         counts.push_job(&pool);
@@ -82,7 +82,7 @@ fn the_last_job_to_end_is_reported() {
 fn an_idle_pool_has_sent_its_mail() {
     loom::model(|| {
         let executor = Executor::new();
-        let pool = Pool::new(executor.remote.clone());
+        let pool = Pool::new(executor.remote.clone(), PoolSettings::default());
         let remote = executor.remote.clone();
         push(&pool, move |_| {
             _ = remote.send(Message::Run(Box::new(|| ())));
@@ -97,7 +97,7 @@ fn an_idle_pool_has_sent_its_mail() {
 fn a_job_that_comes_when_a_thread_ends_of_idleness_is_run() {
     loom::model(|| {
         let executor = Executor::new();
-        let pool = Pool::new(executor.remote.clone());
+        let pool = Pool::new(executor.remote.clone(), PoolSettings::default());
         let counts = Counts::default();
         counts.push_job(&pool);
         pool.let_idle_time_pass();
@@ -111,7 +111,7 @@ fn a_job_that_comes_when_a_thread_ends_of_idleness_is_run() {
 fn a_job_is_run_while_another_one_waits_for_it() {
     loom::model(|| {
         let executor = Executor::new();
-        let pool = Pool::new(executor.remote.clone());
+        let pool = Pool::new(executor.remote.clone(), PoolSettings::default());
         let counts = Counts::default();
         loom::stop_exploring();
         counts.push_job(&pool);
@@ -133,7 +133,7 @@ fn a_job_is_run_while_another_one_waits_for_it() {
 fn a_pool_that_ends_runs_or_cancels_each_job_once() {
     loom::model(|| {
         let executor = Executor::new();
-        let pool = Pool::new(executor.remote.clone());
+        let pool = Pool::new(executor.remote.clone(), PoolSettings::default());
         let counts = Counts::default();
         counts.push_job(&pool);
         counts.push_job(&pool);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::executor::Executor;
+use crate::primitives::atomic::{AtomicUsize, Ordering};
+use crate::primitives::thread;
 use crate::remote::Message;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::thread;
 
 /// Spawns a task that starts `SENDERS` threads. A sender writes 1 and wakes the task, then writes 2 and wakes
 /// it, and so on. The task ends when it has seen the last number of each sender.

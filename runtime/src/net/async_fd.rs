@@ -37,7 +37,7 @@ use crate::source::{Direction, Interest};
 /// ```
 /// use std::io::{Read, Write};
 /// use std::os::unix::net::UnixStream;
-/// use waterwheel_runtime::{block_on, net::AsyncFd};
+/// use waterwheel::runtime::{block_on, net::AsyncFd};
 ///
 /// let (mut writer, reader) = UnixStream::pair()?;
 /// reader.set_nonblocking(true)?;
@@ -77,6 +77,19 @@ impl<T: AsFd> AsyncFd<T> {
     }
 
     /// Removes the descriptor from epoll, and returns it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use waterwheel::runtime::net::AsyncFd;
+    ///
+    /// let (end, _other) = UnixStream::pair()?;
+    /// let watched = AsyncFd::new(end);
+    /// let end: UnixStream = watched.into_inner(); // no runtime watches it any more
+    /// # drop(end);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[expect(
         clippy::missing_panics_doc,
         reason = "the socket is there while the caller has this value"
@@ -116,6 +129,23 @@ impl<T: AsFd> AsyncFd<T> {
     /// # Cancel safety
     ///
     /// Safe: a drop ends it only between two calls of `operation`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    /// use waterwheel::runtime::{block_on, net::AsyncFd};
+    ///
+    /// let (writer, mut reader) = UnixStream::pair()?;
+    /// writer.set_nonblocking(true)?;
+    /// block_on(async {
+    ///     let writer = AsyncFd::new(writer);
+    ///     writer.write_with(|mut io| io.write(b"x")).await
+    /// })?;
+    /// assert_eq!(reader.read(&mut [0; 8])?, 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn write_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.with(Direction::Write, operation).await
     }
@@ -125,6 +155,26 @@ impl<T: AsFd> AsyncFd<T> {
     /// # Errors
     ///
     /// Returns the same errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    /// use waterwheel::runtime::{block_on, net::AsyncFd};
+    ///
+    /// let (mut writer, reader) = UnixStream::pair()?;
+    /// reader.set_nonblocking(true)?;
+    /// let reader = AsyncFd::new(reader);
+    /// writer.write_all(b"water")?;
+    /// let mut buffer = [0; 8];
+    /// let count = block_on(poll_fn(|cx| {
+    ///     reader.poll_read_with(cx, |mut io| io.read(&mut buffer))
+    /// }))?;
+    /// assert_eq!(buffer[..count], *b"water");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn poll_read_with<R>(
         &self,
         cx: &mut Context<'_>,
@@ -151,6 +201,26 @@ impl<T: AsFd> AsyncFd<T> {
     /// # Errors
     ///
     /// Returns the errors of `epoll_ctl(2)`; see [`read_with`](Self::read_with).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    /// use waterwheel::runtime::{block_on, net::AsyncFd};
+    ///
+    /// let (near, mut far) = UnixStream::pair()?;
+    /// near.set_nonblocking(true)?;
+    /// let near = AsyncFd::new(near);
+    /// far.write_all(b"x")?;
+    /// block_on(async {
+    ///     poll_fn(|cx| near.poll_readable(cx)).await?;
+    ///     assert_eq!(near.io().read(&mut [0; 8])?, 1);
+    ///     poll_fn(|cx| near.poll_writable(cx)).await
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket().poll_ready(cx, Direction::Read)
     }

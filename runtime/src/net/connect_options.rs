@@ -48,12 +48,19 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::block_on;
-/// use waterwheel_runtime::net::{ConnectOptions, TcpListener};
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::net::{ConnectOptions, TcpListener};
 ///
 /// block_on(async {
 ///     let listener = TcpListener::bind("127.0.0.1:0")?;
-///     let options = ConnectOptions::new().nodelay(true).keepalive(Duration::from_secs(60));
+///     let options = ConnectOptions::new()
+///         .bind("127.0.0.1:0".parse().unwrap())
+///         .reuse_address(true)
+///         .nodelay(true)
+///         .keepalive(Duration::from_secs(60))
+///         .send_buffer_bytes(256 * 1024)
+///         .receive_buffer_bytes(256 * 1024)
+///         .hops_max(4);
 ///     let stream = options.connect(listener.local_address()?).await?;
 ///     assert!(stream.nodelay()?);
 ///     std::io::Result::Ok(())

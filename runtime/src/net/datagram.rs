@@ -26,6 +26,7 @@ use super::socket::{Edge, Socket};
 use crate::source::Direction;
 
 /// A kind of datagram socket. Only types of this crate implement it.
+#[doc(hidden)]
 pub trait Datagram: AsFd + Sealed {
     /// The address of a peer.
     type Address;
@@ -66,6 +67,33 @@ pub trait Datagram: AsFd + Sealed {
 /// # Cancel safety
 ///
 /// Each operation moves a datagram only when it completes. So no datagram is lost if a future is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use waterwheel::runtime::{block_on, net::UnixDatagram};
+///
+/// block_on(async {
+///     let (ours, theirs) = UnixDatagram::pair()?;
+///     let mut buffer = [0; 8];
+///     ours.writable().await?;
+///     ours.send(b"one").await?;
+///     theirs.readable().await?;
+///     assert_eq!(theirs.peek_from(&mut buffer).await?.0, 3); // it stays in the queue
+///     assert_eq!(theirs.recv(&mut buffer).await?, 3);
+///
+///     ours.try_send(b"longer than eight")?;
+///     assert!(theirs.recv_from(&mut buffer).await.is_err());
+///     assert!(theirs.try_recv_from(&mut buffer).is_err()); // the queue is empty
+///
+///     poll_fn(|cx| ours.poll_send(cx, b"last")).await?;
+///     let (bytes, _sender) = poll_fn(|cx| theirs.poll_recv_from(cx, &mut buffer)).await?;
+///     assert_eq!(&buffer[..bytes], b"last");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct DatagramSocket<S> {
     socket: Socket<S>,
 }

@@ -22,7 +22,7 @@ use super::lookup::{lookup_host, lookup_name};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, net::Destination};
+/// use waterwheel::runtime::{block_on, net::Destination};
 ///
 /// let destination = Destination::from(("127.0.0.1", 80));
 /// let addresses = block_on(destination.addresses())?;

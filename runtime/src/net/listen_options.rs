@@ -27,7 +27,7 @@ use crate::sys;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::net::ListenOptions;
+/// use waterwheel::runtime::net::ListenOptions;
 ///
 /// let listener = ListenOptions::new().backlog(64).bind("127.0.0.1:0")?;
 /// assert_ne!(listener.local_address()?.port(), 0);
@@ -61,6 +61,24 @@ impl Default for ListenOptions {
 impl ListenOptions {
     /// Returns the defaults: the address can be bound again at once, the port is not shared, small writes are
     /// sent at once, and the backlog is 4,096.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::net::ListenOptions;
+    ///
+    /// let options = ListenOptions::new()
+    ///     .reuse_address(true)
+    ///     .reuse_port(true) // another process may listen on the same port
+    ///     .only_v6(false) // v4 clients come in, too
+    ///     .nodelay(true)
+    ///     .keepalive(Duration::from_secs(60))
+    ///     .defer_accept(Duration::from_secs(5));
+    /// let listener = options.bind("[::]:0").or_else(|_| options.bind("0.0.0.0:0"))?;
+    /// # drop(listener);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -139,7 +157,7 @@ impl ListenOptions {
             "the name resolves to no address",
         );
         // A name may have addresses of a family that this machine has switched off. So one success is enough.
-        for address in address.to_socket_addrs()? {
+        for address in address.to_socket_addrs().map_err(explained)? {
             match self.listen(address) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => {
@@ -156,6 +174,20 @@ impl ListenOptions {
     /// # Errors
     ///
     /// Returns the same errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::ListenOptions;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("waterwheel-options-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let listener = ListenOptions::new().backlog(16).bind_unix(folder.join("mill.sock"))?;
+    /// assert_eq!(listener.path(), Some(&*folder.join("mill.sock")));
+    /// # drop(listener);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind_unix(&self, path: impl AsRef<Path>) -> io::Result<UnixListener> {
         unix::bind_path(path.as_ref(), self.backlog)
     }
@@ -165,6 +197,17 @@ impl ListenOptions {
     /// # Errors
     ///
     /// Returns the same errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::ListenOptions;
+    ///
+    /// let name = format!("mill-{}", std::process::id());
+    /// let listener = ListenOptions::new().backlog(16).bind_abstract(&name)?;
+    /// assert_eq!(listener.path(), None); // such a name needs no file
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind_abstract(&self, name: impl AsRef<[u8]>) -> io::Result<UnixListener> {
         unix::bind_abstract(name.as_ref(), self.backlog)
     }
@@ -191,6 +234,20 @@ impl ListenOptions {
         socket.listen(self.backlog)?;
         Ok(TcpListener::from_nonblocking(socket.into()))
     }
+}
+
+/// Adds the form of an address to the errors of the standard library about its text.
+#[cold]
+fn explained(error: io::Error) -> io::Error {
+    let fault = match (error.kind(), &*error.to_string()) {
+        (io::ErrorKind::InvalidInput, "invalid socket address") => "the address has no port",
+        (io::ErrorKind::InvalidInput, "invalid port value") => {
+            "the port of the address is not a number up to 65535"
+        }
+        _ => return error,
+    };
+    let form = "an address has the form host:port, such as localhost:8080 or 127.0.0.1:8080";
+    io::Error::new(error.kind(), format!("{fault}; {form}"))
 }
 
 /// Listeners with the default options.
@@ -226,6 +283,16 @@ impl UnixListener {
     /// # Errors
     ///
     /// Returns the errors of `bind(2)`, for example `AddrInUse`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::UnixListener;
+    ///
+    /// let listener = UnixListener::bind_abstract(format!("mill-{}", std::process::id()))?;
+    /// # drop(listener);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         ListenOptions::new().bind_abstract(name)
     }

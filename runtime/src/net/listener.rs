@@ -21,6 +21,7 @@ use crate::source::{Direction, Interest};
 const ACCEPT_COST: u32 = 4;
 
 /// A kind of listening socket. Only types of this crate implement it.
+#[doc(hidden)]
 pub trait Accept: AsFd + sealed::Sealed {
     /// The value of an accept: a stream, and for TCP also the address of the peer.
     type Accepted;
@@ -42,6 +43,35 @@ pub(crate) mod sealed {
 /// [`UnixListener`](super::UnixListener).
 ///
 /// See [`Stream`](super::Stream) for the properties of all sockets.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::io::ErrorKind;
+/// use waterwheel::runtime::net::{Listener, TcpListener, TcpStream};
+/// use waterwheel::runtime::{block_on, spawn};
+///
+/// block_on(async {
+///     let listener: Listener<_> = TcpListener::bind("127.0.0.1:0")?;
+///     assert_eq!(listener.try_accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+///
+///     let clients = spawn({
+///         let address = listener.local_address()?;
+///         async move { (TcpStream::connect(address).await, TcpStream::connect(address).await) }
+///     });
+///     listener.pending().await?; // the queue has a connection, and keeps it
+///     let (first, peer) = listener.accept().await?;
+///     assert_eq!(first.peer_address()?, peer);
+///
+///     // The same with poll functions, for futures of one's own.
+///     poll_fn(|cx| listener.poll_pending(cx)).await?;
+///     let (second, _) = poll_fn(|cx| listener.poll_accept(cx)).await?;
+///     # drop((second, clients.await?));
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct Listener<L> {
     socket: Socket<L>,
 }

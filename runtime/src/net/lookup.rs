@@ -33,7 +33,7 @@ use crate::budget;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, net::lookup_host};
+/// use waterwheel::runtime::{block_on, net::lookup_host};
 ///
 /// let addresses = block_on(lookup_host("127.0.0.1:80")).unwrap();
 /// assert_eq!(addresses, ["127.0.0.1:80".parse().unwrap()]);

@@ -17,6 +17,7 @@ mod async_fd;
 mod connect_options;
 mod datagram;
 mod destination;
+mod incoming;
 mod listen_options;
 mod listener;
 mod lookup;

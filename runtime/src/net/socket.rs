@@ -89,6 +89,7 @@ pub(crate) struct Socket<S> {
 }
 
 /// The state of the edge of a direction after an operation.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
     /// The direction may still be ready.
@@ -352,6 +353,7 @@ impl<S: AsFd> Socket<S> {
 }
 
 /// A kind of connected socket.
+#[doc(hidden)]
 pub trait Receive: AsFd {
     /// Calls the system call that reads. Returns the number of bytes, and the state of the edge.
     ///
@@ -489,7 +491,7 @@ impl<S> Registration<S> {
         context::with(type_name::<S>(), "polled", |executor| {
             // Another thread may try the same. The first one takes the socket, and the wait of the other one
             // panics.
-            let own = executor.id().as_raw();
+            let own = executor.id().number();
             let before = self
                 .runtime
                 .compare_exchange(NO_RUNTIME, own, Relaxed, Relaxed);
@@ -658,7 +660,7 @@ impl<S> Registration<S> {
     fn note(&self, change: impl Fn(Readiness) -> Readiness) {
         let runtime = self.runtime.load(Relaxed);
         // The usual case costs one comparison. Outside a runtime, the thread's number is zero.
-        if runtime == local_queue::runtime().map_or(0, RuntimeId::as_raw) {
+        if runtime == local_queue::runtime().map_or(0, RuntimeId::number) {
             self.known.set(change(self.known.get()));
         } else if runtime == NO_RUNTIME {
             self.guess.set(change(self.guess.get()));

@@ -22,6 +22,24 @@ use super::stream::{Connected, Stream};
 
 impl<S: Connected> Stream<S> {
     /// Splits the stream into a half that reads and a half that writes. Both can be used at the same time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use waterwheel::runtime::{block_on, join, net::UnixStream};
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// block_on(async {
+    ///     let (mut near, far) = (UnixStream::from_std(near)?, UnixStream::from_std(far)?);
+    ///     far.try_write(b"echo")?;
+    ///     let (mut reader, mut writer) = near.split();
+    ///     let mut received = [0; 4];
+    ///     let (read, written) = join(reader.read_exact(&mut received), writer.write_all(b"call")).await;
+    ///     read.and(written)
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn split(&mut self) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
         (ReadHalf(self), WriteHalf(self))
     }
@@ -36,8 +54,8 @@ impl<S: Connected> Stream<S> {
     ///
     /// ```
     /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-    /// use waterwheel_runtime::net::UnixStream;
-    /// use waterwheel_runtime::{block_on, spawn};
+    /// use waterwheel::runtime::net::UnixStream;
+    /// use waterwheel::runtime::{block_on, spawn};
     ///
     /// # let (ours, peer) = std::os::unix::net::UnixStream::pair()?;
     /// # let (ours, peer) = (UnixStream::from_std(ours)?, UnixStream::from_std(peer)?);
@@ -75,10 +93,59 @@ impl<S: Connected> Stream<S> {
 ///
 /// If two tasks must own the stream together, use [`Stream::into_split`], or put the stream into an `Rc`, because
 /// a reference to a stream reads and writes.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use waterwheel::runtime::net::{ReadHalf, UnixStream, WriteHalf};
+/// use waterwheel::runtime::{block_on, join};
+///
+/// type Socket = std::os::unix::net::UnixStream;
+///
+/// async fn ask(mut writer: WriteHalf<'_, Socket>) -> std::io::Result<()> {
+///     writer.write_all(b"water?").await?;
+///     writer.close().await // sends FIN, and the other half reads on
+/// }
+///
+/// async fn hear(mut reader: ReadHalf<'_, Socket>) -> std::io::Result<String> {
+///     let mut answer = String::new();
+///     reader.read_to_string(&mut answer).await?;
+///     Ok(answer)
+/// }
+///
+/// let (near, far) = Socket::pair()?;
+/// block_on(async {
+///     let (mut near, mut far) = (UnixStream::from_std(near)?, UnixStream::from_std(far)?);
+///     far.write_all(b"water!").await?;
+///     far.close().await?;
+///     let (reader, writer) = near.split();
+///     let (answer, asked) = join(hear(reader), ask(writer)).await;
+///     assert_eq!((answer?.as_str(), asked?), ("water!", ()));
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct ReadHalf<'a, S: AsFd>(&'a Stream<S>);
 
 /// The half of a [`Stream`] that writes; see [`ReadHalf`].
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::AsyncWriteExt;
+/// use waterwheel::runtime::{block_on, net::{UnixStream, WriteHalf}};
+///
+/// async fn greet(mut writer: WriteHalf<'_, std::os::unix::net::UnixStream>) -> std::io::Result<()> {
+///     writer.write_all(b"hello").await
+/// }
+///
+/// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+/// block_on(async { greet(UnixStream::from_std(near)?.split().1).await })?;
+/// assert_eq!(std::io::read_to_string(far)?, "hello");
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct WriteHalf<'a, S: AsFd>(&'a Stream<S>);
 
@@ -128,6 +195,18 @@ impl<S: Connected> AsyncWrite for WriteHalf<'_, S> {
 
 /// The half of a [`Stream`] that reads, and owns the stream together with the other half; see
 /// [`Stream::into_split`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::net::UnixStream;
+///
+/// let (near, _far) = std::os::unix::net::UnixStream::pair()?;
+/// let (reading, writing) = UnixStream::from_std(near)?.into_split();
+/// let whole = reading.reunite(writing).expect("they belong together");
+/// # drop(whole);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct OwnedReadHalf<S: Connected> {
     stream: Arc<Stream<S>>,
@@ -135,6 +214,21 @@ pub struct OwnedReadHalf<S: Connected> {
 
 /// The half of a [`Stream`] that writes, and owns the stream together with the other half; see
 /// [`Stream::into_split`]. Its drop closes the write half (sends FIN).
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Read;
+/// use waterwheel::runtime::net::UnixStream;
+///
+/// let (near, mut far) = std::os::unix::net::UnixStream::pair()?;
+/// let (reading, writing) = UnixStream::from_std(near)?.into_split();
+/// writing.forget(); // sends no end
+/// far.set_nonblocking(true)?;
+/// assert!(far.read(&mut [0; 8]).is_err());
+/// # drop(reading);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct OwnedWriteHalf<S: Connected> {
     stream: Arc<Stream<S>>,

@@ -27,6 +27,7 @@ use crate::source::{Direction, Interest};
 use crate::sys;
 
 /// A kind of connected socket. Only types of this crate implement it.
+#[doc(hidden)]
 pub trait Connected: Receive {}
 
 /// A connection: a [`TcpStream`](super::TcpStream) or a [`UnixStream`](super::UnixStream).
@@ -49,6 +50,33 @@ pub trait Connected: Receive {}
 /// # Cancel safety
 ///
 /// Each operation moves bytes only when it completes. So no bytes are lost if a future is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use waterwheel::runtime::net::{Stream, UnixStream};
+/// use waterwheel::runtime::{block_on, join};
+///
+/// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+/// block_on(async {
+///     let (near, far): (Stream<_>, Stream<_>) = (UnixStream::from_std(near)?, UnixStream::from_std(far)?);
+///     // A reference reads while another one writes.
+///     let (mut reader, mut writer) = (&near, &near);
+///     let echo = futures_lite::io::copy(&far, &far);
+///     let mut echoed = [0; 5];
+///     let talk = async {
+///         let (sent, received) = join(writer.write_all(b"water"), reader.read_exact(&mut echoed)).await;
+///         writer.close().await?;
+///         sent.and(received)
+///     };
+///     let (talked, copied) = join(talk, echo).await;
+///     talked?;
+///     assert_eq!((echoed, copied?), (*b"water", 5));
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct Stream<S> {
     socket: Socket<S>,
 }
@@ -75,6 +103,18 @@ impl<S: AsFd> Stream<S> {
     ///
     /// The socket leaves its runtime, and this works on any thread. `from_std` makes a stream of it again, in
     /// this runtime or in another one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, _far) = std::os::unix::net::UnixStream::pair()?;
+    /// let stream = UnixStream::from_std(near)?;
+    /// let near = stream.into_std();
+    /// near.set_nonblocking(false)?; // for a thread that reads with blocking calls
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn into_std(self) -> S {
         self.socket.into_io()
@@ -86,6 +126,20 @@ impl<S: AsFd> Stream<S> {
     ///
     /// Returns [`NotConnected`](io::ErrorKind::NotConnected) if the connection is gone, as the standard library
     /// does. `AsyncWrite::poll_close` succeeds in that case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::Shutdown;
+    /// use waterwheel::runtime::net::UnixStream;
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// let stream = UnixStream::from_std(near)?;
+    /// stream.try_write(b"the last word")?;
+    /// stream.shutdown(Shutdown::Write)?; // the peer reads to the end, and can still answer
+    /// assert_eq!(std::io::read_to_string(&far)?, "the last word");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let how = match how {
             Shutdown::Read => rustix::net::Shutdown::Read,
@@ -101,6 +155,25 @@ impl<S: AsFd> Stream<S> {
     /// # Errors
     ///
     /// Returns the errors of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::{TcpListener, TcpStream};
+    /// use waterwheel::runtime::{block_on, join};
+    ///
+    /// block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     let connect = TcpStream::connect(listener.local_address()?);
+    ///     let (accepted, client) = join(listener.accept(), connect).await;
+    ///     let (stream, _) = accepted?;
+    ///     stream.reset_on_drop()?;
+    ///     drop(stream);
+    ///     client?.closed().await; // a reset ends both halves at once
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn reset_on_drop(&self) -> io::Result<()> {
         SockRef::from(self.io()).set_linger(Some(Duration::ZERO))
     }
@@ -111,6 +184,23 @@ impl<S: AsFd> Stream<S> {
     /// # Errors
     ///
     /// Returns the errors of `send(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// block_on(async {
+    ///     let stream = UnixStream::from_std(near)?;
+    ///     let sent = poll_fn(|cx| stream.poll_write_last(cx, b"bye")).await?;
+    ///     assert_eq!(sent, 3);
+    ///     std::io::Result::Ok(()) // the drop closes the stream
+    /// })?;
+    /// assert_eq!(std::io::read_to_string(far)?, "bye");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.socket.poll_write_last(cx, bytes)
     }
@@ -126,6 +216,24 @@ impl<S: AsFd> Stream<S> {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, mut far) = std::os::unix::net::UnixStream::pair()?;
+    /// far.write_all(b"water")?;
+    /// block_on(async {
+    ///     let stream = UnixStream::from_std(near)?;
+    ///     stream.readable().await?; // no buffer is needed while the stream is idle
+    ///     let mut buffer = [0; 16];
+    ///     assert_eq!(stream.try_read(&mut buffer)?, 5);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn readable(&self) -> io::Result<()> {
         self.socket.ready(Direction::Read).await
     }
@@ -142,6 +250,21 @@ impl<S: AsFd> Stream<S> {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, _far) = std::os::unix::net::UnixStream::pair()?;
+    /// block_on(async {
+    ///     let stream = UnixStream::from_std(near)?;
+    ///     stream.writable().await?;
+    ///     assert_eq!(stream.try_write(b"water")?, 5);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn writable(&self) -> io::Result<()> {
         self.socket.ready(Direction::Write).await
     }
@@ -156,6 +279,24 @@ impl<S: AsFd> Stream<S> {
     /// # Errors
     ///
     /// Returns the same errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// block_on(async {
+    ///     let stream = UnixStream::from_std(near)?;
+    ///     poll_fn(|cx| stream.poll_writable(cx)).await?;
+    ///     drop(far); // the end of the stream makes it readable
+    ///     poll_fn(|cx| stream.poll_readable(cx)).await?;
+    ///     assert_eq!(stream.try_read(&mut [0; 16])?, 0);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_ready(cx, Direction::Read)
     }
@@ -176,6 +317,25 @@ impl<S: AsFd> Stream<S> {
     ///
     /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes, and else the errors of
     /// `recv(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, mut far) = std::os::unix::net::UnixStream::pair()?;
+    /// far.write_all(&[0x16, 0x03, 0x01])?;
+    /// block_on(async {
+    ///     let stream = UnixStream::from_std(near)?;
+    ///     stream.readable().await?;
+    ///     let mut first = [0];
+    ///     stream.try_peek(&mut first)?;
+    ///     assert_eq!(first, [0x16]); // a TLS handshake: the bytes are still there for rustls
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let seen = self.socket.try_io(Direction::Read, |io| {
             let (seen, _) = recv(io, &mut *buffer, RecvFlags::PEEK)?;
@@ -197,6 +357,27 @@ impl<S: AsFd> Stream<S> {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::pending;
+    /// use waterwheel::runtime::{block_on, net::UnixStream, race};
+    ///
+    /// /// Works for as long as the client stays.
+    /// async fn work(stream: &UnixStream) -> Option<u32> {
+    ///     race(async { Some(pending().await) }, async {
+    ///         stream.closed().await;
+    ///         None
+    ///     })
+    ///     .await
+    /// }
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// drop(far);
+    /// assert_eq!(block_on(async { std::io::Result::Ok(work(&UnixStream::from_std(near)?).await) })?, None);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn closed(&self) {
         self.gone(Interest::Closed).await;
     }
@@ -207,6 +388,24 @@ impl<S: AsFd> Stream<S> {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::Shutdown;
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// block_on(async {
+    ///     let stream = UnixStream::from_std(near)?;
+    ///     far.shutdown(Shutdown::Write)?;
+    ///     stream.read_closed().await;
+    ///     assert!(stream.is_read_closed());
+    ///     stream.try_write(b"but it still reads")?;
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn read_closed(&self) {
         self.gone(Interest::ReadClosed).await;
     }
@@ -218,6 +417,23 @@ impl<S: AsFd> Stream<S> {
     }
 
     /// The poll function behind [`closed`](Self::closed).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// block_on(async {
+    ///     let stream = UnixStream::from_std(near)?;
+    ///     drop(far);
+    ///     poll_fn(|cx| stream.poll_read_closed(cx)).await;
+    ///     poll_fn(|cx| stream.poll_closed(cx)).await;
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.socket.poll_event(cx, Interest::Closed).map(drop)
     }
@@ -246,6 +462,23 @@ impl<S: AsFd> Stream<S> {
     /// # Cancel safety
     ///
     /// Safe: `offset` always includes all sent bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// block_on(async {
+    ///     let stream = UnixStream::from_std(near)?;
+    ///     let file = std::fs::File::open("Cargo.toml")?;
+    ///     let mut offset = 1; // behind the first byte
+    ///     while stream.send_file(&file, &mut offset, 8).await? > 0 && offset < 8 {}
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// assert_eq!(std::io::read_to_string(far)?, "package]");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn send_file(
         &self,
         file: impl AsFd,
@@ -263,6 +496,26 @@ impl<S: AsFd> Stream<S> {
     /// # Errors
     ///
     /// Returns the same errors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::os::fd::AsFd;
+    /// use waterwheel::runtime::{block_on, net::UnixStream};
+    ///
+    /// let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    /// block_on(async {
+    ///     let stream = UnixStream::from_std(near)?;
+    ///     let file = std::fs::File::open("Cargo.toml")?;
+    ///     let mut offset = 0;
+    ///     poll_fn(|cx| stream.poll_send_file(cx, file.as_fd(), &mut offset, 9)).await?;
+    ///     assert_eq!(offset, 9);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// assert_eq!(std::io::read_to_string(far)?, "[package]");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn poll_send_file(
         &self,
         cx: &mut Context<'_>,
@@ -295,6 +548,21 @@ impl<S: Connected> Stream<S> {
     ///
     /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no bytes, and else the errors of
     /// `recv(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{ErrorKind, Write};
+    /// use waterwheel::runtime::net::UnixStream;
+    ///
+    /// let (near, mut far) = std::os::unix::net::UnixStream::pair()?;
+    /// let stream = UnixStream::from_std(near)?;
+    /// let mut buffer = [0; 16];
+    /// assert_eq!(stream.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+    /// far.write_all(b"water")?;
+    /// assert_eq!(stream.try_read(&mut buffer)?, 5);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.try_read(buffer)
     }

@@ -10,6 +10,20 @@ use crate::sys;
 /// A socket that accepts TCP connections.
 ///
 /// See [`TcpStream`] for an example, and [`Listener`] for how to accept.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::net::TcpListener;
+///
+/// let inherited = std::net::TcpListener::bind("127.0.0.1:0")?; // for example from a supervisor
+/// let listener = TcpListener::from_std(inherited)?;
+/// println!("listening on {}", listener.local_address()?);
+/// let inherited = listener.into_std(); // for a successor
+/// # drop(inherited);
+/// # drop(TcpListener::bind("127.0.0.1:0")?);
+/// # std::io::Result::Ok(())
+/// ```
 pub type TcpListener = Listener<std::net::TcpListener>;
 
 impl TcpListener {

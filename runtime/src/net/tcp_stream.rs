@@ -20,8 +20,8 @@ use super::stream::{Connected, Stream};
 ///
 /// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-/// use waterwheel_runtime::net::{TcpListener, TcpStream};
-/// use waterwheel_runtime::{block_on, join};
+/// use waterwheel::runtime::net::{TcpListener, TcpStream};
+/// use waterwheel::runtime::{block_on, join};
 ///
 /// block_on(async {
 ///     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -44,6 +44,20 @@ impl TcpStream {
     /// # Errors
     ///
     /// Returns the errors of `fcntl(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::TcpStream;
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let connected = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// let stream = TcpStream::from_std(connected)?;
+    /// assert_eq!(stream.peer_address()?, listener.local_addr()?);
+    /// stream.set_nodelay(true)?;
+    /// assert!(stream.nodelay()?);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self::from_nonblocking(stream))

@@ -19,7 +19,7 @@ use crate::budget;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, net::UdpSocket};
+/// use waterwheel::runtime::{block_on, net::UdpSocket};
 ///
 /// block_on(async {
 ///     let server = UdpSocket::bind("127.0.0.1:0")?;
@@ -30,6 +30,26 @@ use crate::budget;
 ///     let (bytes, from) = server.recv_from(&mut buffer).await?;
 ///     server.send_to(&buffer[..bytes], from).await?;
 ///     assert_eq!(client.recv(&mut buffer).await?, 5);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// Options, and the socket of the standard library:
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use waterwheel::runtime::{block_on, net::UdpSocket};
+///
+/// block_on(async {
+///     let socket = UdpSocket::from_std(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+///     socket.set_broadcast(true)?;
+///     socket.join_multicast_v4(Ipv4Addr::new(224, 0, 0, 251), Ipv4Addr::LOCALHOST)?;
+///     socket.connect(("localhost", socket.local_address()?.port())).await?;
+///     assert_eq!(socket.peer_address()?, socket.local_address()?);
+///     assert_eq!(socket.try_send_to(b"myself", socket.local_address()?)?, 6);
+///     let socket = socket.into_std();
+///     # drop(socket);
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
@@ -148,6 +168,16 @@ impl UdpSocket {
     /// # Errors
     ///
     /// Returns the errors of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use waterwheel::runtime::net::UdpSocket;
+    ///
+    /// let socket = UdpSocket::bind("[::]:5353")?;
+    /// socket.join_multicast_v6("ff02::fb".parse().unwrap(), 0)?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn join_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
         self.io().join_multicast_v6(&group, interface)
     }

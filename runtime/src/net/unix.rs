@@ -36,8 +36,8 @@ use crate::time::sleep;
 ///
 /// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-/// use waterwheel_runtime::net::{UnixListener, UnixStream};
-/// use waterwheel_runtime::{block_on, join};
+/// use waterwheel::runtime::net::{UnixListener, UnixStream};
+/// use waterwheel::runtime::{block_on, join};
 ///
 /// # let folder = std::env::temp_dir().join(format!("waterwheel-unix-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder)?;
@@ -92,6 +92,22 @@ impl UnixStream {
     /// # Cancel safety
     ///
     /// Dropping the future ends the attempt.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::{UnixListener, UnixStream};
+    /// use waterwheel::runtime::{block_on, join};
+    ///
+    /// block_on(async {
+    ///     let name = format!("mill-stream-{}", std::process::id());
+    ///     let listener = UnixListener::bind_abstract(&name)?;
+    ///     let (accepted, connected) = join(listener.accept(), UnixStream::connect_abstract(&name)).await;
+    ///     assert!(accepted.is_ok() && connected.is_ok());
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn connect_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
         connect(&sys::abstract_address(name.as_ref())?).await
     }
@@ -101,6 +117,19 @@ impl UnixStream {
     /// # Errors
     ///
     /// Returns the errors of `fcntl(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use waterwheel::runtime::net::UnixStream;
+    ///
+    /// let (near, mut far) = std::os::unix::net::UnixStream::pair()?;
+    /// let stream = UnixStream::from_std(near)?;
+    /// far.write_all(b"water")?;
+    /// assert_eq!(stream.try_read(&mut [0; 16])?, 5);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn from_std(stream: std_unix::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self::from_nonblocking(stream))
@@ -162,9 +191,44 @@ async fn connect(address: &SockAddr) -> io::Result<UnixStream> {
 /// [`leave_file`](Listener::leave_file).
 ///
 /// See [`UnixStream`] for an example, and [`Listener`] for how to accept.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::net::UnixListener;
+///
+/// # let folder = std::env::temp_dir().join(format!("waterwheel-listener-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let listener = UnixListener::bind(folder.join("mill.sock"))?;
+/// assert!(listener.path().unwrap().ends_with("mill.sock"));
+/// drop(listener);
+/// assert!(!folder.join("mill.sock").exists());
+///
+/// let listener = UnixListener::bind(folder.join("mill.sock"))?.leave_file();
+/// drop(listener);
+/// assert!(folder.join("mill.sock").exists()); // for the process that goes on listening
+/// # std::fs::remove_dir_all(&folder)?;
+/// # std::io::Result::Ok(())
+/// ```
 pub type UnixListener = Listener<Bound>;
 
 /// The type parameter of a [`UnixListener`]: the socket and its file. It has no methods of its own.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::net::{Bound, Listener, UnixListener};
+///
+/// /// Holds a listener of either kind: `Mill<std::net::TcpListener>`, or this one.
+/// struct Mill<L> {
+///     listener: Listener<L>,
+/// }
+///
+/// let listener: UnixListener = UnixListener::bind_abstract(format!("bound-{}", std::process::id()))?;
+/// let mill: Mill<Bound> = Mill { listener };
+/// # drop(mill.listener);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Bound {
     listener: std_unix::UnixListener,
@@ -179,6 +243,21 @@ impl UnixListener {
     /// # Errors
     ///
     /// Returns the errors of `fcntl(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::UnixListener;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("waterwheel-from-std-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let inherited = std::os::unix::net::UnixListener::bind(folder.join("mill.sock"))?;
+    /// let listener = UnixListener::from_std(inherited)?;
+    /// # drop(listener);
+    /// assert!(folder.join("mill.sock").exists()); // the file is not its own
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn from_std(listener: std_unix::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let file = None;

@@ -30,7 +30,7 @@ use crate::time::sleep;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, net::UnixDatagram};
+/// use waterwheel::runtime::{block_on, net::UnixDatagram};
 ///
 /// block_on(async {
 ///     let (ours, theirs) = UnixDatagram::pair()?;
@@ -41,9 +41,44 @@ use crate::time::sleep;
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// Addresses:
+///
+/// ```
+/// use waterwheel::runtime::{block_on, net::UnixDatagram};
+///
+/// # let folder = std::env::temp_dir().join(format!("waterwheel-datagram-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// block_on(async {
+///     let server = UnixDatagram::bind(folder.join("server"))?;
+///     let client = UnixDatagram::bind(folder.join("client"))?;
+///     client.send_to(b"question", server.path().unwrap()).await?;
+///     let mut buffer = [0; 64];
+///     let (_, from) = server.recv_from(&mut buffer).await?;
+///     server.send_to_address(b"answer", &from).await?;
+///     assert_eq!(client.recv(&mut buffer).await?, 6);
+///
+///     let nameless = UnixDatagram::unbound()?;
+///     nameless.connect(folder.join("server"))?;
+///     nameless.send(b"no answer, please").await?;
+///
+///     let name = format!("waterwheel-{}", std::process::id());
+///     let abstract_name = UnixDatagram::bind_abstract(&name)?;
+///     nameless.connect_abstract(&name)?;
+///     # drop(abstract_name);
+///
+///     let std = std::os::unix::net::UnixDatagram::unbound()?;
+///     let adopted = UnixDatagram::from_std(std)?;
+///     # drop(adopted);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::fs::remove_dir_all(&folder)?;
+/// # std::io::Result::Ok(())
+/// ```
 pub type UnixDatagram = DatagramSocket<BoundDatagram>;
 
 /// The type parameter of a [`UnixDatagram`]: the socket and its file. It has no methods of its own.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct BoundDatagram {
     socket: std_unix::UnixDatagram,

@@ -15,6 +15,26 @@ use crate::join::join;
 /// If it is dropped, the process runs on, or is killed if
 /// [`kill_on_drop`](super::Command::kill_on_drop) was set. In both cases the runtime asks for its exit status
 /// when it has ended, so no zombie is left.
+///
+/// # Examples
+///
+/// ```
+/// use std::process::Stdio;
+/// use waterwheel::runtime::{block_on, process::Command};
+///
+/// block_on(async {
+///     let mut child = Command::new("sleep").arg("60").spawn()?;
+///     println!("process {}", child.id());
+///     assert!(child.try_wait()?.is_none());
+///     child.kill()?;
+///     assert!(!child.wait().await?.success());
+///
+///     let child = Command::new("echo").arg("water").stdout(Stdio::piped()).spawn()?;
+///     assert_eq!(child.wait_with_output().await?.stdout, b"water\n");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Child {
     /// The standard input, if it is a pipe.

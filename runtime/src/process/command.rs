@@ -17,7 +17,7 @@ use super::exit::reap_orphans;
 /// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
 /// use std::process::Stdio;
-/// use waterwheel_runtime::{block_on, process::Command};
+/// use waterwheel::runtime::{block_on, process::Command};
 ///
 /// block_on(async {
 ///     let output = Command::new("echo").arg("water").output().await?;
@@ -29,6 +29,26 @@ use super::exit::reap_orphans;
 ///     child.stdout.take().expect("it is piped").read_to_string(&mut text).await?;
 ///     assert_eq!(text, "wheel");
 ///     assert!(child.wait().await?.success());
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// Options:
+///
+/// ```
+/// use std::os::unix::process::CommandExt;
+/// use std::process::Stdio;
+/// use waterwheel::runtime::{block_on, process::Command};
+///
+/// block_on(async {
+///     let mut command = Command::new("sh");
+///     command.args(["-c", "echo $FLOUR; pwd"]).current_dir("/");
+///     command.env_clear().env("FLOUR", "rye").env("GONE", "x").env_remove("GONE");
+///     command.stderr(Stdio::null()).kill_on_drop(true);
+///     command.as_std_mut().process_group(0); // Ctrl-C does not reach it
+///     assert_eq!(command.output().await?.stdout, b"rye\n/\n");
+///     assert!(Command::new("true").status().await?.success());
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())

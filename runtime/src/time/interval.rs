@@ -13,6 +13,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
+
 use super::sleep::{Sleep, sleep_until};
 use crate::instant::Instant;
 
@@ -29,7 +31,7 @@ use crate::instant::Instant;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, time::{interval, Instant}};
+/// use waterwheel::runtime::{block_on, time::{interval, Instant}};
 ///
 /// block_on(async {
 ///     let start = Instant::now();
@@ -49,6 +51,22 @@ pub fn interval(period: Duration) -> Interval {
 /// # Panics
 ///
 /// Panics if `period` is zero. [`Interval::tick`] panics outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, time::{self, Instant, interval_at}};
+///
+/// block_on(async {
+///     time::pause();
+///     let start = Instant::now();
+///     // The first tick comes after a period, and not at once.
+///     let mut ticks = interval_at(start + Duration::from_secs(1), Duration::from_secs(1));
+///     assert_eq!(ticks.tick().await, start + Duration::from_secs(1));
+///     assert_eq!(ticks.tick().await, start + Duration::from_secs(2));
+/// });
+/// ```
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(
         !period.is_zero(),
@@ -72,6 +90,25 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 /// | `Skip` | 35, 40, 50, 60 | 10, 40, 50, 60 |
 /// | `Burst` | 35, 35, 35, 40, 50 | 10, 20, 30, 40, 50 |
 /// | `Delay` | 35, 45, 55, 65 | 10, 45, 55, 65 |
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, time::{self, Instant, MissedTicks, interval}};
+///
+/// block_on(async {
+///     time::pause();
+///     let start = Instant::now();
+///     let mut ticks = interval(Duration::from_millis(10)).missed_ticks(MissedTicks::Burst);
+///     ticks.tick().await;
+///     time::advance(Duration::from_millis(35)).await;
+///     for _ in 0..3 {
+///         ticks.tick().await; // the ticks of 10, 20 and 30 ms, at once
+///     }
+///     assert_eq!(start.elapsed(), Duration::from_millis(35));
+/// });
+/// ```
 #[doc(alias = "MissedTickBehavior")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTicks {
@@ -85,6 +122,30 @@ pub enum MissedTicks {
 }
 
 /// The ticks of [`interval`] and [`interval_at`].
+///
+/// It is also a [`Stream`] of the times for which the ticks were planned. The stream never ends.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, time::{self, Interval, interval}};
+///
+/// /// Waits for a number of ticks, with the poll function as a future of one's own would.
+/// async fn wait(ticks: &mut Interval, count: u32) -> Duration {
+///     for _ in 0..count {
+///         poll_fn(|cx| ticks.poll_tick(cx)).await;
+///     }
+///     ticks.period() * count
+/// }
+///
+/// block_on(async {
+///     time::pause();
+///     let mut seconds = interval(Duration::from_secs(1));
+///     assert_eq!(wait(&mut seconds, 3).await, Duration::from_secs(3));
+/// });
+/// ```
 #[derive(Debug)]
 pub struct Interval {
     /// Sleeps until the next tick.
@@ -101,7 +162,7 @@ impl Interval {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use waterwheel_runtime::{block_on, time::{self, MissedTicks, interval}};
+    /// use waterwheel::runtime::{block_on, time::{self, MissedTicks, interval}};
     ///
     /// block_on(async {
     ///     time::pause();
@@ -124,6 +185,16 @@ impl Interval {
     /// Returns the time between two ticks.
     pub fn period(&self) -> Duration {
         self.period
+    }
+
+    /// Begins a new schedule: the next tick is one period from now.
+    pub fn reset(&mut self) {
+        self.reset_at(Instant::now() + self.period);
+    }
+
+    /// Begins a new schedule: the next tick is at `deadline`, and the others follow it.
+    pub fn reset_at(&mut self, deadline: Instant) {
+        self.sleep.reset(deadline);
     }
 
     /// Waits for the next tick, and returns the time for which it was planned.
@@ -151,6 +222,14 @@ impl Interval {
         // Armed only when the next tick is polled. An interval that is not polled costs no timer.
         self.sleep.reset(next);
         Poll::Ready(planned)
+    }
+}
+
+impl Stream for Interval {
+    type Item = Instant;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
+        self.poll_tick(cx).map(Some)
     }
 }
 

@@ -5,7 +5,15 @@
 //! Each runtime has one timing wheel with ticks of 1/32 of a millisecond. A [`Sleep`] enters the wheel when it
 //! is first polled. Each turn of the executor moves the wheel to the present and wakes the tasks whose sleeps
 //! are due. If no task is ready, the executor waits until the next deadline, rounded up to a whole
-//! millisecond.
+//! millisecond. A timer costs the same beside ten others as beside a million.
+//!
+//! # While the machine sleeps
+//!
+//! The clock is `CLOCK_MONOTONIC` (`clock_gettime(2)`). On Linux it stands still while the machine is suspended, and
+//! so does a container or virtual machine that is frozen. So a sleep of an hour that is interrupted by a night ends
+//! after an hour of running time. For a point in civil time, compare [`std::time::SystemTime`] in an
+//! [`interval`](fn@interval). After a resume, each due timer fires once, and an [`Interval`] follows its policy
+//! for [missed ticks](MissedTicks).
 //!
 //! # A paused clock, for tests
 //!
@@ -15,11 +23,14 @@
 //! - If no task is ready, [`block_on`](fn@crate::block_on) and
 //!   [`poll_timeout`](crate::Runtime::poll_timeout) move it to the next deadline instead of waiting.
 //!
+//! A paused clock is exact: timers fire in the order of their deadlines, to the nanosecond, and the clock then has
+//! the time of the deadline. (Timers from before the pause fire at a multiple of 1/32 ms.)
+//!
 //! So a test of an hour's timeout takes no time, and has the same result every time.
 //!
 //! ```
 //! use std::time::Duration;
-//! use waterwheel_runtime::{block_on, time};
+//! use waterwheel::runtime::{block_on, time};
 //!
 //! block_on(async {
 //!     time::pause();
@@ -56,7 +67,7 @@ use crate::yield_now::yield_now;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, time};
+/// use waterwheel::runtime::{block_on, time};
 ///
 /// block_on(async {
 ///     time::pause();
@@ -89,7 +100,7 @@ pub fn pause() {
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, time};
+/// use waterwheel::runtime::{block_on, time};
 ///
 /// block_on(async {
 ///     time::pause();

@@ -48,7 +48,7 @@ use crate::wheel::Key;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, time::sleep};
+/// use waterwheel::runtime::{block_on, time::sleep};
 ///
 /// block_on(sleep(Duration::from_millis(5)));
 /// ```
@@ -57,6 +57,20 @@ pub fn sleep(duration: Duration) -> Sleep {
 }
 
 /// Completes at `deadline`; see [`sleep`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, time::{self, Instant, sleep_until}};
+///
+/// block_on(async {
+///     time::pause();
+///     let deadline = Instant::now() + Duration::from_secs(3);
+///     sleep_until(deadline).await;
+///     assert_eq!(Instant::now(), deadline);
+/// });
+/// ```
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::until(deadline)
 }
@@ -64,6 +78,26 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// The future of [`sleep`] and [`sleep_until`].
 ///
 /// Plain data: `Send`, `Sync` and `Unpin`. It belongs to the runtime that first polls it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, time::{self, Instant, Sleep, sleep}};
+///
+/// block_on(async {
+///     time::pause();
+///     // A limit that starts again with each sign of life.
+///     let mut limit: Sleep = sleep(Duration::from_secs(30));
+///     time::advance(Duration::from_secs(20)).await;
+///     limit.reset(Instant::now() + Duration::from_secs(30));
+///     time::advance(Duration::from_secs(20)).await;
+///     assert!(!limit.is_elapsed());
+///     assert_eq!(limit.deadline(), Instant::now() + Duration::from_secs(10));
+///     (&mut limit).await;
+///     assert!(limit.is_elapsed());
+/// });
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Sleep {

@@ -43,7 +43,7 @@ use crate::instant::Instant;
 ///
 /// ```
 /// use std::{future, time::Duration};
-/// use waterwheel_runtime::{block_on, time::timeout};
+/// use waterwheel::runtime::{block_on, time::timeout};
 ///
 /// block_on(async {
 ///     assert_eq!(timeout(Duration::from_secs(1), async { 7 }).await, Ok(7));
@@ -58,6 +58,21 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 }
 
 /// Runs `future` until `deadline` at the latest; see [`timeout`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, time::{self, Instant, sleep, timeout_at}};
+///
+/// block_on(async {
+///     time::pause();
+///     // Two steps share one deadline.
+///     let deadline = Instant::now() + Duration::from_secs(5);
+///     assert!(timeout_at(deadline, sleep(Duration::from_secs(4))).await.is_ok());
+///     assert!(timeout_at(deadline, sleep(Duration::from_secs(4))).await.is_err());
+/// });
+/// ```
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
     Timeout {
         future,
@@ -67,6 +82,17 @@ pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
 
 pin_project! {
     /// The future of [`timeout`] and [`timeout_at`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::{block_on, time::{Timeout, timeout}};
+    ///
+    /// let limited: Timeout<Ready<u8>> = timeout(Duration::from_secs(1), ready(7));
+    /// assert_eq!(block_on(limited), Ok(7));
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Timeout<F> {
@@ -95,6 +121,27 @@ impl<F: Future> Future for Timeout<F> {
 /// The error of a timeout: the deadline passed before the future was ready.
 ///
 /// As an [`io::Error`](std::io::Error), its kind is [`TimedOut`](std::io::ErrorKind::TimedOut).
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use std::io;
+/// use std::time::Duration;
+/// use waterwheel::runtime::{block_on, time::{self, Elapsed, timeout}};
+///
+/// async fn answer() -> io::Result<u8> {
+///     let limited = timeout(Duration::from_secs(1), pending());
+///     limited.await? // `Elapsed` becomes an `io::Error`
+/// }
+///
+/// block_on(async {
+///     time::pause();
+///     let error = answer().await.unwrap_err();
+///     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+///     assert!(error.get_ref().unwrap().is::<Elapsed>());
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

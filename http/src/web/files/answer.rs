@@ -45,7 +45,7 @@ pub(super) async fn respond(
             return request.respond(StatusCode::NOT_MODIFIED, "", fields).await;
         }
         Evaluation::Failed => {
-            return refuse(request, StatusCode::PRECONDITION_FAILED, NO_FIELDS).await;
+            return Ok(refuse(request, StatusCode::PRECONDITION_FAILED, NO_FIELDS));
         }
         Evaluation::Serve => {}
     }
@@ -61,7 +61,7 @@ pub(super) async fn respond(
     };
     match ranges(&request, &validators, sending.length) {
         Ranges::Whole => sending.whole(request).await,
-        Ranges::Unsatisfiable => sending.unsatisfiable(request).await,
+        Ranges::Unsatisfiable => Ok(sending.unsatisfiable(request)),
         Ranges::Parts(parts) => match &parts[..] {
             [part] => sending.part(request, part.clone()).await,
             _ => sending.parts(request, &parts).await,
@@ -145,9 +145,9 @@ impl Sending<'_> {
         body.finish().await
     }
 
-    async fn unsatisfiable(self, request: Request<'_>) -> Result<Responded> {
+    fn unsatisfiable(self, request: Request<'_>) -> Responded {
         let fields = [("content-range", format!("bytes */{}", self.length))];
-        refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields).await
+        refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields)
     }
 
     async fn part(mut self, request: Request<'_>, part: Range<u64>) -> Result<Responded> {

@@ -1,9 +1,9 @@
 //! Folders of static files.
 //!
 //! ```no_run
-//! use waterwheel_http::Server;
-//! use waterwheel_http::web::files::Files;
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::Server;
+//! use waterwheel::http::web::files::Files;
+//! use waterwheel::runtime::block_on;
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let files = Files::new("public")?;
@@ -57,6 +57,7 @@ use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 use crate::web::coding::AcceptedCodings;
+use crate::web::nested;
 
 pub use options::{DotFiles, Symlinks};
 
@@ -76,9 +77,9 @@ use target::FileTarget;
 /// # std::fs::create_dir_all(&folder)?;
 /// # std::fs::write(folder.join("rye.txt"), "rye")?;
 /// use std::time::Duration;
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::files::{DotFiles, Files, Symlinks};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::files::{DotFiles, Files, Symlinks};
+/// use waterwheel::runtime::block_on;
 ///
 /// let files = Files::new(&folder)?
 ///     .index(["index.html", "index.htm"])
@@ -123,10 +124,10 @@ impl Files {
     /// path `/static/site.css` is the file `site.css`.
     ///
     /// ```no_run
-    /// use waterwheel_http::web::files::Files;
+    /// use waterwheel::http::web::files::Files;
     /// # #[cfg(feature = "routes")]
     /// # fn main() -> std::io::Result<()> {
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new()
     ///     .get("/", async || "a page")
@@ -162,6 +163,19 @@ impl Files {
     }
 
     /// Lists folders without an index. Names that a request cannot name are left out. Off by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::files::Files;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let files = Files::new(".")?.listing().precompressed();
+    /// let answer = block_on(async { TestClient::new(files).get("/").await });
+    /// assert!(answer.text().contains("Cargo.toml"));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn listing(self) -> Self {
         self.with(|options| options.listing = Listing::Show)
@@ -197,8 +211,8 @@ impl Files {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_http::web::files::Files;
-    /// use waterwheel_http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::http::web::files::Files;
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
     ///
     /// async fn file_or_page(files: &Files, request: Request<'_>) -> Result<Responded> {
     ///     match files.find(&request).await? {
@@ -208,7 +222,7 @@ impl Files {
     /// }
     /// ```
     pub async fn find(&self, request: &Request<'_>) -> Result<Option<FileAnswer>> {
-        match self.path_below(request.path()) {
+        match self.path_below(nested::path(request)) {
             Some(path) => self.find_path(request, path).await,
             None => Ok(None),
         }
@@ -219,6 +233,21 @@ impl Files {
     /// # Errors
     ///
     /// The errors of [`find`](Self::find).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::files::Files;
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// /// Serves the page of a language.
+    /// async fn page(files: &Files, request: Request<'_>) -> Result<Responded> {
+    ///     match files.find_path(&request, "/de/index.html").await? {
+    ///         Some(file) => file.respond(request).await,
+    ///         None => request.respond(StatusCode::NOT_FOUND, "no such page\n", ()).await,
+    ///     }
+    /// }
+    /// ```
     pub async fn find_path(&self, request: &Request<'_>, path: &str) -> Result<Option<FileAnswer>> {
         let Some(target) = FileTarget::parse(path, self.options.dot_files) else {
             return Ok(None);
@@ -249,11 +278,11 @@ impl Files {
 impl Handler for Files {
     async fn call(&self, request: Request<'_>) -> Result<Responded> {
         if !is_read(request.method()) {
-            return refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]).await;
+            return Ok(refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]));
         }
         match self.find(&request).await? {
             Some(found) => found.respond(request).await,
-            None => refuse(request, StatusCode::NOT_FOUND, NO_FIELDS).await,
+            None => Ok(refuse(request, StatusCode::NOT_FOUND, NO_FIELDS)),
         }
     }
 }
@@ -261,8 +290,8 @@ impl Handler for Files {
 /// A file that was found, and is open. It answers one request.
 ///
 /// ```
-/// use waterwheel_http::web::files::{FileAnswer, Files};
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::files::{FileAnswer, Files};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn logo(files: &Files, request: Request<'_>) -> Result<Responded> {
 ///     let found: Option<FileAnswer> = files.find_path(&request, "/logo.svg").await?;
@@ -286,7 +315,7 @@ impl FileAnswer {
     /// [`Request::respond`].
     pub async fn respond(self, request: Request<'_>) -> Result<Responded> {
         if !is_read(request.method()) {
-            return refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]).await;
+            return Ok(refuse(request, StatusCode::METHOD_NOT_ALLOWED, [ALLOW]));
         }
         match self.found {
             FoundItem::File(file) => answer::respond(request, file, self.max_age).await,
@@ -328,10 +357,12 @@ async fn redirect(request: Request<'_>) -> Result<Responded> {
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
     let location = format!("/{path}/{query}");
-    refuse(
-        request,
-        StatusCode::MOVED_PERMANENTLY,
-        [("location", location)],
-    )
-    .await
+    let fields = [
+        ("content-type", "text/plain; charset=utf-8".to_owned()),
+        ("location", location),
+    ];
+    let text = "moved permanently\n";
+    request
+        .respond(StatusCode::MOVED_PERMANENTLY, text, fields)
+        .await
 }

@@ -15,6 +15,16 @@ pub(super) struct Options {
 }
 
 /// Decides if names that begin with a dot are served. `/.well-known` is always served (RFC 8615).
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::files::{DotFiles, Files};
+///
+/// let files = Files::new(".")?.dot_files(DotFiles::Serve);
+/// # drop(files);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DotFiles {
     /// They are answered with 404.
@@ -25,6 +35,16 @@ pub enum DotFiles {
 }
 
 /// Decides which symbolic links are followed.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::files::{Files, Symlinks};
+///
+/// let files = Files::new(".")?.symlinks(Symlinks::Anywhere); // for folders that others cannot write
+/// # drop(files);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Symlinks {
     /// Links are answered with 404.

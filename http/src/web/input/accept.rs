@@ -15,9 +15,9 @@ use crate::white_space::trim_text;
 /// `Vary: Accept` with the answer, so that caches keep the types apart (RFC 9110, 12.5.5).
 ///
 /// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::web::response::Response;
-/// use waterwheel_http::{Request, Result};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::web::response::Response;
+/// use waterwheel::http::{Request, Result};
 ///
 /// async fn grain(request: &Request<'_>) -> Result<Response> {
 ///     let response = match input::negotiate(request, &["text/html", "application/json"])? {
@@ -55,7 +55,7 @@ pub fn negotiate<'o>(request: &Request<'_>, offers: &[&'o str]) -> Result<&'o st
 /// matching entry decides, so `text/*, text/html;q=0` accepts any text but HTML.
 ///
 /// ```
-/// use waterwheel_http::web::input;
+/// use waterwheel::http::web::input;
 ///
 /// let offers = ["en", "de"];
 /// assert_eq!(input::preferred("de, en;q=0.5", &offers), Some(1));
@@ -74,7 +74,7 @@ pub fn preferred(field: &str, offers: &[&str]) -> Option<usize> {
 /// counts as 1.
 ///
 /// ```
-/// use waterwheel_http::web::input;
+/// use waterwheel::http::web::input;
 ///
 /// let listed: Vec<_> = input::priorities("text/html, */*;q=0.5").collect();
 /// assert_eq!(listed, [("text/html", 1.0), ("*/*", 0.5)]);

@@ -12,9 +12,9 @@ use crate::white_space::trim_text;
 /// A name and a password.
 ///
 /// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::web::response::Response;
-/// use waterwheel_http::{Request, Result};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::web::response::Response;
+/// use waterwheel::http::{Request, Result};
 ///
 /// async fn safe(request: &Request<'_>) -> Response {
 ///     match input::basic_auth(request) {
@@ -52,6 +52,24 @@ fn is_same(given: &str, expected: &str) -> bool {
 ///
 /// Returns `None` if the field is absent, repeated or malformed.
 /// [`Response::unauthorized`](crate::web::response::Response::unauthorized) asks the client for them.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Method, Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let name = async |request: Request<'_>| {
+///     let credentials = input::basic_auth(&request);
+///     let name = credentials.map_or("a stranger".to_owned(), |who| who.name);
+///     request.respond(StatusCode::OK, name, ()).await
+/// };
+/// let fields = [("authorization", "Basic bWlsbGVyOmZsb3Vy")]; // miller:flour
+/// let asked = async { TestClient::new(name).request(&Method::GET, "/", &fields, b"").await };
+/// assert_eq!(block_on(asked).text(), "miller");
+/// ```
 #[doc(alias = "basic_http_auth")]
 pub fn basic_auth(request: &Request<'_>) -> Option<Credentials> {
     let field = str::from_utf8(only(request.headers(), "authorization")?).ok()?;

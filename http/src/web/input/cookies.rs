@@ -10,9 +10,9 @@ use crate::white_space::trim_text;
 /// browsers let any site of the domain set such a name. A pair that is not UTF-8 is skipped.
 ///
 /// ```
-/// use waterwheel_http::Request;
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::web::response::Response;
+/// use waterwheel::http::Request;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::web::response::Response;
 ///
 /// async fn again(request: &Request<'_>) -> Response {
 ///     let visits: u32 = input::cookie(request, "visits").and_then(|n| n.parse().ok()).unwrap_or(0);
@@ -34,8 +34,8 @@ pub fn cookies<'c>(request: &Request<'c>) -> impl Iterator<Item = (&'c str, &'c 
 /// Returns the value of the first cookie of that name; see [`cookies`].
 ///
 /// ```
-/// use waterwheel_http::Request;
-/// use waterwheel_http::web::input;
+/// use waterwheel::http::Request;
+/// use waterwheel::http::web::input;
 ///
 /// fn is_known(request: &Request<'_>) -> bool {
 ///     input::cookie(request, "session").is_some()

@@ -19,6 +19,33 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// # Errors
 ///
 /// 400 if the query is not UTF-8. 422 if it is not a valid `T`; the text names the parameter.
+///
+/// # Examples
+///
+/// ```
+/// use serde::Deserialize;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// #[derive(Deserialize)]
+/// struct Search {
+///     grain: String,
+///     page: Option<u32>,
+/// }
+///
+/// let search = async |request: Request<'_>| {
+///     let Search { grain, page } = input::query(&request)?;
+///     request.respond(StatusCode::OK, format!("{grain}, page {}", page.unwrap_or(1)), ()).await
+/// };
+/// block_on(async {
+///     let mut client = TestClient::new(search);
+///     assert_eq!(client.get("/?grain=rye").await.text(), "rye, page 1");
+///     let refused = client.get("/?grain=rye&page=last").await; // 422, and the text names `page`
+///     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+/// });
+/// ```
 pub fn query<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ClientError> {
     typed(request.query().unwrap_or_default().as_bytes())
 }
@@ -26,8 +53,8 @@ pub fn query<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, ClientErro
 /// Returns the names and values of the query.
 ///
 /// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Result};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Result};
 ///
 /// fn page(request: &Request<'_>) -> Result<u32> {
 ///     Ok(input::query_pairs(request)?.parse_value("page").unwrap_or(1))
@@ -46,8 +73,8 @@ pub fn query_pairs<'c>(request: &Request<'c>) -> Result<Pairs<'c>, ClientError> 
 ///
 /// ```
 /// use serde::Deserialize;
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// #[derive(Deserialize)]
 /// struct Sign {
@@ -61,7 +88,7 @@ pub fn query_pairs<'c>(request: &Request<'c>) -> Result<Pairs<'c>, ClientError> 
 ///     let text = if sign.in_gold { sign.name.to_uppercase() } else { sign.name };
 ///     request.respond(StatusCode::OK, text, ()).await
 /// }
-/// # drop(waterwheel_http::shared(sign));
+/// # drop(waterwheel::http::shared(sign));
 /// ```
 ///
 /// # Errors
@@ -77,6 +104,26 @@ pub async fn form<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
 /// # Errors
 ///
 /// The errors of [`form`].
+///
+/// # Examples
+///
+/// ```
+/// use serde::Deserialize;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+///
+/// #[derive(Deserialize)]
+/// struct Novel {
+///     text: String,
+/// }
+///
+/// async fn words(request: Request<'_>) -> Result<Responded> {
+///     let novel: Novel = input::form_up_to(&request, 8 * 1024 * 1024).await?;
+///     let words = novel.text.split_whitespace().count();
+///     request.respond(StatusCode::OK, format!("{words} words\n"), ()).await
+/// }
+/// # drop(waterwheel::http::shared(words));
+/// ```
 pub async fn form_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u64) -> Result<T> {
     Ok(typed(&form_bytes(request, bytes_max).await?)?)
 }
@@ -84,15 +131,15 @@ pub async fn form_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u
 /// Returns the names and values of a posted form, up to [`BYTES_MAX`].
 ///
 /// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn names(request: Request<'_>) -> Result<Responded> {
 ///     let form = input::form_pairs(&request).await?;
 ///     let names: Vec<&str> = form.iter().map(|(name, _)| name).collect();
 ///     request.respond(StatusCode::OK, names.join(" "), ()).await
 /// }
-/// # drop(waterwheel_http::shared(names));
+/// # drop(waterwheel::http::shared(names));
 /// ```
 ///
 /// # Errors
@@ -127,6 +174,32 @@ fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
 /// # Errors
 ///
 /// If the value is not a text.
+///
+/// # Examples
+///
+/// ```
+/// use serde::Deserialize;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// #[derive(Deserialize)]
+/// struct Order {
+///     #[serde(default, deserialize_with = "input::checkbox")]
+///     express: bool,
+/// }
+///
+/// let order = async |request: Request<'_>| {
+///     let order: Order = input::query(&request)?;
+///     request.respond(StatusCode::OK, order.express.to_string(), ()).await
+/// };
+/// block_on(async {
+///     let mut client = TestClient::new(order);
+///     assert_eq!(client.get("/?express=on").await.text(), "true");
+///     assert_eq!(client.get("/").await.text(), "false"); // an empty checkbox sends no field
+/// });
+/// ```
 pub fn checkbox<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok(!matches!(&*text, "false" | "off" | "0"))

@@ -12,8 +12,8 @@ use crate::exchange::request::Request;
 ///
 /// ```
 /// use serde::Deserialize;
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// #[derive(Deserialize)]
 /// struct Sack {
@@ -25,13 +25,14 @@ use crate::exchange::request::Request;
 ///     let grains: u32 = sacks.iter().map(|sack| sack.grains).sum();
 ///     request.respond(StatusCode::OK, grains.to_string(), ()).await
 /// }
-/// # drop(waterwheel_http::shared(total));
+/// # drop(waterwheel::http::shared(total));
 /// ```
 ///
 /// # Errors
 ///
 /// 415 for another media type, 400 for malformed JSON, and 422 if the JSON is not a valid `T`. The text names
 /// the place: `[1].grains: invalid type: string "x", expected u32`. And the errors of [`Request::bytes`].
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
 #[doc(alias = "json_input")]
 pub async fn json<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
     json_up_to(request, BYTES_MAX).await
@@ -42,6 +43,20 @@ pub async fn json<T: DeserializeOwned>(request: &Request<'_>) -> Result<T> {
 /// # Errors
 ///
 /// The errors of [`json`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+///
+/// async fn count(request: Request<'_>) -> Result<Responded> {
+///     let numbers: Vec<f64> = input::json_up_to(&request, 64 * 1024 * 1024).await?;
+///     request.respond(StatusCode::OK, format!("{} numbers\n", numbers.len()), ()).await
+/// }
+/// # drop(waterwheel::http::shared(count));
+/// ```
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
 pub async fn json_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u64) -> Result<T> {
     let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
     media::expect(request, "application/json", is_json)?;

@@ -9,6 +9,19 @@ use crate::web::single::content_type;
 use crate::white_space::trim_text;
 
 /// The default limit for a form, JSON or a text, in bytes.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+///
+/// async fn length(request: Request<'_>) -> Result<Responded> {
+///     let text = input::text_up_to(&request, 4 * input::BYTES_MAX).await?;
+///     request.respond(StatusCode::OK, text.len().to_string(), ()).await
+/// }
+/// # drop(waterwheel::http::shared(length));
+/// ```
 pub const BYTES_MAX: u64 = 1024 * 1024;
 
 /// Refuses a body if `fits` returns false for its media type. `fits` receives it in lower case and without

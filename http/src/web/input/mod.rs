@@ -2,10 +2,10 @@
 //!
 //! ```
 //! use serde::Deserialize;
-//! use waterwheel_http::testing::TestClient;
-//! use waterwheel_http::web::input;
-//! use waterwheel_http::{Request, Responded, Result, StatusCode};
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::testing::TestClient;
+//! use waterwheel::http::web::input;
+//! use waterwheel::http::{Request, Responded, Result, StatusCode};
+//! use waterwheel::runtime::block_on;
 //!
 //! #[derive(Deserialize)]
 //! struct Order {
@@ -74,10 +74,10 @@ pub use text::{text, text_up_to};
 /// decoded already.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let show = async |request: Request<'_>| {
 ///     let path = input::path(&request);

@@ -13,7 +13,7 @@ use crate::error::ClientError;
 /// Names and values in their order, with escapes decoded.
 ///
 /// ```
-/// use waterwheel_http::web::input::Pairs;
+/// use waterwheel::http::web::input::Pairs;
 ///
 /// let pairs = Pairs::parse("a=1&flag&b=x+%26&a=2").unwrap();
 /// assert_eq!(pairs.get("a"), Some("1"));
@@ -63,6 +63,20 @@ impl<'a> Pairs<'a> {
     }
 
     /// Returns all pairs, in their order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::input::Pairs;
+    ///
+    /// let pairs = Pairs::parse("grain=rye&sacks=7")?;
+    /// assert!(pairs.contains("sacks") && !pairs.is_empty());
+    /// assert_eq!(pairs.iter().next(), Some(("grain", "rye")));
+    /// assert_eq!(pairs.len(), 2);
+    /// let kept: Pairs<'static> = pairs.into_owned(); // lives longer than the query
+    /// # drop(kept);
+    /// # Ok::<(), waterwheel::http::ClientError>(())
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }

@@ -8,14 +8,14 @@ use crate::exchange::request::Request;
 /// Reads the body as text: `text/plain` in UTF-8, up to [`BYTES_MAX`].
 ///
 /// ```
-/// use waterwheel_http::web::input;
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn shout(request: Request<'_>) -> Result<Responded> {
 ///     let text = input::text(&request).await?.to_uppercase();
 ///     request.respond(StatusCode::OK, text, ()).await
 /// }
-/// # drop(waterwheel_http::shared(shout));
+/// # drop(waterwheel::http::shared(shout));
 /// ```
 ///
 /// # Errors
@@ -31,6 +31,23 @@ pub async fn text(request: &Request<'_>) -> Result<String> {
 /// # Errors
 ///
 /// The errors of [`text`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::input;
+/// use waterwheel::http::{Method, Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let short = async |request: Request<'_>| {
+///     let text = input::text_up_to(&request, 3).await?;
+///     request.respond(StatusCode::OK, text, ()).await
+/// };
+/// let text = [("content-type", "text/plain")];
+/// let asked = async { TestClient::new(short).request(&Method::POST, "/", &text, b"four").await };
+/// assert_eq!(block_on(asked).status, StatusCode::PAYLOAD_TOO_LARGE);
+/// ```
 #[doc(alias = "plain_text_body_with_limit")]
 pub async fn text_up_to(request: &Request<'_>, bytes_max: u64) -> Result<String> {
     media::expect(request, "text/plain", |media| media == "text/plain")?;

@@ -35,9 +35,9 @@ use crate::web::response::{IntoResponse, Response, ResponseBody};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::middleware::{OwnedRequest, blocking};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::middleware::{OwnedRequest, blocking};
+/// use waterwheel::runtime::block_on;
 ///
 /// let name = blocking(|request: &OwnedRequest| -> std::io::Result<String> {
 ///     let name = std::fs::read_to_string("/proc/self/comm")?;
@@ -67,9 +67,9 @@ where
 ///
 /// ```
 /// use std::sync::Arc;
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::middleware::{OwnedRequest, blocking_on};
-/// use waterwheel_runtime::{ThreadPool, block_on};
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::middleware::{OwnedRequest, blocking_on};
+/// use waterwheel::runtime::{ThreadPool, block_on};
 ///
 /// let pool = Arc::new(ThreadPool::new(4));
 /// let handler = blocking_on(pool, |request: &OwnedRequest| request.path().to_owned());
@@ -173,12 +173,12 @@ async fn send(
 /// A copy of a request that can be sent to another thread.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::middleware::OwnedRequest;
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::{block_on, spawn_blocking};
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::middleware::OwnedRequest;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::{block_on, spawn_blocking};
 ///
-/// async fn count(request: Request<'_>) -> waterwheel_http::Result<waterwheel_http::Responded> {
+/// async fn count(request: Request<'_>) -> waterwheel::http::Result<waterwheel::http::Responded> {
 ///     let owned = OwnedRequest::read(&request).await?;
 ///     let length = spawn_blocking(move || owned.body().len()).await?;
 ///     request.respond(StatusCode::OK, length.to_string(), ()).await
@@ -218,6 +218,29 @@ impl OwnedRequest {
     }
 
     /// Returns the method.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::middleware::{OwnedRequest, blocking};
+    ///
+    /// let show = blocking(|request: &OwnedRequest| {
+    ///     format!(
+    ///         "{} {}?{} {:?} from {:?}, {} fields, {} bytes\n",
+    ///         request.method(),
+    ///         request.path(),
+    ///         request.query().unwrap_or_default(),
+    ///         request.version(),
+    ///         request.peer_address(),
+    ///         request.headers().len(),
+    ///         request.body().len(),
+    ///     )
+    /// });
+    /// # let answer = waterwheel::runtime::block_on(async {
+    /// #     waterwheel::http::testing::TestClient::new(show).post("/mill?open", "water").await
+    /// # });
+    /// # assert_eq!(answer.text(), "POST /mill?open HTTP/1.1 from None, 2 fields, 5 bytes\n");
+    /// ```
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.method

@@ -5,9 +5,23 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
+use crate::log;
 
 /// The field that carries the id.
-pub const REQUEST_ID: &str = "x-request-id";
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::middleware::{REQUEST_ID, request_ids};
+/// use waterwheel::http::{Request, StatusCode};
+///
+/// let page = request_ids(async |request: Request<'_>| {
+///     println!("working on {:?}", request.added_header(REQUEST_ID));
+///     request.respond(StatusCode::OK, "", ()).await
+/// });
+/// # drop(page);
+/// ```
+pub const REQUEST_ID: &str = log::REQUEST_ID;
 
 /// Adds an id to each answer, as the field `x-request-id`: 32 hexadecimal digits, unique, and not
 /// predictable.
@@ -18,10 +32,10 @@ pub const REQUEST_ID: &str = "x-request-id";
 /// # Examples
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::middleware::{REQUEST_ID, request_ids};
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::middleware::{REQUEST_ID, request_ids};
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let say = async |request: Request<'_>| {
 ///     let id = request.added_header(REQUEST_ID).unwrap_or_default();

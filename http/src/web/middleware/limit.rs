@@ -16,11 +16,11 @@ use crate::exchange::request::Request;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::middleware::time_limit;
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
-/// use waterwheel_runtime::time::{pause, sleep};
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::middleware::time_limit;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::time::{pause, sleep};
 ///
 /// let slow = async |request: Request<'_>| {
 ///     sleep(Duration::from_secs(60)).await;
@@ -39,13 +39,14 @@ pub fn time_limit(duration: Duration, handler: impl Handler) -> impl Handler {
     }
 }
 
-/// Limits the number of requests that a handler works on at once. Further requests are answered with 503.
+/// Limits the number of requests that a handler works on at once. Further requests are answered with 503
+/// ("too many requests at once") and Retry-After, and their connections close.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::middleware::at_most;
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::middleware::at_most;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
 /// let answer = block_on(async { TestClient::new(at_most(2, hello)).get("/").await });
@@ -61,7 +62,7 @@ pub fn at_most(requests: usize, handler: impl Handler) -> impl Handler {
     async move |request: Request<'_>| {
         // The place lives as long as the handler's future, and is freed with it.
         let Some(_place) = Place::take(&places) else {
-            return Err(Refusal::Unavailable.into());
+            return Err(Refusal::TooManyAtOnce.into());
         };
         handler.call(request).await
     }

@@ -46,8 +46,8 @@ use crate::shared::refused::Refused;
 ///
 /// ```
 /// use std::rc::Rc;
-/// use waterwheel_http::web::middleware::{LogEntry, LineWriter, access_log};
-/// use waterwheel_http::{Handler, Server};
+/// use waterwheel::http::web::middleware::{LogEntry, LineWriter, access_log};
+/// use waterwheel::http::{Handler, Server};
 ///
 /// fn logged(server: &Server, handler: impl Handler) -> std::io::Result<impl Handler> {
 ///     let lines = Rc::new(LineWriter::new(std::io::stdout())?);
@@ -92,10 +92,10 @@ async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
 /// The report of one request.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::middleware::{End, access_log};
-/// use waterwheel_http::{Request, StatusCode};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::middleware::{End, access_log};
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
 ///
 /// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
 /// let logged = access_log(hello, |entry| {
@@ -134,6 +134,17 @@ pub struct LogEntry<'r> {
 }
 
 /// The end of a request.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::StatusCode;
+/// use waterwheel::http::web::middleware::End;
+///
+/// let end = End::Answered(StatusCode::OK, 11);
+/// assert_eq!((end.status(), end.body_bytes()), (Some(StatusCode::OK), Some(11)));
+/// assert_eq!(End::Dropped.status(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
@@ -277,6 +288,17 @@ impl<S: Fn(&LogEntry<'_>)> Drop for OpenEntry<'_, S> {
 }
 
 /// The line that [`LogEntry::combined`] returns; `Display` writes it.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::middleware::{CombinedLine, LogEntry};
+///
+/// fn print(entry: &LogEntry<'_>) {
+///     let line: CombinedLine<'_> = entry.combined();
+///     println!("{line}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CombinedLine<'e>(&'e LogEntry<'e>);
 
@@ -334,6 +356,17 @@ impl fmt::Display for Quoted<'_> {
 }
 
 /// The line that [`LogEntry::json`] returns; `Display` writes it.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::middleware::{JsonLine, LogEntry};
+///
+/// fn print(entry: &LogEntry<'_>) {
+///     let line: JsonLine<'_> = entry.json();
+///     println!("{line}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLine<'e>(&'e LogEntry<'e>);
 

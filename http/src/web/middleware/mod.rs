@@ -2,9 +2,9 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use waterwheel_http::web::middleware::{access_log, request_ids, time_limit};
-//! use waterwheel_http::{Request, Responded, Result, Server, StatusCode};
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::web::middleware::{access_log, request_ids, time_limit};
+//! use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+//! use waterwheel::runtime::block_on;
 //!
 //! async fn hello(request: Request<'_>) -> Result<Responded> {
 //!     request.respond(StatusCode::OK, "Hello World", ()).await
@@ -30,7 +30,7 @@
 //! Middleware uses only the public API of handlers. Write your own in the same way:
 //!
 //! ```
-//! use waterwheel_http::{Handler, Request};
+//! use waterwheel::http::{Handler, Request};
 //!
 //! fn unframed(handler: impl Handler) -> impl Handler {
 //!     async move |request: Request<'_>| {
@@ -40,6 +40,10 @@
 //! }
 //! # drop(unframed(async |request: Request<'_>| Ok(request.abort())));
 //! ```
+//!
+//! [`Extensions`](crate::Extensions) hand a value from middleware to the handler, such as the authenticated user. A
+//! router is a handler, so middleware can stand around it, also below a prefix
+//! ([`Router::nest`](crate::web::routes::Router::nest)).
 
 mod blocking;
 mod id;

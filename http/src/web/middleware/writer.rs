@@ -20,10 +20,11 @@ const BATCH_BYTES: usize = 64 * 1024;
 
 /// Writes lines on a thread of its own.
 ///
-/// Dropping it writes the lines that wait, and blocks until they are written.
+/// Dropping it writes the lines that wait, and blocks until they are written. At most 8,192 lines wait. Further lines
+/// are dropped, and a line in their place has their number.
 ///
 /// ```
-/// use waterwheel_http::web::middleware::LineWriter;
+/// use waterwheel::http::web::middleware::LineWriter;
 ///
 /// let lines = LineWriter::new(std::io::sink())?;
 /// lines.write("one line");

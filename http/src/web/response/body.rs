@@ -24,7 +24,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// not in memory is sent in pieces while it is read.
 ///
 /// ```
-/// use waterwheel_http::web::response::ResponseBody;
+/// use waterwheel::http::web::response::ResponseBody;
 ///
 /// assert_eq!(ResponseBody::from("four").length(), Some(4));
 /// let endless = std::io::repeat(0);
@@ -68,7 +68,7 @@ impl ResponseBody {
     ///
     /// ```
     /// use std::fs::File;
-    /// use waterwheel_http::web::response::ResponseBody;
+    /// use waterwheel::http::web::response::ResponseBody;
     ///
     /// let body = ResponseBody::file(File::open("/proc/self/comm")?)?;
     /// assert!(body.length().is_some());
@@ -86,7 +86,7 @@ impl ResponseBody {
     /// Makes a body of all bytes of a reader, sent in chunks.
     ///
     /// ```
-    /// use waterwheel_http::web::response::ResponseBody;
+    /// use waterwheel::http::web::response::ResponseBody;
     ///
     /// let body = ResponseBody::reader(futures_lite::io::Cursor::new("four"));
     /// assert_eq!(body.of_length(4).length(), Some(4));
@@ -102,7 +102,7 @@ impl ResponseBody {
     ///
     /// ```
     /// use std::io;
-    /// use waterwheel_http::web::response::ResponseBody;
+    /// use waterwheel::http::web::response::ResponseBody;
     ///
     /// let pieces = ["one", "two"].map(Ok::<_, io::Error>);
     /// let body = ResponseBody::stream(futures_lite::stream::iter(pieces));
@@ -150,6 +150,15 @@ impl ResponseBody {
     }
 
     /// Returns the bytes, if they are in memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::response::ResponseBody;
+    ///
+    /// assert_eq!(ResponseBody::from("rye").as_bytes(), Some(&b"rye"[..]));
+    /// assert_eq!(ResponseBody::blocking(std::io::empty()).as_bytes(), None);
+    /// ```
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Empty => Some(&[]),

@@ -30,7 +30,7 @@ impl Response {
     /// If the tag has a quote, a space or a control byte, sending the response is an error.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::text("rye").with_etag("v7");
     /// assert_eq!(response.headers["etag"], "\"v7\"");
@@ -43,6 +43,21 @@ impl Response {
 
     /// Sets a weak entity tag. The tag must change whenever the meaning of the body changes, but may stay if
     /// only some bytes change (RFC 9110, 8.8.1).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use waterwheel::http::web::response::Response;
+    ///
+    /// let response = Response::text("rye")
+    ///     .with_weak_etag("v7")
+    ///     .with_last_modified(SystemTime::UNIX_EPOCH)
+    ///     .with_private_cache(Duration::from_secs(60));
+    /// assert_eq!(response.headers["etag"], "W/\"v7\"");
+    /// assert_eq!(response.headers["last-modified"], "Thu, 01 Jan 1970 00:00:00 GMT");
+    /// assert_eq!(response.headers["cache-control"], "private, max-age=60");
+    /// ```
     #[must_use]
     pub fn with_weak_etag(self, tag: &str) -> Self {
         self.with_tag("W/", tag)
@@ -70,7 +85,7 @@ impl Response {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::text("rye").with_public_cache(Duration::from_secs(60));
     /// assert_eq!(response.headers["cache-control"], "public, max-age=60");
@@ -109,6 +124,26 @@ impl Response {
     ///
     /// [`send`](Self::send) calls this. It applies to GET and HEAD, if the response is a 200 with a tag or a
     /// date (RFC 9110, 13.2.1): see [`conditional`](crate::web::conditional).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::response::Response;
+    /// use waterwheel::http::{Method, Request, StatusCode};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let page = async |request: Request<'_>| {
+    ///     let response = Response::text("rye").with_etag("v7").for_condition(&request);
+    ///     if response.status == StatusCode::NOT_MODIFIED {
+    ///         println!("the client has it");
+    ///     }
+    ///     response.send(request).await
+    /// };
+    /// let fields = [("if-none-match", "\"v7\"")];
+    /// let asked = async { TestClient::new(page).request(&Method::GET, "/", &fields, b"").await };
+    /// assert_eq!(block_on(asked).status, StatusCode::NOT_MODIFIED);
+    /// ```
     #[must_use]
     #[doc(alias = "simplify_if_etag_match")]
     pub fn for_condition(mut self, request: &Request<'_>) -> Self {

@@ -16,13 +16,14 @@ impl Response {
     /// text cannot add an attribute. [`Cookie::make_removal`] makes a cookie that deletes another one.
     ///
     /// ```
-    /// use waterwheel_http::web::response::{Cookie, Response, SameSite};
+    /// use waterwheel::http::web::response::{Cookie, Response, SameSite};
     ///
     /// let cookie = Cookie::build(("visits", "7")).path("/").http_only(true).same_site(SameSite::Lax);
     /// let response = Response::text("welcome").with_cookie(cookie);
     /// let field = &response.headers["set-cookie"];
     /// assert_eq!(field, "visits=7; HttpOnly; SameSite=Lax; Path=/");
     /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "cookies")))]
     #[must_use]
     pub fn with_cookie<'c>(mut self, cookie: impl Into<Cookie<'c>>) -> Self {
         let cookie = cookie.into();

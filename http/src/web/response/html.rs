@@ -8,8 +8,8 @@ pub use crate::web::html::escape;
 /// A page, sent as `text/html; charset=utf-8`. Escape all text from others with [`escape`].
 ///
 /// ```
-/// use waterwheel_http::Request;
-/// use waterwheel_http::web::response::{Html, escape};
+/// use waterwheel::http::Request;
+/// use waterwheel::http::web::response::{Html, escape};
 ///
 /// async fn here(request: &Request<'_>) -> Html<String> {
 ///     Html(format!("<p>This is <code>{}</code>.", escape(request.path())))

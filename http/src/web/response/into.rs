@@ -24,8 +24,8 @@ use crate::error::{Error, Result};
 /// | `Result<value, error>` | the answer of the value, or an [`Error`] |
 ///
 /// ```
-/// use waterwheel_http::web::response::{Html, IntoResponse};
-/// use waterwheel_http::{Result, StatusCode};
+/// use waterwheel::http::web::response::{Html, IntoResponse};
+/// use waterwheel::http::{Result, StatusCode};
 ///
 /// # fn main() -> Result<()> {
 /// let response = (StatusCode::CREATED, [("x-mill", "1")], Html("<p>done")).into_response()?;

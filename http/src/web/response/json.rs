@@ -9,7 +9,7 @@ use crate::error::Result;
 ///
 /// ```
 /// use serde::Serialize;
-/// use waterwheel_http::web::response::Json;
+/// use waterwheel::http::web::response::Json;
 ///
 /// #[derive(Serialize)]
 /// struct Sack {
@@ -20,6 +20,7 @@ use crate::error::Result;
 ///     Json(Sack { grains: 7 })
 /// }
 /// ```
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -34,16 +35,17 @@ impl Response {
     /// 8259, 8.1 and 11).
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::json(&[7, 3])?;
     /// assert_eq!(response.body.as_bytes(), Some(&b"[7,3]"[..]));
-    /// # Ok::<(), waterwheel_http::Error>(())
+    /// # Ok::<(), waterwheel::http::Error>(())
     /// ```
     ///
     /// # Errors
     ///
     /// If the value has no JSON: a map whose keys are not text, or a `Serialize` that fails.
+    #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
     pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self> {
         let body = serde_json::to_vec(value)?;
         Ok(Self::typed("application/json", body))

@@ -5,8 +5,8 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use waterwheel_http::web::response::Response;
-//! use waterwheel_http::{Request, Responded, Result};
+//! use waterwheel::http::web::response::Response;
+//! use waterwheel::http::{Request, Responded, Result};
 //!
 //! async fn logo(request: Request<'_>) -> Result<Responded> {
 //!     Response::svg("<svg xmlns='http://www.w3.org/2000/svg'/>")
@@ -25,6 +25,7 @@ mod cache;
 #[cfg(feature = "cookies")]
 mod cookie;
 mod disposition;
+mod errors;
 mod html;
 mod into;
 #[cfg(feature = "json")]
@@ -45,8 +46,11 @@ use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 
 pub use body::ResponseBody;
+#[cfg_attr(docsrs, doc(cfg(feature = "cookies")))]
 #[cfg(feature = "cookies")]
 pub use cookie::{Cookie, CookieBuilder, Expiration, SameSite};
+#[cfg(feature = "routes")]
+pub(super) use errors::page;
 pub use html::{Html, escape};
 pub use into::IntoResponse;
 #[cfg(feature = "json")]
@@ -57,8 +61,8 @@ pub use json::Json;
 /// All three are public, so code can read and change them. [`builder`](Self::builder) returns a builder.
 ///
 /// ```
-/// use waterwheel_http::StatusCode;
-/// use waterwheel_http::web::response::Response;
+/// use waterwheel::http::StatusCode;
+/// use waterwheel::http::web::response::Response;
 ///
 /// let mut response = Response::text("closed");
 /// response.status = StatusCode::SERVICE_UNAVAILABLE;
@@ -95,8 +99,8 @@ impl Response {
     /// Makes a response of this status and body, without header fields.
     ///
     /// ```
-    /// use waterwheel_http::StatusCode;
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::StatusCode;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::new(StatusCode::CREATED, "done").with_header("x-mill", "1");
     /// assert!(response.is_success());
@@ -113,8 +117,8 @@ impl Response {
     /// Returns the `http` crate's builder. `from` converts its result.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
-    /// use waterwheel_http::{Result, StatusCode};
+    /// use waterwheel::http::web::response::Response;
+    /// use waterwheel::http::{Result, StatusCode};
     ///
     /// # fn main() -> Result<()> {
     /// let built = Response::builder().status(201).header("x-mill", "1").body("done")?;
@@ -128,6 +132,17 @@ impl Response {
     }
 
     /// Makes a response of this status, without header fields and body.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::StatusCode;
+    /// use waterwheel::http::web::response::Response;
+    ///
+    /// let response = Response::empty(StatusCode::NO_CONTENT);
+    /// assert_eq!(response.body.length(), Some(0));
+    /// assert_eq!(response.with_status(StatusCode::GONE).with_body("gone").body.length(), Some(4));
+    /// ```
     #[doc(alias = "empty_200")]
     #[doc(alias = "empty_204")]
     #[doc(alias = "empty_400")]
@@ -141,7 +156,7 @@ impl Response {
     /// Makes a 200 with bytes of this media type.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::data("image/png", &b"\x89PNG"[..]);
     /// assert_eq!(response.headers["content-type"], "image/png");
@@ -152,6 +167,17 @@ impl Response {
     }
 
     /// Makes a 200 with a page.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::response::Response;
+    ///
+    /// let page = Response::html("<!doctype html><p>rye");
+    /// assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    /// let wheel = Response::svg("<svg xmlns='http://www.w3.org/2000/svg'/>");
+    /// assert_eq!(wheel.headers["content-type"], "image/svg+xml; charset=utf-8");
+    /// ```
     pub fn html(page: impl Into<ResponseBody>) -> Self {
         Self::typed("text/html; charset=utf-8", page)
     }
@@ -179,6 +205,17 @@ impl Response {
     /// # Errors
     ///
     /// The errors of `fstat(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use waterwheel::http::web::response::Response;
+    ///
+    /// let response = Response::file("text/plain", File::open("Cargo.toml")?)?;
+    /// assert_eq!(response.body.length(), Some(std::fs::metadata("Cargo.toml")?.len()));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[doc(alias = "from_file")]
     pub fn file(content_type: &str, file: File) -> io::Result<Self> {
         Ok(Self::data(content_type, ResponseBody::file(file)?))
@@ -187,7 +224,7 @@ impl Response {
     /// Makes a 301: the resource has moved permanently. Most clients change POST to GET.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::moved_permanently("/new place");
     /// assert_eq!(response.headers["location"], "/new%20place");
@@ -204,6 +241,20 @@ impl Response {
     }
 
     /// Makes a 303: the client must GET the result from there. This is the usual answer to a form.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::response::Response;
+    ///
+    /// let answers = [
+    ///     (Response::found("/elsewhere"), 302),
+    ///     (Response::see_other("/result"), 303),
+    ///     (Response::temporary_redirect("/elsewhere"), 307),
+    ///     (Response::permanent_redirect("/new"), 308),
+    /// ];
+    /// assert!(answers.iter().all(|(answer, status)| answer.status.as_u16() == *status));
+    /// ```
     #[doc(alias = "redirect_303")]
     pub fn see_other(location: &str) -> Self {
         Self::redirect(StatusCode::SEE_OTHER, location)
@@ -231,7 +282,7 @@ impl Response {
     /// Makes a 401 that asks for a name and a password (RFC 7617, 2). Browsers show `realm` to the user.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::unauthorized("the granary");
     /// let challenge = "Basic realm=\"the granary\", charset=\"UTF-8\"";
@@ -292,7 +343,7 @@ impl Response {
     /// If the name or the value is invalid, sending the response is an error.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::text("").with_added_header("link", "</a>").with_added_header("link", "</b>");
     /// assert_eq!(response.headers.get_all("link").iter().count(), 2);
@@ -339,7 +390,7 @@ impl Response {
     /// clients, and also in full for others.
     ///
     /// ```
-    /// use waterwheel_http::web::response::Response;
+    /// use waterwheel::http::web::response::Response;
     ///
     /// let response = Response::text("").with_attachment("tmp/report.txt");
     /// assert_eq!(response.headers["content-disposition"], "attachment; filename=\"report.txt\"");
@@ -370,6 +421,18 @@ impl Response {
     ///
     /// If a field could not be set or must not be sent, if the body cannot be read or has another length than
     /// it said, or if the client has left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::response::Response;
+    /// use waterwheel::http::{Request, Responded, Result};
+    ///
+    /// async fn drawing(request: Request<'_>) -> Result<Responded> {
+    ///     Response::svg("<svg xmlns='http://www.w3.org/2000/svg'/>").send(request).await
+    /// }
+    /// # drop(waterwheel::http::shared(drawing));
+    /// ```
     pub async fn send(self, request: Request<'_>) -> Result<Responded> {
         let Self {
             status,

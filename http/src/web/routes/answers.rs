@@ -15,6 +15,7 @@
 //! **Never**: an answer by value from a handler that has taken the request, because that would be two
 //! answers.
 
+use std::any::TypeId;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -38,14 +39,15 @@ use crate::web::response::IntoResponse;
 /// - `async fn(&Request<'_>, A, B …) -> T`, which borrows the request; its value is the answer
 ///   ([`IntoResponse`])
 /// - `async fn() -> T`
+/// - each of these with a state as its first argument, wrapped by [`with`](super::with)
 ///
 /// A function takes up to four parameters, each of a type that implements `FromStr`, or all of them as
 /// [`Params`]. If a parameter does not parse, the next handler of the same pattern is tried. If there is
 /// none, the answer is 404. The compiler infers `Kind`.
 ///
 /// ```
-/// use waterwheel_http::web::routes::{Params, Router};
-/// use waterwheel_http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::http::web::routes::{Params, Router};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
 ///
 /// async fn by_value(request: Request<'_>, n: u32) -> Result<Responded> {
 ///     request.respond(StatusCode::OK, n.to_string(), ()).await
@@ -242,16 +244,27 @@ with_parameters!(3: A a, B b, C c);
 with_parameters!(4: A a, B b, C c, D d);
 
 /// A [`Handler`] made of a function of a route; see [`handler`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::Handler;
+/// use waterwheel::http::web::routes::handler;
+///
+/// fn takes(_: impl Handler) {}
+///
+/// takes(handler(async || "a value")); // an `AsHandler`, whose type the compiler infers
+/// ```
 pub struct AsHandler<H, Kind>(TypedHandler<H, Kind>);
 
 /// Makes a [`Handler`] of a function of a route, for example one that returns a value. The handler answers
 /// all requests, without parameters.
 ///
 /// ```
-/// use waterwheel_http::testing::TestClient;
-/// use waterwheel_http::web::routes::handler;
-/// use waterwheel_http::Request;
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::handler;
+/// use waterwheel::http::Request;
+/// use waterwheel::runtime::block_on;
 ///
 /// async fn length(request: &Request<'_>) -> String {
 ///     request.path().len().to_string()
@@ -271,7 +284,7 @@ impl<Kind: 'static, H: Answers<Kind>> Handler for AsHandler<H, Kind> {
         let none = Params::new(&[], std::iter::empty());
         match self.0.0.answer(request, none) {
             Ok(answering) => answering.await,
-            Err(declined) => not_found(declined).await,
+            Err(declined) => Ok(not_found(declined)),
         }
     }
 }
@@ -293,17 +306,32 @@ pub(super) trait Stored {
         request: Request<'c>,
         params: Params<'c>,
     ) -> Result<Answering<'c>, Request<'c>>;
+
+    /// Returns true if a route that is tried after this one, with the same pattern and method, gets no request.
+    fn leaves_nothing_to(&self, later: &dyn Stored) -> bool;
+
+    /// The kind of the function, with the types of its parameters.
+    fn kind(&self) -> TypeId;
 }
 
 /// A handler with its kind, which is not stored yet.
 pub(super) struct TypedHandler<H, Kind>(pub(super) H, pub(super) PhantomData<Kind>);
 
-impl<H: Answers<Kind>, Kind> Stored for TypedHandler<H, Kind> {
+impl<H: Answers<Kind>, Kind: 'static> Stored for TypedHandler<H, Kind> {
     fn answer<'c>(
         &'c self,
         request: Request<'c>,
         params: Params<'c>,
     ) -> Result<Answering<'c>, Request<'c>> {
         Ok(Box::pin(self.0.answer(request, params)?))
+    }
+
+    fn leaves_nothing_to(&self, later: &dyn Stored) -> bool {
+        // Only a parsed parameter declines, and the same types parse the same values.
+        matches!(H::PARAMETERS, None | Some(0)) || self.kind() == later.kind()
+    }
+
+    fn kind(&self) -> TypeId {
+        TypeId::of::<Kind>()
     }
 }

@@ -2,22 +2,25 @@
 
 use http::StatusCode;
 
-use crate::error::Result;
+use crate::error::{ClientError, Result};
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
 use crate::web::response::Response;
 
-pub(super) async fn not_found(request: Request<'_>) -> Result<Responded> {
-    let response = Response::text("not found\n");
-    let response = response.with_status(StatusCode::NOT_FOUND);
-    response.send(request).await
+pub(super) fn not_found(request: Request<'_>) -> Responded {
+    let error = ClientError::new(StatusCode::NOT_FOUND, "not found");
+    request.refuse(&error)
+}
+
+pub(super) fn malformed(request: Request<'_>) -> Responded {
+    let error = ClientError::new(StatusCode::BAD_REQUEST, "malformed escape in the path");
+    request.refuse(&error)
 }
 
 /// Answers with 405 and Allow (RFC 9110, 15.5.6).
-pub(super) async fn not_allowed(request: Request<'_>, allow: &str) -> Result<Responded> {
-    let response = Response::text("method not allowed\n").with_header("allow", allow);
-    let response = response.with_status(StatusCode::METHOD_NOT_ALLOWED);
-    response.send(request).await
+pub(super) fn not_allowed(request: Request<'_>, allow: String) -> Responded {
+    let error = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+    request.refuse(&error.with_header("allow", allow))
 }
 
 /// Answers OPTIONS (RFC 9110, 9.3.7).

@@ -1,11 +1,11 @@
 //! A router: it selects the handler for each request.
 //!
 //! ```
-//! use waterwheel_http::testing::TestClient;
-//! use waterwheel_http::web::response::Html;
-//! use waterwheel_http::web::routes::Router;
-//! use waterwheel_http::{Request, Responded, Result, StatusCode};
-//! use waterwheel_runtime::block_on;
+//! use waterwheel::http::testing::TestClient;
+//! use waterwheel::http::web::response::Html;
+//! use waterwheel::http::web::routes::Router;
+//! use waterwheel::http::{Request, Responded, Result, StatusCode};
+//! use waterwheel::runtime::block_on;
 //!
 //! async fn home() -> Html<&'static str> {
 //!     Html("<h1>The mill</h1>")
@@ -60,26 +60,32 @@ mod fallback;
 mod params;
 mod path;
 mod pattern;
+mod state;
 mod table;
 
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::rc::Rc;
 
-use http::{Method, StatusCode};
+use http::Method;
 
 use crate::error::Result;
+use crate::error_answer::{ErrorAnswer, ErrorHook};
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::exchange::responded::Responded;
-use crate::web::response::Response;
+use crate::web::nested::{self, NestedAt};
+use crate::web::response::{IntoResponse, page};
 
 pub use answers::{Answers, AsHandler, ByReference, ByValue, NamedParams, NoRequest, handler};
 pub use params::Params;
 pub use pattern::RouteError;
+pub use state::{Stateful, WithState, with};
 
 use answers::{Stored, TypedHandler};
-use fallback::{not_allowed, not_found, options, redirect};
+use fallback::{malformed, not_allowed, not_found, options, redirect};
 use pattern::{Pattern, Reason};
 use table::{PathMatch, Table};
 
@@ -88,21 +94,66 @@ use table::{PathMatch, Table};
 /// The [module](self) has an example. To use a router in an accept loop of your own, wrap it with
 /// [`shared`](crate::shared) and clone that. A clone of the router itself shares the handlers, and can have
 /// more routes.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::Router;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let sacks = Router::new()
+///     .get("/", async || "all sacks")
+///     .put("/{n}", async |_: &Request<'_>, n: u32| format!("sack {n} is full"))
+///     .patch("/{n}", async |_: &Request<'_>, n: u32| format!("sack {n} has changed"))
+///     .delete("/{n}", async |_: &Request<'_>, _: u32| StatusCode::NO_CONTENT);
+/// let router = Router::new()
+///     .get("/", async || "the mill")
+///     .post("/", async || (StatusCode::CREATED, "another mill"))
+///     .try_nest("/sacks", sacks)?;
+///
+/// block_on(async {
+///     let mut client = TestClient::new(router);
+///     assert_eq!(client.get("/sacks").await.text(), "all sacks");
+///     assert_eq!(client.post("/", "").await.status, StatusCode::CREATED);
+/// });
+/// # Ok::<(), waterwheel::http::web::routes::RouteError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Router {
     table: Table,
     not_found: Vec<NotFound>,
     trailing_slash: TrailingSlash,
+    errors: Option<ErrorHook>,
 }
 
-/// The handler for paths without a route below a prefix.
+/// The treatment of paths without a route below a prefix.
 #[derive(Clone)]
 struct NotFound {
     prefix: String,
-    handler: Rc<dyn Stored>,
+    handler: Option<Rc<dyn Stored>>,
+    errors: Option<ErrorHook>,
 }
 
 /// The treatment of a path with a final slash too many or too few.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::StatusCode;
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::{Router, TrailingSlash};
+/// use waterwheel::runtime::block_on;
+///
+/// let router = Router::new().get("/mill", async || "mill");
+/// let strict = router.clone().trailing_slash(TrailingSlash::Strict);
+/// block_on(async {
+///     let redirected = TestClient::new(router).get("/mill/").await;
+///     assert_eq!(redirected.headers["location"], "/mill");
+///     assert_eq!(TestClient::new(strict).get("/mill/").await.status, StatusCode::NOT_FOUND);
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrailingSlash {
     /// Redirects the client to the route's path with 308. So each page has one address, and relative links
@@ -182,9 +233,9 @@ impl Router {
     /// first.
     ///
     /// ```
-    /// use waterwheel_http::testing::TestClient;
-    /// use waterwheel_http::web::routes::Router;
-    /// use waterwheel_runtime::block_on;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::routes::Router;
+    /// use waterwheel::runtime::block_on;
     ///
     /// let router = Router::new().get("/", async || "GET").any("/", async || "another method");
     /// block_on(async {
@@ -217,8 +268,8 @@ impl Router {
     /// Literal text is written without escapes.
     ///
     /// ```
-    /// use waterwheel_http::Method;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new()
     ///     .route(Method::OPTIONS, "/mills", async || "options")
@@ -249,8 +300,8 @@ impl Router {
     /// [`route`](Self::route).
     ///
     /// ```
-    /// use waterwheel_http::Method;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let error = Router::new().try_route(Method::GET, "/{*rest}/more", async || "").unwrap_err();
     /// assert_eq!(error.to_string(), "the route `/{*rest}/more`: `{*…}` must be the last segment");
@@ -259,7 +310,18 @@ impl Router {
     /// # Errors
     ///
     /// If the pattern is malformed or conflicts with another one, or if the handler takes another number of
-    /// parameters than the pattern has.
+    /// parameters than the pattern has. If an earlier route with the same pattern answers all requests of this one:
+    ///
+    /// ```should_panic
+    /// use waterwheel::http::web::routes::Router;
+    ///
+    /// // the route `/`: GET is answered already by `/`, added at src/main.rs:3:30; this one, …
+    /// let router = Router::new().get("/", async || "one").get("/", async || "two");
+    /// # drop(router);
+    /// ```
+    ///
+    /// Handlers whose parameters have other types may share a pattern: they are tried in their order.
+    #[track_caller]
     pub fn try_route<K: 'static, H: Answers<K>>(
         mut self,
         method: impl Into<Option<Method>>,
@@ -276,7 +338,9 @@ impl Router {
                 pattern: pattern.text,
             }),
             _ => {
-                self.table.add(method.into(), pattern, stored(handler))?;
+                let handler = (stored(handler), None);
+                let place = Location::caller();
+                self.table.add(method.into(), pattern, handler, place)?;
                 Ok(self)
             }
         }
@@ -292,14 +356,19 @@ impl Router {
         self
     }
 
-    /// Adds all routes of another router below a prefix, and its [`not_found`](Self::not_found) handler.
-    /// Below `/`, the patterns stay as they are. The prefix may have parameters, which handlers read by name,
-    /// as [`Params`].
+    /// Adds a handler for all requests below a prefix: another router, a router with middleware around it, `Files`, or
+    /// any other [`Handler`].
     ///
-    /// Handlers see the whole path of the request. The rule for slashes of the other router is ignored.
+    /// | handler | effect |
+    /// |---|---|
+    /// | a router | its routes become routes of this one, with its [`not_found`](Self::not_found) handler and its [`error_responses`](Self::error_responses). Below `/`, the patterns stay as they are. The prefix may have parameters, which handlers read by name, as [`Params`]. The other router's rule for slashes is ignored |
+    /// | any other | it gets the requests of all methods for the prefix itself and for all paths below it. It does not get the parameters of the prefix |
+    ///
+    /// Handlers see the whole path of the request. [`nested_path`] returns the part below the prefix. Routers and
+    /// `Files` use that part.
     ///
     /// ```
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let sacks = Router::new().get("/", async || "all").get("/{n}", async || "one");
     /// let mill = Router::new().get("/", async || "the mill").nest("/sacks", sacks);
@@ -307,43 +376,130 @@ impl Router {
     /// assert_eq!(patterns, ["/", "/sacks", "/sacks/{n}"]);
     /// ```
     ///
+    /// Middleware around a whole router:
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::middleware::{REQUEST_ID, request_ids};
+    /// use waterwheel::http::web::routes::Router;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let api = Router::new().get("/sacks", async || "all");
+    /// let site = Router::new().get("/", async || "home").nest("/api", request_ids(api));
+    /// block_on(async {
+    ///     let answer = TestClient::new(site).get("/api/sacks").await;
+    ///     assert_eq!(answer.text(), "all");
+    ///     assert!(answer.headers.contains_key(REQUEST_ID));
+    /// });
+    /// ```
+    ///
     /// # Panics
     ///
     /// As [`route`](Self::route).
     #[must_use]
     #[track_caller]
-    pub fn nest(self, prefix: &str, router: Self) -> Self {
-        match self.try_nest(prefix, router) {
+    #[doc(alias = "nest_service")]
+    #[doc(alias = "mount")]
+    pub fn nest(self, prefix: &str, handler: impl Handler) -> Self {
+        match self.try_nest(prefix, handler) {
             Ok(router) => router,
             Err(error) => panic!("{error}"),
         }
     }
 
-    /// Adds all routes of another router below a prefix; see [`nest`](Self::nest).
+    /// Adds a handler for all requests below a prefix; see [`nest`](Self::nest).
     ///
     /// # Errors
     ///
     /// The errors of [`try_route`](Self::try_route).
-    pub fn try_nest(mut self, prefix: &str, router: Self) -> Result<Self, RouteError> {
+    #[track_caller]
+    pub fn try_nest(mut self, prefix: &str, handler: impl Handler) -> Result<Self, RouteError> {
         let prefix = Pattern::parse(prefix)?.text;
-        for route in router.table.routes() {
-            let pattern = Pattern::parse(&Pattern::join(&prefix, &route.pattern.text))?;
-            let (method, handler) = (route.method.clone(), route.handler.clone());
-            self.table.add(method, pattern, handler)?;
-        }
-        for inner in router.not_found {
-            self.add_not_found(Pattern::join(&prefix, &inner.prefix), inner.handler);
+        // A router is a handler, too. Its routes are known, so they need no second lookup.
+        let mut handler = Some(handler);
+        let router = (&mut handler as &mut dyn Any).downcast_mut::<Option<Self>>();
+        if let Some(router) = router.and_then(Option::take) {
+            self.add_router(&prefix, router)?;
+        } else if let Some(handler) = handler {
+            self.add_below(&prefix, handler, Location::caller())?;
         }
         Ok(self)
+    }
+
+    fn add_router(&mut self, prefix: &str, router: Self) -> Result<(), RouteError> {
+        for route in router.table.routes() {
+            let pattern = route.pattern.below(prefix)?;
+            let errors = route.errors.as_ref().or(router.errors.as_ref()).cloned();
+            let handler = (route.handler.clone(), errors);
+            self.table
+                .add(route.method.clone(), pattern, handler, route.place)?;
+        }
+        if let Some(errors) = &router.errors {
+            let prefix = Pattern::join(prefix, "/");
+            self.add_not_found(prefix, None, Some(errors.clone()));
+        }
+        for inner in router.not_found {
+            let prefix = Pattern::join(prefix, &inner.prefix);
+            self.add_not_found(prefix, inner.handler, inner.errors);
+        }
+        Ok(())
+    }
+
+    /// Adds a handler for a prefix, and for all paths below it.
+    fn add_below(
+        &mut self,
+        prefix: &str,
+        handler: impl Handler,
+        place: &'static Location<'static>,
+    ) -> Result<(), RouteError> {
+        let prefix = prefix.trim_end_matches('/');
+        let handler = stored(handler);
+        for rest in ["", "/", "/{*nested_path}"] {
+            if prefix.is_empty() && rest.is_empty() {
+                continue; // no path is empty
+            }
+            let pattern = Pattern::parse_nested(prefix, rest)?;
+            self.table
+                .add(None, pattern, (handler.clone(), None), place)?;
+        }
+        Ok(())
+    }
+
+    /// Sets a function that makes the body of each error answer to a request of this router: 404, 405, and those to
+    /// errors and panics of its handlers. It comes before the function of the server. Of two routers, the inner one's
+    /// comes first.
+    ///
+    /// [`Builder::error_responses`](crate::Builder::error_responses) has the rules for the function, and an example.
+    /// The server's function also gets the requests that no router sees.
+    ///
+    /// ```
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::response::Html;
+    /// use waterwheel::http::web::routes::Router;
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let router = Router::new()
+    ///     .get("/", async || "hello")
+    ///     .error_responses(|error| Html(format!("<h1>{}</h1>", error.status.as_u16())));
+    /// let answer = block_on(async { TestClient::new(router).get("/mill").await });
+    /// assert_eq!((answer.status.as_u16(), &*answer.text()), (404, "<h1>404</h1>"));
+    /// ```
+    #[must_use]
+    pub fn error_responses<T: IntoResponse>(
+        mut self,
+        make: impl Fn(&ErrorAnswer<'_>) -> T + 'static,
+    ) -> Self {
+        self.errors = Some(ErrorHook::new(move |answer| page(make(answer))));
+        self
     }
 
     /// Sets the handler for paths without a route. The handler also sets the status. The default is a 404
     /// with a line of text.
     ///
     /// ```
-    /// use waterwheel_http::StatusCode;
-    /// use waterwheel_http::web::response::Html;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::StatusCode;
+    /// use waterwheel::http::web::response::Html;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new()
     ///     .not_found(async || (StatusCode::NOT_FOUND, Html("<h1>No such page</h1>")));
@@ -352,25 +508,35 @@ impl Router {
     #[must_use]
     #[doc(alias = "set_not_found_handler")]
     pub fn not_found<K: 'static>(mut self, handler: impl Answers<K>) -> Self {
-        self.add_not_found("/".to_owned(), stored(handler));
+        self.add_not_found("/".to_owned(), Some(stored(handler)), None);
         self
     }
 
     /// Sorts by the length of the prefix, longest first. Of two equal prefixes, the newer is first.
-    fn add_not_found(&mut self, prefix: String, handler: Rc<dyn Stored>) {
+    fn add_not_found(
+        &mut self,
+        prefix: String,
+        handler: Option<Rc<dyn Stored>>,
+        errors: Option<ErrorHook>,
+    ) {
         let length = |prefix: &str| prefix.trim_end_matches('/').split('/').count();
         let at = self
             .not_found
             .partition_point(|known| length(&known.prefix) > length(&prefix));
-        self.not_found.insert(at, NotFound { prefix, handler });
+        let not_found = NotFound {
+            prefix,
+            handler,
+            errors,
+        };
+        self.not_found.insert(at, not_found);
     }
 
     /// Sets the treatment of a final slash, if no route matches the exact path.
     ///
     /// ```
-    /// use waterwheel_http::testing::TestClient;
-    /// use waterwheel_http::web::routes::{Router, TrailingSlash};
-    /// use waterwheel_runtime::block_on;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::routes::{Router, TrailingSlash};
+    /// use waterwheel::runtime::block_on;
     ///
     /// let router = Router::new().get("/mill", async || "mill").trailing_slash(TrailingSlash::Same);
     /// assert_eq!(block_on(async { TestClient::new(router).get("/mill/").await.text() }), "mill");
@@ -394,8 +560,8 @@ impl Router {
     /// paths. The parameters and the rule for slashes are ignored.
     ///
     /// ```
-    /// use waterwheel_http::Method;
-    /// use waterwheel_http::web::routes::Router;
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::web::routes::Router;
     ///
     /// let router = Router::new().get("/sacks/{number}", async || "sack");
     /// assert_eq!(router.pattern(&Method::GET, "/sacks/7"), Some("/sacks/{number}"));
@@ -408,6 +574,15 @@ impl Router {
     }
 }
 
+/// Sets the look of error answers to this request.
+#[inline]
+fn show_errors(request: &Request<'_>, errors: Option<&ErrorHook>) {
+    // Most routers have none.
+    if let Some(errors) = errors {
+        request.extensions().insert(errors.clone());
+    }
+}
+
 fn stored<K: 'static>(handler: impl Answers<K>) -> Rc<dyn Stored> {
     Rc::new(TypedHandler(handler, PhantomData))
 }
@@ -415,18 +590,17 @@ fn stored<K: 'static>(handler: impl Answers<K>) -> Rc<dyn Stored> {
 /// Dispatch.
 impl Handler for Router {
     async fn call(&self, request: Request<'_>) -> Result<Responded> {
-        let path = match request.path() {
+        show_errors(&request, self.errors.as_ref());
+        let path = match nested_path(&request) {
             "*" => return options(request, &self.table.all_methods()).await,
             "" if *request.method() == Method::CONNECT => {
-                return not_allowed(request, &self.table.all_methods()).await;
+                return Ok(not_allowed(request, self.table.all_methods()));
             }
             "" => "/", // RFC 9110, 4.2.3
             path => path,
         };
         let Some(path) = path::unescape(path) else {
-            let response = Response::text("malformed escape in the path\n");
-            let response = response.with_status(StatusCode::BAD_REQUEST);
-            return response.send(request).await;
+            return Ok(malformed(request));
         };
         match self.table.find(&path) {
             Some(found) => self.dispatch(request, &path, &found).await,
@@ -447,6 +621,11 @@ impl Router {
         let mut is_allowed = false;
         for route in found.routes_for(method) {
             is_allowed = true;
+            show_errors(&request, route.errors.as_ref());
+            if let Some(segments) = route.pattern.nested {
+                let outer = nested::depth(&request);
+                request.extensions().insert(NestedAt(outer + segments));
+            }
             // A handler whose parameters do not parse returns the request for the next one.
             request = match route.handler.answer(request, found.params(route)) {
                 Ok(answering) => return answering.await,
@@ -456,9 +635,10 @@ impl Router {
         if is_allowed {
             return self.answer_not_found(request, path).await;
         }
+        show_errors(&request, found.errors());
         match *method {
             Method::OPTIONS => options(request, &found.allow()).await,
-            _ => not_allowed(request, &found.allow()).await,
+            _ => Ok(not_allowed(request, found.allow())),
         }
     }
 
@@ -480,16 +660,46 @@ impl Router {
     }
 
     async fn answer_not_found(&self, request: Request<'_>, path: &str) -> Result<Responded> {
-        let mut nearest = self.not_found.iter();
-        let Some(nearest) = nearest.find(|known| pattern::is_below(path, &known.prefix)) else {
-            return not_found(request).await;
+        let above = self.not_found.iter();
+        let mut above = above.filter(|known| pattern::is_below(path, &known.prefix));
+        let mut nearest = above.clone();
+        show_errors(&request, nearest.find_map(|known| known.errors.as_ref()));
+        let Some(handler) = above.find_map(|known| known.handler.as_ref()) else {
+            return Ok(not_found(request));
         };
         let none = Params::new(&[], std::iter::empty());
-        match nearest.handler.answer(request, none) {
+        match handler.answer(request, none) {
             Ok(answering) => answering.await,
-            Err(declined) => not_found(declined).await,
+            Err(declined) => Ok(not_found(declined)),
         }
     }
+}
+
+/// Returns the part of the path below the prefixes of outer routers, without decoding. It is empty if the path ends
+/// with the prefix.
+///
+/// A handler of [`Router::nest`](crate::web::routes::Router::nest) sees the whole path as
+/// [`Request::path`], and its own part here. The router and `Files` use this, so they can be nested as they are.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::testing::TestClient;
+/// use waterwheel::http::web::routes::{Router, nested_path};
+/// use waterwheel::http::{Request, Responded, Result, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// async fn legacy(request: Request<'_>) -> Result<Responded> {
+///     let text = format!("{} of {}", nested_path(&request), request.path());
+///     request.respond(StatusCode::OK, text, ()).await
+/// }
+///
+/// let router = Router::new().nest("/old", legacy);
+/// let answer = block_on(async { TestClient::new(router).get("/old/mill").await });
+/// assert_eq!(answer.text(), "/mill of /old/mill");
+/// ```
+pub fn nested_path<'c>(request: &Request<'c>) -> &'c str {
+    nested::path(request)
 }
 
 impl fmt::Debug for Router {

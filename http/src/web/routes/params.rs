@@ -11,8 +11,8 @@ use super::path;
 /// A handler receives them as its second argument, if that has the type `Params<'_>`:
 ///
 /// ```
-/// use waterwheel_http::Request;
-/// use waterwheel_http::web::routes::{Params, Router};
+/// use waterwheel::http::Request;
+/// use waterwheel::http::web::routes::{Params, Router};
 ///
 /// let router = Router::new().get("/{year}/{*rest}", async |_: &Request<'_>, params: Params<'_>| {
 ///     format!("{:?} {:?}", params.parse::<u16>("year"), params.get("rest"))
@@ -46,6 +46,24 @@ impl<'c> Params<'c> {
     }
 
     /// Returns names and values, in the order of the pattern.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Request;
+    /// use waterwheel::http::testing::TestClient;
+    /// use waterwheel::http::web::routes::{Params, Router};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let show = async |_: &Request<'_>, params: Params<'_>| {
+    ///     assert!(params.len() == 2 && !params.is_empty());
+    ///     let pairs: Vec<_> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    ///     pairs.join(" ")
+    /// };
+    /// let router = Router::new().get("/{year}/{month}", show);
+    /// let text = block_on(async { TestClient::new(router).get("/1994/11").await.text() });
+    /// assert_eq!(text, "year=1994 month=11");
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         let names = self.names.iter().map(|name| &**name);
         names.zip(self.values.iter().map(|value| &**value))

@@ -7,15 +7,18 @@
 //! ```
 
 use std::fmt;
+use std::panic::Location;
+
+use http::Method;
 
 /// The reason why a route cannot be added.
 ///
 /// ```
-/// use waterwheel_http::Method;
-/// use waterwheel_http::web::routes::{RouteError, Router};
+/// use waterwheel::http::Method;
+/// use waterwheel::http::web::routes::{RouteError, Router};
 ///
 /// fn sacks() -> Result<Router, RouteError> {
-///     Router::new().try_route(Method::GET, "/sacks/{n}", async |_: &waterwheel_http::Request<'_>, n: u8| n.to_string())
+///     Router::new().try_route(Method::GET, "/sacks/{n}", async |_: &waterwheel::http::Request<'_>, n: u8| n.to_string())
 /// }
 /// assert!(sacks().is_ok());
 /// ```
@@ -36,7 +39,16 @@ pub(super) enum Reason {
     CatchAllNotAlone,
     TwoInOneSegment,
     Conflict(String),
-    Arguments { handler: usize, pattern: usize },
+    Arguments {
+        handler: usize,
+        pattern: usize,
+    },
+    Duplicate {
+        method: Option<Method>,
+        first: String,
+        first_place: &'static Location<'static>,
+        place: &'static Location<'static>,
+    },
 }
 
 impl fmt::Display for RouteError {
@@ -58,6 +70,19 @@ impl fmt::Display for RouteError {
                 f,
                 "its handler takes {handler} parameters, the pattern has {pattern}"
             ),
+            Reason::Duplicate {
+                method,
+                first,
+                first_place,
+                place,
+            } => {
+                let method = method.as_ref().map_or("each method", Method::as_str);
+                write!(
+                    f,
+                    "{method} is answered already by `{first}`, added at {first_place}; this one, added at \
+                     {place}, would get no request"
+                )
+            }
         }
     }
 }
@@ -72,6 +97,8 @@ pub(super) struct Pattern {
     pub(super) names: Vec<Box<str>>,
     /// True if the last parameter matches several segments.
     pub(super) catches_all: bool,
+    /// The number of segments of the prefix, if the pattern leads to a handler that reads the rest by itself.
+    pub(super) nested: Option<usize>,
 }
 
 impl Pattern {
@@ -81,6 +108,7 @@ impl Pattern {
             key: String::new(),
             names: Vec::new(),
             catches_all: false,
+            nested: None,
         };
         match pattern.read() {
             Ok(()) => Ok(pattern),
@@ -98,6 +126,27 @@ impl Pattern {
             "/" if !prefix.is_empty() => prefix.to_owned(),
             _ => format!("{prefix}{text}"),
         }
+    }
+
+    /// Parses a pattern for a handler that reads the path below `prefix` by itself.
+    pub(super) fn parse_nested(prefix: &str, rest: &str) -> Result<Self, RouteError> {
+        let pattern = Self::parse(&format!("{prefix}{rest}"))?;
+        Ok(Self {
+            // The handler decodes the path, so it may tell a slash that is escaped from others.
+            catches_all: false,
+            nested: Some(segments(prefix)),
+            ..pattern
+        })
+    }
+
+    /// Returns this pattern below a prefix.
+    pub(super) fn below(&self, prefix: &str) -> Result<Self, RouteError> {
+        let pattern = Self::parse(&Self::join(prefix, &self.text))?;
+        Ok(Self {
+            catches_all: self.catches_all,
+            nested: self.nested.map(|inner| segments(prefix) + inner),
+            ..pattern
+        })
     }
 
     fn read(&mut self) -> Result<(), Reason> {
@@ -162,6 +211,11 @@ impl Pattern {
         self.names.push(name.into());
         Ok(())
     }
+}
+
+/// Returns the number of segments of a prefix.
+fn segments(prefix: &str) -> usize {
+    prefix.trim_end_matches('/').matches('/').count()
 }
 
 /// Returns true if `path` is `prefix`, which is the text of a pattern, or lies below it.

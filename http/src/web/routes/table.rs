@@ -1,5 +1,6 @@
 //! The routes of a router, found by path.
 
+use std::panic::Location;
 use std::rc::Rc;
 
 use http::Method;
@@ -7,6 +8,7 @@ use http::Method;
 use super::answers::Stored;
 use super::params::Params;
 use super::pattern::{Pattern, Reason, RouteError};
+use crate::error_answer::ErrorHook;
 
 /// All routes of a router.
 ///
@@ -26,8 +28,34 @@ pub(super) struct Route {
     pub(super) method: Option<Method>,
     pub(super) pattern: Pattern,
     pub(super) handler: Rc<dyn Stored>,
+    /// The look of error answers, if the route was nested with a router that has one.
+    pub(super) errors: Option<ErrorHook>,
+    /// The line that has added the route.
+    pub(super) place: &'static Location<'static>,
     /// The number of routes that were added before.
     number: usize,
+}
+
+impl Route {
+    /// Returns true if this route answers all requests of a later one with the same key.
+    fn hides(&self, later: &Self) -> bool {
+        // HEAD asks its own routes first, and then those of GET.
+        let has_method = self.method.is_none() && later.method != Some(Method::HEAD);
+        (has_method || self.method == later.method)
+            && self.handler.leaves_nothing_to(&*later.handler)
+    }
+
+    fn duplicate_of(self, first: &Self) -> RouteError {
+        RouteError {
+            reason: Reason::Duplicate {
+                method: self.method,
+                first: first.pattern.text.clone(),
+                first_place: first.place,
+                place: self.place,
+            },
+            pattern: self.pattern.text,
+        }
+    }
 }
 
 impl Table {
@@ -35,15 +63,24 @@ impl Table {
         &mut self,
         method: Option<Method>,
         pattern: Pattern,
-        handler: Rc<dyn Stored>,
+        (handler, errors): (Rc<dyn Stored>, Option<ErrorHook>),
+        place: &'static Location<'static>,
     ) -> Result<(), RouteError> {
-        let place = self.place(&pattern)?;
-        self.routes[place].1.push(Rc::new(Route {
+        let at = self.place(&pattern)?;
+        let route = Route {
             method,
             pattern,
             handler,
+            errors,
+            place,
             number: self.added,
-        }));
+        };
+        let known = &mut self.routes[at].1;
+        // Such a route gets no request, so it is a mistake, for example of a copied line.
+        if let Some(first) = known.iter().find(|known| known.hides(&route)) {
+            return Err(route.duplicate_of(first));
+        }
+        known.push(Rc::new(route));
         self.added += 1;
         Ok(())
     }
@@ -119,6 +156,11 @@ pub(super) struct PathMatch<'r, 'p> {
 }
 
 impl<'r> PathMatch<'r, '_> {
+    /// Returns the look of error answers, if the pattern has one of its own.
+    pub(super) fn errors(&self) -> Option<&'r ErrorHook> {
+        self.routes.iter().find_map(|route| route.errors.as_ref())
+    }
+
     /// Returns the routes for a method. HEAD uses its own routes first, and then GET's (RFC 9110, 9.3.2).
     pub(super) fn routes_for<'m>(
         &self,

@@ -1,0 +1,246 @@
+//! All lines that the server logs about its clients, through `tracing`.
+//!
+//! | level | line |
+//! |---|---|
+//! | error | a handler, a hook or a handshake has failed |
+//! | warn | the gate: there is no room, or no connection could be accepted |
+//! | info | the start of a server, its shutdown, and the report |
+//! | debug | a connection opens or closes, a request is refused, a time is over |
+//!
+//! Each line about a request has the fields `method`, `target`, `peer`, and `request_id` if middleware has added an
+//! id. A field without a value is left out. `lines_left_out` counts the lines that a limit has held back before.
+//!
+//! A program without a subscriber would not see that its handlers fail. So the first failure in a process, and the
+//! first warning, also go to stderr then.
+//!
+//! # Invariants
+//!
+//! - Never: a line above debug that a client alone can cause, and never one for each request.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use waterwheel_runtime::descriptors;
+
+use crate::error::Error;
+
+/// The field that carries the id of a request.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+/// The request that a line is about.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Subject<'a> {
+    pub(crate) method: Option<&'a Method>,
+    pub(crate) target: Option<&'a str>,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) id: Option<&'a str>,
+}
+
+impl Subject<'_> {
+    fn method(&self) -> Option<&str> {
+        self.method.map(Method::as_str)
+    }
+}
+
+/// `GET /mill from 127.0.0.1:4711`, as far as it is known.
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = self.method().unwrap_or("a request");
+        write!(f, "{method}")?;
+        if let Some(target) = self.target {
+            write!(f, " {target}")?;
+        }
+        if let Some(peer) = self.peer {
+            write!(f, " from {peer}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns true if a line at the level debug has a reader. Some facts cost an allocation.
+#[inline]
+pub(crate) fn is_debugging() -> bool {
+    tracing::enabled!(tracing::Level::DEBUG)
+}
+
+/// A handler has failed, panicked, or exceeded its time.
+#[cold]
+pub(crate) fn handler_failed(subject: Subject<'_>, error: &Error, left_out: u64) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    tracing::error!(
+        method = subject.method(),
+        target = subject.target,
+        peer = subject.peer.map(display),
+        request_id = subject.id,
+        error = display(format_args!("{error:?}")),
+        lines_left_out = some(left_out),
+        "a handler failed",
+    );
+    // Only the first: stderr has no limit on its rate, and a second line adds little.
+    say_once(&SAID, || format!("{subject} failed: {error:?}"));
+}
+
+pub(crate) fn error_hook_failed(error: &Error, left_out: u64) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    tracing::error!(
+        error = display(format_args!("{error:?}")),
+        lines_left_out = some(left_out),
+        "the function for error responses failed",
+    );
+    say_once(&SAID, || {
+        format!("the function for error responses failed: {error:?}")
+    });
+}
+
+pub(crate) fn handshake_failed(error: &io::Error) {
+    tracing::debug!(error = display(error), "a handshake failed");
+}
+
+pub(crate) fn handshake_panicked(text: &str, left_out: u64) {
+    tracing::error!(
+        text,
+        lines_left_out = some(left_out),
+        "a handshake panicked"
+    );
+}
+
+/// The server has answered a request itself, or for a handler that has found a fault of the client.
+#[cold]
+pub(crate) fn refused(subject: Subject<'_>, status: StatusCode, reason: &str) {
+    tracing::debug!(
+        method = subject.method(),
+        target = subject.target,
+        peer = subject.peer.map(display),
+        request_id = subject.id,
+        status = status.as_u16(),
+        reason,
+        "a request was refused",
+    );
+}
+
+/// A client has left before its answer was sent.
+pub(crate) fn client_left(subject: Subject<'_>, error: &Error) {
+    tracing::debug!(
+        method = subject.method(),
+        target = subject.target,
+        peer = subject.peer.map(display),
+        request_id = subject.id,
+        error = display(format_args!("{error:?}")),
+        "a client left before its answer",
+    );
+}
+
+#[cold]
+pub(crate) fn connection_opened(peer: Option<SocketAddr>) {
+    tracing::debug!(peer = peer.map(display), "a connection opened");
+}
+
+#[cold]
+pub(crate) fn connection_closed(peer: Option<SocketAddr>, requests: u32) {
+    tracing::debug!(peer = peer.map(display), requests, "a connection closed");
+}
+
+/// The time of a client is over: `waited_for` is the missing act.
+#[cold]
+pub(crate) fn timed_out(peer: Option<SocketAddr>, waited_for: &str) {
+    tracing::debug!(peer = peer.map(display), waited_for, "a client timed out");
+}
+
+/// A client was closed at once, because there was no room to tell it why.
+pub(crate) fn turned_away(peer: SocketAddr) {
+    tracing::debug!(
+        peer = display(peer),
+        reason = "too many connections from this address",
+        "a connection was closed without an answer",
+    );
+}
+
+pub(crate) fn accept_failed(error: &dyn fmt::Display, left_out: u64) {
+    tracing::warn!(
+        error = display(error),
+        lines_left_out = some(left_out),
+        "could not accept a connection",
+    );
+}
+
+/// The server has as many connections as its limits allow, and clients wait.
+pub(crate) fn no_place(connections: usize, closed: usize) {
+    tracing::warn!(
+        connections,
+        closed_idle = some(closed as u64),
+        "the limit on connections is reached, and clients wait",
+    );
+}
+
+/// The process has no descriptors left for another connection, and clients wait.
+pub(crate) fn no_descriptors(connections: usize, closed: usize) {
+    tracing::warn!(
+        limit = descriptors::limit(),
+        open = descriptors::open().ok(),
+        holders = display(descriptors::holders()),
+        connections,
+        closed_idle = some(closed as u64),
+        "out of file descriptors, and clients wait",
+    );
+}
+
+/// The process has no descriptors for a first connection.
+pub(crate) fn no_room_for_one(assumed: usize) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let (limit, open) = (descriptors::limit(), descriptors::open().ok());
+    tracing::warn!(
+        limit,
+        open,
+        holders = display(descriptors::holders()),
+        assumed_per_connection = assumed,
+        "out of file descriptors: there is no room for a single connection; raise the limit (ulimit -n)",
+    );
+    say_once(&SAID, || {
+        let open = open.map_or_else(String::new, |open| format!("{open} are open, "));
+        format!(
+            "out of file descriptors: there is no room for a single connection; {open}a connection may need \
+             {assumed}, and the limit is {limit}; raise the limit (ulimit -n 1024)"
+        )
+    });
+}
+
+pub(crate) fn listening(address: &dyn fmt::Display) {
+    tracing::info!(address = display(address), "listening");
+}
+
+pub(crate) fn closed() {
+    tracing::info!("stopped listening");
+}
+
+pub(crate) fn shutting_down(grace: Duration, connections: usize) {
+    tracing::info!(
+        grace_seconds = grace.as_secs_f64(),
+        connections,
+        "shutting down"
+    );
+}
+
+pub(crate) fn shut_down(report: &dyn fmt::Display) {
+    tracing::info!("shut down: {report}");
+}
+
+/// Writes a line to stderr, once in a process, if no subscriber of `tracing` has ever been set.
+fn say_once(said: &AtomicBool, text: impl FnOnce() -> String) {
+    // A subscriber for one thread only counts too: that program knows how to see lines.
+    if !tracing::dispatcher::has_been_set() && !said.swap(true, Ordering::Relaxed) {
+        eprintln!(
+            "waterwheel: {} (shown once; a `tracing` subscriber shows all)",
+            text()
+        );
+    }
+}
+
+/// A field that is `None` is left out of its line.
+fn some(count: u64) -> Option<u64> {
+    // A reader of `lines_left_out=0` would ask what was left out.
+    (count > 0).then_some(count)
+}

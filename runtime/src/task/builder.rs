@@ -1,0 +1,106 @@
+//! Spawns a task with a name.
+//!
+//! # How it works
+//!
+//! The name is in a table beside the tasks. A guard inside the future removes it, so it goes with the future however
+//! the task ends.
+//!
+//! # Invariants
+//!
+//! - Always: a task without a name costs nothing here.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::context;
+use crate::join_handle::JoinHandle;
+use crate::local_queue::TaskId;
+use crate::task_names::TaskNames;
+use crate::watch::Place;
+
+/// Spawns a task with a name, for the report of the tasks that are alive and for
+/// [hooks](crate::RuntimeBuilder).
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::{Runtime, task};
+///
+/// let runtime = Runtime::new()?;
+/// runtime.block_on(async {
+///     task::Builder::new().name("heartbeat").spawn(std::future::pending::<()>()).detach();
+/// });
+/// let alive = runtime.alive_tasks();
+/// assert_eq!(alive[0].name(), Some("heartbeat"));
+/// assert!(alive[0].location().is_some());
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "call spawn"]
+pub struct Builder {
+    name: Option<Arc<str>>,
+}
+
+impl Builder {
+    /// Makes a builder of tasks without a name.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the name of the task. Several tasks may have the same name.
+    pub fn name(mut self, name: impl AsRef<str>) -> Self {
+        self.name = Some(name.as_ref().into());
+        self
+    }
+
+    /// Spawns the task; see [`spawn`](crate::spawn).
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a runtime.
+    #[track_caller]
+    pub fn spawn<F: Future + 'static>(self, future: F) -> JoinHandle<F::Output> {
+        let place = Place::here();
+        let location = Location::caller();
+        context::with("a task", "spawned", |executor| {
+            let Some(name) = self.name else {
+                return executor.spawn(future, place);
+            };
+            let names = executor.names().clone();
+            // The id is known only after the future was moved into its task.
+            let guard = Rc::new(Cell::new(None));
+            let remove = RemoveName {
+                names: names.clone(),
+                task: guard.clone(),
+            };
+            let task = async move {
+                let _remove = remove;
+                future.await
+            };
+            let handle = executor.spawn(task, place);
+            if !handle.is_finished() {
+                let (task, _) = handle.parts();
+                names.insert(task, name, location);
+                guard.set(Some(task));
+            }
+            handle
+        })
+    }
+}
+
+/// Removes the name of a task when its future is dropped.
+struct RemoveName {
+    names: TaskNames,
+    task: Rc<Cell<Option<TaskId>>>,
+}
+
+impl Drop for RemoveName {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get() {
+            self.names.remove(task);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The tasks of a group that have ended, in the order of their ends.
+//!
+//! # How it works
+//!
+//! Each task of the group has an [`EndGuard`] inside its future. The guard drops with the future: after a value, a
+//! panic or an abort. It then adds the key of its task to the list and wakes the task that waits for the group. So
+//! the group finds an ended task without looking at the others.
+//!
+//! # Invariants
+//!
+//! - Always: a key is added once, and not before the future of its task is dropped.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::Waker;
+
+use crate::waker_slot::WakerSlot;
+
+/// The ends of the tasks of one group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndList {
+    list: Rc<Ends>,
+}
+
+#[derive(Debug, Default)]
+struct Ends {
+    keys: RefCell<VecDeque<usize>>,
+    waiter: WakerSlot,
+}
+
+impl EndList {
+    /// Returns the guard for the future of the task with this key.
+    pub(crate) fn guard(&self, key: usize) -> EndGuard {
+        EndGuard {
+            list: self.list.clone(),
+            key,
+        }
+    }
+
+    /// Takes the key of the task that has ended first.
+    pub(crate) fn pop(&self) -> Option<usize> {
+        self.list.keys.borrow_mut().pop_front()
+    }
+
+    /// Puts a key back in front, because its task could not be taken.
+    pub(crate) fn push_front(&self, key: usize) {
+        self.list.keys.borrow_mut().push_front(key);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.keys.borrow().is_empty()
+    }
+
+    /// Stores the waker of the task that waits for the next end. The caller checks the list again after this.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.list.waiter.register(waker);
+    }
+
+    /// Forgets the task that waits.
+    pub(crate) fn forget_waiter(&self) {
+        self.list.waiter.clear();
+    }
+}
+
+/// Reports the end of a task when it drops.
+#[derive(Debug)]
+pub(crate) struct EndGuard {
+    list: Rc<Ends>,
+    key: usize,
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.list.keys.borrow_mut().push_back(self.key);
+        self.list.waiter.wake();
+    }
+}

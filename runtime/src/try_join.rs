@@ -1,0 +1,78 @@
+//! [`try_join`]: two futures at once in one task, until both have succeeded or one has failed.
+//!
+//! # How it works
+//!
+//! It runs the two halves of a [`join`](fn@crate::join), and ends early if one of them has an error.
+//!
+//! # Invariants
+//!
+//! - Always: a future that is ready is not polled again, and its value is kept until the other one is ready.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::join::{Join, join};
+
+/// Runs both futures until both have returned `Ok`, or until the first one returns `Err`. Returns both values, or
+/// that error.
+///
+/// # Errors
+///
+/// Returns the error of the future that fails first. The other future is dropped together with this one. If both
+/// fail in the same poll, returns the error of `first`.
+///
+/// # Panics
+///
+/// Panics if it is polled again after it has returned.
+///
+/// # Cancel safety
+///
+/// Dropping it, and an error, cancels both futures. The value of one that has ended is lost.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel_runtime::{block_on, try_join};
+///
+/// let both = block_on(try_join(async { "1".parse::<u8>() }, async { "2".parse::<u8>() }));
+/// assert_eq!(both, Ok((1, 2)));
+/// ```
+pub fn try_join<T, U, E, A, B>(first: A, second: B) -> TryJoin<A, B>
+where
+    A: Future<Output = Result<T, E>>,
+    B: Future<Output = Result<U, E>>,
+{
+    TryJoin {
+        both: join(first, second),
+    }
+}
+
+pin_project! {
+    /// The future of [`try_join`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct TryJoin<A: Future, B: Future> {
+        #[pin]
+        both: Join<A, B>,
+    }
+}
+
+impl<T, U, E, A, B> Future for TryJoin<A, B>
+where
+    A: Future<Output = Result<T, E>>,
+    B: Future<Output = Result<U, E>>,
+{
+    type Output = Result<(T, U), E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut both = self.project().both;
+        let poll = both.as_mut().poll(cx);
+        if let Some(error) = both.take_error() {
+            return Poll::Ready(Err(error));
+        }
+        poll.map(|(first, second)| Ok((first?, second?)))
+    }
+}

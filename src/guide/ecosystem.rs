@@ -1,0 +1,119 @@
+//! Libraries that work with it, and how to connect them.
+//!
+//! Everything here runs on one thread, in plain `Future`s, `futures-io` streams and `http-body` bodies. So a
+//! library works if it does not call another runtime. The table has those that were tried. `tests/ecosystem` builds
+//! each snippet below, and runs all but those of PostgreSQL, which need a server.
+//!
+//! | for | library | how |
+//! |---|---|---|
+//! | channels | [async-channel], [flume], `tokio::sync`, `futures::channel` | [as they are](#channels) |
+//! | locks, semaphores | [async-lock], `tokio::sync` | [as they are](#locks) |
+//! | combinators | `futures`, `futures-lite`, `futures-concurrency`, `tokio::select!`, `CancellationToken` | [as they are](#tokios-channels) |
+//! | files, child processes | [`spawn_blocking`](crate::runtime::spawn_blocking), `async-process` | as they are |
+//! | libraries that need tokio | `tokio::net`, `tokio::time`, `tokio::spawn`; reqwest, tonic | [inside a tokio runtime](#libraries-that-need-tokio) |
+//! | another server's routes | axum | [as a handler](#axum) |
+//! | HTTP/2, and hyper's services | hyper, hyper-util | [over our sockets](#hyper) |
+//! | SQLite | rusqlite | [on a pool of one thread](#sqlite) |
+//! | PostgreSQL | tokio-postgres, sqlx | [over our sockets, or with a thread of its own](#postgresql) |
+//! | an HTTP client | ureq | [on the pool](#an-http-client) |
+//! | WebSocket | async-tungstenite | [by `upgrade`](#websocket) |
+//! | TLS | rustls | a transport of [`Builder::transport`](crate::http::Builder::transport) |
+//! | logs, metrics, traces | tracing-subscriber, metrics, opentelemetry | [as they are](#logs) |
+//!
+//! [async-channel]: https://docs.rs/async-channel
+//! [flume]: https://docs.rs/flume
+//! [async-lock]: https://docs.rs/async-lock
+//!
+//! # What cannot work
+//!
+//! | library | why | instead |
+//! |---|---|---|
+//! | `axum::serve`, axum's `ws` | they call tokio's sockets and `tokio::spawn` | the [`Router` as a handler](#axum), and [`upgrade`](#websocket) |
+//! | tower-http's timeout | it calls tokio's timers | [`time_limit`](crate::http::web::middleware::time_limit) |
+//! | fastwebsockets | it is tied to tokio's traits and to hyper | async-tungstenite |
+//! | a `Send` future that holds a [`Request`](crate::http::Request) | a request lives on its thread, without locks | copy what the other thread needs, as [`OwnedRequest`](crate::http::web::middleware::OwnedRequest) does |
+//!
+//! Anything else that calls tokio works [inside a tokio runtime](#libraries-that-need-tokio). If a library takes
+//! the whole thread, run it on a second thread, with a [channel](#channels) between them.
+//!
+//! # Channels
+//!
+//! To wake tasks of the same thread, [`Notify`](crate::runtime::Notify) and a `RefCell` are enough. A channel
+//! carries values, also from other threads.
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/channels.rs")]
+//! ```
+//!
+//! # Locks
+//!
+//! Tasks of one thread share data in an `Rc<RefCell<…>>`. A lock is needed if the data must not change over an
+//! await.
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/locks.rs")]
+//! ```
+//!
+//! # Tokio's channels
+//!
+//! `tokio::sync` needs no tokio runtime. The same holds for `tokio::select!` and `tokio::join!`.
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/tokio_sync.rs")]
+//! ```
+//!
+//! # Libraries that need tokio
+//!
+//! A thread that has entered a tokio runtime may use its sockets, timers and `tokio::spawn`. The futures still
+//! run on this runtime. Each event costs a wake from the other thread.
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/tokio_runtime.rs")]
+//! ```
+//!
+//! # axum
+//!
+//! A `Router` is a service, and a service makes a handler. Extractors, layers and streamed answers work. Its
+//! handlers must be `Send`, as they are in axum.
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/axum.rs")]
+//! ```
+//!
+//! # hyper
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/hyper.rs")]
+//! ```
+//!
+//! # SQLite
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/rusqlite.rs")]
+//! ```
+//!
+//! [`blocking_on`](crate::http::web::middleware::blocking_on) makes a handler of a plain function that queries.
+//!
+//! # PostgreSQL
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/postgres.rs")]
+//! ```
+//!
+//! # An HTTP client
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/client.rs")]
+//! ```
+//!
+//! # WebSocket
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/websocket.rs")]
+//! ```
+//!
+//! # Logs
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/logs.rs")]
+//! ```

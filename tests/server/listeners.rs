@@ -1,0 +1,286 @@
+//! Listeners: Unix sockets, several addresses, inherited ones, and their options.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener as StdListener, UnixStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::support::server::{DEADLINE, without_dates};
+use crate::support::skip::skip;
+use rustix::net::sockopt::{socket_keepalive, socket_reuseport, tcp_keepidle, tcp_nodelay};
+use waterwheel::http::{Listener, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::net::{ListenOptions, TcpListener, UnixListener};
+use waterwheel::runtime::{block_on, spawn, spawn_blocking, time::timeout};
+
+const REQUEST: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+async fn handler(request: Request<'_>) -> Result<Responded> {
+    let peer = format!("{:?}", request.peer_address().map(|peer| peer.ip()));
+    request.respond(StatusCode::OK, peer, ()).await
+}
+
+/// Returns the answer to a request on `stream`, without its date.
+fn ask(mut stream: impl Read + Write) -> String {
+    stream.write_all(REQUEST).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    without_dates(&answer)
+}
+
+fn answer(peer: &str) -> String {
+    let length = peer.len();
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{peer}")
+}
+
+/// Serves while `client` runs on another thread.
+fn with_server<T: Send + 'static>(
+    server: Server,
+    client: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    block_on(async {
+        let server = Rc::new(server);
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(handler).await }
+        });
+        let client = timeout(DEADLINE, spawn_blocking(client));
+        let outcome = client.await.unwrap().unwrap();
+        server.close();
+        serving.await.unwrap().unwrap();
+        outcome
+    })
+}
+
+/// A folder of this test. It is removed when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("waterwheel-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+#[test]
+fn a_unix_socket_is_served_and_its_file_is_removed_at_the_end() {
+    let folder = Folder::new("path");
+    let path = folder.path("socket");
+    let server = Server::builder().bind_unix(&path).unwrap();
+    assert_eq!(server.local_address().to_string(), "0.0.0.0:0");
+    let (seen, by_curl) = with_server(server, {
+        let path = path.clone();
+        move || {
+            let seen = ask(UnixStream::connect(&path).unwrap());
+            let curl = Command::new("curl")
+                .args([
+                    "-s",
+                    "--max-time",
+                    "5",
+                    "http://localhost/",
+                    "--unix-socket",
+                ])
+                .arg(&path)
+                .output();
+            (
+                seen,
+                curl.map(|output| String::from_utf8(output.stdout).unwrap()),
+            )
+        }
+    });
+    assert_eq!(seen, answer("None"));
+    assert!(!path.exists());
+    match by_curl {
+        Ok(by_curl) => assert_eq!(by_curl, "None"),
+        Err(_) => skip("curl is not installed"),
+    }
+}
+
+#[test]
+fn an_abstract_name_is_served_and_needs_no_file() {
+    let name = format!("waterwheel-{}", std::process::id());
+    let listener = UnixListener::bind_abstract(&name).unwrap();
+    let again = UnixListener::bind_abstract(&name).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::AddrInUse);
+    let server = Server::builder().listen_on([listener]).unwrap();
+    let seen = with_server(server, move || {
+        let address = UnixAddress::from_abstract_name(name).unwrap();
+        ask(UnixStream::connect_addr(&address).unwrap())
+    });
+    assert_eq!(seen, answer("None"));
+}
+
+#[test]
+fn only_a_socket_file_without_a_listener_is_replaced() {
+    let folder = Folder::new("stale");
+    let stale = folder.path("stale");
+    drop(StdListener::bind(&stale).unwrap());
+    assert!(stale.exists());
+    let first = UnixListener::bind(&stale).unwrap();
+    assert_eq!(first.path(), Some(&*stale));
+
+    let second = UnixListener::bind(&stale).unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::AddrInUse);
+    assert!(
+        second.to_string().contains(stale.to_str().unwrap()),
+        "{second}"
+    );
+    assert!(UnixStream::connect(&stale).is_ok());
+
+    let file = folder.path("file");
+    fs::write(&file, "precious").unwrap();
+    let refused = UnixListener::bind(&file).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+
+    let nowhere = UnixListener::bind(folder.path("missing/socket")).unwrap_err();
+    assert_eq!(nowhere.kind(), ErrorKind::NotFound);
+    let long = UnixListener::bind(folder.path(&"x".repeat(200))).unwrap_err();
+    assert_eq!(long.kind(), ErrorKind::InvalidInput);
+
+    // A file of another program in its place is not removed.
+    fs::remove_file(&stale).unwrap();
+    let other = StdListener::bind(&stale).unwrap();
+    drop(first);
+    assert!(stale.exists());
+    drop(other);
+}
+
+#[test]
+fn a_file_may_be_left_to_a_successor_that_has_the_socket() {
+    let folder = Folder::new("left");
+    let path = folder.path("socket");
+    let listener = UnixListener::bind(&path).unwrap().leave_file();
+    let successor = listener.as_fd().try_clone_to_owned().unwrap();
+    drop(listener);
+    assert!(UnixStream::connect(&path).is_ok());
+    drop(successor);
+    assert!(UnixStream::connect(&path).is_err() && path.exists());
+}
+
+#[test]
+fn a_folder_that_stays_locked_does_not_block_for_ever() {
+    use rustix::fs::{FlockOperation, flock};
+    let folder = Folder::new("locked");
+    let keeper = fs::File::open(&folder.0).unwrap();
+    flock(&keeper, FlockOperation::LockExclusive).unwrap();
+    let refused = UnixListener::bind(folder.path("socket")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    drop(keeper);
+    assert!(UnixListener::bind(folder.path("socket")).is_ok());
+}
+
+#[test]
+fn a_socket_file_whose_listener_has_a_full_queue_is_not_replaced() {
+    let folder = Folder::new("full");
+    let path = folder.path("socket");
+    let listener = ListenOptions::new().backlog(0).bind_unix(&path).unwrap();
+    let waiting = UnixStream::connect(&path).unwrap();
+    let refused = UnixListener::bind(&path).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::AddrInUse);
+    drop((listener, waiting));
+}
+
+#[test]
+fn one_of_two_servers_that_bind_a_path_at_once_listens() {
+    let folder = Folder::new("race");
+    let path = folder.path("socket");
+    for _ in 0..50 {
+        drop(StdListener::bind(&path));
+        let bind = |path: PathBuf| move || UnixListener::bind(path);
+        let threads: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(bind(path.clone())))
+            .collect();
+        let bound: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect();
+        assert_eq!(bound.iter().filter(|bound| bound.is_ok()).count(), 1);
+        assert!(UnixStream::connect(&path).is_ok());
+        drop(bound);
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn one_server_serves_several_listeners() {
+    let folder = Folder::new("several");
+    let path = folder.path("socket");
+    let v6 = ListenOptions::new().only_v6(true).bind("[::1]:0").unwrap();
+    let (v4, unix) = (
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+        UnixListener::bind(&path).unwrap(),
+    );
+    let (first, second) = (v4.local_address().unwrap(), v6.local_address().unwrap());
+    let listeners = [Listener::from(v4), v6.into(), unix.into()];
+    let server = Server::builder().listen_on(listeners).unwrap();
+    assert_eq!(server.local_address(), first);
+    let seen = with_server(server, move || {
+        // All queues together hold more clients than the budget of one accept.
+        let clients: Vec<_> = (0..20)
+            .map(|_| {
+                (
+                    TcpStream::connect(first).unwrap(),
+                    TcpStream::connect(second).unwrap(),
+                )
+            })
+            .collect();
+        let by_v4 = ask(TcpStream::connect(first).unwrap());
+        let by_v6 = ask(TcpStream::connect(second).unwrap());
+        let by_path = ask(UnixStream::connect(&path).unwrap());
+        for (v4, v6) in clients {
+            assert_eq!((ask(v4), ask(v6)), (by_v4.clone(), by_v6.clone()));
+        }
+        [by_v4, by_v6, by_path]
+    });
+    assert_eq!(seen, ["Some(127.0.0.1)", "Some(::1)", "None"].map(answer));
+}
+
+#[test]
+fn the_wildcard_of_ipv6_accepts_ipv4_unless_that_is_off() {
+    let both = ListenOptions::new().only_v6(false).bind("[::]:0").unwrap();
+    let port = both.local_address().unwrap().port();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert!(TcpStream::connect(("::1", port)).is_ok());
+    let v6 = ListenOptions::new().only_v6(true).bind("[::]:0").unwrap();
+    let port = v6.local_address().unwrap().port();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(TcpStream::connect(("::1", port)).is_ok());
+}
+
+#[test]
+fn connections_inherit_the_options_of_their_listener() {
+    block_on(async {
+        let options = ListenOptions::new().keepalive(Duration::from_secs(70));
+        let listener = options.reuse_port(true).bind("127.0.0.1:0").unwrap();
+        assert!(socket_reuseport(&listener).unwrap());
+        let client = TcpStream::connect(listener.local_address().unwrap()).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert!(socket_keepalive(&stream).unwrap() && tcp_nodelay(&stream).unwrap());
+        assert_eq!(tcp_keepidle(&stream).unwrap(), Duration::from_secs(70));
+        let plain = ListenOptions::new()
+            .nodelay(false)
+            .bind("127.0.0.1:0")
+            .unwrap();
+        let other = TcpStream::connect(plain.local_address().unwrap()).unwrap();
+        let (stream, _) = plain.accept().await.unwrap();
+        assert!(!socket_keepalive(&stream).unwrap() && !tcp_nodelay(&stream).unwrap());
+        drop((client, other));
+    });
+}

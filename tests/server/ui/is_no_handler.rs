@@ -1,0 +1,5 @@
+use waterwheel::http::{self, StatusCode};
+
+fn main() {
+    drop(http::shared(StatusCode::OK));
+}

@@ -1,0 +1,13 @@
+//! Claims about the `web` parts: routes, files, and all of them together.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::too_many_lines, reason = "a table of rows is one test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod error_responses;
+mod files;
+mod nesting;
+mod routes;
+mod together;

@@ -1,0 +1,182 @@
+//! Handlers below a prefix, middleware around routers, and values that middleware hands to handlers.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use waterwheel::http::testing::{Answer, TestClient};
+use waterwheel::http::web::files::Files;
+use waterwheel::http::web::middleware::{REQUEST_ID, request_ids, time_limit};
+use waterwheel::http::web::routes::{Router, nested_path};
+use waterwheel::http::{Handler, Request, Responded, Result, StatusCode};
+use waterwheel::runtime::block_on;
+
+fn get(handler: impl Handler, paths: &[&str]) -> Vec<Answer> {
+    block_on(async {
+        let mut client = TestClient::new(handler);
+        let mut answers = Vec::new();
+        for path in paths {
+            answers.push(client.get(path).await);
+        }
+        answers
+    })
+}
+
+/// Compares status and text of each answer.
+#[track_caller]
+fn check(handler: impl Handler, rows: &[(&str, u16, &str)]) {
+    let paths: Vec<_> = rows.iter().map(|row| row.0).collect();
+    for (row, answer) in rows.iter().zip(get(handler, &paths)) {
+        assert_eq!(
+            (answer.status.as_u16(), &*answer.text()),
+            (row.1, row.2),
+            "{}",
+            row.0
+        );
+    }
+}
+
+async fn rest(request: Request<'_>) -> Result<Responded> {
+    let text = format!("{} of {}", nested_path(&request), request.path());
+    request.respond(StatusCode::OK, text, ()).await
+}
+
+fn mills() -> Router {
+    Router::new()
+        .get("/", async || "all")
+        .get("/{name}", async |_: &Request<'_>, name: String| name)
+}
+
+#[test]
+fn any_handler_gets_the_paths_below_its_prefix() {
+    let router = Router::new()
+        .get("/", async || "home")
+        .get("/old/new", async || "new")
+        .nest("/old", rest)
+        .nest("/a/{b}", rest);
+    check(
+        router,
+        &[
+            ("/", 200, "home"),
+            ("/old", 200, " of /old"),
+            ("/old/", 200, "/ of /old/"),
+            ("/old/x/y?z", 200, "/x/y of /old/x/y"),
+            ("/%6fld/a%2Fb", 200, "/a%2Fb of /%6fld/a%2Fb"),
+            ("/old/new", 200, "new"),
+            ("/older", 404, "not found\n"),
+            ("/a/7/x", 200, "/x of /a/7/x"),
+        ],
+    );
+    check(
+        Router::new().nest("/", rest),
+        &[("/", 200, "/ of /"), ("/x", 200, "/x of /x")],
+    );
+}
+
+#[test]
+fn middleware_stands_around_a_whole_router_below_a_prefix() {
+    let inner = Router::new().nest("/mills", request_ids(mills()));
+    let site = Router::new()
+        .get("/", async || "home")
+        .nest("/api", inner)
+        .nest(
+            "/deep",
+            request_ids(Router::new().nest("/er", request_ids(mills()))),
+        );
+    let site = time_limit(std::time::Duration::from_secs(5), site);
+    let paths = [
+        "/",
+        "/api/mills",
+        "/api/mills/caf%C3%A9",
+        "/api/mills/a%2Fb",
+        "/deep/er/rye",
+        "/deep/er",
+        "/deep/none",
+        "/api/mills/a/b",
+    ];
+    let answers = get(site, &paths);
+    let texts: Vec<_> = answers.iter().map(Answer::text).collect();
+    let missing = "not found\n";
+    assert_eq!(
+        texts,
+        ["home", "all", "café", "a/b", "rye", "all", missing, missing]
+    );
+    let has_id: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.headers.contains_key(REQUEST_ID))
+        .collect();
+    assert_eq!(has_id, [false, true, true, true, true, true, true, true]);
+}
+
+#[test]
+fn files_are_nested_as_they_are() {
+    let router = Router::new().nest("/static", Files::new("http").unwrap());
+    let answers = get(router, &["/static/Cargo.toml", "/static", "/static/none"]);
+    assert!(answers[0].text().contains("waterwheel-http"));
+    assert_eq!(answers[1].headers["location"], "/static/");
+    assert_eq!(answers[2].status, StatusCode::NOT_FOUND);
+}
+
+/// Not `Send`, and not `Clone`.
+struct User {
+    name: String,
+    visits: Rc<Cell<u32>>,
+}
+
+fn authenticated(handler: impl Handler) -> impl Handler {
+    let visits = Rc::new(Cell::new(0));
+    async move |request: Request<'_>| {
+        if let Some(name) = request.query() {
+            visits.set(visits.get() + 1);
+            request.extensions().insert(User {
+                name: name.to_owned(),
+                visits: visits.clone(),
+            });
+        }
+        handler.call(request).await
+    }
+}
+
+#[test]
+fn a_value_goes_from_middleware_to_the_handler_and_ends_with_its_request() {
+    async fn greet(request: &Request<'_>) -> String {
+        match request.extensions().get::<User>() {
+            Some(user) => format!("{} {}", user.name, user.visits.get()),
+            None => "stranger".to_owned(),
+        }
+    }
+    let router = Router::new().get("/{*path}", greet).get("/", greet);
+    check(
+        authenticated(Router::new().nest("/site", authenticated(router))),
+        &[
+            ("/site", 200, "stranger"),
+            ("/site?anna", 200, "anna 1"),
+            ("/site/a", 200, "stranger"),
+            ("/site/b?ben", 200, "ben 2"),
+        ],
+    );
+}
+
+#[test]
+fn a_value_is_dropped_with_its_request_also_if_the_connection_ends() {
+    let held = Rc::new(());
+    let watched = held.clone();
+    block_on(async {
+        let handler = async move |request: Request<'_>| {
+            request.extensions().insert(held.clone());
+            match request.path() {
+                "/fails" => Err(std::fmt::Error.into()),
+                "/panics" => panic!("on purpose"),
+                "/aborts" => Ok(request.abort()),
+                _ => request.respond(StatusCode::OK, "x", ()).await,
+            }
+        };
+        let handler = waterwheel::http::shared(handler);
+        for path in ["/", "/fails", "/panics"] {
+            TestClient::new(handler.clone()).get(path).await;
+        }
+        let mut client = TestClient::new(handler.clone());
+        client.send("GET /aborts HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        client.closed().await;
+        assert_eq!(Rc::strong_count(&watched), 2);
+    });
+}
