@@ -14,10 +14,9 @@
 //! fn main() -> std::io::Result<()> {
 //!     block_on(async {
 //!         let server = Server::bind("127.0.0.1:8080")?;
+//!         let shutdown = signal::shutdown(); // from here on, Ctrl-C and SIGTERM end the server well
 //!         println!("listening on http://{}", server.local_address());
-//!         // SIGTERM or Ctrl-C: requests under way are answered first.
-//!         let report = server.serve_until(hello, signal::shutdown()).await?;
-//!         println!("{report}");
+//!         println!("{}", server.serve_until(hello, shutdown).await?);
 //!         Ok(())
 //!     })
 //! }

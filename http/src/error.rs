@@ -470,6 +470,7 @@ impl Error {
     /// refusal or the client error inside, or else 500.
     #[must_use]
     pub fn status(&self) -> StatusCode {
+        // A refusal comes first: after it the begin of the next request is unknown, and the connection closes.
         let refused = self.refusal().map(Refusal::status);
         refused
             .or_else(|| self.client_error().map(ClientError::status))
@@ -540,10 +541,17 @@ impl Error {
     }
 
     /// Returns the first `E` among this error and its causes.
-    fn find<E: StdError + 'static>(&self) -> Option<&E> {
+    fn find<'e, E: StdError + 'static>(&'e self) -> Option<&'e E> {
         // Applications wrap errors in their own, so the whole chain is searched.
-        std::iter::successors(Some(self.source()), |error| cause(*error))
-            .find_map(<dyn StdError>::downcast_ref)
+        let cause = |error: &&'e (dyn StdError + 'static)| -> Option<&'e (dyn StdError + 'static)> {
+            let error = *error;
+            // The `source` of an `io::Error` skips the error that it carries, so ask for that one itself.
+            match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
+                Some(carried) => carried.map(|carried| carried as _),
+                None => error.source(),
+            }
+        };
+        std::iter::successors(Some(self.source()), cause).find_map(<dyn StdError>::downcast_ref)
     }
 
     /// Returns the error inside, if it is an `E`.
@@ -575,15 +583,6 @@ impl Error {
     #[must_use]
     pub fn source(&self) -> &(dyn StdError + 'static) {
         &*self.0.source
-    }
-}
-
-/// Returns the error that this one comes from.
-fn cause<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
-    // The `source` of an `io::Error` skips the error that it carries, so ask for that one itself.
-    match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
-        Some(carried) => carried.map(|carried| carried as _),
-        None => error.source(),
     }
 }
 

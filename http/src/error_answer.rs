@@ -117,6 +117,7 @@ impl ErrorHookOfAll {
     }
 
     pub(crate) fn of_thread(&self) -> ErrorHook {
+        // Each thread counts its own references, so that a clone on its way needs no atomic operation.
         let hook = self.0.clone();
         ErrorHook::new(move |answer| hook(answer))
     }

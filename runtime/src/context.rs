@@ -77,6 +77,7 @@ pub(crate) fn with<T>(what: &str, operation: &str, f: impl FnOnce(&Executor) -> 
 ///
 /// Panics outside a runtime. The message names `what` and `operation`.
 #[track_caller]
+#[inline]
 fn expect_current(what: &str, operation: &str) -> Rc<Executor> {
     let Some(executor) = current() else {
         outside(what, operation);

@@ -158,15 +158,14 @@ impl Executor {
         }
         // 2. If the clock is paused and no task is ready, move it to the next deadline.
         self.skip_paused_time(wait);
-        let parks = self.hooks.is_some() && self.call_park_hook(wait);
+        if self.hooks.is_some() {
+            self.call_park_hook(wait);
+        }
         // 3. Find out how long the thread may wait. This is zero if a task is ready.
         let timeout = self.timeout(wait, had_mail.get());
         // 4. Wait for an event, a message or the end of that time. Queue the tasks that have events.
         let mut due = self.due.take();
         let events = self.park(timeout, &mut due);
-        if parks {
-            self.call_unpark_hook();
-        }
         // 5. Read the clock and collect the wakers of the due timers. Wake all wakers that steps 4 and 5 have
         // collected. This is last, because a foreign waker may call back into the runtime.
         self.timers.advance(&mut due);
@@ -209,11 +208,14 @@ impl Executor {
     /// Polls one task, and calls the hooks of the user around the poll.
     #[cold]
     fn poll_with_hooks(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
-        // An id that is stale, and the future of `block_on`, are not tasks.
-        let is_task = task != TaskId::ROOT && self.is_alive(task);
-        let Some(hooks) = self.hooks.as_ref().filter(|_| is_task) else {
-            return self.poll_once(task, root);
+        let Some(hooks) = &self.hooks else {
+            return Poll::Pending;
         };
+        hooks.after_wait();
+        // An id that is stale, and the future of `block_on`, are not tasks.
+        if task == TaskId::ROOT || !self.is_alive(task) {
+            return self.poll_once(task, root);
+        }
         // Made before the poll, because the task may end in it.
         let info = self.info(task);
         hooks::call(hooks.before_poll.as_ref(), &info);
@@ -226,25 +228,13 @@ impl Executor {
         poll
     }
 
-    /// Calls the hook of the user before a wait. Returns true if the thread is about to wait.
+    /// Calls the hook of the user before a wait, if the thread is about to wait.
     #[cold]
-    fn call_park_hook(&self, wait: Wait) -> bool {
-        let parks = !matches!(wait, Wait::No) && !local_queue::any_ready();
-        let hook = self.hooks.as_ref().and_then(|hooks| hooks.on_park.as_ref());
-        if let Some(hook) = hook.filter(|_| parks) {
-            panics::contain(hook);
-        }
-        parks
-    }
-
-    #[cold]
-    fn call_unpark_hook(&self) {
-        let hook = self
-            .hooks
-            .as_ref()
-            .and_then(|hooks| hooks.on_unpark.as_ref());
-        if let Some(hook) = hook {
-            panics::contain(hook);
+    fn call_park_hook(&self, wait: Wait) {
+        let Some(hooks) = &self.hooks else { return };
+        hooks.after_wait();
+        if !matches!(wait, Wait::No) && !local_queue::any_ready() {
+            hooks.before_wait();
         }
     }
 

@@ -10,6 +10,8 @@
 //! - Never: a borrow alive while a hook is called.
 //! - Always: the runtime goes on after a hook that panics.
 
+use std::cell::Cell;
+
 use crate::panics;
 use crate::task_names::Info;
 
@@ -27,6 +29,26 @@ pub(crate) struct Hooks {
     /// Called before the thread waits, and after the wait.
     pub(crate) on_park: Option<Box<dyn Fn()>>,
     pub(crate) on_unpark: Option<Box<dyn Fn()>>,
+    /// True from a wait until the hook after it. A turn has no check of its own for that: the hook is called before
+    /// the next poll, or before the next wait.
+    pub(crate) waits: Cell<bool>,
+}
+
+impl Hooks {
+    /// Calls the hook before a wait.
+    pub(crate) fn before_wait(&self) {
+        self.waits.set(true);
+        if let Some(hook) = &self.on_park {
+            panics::contain(hook);
+        }
+    }
+
+    /// Calls the hook after a wait, if there was one since the last call.
+    pub(crate) fn after_wait(&self) {
+        if let Some(hook) = self.on_unpark.as_ref().filter(|_| self.waits.take()) {
+            panics::contain(hook);
+        }
+    }
 }
 
 /// Calls a hook, if it was set.

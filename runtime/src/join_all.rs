@@ -27,7 +27,7 @@ use crate::budget::Shares;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, join_all};
+/// use waterwheel::runtime::{block_on, join_all};
 ///
 /// let squares = (1..=3).map(async |number| number * number);
 /// assert_eq!(block_on(join_all(squares)), [1, 4, 9]);
@@ -54,7 +54,7 @@ pub fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> JoinAll<F> {
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, try_join_all};
+/// use waterwheel::runtime::{block_on, try_join_all};
 ///
 /// let numbers = |texts: [&'static str; 2]| texts.map(|text| async { text.parse::<u8>() });
 /// assert_eq!(block_on(try_join_all(numbers(["1", "2"]))), Ok(vec![1, 2]));
@@ -70,12 +70,32 @@ where
 }
 
 /// The future of [`join_all`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::{Ready, ready};
+/// use waterwheel::runtime::{JoinAll, block_on, join_all};
+///
+/// let all: JoinAll<Ready<u8>> = join_all([ready(1), ready(2)]);
+/// assert_eq!(block_on(all), [1, 2]);
+/// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct JoinAll<F: Future> {
     parts: Vec<Part<F>>,
 }
 
 /// The future of [`try_join_all`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::{Ready, ready};
+/// use waterwheel::runtime::{TryJoinAll, block_on, try_join_all};
+///
+/// let all: TryJoinAll<Ready<Result<u8, ()>>> = try_join_all([ready(Ok(1)), ready(Ok(2))]);
+/// assert_eq!(block_on(all), Ok(vec![1, 2]));
+/// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct TryJoinAll<F: Future> {
     all: JoinAll<F>,

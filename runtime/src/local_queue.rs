@@ -184,6 +184,9 @@ pub(crate) struct LocalQueue {
     entered: Cell<bool>,
     /// Determines the order of the tasks of each list. Only tests have it.
     dice: Option<Box<Dice>>,
+    /// The number of polls with which a turn begins to count. With dice, each turn has one list, so that one place
+    /// puts all lists into another order.
+    polls_at_start: usize,
 }
 
 impl LocalQueue {
@@ -196,6 +199,7 @@ impl LocalQueue {
             spare: Cell::new(Vec::with_capacity(CAPACITY_AT_START)),
             entered: Cell::new(false),
             dice: seed.map(|seed| Box::new(Dice::new(seed))),
+            polls_at_start: seed.map_or(0, |_| POLLS_PER_TURN),
         }
     }
 
@@ -245,23 +249,15 @@ impl LocalQueue {
                 tasks.append(yielded);
             }
         });
-        self.shuffle(&mut tasks);
+        if let Some(dice) = &self.dice {
+            dice.shuffle(&mut tasks);
+        }
         Turn {
             queue: self,
             tasks,
             next: 0,
-            polls_before: 0,
+            polls_before: self.polls_at_start,
             read_mail,
-        }
-    }
-}
-
-impl LocalQueue {
-    /// Changes the order of the tasks of one list, in a seeded runtime.
-    #[inline]
-    fn shuffle(&self, tasks: &mut [TaskId]) {
-        if let Some(dice) = &self.dice {
-            dice.shuffle(tasks);
         }
     }
 }
@@ -296,7 +292,6 @@ impl<F: Fn()> Turn<'_, F> {
             self.next = 0;
             self.tasks.clear();
             mem::swap(&mut self.tasks, woken);
-            self.queue.shuffle(&mut self.tasks);
             true
         })
     }

@@ -84,7 +84,7 @@ impl<A, B> Race<A, B> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::{block_on, race};
+    /// use waterwheel::runtime::{block_on, race};
     ///
     /// assert_eq!(block_on(race(async { 1 }, async { 2 }).biased()), 1);
     /// ```

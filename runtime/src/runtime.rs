@@ -203,6 +203,17 @@ impl Runtime {
     }
 
     /// Returns the tasks that have not ended, with their names and places; see [`Info`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// runtime.spawn(std::future::pending::<()>()).detach();
+    /// assert_eq!(runtime.alive_tasks().len(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn alive_tasks(&self) -> Vec<Info> {
         self.executor.alive_tasks()
@@ -218,7 +229,7 @@ impl Runtime {
     ///
     /// ```
     /// use std::{future::pending, time::Duration};
-    /// use waterwheel_runtime::{Runtime, spawn_blocking, task, yield_now};
+    /// use waterwheel::runtime::{Runtime, spawn_blocking, task, yield_now};
     ///
     /// let runtime = Runtime::new()?;
     /// runtime.block_on(async {
@@ -242,6 +253,18 @@ impl Runtime {
 
     /// Ends the runtime without waiting for the blocking jobs that run; see
     /// [`shutdown_timeout`](Self::shutdown_timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// runtime.spawn(std::future::pending::<()>()).detach();
+    /// let report = runtime.shutdown_background();
+    /// assert_eq!((report.tasks.len(), report.jobs), (1, 0));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn shutdown_background(self) -> ShutdownReport {
         self.shutdown_timeout(Duration::ZERO)
     }
@@ -273,6 +296,22 @@ impl Runtime {
 /// The tasks and jobs that had not ended when a runtime was shut down.
 ///
 /// `Display` shows a line for each task, and one for the jobs.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{Runtime, ShutdownReport, task};
+///
+/// let runtime = Runtime::new()?;
+/// runtime.block_on(async {
+///     task::Builder::new().name("heartbeat").spawn(std::future::pending::<()>()).detach();
+/// });
+/// let report: ShutdownReport = runtime.shutdown_timeout(Duration::from_secs(1));
+/// assert_eq!(report.tasks[0].name(), Some("heartbeat"));
+/// assert!(report.to_string().contains("heartbeat"));
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShutdownReport {

@@ -22,7 +22,7 @@ use crate::task_names::Info;
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc, time::Duration};
-/// use waterwheel_runtime::Runtime;
+/// use waterwheel::runtime::Runtime;
 ///
 /// let polls = Rc::new(Cell::new(0));
 /// let runtime = Runtime::builder()
@@ -46,6 +46,19 @@ pub struct RuntimeBuilder {
 
 impl Runtime {
     /// Returns a builder for a runtime with settings of its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::builder()
+    ///     .blocking_thread_name("disk")
+    ///     .blocking_stack_bytes(256 * 1024)
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn builder() -> RuntimeBuilder {
         RuntimeBuilder::default()
     }
@@ -87,6 +100,22 @@ impl RuntimeBuilder {
 
     /// Sets the name of the threads for blocking jobs. A hyphen and a number follow it. The default is `waterwheel`.
     /// Linux keeps 15 bytes of the whole.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, spawn_blocking};
+    ///
+    /// let runtime = Runtime::builder()
+    ///     .blocking_thread_name("disk")
+    ///     .blocking_stack_bytes(256 * 1024)
+    ///     .build()?;
+    /// let name = runtime.block_on(async {
+    ///     spawn_blocking(|| std::thread::current().name().map(str::to_owned)).await
+    /// });
+    /// assert!(name?.is_some_and(|name| name.starts_with("disk-")));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn blocking_thread_name(mut self, name: impl Into<String>) -> Self {
         self.settings.pool.name = name.into();
         self
@@ -106,6 +135,21 @@ impl RuntimeBuilder {
     }
 
     /// Calls `hook` after each poll of a task, also if it was the last one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    /// use waterwheel::runtime::{Runtime, yield_now};
+    ///
+    /// let polls = Rc::new(Cell::new(0));
+    /// let counted = polls.clone();
+    /// let runtime = Runtime::builder().after_poll(move |_| counted.set(counted.get() + 1)).build()?;
+    /// runtime.spawn(yield_now()).detach();
+    /// runtime.run_until_idle();
+    /// assert_eq!(polls.get(), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn after_poll(mut self, hook: impl Fn(&Info) + 'static) -> Self {
         self.settings.hooks().after_poll = Some(Box::new(hook));
         self
@@ -118,7 +162,7 @@ impl RuntimeBuilder {
     ///
     /// ```
     /// use std::{cell::RefCell, rc::Rc};
-    /// use waterwheel_runtime::{Runtime, task};
+    /// use waterwheel::runtime::{Runtime, task};
     ///
     /// let failed = Rc::new(RefCell::new(Vec::new()));
     /// let names = failed.clone();
@@ -139,12 +183,29 @@ impl RuntimeBuilder {
 
     /// Calls `hook` when no task is ready, before the thread waits for an event. If the hook makes a task ready, the
     /// thread does not wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc, time::Duration};
+    /// use waterwheel::runtime::{Runtime, time::sleep};
+    ///
+    /// let waits = Rc::new(Cell::new(0));
+    /// let (began, ended) = (waits.clone(), waits.clone());
+    /// let runtime = Runtime::builder()
+    ///     .on_park(move || began.set(began.get() + 1))
+    ///     .on_unpark(move || ended.set(ended.get() + 1))
+    ///     .build()?;
+    /// runtime.block_on(sleep(Duration::from_millis(1)));
+    /// assert!(waits.get() >= 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_park(mut self, hook: impl Fn() + 'static) -> Self {
         self.settings.hooks().on_park = Some(Box::new(hook));
         self
     }
 
-    /// Calls `hook` after each wait before which the hook of `on_park` was called or would have been.
+    /// Calls `hook` after each wait, before the next poll.
     pub fn on_unpark(mut self, hook: impl Fn() + 'static) -> Self {
         self.settings.hooks().on_unpark = Some(Box::new(hook));
         self
@@ -156,6 +217,29 @@ impl RuntimeBuilder {
     /// rely on the order, and [`seeded::check`](crate::seeded::check) tries many.
     ///
     /// The order of events, timers and messages of other threads stays as it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{cell::RefCell, rc::Rc};
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// /// Returns the order in which ten tasks run.
+    /// fn order(seed: u64) -> std::io::Result<Vec<u8>> {
+    ///     let runtime = Runtime::builder().seed(seed).build()?;
+    ///     let order = Rc::new(RefCell::new(Vec::new()));
+    ///     for number in 0..10 {
+    ///         let order = order.clone();
+    ///         runtime.spawn(async move { order.borrow_mut().push(number) }).detach();
+    ///     }
+    ///     runtime.run_until_idle();
+    ///     Ok(order.take())
+    /// }
+    ///
+    /// assert_eq!(order(7)?, order(7)?);
+    /// assert_ne!(order(7)?, order(8)?);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
         self

@@ -18,6 +18,15 @@ use crate::runtime::Runtime;
 use crate::time;
 
 /// The variable that holds a seed: [`check`] then runs only this one.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::seeded;
+///
+/// // In a script that repeats a failure:
+/// println!("{}=17 cargo test the_order_does_not_matter", seeded::VARIABLE);
+/// ```
 pub const VARIABLE: &str = "WATERWHEEL_SEED";
 
 /// Calls `test` for each seed from 0 to `runs`, and runs its future in a runtime with this seed and a paused clock.
@@ -38,7 +47,7 @@ pub const VARIABLE: &str = "WATERWHEEL_SEED";
 ///
 /// ```
 /// use std::{cell::RefCell, rc::Rc};
-/// use waterwheel_runtime::{join_all, seeded, spawn};
+/// use waterwheel::runtime::{join_all, seeded, spawn};
 ///
 /// let orders = RefCell::new(Vec::new());
 /// seeded::check(100, || async {

@@ -23,6 +23,20 @@ use crate::budget::Shares;
 use crate::rotation;
 
 /// The value of one of two futures.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use waterwheel::runtime::{Either, block_on, select};
+///
+/// match block_on(select(pending::<u32>(), async { "closed" })) {
+///     Either::First(number) => println!("{number}"),
+///     Either::Second(reason) => assert_eq!(reason, "closed"),
+/// }
+/// let text = block_on(select(pending(), async { "either" })).into_inner();
+/// assert_eq!(text, "either");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Either<A, B> {
     /// The first future was ready first.
@@ -32,6 +46,17 @@ pub enum Either<A, B> {
 }
 
 /// The value of one of three futures.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use waterwheel::runtime::{Either3, block_on, select3};
+///
+/// let first = block_on(select3(pending(), pending(), async { 3 }));
+/// assert_eq!(first, Either3::Third(3));
+/// assert_eq!(first.into_inner(), 3);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Either3<A, B, C> {
     /// The first future was ready first.
@@ -43,6 +68,17 @@ pub enum Either3<A, B, C> {
 }
 
 /// The value of one of four futures.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use waterwheel::runtime::{Either4, block_on, select4};
+///
+/// let first = block_on(select4(pending(), pending(), pending(), async { 4 }));
+/// assert_eq!(first, Either4::Fourth(4));
+/// assert_eq!(first.into_inner(), 4);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Either4<A, B, C, D> {
     /// The first future was ready first.
@@ -103,7 +139,7 @@ impl<T> Either4<T, T, T, T> {
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{Either, block_on, select, sync::mpsc, time::sleep};
+/// use waterwheel::runtime::{Either, block_on, select, sync::mpsc, time::sleep};
 ///
 /// block_on(async {
 ///     let (sender, mut jobs) = mpsc::channel(4);
@@ -137,7 +173,7 @@ pub fn select<A: Future, B: Future>(first: A, second: B) -> Select<A, B> {
 ///
 /// ```
 /// use std::future::pending;
-/// use waterwheel_runtime::{Either3, block_on, select3};
+/// use waterwheel::runtime::{Either3, block_on, select3};
 ///
 /// let first = block_on(select3(pending::<u8>(), async { "two" }, pending::<char>()));
 /// assert_eq!(first, Either3::Second("two"));
@@ -166,7 +202,7 @@ where
 ///
 /// ```
 /// use std::future::pending;
-/// use waterwheel_runtime::{block_on, select4};
+/// use waterwheel::runtime::{block_on, select4};
 ///
 /// let first = select4(pending(), pending(), async { "three" }, pending());
 /// assert_eq!(block_on(first).into_inner(), "three");
@@ -205,7 +241,7 @@ where
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, select_slice, time::sleep};
+/// use waterwheel::runtime::{block_on, select_slice, time::sleep};
 ///
 /// let mut sleeps = [30, 1, 20].map(|millis| sleep(Duration::from_millis(millis)));
 /// let (index, ()) = block_on(async { select_slice(&mut sleeps).await });
@@ -221,6 +257,16 @@ pub fn select_slice<F: Future + Unpin>(futures: &mut [F]) -> SelectSlice<'_, F> 
 
 pin_project! {
     /// The future of [`select`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Pending, Ready, pending, ready};
+    /// use waterwheel::runtime::{Either, Select, block_on, select};
+    ///
+    /// let first: Select<Pending<()>, Ready<u8>> = select(pending(), ready(2));
+    /// assert_eq!(block_on(first), Either::Second(2));
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Select<A, B> {
@@ -234,6 +280,16 @@ pin_project! {
 
 pin_project! {
     /// The future of [`select3`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::ready;
+    /// use waterwheel::runtime::{Either3, block_on, select3};
+    ///
+    /// let first = select3(ready(1), ready(2), ready(3)).biased(); // in their order
+    /// assert_eq!(block_on(first), Either3::First(1));
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Select3<A, B, C> {
@@ -249,6 +305,16 @@ pin_project! {
 
 pin_project! {
     /// The future of [`select4`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::ready;
+    /// use waterwheel::runtime::{Either4, block_on, select4};
+    ///
+    /// let first = select4(ready(1), ready(2), ready(3), ready(4)).biased(); // in their order
+    /// assert_eq!(block_on(first), Either4::First(1));
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Select4<A, B, C, D> {
@@ -265,6 +331,17 @@ pin_project! {
 }
 
 /// The future of [`select_slice`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::ready;
+/// use waterwheel::runtime::{block_on, select_slice};
+///
+/// let mut futures = [ready('a'), ready('b')];
+/// let first = select_slice(&mut futures).biased(); // in their order
+/// assert_eq!(block_on(first), (0, 'a'));
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct SelectSlice<'a, F> {
@@ -279,7 +356,7 @@ impl<A, B> Select<A, B> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::{Either, block_on, select};
+    /// use waterwheel::runtime::{Either, block_on, select};
     ///
     /// let first = block_on(select(async { 1 }, async { "one" }).biased());
     /// assert_eq!(first, Either::First(1));

@@ -25,7 +25,7 @@ use crate::watch::Place;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn, task};
+/// use waterwheel::runtime::{block_on, spawn, task};
 ///
 /// block_on(async {
 ///     let handle = spawn(async { task::id() });
@@ -66,6 +66,22 @@ impl fmt::Debug for Id {
 ///
 /// The place is known for tasks that have a name, and in debug builds and builds with the feature `watch` for all.
 /// `Display` shows all of it.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Runtime, task::{self, Info}};
+///
+/// let runtime = Runtime::new()?;
+/// let id = runtime.block_on(async {
+///     let task = task::Builder::new().name("heartbeat").spawn(std::future::pending::<()>());
+///     task.id()
+/// });
+/// let alive: Vec<Info> = runtime.alive_tasks();
+/// assert_eq!((alive[0].id(), alive[0].name()), (id, Some("heartbeat")));
+/// println!("{}, spawned at {}", alive[0], alive[0].location().unwrap());
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Info {
     pub(crate) id: Id,

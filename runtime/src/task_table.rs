@@ -365,7 +365,12 @@ impl Tasks {
 }
 
 /// Polls one task once. Has no effect if the id is stale, or if the task is running further up the stack.
-#[inline]
+// Always inline: the executor has two callers, and one of them, for hooks, is cold. // LOG R1
+#[expect(
+    clippy::inline_always,
+    reason = "measured: 17 instructions for each poll"
+)]
+#[inline(always)]
 pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     let Some((mut runnable, stage)) = tasks.borrow_mut().check_out(task) else {
         return;

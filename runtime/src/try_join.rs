@@ -35,7 +35,7 @@ use crate::join::{Join, join};
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, try_join};
+/// use waterwheel::runtime::{block_on, try_join};
 ///
 /// let both = block_on(try_join(async { "1".parse::<u8>() }, async { "2".parse::<u8>() }));
 /// assert_eq!(both, Ok((1, 2)));
@@ -52,6 +52,18 @@ where
 
 pin_project! {
     /// The future of [`try_join`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use waterwheel::runtime::{TryJoin, block_on, try_join};
+    ///
+    /// type Step = Ready<Result<u8, &'static str>>;
+    ///
+    /// let both: TryJoin<Step, Step> = try_join(ready(Ok(1)), ready(Err("no grain")));
+    /// assert_eq!(block_on(both), Err("no grain"));
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct TryJoin<A: Future, B: Future> {

@@ -18,6 +18,7 @@
 //! | an HTTP client | ureq | [on the pool](#an-http-client) |
 //! | WebSocket | async-tungstenite | [by `upgrade`](#websocket) |
 //! | TLS | rustls | a transport of [`Builder::transport`](crate::http::Builder::transport) |
+//! | errors | anyhow, thiserror | by `?` in a handler: each becomes an [`Error`](crate::http::Error) |
 //! | logs, metrics, traces | tracing-subscriber, metrics, opentelemetry | [as they are](#logs) |
 //!
 //! [async-channel]: https://docs.rs/async-channel
@@ -38,8 +39,8 @@
 //!
 //! # Channels
 //!
-//! To wake tasks of the same thread, [`Notify`](crate::runtime::Notify) and a `RefCell` are enough. A channel
-//! carries values, also from other threads.
+//! Between tasks of one thread, use the channels of [`runtime::sync`](crate::runtime::sync), which need no atomics. The
+//! channels of other crates also carry values from other threads.
 //!
 //! ```ignore
 #![doc = include_str!("ecosystem/channels.rs")]
@@ -48,7 +49,7 @@
 //! # Locks
 //!
 //! Tasks of one thread share data in an `Rc<RefCell<…>>`. A lock is needed if the data must not change over an
-//! await.
+//! await. [`runtime::sync`](crate::runtime::sync) has locks for one thread. Those of other crates work, too.
 //!
 //! ```ignore
 #![doc = include_str!("ecosystem/locks.rs")]

@@ -8,10 +8,12 @@
 mod callers;
 mod comments;
 mod doc_examples;
+mod houses;
 mod imports;
 mod layers;
 mod reading_order;
 mod skips;
 mod source;
 mod type_names;
+mod way;
 mod words;

@@ -6,13 +6,12 @@
 #[allow(dead_code, reason = "its main is not run here")]
 mod example;
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
-use crate::support::programs::Owned;
+use crate::support::programs::{Owned, start_example};
 use crate::support::server::{Client, DEADLINE, TestServer};
 use crate::support::skip::skip;
 use crate::support::system::{cpu_ticks, raise_limit};
@@ -27,27 +26,17 @@ const BIG: usize = 10_000_000;
 /// The example in a process of its own.
 struct Process {
     process: Owned,
-    address: String,
+    address: SocketAddr,
 }
 
 impl Process {
     fn start() -> Self {
-        let test = env::current_exe().unwrap();
-        let program = test.ancestors().nth(2).unwrap().join("examples/site");
-        assert!(program.exists(), "first: cargo build --example site");
-        let mut command = Command::new(program);
-        let command = command.arg("127.0.0.1:0").stdout(Stdio::piped());
-        let mut process = Owned(command.spawn().unwrap());
-        let mut line = String::new();
-        let output = process.0.stdout.as_mut().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
-        let (_, address) = line.trim_end().split_once("http://").unwrap();
-        let address = address.to_owned();
+        let (process, address) = start_example("site", &["127.0.0.1:0"]);
         Self { process, address }
     }
 
     fn client(&self) -> Client {
-        let stream = TcpStream::connect(&self.address).unwrap();
+        let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Client { stream }
     }

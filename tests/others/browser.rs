@@ -5,12 +5,10 @@
 
 mod chromium;
 
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::{env, fs};
 
-use crate::support::programs::{Owned, tool};
+use crate::support::programs::{Owned, start_example, tool};
 use chromium::Browser;
 
 /// The window of a desktop computer, and that of a phone.
@@ -26,18 +24,9 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Starts an example. Returns its address as a URL.
-fn start_example(name: &str, arguments: &[&str]) -> (Owned, String) {
-    let test = env::current_exe().unwrap();
-    let program = test.ancestors().nth(2).unwrap().join("examples").join(name);
-    assert!(program.exists(), "first: cargo build --example {name}");
-    let mut command = Command::new(program);
-    let command = command.args(arguments).stdout(Stdio::piped());
-    let mut example = Owned(command.spawn().unwrap());
-    let mut line = String::new();
-    let output = example.0.stdout.as_mut().unwrap();
-    BufReader::new(output).read_line(&mut line).unwrap();
-    let (_, address) = line.trim_end().split_once("http://").unwrap();
+/// Starts an example. Returns its process and the URL of its page.
+fn start_page(name: &str, arguments: &[&str]) -> (Owned, String) {
+    let (example, address) = start_example(name, arguments);
     (example, format!("http://{address}/"))
 }
 
@@ -48,7 +37,7 @@ fn files_chosen_in_the_page_arrive_and_the_page_shows_them() {
     };
     let scene = folder("upload");
     let saved = scene.join("saved");
-    let (_example, url) = start_example("upload", &["127.0.0.1:0", saved.to_str().unwrap()]);
+    let (_example, url) = start_page("upload", &["127.0.0.1:0", saved.to_str().unwrap()]);
     let large: Vec<u8> = (0..=250).cycle().take(3_000_000).collect();
     let files = [
         ("notes from the mill.txt", &b"grist"[..]),
@@ -90,7 +79,7 @@ fn all_pages_show_a_message_and_the_number_of_pages() {
         return;
     };
     let scene = folder("events");
-    let (example, url) = start_example("events", &["127.0.0.1:0"]);
+    let (example, url) = start_page("events", &["127.0.0.1:0"]);
     let mut browser = Browser::start(&chromium, &scene.join("profile"));
     let status = |text: &str| format!("document.querySelector('output').textContent === '{text}'");
     let [(width, height), (narrow, tall)] = SIZES;
@@ -138,7 +127,7 @@ fn a_list_of_a_folder_leads_to_its_files() {
         "",
     )
     .unwrap();
-    let (_example, url) = start_example("files", &["127.0.0.1:0", served.to_str().unwrap()]);
+    let (_example, url) = start_page("files", &["127.0.0.1:0", served.to_str().unwrap()]);
     let mut browser = Browser::start(&chromium, &scene.join("profile"));
     let click = |text: &str| {
         format!("[...document.links].find(link => link.textContent === '{text}').click()")
@@ -169,7 +158,7 @@ fn a_visitor_is_greeted_orders_flour_and_sees_a_404_page() {
         return;
     };
     let scene = folder("site");
-    let (_example, url) = start_example("site", &["127.0.0.1:0"]);
+    let (_example, url) = start_page("site", &["127.0.0.1:0"]);
     let mut browser = Browser::start(&chromium, &scene.join("profile"));
     let says = |text: &str| {
         format!(

@@ -1,7 +1,8 @@
-//! Every example does what its text says, names its errors, and ends well: a request under way is answered,
-//! and the exit code is 0.
+//! Each example does what its text says, names its errors, and ends in order: it answers a request under way, and
+//! exits with code 0.
 //!
-//! Cargo builds the examples for a run of all tests. Before `--test examples` alone, build them.
+//! Cargo builds the examples for a run of all tests. Before `--test server` alone, build them.
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -20,7 +21,7 @@ struct Row {
     arguments: &'static [&'static str],
     /// A path that it answers.
     path: &'static str,
-    /// The begin of the answer.
+    /// The start of the answer.
     begin: &'static str,
 }
 

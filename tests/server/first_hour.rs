@@ -1,4 +1,4 @@
-//! The traps of a user's first hour: each mistake has an error that says what is wrong and what to do.
+//! The traps of a user's first hour: the error of each mistake names the mistake and its remedy.
 
 use std::cell::Cell;
 use std::error::Error as StdError;
@@ -178,7 +178,7 @@ fn errors_of_anyhow_pass_with_a_question_mark() {
 }
 
 #[test]
-fn a_request_above_the_limit_of_a_handler_reads_why() {
+fn a_request_above_the_limit_of_a_handler_receives_the_reason() {
     let make = || {
         at_most(1, async |request: Request<'_>| {
             sleep(Duration::from_millis(400)).await;

@@ -254,7 +254,7 @@ fn a_function_for_error_responses_that_fails_has_a_line() {
 }
 
 #[test]
-fn a_time_that_is_over_has_a_line() {
+fn a_time_limit_that_passes_has_a_line() {
     let limits = Limits {
         head_duration_max: Duration::from_millis(100),
         idle_duration_max: Duration::from_millis(100),
@@ -308,7 +308,7 @@ fn a_flood_of_failures_is_a_few_lines_and_a_count_that_is_never_zero() {
     assert_eq!(counted.iter().sum::<usize>() + failures.len(), 21);
 }
 
-/// The server process; it does nothing unless it was started as one.
+/// The server process. Returns at once unless the process was started as a server.
 #[test]
 #[expect(
     clippy::print_stdout,
@@ -324,7 +324,7 @@ fn child() {
         if kind == "serves" {
             return server.serve(handler).await.unwrap();
         }
-        // A loop of one's own that does not ask the gate, in a process that has no descriptor left.
+        // A loop of the user's own that does not ask the gate, in a process that has no descriptor left.
         let files = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok());
         let _files: Vec<_> = files.collect();
         loop {
@@ -390,7 +390,7 @@ fn without_a_subscriber_the_first_failure_is_one_line_on_stderr() {
 }
 
 #[test]
-fn a_limit_without_room_for_one_connection_is_said_before_a_client_comes() {
+fn a_limit_without_room_for_one_connection_is_reported_at_the_start() {
     for (kind, limit) in [("serves", 12), ("accepts", 20)] {
         let mut silent = None;
         // The second kind does not ask the gate, so it fails only when a client comes.

@@ -276,7 +276,7 @@ fn a_handler_sees_the_facts_of_the_handshake() {
 }
 
 #[test]
-fn a_late_reader_loses_nothing_of_an_answer_of_any_size() {
+fn a_late_reader_receives_an_answer_of_any_size_whole() {
     let (server, client) = configs();
     let server = over_tls(Server::builder(), server);
     let server = server.stoppable("127.0.0.1:0", || answer).unwrap();

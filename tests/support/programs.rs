@@ -1,12 +1,16 @@
 //! Programs of other projects: found, run within a deadline, and ended with the test that started them.
 
 use std::env;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::net::{self, AddressFamily, SocketType};
 
 use super::skip::skip;
 
@@ -47,6 +51,44 @@ fn has_module(python: PathBuf, module: &str) -> bool {
 fn skipped<T>(reason: &str) -> Option<T> {
     skip(reason);
     None
+}
+
+/// Starts an example. Returns its process and the address that it prints.
+///
+/// Cargo builds the examples for a run of all tests, and puts them beside the tests.
+pub(crate) fn start_example(name: &str, arguments: &[&str]) -> (Owned, SocketAddr) {
+    let test = env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(program.exists(), "first: cargo build --example {name}");
+    let mut command = Command::new(program);
+    let command = command.args(arguments).stdout(Stdio::piped());
+    let mut example = Owned(command.spawn().unwrap());
+    let mut line = String::new();
+    let output = example.0.stdout.as_mut().unwrap();
+    BufReader::new(output).read_line(&mut line).unwrap();
+    let (_, address) = line.trim_end().split_once("http://").unwrap();
+    (example, address.parse().unwrap())
+}
+
+/// Reserves a port for another process to listen on. While this socket is open, the kernel gives the port
+/// only to a socket that also sets `SO_REUSEPORT`.
+pub(crate) fn reserve_port() -> (OwnedFd, SocketAddr) {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    net::sockopt::set_socket_reuseport(&socket, true).unwrap();
+    net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = net::getsockname(&socket).unwrap().try_into().unwrap();
+    (socket, address)
+}
+
+/// Waits until a process listens.
+pub(crate) fn wait_until_it_listens(process: &mut Owned, address: SocketAddr) {
+    let start = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        let ended = process.0.try_wait().unwrap();
+        assert!(ended.is_none(), "the process has ended: {ended:?}");
+        assert!(start.elapsed() < DEADLINE, "the process does not listen");
+        thread::yield_now();
+    }
 }
 
 /// A process that ends with its owner.

@@ -76,7 +76,7 @@ fn json_builder() -> Builder {
     Server::builder().limits(limits).error_responses(problem)
 }
 
-/// Compares the bytes that a server answers, without dates.
+/// Compares the bytes of a server's answer, without dates.
 #[track_caller]
 fn check(request: &str, expected: &str) {
     let server = TestServer::start(json_builder(), api);
@@ -241,7 +241,7 @@ fn ask(builder: Builder, handler: impl Handler, paths: &[&str]) -> Vec<(u16, Str
 }
 
 #[test]
-fn the_innermost_router_decides_and_the_server_comes_last() {
+fn the_innermost_router_decides_and_the_server_is_last() {
     let page = |word: &'static str| {
         move |error: &ErrorAnswer<'_>| Html(format!("{word} {}", error.status))
     };

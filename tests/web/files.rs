@@ -9,32 +9,20 @@ mod scene;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::support::programs::{DEADLINE, Owned, tool};
+use crate::support::programs::{DEADLINE, Owned, reserve_port, tool, wait_until_it_listens};
 use crate::support::server::TestServer;
 use answers::{ask, difference};
 use requests::REQUESTS;
-use rustix::net::{self, AddressFamily, SocketType};
 use waterwheel::http::testing::{Answer, TestClient};
 use waterwheel::http::web::files::{DotFiles, Files, Symlinks};
 use waterwheel::http::{Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::block_on;
-
-/// Reserves a port for nginx to listen on. While this socket is open, the kernel gives the port only to a
-/// socket that also sets `SO_REUSEPORT`.
-fn reserve() -> (OwnedFd, SocketAddr) {
-    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    net::sockopt::set_socket_reuseport(&socket, true).unwrap();
-    net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = net::getsockname(&socket).unwrap().try_into().unwrap();
-    (socket, address)
-}
 
 fn start_nginx(program: &Path, served: &Path, address: SocketAddr) -> Owned {
     let folder = served.parent().unwrap().join("nginx");
@@ -48,12 +36,7 @@ fn start_nginx(program: &Path, served: &Path, address: SocketAddr) -> Owned {
     let mut command = Command::new(program);
     let command = command.args(["-e", "stderr", "-c"]).arg(file);
     let mut process = Owned(command.spawn().unwrap());
-    let start = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(process.0.try_wait().unwrap().is_none(), "nginx has ended");
-        assert!(start.elapsed() < DEADLINE, "nginx does not listen");
-        thread::yield_now();
-    }
+    wait_until_it_listens(&mut process, address);
     process
 }
 
@@ -87,7 +70,7 @@ fn explained() -> BTreeMap<String, [String; 2]> {
 fn nginx_answers_alike_except_in_the_rows_of_the_table() {
     let Some(program) = tool("nginx") else { return };
     let served = scene::make("beside-nginx");
-    let (_reserved, address) = reserve();
+    let (_reserved, address) = reserve_port();
     let _nginx = start_nginx(&program, &served, address);
     let ours = serve(&served, Files::precompressed);
     let mut seen = BTreeMap::new();

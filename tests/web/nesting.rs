@@ -73,7 +73,7 @@ fn any_handler_gets_the_paths_below_its_prefix() {
 }
 
 #[test]
-fn middleware_stands_around_a_whole_router_below_a_prefix() {
+fn middleware_can_wrap_a_whole_router_below_a_prefix() {
     let inner = Router::new().nest("/mills", request_ids(mills()));
     let site = Router::new()
         .get("/", async || "home")
@@ -108,7 +108,7 @@ fn middleware_stands_around_a_whole_router_below_a_prefix() {
 }
 
 #[test]
-fn files_are_nested_as_they_are() {
+fn files_can_be_nested() {
     let router = Router::new().nest("/static", Files::new("http").unwrap());
     let answers = get(router, &["/static/Cargo.toml", "/static", "/static/none"]);
     assert!(answers[0].text().contains("waterwheel-http"));
@@ -137,7 +137,7 @@ fn authenticated(handler: impl Handler) -> impl Handler {
 }
 
 #[test]
-fn a_value_goes_from_middleware_to_the_handler_and_ends_with_its_request() {
+fn a_value_of_middleware_reaches_the_handler_and_ends_with_its_request() {
     async fn greet(request: &Request<'_>) -> String {
         match request.extensions().get::<User>() {
             Some(user) => format!("{} {}", user.name, user.visits.get()),

@@ -1,4 +1,9 @@
-//! The bytes of answers on their way out.
+//! The bytes of answers on their way to the client.
+//!
+//! # Invariants
+//!
+//! - Always: `bytes[written..]` is queued. The buffer is empty once all of it is written.
+//! - Never: an answer is taken back after a byte of it has been written.
 
 use http::{Method, StatusCode};
 
@@ -7,22 +12,22 @@ use crate::headers::AnswerHeaders;
 use crate::proto::answer_cache::{AnswerCache, AnswerKey};
 use crate::proto::encode::{self, Decided, OwnLines};
 
-/// Bytes queued for the peer.
+/// The queue of bytes for the client.
 #[derive(Default)]
 pub(crate) struct Output {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) written: usize,
-    /// Where the newest head begins, as long as nothing of it has been written.
+    bytes: Vec<u8>,
+    written: usize,
+    /// The begin of the newest head, as long as no byte of it has been written.
     unsent_head: Option<usize>,
-    /// Field lines for the next head, whoever gives the answer.
-    pub(crate) added: Vec<u8>,
-    rendered: AnswerCache,
+    /// Field lines for the next head, which the handler or the server makes.
+    added: Vec<u8>,
+    cache: AnswerCache,
 }
 
-/// More than this many queued bytes are written before more are queued.
+/// If this many bytes are queued, they are written before more are queued.
 const HIGH_WATER: usize = 64 * 1024;
 
-/// A write buffer larger than this is not kept.
+/// A larger write buffer is not kept.
 const OUTPUT_KEPT_MAX: usize = 32 * 1024;
 
 impl Output {
@@ -34,40 +39,56 @@ impl Output {
         &self.bytes[self.written..]
     }
 
-    /// Whether more is queued than should be before some of it is written.
+    /// Returns true if some of the queued bytes should be written before more are queued.
     pub(crate) fn has_much(&self) -> bool {
         self.queued().len() >= HIGH_WATER
     }
 
-    /// So many of the queued bytes are out.
+    /// Notes that so many of the queued bytes have been written.
     pub(crate) fn add_written(&mut self, count: usize) {
         self.written += count;
         if self.is_empty() {
+            // The memory stays. The next answer on this connection then costs no allocation.
             self.bytes.clear();
             (self.written, self.unsent_head) = (0, None);
             return;
         }
+        // A head can be taken back only as long as it is whole in the queue.
         self.unsent_head = self
             .unsent_head
             .filter(|head| self.written <= *head && *head < self.bytes.len());
     }
 
-    /// Queues the last answer's head again, and `body` behind it, if just the same is asked for and
-    /// that is not too much; says whether it did.
+    /// Queues bytes of a body, or of its framing.
+    #[inline]
+    pub(crate) fn queue(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Returns the buffer, so that the caller can append to it.
+    #[inline]
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Queues the head of the last answer again, and `body` after it. Returns false if the key or the fields
+    /// differ, or if the two are too much. Then the queue is unchanged.
     #[inline]
     pub(crate) fn repeat(
         &mut self,
-        asked: AnswerKey,
+        key: AnswerKey,
         headers: &impl AnswerHeaders,
         body: &[u8],
     ) -> bool {
+        // The cache has no lines that a middleware adds, because they differ from answer to answer.
         if !self.added.is_empty() {
             return false;
         }
-        let Some(head) = self.rendered.get(asked, headers) else {
+        let Some(head) = self.cache.get(key, headers) else {
             return false;
         };
         let start = self.bytes.len();
+        // The caller does not wait after this. So the queue must stay below the mark at which it would have to.
         if start + head.len() + body.len() >= HIGH_WATER {
             return false;
         }
@@ -81,7 +102,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// If the handler's fields cannot be sent. Then nothing is queued.
+    /// If the handler's fields cannot be sent. Then the queue is unchanged.
     pub(crate) fn push_head(
         &mut self,
         status: StatusCode,
@@ -89,14 +110,15 @@ impl Output {
         own: OwnLines<'_>,
         headers: &impl AnswerHeaders,
     ) -> Result<Decided, InvalidAnswer> {
+        // Set before the head is encoded: if that fails, the queue ends here, and taking back removes no byte.
         self.unsent_head = Some(self.bytes.len());
         let added = &self.added;
         let own = OwnLines { added, ..own };
-        let rendered = &mut self.rendered;
-        encode::push_head(&mut self.bytes, rendered, status, decided, own, headers)
+        let cache = &mut self.cache;
+        encode::push_head(&mut self.bytes, cache, status, decided, own, headers)
     }
 
-    /// Queues an interim head, before which nothing is taken back.
+    /// Queues a head that is not taken back: an interim one, or one of another protocol.
     ///
     /// # Errors
     ///
@@ -108,8 +130,9 @@ impl Output {
         own: OwnLines<'_>,
         headers: &impl AnswerHeaders,
     ) -> Result<Decided, InvalidAnswer> {
-        let rendered = &mut self.rendered;
-        encode::push_head(&mut self.bytes, rendered, status, decided, own, headers)
+        let cache = &mut self.cache;
+        // The added lines are left out: they belong to the final answer. `unsent_head` stays, as this head is sent in any case.
+        encode::push_head(&mut self.bytes, cache, status, decided, own, headers)
     }
 
     /// Queues a whole answer of the server's own.
@@ -125,7 +148,7 @@ impl Output {
         encode::push_error(&mut self.bytes, status, text, method, own);
     }
 
-    /// Takes the newest answer back, if nothing of it is out yet; says whether it did.
+    /// Takes the newest answer back if no byte of it has been written. Returns true if it did.
     pub(crate) fn retract(&mut self) -> bool {
         match self.unsent_head.take() {
             Some(head) => {
@@ -136,6 +159,16 @@ impl Output {
         }
     }
 
+    /// Returns the field lines for the next head.
+    pub(crate) fn added(&mut self) -> &mut Vec<u8> {
+        &mut self.added
+    }
+
+    #[inline]
+    pub(super) fn clear_added(&mut self) {
+        self.added.clear();
+    }
+
     pub(super) fn is_clean(&self) -> bool {
         self.bytes.is_empty()
             && self.unsent_head.is_none()
@@ -143,10 +176,12 @@ impl Output {
             && self.added.capacity() == 0
     }
 
-    pub(super) fn reset(&mut self) {
+    /// Empties the queue, and frees memory that is not kept. The cache stays.
+    pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.written = 0;
         self.unsent_head = None;
+        // One large answer must not keep its memory in the pool for ever.
         self.bytes.shrink_to(OUTPUT_KEPT_MAX);
         self.added = Vec::new();
     }

@@ -7,7 +7,7 @@
 //! more, the connection closes its write half first, and continues to read:
 //!
 //! ```text
-//!  settle, refuse ──► send ───────► end ──────────► linger ────────────────► drop
+//!  finish, refuse ──► send ───────► end ──────────► linger ────────────────► drop
 //!                     the queue     the write       read and discard, until
 //!                        │          half closes     the client ends too, or
 //!                        │             │            the time is over
@@ -38,15 +38,16 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
 
 use super::Connection;
-use crate::buffers::state::Written;
+use crate::buffers::Written;
+use crate::buffers::stall_clock::poll_due;
 use crate::error::Result;
-use crate::exchange::link::{poll_discard, poll_due};
+use crate::exchange::write::poll_discard;
 use crate::shared::connections::GivesWay;
 use crate::transport::io::Io;
 
 impl<T: Io> Connection<T> {
-    /// Sends the queue and the end, mostly in one segment. Returns true if both are sent. Returns false if
-    /// they must wait; then the connection closes in stages.
+    /// Sends the queue and the end, usually in one segment. Returns true if both are sent. Returns false if
+    /// they must wait. Then the connection closes in stages.
     #[inline]
     pub(super) async fn closes_at_once(&self) -> bool {
         poll_fn(|cx| Poll::Ready(self.poll_end(cx).is_ready())).await
@@ -58,7 +59,17 @@ impl<T: Io> Connection<T> {
         if poll_fn(|cx| self.poll_end(cx)).await.is_err() {
             return;
         }
-        self.begin_lingering();
+        // Lingering needs no buffers, so the pool has them back.
+        let Some(buffers) = self.buffers.take() else {
+            return;
+        };
+        let gives_way = match buffers.written() {
+            Written::Little if !buffers.has_body() => GivesWay::AtOnce,
+            Written::Little => GivesWay::AfterMoment,
+            Written::Much | Written::Stalled => GivesWay::AfterPause,
+        };
+        self.shared.return_buffers(buffers);
+        self.shared.connections.linger(self.id, gives_way);
         let mut time = sleep_until(Instant::of_turn());
         poll_fn(|cx| self.poll_linger(cx, &mut time)).await;
     }
@@ -68,32 +79,21 @@ impl<T: Io> Connection<T> {
     #[cold]
     pub(super) fn end_without_waiting(&self, cx: &mut Context<'_>) {
         if let Some(io) = &self.io {
+            // One try without a wait. A transport that cannot send its end now is dropped without it.
             let _ended = io.poll_end(cx); // after an error the client is gone
         }
     }
 
     /// Sends the queue and the end.
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Some(link) = self.link() else {
+        let Some(exchange) = self.exchange() else {
             return Poll::Ready(Ok(()));
         };
-        let ended = link.poll_end(cx);
+        let ended = exchange.poll_end(cx);
         if ended.is_pending() {
-            link.discard(cx);
+            exchange.discard(cx);
         }
         ended
-    }
-
-    /// Returns the working set to the server, because lingering does not need it.
-    fn begin_lingering(&mut self) {
-        let Some(work) = self.work.take() else { return };
-        let gives_way = match work.exchange.written.get() {
-            Written::Little if !work.exchange.has_body() => GivesWay::AtOnce,
-            Written::Little => GivesWay::AfterMoment,
-            Written::Much | Written::Stalled => GivesWay::AfterPause,
-        };
-        self.shared.give_back(work);
-        self.shared.connections.linger(self.id, gives_way);
     }
 
     /// Reads and discards until the client has ended, the server needs the place, or the time is over.
@@ -112,6 +112,7 @@ impl<T: Io> Connection<T> {
             }
             shared.connections.linger_on(id);
         }
+        // The table decides: the server may need the place, or may be ending, and then there is less time.
         let (stage, is_pressed) = (shared.stage.get(), shared.pressed.get());
         let Some(deadline) = shared.connections.lingers_until(id, stage, is_pressed) else {
             return Poll::Ready(()); // it gives way

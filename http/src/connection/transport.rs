@@ -11,7 +11,7 @@
 //!
 //! The server accepts, counts and spawns as it does without a hook. The first read or write of a connection
 //! drives its handshake, in the task of the connection. So a stalled handshake delays no other connection,
-//! and the register sees a connection without a request.
+//! and the table has a connection without a request.
 //!
 //! Each handshake has a deadline, and the number of handshakes under way has a limit. Above that limit, the
 //! server closes the oldest one for the new one. An honest client needs a round trip or two, so the oldest
@@ -23,7 +23,7 @@
 //! - Never: a cell is borrowed while that future is polled or dropped.
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem;
@@ -33,10 +33,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
+use waterwheel_runtime::net::{TcpStream, UnixStream};
+use waterwheel_runtime::time::Instant;
 
+use crate::buffers::stall_clock::StallClock;
 use crate::error::{drop_contained, panic_text};
-use crate::exchange::link::poll_due;
 use crate::log;
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;
@@ -50,13 +51,15 @@ pub(crate) struct Transport {
     opened: OnceCell<Opened>,
     slot: Rc<HandshakeSlot>,
     handshake: HandshakeId,
-    time: Cell<Option<Box<Sleep>>>,
+    /// The time at which the handshake must be over, and the clock that runs until then.
+    deadline: Instant,
+    clock: StallClock,
     shared: Rc<ServerState>,
     id: ConnectionId,
 }
 
 impl Transport {
-    /// Begins a handshake on `stream`. `key` is the record of its connection.
+    /// Begins a handshake on `stream`. `id` is the entry of its connection.
     pub(crate) fn new(
         hook: &TransportHook,
         (stream, peer): (Stream, Option<SocketAddr>),
@@ -68,18 +71,20 @@ impl Transport {
         info.set_peer_address(peer);
         info.set_local_address(stream.local_address());
         let max = shared.limits.handshakes_max.max(1);
+        // The oldest give way before the new one is counted, so the number never exceeds the limit.
         while shared.handshakes.len() >= max {
             shared.handshakes.displace();
             shared.counters.handshakes_displaced.one();
         }
         let slot = Rc::new(HandshakeSlot::default());
         slot.handshake.set(Some(hook.begin(stream, info)));
-        let deadline = Instant::of_turn() + shared.limits.handshake_duration_max;
         Self {
             opened: OnceCell::new(),
             handshake: shared.handshakes.add(slot.clone(), purpose),
             slot,
-            time: Cell::new(Some(Box::new(sleep_until(deadline)))),
+            // It begins with the connection, and not with the first poll.
+            deadline: Instant::of_turn() + shared.limits.handshake_duration_max,
+            clock: StallClock::default(),
             shared,
             id,
         }
@@ -101,12 +106,14 @@ impl Transport {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         };
         let counters = &self.shared.counters;
+        // A panic of the hook is this connection's failure. Without this it would end the task, and with it the accept loop
+        // of a user who awaits the connection there.
         let polled = catch_unwind(AssertUnwindSafe(|| handshake.as_mut().poll(cx)));
         let opened = match polled {
             Ok(Poll::Pending) if !self.shared.handshakes.has(self.handshake) => {
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
-            Ok(Poll::Pending) if !self.is_due(cx) => {
+            Ok(Poll::Pending) if self.clock.poll(cx, || self.deadline).is_pending() => {
                 self.slot.waker.set(Some(cx.waker().clone()));
                 self.slot.handshake.set(Some(handshake));
                 return Poll::Pending;
@@ -118,11 +125,16 @@ impl Transport {
             Ok(Poll::Ready(opened)) => opened.inspect_err(|_| counters.handshakes_failed.one()),
             Err(payload) => {
                 counters.handshakes_failed.one();
-                let error = self.panicked(&*payload);
+                let text = panic_text(&*payload);
+                if let Some(left_out) = self.shared.log.allows() {
+                    log::handshake_panicked(text, left_out);
+                }
                 drop_contained(payload);
-                Err(error)
+                Err(io::Error::other("the handshake panicked"))
             }
         };
+        // The handshake leaves the table first. The drop of its future may run user code, which must find no handshake
+        // that is over.
         self.end_handshake();
         drop_contained(handshake);
         match opened {
@@ -138,36 +150,10 @@ impl Transport {
         }
     }
 
-    /// Logs a panic of the hook, and returns an error for it.
-    fn panicked(&self, payload: &(dyn Any + Send)) -> io::Error {
-        let text = panic_text(payload);
-        if let Some(left_out) = self.shared.log.allows() {
-            log::handshake_panicked(text, left_out);
-        }
-        io::Error::other("the handshake panicked")
-    }
-
-    /// Returns true if the handshake has reached its deadline.
-    fn is_due(&self, cx: &mut Context<'_>) -> bool {
-        let Some(mut time) = self.time.take() else {
-            return false;
-        };
-        let is_due = poll_due(&mut time, cx).is_ready();
-        self.time.set(Some(time));
-        is_due
-    }
-
     fn end_handshake(&self) {
-        self.time.take();
+        self.clock.stop();
         self.slot.waker.take();
         self.shared.handshakes.remove(self.handshake);
-    }
-
-    /// Takes out the user's transport.
-    fn into_io(mut self) -> Option<Box<dyn Io>> {
-        let Opened { io, info } = self.opened.take()?;
-        drop_contained(info);
-        Some(io)
     }
 }
 
@@ -300,15 +286,20 @@ impl Io for Transport {
 #[derive(Debug)]
 pub struct AcceptedStream(Inner);
 
+// The families of `Stream` stand here side by side with the transport, so that a call has one branch, and not two.
 #[derive(Debug)]
 enum Inner {
-    Plain(Stream),
+    Tcp(TcpStream),
+    Unix(UnixStream),
     Transport(Box<Transport>),
 }
 
 impl From<Stream> for AcceptedStream {
     fn from(stream: Stream) -> Self {
-        Self(Inner::Plain(stream))
+        Self(match stream {
+            Stream::Tcp(stream) => Inner::Tcp(stream),
+            Stream::Unix(stream) => Inner::Unix(stream),
+        })
     }
 }
 
@@ -321,14 +312,19 @@ impl From<Transport> for AcceptedStream {
 /// Boxes the stream without the server's wrapper: a [`Stream`], or the user's transport.
 pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
     let mut io = Some(io);
+    // The type is known only at run time: `Connection` is generic, and only the server's own stream has a wrapper.
     let any: &mut dyn Any = &mut io;
     let accepted = any.downcast_mut::<Option<AcceptedStream>>();
     match accepted.and_then(mem::take) {
-        Some(AcceptedStream(Inner::Plain(stream))) => Box::new(stream),
-        Some(AcceptedStream(Inner::Transport(transport))) => match transport.into_io() {
-            Some(io) => io,
-            None => unreachable!("a request has come over it"),
-        },
+        Some(AcceptedStream(Inner::Tcp(stream))) => Box::new(Stream::Tcp(stream)),
+        Some(AcceptedStream(Inner::Unix(stream))) => Box::new(Stream::Unix(stream)),
+        Some(AcceptedStream(Inner::Transport(mut transport))) => {
+            let Some(Opened { io, info }) = transport.opened.take() else {
+                unreachable!("a request has come over it")
+            };
+            drop_contained(info);
+            io
+        }
         None => match io {
             Some(io) => Box::new(io),
             None => unreachable!("it was of another type"),
@@ -340,7 +336,8 @@ pub(crate) fn unwrapped(io: impl Io) -> Box<dyn Io> {
 macro_rules! either {
     ($stream:expr, $inner:ident => $call:expr) => {
         match &$stream.0 {
-            Inner::Plain($inner) => $call,
+            Inner::Tcp($inner) => $call,
+            Inner::Unix($inner) => $call,
             Inner::Transport(transport) => {
                 let $inner = &**transport;
                 $call
@@ -351,49 +348,49 @@ macro_rules! either {
 
 impl Io for AcceptedStream {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_read(cx, buffer))
+        either!(self, stream => Io::poll_read(stream, cx, buffer))
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write(cx, slices))
+        either!(self, stream => Io::poll_write(stream, cx, slices))
     }
 
     fn poll_write_one(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_one(cx, bytes))
+        either!(self, stream => Io::poll_write_one(stream, cx, bytes))
     }
 
     fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_last(cx, bytes))
+        either!(self, stream => Io::poll_write_last(stream, cx, bytes))
     }
 
     #[inline]
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_flush(cx))
+        either!(self, stream => Io::poll_flush(stream, cx))
     }
 
     #[inline]
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_end(cx))
+        either!(self, stream => Io::poll_end(stream, cx))
     }
 
     fn held_bytes(&self) -> usize {
-        either!(self, stream => stream.held_bytes())
+        either!(self, stream => Io::held_bytes(stream))
     }
 
     fn reset_on_drop(&self) {
-        either!(self, stream => stream.reset_on_drop());
+        either!(self, stream => Io::reset_on_drop(stream));
     }
 
     fn has_input(&self) -> bool {
-        either!(self, stream => stream.has_input())
+        either!(self, stream => Io::has_input(stream))
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        either!(self, stream => stream.poll_closed(cx))
+        either!(self, stream => Io::poll_closed(stream, cx))
     }
 
     fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        either!(self, stream => stream.poll_read_closed(cx))
+        either!(self, stream => Io::poll_read_closed(stream, cx))
     }
 
     fn poll_send_file(
@@ -403,14 +400,18 @@ impl Io for AcceptedStream {
         offset: &mut u64,
         count: usize,
     ) -> Option<Poll<io::Result<usize>>> {
-        either!(self, stream => stream.poll_send_file(cx, file, offset, count))
+        either!(self, stream => Io::poll_send_file(stream, cx, file, offset, count))
     }
 
     fn local_address(&self) -> Option<SocketAddr> {
-        either!(self, stream => Io::local_address(stream))
+        match &self.0 {
+            Inner::Tcp(stream) => stream.local_address().ok(),
+            Inner::Unix(_) => None,
+            Inner::Transport(transport) => Io::local_address(&**transport),
+        }
     }
 
     fn info(&self) -> Option<&TransportInfo> {
-        either!(self, stream => stream.info())
+        either!(self, stream => Io::info(stream))
     }
 }

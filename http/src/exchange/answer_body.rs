@@ -6,10 +6,10 @@ use std::io;
 
 use http::StatusCode;
 
-use crate::buffers::state::AnswerState;
+use crate::buffers::AnswerState;
 use crate::error::{Error, InvalidAnswer, Result, of_peer};
-use crate::exchange::link::{COPIED_MAX, Link};
-use crate::exchange::responded::Responded;
+use crate::exchange::handle::{COPIED_MAX, Exchange};
+use crate::exchange::handler::Responded;
 use crate::headers::AnswerHeaders;
 use crate::proto::chunked;
 use crate::proto::framing::AnswerFraming;
@@ -54,7 +54,7 @@ use crate::proto::framing::AnswerFraming;
 /// ```
 #[must_use = "an answer that is not finished cuts the connection"]
 pub struct AnswerBody<'c> {
-    pub(crate) link: Link<'c>,
+    pub(crate) exchange: Exchange<'c>,
     framing: AnswerFraming,
     status: StatusCode,
     /// How many bytes of the announced length are not written yet.
@@ -81,6 +81,7 @@ impl Piece {
     /// piece.
     #[cold]
     fn error(self) -> Error {
+        // The kind of the first error stays, because a handler decides by it whether its client is gone.
         let torn = InvalidAnswer::Torn;
         match self {
             Self::Whole | Self::Begun => torn.into(),
@@ -91,13 +92,13 @@ impl Piece {
 }
 
 impl<'c> AnswerBody<'c> {
-    pub(crate) fn new(link: Link<'c>, status: StatusCode, framing: AnswerFraming) -> Self {
+    pub(crate) fn new(exchange: Exchange<'c>, status: StatusCode, framing: AnswerFraming) -> Self {
         let left = match framing {
             AnswerFraming::Sized(length) => Some(length),
             _ => None,
         };
         Self {
-            link,
+            exchange,
             framing,
             status,
             left,
@@ -122,7 +123,15 @@ impl<'c> AnswerBody<'c> {
         // The framing was decided with the head. A chunk of length 0 would end the body, so an empty piece is
         // no chunk.
         let outcome = match self.framing {
-            AnswerFraming::Chunked if !data.is_empty() => self.write_chunk(data).await,
+            AnswerFraming::Chunked if !data.is_empty() => {
+                // The size line and the end are only queued, so one write sends them together with the data.
+                self.begin_chunk(data.len() as u64);
+                let written = self.write_plain(data).await;
+                if written.is_ok() {
+                    self.end_chunk();
+                }
+                written
+            }
             AnswerFraming::Sized(_) | AnswerFraming::UntilClose => self.write_plain(data).await,
             _ => Ok(()),
         };
@@ -187,28 +196,21 @@ impl<'c> AnswerBody<'c> {
         Ok(())
     }
 
-    async fn write_chunk(&self, data: &[u8]) -> Result<()> {
-        // The size line and the end are only queued, so one write sends them together with the data.
-        self.begin_chunk(data.len() as u64);
-        self.write_plain(data).await?;
-        self.end_chunk();
-        Ok(())
-    }
-
     fn begin_chunk(&self, size: u64) {
-        chunked::push_size_line(&mut self.link.work.exchange.output.borrow_mut().bytes, size);
+        self.exchange
+            .queue_with(|queue| chunked::push_size_line(queue, size));
     }
 
     fn end_chunk(&self) {
-        let bytes = &mut self.link.work.exchange.output.borrow_mut().bytes;
-        bytes.extend_from_slice(chunked::CHUNK_END);
+        self.exchange
+            .queue_with(|queue| queue.extend_from_slice(chunked::CHUNK_END));
     }
 
     /// Sends `count` bytes by calling `send`, which writes them to the stream itself.
     pub(crate) async fn write_by(
         &mut self,
         count: u64,
-        send: impl AsyncFnOnce(Link<'c>) -> Result<()>,
+        send: impl AsyncFnOnce(Exchange<'c>) -> Result<()>,
     ) -> Result<()> {
         self.begin_piece(count)?;
         let outcome = if count > 0 && self.is_sent() {
@@ -222,7 +224,7 @@ impl<'c> AnswerBody<'c> {
     async fn send_piece(
         &self,
         count: u64,
-        send: impl AsyncFnOnce(Link<'c>) -> Result<()>,
+        send: impl AsyncFnOnce(Exchange<'c>) -> Result<()>,
     ) -> Result<()> {
         let chunked = self.framing == AnswerFraming::Chunked;
         if chunked {
@@ -230,7 +232,7 @@ impl<'c> AnswerBody<'c> {
         }
         // `send` writes to the stream itself, and it flushes the queue first, so the size line stays in
         // front.
-        send(self.link).await?;
+        send(self.exchange).await?;
         if chunked {
             self.end_chunk();
         }
@@ -241,16 +243,11 @@ impl<'c> AnswerBody<'c> {
         // A large piece goes out from the handler's memory. A small one is copied, so that several leave in
         // one write.
         if data.len() > COPIED_MAX {
-            return self.link.write_through(data).await;
+            return self.exchange.write_through(data).await;
         }
-        self.link
-            .work
-            .exchange
-            .output
-            .borrow_mut()
-            .bytes
-            .extend_from_slice(data);
-        self.link.back_pressure().await
+        self.exchange
+            .queue_with(|queue| queue.extend_from_slice(data));
+        self.exchange.back_pressure().await
     }
 
     /// Sends the queued bytes.
@@ -263,7 +260,7 @@ impl<'c> AnswerBody<'c> {
     ///
     /// Safe: unsent bytes stay queued.
     pub async fn flush(&mut self) -> Result<()> {
-        self.link.flush().await
+        self.exchange.flush().await
     }
 
     /// Completes when the client has closed its write half or has left. A browser does both at once. Another
@@ -296,7 +293,7 @@ impl<'c> AnswerBody<'c> {
     /// # drop(waterwheel::http::shared(clock));
     /// ```
     pub async fn half_closed(&self) {
-        poll_fn(|cx| self.link.io.poll_read_closed(cx)).await;
+        poll_fn(|cx| self.exchange.io().poll_read_closed(cx)).await;
     }
 
     /// Ends the answer.
@@ -330,14 +327,12 @@ impl<'c> AnswerBody<'c> {
             return Err(InvalidAnswer::Length.into());
         }
         if self.framing == AnswerFraming::Chunked {
-            chunked::push_last_chunk(
-                &mut self.link.work.exchange.output.borrow_mut().bytes,
-                &trailers,
-            )?;
+            self.exchange
+                .queue_with(|queue| chunked::push_last_chunk(queue, &trailers))?;
         }
         // Complete before the wait: if this future is dropped there, the queue still has the whole answer.
-        self.link.work.exchange.answer.set(AnswerState::Complete);
-        self.link.back_pressure().await?;
+        self.exchange.set_answer(AnswerState::Complete);
+        self.exchange.back_pressure().await?;
         Ok(Responded::new(self.status, self.sent))
     }
 }

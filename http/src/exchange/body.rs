@@ -15,7 +15,7 @@ use http_body::{Frame, SizeHint};
 use waterwheel_runtime::spawn_blocking;
 
 use crate::error::{Error, Refusal, Result, of_peer};
-use crate::exchange::link::Link;
+use crate::exchange::handle::Exchange;
 
 /// The body of a request.
 ///
@@ -52,19 +52,17 @@ use crate::exchange::link::Link;
 /// assert_eq!(block_on(async { TestClient::new(count).post("/", "water").await.text() }), "5");
 /// ```
 pub struct Body<'c> {
-    link: Link<'c>,
-    /// The bytes that arrived after the head.
-    behind: &'c [u8],
+    exchange: Exchange<'c>,
 }
 
 impl<'c> Body<'c> {
-    pub(crate) fn new(link: Link<'c>, behind: &'c [u8]) -> Self {
-        Self { link, behind }
+    pub(crate) fn new(exchange: Exchange<'c>) -> Self {
+        Self { exchange }
     }
 
     /// Returns how many bytes are still to come, or `None` if the client has not announced a length.
     pub fn left(&self) -> Option<u64> {
-        self.link.work.exchange.body.borrow().left()
+        self.exchange.body_left()
     }
 
     /// Reads the whole body into memory.
@@ -205,25 +203,26 @@ impl<'c> Body<'c> {
     }
 
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
-        // The link decides where the bytes are: after the head, or in the read buffer. Both are copied once.
+        // The exchange knows where the bytes are: after the head, or in the read buffer. Both are copied once.
         let mut piece = Bytes::new();
         let mut sink = |data: &[u8]| {
             if !data.is_empty() {
                 piece = Bytes::copy_from_slice(data);
             }
         };
-        let more = ready!(self.link.poll_take(cx, self.behind, &mut sink))?;
+        // A sink, and not a returned slice: a slice would keep the cell borrowed while the stream is polled.
+        let more = ready!(self.exchange.poll_take(cx, &mut sink))?;
         Poll::Ready(Ok(more.then_some(piece)))
     }
 
     fn poll_read_to(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
-        self.link.poll_read_body(cx, self.behind, buffer)
+        self.exchange.poll_read_body(cx, buffer)
     }
 
     /// Returns the fields after a chunked body that has been read to its end. They are not headers. A
     /// recipient uses only those that it knows to be harmless (RFC 9110, 6.5.1).
     pub fn trailers(&self) -> Option<HeaderMap> {
-        self.link.work.exchange.body.borrow().trailers()
+        self.exchange.trailers()
     }
 }
 
@@ -232,21 +231,21 @@ const SAVED_BYTES: usize = 128 * 1024;
 
 /// Reads and discards the rest of a body, up to the limit. Returns false if there is more, or if the body is
 /// malformed. Then the begin of the next request is unknown.
-pub(crate) async fn drain(link: Link<'_>, behind: &[u8]) -> bool {
-    let mut allowance = Some(link.shared.limits.drain_bytes_max);
+pub(crate) async fn drain(exchange: Exchange<'_>) -> bool {
+    let mut allowance = Some(exchange.limits().drain_bytes_max);
     loop {
         // A body that is read to its end costs nothing here, and that is the usual case.
-        if link.work.exchange.is_read() {
+        if exchange.is_read() {
             return true;
         }
         // An allowance of 0 does not end this: the last chunk and the trailers may still be missing.
-        let persists = link.work.exchange.persistence.get().persists();
+        let persists = exchange.persists();
         let Some(left) = allowance.filter(|_| persists) else {
             return false;
         };
         let mut count = 0;
         let mut sink = |data: &[u8]| count += data.len() as u64;
-        if poll_fn(|cx| link.poll_take(cx, behind, &mut sink))
+        if poll_fn(|cx| exchange.poll_take(cx, &mut sink))
             .await
             .is_err()
         {
@@ -269,7 +268,7 @@ impl http_body::Body for Body<'_> {
         match ready!(self.poll_piece(cx)) {
             Ok(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
             Ok(None) => {
-                let trailers = self.link.work.exchange.body.borrow_mut().take_trailers();
+                let trailers = self.exchange.take_trailers();
                 Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
             }
             Err(error) => Poll::Ready(Some(Err(into_io(&error)))),

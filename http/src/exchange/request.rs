@@ -8,9 +8,9 @@ use http::{Method, StatusCode, Version};
 use crate::error::{ClientError, Result};
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::body::Body;
-use crate::exchange::link::Link;
+use crate::exchange::handle::Exchange;
+use crate::exchange::handler::Responded;
 use crate::exchange::respond::{self, Unsent};
-use crate::exchange::responded::Responded;
 use crate::extensions::Extensions;
 use crate::headers::{AnswerHeaders, Headers};
 use crate::proto::encode;
@@ -70,22 +70,17 @@ use crate::white_space::members;
 /// assert_eq!(answer.text(), "water");
 /// ```
 pub struct Request<'c> {
-    link: Link<'c>,
+    exchange: Exchange<'c>,
     peer: &'c PeerAddress,
 }
 
 impl<'c> Request<'c> {
-    pub(crate) fn new(link: Link<'c>, peer: &'c PeerAddress) -> Self {
-        Self { link, peer }
+    pub(crate) fn new(exchange: Exchange<'c>, peer: &'c PeerAddress) -> Self {
+        Self { exchange, peer }
     }
 
     fn head(&self) -> &'c Head {
-        &self.link.work.head
-    }
-
-    /// Returns the bytes that have arrived, from the first byte of the head.
-    fn bytes_from_head(&self) -> &'c [u8] {
-        self.link.work.input.filled()
+        self.exchange.head()
     }
 
     /// Returns the method: GET, POST, or any other token (RFC 9110, 9.1).
@@ -115,7 +110,7 @@ impl<'c> Request<'c> {
     /// Returns the host of the request, with its port if there is one. It is the target's host, or else that
     /// of the Host field. Returns `None` only in HTTP/1.0.
     pub fn host(&self) -> Option<&'c str> {
-        self.head().host(self.bytes_from_head())
+        self.head().host(self.exchange.bytes_from_head())
     }
 
     /// Returns the version: HTTP/1.0 or HTTP/1.1.
@@ -150,7 +145,7 @@ impl<'c> Request<'c> {
 
     /// Returns the header fields, as a view of the read buffer.
     pub fn headers(&self) -> Headers<'c> {
-        self.head().headers(self.bytes_from_head())
+        self.head().headers(self.exchange.bytes_from_head())
     }
 
     /// Returns the client's address, or `None` if the transport has no addresses.
@@ -163,7 +158,7 @@ impl<'c> Request<'c> {
     /// Returns the connection of this request: its addresses, and the facts that a transport of
     /// [`Builder::transport`](crate::Builder::transport) has found about the client.
     pub fn connection(&self) -> ConnectionInfo<'c> {
-        ConnectionInfo::new(self.link.io, self.peer.get())
+        ConnectionInfo::new(self.exchange.io(), self.peer.get())
     }
 
     /// Returns the body, to be read piece by piece.
@@ -183,12 +178,7 @@ impl<'c> Request<'c> {
     /// # drop(waterwheel::http::shared(size));
     /// ```
     pub fn body(&self) -> Body<'c> {
-        Body::new(self.link, self.behind())
-    }
-
-    /// Returns the bytes that have arrived after the head.
-    fn behind(&self) -> &'c [u8] {
-        &self.bytes_from_head()[self.link.work.head_bytes..]
+        Body::new(self.exchange)
     }
 
     /// Returns the values that middleware hands to handlers, by their types.
@@ -211,7 +201,7 @@ impl<'c> Request<'c> {
     /// # drop(waterwheel::http::shared(home));
     /// ```
     pub fn extensions(&self) -> &'c Extensions {
-        &self.link.work.exchange.extensions
+        self.exchange.extensions()
     }
 
     /// Returns the signal that the server shuts down, for answers that never end by themselves.
@@ -241,7 +231,7 @@ impl<'c> Request<'c> {
     /// # drop(waterwheel::http::shared(wait_for_news));
     /// ```
     pub fn shutdown_signal(&self) -> ShutdownSignal {
-        self.link.shared.ending.clone()
+        self.exchange.shutdown_signal()
     }
 
     /// Reads the whole body into memory, up to the server's limit
@@ -256,7 +246,7 @@ impl<'c> Request<'c> {
     /// As [`Body::bytes`].
     pub async fn bytes(&self) -> Result<Vec<u8>> {
         self.body()
-            .bytes(self.link.shared.limits.body_bytes_max)
+            .bytes(self.exchange.limits().body_bytes_max)
             .await
     }
 
@@ -294,7 +284,7 @@ impl<'c> Request<'c> {
     /// # drop(waterwheel::http::shared(report));
     /// ```
     pub async fn disconnected(&self) {
-        std::future::poll_fn(|cx| self.link.poll_gone(cx)).await;
+        std::future::poll_fn(|cx| self.exchange.poll_gone(cx)).await;
     }
 
     /// Adds a field to the answer, before the answer is made. This handler, another handler, or the server
@@ -318,8 +308,11 @@ impl<'c> Request<'c> {
     /// }
     /// ```
     pub fn add_header(&self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let lines = &mut self.link.work.exchange.output.borrow_mut().added;
-        Ok(encode::push_added(lines, name.as_ref(), value.as_ref())?)
+        let (name, value) = (name.as_ref(), value.as_ref());
+        let added = self
+            .exchange
+            .with_added(|lines| encode::push_added(lines, name, value));
+        Ok(added?)
     }
 
     /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is
@@ -338,7 +331,7 @@ impl<'c> Request<'c> {
     /// # drop(waterwheel::http::shared(nonce));
     /// ```
     pub fn added_header(&self, name: &str) -> Option<String> {
-        self.link.added_header(name)
+        self.exchange.added_header(name)
     }
 
     /// Queues an interim answer, such as 103 (Early Hints). The final answer must follow. A client of
@@ -364,7 +357,7 @@ impl<'c> Request<'c> {
     /// # drop(waterwheel::http::shared(page));
     /// ```
     pub fn inform(&self, status: StatusCode, headers: impl AnswerHeaders) -> Result<()> {
-        respond::inform(self.link, status, &headers)
+        respond::inform(self.exchange, status, &headers)
     }
 
     /// Answers with a status, a body, and header fields.
@@ -408,13 +401,14 @@ impl<'c> Request<'c> {
     ) -> impl Future<Output = Result<Responded>> {
         async move {
             let body = body.as_ref();
-            if self.link.repeat(status, body, &headers) {
+            if self.exchange.repeat(status, body, &headers) {
                 // The common case on a warm connection: the head equals that of the last answer.
                 return Ok(Responded::new(status, body.len() as u64));
             }
-            let (responded, unsent) = respond::queue(self.link, status, body, &headers)?;
+            // Queued by a plain call, and only the rest is a future. Most answers have no rest (LOG 48).
+            let (responded, unsent) = respond::queue(self.exchange, status, body, &headers)?;
             if !matches!(unsent, Unsent::Nothing) {
-                respond::send(self.link, unsent, body).await?;
+                respond::send(self.exchange, unsent, body).await?;
             }
             Ok(responded)
         }
@@ -453,7 +447,7 @@ impl<'c> Request<'c> {
         status: StatusCode,
         headers: impl AnswerHeaders,
     ) -> Result<AnswerBody<'c>> {
-        respond::start(self.link, status, &headers).await
+        respond::start(self.exchange, status, &headers).await
     }
 
     /// Changes to a protocol that the client [offers](Self::offers). Answers 101, and passes on the stream
@@ -493,12 +487,13 @@ impl<'c> Request<'c> {
         headers: impl AnswerHeaders,
     ) -> Result<(Responded, Upgrade)> {
         if !self.offers(protocol) {
+            // The client learns from the field which protocol it has to offer (RFC 9110, 15.5.22).
             let text = format!("upgrade to {protocol}");
             let blame = ClientError::new(StatusCode::UPGRADE_REQUIRED, text);
             // RFC 9110, 15.5.22
             return Err(blame.with_header("upgrade", protocol.to_owned()).into());
         }
-        respond::upgrade(self.link, self.behind(), protocol, &headers).await
+        respond::upgrade(self.exchange, protocol, &headers).await
     }
 
     /// Answers CONNECT with 200, and passes on the stream, which is a tunnel from then on
@@ -533,7 +528,7 @@ impl<'c> Request<'c> {
     /// # drop(waterwheel::http::shared(proxy));
     /// ```
     pub fn tunnel(self, headers: impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
-        respond::tunnel(self.link, &headers)
+        respond::tunnel(self.exchange, &headers)
     }
 
     /// Answers with an error of the client, as the server does if a handler returns it.
@@ -542,7 +537,7 @@ impl<'c> Request<'c> {
         expect(dead_code, reason = "only parts of a site answer so")
     )]
     pub(crate) fn refuse(self, error: &ClientError) -> Responded {
-        let sent = self.link.queue_blame(error, None);
+        let sent = self.exchange.queue_client_error(error, None);
         Responded::new(error.status(), sent as u64)
     }
 
@@ -562,7 +557,7 @@ impl<'c> Request<'c> {
     /// # drop(waterwheel::http::shared(trap));
     /// ```
     pub fn abort(self) -> Responded {
-        respond::abort(self.link)
+        respond::abort(self.exchange)
     }
 }
 

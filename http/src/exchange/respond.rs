@@ -2,12 +2,12 @@
 
 use http::{Method, StatusCode, Version};
 
-use crate::buffers::state::AnswerState;
+use crate::buffers::AnswerState;
 use crate::error::{ClientError, InvalidAnswer, Refusal, Result};
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::body::drain;
-use crate::exchange::link::{COPIED_MAX, Link};
-use crate::exchange::responded::Responded;
+use crate::exchange::handle::{COPIED_MAX, Exchange};
+use crate::exchange::handler::Responded;
 use crate::headers::AnswerHeaders;
 use crate::transport::upgrade::{self, Upgrade};
 
@@ -21,15 +21,16 @@ pub(crate) enum Unsent {
     Body,
 }
 
-/// Queues a whole answer that does not [repeat](Link::repeat) the last one. Leaves a large body to [`send`].
+/// Queues a whole answer that does not [repeat](Exchange::repeat) the last one. Leaves a large body to [`send`].
 #[inline]
 pub(crate) fn queue(
-    link: Link<'_>,
+    exchange: Exchange<'_>,
     status: StatusCode,
     body: &[u8],
     headers: &impl AnswerHeaders,
 ) -> Result<(Responded, Unsent)> {
-    let decided = link.queue_head(status, Some(body.len() as u64), headers)?;
+    let decided = exchange.queue_head(status, Some(body.len() as u64), headers)?;
+    // The Content-Length is that of the body all the same, if the method was HEAD (RFC 9110, 8.6).
     let body = if decided.framing.sends_body() {
         body
     } else {
@@ -38,13 +39,12 @@ pub(crate) fn queue(
     let responded = Responded::new(status, body.len() as u64);
     // A copy of a large body costs more than the second system call that it saves.
     if body.len() > COPIED_MAX {
-        link.work.exchange.answer.set(AnswerState::Streaming);
+        exchange.set_answer(AnswerState::Streaming);
         return Ok((responded, Unsent::Body));
     }
-    link.work.exchange.answer.set(AnswerState::Complete);
-    let output = &mut *link.work.exchange.output.borrow_mut();
-    output.bytes.extend_from_slice(body);
-    let unsent = if output.has_much() {
+    exchange.set_answer(AnswerState::Complete);
+    exchange.queue_with(|queue| queue.extend_from_slice(body));
+    let unsent = if exchange.has_much_queued() {
         Unsent::Queued
     } else {
         Unsent::Nothing
@@ -53,32 +53,34 @@ pub(crate) fn queue(
 }
 
 /// Sends the rest of an answer.
-pub(crate) async fn send(link: Link<'_>, unsent: Unsent, body: &[u8]) -> Result<()> {
+pub(crate) async fn send(exchange: Exchange<'_>, unsent: Unsent, body: &[u8]) -> Result<()> {
     match unsent {
         Unsent::Nothing => {}
-        Unsent::Queued => link.flush().await?,
+        Unsent::Queued => exchange.flush().await?,
         Unsent::Body => {
-            link.write_through(body).await?;
-            link.work.exchange.answer.set(AnswerState::Complete);
+            // The state stays `Streaming` until the last byte is written. If the future is dropped before, the connection is cut.
+            exchange.write_through(body).await?;
+            exchange.set_answer(AnswerState::Complete);
         }
     }
     Ok(())
 }
 
 pub(crate) async fn start<'c>(
-    link: Link<'c>,
+    exchange: Exchange<'c>,
     status: StatusCode,
     headers: &impl AnswerHeaders,
 ) -> Result<AnswerBody<'c>> {
-    let framing = link.queue_head(status, None, headers)?.framing;
-    link.work.exchange.answer.set(AnswerState::Streaming);
-    link.back_pressure().await?;
-    Ok(AnswerBody::new(link, status, framing))
+    let framing = exchange.queue_head(status, None, headers)?.framing;
+    exchange.set_answer(AnswerState::Streaming);
+    // The head leaves with the first pieces, unless many bytes are queued before it.
+    exchange.back_pressure().await?;
+    Ok(AnswerBody::new(exchange, status, framing))
 }
 
 /// Queues an interim answer, unless the client uses HTTP/1.0, which has no interim answers.
 pub(crate) fn inform(
-    link: Link<'_>,
+    exchange: Exchange<'_>,
     status: StatusCode,
     headers: &impl AnswerHeaders,
 ) -> Result<()> {
@@ -86,46 +88,47 @@ pub(crate) fn inform(
     if !matches!(status.as_u16(), 102..=199) {
         return Err(InvalidAnswer::Status.into());
     }
-    if link.work.head.version() == Version::HTTP_11 {
-        link.queue_bare(status, headers)?;
+    if exchange.head().version() == Version::HTTP_11 {
+        exchange.queue_bare(status, headers)?;
     }
     Ok(())
 }
 
 /// Changes to a protocol that the client has offered.
 pub(crate) async fn upgrade(
-    link: Link<'_>,
-    behind: &[u8],
+    exchange: Exchange<'_>,
     protocol: &str,
     headers: &impl AnswerHeaders,
 ) -> Result<(Responded, Upgrade)> {
     // The body comes first: the byte after it belongs to the other protocol (RFC 9110, 7.8).
-    if !drain(link, behind).await {
+    if !drain(exchange).await {
         return Err(Refusal::BodyTooLarge.into());
     }
     let headers = Upgrading { protocol, headers };
-    link.queue_bare(StatusCode::SWITCHING_PROTOCOLS, &headers)?;
-    Ok(promise(link, StatusCode::SWITCHING_PROTOCOLS))
+    exchange.queue_bare(StatusCode::SWITCHING_PROTOCOLS, &headers)?;
+    Ok(promise(exchange, StatusCode::SWITCHING_PROTOCOLS))
 }
 
 /// Answers CONNECT, and makes the connection a tunnel.
-pub(crate) fn tunnel(link: Link<'_>, headers: &impl AnswerHeaders) -> Result<(Responded, Upgrade)> {
-    if *link.work.head.method() != Method::CONNECT {
+pub(crate) fn tunnel(
+    exchange: Exchange<'_>,
+    headers: &impl AnswerHeaders,
+) -> Result<(Responded, Upgrade)> {
+    if *exchange.head().method() != Method::CONNECT {
         let other = "only CONNECT becomes a tunnel";
         let blame = ClientError::new(StatusCode::METHOD_NOT_ALLOWED, other);
         return Err(blame.with_header("allow", "CONNECT").into()); // RFC 9110, 15.5.6
     }
     // The fields have no Content-Length: what follows is the tunnel (RFC 9110, 9.3.6).
-    link.queue_bare(StatusCode::OK, headers)?;
-    Ok(promise(link, StatusCode::OK))
+    exchange.queue_bare(StatusCode::OK, headers)?;
+    Ok(promise(exchange, StatusCode::OK))
 }
 
-fn promise(link: Link<'_>, status: StatusCode) -> (Responded, Upgrade) {
+fn promise(exchange: Exchange<'_>, status: StatusCode) -> (Responded, Upgrade) {
     // The connection keeps its half until the answer has left. Then the stream follows, or the drop reports
     // failure.
     let (promise, upgrade) = upgrade::promise();
-    link.work.exchange.promise.set(Some(promise));
-    link.work.exchange.answer.set(AnswerState::HandsOver);
+    exchange.set_promise(promise);
     (Responded::new(status, 0), upgrade)
 }
 
@@ -145,7 +148,7 @@ impl<H: AnswerHeaders> AnswerHeaders for Upgrading<'_, H> {
     }
 }
 
-pub(crate) fn abort(link: Link<'_>) -> Responded {
-    link.work.exchange.answer.set(AnswerState::Aborted);
+pub(crate) fn abort(exchange: Exchange<'_>) -> Responded {
+    exchange.set_answer(AnswerState::Aborted);
     Responded::ABORTED
 }

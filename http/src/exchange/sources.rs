@@ -20,8 +20,8 @@ use waterwheel_runtime::spawn_blocking;
 
 use crate::error::{Error, Result};
 use crate::exchange::answer_body::AnswerBody;
-use crate::exchange::link::{COPIED_MAX, Link};
-use crate::exchange::responded::Responded;
+use crate::exchange::handle::{COPIED_MAX, Exchange};
+use crate::exchange::handler::Responded;
 
 /// How many bytes of a file are sent before other tasks run.
 const WINDOW_BYTES: u64 = 1024 * 1024;
@@ -144,22 +144,19 @@ impl AnswerBody<'_> {
             && let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await
         {
             match frame.map_err(Into::into)?.into_data() {
-                Ok(mut data) => self.write_all_of(&mut data).await?,
+                Ok(mut data) => {
+                    // The data may be a list of parts: each is written from where it is, without a copy into one.
+                    while data.has_remaining() {
+                        let count = data.chunk().len();
+                        self.write(data.chunk()).await?;
+                        data.advance(count);
+                    }
+                }
                 // http-body allows trailers only as the last frame, so they wait for the end of the loop.
                 Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
             }
         }
         self.finish_with_trailers(trailers).await
-    }
-
-    async fn write_all_of(&mut self, data: &mut impl Buf) -> Result<()> {
-        while data.has_remaining() {
-            // The data may be a list of parts: each is written from where it is, without a copy into one.
-            let count = data.chunk().len();
-            self.write(data.chunk()).await?;
-            data.advance(count);
-        }
-        Ok(())
     }
 
     /// Sends a part of a file. Does not copy it through this process if the transport supports that
@@ -191,18 +188,20 @@ impl AnswerBody<'_> {
     /// ```
     pub async fn send_file(&mut self, file: &File, range: Range<u64>) -> Result<()> {
         let count = range.end.saturating_sub(range.start);
-        self.write_by(count, async move |link| send_file(link, file, range).await)
-            .await
+        self.write_by(count, async move |exchange| {
+            send_file(exchange, file, range).await
+        })
+        .await
     }
 }
 
-async fn send_file(link: Link<'_>, file: &File, range: Range<u64>) -> Result<()> {
+async fn send_file(exchange: Exchange<'_>, file: &File, range: Range<u64>) -> Result<()> {
     // A small file that is in memory leaves with its head, in one system call.
-    if queue_small(link, file, &range) {
-        return link.back_pressure().await;
+    if queue_small(exchange, file, &range) {
+        return exchange.back_pressure().await;
     }
     // The head must be in the socket before `sendfile` writes to it directly.
-    link.flush().await?;
+    exchange.flush().await?;
     let mut offset = range.start;
     while offset < range.end {
         let end = range.end.min(offset + WINDOW_BYTES);
@@ -211,45 +210,51 @@ async fn send_file(link: Link<'_>, file: &File, range: Range<u64>) -> Result<()>
         if !is_in_memory(file, offset..end) {
             read_elsewhere(file, offset..end, Keep::Nothing).await?;
         }
-        send_window(link, file, &mut offset, end).await?;
+        send_window(exchange, file, &mut offset, end).await?;
     }
     Ok(())
 }
 
 /// Copies a small part of a file into the queue if it is in memory, so that it leaves together with the
 /// queued bytes. Returns true if it did.
-fn queue_small(link: Link<'_>, file: &File, range: &Range<u64>) -> bool {
+fn queue_small(exchange: Exchange<'_>, file: &File, range: &Range<u64>) -> bool {
     let count = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     if count > COPIED_MAX {
         return false;
     }
-    let queued = &mut link.work.exchange.output.borrow_mut().bytes;
-    let before = queued.len();
-    queued.resize(before + count, 0);
-    let mut buffers = [io::IoSliceMut::new(&mut queued[before..])];
-    // NOWAIT: the kernel returns an error or a short count instead of reading from the disk.
-    let read = preadv2(file, &mut buffers, range.start, ReadWriteFlags::NOWAIT);
-    let is_whole = read == Ok(count);
-    if !is_whole {
-        // A part of the file may be there. It is removed, because the slow path sends the range from its
-        // start.
-        queued.truncate(before);
-    }
-    is_whole
+    exchange.queue_with(|queue| {
+        let before = queue.len();
+        queue.resize(before + count, 0);
+        let mut buffers = [io::IoSliceMut::new(&mut queue[before..])];
+        // NOWAIT: the kernel returns an error or a short count instead of reading from the disk.
+        let read = preadv2(file, &mut buffers, range.start, ReadWriteFlags::NOWAIT);
+        let is_whole = read == Ok(count);
+        if !is_whole {
+            // A part of the file may be there. It is removed, because the slow path sends the range from its
+            // start.
+            queue.truncate(before);
+        }
+        is_whole
+    })
 }
 
 /// Sends the file from `offset` to `end`, and moves `offset` along.
-async fn send_window(link: Link<'_>, file: &File, offset: &mut u64, end: u64) -> Result<()> {
+async fn send_window(
+    exchange: Exchange<'_>,
+    file: &File,
+    offset: &mut u64,
+    end: u64,
+) -> Result<()> {
     while *offset < end {
         let count = usize::try_from(end - *offset).unwrap_or(usize::MAX);
-        match link.send_file(file.as_fd(), offset, count).await {
+        match exchange.send_file(file.as_fd(), offset, count).await {
             // The file has become shorter. The announced length can no longer be kept, so the answer is cut.
             Some(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Some(sent) => drop(sent?),
             // Not every transport can send files: TLS must encrypt the bytes.
             None => {
                 let data = read_elsewhere(file, *offset..end, Keep::Everything).await?;
-                link.write_through(&data).await?;
+                exchange.write_through(&data).await?;
                 *offset = end;
             }
         }

@@ -58,12 +58,13 @@ impl AnswerCache {
     /// The bytes, if this is what they were rendered for.
     #[inline]
     pub(crate) fn get(&self, asked: AnswerKey, headers: &impl AnswerHeaders) -> Option<&[u8]> {
+        // A few words decide for most answers that differ. The fields are compared only after that (LOG 20).
         if self.kept != Some(asked) {
             return None;
         }
         let mut fields = self.fields.iter();
         let compared = headers.try_for_each(|name, value| match fields.next() {
-            Some(field) if field.is(name, value) => Ok(()),
+            Some(field) if are_same(&field.name, name) && are_same(&field.value, value) => Ok(()),
             _ => Err(()),
         });
         (compared.is_ok() && fields.next().is_none()).then_some(&*self.bytes)
@@ -79,6 +80,7 @@ impl AnswerCache {
         headers: &impl AnswerHeaders,
     ) {
         self.kept = None;
+        // An answer that is asked for once costs no copy. The second one in a row pays for all that follow.
         let is_repeated = self.asked.replace(asked) == Some(asked);
         if !is_repeated || head.len() > RENDERED_BYTES_MAX {
             return;
@@ -94,27 +96,17 @@ impl AnswerCache {
         let mut count = 0;
         let found = headers.try_for_each(|name, value| {
             lines = behind_field(lines, name, value).ok_or(())?;
+            // The fields keep their memory, so that another head of the same shape costs no allocation.
             if count == self.fields.len() {
                 self.fields.push(CachedField::default());
             }
-            self.fields[count].set(name, value);
+            copy_into(&mut self.fields[count].name, name);
+            copy_into(&mut self.fields[count].value, value);
             count += 1;
             Ok::<(), ()>(())
         });
         self.fields.truncate(count);
         found.ok()
-    }
-}
-
-impl CachedField {
-    #[inline]
-    fn is(&self, name: &[u8], value: &[u8]) -> bool {
-        are_same(&self.name, name) && are_same(&self.value, value)
-    }
-
-    fn set(&mut self, name: &[u8], value: &[u8]) {
-        copy_into(&mut self.name, name);
-        copy_into(&mut self.value, value);
     }
 }
 

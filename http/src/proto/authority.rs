@@ -85,6 +85,7 @@ fn is_future_address(address: &[u8]) -> bool {
 fn is_registered_name(name: &[u8]) -> bool {
     let mut pieces = name.split(|byte| *byte == b'%');
     let first = pieces.next().unwrap_or_default();
+    // The escapes split the name, so that the pieces between them are checked as runs.
     RegisteredName::has_all(first) && pieces.all(is_escape_and_more)
 }
 
@@ -99,6 +100,7 @@ fn is_port(port: &[u8]) -> bool {
         port.iter()
             .fold(0_u32, |sum, digit| sum * 10 + u32::from(digit - b'0'))
     };
+    // The length is checked first, so that the sum cannot overflow.
     port.len() <= 5 && port.iter().all(u8::is_ascii_digit) && u16::try_from(number()).is_ok()
 }
 

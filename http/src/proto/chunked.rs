@@ -91,6 +91,7 @@ impl Decoder {
         let mut at = 0;
         loop {
             match self.state {
+                // Before the check for more input, because the end may be the last byte of it.
                 State::Done => return Ok(Decoded::End(at)),
                 _ if at == input.len() => return Ok(Decoded::Incomplete),
                 State::Data { left } => return Ok(Decoded::Data(self.data(at, input.len(), left))),
@@ -119,6 +120,7 @@ impl Decoder {
     }
 
     fn data(&mut self, at: usize, end: usize, left: u64) -> Range<usize> {
+        // The data is passed on where it lies: a decoder that copied it would cost each byte once more.
         let here = usize::try_from(left).unwrap_or(usize::MAX).min(end - at);
         self.state = match left - here as u64 {
             0 => State::DataReturn,
@@ -129,8 +131,13 @@ impl Decoder {
 
     /// One byte of what is between the data.
     fn advance(&mut self, byte: u8, limits: &Limits) -> Result<State, Refusal> {
+        // Only the size line has a length that the client chooses. All else between the data has two bytes.
         if matches!(self.state, State::Size { .. } | State::Extension { .. }) {
-            self.count_line_byte(byte, limits)?;
+            // The carriage return may be one byte above the limit, because it ends the line.
+            if byte != b'\r' && self.line_bytes == limits.chunk_line_bytes_max {
+                return Err(Refusal::ChunkLineTooLong);
+            }
+            self.line_bytes += 1;
         }
         match self.state {
             State::Size { size } => self.size(byte, size, limits),
@@ -156,6 +163,7 @@ impl Decoder {
                 size: size << 4 | u64::from(digit),
             });
         }
+        // A size above `i64::MAX` is refused, too: an implementation with signed numbers would read another length.
         let has_digit = self.line_bytes > 1; // this byte counts already
         if !has_digit || size > i64::MAX as u64 {
             return Err(Refusal::ChunkSize);
@@ -179,21 +187,21 @@ impl Decoder {
             self.count_extension_byte(limits)?;
         }
         match byte {
-            b'\r' if part.may_end() => Ok(State::SizeLineFeed { size }),
+            // The line ends neither within a pair nor after white space that leads nowhere.
+            b'\r'
+                if matches!(
+                    part,
+                    Extension::Name | Extension::Value | Extension::BehindQuoted
+                ) =>
+            {
+                Ok(State::SizeLineFeed { size })
+            }
             b'\n' => Err(Refusal::BareLineFeed),
             _ => part
                 .and(byte)
                 .map(|part| State::Extension { part, size })
                 .ok_or(Refusal::ChunkExtension),
         }
-    }
-
-    fn count_line_byte(&mut self, byte: u8, limits: &Limits) -> Result<(), Refusal> {
-        if byte != b'\r' && self.line_bytes == limits.chunk_line_bytes_max {
-            return Err(Refusal::ChunkLineTooLong);
-        }
-        self.line_bytes += 1;
-        Ok(())
     }
 
     #[cold]
@@ -207,6 +215,7 @@ impl Decoder {
 
     fn line_ends(&mut self, size: u64, limits: &Limits) -> Result<State, Refusal> {
         self.line_bytes = 0;
+        // Checked with the size line, before a byte of the chunk arrives. The sum is not computed, as it could overflow.
         if size > limits.body_bytes_max - self.body_bytes {
             return Err(Refusal::BodyTooLarge);
         }
@@ -242,12 +251,6 @@ impl Extension {
             _ => (byte == b';').then_some(Part::BeforeName),
         }
     }
-
-    /// Whether the line may end here: not within a pair, nor behind white space that leads
-    /// nowhere.
-    fn may_end(self) -> bool {
-        matches!(self, Self::Name | Self::Value | Self::BehindQuoted)
-    }
 }
 
 /// A trailer section, kept because it comes in pieces and is read after the body.
@@ -261,11 +264,14 @@ struct Trailers {
 impl Trailers {
     /// Gives the position in `input` behind the section.
     fn read(&mut self, input: &[u8], limits: &Limits) -> Step<usize> {
+        // Most bodies have no trailers, and then no byte is kept.
         if self.bytes.is_empty() && input.starts_with(b"\r\n") {
             return Ok(2);
         }
         let before = self.bytes.len();
         let room = usize::from(limits.trailer_bytes_max) - before;
+        // Trailers arrive in pieces and are read after the body, when the input has gone. So they are copied, up to their
+        // limit.
         self.bytes
             .extend_from_slice(&input[..input.len().min(room)]);
         match self.fields(limits) {
@@ -330,11 +336,17 @@ pub(crate) fn push_last_chunk(
     let start = out.len();
     out.extend_from_slice(b"0\r\n");
     let pushed = trailers.try_for_each(|name, value| {
-        may_trail(name)?;
+        if NEVER_TRAILERS
+            .iter()
+            .any(|never| name.eq_ignore_ascii_case(never))
+        {
+            return Err(InvalidAnswer::Trailer);
+        }
         push_field(out, name, value)
     });
     match pushed {
         Ok(()) => out.extend_from_slice(b"\r\n"),
+        // The body stays open, so the connection is cut. Half a trailer section must not look like its end.
         Err(_) => out.truncate(start),
     }
     pushed
@@ -362,16 +374,6 @@ const NEVER_TRAILERS: [&[u8]; 19] = [
     b"transfer-encoding",
     b"www-authenticate",
 ];
-
-fn may_trail(name: &[u8]) -> Result<(), InvalidAnswer> {
-    if NEVER_TRAILERS
-        .iter()
-        .any(|never| name.eq_ignore_ascii_case(never))
-    {
-        return Err(InvalidAnswer::Trailer);
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests;

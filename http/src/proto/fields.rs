@@ -78,6 +78,8 @@ impl FieldSection {
     #[inline]
     pub(super) fn next<'a>(&mut self, bytes: &'a [u8], line_bytes_max: u16) -> Step<Line<'a>> {
         let start = self.line_start;
+        // The fast way needs the whole line. It leaves all errors and all pieces to the careful way, so that each refusal has
+        // one place (LOG 26).
         if self.position == start {
             if let Some(end) = whole_line_end(bytes, start) {
                 return Ok(Line::End(end));
@@ -113,6 +115,7 @@ impl FieldSection {
         self.position = Token::run_end(bytes, self.position);
         self.check_length(line_bytes_max)?;
         match bytes.get(self.position) {
+            // The position stays, so the next piece is read from here and no byte twice.
             None => Err(Stop::Incomplete),
             Some(b':') if self.position > self.line_start => Ok(self.name_ends()),
             Some(b'\r') if self.position == self.line_start => {
@@ -150,6 +153,7 @@ impl FieldSection {
     ) -> Step<Found<'a>> {
         self.position = value_end(bytes, self.position);
         self.check_length(line_bytes_max)?;
+        // An error leaves the position at the end of the value. So the next piece begins there, too.
         let next = line_end(bytes, self.position)?;
         let name = &bytes[self.line_start..name_end];
         let value = &bytes[name_end + 1..self.position];

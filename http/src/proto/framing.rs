@@ -64,6 +64,7 @@ impl Announced {
     /// Takes in a Content-Length.
     pub(super) fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
         let length = digits(value).ok_or(Refusal::ContentLength)?;
+        // Equal values are refused as well: a proxy has added one of them, and another one may read the list differently.
         match self.length.replace(length) {
             None => Ok(()),
             Some(_) => Err(Refusal::ContentLengthRepeated),
@@ -75,6 +76,7 @@ impl Announced {
         let so_far = self
             .coding
             .unwrap_or(Coding::NotYetChunked { others: false });
+        // Several fields are one list (RFC 9110, 5.3), so the state goes on over fields.
         self.coding = Some(members(value).fold(so_far, Coding::and));
     }
 
@@ -87,10 +89,22 @@ impl Announced {
         body_bytes_max: u64,
     ) -> Result<Framing, Refusal> {
         let framing = match (self.coding, self.length) {
+            // A length of 0 is no body: then the connection needs no state of one (LOG 42).
             (None, None | Some(0)) => return Ok(Framing::None),
-            (None, Some(length)) => sized(length, body_bytes_max)?,
-            (Some(coding), length) => coded(coding, length, version)?,
+            (None, Some(length)) if length > body_bytes_max => return Err(Refusal::BodyTooLarge),
+            (None, Some(length)) => Framing::Sized(length),
+            // The version comes first: in HTTP/1.0 a coding is refused, no matter which one it is (RFC 9112, 6.1).
+            (Some(_), _) if version == Version::HTTP_10 => {
+                return Err(Refusal::CodingInOldVersion);
+            }
+            (Some(_), Some(_)) => return Err(Refusal::LengthAndCoding),
+            (Some(Coding::Chunked), None) => Framing::Chunked,
+            (Some(Coding::OthersThenChunked), None) => return Err(Refusal::CodingUnknown),
+            (Some(Coding::NotYetChunked { .. } | Coding::ChunkedNotLast), None) => {
+                return Err(Refusal::CodingNotChunked);
+            }
         };
+        // Bytes after CONNECT belong to the tunnel, and a body would make their begin ambiguous (RFC 9110, 9.3.6).
         if *method == Method::CONNECT {
             return Err(Refusal::ConnectContent);
         }
@@ -109,29 +123,13 @@ impl Coding {
     }
 }
 
-fn sized(length: u64, body_bytes_max: u64) -> Result<Framing, Refusal> {
-    if length > body_bytes_max {
-        return Err(Refusal::BodyTooLarge);
-    }
-    Ok(Framing::Sized(length))
-}
-
-fn coded(coding: Coding, length: Option<u64>, version: Version) -> Result<Framing, Refusal> {
-    match coding {
-        _ if version == Version::HTTP_10 => Err(Refusal::CodingInOldVersion),
-        _ if length.is_some() => Err(Refusal::LengthAndCoding),
-        Coding::Chunked => Ok(Framing::Chunked),
-        Coding::OthersThenChunked => Err(Refusal::CodingUnknown),
-        Coding::NotYetChunked { .. } | Coding::ChunkedNotLast => Err(Refusal::CodingNotChunked),
-    }
-}
-
 /// `1*DIGIT`, as far as a `u64` goes (RFC 9110, 8.6).
 fn digits(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
     }
     value.iter().try_fold(0_u64, |sum, digit| {
+        // `str::parse` would accept a plus sign, which another implementation may refuse or read as 0.
         let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
         sum.checked_mul(10)?.checked_add(digit.into())
     })
@@ -168,6 +166,7 @@ impl AnswerFraming {
         length: Option<u64>,
     ) -> Self {
         match status.as_u16() {
+            // The usual answers take one comparison (LOG 20).
             200 | 400.. if !matches!(*method, Method::HEAD | Method::CONNECT) => {
                 Self::with_body(version, length) // most of them
             }
@@ -183,6 +182,7 @@ impl AnswerFraming {
     fn with_body(version: Version, length: Option<u64>) -> Self {
         match length {
             Some(length) => Self::Sized(length),
+            // HTTP/1.0 has no chunks, so the end of the connection is the only sign that is left.
             None if version == Version::HTTP_10 => Self::UntilClose,
             None => Self::Chunked,
         }

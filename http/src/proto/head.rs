@@ -96,6 +96,7 @@ impl HeadParser {
         if bytes.is_empty() {
             return Ok(Parsed::Incomplete);
         }
+        // Equal bytes mean the same, so no field is judged again (LOG 10). Nor is the parser looked at (LOG 46).
         if let Some(end) = head.cache.head_at(bytes) {
             debug_assert!(self.is_fresh(), "within a head, none is known");
             return Ok(Parsed::Complete(end)); // it was no longer than a head may be
@@ -115,6 +116,7 @@ impl HeadParser {
         match self.advance(window, head, limits) {
             Ok(end) => Ok(Parsed::Complete(end)),
             Err(Stop::Refused(refusal)) => Err(refusal),
+            // The window has no more bytes than the limit. So a head that is incomplete within it is too large.
             Err(Stop::Incomplete) if window.len() == head_bytes_max => Err(Refusal::HeadTooLarge),
             Err(Stop::Incomplete) => Ok(Parsed::Incomplete),
         }
@@ -130,6 +132,7 @@ impl HeadParser {
             }
             head.line_bytes = self.line.read(bytes, limits, &mut head.line)?;
             let rest = &bytes[head.line_bytes..];
+            // Only the target differs in most requests of a client, and then the fields keep their meaning (LOG 10).
             if let Some(section_bytes) = head.cache.section_at(rest) {
                 return self.end(bytes, section_bytes, head, limits);
             }
@@ -159,6 +162,7 @@ impl HeadParser {
 /// Filling it.
 impl Head {
     fn begin(&mut self) {
+        // Forgotten before the first byte is read: after a refusal the old line must not be found.
         self.cache.forget_line();
         self.line.clear();
     }
@@ -174,6 +178,7 @@ impl Head {
         let RequestLine {
             method, version, ..
         } = &self.line;
+        // HTTP/1.0 did not know the field, so its clients may leave it out (RFC 9112, 3.2).
         if self.fields.host.is_none() && *version == Version::HTTP_11 {
             return Err(Refusal::HostMissing);
         }
@@ -186,6 +191,7 @@ impl Head {
 
 impl Fields {
     fn clear(&mut self) {
+        // The list keeps its memory, so that a head costs no allocation after the first one of its length.
         let mut list = std::mem::take(&mut self.list);
         list.clear();
         *self = Self {
@@ -212,6 +218,7 @@ impl Fields {
         let field = found.field();
         self.list.push(field);
         let (name, value) = (found.name, found.value);
+        // The length goes first: most names differ in it, and then no byte is compared (LOG 25).
         match name.len() {
             4 if is_word(name, b"host") => self.add_host(value, field.value)?,
             6 if is_word(name, b"expect") => self.add_expectation(value)?,

@@ -103,6 +103,7 @@ impl LineReader {
         if self.part == Part::Query {
             self.query(bytes, limits.target_bytes_max)?;
         }
+        // The target is judged when the line is whole. So the refusal is the same in however many pieces it came.
         line.version = version(bytes, self.position)?;
         let target = &bytes[self.start..self.target_end];
         line.target = judge(target, &line.method, self.path_end - self.start)?;
@@ -112,6 +113,7 @@ impl LineReader {
 
     #[inline]
     fn skip_empty_lines(&mut self, bytes: &[u8], empty_lines_max: u8) -> Step<()> {
+        // Some clients send a line end after a body. A server should ignore a few of them (RFC 9112, 2.2).
         while self.position == self.start && bytes.get(self.start) == Some(&b'\r') {
             if self.empty_lines == empty_lines_max {
                 return Err(Refusal::EmptyLines.into());
@@ -125,6 +127,7 @@ impl LineReader {
 
     #[inline]
     fn method(&mut self, bytes: &[u8]) -> Step<Method> {
+        // Most requests are GET, and one comparison of a word finds it (LOG 2).
         if let Some([b'G', b'E', b'T', b' ', ..]) = bytes.get(self.start..) {
             self.position = self.start + 3;
             self.begin(Part::Path);
@@ -135,6 +138,7 @@ impl LineReader {
 
     fn any_method(&mut self, bytes: &[u8]) -> Step<Method> {
         self.position = Token::run_end(bytes, self.position);
+        // Checked before the end of the method arrives, so that its bytes have a limit while they come.
         if self.position - self.start > METHOD_BYTES_MAX {
             return Err(Refusal::MethodTooLong.into());
         }
@@ -151,6 +155,7 @@ impl LineReader {
     fn path(&mut self, bytes: &[u8], target_bytes_max: u16) -> Step<()> {
         let found = self.run::<Path>(bytes, target_bytes_max)?;
         self.path_end = self.position;
+        // The first question mark ends the path. Each later one belongs to the query (RFC 3986, 3.4).
         if found == b'?' {
             self.position += 1;
             self.part = Part::Query;

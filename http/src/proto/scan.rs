@@ -116,6 +116,7 @@ pub(super) trait Class {
     /// Whether all of `bytes` belong.
     #[inline]
     fn has_all(bytes: &[u8]) -> bool {
+        // The last sixteen bytes are read again together with some before them, so that no rest is read byte by byte (LOG 23).
         let all_common = bytes.last_chunk().is_some_and(|last| {
             let mut chunks = bytes.as_chunks().0.iter().chain([last]);
             chunks.all(|lanes| first(beyond(lanes, Self::COMMON)).is_none())
@@ -153,6 +154,7 @@ pub(super) trait Class {
             && let Some(lanes) = bytes.last_chunk()
         {
             let start = bytes.len() - LANES;
+            // The lanes before `at` were read already, and this mask hides what is found in them.
             let behind = u128::MAX.unbounded_shl(8 * u32::try_from(at - start).unwrap_or(0));
             let beyond = u128::from_le_bytes(beyond(lanes, Self::COMMON)) & behind;
             match first(beyond.to_le_bytes()) {
@@ -201,6 +203,7 @@ fn beyond(lanes: &[u8; LANES], ranges: &[Range]) -> [u8; LANES] {
 /// Which of the lanes is the first that is not zero.
 #[inline]
 fn first(lanes: [u8; LANES]) -> Option<usize> {
+    // The comparison with an array of zeros is what the compiler turns into one vector test (LOG 28).
     (lanes != [0; LANES]).then(|| u128::from_le_bytes(lanes).trailing_zeros() as usize / 8)
 }
 

@@ -40,6 +40,7 @@ pub(crate) struct Target {
 /// its end.
 #[inline]
 pub(super) fn judge(target: &[u8], method: &Method, path_end: usize) -> Result<Target, Refusal> {
+    // The usual form needs no further look: its bytes were checked while they were read.
     if target[0] == b'/' && *method != Method::CONNECT {
         return Ok(Target {
             form: Form::Origin,
@@ -74,6 +75,7 @@ fn judge_rare(target: &[u8], method: &Method, path_end: usize) -> Option<Target>
 fn absolute(target: &[u8], path_end: usize) -> Option<Target> {
     let start = scheme_bytes(target)?;
     let before_query = target.get(start..path_end)?;
+    // The path begins at the first slash after the scheme. Without one, the authority ends at the query or at the end.
     let slash = before_query.iter().position(|byte| *byte == b'/');
     let authority_end = slash.map_or(path_end, |at| start + at);
     is_host_and_port(&target[start..authority_end]).then(|| Target {

@@ -80,6 +80,13 @@ impl Gate {
 
     /// Returns true if a connection may be accepted.
     pub(crate) fn is_open(&self) -> bool {
+        let is_in_force = |shut: Shut| {
+            // If the number is unknown, no smaller one can be seen, and only the time ends the back-off.
+            let before = shut.open.unwrap_or(0);
+            let is_freed = || descriptors::open().is_ok_and(|open| open < before);
+            // The clock itself: a sleep until the end of the back-off may end within the turn.
+            shut.until > Instant::now() && !is_freed()
+        };
         if self.shut.get().is_some_and(is_in_force) {
             return false;
         }
@@ -145,7 +152,11 @@ impl Gate {
         self.back_off.set((back_off * 2).min(BACK_OFF_MAX));
         // The measurement was wrong, so the next answer needs a new one.
         self.measured.set(None);
-        let until = Instant::now() + jittered(back_off);
+        // 75 to 100 % of it, so that many servers do not retry at the same times. The low bits of a clock are random
+        // enough for this, and need no generator.
+        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let chance = nanos.map_or(0, |since| since.subsec_nanos() >> 4 & 0xff);
+        let until = Instant::now() + back_off.mul_f64(1.0 - f64::from(chance) / 1024.0);
         self.shut.set(Some(Shut {
             until,
             open: descriptors::open().ok(),
@@ -155,25 +166,6 @@ impl Gate {
 
 fn has_room(measured: Measurement, assumed: usize) -> bool {
     measured.headroom.saturating_sub(measured.granted) >= assumed
-}
-
-/// Reads the clock itself: a sleep until the end of the back-off may end within the turn.
-fn is_in_force(shut: Shut) -> bool {
-    shut.until > Instant::now() && !freed_since(shut)
-}
-
-fn freed_since(shut: Shut) -> bool {
-    // If the number is unknown, no smaller one can be seen, and only the time ends the back-off.
-    let before = shut.open.unwrap_or(0);
-    descriptors::open().is_ok_and(|open| open < before)
-}
-
-/// Returns 75 to 100 % of a duration, so that many servers do not retry at the same times.
-fn jittered(duration: Duration) -> Duration {
-    // The low bits of a clock are random enough for this, and need no generator.
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let chance = nanos.map_or(0, |since| since.subsec_nanos() >> 4 & 0xff);
-    duration.mul_f64(1.0 - f64::from(chance) / 1024.0)
 }
 
 /// The descriptors of this process: how many are open, and how many may be. Each call measures.

@@ -124,7 +124,15 @@ impl Server {
         }
         let wanted = async {
             // Connections are closed only if a client really waits for one.
-            self.somebody_waits().await;
+            self.until_stage_changes(|cx| match self.listeners.poll_pending(cx) {
+                // An empty queue at the end of the server is the end of the wait: no client will come.
+                Poll::Pending if self.has_drained() => {
+                    self.close();
+                    Poll::Ready(())
+                }
+                waits => waits,
+            })
+            .await;
             if self.is_closed() {
                 return;
             }
@@ -139,19 +147,6 @@ impl Server {
             }
         };
         race(freed, wanted).await;
-    }
-
-    /// Waits until a client is in the queue. If the server ends and the queue is empty, closes the listeners.
-    async fn somebody_waits(&self) {
-        self.until_stage_changes(|cx| match self.listeners.poll_pending(cx) {
-            // An empty queue at the end of the server is the end of the wait: no client will come.
-            Poll::Pending if self.has_drained() => {
-                self.close();
-                Poll::Ready(())
-            }
-            waits => waits,
-        })
-        .await;
     }
 
     /// Asks a batch of idle connections to leave, because a client waits. Returns their number.

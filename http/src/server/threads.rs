@@ -322,7 +322,9 @@ impl Workers {
         let mut total = Report::default();
         let mut failed = None;
         for _ in 0..self.threads.len() {
-            match self.next_ended() {
+            let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let next = ended.recv().map_err(io::Error::other);
+            match next.and_then(|number| self.threads[number].end()) {
                 Ok(report) => total += report,
                 Err(error) => {
                     self.stop();
@@ -331,13 +333,6 @@ impl Workers {
             }
         }
         failed.map_or(Ok(total), Err)
-    }
-
-    /// Waits for the next server that ends, and returns its result.
-    fn next_ended(&mut self) -> io::Result<Report> {
-        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let number = ended.recv().map_err(io::Error::other)?;
-        self.threads[number].end()
     }
 }
 

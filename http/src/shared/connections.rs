@@ -92,14 +92,6 @@ pub(crate) enum Phase {
     Upgraded,
 }
 
-impl Phase {
-    /// Returns true if the client waits for something of this server.
-    fn is_busy(self) -> bool {
-        use Phase::{Closing, Handling, HeadOverdue, ReadingHead};
-        matches!(self, ReadingHead | HeadOverdue | Handling | Closing)
-    }
-}
-
 /// When a connection that lingers after its last answer gives way to another one. Bytes that arrive after the
 /// close make the kernel send a reset, and the client loses the part of the answer that it has not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -211,6 +203,7 @@ impl Connections {
     /// # Panics
     ///
     /// Beyond four thousand million connections.
+    #[inline]
     pub(crate) fn add(&self, phase: Phase, permit: Option<PeerPermit>) -> ConnectionId {
         let index = self.entries.borrow_mut().insert(ConnectionEntry {
             phase,
@@ -230,6 +223,7 @@ impl Connections {
         ConnectionId(index)
     }
 
+    #[inline]
     pub(crate) fn remove(&self, id: ConnectionId) {
         // Most entries are not in the other tables, so the entry itself tells whether to look there.
         let entry = self.entries.borrow_mut().try_remove(id.index());
@@ -280,6 +274,7 @@ impl Connections {
         entry.phase = Phase::Handling;
         // A connection may live for weeks, so the count must not wrap.
         entry.requests = entry.requests.saturating_add(1);
+        // Decided with the head, so that the answer can announce the end of the connection (LOG 37).
         entry.is_leaving || requests_max.is_some_and(|max| u64::from(entry.requests) >= max)
     }
 
@@ -289,7 +284,10 @@ impl Connections {
         let (settles, wait) = {
             let entry = &mut self.entries.borrow_mut()[id.index()];
             // A connection that was idle before keeps its time: a wake without bytes must not extend it.
-            let settles = entry.phase.is_busy();
+            let settles = matches!(
+                entry.phase,
+                Phase::ReadingHead | Phase::HeadOverdue | Phase::Handling | Phase::Closing
+            );
             if settles {
                 entry.enter(Phase::Idle, now);
             }
@@ -501,6 +499,7 @@ impl Connections {
     /// Asks all connections to leave. Returns how many these are, without those whose last answer is sent and
     /// those that are turned away.
     pub(crate) fn dismiss_all(&self) -> usize {
+        // Their clients have all of their answers, or get a refusal. A report must not count them as cut.
         let is_cut = |entry: &ConnectionEntry| {
             !matches!(entry.phase, Phase::Lingering(_)) && !entry.is_refused
         };
@@ -576,7 +575,8 @@ impl Connections {
     /// Waits until the numbers of connections are as `wanted`. Requests pay for this only while a task waits
     /// here.
     pub(crate) async fn settled(&self, wanted: impl Fn(Census) -> bool) {
-        let _watching = Watching::begin(&self.watchers);
+        self.watchers.set(self.watchers.get() + 1);
+        let _watching = Watching(&self.watchers);
         loop {
             // Registers before the check, so that a change between the check and the wait is not lost.
             let changed = self.changed.notified();
@@ -610,6 +610,7 @@ impl ConnectionEntry {
 
     #[inline]
     fn is_reached_by(&self, waker: &Waker) -> bool {
+        // Compared, because the same task waits here again and again, and a clone costs a call through its vtable.
         let known = self.waker.as_ref();
         known.is_some_and(|known| known.will_wake(waker))
     }
@@ -627,15 +628,8 @@ impl Drop for UpgradedEntry {
     }
 }
 
-/// Counts one more watcher for as long as this lives.
+/// A counted watcher. The drop counts it no longer.
 struct Watching<'a>(&'a Cell<usize>);
-
-impl<'a> Watching<'a> {
-    fn begin(watchers: &'a Cell<usize>) -> Self {
-        watchers.set(watchers.get() + 1);
-        Self(watchers)
-    }
-}
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {

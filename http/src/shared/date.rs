@@ -28,14 +28,16 @@ pub(crate) struct DateLine {
 impl DateLine {
     pub(crate) fn new(now: SystemTime) -> Self {
         let second = second_of(now);
-        Self {
-            second,
-            line: render(second),
-        }
+        let mut line = *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+        let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
+        let written = write!(&mut line[6..], "{date}");
+        debug_assert!(written.is_ok(), "an IMF-fixdate always has 29 bytes");
+        Self { second, line }
     }
 
     /// Renders again if `now` is in another second. Returns true if it did.
     pub(crate) fn refresh(&mut self, now: SystemTime) -> bool {
+        // A comparison by "greater" would keep the old date after the clock was set back.
         let is_another = self.second != second_of(now);
         if is_another {
             *self = Self::new(now);
@@ -54,14 +56,6 @@ impl DateLine {
 fn second_of(now: SystemTime) -> u64 {
     now.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs().min(LAST_SECOND))
-}
-
-fn render(second: u64) -> [u8; DATE_LINE_BYTES] {
-    let mut line = *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
-    let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
-    let written = write!(&mut line[6..], "{date}");
-    debug_assert!(written.is_ok(), "an IMF-fixdate always has 29 bytes");
-    line
 }
 
 #[cfg(test)]

@@ -94,6 +94,7 @@ impl Handshakes {
         // The number grows with each handshake, so the first entry of each purpose is the oldest.
         let id = (purpose, self.next.get());
         self.next.set(id.1 + 1);
+        // An ordered map, because the first entry is always the one that gives way.
         self.slots.borrow_mut().insert(id, slot);
         id
     }

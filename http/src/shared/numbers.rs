@@ -20,6 +20,7 @@ pub(crate) struct Count(Cell<u64>);
 
 impl Count {
     pub(crate) fn add(&self, more: usize) {
+        // A cell, because all connections of a server are on one thread.
         self.0.set(self.0.get() + more as u64);
     }
 
@@ -73,6 +74,7 @@ impl Counters {
     }
 
     pub(crate) fn refused(&self, refusal: Refusal) {
+        // A map, because only a few of the reasons occur on one server.
         *self.refused.borrow_mut().entry(refusal).or_default() += 1;
     }
 

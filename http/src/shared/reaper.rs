@@ -92,23 +92,13 @@ impl Reaper {
         }
     }
 
-    /// Wakes the connections that have waited too long, and sets the time of the next look.
-    fn look(&self) {
-        let now = Instant::of_turn();
-        let reaped = self.connections.reap(now);
-        // Set before the wakes, because a woken connection may ask for an earlier look.
-        // Many deadlines close together share one look, so that looks stay rare under load.
-        let next = reaped.next.map(|next| next.max(now + GRAIN));
-        self.next.set(next);
-        reaped.due.into_iter().for_each(Waker::wake);
-    }
-
     /// Waits for the next look. A connection may ask for an earlier one meanwhile.
     fn poll_next_look(&self, next: Instant, sleep: &mut Sleep, cx: &mut Context<'_>) -> Poll<()> {
         // The sleep follows the reaper, because a connection may have asked for an earlier look.
         if sleep.deadline() != next {
             sleep.reset(next);
         }
+        // Polled here, and not at a change of the time: only a poll arms the timer.
         let poll = Pin::new(sleep).poll(cx);
         if poll.is_pending() {
             let waker = cx.waker().clone();
@@ -150,7 +140,13 @@ async fn sweep(running: Running) {
                 break;
             };
             ready!(reaper.poll_next_look(next, &mut sleep, cx));
-            reaper.look();
+            let now = Instant::of_turn();
+            let reaped = reaper.connections.reap(now);
+            // Set before the wakes, because a woken connection may ask for an earlier look.
+            // Many deadlines close together share one look, so that looks stay rare under load.
+            let next = reaped.next.map(|next| next.max(now + GRAIN));
+            reaper.next.set(next);
+            reaped.due.into_iter().for_each(Waker::wake);
         }
         Poll::Ready(())
     })

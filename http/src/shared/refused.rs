@@ -72,6 +72,7 @@ impl OnRefusal {
 
     /// Returns the hook, if one is set.
     pub(crate) fn get(&self) -> Option<RefusalHook> {
+        // A clone, so that no borrow is alive while the hook runs: it may set another one.
         self.0.borrow().clone()
     }
 }

@@ -75,6 +75,7 @@ impl ServerLines {
     #[cold]
     fn check(&self, now: Instant) {
         self.next_check.set(now + DATE_CHECK);
+        // The number changes only with the second. So the cached heads stay valid for that long.
         let lines = &mut *self.lines.borrow_mut();
         if lines.date.refresh(SystemTime::now()) {
             lines.render();

@@ -26,6 +26,7 @@ impl Default for Settings {
             limits: Limits::DEFAULT,
             departure: Departure::default(),
             on_peer_limit: OnPeerLimit::default(),
+            // The default of Nim's asynchttpserver: a connection, and some files or connections of its handler.
             assumed_descriptors: 5,
             turns_away: false,
             measures_durations: false,

@@ -261,22 +261,22 @@ impl Stopping {
 
     /// Waits until this, or more, is requested.
     pub(crate) async fn wanted(&self, wanted: Wanted) {
-        let mut wish = Wish {
+        let mut waiter = StopWaiter {
             control: &self.control,
             place: None,
         };
-        poll_fn(|cx| wish.poll(wanted, cx)).await;
+        poll_fn(|cx| waiter.poll(wanted, cx)).await;
     }
 }
 
 /// A task that waits for a request.
-struct Wish<'a> {
+struct StopWaiter<'a> {
     control: &'a Control,
     /// The index among the wakers, for as long as this lives.
     place: Option<usize>,
 }
 
-impl Wish<'_> {
+impl StopWaiter<'_> {
     fn poll(&mut self, wanted: Wanted, cx: &mut Context<'_>) -> Poll<()> {
         // Cloned before the lock, because a foreign waker may run user code.
         let waker = cx.waker().clone();
@@ -299,7 +299,7 @@ impl Wish<'_> {
     }
 }
 
-impl Drop for Wish<'_> {
+impl Drop for StopWaiter<'_> {
     fn drop(&mut self) {
         let waker = self.place.and_then(|place| {
             let mut state = self.control.lock();

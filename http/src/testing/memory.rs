@@ -121,7 +121,11 @@ impl MemoryStream {
 
     fn read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         ready!(budget::poll_spend(cx, 1));
-        if !self.incoming.borrow().is_readable() {
+        let is_readable = {
+            let incoming = self.incoming.borrow();
+            !incoming.pieces.is_empty() || incoming.ended || incoming.broken
+        };
+        if !is_readable {
             self.incoming.borrow_mut().wait(cx);
             return Poll::Pending;
         }
@@ -136,10 +140,6 @@ impl MemoryStream {
 }
 
 impl Direction {
-    fn is_readable(&self) -> bool {
-        !self.pieces.is_empty() || self.ended || self.broken
-    }
-
     fn push(&mut self, piece: Vec<u8>) {
         self.bytes += piece.len();
         // A piece without bytes would look like the end to the reader.

@@ -118,6 +118,7 @@ impl Listener {
     /// ```
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
+            // A path is not returned: most users ask for the port that the kernel has chosen.
             Self::Tcp(listener) => listener.local_address().ok(),
             Self::Unix(_) => None,
         }

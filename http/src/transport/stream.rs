@@ -103,6 +103,7 @@ impl Io for Stream {
 
     fn local_address(&self) -> Option<SocketAddr> {
         match self {
+            // Asked at each call, because a server for all addresses has one per connection.
             Self::Tcp(stream) => stream.local_address().ok(),
             Self::Unix(_) => None,
         }

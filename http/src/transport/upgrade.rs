@@ -217,6 +217,7 @@ impl Cut {
         let polled = poll(cx);
         if polled.is_pending() {
             let cutting = &self.cutting;
+            // Made at the first wait. It registers the task, which a shutdown must wake.
             let wait = self.wait.get_or_insert_with(|| {
                 let cutting = cutting.clone();
                 Box::pin(async move { cutting.wait().await })

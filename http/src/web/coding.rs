@@ -55,12 +55,6 @@ impl ContentCoding {
             Self::Gzip => ".gz",
         }
     }
-
-    fn is_named(self, token: &[u8]) -> bool {
-        token.eq_ignore_ascii_case(self.token().as_bytes())
-            // RFC 9110, 8.4.1.3
-            || self == Self::Gzip && token.eq_ignore_ascii_case(b"x-gzip")
-    }
 }
 
 /// The codings that a client accepts, the best first.
@@ -102,8 +96,12 @@ impl AcceptedCodings {
     pub fn of(headers: Headers<'_>) -> Self {
         let mut weights = Weights::default();
         for member in headers.members("accept-encoding") {
-            if let Some((token, weight)) = weighted(member) {
-                weights.take(token, weight);
+            let Some(end) = member.iter().position(|byte| *byte == b';') else {
+                weights.take(member, 1000);
+                continue;
+            };
+            if let Weight::Given(weight) = Weight::parse(&member[end + 1..]) {
+                weights.take(trim(&member[..end]), weight);
             }
         }
         weights.order()
@@ -123,7 +121,10 @@ impl Weights {
             self.identity = Some(weight);
         }
         for (place, coding) in ContentCoding::ALL.into_iter().enumerate() {
-            if coding.is_named(token) {
+            // RFC 9110, 8.4.1.3
+            let is_old_name =
+                coding == ContentCoding::Gzip && token.eq_ignore_ascii_case(b"x-gzip");
+            if is_old_name || token.eq_ignore_ascii_case(coding.token().as_bytes()) {
                 self.codings[place] = Some(weight);
             }
         }
@@ -138,17 +139,6 @@ impl Weights {
         AcceptedCodings(
             places.map(|place| (weight(place) >= least).then(|| ContentCoding::ALL[place])),
         )
-    }
-}
-
-/// Splits `token` or `token;q=0.5`; the weight is in thousandths. Returns `None` for any other form.
-fn weighted(member: &[u8]) -> Option<(&[u8], u16)> {
-    let Some(end) = member.iter().position(|byte| *byte == b';') else {
-        return Some((member, 1000));
-    };
-    match Weight::parse(&member[end + 1..]) {
-        Weight::Given(weight) => Some((trim(&member[..end]), weight)),
-        Weight::Absent | Weight::Malformed => None,
     }
 }
 

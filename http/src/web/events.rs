@@ -48,8 +48,8 @@ use waterwheel_runtime::time::sleep;
 
 use crate::error::Result;
 use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::transport::shutdown_signal::ShutdownSignal;
 use crate::web::single::only;
 
@@ -242,7 +242,7 @@ impl<'c> Events<'c> {
     /// # drop(waterwheel::http::shared(ticks));
     /// ```
     pub fn shutdown_signal(&self) -> ShutdownSignal {
-        self.body.link.shared.ending.clone()
+        self.body.exchange.shutdown_signal()
     }
 
     /// Sends the events of a stream until the stream ends, the client leaves, or the server shuts down. Sends a
@@ -308,7 +308,8 @@ impl<'c> Events<'c> {
             race(self.body.half_closed(), shutdown.wait()).await;
             NextEvent::End
         };
-        race(next, race(silence, end)).await
+        // An event that is ready is sent before the end.
+        race(next, race(silence, end)).biased().await
     }
 
     /// Ends the stream. The client reconnects after a while.

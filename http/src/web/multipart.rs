@@ -329,7 +329,12 @@ impl FormField<'_, '_> {
             gathered.extend_from_slice(&chunk);
             // A job of the pool for each small piece would cost more than the write itself.
             if is_over || gathered.len() >= SAVED_BYTES {
-                (file, gathered) = write(file, gathered).await?;
+                (file, gathered) = spawn_blocking(move || {
+                    file.write_all(&gathered)?;
+                    gathered.clear();
+                    io::Result::Ok((file, gathered))
+                })
+                .await??;
             }
             if is_over {
                 return Ok(total);
@@ -341,16 +346,6 @@ impl FormField<'_, '_> {
         let text = format!("{:?} is too long", self.name());
         ClientError::new(StatusCode::PAYLOAD_TOO_LARGE, text)
     }
-}
-
-/// Writes on a thread of the pool. Returns the file and the empty buffer.
-async fn write(mut file: File, mut bytes: Vec<u8>) -> Result<(File, Vec<u8>)> {
-    let written = spawn_blocking(move || {
-        file.write_all(&bytes)?;
-        bytes.clear();
-        io::Result::Ok((file, bytes))
-    });
-    Ok(written.await??)
 }
 
 fn safe(name: &str) -> Option<String> {
@@ -393,7 +388,7 @@ mod tests {
 
     use super::parts::HEAD_BYTES_MAX;
     use super::*;
-    use crate::exchange::responded::Responded;
+    use crate::exchange::handler::Responded;
     use crate::testing::{Answer, TestClient};
 
     const TYPE: (&str, &str) = ("content-type", "multipart/form-data; boundary=\"x y\"");

@@ -48,8 +48,8 @@ use http::StatusCode;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 use crate::error::Result;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 
 pub use minijinja::value::Serde;
 pub use minijinja::{Value, context};

@@ -41,8 +41,8 @@ use crate::sync::errors::SendError;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::sync::broadcast::{self, RecvError};
-/// use waterwheel_runtime::block_on;
+/// use waterwheel::runtime::sync::broadcast::{self, RecvError};
+/// use waterwheel::runtime::block_on;
 ///
 /// block_on(async {
 ///     let (sender, mut slow) = broadcast::channel(2);
@@ -127,6 +127,20 @@ impl<T> Ring<T> {
 }
 
 /// Sends messages to all receivers. Clones send into the same channel.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::broadcast::{self, Sender};
+///
+/// let (sender, first) = broadcast::channel(8);
+/// let sender: Sender<&str> = sender;
+/// let second = sender.subscribe();
+/// assert_eq!(sender.receiver_count(), 2);
+/// assert_eq!(sender.send("rain"), Ok(2));
+/// drop((first, second));
+/// assert!(sender.send("sun").is_err());
+/// ```
 pub struct Sender<T> {
     shared: Rc<BroadcastShared<T>>,
 }
@@ -189,6 +203,19 @@ impl<T> Drop for Sender<T> {
 }
 
 /// Receives the messages that were sent since it was made.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::broadcast::{self, Receiver};
+///
+/// let (sender, mut receiver) = broadcast::channel(8);
+/// sender.send("rain").unwrap();
+/// let later: Receiver<&str> = receiver.resubscribe(); // of what is sent from now on
+/// assert_eq!((receiver.len(), later.is_empty()), (1, true));
+/// assert_eq!(receiver.try_recv(), Some(Ok("rain")));
+/// assert_eq!(receiver.try_recv(), None);
+/// ```
 pub struct Receiver<T> {
     shared: Rc<BroadcastShared<T>>,
     /// The number of the next message to receive.
@@ -300,6 +327,23 @@ impl<T> Drop for Receiver<T> {
 }
 
 /// The reason why [`Receiver::recv`] has no message.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::sync::broadcast::{self, RecvError};
+///
+/// block_on(async {
+///     let (sender, mut receiver) = broadcast::channel(1);
+///     sender.send(1).unwrap();
+///     sender.send(2).unwrap(); // the channel keeps one message
+///     drop(sender);
+///     assert_eq!(receiver.recv().await, Err(RecvError::Lagged(1)));
+///     assert_eq!(receiver.recv().await, Ok(2));
+///     assert_eq!(receiver.recv().await, Err(RecvError::Closed));
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvError {
     /// This many messages were lost, because the receiver was too slow. The receiver can go on.

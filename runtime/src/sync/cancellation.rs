@@ -33,8 +33,8 @@ use crate::race::race;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::sync::CancellationToken;
-/// use waterwheel_runtime::{block_on, spawn, yield_now};
+/// use waterwheel::runtime::sync::CancellationToken;
+/// use waterwheel::runtime::{block_on, spawn, yield_now};
 ///
 /// block_on(async {
 ///     let server = CancellationToken::new();
@@ -133,8 +133,8 @@ impl CancellationToken {
     ///
     /// ```
     /// use std::future::pending;
-    /// use waterwheel_runtime::sync::CancellationToken;
-    /// use waterwheel_runtime::block_on;
+    /// use waterwheel::runtime::sync::CancellationToken;
+    /// use waterwheel::runtime::block_on;
     ///
     /// let token = CancellationToken::new();
     /// assert_eq!(block_on(token.run_until_cancelled(async { 1 })), Some(1));
@@ -156,7 +156,7 @@ impl CancellationToken {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::sync::CancellationToken;
+    /// use waterwheel::runtime::sync::CancellationToken;
     ///
     /// let token = CancellationToken::new();
     /// let guard = token.clone().drop_guard();
@@ -195,6 +195,24 @@ impl fmt::Debug for CancellationToken {
 }
 
 /// Cancels a token when it is dropped; see [`CancellationToken::drop_guard`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::CancellationToken;
+///
+/// /// Cancels the token unless all goes well.
+/// fn start(token: &CancellationToken, grain: Option<u32>) -> Option<u32> {
+///     let guard = token.clone().drop_guard();
+///     let grain = grain?;
+///     guard.disarm();
+///     Some(grain)
+/// }
+///
+/// let token = CancellationToken::new();
+/// assert!(start(&token, Some(7)).is_some() && !token.is_cancelled());
+/// assert!(start(&token, None).is_none() && token.is_cancelled());
+/// ```
 #[doc(alias = "DropGuard")]
 #[derive(Debug)]
 pub struct CancelOnDrop {

@@ -13,6 +13,17 @@ use std::error::Error;
 use std::fmt;
 
 /// The other half of the channel is gone, or has closed it.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::sync::{Closed, oneshot};
+///
+/// let (sender, receiver) = oneshot::channel::<u8>();
+/// drop(sender);
+/// assert_eq!(block_on(receiver), Err(Closed));
+/// ```
 #[doc(alias = "RecvError")]
 #[doc(alias = "Canceled")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +38,18 @@ impl fmt::Display for Closed {
 impl Error for Closed {}
 
 /// The channel is closed, so the value was not sent. It is returned here.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::sync::{SendError, mpsc};
+///
+/// let (sender, receiver) = mpsc::channel(1);
+/// drop(receiver);
+/// let SendError(message) = block_on(sender.send("rain")).unwrap_err();
+/// assert_eq!(message, "rain"); // it is not lost
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
@@ -46,6 +69,19 @@ impl<T> fmt::Debug for SendError<T> {
 impl<T> Error for SendError<T> {}
 
 /// The value was not sent. It is returned here.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::{TrySendError, mpsc};
+///
+/// let (sender, receiver) = mpsc::channel(1);
+/// sender.try_send("first").unwrap();
+/// let full = sender.try_send("second").unwrap_err();
+/// assert_eq!(full, TrySendError::Full("second"));
+/// assert_eq!(full.into_inner(), "second");
+/// # drop(receiver);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// The channel is full.
@@ -84,6 +120,17 @@ impl<T> fmt::Debug for TrySendError<T> {
 impl<T> Error for TrySendError<T> {}
 
 /// The reason why no value was received without a wait.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::{TryRecvError, mpsc};
+///
+/// let (sender, mut receiver) = mpsc::channel::<u8>(1);
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+/// drop(sender);
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There is no value now. A later one may come.

@@ -55,8 +55,8 @@ use crate::waker_slot::WakerSlot;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::sync::mpsc;
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::sync::mpsc;
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let (sender, mut receiver) = mpsc::channel(2);
@@ -127,6 +127,21 @@ impl<T> MpscShared<T> {
 }
 
 /// Sends messages. Clones send into the same channel.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::mpsc::{self, Sender};
+///
+/// let (sender, receiver) = mpsc::channel(2);
+/// let sender: Sender<&str> = sender;
+/// sender.try_send("rain").unwrap();
+/// let permit = sender.try_reserve().unwrap(); // room for one message
+/// assert_eq!((sender.capacity(), sender.max_capacity()), (0, 2));
+/// assert!(sender.try_send("sun").is_err());
+/// drop((permit, receiver));
+/// assert!(sender.is_closed());
+/// ```
 pub struct Sender<T> {
     shared: Rc<MpscShared<T>>,
 }
@@ -178,7 +193,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::{block_on, sync::mpsc};
+    /// use waterwheel::runtime::{block_on, sync::mpsc};
     ///
     /// block_on(async {
     ///     let (sender, mut receiver) = mpsc::channel(1);
@@ -258,6 +273,21 @@ impl<T> Drop for Sender<T> {
 }
 
 /// Room for one message in a channel, from [`Sender::reserve`]. Dropping it returns the room.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::mpsc::{self, Permit};
+///
+/// /// Makes the message only now, when there is room.
+/// fn report(permit: Permit<'_, String>) {
+///     drop(permit.send("all is well".to_owned())); // an error means that no task listens any more
+/// }
+///
+/// let (sender, mut receiver) = mpsc::channel(1);
+/// report(sender.try_reserve().unwrap());
+/// assert_eq!(receiver.try_recv().unwrap(), "all is well");
+/// ```
 #[must_use = "dropping it returns the room at once"]
 pub struct Permit<'a, T> {
     sender: &'a Sender<T>,
@@ -292,6 +322,23 @@ impl<T> Drop for Permit<'_, T> {
 /// Receives messages, in the order in which they were sent.
 ///
 /// It is also a [`Stream`] of them, which ends when [`recv`](Self::recv) would return `None`.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::sync::mpsc::{self, Receiver};
+///
+/// let (sender, mut receiver): (_, Receiver<u8>) = mpsc::channel(4);
+/// sender.try_send(1).unwrap();
+/// sender.try_send(2).unwrap();
+/// assert_eq!(receiver.len(), 2);
+/// assert_eq!(receiver.try_recv(), Ok(1));
+/// // In a future of one's own:
+/// assert_eq!(block_on(poll_fn(|cx| receiver.poll_recv(cx))), Some(2));
+/// assert!(receiver.is_empty());
+/// ```
 pub struct Receiver<T> {
     shared: Rc<MpscShared<T>>,
     waited: Waited,
@@ -352,7 +399,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::{block_on, sync::mpsc};
+    /// use waterwheel::runtime::{block_on, sync::mpsc};
     ///
     /// block_on(async {
     ///     let (sender, mut receiver) = mpsc::channel(4);

@@ -27,8 +27,8 @@ use crate::sync::semaphore::{Semaphore, SemaphorePermit};
 ///
 /// ```
 /// use std::rc::Rc;
-/// use waterwheel_runtime::sync::Mutex;
-/// use waterwheel_runtime::{block_on, join, yield_now};
+/// use waterwheel::runtime::sync::Mutex;
+/// use waterwheel::runtime::{block_on, join, yield_now};
 ///
 /// block_on(async {
 ///     let line = Mutex::new(String::new());
@@ -68,6 +68,16 @@ impl<T> Mutex<T> {
     }
 
     /// Returns the value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::sync::Mutex;
+    ///
+    /// let mut sacks = Mutex::new(vec!["rye"]);
+    /// sacks.get_mut().push("oat"); // no lock is needed
+    /// assert_eq!(sacks.into_inner(), ["rye", "oat"]);
+    /// ```
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
@@ -89,6 +99,18 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// Locks without waiting. Returns `None` if a task has the value or waits for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::sync::Mutex;
+    ///
+    /// let mill = Mutex::new(0);
+    /// let guard = mill.try_lock().unwrap();
+    /// assert!(mill.try_lock().is_none());
+    /// drop(guard);
+    /// assert!(mill.try_lock().is_some());
+    /// ```
     #[must_use]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.turns.0.try_acquire().map(|permit| self.guard(permit))
@@ -115,6 +137,20 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 }
 
 /// The value of a [`Mutex`]. Dropping it unlocks the mutex.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::sync::{Mutex, MutexGuard};
+///
+/// let sacks = Mutex::new(7);
+/// block_on(async {
+///     let mut guard: MutexGuard<'_, u32> = sacks.lock().await;
+///     *guard -= 1;
+/// });
+/// assert_eq!(sacks.into_inner(), 6);
+/// ```
 #[must_use = "dropping it unlocks the mutex at once"]
 pub struct MutexGuard<'a, T: ?Sized> {
     // The order of the fields matters: the borrow ends before the next task has the permit.

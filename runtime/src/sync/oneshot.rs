@@ -31,8 +31,8 @@ use crate::waker_slot::WakerSlot;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::sync::oneshot;
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::sync::oneshot;
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let (answer, question) = oneshot::channel();
@@ -82,6 +82,23 @@ impl<T> OneshotShared<T> {
 }
 
 /// Sends the value. Dropping it without a value ends the wait of the receiver with [`Closed`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::oneshot::{self, Sender};
+///
+/// /// Answers, unless the question is no longer of interest.
+/// fn answer(sender: Sender<u32>) {
+///     if !sender.is_closed() {
+///         drop(sender.send(42));
+///     }
+/// }
+///
+/// let (sender, mut receiver) = oneshot::channel();
+/// answer(sender);
+/// assert_eq!(receiver.try_recv(), Ok(42));
+/// ```
 pub struct Sender<T> {
     shared: Rc<OneshotShared<T>>,
 }
@@ -117,8 +134,8 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::sync::oneshot;
-    /// use waterwheel_runtime::block_on;
+    /// use waterwheel::runtime::sync::oneshot;
+    /// use waterwheel::runtime::block_on;
     ///
     /// block_on(async {
     ///     let (mut sender, receiver) = oneshot::channel::<u8>();
@@ -172,6 +189,18 @@ impl<T> Drop for Sender<T> {
 /// # Cancel safety
 ///
 /// Safe: the value stays until it is returned. `(&mut receiver).await` can lose a race and be awaited again.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::TryRecvError;
+/// use waterwheel::runtime::sync::oneshot::{self, Receiver};
+///
+/// let (sender, mut receiver): (_, Receiver<u32>) = oneshot::channel();
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+/// sender.send(7).unwrap();
+/// assert_eq!(receiver.try_recv(), Ok(7));
+/// ```
 #[must_use = "a dropped receiver discards the value"]
 pub struct Receiver<T> {
     shared: Rc<OneshotShared<T>>,
@@ -196,7 +225,7 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::sync::oneshot;
+    /// use waterwheel::runtime::sync::oneshot;
     ///
     /// let (sender, mut receiver) = oneshot::channel();
     /// assert_eq!(receiver.close(), None);

@@ -36,8 +36,8 @@ use crate::wait_list::{Leaving, Ticket, WaitList};
 ///
 /// ```
 /// use std::rc::Rc;
-/// use waterwheel_runtime::sync::Semaphore;
-/// use waterwheel_runtime::{block_on, spawn, yield_now};
+/// use waterwheel::runtime::sync::Semaphore;
+/// use waterwheel::runtime::{block_on, spawn, yield_now};
 ///
 /// block_on(async {
 ///     let at_most_two = Rc::new(Semaphore::new(2));
@@ -99,6 +99,19 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// Safe, as [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, sync::Semaphore};
+    ///
+    /// let places = Semaphore::new(4);
+    /// block_on(async {
+    ///     let _wide = places.acquire_many(3).await; // a job that takes three places
+    ///     assert_eq!(places.available_permits(), 1);
+    /// });
+    /// assert_eq!(places.available_permits(), 4);
+    /// ```
     pub async fn acquire_many(&self, permits: usize) -> SemaphorePermit<'_> {
         // A semaphore of the user is never closed.
         _ = self.acquire_raw(permits).await;
@@ -113,6 +126,20 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// Safe, as [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    /// use waterwheel::runtime::{block_on, spawn, sync::Semaphore};
+    ///
+    /// block_on(async {
+    ///     let places = Rc::new(Semaphore::new(1));
+    ///     let place = places.clone().acquire_owned().await;
+    ///     spawn(async move { drop(place) }).await.unwrap(); // the task returns it
+    ///     assert!(places.try_acquire().is_some());
+    /// });
+    /// ```
     pub async fn acquire_owned(self: Rc<Self>) -> OwnedSemaphorePermit {
         _ = self.acquire_raw(1).await;
         OwnedSemaphorePermit { semaphore: self }
@@ -133,6 +160,17 @@ impl Semaphore {
     /// # Panics
     ///
     /// Panics if there are more than `usize::MAX` permits then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::sync::Semaphore;
+    ///
+    /// let places = Semaphore::new(0);
+    /// assert!(places.try_acquire().is_none());
+    /// places.add_permits(2); // two more workers have come
+    /// assert!(places.try_acquire().is_some());
+    /// ```
     pub fn add_permits(&self, permits: usize) {
         let available = self.available.get().checked_add(permits);
         self.available
@@ -280,6 +318,17 @@ impl Drop for Acquire<'_> {
 }
 
 /// One permit or several of a [`Semaphore`]. Dropping it returns them.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::{Semaphore, SemaphorePermit};
+///
+/// let places = Semaphore::new(2);
+/// let place: SemaphorePermit<'_> = places.try_acquire().unwrap();
+/// place.forget(); // one worker is gone for good
+/// assert_eq!(places.available_permits(), 1);
+/// ```
 #[must_use = "dropping it returns the permit at once"]
 #[derive(Debug)]
 pub struct SemaphorePermit<'a> {
@@ -306,8 +355,8 @@ impl Drop for SemaphorePermit<'_> {
 ///
 /// ```
 /// use std::rc::Rc;
-/// use waterwheel_runtime::sync::Semaphore;
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::sync::Semaphore;
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let places = Rc::new(Semaphore::new(1));

@@ -26,8 +26,8 @@ use crate::sync::errors::Closed;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::sync::watch;
-/// use waterwheel_runtime::{block_on, spawn};
+/// use waterwheel::runtime::sync::watch;
+/// use waterwheel::runtime::{block_on, spawn};
 ///
 /// block_on(async {
 ///     let (level, mut gauge) = watch::channel(0);
@@ -88,6 +88,21 @@ impl<T> WatchShared<T> {
 }
 
 /// Sets the value. Clones set the value of the same channel.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::sync::watch::{self, Sender};
+///
+/// let (level, first) = watch::channel(3);
+/// let level: Sender<u32> = level;
+/// let second = level.subscribe();
+/// assert_eq!(level.receiver_count(), 2);
+/// // Only a rise is news.
+/// let rises = |new: u32| level.send_if_modified(|old| new > *old && { *old = new; true });
+/// assert!(rises(5) && !rises(4));
+/// assert_eq!((*first.borrow(), *second.borrow()), (5, 5));
+/// ```
 pub struct Sender<T> {
     shared: Rc<WatchShared<T>>,
 }
@@ -109,7 +124,7 @@ impl<T> Sender<T> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::sync::watch;
+    /// use waterwheel::runtime::sync::watch;
     ///
     /// let (names, receiver) = watch::channel(vec!["Ada"]);
     /// names.send_modify(|names| names.push("Grace"));
@@ -195,6 +210,24 @@ impl<T> Drop for Sender<T> {
 }
 
 /// Watches the value. A clone has seen the same values as the original.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::block_on;
+/// use waterwheel::runtime::sync::watch::{self, Receiver};
+///
+/// block_on(async {
+///     let (level, mut gauge): (_, Receiver<u32>) = watch::channel(0);
+///     level.send(1);
+///     assert!(gauge.has_changed());
+///     assert_eq!(*gauge.borrow(), 1); // still counts as unseen
+///     gauge.changed().await.unwrap();
+///     level.send(2);
+///     assert_eq!(*gauge.borrow_and_update(), 2);
+///     assert!(!gauge.has_changed());
+/// });
+/// ```
 pub struct Receiver<T> {
     shared: Rc<WatchShared<T>>,
     /// The version that this receiver has seen.
@@ -245,8 +278,8 @@ impl<T> Receiver<T> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel_runtime::sync::watch;
-    /// use waterwheel_runtime::{block_on, join};
+    /// use waterwheel::runtime::sync::watch;
+    /// use waterwheel::runtime::{block_on, join};
     ///
     /// block_on(async {
     ///     let (level, mut gauge) = watch::channel(3);

@@ -25,7 +25,7 @@ use crate::task_names::Id;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, spawn, task};
+/// use waterwheel::runtime::{block_on, spawn, task};
 ///
 /// block_on(async {
 ///     let first = spawn(async { task::id() }).await.unwrap();
@@ -45,7 +45,7 @@ pub fn id() -> Option<Id> {
 ///
 /// ```
 /// use std::future::pending;
-/// use waterwheel_runtime::{block_on, spawn, spawn_blocking};
+/// use waterwheel::runtime::{block_on, spawn, spawn_blocking};
 ///
 /// block_on(async {
 ///     let task = spawn(pending::<()>());
@@ -76,6 +76,17 @@ impl AbortHandle {
     }
 
     /// Returns the identity of the task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, spawn};
+    ///
+    /// block_on(async {
+    ///     let task = spawn(async {});
+    ///     assert_eq!(task.abort_handle().id(), task.id());
+    /// });
+    /// ```
     #[must_use]
     pub fn id(&self) -> Id {
         Id::of(self.remote.id(), self.task)
@@ -84,6 +95,20 @@ impl AbortHandle {
 
 impl<T> JoinHandle<T> {
     /// Returns a handle that aborts the task, and that can be sent to another thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, spawn};
+    ///
+    /// block_on(async {
+    ///     let task = spawn(std::future::pending::<()>());
+    ///     let stop = task.abort_handle();
+    ///     assert_eq!(stop.id(), task.id());
+    ///     stop.abort();
+    ///     assert!(task.await.unwrap_err().is_cancelled());
+    /// });
+    /// ```
     #[must_use]
     pub fn abort_handle(&self) -> AbortHandle {
         let (task, remote) = self.parts();

@@ -27,7 +27,7 @@ use crate::watch::Place;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{Runtime, task};
+/// use waterwheel::runtime::{Runtime, task};
 ///
 /// let runtime = Runtime::new()?;
 /// runtime.block_on(async {

@@ -32,7 +32,7 @@ use crate::task::end_list::EndList;
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel_runtime::{block_on, task::JoinSet, time::sleep};
+/// use waterwheel::runtime::{block_on, task::JoinSet, time::sleep};
 ///
 /// block_on(async {
 ///     let mut set = JoinSet::new();
@@ -157,6 +157,28 @@ impl<T> JoinSet<T> {
     /// # Errors
     ///
     /// Returns the same errors as [`join_next`](Self::join_next).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, poll_fn};
+    /// use waterwheel::runtime::{block_on, task::JoinSet, yield_now};
+    ///
+    /// block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(async { 1 });
+    ///     set.spawn(async { 2 });
+    ///     set.spawn(pending());
+    ///     assert_eq!(set.len(), 3);
+    ///     yield_now().await;
+    ///     assert_eq!(set.try_join_next().unwrap().unwrap(), 1);
+    ///     // In a future of one's own:
+    ///     assert_eq!(poll_fn(|cx| set.poll_join_next(cx)).await.unwrap().unwrap(), 2);
+    ///     assert!(set.try_join_next().is_none()); // the third task still runs
+    ///     set.shutdown().await;
+    ///     assert!(set.is_empty());
+    /// });
+    /// ```
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         if self.ends.is_empty() {
@@ -178,6 +200,20 @@ impl<T> JoinSet<T> {
     /// # Cancel safety
     ///
     /// Dropping it aborts all tasks. The values of those that have ended are lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, task::JoinSet};
+    ///
+    /// block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     for number in 1..=3 {
+    ///         set.spawn(async move { number * number });
+    ///     }
+    ///     assert_eq!(set.join_all().await, [1, 4, 9]);
+    /// });
+    /// ```
     pub async fn join_all(mut self) -> Vec<T> {
         let mut values = Vec::with_capacity(self.len());
         while let Some(ended) = self.join_next().await {
@@ -191,6 +227,20 @@ impl<T> JoinSet<T> {
     }
 
     /// Aborts all tasks. They stay in the set until they are joined.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::pending;
+    /// use waterwheel::runtime::{block_on, task::JoinSet};
+    ///
+    /// block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(pending::<()>());
+    ///     set.abort_all();
+    ///     assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
+    /// });
+    /// ```
     pub fn abort_all(&self) {
         for (_, handle) in &self.handles {
             handle.abort();
@@ -208,6 +258,26 @@ impl<T> JoinSet<T> {
     }
 
     /// Lets all tasks run on without the set, which is then empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    /// use waterwheel::runtime::{block_on, task::JoinSet, yield_now};
+    ///
+    /// block_on(async {
+    ///     let done = Rc::new(Cell::new(false));
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn({
+    ///         let done = done.clone();
+    ///         async move { done.set(true) }
+    ///     });
+    ///     set.detach_all();
+    ///     drop(set); // aborts no task, because the set is empty
+    ///     yield_now().await;
+    ///     assert!(done.get());
+    /// });
+    /// ```
     pub fn detach_all(&mut self) {
         self.handles.clear();
         // The keys of these tasks must not come into the list of the next ones.

@@ -28,7 +28,7 @@ use pin_project_lite::pin_project;
 /// # Examples
 ///
 /// ```
-/// use waterwheel_runtime::{block_on, task::TaskLocal, yield_now};
+/// use waterwheel::runtime::{block_on, task::TaskLocal, yield_now};
 ///
 /// thread_local! {
 ///     static REQUEST: TaskLocal<u64> = const { TaskLocal::new() };
@@ -95,6 +95,20 @@ impl<T> fmt::Debug for TaskLocal<T> {
 
 pin_project! {
     /// The future of [`TaskLocal::provide`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use waterwheel::runtime::{block_on, task::{Provided, TaskLocal}};
+    ///
+    /// thread_local! {
+    ///     static REQUEST: TaskLocal<u64> = const { TaskLocal::new() };
+    /// }
+    ///
+    /// let line: Provided<u64, Ready<&str>> = TaskLocal::provide(&REQUEST, 7, ready("done"));
+    /// assert_eq!(block_on(line), "done");
+    /// ```
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Provided<T: 'static, F> {
         #[pin]

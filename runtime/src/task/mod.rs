@@ -43,6 +43,6 @@ pub use crate::yield_now::{YieldNow, yield_now};
 pub use abort_handle::{AbortHandle, id};
 pub use builder::Builder;
 pub use join_set::JoinSet;
-pub use local::TaskLocal;
+pub use local::{Provided, TaskLocal};
 pub use remote_handle::RemoteHandle;
 pub use scope::{Scope, scope};

@@ -35,7 +35,7 @@ impl Handle {
     /// ```
     /// use std::rc::Rc;
     /// use std::time::Duration;
-    /// use waterwheel_runtime::{Handle, block_on, spawn_blocking, time::sleep};
+    /// use waterwheel::runtime::{Handle, block_on, spawn_blocking, time::sleep};
     ///
     /// block_on(async {
     ///     let handle = Handle::current();
@@ -86,6 +86,17 @@ impl Handle {
 /// # Cancel safety
 ///
 /// Safe: the value stays until the handle returns it. Dropping the handle does not end the task.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Handle, block_on, task::RemoteHandle};
+///
+/// block_on(async {
+///     let task: RemoteHandle<u32> = Handle::current().spawn_with(|| async { 42 }).unwrap();
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
 pub struct RemoteHandle<T> {
     value: Blocking<T>,
 }

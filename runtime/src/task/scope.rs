@@ -39,7 +39,7 @@ use crate::task::end_list::EndList;
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc, time::Duration};
-/// use waterwheel_runtime::{block_on, task, time::sleep};
+/// use waterwheel::runtime::{block_on, task, time::sleep};
 ///
 /// block_on(async {
 ///     let beats = Rc::new(Cell::new(0));
@@ -79,6 +79,25 @@ pub async fn scope<T>(block: impl AsyncFnOnce(&Scope) -> T) -> T {
 }
 
 /// The tasks of a [`scope`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use waterwheel::runtime::{block_on, task::{self, Scope}, yield_now};
+///
+/// async fn work(scope: &Scope) -> usize {
+///     assert!(scope.is_empty());
+///     scope.spawn(pending::<()>()).detach();
+///     scope.spawn(async { "ends by itself" }).detach();
+///     yield_now().await;
+///     let running = scope.len();
+///     scope.abort_all();
+///     running
+/// }
+///
+/// assert_eq!(block_on(task::scope(work)), 1);
+/// ```
 pub struct Scope {
     tasks: RefCell<Slab<AbortHandle>>,
     ends: EndList,

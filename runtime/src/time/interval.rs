@@ -188,6 +188,25 @@ impl Interval {
     }
 
     /// Begins a new schedule: the next tick is one period from now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::{block_on, time::{self, Instant, interval}};
+    ///
+    /// block_on(async {
+    ///     time::pause();
+    ///     let start = Instant::now();
+    ///     let mut ticks = interval(Duration::from_secs(10));
+    ///     ticks.tick().await; // at once
+    ///     time::advance(Duration::from_secs(3)).await;
+    ///     ticks.reset();
+    ///     assert_eq!(ticks.tick().await, start + Duration::from_secs(13));
+    ///     ticks.reset_at(start + Duration::from_secs(15));
+    ///     assert_eq!(ticks.tick().await, start + Duration::from_secs(15));
+    /// });
+    /// ```
     pub fn reset(&mut self) {
         self.reset_at(Instant::now() + self.period);
     }

@@ -1,16 +1,12 @@
 //! The server of the clients: the `echo` example, alone or behind a proxy.
 
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpStream};
+use std::fs;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
-use std::{env, fs, thread};
+use std::process::Command;
 
-use rustix::net::{self, AddressFamily, SocketType};
-
-use crate::support::programs::{DEADLINE, Owned, tool};
+use crate::support::programs::{Owned, reserve_port, start_example, tool, wait_until_it_listens};
 
 /// The longest body that the server accepts.
 pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -44,23 +40,18 @@ impl Front {
 
     fn echo() -> Self {
         let body_bytes_max = BODY_BYTES_MAX.to_string();
-        let mut command = Command::new(echo_program());
-        command.args(["127.0.0.1:0", "--max-body", &body_bytes_max]);
-        let mut echo = Owned(command.stdout(Stdio::piped()).spawn().unwrap());
-        let mut line = String::new();
-        let stdout = echo.0.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let (_, address) = line.trim_end().split_once("http://").unwrap();
+        let arguments = ["127.0.0.1:0", "--max-body", &body_bytes_max];
+        let (echo, address) = start_example("echo", &arguments);
         Self {
             via: Via::Direct,
-            address: address.parse().unwrap(),
+            address,
             processes: vec![echo],
             reserved: None,
         }
     }
 
     fn behind(mut self, via: Via, proxy: &Path) -> Self {
-        let (socket, address) = reserve();
+        let (socket, address) = reserve_port();
         let process = start_proxy(via, proxy, address, self.address);
         self.processes.insert(0, process);
         self.reserved = Some(socket);
@@ -74,15 +65,6 @@ impl Front {
     pub(crate) fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.address)
     }
-}
-
-/// Returns the path of the `echo` example. Cargo builds examples before it runs tests, and puts them beside
-/// those.
-fn echo_program() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let program = test.ancestors().nth(2).unwrap().join("examples/echo");
-    assert!(program.exists(), "first: cargo build --example echo");
-    program
 }
 
 fn start_proxy(via: Via, proxy: &Path, address: SocketAddr, upstream: SocketAddr) -> Owned {
@@ -105,28 +87,6 @@ fn start_proxy(via: Via, proxy: &Path, address: SocketAddr, upstream: SocketAddr
     let mut process = Owned(command.arg(file).spawn().unwrap());
     wait_until_it_listens(&mut process, address);
     process
-}
-
-/// Reserves a port for another process to listen on. While this socket is open, the kernel gives the port
-/// only to a socket that also sets `SO_REUSEPORT`.
-fn reserve() -> (OwnedFd, SocketAddr) {
-    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    net::sockopt::set_socket_reuseport(&socket, true).unwrap();
-    net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = net::getsockname(&socket).unwrap().try_into().unwrap();
-    (socket, address)
-}
-
-fn wait_until_it_listens(process: &mut Owned, address: SocketAddr) {
-    let start = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(
-            process.0.try_wait().unwrap().is_none(),
-            "the proxy has ended"
-        );
-        assert!(start.elapsed() < DEADLINE, "the proxy does not listen");
-        thread::yield_now();
-    }
 }
 
 /// Makes a folder of that name for the files of a test.

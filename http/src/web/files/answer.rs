@@ -12,8 +12,8 @@ use http::{Method, StatusCode};
 use super::refuse::{NO_FIELDS, refuse};
 use super::search::FoundFile;
 use crate::error::Result;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::coding::ContentCoding;
 use crate::web::conditional::{Evaluation, Validators};
 use crate::web::date::http_date;
@@ -59,24 +59,23 @@ pub(super) async fn respond(
         content_type: content_type(&found.path),
         fields,
     };
-    match ranges(&request, &validators, sending.length) {
+    let headers = request.headers();
+    let ranges = match only(headers, "range") {
+        Some(value) if *request.method() == Method::GET && validators.allow_range(headers) => {
+            Ranges::parse(value, sending.length)
+        }
+        _ => Ranges::Whole,
+    };
+    match ranges {
         Ranges::Whole => sending.whole(request).await,
-        Ranges::Unsatisfiable => Ok(sending.unsatisfiable(request)),
+        Ranges::Unsatisfiable => {
+            let fields = [("content-range", format!("bytes */{}", sending.length))];
+            Ok(refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields))
+        }
         Ranges::Parts(parts) => match &parts[..] {
             [part] => sending.part(request, part.clone()).await,
             _ => sending.parts(request, &parts).await,
         },
-    }
-}
-
-/// Returns the ranges that a request asks for. Only GET has ranges (RFC 9110, 14.2).
-fn ranges(request: &Request<'_>, validators: &Validators, length: u64) -> Ranges {
-    let headers = request.headers();
-    match only(headers, "range") {
-        Some(value) if *request.method() == Method::GET && validators.allow_range(headers) => {
-            Ranges::parse(value, length)
-        }
-        _ => Ranges::Whole,
     }
 }
 
@@ -145,11 +144,6 @@ impl Sending<'_> {
         body.finish().await
     }
 
-    fn unsatisfiable(self, request: Request<'_>) -> Responded {
-        let fields = [("content-range", format!("bytes */{}", self.length))];
-        refuse(request, StatusCode::RANGE_NOT_SATISFIABLE, fields)
-    }
-
     async fn part(mut self, request: Request<'_>, part: Range<u64>) -> Result<Responded> {
         let length = part.end - part.start;
         self.fields
@@ -168,7 +162,13 @@ impl Sending<'_> {
         let boundary = boundary();
         let heads: Vec<_> = parts
             .iter()
-            .map(|part| self.part_head(&boundary, part))
+            .map(|part| {
+                let content_range = content_range(part, self.length);
+                let content_type = &self.content_type;
+                format!(
+                    "\r\n--{boundary}\r\ncontent-type: {content_type}\r\ncontent-range: {content_range}\r\n\r\n"
+                )
+            })
             .collect();
         let end = format!("\r\n--{boundary}--\r\n");
         let of_parts = parts.iter().map(|part| part.end - part.start);
@@ -187,14 +187,6 @@ impl Sending<'_> {
         }
         body.write(end).await?;
         body.finish().await
-    }
-
-    fn part_head(&self, boundary: &str, part: &Range<u64>) -> String {
-        let content_range = content_range(part, self.length);
-        let content_type = &self.content_type;
-        format!(
-            "\r\n--{boundary}\r\ncontent-type: {content_type}\r\ncontent-range: {content_range}\r\n\r\n"
-        )
     }
 }
 

@@ -71,7 +71,14 @@ impl Folder {
             Symlinks::Anywhere => ResolveFlags::NO_MAGICLINKS,
         };
         let tries = match reach {
-            Reach::Memory => return self.read_known(path, resolve),
+            Reach::Memory => {
+                let resolve = resolve | ResolveFlags::CACHED;
+                return match openat2(&self.root, path, READ, Mode::empty(), resolve) {
+                    // The kernel does not know the call or the flag.
+                    Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Err(Errno::AGAIN),
+                    opened => opened.map(File::from),
+                };
+            }
             Reach::Disk => TRIES,
         };
         for _ in 0..tries {
@@ -82,15 +89,6 @@ impl Folder {
             }
         }
         Err(Errno::AGAIN)
-    }
-
-    fn read_known(&self, path: &Path, resolve: ResolveFlags) -> Result<File, Errno> {
-        let resolve = resolve | ResolveFlags::CACHED;
-        match openat2(&self.root, path, READ, Mode::empty(), resolve) {
-            // The kernel does not know the call or the flag.
-            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Err(Errno::AGAIN),
-            opened => opened.map(File::from),
-        }
     }
 
     /// Opens a path without `openat2`.

@@ -46,7 +46,10 @@ pub(super) fn read(
     let mut entries = Vec::new();
     for entry in Dir::read_from(folder)?.take(ENTRIES_MAX) {
         let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
-        if is_shown(&name, dot_files)
+        let is_hidden = name.as_bytes().starts_with(b".") && dot_files == DotFiles::Refuse;
+        // A name that no request can express would be a link that does not work.
+        if is_name(name.as_bytes())
+            && !is_hidden
             && let Some(metadata) = look(&name)
         {
             entries.push(ListEntry::new(name, &metadata));
@@ -55,13 +58,6 @@ pub(super) fn read(
     let is_file = |entry: &ListEntry| entry.kind != EntryKind::Folder;
     entries.sort_by(|one, other| (is_file(one), &one.name).cmp(&(is_file(other), &other.name)));
     Ok(entries)
-}
-
-/// Returns true if a request can name the file, so that its link works.
-fn is_shown(name: &OsStr, dot_files: DotFiles) -> bool {
-    let name = name.as_bytes();
-    let is_hidden = name.starts_with(b".") && dot_files == DotFiles::Refuse;
-    is_name(name) && !is_hidden
 }
 
 impl ListEntry {

@@ -54,8 +54,8 @@ use waterwheel_runtime::spawn_blocking;
 
 use crate::error::Result;
 use crate::exchange::handler::Handler;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::coding::AcceptedCodings;
 use crate::web::nested;
 
@@ -222,7 +222,9 @@ impl Files {
     /// }
     /// ```
     pub async fn find(&self, request: &Request<'_>) -> Result<Option<FileAnswer>> {
-        match self.path_below(nested::path(request)) {
+        let path = nested::path(request).strip_prefix(self.options.prefix.as_str());
+        // The prefix `/a` is not one of `/ab`.
+        match path.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             Some(path) => self.find_path(request, path).await,
             None => Ok(None),
         }
@@ -265,12 +267,6 @@ impl Files {
         let max_age = self.options.max_age;
         let found = found.map_err(answer::error)?;
         Ok(found.map(|found| FileAnswer { found, max_age }))
-    }
-
-    /// Returns the path behind the prefix.
-    fn path_below<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let rest = path.strip_prefix(self.options.prefix.as_str())?;
-        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 }
 

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::StatusCode;
 
 use crate::error::ClientError;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 
 pub(super) const NO_FIELDS: [(&str, &str); 0] = [];
 

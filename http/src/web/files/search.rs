@@ -75,7 +75,10 @@ impl Search {
     fn open(&self, path: &Path, reach: Reach) -> Result<Option<(File, Metadata)>, Errno> {
         let file = match self.folder.read(path, self.options.symlinks, reach) {
             Ok(file) => file,
-            Err(error) if is_scarcity(error) => return Err(error),
+            // The server lacks something. The file may exist, so this is no 404.
+            Err(
+                error @ (Errno::AGAIN | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO),
+            ) => return Err(error),
             Err(_) => return Ok(None),
         };
         let metadata = file
@@ -98,17 +101,15 @@ impl Search {
             (Listing::Refuse, _) => Ok(None),
             // Reading a folder may wait for the disk, and no flag forbids that.
             (Listing::Show, Reach::Memory) => Err(Errno::AGAIN),
-            (Listing::Show, Reach::Disk) => self.list(path, folder).map(FoundItem::List).map(Some),
+            (Listing::Show, Reach::Disk) => {
+                let entries = listing::read(folder, self.options.dot_files, |name| {
+                    // A name that cannot be served is not listed.
+                    let opened = self.open(&path.join(name), Reach::Disk).ok()?;
+                    opened.map(|(_, metadata)| metadata)
+                })?;
+                Ok(Some(FoundItem::List(entries)))
+            }
         }
-    }
-
-    fn list(&self, path: &Path, folder: &File) -> Result<Vec<ListEntry>, Errno> {
-        listing::read(folder, self.options.dot_files, |name| {
-            // A name that cannot be served is not listed.
-            self.open(&path.join(name), Reach::Disk)
-                .ok()?
-                .map(|(_, metadata)| metadata)
-        })
     }
 
     /// Returns the file, or a compressed file beside it.
@@ -145,7 +146,12 @@ impl Search {
             let Some((file, metadata)) = self.open(Path::new(&beside), reach)? else {
                 continue;
             };
-            if !metadata.is_file() || is_older(&metadata, &found.metadata) {
+            let is_older = match (metadata.modified(), found.metadata.modified()) {
+                (Ok(time), Ok(original)) => time < original,
+                _ => false,
+            };
+            // A coded file that is older than its original has the content of another version.
+            if !metadata.is_file() || is_older {
                 continue;
             }
             found.varies = true;
@@ -157,20 +163,4 @@ impl Search {
         }
         Ok(())
     }
-}
-
-/// Returns true if a compressed file was made before the last change of its original.
-fn is_older(metadata: &Metadata, original: &Metadata) -> bool {
-    match (metadata.modified(), original.modified()) {
-        (Ok(time), Ok(original)) => time < original,
-        _ => false,
-    }
-}
-
-/// Returns true if a resource was missing to open a file, and false if the file itself is at fault.
-fn is_scarcity(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::AGAIN | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO
-    )
 }

@@ -27,7 +27,12 @@ pub fn cookies<'c>(request: &Request<'c>) -> impl Iterator<Item = (&'c str, &'c 
     fields
         .flat_map(|field| field.split(|byte| *byte == b';'))
         .filter_map(|pair| str::from_utf8(pair).ok()?.split_once('='))
-        .map(|(name, value)| (trim_text(name), unquoted(trim_text(value))))
+        .map(|(name, value)| (trim_text(name), trim_text(value)))
+        .map(|(name, value)| {
+            let inner = value.strip_prefix('"');
+            let inner = inner.and_then(|rest| rest.strip_suffix('"'));
+            (name, inner.unwrap_or(value))
+        })
         .filter(|(name, _)| !name.is_empty())
 }
 
@@ -45,14 +50,6 @@ pub fn cookie<'c>(request: &Request<'c>, name: &str) -> Option<&'c str> {
     cookies(request)
         .find(|(known, _)| *known == name)
         .map(|(_, value)| value)
-}
-
-/// Quotes around a value do not belong to it (RFC 6265, 4.1.1).
-fn unquoted(value: &str) -> &str {
-    let inner = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    inner.unwrap_or(value)
 }
 
 #[cfg(test)]

@@ -61,11 +61,7 @@ pub async fn json_up_to<T: DeserializeOwned>(request: &Request<'_>, bytes_max: u
     let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
     media::expect(request, "application/json", is_json)?;
     let body = request.body().bytes(bytes_max).await?;
-    Ok(typed(&body)?)
-}
-
-fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let mut json = serde_json::Deserializer::from_slice(&body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = error.path().to_string();
         blame(&place, &error.into_inner())

@@ -42,20 +42,18 @@ pub(super) fn expect(
 
 /// Refuses a body in another charset than UTF-8 or ASCII.
 pub(super) fn expect_utf8(request: &Request<'_>) -> Result<(), ClientError> {
-    if parameters(content_type(request.headers())?).all(|parameter| is_of_utf8(&parameter)) {
+    let is_of_utf8 = |parameter: Result<Parameter<'_>, Malformed>| {
+        let Ok(Parameter { name, value }) = parameter else {
+            return false;
+        };
+        let known: [&[u8]; 3] = [b"utf-8", b"utf8", b"us-ascii"];
+        !name.eq_ignore_ascii_case(b"charset")
+            || known.iter().any(|known| known.eq_ignore_ascii_case(&value))
+    };
+    if parameters(content_type(request.headers())?).all(is_of_utf8) {
         return Ok(());
     }
     Err(unsupported("expected charset utf-8".to_owned()))
-}
-
-/// Returns true for a parameter that is not a charset, or a charset whose text is UTF-8.
-fn is_of_utf8(parameter: &Result<Parameter<'_>, Malformed>) -> bool {
-    let Ok(Parameter { name, value }) = parameter else {
-        return false;
-    };
-    let known: [&[u8]; 3] = [b"utf-8", b"utf8", b"us-ascii"];
-    !name.eq_ignore_ascii_case(b"charset")
-        || known.iter().any(|known| known.eq_ignore_ascii_case(value))
 }
 
 fn unsupported(text: String) -> ClientError {

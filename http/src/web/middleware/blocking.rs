@@ -18,8 +18,8 @@ use waterwheel_runtime::{ThreadPool, spawn_blocking};
 
 use crate::error::{Error, Result};
 use crate::exchange::handler::Handler;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::response::{IntoResponse, Response, ResponseBody};
 
 /// Makes a handler of a plain function that blocks: it queries a database, computes or sleeps.

@@ -47,7 +47,11 @@ pub const REQUEST_ID: &str = log::REQUEST_ID;
 pub fn request_ids(handler: impl Handler) -> impl Handler {
     let ids = Ids::default();
     async move |request: Request<'_>| {
-        request.add_header(REQUEST_ID, ids.next())?;
+        let count = ids.count.get();
+        ids.count.set(count + 1);
+        // Two hashes of 64 bits together practically never repeat.
+        let [high, low] = ids.secrets.each_ref().map(|secret| secret.hash_one(count));
+        request.add_header(REQUEST_ID, format!("{high:016x}{low:016x}"))?;
         handler.call(request).await
     }
 }
@@ -57,14 +61,4 @@ pub fn request_ids(handler: impl Handler) -> impl Handler {
 struct Ids {
     secrets: [RandomState; 2],
     count: Cell<u64>,
-}
-
-impl Ids {
-    fn next(&self) -> String {
-        let count = self.count.get();
-        self.count.set(count + 1);
-        // Two hashes of 64 bits together practically never repeat.
-        let [high, low] = self.secrets.each_ref().map(|secret| secret.hash_one(count));
-        format!("{high:016x}{low:016x}")
-    }
 }

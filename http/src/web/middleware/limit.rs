@@ -61,22 +61,17 @@ pub fn at_most(requests: usize, handler: impl Handler) -> impl Handler {
     let places = Cell::new(requests);
     async move |request: Request<'_>| {
         // The place lives as long as the handler's future, and is freed with it.
-        let Some(_place) = Place::take(&places) else {
+        let Some(left) = places.get().checked_sub(1) else {
             return Err(Refusal::TooManyAtOnce.into());
         };
+        places.set(left);
+        let _place = Place(&places);
         handler.call(request).await
     }
 }
 
 /// One of the places. Dropping it frees the place, also if the handler panics or is dropped.
 struct Place<'p>(&'p Cell<usize>);
-
-impl<'p> Place<'p> {
-    fn take(places: &'p Cell<usize>) -> Option<Self> {
-        places.set(places.get().checked_sub(1)?);
-        Some(Self(places))
-    }
-}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {

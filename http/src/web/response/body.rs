@@ -13,7 +13,7 @@ use waterwheel_runtime::spawn_blocking;
 
 use crate::error::{Error, Result};
 use crate::exchange::answer_body::AnswerBody;
-use crate::exchange::responded::Responded;
+use crate::exchange::handler::Responded;
 
 /// The number of bytes that are read from a blocking reader at once.
 const PIECE_BYTES: usize = 64 * 1024;

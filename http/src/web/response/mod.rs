@@ -42,8 +42,8 @@ use http::{StatusCode, response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::error::{InvalidAnswer, Result};
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 
 pub use body::ResponseBody;
 #[cfg_attr(docsrs, doc(cfg(feature = "cookies")))]

@@ -26,8 +26,8 @@ use super::fallback::not_found;
 use super::params::Params;
 use crate::error::Result;
 use crate::exchange::handler::Handler;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::response::IntoResponse;
 
 /// A function that answers the requests of a route.

@@ -3,8 +3,8 @@
 use http::StatusCode;
 
 use crate::error::{ClientError, Result};
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::response::Response;
 
 pub(super) fn not_found(request: Request<'_>) -> Responded {

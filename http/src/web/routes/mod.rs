@@ -74,8 +74,8 @@ use http::Method;
 use crate::error::Result;
 use crate::error_answer::{ErrorAnswer, ErrorHook};
 use crate::exchange::handler::Handler;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::nested::{self, NestedAt};
 use crate::web::response::{IntoResponse, page};
 
@@ -577,9 +577,13 @@ impl Router {
 /// Sets the look of error answers to this request.
 #[inline]
 fn show_errors(request: &Request<'_>, errors: Option<&ErrorHook>) {
+    #[cold]
+    fn insert(request: &Request<'_>, errors: &ErrorHook) {
+        request.extensions().insert(errors.clone());
+    }
     // Most routers have none.
     if let Some(errors) = errors {
-        request.extensions().insert(errors.clone());
+        insert(request, errors);
     }
 }
 

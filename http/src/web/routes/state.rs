@@ -12,8 +12,8 @@ use std::str::FromStr;
 use super::answers::{Answers, ByReference, ByValue, NamedParams, NoRequest};
 use super::params::Params;
 use crate::error::Result;
+use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
-use crate::exchange::responded::Responded;
 use crate::web::response::IntoResponse;
 
 /// A handler of a route, and the state that it shares with others; see [`with`].

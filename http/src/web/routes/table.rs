@@ -140,7 +140,14 @@ impl Table {
         let routes = self.routes[*found.value].1.as_slice();
         let params = found.params;
         // `{*rest}` must not mix a decoded slash with those between segments.
-        (!has_hidden_slash(routes, &params)).then_some(PathMatch { routes, params })
+        let catches_all = routes
+            .first()
+            .is_some_and(|route| route.pattern.catches_all);
+        let is_slashed = |(_, value): (_, &str)| value.contains("%2F");
+        if catches_all && params.iter().last().is_some_and(is_slashed) {
+            return None;
+        }
+        Some(PathMatch { routes, params })
     }
 
     /// Returns the value of Allow for the server as a whole.
@@ -191,16 +198,6 @@ impl<'r> PathMatch<'r, '_> {
     pub(super) fn allow(&self) -> String {
         allow(self.routes)
     }
-}
-
-/// Returns true if `{*rest}` has caught a segment with an escaped slash.
-fn has_hidden_slash(routes: &[Rc<Route>], params: &matchit::Params<'_, '_>) -> bool {
-    let first = routes.first();
-    first.is_some_and(|route| route.pattern.catches_all)
-        && params
-            .iter()
-            .last()
-            .is_some_and(|(_, value)| value.contains("%2F"))
 }
 
 /// Joins the methods of routes. Adds HEAD and OPTIONS.
