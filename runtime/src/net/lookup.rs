@@ -18,6 +18,10 @@ use crate::budget;
 
 /// Resolves `host:port` on the blocking pool. If it is an address already, returns this address at once.
 ///
+/// The C library has its own limits of time, often 5 to 30 s (`resolv.conf(5)`), and it cannot be interrupted. A
+/// look-up keeps its thread until then, also after a timeout, and the end of the runtime waits for it. So a program
+/// with many names that do not resolve needs more threads, or a resolver without threads.
+///
 /// # Errors
 ///
 /// Fails if the name does not parse or does not resolve.
