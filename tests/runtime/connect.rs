@@ -114,20 +114,30 @@ fn a_text_that_is_no_destination_is_an_error() {
     });
 }
 
+/// Connects to the last of these addresses. Returns the shortest time of several tries: the machine may be busy.
+async fn shortest_time(addresses: &[SocketAddr], enough: Duration) -> Duration {
+    let mut shortest = Duration::MAX;
+    for _ in 0..8 {
+        let start = Instant::now();
+        let stream = TcpStream::connect(addresses).await.unwrap();
+        shortest = shortest.min(start.elapsed());
+        assert_eq!(stream.peer_address().ok().as_ref(), addresses.last());
+        if shortest < enough {
+            break;
+        }
+    }
+    shortest
+}
+
 #[test]
 fn a_refused_attempt_makes_the_next_address_due_at_once() {
     run(async {
         let (_listener, address) = listener();
-        let addresses = vec![closed_port(), closed_port(), address];
-        let start = Instant::now();
-        let stream = TcpStream::connect(addresses).await.unwrap();
-        assert_eq!(stream.peer_address().unwrap(), address);
         // Far less than the two delays of 250 ms between attempts that do not fail.
-        assert!(
-            start.elapsed() < Duration::from_millis(240),
-            "{:?}",
-            start.elapsed()
-        );
+        let enough = Duration::from_millis(240);
+        let addresses = [closed_port(), closed_port(), address];
+        let time = shortest_time(&addresses, enough).await;
+        assert!(time < enough, "{time:?}");
     });
 }
 
@@ -145,6 +155,23 @@ fn an_address_that_is_silent_delays_the_next_one_by_a_quarter_of_a_second() {
             start.elapsed() >= Duration::from_millis(250),
             "{:?}",
             start.elapsed()
+        );
+    });
+}
+
+/// The attempt at the silent address still runs when the second one fails.
+#[test]
+fn a_refused_attempt_beside_a_silent_one_makes_the_next_address_due_at_once() {
+    run(async {
+        let silent = Silent::new();
+        let (_listener, address) = listener();
+        // Less than two delays.
+        let enough = Duration::from_millis(490);
+        let addresses = [silent.address, closed_port(), address];
+        let time = shortest_time(&addresses, enough).await;
+        assert!(
+            time >= Duration::from_millis(250) && time < enough,
+            "{time:?}"
         );
     });
 }
