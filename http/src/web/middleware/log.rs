@@ -238,7 +238,6 @@ impl LogEntry<'_> {
     /// Returns a JSON object in one line.
     ///
     /// ```text
-    ///
     /// {"time":"1994-11-06T08:49:37.250Z","peer":"127.0.0.1","method":"GET","target":"/","version":"HTTP/1.1","end":"answered","status":200,"bytes":11,"seconds":0.000021}
     /// ```
     pub fn json(&self) -> JsonLine<'_> {
