@@ -324,3 +324,41 @@ fn no_address_at_all_is_an_error() {
         assert!(socket.connect(none).await.is_err());
     });
 }
+
+/// RFC 4007, section 11: a zone of an address. The text of a socket address has its number.
+#[test]
+fn a_v6_address_with_a_zone_connects() {
+    run(async {
+        let Ok(listener) = TcpListener::bind("[::1]:0") else {
+            return crate::support::skip::skip("there is no IPv6");
+        };
+        let port = listener.local_address().unwrap().port();
+        for text in [format!("[::1]:{port}"), format!("[::1%1]:{port}")] {
+            let stream = TcpStream::connect(&text).await;
+            assert_eq!(
+                stream.unwrap().peer_address().unwrap().port(),
+                port,
+                "{text}"
+            );
+        }
+        for host in ["::1", "::1%1"] {
+            let stream = TcpStream::connect((host, port)).await;
+            assert_eq!(
+                stream.unwrap().peer_address().unwrap().port(),
+                port,
+                "{host}"
+            );
+        }
+        for text in [
+            "[::1",
+            "[::1]",
+            "::1",
+            ":80",
+            "",
+            "a\0b:80",
+            "127.0.0.1:65536",
+        ] {
+            assert!(TcpStream::connect(text).await.is_err(), "{text}");
+        }
+    });
+}

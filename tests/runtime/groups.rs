@@ -987,3 +987,59 @@ fn a_group_hears_of_an_end_after_the_future_is_dropped() {
         }
     });
 }
+
+#[test]
+fn a_set_that_a_destructor_fills_at_the_end_of_the_runtime_returns_cancelled() {
+    within_deadline(|| {
+        let set = Rc::new(RefCell::new(JoinSet::new()));
+        let scoped = set.clone();
+        let runtime = Runtime::new().unwrap();
+        runtime
+            .spawn(async move {
+                let _guard = OnDrop(move || _ = scoped.borrow_mut().spawn(pending::<()>()));
+                pending::<()>().await;
+            })
+            .detach();
+        runtime.run_until_idle();
+        drop(runtime);
+        let mut set = set.take();
+        block_on(async {
+            let ended = soon(set.join_next()).await.expect("it is in the set");
+            assert!(ended.unwrap_err().is_cancelled());
+            assert!(soon(set.join_next()).await.is_none());
+        });
+    });
+}
+
+/// A wake of the first main future that comes after its end must not count for the second one.
+#[test]
+fn a_main_future_that_panics_leaves_a_runtime_that_works() {
+    within_deadline(|| {
+        let runtime = Runtime::builder().on_park(|| ()).seed(3).build().unwrap();
+        let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let text = panic_text(|| {
+            runtime.block_on(async {
+                let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+                waker.wake_by_ref();
+                kept.replace(Some(waker));
+                spawn(turns(3)).detach();
+                yield_now().await;
+                panic!("on purpose");
+            });
+        });
+        assert!(text.contains("on purpose"));
+        kept.take().unwrap().wake();
+        let polls = Cell::new(0);
+        runtime.block_on(async {
+            soon(time::sleep(Duration::from_millis(5))).await;
+            poll_fn(|_| {
+                polls.set(polls.get() + 1);
+                Poll::Ready(())
+            })
+            .await;
+        });
+        assert_eq!((polls.get(), runtime.run_until_idle()), (1, 0));
+        let report = runtime.shutdown_timeout(Duration::ZERO);
+        assert_eq!((report.tasks.len(), report.jobs), (0, 0));
+    });
+}
