@@ -361,3 +361,72 @@ fn a_path_that_is_too_long_is_an_error_of_each_call_and_makes_no_file() {
         assert!(!path.exists());
     });
 }
+
+#[test]
+fn an_error_wakes_the_readers_of_a_socket_and_takes_no_datagram_from_them() {
+    run(async {
+        let peer = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let peer_address = peer.local_addr().unwrap();
+        let socket = std::rc::Rc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+        socket.connect(peer_address).await.unwrap();
+        drop(peer);
+        let readers = [(); 3].map(|()| {
+            let socket = socket.clone();
+            spawn(async move {
+                let mut buffer = [0; 4];
+                let mut errors = 0;
+                loop {
+                    match socket.recv(&mut buffer).await {
+                        Ok(bytes) => return (bytes, errors),
+                        Err(error) => {
+                            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+                            errors += 1;
+                        }
+                    }
+                }
+            })
+        });
+        yield_now().await;
+        assert_eq!(socket.send(b"lost").await.unwrap(), 4);
+        waterwheel::runtime::time::sleep(Duration::from_millis(5)).await;
+        let peer = net::UdpSocket::bind(peer_address).unwrap();
+        for bytes in [&b"1"[..], b"", b"333"] {
+            peer.send_to(bytes, socket.local_address().unwrap())
+                .unwrap();
+        }
+        let (mut bytes, mut errors) = (0, 0);
+        for reader in readers {
+            let ended = timeout(Duration::from_secs(10), reader).await;
+            let (own_bytes, own_errors) = ended.expect("each has its datagram").unwrap();
+            bytes += own_bytes;
+            errors += own_errors;
+        }
+        assert_eq!((bytes, errors), (4, 1));
+    });
+}
+
+#[test]
+fn an_empty_datagram_fits_into_an_empty_buffer() {
+    run(async {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        theirs.send(b"").await.unwrap();
+        theirs.send(b"a").await.unwrap();
+        assert_eq!(ours.recv(&mut []).await.unwrap(), 0);
+        let error = ours.recv(&mut []).await.unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::MSGSIZE));
+        assert!(poll_once(pin!(ours.recv(&mut []))).await.is_none());
+    });
+}
+
+#[test]
+fn a_sender_that_waits_for_room_is_woken_by_the_end_of_its_peer() {
+    run(async {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        while ours.try_send(b"full").is_ok() {}
+        let waiting = spawn(async move { ours.send(b"late").await });
+        yield_now().await;
+        drop(theirs);
+        let ended = timeout(Duration::from_secs(10), waiting).await;
+        assert!(ended.expect("it is woken").unwrap().is_err());
+    });
+}

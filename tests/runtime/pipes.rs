@@ -243,3 +243,18 @@ fn the_end_of_a_pipe_is_returned_again_and_again() {
         }
     });
 }
+
+#[test]
+fn a_writer_that_waits_for_room_is_woken_by_the_end_of_its_reader() {
+    run(async {
+        let (reader, mut writer) = pipe().unwrap();
+        while writer.try_write(&[0; 4096]).is_ok() {}
+        let waiting = spawn(async move { writer.write(b"late").await });
+        sleep(Duration::from_millis(2)).await;
+        assert!(!waiting.is_finished());
+        drop(reader);
+        let ended = timeout(Duration::from_secs(10), waiting).await;
+        let error = ended.expect("it is woken").unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    });
+}
