@@ -207,7 +207,7 @@ pub fn shutdown() -> Shutdown {
 
 /// The future of [`shutdown`].
 ///
-/// It is also a [`Stream`] of the signals, which never ends: the first asks to end, and the second to hurry.
+/// It is also a [`Stream`](https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html) of the signals, which never ends: the first asks to end, and the second to hurry.
 ///
 /// # Examples
 ///
