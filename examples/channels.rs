@@ -1,8 +1,11 @@
 //! Channels: how tasks of one thread pass values to each other, and who waits for whom.
 //!
 //! ```text
-//! cargo run --release --example channels
+//! cargo run --example channels
 //! ```
+//!
+//! You should see sacks ground and baked in turns: the miller waits whenever two sacks stand in the way. Then a
+//! question gets its answer, and the last two lines show `watch` and `broadcast`.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use waterwheel::runtime::sync::{broadcast, mpsc, oneshot, watch};

@@ -1,8 +1,10 @@
 //! A test of a program that waits for minutes, which takes no time and has the same result each time.
 //!
 //! ```text
-//! cargo run --release --example paused_clock_test
+//! cargo run --example paused_clock_test
 //! ```
+//!
+//! You should see the times of the attempts, up to a minute, at once: the clock is paused.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::time::Duration;
