@@ -1,11 +1,10 @@
 //! Channels: how tasks of one thread pass values to each other, and who waits for whom.
 //!
 //! ```text
-//! cargo run --example channels
+//! cargo run --release --example channels
 //! ```
 //!
-//! You should see sacks ground and baked in turns: the miller waits whenever two sacks stand in the way. Then a
-//! question gets its answer, and the last two lines show `watch` and `broadcast`.
+//! You should see that sacks are ground at most two ahead of the baker, and then the values of the other channels.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use waterwheel::runtime::sync::{broadcast, mpsc, oneshot, watch};

@@ -1,11 +1,10 @@
 //! A job runner: at most two jobs at once, a deadline for each, and a clean end.
 //!
 //! ```text
-//! cargo run --example job_runner
+//! cargo run --release --example job_runner
 //! ```
 //!
-//! You should see two jobs at a time. One of them panics, with a trace on stderr, and one exceeds its deadline. The
-//! others go on until the runner stops, and all places are free again.
+//! You should see the jobs that are done, one that panics, and those that are stopped.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::rc::Rc;

@@ -1,10 +1,10 @@
 //! A mistake that only some orders of the tasks show, and the seed that shows it each time.
 //!
 //! ```text
-//! cargo run --example seeded_test
+//! cargo run --release --example seeded_test
 //! ```
 //!
-//! You should see the seed that fails, with a trace on stderr, and that the mended program passes a thousand orders.
+//! You should see that the usual order is right, and the panic of another order.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

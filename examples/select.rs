@@ -1,10 +1,10 @@
 //! Select: wait for the first of several events, again and again, and lose none of them.
 //!
 //! ```text
-//! cargo run --example select
+//! cargo run --release --example select
 //! ```
 //!
-//! You should see ticks and orders in the order in which they come, and at the end the order that was still waiting.
+//! You should see two ticks for each order that is cooked.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::time::Duration;
