@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --example child_process
 //! ```
+//!
+//! You should see four sorted words, and that a child which sleeps for too long is killed.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::io;

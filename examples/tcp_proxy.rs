@@ -1,8 +1,12 @@
 //! A proxy: connects to a server by its name, and copies the bytes of each client in both directions.
 //!
 //! ```text
-//! cargo run --release --example tcp_proxy -- SERVER:PORT [ADDRESS]
+//! cargo run --example serve_until 127.0.0.1:8081
+//! cargo run --example tcp_proxy 127.0.0.1:8081 [ADDRESS]
+//! curl http://127.0.0.1:8080/
 //! ```
+//!
+//! You should see `Hello World`, and from the proxy the number of bytes in each direction.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::io;
