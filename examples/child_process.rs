@@ -4,7 +4,7 @@
 //! cargo run --example child_process
 //! ```
 //!
-//! You should see four sorted words, and that a child which sleeps for too long is killed.
+//! You should see four words in their order, and that `sleep` was killed.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::io;

@@ -5,7 +5,7 @@
 //! nc -u 127.0.0.1 8080
 //! ```
 //!
-//! You should see each line that you type into `nc` come back.
+//! You should see each line that you type into `nc` a second time.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::io;
