@@ -27,8 +27,8 @@
 //!
 //! *Case B: another waker.* The read stands inside a combinator that makes wakers of its own, or in the future
 //! of `block_on`. The address differs, so [`task`] returns `None` in step 2. Step 3 is then `ask`. It stores
-//! a clone of the waker as a remembered waiter, beside the id of the task: when the list is full, the
-//! waiters of ended tasks are removed. In step 6, the source moves the waker into the list of due wakers, and
+//! a clone of the waker as a remembered waiter, beside the id of the task if there is one: when the list is
+//! full, the waiters of ended tasks are removed. In step 6, the source moves the waker into the list of due wakers, and
 //! the executor wakes it at the end of the turn.
 //!
 //! # Invariants

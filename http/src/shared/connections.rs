@@ -6,22 +6,27 @@
 //! [`ConnectionId`]. The entry has the [`Phase`] of the connection; there is no copy of it elsewhere.
 //!
 //! ```text
-//!  Handshake ──► New ──► ReadingHead ──► Handling ──► Idle ──► ReadingHead …
-//!                 │          │              │          │
-//!                 │      HeadOverdue        ▼          │
-//!                 │          └─────────► Closing ──► Lingering
-//!                 ▼                                    ▼
-//!              removed                              removed
+//!                 ┌──── a head that arrives whole ────┐
+//!                 │                                   ▼
+//!  Handshake ──► New ──► ReadingHead ───────────► Handling ──► Closing ──► Lingering
+//!                          ▲   └─► HeadOverdue ─┐   ▲  │          ▲
+//!                          │                    └───┼──┼──────────┘
+//!                          └────────── Idle ────────┘  │
+//!                                       ▲              │
+//!                                       └──────────────┘ no more bytes
 //! ```
+//!
+//! Most heads arrive whole. So the usual connection goes from `New` to `Handling`, and then between `Idle` and
+//! `Handling`. The entry can be removed in every phase, because the connection can be dropped in every phase.
 //!
 //! | arrow | function |
 //! |---|---|
 //! | `Handshake` → `New` | [`opened`](Connections::opened) |
 //! | `New`, `Idle` → `ReadingHead` | [`wait_within_head`](Connections::wait_within_head) |
 //! | any → `Handling` | [`begin_request`](Connections::begin_request) |
-//! | `Handling`, `ReadingHead` → `Idle` | [`wait`](Connections::wait) |
+//! | `Handling` → `Idle`; `ReadingHead` → `Idle` if the part was no head (empty lines) | [`wait`](Connections::wait) |
 //! | `ReadingHead` → `HeadOverdue` | [`head_overdue`](Connections::head_overdue) |
-//! | any → `Closing` | [`close`](Connections::close) |
+//! | any → `Closing` | [`close`](Connections::close), [`turn_away`](Connections::turn_away) |
 //! | `Closing` → `Lingering` | [`linger`](Connections::linger) |
 //! | `Handling` → `Upgraded`, in an entry of its own | [`upgrade`](Connections::upgrade) |
 //!

@@ -21,11 +21,11 @@
 //!
 //! ```text
 //!  task (poll_read)       socket                          reactor                      kernel
-//!    │ first poll            │ known: UNTRIED, so it tries    │                           │
+//!    │ first poll            │ guess: UNTRIED, so it tries    │                           │
 //!    ├──────────────────────►├── recv ────────────────────────┼──────────────────────────►│
 //!    │                       │◄───────────────────────────────┼────────────── WouldBlock ─┤
 //!    │                       ├── register ───────────────────►├── epoll_ctl ─────────────►│
-//!    │                       │ known: cleared                 │                           │
+//!    │                       │ known = guess, then cleared    │                           │
 //!    │                       ├── ask ────────────────────────►│ reader = this task        │
 //!    │◄──────────── Pending ─┤◄─────────── no news: Waits ────┤ (a)                       │
 //!    ┊                       ┊                                │                           ┊
@@ -41,7 +41,7 @@
 //! ```
 //!
 //! At (a), `current_task::set_asked` stores this source for the rest of the poll. At (b),
-//! `current_task::asked` returns this source, so the task is still its reader and there is no news.
+//! `current_task::has_asked` finds this source, so the task is still its reader and there is no news.
 //!
 //! Each operation has two forms, because a future can be dropped, and a poll function can only stop being
 //! called. [`poll_io`](Socket::poll_io) is a poll function, and the source remembers its waiter.
