@@ -110,7 +110,7 @@ pub(crate) struct Buffers {
     head: Head,
     /// The length of the head at the front of the unused bytes. It is 0 until that head is whole.
     head_bytes: usize,
-    /// The begin of the request at the front, if durations are measured.
+    /// The time at which the request at the front began, if durations are measured.
     begun: Option<Instant>,
     answer: Cell<AnswerState>,
     /// Decides whether the connection serves another request after this answer.

@@ -327,7 +327,7 @@ pub(crate) const CHUNK_END: &[u8] = b"\r\n";
 /// # Errors
 ///
 /// If a trailer is malformed, or is one that a recipient must know before the body
-/// (RFC 9110, 6.5.1). Then nothing is written.
+/// (RFC 9110, 6.5.1). Then no byte is written.
 pub(crate) fn push_last_chunk(
     out: &mut Vec<u8>,
     trailers: &impl AnswerHeaders,

@@ -87,7 +87,7 @@ fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<
 ///
 /// # Errors
 ///
-/// If one of the handler's fields may not be written. Then nothing is.
+/// If one of the handler's fields cannot be sent. Then no byte is written.
 #[inline(never)]
 pub(crate) fn push_head(
     out: &mut Vec<u8>,

@@ -53,11 +53,11 @@ use crate::limits::Limits;
 use crate::shared::peers::PeerPermit;
 use crate::shared::stop::Stage;
 
-/// How long a connection without a request must be silent before the server closes it for room or at its
+/// The time for which a connection without a request must be silent before the server closes it for room or at its
 /// end. A request may be on its way.
 pub(crate) const MOMENT: Duration = Duration::from_millis(100);
 
-/// How long a connection may shake hands before it gives way to waiting clients: two or three round trips
+/// The time for which a connection may shake hands before it gives way to waiting clients: two or three round trips
 /// of a distant client.
 pub(crate) const HANDSHAKE_MOMENT: Duration = Duration::from_millis(500);
 
@@ -97,7 +97,7 @@ pub(crate) enum Phase {
     Upgraded,
 }
 
-/// When a connection that lingers after its last answer gives way to another one. Bytes that arrive after the
+/// The time at which a connection that lingers after its last answer gives way to another one. Bytes that arrive after the
 /// close make the kernel send a reset, and the client loses the part of the answer that it has not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum GivesWay {
@@ -110,7 +110,7 @@ pub(crate) enum GivesWay {
 }
 
 impl GivesWay {
-    /// How long the client must be silent.
+    /// Returns the time for which the client must be silent.
     fn silence(self) -> Duration {
         match self {
             Self::AtOnce => Duration::ZERO,
@@ -148,7 +148,7 @@ struct ConnectionEntry {
     /// The number of requests that have begun, saturating. It is here because the entry has free bytes, and
     /// an idle connection must not grow.
     requests: u32,
-    /// The begin of the phase.
+    /// The start of the phase.
     since: Instant,
     waker: Option<Waker>,
 }
@@ -275,7 +275,7 @@ impl Connections {
     #[inline]
     pub(crate) fn begin_request(&self, id: ConnectionId, requests_max: Option<u64>) -> bool {
         let entry = &mut self.entries.borrow_mut()[id.index()];
-        // No clock is read here, because no deadline counts from the begin of a request.
+        // No clock is read here, because no deadline counts from the start of a request.
         entry.phase = Phase::Handling;
         // A connection may live for weeks, so the count must not wrap.
         entry.requests = entry.requests.saturating_add(1);
@@ -471,7 +471,7 @@ impl Connections {
         count
     }
 
-    /// Returns these connections, each with its rank, the begin of its phase, and its index.
+    /// Returns these connections, each with its rank, the start of its phase, and its index.
     fn those_that_may_leave(&self, stage: Stage) -> Vec<(u8, Instant, usize)> {
         let now = Instant::of_turn();
         let entries = self.entries.borrow();
