@@ -61,7 +61,7 @@
 //!
 //! - *Jobs*: `blocking` → `thread_pool`
 //! - *Connecting*: `net::lookup` → `net::destination` → `net::connect_options`
-//! - *More sockets*: `net::incoming` → `net::socket_file` → `net::unix` → `net::listen_options` →
+//! - *More sockets*: `net::owned_halves` → `net::incoming` → `net::socket_file` → `net::unix` → `net::listen_options` →
 //!   `net::async_fd` → `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal`
 //! - *Futures together*: `select` → `join_all` → `try_join`
 //! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
