@@ -23,8 +23,8 @@
 //!
 //! A turn that has polled 64 tasks starts no further list, but it polls a list that it has started to the end.
 //!
-//! A waiting task is stored as its id if its own waker is used, and where the runtime can wake it by the id. In all
-//! other cases, a clone of the waker is stored:
+//! The runtime stores a waiting task as an id if it can, because an id is a plain number. Otherwise it stores a
+//! clone of the waker:
 //!
 //! | the task waits for | stored in | as |
 //! |---|---|---|

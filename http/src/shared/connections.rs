@@ -24,7 +24,7 @@
 //! | `Handshake` → `New` | [`opened`](Connections::opened) |
 //! | `New`, `Idle` → `ReadingHead` | [`wait_within_head`](Connections::wait_within_head) |
 //! | any → `Handling` | [`begin_request`](Connections::begin_request) |
-//! | `Handling` → `Idle`; `ReadingHead` → `Idle` if the part was no head (empty lines) | [`wait`](Connections::wait) |
+//! | `Handling`, `ReadingHead` → `Idle` | [`wait`](Connections::wait) |
 //! | `ReadingHead` → `HeadOverdue` | [`head_overdue`](Connections::head_overdue) |
 //! | any → `Closing` | [`close`](Connections::close), [`turn_away`](Connections::turn_away) |
 //! | `Closing` → `Lingering` | [`linger`](Connections::linger) |
