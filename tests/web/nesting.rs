@@ -180,3 +180,55 @@ fn a_value_is_dropped_with_its_request_also_if_the_connection_ends() {
         assert_eq!(Rc::strong_count(&watched), 2);
     });
 }
+
+/// A router that answers its own 404s.
+fn with_own_404(text: &'static str) -> Router {
+    mills().not_found(async move || (StatusCode::NOT_FOUND, text))
+}
+
+#[test]
+fn a_prefix_with_a_parameter_in_a_segment_has_the_404s_of_its_own_paths_only() {
+    let router = Router::new()
+        .nest("/mill-{n}.v2", with_own_404("mill"))
+        .nest("/{{a}}", with_own_404("braces"))
+        .nest("/100%", with_own_404("percent"))
+        .not_found(async || (StatusCode::NOT_FOUND, "site"));
+    check(
+        router,
+        &[
+            ("/mill-7.v2/rye", 200, "rye"),
+            ("/mill-7.v2/a/b", 404, "mill"),
+            ("/mill-.v2/a/b", 404, "site"),
+            ("/mill-7.v3/a/b", 404, "site"),
+            ("/bakery/a/b", 404, "site"),
+            ("/%7Ba%7D/a/b", 404, "braces"),
+            ("/100%25/a/b", 404, "percent"),
+        ],
+    );
+}
+
+#[test]
+fn a_handler_for_missing_paths_sees_the_path_below_the_prefix_of_its_router() {
+    let inner = || Router::new().get("/", async || "all").not_found(rest);
+    let router = Router::new()
+        .nest("/flat", inner())
+        .nest("/wrapped", request_ids(inner()))
+        .nest("/outer", Router::new().nest("/inner", inner()))
+        .nest("/{a}/b", inner())
+        .not_found(rest);
+    check(
+        router,
+        &[
+            ("/flat/x/y", 200, "/x/y of /flat/x/y"),
+            ("/wrapped/x/y", 200, "/x/y of /wrapped/x/y"),
+            ("/outer/inner/x", 200, "/x of /outer/inner/x"),
+            ("/7/b/x", 200, "/x of /7/b/x"),
+            ("/none", 200, "/none of /none"),
+        ],
+    );
+    let files = || Router::new().get("/api", async || "api").not_found(Files::new("http").unwrap());
+    let site = Router::new().nest("/flat", files()).nest("/wrapped", request_ids(files()));
+    for answer in get(site, &["/flat/Cargo.toml", "/wrapped/Cargo.toml"]) {
+        assert!(answer.text().contains("waterwheel-http"));
+    }
+}
