@@ -16,9 +16,10 @@
 //! # Invariants
 //!
 //! - Never: a line above debug that a client alone can cause, and never one for each request.
+//! - Never: a control character in a line, because an error may quote its client.
 
-use std::fmt;
-use std::io;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -76,28 +77,31 @@ pub(crate) fn handler_failed(subject: Subject<'_>, error: &Error, left_out: u64)
         target = subject.target,
         peer = subject.peer.map(display),
         request_id = subject.id,
-        error = display(format_args!("{error:?}")),
+        error = display(OneLine(error)),
         lines_left_out = some(left_out),
         "a handler failed",
     );
     // Only the first: stderr has no limit on its rate, and a second line adds little.
-    say_once(&SAID, || format!("{subject} failed: {error:?}"));
+    say_once(&SAID, || format!("{subject} failed: {}", OneLine(error)));
 }
 
 pub(crate) fn error_hook_failed(error: &Error, left_out: u64) {
     static SAID: AtomicBool = AtomicBool::new(false);
     tracing::error!(
-        error = display(format_args!("{error:?}")),
+        error = display(OneLine(error)),
         lines_left_out = some(left_out),
         "the function for error responses failed",
     );
     say_once(&SAID, || {
-        format!("the function for error responses failed: {error:?}")
+        format!("the function for error responses failed: {}", OneLine(error))
     });
 }
 
 pub(crate) fn handshake_failed(error: &io::Error) {
-    tracing::debug!(error = display(error), "a handshake failed");
+    tracing::debug!(
+        error = display(OneLine(&format_args!("{error}"))),
+        "a handshake failed"
+    );
 }
 
 pub(crate) fn handshake_panicked(text: &str, left_out: u64) {
@@ -129,7 +133,7 @@ pub(crate) fn client_left(subject: Subject<'_>, error: &Error) {
         target = subject.target,
         peer = subject.peer.map(display),
         request_id = subject.id,
-        error = display(format_args!("{error:?}")),
+        error = display(OneLine(error)),
         "a client left before its answer",
     );
 }
@@ -232,10 +236,28 @@ pub(crate) fn shut_down(report: &dyn fmt::Display) {
 fn say_once(said: &AtomicBool, text: impl FnOnce() -> String) {
     // A subscriber for one thread only counts too: that program knows how to see lines.
     if !tracing::dispatcher::has_been_set() && !said.swap(true, Ordering::Relaxed) {
-        eprintln!(
-            "waterwheel: {} (shown once; a `tracing` subscriber shows all)",
+        let line = format!(
+            "waterwheel: {} (shown once; a `tracing` subscriber shows all)\n",
             text()
         );
+        // `eprintln` panics if no process reads stderr, and the panic would change the answer.
+        let _written = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+/// An error and its causes in one line, with control characters as escapes.
+struct OneLine<'a>(&'a dyn fmt::Debug);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:?}", self.0);
+        text.chars().try_for_each(|c| {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())
+            } else {
+                f.write_char(c)
+            }
+        })
     }
 }
 

@@ -143,7 +143,9 @@ mod on {
         if tracing::dispatcher::has_been_set() {
             tracing::warn!("{text}");
         } else {
-            eprintln!("waterwheel: {text}");
+            // `eprintln` panics if no process reads stderr.
+            let line = format!("waterwheel: {text}\n");
+            let _written = io::stderr().write_all(line.as_bytes());
         }
     }
 }
