@@ -48,6 +48,7 @@ pub fn poll_named<T>(name: &'static str, poll: impl FnOnce() -> T) -> T {
 mod on {
     use std::cell::Cell;
     use std::fmt;
+    use std::io::{self, Write as _};
     use std::panic::Location;
     use std::sync::{Mutex, PoisonError};
     use std::time::{Duration, Instant};

@@ -2,13 +2,15 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
-use waterwheel::http::testing::{Answer, TestClient};
+use futures_lite::AsyncWriteExt;
+use waterwheel::http::testing::{Answer, MemoryStream, TestClient};
 use waterwheel::http::web::files::Files;
 use waterwheel::http::web::middleware::{REQUEST_ID, request_ids, time_limit};
 use waterwheel::http::web::routes::{Router, nested_path};
-use waterwheel::http::{Handler, Request, Responded, Result, StatusCode};
-use waterwheel::runtime::block_on;
+use waterwheel::http::{Handler, Limits, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::{block_on, spawn, time::sleep, turn};
 
 fn get(handler: impl Handler, paths: &[&str]) -> Vec<Answer> {
     block_on(async {
@@ -231,4 +233,68 @@ fn a_handler_for_missing_paths_sees_the_path_below_the_prefix_of_its_router() {
     for answer in get(site, &["/flat/Cargo.toml", "/wrapped/Cargo.toml"]) {
         assert!(answer.text().contains("waterwheel-http"));
     }
+}
+
+/// Inserts a value, and fails if there is one of an earlier request.
+fn insert(request: &Request<'_>, value: &Rc<()>) {
+    assert!(request.extensions().insert(value.clone()).is_none(), "a value has leaked");
+}
+
+#[test]
+fn a_value_ends_with_its_request_if_requests_are_pulled() {
+    let value = Rc::new(());
+    block_on(async {
+        let (mut near, far) = MemoryStream::pair();
+        let server = Server::builder().without_listener();
+        let requests = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3);
+        near.write_all(requests.as_bytes()).await.unwrap();
+        near.close().await.unwrap();
+        let mut connection = server.connection(far, None);
+        let mut answered = 0;
+        while let Ok(Some(request)) = connection.next().await {
+            insert(&request, &value);
+            assert_eq!(Rc::strong_count(&value), 2);
+            drop(request.respond(StatusCode::OK, "x", ()).await.unwrap());
+            answered += 1;
+        }
+        assert_eq!(answered, 3);
+        assert_eq!(Rc::strong_count(&value), 1);
+    });
+}
+
+#[test]
+fn a_value_ends_with_its_request_if_the_connection_is_upgraded_or_the_handler_is_dropped() {
+    let value = Rc::new(());
+    let held = value.clone();
+    let handler = async move |request: Request<'_>| {
+        insert(&request, &held);
+        if request.path() == "/slow" {
+            std::future::pending::<()>().await;
+        }
+        let (responded, upgrade) = request.upgrade("mill", ()).await?;
+        spawn(async move {
+            let _stream = upgrade.await;
+            sleep(Duration::from_secs(3600)).await;
+        })
+        .detach();
+        Ok(responded)
+    };
+    block_on(async {
+        let limits = Limits {
+            handler_duration_max: Some(Duration::from_millis(50)),
+            ..Limits::default()
+        };
+        let server = Server::builder().limits(limits).without_listener();
+        let handler = waterwheel::http::shared(handler);
+        let mut upgraded = TestClient::of(&server, handler.clone());
+        let offer = "Host: x\r\nConnection: upgrade\r\nUpgrade: mill\r\n\r\n";
+        upgraded.send(format!("GET / HTTP/1.1\r\n{offer}")).await;
+        assert_eq!(upgraded.answer().await.status, StatusCode::SWITCHING_PROTOCOLS);
+        turn().await;
+        assert_eq!(Rc::strong_count(&value), 2);
+        let answer = TestClient::of(&server, handler.clone()).get("/slow").await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        turn().await;
+        assert_eq!(Rc::strong_count(&value), 2);
+    });
 }
