@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --release --example channels
 //! ```
+//!
+//! You should see that sacks are ground at most two ahead of the baker, and then the values of the other channels.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use waterwheel::runtime::sync::{broadcast, mpsc, oneshot, watch};

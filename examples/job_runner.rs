@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --release --example job_runner
 //! ```
+//!
+//! You should see the jobs that are done, one that panics, and those that are stopped.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::rc::Rc;

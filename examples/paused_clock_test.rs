@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --release --example paused_clock_test
 //! ```
+//!
+//! You should see at which seconds the program has tried, at once.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::time::Duration;

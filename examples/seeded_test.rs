@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --release --example seeded_test
 //! ```
+//!
+//! You should see that the usual order is right, and the panic of another order.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

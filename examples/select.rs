@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --release --example select
 //! ```
+//!
+//! You should see two ticks for each order that is cooked.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::time::Duration;

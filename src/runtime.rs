@@ -26,6 +26,9 @@
 //! | send values between tasks, share them, limit or stop tasks | [`sync`]; any channel crate works too |
 //! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data |
 //! | connect to other programs | [`net`] |
+//! | copy between streams, use pipes and the standard streams | [`io`] |
+//! | use files | [`fs`] |
+//! | run other programs | [`process`] |
 //! | share the thread fairly | [`yield_now`], [`budget`] |
 //! | do work that blocks | [`spawn_blocking`], or a [`ThreadPool`] of your own |
 //! | spawn from another thread, or wake the loop | [`Handle`] |
@@ -34,11 +37,19 @@
 //! | receive signals | [`signal`] |
 //! | count the open descriptors | [`descriptors`] |
 //!
+//! # Systems
+//!
+//! All tests run on Linux. For macOS and FreeBSD (64 bits), the runtime is compiled (`cargo check --target`), and no
+//! test has run there. The server is for Linux.
+//!
 //! # Features
 //!
 //! Debug builds report a task that holds the thread for more than a second. With the feature `watch`, release
 //! builds do so, too. The report names the place in the program that spawned the task. It is a `tracing`
 //! warning, or a line on stderr if no subscriber is set.
+//!
+//! The feature `hyper` adds `hyper_rt`: the traits of `hyper::rt`. The feature `tokio-io` adds `tokio_io`: wrappers
+//! between the streams of `futures-io` and those of tokio. Any library that takes a spawner takes [`LocalSpawner`].
 //!
 //! [`waterwheel_runtime`] is the crate behind this module. Its page tells how the runtime works, and in which order to
 //! read its files.

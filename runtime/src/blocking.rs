@@ -34,8 +34,9 @@ use crate::primitives::{Mutex, MutexGuard};
 
 /// Runs `job` on a thread of the runtime's pool, so that this thread does not block.
 ///
-/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once. Further jobs wait in a queue
-/// without a limit. If the future is dropped while the job runs, the job continues, and its value is dropped.
+/// At most [`THREADS_MAX`](crate::THREADS_MAX) jobs of a runtime run at once, unless
+/// [`RuntimeBuilder`](crate::RuntimeBuilder#when-all-threads-are-busy) sets another number. Further jobs wait in a
+/// queue without a limit, so a job must not wait for another job. If the future is dropped while the job runs, the job continues, and its value is dropped.
 ///
 /// # Errors
 ///
@@ -75,6 +76,24 @@ where
     value
 }
 
+/// Like [`spawn_blocking`], for a job that must run even if the runtime ends before it has begun. Then the thread
+/// that drops the runtime runs it.
+pub(crate) fn spawn_to_end<T, F>(what: &str, job: F) -> Blocking<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let (job, value) = Blocking::of(job);
+    // The order of the pool is ignored: a job that is cancelled runs on the thread that cancels it.
+    let job = Box::new(move |_| job(Order::Run));
+    let refused = context::with(what, "polled", |executor| executor.blocking().push(job));
+    // No thread could be started, so this one runs it.
+    if let Some(job) = refused {
+        job(Order::Run);
+    }
+    value
+}
+
 /// The future of [`spawn_blocking`] and of [`ThreadPool::spawn`](crate::ThreadPool::spawn).
 ///
 /// # Panics
@@ -100,6 +119,8 @@ pub struct Blocking<T> {
     slot: Arc<JobSlot<T>>,
     /// The number of the poll in which it began to wait.
     began: Option<u32>,
+    /// True if the drop leaves the job alone.
+    detached: bool,
 }
 
 impl<T: Send + 'static> Blocking<T> {
@@ -113,8 +134,14 @@ impl<T: Send + 'static> Blocking<T> {
         let value = Self {
             slot: slot.clone(),
             began: None,
+            detached: false,
         };
         (move |order| slot.carry_out(order, job), value)
+    }
+
+    /// Drops the future without cancelling its job.
+    pub(crate) fn detach(mut self) {
+        self.detached = true;
     }
 }
 
@@ -127,6 +154,7 @@ impl<T> Blocking<T> {
         let value = Self {
             slot: slot.clone(),
             began: None,
+            detached: false,
         };
         (TaskEnd { slot }, value)
     }
@@ -286,7 +314,9 @@ impl<T> Future for Blocking<T> {
 
 impl<T> Drop for Blocking<T> {
     fn drop(&mut self) {
-        panics::discard(self.slot.replace(JobState::Closed));
+        if !self.detached {
+            panics::discard(self.slot.replace(JobState::Closed));
+        }
     }
 }
 

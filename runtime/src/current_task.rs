@@ -21,7 +21,7 @@
 //! | 5. The task returns `Pending`. The executor waits in epoll. | `executor`, `reactor` | `park` |
 //! | 6. An event comes. The source takes out the id, and the executor queues it. | `source`, `executor`, `local_queue` | `deliver`, `push_first` |
 //! | 7. The next turn polls the task, as in step 1. The read takes the news and calls `recv`. | `net/socket` | `poll_read` |
-//! | 8. The task reads again. The socket is the one that it has asked, and no event can have come. So it waits without asking. | `net/socket`, `current_task` | `waits_already`, [`asked`] |
+//! | 8. The task reads again. The socket is the one that it has asked, and no event can have come. So it waits without asking. | `net/socket`, `current_task` | `waits_already`, [`has_asked`] |
 //!
 //! No waker was cloned, called through its vtable or dropped.
 //!
@@ -115,10 +115,13 @@ pub(crate) fn waiting(waker: &Waker) -> (Option<TaskId>, Option<&Waker>) {
     })
 }
 
-/// Returns the source that this task has asked last in this poll. Its next event wakes the task.
+/// Returns true if this task has asked this source last in this poll. Its next event wakes the task.
 #[inline]
-pub(crate) fn asked() -> Option<Registered> {
-    CURRENT.with(|current| current.asked.get())
+pub(crate) fn has_asked(runtime: u32, source: u32) -> bool {
+    // By numbers, so that it is two comparisons. No runtime has the number zero. // LOG R5
+    let asked = CURRENT.with(|current| current.asked.get());
+    asked.map_or(0, |asked| asked.runtime.number()) == runtime
+        && asked.is_some_and(|asked| asked.source.as_raw() == source)
 }
 
 /// Stores the source that this task has asked. `None` means that no source is known.

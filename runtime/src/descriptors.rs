@@ -17,12 +17,19 @@
 //! - Always: each call works on any thread at any time, also while the thread ends.
 
 use std::cell::RefCell;
-use std::io;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::{io, mem};
 
 use crate::context;
+use crate::directory::send_to;
+use crate::local_queue::{self, RuntimeId};
+use crate::notify::NotifyWaiter;
 pub use crate::probe::Holders;
 use crate::probe::{Probe, soft_limit};
+use crate::remote::Message;
 
 thread_local! {
     /// The probe of this thread. It is the only thread-local of the crate with a destructor, which closes its
@@ -123,11 +130,11 @@ pub fn held() -> usize {
 
 /// Completes when a socket of this thread's runtime closes after this call.
 ///
-/// A close between this call and the first poll counts.
+/// A close between this call and the first poll counts. The future is `Send`, and belongs to this runtime.
 ///
 /// # Panics
 ///
-/// Panics outside a runtime.
+/// Panics outside a runtime. The future panics if it is polled outside this runtime.
 ///
 /// # Cancel safety
 ///
@@ -148,13 +155,51 @@ pub fn held() -> usize {
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn freed() -> impl Future<Output = ()> + use<> {
-    let freed = context::with("descriptors::freed", "called", |executor| {
-        executor.freed().clone()
-    });
-    // The count is read in the call, not in the first poll. So a close between the two is not missed.
-    let seen = freed.times();
-    async move { freed.changed_since(seen).await }
+pub fn freed() -> impl Future<Output = ()> + Send + use<> {
+    context::with("descriptors::freed", "called", |executor| Freed {
+        runtime: executor.id(),
+        // The count is read in the call, not in the first poll. So a close between the two is not missed.
+        wait: NotifyWaiter::since(executor.freed().times()),
+    })
+}
+
+/// The future of [`freed`]: plain data, like a sleep.
+struct Freed {
+    runtime: RuntimeId,
+    wait: NotifyWaiter,
+}
+
+impl Future for Freed {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let freed = context::with("descriptors::freed", "polled", |executor| {
+            executor.expect_own(self.runtime, "descriptors::freed", "polled");
+            executor.freed().clone()
+        });
+        self.wait.poll(&freed, cx)
+    }
+}
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        // Most of these futures are dropped without a wait.
+        if !self.wait.is_waiting() {
+            return;
+        }
+        let mut wait = mem::replace(&mut self.wait, NotifyWaiter::since(0));
+        let mut leave = move || {
+            if let Some(freed) = context::with_borrowed(|executor| executor.freed().clone()) {
+                wait.leave(&freed);
+            }
+        };
+        // The list of waiters belongs to the runtime's thread. On another thread, a message removes the waker.
+        if local_queue::runtime() == Some(self.runtime) {
+            leave();
+        } else {
+            send_to(self.runtime, Message::Run(Box::new(leave)));
+        }
+    }
 }
 
 /// Counts a socket that was opened.

@@ -77,11 +77,8 @@ impl Instant {
 
     /// Returns the time of the machine's monotonic clock.
     pub(crate) fn real() -> Self {
-        // An offset from the first reading fits into 64 bits. The standard library's `Instant` takes 16 bytes.
-        static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
-        let origin = *ORIGIN.get_or_init(std::time::Instant::now);
         Self {
-            nanos: nanos(origin.elapsed()),
+            nanos: nanos(origin().elapsed()),
         }
     }
 }
@@ -91,6 +88,35 @@ impl Instant {
 /// mio rounds a wait up to a whole millisecond. If a tick were as long, a deadline would be rounded up twice
 /// (LOG R15).
 pub(crate) const NANOS_PER_TICK: u64 = 31_250;
+
+/// Returns the point from which this process counts.
+fn origin() -> std::time::Instant {
+    // An offset from the first reading fits into 64 bits. The standard library's `Instant` takes 16 bytes.
+    static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
+    *ORIGIN.get_or_init(std::time::Instant::now)
+}
+
+/// The same point on the clock of the standard library. With a paused clock, it is the point that this clock shows,
+/// and not the real time.
+impl From<Instant> for std::time::Instant {
+    fn from(instant: Instant) -> Self {
+        let origin = origin();
+        // It fails for no instant on Linux. Elsewhere, a far point is as good as another one.
+        let far = || origin + Duration::from_secs(u64::from(u32::MAX));
+        origin
+            .checked_add(Duration::from_nanos(instant.nanos))
+            .unwrap_or_else(far)
+    }
+}
+
+/// The same point on the clock of the runtime. A point before the start of the process becomes the start.
+impl From<std::time::Instant> for Instant {
+    fn from(instant: std::time::Instant) -> Self {
+        Self {
+            nanos: nanos(instant.saturating_duration_since(origin())),
+        }
+    }
+}
 
 /// Returns the nanoseconds of a duration, at most those of [`Instant::FAR_FUTURE`].
 fn nanos(duration: Duration) -> u64 {

@@ -36,22 +36,27 @@
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
 //! - *Time*: `wheel` → `instant` → `timers`
 //! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
+//! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
-//! - *Sockets for programs*: `net::socket` → `net::no_signal` → `net::stream` → `net::split` →
-//!   `net::tcp_stream` → `net::listener` → `net::tcp_listener`
+//! - *Sockets for programs*: `net::socket` → `net::stream` → `net::split` → `net::tcp_stream` →
+//!   `net::listener` → `net::tcp_listener`
 //!
 //! This is the core: all that [`block_on`](fn@block_on), tasks, timers and TCP need. The rest is built on it, and can
 //! be skipped:
 //!
 //! - *Jobs*: `blocking` → `thread_pool`
-//! - *More sockets*: `net::incoming` → `net::unix` → `net::defer_accept` → `net::listen_options` →
-//!   `net::async_fd` → `net::lookup` → `net` → `signal`
+//! - *Connecting*: `net::lookup` → `net::destination` → `net::connect_options`
+//! - *More sockets*: `net::owned_halves` → `net::incoming` → `net::socket_file` → `net::unix` → `net::listen_options` →
+//!   `net::async_fd` → `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal`
 //! - *Futures together*: `select` → `join_all` → `try_join`
 //! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
 //!   `task::join_set` → `task::scope` → `task::local` → `task::remote_handle` → `task`
 //! - *Settings and tests*: `runtime_builder` → `seeded`
 //! - *Between tasks*: `sync::errors` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
 //!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
+//! - *Bytes, files and processes*: `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` →
+//!   `fs::file` → `fs::read_dir` → `fs` → `process::exit` → `process::child` → `process::command` → `process`
+//! - *Traits of other crates*: `spawner` → `hyper_rt` → `tokio_io`
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
@@ -62,8 +67,12 @@ pub mod descriptors;
 mod dice;
 mod directory;
 mod executor;
+pub mod fs;
 mod hooks;
+#[cfg(feature = "hyper")]
+pub mod hyper_rt;
 mod instant;
+pub mod io;
 mod join;
 mod join_all;
 mod join_error;
@@ -78,6 +87,7 @@ mod panics;
 mod pool;
 mod primitives;
 mod probe;
+pub mod process;
 mod race;
 mod reactor;
 mod remote;
@@ -88,13 +98,17 @@ pub mod seeded;
 mod select;
 pub mod signal;
 mod source;
+mod spawner;
 pub mod sync;
+mod sys;
 pub mod task;
 mod task_names;
 mod task_table;
 mod thread_pool;
 pub mod time;
 mod timers;
+#[cfg(feature = "tokio-io")]
+pub mod tokio_io;
 mod try_join;
 mod turn;
 mod wait_list;
@@ -120,6 +134,7 @@ pub use select::{
     Either, Either3, Either4, Select, Select3, Select4, SelectSlice, select, select_slice, select3,
     select4,
 };
+pub use spawner::LocalSpawner;
 pub use thread_pool::ThreadPool;
 pub use try_join::{TryJoin, try_join};
 pub use turn::turn;

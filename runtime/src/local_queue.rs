@@ -74,6 +74,11 @@ impl RuntimeId {
         Self(NonZeroU32::new(id).expect("fewer than four thousand million runtimes in a process"))
     }
 
+    /// Returns the id with this number. Zero is no id.
+    pub(crate) fn from_raw(raw: u32) -> Option<Self> {
+        NonZeroU32::new(raw).map(Self)
+    }
+
     /// Returns the number of the runtime. The first one in a process has the number 1.
     pub(crate) fn number(self) -> u32 {
         self.0.get()

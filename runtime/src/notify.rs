@@ -196,9 +196,7 @@ impl Notify {
     pub fn changed_since(&self, times: u64) -> impl Future<Output = ()> + '_ {
         Changed {
             notify: self,
-            times,
-            place: None,
-            waited: Waited::default(),
+            wait: NotifyWaiter::since(times),
         }
     }
 }
@@ -206,6 +204,28 @@ impl Notify {
 /// A waiter for a notification of all: the future of [`Notify::changed_since`].
 struct Changed<'a> {
     notify: &'a Notify,
+    wait: NotifyWaiter,
+}
+
+impl Future for Changed<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let notify = self.notify;
+        self.wait.poll(notify, cx)
+    }
+}
+
+impl Drop for Changed<'_> {
+    fn drop(&mut self) {
+        self.wait.leave(self.notify);
+    }
+}
+
+/// The state of a waiter for a notification of all. It is plain data and does not know its [`Notify`], so it is
+/// `Send`.
+#[derive(Debug)]
+pub(crate) struct NotifyWaiter {
     /// The count that it waits to change.
     times: u64,
     /// The index of its waker in `waiters`. Valid until the next notification, which empties the list.
@@ -213,19 +233,32 @@ struct Changed<'a> {
     waited: Waited,
 }
 
-impl Future for Changed<'_> {
-    type Output = ();
+impl NotifyWaiter {
+    /// Makes a waiter that is ready when the count differs from `times`.
+    pub(crate) fn since(times: u64) -> Self {
+        Self {
+            times,
+            place: None,
+            waited: Waited::default(),
+        }
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.notify.times() == self.times {
+    /// Returns true if a waker of this waiter may be in the list.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Polls the waiter. `notify` must be the same in each poll.
+    pub(crate) fn poll(&mut self, notify: &Notify, cx: &mut Context<'_>) -> Poll<()> {
+        if notify.times() == self.times {
             // The clone may be foreign code that notifies. So it happens while the list is not borrowed, and the
             // count is compared again after it.
             let waker = cx.waker().clone();
-            if self.notify.times() == self.times {
+            if notify.times() == self.times {
                 self.waited.begin();
                 // The old waker is dropped after the borrow has ended, because its destructor may be foreign
                 // code.
-                let mut waiters = self.notify.waiters.borrow_mut();
+                let mut waiters = notify.waiters.borrow_mut();
                 let mut old = None;
                 if let Some(place) = self.place {
                     old = Some(mem::replace(&mut waiters[place], waker));
@@ -241,14 +274,15 @@ impl Future for Changed<'_> {
         self.place = None;
         self.waited.poll_spend(cx)
     }
-}
 
-impl Drop for Changed<'_> {
-    fn drop(&mut self) {
-        let Some(place) = self.place else { return };
+    /// Removes the waker, because the waiter is dropped.
+    pub(crate) fn leave(&mut self, notify: &Notify) {
+        let Some(place) = self.place.take() else {
+            return;
+        };
         // After a notification the index is stale, and may be that of another waiter.
-        if self.notify.times() == self.times {
-            let waker = self.notify.waiters.borrow_mut().try_remove(place);
+        if notify.times() == self.times {
+            let waker = notify.waiters.borrow_mut().try_remove(place);
             panics::discard(waker);
         }
     }

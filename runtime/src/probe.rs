@@ -21,6 +21,8 @@ use rustix::fs::{Mode, OFlags, fstat, open, readlinkat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
+use crate::sys;
+
 const FOLDER: &str = "/proc/self/fd";
 
 /// The way to the number of descriptors that works on this kernel.
@@ -38,11 +40,7 @@ impl Probe {
     ///
     /// Fails if there is no `/proc`.
     pub(crate) fn new() -> io::Result<Self> {
-        match open(
-            FOLDER,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
+        match open(FOLDER, sys::FOLDER | OFlags::CLOEXEC, Mode::empty()) {
             Ok(folder) if fstat(&folder)?.st_size > 0 => Ok(Self::Size(folder)),
             // Without a free descriptor, the listing still returns the right number: the limit.
             Ok(_) | Err(Errno::MFILE | Errno::NFILE) => Ok(Self::Listing),

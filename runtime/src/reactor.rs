@@ -34,10 +34,21 @@ use slab::Slab;
 
 use crate::local_queue::TaskId;
 use crate::primitives::Unpark;
-use crate::source::{Interest, Readiness, SocketWaiter, Source, WaiterKey};
+use crate::source::{Interest, Known, Readiness, SocketWaiter, Source, WaiterKey};
 
 /// The events that one call of `epoll_wait` returns at most. Further events wait for the next turn.
 const EVENTS_MAX: usize = 1024;
+
+/// The events of a socket: all directions at once, and urgent data. Otherwise each change between reading and
+/// writing would be a system call.
+#[cfg(target_os = "linux")]
+const EVENTS: mio::Interest = mio::Interest::READABLE
+    .add(mio::Interest::WRITABLE)
+    .add(mio::Interest::PRIORITY);
+
+/// The same without urgent data, which kqueue reports as readable.
+#[cfg(not(target_os = "linux"))]
+const EVENTS: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 
 /// The token of the eventfd by which other threads unpark the executor.
 const UNPARK: Token = Token(usize::MAX);
@@ -47,6 +58,14 @@ const UNPARK: Token = Token(usize::MAX);
 pub(crate) struct SourceId(u32);
 
 impl SourceId {
+    pub(crate) fn from_raw(raw: u32) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) fn as_raw(self) -> u32 {
+        self.0
+    }
+
     fn index(self) -> usize {
         self.0 as usize
     }
@@ -144,12 +163,10 @@ impl Reactor {
         let id = SourceId(index.expect("descriptors are fewer than four thousand million"));
         let generation = self.registered.get().checked_add(1);
         let generation = generation.unwrap_or(NonZeroU32::MIN);
-        // All directions at once. Otherwise each change between reading and writing would be a system call.
-        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE | mio::Interest::PRIORITY;
         self.poll.borrow().registry().register(
             &mut SourceFd(&fd.as_raw_fd()),
             id.token(generation),
-            interest,
+            EVENTS,
         )?;
         self.registered.set(generation);
         entry.insert(Source::new(generation));
@@ -172,7 +189,7 @@ impl Reactor {
     /// The task becomes the reader, also if reading is ready now: the next event wakes it. If another task is
     /// the reader, the answer is [`Answer::MustWait`].
     #[inline]
-    pub(crate) fn ask_as(&self, id: SourceId, known: &Cell<Readiness>, task: TaskId) -> Answer {
+    pub(crate) fn ask_as(&self, id: SourceId, known: &Known, task: TaskId) -> Answer {
         // A function of its own for the most frequent question. `ask` answers all others. // LOG R3
         let source = &mut self.sources.borrow_mut()[id.index()];
         if !source.set_reader(task) {
@@ -194,7 +211,7 @@ impl Reactor {
     }
 
     /// Adds the news of a socket to its `known` readiness, for any task and any interest.
-    pub(crate) fn ask(&self, id: SourceId, known: &Cell<Readiness>, wanted: Wanted<'_>) -> Answer {
+    pub(crate) fn ask(&self, id: SourceId, known: &Known, wanted: Wanted<'_>) -> Answer {
         let source = &mut self.sources.borrow_mut()[id.index()];
         // The news are taken even if they do not help this task. Otherwise they would satisfy a later waiter at
         // once, although an operation has used them up.

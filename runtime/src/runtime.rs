@@ -54,6 +54,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 ///
 /// Dropping it drops all tasks, and their destructors run inside the runtime. It also cancels the blocking
 /// jobs that have not begun, and waits for those that run, without a limit.
+/// [`shutdown_timeout`](Self::shutdown_timeout) sets a limit, and reports the tasks that were alive.
 ///
 /// # Examples
 ///

@@ -59,6 +59,7 @@
 //! - Never: a waker woken or dropped in this module. The functions return it to the caller.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Waker;
 
 use mio::event::Event;
@@ -178,6 +179,29 @@ impl Readiness {
             Interest::Closed => WRITE_CLOSED | ERROR,
         };
         self.0 & wanted != 0
+    }
+}
+
+/// A socket's own copy of its readiness.
+///
+/// It is atomic only so that a socket is `Sync`, and a future that borrows the socket is `Send`. One thread
+/// stores into it. A relaxed load or store is the plain instruction.
+#[derive(Debug)]
+pub(crate) struct Known(AtomicU8);
+
+impl Known {
+    pub(crate) fn new(readiness: Readiness) -> Self {
+        Self(AtomicU8::new(readiness.0))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Readiness {
+        Readiness(self.0.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, readiness: Readiness) {
+        self.0.store(readiness.0, Ordering::Relaxed);
     }
 }
 

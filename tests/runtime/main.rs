@@ -6,17 +6,27 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connect;
+mod copy;
+mod datagrams;
 mod fairness;
+mod fs;
 mod groups;
 mod kernel;
 mod net;
 mod owner;
 mod panics;
+mod pipes;
+mod process;
+mod programs;
 mod seeds;
 mod select;
+mod send;
 mod signals;
+mod stdio;
 mod sync;
 mod tasks;
 mod timers;
+mod traits;
 mod waiters;
 mod watch;

@@ -131,7 +131,8 @@ impl Output {
         headers: &impl AnswerHeaders,
     ) -> Result<Decided, InvalidAnswer> {
         let cache = &mut self.cache;
-        // The added lines are left out: they belong to the final answer. `unsent_head` stays, as this head is sent in any case.
+        // The added lines are left out: they belong to the final answer. `unsent_head` stays, as this head is sent in
+        // any case.
         encode::push_head(&mut self.bytes, cache, status, decided, own, headers)
     }
 

@@ -29,10 +29,12 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::mem;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use crate::connection::Connection;
 use crate::exchange::handler::Handler;
@@ -48,13 +50,10 @@ impl<T: Io> Connection<T> {
     ///
     /// Dropping the future cuts the connection where it is.
     pub fn serve<H: Handler>(self, handler: H) -> impl Future<Output = ()> {
-        ConnectionTask {
-            idle: Some(ServedConnection {
-                connection: Box::new(self),
-                handler,
-            }),
-            worker: None,
-        }
+        ConnectionTask::Idle(ServedConnection {
+            connection: Box::new(self),
+            handler,
+        })
     }
 }
 
@@ -66,63 +65,58 @@ struct ServedConnection<T: Io, H> {
 }
 
 /// The future of [`Connection::serve`].
-struct ConnectionTask<T: Io, H> {
-    /// The connection while it waits for bytes.
-    idle: Option<ServedConnection<T, H>>,
-    /// The worker that has the connection otherwise.
-    worker: Option<Box<Worker<T, H>>>,
+enum ConnectionTask<T: Io, H> {
+    /// The connection waits for bytes.
+    Idle(ServedConnection<T, H>),
+    /// The worker has the connection.
+    Busy(Box<Worker<T, H>>),
+    /// The connection is closed, also if the future is kept.
+    Over,
 }
 
 // No part of it is pinned: the future of the worker has a box of its own.
 impl<T: Io, H> Unpin for ConnectionTask<T, H> {}
 
-impl<T: Io, H: Handler> ConnectionTask<T, H> {
-    /// Serves the connection until it has to wait. Ready if the connection is over.
-    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let mut worker = if let Some(worker) = self.worker.take() {
-                // The server cuts the requests that are under way, or is gone.
-                let shared = worker.shared.upgrade();
-                if shared.is_none_or(|shared| shared.stage.get() == Stage::Cutting) {
-                    return Poll::Ready(());
-                }
-                worker
-            } else {
-                let Some(served) = self.idle.take() else {
-                    return Poll::Ready(());
-                };
-                let (shared, _) = served.connection.place();
-                if shared.stage.get() == Stage::Cutting {
-                    return Poll::Ready(());
-                }
-                Worker::begin(served)
-            };
-            // Only a worker that has to wait stays with the task. In all other cases it is free again within this poll.
-            if worker.poll(cx).is_pending() {
-                self.worker = Some(worker);
-                return Poll::Pending;
-            }
-            let Some(served) = worker.end() else {
-                return Poll::Ready(());
-            };
-            let served = self.idle.insert(served);
-            if ready!(served.connection.poll_idle(cx)).is_break() {
-                return Poll::Ready(());
-            }
-        }
-    }
-}
-
 impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let poll = self.poll_serve(cx);
-        if poll.is_ready() {
-            // The connection closes now, also if the future is kept.
-            (self.idle, self.worker) = (None, None);
+        loop {
+            let mut worker = match mem::replace(&mut *self, Self::Over) {
+                Self::Idle(served) => {
+                    let (shared, _) = served.connection.place();
+                    if shared.stage.get() == Stage::Cutting {
+                        return Poll::Ready(());
+                    }
+                    Worker::begin(served)
+                }
+                Self::Busy(worker) => {
+                    // The server cuts the requests that are under way, or is gone.
+                    let shared = worker.shared.upgrade();
+                    if shared.is_none_or(|shared| shared.stage.get() == Stage::Cutting) {
+                        return Poll::Ready(());
+                    }
+                    worker
+                }
+                Self::Over => return Poll::Ready(()),
+            };
+            // Only a worker that has to wait stays with the task. In all other cases it is free again within this poll.
+            if worker.poll(cx).is_pending() {
+                *self = Self::Busy(worker);
+                return Poll::Pending;
+            }
+            let Some(mut served) = worker.end() else {
+                return Poll::Ready(());
+            };
+            let waits = served.connection.poll_idle(cx);
+            if let Poll::Ready(ControlFlow::Break(())) = waits {
+                return Poll::Ready(());
+            }
+            *self = Self::Idle(served);
+            if waits.is_pending() {
+                return Poll::Pending;
+            }
         }
-        poll
     }
 }
 

@@ -106,7 +106,8 @@ impl Transport {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         };
         let counters = &self.shared.counters;
-        // A panic of the hook is this connection's failure. Without this it would end the task, and with it the accept loop
+        // A panic of the hook is this connection's failure. Without this it would end the task, and with it the
+        // accept loop
         // of a user who awaits the connection there.
         let polled = catch_unwind(AssertUnwindSafe(|| handshake.as_mut().poll(cx)));
         let opened = match polled {

@@ -58,7 +58,8 @@ pub(crate) async fn send(exchange: Exchange<'_>, unsent: Unsent, body: &[u8]) ->
         Unsent::Nothing => {}
         Unsent::Queued => exchange.flush().await?,
         Unsent::Body => {
-            // The state stays `Streaming` until the last byte is written. If the future is dropped before, the connection is cut.
+            // The state stays `Streaming` until the last byte is written. If the future is dropped before, the
+            // connection is cut.
             exchange.write_through(body).await?;
             exchange.set_answer(AnswerState::Complete);
         }

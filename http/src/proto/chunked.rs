@@ -215,7 +215,8 @@ impl Decoder {
 
     fn line_ends(&mut self, size: u64, limits: &Limits) -> Result<State, Refusal> {
         self.line_bytes = 0;
-        // Checked with the size line, before a byte of the chunk arrives. The sum is not computed, as it could overflow.
+        // Checked with the size line, before a byte of the chunk arrives. The sum is not computed, as it could
+        // overflow.
         if size > limits.body_bytes_max - self.body_bytes {
             return Err(Refusal::BodyTooLarge);
         }
@@ -270,7 +271,8 @@ impl Trailers {
         }
         let before = self.bytes.len();
         let room = usize::from(limits.trailer_bytes_max) - before;
-        // Trailers arrive in pieces and are read after the body, when the input has gone. So they are copied, up to their
+        // Trailers arrive in pieces and are read after the body, when the input has gone. So they are copied, up to
+        // their
         // limit.
         self.bytes
             .extend_from_slice(&input[..input.len().min(room)]);

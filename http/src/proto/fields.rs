@@ -78,7 +78,8 @@ impl FieldSection {
     #[inline]
     pub(super) fn next<'a>(&mut self, bytes: &'a [u8], line_bytes_max: u16) -> Step<Line<'a>> {
         let start = self.line_start;
-        // The fast way needs the whole line. It leaves all errors and all pieces to the careful way, so that each refusal has
+        // The fast way needs the whole line. It leaves all errors and all pieces to the careful way, so that each
+        // refusal has
         // one place (LOG 26).
         if self.position == start {
             if let Some(end) = whole_line_end(bytes, start) {

@@ -64,7 +64,8 @@ impl Announced {
     /// Takes in a Content-Length.
     pub(super) fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
         let length = digits(value).ok_or(Refusal::ContentLength)?;
-        // Equal values are refused as well: a proxy has added one of them, and another one may read the list differently.
+        // Equal values are refused as well: a proxy has added one of them, and another one may read the list
+        // differently.
         match self.length.replace(length) {
             None => Ok(()),
             Some(_) => Err(Refusal::ContentLengthRepeated),

@@ -77,7 +77,8 @@ fn begins_with(bytes: &[u8], known: &[u8]) -> bool {
     let Some(front) = bytes.get(..known.len()) else {
         return false;
     };
-    // Blocks of 32 bytes, and no exit at the first difference: the time must not tell how many bytes of another client's
+    // Blocks of 32 bytes, and no exit at the first difference: the time must not tell how many bytes of another
+    // client's
     // head are equal (LOG 45).
     let (Some(last), Some(last_known)) = (front.last_chunk(), known.last_chunk()) else {
         return is_short_one(front, known);

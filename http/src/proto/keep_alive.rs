@@ -55,7 +55,8 @@ impl ConnectionOptions {
     /// What the client would like.
     #[inline]
     pub(crate) fn persistence(self, version: Version) -> Persistence {
-        // `close` wins over all else, because a client that sends it may send no more and wait for the end (RFC 9112, 9.6).
+        // `close` wins over all else, because a client that sends it may send no more and wait for the end (RFC 9112,
+        // 9.6).
         match (self.close, version) {
             (true, _) => Persistence::Close,
             (false, Version::HTTP_11) => Persistence::Persist,

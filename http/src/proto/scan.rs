@@ -116,7 +116,8 @@ pub(super) trait Class {
     /// Whether all of `bytes` belong.
     #[inline]
     fn has_all(bytes: &[u8]) -> bool {
-        // The last sixteen bytes are read again together with some before them, so that no rest is read byte by byte (LOG 23).
+        // The last sixteen bytes are read again together with some before them, so that no rest is read byte by byte
+        // (LOG 23).
         let all_common = bytes.last_chunk().is_some_and(|last| {
             let mut chunks = bytes.as_chunks().0.iter().chain([last]);
             chunks.all(|lanes| first(beyond(lanes, Self::COMMON)).is_none())

@@ -15,12 +15,12 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Type};
 
-#[cfg(target_os = "linux")]
-use super::defer_accept;
+use super::connect_options::set_keepalive;
 use super::tcp_listener::TcpListener;
 use super::unix::{self, UnixListener};
+use crate::sys;
 
 /// The options of a listener, which are set before its socket is bound.
 ///
@@ -214,8 +214,8 @@ impl ListenOptions {
 
     /// Binds one address.
     fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        let kind = Type::STREAM.nonblocking().cloexec();
-        let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+        let domain = Domain::for_address(address);
+        let socket = sys::open(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(self.reuse_address)?;
         if self.reuse_port {
             socket.set_reuse_port(true)?;
@@ -225,14 +225,10 @@ impl ListenOptions {
             socket.set_only_v6(only)?;
         }
         if let Some(after) = self.keepalive {
-            let keepalive = TcpKeepalive::new().with_time(after);
-            // `setsockopt` refuses an interval of zero.
-            let keepalive = keepalive.with_interval((after / 10).max(Duration::from_secs(1)));
-            socket.set_tcp_keepalive(&keepalive.with_retries(9))?;
+            set_keepalive(&socket, after)?;
         }
-        #[cfg(target_os = "linux")]
         if let Some(wait) = self.defer_accept {
-            defer_accept::set(&socket, wait)?;
+            sys::defer_accept(&socket, wait)?;
         }
         socket.bind(&address.into())?;
         socket.listen(self.backlog)?;

@@ -11,10 +11,8 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
-
-use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 
 use super::socket::{Edge, Socket, is_ready};
 use crate::source::{Direction, Interest};
@@ -39,13 +37,6 @@ pub trait Accept: AsFd + sealed::Sealed {
 
 pub(crate) mod sealed {
     pub trait Sealed {}
-}
-
-/// Accepts a connection. The new descriptor is non-blocking and close-on-exec from the start.
-pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-    // `accept4` sets both flags in the same call, so no thread can fork in between and leak the descriptor.
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(acceptfrom_with(listener, flags)?)
 }
 
 /// A socket that accepts connections: a [`TcpListener`](super::TcpListener) or a

@@ -11,11 +11,16 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::vec;
 
 use crate::blocking::spawn_blocking;
 use crate::budget;
 
 /// Resolves `host:port` on the blocking pool. If it is an address already, returns this address at once.
+///
+/// The C library has its own limits of time, often 5 to 30 s (`resolv.conf(5)`), and it cannot be interrupted. A
+/// look-up keeps its thread until then, also after a timeout, and the end of the runtime waits for it. So a program
+/// with many names that do not resolve needs more threads, or a resolver without threads.
 ///
 /// # Errors
 ///
@@ -43,7 +48,13 @@ pub async fn lookup_host(host: &str) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }
-    let host = host.to_owned();
-    let resolve = move || host.to_socket_addrs().map(Iterator::collect);
+    lookup_name(host.to_owned()).await
+}
+
+/// Resolves a name on the blocking pool.
+pub(super) async fn lookup_name(
+    name: impl ToSocketAddrs<Iter = vec::IntoIter<SocketAddr>> + Send + 'static,
+) -> io::Result<Vec<SocketAddr>> {
+    let resolve = move || name.to_socket_addrs().map(Iterator::collect);
     spawn_blocking(resolve).await.map_err(io::Error::other)?
 }

@@ -14,26 +14,36 @@
 //!   an error, in every way of writing. The exception is [`AsyncFd`], whose user supplies the operations.
 
 mod async_fd;
-#[cfg(target_os = "linux")]
-mod defer_accept;
+mod connect_options;
+mod datagram;
+mod destination;
 mod incoming;
 mod listen_options;
 mod listener;
 mod lookup;
-mod no_signal;
-mod socket;
+mod owned_halves;
+pub(crate) mod socket;
+mod socket_file;
 mod split;
 mod stream;
 mod tcp_listener;
 mod tcp_stream;
+mod udp;
 mod unix;
+mod unix_datagram;
 
 pub use async_fd::AsyncFd;
+pub use connect_options::ConnectOptions;
+pub use datagram::{Datagram, DatagramSocket};
+pub use destination::Destination;
 pub use listen_options::ListenOptions;
 pub use listener::{Accept, Listener};
 pub use lookup::lookup_host;
+pub use owned_halves::{OwnedReadHalf, OwnedWriteHalf};
 pub use split::{ReadHalf, WriteHalf};
 pub use stream::{Connected, Stream};
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;
+pub use udp::UdpSocket;
 pub use unix::{Bound, UnixListener, UnixStream};
+pub use unix_datagram::{BoundDatagram, UnixDatagram};

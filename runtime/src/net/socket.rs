@@ -50,14 +50,18 @@
 //!   EMFILE leaves the listener ready. This matters because the kernel reports no further edge for the
 //!   connections that are in the queue already.
 //! - Always: a descriptor that leaves the runtime on any thread is removed from epoll.
+//! - Always: only the thread of its runtime stores readiness into a registered socket. A thread outside may call
+//!   the operations, but it learns no readiness from them, and a wait there panics.
 //! - Never: `epoll_ctl` more than once in a socket's life, unless it leaves the runtime.
 
 use std::any::type_name;
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -69,11 +73,12 @@ use crate::current_task::{self, Registered};
 use crate::descriptors;
 use crate::directory::{deregister_from, send_to};
 use crate::executor::Executor;
-use crate::local_queue::TaskId;
+use crate::local_queue::{self, RuntimeId, TaskId};
 use crate::panics;
 use crate::reactor::{Answer, SourceId, Wanted};
 use crate::remote::Message;
-use crate::source::{Direction, Interest, Readiness, SocketWaiter, Source, WaiterKey};
+use crate::source::{Direction, Interest, Known, Readiness, SocketWaiter, Source, WaiterKey};
+use crate::sys;
 
 /// A non-blocking descriptor that can be waited for.
 pub(crate) struct Socket<S> {
@@ -106,7 +111,7 @@ impl Edge {
 }
 
 /// The place for a waiter: a future's own. `None` is the list of remembered waiters.
-type At<'a> = Option<&'a Cell<Option<WaiterKey>>>;
+type At<'a> = Option<&'a mut Option<WaiterKey>>;
 
 impl<S: AsFd> Socket<S> {
     /// Makes a socket of a non-blocking descriptor.
@@ -115,6 +120,13 @@ impl<S: AsFd> Socket<S> {
             registration: Registration::new(),
             io,
         }
+    }
+
+    /// Makes a socket whose operations wait for an event first, because a try would report a wrong end.
+    pub(crate) fn new_unready(io: S) -> Self {
+        let socket = Self::new(io);
+        socket.registration.guess.set(Readiness::default());
+        socket
     }
 
     pub(crate) fn io(&self) -> &S {
@@ -150,8 +162,9 @@ impl<S: AsFd> Socket<S> {
         cost: u32,
         mut operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> io::Result<T> {
-        let place = WaiterPlace::new(&self.registration);
-        poll_fn(|cx| self.poll_io_at(cx, interest, Some(&place.key), cost, &mut operation)).await
+        let mut place = WaiterPlace::new(&self.registration);
+        poll_fn(|cx| self.poll_io_at(cx, interest, Some(&mut place.key), cost, &mut operation))
+            .await
     }
 
     /// Both forms of an operation.
@@ -160,13 +173,14 @@ impl<S: AsFd> Socket<S> {
         &self,
         cx: &mut Context<'_>,
         interest: Interest,
-        at: At<'_>,
+        mut at: At<'_>,
         cost: u32,
         mut operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> Poll<io::Result<T>> {
         std::task::ready!(budget::poll_spend(cx, cost));
         loop {
-            if self.registration.must_wait(&self.io, interest, at, cx)? {
+            let place = at.as_deref_mut();
+            if self.registration.must_wait(&self.io, interest, place, cx)? {
                 return Poll::Pending;
             }
             match operation(&self.io) {
@@ -180,7 +194,10 @@ impl<S: AsFd> Socket<S> {
                     // The first `WouldBlock` registers the socket. Bytes that arrive between the call and the
                     // registering are reported as an event, so the clearing loses no readiness.
                     self.registration.ensure(&self.io)?;
-                    self.registration.block(interest.direction());
+                    // Outside the runtime, the readiness stays, and the loop would never end.
+                    if !self.registration.block(interest.direction()) {
+                        self.registration.misplaced();
+                    }
                 }
                 // A signal has interrupted the call before it had an effect (`signal(7)`), so it is repeated.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -245,8 +262,7 @@ impl<S: AsFd> Socket<S> {
 
     /// Stores that the kernel has just shown this direction to be ready.
     pub(crate) fn note_ready(&self, direction: Direction) {
-        let known = self.registration.known.get();
-        self.registration.known.set(known.ready(direction));
+        self.registration.note(|known| known.ready(direction));
     }
 
     /// Waits until the kernel reports a direction as ready, without moving bytes. Fails if epoll refuses the
@@ -279,8 +295,8 @@ impl<S: AsFd> Socket<S> {
 
     /// The future of [`poll_event`](Self::poll_event).
     pub(crate) async fn event(&self, interest: Interest) -> io::Result<()> {
-        let place = WaiterPlace::new(&self.registration);
-        poll_fn(|cx| self.poll_event_at(cx, interest, Some(&place.key))).await
+        let mut place = WaiterPlace::new(&self.registration);
+        poll_fn(|cx| self.poll_event_at(cx, interest, Some(&mut place.key))).await
     }
 
     /// Both forms of the wait for an event.
@@ -320,7 +336,7 @@ impl<S: AsFd> Socket<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Write, |io| write(io, bytes, SendFlags::MORE))
+        self.poll_move(cx, Direction::Write, |io| write(io, bytes, sys::LAST))
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -345,6 +361,14 @@ pub trait Receive: AsFd {
     ///
     /// Those of the system call.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Edge)>;
+
+    /// Like [`receive`](Self::receive), into memory that need not be initialized.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    fn receive_uninit<'a>(&self, buffer: &'a mut [MaybeUninit<u8>])
+    -> io::Result<(&'a [u8], Edge)>;
 }
 
 impl<S: Receive> Socket<S> {
@@ -376,7 +400,7 @@ impl<S: Receive> Socket<S> {
 /// Calls `send(2)` without the C library's function around it (LOG R7). If the peer is gone, this returns an
 /// error and raises no signal.
 fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Edge)> {
-    let moved = send(io, bytes, flags | SendFlags::NOSIGNAL)?;
+    let moved = send(io, bytes, flags | sys::NO_SIGNAL)?;
     Ok((moved, Edge::after(moved, bytes.len())))
 }
 
@@ -389,7 +413,7 @@ fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Ed
     let slices = &slices[..slices.len().min(SLICES_MAX)];
     let asked = slices.iter().map(|slice| slice.len()).sum();
     let nothing = &mut SendAncillaryBuffer::default();
-    let moved = sendmsg(io, slices, nothing, SendFlags::NOSIGNAL)?;
+    let moved = sendmsg(io, slices, nothing, sys::NO_SIGNAL)?;
     Ok((moved, Edge::after(moved, asked)))
 }
 
@@ -398,7 +422,7 @@ fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Ed
 /// If the kernel's buffer is full, this call makes the kernel report new room later, as a failed write does.
 pub(crate) fn is_ready(io: &impl AsFd, direction: Direction) -> io::Result<((), Edge)> {
     let wanted = match direction {
-        Direction::Read => PollFlags::IN | PollFlags::RDHUP,
+        Direction::Read => sys::POLL_READ,
         Direction::Write => PollFlags::OUT,
     };
     match poll(&mut [PollFd::new(io, wanted)], Some(&Timespec::default()))? {
@@ -407,12 +431,23 @@ pub(crate) fn is_ready(io: &impl AsFd, direction: Direction) -> io::Result<((), 
     }
 }
 
+/// The mark of a socket that has no runtime. No runtime has this id, and no thread is inside one with it.
+const NO_RUNTIME: u32 = u32::MAX;
+
 /// The registration of a socket with a runtime, and the socket's own copy of its readiness.
+///
+/// Its fields are atomic, so that a future that borrows a socket is `Send`. No two threads have to agree on
+/// them: after the socket has registered, only the thread of its runtime stores into them.
 struct Registration<S> {
-    /// The source and its runtime. `None` until the socket first has to wait.
-    place: Cell<Option<Registered>>,
-    /// The socket's copy of its readiness.
-    known: Cell<Readiness>,
+    /// The id of the runtime. [`NO_RUNTIME`] until the socket first has to wait.
+    runtime: AtomicU32,
+    /// The source in the reactor of that runtime.
+    source: AtomicU32,
+    /// The socket's copy of its readiness. Without flags until the socket registers.
+    known: Known,
+    /// The directions whose operation is tried before the socket registers. Any thread may store into it. The
+    /// registering moves it into `known`, so a store that comes later has no effect.
+    guess: Known,
     of: PhantomData<fn(S)>,
 }
 
@@ -420,16 +455,31 @@ impl<S> Registration<S> {
     fn new() -> Self {
         descriptors::opened();
         Self {
-            place: Cell::new(None),
-            known: Cell::new(Readiness::UNTRIED),
+            runtime: AtomicU32::new(NO_RUNTIME),
+            source: AtomicU32::new(0),
+            known: Known::new(Readiness::default()),
+            guess: Known::new(Readiness::UNTRIED),
             of: PhantomData,
         }
+    }
+
+    /// Returns the source and its runtime. Returns `None` until the socket first has to wait.
+    #[inline]
+    fn place(&self) -> Option<Registered> {
+        let runtime = self.runtime.load(Relaxed);
+        if runtime == NO_RUNTIME {
+            return None;
+        }
+        Some(Registered {
+            runtime: RuntimeId::from_raw(runtime)?,
+            source: SourceId::from_raw(self.source.load(Relaxed)),
+        })
     }
 
     /// Registers the socket if it is not registered. Returns true if it was not.
     #[inline]
     fn ensure(&self, io: &impl AsFd) -> io::Result<bool> {
-        if self.place.get().is_some() {
+        if self.runtime.load(Relaxed) != NO_RUNTIME {
             return Ok(false);
         }
         self.register(io.as_fd())?;
@@ -438,13 +488,28 @@ impl<S> Registration<S> {
 
     #[cold]
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        let place = context::with(type_name::<S>(), "polled", |executor| {
-            io::Result::Ok(Registered {
-                runtime: executor.id(),
-                source: executor.reactor().register(fd)?,
-            })
+        context::with(type_name::<S>(), "polled", |executor| {
+            // Another thread may try the same. The first one takes the socket, and the wait of the other one
+            // panics.
+            let own = executor.id().number();
+            let before = self
+                .runtime
+                .compare_exchange(NO_RUNTIME, own, Relaxed, Relaxed);
+            if before.is_err() {
+                self.misplaced();
+            }
+            let registered = executor.reactor().register(fd);
+            match &registered {
+                Ok(source) => {
+                    self.source.store(source.as_raw(), Relaxed);
+                    // A guess stays good: a wrong one costs a call that returns `WouldBlock`.
+                    self.known.set(self.guess.get());
+                    self.guess.set(Readiness::default());
+                }
+                Err(_) => self.runtime.store(NO_RUNTIME, Relaxed),
+            }
+            registered.map(drop)
         })?;
-        self.place.set(Some(place));
         // A source that was closed in this poll may have had the same id. If the task has asked it, this socket
         // must not take that for its own question.
         current_task::set_asked(None);
@@ -466,7 +531,12 @@ impl<S> Registration<S> {
         if self.known.get().satisfies(interest) {
             return Ok(false);
         }
-        self.ensure(io)?;
+        if self.runtime.load(Relaxed) == NO_RUNTIME {
+            if self.guess.get().satisfies(interest) {
+                return Ok(false);
+            }
+            self.register(io.as_fd())?;
+        }
         // A poll function that reads with the task's own waker: the reactor keeps the id. All other waits
         // store a waiter. `current_task` explains the two cases.
         if interest == Interest::Read
@@ -482,9 +552,7 @@ impl<S> Registration<S> {
     /// events are delivered only between polls, and the next event wakes the task.
     #[inline]
     fn waits_already(&self, waker: &Waker) -> bool {
-        let place = self.place.get();
-        place.is_some()
-            && current_task::asked() == place
+        current_task::has_asked(self.runtime.load(Relaxed), self.source.load(Relaxed))
             && current_task::task(waker).is_some()
             && !self.known.get().satisfies(Interest::Read)
     }
@@ -492,13 +560,17 @@ impl<S> Registration<S> {
     /// Asks the reactor for a task that wants to read. Returns true if the task must wait.
     #[inline(never)] // LOG R3
     fn ask_as(&self, task: TaskId, waker: &Waker) -> bool {
-        let asked =
-            self.here(|executor, source| executor.reactor().ask_as(source, &self.known, task));
+        let place = self.place();
+        let asked = place.and_then(|place| {
+            inside(place, |executor| {
+                executor.reactor().ask_as(place.source, &self.known, task)
+            })
+        });
         let asked = asked.unwrap_or_else(|| self.misplaced());
         if matches!(asked, Answer::MustWait) {
             return self.ask_beside_another(waker);
         }
-        current_task::set_asked(self.place.get());
+        current_task::set_asked(place);
         // A `bool`, not an enum in memory. // LOG R6
         matches!(asked, Answer::Waits)
     }
@@ -519,7 +591,7 @@ impl<S> Registration<S> {
         let (task, foreign) = current_task::waiting(waker);
         let wanted = Wanted {
             interest,
-            place: at.and_then(Cell::get),
+            place: at.as_deref().copied().flatten(),
             task,
             foreign,
         };
@@ -546,8 +618,8 @@ impl<S> Registration<S> {
                 executor.reactor().remember(source, waiter, is_alive)
             }
             Some(place) => {
-                let (key, before) = executor.reactor().place(source, place.get(), waiter);
-                place.set(Some(key));
+                let (key, before) = executor.reactor().place(source, *place, waiter);
+                *place = Some(key);
                 before.into_iter().collect()
             }
         });
@@ -566,7 +638,7 @@ impl<S> Registration<S> {
     #[cold]
     fn misplaced(&self) -> ! {
         context::with(type_name::<S>(), "polled", |executor| {
-            if let Some(place) = self.place.get() {
+            if let Some(place) = self.place() {
                 executor.expect_own(place.runtime, type_name::<S>(), "polled");
             }
         });
@@ -575,34 +647,52 @@ impl<S> Registration<S> {
 
     /// Returns true if the reactor has reported `interest`.
     fn is_ready(&self, interest: Interest) -> bool {
-        // Without a registration, the copy is only a guess (`UNTRIED`).
+        // Without a registration, the copy has no flags.
         if let Some(news) = self.here(|executor, source| executor.reactor().take_news(source)) {
             self.known.set(self.known.get().and(news));
         }
-        self.place.get().is_some() && self.known.get().satisfies(interest)
+        self.known.get().satisfies(interest)
+    }
+
+    /// Stores the readiness that an operation has shown. This has no effect on a thread outside the socket's
+    /// runtime, because its store could undo one of the runtime's thread.
+    #[inline]
+    fn note(&self, change: impl Fn(Readiness) -> Readiness) {
+        let runtime = self.runtime.load(Relaxed);
+        // The usual case costs one comparison. Outside a runtime, the thread's number is zero.
+        if runtime == local_queue::runtime().map_or(0, RuntimeId::number) {
+            self.known.set(change(self.known.get()));
+        } else if runtime == NO_RUNTIME {
+            self.guess.set(change(self.guess.get()));
+        }
     }
 
     /// Clears a direction whose edge is used up.
+    #[inline]
     fn clear(&self, direction: Direction) {
-        self.known.set(self.known.get().cleared(direction));
+        self.note(|known| known.cleared(direction));
     }
 
-    /// Clears a direction for which the kernel has returned `WouldBlock`.
-    fn block(&self, direction: Direction) {
-        self.known.set(self.known.get().blocked(direction));
+    /// Clears a direction for which the kernel has returned `WouldBlock`. Returns false outside the socket's
+    /// runtime.
+    #[cold] // A socket that remembers its readiness rarely meets `WouldBlock` after its first wait.
+    fn block(&self, direction: Direction) -> bool {
+        if self.place().is_none() {
+            self.guess.set(self.guess.get().blocked(direction));
+        }
+        let here = self.here(|_, _| self.known.set(self.known.get().blocked(direction)));
+        here.is_some()
     }
 
     /// Calls `f` if this thread is inside the runtime of the registration. `f` must not call user code.
     fn here<T>(&self, f: impl FnOnce(&Executor, SourceId) -> T) -> Option<T> {
-        let place = self.place.get()?;
-        context::with_borrowed(|executor| {
-            (executor.id() == place.runtime).then(|| f(executor, place.source))
-        })?
+        let place = self.place()?;
+        inside(place, |executor| f(executor, place.source))
     }
 
     /// Deregisters a descriptor that may stay open, which closing this one would not do.
     fn undo(&self, io: &impl AsFd) {
-        let Some(place) = self.place.get() else {
+        let Some(place) = self.place() else {
             return;
         };
         // On another thread, the directory finds the epoll instance. A message would come too late: the caller
@@ -619,7 +709,7 @@ impl<S> Registration<S> {
 impl<S> Drop for Registration<S> {
     fn drop(&mut self) {
         descriptors::closed();
-        let Some(place) = self.place.get() else {
+        let Some(place) = self.place() else {
             return;
         };
         match self.here(|executor, source| executor.reactor().forget(source)) {
@@ -631,6 +721,11 @@ impl<S> Drop for Registration<S> {
             ),
         }
     }
+}
+
+/// Calls `f` if this thread is inside the runtime of a registration. `f` must not call user code.
+fn inside<T>(place: Registered, f: impl FnOnce(&Executor) -> T) -> Option<T> {
+    context::with_borrowed(|executor| (executor.id() == place.runtime).then(|| f(executor)))?
 }
 
 /// Completes the drop of a socket on another thread. It runs in the socket's runtime.
@@ -657,21 +752,21 @@ fn wake_all(source: Option<Source>) {
 struct WaiterPlace<'a, S> {
     registration: &'a Registration<S>,
     /// The place in the source. `None` until the future has to wait.
-    key: Cell<Option<WaiterKey>>,
+    key: Option<WaiterKey>,
 }
 
 impl<'a, S> WaiterPlace<'a, S> {
     fn new(registration: &'a Registration<S>) -> Self {
         Self {
             registration,
-            key: Cell::new(None),
+            key: None,
         }
     }
 }
 
 impl<S> Drop for WaiterPlace<'_, S> {
     fn drop(&mut self) {
-        let (Some(key), Some(place)) = (self.key.get(), self.registration.place.get()) else {
+        let (Some(key), Some(place)) = (self.key, self.registration.place()) else {
             return;
         };
         // The socket may be registered with a runtime that this thread is not inside. Then a message frees the

@@ -44,8 +44,8 @@ impl<S: Connected> Stream<S> {
 
 /// The half of a [`Stream`] that reads. It borrows the stream.
 ///
-/// If two tasks must own the stream together, put it into an `Rc`, because a reference to a stream reads and
-/// writes.
+/// If two tasks must own the stream together, use [`Stream::into_split`], or put the stream into an `Rc`, because
+/// a reference to a stream reads and writes.
 ///
 /// # Examples
 ///

@@ -21,10 +21,10 @@ use futures_io::{AsyncRead, AsyncWrite};
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recv, recvmsg, shutdown};
 use socket2::SockRef;
 
-use super::no_signal;
 use super::socket::{Edge, Receive, Socket};
 use crate::budget;
 use crate::source::{Direction, Interest};
+use crate::sys;
 
 /// A kind of connected socket. Only types of this crate implement it.
 #[doc(hidden)]
@@ -40,7 +40,8 @@ pub trait Connected: Receive {}
 /// future removes its waiter. A poll function (`poll_read`, [`poll_closed`](Self::poll_closed) and so on) has
 /// no drop: the runtime remembers its task until an event wakes the task or the task ends.
 ///
-/// A stream is `Send`. It registers with the runtime in which it first has to wait, and stays there.
+/// A stream is `Send` and `Sync`. It registers with the runtime in which it first has to wait, and stays there.
+/// Another thread may call the methods that do not wait.
 ///
 /// # Panics
 ///
@@ -90,6 +91,12 @@ impl<S: AsFd> Stream<S> {
 
     pub(crate) fn io(&self) -> &S {
         self.socket.io()
+    }
+
+    // hyper's reads need the socket itself, because their memory is not initialized.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn socket(&self) -> &Socket<S> {
+        &self.socket
     }
 
     /// Returns the socket of the standard library. It is still in non-blocking mode.
@@ -263,8 +270,8 @@ impl<S: AsFd> Stream<S> {
     }
 
     /// Waits until a connection attempt has succeeded or failed.
-    pub(crate) async fn connected(&self) -> io::Result<()> {
-        self.socket.event(Interest::Write).await
+    pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_event(cx, Interest::Write)
     }
 
     /// The poll function behind [`readable`](Self::readable).
@@ -522,14 +529,14 @@ impl<S: AsFd> Stream<S> {
     }
 }
 
-/// Calls `sendfile(2)`.
+/// Sends bytes of a file.
 fn send_file(
     io: &impl AsFd,
     file: BorrowedFd<'_>,
     offset: &mut u64,
     count: usize,
 ) -> io::Result<(usize, Edge)> {
-    let sent = no_signal::while_calling(|| rustix::fs::sendfile(io, file, Some(offset), count))?;
+    let sent = sys::send_file(io, file, offset, count)?;
     // A short call does not prove that the socket is full, because a call is also short at the end of the file.
     Ok((sent, Edge::Kept))
 }

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::listener::{Accept, Listener, accept, sealed};
+use super::listener::{Accept, Listener, sealed};
 use super::tcp_stream::TcpStream;
+use crate::sys;
 
 /// A socket that accepts TCP connections.
 ///
@@ -60,7 +61,7 @@ impl Accept for std::net::TcpListener {
     type Accepted = (TcpStream, SocketAddr);
 
     fn accept_one(&self) -> io::Result<Self::Accepted> {
-        let (descriptor, peer) = accept(self)?;
+        let (descriptor, peer) = sys::accept(self)?;
         let peer = peer.and_then(|peer| peer.try_into().ok());
         let peer = peer.ok_or_else(|| {
             io::Error::other("accept returned a peer without an internet address")
@@ -70,6 +71,6 @@ impl Accept for std::net::TcpListener {
 }
 
 const _: () = {
-    const fn assert_send<T: Send>() {}
-    assert_send::<TcpListener>();
+    const fn assert_send_sync<T: Send + Sync>() {}
+    assert_send_sync::<TcpListener>();
 };

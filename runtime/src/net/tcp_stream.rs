@@ -1,19 +1,20 @@
 //! A TCP connection: the part that only TCP has.
 
-use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
 use rustix::net::{RecvFlags, recv};
-use socket2::{Domain, Protocol, Type};
 
 use super::socket::{Edge, Receive};
 use super::stream::{Connected, Stream};
-use crate::budget;
 
 /// A TCP connection.
 ///
-/// See [`Stream`] for the methods and properties of all streams.
+/// See [`Stream`] for the methods and properties of all streams, and [`ConnectOptions`] for the options of a
+/// connection.
+///
+/// [`ConnectOptions`]: super::ConnectOptions
 ///
 /// # Examples
 ///
@@ -38,41 +39,6 @@ use crate::budget;
 pub type TcpStream = Stream<std::net::TcpStream>;
 
 impl TcpStream {
-    /// Opens a connection to an address. Use [`lookup_host`](super::lookup_host) for a name.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of `connect(2)`: the peer refuses, it is unreachable, or no descriptor is left.
-    ///
-    /// # Panics
-    ///
-    /// Panics outside a runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future ends the attempt.
-    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        poll_fn(|cx| budget::poll_spend(cx, 1)).await;
-        let domain = Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-        // A non-blocking `connect` usually returns EINPROGRESS. On the own machine it may succeed at once.
-        match socket.connect(&address.into()) {
-            Err(error)
-                if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
-            {
-                return Err(error);
-            }
-            _ => {}
-        }
-        // The socket is writable when the attempt has ended, and `SO_ERROR` has its result (`connect(2)`).
-        let stream = Self::from_nonblocking(socket.into());
-        stream.connected().await?;
-        match stream.io().take_error()? {
-            Some(error) => Err(error),
-            None => Ok(stream),
-        }
-    }
-
     /// Makes a stream of one of the standard library, and sets it to non-blocking mode.
     ///
     /// # Errors
@@ -144,13 +110,22 @@ impl Receive for std::net::TcpStream {
         let (moved, _) = recv(self, buffer, RecvFlags::empty())?;
         Ok((moved, Edge::after(moved, asked)))
     }
+
+    fn receive_uninit<'a>(
+        &self,
+        buffer: &'a mut [MaybeUninit<u8>],
+    ) -> io::Result<(&'a [u8], Edge)> {
+        let asked = buffer.len();
+        let ((received, _), _) = recv(self, buffer, RecvFlags::empty())?;
+        Ok((received, Edge::after(received.len(), asked)))
+    }
 }
 
 impl Connected for std::net::TcpStream {}
 
 const _: () = {
-    const fn assert_send<T: Send>() {}
-    assert_send::<TcpStream>();
+    const fn assert_send_sync<T: Send + Sync>() {}
+    assert_send_sync::<TcpStream>();
 };
 
 #[cfg(test)]

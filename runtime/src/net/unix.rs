@@ -2,34 +2,30 @@
 //!
 //! # How it works
 //!
-//! A process that is killed leaves its socket file behind. [`UnixListener::bind`] replaces such a file: it
-//! first removes a socket file at which no process answers. It removes neither a socket at which a process
-//! answers, nor a file of another kind. It locks the folder meanwhile (`flock(2)`), so that two servers that
-//! start at the same time do not remove each other's files.
+//! A connection within the machine is ready at once, or the queue of the listener is full. The kernel reports no
+//! event when it has room again, so a client tries from time to time.
 //!
 //! # Invariants
 //!
 //! - Always: a listener removes the file that it has made, and no other file.
 
-use std::fs::{self, File};
 use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net as std_unix;
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recvmsg};
-use socket2::{Domain, SockAddr, Socket, Type};
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recv, recvmsg};
+use socket2::{Domain, SockAddr, Type};
 
-use super::listener::{Accept, Listener, accept, sealed};
+use super::listener::{Accept, Listener, sealed};
 use super::socket::{Edge, Receive};
+use super::socket_file::SocketFile;
 use super::stream::{Connected, Stream};
 use crate::budget;
+use crate::sys;
 use crate::time::sleep;
 
 /// A Unix stream connection.
@@ -113,7 +109,7 @@ impl UnixStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn connect_abstract(name: impl AsRef<[u8]>) -> io::Result<Self> {
-        connect(&abstract_address(name.as_ref())?).await
+        connect(&sys::abstract_address(name.as_ref())?).await
     }
 
     /// Makes a stream of one of the standard library, and sets it to non-blocking mode.
@@ -157,6 +153,15 @@ impl Receive for std_unix::UnixStream {
         };
         Ok((received.bytes, edge))
     }
+
+    fn receive_uninit<'a>(
+        &self,
+        buffer: &'a mut [MaybeUninit<u8>],
+    ) -> io::Result<(&'a [u8], Edge)> {
+        let ((received, _), _) = recv(self, buffer, RecvFlags::empty())?;
+        // This call has no flags, so a short read proves nothing.
+        Ok((received, Edge::Kept))
+    }
 }
 
 impl Connected for std_unix::UnixStream {}
@@ -172,26 +177,14 @@ async fn connect(address: &SockAddr) -> io::Result<UnixStream> {
         // A connection within the machine is ready at once. So without a cost, a loop of connects would keep
         // the thread.
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
-        match open(address) {
+        let socket = sys::open(Domain::UNIX, Type::STREAM, None)?;
+        match socket.connect(address) {
+            // The queue is full (`connect(2)`, EAGAIN).
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
-            opened => return opened,
+            connected => return connected.map(|()| UnixStream::from_nonblocking(socket.into())),
         }
         pause = PAUSE_MAX.min(pause * 2);
     }
-}
-
-/// Connects without waiting. Returns `WouldBlock` if the queue is full (`connect(2)`, EAGAIN).
-fn open(address: &SockAddr) -> io::Result<UnixStream> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
-    socket.connect(address)?;
-    Ok(UnixStream::from_nonblocking(socket.into()))
-}
-
-/// Returns the address of an abstract name, which begins with a zero byte (`unix(7)`).
-fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
-    use std::os::unix::ffi::OsStrExt;
-    let whole = [b"\0", name].concat();
-    SockAddr::unix(Path::new(std::ffi::OsStr::from_bytes(&whole)))
 }
 
 /// A socket that accepts Unix connections. Its drop removes its file, except after
@@ -243,17 +236,6 @@ pub struct Bound {
     file: Option<SocketFile>,
 }
 
-/// The file of a listener. Its drop removes the file.
-#[derive(Debug)]
-struct SocketFile {
-    /// Absolute, because the process may change its folder.
-    path: PathBuf,
-    /// True if the file stays when the listener is dropped.
-    stays: bool,
-    /// Device and inode. The drop compares them, because another listener may have replaced the file.
-    identity: (u64, u64),
-}
-
 impl UnixListener {
     /// Makes a listener of one of the standard library, and sets it to non-blocking mode. Its drop does not
     /// remove the file.
@@ -288,124 +270,43 @@ impl UnixListener {
     pub fn leave_file(self) -> Self {
         let mut bound = self.into_io();
         if let Some(file) = &mut bound.file {
-            file.stays = true;
+            file.stay();
         }
         Self::from_nonblocking(bound)
     }
 
     /// Returns the absolute path of the file that it has made. Returns `None` for an abstract name.
     pub fn path(&self) -> Option<&Path> {
-        self.io().file.as_ref().map(|file| &*file.path)
+        self.io().file.as_ref().map(SocketFile::path)
     }
 }
 
 /// Binds a path. An error names the path.
 pub(super) fn bind_path(path: &Path, backlog: i32) -> io::Result<UnixListener> {
-    let naming = |error: io::Error| {
-        let text = format!("cannot listen on {}: {error}", path.display());
-        io::Error::new(error.kind(), text)
-    };
-    bind_locked(path, backlog).map_err(naming)
-}
-
-/// Binds a path, with the folder locked.
-fn bind_locked(path: &Path, backlog: i32) -> io::Result<UnixListener> {
-    let address = SockAddr::unix(path)?;
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    // Until the end of this function: between the removal of an old file and the binding, another server could
-    // bind, and this one would then remove its file.
-    let _lock = lock(folder)?;
-    remove_dead_socket(path, &address)?;
-    let listener = listen(&address, backlog)?;
-    let metadata = fs::symlink_metadata(path)?;
-    let file = SocketFile {
-        stays: false,
-        path: std::path::absolute(path)?,
-        identity: (metadata.dev(), metadata.ino()),
-    };
+    let (listener, file) = SocketFile::make(path, Type::STREAM, |address| listen(address, backlog))
+        .map_err(|error| {
+            let text = format!("cannot listen on {}: {error}", path.display());
+            io::Error::new(error.kind(), text)
+        })?;
     Ok(UnixListener::from_nonblocking(Bound {
         listener,
         file: Some(file),
     }))
 }
 
-/// The wait for the lock of the folder at most, in hundredths of a second. No server needs the lock for longer.
-/// A process that keeps it for ever must not prevent a server from starting.
-const LOCK_TRIES: u32 = 100;
-
-/// Locks a folder until the returned file drops. Returns `None` if this process may not read the folder.
-fn lock(folder: &Path) -> io::Result<Option<File>> {
-    let folder = match File::open(folder) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
-        folder => folder?,
-    };
-    // `flock` without a limit could block this thread for ever.
-    for _ in 0..LOCK_TRIES {
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(10)),
-            locked => return Ok(locked.map(|()| Some(folder))?),
-        }
-    }
-    let text = "another process keeps its folder locked";
-    Err(io::Error::new(io::ErrorKind::WouldBlock, text))
-}
-
 /// Binds an abstract name.
 pub(super) fn bind_abstract(name: &[u8], backlog: i32) -> io::Result<UnixListener> {
-    let listener = listen(&abstract_address(name)?, backlog)?;
+    let listener = listen(&sys::abstract_address(name)?, backlog)?;
     let file = None;
     Ok(UnixListener::from_nonblocking(Bound { listener, file }))
 }
 
 /// Binds an address and listens.
 fn listen(address: &SockAddr, backlog: i32) -> io::Result<std_unix::UnixListener> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    let socket = sys::open(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(address)?;
     socket.listen(backlog)?;
     Ok(socket.into())
-}
-
-/// Removes a socket file at which no process answers.
-fn remove_dead_socket(path: &Path, address: &SockAddr) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            let text = "a file that is not a socket is there";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
-        }
-        Ok(_) => {}
-    }
-    // Only an attempt to connect shows if a process listens.
-    match open(address) {
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::CONNREFUSED) => {
-            fs::remove_file(path)
-        }
-        // A full queue also means that a process listens.
-        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(io::ErrorKind::AddrInUse.into())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if self.stays {
-            return;
-        }
-        // Another process may have replaced the file while this listener was open.
-        let same = fs::symlink_metadata(&self.path)
-            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
-        if same {
-            // A file that cannot be removed does no harm, because the next listener replaces it.
-            drop(fs::remove_file(&self.path));
-        }
-    }
 }
 
 impl AsFd for Bound {
@@ -420,7 +321,7 @@ impl Accept for Bound {
     type Accepted = UnixStream;
 
     fn accept_one(&self) -> io::Result<Self::Accepted> {
-        let (descriptor, _) = accept(self)?;
+        let (descriptor, _) = sys::accept(self)?;
         Ok(UnixStream::from_nonblocking(descriptor.into()))
     }
 }

@@ -33,7 +33,7 @@ nix::setsockopt_impl!(
 const SECONDS_MAX: u64 = 3600;
 
 /// Makes a listener hold back connections without data for this time, rounded up to seconds.
-pub(super) fn set(listener: &impl AsFd, wait: Duration) -> io::Result<()> {
+pub(crate) fn set(listener: &impl AsFd, wait: Duration) -> io::Result<()> {
     let rounded = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let seconds = usize::try_from(rounded.min(SECONDS_MAX)).unwrap_or(usize::MAX);
     Ok(setsockopt(listener, DeferAccept, &seconds)?)

@@ -15,7 +15,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use rustix::io::{Errno, Result};
 
 /// Makes a system call while SIGPIPE is blocked, and takes the signal that the call may raise.
-pub(super) fn while_calling<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn while_calling<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     let pipe = SigSet::from(Signal::SIGPIPE);
     // Changing the mask fails only for an invalid set (`pthread_sigmask(3)`).
     let before = pipe.thread_swap_mask(SigmaskHow::SIG_BLOCK);
