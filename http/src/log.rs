@@ -93,7 +93,10 @@ pub(crate) fn error_hook_failed(error: &Error, left_out: u64) {
         "the function for error responses failed",
     );
     say_once(&SAID, || {
-        format!("the function for error responses failed: {}", OneLine(error))
+        format!(
+            "the function for error responses failed: {}",
+            OneLine(error)
+        )
     });
 }
 

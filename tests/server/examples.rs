@@ -523,5 +523,9 @@ fn a_second_interrupt_does_not_wait_for_a_silent_service() {
     let start = Instant::now();
     example.signal(Signal::INT);
     example.wait();
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
 }

@@ -5,8 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::support::process::alone;
 use crate::support::server::DEADLINE;
 use futures_lite::AsyncWriteExt;
+use rustix::process::Signal;
 use waterwheel::http::web::events::{Event, Events, Feed};
 use waterwheel::http::{Handler, Report, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::time::{sleep, timeout};
@@ -63,7 +65,7 @@ async fn handler(request: Request<'_>) -> Result<Responded> {
             spawn(async {
                 let mut stream = upgrade.await?;
                 loop {
-                    stream.write_all(&[b'x'; 65536]).await?;
+                    stream.write_all(&[b'x'; 16384]).await?;
                 }
                 #[allow(unreachable_code, reason = "it has the type of the error")]
                 std::io::Result::Ok(())
@@ -89,7 +91,10 @@ async fn handler(request: Request<'_>) -> Result<Responded> {
 #[test]
 fn shutdowns_that_meet_return_one_report() {
     let reports = beside(handler, async |server| {
-        let clients = [asking(server.local_address(), "/hold"), asking(server.local_address(), "/")];
+        let clients = [
+            asking(server.local_address(), "/hold"),
+            asking(server.local_address(), "/"),
+        ];
         a_moment().await;
         let patient = server.shutdown(Duration::from_secs(60));
         let hasty = async {
@@ -135,7 +140,10 @@ fn an_upgrade_during_the_shutdown_is_told_and_counted_once() {
         let report = server.shutdown(Duration::from_secs(5)).await;
         (report, spawn_blocking(move || rest(client)).await.unwrap())
     });
-    assert!(text.starts_with("HTTP/1.1 101 ") && text.ends_with("goodbye"), "{text}");
+    assert!(
+        text.starts_with("HTTP/1.1 101 ") && text.ends_with("goodbye"),
+        "{text}"
+    );
     let counts = (report.upgraded, report.finished, report.idle, report.cut);
     assert_eq!(counts, (1, 0, 0, 0), "{report}");
 }
@@ -208,9 +216,67 @@ fn a_stopper_ends_a_loop_of_the_users_own_that_waits_for_signals() {
             std::thread::sleep(Duration::from_millis(100));
             stopper.stop();
         });
-        let (report, stopped) = timeout(DEADLINE, join(accept_loop, stop)).await.unwrap();
-        stopped.unwrap();
+        let both = join(accept_loop, stop);
+        let (report, joined) = timeout(DEADLINE, both).await.unwrap();
+        joined.unwrap();
         assert_eq!(report.cut, 0, "{report}");
         drop(client);
     });
+}
+
+#[test]
+fn a_handler_can_stop_its_server_and_one_that_waits_for_the_end_is_cut() {
+    let handler = |server: &Rc<Server>| {
+        let server = server.clone();
+        async move |request: Request<'_>| {
+            match request.path() {
+                "/stop" => server.stopper().stop(),
+                _ => drop(server.shutdown(Duration::from_millis(200)).await), // waits for itself
+            }
+            request.respond(StatusCode::OK, "stopped", ()).await
+        }
+    };
+    for (path, cut) in [("/stop", 0), ("/wait", 1)] {
+        let (report, text) = block_on(async {
+            let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
+            let client = asking(server.local_address(), path);
+            let client = spawn_blocking(move || rest(client));
+            let ended = timeout(DEADLINE, server.serve(handler(&server))).await;
+            ended.unwrap().unwrap();
+            (server.report(), client.await.unwrap())
+        });
+        let ended_with = report.map(|report| report.cut);
+        // The handler that waits is dropped, and its report with it.
+        assert!(
+            ended_with.is_none_or(|ended| ended == cut),
+            "{path}: {ended_with:?}"
+        );
+        assert_eq!(
+            text.ends_with("\r\n\r\nstopped"),
+            cut == 0,
+            "{path}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_signal_before_the_first_accept_ends_each_server_of_a_process() {
+    alone(|| {
+        block_on(async {
+            let servers = [(); 2].map(|()| Server::bind("127.0.0.1:0").unwrap());
+            let [first, second] = [signal::shutdown(), signal::shutdown()];
+            raise(Signal::TERM);
+            let both = join(
+                servers[0].serve_until(handler, first),
+                servers[1].serve_until(handler, second),
+            );
+            let (first, second) = timeout(DEADLINE, both).await.unwrap();
+            assert_eq!(first.unwrap(), Report::default());
+            assert_eq!(second.unwrap(), Report::default());
+        });
+    });
+}
+
+fn raise(signal: Signal) {
+    rustix::process::kill_process(rustix::process::getpid(), signal).unwrap();
 }

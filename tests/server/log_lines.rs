@@ -157,7 +157,9 @@ async fn handler(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/fails" => Err("x".parse::<u8>().map_err(Outer).unwrap_err().into()),
         "/panics" => panic!("on purpose"),
-        "/quotes" => Err(Error::message("no user \u{1b}[2J\r\nwaterwheel: all is well")),
+        "/quotes" => Err(Error::message(
+            "no user \u{1b}[2J\r\nwaterwheel: all is well",
+        )),
         "/turns" => Err(Ring.into()),
         "/bursts" => Err(Bursting.into()),
         "/blames" => Err(ClientError::new(StatusCode::CONFLICT, "taken").into()),
@@ -461,34 +463,55 @@ fn answer(address: &str, request: &str) -> String {
 fn an_error_that_quotes_its_client_stays_one_line_without_control_characters() {
     let text = "no user \\u{1b}[2J\\r\\nwaterwheel: all is well";
     let quotes = "GET /quotes HTTP/1.1\r\nHost: x\r\n\r\n";
-    let lines = logged(Limits::default(), handler, |address| vec![ask(address, quotes)]);
-    let line = format!("ERROR a handler failed method=\"GET\" target=\"/quotes\" peer=CLIENT error={text}");
+    let lines = logged(Limits::default(), handler, |address| {
+        vec![ask(address, quotes)]
+    });
+    let line = format!(
+        "ERROR a handler failed method=\"GET\" target=\"/quotes\" peer=CLIENT error={text}"
+    );
     assert_eq!(lines[2], line);
     let clients = |address: &str| drop(answer(address, quotes));
     let stderr = stderr_of("serves", 1024, clients, Duration::from_millis(100));
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.contains(&format!(" failed: {text} (shown once")), "{stderr}");
+    assert!(
+        stderr.contains(&format!(" failed: {text} (shown once")),
+        "{stderr}"
+    );
 }
 
 #[test]
 fn an_error_that_is_its_own_cause_is_logged_and_answered() {
     let lines = logged(Limits::default(), handler, |address| {
-        let text = answer(&address.to_string(), &format!("GET /turns HTTP/1.1\r\n{LAST}"));
+        let text = answer(
+            &address.to_string(),
+            &format!("GET /turns HTTP/1.1\r\n{LAST}"),
+        );
         assert!(text.starts_with("HTTP/1.1 500 "), "{text}");
         Vec::new()
     });
     let line = &lines[2];
-    assert!(line.contains(" error=again: again: again") && line.ends_with(": …"), "{line}");
+    assert!(
+        line.contains(" error=again: again: again") && line.ends_with(": …"),
+        "{line}"
+    );
 }
 
 #[test]
 fn an_error_that_panics_when_it_is_written_is_answered() {
     let lines = logged(Limits::default(), handler, |address| {
-        let text = answer(&address.to_string(), &format!("GET /bursts HTTP/1.1\r\n{LAST}"));
+        let text = answer(
+            &address.to_string(),
+            &format!("GET /bursts HTTP/1.1\r\n{LAST}"),
+        );
         assert!(text.starts_with("HTTP/1.1 500 "), "{text}");
         Vec::new()
     });
-    assert!(lines.iter().any(|line| line.starts_with("ERROR a handler failed")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("ERROR a handler failed")),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -505,7 +528,10 @@ fn an_answer_does_not_change_if_no_process_reads_stderr() {
         let mut lines = lines.map(Result::unwrap);
         let listening = lines.find_map(|line| Some(line.strip_prefix("listening on ")?.to_owned()));
         drop(process.stderr.take()); // each write fails with EPIPE
-        let text = answer(&listening.unwrap(), &format!("GET {target} HTTP/1.1\r\n{LAST}"));
+        let text = answer(
+            &listening.unwrap(),
+            &format!("GET {target} HTTP/1.1\r\n{LAST}"),
+        );
         process.kill().unwrap();
         process.wait().unwrap();
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");

@@ -421,7 +421,9 @@ fn the_hook_of_a_route_that_declines_does_not_answer_for_the_next_route() {
         .error_responses(page("inner"));
     let names = async |_: &Request<'_>, _: String| Result::<()>::Err(Error::message("no store"));
     let router = || Router::new().nest("/a", numbers.clone());
-    let with_hook = router().get("/a/{name}", names).error_responses(page("outer"));
+    let with_hook = router()
+        .get("/a/{name}", names)
+        .error_responses(page("outer"));
     let without_hook = router().get("/a/{name}", names);
     let text = |router: Router| ask(json_builder(), router, &["/a/rye"]).remove(0).2;
     assert_eq!(text(with_hook), "outer");
@@ -435,11 +437,9 @@ fn the_hook_of_a_route_that_declines_does_not_answer_for_the_next_route() {
 fn the_hook_of_a_router_ends_with_its_request() {
     let router = || {
         let inner = Router::new().error_responses(|_| Html("router"));
-        Router::new()
-            .nest("/inner", inner)
-            .get("/fails", async || {
-                Result::<()>::Err(ClientError::new(StatusCode::CONFLICT, "taken").into())
-            })
+        Router::new().nest("/inner", inner).get("/fails", async || {
+            Result::<()>::Err(ClientError::new(StatusCode::CONFLICT, "taken").into())
+        })
     };
     let server = TestServer::start(Server::builder(), router);
     let requests = format!(
@@ -459,11 +459,15 @@ fn the_hook_of_a_router_ends_with_its_request() {
 fn a_hook_makes_a_page_of_any_length_also_for_head_and_its_connection_goes_on() {
     let long = |_: &ErrorAnswer<'_>| "x".repeat(300_000);
     let server = TestServer::start(Server::builder().error_responses(long), api);
-    let requests =
-        format!("GET /none HTTP/1.1\r\n{HOST}HEAD /none HTTP/1.1\r\n{HOST}GET / HTTP/1.1\r\n{HOST}");
+    let requests = format!(
+        "GET /none HTTP/1.1\r\n{HOST}HEAD /none HTTP/1.1\r\n{HOST}GET / HTTP/1.1\r\n{HOST}"
+    );
     let answers = without_dates(&server.exchange(&[requests.as_bytes()]));
     let head = "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 300000\r\n\r\n";
     let (first, others) = answers.split_at(head.len() + 300_000);
     assert!(first.starts_with(head) && first.ends_with('x'));
-    assert!(others.starts_with(&format!("{head}HTTP/1.1 200 OK\r\n")), "{others}");
+    assert!(
+        others.starts_with(&format!("{head}HTTP/1.1 200 OK\r\n")),
+        "{others}"
+    );
 }

@@ -228,8 +228,14 @@ fn a_handler_for_missing_paths_sees_the_path_below_the_prefix_of_its_router() {
             ("/none", 200, "/none of /none"),
         ],
     );
-    let files = || Router::new().get("/api", async || "api").not_found(Files::new("http").unwrap());
-    let site = Router::new().nest("/flat", files()).nest("/wrapped", request_ids(files()));
+    let files = || {
+        Router::new()
+            .get("/api", async || "api")
+            .not_found(Files::new("http").unwrap())
+    };
+    let site = Router::new()
+        .nest("/flat", files())
+        .nest("/wrapped", request_ids(files()));
     for answer in get(site, &["/flat/Cargo.toml", "/wrapped/Cargo.toml"]) {
         assert!(answer.text().contains("waterwheel-http"));
     }
@@ -237,7 +243,10 @@ fn a_handler_for_missing_paths_sees_the_path_below_the_prefix_of_its_router() {
 
 /// Inserts a value, and fails if there is one of an earlier request.
 fn insert(request: &Request<'_>, value: &Rc<()>) {
-    assert!(request.extensions().insert(value.clone()).is_none(), "a value has leaked");
+    assert!(
+        request.extensions().insert(value.clone()).is_none(),
+        "a value has leaked"
+    );
 }
 
 #[test]
@@ -289,7 +298,10 @@ fn a_value_ends_with_its_request_if_the_connection_is_upgraded_or_the_handler_is
         let mut upgraded = TestClient::of(&server, handler.clone());
         let offer = "Host: x\r\nConnection: upgrade\r\nUpgrade: mill\r\n\r\n";
         upgraded.send(format!("GET / HTTP/1.1\r\n{offer}")).await;
-        assert_eq!(upgraded.answer().await.status, StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(
+            upgraded.answer().await.status,
+            StatusCode::SWITCHING_PROTOCOLS
+        );
         turn().await;
         assert_eq!(Rc::strong_count(&value), 2);
         let answer = TestClient::of(&server, handler.clone()).get("/slow").await;
@@ -297,4 +309,33 @@ fn a_value_ends_with_its_request_if_the_connection_is_upgraded_or_the_handler_is
         turn().await;
         assert_eq!(Rc::strong_count(&value), 2);
     });
+}
+
+#[test]
+fn a_router_of_missing_paths_alone_can_be_nested_at_the_root_beside_another() {
+    let files = Router::new().not_found(Files::new("http").unwrap());
+    let api = Router::new().get("/sacks", async || "all");
+    let site = Router::new().nest("/", files).nest("/api", api);
+    let answers = get(site, &["/Cargo.toml", "/api/sacks", "/api/none"]);
+    assert!(answers[0].text().contains("waterwheel-http"));
+    assert_eq!(answers[1].text(), "all");
+    assert_eq!(answers[2].status, StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn a_longer_path_than_that_of_an_exact_route_finds_the_wildcard() {
+    let router = Router::new()
+        .get("/path/mill", async || "mill")
+        .get("/{name}", async || "name")
+        .get("/path/{*rest}", async || "wildcard");
+    check(
+        router,
+        &[
+            ("/path/mill", 200, "mill"),
+            ("/path/mill/", 200, "wildcard"),
+            ("/path/mil", 200, "wildcard"),
+            ("/path/mills", 200, "wildcard"),
+            ("/path", 200, "name"),
+        ],
+    );
 }
