@@ -34,8 +34,8 @@ fn beside<T>(handler: impl Handler, clients: impl AsyncFn(Rc<Server>) -> T) -> T
     block_on(async {
         let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
         let both = join(server.serve(handler), clients(server.clone()));
-        let (served, result) = timeout(DEADLINE, both).await.unwrap();
-        served.unwrap();
+        let (ended, result) = timeout(DEADLINE, both).await.unwrap();
+        ended.unwrap();
         result
     })
 }
