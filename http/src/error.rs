@@ -663,8 +663,11 @@ pub(crate) fn drop_contained<T>(value: T) {
     // The value is gone after the panic, so no broken state of it can be seen.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         let text = panic_text(&*payload);
-        tracing::error!(text, what = type_name::<T>(), "a destructor panicked");
-        mem::forget(payload); // its destructor may panic, too
+        // The subscriber is user code, too.
+        let logged = catch_unwind(AssertUnwindSafe(|| {
+            tracing::error!(text, what = type_name::<T>(), "a destructor panicked");
+        }));
+        mem::forget((payload, logged)); // their destructors may panic, too
     }
 }
 

@@ -537,3 +537,61 @@ fn an_answer_does_not_change_if_no_process_reads_stderr() {
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
     }
 }
+
+/// A subscriber whose writer is gone. `tracing-subscriber` panics if neither its writer nor stderr can be written.
+struct Broken;
+
+impl Subscriber for Broken {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("waterwheel_http")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        panic!("on purpose")
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_subscriber_that_panics_costs_no_answer_and_no_report() {
+    let clients = |address: SocketAddr| {
+        let address = address.to_string();
+        for (request, status) in [
+            ("GET / HTTP/1.1", 200),
+            ("GET /fails HTTP/1.1", 500),
+            ("GET /panics HTTP/1.1", 500),
+            ("GET /blames HTTP/1.1", 409),
+            ("G(T / HTTP/1.1", 400),
+            ("GET / HTTP/1.1", 200),
+        ] {
+            let text = answer(&address, &format!("{request}\r\n{LAST}"));
+            assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+        }
+    };
+    let (outcome, report) = tracing::subscriber::with_default(Broken, || {
+        block_on(async {
+            let builder = Server::builder().error_responses(no_page);
+            let server = builder.bind("127.0.0.1:0").unwrap();
+            let address = server.local_address();
+            let clients = async {
+                spawn_blocking(move || clients(address)).await.unwrap();
+                server.shutdown(Duration::from_secs(10)).await
+            };
+            let both = join(server.serve(handler), clients);
+            timeout(DEADLINE, both).await.unwrap()
+        })
+    });
+    outcome.unwrap();
+    assert_eq!(report.cut, 0, "{report}");
+}
