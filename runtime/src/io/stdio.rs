@@ -124,6 +124,7 @@ impl Input {
             let read = io::stdin().read(&mut bytes);
             state = self.lock();
             match read {
+                // The question stands, so the loop reads again without a wait.
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Ok(0) => state.outcome = Some(Ok(())),
                 Ok(count) => {
@@ -167,10 +168,13 @@ impl Input {
             if let Err(error) = thread.spawn(move || self.serve()) {
                 return (Poll::Ready(Err(error)), Some(waker));
             }
+            // Set after the spawn, so that the next read tries again if the process has no thread left. The
+            // thread is not joined, because its read may never return.
             state.has_thread = true;
         }
         state.is_asked = true;
         self.asked.notify_one();
+        // A task that polls often, for example in a `select`, must not fill the list.
         if state.waiters.iter().any(|known| known.will_wake(&waker)) {
             return (Poll::Pending, Some(waker));
         }
