@@ -18,8 +18,8 @@
 //! sleep even if another future of the same task has spent the whole budget.
 //!
 //! [`join`](fn@crate::join), [`race`](fn@crate::race), [`select`](fn@crate::select) and
-//! [`timeout`](fn@crate::time::timeout) divide the rest of the budget equally among their futures. A poll outside a runtime, and one inside
-//! [`unconstrained`], has no budget.
+//! [`timeout`](fn@crate::time::timeout) divide the rest of the budget equally among their futures. A poll
+//! outside a runtime has no limit, and a poll inside [`unconstrained`] has none either.
 //!
 //! A task can run another executor inside its poll, for example `futures::executor::block_on`. Then our poll
 //! does not end, and the executor does not refill the budget. So the leaf that is refused after 64 refusals

@@ -26,10 +26,10 @@ use crate::shared::connections::{Census, HANDSHAKE_MOMENT, MOMENT};
 use crate::shared::handshakes::Purpose;
 use crate::shared::stop::{Report, Stage, Wanted};
 
-/// How long a shutdown waits for an accept loop that is busy at the moment.
+/// The time that a shutdown waits for an accept loop that is busy at the moment.
 const LOOP_PATIENCE: Duration = Duration::from_millis(20);
 
-/// How long a shutdown waits for connections that it has cut.
+/// The time that a shutdown waits for connections that it has cut.
 const CUT_PATIENCE: Duration = Duration::from_millis(100);
 
 impl Server {
@@ -111,7 +111,7 @@ impl Server {
         let idle = usize::try_from(dismissed.get() - dismissed_before).unwrap_or(usize::MAX);
         let after = self.numbers();
         let turned_away = after.turned_away - before.turned_away;
-        // The counters only grow, so differences tell what has happened since the begin.
+        // The counters only grow, so differences tell what has happened since the start.
         let seen = (before.open - refused_before) as u64 + (after.accepted - before.accepted);
         let since_then = self.shared.counters.upgrades.get() - upgrades_before;
         // Those that are left are among the ones that were cut.
