@@ -122,6 +122,7 @@ mod modelled {
         /// Waits until the eventfd is written, and clears it.
         pub(crate) fn wait(&self) {
             while !self.written.swap(false, Ordering::Relaxed) {
+                // loom must know that the loop waits for another thread. Otherwise it would explore it without an end.
                 thread::yield_now();
             }
         }
