@@ -5,7 +5,8 @@
 //! A task whose socket is always ready would never stop running. So each poll of a task begins with a budget
 //! of [`BUDGET`] units. A *leaf* is a future that waits for an event itself. A leaf that is ready spends some
 //! of the budget. If the budget is spent, the leaf wakes its task and returns `Pending`. The next turn polls
-//! the task again, after the reactor has checked for events.
+//! the task again, after the reactor has checked for events. A task that was woken earlier in the same poll is
+//! polled again in this turn, after all tasks that are ready.
 //!
 //! | leaf | units |
 //! |---|---|
