@@ -130,7 +130,8 @@ impl Command {
         self
     }
 
-    /// Returns the command of the standard library, for all other options.
+    /// Returns the command of the standard library, for all other options. Set the input with
+    /// [`stdin`](Self::stdin) and not here, because [`output`](Self::output) would not see it.
     pub fn as_std_mut(&mut self) -> &mut StdCommand {
         &mut self.inner
     }
@@ -193,6 +194,8 @@ impl Command {
     }
 }
 
+/// Takes a command over. Set the input afterwards, with [`Command::stdin`]: the standard library does not report
+/// if it was set, so [`Command::output`] would replace it by an empty one.
 impl From<StdCommand> for Command {
     fn from(command: StdCommand) -> Self {
         Self {

@@ -93,11 +93,7 @@ impl<T> JoinSet<T> {
         // Outside a runtime this panics before there is a guard, whose drop would report an end.
         context::with("a task", "spawned", |executor| {
             let entry = self.handles.vacant_entry();
-            let guard = self.ends.guard(entry.key());
-            let task = async move {
-                let _guard = guard;
-                future.await
-            };
+            let task = self.ends.watch(entry.key(), future);
             let handle = executor.spawn(task, place);
             let abort = handle.abort_handle();
             entry.insert(handle);

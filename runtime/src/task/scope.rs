@@ -118,12 +118,7 @@ impl Scope {
         // As in `JoinSet::spawn`, the guard is made inside a runtime.
         context::with("a task", "spawned", |executor| {
             let key = self.tasks.borrow().vacant_key();
-            let guard = self.ends.guard(key);
-            let task = async move {
-                let _guard = guard;
-                future.await
-            };
-            let handle = executor.spawn(task, place);
+            let handle = executor.spawn(self.ends.watch(key, future), place);
             self.tasks.borrow_mut().insert(handle.abort_handle());
             handle
         })
