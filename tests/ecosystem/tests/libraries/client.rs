@@ -18,9 +18,10 @@ use hyper_util::server::conn::auto;
 use tower::Service;
 use waterwheel::runtime::hyper_rt::RuntimeTimer;
 use waterwheel::runtime::net::{TcpListener, TcpStream};
-use waterwheel::runtime::time::{self, timeout};
+use waterwheel::runtime::time;
 use waterwheel::runtime::{LocalSpawner, join_all, race, spawn};
 
+use crate::seeds::drop_at_each_await;
 use crate::service::{Mill, post, read};
 use crate::support::runtime::run;
 
@@ -170,14 +171,16 @@ fn over_h2_the_pool_needs_one_connection_for_many_requests_at_once() {
     assert_eq!(connections, 1);
 }
 
+/// Also the connecting and the reading of the answer can be cut.
 #[test]
-fn a_request_that_is_given_up_leaves_the_client_whole() {
-    count_connections(
-        async |client, target| {
-            let slow = client.request(post(format!("{target}slow"), 1));
-            assert!(timeout(Duration::from_millis(5), slow).await.is_err());
-            ask(&client, &target, 1).await;
-        },
-        |builder| builder,
-    );
+fn a_request_that_is_dropped_at_any_await_leaves_the_client_whole() {
+    for http2_only in [false, true] {
+        count_connections(
+            async |client, target| {
+                let attempt = async || ask(&client, &target, 200_000).await;
+                drop_at_each_await(attempt, async || ask(&client, &target, 1).await).await;
+            },
+            |builder| builder.http2_only(http2_only).timer(RuntimeTimer),
+        );
+    }
 }

@@ -15,6 +15,7 @@ use waterwheel::runtime::task::JoinSet;
 use waterwheel::runtime::time::{self, Instant};
 use waterwheel::runtime::{JoinHandle, LocalSpawner, join_all, race, spawn, yield_now};
 
+use crate::seeds::run_in_many_orders;
 use crate::service::{Mill, connect, post, read};
 use crate::support::runtime::{run, tcp_pair};
 
@@ -34,7 +35,7 @@ fn serve_h2(stream: TcpStream, mill: Mill) -> JoinHandle<hyper::Result<()>> {
 
 #[test]
 fn h1_keeps_a_connection_for_requests_of_all_sizes() {
-    run(async {
+    run_in_many_orders(async || {
         let (client, server) = tcp_pair().await;
         let mill = Mill::default();
         let server = serve_h1(server, mill.clone());
@@ -54,7 +55,7 @@ fn h1_keeps_a_connection_for_requests_of_all_sizes() {
 
 #[test]
 fn h2_runs_a_hundred_requests_at_once_with_state_that_is_not_send() {
-    run(async {
+    run_in_many_orders(async || {
         let (client, server) = tcp_pair().await;
         let mill = Mill::default();
         let server = serve_h2(server, mill.clone());
@@ -190,7 +191,7 @@ async fn serve_auto(listener: TcpListener, mill: Mill, stop: CancellationToken) 
 
 #[test]
 fn auto_serves_both_versions_at_one_address_and_ends_after_the_requests_under_way() {
-    run(async {
+    run_in_many_orders(async || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_address().unwrap();
         let h1 = connect(&listener).await;

@@ -6,6 +6,7 @@ mod axum;
 mod client;
 mod hyper;
 mod postgres;
+mod seeds;
 mod service;
 mod sqlite;
 mod support;

@@ -21,6 +21,7 @@ use waterwheel::runtime::tokio_io::ToTokio;
 use waterwheel::runtime::{JoinHandle, block_on, join, join_all, spawn};
 use waterwheel_ecosystem::postgres as snippets;
 
+use crate::seeds::drop_at_each_await;
 use crate::support::programs;
 use crate::support::runtime::within_deadline;
 use crate::support::skip::skip;
@@ -251,6 +252,19 @@ fn a_query_of_tokio_postgres_can_be_given_up_or_cancelled() {
         assert_eq!(cancelled.unwrap_err().code().unwrap().code(), "57014"); // query_canceled
         drop(client);
         connection.await.unwrap();
+    });
+}
+
+#[test]
+fn a_query_that_is_dropped_at_any_await_leaves_the_connection_whole() {
+    with_postgres(async |server| {
+        let (client, _connection) = server.over_tcp("mill").await;
+        let number = async |number: i32| {
+            let row = client.query_one("select $1::integer", &[&number]).await;
+            row.unwrap().get::<_, i32>(0)
+        };
+        let check = async || assert_eq!(number(2).await, 2);
+        assert_eq!(drop_at_each_await(async || number(1).await, check).await, 1);
     });
 }
 

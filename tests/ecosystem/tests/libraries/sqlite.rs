@@ -9,6 +9,7 @@ use sqlx::{Row, SqlitePool};
 use waterwheel::runtime::spawn;
 use waterwheel::runtime::time::timeout;
 
+use crate::seeds::drop_at_each_await;
 use crate::support::runtime::run;
 
 async fn pool(folder: &tempfile::TempDir, connections: u32) -> SqlitePool {
@@ -72,6 +73,34 @@ fn an_error_and_a_transaction_that_is_dropped_change_no_row() {
         drop(transaction);
         let sacks = sqlx::query_scalar::<_, i64>("select sacks from mills");
         assert_eq!(sacks.fetch_all(&pool).await.unwrap(), [1]);
+        pool.close().await;
+    });
+}
+
+#[test]
+fn a_transaction_that_is_dropped_at_any_await_is_whole_or_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let pool = pool(&folder, 1).await;
+        let move_sack = async || {
+            let mut transaction = pool.begin().await.unwrap();
+            for change in [
+                "sacks - 1 where name = 'north'",
+                "sacks + 1 where name = 'south'",
+            ] {
+                let update = format!("update mills set sacks = {change}");
+                let update = sqlx::query(sqlx::AssertSqlSafe(update));
+                update.execute(&mut *transaction).await.unwrap();
+            }
+            transaction.commit().await.unwrap();
+        };
+        let sum = async || {
+            let sum = sqlx::query_scalar::<_, i64>("select sum(sacks) from mills");
+            assert_eq!(sum.fetch_one(&pool).await.unwrap(), 100);
+        };
+        insert(&pool, "north", 100).await.unwrap();
+        insert(&pool, "south", 0).await.unwrap();
+        drop_at_each_await(move_sack, sum).await;
         pool.close().await;
     });
 }
