@@ -2,16 +2,17 @@
 //!
 //! | level | line |
 //! |---|---|
-//! | error | a handler, a hook or a handshake has failed |
+//! | error | a handler or a hook has failed, or a handshake has panicked |
 //! | warn | the gate: there is no room, or no connection could be accepted |
 //! | info | the start of a server, its shutdown, and the report |
-//! | debug | a connection opens or closes, a request is refused, a time is over |
+//! | debug | a connection opens or closes, a request is refused, a client leaves or times out, a handshake fails |
 //!
 //! Each line about a request has the fields `method`, `target`, `peer`, and `request_id` if middleware has added an
 //! id. A field without a value is left out. `lines_left_out` counts the lines that a limit has held back before.
 //!
-//! A program without a subscriber would not see that its handlers fail. So the first failure in a process, and the
-//! first warning, also go to stderr then.
+//! A program without a subscriber would not see that its handlers fail. So three lines also go to stderr then, each
+//! once in a process: the first failure of a handler, the first one of a function for error responses, and the first
+//! warning that there is no room for a single connection.
 //!
 //! # Invariants
 //!

@@ -386,7 +386,7 @@ impl<T: Io> Connection<T> {
     }
 }
 
-/// Waiting.
+// Waiting.
 impl<T: Io> Connection<T> {
     /// Waits, without buffers, until there may be more to read or something to do. Breaks if the connection
     /// is over.

@@ -232,8 +232,8 @@ impl Server {
     ///
     /// block_on(async {
     ///     let server = Rc::new(Server::bind("127.0.0.1:8080")?);
-    ///     let ending = server.clone();
-    ///     let ending = spawn(async move { ending.shutdown_on(signal::shutdown()).await });
+    ///     let (ending, signals) = (server.clone(), signal::shutdown());
+    ///     let ending = spawn(async move { ending.shutdown_on(signals).await });
     ///     loop {
     ///         server.capacity().await;
     ///         match server.accept_request(hello).await {

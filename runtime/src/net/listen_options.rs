@@ -108,8 +108,8 @@ impl ListenOptions {
     }
 
     /// Makes the kernel probe a silent peer (`SO_KEEPALIVE`). The first probe is sent after this time. Up to
-    /// nine further probes follow, each after a tenth of this time, but at least a second. Off by default.
-    /// Connections inherit it.
+    /// nine further probes follow, each after a tenth of this time. Both times are a second at least. Off by
+    /// default. Connections inherit it.
     #[must_use]
     pub fn keepalive(mut self, after: Duration) -> Self {
         self.keepalive = Some(after);
