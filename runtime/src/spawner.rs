@@ -14,6 +14,9 @@ use crate::watch::Place;
 /// [`futures_task::Spawn`], and with the feature `hyper` also `hyper::rt::Executor`, for futures that need not be
 /// `Send`.
 ///
+/// [`futures_task::LocalSpawn`]: https://docs.rs/futures-task/0.3/futures_task/trait.LocalSpawn.html
+/// [`futures_task::Spawn`]: https://docs.rs/futures-task/0.3/futures_task/trait.Spawn.html
+///
 /// # Examples
 ///
 /// ```
@@ -57,6 +60,7 @@ impl Spawn for LocalSpawner {
     ///
     /// Fails outside a runtime. To spawn from another thread, use a [`Handle`](crate::Handle).
     fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
+        // The future stays on this thread although it could leave it, because the runtime has no other.
         self.spawn_local_obj(future.into())
     }
 

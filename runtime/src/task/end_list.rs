@@ -96,6 +96,7 @@ struct EndGuard {
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
+        // The key is in the list before the wake, because a foreign waker may poll the group at once.
         self.list.keys.borrow_mut().push_back(self.key);
         self.list.waiter.wake();
     }
