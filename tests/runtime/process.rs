@@ -246,16 +246,14 @@ fn a_status_waits_for_no_reader_of_the_output() {
     run(async {
         let mut command = shell("head -c 200000 /dev/zero; head -c 200000 /dev/zero >&2");
         let long = Duration::from_secs(20);
-        // `output` has made both of them pipes.
         let output = command.output().await.unwrap();
         assert_eq!(
             (output.stdout.len(), output.stderr.len()),
             (200_000, 200_000)
         );
-        timeout(long, command.status())
-            .await
-            .expect("it ends")
-            .unwrap();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let status = timeout(long, command.status()).await;
+        status.expect("it ends").unwrap();
         let mut reads = Command::new("cat");
         reads.stdin(Stdio::piped()).stdout(Stdio::piped());
         let status = timeout(long, reads.status()).await.expect("it ends");
@@ -379,5 +377,16 @@ fn a_hundred_dropped_children_leave_no_zombie() {
             .await
             .expect("no child is left");
         });
+    });
+}
+
+#[test]
+fn the_pipes_of_an_output_are_gone_in_the_next_start() {
+    run(async {
+        let mut command = shell("exit 4");
+        assert!(command.output().await.unwrap().stdout.is_empty());
+        let mut child = command.spawn().unwrap();
+        assert!(child.stdin.is_none() && child.stdout.is_none() && child.stderr.is_none());
+        assert_eq!(child.wait().await.unwrap().code(), Some(4));
     });
 }

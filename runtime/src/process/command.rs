@@ -170,8 +170,8 @@ impl Command {
     }
 
     /// Starts the process, and returns its status and all that it has written. The standard output and the
-    /// standard error are pipes, whatever was set before, and stay so for a later start. The input is empty unless it
-    /// was set.
+    /// standard error are pipes, whatever was set before. The input is empty unless it was set. A later start of
+    /// the same command inherits the streams again, except for an input that was set.
     ///
     /// # Errors
     ///
@@ -190,7 +190,13 @@ impl Command {
         if !self.has_stdin {
             self.inner.stdin(Stdio::null());
         }
-        self.spawn()?.wait_with_output().await
+        let child = self.spawn();
+        // A later `status` has no use for pipes, and its process would fail to write.
+        self.inner.stdout(Stdio::inherit()).stderr(Stdio::inherit());
+        if !self.has_stdin {
+            self.inner.stdin(Stdio::inherit());
+        }
+        child?.wait_with_output().await
     }
 }
 
