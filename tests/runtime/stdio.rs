@@ -289,7 +289,9 @@ fn reads_of_the_input_that_are_dropped_keep_no_task_alive() {
             });
             return;
         }
-        let mut child = start(NAME, Stdio::piped(), Stdio::null());
+        // The pipe stays open, so that no read ends.
+        let (input, _open) = std::io::pipe().unwrap();
+        let mut child = start(NAME, input.into(), Stdio::null());
         assert!(child.wait().unwrap().success());
     });
 }
