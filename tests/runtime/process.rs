@@ -9,6 +9,7 @@ use crate::support::process::alone;
 use crate::support::runtime::run;
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waterwheel::runtime::process::{Child, Command};
 use waterwheel::runtime::time::{sleep, timeout};
 use waterwheel::runtime::{Runtime, spawn};
@@ -273,6 +274,112 @@ fn a_folder_and_a_file_without_permission_are_no_programs() {
         assert!(Command::new("a\0b").spawn().is_err());
         let in_no_folder = shell("true").current_dir("/no/such/folder").spawn();
         assert_eq!(in_no_folder.unwrap_err().kind(), io::ErrorKind::NotFound);
+    });
+}
+
+/// Returns the processes that this one has started and not asked for their status.
+fn children() -> String {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let of_task = |task: io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default()
+    };
+    tasks.map(of_task).collect()
+}
+
+#[test]
+fn a_start_that_fails_for_want_of_descriptors_leaves_neither_a_child_nor_a_descriptor() {
+    alone(|| {
+        let limit = getrlimit(Resource::Nofile);
+        let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        run(async {
+            // The first child opens what all of them share.
+            assert!(shell("true").status().await.unwrap().success());
+            let before = open();
+            let (mut failed, mut started) = (0, 0);
+            for free in 0..14 {
+                let mut command = Command::new("sleep");
+                command.arg("60").kill_on_drop(true);
+                command
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped());
+                // `open` has counted its own descriptor, too.
+                let current = Some((before - 1 + free) as u64);
+                setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+                let child = command.spawn();
+                setrlimit(Resource::Nofile, limit).unwrap();
+                match child {
+                    Ok(child) => {
+                        started += 1;
+                        drop(child);
+                    }
+                    Err(_) => failed += 1,
+                }
+            }
+            assert!(
+                failed > 0 && started > 0,
+                "{failed} failed, {started} started"
+            );
+            // A later start asks for the status of those that were killed.
+            timeout(Duration::from_secs(20), async {
+                while !children().is_empty() {
+                    sleep(Duration::from_millis(2)).await;
+                    shell("true").status().await.unwrap();
+                }
+            })
+            .await
+            .expect("no child is left");
+            assert_eq!(open(), before);
+        });
+    });
+}
+
+#[test]
+fn a_child_that_was_started_outside_a_runtime_is_waited_for_inside_one() {
+    let mut command = shell("cat; echo end >&2; exit 3");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let (mut child, unused) = (command.spawn().unwrap(), command.spawn().unwrap());
+    drop(unused);
+    run(async move {
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(b"rye").await.unwrap();
+        drop(input);
+        let output = child.wait_with_output().await.unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(
+            (&*output.stdout, &*output.stderr),
+            (&b"rye"[..], &b"end\n"[..])
+        );
+    });
+}
+
+#[test]
+fn a_hundred_dropped_children_leave_no_zombie() {
+    alone(|| {
+        run(async {
+            for round in 0..100 {
+                let mut command = shell(if round % 2 == 0 {
+                    "exit 1"
+                } else {
+                    "exec sleep 60"
+                });
+                let child = command.kill_on_drop(round % 4 != 0).spawn().unwrap();
+                if round % 3 == 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                drop(child);
+            }
+            timeout(Duration::from_secs(60), async {
+                while !children().is_empty() {
+                    sleep(Duration::from_millis(2)).await;
+                }
+            })
+            .await
+            .expect("no child is left");
+        });
     });
 }
 

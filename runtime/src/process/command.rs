@@ -132,8 +132,8 @@ impl Command {
         self
     }
 
-    /// Returns the command of the standard library, for all other options. Set the input with
-    /// [`stdin`](Self::stdin) and not here, because [`output`](Self::output) would not see it.
+    /// Returns the command of the standard library, for all other options. Set the streams with the
+    /// methods of this type and not here, because [`output`](Self::output) would replace them.
     pub fn as_std_mut(&mut self) -> &mut StdCommand {
         &mut self.inner
     }
