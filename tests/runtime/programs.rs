@@ -107,3 +107,92 @@ fn child_process_sorts_lines_and_kills_the_late_one() {
         assert!(example.process.wait().unwrap().success());
     });
 }
+
+/// Sends lines to a `kv_server`, and returns as many answers.
+fn ask(client: &mut BufReader<TcpStream>, lines: &str) -> Vec<String> {
+    client.get_mut().write_all(lines.as_bytes()).unwrap();
+    lines.lines().map(|_| next_line(client)).collect()
+}
+
+fn next_line(client: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    client.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+#[test]
+fn kv_server_keeps_values_passes_messages_on_and_ends_with_its_clients() {
+    within_deadline(|| {
+        let mut example = Example::start("kv_server", &["127.0.0.1:0"]);
+        let address = example.address();
+        let connect = || BufReader::new(TcpStream::connect(&address).unwrap());
+        let (mut miller, mut baker) = (connect(), connect());
+        assert_eq!(
+            ask(
+                &mut miller,
+                "get flour\nset flour rye and oats\nget flour\n"
+            ),
+            ["none", "none", "value rye and oats"]
+        );
+        assert_eq!(
+            ask(&mut baker, "get flour\ndel flour\nget flour\ngrind\n"),
+            [
+                "value rye and oats",
+                "value rye and oats",
+                "none",
+                "error: grind"
+            ]
+        );
+        assert_eq!(ask(&mut miller, "pub mill rain\n"), ["sent to 0"]);
+        assert_eq!(
+            ask(&mut baker, "sub mill\nsub mill\n"),
+            ["subscribed", "subscribed"]
+        );
+        assert_eq!(ask(&mut miller, "pub mill heavy rain\n"), ["sent to 2"]);
+        for _ in 0..2 {
+            assert_eq!(next_line(&mut baker), "message mill heavy rain");
+        }
+        // A client that closes its write half receives the rest, and leaves its channels.
+        baker.get_mut().write_all(b"get flour\n").unwrap();
+        baker.get_mut().shutdown(Shutdown::Write).unwrap();
+        assert_eq!([next_line(&mut baker), next_line(&mut baker)], ["none", ""]);
+        assert_eq!(ask(&mut miller, "pub mill sun\n"), ["sent to 0"]);
+
+        kill_process(Pid::from_child(&example.process), Signal::TERM).unwrap();
+        assert_eq!(
+            [next_line(&mut miller), next_line(&mut miller)],
+            ["bye", ""]
+        );
+        assert_eq!(example.line(), "each client has its answers: true");
+        assert!(example.process.wait().unwrap().success());
+    });
+}
+
+/// A client that does not read delays neither the server nor the other clients, and learns what it has missed.
+#[test]
+fn kv_server_tells_a_slow_subscriber_how_much_it_has_missed() {
+    within_deadline(|| {
+        let mut example = Example::start("kv_server", &["127.0.0.1:0"]);
+        let address = example.address();
+        let connect = || BufReader::new(TcpStream::connect(&address).unwrap());
+        let (mut slow, mut quick) = (connect(), connect());
+        assert_eq!(ask(&mut slow, "sub mill\n"), ["subscribed"]);
+        let publish = format!("pub mill {}\n", "x".repeat(60_000));
+        let mut sent = 0;
+        // More than the buffers of the sockets and the channel hold together.
+        for _ in 0..1000 {
+            assert_eq!(ask(&mut quick, &publish), ["sent to 1"]);
+            sent += 1;
+        }
+        let (mut received, mut missed) = (0, 0);
+        while received + missed < sent {
+            let line = next_line(&mut slow);
+            match line.strip_prefix("missed mill ") {
+                Some(count) => missed += count.parse::<usize>().unwrap(),
+                None => received += usize::from(line.starts_with("message mill xxx")),
+            }
+        }
+        assert!(missed > 0 && received >= 64, "{received}, {missed}");
+        example.end_by_signal();
+    });
+}

@@ -265,7 +265,7 @@ impl Steps for Bells {
         match now % 6 {
             0 | 1 => {
                 let times = notify.times();
-                let of_all = now / 6 % 2 == 0;
+                let of_all = (now / 6).is_multiple_of(2);
                 _ = self.waits.poll(Box::pin(async move {
                     if of_all {
                         notify.changed_since(times).await;

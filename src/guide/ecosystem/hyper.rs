@@ -6,11 +6,9 @@ use std::rc::Rc;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio_util::compat::FuturesAsyncReadCompatExt;
-use waterwheel::runtime::{net::TcpListener, spawn};
+use waterwheel::runtime::{hyper_rt::RuntimeTimer, net::TcpListener, spawn};
 
-/// hyper as the server, over sockets of this runtime. Its services need not be `Send`.
+/// hyper as the server, over sockets of this runtime (the feature `hyper`). Its services need not be `Send`.
 pub async fn serve(listener: TcpListener) -> io::Result<()> {
     let visits = Rc::new(Cell::new(0));
     loop {
@@ -21,8 +19,10 @@ pub async fn serve(listener: TcpListener) -> io::Result<()> {
             let body = Full::<Bytes>::from(format!("visit {}", visits.get()));
             async { Ok::<_, Infallible>(hyper::Response::new(body)) }
         });
-        let io = TokioIo::new(stream.compat());
-        let serve = hyper::server::conn::http1::Builder::new().serve_connection(io, service);
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        let serve = builder
+            .timer(RuntimeTimer)
+            .serve_connection(stream, service);
         spawn(async move {
             if let Err(error) = serve.await {
                 eprintln!("{error}");

@@ -1,13 +1,12 @@
 use std::net::SocketAddr;
 
 use tokio_postgres::{Config, NoTls};
-use tokio_util::compat::FuturesAsyncReadCompatExt;
 use waterwheel::http::Result;
-use waterwheel::runtime::{net::TcpStream, spawn};
+use waterwheel::runtime::{net::TcpStream, spawn, tokio_io::ToTokio};
 
-/// tokio-postgres over a socket of this runtime. Only `compat` stands between them.
+/// tokio-postgres over a socket of this runtime. `ToTokio` (the feature `tokio-io`) stands between them.
 pub async fn mills(address: SocketAddr) -> Result<Vec<String>> {
-    let stream = TcpStream::connect(address).await?.compat();
+    let stream = ToTokio::new(TcpStream::connect(address).await?);
     let mut config = Config::new();
     let (client, connection) = config
         .user("miller")
