@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ureq::Agent;
 use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
-use waterwheel::runtime::{self, signal, spawn_blocking};
+use waterwheel::runtime::{Runtime, signal, spawn_blocking};
 
 async fn forward(request: Request<'_>, agent: &Agent, service: &str) -> Result<Responded> {
     // The closure runs on another thread, so it owns its data. A clone of an agent shares its connections.
@@ -44,11 +44,15 @@ fn main() -> Result<()> {
     let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(5)));
     let agent = Agent::from(config.build());
     let handler = async move |request: Request<'_>| forward(request, &agent, &service).await;
-    runtime::block_on(async {
+    let runtime = Runtime::new()?;
+    let ended = runtime.block_on(async {
         let server = Server::bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
         println!("{}", server.serve_until(handler, shutdown).await?);
         Ok(())
-    })
+    });
+    // A second Ctrl-C has cut the requests, and `block_on` alone would wait for their calls.
+    runtime.shutdown_background();
+    ended
 }

@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --example child_process
 //! ```
+//!
+//! You should see four words in their order, and that `sleep` was killed.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::io;

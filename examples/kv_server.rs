@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example kv_server [ADDRESS]
-//! nc 127.0.0.1 8080
+//! curl telnet://127.0.0.1:8080
 //! ```
 //!
 //! Type `set flour rye`, `get flour`, `del flour` and `sub mill`, and `pub mill rain` in a second terminal. You

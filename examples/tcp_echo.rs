@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! cargo run --example tcp_echo [ADDRESS]
-//! nc 127.0.0.1 8080
+//! curl telnet://127.0.0.1:8080
 //! ```
 //!
-//! You should see each line that you type into `nc` come back, in two terminals at the same time.
+//! You should see each line that you type into `curl` come back, in two terminals at the same time.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::{env, io};

@@ -1,13 +1,18 @@
 //! A proxy: connects to a server by its name, and copies the bytes of each client in both directions.
 //!
 //! ```text
-//! cargo run --release --example tcp_proxy -- SERVER:PORT [ADDRESS]
+//! cargo run --example tcp_proxy 127.0.0.1:8080 localhost:8081
+//! cargo run --example serve_until 127.0.0.1:8081
+//! curl http://127.0.0.1:8080/
 //! ```
+//!
+//! You should see the answer of the server behind the proxy, and then a line with the bytes in each direction.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::io;
 use std::time::Duration;
 
+use waterwheel::http::Result; // its errors are one line each
 use waterwheel::runtime::io::copy_bidirectional;
 use waterwheel::runtime::net::{TcpListener, TcpStream};
 use waterwheel::runtime::time::{sleep, timeout};
@@ -29,14 +34,13 @@ async fn proxy(client: TcpStream, server: &str) -> io::Result<(u64, u64)> {
     timeout(CONNECTION_TIME_MAX, copy_bidirectional(client, server)).await?
 }
 
-fn main() -> io::Result<()> {
+fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(server), address) = (arguments.next(), arguments.next()) else {
-        println!("tcp_proxy SERVER:PORT [ADDRESS]");
-        return Ok(());
+    let (Some(address), Some(server)) = (arguments.next(), arguments.next()) else {
+        return Err("the arguments are ADDRESS SERVER:PORT".into());
     };
     block_on(async {
-        let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?;
+        let listener = TcpListener::bind(&address)?;
         let shutdown = signal::shutdown(); // from here on, Ctrl-C and SIGTERM end the program in good order
         println!("listening on {}", listener.local_address()?);
         let accept = async {
@@ -59,6 +63,7 @@ fn main() -> io::Result<()> {
                 .detach();
             }
         };
-        race(accept, async { shutdown.await.map(drop) }).await
+        race(accept, async { shutdown.await.map(drop) }).await?;
+        Ok(())
     })
 }

@@ -1,9 +1,11 @@
 //! Datagrams: a server that sends each datagram back to its sender.
 //!
 //! ```text
-//! cargo run --release --example udp_echo [ADDRESS]
+//! cargo run --example udp_echo [ADDRESS]
 //! nc -u 127.0.0.1 8080
 //! ```
+//!
+//! You should see each line that you type into `nc` a second time.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::io;

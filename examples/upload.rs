@@ -9,6 +9,7 @@
 //! progress bars. A file appears under its name only when it is complete.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
+use std::path::Path;
 use std::{env, fs};
 
 use tempfile::NamedTempFile;
@@ -30,7 +31,7 @@ async fn save(request: &Request<'_>, folder: &str) -> Result<(StatusCode, String
         };
         let part = NamedTempFile::new_in(folder)?; // removed if the client leaves
         let bytes = field.to_file(part.reopen()?, FILE_BYTES_MAX).await?;
-        part.persist(format!("{folder}/{name}"))?; // renamed
+        part.persist(Path::new(folder).join(&name))?; // renamed
         saved.push(format!("{name}: {bytes} bytes\n"));
     }
     if saved.is_empty() {

@@ -1,4 +1,5 @@
-//! The runtime: tasks, timers, sockets, signals, and a pool for work that blocks, on one thread.
+//! The runtime: tasks, channels, timers, sockets, files, child processes and signals, on one thread, with a pool for
+//! work that blocks.
 //!
 //! ```
 //! use std::time::Duration;

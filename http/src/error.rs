@@ -551,7 +551,10 @@ impl Error {
                 None => error.source(),
             }
         };
-        std::iter::successors(Some(self.source()), cause).find_map(<dyn StdError>::downcast_ref)
+        let chain = std::iter::successors(Some(self.source()), cause);
+        chain
+            .take(CAUSES_MAX)
+            .find_map(<dyn StdError>::downcast_ref)
     }
 
     /// Returns the error inside, if it is an `E`.
@@ -585,6 +588,9 @@ impl Error {
         &*self.0.source
     }
 }
+
+/// The most causes that are looked at. An error that is its own cause must not hold the thread forever.
+const CAUSES_MAX: usize = 64;
 
 /// An error of the connection to the client.
 ///
@@ -638,11 +644,17 @@ impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.0.source)?;
         let mut deeper = self.0.source.source();
-        while let Some(error) = deeper {
+        for _ in 1..CAUSES_MAX {
+            let Some(error) = deeper else {
+                return Ok(());
+            };
             write!(formatter, ": {error}")?;
             deeper = error.source();
         }
-        Ok(())
+        match deeper {
+            Some(_) => formatter.write_str(": …"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -651,8 +663,11 @@ pub(crate) fn drop_contained<T>(value: T) {
     // The value is gone after the panic, so no broken state of it can be seen.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         let text = panic_text(&*payload);
-        tracing::error!(text, what = type_name::<T>(), "a destructor panicked");
-        mem::forget(payload); // its destructor may panic, too
+        // The subscriber is user code, too.
+        let logged = catch_unwind(AssertUnwindSafe(|| {
+            tracing::error!(text, what = type_name::<T>(), "a destructor panicked");
+        }));
+        mem::forget((payload, logged)); // their destructors may panic, too
     }
 }
 

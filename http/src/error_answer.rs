@@ -140,8 +140,14 @@ impl AnswerHeaders for PageFields<'_> {
         &self,
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.page.try_for_each(&mut visit)?;
-        let is_left_out = |name: &str| !self.page.contains_key(name);
+        self.page.try_for_each(|name, value| {
+            if is_of_server(name) {
+                return Ok(());
+            }
+            visit(name, value)
+        })?;
+        let is_left_out =
+            |name: &str| !self.page.contains_key(name) || is_of_server(name.as_bytes());
         let mut original = self.original.iter();
         original.try_for_each(|(name, value)| {
             // The client needs these, and most hooks do not know of them.
@@ -151,4 +157,12 @@ impl AnswerHeaders for PageFields<'_> {
             Ok(())
         })
     }
+}
+
+/// Returns true if a field of a hook is not sent. A hook may return the response of another part of the application,
+/// whose length and end would not be those of this answer.
+fn is_of_server(name: &[u8]) -> bool {
+    [&b"connection"[..], b"content-length"]
+        .iter()
+        .any(|own| name.eq_ignore_ascii_case(own))
 }

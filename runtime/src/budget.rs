@@ -5,7 +5,8 @@
 //! A task whose socket is always ready would never stop running. So each poll of a task begins with a budget
 //! of [`BUDGET`] units. A *leaf* is a future that waits for an event itself. A leaf that is ready spends some
 //! of the budget. If the budget is spent, the leaf wakes its task and returns `Pending`. The next turn polls
-//! the task again, after the reactor has checked for events.
+//! the task again, after the reactor has checked for events. A task that was woken earlier in the same poll is
+//! polled again in this turn, after all tasks that are ready.
 //!
 //! | leaf | units |
 //! |---|---|
@@ -18,8 +19,8 @@
 //! sleep even if another future of the same task has spent the whole budget.
 //!
 //! [`join`](fn@crate::join), [`race`](fn@crate::race), [`select`](fn@crate::select) and
-//! [`timeout`](fn@crate::time::timeout) divide the rest of the budget equally among their futures. A poll outside a runtime, and one inside
-//! [`unconstrained`], has no budget.
+//! [`timeout`](fn@crate::time::timeout) divide the rest of the budget equally among their futures. A poll
+//! outside a runtime has no limit, and a poll inside [`unconstrained`] has none either.
 //!
 //! A task can run another executor inside its poll, for example `futures::executor::block_on`. Then our poll
 //! does not end, and the executor does not refill the budget. So the leaf that is refused after 64 refusals

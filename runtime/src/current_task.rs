@@ -4,7 +4,7 @@
 //!
 //! A leaf receives only a `Waker`. The executor stores the address of the waker that it has made for this
 //! poll, and the id of the task. If a leaf's waker has that address, the leaf belongs to that task. Then
-//! the id serves as well as a clone of the waker. To keep the id costs no atomic exchange and runs no foreign
+//! the id serves as well as a clone of the waker. Keeping the id costs no atomic exchange and runs no foreign
 //! code, and the id has no effect after the task has ended. A leaf keeps a clone of any other waker (that of
 //! `block_on`, or a combinator's own), together with the task in which it was used.
 //!
@@ -17,7 +17,7 @@
 //! | 1. The executor polls the task, and stores its id and the address of its waker. | `task_table`, `current_task` | `run`, [`during`] |
 //! | 2. The read knows of no bytes. The socket compares the address, and gets the id. | `net/socket`, `current_task` | `must_wait`, [`task`] |
 //! | 3. The socket asks the reactor for news. The reactor stores the id as the reader. | `net/socket`, `reactor`, `source` | `ask_as`, `set_reader` |
-//! | 4. There are no news. The socket is stored here as the one that the task has asked. | `current_task` | [`set_asked`] |
+//! | 4. There is no news. The socket is stored here as the one that the task has asked. | `current_task` | [`set_asked`] |
 //! | 5. The task returns `Pending`. The executor waits in epoll. | `executor`, `reactor` | `park` |
 //! | 6. An event comes. The source takes out the id, and the executor queues it. | `source`, `executor`, `local_queue` | `deliver`, `push_first` |
 //! | 7. The next turn polls the task, as in step 1. The read takes the news and calls `recv`. | `net/socket` | `poll_read` |
@@ -27,8 +27,8 @@
 //!
 //! *Case B: another waker.* The read stands inside a combinator that makes wakers of its own, or in the future
 //! of `block_on`. The address differs, so [`task`] returns `None` in step 2. Step 3 is then `ask`. It stores
-//! a clone of the waker as a remembered waiter, beside the id of the task: when the list is full, the
-//! waiters of ended tasks are removed. In step 6, the source moves the waker into the list of due wakers, and
+//! a clone of the waker as a remembered waiter, beside the id of the task if there is one: when the list is
+//! full, the waiters of ended tasks are removed. In step 6, the source moves the waker into the list of due wakers, and
 //! the executor wakes it at the end of the turn.
 //!
 //! # Invariants

@@ -15,7 +15,7 @@
 //! - Always: a turn polls each task that was ready when it began. Then it polls the tasks that were woken
 //!   during the turn, also by other threads, until it has polled 64.
 //! - Always: the reactor checks for events between any two polls of a task that yields or has spent its
-//!   budget.
+//!   budget. (The exception is a task that was woken in the same poll before; see `local_queue`.)
 //! - Always: tasks with I/O events run before tasks that were woken during the turn or that yield. So a task
 //!   that always yields delays the others by at most one poll.
 //! - Never: a borrow of any field here while a future is polled, or a waker is woken or dropped.

@@ -29,8 +29,8 @@ pub(crate) struct Hooks {
     /// Called before the thread waits, and after the wait.
     pub(crate) on_park: Option<Box<dyn Fn()>>,
     pub(crate) on_unpark: Option<Box<dyn Fn()>>,
-    /// True from a wait until the hook after it. A turn has no check of its own for that: the hook is called before
-    /// the next poll, or before the next wait.
+    /// True between the two hooks of a wait. The second hook is called late: before the next poll or the next wait.
+    /// So a turn needs no check of its own for it.
     pub(crate) waits: Cell<bool>,
 }
 

@@ -174,8 +174,8 @@ impl Clock {
         self.paused_at.get().is_some()
     }
 
-    /// Pauses the clock at the beginning of a tick. So the timers that were rounded up to ticks before are due at
-    /// the same times in each run of a test.
+    /// Pauses the clock at the beginning of a tick. Timers from before the pause are due at whole ticks. So the time
+    /// from the pause to each of them is the same in each run of a test.
     pub(crate) fn pause(&self) {
         let at = self.of_tick(self.tick_ceil(self.now()));
         self.paused_at.set(Some(at));

@@ -17,10 +17,25 @@
 //! 2. If the clock is paused and no task is ready, move it to the next deadline.
 //! 3. Find out how long the thread may wait: until the next deadline, or not at all if a task is ready.
 //! 4. Wait for an event or a message for that time. Queue the tasks that have events in front of all others.
-//!    Read the messages.
+//!    Read the messages. (If the time is zero, step 4 only checks for events, and the next turn reads the
+//!    messages.)
 //! 5. Read the clock and move the wheel to it. Wake the due timers and the foreign wakers of sockets.
 //!
 //! A turn that has polled 64 tasks starts no further list, but it polls a list that it has started to the end.
+//!
+//! The runtime stores a waiting task as an id if it can, because an id is a plain number. Otherwise it stores a
+//! clone of the waker:
+//!
+//! | the task waits for | stored in | as |
+//! |---|---|---|
+//! | a read of a socket, in a poll function | `source`: the reader | id |
+//! | a socket, in any other way | `source`: the other waiters | id, or a waker that is not the task's own |
+//! | a deadline | `wheel` | waker |
+//! | the end of another task | `task_table`: beside the future of that task | id, or a waker that is not the task's own |
+//! | a notification, a channel, a lock, a job | `notify`, `sync`, `waker_slot`, `blocking` | waker |
+//!
+//! A waker that is woken on the runtime's own thread pushes the id into the local queue. On another thread, it
+//! sends the id to the inbox (`remote`).
 //!
 //! This crate has no `unsafe` code. A future need not be `Send`, because a task never leaves its thread.
 //!

@@ -16,12 +16,13 @@
 //! A task that has called `yield_now`, or has spent its budget, could go on at once but lets others run
 //! first. Its id goes to a second list, which the next turn takes. So the reactor and the timers are
 //! checked between any two polls of a task that is always ready. Any other task that wakes itself counts as
-//! woken.
+//! woken. So does a task that yields after a plain wake in the same poll: its id is in the first list already.
 //!
 //! # Invariants
 //!
 //! - Always: the thread's lists are those of the runtime whose id is stored beside them.
-//! - Always: the reactor checks for events between the poll in which a task yields and its next poll.
+//! - Always: the reactor checks for events between the poll in which a task yields and its next poll, unless the
+//!   task was woken in that poll before it yielded.
 //! - Never: a call into user code, except for the waker of [`wake_next_turn`].
 
 use std::cell::{Cell, RefCell};

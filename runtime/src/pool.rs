@@ -7,10 +7,9 @@
 //!             └─ if no thread is free, and there are fewer than the maximum: starts one
 //! ```
 //!
-//! The pool starts a thread when it needs one, and a thread ends after ten idle seconds, unless the
-//! [settings](PoolSettings) are other ones. The pool belongs to
-//! its runtime. When the runtime ends, the pool cancels the jobs that have not begun and waits for those that
-//! run.
+//! The pool starts a thread when it needs one. A thread ends after ten idle seconds, or after the time that the
+//! [settings](PoolSettings) name. The pool belongs to its runtime. When the runtime ends, the pool cancels the
+//! jobs that have not begun and waits for those that run.
 //!
 //! One lock protects all that the threads share. A thread locks it once for each job: it counts its last job
 //! as ended and takes the next one.

@@ -18,13 +18,14 @@ use pin_project_lite::pin_project;
 use crate::budget::Shares;
 use crate::rotation;
 
-/// Runs both futures, and returns the value of the one that is ready first. The other future is dropped
-/// together with the race.
+/// Runs two futures with values of one type, and returns the value of the one that is ready first. The other
+/// future is dropped together with the race.
 ///
 /// If both are ready in the same poll, the one that is polled first wins. The two take turns at that, also in a
 /// loop that begins a new race each time. [`Race::biased`] always polls `first` first.
 ///
-/// [`select`](fn@crate::select) races futures of different types, and more than two.
+/// If the values have different types, or if the caller must know which future was first, use
+/// [`select`](fn@crate::select). It also has forms for more than two futures.
 ///
 /// # Cancel safety
 ///

@@ -213,8 +213,8 @@ impl Reactor {
     /// Adds the news of a socket to its `known` readiness, for any task and any interest.
     pub(crate) fn ask(&self, id: SourceId, known: &Known, wanted: Wanted<'_>) -> Answer {
         let source = &mut self.sources.borrow_mut()[id.index()];
-        // The news are taken even if they do not help this task. Otherwise they would satisfy a later waiter at
-        // once, although an operation has used them up.
+        // The news is taken even if it does not help this task. Otherwise it would satisfy a later waiter at
+        // once, although an operation has used it up.
         known.set(known.get().and(source.take_news()));
         let Wanted {
             interest,

@@ -101,6 +101,10 @@ impl RuntimeBuilder {
     /// Sets the name of the threads for blocking jobs. A hyphen and a number follow it. The default is `waterwheel`.
     /// Linux keeps 15 bytes of the whole.
     ///
+    /// # Panics
+    ///
+    /// Panics if the name has a zero byte.
+    ///
     /// # Examples
     ///
     /// ```
@@ -117,7 +121,13 @@ impl RuntimeBuilder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn blocking_thread_name(mut self, name: impl Into<String>) -> Self {
-        self.settings.pool.name = name.into();
+        let name = name.into();
+        // Otherwise the first job would panic.
+        assert!(
+            !name.contains('\0'),
+            "the name of a thread has no zero byte"
+        );
+        self.settings.pool.name = name;
         self
     }
 }

@@ -120,7 +120,7 @@ impl<T> Either4<T, T, T, T> {
     }
 }
 
-/// Runs both futures, and returns the value of the one that is ready first. The other future is dropped
+/// Runs two futures, and returns which of them was ready first, with its value. The other future is dropped
 /// together with the select.
 ///
 /// If both are ready in the same poll, the one that is polled first wins. The futures take turns at that, also

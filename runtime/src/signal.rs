@@ -207,7 +207,7 @@ pub fn shutdown() -> Shutdown {
 
 /// The future of [`shutdown`].
 ///
-/// It is also a [`Stream`] of the signals, which never ends: the first asks to end, and the second to hurry.
+/// It is also a [`Stream`](https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html) of the signals, which never ends: the first asks to end, and the second to hurry.
 ///
 /// # Examples
 ///
@@ -341,8 +341,9 @@ fn failed(what: impl fmt::Display, error: &io::Error) -> io::Error {
 
 /// A receiver of signals, made by [`listen`].
 ///
-/// It is also a [`futures_core::Stream`] that never ends. A program can make it outside a runtime and send it
-/// to another thread. It belongs to the runtime in which it first waits.
+/// It is also a [`Stream`](https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html) that never ends. A
+/// program can make it outside a runtime and send it to another thread. It belongs to the runtime in which it first
+/// waits.
 ///
 /// # Examples
 ///

@@ -11,7 +11,7 @@
 //!
 //! - *Case A: the socket knows that it is ready.* It does not ask. The operation is only a system call.
 //! - *Case B: an operation has used up what the socket knew.* The socket asks, and takes all the news. If the
-//!   news make it ready, the operation is tried. If not, the task waits, and the next event wakes it.
+//!   news makes it ready, the operation is tried. If not, the task waits, and the next event wakes it.
 //!
 //! | flag | set by | cleared by | makes ready |
 //! |---|---|---|---|
@@ -32,8 +32,8 @@
 //! continues after it has reported an error, and a named pipe when it gets a new writer. So `WouldBlock`
 //! clears the sticky flags, too.
 //!
-//! News can be older than the operation that cleared a flag. Such news cause one needless try, and the try
-//! clears the flag again. They never cause a wait that does not end.
+//! News can be older than the operation that cleared a flag. Such news causes one needless try, and the try
+//! clears the flag again. It never causes a wait that does not end.
 //!
 //! # Waiters
 //!

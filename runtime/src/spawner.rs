@@ -14,6 +14,9 @@ use crate::watch::Place;
 /// [`futures_task::Spawn`], and with the feature `hyper` also `hyper::rt::Executor`, for futures that need not be
 /// `Send`.
 ///
+/// [`futures_task::LocalSpawn`]: https://docs.rs/futures-task/0.3/futures_task/trait.LocalSpawn.html
+/// [`futures_task::Spawn`]: https://docs.rs/futures-task/0.3/futures_task/trait.Spawn.html
+///
 /// # Examples
 ///
 /// ```

@@ -21,6 +21,7 @@
 //! | Ready, or a panic | [`end`] |
 //! | popped, and aborted | [`cancel`] |
 //! | woken | `TaskWaker::wake_by_ref`, or `mark_queued` for a task that is known by its id |
+//! | aborted | [`handle::abort`]: it marks the task and wakes it |
 //!
 //! 1. *Queued*: the id is in the run queue, a flag of the waker is set, and the future is in its slot.
 //! 2. *Running*: the future and the waker are **taken out** of the slot, and no table is borrowed. So the
@@ -389,8 +390,8 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
         return end(tasks, task, runnable);
     }
     // The runtime may have ended while this future was out of its slot. Then its end is here.
-    let homeless = tasks.borrow_mut().check_in(task, runnable);
-    if let Some(runnable) = homeless {
+    let refused = tasks.borrow_mut().check_in(task, runnable);
+    if let Some(runnable) = refused {
         cancel(tasks, task, runnable);
     }
 }

@@ -116,14 +116,18 @@ impl Timers {
 
     /// Returns the time that the executor may wait for the next deadline.
     ///
-    /// `epoll_wait` waits for whole milliseconds, and mio rounds up. If the wait is longer than a number of
-    /// whole milliseconds by less than a tick, this function rounds it down. The deadline was rounded up to a
-    /// tick before, and the kernel adds its slack of 50 µs (`prctl(2)`, `PR_SET_TIMERSLACK`). (LOG R15)
+    /// `epoll_wait` waits for whole milliseconds, and mio rounds up to them. This function subtracts a tick (1/32
+    /// ms) before that (LOG R15):
+    ///
+    /// - *Case A: 3.02 ms are left.* The wait is 3 ms, and not 4 ms.
+    /// - *Case B: 3.5 ms are left.* The wait is 4 ms, as without the subtraction.
+    ///
+    /// The wait of case A usually does not end too early: the kernel adds its slack of 50 µs (`prctl(2)`,
+    /// `PR_SET_TIMERSLACK`), which is longer than a tick. If it does, the next turn waits again.
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let tick = self.wheel.borrow().next_deadline()?;
         let nanos = self.clock.of_tick(tick).nanos_since(self.now());
-        // The wait is shorter by one tick. mio's rounding up makes it as long as before, except if less than a
-        // tick was beyond the whole milliseconds.
+        // A rest of at most a tick stays: a wait of zero would not wait at all.
         let shorter = nanos.checked_sub(NANOS_PER_TICK).filter(|nanos| *nanos > 0);
         Some(Duration::from_nanos(shorter.unwrap_or(nanos)))
     }

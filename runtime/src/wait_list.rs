@@ -120,7 +120,7 @@ impl<R> WaitList<R> {
 
     /// Removes a waiter, because its future is ready or dropped.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Leaving {
-        // Waiters usually see that they were served in the order in which they were, so this is the front.
+        // Served waiters usually leave in the order of their tickets. So this is usually the first one.
         if let Ok(position) = self.served.binary_search(&ticket) {
             self.served.remove(position);
             return Leaving::Served;

@@ -48,6 +48,7 @@ pub fn poll_named<T>(name: &'static str, poll: impl FnOnce() -> T) -> T {
 mod on {
     use std::cell::Cell;
     use std::fmt;
+    use std::io::{self, Write as _};
     use std::panic::Location;
     use std::sync::{Mutex, PoisonError};
     use std::time::{Duration, Instant};
@@ -143,7 +144,9 @@ mod on {
         if tracing::dispatcher::has_been_set() {
             tracing::warn!("{text}");
         } else {
-            eprintln!("waterwheel: {text}");
+            // `eprintln` panics if no process reads stderr.
+            let line = format!("waterwheel: {text}\n");
+            let _written = io::stderr().write_all(line.as_bytes());
         }
     }
 }

@@ -252,8 +252,8 @@ impl Wheel {
         self.now_tick = now_tick;
     }
 
-    /// Makes each tick as long as `parts` ticks of a finer unit: multiplies the present and all deadlines. Keys and
-    /// wakers stay.
+    /// Changes the unit of time: a tick becomes `parts` shorter ticks. So this multiplies the present and all
+    /// deadlines. Keys and wakers stay.
     pub(crate) fn divide_ticks(&mut self, parts: u64) {
         let mut timers = Vec::with_capacity(self.len);
         // Timers with the same deadline are in the same slot, so they keep their order.

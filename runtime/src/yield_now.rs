@@ -18,6 +18,10 @@ use crate::local_queue;
 
 /// Lets all other ready tasks run and the reactor check for events, and then completes.
 ///
+/// A task that was woken earlier in the same poll, for example by its own `wake_by_ref`, does not wait for the
+/// reactor: all tasks that are ready run first, and then this one, in the same turn. A turn polls about 64 tasks, so
+/// the reactor's check comes soon.
+///
 /// # Cancel safety
 ///
 /// Safe: dropping the future has no effect, except that the task is polled once more.

@@ -9,7 +9,7 @@
 //! | channels | [async-channel], [flume], `tokio::sync`, `futures::channel` | [as they are](#channels) |
 //! | locks, semaphores | [async-lock], `tokio::sync` | [as they are](#locks) |
 //! | combinators | `futures`, `futures-lite`, `futures-concurrency`, `tokio::select!`, `CancellationToken` | [as they are](#tokios-channels) |
-//! | files, child processes | [`spawn_blocking`](crate::runtime::spawn_blocking), `async-process` | as they are |
+//! | files, child processes | [`runtime::fs`](crate::runtime::fs) and [`runtime::process`](crate::runtime::process); also `async-process` | as they are |
 //! | libraries that need tokio | `tokio::net`, `tokio::time`, `tokio::spawn`; reqwest, tonic | [inside a tokio runtime](#libraries-that-need-tokio) |
 //! | another server's routes | axum | [as a handler](#axum) |
 //! | HTTP/2, and hyper's services | hyper, hyper-util | [over our sockets](#hyper) |

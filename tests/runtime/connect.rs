@@ -297,3 +297,30 @@ fn many_clients_connect_by_name_at_once() {
         }
     });
 }
+
+/// The kernel counts whole seconds, and refuses a time of zero.
+#[test]
+fn a_keepalive_of_less_than_a_second_is_one_of_a_second() {
+    run(async {
+        let (_listener, address) = listener();
+        for after in [Duration::from_millis(500), Duration::ZERO] {
+            let options = ConnectOptions::new().keepalive(after);
+            let stream = options.connect(address).await.unwrap();
+            let socket = socket2::SockRef::from(&stream);
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(1));
+        }
+        let options = ConnectOptions::new().keepalive(Duration::MAX);
+        drop(options.connect(address).await);
+    });
+}
+
+#[test]
+fn no_address_at_all_is_an_error() {
+    run(async {
+        let none = Vec::<SocketAddr>::new();
+        let error = TcpStream::connect(none.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        let socket = waterwheel::runtime::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(socket.connect(none).await.is_err());
+    });
+}

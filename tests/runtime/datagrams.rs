@@ -347,3 +347,17 @@ fn a_datagram_socket_moves_between_runtimes() {
         assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
     });
 }
+
+#[test]
+fn a_path_that_is_too_long_is_an_error_of_each_call_and_makes_no_file() {
+    run(async {
+        let path = std::env::temp_dir().join("x".repeat(200));
+        let error = UnixDatagram::bind(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let socket = UnixDatagram::unbound().unwrap();
+        assert!(socket.connect(&path).is_err());
+        assert!(socket.send_to(b"a", &path).await.is_err());
+        assert!(UnixDatagram::bind_abstract([b'x'; 200]).is_err());
+        assert!(!path.exists());
+    });
+}

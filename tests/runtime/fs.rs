@@ -352,3 +352,84 @@ fn a_task_that_reads_a_file_in_small_pieces_lets_others_run() {
         assert!(turns > 100, "{turns}");
     });
 }
+
+#[test]
+fn a_seek_that_fails_after_a_dropped_read_moves_nothing() {
+    run(async {
+        let folder = Folder::new("failed-seek");
+        let path = folder.path("a");
+        std::fs::write(&path, "0123456789").unwrap();
+        let mut long = [0; 6];
+        for place in [
+            SeekFrom::End(-1000),
+            SeekFrom::Start(u64::MAX),
+            SeekFrom::Current(-1000),
+        ] {
+            let mut file = File::open(&path).await.unwrap();
+            file.read_exact(&mut long[..1]).await.unwrap();
+            begin_and_drop(file.read(&mut long)).await;
+            let error = file.seek(place).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{place:?}");
+            let mut text = String::new();
+            file.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, "123456789", "{place:?}");
+        }
+        // A pipe has no position, so a seek fails and the bytes stay.
+        let (reader, mut writer) = io::pipe().unwrap();
+        io::Write::write_all(&mut writer, b"0123").unwrap();
+        drop(writer);
+        let mut file = File::from_std(std::os::fd::OwnedFd::from(reader).into());
+        begin_and_drop(file.read(&mut long)).await;
+        for place in [SeekFrom::Start(0), SeekFrom::Current(0)] {
+            assert!(file.seek(place).await.is_err());
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "0123");
+    });
+}
+
+/// Another process may have made a shared pipe non-blocking, and a thread of the pool can wait for it.
+#[test]
+fn a_file_that_is_a_non_blocking_pipe_is_waited_for() {
+    run(async {
+        let (reader, writer) = io::pipe().unwrap();
+        for end in [
+            rustix::fd::AsFd::as_fd(&reader),
+            rustix::fd::AsFd::as_fd(&writer),
+        ] {
+            rustix::io::ioctl_fionbio(end, true).unwrap();
+        }
+        let mut reader = File::from_std(std::os::fd::OwnedFd::from(reader).into());
+        let mut writer = File::from_std(std::os::fd::OwnedFd::from(writer).into());
+        let sent: Vec<u8> = (0..300_000u32)
+            .map(|number| number.to_le_bytes()[0])
+            .collect();
+        let expected = sent.clone();
+        let reading = spawn(async move {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).await.unwrap();
+            all
+        });
+        sleep(Duration::from_millis(2)).await;
+        writer.write_all(&sent).await.unwrap();
+        writer.flush().await.unwrap();
+        drop(writer);
+        assert!(reading.await.unwrap() == expected);
+    });
+}
+
+#[test]
+fn a_folder_that_is_removed_while_it_is_listed_ends_its_list() {
+    run(async {
+        let folder = Folder::new("removed");
+        for number in 0..100 {
+            std::fs::write(folder.path(&number.to_string()), "").unwrap();
+        }
+        let mut entries = fs::read_dir(&folder.0).await.unwrap();
+        assert!(entries.next_entry().await.unwrap().is_some());
+        std::fs::remove_dir_all(&folder.0).unwrap();
+        while let Ok(Some(_)) = entries.next_entry().await {}
+        assert!(entries.next_entry().await.unwrap().is_none());
+    });
+}

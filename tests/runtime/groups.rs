@@ -807,3 +807,108 @@ fn join_and_abort_of_a_scope_inside_a_set_end() {
         let ((), ()) = soon(join(set.shutdown(), turns(1))).await;
     });
 }
+
+#[test]
+fn a_spawn_that_panics_outside_a_runtime_leaves_its_group_as_it_was() {
+    within_deadline(|| {
+        let mut set = JoinSet::new();
+        let text = panic_text(|| drop(set.spawn(async { 1 })));
+        assert!(text.contains("outside a Waterwheel runtime"), "{text}");
+        assert!(set.is_empty() && set.try_join_next().is_none());
+        block_on(async {
+            assert!(set.join_next().await.is_none());
+            set.spawn(async { 2 });
+            assert_eq!(soon(set.join_next()).await.unwrap().unwrap(), 2);
+            assert!(soon(set.join_next()).await.is_none());
+        });
+    });
+}
+
+#[test]
+fn a_name_that_no_thread_can_have_is_refused() {
+    let text = panic_text(|| drop(Runtime::builder().blocking_thread_name("a\0b")));
+    assert!(text.contains("zero byte"), "{text}");
+}
+
+/// The longest stack that a number can name is more than any system has.
+#[test]
+fn a_job_for_which_no_thread_can_be_started_is_cancelled() {
+    within_deadline(|| {
+        let runtime = Runtime::builder()
+            .blocking_stack_bytes(usize::MAX / 2)
+            .build()
+            .unwrap();
+        let outcome = runtime.block_on(async { spawn_blocking(|| 1).await });
+        assert!(outcome.unwrap_err().is_cancelled());
+        let report = runtime.shutdown_timeout(Duration::MAX);
+        assert_eq!((report.tasks.len(), report.jobs), (0, 0));
+    });
+}
+
+#[test]
+fn a_shutdown_without_a_limit_waits_for_the_job() {
+    within_deadline(|| {
+        let runtime = Runtime::new().unwrap();
+        let (begins, begun) = std_mpsc::channel();
+        runtime.block_on(async {
+            drop(spawn_blocking(move || {
+                begins.send(()).unwrap();
+                thread::sleep(Duration::from_millis(20));
+            }));
+            begun.recv().ok()
+        });
+        assert_eq!(runtime.shutdown_timeout(Duration::MAX).jobs, 0);
+    });
+}
+
+#[test]
+fn a_hook_may_abort_spawn_and_enter_other_runtimes() {
+    within_deadline(|| {
+        let victim: Rc<Cell<Option<AbortHandle>>> = Rc::default();
+        let spawned = Rc::new(Cell::new(0));
+        let (aborts, counts) = (victim.clone(), spawned.clone());
+        let runtime = Runtime::builder()
+            .before_poll(move |_| {
+                if let Some(victim) = aborts.take() {
+                    victim.abort();
+                    let counts = counts.clone();
+                    spawn_detached(async move { counts.set(counts.get() + 1) });
+                }
+            })
+            .after_poll(|_| {
+                // A runtime in a hook of another one: its turns leave those of the outer one alone.
+                let inner = Runtime::new().unwrap();
+                inner.spawn(yield_now()).detach();
+                assert_eq!(inner.shutdown_background().tasks.len(), 1);
+            })
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let task = spawn(pending::<()>());
+            victim.set(Some(task.abort_handle()));
+            assert!(soon(task).await.unwrap_err().is_cancelled());
+            turns(3).await;
+        });
+        assert_eq!(spawned.get(), 1);
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_inside_a_task_of_another_one_ends_only_its_own_tasks() {
+    run(async {
+        let dropped = Rc::new(Cell::new(0));
+        let inner = Runtime::new().unwrap();
+        let guard = count_drop(&dropped);
+        inner
+            .spawn(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            })
+            .detach();
+        let outer = spawn(turns(3));
+        assert_eq!(inner.shutdown_timeout(Duration::ZERO).tasks.len(), 1);
+        assert_eq!(dropped.get(), 1);
+        soon(outer).await.unwrap();
+        soon(time::sleep(Duration::from_millis(1))).await;
+    });
+}

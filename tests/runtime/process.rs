@@ -238,3 +238,39 @@ fn a_child_that_survives_its_runtime_is_reaped_by_the_next_start() {
         assert!(ids.iter().all(|id| state(*id).is_none()));
     });
 }
+
+/// A pipe that no task reads is full after 64 KiB.
+#[test]
+fn a_status_waits_for_no_reader_of_the_output() {
+    run(async {
+        let mut command = shell("head -c 200000 /dev/zero; head -c 200000 /dev/zero >&2");
+        let long = Duration::from_secs(20);
+        // `output` has made both of them pipes.
+        let output = command.output().await.unwrap();
+        assert_eq!(
+            (output.stdout.len(), output.stderr.len()),
+            (200_000, 200_000)
+        );
+        timeout(long, command.status())
+            .await
+            .expect("it ends")
+            .unwrap();
+        let mut reads = Command::new("cat");
+        reads.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let status = timeout(long, reads.status()).await.expect("it ends");
+        assert!(status.unwrap().success());
+    });
+}
+
+#[test]
+fn a_folder_and_a_file_without_permission_are_no_programs() {
+    run(async {
+        for path in ["/", "/proc/self/status"] {
+            let error = Command::new(path).spawn().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{path}");
+        }
+        assert!(Command::new("a\0b").spawn().is_err());
+        let in_no_folder = shell("true").current_dir("/no/such/folder").spawn();
+        assert_eq!(in_no_folder.unwrap_err().kind(), io::ErrorKind::NotFound);
+    });
+}

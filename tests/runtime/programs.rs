@@ -81,7 +81,7 @@ fn tcp_proxy_connects_by_name_and_passes_each_end_on() {
     within_deadline(|| {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let name = format!("localhost:{}", server.local_addr().unwrap().port());
-        let mut example = Example::start("tcp_proxy", &[&name, "127.0.0.1:0"]);
+        let mut example = Example::start("tcp_proxy", &["127.0.0.1:0", &name]);
         let mut client = TcpStream::connect(example.address()).unwrap();
         client.write_all(b"question").unwrap();
         client.shutdown(Shutdown::Write).unwrap();

@@ -159,3 +159,43 @@ fn messages_of_each_sender_stay_in_order_under_a_thousand_seeds() {
         });
     });
 }
+
+/// The ticks of the wheel are those of the real clock, and each run begins at another place between two of them.
+#[test]
+fn a_seed_repeats_a_run_with_many_timers_whenever_it_begins() {
+    async fn order_of_timers() -> Vec<(u32, u64)> {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let start = time::Instant::now();
+        join_all((0..200u32).map(|number| {
+            let order = order.clone();
+            spawn(async move {
+                for round in 1..4u32 {
+                    let micros = u64::from(number * 7919 % 97 * round) * 331;
+                    let sleep = time::sleep(Duration::from_micros(micros));
+                    let limit = time::sleep(Duration::from_micros(9000));
+                    let first = matches!(select(sleep, limit).await, Either::First(()));
+                    let at = start.elapsed().as_nanos().try_into().unwrap();
+                    order.borrow_mut().push((number * 2 + u32::from(first), at));
+                }
+            })
+        }))
+        .await;
+        order.take()
+    }
+    within_deadline(|| {
+        for seed in 0..20 {
+            let run = || {
+                let runtime = Runtime::builder().seed(seed).build().unwrap();
+                runtime.block_on(async {
+                    time::pause();
+                    order_of_timers().await
+                })
+            };
+            let first = run();
+            for _ in 0..4 {
+                std::thread::sleep(Duration::from_micros(310));
+                assert!(first == run(), "seed {seed}");
+            }
+        }
+    });
+}

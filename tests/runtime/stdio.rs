@@ -229,3 +229,67 @@ fn an_output_without_a_reader_is_an_error() {
         assert_eq!(child.wait().unwrap().code(), Some(7));
     });
 }
+
+/// Another process may have made a shared pipe non-blocking: Node does.
+#[test]
+fn streams_that_are_non_blocking_are_waited_for() {
+    const NAME: &str = "stdio::streams_that_are_non_blocking_are_waited_for";
+    within_deadline(|| {
+        if is_child(NAME) {
+            run(async {
+                let mut output = stdout();
+                output.write_all(b"reading").await.unwrap();
+                output.flush().await.unwrap();
+                let mut text = String::new();
+                stdin().read_to_string(&mut text).await.unwrap();
+                for _ in 0..100 {
+                    output.write_all(text.repeat(500).as_bytes()).await.unwrap();
+                }
+                output.flush().await.unwrap();
+            });
+            return;
+        }
+        let (input, mut to_child) = std::io::pipe().unwrap();
+        let (mut from_child, output) = std::io::pipe().unwrap();
+        for end in [input.as_fd(), output.as_fd()] {
+            rustix::io::ioctl_fionbio(end, true).unwrap();
+        }
+        let mut child = start(NAME, input.into(), output.into());
+        let mut seen = read_until(&mut from_child, "reading");
+        std::thread::sleep(Duration::from_millis(20));
+        to_child.write_all(b"water").unwrap();
+        drop(to_child);
+        std::thread::sleep(Duration::from_millis(20));
+        from_child.read_to_string(&mut seen).unwrap();
+        assert!(child.wait().unwrap().success(), "{seen}");
+        assert_eq!(seen.matches("water").count(), 50_000);
+    });
+}
+
+#[test]
+fn reads_of_the_input_that_are_dropped_keep_no_task_alive() {
+    const NAME: &str = "stdio::reads_of_the_input_that_are_dropped_keep_no_task_alive";
+    struct Bell;
+    impl std::task::Wake for Bell {
+        fn wake(self: std::sync::Arc<Self>) {}
+    }
+    within_deadline(|| {
+        if is_child(NAME) {
+            run(async {
+                let bell = std::sync::Arc::new(Bell);
+                for _ in 0..3 {
+                    let waker = bell.clone().into();
+                    let mut cx = std::task::Context::from_waker(&waker);
+                    let mut input = stdin();
+                    let mut byte = [0];
+                    let read = std::pin::pin!(input.read(&mut byte));
+                    assert!(read.poll(&mut cx).is_pending());
+                }
+                assert_eq!(std::sync::Arc::strong_count(&bell), 1);
+            });
+            return;
+        }
+        let mut child = start(NAME, Stdio::piped(), Stdio::null());
+        assert!(child.wait().unwrap().success());
+    });
+}

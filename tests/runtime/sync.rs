@@ -1238,3 +1238,29 @@ fn channels_carry_values_that_are_not_send_between_tasks_of_one_thread() {
         assert_eq!(arrived, [0, 1, 2]);
     });
 }
+
+#[test]
+fn a_permit_that_comes_back_to_a_full_semaphore_does_not_panic() {
+    let semaphore = Rc::new(Semaphore::new(usize::MAX));
+    let permit = semaphore.try_acquire().unwrap();
+    let owned = poll(pin!(semaphore.clone().acquire_owned())).unwrap();
+    semaphore.add_permits(2);
+    drop((permit, owned));
+    assert_eq!(semaphore.available_permits(), usize::MAX);
+    let all = poll(pin!(semaphore.acquire_many(usize::MAX))).unwrap();
+    assert!(semaphore.try_acquire().is_none());
+    drop(all);
+}
+
+#[test]
+fn channels_of_any_capacity_allocate_only_what_they_hold() {
+    let (sender, mut receiver) = mpsc::channel(usize::MAX);
+    sender.try_send(1).unwrap();
+    assert_eq!(
+        (sender.capacity(), receiver.try_recv()),
+        (usize::MAX - 1, Ok(1))
+    );
+    let (sender, mut receiver) = broadcast::channel(usize::MAX);
+    sender.send(1).unwrap();
+    assert_eq!(receiver.try_recv(), Some(Ok(1)));
+}

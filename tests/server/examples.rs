@@ -455,3 +455,77 @@ fn every_example_is_in_the_table_and_its_text_says_how_to_run_it_and_what_it_sho
         assert!(folder.join(link).exists(), "the table has {link}");
     }
 }
+
+#[test]
+fn sigterm_before_the_first_client_ends_every_example_with_success() {
+    for_each(EXAMPLES, |row| {
+        let mut example = Example::serve(row.name, row.arguments);
+        example.signal(Signal::TERM);
+        let status = example.wait();
+        assert!(status.success(), "{}: {status}", row.name);
+    });
+}
+
+/// The head of an upload to the example, and its body in two halves.
+fn upload() -> [String; 2] {
+    let begin = "--x\r\nContent-Disposition: form-data; name=f; filename=rye.txt\r\n\r\ngri";
+    let end = "st\r\n--x--\r\n";
+    let length = begin.len() + end.len();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head + begin, end.to_owned()]
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.collect()
+}
+
+#[test]
+fn an_upload_under_way_at_sigterm_is_finished_and_a_second_signal_leaves_no_file() {
+    for is_finished in [true, false] {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("upload-{is_finished}"));
+        drop(fs::remove_dir_all(&folder));
+        let mut example = Example::serve("upload", &[folder.to_str().unwrap()]);
+        let mut client = example.client();
+        let [begin, end] = upload();
+        client.write_all(begin.as_bytes()).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        example.signal(Signal::TERM);
+        thread::sleep(Duration::from_millis(200));
+        let start = Instant::now();
+        if is_finished {
+            client.write_all(end.as_bytes()).unwrap();
+            let answer = read_all(client);
+            assert!(answer.ends_with("rye.txt: 5 bytes\n"), "{answer}");
+        } else {
+            example.signal(Signal::TERM);
+        }
+        assert!(example.wait().success());
+        assert!(start.elapsed() < Duration::from_secs(2));
+        let expected = if is_finished { &["rye.txt"][..] } else { &[] };
+        assert_eq!(names(&folder), expected);
+    }
+}
+
+#[test]
+fn a_second_interrupt_does_not_wait_for_a_silent_service() {
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", service.local_addr().unwrap());
+    let mut example = Example::serve("call_service", &[&url]);
+    let mut client = example.begin_request("/");
+    client.write_all(b"\r\n").unwrap();
+    let _called = service.accept().unwrap();
+    example.signal(Signal::INT);
+    thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    example.signal(Signal::INT);
+    example.wait();
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+}

@@ -36,6 +36,13 @@ fn an_address_without_a_port_is_named_with_the_form_that_has_one() {
         let error = TcpListener::bind(address).unwrap_err();
         assert_eq!(error.to_string(), *expected, "{address:?}");
     }
+    // The forms of Go and nginx. No lookup asks the network: the names are not valid.
+    for address in [":8080", "*:8080"] {
+        let error = Server::bind(address).unwrap_err().to_string();
+        let begin = "cannot find the host of the address: ";
+        let end = format!("; {form}; 0.0.0.0:8080 and [::]:8080 mean all addresses");
+        assert!(error.starts_with(begin) && error.ends_with(&end), "{error}");
+    }
     let taken = Server::bind("127.0.0.1:0").unwrap();
     let address = taken.local_address();
     let error = Server::bind(address).unwrap_err();

@@ -125,10 +125,43 @@ impl std::error::Error for Outer {
     }
 }
 
+/// An error that is its own cause.
+#[derive(Debug)]
+struct Ring;
+
+impl std::fmt::Display for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("again")
+    }
+}
+
+impl std::error::Error for Ring {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self)
+    }
+}
+
+/// An error that cannot be written.
+#[derive(Debug)]
+struct Bursting;
+
+impl std::fmt::Display for Bursting {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("on purpose")
+    }
+}
+
+impl std::error::Error for Bursting {}
+
 async fn handler(request: Request<'_>) -> Result<Responded> {
     match request.path() {
         "/fails" => Err("x".parse::<u8>().map_err(Outer).unwrap_err().into()),
         "/panics" => panic!("on purpose"),
+        "/quotes" => Err(Error::message(
+            "no user \u{1b}[2J\r\nwaterwheel: all is well",
+        )),
+        "/turns" => Err(Ring.into()),
+        "/bursts" => Err(Bursting.into()),
         "/blames" => Err(ClientError::new(StatusCode::CONFLICT, "taken").into()),
         "/slow" => {
             sleep(Duration::from_secs(60)).await;
@@ -233,11 +266,12 @@ fn a_refusal_has_its_reason_and_as_much_of_the_request_as_is_known() {
     );
 }
 
+fn no_page(_: &ErrorAnswer<'_>) -> Result<&'static str> {
+    Err(Error::message("no page"))
+}
+
 #[test]
 fn a_function_for_error_responses_that_fails_has_a_line() {
-    fn no_page(_: &ErrorAnswer<'_>) -> Result<&'static str> {
-        Err(Error::message("no page"))
-    }
     let builder = Server::builder().error_responses(no_page);
     let lines = logged_by(builder, handler, |address| {
         vec![ask(address, &format!("GET /blames HTTP/1.1\r\n{LAST}"))]
@@ -319,9 +353,13 @@ fn child() {
         return;
     };
     block_on(async {
-        let server = Server::bind("127.0.0.1:0").unwrap();
+        let mut builder = Server::builder();
+        if kind == "hooks" {
+            builder = builder.error_responses(no_page);
+        }
+        let server = builder.bind("127.0.0.1:0").unwrap();
         println!("\nlistening on {}", server.local_address());
-        if kind == "serves" {
+        if kind != "accepts" {
             return server.serve(handler).await.unwrap();
         }
         // A loop of the user's own that does not ask the gate, in a process that has no descriptor left.
@@ -409,4 +447,151 @@ fn a_limit_without_room_for_one_connection_is_reported_at_the_start() {
         assert_eq!(text.lines().count(), 1, "{kind}: {text}");
         drop(silent);
     }
+}
+
+/// Sends a request on a connection of its own, and returns the answer.
+fn answer(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn an_error_that_quotes_its_client_stays_one_line_without_control_characters() {
+    let text = "no user \\u{1b}[2J\\r\\nwaterwheel: all is well";
+    let quotes = "GET /quotes HTTP/1.1\r\nHost: x\r\n\r\n";
+    let lines = logged(Limits::default(), handler, |address| {
+        vec![ask(address, quotes)]
+    });
+    let line = format!(
+        "ERROR a handler failed method=\"GET\" target=\"/quotes\" peer=CLIENT error={text}"
+    );
+    assert_eq!(lines[2], line);
+    let clients = |address: &str| drop(answer(address, quotes));
+    let stderr = stderr_of("serves", 1024, clients, Duration::from_millis(100));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(
+        stderr.contains(&format!(" failed: {text} (shown once")),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn an_error_that_is_its_own_cause_is_logged_and_answered() {
+    let lines = logged(Limits::default(), handler, |address| {
+        let text = answer(
+            &address.to_string(),
+            &format!("GET /turns HTTP/1.1\r\n{LAST}"),
+        );
+        assert!(text.starts_with("HTTP/1.1 500 "), "{text}");
+        Vec::new()
+    });
+    let line = &lines[2];
+    assert!(
+        line.contains(" error=again: again: again") && line.ends_with(": …"),
+        "{line}"
+    );
+}
+
+#[test]
+fn an_error_that_panics_when_it_is_written_is_answered() {
+    let lines = logged(Limits::default(), handler, |address| {
+        let text = answer(
+            &address.to_string(),
+            &format!("GET /bursts HTTP/1.1\r\n{LAST}"),
+        );
+        assert!(text.starts_with("HTTP/1.1 500 "), "{text}");
+        Vec::new()
+    });
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("ERROR a handler failed")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn an_answer_does_not_change_if_no_process_reads_stderr() {
+    for (kind, target, status) in [("serves", "/fails", 500), ("hooks", "/blames", 409)] {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "log_lines::child", "--nocapture"])
+            .env("LOG_LINES_CHILD", kind)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut lines = lines.map(Result::unwrap);
+        let listening = lines.find_map(|line| Some(line.strip_prefix("listening on ")?.to_owned()));
+        drop(process.stderr.take()); // each write fails with EPIPE
+        let text = answer(
+            &listening.unwrap(),
+            &format!("GET {target} HTTP/1.1\r\n{LAST}"),
+        );
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+    }
+}
+
+/// A subscriber whose writer is gone. `tracing-subscriber` panics if neither its writer nor stderr can be written.
+struct Broken;
+
+impl Subscriber for Broken {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("waterwheel_http")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        panic!("on purpose")
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_subscriber_that_panics_costs_no_answer_and_no_report() {
+    let clients = |address: SocketAddr| {
+        let address = address.to_string();
+        for (request, status) in [
+            ("GET / HTTP/1.1", 200),
+            ("GET /fails HTTP/1.1", 500),
+            ("GET /panics HTTP/1.1", 500),
+            ("GET /blames HTTP/1.1", 409),
+            ("G(T / HTTP/1.1", 400),
+            ("GET / HTTP/1.1", 200),
+        ] {
+            let text = answer(&address, &format!("{request}\r\n{LAST}"));
+            assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+        }
+    };
+    let (outcome, report) = tracing::subscriber::with_default(Broken, || {
+        block_on(async {
+            let builder = Server::builder().error_responses(no_page);
+            let server = builder.bind("127.0.0.1:0").unwrap();
+            let address = server.local_address();
+            let clients = async {
+                spawn_blocking(move || clients(address)).await.unwrap();
+                server.shutdown(Duration::from_secs(10)).await
+            };
+            let both = join(server.serve(handler), clients);
+            timeout(DEADLINE, both).await.unwrap()
+        })
+    });
+    outcome.unwrap();
+    assert_eq!(report.cut, 0, "{report}");
 }

@@ -17,6 +17,7 @@ mod faults;
 mod first_hour;
 mod first_request;
 mod handover;
+mod last_second;
 mod life_attacks;
 mod listeners;
 mod log_lines;

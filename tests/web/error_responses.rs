@@ -368,3 +368,106 @@ fn a_field_of_the_hook_replaces_that_of_the_answer() {
          content-length: 5\r\nconnection: close\r\n\r\nlater"
     );
 }
+
+#[test]
+fn a_hook_changes_neither_the_length_nor_the_fate_of_the_connection() {
+    let fields = [
+        ("content-length", "1"),
+        ("content-length", "99"),
+        ("connection", "close"),
+    ];
+    for (name, value) in fields {
+        for method in ["GET", "HEAD"] {
+            let builder = Server::builder()
+                .error_responses(move |_| Response::text("page").with_header(name, value));
+            let server = TestServer::start(builder, api);
+            let requests = format!("{method} /none HTTP/1.1\r\n{HOST}GET / HTTP/1.1\r\n{HOST}");
+            let answers = server.exchange(&[requests.as_bytes()]);
+            let body = if method == "HEAD" { "" } else { "page" };
+            let kind = "content-type: text/plain; charset=utf-8\r\ncontent-length: 4\r\n\r\n";
+            assert_eq!(
+                without_dates(&answers),
+                format!("HTTP/1.1 404 Not Found\r\n{kind}{body}HTTP/1.1 200 OK\r\n{kind}home"),
+                "{method} {name}: {value}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_connection_field_of_an_error_stays_if_the_hook_sets_one() {
+    let builder = Server::builder()
+        .error_responses(|_| Response::text("page").with_header("connection", "upgrade"));
+    let blames = || {
+        Router::new().get("/", async || {
+            let error = ClientError::new(StatusCode::CONFLICT, "taken");
+            Result::<()>::Err(error.with_header("connection", "close").into())
+        })
+    };
+    let server = TestServer::start(builder, blames);
+    let answer = server.exchange(&[format!("GET / HTTP/1.1\r\n{HOST}").as_bytes()]);
+    assert_eq!(
+        without_dates(&answer),
+        "HTTP/1.1 409 Conflict\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 4\r\n\
+         connection: close\r\n\r\npage"
+    );
+}
+
+#[test]
+fn the_hook_of_a_route_that_declines_does_not_answer_for_the_next_route() {
+    let page = |word: &'static str| move |_: &ErrorAnswer<'_>| Html(word);
+    let numbers = Router::new()
+        .get("/{n}", async |_: &Request<'_>, n: u32| n.to_string())
+        .error_responses(page("inner"));
+    let names = async |_: &Request<'_>, _: String| Result::<()>::Err(Error::message("no store"));
+    let router = || Router::new().nest("/a", numbers.clone());
+    let with_hook = router()
+        .get("/a/{name}", names)
+        .error_responses(page("outer"));
+    let without_hook = router().get("/a/{name}", names);
+    let text = |router: Router| ask(json_builder(), router, &["/a/rye"]).remove(0).2;
+    assert_eq!(text(with_hook), "outer");
+    assert_eq!(
+        text(without_hook),
+        "{\"status\":500,\"detail\":\"internal server error\"}"
+    );
+}
+
+#[test]
+fn the_hook_of_a_router_ends_with_its_request() {
+    let router = || {
+        let inner = Router::new().error_responses(|_| Html("router"));
+        Router::new().nest("/inner", inner).get("/fails", async || {
+            Result::<()>::Err(ClientError::new(StatusCode::CONFLICT, "taken").into())
+        })
+    };
+    let server = TestServer::start(Server::builder(), router);
+    let requests = format!(
+        "GET /inner/none HTTP/1.1\r\n{HOST}GET /fails HTTP/1.1\r\n{HOST}GET /inner/none HTTP/1.1\r\n{HOST}\
+         GET /inner/none HTTP/1.1\r\n\r\n"
+    );
+    let answers = server.exchange(&[requests.as_bytes()]);
+    let bodies: Vec<_> = answers.split("HTTP/1.1 ").skip(1).collect();
+    let ends = ["router", "taken\n", "router", "Host missing\n"];
+    assert_eq!(bodies.len(), ends.len(), "{answers}");
+    for (body, end) in bodies.iter().zip(ends) {
+        assert!(body.ends_with(&format!("\r\n\r\n{end}")), "{answers}");
+    }
+}
+
+#[test]
+fn a_hook_makes_a_page_of_any_length_also_for_head_and_its_connection_goes_on() {
+    let long = |_: &ErrorAnswer<'_>| "x".repeat(300_000);
+    let server = TestServer::start(Server::builder().error_responses(long), api);
+    let requests = format!(
+        "GET /none HTTP/1.1\r\n{HOST}HEAD /none HTTP/1.1\r\n{HOST}GET / HTTP/1.1\r\n{HOST}"
+    );
+    let answers = without_dates(&server.exchange(&[requests.as_bytes()]));
+    let head = "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 300000\r\n\r\n";
+    let (first, others) = answers.split_at(head.len() + 300_000);
+    assert!(first.starts_with(head) && first.ends_with('x'));
+    assert!(
+        others.starts_with(&format!("{head}HTTP/1.1 200 OK\r\n")),
+        "{others}"
+    );
+}

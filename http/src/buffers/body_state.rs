@@ -224,7 +224,7 @@ impl BodyState {
     }
 
     /// Returns the time at which the first wait for this body began, which is `now` at the first call, and the
-    /// number of bytes that have been passed on since the begin of the body.
+    /// number of bytes that have been passed on since the start of the body.
     pub(crate) fn progress(&mut self, now: Instant) -> (Instant, u64) {
         let since = *self.waiting_since.get_or_insert(now);
         (since, self.received)
@@ -232,7 +232,7 @@ impl BodyState {
 }
 
 impl BodyKind {
-    /// Reads the begin of `here`, which is not empty. Returns the place of the data in it, and the number of bytes
+    /// Reads the start of `here`, which is not empty. Returns the place of the data in it, and the number of bytes
     /// that were used, with those of a chunk's frame.
     fn step(&mut self, here: &[u8], limits: &Limits) -> Result<(Range<usize>, usize), Refusal> {
         match self {

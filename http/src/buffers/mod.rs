@@ -22,6 +22,24 @@
 //!              └────abort─────► Aborted ─────────────► (the connection is cut)
 //! ```
 //!
+//! # Resets
+//!
+//! | field | after each request | for each request | before another connection |
+//! |---|---|---|---|
+//! | function | [`end_request`](Buffers::end_request) | [`parse_head`](Buffers::parse_head), [`begin_request`](Buffers::begin_request) | [`reset`](Buffers::reset) |
+//! | `input`, `start`, `end` | the request is removed | | emptied; a grown input is freed |
+//! | `parser` | | is fresh after a whole head | made fresh |
+//! | `head` | | overwritten, or found in its cache | stays, with its cache |
+//! | `head_bytes` | 0 | set | 0 |
+//! | `answer`, `persistence` | | set | |
+//! | `has_body`, `body` | the end of the body is removed | set | emptied |
+//! | `output` | the added lines are removed | | emptied; its cache stays |
+//! | `extensions` | removed by the connection | | emptied |
+//! | `promise` | taken by the hand-over | | emptied |
+//! | `written`, the clocks | | | as in new buffers |
+//!
+//! `reset` first looks if any of this is to be done. After most requests it is not.
+//!
 //! # Invariants
 //!
 //! - Always: `start <= end <= input.len()`. The bytes of a head do not move while its request is under way.
@@ -92,7 +110,7 @@ pub(crate) struct Buffers {
     head: Head,
     /// The length of the head at the front of the unused bytes. It is 0 until that head is whole.
     head_bytes: usize,
-    /// The begin of the request at the front, if durations are measured.
+    /// The time at which the request at the front began, if durations are measured.
     begun: Option<Instant>,
     answer: Cell<AnswerState>,
     /// Decides whether the connection serves another request after this answer.

@@ -17,7 +17,7 @@ use crate::proto::encode::{self, Decided, OwnLines};
 pub(crate) struct Output {
     bytes: Vec<u8>,
     written: usize,
-    /// The begin of the newest head, as long as no byte of it has been written.
+    /// The start of the newest head, as long as no byte of it has been written.
     unsent_head: Option<usize>,
     /// Field lines for the next head, which the handler or the server makes.
     added: Vec<u8>,

@@ -246,8 +246,8 @@ impl<T: Io> Connection<T> {
         }
     }
 
-    /// Finishes what the last call left behind: a pulled request, a head that is overdue, or an end that has
-    /// begun. Returns the step before the next request can be looked for.
+    /// Finishes the phase in which the last call ended: a request that was pulled or whose handler has panicked
+    /// outside its polls, a head that is overdue, or an end that has begun. Returns the next step.
     #[inline]
     fn finish_phase(&mut self) -> Next {
         match self.shared.connections.phase(self.id) {
@@ -386,7 +386,7 @@ impl<T: Io> Connection<T> {
     }
 }
 
-/// Waiting.
+// Waiting.
 impl<T: Io> Connection<T> {
     /// Waits, without buffers, until there may be more to read or something to do. Breaks if the connection
     /// is over.

@@ -58,7 +58,7 @@ pub(super) enum Outcome {
     Gone,
 }
 
-/// Running its handler.
+// Running its handler.
 impl<T: Io> Connection<T> {
     /// Polls a handler. While the handler waits, the connection writes the queue. A panic of the handler ends here.
     ///
@@ -130,7 +130,7 @@ impl<T: Io> Connection<T> {
     }
 }
 
-/// Finishing it.
+// Finishing it.
 impl<T: Io> Connection<T> {
     /// Verifies that a request is answered after its handler has ended, and returns the next step.
     #[inline(always)]

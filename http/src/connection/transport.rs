@@ -82,7 +82,7 @@ impl Transport {
             opened: OnceCell::new(),
             handshake: shared.handshakes.add(slot.clone(), purpose),
             slot,
-            // It begins with the connection, and not with the first poll.
+            // The time counts from the accept, and not from the first poll.
             deadline: Instant::of_turn() + shared.limits.handshake_duration_max,
             clock: StallClock::default(),
             shared,

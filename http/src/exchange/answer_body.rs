@@ -57,7 +57,7 @@ pub struct AnswerBody<'c> {
     pub(crate) exchange: Exchange<'c>,
     framing: AnswerFraming,
     status: StatusCode,
-    /// How many bytes of the announced length are not written yet.
+    /// The number of bytes of the announced length that are not written yet.
     left: Option<u64>,
     sent: u64,
     last: Piece,

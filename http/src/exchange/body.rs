@@ -226,15 +226,15 @@ impl<'c> Body<'c> {
     }
 }
 
-/// How many bytes are collected for one write into a file.
+/// The number of bytes that are collected for one write into a file.
 const SAVED_BYTES: usize = 128 * 1024;
 
 /// Reads and discards the rest of a body, up to the limit. Returns false if there is more, or if the body is
-/// malformed. Then the begin of the next request is unknown.
+/// malformed. Then the start of the next request is unknown.
 pub(crate) async fn drain(exchange: Exchange<'_>) -> bool {
     let mut allowance = Some(exchange.limits().drain_bytes_max);
     loop {
-        // A body that is read to its end costs nothing here, and that is the usual case.
+        // A body that is read to its end has no cost here, and that is the usual case.
         if exchange.is_read() {
             return true;
         }

@@ -137,7 +137,7 @@ impl Exchange<'_> {
             return stalled;
         }
         // Without a rate, one byte before each deadline would hold the connection for ever. Each byte earns time,
-        // counted from the first wait: a slow handler takes nothing from it.
+        // counted from the first wait: a slow handler does not shorten it.
         let (since, received) = self.buffers.body().progress(now);
         let earned_seconds = received / u64::from(limits.body_bytes_per_second_min);
         let earned = since + limits.body_stall_duration_max + Duration::from_secs(earned_seconds);

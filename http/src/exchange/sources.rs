@@ -23,10 +23,10 @@ use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::handle::{COPIED_MAX, Exchange};
 use crate::exchange::handler::Responded;
 
-/// How many bytes of a file are sent before other tasks run.
+/// The number of bytes of a file that are sent before other tasks run.
 const WINDOW_BYTES: u64 = 1024 * 1024;
 
-/// How many bytes of a reader are read at once.
+/// The number of bytes of a reader that are read at once.
 const PIECE_BYTES: usize = 16 * 1024;
 
 impl AnswerBody<'_> {
@@ -274,7 +274,7 @@ fn is_in_memory(file: &File, range: Range<u64>) -> bool {
     })
 }
 
-/// Whether to keep the bytes after the read.
+/// True if the bytes are kept after the read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keep {
     Everything,

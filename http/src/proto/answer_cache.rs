@@ -1,32 +1,30 @@
-//! The last answer's head, for the next one that is the same.
+//! A cache of the last answer's head, for the next answer that has the same one.
 //!
-//! Handlers answer alike: the same status, the same fields, often the same length. So what was
-//! rendered last is kept, and where the same is asked for again, it is copied instead of being
-//! validated and put together again.
+//! The answers of a handler are alike: the same status, the same fields, often the same length. The
+//! cache keeps the head that was written last. If the same head is needed again, it is copied instead
+//! of being validated and assembled again (LOG 12).
 //!
 //! ```text
 //! HTTP/1.1 200 OK␍␊content-type: text/plain␍␊content-length: 13␍␊server: …␍␊date: …␍␊␍␊
-//!                  └─ name ───┘  └─ value ─┘                     └─ ours: told by number
-//!                  each compared with what the handler says
+//! └── key ──────┘  └─ name ───┘  └─ value ─┘ └── key ─────────┘ └── key: a number ──┘
+//!                  compared with the handler's fields
 //! ```
 //!
-//! It is kept when the same was asked for twice in a row, so that answers that are all different cost a
-//! comparison each and no copy.
+//! A head is cached when its key comes twice in a row. So answers that all differ cost a comparison
+//! each, and no copy.
 //!
-//! **Always**: every name and value compared by itself and in its whole length, so that nothing
-//! passes that was not validated as just this name and just this value. **Never**: the date of
-//! another second.
+//! **Always**: each name and each value is compared by itself and in its whole length. So each field
+//! that is copied was validated as this name and this value. **Never**: the date of another second.
 
 use http::StatusCode;
 
 use super::keep_alive::Persistence;
 use crate::headers::AnswerHeaders;
 
-/// A longer head is not kept.
-const RENDERED_BYTES_MAX: usize = 1024;
+/// A longer head is not cached.
+const HEAD_BYTES_MAX: usize = 1024;
 
-/// What most answers are asked for: a status, a body of that many bytes, what becomes of the
-/// connection, and our own lines of that number.
+/// The parts of an answer's head that are not the handler's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AnswerKey {
     pub(crate) status: StatusCode,
@@ -35,16 +33,16 @@ pub(crate) struct AnswerKey {
     pub(crate) own: u64,
 }
 
-/// The bytes of a head, and what they were rendered for.
+/// The bytes of one head, with its key and its fields.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerCache {
-    /// What was asked for last, and not found.
+    /// The key of the last miss.
     asked: Option<AnswerKey>,
-    /// What the rest was rendered for.
+    /// The key of the cached head. `None` if no head is cached.
     kept: Option<AnswerKey>,
     bytes: Vec<u8>,
-    /// The handler's fields among them: each with memory of its own, so that a comparison need not
-    /// look for it.
+    /// The handler's fields in the cached head. Each has memory of its own, so that a comparison needs
+    /// no position (LOG 44).
     fields: Vec<CachedField>,
 }
 
@@ -55,7 +53,7 @@ struct CachedField {
 }
 
 impl AnswerCache {
-    /// The bytes, if this is what they were rendered for.
+    /// Returns the cached head if it has this key and these fields.
     #[inline]
     pub(crate) fn get(&self, asked: AnswerKey, headers: &impl AnswerHeaders) -> Option<&[u8]> {
         // A few words decide for most answers that differ. The fields are compared only after that (LOG 20).
@@ -70,8 +68,8 @@ impl AnswerCache {
         (compared.is_ok() && fields.next().is_none()).then_some(&*self.bytes)
     }
 
-    /// Keeps `head`, whose status line has `line_bytes`, if it is asked for again and all of it was made
-    /// of just what was asked.
+    /// Caches `head`, whose status line has `line_bytes`, if the last miss had the same key. Does not
+    /// cache a head whose fields were written otherwise than the handler named them.
     pub(super) fn keep(
         &mut self,
         head: &[u8],
@@ -82,7 +80,7 @@ impl AnswerCache {
         self.kept = None;
         // An answer that is asked for once costs no copy. The second one in a row pays for all that follow.
         let is_repeated = self.asked.replace(asked) == Some(asked);
-        if !is_repeated || head.len() > RENDERED_BYTES_MAX {
+        if !is_repeated || head.len() > HEAD_BYTES_MAX {
             return;
         }
         if self.keep_fields(&head[line_bytes..], headers).is_some() {
@@ -91,7 +89,7 @@ impl AnswerCache {
         }
     }
 
-    /// Keeps the fields, if `lines` begin with them just so.
+    /// Caches the fields if `lines` begin with exactly these. Returns `None` if not.
     fn keep_fields(&mut self, mut lines: &[u8], headers: &impl AnswerHeaders) -> Option<()> {
         let mut count = 0;
         let found = headers.try_for_each(|name, value| {
@@ -115,8 +113,8 @@ fn copy_into(kept: &mut Vec<u8>, bytes: &[u8]) {
     kept.extend_from_slice(bytes);
 }
 
-/// Names and values are short, so two words at each end, which may overlap, mostly decide; a call of
-/// the C library takes longer.
+/// Compares by the two ends, which may overlap: most names and values are short, and a call of the C
+/// library takes longer (LOG 34).
 #[inline]
 fn are_same(known: &[u8], other: &[u8]) -> bool {
     if known.len() != other.len() {
@@ -134,7 +132,7 @@ fn ends_are_same<const N: usize>(known: &[u8], other: &[u8]) -> bool {
     known.first_chunk::<N>() == other.first_chunk() && known.last_chunk::<N>() == other.last_chunk()
 }
 
-/// The lines behind the first one, if that is this field just so.
+/// Returns the lines behind the first one if the first one is exactly this field.
 fn behind_field<'a>(lines: &'a [u8], name: &[u8], value: &[u8]) -> Option<&'a [u8]> {
     let rest = lines.strip_prefix(name)?.strip_prefix(b": ")?;
     rest.strip_prefix(value)?.strip_prefix(b"\r\n")

@@ -11,14 +11,14 @@ use std::net::Ipv6Addr;
 
 use super::scan::{Class, RegisteredName};
 
-/// Whether `value` may be the value of Host (RFC 9110, 7.2). An empty one may: clients whose
-/// target has no authority are told to send it (RFC 9112, 3.2).
+/// Returns true if `value` may be the value of Host (RFC 9110, 7.2). An empty one may: a client
+/// whose target has no authority must send it (RFC 9112, 3.2).
 #[inline]
 pub(super) fn is_host_field(value: &[u8]) -> bool {
     value.is_empty() || is_host_and_port(value)
 }
 
-/// Whether `value` is a host, at least a byte of it, and perhaps a port.
+/// Returns true if `value` is a host, at least a byte of it, and perhaps a port.
 #[inline]
 pub(super) fn is_host_and_port(value: &[u8]) -> bool {
     let (name, rest) = value.split_at(RegisteredName::run_end(value, 0));
@@ -34,7 +34,7 @@ fn is_other_host_and_port(value: &[u8]) -> bool {
     split_port(value).is_some_and(|(host, port)| is_host(host) && port.is_none_or(is_port))
 }
 
-/// Whether `value` is a host and a port that can be connected to (RFC 9110, 9.3.6).
+/// Returns true if `value` is a host and a port that can be connected to (RFC 9110, 9.3.6).
 pub(super) fn is_tunnel_end(value: &[u8]) -> bool {
     let Some((host, Some(port))) = split_port(value) else {
         return false;
@@ -42,7 +42,7 @@ pub(super) fn is_tunnel_end(value: &[u8]) -> bool {
     is_host(host) && is_port(port) && port.iter().any(|digit| *digit != b'0')
 }
 
-/// Host and port; `None` if no host begins here.
+/// Returns host and port; `None` if no host begins here.
 fn split_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let host_end = match value {
         [b'[', ..] => value.iter().position(|byte| *byte == b']')? + 1,

@@ -7,8 +7,8 @@
 //!        └── 0 ─[ ; extensions ]── CR LF ──► trailer fields ── CR LF ──► end
 //! ```
 //!
-//! [`Decoder`] is that drawing as a state: it is given bytes and says which of them are data.
-//! It keeps what it needs by itself: the size so far, how much is left, the trailers.
+//! [`Decoder`] is that drawing as a state machine: it reads bytes and returns the ranges that are data.
+//! It keeps the size so far, the length of the unread data, and the trailers.
 //!
 //! **Always**: a size is bounded before it can overflow, extensions and zeros before it by
 //! line and by body, the sum of all sizes before a byte of the chunk is read. **Never**: a byte behind the end; a
@@ -34,14 +34,14 @@ pub(crate) struct Decoder {
     trailers: Trailers,
 }
 
-/// What a call to [`Decoder::decode`] found.
+/// The result of a call to [`Decoder::decode`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// Data, here in the input; what precedes it is done with too.
+    /// The range of the data in the input. The bytes before it are consumed, too.
     Data(Range<usize>),
-    /// Nothing more in this input, all of it is done with.
+    /// The whole input is consumed, without more data.
     Incomplete,
-    /// The body is over, and that much of the input was its end.
+    /// The body is over, and its end took that many bytes of the input.
     End(usize),
 }
 
@@ -57,7 +57,7 @@ enum State {
     Done,
 }
 
-/// Where in `*( BWS ";" BWS name [ BWS "=" BWS value ] )` the reading is.
+/// The position in `*( BWS ";" BWS name [ BWS "=" BWS value ] )`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extension {
     BeforeSemicolon,
@@ -85,8 +85,7 @@ impl Default for State {
 }
 
 impl Decoder {
-    /// Reads `input`, which follows all that was said to be done with, up to and with the
-    /// next piece of data.
+    /// Reads `input`, which follows the consumed bytes, up to and including the next piece of data.
     pub(crate) fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Refusal> {
         let mut at = 0;
         loop {
@@ -108,13 +107,13 @@ impl Decoder {
         }
     }
 
-    /// Whether the body is over.
+    /// Returns true if the body is over.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// The fields behind the last chunk, once the body is over. They are no headers: whoever
-    /// reads them decides whether they may mean anything (RFC 9110, 6.5.1).
+    /// Returns the fields behind the last chunk, once the body is over. They are no headers: their
+    /// reader decides which of them may have a meaning (RFC 9110, 6.5.1).
     pub(crate) fn trailers(&self) -> Headers<'_> {
         Headers::new(&self.trailers.bytes, &self.trailers.fields)
     }
@@ -129,7 +128,7 @@ impl Decoder {
         at..at + here
     }
 
-    /// One byte of what is between the data.
+    /// Reads one byte between the data.
     fn advance(&mut self, byte: u8, limits: &Limits) -> Result<State, Refusal> {
         // Only the size line has a length that the client chooses. All else between the data has two bytes.
         if matches!(self.state, State::Size { .. } | State::Extension { .. }) {
@@ -263,7 +262,7 @@ struct Trailers {
 }
 
 impl Trailers {
-    /// Gives the position in `input` behind the section.
+    /// Returns the position in `input` behind the section.
     fn read(&mut self, input: &[u8], limits: &Limits) -> Step<usize> {
         // Most bodies have no trailers, and then no byte is kept.
         if self.bytes.is_empty() && input.starts_with(b"\r\n") {
@@ -322,7 +321,7 @@ pub(crate) fn push_size_line(out: &mut Vec<u8>, size: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// What follows the data of a chunk.
+/// The bytes behind the data of a chunk.
 pub(crate) const CHUNK_END: &[u8] = b"\r\n";
 
 /// Writes the last chunk and the trailers.
@@ -330,7 +329,7 @@ pub(crate) const CHUNK_END: &[u8] = b"\r\n";
 /// # Errors
 ///
 /// If a trailer is malformed, or is one that a recipient must know before the body
-/// (RFC 9110, 6.5.1). Then nothing is written.
+/// (RFC 9110, 6.5.1). Then no byte is written.
 pub(crate) fn push_last_chunk(
     out: &mut Vec<u8>,
     trailers: &impl AnswerHeaders,

@@ -8,7 +8,7 @@
 //! connection: close                   decided by keep_alive, the handler may ask for it
 //! ```
 //!
-//! What a handler may say of these:
+//! The fields of these that a handler may set:
 //!
 //! | field | |
 //! |---|---|
@@ -35,14 +35,14 @@ use crate::white_space::members;
 /// Tells the client to send its body (RFC 9110, 15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Lines every answer has unless its handler says otherwise: `server` (or nothing), `date`, and
-/// the empty line, in one piece, since they mostly go out as one.
+/// The lines of every answer, unless its handler sets them: `server` (if the server has a name), `date`, and
+/// the empty line. They are one piece, because most answers copy them as one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnLines<'a> {
     pub(crate) lines: &'a [u8],
-    /// How many of those bytes are the server's line.
+    /// The length of the server's line in `lines`.
     pub(crate) server_bytes: usize,
-    /// Which: other lines have another number.
+    /// The number of these lines. Other lines have another number.
     pub(crate) number: u64,
     /// Lines of this one answer, made by [`push_added`].
     pub(crate) added: &'a [u8],
@@ -61,7 +61,7 @@ impl<'a> OwnLines<'a> {
 /// The end of a head.
 pub(crate) const EMPTY_LINE: &[u8] = b"\r\n";
 
-/// What was decided about an answer once its handler's fields were known.
+/// The decisions about an answer, which depend on the handler's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decided {
     /// As given, or with the length the handler announced.
@@ -87,7 +87,7 @@ fn asked_for(status: StatusCode, decided: Decided, own: OwnLines<'_>) -> Option<
 ///
 /// # Errors
 ///
-/// If one of the handler's fields may not be written. Then nothing is.
+/// If one of the handler's fields cannot be sent. Then no byte is written.
 #[inline(never)]
 pub(crate) fn push_head(
     out: &mut Vec<u8>,
@@ -210,11 +210,11 @@ impl Seen {
     }
 }
 
-/// A head in the making. Unless all of it can be made, nothing of it stays: also if whoever names the
-/// fields panics.
+/// A head that is being written. If this drops before the head is whole, it removes the bytes of the head. So no
+/// part of a head stays if the handler's fields cannot be sent, or panic.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    /// Where it begins.
+    /// The position at which the head begins.
     start: usize,
     decided: Decided,
     seen: Seen,
@@ -230,7 +230,7 @@ impl Drop for Writer<'_> {
 }
 
 impl Writer<'_> {
-    /// Takes in one of the handler's fields.
+    /// Adds one of the handler's fields.
     #[inline]
     fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidAnswer> {
         // The length goes first: most names differ in it, and then no byte is compared.

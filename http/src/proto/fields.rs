@@ -1,9 +1,11 @@
 //! A field section: the lines between a request line and the empty one, and the same again
 //! behind a chunked body (RFC 9112, 5 and 7.1.2).
 //!
-//! [`FieldSection`] gives one field after the other. Nearly all lines are here whole and as they
-//! should be, and are read in one go; what is left of a section is read piece by piece. Where that
-//! stopped, within a name or within a value, is remembered.
+//! [`FieldSection::next`] returns one field after the other. It has two ways to read a line:
+//!
+//! - *Case A: the line is here as a whole, and valid.* Nearly all lines are. `whole_line` reads it in one step.
+//! - *Case B: only a part of the line is here, or the line is invalid.* `next_in_pieces` reads it class by
+//!   class, and keeps its position within a name or a value.
 //!
 //! ```text
 //!            ┌── token ──┐       ┌─ anything but controls ─┐
@@ -11,24 +13,24 @@
 //!             └─ CR LF at once: the end
 //! ```
 //!
-//! [`push_field`] is the way back, for a field of ours.
+//! [`push_field`] writes a field of an answer.
 //!
-//! **Always**: a line's length is judged before the byte that ends it, so that the outcome
-//! does not depend on how the bytes were split; reading in one go refuses nothing, but leaves it to
-//! the other way, so that what is wrong first is what is told. **Never**: a line that is tried in one
-//! go twice; what a field means, which is for whoever asked for it.
+//! **Always**: the length of a line is judged before the byte that ends the line, so that the outcome does not
+//! depend on how the bytes were split. Only case B refuses a line, so that the first fault in it decides the
+//! refusal. **Never**: a line that is tried twice in one step; a judgement of the meaning of a field, which is
+//! the caller's.
 
 use super::scan::{Class, Step, Stop, Token, is_token, is_value, misplaced, value_end};
 use crate::error::{InvalidAnswer, Refusal};
 use crate::headers::{Field, Span};
 use crate::white_space::{is_white, trim, trim_end, trim_start};
 
-/// How far a field section has been read.
+/// The position in a field section that is being read.
 #[derive(Debug, Default)]
 pub(crate) struct FieldSection {
     line_start: usize,
     position: usize,
-    /// Where the name of this line ends, once it is known.
+    /// The end of this line's name, once it is known.
     name_end: Option<usize>,
 }
 
@@ -38,7 +40,7 @@ pub(crate) enum Line<'a> {
     End(usize),
 }
 
-/// A field's name and value, and where they are.
+/// A field's name and value, and their positions.
 pub(crate) struct Found<'a> {
     pub(crate) name: &'a [u8],
     /// Without the white space around it.
@@ -48,7 +50,7 @@ pub(crate) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// What is in a line that begins at `start`: a name, a colon, and `value`, white space and all.
+    /// Makes a field of a line that begins at `start`: a name, a colon, and `value` with its white space.
     fn trimmed(start: usize, name: &'a [u8], value: &'a [u8]) -> Self {
         let behind_white = trim_start(value);
         let white_bytes = value.len() - behind_white.len();
@@ -60,7 +62,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// The positions alone.
+    /// Returns the positions alone.
     #[inline]
     pub(super) const fn field(&self) -> Field {
         Field {
@@ -71,10 +73,10 @@ impl<'a> Found<'a> {
 }
 
 impl FieldSection {
-    /// What every section ends with, an empty one too: a line end, and an empty line.
+    /// The last bytes of each section, also of an empty one: a line end, and an empty line.
     pub(super) const END: &[u8] = b"\r\n\r\n";
 
-    /// Reads one line of `bytes`, which begin with all that earlier calls saw.
+    /// Reads one line of `bytes`, which begin with all bytes of earlier calls.
     #[inline]
     pub(super) fn next<'a>(&mut self, bytes: &'a [u8], line_bytes_max: u16) -> Step<Line<'a>> {
         let start = self.line_start;
@@ -93,8 +95,8 @@ impl FieldSection {
         self.next_in_pieces(bytes, line_bytes_max)
     }
 
-    /// The same for any line, also one that comes in pieces or is to be refused. Trailers are read
-    /// this way only, so that the other has one caller and becomes part of it.
+    /// The same for any line, also one that arrives in pieces or must be refused. Trailers are read only this
+    /// way, so that [`next`](Self::next) has one caller and is inlined there.
     #[inline(never)]
     pub(crate) fn next_in_pieces<'a>(
         &mut self,
@@ -172,11 +174,11 @@ impl FieldSection {
     }
 }
 
-/// The field whose line begins at `start`, and the position behind it: if the line is here whole
-/// and there is nothing to refuse in it.
+/// Returns the field whose line begins at `start`, and the position behind it. Returns `None` if the line is not
+/// whole, or not valid.
 ///
-/// Its end is looked for first. So the processor goes on to the next line without waiting for what
-/// is found in this one.
+/// The end of the line is searched first. So the processor begins the next line before it knows the result of this
+/// one.
 #[inline]
 fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found<'_>, usize)> {
     let end = value_end(bytes, start);
@@ -190,7 +192,7 @@ fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found<
         return None;
     }
     let found = match value {
-        // As nearly all write it.
+        // Nearly all clients write one space.
         [b' ', value @ ..] if is_black(value) => Found {
             name,
             value,
@@ -202,7 +204,7 @@ fn whole_line(bytes: &[u8], start: usize, line_bytes_max: u16) -> Option<(Found<
     Some((found, next))
 }
 
-/// The position behind a line end that is whole and begins at `at`.
+/// Returns the position behind a whole line end that begins at `at`.
 #[inline]
 fn whole_line_end(bytes: &[u8], at: usize) -> Option<usize> {
     (bytes.get(at..)?.first_chunk() == Some(b"\r\n")).then_some(at + 2)
@@ -213,7 +215,7 @@ enum Name {
     NoneButTheEnd(usize),
 }
 
-/// The position behind the line end that must begin at `at`.
+/// Returns the position behind the line end that must begin at `at`.
 #[inline]
 pub(super) fn line_end(bytes: &[u8], at: usize) -> Step<usize> {
     match bytes.get(at..) {
@@ -224,14 +226,14 @@ pub(super) fn line_end(bytes: &[u8], at: usize) -> Step<usize> {
     }
 }
 
-/// Whether `value`, of at least two bytes, has no white space around it: its ends are above a space.
+/// Returns true if `value` has at least two bytes and no white space around it: its ends are above a space.
 #[inline]
 fn is_black(value: &[u8]) -> bool {
     matches!(value, [first, .., last] if (*first.min(last)) > b' ')
 }
 
-/// Writes one field line, if name and value are what a field may be made of. A value that is
-/// written begins and ends without white space.
+/// Writes one field line if name and value are valid. A value that is written begins and ends without white
+/// space.
 #[inline]
 pub(super) fn push_field(
     out: &mut Vec<u8>,

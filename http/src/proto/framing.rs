@@ -1,27 +1,26 @@
-//! How long a body is: the only place that decides it.
+//! The length of a body. No other module decides it.
 //!
-//! For a request, [`Announced`] takes in the two fields that speak of it as they arrive, and
-//! [`Announced::decide`] gives the verdict at the end of the head (RFC 9112, 6.3):
+//! For a request, [`Announced`] collects the two fields that announce it, and [`Announced::decide`]
+//! returns the verdict at the end of the head (RFC 9112, 6.3):
 //!
 //! | Content-Length | Transfer-Encoding | body |
 //! |---|---|---|
 //! | none | none | none |
-//! | one, digits only | none | as long as it says, or 413 |
+//! | one, digits only | none | that many bytes, or 413 |
 //! | repeated, even if equal | any | 400 |
 //! | any | any | 400 |
 //! | none | `chunked` | chunked |
 //! | none | others, then `chunked` | 501 |
 //! | none | anything else | 400 |
 //!
-//! Equal repeated lengths could be folded into one (RFC 9110, 8.6). They are refused: no
-//! client sends two, so somebody on the way added one, and whether all others on the way
-//! folded alike is what a smuggler hopes to be wrong.
+//! Equal repeated lengths could be folded into one (RFC 9110, 8.6). They are refused: no client sends
+//! two, so a proxy on the way added one. If the proxies fold them differently, a request can be
+//! smuggled.
 //!
-//! For an answer, [`AnswerFraming::of`] decides by method, version, status and what is known
-//! of the length.
+//! For an answer, [`AnswerFraming::of`] decides by method, version, status and the known length.
 //!
-//! **Always**: of two readings of a length, neither. **Never**: a body that ends with the
-//! connection, in a request.
+//! **Always**: a request with two readings of its length is refused. **Never**: a request body that
+//! ends with the connection.
 
 use http::{Method, StatusCode, Version};
 
@@ -40,14 +39,14 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// What a head has said about its body so far.
+/// The fields so far that announce a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Announced {
     length: Option<u64>,
     coding: Option<Coding>,
 }
 
-/// What all Transfer-Encoding fields so far amount to.
+/// The members of all Transfer-Encoding fields so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     /// Fields without a member, or only with codings we do not know.
@@ -61,7 +60,7 @@ enum Coding {
 }
 
 impl Announced {
-    /// Takes in a Content-Length.
+    /// Adds a Content-Length.
     pub(super) fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
         let length = digits(value).ok_or(Refusal::ContentLength)?;
         // Equal values are refused as well: a proxy has added one of them, and another one may read the list
@@ -72,16 +71,16 @@ impl Announced {
         }
     }
 
-    /// Takes in a Transfer-Encoding.
+    /// Adds a Transfer-Encoding.
     pub(super) fn transfer_encoding(&mut self, value: &[u8]) {
         let so_far = self
             .coding
             .unwrap_or(Coding::NotYetChunked { others: false });
-        // Several fields are one list (RFC 9110, 5.3), so the state goes on over fields.
+        // Several fields are one list (RFC 9110, 5.3), so the state continues over fields.
         self.coding = Some(members(value).fold(so_far, Coding::and));
     }
 
-    /// The verdict.
+    /// Returns the framing of the body, or the refusal.
     #[inline]
     pub(super) fn decide(
         self,
@@ -105,7 +104,7 @@ impl Announced {
                 return Err(Refusal::CodingNotChunked);
             }
         };
-        // Bytes after CONNECT belong to the tunnel, and a body would make their begin ambiguous (RFC 9110, 9.3.6).
+        // Bytes after CONNECT belong to the tunnel, and a body would make their start ambiguous (RFC 9110, 9.3.6).
         if *method == Method::CONNECT {
             return Err(Refusal::ConnectContent);
         }
@@ -145,20 +144,19 @@ pub(crate) enum AnswerFraming {
     Chunked,
     /// No length; the body ends with the connection, which cannot persist (RFC 9112, 6.3).
     UntilClose,
-    /// `content-length: 0`, no body, whatever there is to send (205: RFC 9110, 15.3.6).
+    /// `content-length: 0` and no body, also if the handler has one (205: RFC 9110, 15.3.6).
     Empty,
-    /// No body, and as `content-length` what GET would have had, if that is known: HEAD and
-    /// 304 (RFC 9110, 8.6).
+    /// No body. `content-length` is the one of a GET, if it is known: for HEAD and 304 (RFC 9110, 8.6).
     Withheld(Option<u64>),
-    /// No body, and no field may speak of one: 1xx, 204, and success to CONNECT (RFC 9112, 6.1).
+    /// No body, and no field that announces one: 1xx, 204, and success to CONNECT (RFC 9112, 6.1).
     Bare,
 }
 
 impl AnswerFraming {
-    /// The framing of an answer whose body has `length` bytes, or some number yet unknown.
+    /// Returns the framing of an answer whose body has `length` bytes. `None` is a length that is not known yet.
     ///
-    /// An empty body in answer to HEAD announces nothing: a handler that knows of HEAD saves
-    /// itself the work, and 0 would be untrue for GET.
+    /// An empty body in an answer to HEAD has no `content-length`. The handler may have left out the body
+    /// because the method is HEAD, and then 0 would be wrong for GET.
     #[inline]
     pub(crate) fn of(
         method: &Method,
@@ -169,7 +167,7 @@ impl AnswerFraming {
         match status.as_u16() {
             // The usual answers take one comparison (LOG 20).
             200 | 400.. if !matches!(*method, Method::HEAD | Method::CONNECT) => {
-                Self::with_body(version, length) // most of them
+                Self::with_body(version, length) // most answers
             }
             100..=199 | 204 => Self::Bare,
             200..=299 if *method == Method::CONNECT => Self::Bare,
@@ -183,14 +181,14 @@ impl AnswerFraming {
     fn with_body(version: Version, length: Option<u64>) -> Self {
         match length {
             Some(length) => Self::Sized(length),
-            // HTTP/1.0 has no chunks, so the end of the connection is the only sign that is left.
+            // HTTP/1.0 has no chunks, so the body ends with the connection.
             None if version == Version::HTTP_10 => Self::UntilClose,
             None => Self::Chunked,
         }
     }
 
-    /// What a handler's own Content-Length makes of it: it may say what is so, or what is not
-    /// known otherwise.
+    /// Returns the framing with the handler's own Content-Length. It must equal the known length, or
+    /// replaces an unknown one.
     pub(super) fn with_length(self, value: &[u8]) -> Result<Self, InvalidAnswer> {
         let said = digits(value).ok_or(InvalidAnswer::Length)?;
         match self {
@@ -202,7 +200,7 @@ impl AnswerFraming {
         }
     }
 
-    /// Whether bytes of the body go out.
+    /// Returns true if the body itself is sent.
     pub(crate) const fn sends_body(self) -> bool {
         matches!(self, Self::Sized(_) | Self::Chunked | Self::UntilClose)
     }

@@ -1,20 +1,20 @@
 //! A request head: read once, judged on the way, kept as positions.
 //!
-//! [`HeadParser`] remembers where in a head it is; [`Head`] is what came out. Both are filled
-//! in place and used again for the next request, so that a head costs no allocation.
+//! [`HeadParser`] holds the position in a head that is being read; [`Head`] holds the result. Both are
+//! filled in place and used again for the next request, so that a head costs no allocation.
 //!
 //! ```text
 //! bytes so far ─► request line ─► field ─► field ─► … ─► empty line ─► verdict
-//!                     each field is shown once to whoever needs it:
-//!                     Host · framing · keep_alive · Expect · Upgrade
+//!                     each field is read once, by those that need it:
+//!                     Host · framing · keep_alive · Expect
 //! ```
 //!
 //! A head or a field section that equals the last one is found in the [`HeadCache`] and not judged again.
 //!
-//! **Always**: the bytes given begin with all bytes given before, up to a verdict; none is
-//! looked at again for each piece that comes, and the verdict is the same in however many pieces
-//! they came. A limit is met, or a forbidden byte refused, when it arrives. **Never**: a position
-//! beyond the head's last byte; a field that is read again because another one follows.
+//! **Always**: the bytes of a call begin with all bytes of the calls before, up to a verdict. The
+//! verdict is the same, however many pieces they arrive in. A limit is met, and a forbidden byte is
+//! refused, when it arrives. **Never**: a position beyond the head's last byte; a byte that is read
+//! again for each piece that arrives.
 
 use http::{Method, Version};
 
@@ -31,11 +31,11 @@ use crate::headers::{Field, Headers, Span};
 use crate::limits::Limits;
 use crate::white_space::members;
 
-/// What a request head says: the target as text, the fields as positions in the bytes it was read
-/// from.
+/// The content of a request head: the target as text, the fields as positions in the bytes that were
+/// parsed.
 ///
-/// Whole only once [`HeadParser::parse`] has said so. After a refusal the method is the one
-/// received, if the head got that far, else GET.
+/// Valid when [`HeadParser::parse`] has returned [`Parsed::Complete`]. After a refusal the method is the
+/// received one, or GET if the method was not complete.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     line: RequestLine,
@@ -46,7 +46,7 @@ pub(crate) struct Head {
     cache: HeadCache,
 }
 
-/// What a field section says, as positions in it.
+/// The content of a field section, as positions in it.
 #[derive(Debug, Default)]
 struct Fields {
     list: Vec<Field>,
@@ -56,7 +56,7 @@ struct Fields {
     expectation: Expectation,
 }
 
-/// What the client waits for before it sends its body (RFC 9110, 10.1.1).
+/// The answer that the client waits for before it sends its body (RFC 9110, 10.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Expectation {
     #[default]
@@ -64,16 +64,16 @@ pub(crate) enum Expectation {
     Continue,
 }
 
-/// How far a head has come.
+/// The progress of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parsed {
     /// More bytes are needed.
     Incomplete,
-    /// The head is whole and has that many bytes; what follows them is the body.
+    /// The head is whole and has this many bytes. The body follows them.
     Complete(usize),
 }
 
-/// How far a head has been read.
+/// The position in a head that is being read.
 #[derive(Debug, Default)]
 pub(crate) struct HeadParser {
     line: LineReader,
@@ -84,8 +84,8 @@ pub(crate) struct HeadParser {
 impl HeadParser {
     /// Reads on in `bytes`, which begin with the first byte of the head, into `head`.
     ///
-    /// When a head is complete the parser is ready for the next one, and clears `head` when
-    /// that begins. After a refusal it is of no more use: the connection closes.
+    /// When a head is complete the parser is ready for the next one, and clears `head` when that
+    /// begins. After a refusal it must not be used again: the connection closes.
     #[inline]
     pub(crate) fn parse(
         &mut self,
@@ -99,7 +99,7 @@ impl HeadParser {
         // Equal bytes mean the same, so no field is judged again (LOG 10). Nor is the parser looked at (LOG 46).
         if let Some(end) = head.cache.head_at(bytes) {
             debug_assert!(self.is_fresh(), "within a head, none is known");
-            return Ok(Parsed::Complete(end)); // it was no longer than a head may be
+            return Ok(Parsed::Complete(end)); // a cached head has met all limits
         }
         self.read(bytes, head, limits)
     }
@@ -108,7 +108,7 @@ impl HeadParser {
         self.section.is_none() && self.line.is_fresh()
     }
 
-    /// The way through all checks. Kept apart, so that the short way stays short.
+    /// Reads a head that is not cached. Out of line, so that the short way stays short (LOG 13).
     #[inline(never)]
     fn read(&mut self, bytes: &[u8], head: &mut Head, limits: &Limits) -> Result<Parsed, Refusal> {
         let head_bytes_max = usize::from(limits.head_bytes_max);
@@ -172,7 +172,7 @@ impl Head {
         self.fields.clear();
     }
 
-    /// What can be said only when all fields are known.
+    /// Decides what depends on all fields.
     #[inline]
     fn decide(&mut self, limits: &Limits) -> Result<(), Refusal> {
         let RequestLine {
@@ -252,7 +252,7 @@ impl Fields {
     }
 }
 
-/// Reading it. Where bytes are asked for, they are those it was parsed from.
+/// Reading it. Each parameter `bytes` is the bytes that were parsed.
 impl Head {
     pub(crate) const fn method(&self) -> &Method {
         &self.line.method
@@ -262,13 +262,13 @@ impl Head {
         self.line.version
     }
 
-    /// In which form the target came.
+    /// The form of the target.
     #[cfg(test)]
     pub(crate) const fn form(&self) -> Form {
         self.line.target.form
     }
 
-    /// Method, target and version, if a request line has come whole: also after a refusal.
+    /// Returns method, target and version if the request line was complete, also after a refusal.
     pub(crate) fn request_line(&self) -> Option<(&Method, &str, Version)> {
         let RequestLine {
             method,
@@ -276,21 +276,21 @@ impl Head {
             version,
             ..
         } = &self.line;
-        // The target is the last that is set, and is never empty.
+        // The target is set last, and is never empty.
         (!text.is_empty()).then_some((method, text, *version))
     }
 
-    /// The target as it came.
+    /// The target as received.
     pub(crate) fn target(&self) -> &str {
         &self.line.text
     }
 
-    /// The path as it came, `/` where an absolute target has none, `*` and nothing for the
-    /// asterisk and authority forms.
+    /// Returns the path as received, or `/` if an absolute target has none. Returns `*` for the asterisk
+    /// form and an empty path for the authority form.
     pub(crate) fn path(&self) -> &str {
         let Target { form, path, .. } = self.line.target;
         if path.len() == self.line.text.len() {
-            return &self.line.text; // mostly that is all there is
+            return &self.line.text; // most targets have no query (LOG 34)
         }
         match form {
             Form::Absolute if path.is_empty() => "/",
@@ -298,15 +298,15 @@ impl Head {
         }
     }
 
-    /// What follows the first `?`, as it came.
+    /// Returns the text behind the first `?` as received.
     pub(crate) fn query(&self) -> Option<&str> {
         let Target { form, path, .. } = self.line.target;
         let behind = self.line.text.get(path.range().end + 1..)?;
         matches!(form, Form::Origin | Form::Absolute).then_some(behind)
     }
 
-    /// Host and port the request is for: the target's, else Host's (RFC 9112, 3.2.2). `None`
-    /// for HTTP/1.0 without Host.
+    /// Returns host and port of the target, or of Host if the target has none (RFC 9112, 3.2.2).
+    /// Returns `None` for HTTP/1.0 without Host.
     pub(crate) fn host<'a>(&'a self, bytes: &'a [u8]) -> Option<&'a str> {
         let authority = self.line.target.authority;
         if !authority.is_empty() {
@@ -321,25 +321,25 @@ impl Head {
         Headers::new(&bytes[self.line_bytes..], &self.fields.list)
     }
 
-    /// How long the body is.
+    /// How the end of the body is found.
     pub(crate) const fn framing(&self) -> Framing {
         self.framing
     }
 
-    /// What the client would have become of the connection.
+    /// The client's wish for the connection.
     pub(crate) const fn persistence(&self) -> Persistence {
         self.persistence
     }
 
-    /// Whether the client may be waiting for 100 before it sends its body: never in HTTP/1.0,
-    /// never without a body (RFC 9110, 10.1.1).
+    /// Returns true if the client may wait for 100 before it sends its body. Returns false for
+    /// HTTP/1.0, and for a request without a body (RFC 9110, 10.1.1).
     pub(crate) fn awaits_continue(&self) -> bool {
         self.fields.expectation == Expectation::Continue
             && self.line.version == Version::HTTP_11
             && self.framing != Framing::None
     }
 
-    /// Whether an Upgrade field counts (RFC 9110, 7.8).
+    /// Returns true if an Upgrade field counts (RFC 9110, 7.8).
     pub(crate) fn allows_upgrade(&self) -> bool {
         self.fields.options.allows_upgrade(self.line.version)
     }

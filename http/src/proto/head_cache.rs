@@ -1,8 +1,8 @@
-//! The last head, byte by byte: what comes again, means the same.
+//! A cache of the last request head: bytes that come again mean the same.
 //!
-//! The requests of a client are much alike: what differs is the target, and the fields mostly
-//! repeat. So the bytes of the last head are kept beside what they were found to mean, and where a
-//! head, or only its field section, begins with the very same bytes, nothing is judged again.
+//! Requests of one client are alike: the target differs, and most fields repeat. The cache keeps the
+//! bytes of the last head; the `Head` beside it keeps their meaning. If the next head, or only its
+//! field section, begins with the same bytes, it is not judged again (LOG 10).
 //!
 //! ```text
 //! GET /mills/1 HTTP/1.1␍␊ Host: example.org␍␊Accept: */*␍␊␍␊
@@ -10,55 +10,55 @@
 //! └── the whole head: compared first ──────────────────────┘
 //! ```
 //!
-//! **Always**: a whole head or section, up to its empty line, equal in every byte; what a head means
-//! depends on its bytes and on the limits, which do not change. **Never**: bytes of a head that was
-//! refused; a comparison that takes longer the more is equal: with whom a client shares a worker
-//! must not be a way to guess the other's cookies.
+//! **Always**: a hit is a whole head or section, up to its empty line, and equal in every byte. The
+//! meaning of a head depends only on its bytes and on the limits, which do not change. **Never**: bytes
+//! of a refused head. The duration of a comparison never depends on the number of equal bytes: otherwise a
+//! client could guess the cookies of another client of the same worker.
 
 use super::fields::FieldSection;
 
-/// A longer head is not kept.
-const KNOWN_BYTES_MAX: usize = 4096;
+/// A longer head is not cached.
+const HEAD_BYTES_MAX: usize = 4096;
 
-/// The bytes of the last head, and how much of it still stands.
+/// The bytes of the last head, and which part of them is valid.
 #[derive(Debug, Default)]
 pub(super) struct HeadCache {
     head: Vec<u8>,
     line_bytes: usize,
-    /// Whether the request line still means what is beside this: not while another head is read.
+    /// False while another head is read, because its request line replaces the meaning of the cached one.
     line_stands: bool,
 }
 
 impl HeadCache {
-    /// The length of the head at the front of `bytes`, if it is the known one.
+    /// Returns the length of the cached head if `bytes` begin with it.
     #[inline]
     pub(super) fn head_at(&self, bytes: &[u8]) -> Option<usize> {
         (self.line_stands && begins_with(bytes, &self.head)).then_some(self.head.len())
     }
 
-    /// The length of the section at the front of `bytes`, if it is the known one.
+    /// Returns the length of the cached section if `bytes` begin with it.
     #[inline]
     pub(super) fn section_at(&self, bytes: &[u8]) -> Option<usize> {
         let section = &self.head[self.line_bytes..];
         begins_with(bytes, section).then_some(section.len())
     }
 
-    /// Another request line takes the place of the last one.
+    /// Invalidates the request line; the section stays valid.
     pub(super) fn forget_line(&mut self) {
         self.line_stands = false;
     }
 
-    /// Other fields take the place of the last ones.
+    /// Empties the cache.
     pub(super) fn forget(&mut self) {
         self.head.clear();
         self.line_bytes = 0;
         self.line_stands = false;
     }
 
-    /// What has just been read, all of it.
+    /// Caches a head that has been accepted.
     pub(super) fn keep(&mut self, head: &[u8], line_bytes: usize) {
         self.forget();
-        if head.len() <= KNOWN_BYTES_MAX {
+        if head.len() <= HEAD_BYTES_MAX {
             self.head.extend_from_slice(head);
             self.line_bytes = line_bytes;
             self.line_stands = true;
@@ -66,12 +66,12 @@ impl HeadCache {
     }
 }
 
-/// What is compared at once, as vectors.
+/// The number of bytes that are compared at once, as vectors (LOG 45).
 const BLOCK_BYTES: usize = 32;
 type Block = [u8; BLOCK_BYTES];
 
-/// Whether `bytes` begin with `known`, which ends in an empty line if it is not empty. How long this
-/// takes depends on lengths alone.
+/// Returns true if `bytes` begin with `known`, which is empty or ends with an empty line. The duration
+/// depends on the lengths only.
 #[inline]
 fn begins_with(bytes: &[u8], known: &[u8]) -> bool {
     let Some(front) = bytes.get(..known.len()) else {
@@ -84,9 +84,9 @@ fn begins_with(bytes: &[u8], known: &[u8]) -> bool {
         return is_short_one(front, known);
     };
     if !last.ends_with(FieldSection::END) {
-        return false; // most others do not even end here
+        return false; // most other heads have no end here
     }
-    // The last block covers what the others leave over.
+    // The last block overlaps the others and covers the remainder.
     let mut found = block_differences(last, last_known);
     for (new, old) in front.as_chunks().0.iter().zip(known.as_chunks().0) {
         let more = block_differences(new, old);
@@ -101,7 +101,7 @@ fn block_differences(new: &Block, old: &Block) -> [u64; BLOCK_BYTES / 8] {
     std::array::from_fn(|at| u64::from_ne_bytes(new[at]) ^ u64::from_ne_bytes(old[at]))
 }
 
-/// The same for what is shorter than a block, as few heads are.
+/// Compares heads that are shorter than a block, which are rare.
 #[cold]
 fn is_short_one(front: &[u8], known: &[u8]) -> bool {
     let pairs = front.iter().zip(known);

@@ -1,7 +1,7 @@
-//! Whether a connection serves another request, or another protocol.
+//! The decision whether a connection serves another request, or another protocol.
 //!
-//! [`ConnectionOptions`] takes in all members of all Connection fields; with the version they
-//! decide (RFC 9112, 9.3):
+//! [`ConnectionOptions`] collects the members of all Connection fields. They and the version decide
+//! (RFC 9112, 9.3):
 //!
 //! | version | `close` | `keep-alive` | |
 //! |---|---|---|---|
@@ -10,8 +10,8 @@
 //! | 1.0 | no | yes | persist, and say so: its default is to close |
 //! | 1.0 | no | no | close |
 //!
-//! **Always**: the client's wish and the version only; that the server stops, or that a body
-//! was left unread, is for the connection to add. **Never**: `close` outvoted.
+//! **Always**: only the client's wish and the version count here. The connection adds its own reasons:
+//! the server stops, or a body is unread. **Never**: another option that overrules `close`.
 
 use http::Version;
 
@@ -26,20 +26,20 @@ pub(crate) struct ConnectionOptions {
     upgrade: bool,
 }
 
-/// What becomes of a connection after an answer, and what the answer says about it.
+/// The fate of a connection after an answer, and the Connection field of that answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Persistence {
-    /// It serves the next request; nothing need be said, the version says it.
+    /// It serves the next request. The answer needs no field, because this is the default of its version.
     Persist,
     /// It serves the next request, and `connection: keep-alive` confirms it to HTTP/1.0.
     PersistConfirmed,
-    /// It closes, and `connection: close` says so.
+    /// It closes, and `connection: close` announces this.
     #[default]
     Close,
 }
 
 impl ConnectionOptions {
-    /// Takes in one Connection field.
+    /// Adds one Connection field.
     pub(super) fn add(&mut self, value: &[u8]) {
         if is_word(value, b"keep-alive") {
             self.keep_alive = true; // most who send it send no more than that
@@ -52,7 +52,7 @@ impl ConnectionOptions {
         }
     }
 
-    /// What the client would like.
+    /// Returns the client's wish.
     #[inline]
     pub(crate) fn persistence(self, version: Version) -> Persistence {
         // `close` wins over all else, because a client that sends it may send no more and wait for the end (RFC 9112,
@@ -65,7 +65,7 @@ impl ConnectionOptions {
         }
     }
 
-    /// Whether an Upgrade field counts: Connection must name it, and HTTP/1.0 has none
+    /// Returns true if an Upgrade field counts: Connection must name it, and HTTP/1.0 has none
     /// (RFC 9110, 7.8).
     pub(crate) fn allows_upgrade(self, version: Version) -> bool {
         self.upgrade && version == Version::HTTP_11
@@ -73,7 +73,7 @@ impl ConnectionOptions {
 }
 
 impl Persistence {
-    /// Whether another request may follow.
+    /// Returns true if another request may follow.
     pub(crate) const fn persists(self) -> bool {
         matches!(self, Self::Persist | Self::PersistConfirmed)
     }

@@ -2,23 +2,24 @@
 //!
 //! ```text
 //! bytes in ─► head ──► request_line ─► target ─► authority
-//!              │  ├──► known: the same bytes as last time?
-//!              │  └──► fields ◄─────────────┐
-//!              ├─────► framing: how long is the body?   keep_alive: and then?
-//!              ▼                            │
-//!             body ──► chunked ─────────────┘ (trailers)
+//!              │  ├──► head_cache: the same bytes as last time?
+//!              │  └──► fields ◄───────────────────────────────┐
+//!              ├─────► framing: the length of the body        │
+//!              ├─────► keep_alive: the fate of the connection │
+//!              ▼                                              │
+//!             body ──► chunked ───────────────────────────────┘ (trailers)
 //!
-//! an answer ─► framing: which one does it get? ─► encode: its head ─► chunked: its body
-//!                                                   └─► rendered: the same as last time?
+//! an answer ─► framing: how its end is found ─► encode: its head ─► chunked: its body
+//!                                                 └─► answer_cache: the same as last time?
 //! ```
 //!
-//! All of them stand on `scan`, which knows the characters. To be read in the order head,
+//! All of them use `scan`, which defines the classes of characters. Read them in the order head,
 //! framing, chunked, encode, `keep_alive`.
 //!
-//! **Always**: one strict reading; what the RFC leaves ambiguous is refused. A head comes out
-//! the same in however many pieces it came in, and costs in proportion to its bytes. Only `framing`
-//! decides a body's length. **Never**: a socket, a clock, an `async`; an `unwrap` on what a
-//! peer sent; an allocation for a head that fits the vector it is given.
+//! **Always**: there is one strict reading; a head that the RFC leaves ambiguous is refused. A head
+//! has the same outcome, however many pieces it arrives in, and its cost is proportional to its length.
+//! Only `framing` decides the length of a body. **Never**: a socket, a clock, an `async`; an `unwrap` on
+//! bytes of a peer; an allocation for a head that fits the vector it is given.
 
 pub(crate) mod answer_cache;
 pub(crate) mod chunked;

@@ -1,16 +1,15 @@
 //! The request line: `method SP target SP version CR LF` (RFC 9112, 3).
 //!
-//! Four parts, each a run of one class of bytes; which part the reading has come to and where
-//! in it is all that is remembered between two calls.
+//! It has four parts, each a run of one class of bytes. Between two calls the reader keeps the present
+//! part and the position in it.
 //!
 //! ```text
 //! CR LF (a few) ─► Method ──SP──► Path ──'?'──► Query ──SP──► Version ─► the fields
 //!                                  └──────────────────SP────────┘
 //! ```
 //!
-//! **Always**: one space between the parts, and a target's form judged once the version is
-//! known, so that another HTTP is told so (505) before its target is (400). **Never**: a
-//! request line without a version.
+//! **Always**: one space between the parts. The form of a target is judged when the version is known,
+//! so that a request of another HTTP gets 505 and not 400. **Never**: a request line without a version.
 
 use std::mem;
 
@@ -22,11 +21,11 @@ use super::target::{Target, judge};
 use crate::error::Refusal;
 use crate::limits::{Limits, METHOD_BYTES_MAX};
 
-/// What a request line says.
+/// The content of a request line.
 #[derive(Debug)]
 pub(crate) struct RequestLine {
     pub(crate) method: Method,
-    /// The target as it came: its grammar holds it to ASCII.
+    /// The target as received. Its grammar allows ASCII only.
     pub(crate) text: String,
     pub(crate) target: Target,
     /// 1.0 or 1.1; any later 1.x is read as 1.1 (RFC 9110, 2.5).
@@ -45,7 +44,7 @@ impl Default for RequestLine {
 }
 
 impl RequestLine {
-    /// Ready for the next one, with the room of this one.
+    /// Makes room for the next one, in the memory of this one.
     pub(super) fn clear(&mut self) {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
@@ -56,11 +55,11 @@ impl RequestLine {
     }
 }
 
-/// How far a request line has been read.
+/// The position in a request line that is being read.
 #[derive(Debug, Default)]
 pub(super) struct LineReader {
     part: Part,
-    /// Where the method or the target begins.
+    /// The first byte of the method or of the target.
     start: usize,
     position: usize,
     /// The end of the target up to its `?`, and of all of it: known one after the other.
@@ -79,13 +78,13 @@ enum Part {
 }
 
 impl LineReader {
-    /// Whether nothing has been read yet.
+    /// Returns true if no byte has been read yet.
     pub(super) const fn is_fresh(&self) -> bool {
         self.position == 0
     }
 
-    /// Reads on in `bytes`, which begin with all that earlier calls saw; gives the position
-    /// behind the line. The method is set as soon as it is known.
+    /// Reads on in `bytes`, which begin with all bytes of earlier calls. Returns the position behind the
+    /// line. Sets the method as soon as it is known.
     #[inline]
     pub(super) fn read(
         &mut self,
@@ -170,7 +169,7 @@ impl LineReader {
         self.target_ends(found)
     }
 
-    /// Reads on over bytes of `class`, gives the first one that is of none.
+    /// Reads over bytes of the class, and returns the first byte outside it.
     #[inline]
     fn run<C: Class>(&mut self, bytes: &[u8], target_bytes_max: u16) -> Step<u8> {
         self.position = C::run_end(bytes, self.position);
@@ -199,8 +198,8 @@ impl LineReader {
     }
 }
 
-/// `target`, which its grammar holds to ASCII, as text in the room of another. That room begins at a
-/// word, so it is judged by words.
+/// Returns `target`, which its grammar holds to ASCII, as text in the memory of another text. That
+/// memory is aligned to a word, so the check for UTF-8 goes by words.
 fn text(target: &[u8], room: &mut String) -> String {
     let mut bytes = mem::take(room).into_bytes();
     bytes.clear();
@@ -208,10 +207,10 @@ fn text(target: &[u8], room: &mut String) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// The bytes of `HTTP/1.1` and its line end.
+/// The length of `HTTP/1.1` and its line end.
 const VERSION_BYTES: usize = 10;
 
-/// The version that begins at `start` (RFC 9112, 2.3).
+/// Returns the version that begins at `start` (RFC 9112, 2.3).
 #[inline]
 fn version(bytes: &[u8], start: usize) -> Step<Version> {
     match bytes.get(start..).and_then(<[u8]>::first_chunk) {

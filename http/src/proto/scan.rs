@@ -1,26 +1,26 @@
-//! Which bytes may stand where, and how far a run of them goes.
+//! Classes of bytes, and the length of a run of one class.
 //!
-//! A [`Class`] is a few ranges of bytes that are common, and some that are rare. Runs are read
-//! sixteen bytes at a time, against the common ranges only, by arithmetic that is the same for each
-//! byte: the compiler makes vector instructions of it, on every processor that has them. What stops
-//! that is looked up in a table.
+//! A [`Class`] has a few ranges of common bytes, and some of rare ones. This module compares sixteen
+//! bytes at a time with the common ranges only, by arithmetic that is the same for each byte. The
+//! compiler makes vector instructions of it, on every processor that has them (LOG 23). A byte outside
+//! the common ranges is looked up in a table.
 //!
 //! ```text
 //! /mills/r!e?grain   Path: '$'..';'  '@'..'['  ']'..'_'  'a'..'z', and rarely ! = | ~
-//! └──────┘             all at once, up to a byte in none of the common ranges
-//!         !            the table: it belongs, so the run goes on behind it
+//! └──────┘             all at once, up to a byte outside the common ranges
+//!         !            the table: it belongs, so the run continues behind it
 //!          e           all at once again
-//!           ?          the table: it does not belong; here the run ends
+//!           ?          the table: it does not belong; the run ends here
 //! ```
 //!
-//! **Always**: what a class admits, the RFC's grammar admits there; the one wider class, that
-//! of targets, says in what and why. The last bytes of a buffer are read together with some before
-//! them, which change nothing. **Never**: an end before the position given; an intrinsic, since
-//! without `unsafe` none can be called.
+//! **Always**: the RFC's grammar admits each byte that a class admits. The classes of targets are
+//! wider, and their comments say why. The last bytes of a buffer are read together with some before
+//! them, which do not affect the result. **Never**: an end before the given position; an intrinsic,
+//! because a call of one needs `unsafe`.
 
 use crate::error::Refusal;
 
-/// Why a piece of a head is not there: not all of it has come, or it must be refused.
+/// The reason why a piece of a head cannot be returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     Incomplete,
@@ -33,7 +33,7 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// The next piece, or why there is none.
+/// The next piece, or the reason why it cannot be returned.
 pub(crate) type Step<T> = Result<T, Stop>;
 
 /// The first and the last byte of a range.
@@ -53,7 +53,7 @@ impl Class for Token {
     ];
 }
 
-/// What a field value may hold: any byte but the control bytes that are no tab (RFC 9110, 5.5).
+/// The bytes of a field value: all but control bytes, of which only the tab is allowed (RFC 9110, 5.5).
 struct Value;
 
 impl Class for Value {
@@ -61,7 +61,7 @@ impl Class for Value {
     const RARE: &[Range] = &[];
 }
 
-/// A target up to its `?`: `pchar` and `/` (RFC 3986, 3.3), and what browsers leave unescaped.
+/// A target up to its `?`: `pchar` and `/` (RFC 3986, 3.3), and bytes that browsers leave unescaped.
 pub(super) struct Path;
 
 impl Class for Path {
@@ -69,7 +69,7 @@ impl Class for Path {
     const RARE: &[Range] = &[(b'!', b'!'), (b'=', b'='), (b'|', b'|'), (b'~', b'~')];
 }
 
-/// A query (RFC 3986, 3.4), and what browsers leave unescaped.
+/// A query (RFC 3986, 3.4), and bytes that browsers leave unescaped.
 pub(super) struct Query;
 
 impl Class for Query {
@@ -77,7 +77,7 @@ impl Class for Query {
     const RARE: &[Range] = &[(b'!', b'!')];
 }
 
-/// A registered name but for its escapes (RFC 3986, 3.2.2).
+/// A registered name without its escapes (RFC 3986, 3.2.2).
 pub(super) struct RegisteredName;
 
 impl Class for RegisteredName {
@@ -92,28 +92,28 @@ impl Class for RegisteredName {
     ];
 }
 
-/// How many bytes are looked at together.
+/// The number of bytes that are compared at once.
 const LANES: usize = 16;
 
-/// So few are read one by one.
+/// So few bytes are read one by one, because a vector costs more to prepare.
 const FEW: usize = 4;
 
 /// A set of bytes.
 pub(super) trait Class {
-    /// Most of those that belong; a handful of ranges, as each costs an instruction or three.
+    /// Most bytes of the set; a handful of ranges, because each costs one to three instructions.
     const COMMON: &[Range];
-    /// The rest of them.
+    /// The other bytes of the set.
     const RARE: &[Range];
-    /// For each byte, whether it belongs.
+    /// True for each byte of the set.
     const TABLE: &[bool; 256] = &table(Self::COMMON, Self::RARE);
 
-    /// Whether `byte` belongs.
+    /// Returns true if `byte` is in the set.
     #[inline]
     fn has(byte: u8) -> bool {
         Self::TABLE[usize::from(byte)]
     }
 
-    /// Whether all of `bytes` belong.
+    /// Returns true if all of `bytes` are in the set.
     #[inline]
     fn has_all(bytes: &[u8]) -> bool {
         // The last sixteen bytes are read again together with some before them, so that no rest is read byte by byte
@@ -125,7 +125,7 @@ pub(super) trait Class {
         all_common || bytes.iter().all(|byte| Self::has(*byte))
     }
 
-    /// Where the run that begins at `from` ends.
+    /// Returns the end of the run that begins at `from`.
     #[inline]
     fn run_end(bytes: &[u8], from: usize) -> usize {
         let mut at = from;
@@ -146,8 +146,8 @@ pub(super) trait Class {
         Self::run_end_in_rest(bytes, at)
     }
 
-    /// The same for fewer bytes than are looked at together: with some of those before them, if
-    /// there are.
+    /// The same for fewer than [`LANES`] bytes. Compares them together with bytes before them, if there
+    /// are enough, and ignores the lanes before `from`.
     #[inline(never)]
     fn run_end_in_rest(bytes: &[u8], from: usize) -> usize {
         let mut at = from;
@@ -189,10 +189,10 @@ const fn lies_in(byte: usize, ranges: &[Range]) -> bool {
     }
 }
 
-/// For each of `lanes`, zero if it lies in one of `ranges`, else anything but zero.
+/// Returns zero for each of `lanes` that lies in one of `ranges`, and another number for the others.
 ///
-/// That is how far it lies behind the end of the nearest one, where what is before a range
-/// wraps around to behind it.
+/// The number is the distance from the end of the nearest range. A byte before a range wraps around to
+/// a large distance, so that one subtraction tests both ends.
 #[inline]
 fn beyond(lanes: &[u8; LANES], ranges: &[Range]) -> [u8; LANES] {
     lanes.map(|byte| {
@@ -201,37 +201,37 @@ fn beyond(lanes: &[u8; LANES], ranges: &[Range]) -> [u8; LANES] {
     })
 }
 
-/// Which of the lanes is the first that is not zero.
+/// Returns the index of the first lane that is not zero.
 #[inline]
 fn first(lanes: [u8; LANES]) -> Option<usize> {
     // The comparison with an array of zeros is what the compiler turns into one vector test (LOG 28).
     (lanes != [0; LANES]).then(|| u128::from_le_bytes(lanes).trailing_zeros() as usize / 8)
 }
 
-/// Whether `bytes` is a token: one `tchar` or more (RFC 9110, 5.6.2).
+/// Returns true if `bytes` is a token: one `tchar` or more (RFC 9110, 5.6.2).
 #[inline]
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && Token::has_all(bytes)
 }
 
-/// Whether `bytes` may be a field value (RFC 9110, 5.5).
+/// Returns true if `bytes` may be a field value (RFC 9110, 5.5).
 #[inline]
 pub(super) fn is_value(bytes: &[u8]) -> bool {
     Value::has_all(bytes)
 }
 
-/// Where a field value that goes on at `from` ends: at the first control byte that is no tab
+/// Returns the end of a field value that continues at `from`: the first control byte other than a tab
 /// (RFC 9110, 5.5).
 #[inline]
 pub(super) fn value_end(bytes: &[u8], from: usize) -> usize {
     Value::run_end(bytes, from)
 }
 
-/// Whether `text`, which holds no control bytes but tabs, is `lower`, small letters and hyphens,
-/// in any case.
+/// Returns true if `text` equals `lower` in any case. `text` holds no control bytes but tabs, and `lower`
+/// only small letters and hyphens.
 ///
-/// Setting the bit that makes letters small turns only a capital letter into a small one, and
-/// only a hyphen or a carriage return into a hyphen.
+/// Setting the bit 0x20 turns only a capital letter into a small letter, and only a hyphen or a carriage
+/// return into a hyphen. So one comparison of all bytes is enough (LOG 25).
 #[inline]
 pub(super) fn is_word<const BYTES: usize>(text: &[u8], lower: &[u8; BYTES]) -> bool {
     let differences = |text: &[u8; BYTES]| {
@@ -241,8 +241,8 @@ pub(super) fn is_word<const BYTES: usize>(text: &[u8], lower: &[u8; BYTES]) -> b
     text.try_into().is_ok_and(|text| differences(text) == 0)
 }
 
-/// Why `byte` is refused where the grammar wants something else: for what it is by itself,
-/// if nothing in a head may ever be that, and `otherwise` for where it stands.
+/// Returns the refusal of `byte` where the grammar wants another byte: its own refusal if it may
+/// stand nowhere in a head, and `otherwise` if only its place is wrong.
 #[cold]
 pub(super) fn misplaced(byte: u8, otherwise: Refusal) -> Refusal {
     match byte {

@@ -7,8 +7,8 @@
 //! | authority | `host:port` | CONNECT |
 //! | asterisk | `*` | OPTIONS |
 //!
-//! **Always**: `http` and `https` only, in any case, with a host. **Never**: a fragment, user
-//! information; nothing is decoded, a `%` is left to whoever reads the path.
+//! **Always**: the scheme is `http` or `https`, in any case, with a host. **Never**: a fragment, or user
+//! information. This module decodes no `%`: the reader of the path does.
 
 use http::Method;
 
@@ -16,7 +16,7 @@ use super::authority::{is_host_and_port, is_tunnel_end};
 use crate::error::Refusal;
 use crate::headers::Span;
 
-/// In which form a target came.
+/// The form of a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Form {
     #[default]
@@ -26,7 +26,7 @@ pub(crate) enum Form {
     Asterisk,
 }
 
-/// A target's form, and where its parts are in it. The parts it does not have are empty.
+/// A target's form and the positions of its parts. A missing part is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) form: Form,
@@ -36,8 +36,8 @@ pub(crate) struct Target {
     pub(crate) path: Span,
 }
 
-/// Sorts a target, which is not empty, and whose `?` is at `path_end` or which has none if that is
-/// its end.
+/// Returns form and parts of a target, which is not empty. `path_end` is the position of its `?`, or its
+/// length if it has none.
 #[inline]
 pub(super) fn judge(target: &[u8], method: &Method, path_end: usize) -> Result<Target, Refusal> {
     // The usual form needs no further look: its bytes were checked while they were read.

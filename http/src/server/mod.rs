@@ -91,7 +91,12 @@ pub(crate) mod threads;
 /// | dropped | closed | continue |
 /// | [`close`](Self::close) | closed | continue |
 /// | [`shutdown`](Self::shutdown) | closed when their queues are empty | finished, and cut when the time is over |
+/// | [`serve_until`](Self::serve_until) | as `shutdown`, after Ctrl-C or SIGTERM | as `shutdown` |
+/// | [`shutdown_on`](Self::shutdown_on), beside a loop of yours | as `shutdown`, after Ctrl-C or SIGTERM | as `shutdown` |
 /// | [`Stopper`] | as `shutdown`, from any thread | as `shutdown` |
+///
+/// The loop above does not end by itself, and Ctrl-C kills the process. [`shutdown_on`](Self::shutdown_on) has a
+/// loop that ends well.
 #[doc(alias = "AsyncHttpServer")]
 pub struct Server {
     listeners: Listeners,

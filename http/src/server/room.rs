@@ -84,7 +84,8 @@ impl Server {
         }
     }
 
-    /// Waits until [`should_accept_request`](Self::should_accept_request) returns true.
+    /// Waits until [`should_accept_request`](Self::should_accept_request) returns true. Completes at once if it
+    /// does already.
     ///
     /// If clients wait and there is no room, asks connections to leave: first those that linger after their
     /// last answer, then idle ones, the longest idle first. Busy connections close after their next answer.

@@ -26,10 +26,10 @@ use crate::shared::connections::{Census, HANDSHAKE_MOMENT, MOMENT};
 use crate::shared::handshakes::Purpose;
 use crate::shared::stop::{Report, Stage, Wanted};
 
-/// How long a shutdown waits for an accept loop that is busy at the moment.
+/// The time that a shutdown waits for an accept loop that is busy at the moment.
 const LOOP_PATIENCE: Duration = Duration::from_millis(20);
 
-/// How long a shutdown waits for connections that it has cut.
+/// The time that a shutdown waits for connections that it has cut.
 const CUT_PATIENCE: Duration = Duration::from_millis(100);
 
 impl Server {
@@ -47,7 +47,7 @@ impl Server {
     /// [`Upgraded::shutdown_signal`](crate::Upgraded::shutdown_signal). A stream of server-sent events ends itself.
     ///
     /// The rest is cut when `grace` is over or [`Stopper::cut`](crate::Stopper::cut) is called. A later call
-    /// returns the same report.
+    /// returns the same report. If two calls meet, the shorter grace counts.
     ///
     /// # Panics
     ///
@@ -78,12 +78,29 @@ impl Server {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn shutdown(&self, grace: Duration) -> Report {
+        // Reads the clock itself, because the turn may have begun long ago.
+        let deadline = Instant::now() + grace;
+        // One call counts the connections. The others wait for its report, and can only shorten its grace.
+        while self.endings.get() > 0 {
+            let in_time = async {
+                self.ended().await;
+                true
+            };
+            let late = async {
+                sleep_until(deadline).await;
+                false
+            };
+            if !race(in_time, late).await {
+                self.stopper().cut();
+                // Limited, because the task of the other call may not poll it again.
+                race(self.ended(), sleep(2 * CUT_PATIENCE)).await;
+                break;
+            }
+        }
         if let Some(report) = self.report() {
             return report;
         }
         let _ending = CountGuard::begin(self, &self.endings);
-        // Reads the clock itself, because the turn may have begun long ago.
-        let deadline = sleep_until(Instant::now() + grace);
         let before = self.numbers();
         log::shutting_down(grace, before.open);
         let upgrades_before = self.shared.counters.upgrades.get();
@@ -102,7 +119,7 @@ impl Server {
             self.dismiss_quiet().await;
             self.empty().await;
         };
-        let hurry = race(deadline, self.stopping.wanted(Wanted::Cut));
+        let hurry = race(sleep_until(deadline), self.stopping.wanted(Wanted::Cut));
         // Whichever is first: all connections have ended, or the time is over.
         race(calm, hurry).await;
         // Read before the cut, because the cut ends these streams.
@@ -111,7 +128,7 @@ impl Server {
         let idle = usize::try_from(dismissed.get() - dismissed_before).unwrap_or(usize::MAX);
         let after = self.numbers();
         let turned_away = after.turned_away - before.turned_away;
-        // The counters only grow, so differences tell what has happened since the begin.
+        // The counters only grow, so differences tell what has happened since the start.
         let seen = (before.open - refused_before) as u64 + (after.accepted - before.accepted);
         let since_then = self.shared.counters.upgrades.get() - upgrades_before;
         // Those that are left are among the ones that were cut.
@@ -181,7 +198,8 @@ impl Server {
         Ok(self.report().unwrap_or_default())
     }
 
-    /// Waits for SIGINT or SIGTERM, then [shuts down](Self::shutdown) within
+    /// Waits for SIGINT or SIGTERM, or until a [`Stopper`](crate::Stopper) ends the server. Then
+    /// [shuts down](Self::shutdown) within
     /// [`Limits::shutdown_duration_max`](crate::Limits::shutdown_duration_max). A second signal cuts the rest at
     /// once.
     ///
@@ -214,8 +232,8 @@ impl Server {
     ///
     /// block_on(async {
     ///     let server = Rc::new(Server::bind("127.0.0.1:8080")?);
-    ///     let ending = server.clone();
-    ///     let ending = spawn(async move { ending.shutdown_on(signal::shutdown()).await });
+    ///     let (ending, signals) = (server.clone(), signal::shutdown());
+    ///     let ending = spawn(async move { ending.shutdown_on(signals).await });
     ///     loop {
     ///         server.capacity().await;
     ///         match server.accept_request(hello).await {
@@ -230,7 +248,11 @@ impl Server {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn shutdown_on(&self, mut signals: signal::Shutdown) -> std::io::Result<Report> {
-        signals.recv().await?;
+        let stopped = async {
+            self.stopping.wanted(Wanted::Stop).await;
+            Ok(())
+        };
+        race(async { signals.recv().await.map(drop) }, stopped).await?;
         let ended = async {
             Ok(self
                 .shutdown(self.shared.limits.shutdown_duration_max)

@@ -6,13 +6,18 @@
 //! [`ConnectionId`]. The entry has the [`Phase`] of the connection; there is no copy of it elsewhere.
 //!
 //! ```text
-//!  Handshake ──► New ──► ReadingHead ──► Handling ──► Idle ──► ReadingHead …
-//!                 │          │              │          │
-//!                 │      HeadOverdue        ▼          │
-//!                 │          └─────────► Closing ──► Lingering
-//!                 ▼                                    ▼
-//!              removed                              removed
+//!                 ┌──── a head that arrives whole ────┐
+//!                 │                                   ▼
+//!  Handshake ──► New ──► ReadingHead ───────────► Handling ──► Closing ──► Lingering
+//!                          ▲   └─► HeadOverdue ─┐   ▲  │          ▲
+//!                          │                    └───┼──┼──────────┘
+//!                          └────────── Idle ────────┘  │
+//!                                       ▲              │
+//!                                       └──────────────┘ no more bytes
 //! ```
+//!
+//! Most heads arrive whole. So the usual connection goes from `New` to `Handling`, and then between `Idle` and
+//! `Handling`. The entry can be removed in every phase, because the connection can be dropped in every phase.
 //!
 //! | arrow | function |
 //! |---|---|
@@ -21,7 +26,7 @@
 //! | any → `Handling` | [`begin_request`](Connections::begin_request) |
 //! | `Handling`, `ReadingHead` → `Idle` | [`wait`](Connections::wait) |
 //! | `ReadingHead` → `HeadOverdue` | [`head_overdue`](Connections::head_overdue) |
-//! | any → `Closing` | [`close`](Connections::close) |
+//! | any → `Closing` | [`close`](Connections::close), [`turn_away`](Connections::turn_away) |
 //! | `Closing` → `Lingering` | [`linger`](Connections::linger) |
 //! | `Handling` → `Upgraded`, in an entry of its own | [`upgrade`](Connections::upgrade) |
 //!
@@ -48,11 +53,11 @@ use crate::limits::Limits;
 use crate::shared::peers::PeerPermit;
 use crate::shared::stop::Stage;
 
-/// How long a connection without a request must be silent before the server closes it for room or at its
+/// The time for which a connection without a request must be silent before the server closes it for room or at its
 /// end. A request may be on its way.
 pub(crate) const MOMENT: Duration = Duration::from_millis(100);
 
-/// How long a connection may shake hands before it gives way to waiting clients: two or three round trips
+/// The time for which a connection may shake hands before it gives way to waiting clients: two or three round trips
 /// of a distant client.
 pub(crate) const HANDSHAKE_MOMENT: Duration = Duration::from_millis(500);
 
@@ -92,7 +97,7 @@ pub(crate) enum Phase {
     Upgraded,
 }
 
-/// When a connection that lingers after its last answer gives way to another one. Bytes that arrive after the
+/// The time at which a connection that lingers after its last answer gives way to another one. Bytes that arrive after the
 /// close make the kernel send a reset, and the client loses the part of the answer that it has not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum GivesWay {
@@ -105,7 +110,7 @@ pub(crate) enum GivesWay {
 }
 
 impl GivesWay {
-    /// How long the client must be silent.
+    /// Returns the time for which the client must be silent.
     fn silence(self) -> Duration {
         match self {
             Self::AtOnce => Duration::ZERO,
@@ -143,7 +148,7 @@ struct ConnectionEntry {
     /// The number of requests that have begun, saturating. It is here because the entry has free bytes, and
     /// an idle connection must not grow.
     requests: u32,
-    /// The begin of the phase.
+    /// The start of the phase.
     since: Instant,
     waker: Option<Waker>,
 }
@@ -270,7 +275,7 @@ impl Connections {
     #[inline]
     pub(crate) fn begin_request(&self, id: ConnectionId, requests_max: Option<u64>) -> bool {
         let entry = &mut self.entries.borrow_mut()[id.index()];
-        // No clock is read here, because no deadline counts from the begin of a request.
+        // No clock is read here, because no deadline counts from the start of a request.
         entry.phase = Phase::Handling;
         // A connection may live for weeks, so the count must not wrap.
         entry.requests = entry.requests.saturating_add(1);
@@ -466,7 +471,7 @@ impl Connections {
         count
     }
 
-    /// Returns these connections, each with its rank, the begin of its phase, and its index.
+    /// Returns these connections, each with its rank, the start of its phase, and its index.
     fn those_that_may_leave(&self, stage: Stage) -> Vec<(u8, Instant, usize)> {
         let now = Instant::of_turn();
         let entries = self.entries.borrow();

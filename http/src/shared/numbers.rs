@@ -203,7 +203,7 @@ pub struct Numbers {
     pub handshakes_displaced: u64,
     /// Requests that the server answered itself, by reason.
     pub refused: Vec<(Refusal, u64)>,
-    /// The time from the begin of a request to the end of its handler, if durations are measured.
+    /// The time from the start of a request to the end of its handler, if durations are measured.
     pub handler_time: Option<Histogram>,
     /// The time from the event of a request to its begin, if durations are measured.
     pub queue_time: Option<Histogram>,

@@ -15,13 +15,13 @@ use waterwheel_runtime::time::Instant;
 use crate::proto::encode::{EMPTY_LINE, OwnLines};
 use crate::shared::date::DateLine;
 
-/// How long a reading of the wall clock is valid.
+/// The time for which a reading of the wall clock is valid.
 const DATE_CHECK: Duration = Duration::from_millis(100);
 
 pub(crate) struct ServerLines {
     /// The time of the next reading of the wall clock.
     next_check: Cell<Instant>,
-    /// How many times the lines were rendered.
+    /// The number of times that the lines were rendered.
     number: Cell<u64>,
     lines: RefCell<Lines>,
 }

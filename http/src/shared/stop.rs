@@ -213,7 +213,7 @@ impl Control {
     fn want(&self, wanted: Wanted) {
         let wakers: Vec<Waker> = {
             let mut state = self.lock();
-            // A cut after a stop is more, and a stop after a cut changes nothing.
+            // A cut after a stop is more, and a stop after a cut has no effect.
             state.wanted = state.wanted.max(Some(wanted));
             let wakers = state.wakers.iter();
             wakers.map(|(_, waker)| waker.clone()).collect()

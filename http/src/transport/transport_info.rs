@@ -11,7 +11,9 @@ use http::Extensions;
 /// [`Request::connection`](crate::Request::connection).
 ///
 /// Each fact is a value of its own type, which must be `Clone + Send + Sync + 'static`
-/// ([`Extensions::insert`]). Put a type that is not `Clone` into an `Arc`.
+/// ([`http::Extensions::insert`]). Put a type that is not `Clone` into an `Arc`.
+///
+/// [`http::Extensions::insert`]: https://docs.rs/http/1/http/struct.Extensions.html#method.insert
 ///
 /// # Examples
 ///

@@ -338,13 +338,19 @@ const WAITING_MAX: usize = 64;
 /// # Examples
 ///
 /// ```
+/// use std::rc::Rc;
+///
 /// use waterwheel::http::web::events::{Event, Events, Feed};
+/// use waterwheel::http::web::routes::{Router, with};
 /// use waterwheel::http::{Request, Responded, Result};
 ///
-/// async fn watch(request: Request<'_>, feed: &Feed) -> Result<Responded> {
+/// async fn watch(feed: &Feed, request: Request<'_>) -> Result<Responded> {
 ///     feed.publish(&Event::new("a client came"));
 ///     Events::start(request).await?.send_all(feed.subscribe()).await
 /// }
+///
+/// let feed = Rc::new(Feed::default());
+/// let router = Router::new().get("/events", with(&feed, watch));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Feed(Rc<Queues>);

@@ -56,7 +56,9 @@ pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     })
 }
 
-/// The entries of a folder; see [`read_dir`]. It is also a [`futures_core::Stream`].
+/// The entries of a folder; see [`read_dir`]. It is also a [`Stream`].
+///
+/// [`Stream`]: https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html
 ///
 /// A job reads up to 64 entries at a time. [`DirEntry::file_type`] usually needs no system call, and
 /// [`DirEntry::metadata`] needs one.

@@ -26,8 +26,11 @@
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::mem;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::blocking::{Blocking, spawn_to_end};
 use crate::budget;
@@ -134,6 +137,7 @@ impl<T: Send + Sync + 'static> OnPool<T> {
 
 impl<T: Send + Sync + 'static> OnPool<T>
 where
+    T: AsFd,
     for<'a> &'a T: Read + Write + Seek,
 {
     pub(crate) fn poll_read(
@@ -165,7 +169,7 @@ where
             self.start(false, move |mut io| {
                 // In the job, because clearing the memory takes time, too.
                 own.bytes.resize(wanted, 0);
-                let read = retry(|| io.read(&mut own.bytes));
+                let read = retry(io, PollFlags::IN, || io.read(&mut own.bytes));
                 own.bytes.truncate(*read.as_ref().unwrap_or(&0));
                 own.start = 0;
                 Done {
@@ -191,17 +195,22 @@ where
                 _ => {}
             }
             while ready!(self.poll_write_rest(cx))? {}
-            let own = self.take_buffer();
-            let ahead = own.rest().len();
+            let mut own = self.take_buffer();
             self.start(false, move |mut io| {
-                let sought = match to {
-                    SeekFrom::Current(by) => {
-                        step_back(io, ahead).and_then(|()| io.seek(SeekFrom::Current(by)))
+                let mut seek = || {
+                    if let SeekFrom::Current(_) = to {
+                        step_back(io, own.rest().len())?;
+                        own = Buffer::default();
                     }
-                    place => io.seek(place),
+                    io.seek(to)
                 };
+                let sought = seek();
+                // A seek that has failed has not moved the position, so the bytes still belong to it.
+                if sought.is_ok() {
+                    own = Buffer::default();
+                }
                 Done {
-                    buffer: Buffer::default(),
+                    buffer: own,
                     outcome: Outcome::Sought(to, sought),
                 }
             });
@@ -219,6 +228,7 @@ where
 
 impl<T: Send + Sync + 'static> OnPool<T>
 where
+    T: AsFd,
     for<'a> &'a T: Write,
 {
     /// Accepts bytes to write. `prepare` is called in the job with the number of bytes that were read and not
@@ -291,12 +301,12 @@ where
 }
 
 /// Writes all bytes. After an error, the buffer has those that are not written.
-fn write_all<T>(mut io: &T, mut own: Buffer) -> Done
+fn write_all<T: AsFd>(mut io: &T, mut own: Buffer) -> Done
 where
     for<'a> &'a T: Write,
 {
     while !own.rest().is_empty() {
-        match retry(|| io.write(own.rest())) {
+        match retry(io, PollFlags::OUT, || io.write(own.rest())) {
             Ok(0) => return unwritten(own, ErrorKind::WriteZero.into()),
             Ok(moved) => own.start += moved,
             Err(error) => return unwritten(own, error),
@@ -304,7 +314,7 @@ where
     }
     own.unwritten = false;
     // The standard output holds the rest of a line back.
-    let outcome = Outcome::Wrote(retry(|| io.flush()));
+    let outcome = Outcome::Wrote(retry(io, PollFlags::OUT, || io.flush()));
     Done {
         buffer: own,
         outcome,
@@ -320,11 +330,20 @@ fn unwritten(mut own: Buffer, error: io::Error) -> Done {
     }
 }
 
-/// Repeats a call that a signal has interrupted.
-fn retry<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+/// Calls a blocking function again if a signal has interrupted it, and waits here if the descriptor is
+/// non-blocking. The mode belongs to the open file description, so another process may have set it.
+pub(super) fn retry<R>(
+    io: &impl AsFd,
+    interest: PollFlags,
+    mut call: impl FnMut() -> io::Result<R>,
+) -> io::Result<R> {
     loop {
         match call() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // An error is no loss: the call itself reports what is wrong with the descriptor.
+                _ = poll(&mut [PollFd::new(io, interest)], None);
+            }
             other => return other,
         }
     }

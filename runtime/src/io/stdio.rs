@@ -14,16 +14,18 @@
 //! - Never: a change of the mode of a standard stream.
 //! - Never: a byte of the input read before a task has asked for one.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::mem;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 
 use futures_io::{AsyncRead, AsyncWrite};
+use rustix::event::PollFlags;
 
-use super::on_pool::OnPool;
+use super::on_pool::{OnPool, retry};
 use crate::{budget, panics};
 
 /// Returns the standard input.
@@ -49,7 +51,11 @@ use crate::{budget, panics};
 /// ```
 #[must_use]
 pub fn stdin() -> Stdin {
-    Stdin(())
+    /// The next number. Only its uniqueness matters.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    Stdin {
+        id: NEXT.fetch_add(1, Ordering::Relaxed),
+    }
 }
 
 /// The standard input; see [`stdin`].
@@ -70,7 +76,10 @@ pub fn stdin() -> Stdin {
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
-pub struct Stdin(());
+pub struct Stdin {
+    /// The name of its waker among the waiters.
+    id: u64,
+}
 
 /// The bytes that a read of the standard input takes at most.
 const INPUT_BYTES: usize = 8 * 1024;
@@ -103,8 +112,16 @@ struct InputState {
     /// True from the question of a task until the answer of the thread.
     is_asked: bool,
     has_thread: bool,
-    /// The tasks that wait for bytes. A task is stored once.
-    waiters: Vec<Waker>,
+    /// The wakers of the readers that wait for bytes, each with the name of its reader.
+    waiters: Vec<(u64, Waker)>,
+}
+
+impl InputState {
+    /// Removes the waker of a reader.
+    fn forget(&mut self, reader: u64) -> Option<Waker> {
+        let place = self.waiters.iter().position(|(id, _)| *id == reader)?;
+        Some(self.waiters.swap_remove(place).1)
+    }
 }
 
 impl Input {
@@ -121,10 +138,9 @@ impl Input {
             drop(wait.unwrap_or_else(PoisonError::into_inner));
             // Not locked here: this may wait for hours.
             let mut bytes = vec![0; INPUT_BYTES];
-            let read = io::stdin().read(&mut bytes);
+            let read = retry(&io::stdin(), PollFlags::IN, || io::stdin().read(&mut bytes));
             state = self.lock();
             match read {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Ok(0) => state.outcome = Some(Ok(())),
                 Ok(count) => {
                     bytes.truncate(count);
@@ -137,7 +153,7 @@ impl Input {
             // All of them, because the bytes may be enough for several.
             let waiters = mem::take(&mut state.waiters);
             drop(state);
-            panics::wake_all(waiters);
+            panics::wake_all(waiters.into_iter().map(|(_, waker)| waker));
             state = self.lock();
         }
     }
@@ -146,6 +162,7 @@ impl Input {
     /// that is not stored.
     fn take_or_ask(
         &'static self,
+        reader: u64,
         buffer: &mut [u8],
         waker: Waker,
     ) -> (Poll<io::Result<usize>>, Option<Waker>) {
@@ -171,11 +188,10 @@ impl Input {
         }
         state.is_asked = true;
         self.asked.notify_one();
-        if state.waiters.iter().any(|known| known.will_wake(&waker)) {
-            return (Poll::Pending, Some(waker));
-        }
-        state.waiters.push(waker);
-        (Poll::Pending, None)
+        // One waker for each reader: reads that come and are dropped take no memory.
+        let replaced = state.forget(reader);
+        state.waiters.push((reader, waker));
+        (Poll::Pending, replaced)
     }
 }
 
@@ -191,9 +207,16 @@ impl AsyncRead for Stdin {
             return Poll::Ready(Ok(0));
         }
         // Wakers may be foreign, so they are cloned and dropped while the state is not locked.
-        let (taken, unused) = INPUT.take_or_ask(buffer, cx.waker().clone());
+        let (taken, unused) = INPUT.take_or_ask(self.id, buffer, cx.waker().clone());
         panics::discard(unused);
         taken
+    }
+}
+
+impl Drop for Stdin {
+    fn drop(&mut self) {
+        let forgotten = INPUT.lock().forget(self.id);
+        panics::discard(forgotten);
     }
 }
 

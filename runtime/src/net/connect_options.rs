@@ -212,11 +212,12 @@ impl ConnectOptions {
     }
 }
 
-/// Makes the kernel probe a silent peer after this time, and then up to nine times.
+/// Makes the kernel probe a silent peer after this time, at least a second, and then up to nine times.
 pub(super) fn set_keepalive(socket: &Socket, after: Duration) -> io::Result<()> {
-    let keepalive = TcpKeepalive::new().with_time(after);
-    // `setsockopt` refuses an interval of zero.
-    let keepalive = keepalive.with_interval((after / 10).max(Duration::from_secs(1)));
+    // `setsockopt` counts whole seconds, and refuses zero.
+    let second = Duration::from_secs(1);
+    let keepalive = TcpKeepalive::new().with_time(after.max(second));
+    let keepalive = keepalive.with_interval((after / 10).max(second));
     socket.set_tcp_keepalive(&keepalive.with_retries(9))
 }
 

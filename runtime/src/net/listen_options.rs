@@ -108,8 +108,8 @@ impl ListenOptions {
     }
 
     /// Makes the kernel probe a silent peer (`SO_KEEPALIVE`). The first probe is sent after this time. Up to
-    /// nine further probes follow, each after a tenth of this time, but at least a second. Off by default.
-    /// Connections inherit it.
+    /// nine further probes follow, each after a tenth of this time. Both times are a second at least. Off by
+    /// default. Connections inherit it.
     #[must_use]
     pub fn keepalive(mut self, after: Duration) -> Self {
         self.keepalive = Some(after);
@@ -239,14 +239,21 @@ impl ListenOptions {
 /// Adds the form of an address to the errors of the standard library about its text.
 #[cold]
 fn explained(error: io::Error) -> io::Error {
-    let fault = match (error.kind(), &*error.to_string()) {
+    let form = "an address has the form host:port, such as localhost:8080 or 127.0.0.1:8080";
+    let text = error.to_string();
+    let fault = match (error.kind(), &*text) {
         (io::ErrorKind::InvalidInput, "invalid socket address") => "the address has no port",
         (io::ErrorKind::InvalidInput, "invalid port value") => {
             "the port of the address is not a number up to 65535"
         }
+        // Other servers take `:8080` for all addresses.
+        _ if text.starts_with("failed to lookup") => {
+            let all = "0.0.0.0:8080 and [::]:8080 mean all addresses";
+            let text = format!("cannot find the host of the address: {text}; {form}; {all}");
+            return io::Error::new(error.kind(), text);
+        }
         _ => return error,
     };
-    let form = "an address has the form host:port, such as localhost:8080 or 127.0.0.1:8080";
     io::Error::new(error.kind(), format!("{fault}; {form}"))
 }
 

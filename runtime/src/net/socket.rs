@@ -21,24 +21,27 @@
 //!
 //! ```text
 //!  task (poll_read)       socket                          reactor                      kernel
-//!    │ first poll            │ known: UNTRIED, so it tries    │                           │
+//!    │ first poll            │ guess: UNTRIED, so it tries    │                           │
 //!    ├──────────────────────►├── recv ────────────────────────┼──────────────────────────►│
 //!    │                       │◄───────────────────────────────┼────────────── WouldBlock ─┤
 //!    │                       ├── register ───────────────────►├── epoll_ctl ─────────────►│
-//!    │                       │ known: cleared                 │                           │
+//!    │                       │ known = guess, then cleared    │                           │
 //!    │                       ├── ask ────────────────────────►│ reader = this task        │
-//!    │◄──────────── Pending ─┤◄─────────── no news: Waits ────┤ current_task::asked = source    │
+//!    │◄──────────── Pending ─┤◄─────────── no news: Waits ────┤ (a)                       │
 //!    ┊                       ┊                                │                           ┊
 //!    │                       │                                │◄──────── event: readable ─┤
 //!    │◄── id in front of the local queue ─────────────────────┤ news = READABLE           │
 //!    │ next poll             │ known: not ready               │                           │
 //!    ├──────────────────────►├── ask ────────────────────────►│ reader = this task        │
-//!    │                       │◄─────────── news: Ready ───────┤ current_task::asked = source    │
+//!    │                       │◄─────────── news: Ready ───────┤ (a)                       │
 //!    │                       ├── recv ────────────────────────┼──────────────────────────►│
 //!    │◄────────────── bytes ─┤ short read: known is cleared   │                           │
-//!    ├── read again ────────►│ current_task::asked == source        │                           │
+//!    ├── read again ────────►│ (b)                            │                           │
 //!    │◄──────────── Pending ─┤ so it waits without asking     │                           │
 //! ```
+//!
+//! At (a), `current_task::set_asked` stores this source for the rest of the poll. At (b),
+//! `current_task::has_asked` finds this source, so the task is still its reader and there is no news.
 //!
 //! Each operation has two forms, because a future can be dropped, and a poll function can only stop being
 //! called. [`poll_io`](Socket::poll_io) is a poll function, and the source remembers its waiter.
@@ -510,8 +513,8 @@ impl<S> Registration<S> {
             }
             registered.map(drop)
         })?;
-        // A source that was closed in this poll may have had the same id. If the task has asked it, this socket
-        // must not take that for its own question.
+        // A socket that the task has asked in this poll may be closed now, and this one may have its id. So the
+        // stored id does not mean that the task has asked this socket.
         current_task::set_asked(None);
         Ok(())
     }
@@ -548,7 +551,7 @@ impl<S> Registration<S> {
         Ok(self.ask_or_wait(interest, at, cx.waker()))
     }
 
-    /// Returns true if the task has asked in this poll and has read everything. Then there are no news, because
+    /// Returns true if the task has asked in this poll and has read everything. Then there is no news, because
     /// events are delivered only between polls, and the next event wakes the task.
     #[inline]
     fn waits_already(&self, waker: &Waker) -> bool {

@@ -147,7 +147,8 @@ impl Command {
         Child::of(self.inner.spawn()?, self.kills_on_drop)
     }
 
-    /// Starts the process and waits for its end.
+    /// Starts the process and waits for its end. A stream that is a pipe is closed at once, because no task would
+    /// read it: use [`output`](Self::output), or [`Stdio::null`].
     ///
     /// # Errors
     ///
@@ -161,11 +162,15 @@ impl Command {
     ///
     /// If the future is dropped, the process runs on, or is killed; see [`kill_on_drop`](Self::kill_on_drop).
     pub async fn status(&mut self) -> io::Result<ExitStatus> {
-        self.spawn()?.wait().await
+        let mut child = self.spawn()?;
+        // A process that writes into a full pipe would wait for ever.
+        (child.stdout, child.stderr) = (None, None);
+        child.wait().await
     }
 
     /// Starts the process, and returns its status and all that it has written. The standard output and the
-    /// standard error are pipes, whatever was set before. The input is empty unless it was set.
+    /// standard error are pipes, whatever was set before, and stay so for a later start. The input is empty unless it
+    /// was set.
     ///
     /// # Errors
     ///

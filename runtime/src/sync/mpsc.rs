@@ -321,7 +321,7 @@ impl<T> Drop for Permit<'_, T> {
 
 /// Receives messages, in the order in which they were sent.
 ///
-/// It is also a [`Stream`] of them, which ends when [`recv`](Self::recv) would return `None`.
+/// It is also a [`Stream`](https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html) of them, which ends when [`recv`](Self::recv) would return `None`.
 ///
 /// # Examples
 ///

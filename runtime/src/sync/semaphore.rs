@@ -178,6 +178,15 @@ impl Semaphore {
         self.serve();
     }
 
+    /// Returns permits that were taken, from a destructor.
+    fn put_back(&self, permits: usize) {
+        // Without a panic, which would abort the process if a destructor raises it during another one. The count
+        // can be full only if a program has added permits up to the maximum.
+        self.available
+            .update(|available| available.saturating_add(permits));
+        self.serve();
+    }
+
     /// Takes permits without waiting. Returns true if it has them.
     pub(crate) fn take(&self, permits: usize) -> bool {
         let left = self.available.get().checked_sub(permits);
@@ -312,7 +321,7 @@ impl Future for Acquire<'_> {
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
         if self.leave() {
-            self.semaphore.add_permits(self.permits);
+            self.semaphore.put_back(self.permits);
         }
     }
 }
@@ -345,7 +354,7 @@ impl SemaphorePermit<'_> {
 
 impl Drop for SemaphorePermit<'_> {
     fn drop(&mut self) {
-        self.semaphore.add_permits(self.permits);
+        self.semaphore.put_back(self.permits);
     }
 }
 
@@ -375,6 +384,6 @@ pub struct OwnedSemaphorePermit {
 
 impl Drop for OwnedSemaphorePermit {
     fn drop(&mut self) {
-        self.semaphore.add_permits(1);
+        self.semaphore.put_back(1);
     }
 }

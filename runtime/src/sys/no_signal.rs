@@ -20,8 +20,8 @@ pub(crate) fn while_calling<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     // Changing the mask fails only for an invalid set (`pthread_sigmask(3)`).
     let before = pipe.thread_swap_mask(SigmaskHow::SIG_BLOCK);
     let called = call();
-    // `sigwait(3)` waits for ever if no signal is pending. So this raises the signal
-    // first. The kernel merges it with one that is pending.
+    // `sigwait(3)` waits for ever if no signal is pending. So this raises the signal first. The kernel merges it
+    // with one that is pending.
     if matches!(called, Err(Errno::PIPE)) && raise(Signal::SIGPIPE).is_ok() {
         _ = pipe.wait();
     }

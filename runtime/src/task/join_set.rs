@@ -17,11 +17,12 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use crate::budget::Waited;
-use crate::context::spawn;
+use crate::context;
 use crate::join_error::JoinError;
 use crate::join_handle::JoinHandle;
 use crate::task::abort_handle::AbortHandle;
 use crate::task::end_list::EndList;
+use crate::watch::Place;
 
 /// A set of tasks, whose values are taken as the tasks end.
 ///
@@ -88,15 +89,20 @@ impl<T> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        let entry = self.handles.vacant_entry();
-        let guard = self.ends.guard(entry.key());
-        let handle = spawn(async move {
-            let _guard = guard;
-            future.await
-        });
-        let abort = handle.abort_handle();
-        entry.insert(handle);
-        abort
+        let place = Place::here();
+        // Outside a runtime this panics before there is a guard, whose drop would report an end.
+        context::with("a task", "spawned", |executor| {
+            let entry = self.handles.vacant_entry();
+            let guard = self.ends.guard(entry.key());
+            let task = async move {
+                let _guard = guard;
+                future.await
+            };
+            let handle = executor.spawn(task, place);
+            let abort = handle.abort_handle();
+            entry.insert(handle);
+            abort
+        })
     }
 
     /// Waits for the next task to end, and removes it from the set. Returns `None` if the set is empty.

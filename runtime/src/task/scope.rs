@@ -16,10 +16,11 @@ use std::task::Poll;
 
 use slab::Slab;
 
-use crate::context::spawn;
+use crate::context;
 use crate::join_handle::JoinHandle;
 use crate::task::abort_handle::AbortHandle;
 use crate::task::end_list::EndList;
+use crate::watch::Place;
 
 /// Calls `block` with a [`Scope`], and returns its value after all tasks of the scope have ended.
 ///
@@ -112,14 +113,19 @@ impl Scope {
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.forget_ended();
-        let key = self.tasks.borrow().vacant_key();
-        let guard = self.ends.guard(key);
-        let handle = spawn(async move {
-            let _guard = guard;
-            future.await
-        });
-        self.tasks.borrow_mut().insert(handle.abort_handle());
-        handle
+        let place = Place::here();
+        // As in `JoinSet::spawn`, the guard is made inside a runtime.
+        context::with("a task", "spawned", |executor| {
+            let key = self.tasks.borrow().vacant_key();
+            let guard = self.ends.guard(key);
+            let task = async move {
+                let _guard = guard;
+                future.await
+            };
+            let handle = executor.spawn(task, place);
+            self.tasks.borrow_mut().insert(handle.abort_handle());
+            handle
+        })
     }
 
     /// Returns the number of tasks that have not ended.

@@ -123,27 +123,25 @@ pub enum MissedTicks {
 
 /// The ticks of [`interval`] and [`interval_at`].
 ///
-/// It is also a [`Stream`] of the times for which the ticks were planned. The stream never ends.
+/// It is also a [`Stream`](https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html) of the times for which the ticks were planned. The stream never ends.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::future::poll_fn;
 /// use std::time::Duration;
-/// use waterwheel::runtime::{block_on, time::{self, Interval, interval}};
-///
-/// /// Waits for a number of ticks, with the poll function as a future of one's own would.
-/// async fn wait(ticks: &mut Interval, count: u32) -> Duration {
-///     for _ in 0..count {
-///         poll_fn(|cx| ticks.poll_tick(cx)).await;
-///     }
-///     ticks.period() * count
-/// }
+/// use waterwheel::runtime::{block_on, time::{self, Instant, Interval, interval}};
 ///
 /// block_on(async {
 ///     time::pause();
-///     let mut seconds = interval(Duration::from_secs(1));
-///     assert_eq!(wait(&mut seconds, 3).await, Duration::from_secs(3));
+///     let start = Instant::now();
+///     let mut seconds: Interval = interval(Duration::from_secs(1));
+///     seconds.tick().await; // at once
+///     seconds.tick().await;
+///     assert_eq!(start.elapsed(), seconds.period());
+///
+///     // In a future of one's own:
+///     assert_eq!(poll_fn(|cx| seconds.poll_tick(cx)).await, start + Duration::from_secs(2));
 /// });
 /// ```
 #[derive(Debug)]

@@ -251,13 +251,15 @@ impl Future for Sleep {
                 });
                 has_fired.unwrap_or(false)
             });
-            // If the entry has fired, the task has waited, so the end is free. Else this is the first poll, or a
-            // reset has brought the deadline here without a wait: the end costs budget.
+            // Case A: the entry has fired. The task has waited, so the end is free.
+            // Case B: this is the first poll, or a reset has moved the deadline into the past. The task has not
+            // waited, so the end costs budget.
             if has_fired || budget::poll_spend(cx, 1).is_ready() {
                 self.cancel();
                 return Poll::Ready(());
             }
-            // The budget is refused, perhaps in each poll. The entry fires in the next turn, and ends that.
+            // The budget was refused, and the other futures of this task may spend it in each poll. So the sleep
+            // arms an entry. It fires in the next turn, and case A ends the sleep.
         }
         self.arm(cx.waker());
         Poll::Pending

@@ -573,7 +573,7 @@ fn trailers_are_written_whole_or_not_at_all() {
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded_in_any_pieces(
+    fn an_encoded_body_is_decoded_in_any_pieces(
         chunks in prop::collection::vec("[a-z]{0,40}", 0..6),
         mut stops in prop::collection::vec(0_usize..300, 0..10),
     ) {

@@ -389,7 +389,7 @@ fn answers_of_a_server() -> impl Strategy<Value = Vec<Answer>> {
 
 proptest! {
     #[test]
-    fn what_was_answered_before_changes_nothing(answers in answers_of_a_server()) {
+    fn earlier_answers_do_not_change_an_answer(answers in answers_of_a_server()) {
         let mut rendered = AnswerCache::default();
         for (status, length, persistence, fields) in answers {
             let status = StatusCode::from_u16(status).unwrap_or_default();
@@ -405,7 +405,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_rendered_alike_is_not_taken_for_the_same() {
+fn fields_whose_lines_look_alike_are_not_the_same() {
     let decided = Decided {
         framing: Sized(5),
         persistence: Persist,

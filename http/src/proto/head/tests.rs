@@ -1,16 +1,16 @@
-//! What is a head and what is not, row by row.
+//! Heads, and the nearest bytes that are not one, row by row.
 //!
-//! Each row goes through [`read`] whole, a byte at a time, and split at each position, and
-//! must come out the same.
+//! [`read`] parses each row as a whole, byte by byte, and split at each position. All results
+//! are the same.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// The rule a row rests on, its bytes, and what is to come of it.
+/// The rule of a row, its bytes, and the expected result.
 type Row<'a> = (&'a str, &'a [u8], Result<&'a str, Refusal>);
 
-/// What a head amounts to, rendered by each test as far as it cares.
+/// Formats the parts of a head that a test compares.
 type Describe = fn(&Head, &[u8]) -> String;
 
 const WAITING: Result<&str, Refusal> = Ok("incomplete");
@@ -1804,7 +1804,7 @@ fn a_refused_head_tells_its_method_if_it_got_that_far() {
 }
 
 #[test]
-fn what_has_been_read_is_not_read_again() {
+fn bytes_that_were_read_are_not_read_again() {
     let bytes = [
         b"GET /a?b HTTP/1.1\r\nHost: x\r\nA: ",
         &[b'a'; 500][..],
@@ -1815,7 +1815,7 @@ fn what_has_been_read_is_not_read_again() {
     let mut overwritten = bytes.clone();
     for end in 1..=bytes.len() {
         overwritten[..end].copy_from_slice(&bytes[..end]);
-        // Of what came before the last few bytes, nothing is looked at but line starts.
+        // Of the bytes before the last few, only line starts are read again.
         if (40..500).contains(&end) {
             overwritten[35..end - 4].fill(0);
         }
@@ -1891,7 +1891,7 @@ proptest! {
     /// A second opinion: httparse is laxer, so it must accept all that is accepted here, and read
     /// the same out of it.
     #[test]
-    fn what_passes_here_passes_httparse_and_reads_the_same(bytes in nearly_a_head()) {
+    fn an_accepted_head_reads_the_same_in_httparse(bytes in nearly_a_head()) {
         let (mut parser, mut head) = (HeadParser::default(), Head::default());
         if let Ok(Parsed::Complete(end)) = parser.parse(&bytes, &mut head, &Limits::DEFAULT) {
             let mut fields = [httparse::EMPTY_HEADER; 32];
@@ -1927,7 +1927,7 @@ fn heads_of_a_client() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(head, 1..8)
 }
 
-/// What can be asked of a head.
+/// Returns all parts of a head, as text.
 fn told(head: &Head, bytes: &[u8]) -> String {
     let all = [line, parts, host, framing, persistence, waiting, upgrade];
     let told = all.map(|tell| tell(head, bytes)).join(" ");
@@ -1936,7 +1936,7 @@ fn told(head: &Head, bytes: &[u8]) -> String {
 
 proptest! {
     #[test]
-    fn what_came_before_changes_nothing(heads in heads_of_a_client(), split in 0_usize..40) {
+    fn earlier_heads_do_not_change_a_head(heads in heads_of_a_client(), split in 0_usize..40) {
         let (mut parser, mut head) = (HeadParser::default(), Head::default());
         for bytes in &heads {
             let split = split.min(bytes.len());

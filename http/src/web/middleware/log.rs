@@ -150,7 +150,8 @@ pub struct LogEntry<'r> {
 pub enum End {
     /// The handler answered with this status and this number of body bytes.
     Answered(StatusCode, u64),
-    /// The handler failed with this error, which is answered with this status.
+    /// The handler failed with this error, which is answered with this status. The server makes that answer after
+    /// the entry, so its number of bytes is not known here, and a line has `-` for it.
     Failed(StatusCode, String),
     /// The connection to the client failed with this error. No complete answer was sent.
     Left(String),

@@ -41,7 +41,9 @@
 //! # drop(unframed(async |request: Request<'_>| Ok(request.abort())));
 //! ```
 //!
-//! [`Extensions`](crate::Extensions) hand a value from middleware to the handler, such as the authenticated user. A
+//! [`Extensions`](crate::Extensions) hand a value from middleware to the handler, such as the authenticated user.
+//! Middleware that refuses a request returns a [`ClientError`](crate::ClientError), which
+//! [`error_responses`](crate::Builder::error_responses) can turn into JSON. `examples/middleware.rs` does both. A
 //! router is a handler, so middleware can stand around it, also below a prefix
 //! ([`Router::nest`](crate::web::routes::Router::nest)).
 

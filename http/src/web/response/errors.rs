@@ -19,9 +19,11 @@ impl Builder {
     ///
     /// The status, Content-Length and Connection stay those of the answer without the function, and an answer to
     /// HEAD has no body. Allow, Retry-After, WWW-Authenticate, Upgrade and other fields of that answer stay, unless
-    /// the returned response has a field of the same name. The status of the returned response is not used.
+    /// the returned response has a field of the same name. The status, Content-Length and Connection of the returned
+    /// response are not used.
     ///
-    /// The body must be in memory. If the function fails or panics, the server logs that, and sends the line of text.
+    /// The value that the function returns cannot borrow from the [`ErrorAnswer`], so copy its texts. The body must be
+    /// in memory. If the function fails or panics, the server logs that, and sends the line of text.
     ///
     /// A router can have a function of its own: see
     /// [`Router::error_responses`](crate::web::routes::Router::error_responses).

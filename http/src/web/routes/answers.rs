@@ -43,7 +43,7 @@ use crate::web::response::IntoResponse;
 ///
 /// A function takes up to four parameters, each of a type that implements `FromStr`, or all of them as
 /// [`Params`]. If a parameter does not parse, the next handler of the same pattern is tried. If there is
-/// none, the answer is 404. The compiler infers `Kind`.
+/// none, the answer is 404. A function without parameters fits each pattern. The compiler infers `Kind`.
 ///
 /// ```
 /// use waterwheel::http::web::routes::{Params, Router};
@@ -66,7 +66,8 @@ use crate::web::response::IntoResponse;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot answer the requests of a route",
     note = "a handler is `async fn(Request<'_>, …) -> Result<Responded>`, `async fn(&Request<'_>, …) -> T` or `async fn() -> T`",
-    note = "`T` is anything that implements `IntoResponse`; each further argument implements `FromStr`"
+    note = "`T` is anything that implements `IntoResponse`; each further argument implements `FromStr`",
+    note = "a state stands before all other arguments, as a reference: `with(&state, f)` with `async fn f(&State, Request<'_>, …)`"
 )]
 pub trait Answers<Kind>: 'static {
     /// The number of parameters that the function takes. `None` if it takes any number.

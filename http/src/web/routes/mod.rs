@@ -86,7 +86,7 @@ pub use state::{Stateful, WithState, with};
 
 use answers::{Stored, TypedHandler};
 use fallback::{malformed, not_allowed, not_found, options, redirect};
-use pattern::{Pattern, Reason};
+use pattern::{Pattern, Prefix, Reason};
 use table::{PathMatch, Table};
 
 /// A handler that sends each request to the handler for its method and path.
@@ -131,7 +131,7 @@ pub struct Router {
 /// The treatment of paths without a route below a prefix.
 #[derive(Clone)]
 struct NotFound {
-    prefix: String,
+    prefix: Prefix,
     handler: Option<Rc<dyn Stored>>,
     errors: Option<ErrorHook>,
 }
@@ -364,8 +364,8 @@ impl Router {
     /// | a router | its routes become routes of this one, with its [`not_found`](Self::not_found) handler and its [`error_responses`](Self::error_responses). Below `/`, the patterns stay as they are. The prefix may have parameters, which handlers read by name, as [`Params`]. The other router's rule for slashes is ignored |
     /// | any other | it gets the requests of all methods for the prefix itself and for all paths below it. It does not get the parameters of the prefix |
     ///
-    /// Handlers see the whole path of the request. [`nested_path`] returns the part below the prefix. Routers and
-    /// `Files` use that part.
+    /// Handlers see the whole path of the request. [`nested_path`] returns the part below the prefix, except for the
+    /// routes of another router, which become routes of this one. Routers and `Files` use that part.
     ///
     /// ```
     /// use waterwheel::http::web::routes::Router;
@@ -436,11 +436,11 @@ impl Router {
         }
         if let Some(errors) = &router.errors {
             let prefix = Pattern::join(prefix, "/");
-            self.add_not_found(prefix, None, Some(errors.clone()));
+            self.add_not_found(Prefix::parse(&prefix)?, None, Some(errors.clone()));
         }
         for inner in router.not_found {
-            let prefix = Pattern::join(prefix, &inner.prefix);
-            self.add_not_found(prefix, inner.handler, inner.errors);
+            let prefix = Pattern::join(prefix, &inner.prefix.text);
+            self.add_not_found(Prefix::parse(&prefix)?, inner.handler, inner.errors);
         }
         Ok(())
     }
@@ -452,13 +452,8 @@ impl Router {
         handler: impl Handler,
         place: &'static Location<'static>,
     ) -> Result<(), RouteError> {
-        let prefix = prefix.trim_end_matches('/');
         let handler = stored(handler);
-        for rest in ["", "/", "/{*nested_path}"] {
-            if prefix.is_empty() && rest.is_empty() {
-                continue; // no path is empty
-            }
-            let pattern = Pattern::parse_nested(prefix, rest)?;
+        for pattern in Pattern::at_and_below(prefix)? {
             self.table
                 .add(None, pattern, (handler.clone(), None), place)?;
         }
@@ -508,21 +503,20 @@ impl Router {
     #[must_use]
     #[doc(alias = "set_not_found_handler")]
     pub fn not_found<K: 'static>(mut self, handler: impl Answers<K>) -> Self {
-        self.add_not_found("/".to_owned(), Some(stored(handler)), None);
+        self.add_not_found(Prefix::root(), Some(stored(handler)), None);
         self
     }
 
     /// Sorts by the length of the prefix, longest first. Of two equal prefixes, the newer is first.
     fn add_not_found(
         &mut self,
-        prefix: String,
+        prefix: Prefix,
         handler: Option<Rc<dyn Stored>>,
         errors: Option<ErrorHook>,
     ) {
-        let length = |prefix: &str| prefix.trim_end_matches('/').split('/').count();
         let at = self
             .not_found
-            .partition_point(|known| length(&known.prefix) > length(&prefix));
+            .partition_point(|known| known.prefix.segments > prefix.segments);
         let not_found = NotFound {
             prefix,
             handler,
@@ -574,17 +568,30 @@ impl Router {
     }
 }
 
-/// Sets the look of error answers to this request.
+/// Sets the look of error answers to this request. Returns the look before.
 #[inline]
-fn show_errors(request: &Request<'_>, errors: Option<&ErrorHook>) {
+fn show_errors(request: &Request<'_>, errors: Option<&ErrorHook>) -> Option<Rc<ErrorHook>> {
     #[cold]
-    fn insert(request: &Request<'_>, errors: &ErrorHook) {
-        request.extensions().insert(errors.clone());
+    fn insert(request: &Request<'_>, errors: &ErrorHook) -> Option<Rc<ErrorHook>> {
+        request.extensions().insert(errors.clone())
     }
     // Most routers have none.
-    if let Some(errors) = errors {
-        insert(request, errors);
+    errors.and_then(|errors| insert(request, errors))
+}
+
+/// Sets the look of error answers to this request back to the one before.
+#[cold]
+fn show_errors_as_before(request: &Request<'_>, before: Option<Rc<ErrorHook>>) {
+    match before {
+        Some(before) => drop(request.extensions().insert(ErrorHook::clone(&before))),
+        None => drop(request.extensions().remove::<ErrorHook>()),
     }
+}
+
+/// Notes that so many more segments of the path belong to outer routers.
+fn enter_prefix(request: &Request<'_>, segments: usize) {
+    let outer = nested::depth(request);
+    request.extensions().insert(NestedAt(outer + segments));
 }
 
 fn stored<K: 'static>(handler: impl Answers<K>) -> Rc<dyn Stored> {
@@ -625,16 +632,21 @@ impl Router {
         let mut is_allowed = false;
         for route in found.routes_for(method) {
             is_allowed = true;
-            show_errors(&request, route.errors.as_ref());
+            let look_before = show_errors(&request, route.errors.as_ref());
             if let Some(segments) = route.pattern.nested {
-                let outer = nested::depth(&request);
-                request.extensions().insert(NestedAt(outer + segments));
+                enter_prefix(&request, segments);
             }
             // A handler whose parameters do not parse returns the request for the next one.
             request = match route.handler.answer(request, found.params(route)) {
-                Ok(answering) => return answering.await,
+                Ok(answering) => {
+                    drop(look_before); // so that the future of this function does not keep it
+                    return answering.await;
+                }
                 Err(declined) => declined,
             };
+            if route.errors.is_some() {
+                show_errors_as_before(&request, look_before);
+            }
         }
         if is_allowed {
             return self.answer_not_found(request, path).await;
@@ -665,12 +677,17 @@ impl Router {
 
     async fn answer_not_found(&self, request: Request<'_>, path: &str) -> Result<Responded> {
         let above = self.not_found.iter();
-        let mut above = above.filter(|known| pattern::is_below(path, &known.prefix));
+        let mut above = above.filter(|known| known.prefix.has(path));
         let mut nearest = above.clone();
         show_errors(&request, nearest.find_map(|known| known.errors.as_ref()));
-        let Some(handler) = above.find_map(|known| known.handler.as_ref()) else {
+        let handler = above.find_map(|known| Some((known.handler.as_ref()?, &known.prefix)));
+        let Some((handler, prefix)) = handler else {
             return Ok(not_found(request));
         };
+        // The handler may be `Files` or a router, which read the part of the path below their prefix.
+        if prefix.segments > 0 {
+            enter_prefix(&request, prefix.segments);
+        }
         let none = Params::new(&[], std::iter::empty());
         match handler.answer(request, none) {
             Ok(answering) => answering.await,

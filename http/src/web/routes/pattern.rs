@@ -128,15 +128,24 @@ impl Pattern {
         }
     }
 
-    /// Parses a pattern for a handler that reads the path below `prefix` by itself.
-    pub(super) fn parse_nested(prefix: &str, rest: &str) -> Result<Self, RouteError> {
-        let pattern = Self::parse(&format!("{prefix}{rest}"))?;
-        Ok(Self {
-            // The handler decodes the path, so it may tell a slash that is escaped from others.
-            catches_all: false,
-            nested: Some(segments(prefix)),
-            ..pattern
-        })
+    /// Returns the patterns of a prefix itself, and of all paths below it, for a handler that reads the path below
+    /// the prefix by itself.
+    pub(super) fn at_and_below(prefix: &str) -> Result<Vec<Self>, RouteError> {
+        let prefix = prefix.trim_end_matches('/');
+        let mut rests = ["", "/", "/{*nested_path}"].as_slice();
+        if prefix.is_empty() {
+            rests = &rests[1..]; // no path is empty
+        }
+        let parse = |rest: &&str| {
+            let pattern = Self::parse(&format!("{prefix}{rest}"))?;
+            Ok(Self {
+                // The handler decodes the path, so it may tell a slash that is escaped from others.
+                catches_all: false,
+                nested: Some(segments(prefix)),
+                ..pattern
+            })
+        };
+        rests.iter().map(parse).collect()
     }
 
     /// Returns this pattern below a prefix.
@@ -218,16 +227,46 @@ fn segments(prefix: &str) -> usize {
     prefix.trim_end_matches('/').matches('/').count()
 }
 
-/// Returns true if `path` is `prefix`, which is the text of a pattern, or lies below it.
-pub(super) fn is_below(path: &str, prefix: &str) -> bool {
-    let mut segments = path.split('/');
-    let mut wanted = prefix.trim_end_matches('/').split('/');
-    wanted.all(|wanted| {
-        let is_parameter = wanted.contains('{') && !wanted.contains("{{");
-        segments
-            .next()
-            .is_some_and(|segment| is_parameter && !segment.is_empty() || segment == wanted)
-    })
+/// A prefix, which knows the paths at and below it.
+#[derive(Clone)]
+pub(super) struct Prefix {
+    pub(super) text: String,
+    /// The number of its segments.
+    pub(super) segments: usize,
+    // Looked up like a route, so that a prefix with parameters has the paths of its routes.
+    paths: matchit::Router<()>,
+}
+
+impl Prefix {
+    /// Returns the prefix of all paths.
+    pub(super) fn root() -> Self {
+        Self {
+            text: "/".to_owned(),
+            segments: 0,
+            paths: matchit::Router::new(),
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, RouteError> {
+        let mut paths = matchit::Router::new();
+        for pattern in Pattern::at_and_below(text)? {
+            let inserted = paths.insert(pattern.key, ());
+            inserted.map_err(|error| RouteError {
+                pattern: pattern.text,
+                reason: Reason::Conflict(error.to_string()),
+            })?;
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            segments: segments(text),
+            paths,
+        })
+    }
+
+    /// Returns true if a path of [`path::unescape`](super::path::unescape) is this prefix or lies below it.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.segments == 0 || self.paths.at(path).is_ok()
+    }
 }
 
 #[cfg(test)]
@@ -292,9 +331,12 @@ mod tests {
         assert_eq!(Pattern::join("/api", "/"), "/api");
         assert_eq!(Pattern::join("/", "/"), "/");
         assert_eq!(Pattern::join("/", "/a"), "/a");
+        let is_below = |path, prefix| Prefix::parse(prefix).is_ok_and(|prefix| prefix.has(path));
         assert!(is_below("/api", "/api") && is_below("/api/x/y", "/api"));
+        assert!(is_below("/api/", "/api") && is_below("/api//x", "/api/"));
         assert!(!is_below("/apis", "/api") && !is_below("/", "/api"));
         assert!(is_below("/a/7/x", "/a/{id}") && !is_below("/a/", "/a/{id}"));
-        assert!(is_below("/x", "/"));
+        assert!(is_below("/v7/x", "/v{n}") && !is_below("/w7/x", "/v{n}"));
+        assert!(is_below("/x", "/") && is_below("/", "/"));
     }
 }

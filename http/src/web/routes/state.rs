@@ -30,7 +30,7 @@ pub struct WithState<S, F> {
     handler: F,
 }
 
-/// Makes a handler of a route from a function whose first argument is a state. The functions that
+/// Makes a handler of a route from a function whose first argument is a state, `&S`. The functions that
 /// [`Answers`] lists may take one, so the methods of the state's type are handlers:
 ///
 /// ```
