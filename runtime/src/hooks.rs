@@ -37,6 +37,7 @@ pub(crate) struct Hooks {
 impl Hooks {
     /// Calls the hook before a wait.
     pub(crate) fn before_wait(&self) {
+        // This is set even without a hook here, because `after_wait` may have one.
         self.waits.set(true);
         if let Some(hook) = &self.on_park {
             panics::contain(hook);
@@ -45,6 +46,7 @@ impl Hooks {
 
     /// Calls the hook after a wait, if there was one since the last call.
     pub(crate) fn after_wait(&self) {
+        // The executor calls this before each poll and each wait, so only the first call after a wait counts.
         if let Some(hook) = self.on_unpark.as_ref().filter(|_| self.waits.take()) {
             panics::contain(hook);
         }
@@ -54,6 +56,7 @@ impl Hooks {
 /// Calls a hook, if it was set.
 pub(crate) fn call(hook: Option<&TaskHook>, task: &Info) {
     if let Some(hook) = hook {
+        // The hook runs on the stack of the executor. Its panic would end `block_on` and not the task.
         panics::contain(|| hook(task));
     }
 }

@@ -130,6 +130,7 @@ impl<F: Future> JoinAll<F> {
         ends: impl Fn(&F::Output) -> bool,
     ) -> (usize, Option<usize>) {
         let is_running = |part: &&Part<F>| matches!(part, Part::Running(_));
+        // Only futures that run share the budget. A share of one that has ended would be lost.
         let mut running = self.parts.iter().filter(is_running).count();
         let mut shares = Shares::of(u32::try_from(running).unwrap_or(u32::MAX));
         for (index, part) in self.parts.iter_mut().enumerate() {
@@ -142,6 +143,7 @@ impl<F: Future> JoinAll<F> {
                 // This drops the future. It may hold a lock or a socket for which another one waits.
                 *part = Part::Done(value);
                 if is_end {
+                    // The futures behind this one are not polled, because an error drops them in any case.
                     return (running, Some(index));
                 }
             }
@@ -177,6 +179,7 @@ impl<T, E, F: Future<Output = Result<T, E>>> Future for TryJoinAll<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.all.run(cx, Result::is_err) {
             (_, Some(failed)) => {
+                // The error comes out first, because the clear drops all values.
                 let failed = self.all.parts[failed].take().and_then(Result::err);
                 // The other futures end now, not when this one is dropped.
                 self.all.parts.clear();

@@ -122,6 +122,7 @@ mod modelled {
         /// Waits until the eventfd is written, and clears it.
         pub(crate) fn wait(&self) {
             while !self.written.swap(false, Ordering::Relaxed) {
+                // loom must know that this waits for another thread. Otherwise it would explore the loop for ever.
                 thread::yield_now();
             }
         }

@@ -246,7 +246,9 @@ impl Runtime {
     /// ```
     pub fn shutdown_timeout(self, duration: Duration) -> ShutdownReport {
         let _inside = Inside::enter(&self.executor);
+        // The close ends all tasks, so they are listed first.
         let tasks = self.executor.alive_tasks();
+        // Tasks end before the threads, because the drop of a task cancels its jobs that have not begun.
         self.executor.close();
         let jobs = self.executor.blocking().shut_down(duration);
         ShutdownReport { tasks, jobs }

@@ -80,6 +80,7 @@ struct Seed(u64);
 impl Drop for Seed {
     fn drop(&mut self) {
         let Self(seed) = self;
+        // A guard and not `catch_unwind`: the panic goes on as it is, with its own text and backtrace.
         if thread::panicking() {
             eprintln!(
                 "waterwheel: failed with seed {seed}; to repeat this run, set {VARIABLE}={seed}"
@@ -89,7 +90,9 @@ impl Drop for Seed {
 }
 
 fn run<F: Future<Output = ()>>(seed: u64, test: &impl Fn() -> F) {
+    // Made first, because it must outlive all parts of the run that may panic.
     let _seed = Seed(seed);
+    // A runtime for each run: tasks that one run leaves behind would change the order of the next one.
     let runtime = Runtime::builder().seed(seed).build();
     let runtime = runtime.expect("a runtime needs three file descriptors, for epoll and eventfd");
     runtime.block_on(async {

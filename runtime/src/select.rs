@@ -402,6 +402,7 @@ fn poll_each<T>(
     } else {
         rotation::first_of(futures)
     };
+    // Without shares, a future that spends the whole budget would make each poll refuse the futures behind it.
     let mut shares = Shares::of(u32::try_from(futures).unwrap_or(u32::MAX));
     // A future is polled even if another one has spent its share: it may be the one that is ready.
     (first..futures)
@@ -416,6 +417,7 @@ impl<A: Future, B: Future> Future for Select<A, B> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        // A `match` and not an array: the futures have different types, and so have their outputs.
         poll_each(2, *this.is_biased, |index| match index {
             0 => this.first.as_mut().poll(cx).map(Either::First),
             _ => this.second.as_mut().poll(cx).map(Either::Second),
@@ -456,6 +458,7 @@ impl<F: Future + Unpin> Future for SelectSlice<'_, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { futures, is_biased } = self.get_mut();
         assert!(
+            // A wait without a waker is hard to find, so an empty slice is reported at once.
             !futures.is_empty(),
             "select_slice of no futures would never be ready"
         );

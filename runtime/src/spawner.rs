@@ -60,6 +60,7 @@ impl Spawn for LocalSpawner {
     ///
     /// Fails outside a runtime. To spawn from another thread, use a [`Handle`](crate::Handle).
     fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
+        // The future stays on this thread although it could leave it, because the runtime has no other.
         self.spawn_local_obj(future.into())
     }
 

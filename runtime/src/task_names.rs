@@ -156,6 +156,8 @@ impl TaskNames {
         Info {
             id: Id::of(runtime, task),
             name: named.map(|named| named.name.clone()),
+            // Release builds without the feature `watch` keep no place, so a named task has a location of its
+            // own.
             location: named
                 .map(|named| named.location)
                 .or(place.and_then(Place::location)),

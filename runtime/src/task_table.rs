@@ -611,6 +611,7 @@ impl<F: Future> JoinableState<F> {
         let outcome = match (outcome, dropped) {
             (Ok(value), Err(payload)) => {
                 panics::discard(value);
+                panics::count_task();
                 Err(JoinError::panicked(payload))
             }
             (outcome, dropped) => {

@@ -82,9 +82,12 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut both = self.project().both;
         let poll = both.as_mut().poll(cx);
+        // A pending join keeps the value of a future that has ended. It would wait for the other one also after
+        // an error.
         if let Some(error) = both.take_error() {
             return Poll::Ready(Err(error));
         }
+        // A poll that completes both futures moves their values out of the join. So an error may be here, too.
         poll.map(|(first, second)| Ok((first?, second?)))
     }
 }

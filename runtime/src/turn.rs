@@ -46,6 +46,7 @@ const TURN_MAX: Duration = Duration::from_millis(500);
 /// ```
 #[doc(alias = "poll")]
 pub async fn turn() {
+    // A clone, because no borrow of the executor may live across an await.
     let delivered = context::with("turn", "awaited", |executor| executor.delivered().clone());
     race(delivered.notified(), sleep(TURN_MAX)).await;
 }

@@ -78,6 +78,7 @@ impl<R> WaitList<R> {
 
     /// Puts a waiter at the end of the line.
     pub(crate) fn push(&mut self, request: R, waker: Waker) -> Ticket {
+        // One ticket in each nanosecond would use up the 64 bits in 584 years, so no ticket comes twice.
         let ticket = Ticket(self.next);
         self.next += 1;
         let waiter = Some((request, waker));
@@ -94,6 +95,7 @@ impl<R> WaitList<R> {
     /// Serves the first waiter. Returns its waker, which the caller must wake.
     pub(crate) fn serve_first(&mut self) -> Option<Waker> {
         let first = self.line.pop_front()?;
+        // Waiters behind the first one may have left. `first` and `is_empty` look only at the front.
         self.trim();
         self.served.push_back(first.ticket);
         first.waiter.map(|(_, waker)| waker)
@@ -101,6 +103,8 @@ impl<R> WaitList<R> {
 
     /// Removes all waiters from the line, without serving them. Returns their wakers.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waker> + use<R> {
+        // `served` stays: the future of a served waiter must still find its ticket, to use or to return its
+        // permit.
         self.vacant = 0;
         let line = std::mem::take(&mut self.line);
         line.into_iter().filter_map(|place| Some(place.waiter?.1))
@@ -115,6 +119,7 @@ impl<R> WaitList<R> {
 
     /// Returns true if this waiter was served, and has not left.
     pub(crate) fn is_served(&self, ticket: Ticket) -> bool {
+        // Waiters are served in the order of the line, so this list is sorted by ticket, too.
         self.served.binary_search(&ticket).is_ok()
     }
 
@@ -131,6 +136,8 @@ impl<R> WaitList<R> {
         };
         self.vacant += 1;
         self.trim();
+        // At half of the line, each removal of empty places is paid for by as many departures: a constant cost
+        // for each. A removal at each departure would move the whole line.
         if self.vacant > self.line.len() / 2 {
             self.line.retain(|place| place.waiter.is_some());
             self.vacant = 0;

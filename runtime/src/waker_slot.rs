@@ -25,12 +25,14 @@ impl WakerSlot {
     /// Stores a clone of this waker, unless the slot has one that wakes the same task. After this call, the caller
     /// checks its condition again.
     pub(crate) fn register(&self, waker: &Waker) {
+        // Taken out, because the clone of a foreign waker may use this slot.
         let old = self.waker.take();
         if old.as_ref().is_some_and(|old| old.will_wake(waker)) {
             self.waker.set(old);
             return;
         }
         let replaced = self.waker.replace(Some(waker.clone()));
+        // The clone may have registered another waker, so there may be two to drop.
         panics::discard((old, replaced));
     }
 

@@ -912,3 +912,78 @@ fn a_runtime_that_ends_inside_a_task_of_another_one_ends_only_its_own_tasks() {
         soon(time::sleep(Duration::from_millis(1))).await;
     });
 }
+
+/// A value whose drop panics, as a part of a future.
+struct PanicsAtItsEnd;
+
+impl Drop for PanicsAtItsEnd {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+impl Future for PanicsAtItsEnd {
+    type Output = ();
+
+    fn poll(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+#[test]
+fn the_hook_is_called_for_each_task_whose_handle_returns_a_panic() {
+    within_deadline(|| {
+        let panics = Rc::new(Cell::new(0));
+        let counted = panics.clone();
+        let runtime = Runtime::builder()
+            .on_panic(move |_| counted.set(counted.get() + 1))
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let ended = soon(spawn(PanicsAtItsEnd)).await;
+            assert!(ended.unwrap_err().is_panic());
+        });
+        assert_eq!(panics.get(), 1);
+    });
+}
+
+/// The set hears of the end of a task when its future is gone, also if the task has never run.
+#[test]
+fn a_group_hears_of_an_end_after_the_future_is_dropped() {
+    struct Rings(std::sync::atomic::AtomicBool);
+    impl Wake for Rings {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+    run(async {
+        for polls in 0..2 {
+            let rings = Arc::new(Rings(false.into()));
+            let early = Arc::new(Rings(false.into()));
+            let mut set = JoinSet::new();
+            let guard = {
+                let (rings, early) = (rings.clone(), early.clone());
+                OnDrop(move || {
+                    if rings.0.load(std::sync::atomic::Ordering::SeqCst) {
+                        early.0.store(true, std::sync::atomic::Ordering::SeqCst);
+                    }
+                })
+            };
+            set.spawn(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            });
+            turns(polls).await;
+            let waker = rings.clone().into();
+            let mut cx = Context::from_waker(&waker);
+            assert!(set.poll_join_next(&mut cx).is_pending());
+            set.abort_all();
+            turns(3).await;
+            assert!(rings.0.load(std::sync::atomic::Ordering::SeqCst));
+            assert!(
+                !early.0.load(std::sync::atomic::Ordering::SeqCst),
+                "{polls} polls"
+            );
+        }
+    });
+}

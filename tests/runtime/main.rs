@@ -19,6 +19,7 @@ mod panics;
 mod pipes;
 mod process;
 mod programs;
+mod reentry;
 mod seeds;
 mod select;
 mod send;

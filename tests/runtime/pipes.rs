@@ -184,3 +184,62 @@ fn a_descriptor_from_elsewhere_becomes_a_pipe() {
         assert_eq!(reader.read(&mut [0; 8]).await.unwrap(), 3);
     });
 }
+
+#[test]
+fn a_reader_of_a_named_pipe_waits_for_the_bytes_of_each_writer() {
+    run(async {
+        let fifo = Fifo::new("fifo-again");
+        let mut reader = PipeReader::open(fifo.path()).unwrap();
+        let mut buffer = [0; 8];
+        for round in 0..3 {
+            let mut writer = PipeWriter::open(fifo.path()).await.unwrap();
+            if round > 0 {
+                assert!(poll_once(reader.read(&mut buffer)).await.is_none());
+                sleep(Duration::from_millis(2)).await;
+                assert!(poll_once(reader.read(&mut buffer)).await.is_none());
+            }
+            let late = spawn(async move {
+                sleep(Duration::from_millis(2)).await;
+                writer.write_all(b"wheel").await.unwrap();
+                writer
+            });
+            assert_eq!(reader.read(&mut buffer).await.unwrap(), 5);
+            let writer = late.await.unwrap();
+            let late = spawn(async move {
+                sleep(Duration::from_millis(2)).await;
+                drop(writer);
+            });
+            assert_eq!(reader.read(&mut buffer).await.unwrap(), 0);
+            late.await.unwrap();
+            // The end stays until another writer comes.
+            for _ in 0..3 {
+                let again = timeout(Duration::from_secs(5), reader.read(&mut buffer));
+                assert_eq!(again.await.expect("it is the end").unwrap(), 0);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_end_of_a_pipe_is_returned_again_and_again() {
+    run(async {
+        for bytes in [&b""[..], b"12", b"12345678"] {
+            for waits in [false, true] {
+                let (mut reader, mut writer) = pipe().unwrap();
+                let mut buffer = [0; 8];
+                if waits {
+                    assert!(poll_once(reader.read(&mut buffer)).await.is_none());
+                }
+                writer.write_all(bytes).await.unwrap();
+                drop(writer);
+                let mut all = Vec::new();
+                reader.read_to_end(&mut all).await.unwrap();
+                assert_eq!(all, bytes);
+                for _ in 0..3 {
+                    let again = timeout(Duration::from_secs(5), reader.read(&mut buffer));
+                    assert_eq!(again.await.expect("it is the end").unwrap(), 0);
+                }
+            }
+        }
+    });
+}

@@ -178,6 +178,8 @@ impl File {
         &mut self,
         job: impl FnOnce(&fs::File) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
+        // Accepted bytes may still be in the buffer. Without them, the length would be wrong and a sync would
+        // miss them.
         poll_fn(|cx| self.inner.poll_flush(cx)).await?;
         // The calls of this kind take no buffer, so they need no turn in `OnPool`.
         let file = Arc::clone(self.inner.io());

@@ -152,6 +152,7 @@ impl PipeReader {
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let fd = open_fifo(path.as_ref(), OFlags::RDONLY)?;
         Ok(Self {
+            // A read before the first writer would return the end of the stream (`fifo(7)`).
             socket: Socket::new_unready(fd),
         })
     }
@@ -211,6 +212,7 @@ impl PipeWriter {
     ///
     /// Safe.
     pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        // A writer notices a reader within 64 ms, and a long wait costs 16 calls per second.
         const PAUSE_MAX: Duration = Duration::from_millis(64);
         let path = path.as_ref().to_owned();
         let mut pause = Duration::from_millis(1);

@@ -184,6 +184,8 @@ impl Input {
             if let Err(error) = thread.spawn(move || self.serve()) {
                 return (Poll::Ready(Err(error)), Some(waker));
             }
+            // Set after the spawn, so that the next read tries again if the process has no thread left. The
+            // thread is not joined, because its read may never return.
             state.has_thread = true;
         }
         state.is_asked = true;

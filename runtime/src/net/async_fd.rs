@@ -95,6 +95,8 @@ impl<T: AsFd> AsyncFd<T> {
         reason = "the socket is there while the caller has this value"
     )]
     pub fn into_inner(mut self) -> T {
+        // A type with a drop cannot be taken apart. The drop of `self` finds `None`, and deregisters no second
+        // time.
         let socket = self.socket.take();
         socket
             .expect("only into_inner and drop take it out")
@@ -191,6 +193,7 @@ impl<T: AsFd> AsyncFd<T> {
         direction: Direction,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
+        // The edge counts as kept, as in `poll_read_with`.
         self.socket()
             .perform(direction.into(), 1, |io| Ok((operation(io)?, Edge::Kept)))
             .await

@@ -206,6 +206,7 @@ impl<S: Datagram> DatagramSocket<S> {
     ///
     /// Returns the errors of `send(2)`: the socket is not connected, or the datagram is too long.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        // A datagram is sent whole or not at all, so a success does not show that the buffer is full.
         self.socket
             .move_bytes(Direction::Write, |io| Ok((io.send_one(bytes)?, Edge::Kept)))
             .await

@@ -47,12 +47,16 @@ pub struct ListenOptions {
 impl Default for ListenOptions {
     fn default() -> Self {
         Self {
+            // Otherwise a TCP address is unavailable for some time after its close (`ip(7)`), and a server could
+            // not start again at once.
             reuse_address: true,
             reuse_port: false,
             only_v6: None,
+            // Nagle's algorithm would hold a small answer back until the client has acknowledged the one before.
             nodelay: true,
             keepalive: None,
             defer_accept: None,
+            // The kernel's own limit by default since Linux 5.4 (`listen(2)`).
             backlog: 4096,
         }
     }
@@ -221,6 +225,7 @@ impl ListenOptions {
             socket.set_reuse_port(true)?;
         }
         socket.set_tcp_nodelay(self.nodelay)?;
+        // A v4 socket does not have this option, and the call would fail.
         if let (true, Some(only)) = (address.is_ipv6(), self.only_v6) {
             socket.set_only_v6(only)?;
         }
@@ -230,6 +235,7 @@ impl ListenOptions {
         if let Some(wait) = self.defer_accept {
             sys::defer_accept(&socket, wait)?;
         }
+        // All options are set by now. A connection that came before an option would not inherit it.
         socket.bind(&address.into())?;
         socket.listen(self.backlog)?;
         Ok(TcpListener::from_nonblocking(socket.into()))
@@ -241,6 +247,8 @@ impl ListenOptions {
 fn explained(error: io::Error) -> io::Error {
     let form = "an address has the form host:port, such as localhost:8080 or 127.0.0.1:8080";
     let text = error.to_string();
+    // The standard library has no kinds for these faults, so the texts are compared. If a text changes, only the
+    // explanation is lost.
     let fault = match (error.kind(), &*text) {
         (io::ErrorKind::InvalidInput, "invalid socket address") => "the address has no port",
         (io::ErrorKind::InvalidInput, "invalid port value") => {

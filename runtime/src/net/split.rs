@@ -138,6 +138,7 @@ impl<S: Connected> AsyncWrite for WriteHalf<'_, S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The kernel has all bytes that were written.
         Poll::Ready(Ok(()))
     }
 

@@ -141,6 +141,7 @@ impl<S: AsFd> Stream<S> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        // The call of rustix takes any descriptor, so TCP and Unix sockets share this method.
         let how = match how {
             Shutdown::Read => rustix::net::Shutdown::Read,
             Shutdown::Write => rustix::net::Shutdown::Write,
@@ -625,8 +626,10 @@ impl<S: Connected> AsyncWrite for &Stream<S> {
 
     /// Closes the write half (sends FIN). It also succeeds if the peer has reset the connection.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The call is ready each time. Without a cost, a loop of closes would keep the thread.
         std::task::ready!(budget::poll_spend(cx, 1));
         Poll::Ready(match self.shutdown(Shutdown::Write) {
+            // A peer that has reset the connection gets no FIN, and the caller has nothing left to do.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             ended => ended,
         })

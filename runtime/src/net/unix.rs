@@ -177,6 +177,7 @@ async fn connect(address: &SockAddr) -> io::Result<UnixStream> {
         // A connection within the machine is ready at once. So without a cost, a loop of connects would keep
         // the thread.
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
+        // A new socket for each attempt: the state of one whose attempt has failed is unspecified (`connect(2)`).
         let socket = sys::open(Domain::UNIX, Type::STREAM, None)?;
         match socket.connect(address) {
             // The queue is full (`connect(2)`, EAGAIN).
@@ -283,6 +284,8 @@ impl UnixListener {
 
 /// Binds a path. An error names the path.
 pub(super) fn bind_path(path: &Path, backlog: i32) -> io::Result<UnixListener> {
+    // The call of `listen` is inside the lock of the folder, too. Until then, the file looks dead to another
+    // server.
     let (listener, file) = SocketFile::make(path, Type::STREAM, |address| listen(address, backlog))
         .map_err(|error| {
             let text = format!("cannot listen on {}: {error}", path.display());
@@ -321,6 +324,7 @@ impl Accept for Bound {
     type Accepted = UnixStream;
 
     fn accept_one(&self) -> io::Result<Self::Accepted> {
+        // A client is usually not bound, so its address would be empty.
         let (descriptor, _) = sys::accept(self)?;
         Ok(UnixStream::from_nonblocking(descriptor.into()))
     }

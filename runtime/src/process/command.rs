@@ -57,8 +57,8 @@ use super::exit::reap_orphans;
 pub struct Command {
     inner: StdCommand,
     kills_on_drop: bool,
-    /// False while the input is that of this process.
-    has_stdin: bool,
+    /// True for each standard stream that was set. The others are those of this process.
+    has_stream: [bool; 3],
 }
 
 impl Command {
@@ -107,19 +107,21 @@ impl Command {
     /// Sets the standard input. With [`Stdio::piped`], [`Child::stdin`] has its other end.
     pub fn stdin(&mut self, stdin: impl Into<Stdio>) -> &mut Self {
         self.inner.stdin(stdin);
-        self.has_stdin = true;
+        self.has_stream[0] = true;
         self
     }
 
     /// Sets the standard output. With [`Stdio::piped`], [`Child::stdout`] has its other end.
     pub fn stdout(&mut self, stdout: impl Into<Stdio>) -> &mut Self {
         self.inner.stdout(stdout);
+        self.has_stream[1] = true;
         self
     }
 
     /// Sets the standard error. With [`Stdio::piped`], [`Child::stderr`] has its other end.
     pub fn stderr(&mut self, stderr: impl Into<Stdio>) -> &mut Self {
         self.inner.stderr(stderr);
+        self.has_stream[2] = true;
         self
     }
 
@@ -130,7 +132,8 @@ impl Command {
         self
     }
 
-    /// Returns the command of the standard library, for all other options.
+    /// Returns the command of the standard library, for all other options. Set the input with
+    /// [`stdin`](Self::stdin) and not here, because [`output`](Self::output) would not see it.
     pub fn as_std_mut(&mut self) -> &mut StdCommand {
         &mut self.inner
     }
@@ -169,8 +172,7 @@ impl Command {
     }
 
     /// Starts the process, and returns its status and all that it has written. The standard output and the
-    /// standard error are pipes, whatever was set before, and stay so for a later start. The input is empty unless it
-    /// was set.
+    /// standard error are pipes for this start, and the input is empty. A stream that was set stays as it was set.
     ///
     /// # Errors
     ///
@@ -184,21 +186,35 @@ impl Command {
     ///
     /// The same as that of [`status`](Self::status).
     pub async fn output(&mut self) -> io::Result<Output> {
-        self.stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Otherwise a program that reads its input would take that of this process.
-        if !self.has_stdin {
-            self.inner.stdin(Stdio::null());
-        }
-        self.spawn()?.wait_with_output().await
+        let [has_stdin, has_stdout, has_stderr] = self.has_stream;
+        let set = |command: &mut StdCommand, input: fn() -> Stdio, output: fn() -> Stdio| {
+            // Otherwise a program that reads its input would take that of this process.
+            if !has_stdin {
+                command.stdin(input());
+            }
+            if !has_stdout {
+                command.stdout(output());
+            }
+            if !has_stderr {
+                command.stderr(output());
+            }
+        };
+        set(&mut self.inner, Stdio::null, Stdio::piped);
+        let child = self.spawn();
+        // A later start must not write into a pipe without a reader.
+        set(&mut self.inner, Stdio::inherit, Stdio::inherit);
+        child?.wait_with_output().await
     }
 }
 
+/// Takes a command over. Set the standard streams afterwards: the standard library does not report if they were
+/// set, so [`Command::output`] would replace them.
 impl From<StdCommand> for Command {
     fn from(command: StdCommand) -> Self {
         Self {
             inner: command,
             kills_on_drop: false,
-            has_stdin: false,
+            has_stream: [false; 3],
         }
     }
 }

@@ -115,6 +115,7 @@ impl<T> Ring<T> {
     /// Removes the messages that all receivers have received. Returns them, for the caller to drop.
     fn take_read(&mut self) -> Vec<Rc<T>> {
         let mut read = Vec::new();
+        // Receivers read in order, so no message is read by all of them before an earlier one is.
         while self
             .messages
             .front()
@@ -159,6 +160,8 @@ impl<T> Sender<T> {
         if unread == 0 {
             return Err(SendError(message));
         }
+        // A full ring loses its oldest message. If the new one were refused, the slowest receiver would hold back
+        // all others.
         let is_full = ring.messages.len() == ring.capacity;
         let lost = if is_full { ring.pop() } else { None };
         let value = Rc::new(message);
@@ -270,10 +273,12 @@ impl<T: Clone> Receiver<T> {
         loop {
             let times = self.shared.sent.times();
             if self.is_empty() && self.shared.senders.get() > 0 {
+                // The count ends this wait even if the clone of its waker is foreign code that sends a message.
                 self.shared.sent.changed_since(times).await;
                 waited = true;
                 continue;
             }
+            // A wait has let other tasks run, so a receive after it is free.
             if !waited {
                 budget::spend_one().await;
             }
@@ -295,6 +300,7 @@ impl<T: Clone> Receiver<T> {
     /// Takes the next message, or the report of a lag.
     fn take(&mut self) -> Option<Result<T, RecvError>> {
         let mut ring = self.shared.ring.borrow_mut();
+        // Only a number below the first one has no place: its message was lost.
         let Some(place) = ring.place(self.next) else {
             let missed = ring.first - self.next;
             self.next = ring.first;
@@ -305,6 +311,7 @@ impl<T: Clone> Receiver<T> {
         let value = message.value.clone();
         self.next += 1;
         let read = ring.take_read();
+        // The destructor of a message is code of the user. It may use this channel, so the borrow ends first.
         drop(ring);
         drop(read);
         // The last receiver of a message gets the message itself, and the others a clone.
@@ -316,6 +323,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut ring = self.shared.ring.borrow_mut();
         ring.receivers -= 1;
+        // A receiver that lags has read no message of the ring, so it is counted in all of them.
         let place = ring.place(self.next).unwrap_or(0);
         for message in ring.messages.iter_mut().skip(place) {
             message.unread -= 1;

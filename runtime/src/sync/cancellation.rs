@@ -73,6 +73,7 @@ impl CancellationToken {
     /// Makes a token that is cancelled together with this one. It can also be cancelled alone.
     #[must_use]
     pub fn child_token(&self) -> Self {
+        // The walk of `cancel` has passed this token, so a child in the list would never be cancelled.
         if self.is_cancelled() {
             let child = Self::new();
             child.cancel();
@@ -94,6 +95,7 @@ impl CancellationToken {
     pub fn cancel(&self) {
         let mut nodes = vec![self.node.clone()];
         while let Some(node) = nodes.pop() {
+            // The walk that has cancelled this token visits the tokens below it, too.
             if node.is_cancelled() {
                 continue;
             }
@@ -147,6 +149,7 @@ impl CancellationToken {
             self.cancelled().await;
             None
         };
+        // If the two took turns, each second tie would lose the value of a future that is ready.
         race(value, cancelled).biased().await
     }
 
@@ -181,6 +184,7 @@ impl Drop for Node {
         let mut parent = self.parent.take();
         while let Some((node, key)) = parent {
             node.children.borrow_mut().remove(key);
+            // Only the last reference returns the node. So the loop ends at the first token that is still in use.
             parent = Rc::into_inner(node).and_then(|mut node| node.parent.take());
         }
     }

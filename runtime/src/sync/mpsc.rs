@@ -108,6 +108,8 @@ impl<T> MpscShared<T> {
     /// Takes the first message, and returns its permit.
     fn pop(&self) -> Option<T> {
         let message = self.queue.borrow_mut().pop_front()?;
+        // This may wake a sender, and its waker may be foreign code that uses the channel. So the borrow has
+        // ended.
         self.room.add_permits(1);
         Some(message)
     }
@@ -214,6 +216,7 @@ impl<T> Sender<T> {
     ///
     /// Returns an error if the channel is full or closed.
     pub fn try_reserve(&self) -> Result<Permit<'_, T>, TrySendError<()>> {
+        // A closed channel may still have permits, so they do not show that it is closed.
         if self.is_closed() {
             return Err(TrySendError::Closed(()));
         }
@@ -266,6 +269,7 @@ impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let senders = self.shared.senders.get() - 1;
         self.shared.senders.set(senders);
+        // No message can wake the receiver any more, so the end must do it.
         if senders == 0 {
             self.shared.receiver.wake();
         }
@@ -301,6 +305,7 @@ impl<T> Permit<'_, T> {
     /// Returns the message if the receiver has closed the channel or is gone, also if that was after the room was
     /// reserved.
     pub fn send(self, message: T) -> Result<(), SendError<T>> {
+        // The receiver may have seen the end already. A message behind that end would be lost without an error.
         if self.sender.is_closed() {
             return Err(SendError(message));
         }

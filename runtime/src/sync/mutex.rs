@@ -52,6 +52,7 @@ pub struct Mutex<T: ?Sized> {
 /// The one permit of a mutex.
 struct Turns(Semaphore);
 
+// The derived `Default` of the mutex needs this. A semaphore in general has no obvious number of permits.
 impl Default for Turns {
     fn default() -> Self {
         Self(Semaphore::new(1))
@@ -122,6 +123,8 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     fn guard<'a>(&'a self, permit: SemaphorePermit<'a>) -> MutexGuard<'a, T> {
+        // Only the task with the permit gets here, and a guard drops its borrow before its permit. So this never
+        // panics.
         MutexGuard {
             value: self.value.borrow_mut(),
             _permit: permit,

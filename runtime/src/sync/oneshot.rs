@@ -149,6 +149,7 @@ impl<T> Sender<T> {
         poll_fn(|cx| {
             if self.shared.is_open() {
                 self.shared.sender.register(cx.waker());
+                // The clone of the waker may be foreign code that drops the receiver.
                 if self.shared.is_open() {
                     waited.begin();
                     return Poll::Pending;
@@ -252,6 +253,7 @@ impl<T> Future for Receiver<T> {
         }
         // Before the value is taken: if the budget refuses, it stays.
         ready!(self.waited.poll_spend(cx));
+        // No wake follows. A waker that stayed here would only keep its task's memory.
         self.shared.receiver.clear();
         Poll::Ready(self.shared.close().ok_or(Closed))
     }

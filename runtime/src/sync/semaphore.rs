@@ -218,6 +218,8 @@ impl Semaphore {
             else {
                 return;
             };
+            // The permits leave the count now and not when the task runs. So no other task can take them in
+            // between.
             self.available.set(left);
             let waker = line.serve_first();
             drop(line);
@@ -228,6 +230,7 @@ impl Semaphore {
 
     /// Ends all present and later waits with an error, because the channel is closed.
     pub(crate) fn close(&self) {
+        // The mark comes first: a woken future that finds the semaphore open would wait in line again.
         self.closed.set(true);
         let all = self.line.borrow_mut().take_all();
         panics::wake_all(all);
@@ -296,6 +299,8 @@ impl Future for Acquire<'_> {
                     Some(place) => old = Some(mem::replace(place, waker)),
                     None => self.ticket = Some(line.push(self.permits, waker)),
                 }
+                // The old waker may be foreign code that uses this semaphore in its destructor, so the borrow
+                // ends first.
                 drop(line);
                 drop(old);
                 return Poll::Pending;
@@ -305,6 +310,7 @@ impl Future for Acquire<'_> {
         // Before the permits are taken: if the budget refuses, they stay granted.
         ready!(self.waited.poll_spend(cx));
         if semaphore.closed.get() {
+            // The ticket stays. If it was served before the close, the drop of this future returns the permits.
             return Poll::Ready(Err(Closed));
         }
         if self.ticket.is_none() {
@@ -312,6 +318,7 @@ impl Future for Acquire<'_> {
                 .available
                 .update(|available| available - self.permits);
         } else {
+            // `serve` has already taken these permits from the count.
             self.leave();
         }
         Poll::Ready(Ok(()))
@@ -320,6 +327,7 @@ impl Future for Acquire<'_> {
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
+        // Otherwise the permits of a future that is cancelled between its wake and its poll would be lost.
         if self.leave() {
             self.semaphore.put_back(self.permits);
         }

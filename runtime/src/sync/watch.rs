@@ -112,6 +112,7 @@ impl<T> Sender<T> {
     pub fn send(&self, value: T) {
         let shared = &self.shared;
         let old = shared.value.replace(Rc::new(value));
+        // The version changes before the wake, because a foreign waker may poll a receiver at once.
         shared.version.set(shared.version.get() + 1);
         // The receivers are woken first, because the destructor of the old value may panic.
         shared.changed.notify_all();
@@ -149,6 +150,7 @@ impl<T> Sender<T> {
         T: Clone,
     {
         let mut value = (*self.shared.latest()).clone();
+        // `modify` may use this channel, so no borrow is alive meanwhile. That is why it changes a clone.
         let is_modified = modify(&mut value);
         if is_modified {
             self.send(value);
@@ -259,6 +261,7 @@ impl<T> Receiver<T> {
                 self.seen = self.shared.version.get();
                 return if is_new { Ok(()) } else { Err(Closed) };
             }
+            // The count ends this wait even if the clone of its waker is foreign code that sends a value.
             self.shared.changed.changed_since(times).await;
             waited = true;
         }
@@ -295,6 +298,7 @@ impl<T> Receiver<T> {
             if condition(&value) {
                 return Ok(value);
             }
+            // A snapshot that is kept across the wait would keep the old value in memory until the next one.
             drop(value);
             self.changed().await?;
         }

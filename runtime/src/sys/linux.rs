@@ -57,6 +57,7 @@ pub(crate) fn send_file(
 
 /// Returns the address of an abstract name, which begins with a zero byte (`unix(7)`).
 pub(crate) fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
+    // socket2 takes a path that begins with a zero byte as an abstract name.
     let whole = [b"\0", name].concat();
     SockAddr::unix(Path::new(OsStr::from_bytes(&whole)))
 }

@@ -67,6 +67,7 @@ impl AbortHandle {
     pub fn abort(&self) {
         let task = self.task;
         let abort = move || _ = context::with_borrowed(|executor| executor.abort(task));
+        // A message to the own runtime would delay the abort until the inbox is read, and would need a box.
         if self.remote.is_entered() {
             abort();
         } else {

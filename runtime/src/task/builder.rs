@@ -64,6 +64,7 @@ impl Builder {
     #[track_caller]
     pub fn spawn<F: Future + 'static>(self, future: F) -> JoinHandle<F::Output> {
         let place = Place::here();
+        // Outside the closure: `#[track_caller]` does not reach into it, and the location would be this file.
         let location = Location::caller();
         context::with("a task", "spawned", |executor| {
             let Some(name) = self.name else {
@@ -81,6 +82,8 @@ impl Builder {
                 future.await
             };
             let handle = executor.spawn(task, place);
+            // A runtime that ends drops the future within `spawn`. A name that is added after that would never be
+            // removed.
             if !handle.is_finished() {
                 let (task, _) = handle.parts();
                 names.insert(task, name, location);

@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! Each task of the group has an [`EndGuard`] inside its future. The guard drops with the future: after a value, a
-//! panic or an abort. It then adds the key of its task to the list and wakes the task that waits for the group. So
-//! the group finds an ended task without looking at the others.
+//! The future of each task of the group is [`Watched`]: an [`EndGuard`] drops right after it, whether the task has
+//! ended with a value, a panic or an abort. The guard then adds the key of its task to the list and wakes the task
+//! that waits for the group. So the group finds an ended task without looking at the others.
 //!
 //! # Invariants
 //!
@@ -12,8 +12,12 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
+
+use pin_project_lite::pin_project;
 
 use crate::waker_slot::WakerSlot;
 
@@ -30,11 +34,12 @@ struct Ends {
 }
 
 impl EndList {
-    /// Returns the guard for the future of the task with this key.
-    pub(crate) fn guard(&self, key: usize) -> EndGuard {
-        EndGuard {
-            list: self.list.clone(),
-            key,
+    /// Watches the future of the task with this key.
+    pub(crate) fn watch<F: Future>(&self, key: usize, future: F) -> Watched<F> {
+        let list = self.list.clone();
+        Watched {
+            future,
+            _guard: EndGuard { list, key },
         }
     }
 
@@ -63,15 +68,35 @@ impl EndList {
     }
 }
 
+pin_project! {
+    /// A future whose end is reported. It is no async block, which drops what it has captured in another order if it
+    /// was never polled.
+    pub(crate) struct Watched<F> {
+        #[pin]
+        future: F,
+        // Fields drop in their order, so the future is gone when its end is reported.
+        _guard: EndGuard,
+    }
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
+    }
+}
+
 /// Reports the end of a task when it drops.
 #[derive(Debug)]
-pub(crate) struct EndGuard {
+struct EndGuard {
     list: Rc<Ends>,
     key: usize,
 }
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
+        // The key is in the list before the wake, because a foreign waker may poll the group at once.
         self.list.keys.borrow_mut().push_back(self.key);
         self.list.waiter.wake();
     }

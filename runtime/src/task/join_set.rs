@@ -93,11 +93,7 @@ impl<T> JoinSet<T> {
         // Outside a runtime this panics before there is a guard, whose drop would report an end.
         context::with("a task", "spawned", |executor| {
             let entry = self.handles.vacant_entry();
-            let guard = self.ends.guard(entry.key());
-            let task = async move {
-                let _guard = guard;
-                future.await
-            };
+            let task = self.ends.watch(entry.key(), future);
             let handle = executor.spawn(task, place);
             let abort = handle.abort_handle();
             entry.insert(handle);
@@ -187,9 +183,11 @@ impl<T> JoinSet<T> {
     /// ```
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         let mut cx = Context::from_waker(std::task::Waker::noop());
+        // The check comes first, so that the waker without an effect does not replace that of a task that waits.
         if self.ends.is_empty() {
             return None;
         }
+        // Outside the budget: a refusal would look like a set in which no task has ended.
         match crate::budget::outside(|| self.poll_join_next(&mut cx)) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => None,
@@ -299,6 +297,7 @@ impl<T> Default for JoinSet<T> {
 
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
+        // The drop of a handle only detaches its task.
         self.abort_all();
     }
 }

@@ -64,6 +64,7 @@ impl<T> TaskLocal<T> {
     /// Returns the value of the innermost [`provide`](Self::provide) around the code that runs.
     #[must_use]
     pub fn get(&self) -> Option<Rc<T>> {
+        // A clone of the `Rc`, because a `provide` inside replaces the value while the caller uses it.
         self.value.borrow().clone()
     }
 

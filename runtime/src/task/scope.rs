@@ -112,17 +112,13 @@ impl Scope {
     /// Panics outside a runtime.
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        // Otherwise a scope that runs for long would keep a handle for each task that it has ever had.
         self.forget_ended();
         let place = Place::here();
         // As in `JoinSet::spawn`, the guard is made inside a runtime.
         context::with("a task", "spawned", |executor| {
             let key = self.tasks.borrow().vacant_key();
-            let guard = self.ends.guard(key);
-            let task = async move {
-                let _guard = guard;
-                future.await
-            };
-            let handle = executor.spawn(task, place);
+            let handle = executor.spawn(self.ends.watch(key, future), place);
             self.tasks.borrow_mut().insert(handle.abort_handle());
             handle
         })
@@ -144,6 +140,7 @@ impl Scope {
     /// Aborts the tasks that have not ended.
     pub fn abort_all(&self) {
         self.forget_ended();
+        // An abort marks and queues the task, and drops no future. So no foreign code runs inside the borrow.
         for (_, task) in &*self.tasks.borrow() {
             task.abort();
         }
@@ -151,6 +148,7 @@ impl Scope {
 
     fn forget_ended(&self) {
         while let Some(key) = self.ends.pop() {
+            // A runtime that ends drops a future within `spawn`, before the task is in the table.
             self.tasks.borrow_mut().try_remove(key);
         }
     }

@@ -110,6 +110,7 @@ impl<F: Future> Future for Timeout<F> {
         // Each has a share of the budget. Without the shares, a future that spends the whole budget in each
         // poll would hide the end of its time.
         let mut shares = Shares::of(2);
+        // The future comes before the sleep, so that a value which is ready at the deadline is not lost.
         if let Poll::Ready(value) = shares.poll(|| this.future.poll(cx)) {
             return Poll::Ready(Ok(value));
         }
