@@ -86,6 +86,7 @@ pub(crate) fn during<T>(task: TaskId, waker: &Waker, poll: impl FnOnce() -> T) -
 /// Forgets the poll, because the thread enters a runtime inside it. Returns the argument for [`resume`].
 pub(crate) fn suspend() -> *const Waker {
     // Otherwise a leaf of the inner runtime whose waker has this address would be taken for the outer task.
+    // The id stays stored: inside a poll, a thread enters a runtime only to spawn or to end tasks, not to poll.
     CURRENT.with(|current| current.waker.replace(ptr::null()))
 }
 

@@ -88,7 +88,8 @@ pub(crate) enum Answer {
     Ready,
     /// The socket is not ready. The next event wakes the task.
     Waits,
-    /// The socket is not ready, and the caller must store a waiter.
+    /// From [`Reactor::ask`]: the socket is not ready, and the caller must store a waiter. From
+    /// [`Reactor::ask_as`]: another task is the reader, the news was not taken, and the caller must call `ask`.
     MustWait,
 }
 

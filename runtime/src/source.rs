@@ -42,7 +42,7 @@
 //!
 //! | place | stores | removed when |
 //! |---|---|---|
-//! | `reader` | the first task that polls a read with its own waker | an event wakes it |
+//! | `reader` | the first task that polls a read with its own waker | an event wakes it; or it has ended and another task asks |
 //! | `remembered` | all other poll functions: each task once for each interest | an event wakes it; or the list is full and the task has ended |
 //! | `owned` | futures, which can be dropped | the future is dropped |
 //!

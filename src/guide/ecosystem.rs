@@ -2,7 +2,8 @@
 //!
 //! Everything here runs on one thread, in plain `Future`s, `futures-io` streams and `http-body` bodies. So a
 //! library works if it does not call another runtime. The table has those that were tried. `tests/ecosystem` builds
-//! each snippet below, and runs all but those of PostgreSQL, which need a server.
+//! and runs each snippet below. It also runs hyper, axum, hyper-util's pooled client, sqlx and async-tungstenite on
+//! the sockets and timers of the runtime, without our server.
 //!
 //! | for | library | how |
 //! |---|---|---|
@@ -13,10 +14,10 @@
 //! | libraries that need tokio | `tokio::net`, `tokio::time`, `tokio::spawn`; reqwest, tonic | [inside a tokio runtime](#libraries-that-need-tokio) |
 //! | another server's routes | axum | [as a handler](#axum) |
 //! | HTTP/2, and hyper's services | hyper, hyper-util | [over our sockets](#hyper) |
-//! | SQLite | rusqlite | [on a pool of one thread](#sqlite) |
+//! | SQLite | rusqlite, sqlx | [on a pool of one thread](#sqlite); as it is, with its feature `runtime-smol` |
 //! | PostgreSQL | tokio-postgres, sqlx | [over our sockets, or with a thread of its own](#postgresql) |
 //! | an HTTP client | ureq | [on the pool](#an-http-client) |
-//! | WebSocket | async-tungstenite | [by `upgrade`](#websocket) |
+//! | WebSocket | async-tungstenite | [by `upgrade`](#websocket), or over a socket |
 //! | TLS | rustls | a transport of [`Builder::transport`](crate::http::Builder::transport) |
 //! | errors | anyhow, thiserror | by `?` in a handler: each becomes an [`Error`](crate::http::Error) |
 //! | logs, metrics, traces | tracing-subscriber, metrics, opentelemetry | [as they are](#logs) |
@@ -82,6 +83,10 @@
 //! ```
 //!
 //! # hyper
+//!
+//! The feature `hyper` adds [`hyper_rt`](crate::runtime::hyper_rt). With it, a socket of ours is a stream of hyper, its
+//! timeouts follow our clock, and [`LocalSpawner`](crate::runtime::LocalSpawner) is the executor for HTTP/2, for `auto`
+//! and for the pooled client of hyper-util.
 //!
 //! ```ignore
 #![doc = include_str!("ecosystem/hyper.rs")]

@@ -93,7 +93,7 @@ pub struct Connection<T: Io = AcceptedStream> {
     buffers: Option<Box<Buffers>>,
 }
 
-/// The next step of a connection.
+/// The next step of a connection. `request.rs` lists which function decides for which step.
 enum Next {
     /// Look for a request.
     Read,
@@ -107,9 +107,10 @@ enum Next {
     HandOver,
     /// Send the queue and close at once: the client sends no more.
     Close,
-    /// Send the queue and close in stages: the client may have sent more, or go on to.
+    /// Send the queue and close in stages: the client may have sent more, or may still send.
     CloseInStages,
-    /// There is no answer, or half of one: send the queue, and no more.
+    /// There is no answer, or half of one. Only `judge` returns this, and `leave_cut` turns it into
+    /// `CloseInStages`, `Reset` or `Drop`.
     Cut,
     /// Send the queue and reset the connection.
     Reset,

@@ -2,17 +2,66 @@
 //!
 //! # How it works
 //!
+//! Four functions decide one after the other:
+//!
 //! ```text
-//!  handler ──► Answered ─────► is it through? ──yes──► the next request
-//!     │                           │ no
-//!     ├─ an error, a panic ──► judge: is an answer queued, or can one be queued still?
-//!     ├─ its time is over ──►     │ yes                  │ no
-//!     │                           ▼                      ▼
-//!     │                     discard the rest of        send the queue, cut
-//!     │                     the body; the next
-//!     └─ its client has       request, or close
-//!        left ──► drop
+//!  the handler's end ── run_handler ──► Outcome ── finish_request ──► Read, if all is through
+//!                                                        │ otherwise
+//!                                                        ▼
+//!                        is a whole answer queued? ──► judge ──────► Read, Cut or Drop
+//!                                                        │
+//!                                                        ▼
+//!                        what happens to the     finish_otherwise ─► Read, Drain, HandOver, Close,
+//!                        connection?             leave, leave_cut    CloseInStages, Reset or Drop
 //! ```
+//!
+//! ## 1. The handler's end
+//!
+//! | the handler | `Outcome` |
+//! |---|---|
+//! | returns `Ok` | `Answered` |
+//! | returns an error, or panics in a poll | `Failed` |
+//! | waits longer than `handler_duration_max` | `Failed` (`HandlerTooSlow`) |
+//! | waits for something else while its client takes no byte | `Gone` (a write of its own fails instead) |
+//! | waits while its client leaves, under `OnDisconnect::DropHandler` | `Gone` |
+//! | panics when it is called, or when its future is dropped | `take_panic` judges `Failed`; the next future of the worker sees `Pulled` |
+//! | does not exist: the program pulled the request and dropped it | `Pulled` |
+//! | is dropped with its task, or cut by the server | no `Outcome`: the connection drops |
+//!
+//! ## 2. Is a whole answer queued? (`judge`)
+//!
+//! `finish_request` skips this for an `Answered` request that `is_through`: the answer is complete, the body is
+//! read, the connection persists, and there are no extensions.
+//!
+//! | state of the answer | `Answered`, `Pulled` | `Failed` | `Gone` |
+//! |---|---|---|---|
+//! | `Awaited` | 500 is queued: `Read` | the error is queued: `Read` | `Drop` |
+//! | `Streaming`, no byte of it is written | taken back; 500 is queued: `Read` | taken back; the error is queued: `Read` | `Drop` |
+//! | `Streaming`, a byte of it is written | `Cut` | `Cut` | `Drop` |
+//! | `Complete` or `HandsOver` | `Read` | the answer stays, the connection closes after it: `Read` | `Drop` |
+//! | `Aborted` | `Cut` | `Cut` | `Drop` |
+//!
+//! A client error (`ClientError`) leaves the connection open. Each other error closes it after its answer.
+//!
+//! ## 3. What happens to the connection?
+//!
+//! The first row that fits decides.
+//!
+//! | `judge` returned | condition | `Next` | function |
+//! |---|---|---|---|
+//! | `Drop` | | `Drop` | `finish_otherwise` |
+//! | `Read` | the answer is `HandsOver` | `HandOver` | `finish_otherwise` |
+//! | `Read` | the body is not read | `Drain`, then a row of `leave` | `finish_otherwise`, `carry_out` |
+//! | `Read` | the body is read or drained, and the connection persists | `Read`: the next request | `leave` |
+//! | `Read` | the body is read or drained, the client sends no more (`ends_here`), and the transport is plain | `Close` | `leave` |
+//! | `Read` | any other: the drain failed, or the client may send more | `CloseInStages` | `leave` |
+//! | `Cut` | the client takes no byte | `Drop` | `leave_cut` |
+//! | `Cut` | HTTP/1.0 | `Reset` | `leave_cut` |
+//! | `Cut` | the first request is `Aborted`, and the queue is empty | `Drop` | `leave_cut` |
+//! | `Cut` | any other: the client sees that the answer is not whole | `CloseInStages` | `leave_cut` |
+//!
+//! A connection that closes anyway does not drain: the drain fails at once. A connection without buffers
+//! returns `Drop` everywhere.
 //!
 //! # Invariants
 //!
@@ -184,7 +233,8 @@ impl<T: Io> Connection<T> {
         }
     }
 
-    /// Ends an answered request. The connection continues if the body `is_drained`, and closes otherwise.
+    /// Ends an answered request. The connection continues if it persists and the body `is_drained`. It closes
+    /// otherwise.
     #[inline]
     fn leave(&mut self, is_drained: bool) -> Next {
         let Some(buffers) = &mut self.buffers else {
@@ -282,6 +332,7 @@ impl<T: Io> Connection<T> {
 
     /// Answers the request if the handler has not. Returns `Read` if a whole answer is queued, `Cut` if it is not,
     /// and `Drop` if the client is gone.
+    /// `finish_otherwise` turns `Read` and `Cut` into the step that follows.
     pub(super) fn judge(&self, outcome: Outcome) -> Next {
         let Some(exchange) = self.exchange() else {
             return Next::Drop;

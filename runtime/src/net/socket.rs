@@ -14,10 +14,47 @@
 //! Registering reports readiness that already exists. So no event is lost between the try and the wait.
 //!
 //! A socket has a copy of its readiness, so that an operation that can succeed does not ask the reactor first.
-//! `source` describes how the two sides share readiness. A task that has asked in this poll and has read
-//! everything does not ask again; `current_task` lists the steps.
+//! `source` lists the flags. A task that has asked in this poll and has read everything does not ask again;
+//! `current_task` lists the steps.
 //!
-//! This is how a read waits:
+//! # State
+//!
+//! | state | place | set when | cleared when | read by |
+//! |---|---|---|---|---|
+//! | `guess` | socket | made: `UNTRIED`, or empty by `new_unready`; a peek sees bytes | short transfer, `WouldBlock`: that direction; registered: all | `must_wait` of an unregistered socket |
+//! | `known` | socket | registered: `guess` moves here; the socket asks: the news is added; a peek sees bytes | short transfer: `READABLE` or `WRITABLE`; `WouldBlock`: all flags of the direction; registered by `poll_event`: all | `must_wait`, `waits_already` |
+//! | `news` | source | an event comes | the socket asks: all | `ask_as`, `ask`, `take_news` |
+//! | `reader` | source | a task calls `ask_as`, also if the answer is `Ready` | an event makes reading ready; the task has ended and another one asks; the socket closes | `deliver` |
+//! | `asked` | thread | `ask_as` has made this task the reader | the next poll begins; a socket registers | `waits_already` |
+//!
+//! An event changes only `news` and `reader`. `known` changes when the woken task asks.
+//!
+//! # The order of a read
+//!
+//! 1. If the task has asked this socket in this poll and `known` is not ready, it waits (`waits_already`).
+//! 2. If `known` is ready, the read is tried.
+//! 3. If the socket is unregistered and `guess` is ready, the read is tried. If `guess` is not ready, the
+//!    socket registers, and step 4 follows without a try.
+//! 4. The socket asks the reactor: a poll function with the task's own waker calls `ask_as`, all others call
+//!    `ask`. If the news makes the socket ready, the read is tried. If not, the task waits.
+//!
+//! A try that is interrupted or returns `WouldBlock` goes back to step 2. Before that, `WouldBlock` registers
+//! the socket if needed, and clears the direction. Any other error leaves all state as it is.
+//!
+//! | function | registers when |
+//! |---|---|
+//! | `must_wait` | the guess is not ready: after a short transfer, after a `try_` call that has met `WouldBlock`, or made by `new_unready` |
+//! | `poll_io`, `perform` | the first try has returned `WouldBlock` |
+//! | `poll_ready`, `ready` | before the try |
+//! | `poll_event`, `event` | before the wait; the guess is discarded, because no try would correct it |
+//! | `try_io` | never |
+//!
+//! A write takes steps 2 to 4, always with `ask`.
+//!
+//! *Case A: bytes are there at the first read.* The read is tried, because the guess is ready. It is short, and
+//! clears the guess. So the second read registers without a try, asks, and waits.
+//!
+//! *Case B: the first read finds no bytes:*
 //!
 //! ```text
 //!  task (poll_read)       socket                          reactor                      kernel
@@ -45,7 +82,19 @@
 //!
 //! Each operation has two forms, because a future can be dropped, and a poll function can only stop being
 //! called. [`poll_io`](Socket::poll_io) is a poll function, and the source remembers its waiter.
-//! [`perform`](Socket::perform) is a future and owns a [`WaiterPlace`], which its drop frees.
+//! [`perform`](Socket::perform) is a future and owns a [`WaiterPlace`], which its drop frees. The future of
+//! `AsyncReadExt::read` calls a poll function, so it counts as one.
+//!
+//! # Two tasks, other threads, and the close
+//!
+//! - *Two tasks read.* The first one is the reader. `ask_as` refuses the second one, which then calls `ask` and
+//!   is remembered. An event wakes both. The first to ask moves the news into `known`, where both find it. If
+//!   that task reads everything, the other one waits again.
+//! - *A thread outside the runtime of the socket* may call `try_io`, and other operations while `known` is
+//!   ready. If such an operation has to wait, it panics (`misplaced`).
+//! - *The close.* First the descriptor closes, which removes it from epoll. Then the source is removed, and all
+//!   its waiters are woken. On another thread, a message to the runtime does the second step. A late event finds
+//!   no source, because its token has the old generation.
 //!
 //! # Invariants
 //!
@@ -125,7 +174,8 @@ impl<S: AsFd> Socket<S> {
         }
     }
 
-    /// Makes a socket whose operations wait for an event first, because a try would report a wrong end.
+    /// Makes a socket whose operations wait for an event first, because a try would report a wrong end. A named
+    /// pipe without a writer is one.
     pub(crate) fn new_unready(io: S) -> Self {
         let socket = Self::new(io);
         socket.registration.guess.set(Readiness::default());

@@ -1,4 +1,4 @@
-//! Each snippet runs. Only `postgres` is no more than built, because it needs a server.
+//! Each snippet runs. Those of PostgreSQL run in `libraries/postgres.rs`, which starts a server.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use waterwheel::runtime::hyper_rt::RuntimeTimer;
 use waterwheel::runtime::net::{TcpListener, TcpStream};
 use waterwheel::runtime::sync::CancellationToken;
 use waterwheel::runtime::task::JoinSet;
-use waterwheel::runtime::time::{self, Instant};
+use waterwheel::runtime::time::{self, Instant, sleep};
 use waterwheel::runtime::{JoinHandle, LocalSpawner, join_all, race, spawn, yield_now};
 
 use crate::seeds::run_in_many_orders;
@@ -114,8 +114,8 @@ fn auto_has_the_timeout_for_heads_too() {
         let (mut client, server) = tcp_pair().await;
         client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         let start = Instant::now();
-        let served = builder.serve_connection(server, Mill::default()).await;
-        assert!(served.is_err());
+        let ended = builder.serve_connection(server, Mill::default()).await;
+        assert!(ended.is_err());
         assert_eq!(start.elapsed(), Duration::from_secs(30));
     });
 }
@@ -228,5 +228,52 @@ fn auto_serves_both_versions_at_one_address_and_ends_after_the_requests_under_wa
         h2_connection.await.unwrap().unwrap();
         drop((h1, idle, h2));
         assert_eq!(Rc::strong_count(&mill.seen), 1); // no connection keeps the state
+    });
+}
+
+#[test]
+fn a_client_that_has_closed_its_write_half_still_gets_its_answer() {
+    run_in_many_orders(async || {
+        let (mut client, server) = tcp_pair().await;
+        let mill = Mill::default();
+        let mut builder = http1::Builder::new();
+        builder.half_close(true);
+        let server = spawn(builder.serve_connection(server, mill.clone()));
+        client
+            .write_all(b"POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nrye")
+            .await
+            .unwrap();
+        client.close().await.unwrap();
+        while mill.slow.get() == 0 {
+            yield_now().await;
+        }
+        // The end of the stream is known before the answer is.
+        sleep(Duration::from_millis(1)).await;
+        mill.ground.notify_all();
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+        assert!(text.ends_with("\r\n\r\n3 bytes"), "{text}");
+        server.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_client_that_leaves_ends_its_connection_and_its_request() {
+    run_in_many_orders(async || {
+        let (mut client, server) = tcp_pair().await;
+        let mill = Mill::default();
+        let server = serve_h1(server, mill.clone());
+        client
+            .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        while mill.slow.get() == 0 {
+            yield_now().await;
+        }
+        client.reset_on_drop().unwrap();
+        drop(client);
+        assert!(server.await.unwrap().is_err());
+        assert_eq!(Rc::strong_count(&mill.seen), 1); // the handler's future is gone
     });
 }
