@@ -5,8 +5,8 @@
 //! curl telnet://127.0.0.1:8080
 //! ```
 //!
-//! Type `set flour rye`, `get flour`, `del flour` and `sub mill`, and `pub mill rain` in a second terminal. You
-//! should see an answer to each line, and `message mill rain` in the first terminal. On Ctrl-C, it sends `bye` to both.
+//! Type `set flour rye`, `get flour`, `del flour` and `sub mill`, and `pub mill rain` in a second terminal.
+//! You should see an answer to each line, and `message mill rain` in the first terminal. Ctrl-C says `bye` to both.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::cell::RefCell;
