@@ -74,8 +74,8 @@ enum Extension {
 /// A size that is larger has no room for another digit. Leading zeros leave it at zero.
 const SIZE_WITH_ROOM_MAX: u64 = u64::MAX >> 4;
 
-/// The most digits that a size needs. Zeros beyond it are as idle as extensions. They count as such, so
-/// that a limit for the whole body holds for them too.
+/// The most digits that a size needs. Further digits have no meaning, because the line begins with as many zeros.
+/// They count as bytes of an extension, so that the limit for the whole body holds for them, too.
 const SIZE_DIGITS: u16 = 16;
 
 impl Default for State {
@@ -154,7 +154,7 @@ impl Decoder {
             if size > SIZE_WITH_ROOM_MAX {
                 return Err(Refusal::ChunkSize);
             }
-            // An idle zero, or one of the digits behind it.
+            // The line has more digits than a size needs, so it has leading zeros.
             if self.line_bytes > SIZE_DIGITS {
                 self.count_extension_byte(limits)?;
             }
