@@ -1,4 +1,4 @@
-//! Channels: how tasks of one thread pass values to each other, and who waits for whom.
+//! Channels pass values between the tasks of one thread. A sender waits while its channel is full.
 //!
 //! ```text
 //! cargo run --release --example channels
