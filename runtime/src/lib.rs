@@ -67,7 +67,7 @@
 //! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
 //!   `task::join_set` → `task::scope` → `task::local` → `task::remote_handle` → `task`
 //! - *Settings and tests*: `runtime_builder` → `seeded`
-//! - *Between tasks*: `sync::errors` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
+//! - *Between tasks*: `sync::errors` → `sync::handle_count` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
 //!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
 //! - *Bytes, files and processes*: `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` →
 //!   `fs::file` → `fs::read_dir` → `fs` → `process::exit` → `process::child` → `process::command` → `process`

@@ -22,7 +22,7 @@
 //!   lagged.
 //! - Never: a message cloned or dropped while the ring is borrowed.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
@@ -31,6 +31,7 @@ use std::rc::Rc;
 use crate::budget;
 use crate::notify::Notify;
 use crate::sync::errors::SendError;
+use crate::sync::handle_count::HandleCount;
 
 /// Makes a channel that keeps at most `capacity` messages for a receiver.
 ///
@@ -66,7 +67,7 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
             receivers: 0,
         }),
         sent: Notify::new(),
-        senders: Cell::new(1),
+        senders: HandleCount::one(),
     });
     let receiver = Receiver::new(&shared);
     (Sender { shared }, receiver)
@@ -76,7 +77,7 @@ struct BroadcastShared<T> {
     ring: RefCell<Ring<T>>,
     /// Notified for each message, and at the end of the last sender.
     sent: Notify,
-    senders: Cell<usize>,
+    senders: HandleCount,
 }
 
 struct Ring<T> {
@@ -187,8 +188,7 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        let senders = &self.shared.senders;
-        senders.set(senders.get() + 1);
+        self.shared.senders.add();
         Self {
             shared: self.shared.clone(),
         }
@@ -197,9 +197,7 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let senders = self.shared.senders.get() - 1;
-        self.shared.senders.set(senders);
-        if senders == 0 {
+        if self.shared.senders.remove() {
             self.shared.sent.notify_all();
         }
     }
@@ -272,7 +270,7 @@ impl<T: Clone> Receiver<T> {
         let mut waited = false;
         loop {
             let times = self.shared.sent.times();
-            if self.is_empty() && self.shared.senders.get() > 0 {
+            if self.is_empty() && !self.shared.senders.are_gone() {
                 // The count ends this wait even if the clone of its waker is foreign code that sends a message.
                 self.shared.sent.changed_since(times).await;
                 waited = true;
@@ -293,7 +291,7 @@ impl<T: Clone> Receiver<T> {
     ///
     /// Returns the same errors as [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Option<Result<T, RecvError>> {
-        let is_closed = self.shared.senders.get() == 0;
+        let is_closed = self.shared.senders.are_gone();
         self.take().or(is_closed.then_some(Err(RecvError::Closed)))
     }
 

@@ -44,6 +44,7 @@
 pub mod broadcast;
 mod cancellation;
 mod errors;
+mod handle_count;
 pub mod mpsc;
 mod mutex;
 pub mod oneshot;

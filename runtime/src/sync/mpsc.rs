@@ -30,7 +30,7 @@
 //!   channel has room for.
 //! - Never: a message dropped while the queue is borrowed.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -43,6 +43,7 @@ use futures_core::Stream;
 use crate::budget::Waited;
 use crate::notify::Notify;
 use crate::sync::errors::{Closed, SendError, TryRecvError, TrySendError};
+use crate::sync::handle_count::HandleCount;
 use crate::sync::semaphore::Semaphore;
 use crate::waker_slot::WakerSlot;
 
@@ -81,7 +82,7 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         capacity,
         room: Semaphore::new(capacity),
         receiver: WakerSlot::default(),
-        senders: Cell::new(1),
+        senders: HandleCount::one(),
         closed: Notify::new(),
     });
     let receiver = Receiver {
@@ -99,7 +100,7 @@ struct MpscShared<T> {
     /// The task that waits for a message.
     receiver: WakerSlot,
     /// The number of senders.
-    senders: Cell<usize>,
+    senders: HandleCount,
     /// Notified when the receiver closes the channel or is dropped.
     closed: Notify,
 }
@@ -116,7 +117,7 @@ impl<T> MpscShared<T> {
 
     /// Returns true if no message will come after those in the queue.
     fn is_last(&self) -> bool {
-        self.senders.get() == 0 || self.room.is_closed()
+        self.senders.are_gone() || self.room.is_closed()
     }
 
     /// Lets all sends fail.
@@ -257,8 +258,7 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        let senders = &self.shared.senders;
-        senders.set(senders.get() + 1);
+        self.shared.senders.add();
         Self {
             shared: self.shared.clone(),
         }
@@ -267,10 +267,8 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let senders = self.shared.senders.get() - 1;
-        self.shared.senders.set(senders);
         // No message can wake the receiver any more, so the end must do it.
-        if senders == 0 {
+        if self.shared.senders.remove() {
             self.shared.receiver.wake();
         }
     }

@@ -20,6 +20,7 @@ use std::rc::Rc;
 use crate::budget;
 use crate::notify::Notify;
 use crate::sync::errors::Closed;
+use crate::sync::handle_count::HandleCount;
 
 /// Makes a channel whose first value is `value`. The receiver counts it as seen.
 ///
@@ -50,7 +51,7 @@ pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
         value: RefCell::new(Rc::new(value)),
         version: Cell::new(0),
         changed: Notify::new(),
-        senders: Cell::new(1),
+        senders: HandleCount::one(),
         receivers: Cell::new(1),
         no_receivers: Notify::new(),
     });
@@ -67,7 +68,7 @@ struct WatchShared<T> {
     version: Cell<u64>,
     /// Notified for each new value, and at the end of the last sender.
     changed: Notify,
-    senders: Cell<usize>,
+    senders: HandleCount,
     receivers: Cell<usize>,
     /// Notified at the end of the last receiver.
     no_receivers: Notify,
@@ -193,8 +194,7 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        let senders = &self.shared.senders;
-        senders.set(senders.get() + 1);
+        self.shared.senders.add();
         Self {
             shared: self.shared.clone(),
         }
@@ -203,9 +203,7 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let senders = self.shared.senders.get() - 1;
-        self.shared.senders.set(senders);
-        if senders == 0 {
+        if self.shared.senders.remove() {
             self.shared.changed.notify_all();
         }
     }
@@ -252,7 +250,7 @@ impl<T> Receiver<T> {
         loop {
             let times = self.shared.changed.times();
             let is_new = self.has_changed();
-            if is_new || self.shared.senders.get() == 0 {
+            if is_new || self.shared.senders.are_gone() {
                 if !waited {
                     budget::spend_one().await;
                 }
