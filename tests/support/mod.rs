@@ -8,3 +8,4 @@ pub(crate) mod runtime;
 pub(crate) mod server;
 pub(crate) mod skip;
 pub(crate) mod system;
+pub(crate) mod tls;
