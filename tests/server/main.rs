@@ -26,5 +26,6 @@ mod shutdown;
 mod stalls;
 mod streams;
 mod tls;
+mod tls_stream;
 mod torture;
 mod transport;
