@@ -38,7 +38,10 @@ mod server;
 
 pub mod testing;
 #[cfg(feature = "tls-core")]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "tls", feature = "tls-aws-lc-rs", feature = "tls-core"))))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "tls", feature = "tls-aws-lc-rs", feature = "tls-core")))
+)]
 pub mod tls;
 pub mod web;
 

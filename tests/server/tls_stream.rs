@@ -62,7 +62,13 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
 }
 
 /// Starts a server of HTTPS on a thread of its own.
-fn start(builder: Builder) -> (waterwheel::http::ServerThread, SocketAddr, Arc<ClientConfig>) {
+fn start(
+    builder: Builder,
+) -> (
+    waterwheel::http::ServerThread,
+    SocketAddr,
+    Arc<ClientConfig>,
+) {
     let (server, client) = configs();
     let server = builder.tls(server);
     let server = server.stoppable("127.0.0.1:0", || answer).unwrap();
@@ -111,20 +117,23 @@ fn tls_passes_over_and_under_a_transport_that_uses_every_delay() {
     let acceptor = TlsAcceptor::new(config);
     for seed in 0..20 {
         let acceptor = acceptor.clone();
-        let builder = Server::builder().transport(
-            async move |stream: Stream, info: &mut TransportInfo| {
+        let builder =
+            Server::builder().transport(async move |stream: Stream, info: &mut TransportInfo| {
                 let below = Torture::new(stream, seed);
                 let tls = acceptor.accept_with(below, info).await?;
                 Ok(Torture::new(tls, seed + 1))
-            },
-        );
+            });
         let server = builder.stoppable("127.0.0.1:0", || answer).unwrap();
         requests_of_each_kind(connect(server.local_address(), &client));
         let mut client = connect(server.local_address(), &client);
         ask(
             &mut client,
             "/1500000",
-            if seed % 2 == 0 { "" } else { "Connection: close\r\n" },
+            if seed % 2 == 0 {
+                ""
+            } else {
+                "Connection: close\r\n"
+            },
         );
         thread::sleep(Duration::from_millis(20));
         read_answer(&mut client, 1_500_000);

@@ -3,11 +3,13 @@
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -48,6 +50,10 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A name of its own: an issuer is found by its name.
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap());
         Self(issuer.unwrap())
     }
@@ -72,9 +78,7 @@ impl Authority {
     /// Issues a certificate of a client.
     pub(crate) fn client(&self, name: &str) -> Pair {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, name);
+        params.distinguished_name.push(DnType::CommonName, name);
         self.issue(params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
@@ -231,7 +235,11 @@ fn carry(plain: TcpStream, server: SocketAddr, config: &Arc<ClientConfig>) -> Op
     }
     let tls = Arc::new(Mutex::new(tls));
     let upward = {
-        let (plain, socket, tls) = (plain.try_clone().ok()?, socket.try_clone().ok()?, tls.clone());
+        let (plain, socket, tls) = (
+            plain.try_clone().ok()?,
+            socket.try_clone().ok()?,
+            tls.clone(),
+        );
         thread::spawn(move || send(&plain, &socket, &tls))
     };
     if receive(&plain, &socket, &tls).is_err() {
@@ -245,7 +253,11 @@ fn carry(plain: TcpStream, server: SocketAddr, config: &Arc<ClientConfig>) -> Op
 }
 
 /// Sends what the plain client sends.
-fn send(mut plain: &TcpStream, mut socket: &TcpStream, tls: &Mutex<ClientConnection>) -> Option<()> {
+fn send(
+    mut plain: &TcpStream,
+    mut socket: &TcpStream,
+    tls: &Mutex<ClientConnection>,
+) -> Option<()> {
     let mut bytes = vec![0; 16 * 1024];
     loop {
         let count = plain.read(&mut bytes).unwrap_or(0);

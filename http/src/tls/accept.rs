@@ -1,5 +1,6 @@
 //! The handshake, and the clients for whom there is none.
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -92,6 +93,12 @@ impl TlsAcceptor {
         let mut info = stream.info().cloned().unwrap_or_default();
         if info.local_address().is_none() {
             info.set_local_address(stream.local_address());
+        }
+        // An `Io` does not tell its peer, because `Server::connection` takes that beside it.
+        let any: &dyn Any = &stream;
+        let socket = any.downcast_ref::<Stream>();
+        if info.peer_address().is_none() {
+            info.set_peer_address(socket.and_then(Stream::peer_address));
         }
         let mut stream = self.accept_with(stream, &mut info).await?;
         stream.set_info(info);

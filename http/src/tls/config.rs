@@ -237,8 +237,8 @@ impl TlsConfigBuilder {
             .with_cert_resolver(resolver);
         config.alpn_protocols = self.alpn;
         if self.has_tickets {
-            let ticketer =
-                provider::ticketer().map_err(|error| TlsFault::Rustls("no key for tickets", error))?;
+            let ticketer = provider::ticketer()
+                .map_err(|error| TlsFault::Rustls("no key for tickets", error))?;
             if let Some(ticketer) = ticketer {
                 config.ticketer = ticketer;
             }

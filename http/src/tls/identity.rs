@@ -103,7 +103,9 @@ impl Identity {
                     None => "the certificate".to_owned(),
                 };
                 let text = if own.cert.iter().any(is_first) {
-                    format!("the private key belongs to a later one than {chain}; the order is wrong")
+                    format!(
+                        "the private key belongs to a later one than {chain}; the order is wrong"
+                    )
                 } else {
                     format!("the private key does not belong to {chain}")
                 };
@@ -126,7 +128,9 @@ impl Identity {
             let host = name.strip_prefix("*.").unwrap_or(&name);
             match DnsName::try_from(host.to_owned()) {
                 Ok(_) => Ok(name),
-                Err(_) => Err(self.chain.fault(TlsFault::Text(format!("not a DNS name: {name:?}")))),
+                Err(_) => Err(self
+                    .chain
+                    .fault(TlsFault::Text(format!("not a DNS name: {name:?}")))),
             }
         });
         Ok((Arc::new(own), names.collect::<Result<_, _>>()?))
@@ -191,9 +195,8 @@ impl ResolvesServerCert for Identities {
                 None => &self.default,
             },
         };
-        let fits = |key: &&Arc<CertifiedKey>| {
-            key.key.choose_scheme(hello.signature_schemes()).is_some()
-        };
+        let fits =
+            |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
         found.iter().find(fits).or(found.first()).cloned()
     }
 }

@@ -81,7 +81,10 @@ impl TlsReloader {
     /// Replaces the configuration.
     pub fn replace(&self, config: TlsConfig) {
         let place = self.0.config.write();
-        let old = mem::replace(&mut *place.unwrap_or_else(PoisonError::into_inner), config.0);
+        let old = mem::replace(
+            &mut *place.unwrap_or_else(PoisonError::into_inner),
+            config.0,
+        );
         // The lock has ended: the drop may run the destructor of a resolver of the user.
         drop(old);
     }

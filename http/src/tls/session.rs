@@ -167,8 +167,9 @@ impl Session {
     /// Lets rustls work until the task is done, or until it needs more input.
     fn ask(&mut self, mut task: Task<'_>) -> Result<Progress, Error> {
         loop {
-            let UnbufferedStatus { mut discard, state } =
-                self.tls.process_tls_records(&mut self.input.bytes[self.input.used..]);
+            let UnbufferedStatus { mut discard, state } = self
+                .tls
+                .process_tls_records(&mut self.input.bytes[self.input.used..]);
             let progress = match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     let mut count = 0;
@@ -178,7 +179,8 @@ impl Session {
                         let mut direct = 0;
                         if let Task::Receive(buffer) = &mut task {
                             direct = record.payload.len().min(buffer.len() - count);
-                            buffer[count..count + direct].copy_from_slice(&record.payload[..direct]);
+                            buffer[count..count + direct]
+                                .copy_from_slice(&record.payload[..direct]);
                             count += direct;
                         }
                         self.plain.append(&record.payload[direct..]);
@@ -222,7 +224,9 @@ impl Session {
                         match done {
                             Ok(()) => break Some(Progress::Sent),
                             // A key update stands before the bytes.
-                            Err(EncryptError::InsufficientSize(short)) => size = short.required_size,
+                            Err(EncryptError::InsufficientSize(short)) => {
+                                size = short.required_size
+                            }
                             Err(EncryptError::EncryptExhausted) => return Err(Error::EncryptError),
                         }
                     }
@@ -248,7 +252,9 @@ impl Session {
     fn collect_alert(&mut self) {
         // Only while there is output: a second look at the same input would find the same fault again.
         while self.tls.wants_write() {
-            let status = self.tls.process_tls_records(&mut self.input.bytes[self.input.used..]);
+            let status = self
+                .tls
+                .process_tls_records(&mut self.input.bytes[self.input.used..]);
             let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state else {
                 return;
             };

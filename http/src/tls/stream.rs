@@ -283,7 +283,8 @@ impl<T: Io> TlsStream<T> {
         let bytes = match filled.next() {
             Some(second) if first.len() < RECORD_BYTES_MAX => {
                 // A head and its body share a record.
-                let mut record = Vec::with_capacity(RECORD_BYTES_MAX.min(first.len() + second.len()));
+                let mut record =
+                    Vec::with_capacity(RECORD_BYTES_MAX.min(first.len() + second.len()));
                 for slice in [first, second].into_iter().chain(filled) {
                     let count = slice.len().min(RECORD_BYTES_MAX - record.len());
                     record.extend_from_slice(&slice[..count]);
