@@ -14,15 +14,17 @@
 
 use std::env;
 
-use waterwheel::http::tls::{TlsConfig, TlsConfigError, TlsInfo, TlsReloader};
 use waterwheel::http::tls::redirect_to_https_port;
+use waterwheel::http::tls::{TlsConfig, TlsConfigError, TlsInfo, TlsReloader};
 use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::signal::{self, Signal};
 use waterwheel::runtime::{block_on, join, spawn};
 
 async fn hello(request: Request<'_>) -> Result<Responded> {
     let connection = request.connection();
-    let tls = connection.get().map_or_else(String::new, TlsInfo::to_string);
+    let tls = connection
+        .get()
+        .map_or_else(String::new, TlsInfo::to_string);
     let text = format!("hello over {tls}\n");
     request.respond(StatusCode::OK, text, ()).await
 }
@@ -48,7 +50,8 @@ fn main() -> Result<()> {
         let https = Server::builder().tls(tls.clone()).bind(&https_address)?;
         let http = Server::bind(&http_address)?;
         let port = https.local_address().port();
-        let redirect = async move |request: Request<'_>| redirect_to_https_port(request, port).await;
+        let redirect =
+            async move |request: Request<'_>| redirect_to_https_port(request, port).await;
 
         let mut hangups = signal::listen(&[Signal::HANGUP])?;
         spawn(async move {
