@@ -231,9 +231,7 @@ fn openssl_changes_the_keys_and_sends_large_and_small_records() {
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh"]).arg(&openssl);
     let address = site.address().to_string();
-    command.args([
-        "s_client", "-tls1_3", "-msg", "-connect", &address,
-    ]);
+    command.args(["s_client", "-tls1_3", "-msg", "-connect", &address]);
     let outcome = run(&mut command);
     assert!(
         outcome.stdout.contains("HTTP/1.1 200 OK"),
