@@ -1,4 +1,4 @@
-//! The handshake, and the clients for whom there is none.
+//! The handshake, and the answer to clients that do not speak TLS.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -145,7 +145,15 @@ impl TlsAcceptor {
         }
         // A method has capital letters, and a handshake begins with 22 (RFC 8446, 5.1).
         if first[0].is_ascii_uppercase() {
-            refuse_plain(&stream).await;
+            let mut left = PLAIN_HTTP_ANSWER;
+            let sent = async {
+                while !left.is_empty() {
+                    let count = poll_fn(|cx| stream.poll_write_one(cx, left)).await?;
+                    left = left.get(count.max(1)..).unwrap_or_default();
+                }
+                poll_fn(|cx| stream.poll_end(cx)).await
+            };
+            linger(&stream, sent).await;
             let text = "the client speaks HTTP, and the port HTTPS";
             return Err(io::Error::new(ErrorKind::InvalidData, text));
         }
@@ -161,19 +169,6 @@ impl TlsAcceptor {
         info.extensions_mut().insert(stream.tls_info());
         Ok(stream)
     }
-}
-
-/// Sends 400 to a client that speaks HTTP.
-async fn refuse_plain(stream: &impl Io) {
-    let mut left = PLAIN_HTTP_ANSWER;
-    let sent = async {
-        while !left.is_empty() {
-            let count = poll_fn(|cx| stream.poll_write_one(cx, left)).await?;
-            left = left.get(count.max(1)..).unwrap_or_default();
-        }
-        poll_fn(|cx| stream.poll_end(cx)).await
-    };
-    linger(stream, sent).await;
 }
 
 /// Waits until the last bytes are sent, then reads and discards. A close with unread bytes would reset the

@@ -33,6 +33,25 @@ use crate::tls::pem::PemText;
 /// # drop(config);
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// # Examples
+///
+/// Other ways to make one:
+///
+/// ```
+/// use std::sync::Arc;
+/// use waterwheel::http::tls::ClientAuth;
+/// use waterwheel::http::tls::rustls::server::NoClientAuth;
+///
+/// let made = rcgen::generate_simple_self_signed(["authority.example".to_owned()]).unwrap();
+/// let root = made.cert.pem();
+/// let required = ClientAuth::required_from_pem(&root)?;
+/// let optional = ClientAuth::optional_from_pem(&root)?;
+/// let own = ClientAuth::of_verifier(Arc::new(NoClientAuth)); // any code of yours
+/// assert!(ClientAuth::required_from_pem_file("missing.pem").is_err());
+/// # drop((required, optional, own));
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct ClientAuth {
     verification: Verification,

@@ -114,6 +114,27 @@ impl fmt::Debug for TlsConfig {
 /// # drop(config);
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// # Examples
+///
+/// A certificate that is made at the start, a second protocol, and settings that few need:
+///
+/// ```
+/// use std::sync::Arc;
+/// use waterwheel::http::tls::rustls::crypto::ring;
+/// use waterwheel::http::tls::{Identity, TlsConfig};
+///
+/// let made = rcgen::generate_simple_self_signed(["mill.example".to_owned()]).unwrap();
+/// let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// let config = TlsConfig::builder()
+///     .identity(Identity::from_pem(certificate, key))
+///     .alpn(["h2", "http/1.1"])
+///     .provider(Arc::new(ring::default_provider()))
+///     .session_tickets(false)
+///     .build()?;
+/// # drop(config);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 #[must_use = "build makes the configuration"]
 pub struct TlsConfigBuilder {
@@ -152,6 +173,29 @@ impl TlsConfigBuilder {
 
     /// Sets code of your own that finds the certificate for a client, such as that of an ACME library. It takes the
     /// place of all [identities](Self::identity).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use waterwheel::http::tls::TlsConfig;
+    /// use waterwheel::http::tls::rustls::server::{ClientHello, ResolvesServerCert};
+    /// use waterwheel::http::tls::rustls::sign::CertifiedKey;
+    ///
+    /// /// Has no certificate yet, so each handshake fails.
+    /// #[derive(Debug)]
+    /// struct Soon;
+    ///
+    /// impl ResolvesServerCert for Soon {
+    ///     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    ///         None
+    ///     }
+    /// }
+    ///
+    /// let config = TlsConfig::builder().resolver(Arc::new(Soon)).build()?;
+    /// # drop(config);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn resolver(mut self, resolver: Arc<dyn ResolvesServerCert>) -> Self {
         self.resolver = Some(resolver);
         self

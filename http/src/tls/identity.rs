@@ -61,6 +61,19 @@ impl Identity {
     }
 
     /// Takes the text of a chain and of a key, as [`from_pem_files`](Self::from_pem_files) reads them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::tls::{Identity, TlsConfig};
+    ///
+    /// let made = rcgen::generate_simple_self_signed(["mill.example".to_owned()]).unwrap();
+    /// let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// let identity = Identity::from_pem(certificate, key);
+    /// let config = TlsConfig::builder().identity(identity).build()?;
+    /// # drop(config);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
         Self {
             chain: PemText::new(chain.as_ref()),
@@ -174,26 +187,24 @@ impl Identities {
         }
         Ok(all)
     }
-
-    fn of_name(&self, name: &str) -> Option<&Vec<Arc<CertifiedKey>>> {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let exact = self.by_name.get(&name);
-        exact.or_else(|| {
-            let (_, parent) = name.split_once('.')?;
-            self.by_name.get(&format!("*.{parent}"))
-        })
-    }
 }
 
 impl ResolvesServerCert for Identities {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let found = match hello.server_name() {
             None => &self.default,
-            Some(name) => match self.of_name(name) {
-                Some(found) => found,
-                None if self.refuses_unknown => return None,
-                None => &self.default,
-            },
+            Some(name) => {
+                let name = name.trim_end_matches('.').to_ascii_lowercase();
+                let wildcard = name
+                    .split_once('.')
+                    .map(|(_, parent)| format!("*.{parent}"));
+                let exact = self.by_name.get(&name);
+                match exact.or_else(|| self.by_name.get(&wildcard?)) {
+                    Some(found) => found,
+                    None if self.refuses_unknown => return None,
+                    None => &self.default,
+                }
+            }
         };
         let fits =
             |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();

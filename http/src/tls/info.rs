@@ -30,6 +30,20 @@ use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 /// }
 /// # drop(waterwheel::http::shared(who));
 /// ```
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::tls::TlsInfo;
+///
+/// /// A line for a log.
+/// fn line(tls: &TlsInfo) -> String {
+///     let alpn = tls.alpn().unwrap_or_default().escape_ascii();
+///     let kind = if tls.is_resumed() { "resumed" } else { "full" };
+///     format!("{} {} {alpn} {kind}", tls.protocol(), tls.cipher_suite())
+/// }
+/// # drop(line as fn(&TlsInfo) -> String);
+/// ```
 #[derive(Clone, Debug)]
 pub struct TlsInfo(Arc<Facts>);
 

@@ -1,7 +1,7 @@
 //! Certificates, keys and lists of revoked certificates from PEM (RFC 7468).
 //!
 //! A file may have sections of several kinds, such as a certificate and its key. Each function takes the sections of
-//! its kind, and names what it has found instead if there is none.
+//! its kind. Its error names the sections that the file has instead.
 
 use std::borrow::Cow;
 use std::fs;
@@ -38,7 +38,7 @@ impl PemText {
         })
     }
 
-    /// Returns all sections of one kind. Empty if there are none.
+    /// Returns all sections of one kind.
     fn sections<T: PemObject>(&self) -> Result<Vec<T>, TlsConfigError> {
         // Some editors of Windows put a mark in front, which would hide the first section.
         let bytes = self.bytes.strip_prefix(b"\xef\xbb\xbf");

@@ -79,6 +79,22 @@ impl TlsReloader {
     }
 
     /// Replaces the configuration.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::tls::{TlsConfig, TlsReloader};
+    ///
+    /// fn make(name: &str) -> TlsConfig {
+    ///     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    ///     TlsConfig::from_pem(made.cert.pem(), made.signing_key.serialize_pem()).unwrap()
+    /// }
+    ///
+    /// let tls = TlsReloader::from(make("old.example"));
+    /// let before = tls.config();
+    /// tls.replace(make("new.example"));
+    /// # drop(before);
+    /// ```
     pub fn replace(&self, config: TlsConfig) {
         let place = self.0.config.write();
         let old = mem::replace(

@@ -25,12 +25,12 @@ const INPUT_BYTES_MAX: usize = 96 * 1024;
 
 /// Bytes of which a part at the front is used up.
 #[derive(Default)]
-pub(super) struct Piece {
+pub(super) struct ByteQueue {
     bytes: Vec<u8>,
     used: usize,
 }
 
-impl Piece {
+impl ByteQueue {
     pub(super) fn rest(&self) -> &[u8] {
         &self.bytes[self.used..]
     }
@@ -92,11 +92,11 @@ pub(super) enum Progress {
 pub(super) struct Session {
     pub(super) tls: UnbufferedServerConnection,
     /// Received records that rustls has not used up.
-    input: Piece,
+    input: ByteQueue,
     /// Decrypted bytes for which the reader's buffer had no room.
-    plain: Piece,
+    plain: ByteQueue,
     /// Records to send.
-    pub(super) output: Piece,
+    pub(super) output: ByteQueue,
     /// True after the peer's `close_notify`. rustls reports it only once.
     peer_has_closed: bool,
 }
@@ -105,9 +105,9 @@ impl Session {
     pub(super) fn new(tls: UnbufferedServerConnection) -> Self {
         Self {
             tls,
-            input: Piece::default(),
-            plain: Piece::default(),
-            output: Piece::default(),
+            input: ByteQueue::default(),
+            plain: ByteQueue::default(),
+            output: ByteQueue::default(),
             peer_has_closed: false,
         }
     }

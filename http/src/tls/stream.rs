@@ -111,6 +111,21 @@ impl<T: Io> TlsStream<T> {
     }
 
     /// Returns the stream below. Its bytes are records.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Stream;
+    /// use waterwheel::http::tls::TlsStream;
+    ///
+    /// fn nodelay(stream: &TlsStream) -> std::io::Result<()> {
+    ///     match stream.get_ref() {
+    ///         Stream::Tcp(stream) => stream.set_nodelay(true),
+    ///         Stream::Unix(_) => Ok(()),
+    ///     }
+    /// }
+    /// # drop(nodelay as fn(&_) -> _);
+    /// ```
     pub fn get_ref(&self) -> &T {
         &self.io
     }
@@ -256,8 +271,13 @@ impl<T: Io> TlsStream<T> {
         }
     }
 
-    /// Stores the waker of a write that must wait.
-    fn note_writer<V>(&self, cx: &Context<'_>, poll: Poll<V>) -> Poll<V> {
+    /// Does what `poll` does, and stores the waker if it must wait.
+    fn as_writer<V>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<V>>,
+    ) -> Poll<io::Result<V>> {
+        let poll = poll(cx);
         let writer = poll.is_pending().then(|| cx.waker().clone());
         drop(self.writer.replace(writer));
         poll
@@ -297,21 +317,6 @@ impl<T: Io> TlsStream<T> {
         self.with_session(|session| session.write(bytes))?;
         Poll::Ready(Ok(bytes.len()))
     }
-
-    fn poll_flush_all(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        ready!(self.poll_send(cx))?;
-        self.io.poll_flush(cx).map_err(|error| self.fail(error))
-    }
-
-    fn poll_end_all(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        if !self.has_ended.replace(true) {
-            self.with_session(Session::close)?;
-        }
-        ready!(self.poll_send_until(cx, 0, true))?;
-        self.io.poll_end(cx).map_err(|error| self.fail(error))
-    }
 }
 
 impl<T: Io> Io for TlsStream<T> {
@@ -346,21 +351,30 @@ impl<T: Io> Io for TlsStream<T> {
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = self.poll_write_held(cx, slices);
+        let written = self.as_writer(cx, |cx| self.poll_write_held(cx, slices));
         if let Poll::Ready(Err(_)) = written {
             self.send_without_waiting(cx); // the alert, if there is one
         }
-        self.note_writer(cx, written)
+        written
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = self.poll_flush_all(cx);
-        self.note_writer(cx, flushed)
+        self.as_writer(cx, |cx| {
+            self.check()?;
+            ready!(self.poll_send(cx))?;
+            self.io.poll_flush(cx).map_err(|error| self.fail(error))
+        })
     }
 
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let ended = self.poll_end_all(cx);
-        self.note_writer(cx, ended)
+        self.as_writer(cx, |cx| {
+            self.check()?;
+            if !self.has_ended.replace(true) {
+                self.with_session(Session::close)?;
+            }
+            ready!(self.poll_send_until(cx, 0, true))?;
+            self.io.poll_end(cx).map_err(|error| self.fail(error))
+        })
     }
 
     fn held_bytes(&self) -> usize {
