@@ -41,14 +41,14 @@ fn configure(files: Option<&[String; 2]>) -> Result<TlsConfig, TlsConfigError> {
 
 fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
-    let https_address = arguments.next().unwrap_or("127.0.0.1:8443".to_owned());
-    let http_address = arguments.next().unwrap_or("127.0.0.1:8080".to_owned());
+    let secure_address = arguments.next().unwrap_or("127.0.0.1:8443".to_owned());
+    let plain_address = arguments.next().unwrap_or("127.0.0.1:8080".to_owned());
     let files = arguments.next().zip(arguments.next());
     let files = files.map(|(certificate, key)| [certificate, key]);
     block_on(async {
         let tls = TlsReloader::new(move || configure(files.as_ref()))?;
-        let https = Server::builder().tls(tls.clone()).bind(&https_address)?;
-        let http = Server::bind(&http_address)?;
+        let https = Server::builder().tls(tls.clone()).bind(&secure_address)?;
+        let http = Server::bind(&plain_address)?;
         let port = https.local_address().port();
         let redirect =
             async move |request: Request<'_>| redirect_to_https_port(request, port).await;

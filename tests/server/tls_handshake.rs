@@ -714,7 +714,7 @@ fn half_handshakes_delay_no_other_client_and_end_at_the_deadline() {
     for _ in 0..10 {
         assert!(facts(address, &client).starts_with("TLSv1.3"));
     }
-    println!("ten clients took {:?}", start.elapsed());
+    assert!(start.elapsed() < DEADLINE);
     for mut stream in stalled {
         let mut bytes = Vec::new();
         drop(stream.read_to_end(&mut bytes)); // the end or a reset

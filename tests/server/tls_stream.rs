@@ -473,7 +473,8 @@ fn written_bytes_wait_for_a_flush_and_count_as_held() {
         client.tls.reader().read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"answer");
         // A client that takes no byte: the connection below fills up, and then 64 KiB are held, not more.
-        let filled = timeout(Duration::from_millis(50), server.write_all(&[7; 1 << 20]));
+        let large = vec![7; 1 << 20];
+        let filled = timeout(Duration::from_millis(50), server.write_all(&large));
         assert!(filled.await.is_err());
         let held = server.held_bytes();
         assert!((1..=66 * 1024).contains(&held), "{held}");

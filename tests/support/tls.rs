@@ -48,10 +48,10 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // A name of its own: an issuer is found by its name.
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap());
@@ -216,7 +216,7 @@ impl Pump {
         thread::spawn(move || {
             for plain in listener.incoming().flatten() {
                 let client = self.client.clone();
-                thread::spawn(move || carry(plain, server, &client));
+                thread::spawn(move || carry(&plain, server, &client));
             }
         });
         address
@@ -224,7 +224,7 @@ impl Pump {
 }
 
 /// Carries bytes in both directions. The end of one side is the end of the other, and a break is a break.
-fn carry(plain: TcpStream, server: SocketAddr, config: &Arc<ClientConfig>) -> Option<()> {
+fn carry(plain: &TcpStream, server: SocketAddr, config: &Arc<ClientConfig>) -> Option<()> {
     plain.set_nodelay(true).ok()?;
     let socket = TcpStream::connect(server).ok()?;
     socket.set_nodelay(true).ok()?;
@@ -242,9 +242,9 @@ fn carry(plain: TcpStream, server: SocketAddr, config: &Arc<ClientConfig>) -> Op
         );
         thread::spawn(move || send(&plain, &socket, &tls))
     };
-    if receive(&plain, &socket, &tls).is_err() {
+    if receive(plain, &socket, &tls).is_err() {
         // A reset: the answer is not whole.
-        drop(socket2::SockRef::from(&plain).set_linger(Some(std::time::Duration::ZERO)));
+        drop(socket2::SockRef::from(plain).set_linger(Some(std::time::Duration::ZERO)));
         drop(plain.shutdown(Shutdown::Read)); // wakes the other direction
         drop(socket.shutdown(Shutdown::Both));
     }

@@ -559,7 +559,7 @@ fn an_aborted_request_cuts_the_connection() {
     let mut client = server.client();
     client.send("GET /abort HTTP/1.1\r\nHost: x\r\n\r\n");
     let mut answer = Vec::new();
-    let cut = client.stream.read_to_end(&mut answer);
+    let cut = std::io::Read::read_to_end(&mut client.stream, &mut answer);
     assert!(answer.is_empty(), "{answer:?}");
     // Over TLS a cut is an error, because there is no `close_notify`.
     assert_eq!(cut.is_err(), is_wanted());

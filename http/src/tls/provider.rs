@@ -10,6 +10,7 @@ use rustls::server::ProducesTickets;
 type Ticketer = Result<Option<Arc<dyn ProducesTickets>>, Error>;
 
 #[cfg(feature = "tls-aws-lc-rs")]
+#[expect(clippy::unnecessary_wraps, reason = "the last of the three has none")]
 mod chosen {
     use super::{Arc, CryptoProvider, Ticketer};
     use rustls::crypto::aws_lc_rs;
@@ -24,6 +25,7 @@ mod chosen {
 }
 
 #[cfg(all(feature = "tls", not(feature = "tls-aws-lc-rs")))]
+#[expect(clippy::unnecessary_wraps, reason = "the last of the three has none")]
 mod chosen {
     use super::{Arc, CryptoProvider, Ticketer};
     use rustls::crypto::ring;

@@ -64,10 +64,10 @@ pub async fn redirect_to_https_port(request: Request<'_>, port: u16) -> Result<R
         Some((name, port)) if !port.contains(']') => name,
         _ => host,
     };
-    let mut location = format!("https://{name}");
-    if port != 443 {
-        location.push_str(&format!(":{port}"));
-    }
+    let mut location = match port {
+        443 => format!("https://{name}"),
+        port => format!("https://{name}:{port}"),
+    };
     // `OPTIONS *` asks about the whole server.
     if request.path() != "*" {
         location.push_str(request.path());

@@ -16,8 +16,10 @@
 //! - Never: rustls is asked again after it has reported an error, except for the alert.
 
 use rustls::Error;
-use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+};
 
 /// The most bytes of a handshake message that has not arrived whole, with the records around it. rustls itself
 /// refuses a message of more than 65,535 bytes.
@@ -65,6 +67,43 @@ impl ByteQueue {
         self.bytes
             .truncate(before + written.as_ref().map_or(0, |count| *count));
         written.map(drop)
+    }
+}
+
+/// Records of rustls. It names the space that it needs, if the first one was too small.
+impl ByteQueue {
+    fn append_handshake(&mut self, mut data: EncodeTlsData<'_, ServerConnectionData>) {
+        let mut size = 0;
+        while let Err(EncodeError::InsufficientSize(short)) =
+            self.append_with(size, |space| data.encode(space))
+        {
+            size = short.required_size;
+        }
+    }
+
+    fn append_traffic(
+        &mut self,
+        mut traffic: WriteTraffic<'_, ServerConnectionData>,
+        task: &Task<'_>,
+    ) -> Result<Progress, Error> {
+        let bytes = match task {
+            Task::Send(bytes) => bytes,
+            _ => &[][..],
+        };
+        // A record has 16 KiB of content, and at most 29 bytes more (RFC 8446, 5.2; RFC 5288, 3).
+        let mut size = bytes.len() + (bytes.len() / (16 * 1024) + 1) * 32;
+        loop {
+            let done = self.append_with(size, |space| match task {
+                Task::Close => traffic.queue_close_notify(space),
+                _ => traffic.encrypt(bytes, space),
+            });
+            match done {
+                Ok(()) => return Ok(Progress::Sent),
+                // A key update stands before the bytes.
+                Err(EncryptError::InsufficientSize(short)) => size = short.required_size,
+                Err(EncryptError::EncryptExhausted) => return Err(Error::EncryptError),
+            }
+        }
     }
 }
 
@@ -187,13 +226,8 @@ impl Session {
                     }
                     (count > 0).then_some(Progress::Received(count))
                 }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    let mut size = 0;
-                    while let Err(EncodeError::InsufficientSize(short)) =
-                        self.output.append_with(size, |space| data.encode(space))
-                    {
-                        size = short.required_size;
-                    }
+                Ok(ConnectionState::EncodeTlsData(data)) => {
+                    self.output.append_handshake(data);
                     None
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -201,35 +235,13 @@ impl Session {
                     data.done();
                     None
                 }
+                Ok(ConnectionState::WriteTraffic(traffic)) => Some(match &task {
+                    Task::Receive(_) => Progress::Blocked,
+                    task => self.output.append_traffic(traffic, task)?,
+                }),
                 Ok(ConnectionState::PeerClosed) => {
                     self.peer_has_closed = true;
                     matches!(task, Task::Receive(_)).then_some(Progress::PeerClosed)
-                }
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let mut size = match &task {
-                        // A record has 16 KiB, and at most 29 bytes more (RFC 8446, 5.2; RFC 5288, 3).
-                        Task::Send(bytes) => bytes.len() + (bytes.len() / (16 * 1024) + 1) * 32,
-                        _ => 32,
-                    };
-                    loop {
-                        let done = match &task {
-                            Task::Receive(_) => break Some(Progress::Blocked),
-                            Task::Send(bytes) => self
-                                .output
-                                .append_with(size, |space| traffic.encrypt(bytes, space)),
-                            Task::Close => self
-                                .output
-                                .append_with(size, |space| traffic.queue_close_notify(space)),
-                        };
-                        match done {
-                            Ok(()) => break Some(Progress::Sent),
-                            // A key update stands before the bytes.
-                            Err(EncryptError::InsufficientSize(short)) => {
-                                size = short.required_size
-                            }
-                            Err(EncryptError::EncryptExhausted) => return Err(Error::EncryptError),
-                        }
-                    }
                 }
                 Ok(ConnectionState::BlockedHandshake) => Some(Progress::Blocked),
                 Ok(ConnectionState::Closed) => Some(Progress::PeerClosed),
@@ -252,17 +264,10 @@ impl Session {
     fn collect_alert(&mut self) {
         // Only while there is output: a second look at the same input would find the same fault again.
         while self.tls.wants_write() {
-            let status = self
-                .tls
-                .process_tls_records(&mut self.input.bytes[self.input.used..]);
-            let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state else {
-                return;
-            };
-            let mut size = 0;
-            while let Err(EncodeError::InsufficientSize(short)) =
-                self.output.append_with(size, |space| data.encode(space))
-            {
-                size = short.required_size;
+            let input = &mut self.input.bytes[self.input.used..];
+            match self.tls.process_tls_records(input).state {
+                Ok(ConnectionState::EncodeTlsData(data)) => self.output.append_handshake(data),
+                _ => return,
             }
         }
     }
