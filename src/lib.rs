@@ -53,7 +53,7 @@
 //! | `response` | responses as values ([`http::web::response`]) |
 //! | `routes` | a router ([`http::web::routes`]) |
 //! | `templates` | pages from templates ([`http::web::templates`]) |
-//! | `tls` | HTTPS by rustls and `ring` ([`http::tls`]): 10 more crates, 4 of them for `ring` |
+//! | `tls` | HTTPS by rustls and `ring` ([`http::tls`]): 9 more crates |
 //! | `tls-aws-lc-rs` | HTTPS with the cryptography of `aws-lc-rs`; with `tls` beside it, this one is the default |
 //! | `tls-core` | HTTPS with a `CryptoProvider` of yours |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |

@@ -18,7 +18,8 @@
 //! | PostgreSQL | tokio-postgres, sqlx | [over our sockets, or with a thread of its own](#postgresql) |
 //! | an HTTP client | ureq | [on the pool](#an-http-client) |
 //! | WebSocket | async-tungstenite | [by `upgrade`](#websocket), or over a socket |
-//! | TLS | rustls | a transport of [`Builder::transport`](crate::http::Builder::transport) |
+//! | TLS | rustls | [`Builder::tls`](crate::http::Builder::tls) |
+//! | certificates of Let's Encrypt | certbot, lego; rustls-acme | [by files, or by a resolver](#certificates) |
 //! | errors | anyhow, thiserror | by `?` in a handler: each becomes an [`Error`](crate::http::Error) |
 //! | logs, metrics, traces | tracing-subscriber, metrics, opentelemetry | [as they are](#logs) |
 //!
