@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -13,6 +14,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use socket2::SockRef;
 use waterwheel::http::Builder;
 use waterwheel::http::tls::TlsConfig;
 
@@ -244,7 +246,7 @@ fn carry(plain: &TcpStream, server: SocketAddr, config: &Arc<ClientConfig>) -> O
     };
     if receive(plain, &socket, &tls).is_err() {
         // A reset: the answer is not whole.
-        drop(socket2::SockRef::from(plain).set_linger(Some(std::time::Duration::ZERO)));
+        drop(SockRef::from(plain).set_linger(Some(Duration::ZERO)));
         drop(plain.shutdown(Shutdown::Read)); // wakes the other direction
         drop(socket.shutdown(Shutdown::Both));
     }
@@ -260,7 +262,11 @@ fn send(
 ) -> Option<()> {
     let mut bytes = vec![0; 16 * 1024];
     loop {
-        let count = plain.read(&mut bytes).unwrap_or(0);
+        let Ok(count) = plain.read(&mut bytes) else {
+            // A reset stays one.
+            drop(SockRef::from(socket).set_linger(Some(Duration::ZERO)));
+            return socket.shutdown(Shutdown::Both).ok();
+        };
         let mut records = Vec::new();
         {
             let mut tls = tls.lock().unwrap();
@@ -290,26 +296,25 @@ fn receive(
     let (mut records, mut bytes) = (vec![0; 16 * 1024], Vec::new());
     loop {
         let count = socket.read(&mut records)?;
-        let ended = {
+        if count == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        bytes.clear();
+        let mut ended = false;
+        {
             let mut tls = tls.lock().unwrap();
             let mut left = &records[..count];
-            let mut ended = count == 0;
-            while !left.is_empty() {
+            while !left.is_empty() && !ended {
                 tls.read_tls(&mut left)?;
                 let state = tls.process_new_packets().map_err(io::Error::other)?;
-                ended |= state.peer_has_closed();
-                if ended {
-                    break;
+                ended = state.peer_has_closed();
+                // rustls holds one record.
+                match tls.reader().read_to_end(&mut bytes) {
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                    _ => {}
                 }
             }
-            bytes.clear();
-            match tls.reader().read_to_end(&mut bytes) {
-                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-                _ if count == 0 => return Err(ErrorKind::UnexpectedEof.into()),
-                _ => {}
-            }
-            ended
-        };
+        }
         plain.write_all(&bytes)?;
         if ended {
             return plain.shutdown(Shutdown::Write);
