@@ -1,21 +1,23 @@
 //! The streams of HTTPS: records in any pieces, late readers, errors, and the end.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
 use crate::support::runtime::run;
 use crate::support::server::DEADLINE;
-use crate::support::tls::{TlsClient, ask, configs, connect, read_all, read_answer};
+use crate::support::tls::{
+    Authority, TlsClient, ask, configs, connect, read_all, read_answer, roots,
+};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use waterwheel::http::testing::{MemoryStream, Torture};
-use waterwheel::http::tls::{TlsAcceptor, TlsStream};
+use waterwheel::http::tls::{TlsAcceptor, TlsConfig, TlsStream};
 use waterwheel::http::{
     Builder, Io, Limits, Request, Responded, Result, Server, StatusCode, Stopper, Stream,
     TransportInfo,
@@ -387,12 +389,62 @@ impl MemoryClient {
 
 /// Returns both ends of a connection in memory after the handshake.
 async fn pair() -> (MemoryClient, TlsStream<MemoryStream>) {
+    pair_through(|far| far).await
+}
+
+/// As `pair`, over a transport around the server's end.
+async fn pair_through<T: Io>(wrap: impl FnOnce(MemoryStream) -> T) -> (MemoryClient, TlsStream<T>) {
     let (server, client) = configs();
     let (near, far) = MemoryStream::pair();
     let mut client = MemoryClient::new(client, near);
     let acceptor = TlsAcceptor::new(server);
-    let (accepted, ()) = join(acceptor.accept(far), client.shake_hands()).await;
+    let (accepted, ()) = join(acceptor.accept(wrap(far)), client.shake_hands()).await;
     (client, accepted.unwrap())
+}
+
+/// Wakes only the last task that has waited, as the contract of `Io` allows.
+#[derive(Default)]
+struct LastWaker(Mutex<Option<Waker>>);
+
+impl Wake for LastWaker {
+    fn wake(self: Arc<Self>) {
+        let last = self.0.lock().unwrap().take();
+        last.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// A transport that remembers one waker for all its writes.
+struct OneWriter {
+    inner: MemoryStream,
+    writer: Arc<LastWaker>,
+}
+
+impl Io for OneWriter {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Io::poll_read(&self.inner, cx, buffer)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        *self.writer.0.lock().unwrap() = Some(cx.waker().clone());
+        let waker = Waker::from(self.writer.clone());
+        Io::poll_write(&self.inner, &mut Context::from_waker(&waker), slices)
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Io::poll_flush(&self.inner, cx)
+    }
+
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.poll_end(cx)
+    }
+
+    fn has_input(&self) -> bool {
+        self.inner.has_input()
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner.poll_closed(cx)
+    }
 }
 
 #[test]
@@ -536,7 +588,11 @@ fn a_write_after_the_end_fails_and_the_end_can_be_repeated() {
 #[test]
 fn a_waiting_write_keeps_its_place_while_another_task_reads() {
     run(async {
-        let (mut client, server) = pair().await;
+        let (mut client, server) = pair_through(|inner| OneWriter {
+            inner,
+            writer: Arc::default(),
+        })
+        .await;
         let server = std::rc::Rc::new(server);
         // This task fills the connection and waits to write.
         let writing = spawn({
@@ -580,10 +636,29 @@ fn a_waiting_write_keeps_its_place_while_another_task_reads() {
                 }
             }
         }
-        writing.await.unwrap().unwrap();
+        let written = timeout(DEADLINE, writing).await;
+        written.unwrap().unwrap().unwrap();
         client.tls.send_close_notify();
         client.send().await;
         reading.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_handshake_of_the_older_protocol_is_whole_when_accept_returns() {
+    run(async {
+        let authority = Authority::new();
+        let (certificate, key) = authority.server(&["localhost"]).pem();
+        let server = TlsConfig::from_pem(certificate, key).unwrap();
+        let older = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12]);
+        let older = older.with_root_certificates(roots(&authority));
+        let (near, far) = MemoryStream::pair();
+        let mut client = MemoryClient::new(Arc::new(older.with_no_client_auth()), near);
+        let acceptor = TlsAcceptor::new(server);
+        // The server neither reads nor writes afterwards.
+        let both = join(acceptor.accept(far), client.shake_hands());
+        let (accepted, ()) = timeout(DEADLINE, both).await.unwrap();
+        assert_eq!(accepted.unwrap().tls_info().protocol(), "TLSv1.2");
     });
 }
 
