@@ -62,6 +62,7 @@ use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
 use crate::panics;
 use crate::remote::Remote;
+use crate::task_names::{Id, Info, NamedTask, TaskNames};
 use crate::waiter::Waiter;
 use crate::waker::TaskWaker;
 use crate::watch::Place;
@@ -83,6 +84,7 @@ pub(crate) struct Tasks {
     spare_wakers: Vec<Arc<TaskWaker>>,
     /// The inbox that each new waker gets.
     remote: Arc<Remote>,
+    names: TaskNames,
 }
 
 /// An empty table with room for more tasks than this is freed.
@@ -98,9 +100,17 @@ struct Slot {
     stage: Stage,
     /// True while a [`JoinHandle`](crate::JoinHandle) exists.
     has_handle: bool,
+    /// True if `names` has an entry, which goes with the slot.
+    has_name: bool,
     spawned_at: Place,
     /// `None` while the task is running.
     runnable: Option<Runnable>,
+}
+
+/// The place in the program that has spawned a task, and its name. The error of the task shows both.
+pub(crate) struct Origin {
+    pub(crate) spawned_at: Place,
+    pub(crate) named: Option<NamedTask>,
 }
 
 /// The progress of a task. It does not tell if the task is queued or running.
@@ -152,6 +162,7 @@ impl Tasks {
             early_waiters: Vec::new(),
             spare_wakers: Vec::new(),
             remote,
+            names: TaskNames::default(),
         }
     }
 
@@ -187,6 +198,7 @@ impl Tasks {
             generation,
             stage: Stage::Alive,
             has_handle,
+            has_name: false,
             spawned_at,
             runnable: Some(Runnable { future, waker }),
         });
@@ -225,15 +237,15 @@ impl Tasks {
         slot.is_some_and(|slot| !matches!(slot.stage, Stage::Ended { .. }))
     }
 
-    /// Returns the tasks that have not ended, each with the place in the program that has spawned it.
-    pub(crate) fn alive(&self) -> Vec<(TaskId, Place)> {
+    /// Returns the tasks that have not ended.
+    pub(crate) fn alive(&self) -> Vec<Info> {
         let of_slot = |(index, slot): (usize, &Slot)| {
             let task = TaskId {
                 index: u32::try_from(index).expect("a slot's index was made from 32 bits"),
                 generation: slot.generation,
             };
             let is_alive = !matches!(slot.stage, Stage::Ended { .. });
-            is_alive.then_some((task, slot.spawned_at))
+            is_alive.then(|| self.info(task))
         };
         self.slots.iter().filter_map(of_slot).collect()
     }
@@ -241,6 +253,20 @@ impl Tasks {
     /// Returns the inbox of the runtime.
     pub(crate) fn remote(&self) -> &Arc<Remote> {
         &self.remote
+    }
+
+    /// Names a task that has a slot.
+    pub(crate) fn name(&mut self, task: TaskId, named: NamedTask) {
+        if let Some(slot) = self.slot_mut(task) {
+            slot.has_name = true;
+            self.names.insert(task, named);
+        }
+    }
+
+    /// Returns all that is known about a task.
+    pub(crate) fn info(&self, task: TaskId) -> Info {
+        let id = Id::of(self.remote.id(), task);
+        Info::new(id, self.names.get(task), self.spawned_at(task))
     }
 
     /// Returns the place in the program that spawned a task.
@@ -317,7 +343,10 @@ impl Tasks {
                 (waiter.and_then(|waiter| self.wake_own(waiter)), None)
             }
             _ => {
-                self.slots.try_remove(task.index as usize);
+                let slot = self.slots.try_remove(task.index as usize);
+                if slot.is_some_and(|slot| slot.has_name) {
+                    self.names.remove(task);
+                }
                 self.shrink_if_empty();
                 (None, Some(self.reuse(ended)))
             }
@@ -333,11 +362,16 @@ impl Tasks {
     }
 
     /// Frees the slot of a task that has ended. Returns its outcome, which is in the place of its future.
-    fn remove(&mut self, task: TaskId) -> Option<BoxRun> {
+    fn remove(&mut self, task: TaskId) -> Option<(BoxRun, Origin)> {
         self.slot(task)?;
         let slot = self.slots.remove(task.index as usize);
+        let named = slot.has_name.then(|| self.names.remove(task));
         self.shrink_if_empty();
-        slot.runnable.map(|ended| self.reuse(ended))
+        let origin = Origin {
+            spawned_at: slot.spawned_at,
+            named: named.flatten(),
+        };
+        Some((self.reuse(slot.runnable?), origin))
     }
 
     /// Keeps the waker for the next task if no clone of it exists. Returns the future or its outcome.
@@ -444,7 +478,8 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
 /// time, also while the task is running, and after the runtime has ended.
 pub(crate) mod handle {
     use super::{
-        Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task, mem, panics,
+        Any, ArcWake, Origin, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task, mem,
+        panics,
     };
 
     /// The result of [`try_wait`].
@@ -523,11 +558,11 @@ pub(crate) mod handle {
     }
 
     /// Moves the outcome of a task that has ended into `to`, and frees its slot.
-    pub(crate) fn take(tasks: &RefCell<Tasks>, task: TaskId, to: &mut dyn Any) {
+    pub(crate) fn take(tasks: &RefCell<Tasks>, task: TaskId, to: &mut dyn Any) -> Option<Origin> {
         let ended = tasks.borrow_mut().remove(task);
-        if let Some(mut ended) = ended {
-            ended.as_mut().take_outcome(to);
-        }
+        let (mut ended, origin) = ended?;
+        ended.as_mut().take_outcome(to);
+        Some(origin)
     }
 
     /// Aborts a task that has not ended: marks it and queues it. Its future is dropped instead of polled.

@@ -494,7 +494,7 @@ fn the_report_names_the_tasks_that_are_alive() {
     assert_eq!((alive.len(), names), (6, vec!["first", "number 2"]));
     let text = alive[0].to_string();
     assert!(
-        text.contains("`first`, spawned at tests/runtime/groups.rs:"),
+        text.contains("(\"first\", tests/runtime/groups.rs:"),
         "{text}"
     );
     let report = runtime.shutdown_background();

@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::support::runtime::{Counted, Log, OnDrop, count_drop, panic_text, run, within_deadline};
 use futures_lite::future::poll_once;
 use waterwheel::runtime::{
-    JoinHandle, Notify, Runtime, block_on, budget, join, race, spawn, spawn_detached, time,
-    yield_now,
+    Handle, JoinHandle, Notify, Runtime, block_on, budget, join, race, spawn, spawn_blocking,
+    spawn_detached, task, time, yield_now,
 };
 
 #[test]
@@ -245,10 +245,104 @@ fn a_panic_ends_only_its_own_task_and_the_handle_returns_it() {
         let bad = spawn(async move { assert!(number == 0, "went wrong: {number}") });
         let error = bad.await.unwrap_err();
         assert!(error.is_panic() && !error.is_cancelled());
-        assert_eq!(error.to_string(), "the task panicked: went wrong: 7");
+        assert!(error.to_string().ends_with(" panicked: went wrong: 7"));
         let payload = error.try_into_panic().unwrap();
         assert_eq!(*payload.downcast::<String>().unwrap(), "went wrong: 7");
         assert_eq!(other.await.unwrap(), "unharmed");
+    });
+}
+
+/// Debug builds keep the place of each task, and all builds that of a task with a name.
+#[test]
+fn the_error_of_a_task_has_its_id_its_name_and_its_place() {
+    run(async {
+        let line = line!() + 1;
+        let named = || task::Builder::new().name("worker");
+        let tasks = [
+            spawn(async { panic!("text") }),
+            named().spawn(async { panic!("text") }),
+            spawn(pending()),
+            named().spawn(pending()),
+        ];
+        for task in &tasks[2..] {
+            task.abort();
+        }
+        for (number, task) in (0..).zip(tasks) {
+            let id = task.id();
+            let error = task.await.unwrap_err();
+            let about = error.task().unwrap();
+            assert_eq!(about.id(), id);
+            assert_eq!(error.is_panic(), number < 2);
+            let place = format!("tests/runtime/tasks.rs:{}:", line + 2 + number);
+            let location = about.location().map(ToString::to_string);
+            let location = location.unwrap_or_default();
+            let has_place = location.starts_with(&place);
+            let in_brackets = if number % 2 == 1 {
+                assert!(has_place, "{location}");
+                assert_eq!(about.name(), Some("worker"));
+                format!(" (\"worker\", {location})")
+            } else if cfg!(debug_assertions) {
+                assert!(has_place, "{location}");
+                format!(" ({location})")
+            } else {
+                String::new()
+            };
+            let end = ["panicked: text", "was cancelled"][number as usize / 2];
+            let text = format!("task {id}{in_brackets} {end}");
+            assert_eq!(error.to_string(), text);
+            assert_eq!(format!("{error:?}"), format!("JoinError({text})"));
+            assert_eq!(std::io::Error::from(error).to_string(), text);
+        }
+    });
+}
+
+#[test]
+fn the_error_of_a_task_names_it_through_a_set_a_scope_and_a_remote_handle() {
+    run(async {
+        let mut set = task::JoinSet::new();
+        let of_set = set.spawn(async { panic!("text") }).id();
+        let ended: Result<(), _> = set.join_next().await.unwrap();
+        assert_eq!(ended.unwrap_err().task().unwrap().id(), of_set);
+        let (id, error) = task::scope(async |scope| {
+            let task = scope.spawn(async { panic!("text") });
+            (task.id(), task.await.unwrap_err())
+        })
+        .await;
+        assert_eq!(error.task().unwrap().id(), id);
+        let line = line!() + 1;
+        let remote = Handle::current().spawn_with(|| async { panic!("text") });
+        let error = remote.unwrap().await.unwrap_err();
+        if cfg!(debug_assertions) {
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!("tests/runtime/tasks.rs:{line}:")),
+                "{text}"
+            );
+        }
+        // A blocking job is not a task.
+        let error = spawn_blocking(|| panic!("text")).await.unwrap_err();
+        assert!(error.task().is_none());
+    });
+}
+
+/// A name is kept for the handle until the handle has returned the outcome, and no longer.
+#[test]
+fn the_name_of_a_task_is_not_that_of_the_next_task_in_its_place() {
+    run(async {
+        for ends in [true, false] {
+            let named = task::Builder::new().name("first").spawn(async move {
+                if !ends {
+                    pending::<()>().await;
+                }
+            });
+            yield_now().await;
+            named.abort();
+            yield_now().await;
+            assert!(named.is_finished());
+            drop(named);
+            let next = spawn(async { panic!("text") });
+            assert_eq!(next.await.unwrap_err().task().unwrap().name(), None);
+        }
     });
 }
 
