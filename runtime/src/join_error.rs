@@ -3,8 +3,8 @@
 //! # How it works
 //!
 //! A task has no value if it panicked or was cancelled. The panic's text is copied when the panic is caught,
-//! so that the error can be printed without the lock of the payload. The handle adds the identity of the task when it
-//! returns the error. So a value costs nothing for it.
+//! so that the error can be printed without the lock of the payload. The table of tasks adds the identity of the task
+//! at its end.
 //!
 //! # Invariants
 //!
@@ -37,7 +37,7 @@ use crate::task_names::Info;
 /// assert!(error.to_string().ends_with("panicked: out of water"));
 /// ```
 pub struct JoinError {
-    /// `None` if the task was cancelled and no handle has returned the error yet. A box, so that the error is one word.
+    /// `None` if a blocking job was cancelled. A box, so that the error is one word.
     details: Option<Box<Details>>,
 }
 

@@ -23,7 +23,6 @@ use crate::budget;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
 use crate::remote::Remote;
-use crate::task_names::{Id, Info};
 use crate::task_table::Tasks;
 use crate::task_table::handle::{self, Progress};
 
@@ -153,12 +152,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                     ready!(budget::poll_spend(cx, 1));
                 }
                 let mut outcome: Option<Self::Output> = None;
-                let origin = handle::take(tasks, task, &mut outcome);
-                if let (Some(Err(error)), Some(origin)) = (&mut outcome, origin) {
-                    let id = Id::of(tasks.borrow().remote().id(), task);
-                    let named = origin.named.as_ref();
-                    error.set_task(Info::new(id, named, Some(origin.spawned_at)));
-                }
+                handle::take(tasks, task, &mut outcome);
                 return Poll::Ready(outcome.expect("a JoinHandle is not polled after its value"));
             }
             // The replaced waiter may have a foreign waker. The borrow of the table has ended.

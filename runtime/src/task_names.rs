@@ -3,12 +3,11 @@
 //! # How it works
 //!
 //! Few tasks have a name. So the names are in a table of their own, and not in the slots of the tasks. A slot only has
-//! a mark that its task has a name. An entry is removed with the slot: it is still there when a handle returns the
-//! error of its task.
+//! a mark that its task has a name. An entry is removed at the end of its task, after the error of the task got a copy.
 //!
 //! # Invariants
 //!
-//! - Always: the table has no entry for a task without a slot.
+//! - Always: the table has no entry for a task that has ended.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -153,7 +152,8 @@ impl TaskNames {
         self.named.get(&task)
     }
 
-    pub(crate) fn remove(&mut self, task: TaskId) -> Option<NamedTask> {
-        self.named.remove(&task)
+    #[cold]
+    pub(crate) fn remove(&mut self, task: TaskId) {
+        self.named.remove(&task);
     }
 }

@@ -100,17 +100,11 @@ struct Slot {
     stage: Stage,
     /// True while a [`JoinHandle`](crate::JoinHandle) exists.
     has_handle: bool,
-    /// True if `names` has an entry, which goes with the slot.
+    /// True if `names` has an entry, which is removed at the end of the task.
     has_name: bool,
     spawned_at: Place,
     /// `None` while the task is running.
     runnable: Option<Runnable>,
-}
-
-/// The place in the program that has spawned a task, and its name. The error of the task shows both.
-pub(crate) struct Origin {
-    pub(crate) spawned_at: Place,
-    pub(crate) named: Option<NamedTask>,
 }
 
 /// The progress of a task. It does not tell if the task is queued or running.
@@ -134,11 +128,18 @@ struct Runnable {
 
 type BoxRun = Pin<Box<dyn Run>>;
 
+/// The kind of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Value,
+    Error,
+}
+
 /// A future of any type, with or without a place for its outcome. No method panics.
 trait Run {
     /// Polls the future. When a [`Joinable`] returns `Ready`, it has dropped its future and stored the outcome.
     /// A [`Detached`] stores no outcome, and its future is dropped together with it.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome>;
 
     /// Drops a future that is not ready. The outcome is "cancelled", also if the destructor panics.
     fn cancel(self: Pin<&mut Self>) {}
@@ -147,6 +148,9 @@ trait Run {
     fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
         None
     }
+
+    /// Adds the identity of the task to the outcome, which is an error.
+    fn name_error(self: Pin<&mut Self>, _task: Info) {}
 
     /// Moves the outcome into `to`, an `Option<Result<T, JoinError>>`.
     fn take_outcome(self: Pin<&mut Self>, _to: &mut dyn Any) {}
@@ -255,9 +259,12 @@ impl Tasks {
         &self.remote
     }
 
-    /// Names a task that has a slot.
+    /// Names a task that has not ended.
     pub(crate) fn name(&mut self, task: TaskId, named: NamedTask) {
-        if let Some(slot) = self.slot_mut(task) {
+        // A runtime that ends drops the future within `spawn`.
+        if self.is_alive(task)
+            && let Some(slot) = self.slot_mut(task)
+        {
             slot.has_name = true;
             self.names.insert(task, named);
         }
@@ -326,9 +333,17 @@ impl Tasks {
 
     /// Keeps the outcome of a task that has ended, if a handle exists. Returns the waker that the caller must
     /// wake, or the remains of the task that the caller must drop. Both may run foreign code.
-    fn end(&mut self, task: TaskId, mut ended: Runnable) -> (Option<Waker>, Option<BoxRun>) {
+    fn end(
+        &mut self,
+        task: TaskId,
+        mut ended: Runnable,
+        outcome: Outcome,
+    ) -> (Option<Waker>, Option<BoxRun>) {
         self.alive -= 1;
         ended.waker.retire();
+        if outcome == Outcome::Error {
+            self.name_error(task, &mut ended);
+        }
         if !self.early_waiters.is_empty() {
             self.settle_early_waiter(task, &mut ended);
         }
@@ -336,10 +351,14 @@ impl Tasks {
         // can ask for this task again, so the slot is free at once.
         match self.slot_mut(task) {
             Some(slot) if slot.has_handle => {
+                let has_name = slot.has_name;
                 let waiter = ended.future.as_mut().waiter().and_then(Option::take);
                 let awaited = waiter.is_some();
                 slot.stage = Stage::Ended { awaited };
                 slot.runnable = Some(ended);
+                if has_name {
+                    self.names.remove(task);
+                }
                 (waiter.and_then(|waiter| self.wake_own(waiter)), None)
             }
             _ => {
@@ -353,6 +372,14 @@ impl Tasks {
         }
     }
 
+    /// Adds the identity of the task to its error, if a handle can return it.
+    #[cold]
+    fn name_error(&self, task: TaskId, ended: &mut Runnable) {
+        if self.slot(task).is_some_and(|slot| slot.has_handle) {
+            ended.future.as_mut().name_error(self.info(task));
+        }
+    }
+
     /// Frees the memory of a large table when all tasks have ended. The generations continue, so that old ids
     /// find no task.
     fn shrink_if_empty(&mut self) {
@@ -362,16 +389,11 @@ impl Tasks {
     }
 
     /// Frees the slot of a task that has ended. Returns its outcome, which is in the place of its future.
-    fn remove(&mut self, task: TaskId) -> Option<(BoxRun, Origin)> {
+    fn remove(&mut self, task: TaskId) -> Option<BoxRun> {
         self.slot(task)?;
         let slot = self.slots.remove(task.index as usize);
-        let named = slot.has_name.then(|| self.names.remove(task));
         self.shrink_if_empty();
-        let origin = Origin {
-            spawned_at: slot.spawned_at,
-            named: named.flatten(),
-        };
-        Some((self.reuse(slot.runnable?), origin))
+        slot.runnable.map(|ended| self.reuse(ended))
     }
 
     /// Keeps the waker for the next task if no clone of it exists. Returns the future or its outcome.
@@ -420,8 +442,8 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     let poll = current_task::during(task, &waker, || {
         future.poll(&mut Context::from_waker(&waker))
     });
-    if poll.is_ready() {
-        return end(tasks, task, runnable);
+    if let Poll::Ready(outcome) = poll {
+        return end(tasks, task, runnable, outcome);
     }
     // The runtime may have ended while this future was out of its slot. Then its end is here.
     let refused = tasks.borrow_mut().check_in(task, runnable);
@@ -434,12 +456,12 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
 #[cold]
 fn cancel(tasks: &RefCell<Tasks>, task: TaskId, mut runnable: Runnable) {
     runnable.future.as_mut().cancel();
-    end(tasks, task, runnable);
+    end(tasks, task, runnable, Outcome::Error);
 }
 
 /// Ends a task: wakes the task that awaits it, or drops its remains.
-fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable) {
-    let (waiter, rest) = tasks.borrow_mut().end(task, runnable);
+fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable, outcome: Outcome) {
+    let (waiter, rest) = tasks.borrow_mut().end(task, runnable, outcome);
     if let Some(waiter) = waiter {
         panics::wake(waiter);
     }
@@ -478,8 +500,7 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
 /// time, also while the task is running, and after the runtime has ended.
 pub(crate) mod handle {
     use super::{
-        Any, ArcWake, Origin, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task, mem,
-        panics,
+        Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task, mem, panics,
     };
 
     /// The result of [`try_wait`].
@@ -558,11 +579,11 @@ pub(crate) mod handle {
     }
 
     /// Moves the outcome of a task that has ended into `to`, and frees its slot.
-    pub(crate) fn take(tasks: &RefCell<Tasks>, task: TaskId, to: &mut dyn Any) -> Option<Origin> {
+    pub(crate) fn take(tasks: &RefCell<Tasks>, task: TaskId, to: &mut dyn Any) {
         let ended = tasks.borrow_mut().remove(task);
-        let (mut ended, origin) = ended?;
-        ended.as_mut().take_outcome(to);
-        Some(origin)
+        if let Some(mut ended) = ended {
+            ended.as_mut().take_outcome(to);
+        }
     }
 
     /// Aborts a task that has not ended: marks it and queues it. Its future is dropped instead of polled.
@@ -638,7 +659,7 @@ impl<F: Future> JoinableState<F> {
     ///
     /// If the future has returned a value and its destructor panics, the panic is the outcome. If the outcome
     /// is a panic or a cancellation already, it stays.
-    fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) {
+    fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) -> Outcome {
         let ended = Self::Ended { outcome: None };
         // `set` drops the future where it is, because a pinned future must not move. The new state is stored
         // even if the destructor panics.
@@ -655,17 +676,22 @@ impl<F: Future> JoinableState<F> {
                 outcome
             }
         };
+        let kind = match outcome {
+            Ok(_) => Outcome::Value,
+            Err(_) => Outcome::Error,
+        };
         if let JoinableProjection::Ended { outcome: place } = self.project() {
             *place = Some(outcome);
         }
+        kind
     }
 }
 
 impl<F: Future + 'static> Run for Joinable<F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let mut state = self.project().state;
         let JoinableProjection::Running { future } = state.as_mut().project() else {
-            return Poll::Ready(());
+            return Poll::Ready(Outcome::Value);
         };
         // Unwind safe: after a panic, the future is dropped and never polled again.
         let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
@@ -676,8 +702,7 @@ impl<F: Future + 'static> Run for Joinable<F> {
                 Err(JoinError::panicked(payload))
             }
         };
-        state.end(outcome);
-        Poll::Ready(())
+        Poll::Ready(state.end(outcome))
     }
 
     fn cancel(self: Pin<&mut Self>) {
@@ -689,6 +714,14 @@ impl<F: Future + 'static> Run for Joinable<F> {
 
     fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
         Some(self.project().waiter)
+    }
+
+    fn name_error(self: Pin<&mut Self>, task: Info) {
+        if let JoinableProjection::Ended { outcome } = self.project().state.project()
+            && let Some(Err(error)) = outcome
+        {
+            error.set_task(task);
+        }
     }
 
     fn take_outcome(self: Pin<&mut Self>, to: &mut dyn Any) {
@@ -711,13 +744,14 @@ pin_project! {
 }
 
 impl<F: Future<Output = ()> + 'static> Run for Detached<F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         // The panic hook has printed the panic, and there is no handle that could return it.
         let future = self.project().future;
         let poll = panics::contain(|| future.poll(cx));
-        poll.unwrap_or_else(|| {
+        let poll = poll.unwrap_or_else(|| {
             panics::count_task();
             Poll::Ready(())
-        })
+        });
+        poll.map(|()| Outcome::Value)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //!
-//! The name is in a table beside the tasks, and goes with the slot of its task.
+//! The name is in a table beside the tasks, and is removed at the end of its task.
 //!
 //! # Invariants
 //!
