@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::support::runtime::{Counted, Log, count_drop, panic_text, run};
+use crate::support::runtime::{Counted, Log, count_drop, panic_text, run, turns};
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::net::{TcpListener, TcpStream};
@@ -209,7 +209,7 @@ fn join_all_returns_the_values_in_order_and_polls_no_future_after_its_end() {
         assert_eq!(log.take(), [4, 3, 2, 1, 0]);
         let polls = Rc::new(Cell::new(0));
         let counted = |future: Boxed<()>, polls| Counted { future, polls };
-        let late = counted(Box::pin(a_few_turns()), Rc::default());
+        let late = counted(Box::pin(turns(5)), Rc::default());
         let both = [counted(Box::pin(async {}), polls.clone()), late];
         join_all(both).await;
         assert_eq!(polls.get(), 1);
@@ -219,12 +219,6 @@ fn join_all_returns_the_values_in_order_and_polls_no_future_after_its_end() {
                 .is_empty()
         );
     });
-}
-
-async fn a_few_turns() {
-    for _ in 0..5 {
-        yield_now().await;
-    }
 }
 
 #[test]
@@ -358,7 +352,7 @@ fn a_select_that_is_dropped_at_any_await_loses_no_message() {
             .detach();
             let mut seen = Vec::new();
             loop {
-                let mut both = Box::pin(select(receiver.recv(), a_few_turns()));
+                let mut both = Box::pin(select(receiver.recv(), turns(5)));
                 let mut ended = None;
                 for _ in 0..=polls {
                     ended = poll_once(both.as_mut()).await;

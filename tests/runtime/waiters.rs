@@ -13,27 +13,13 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use crate::support::process::alone;
-use crate::support::runtime::{fill, run, tcp_with_std, unix_with_std, within_deadline};
+use crate::support::runtime::{
+    fill, run, soon, tcp_with_std, turns, unix_with_std, within_deadline,
+};
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::runtime::net::{AsyncFd, TcpListener, TcpStream};
-use waterwheel::runtime::{Runtime, race, spawn, spawn_blocking, time, yield_now};
-
-/// Returns the value of a future. Fails if the future waits too long, so that a test never hangs.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    let late = async {
-        time::sleep(Duration::from_secs(5)).await;
-        None
-    };
-    let value = race(async { Some(future.await) }, late).await;
-    value.expect("the task is not woken")
-}
-
-async fn a_few_turns() {
-    for _ in 0..5 {
-        yield_now().await;
-    }
-}
+use waterwheel::runtime::{Runtime, race, spawn, spawn_blocking, yield_now};
 
 /// A waker whose clones can be counted.
 #[derive(Default)]
@@ -151,7 +137,7 @@ fn two_tasks_that_read_one_descriptor_are_both_woken() {
             let reader = reader.clone();
             spawn(async move { reader.read_with(|mut io| io.read(&mut [0])).await })
         });
-        a_few_turns().await;
+        turns(5).await;
         writer.write_all(b"xy").unwrap();
         for task in tasks {
             assert_eq!(soon(task).await.unwrap().unwrap(), 1);
@@ -168,7 +154,7 @@ fn two_tasks_that_read_one_stream_are_both_woken() {
             let ours = ours.clone();
             spawn(async move { (&*ours).read(&mut [0]).await })
         });
-        a_few_turns().await;
+        turns(5).await;
         peer.write_all(b"xyz").unwrap();
         for task in tasks {
             assert_eq!(soon(task).await.unwrap().unwrap(), 1);
@@ -218,7 +204,7 @@ fn two_tasks_that_wait_until_one_stream_is_ready_are_both_woken() {
             tasks.push(spawn(async move { reader.readable().await }));
             tasks.push(spawn(async move { writer.writable().await }));
         }
-        a_few_turns().await;
+        turns(5).await;
         assert!(tasks.iter().all(|task| !task.is_finished()));
         peer.write_all(b"x").unwrap();
         peer.read_exact(&mut vec![0; filled]).unwrap();
@@ -238,7 +224,7 @@ fn two_tasks_that_wait_for_room_in_one_stream_are_both_woken() {
             let ours = ours.clone();
             spawn(async move { (&*ours).write(b"x").await })
         });
-        a_few_turns().await;
+        turns(5).await;
         peer.read_exact(&mut vec![0; filled]).unwrap();
         for task in tasks {
             assert_eq!(soon(task).await.unwrap().unwrap(), 1);
@@ -249,7 +235,7 @@ fn two_tasks_that_wait_for_room_in_one_stream_are_both_woken() {
 /// Polls a wait once, so that the stream is registered.
 async fn begin_to_wait(stream: &TcpStream) {
     assert!(poll_once(stream.readable()).await.is_none());
-    a_few_turns().await;
+    turns(5).await;
 }
 
 async fn reads_what_comes(stream: net::TcpStream, peer: &mut net::TcpStream) -> TcpStream {
