@@ -9,6 +9,7 @@ mod support;
 mod connect;
 mod copy;
 mod datagrams;
+mod dropped;
 mod ending;
 mod fairness;
 mod fs;

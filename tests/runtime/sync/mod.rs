@@ -8,7 +8,6 @@ use std::task::{Context, Poll, Wake, Waker};
 
 mod broadcast;
 mod cancellation;
-mod dropped;
 mod mpsc;
 mod notify;
 mod oneshot;
