@@ -77,6 +77,7 @@ impl fmt::Debug for Id {
 /// });
 /// let alive: Vec<Info> = runtime.alive_tasks();
 /// assert_eq!((alive[0].id(), alive[0].name()), (id, Some("heartbeat")));
+/// assert!(alive[0].location().is_some());
 /// println!("{}", alive[0]); // task 1.0.1 ("heartbeat", src/main.rs:5:49)
 /// # std::io::Result::Ok(())
 /// ```

@@ -130,7 +130,7 @@ type BoxRun = Pin<Box<dyn Run>>;
 
 /// The kind of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum OutcomeKind {
     Value,
     Error,
 }
@@ -139,7 +139,7 @@ enum Outcome {
 trait Run {
     /// Polls the future. When a [`Joinable`] returns `Ready`, it has dropped its future and stored the outcome.
     /// A [`Detached`] stores no outcome, and its future is dropped together with it.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeKind>;
 
     /// Drops a future that is not ready. The outcome is "cancelled", also if the destructor panics.
     fn cancel(self: Pin<&mut Self>) {}
@@ -337,11 +337,11 @@ impl Tasks {
         &mut self,
         task: TaskId,
         mut ended: Runnable,
-        outcome: Outcome,
+        outcome: OutcomeKind,
     ) -> (Option<Waker>, Option<BoxRun>) {
         self.alive -= 1;
         ended.waker.retire();
-        if outcome == Outcome::Error {
+        if outcome == OutcomeKind::Error {
             self.name_error(task, &mut ended);
         }
         if !self.early_waiters.is_empty() {
@@ -456,11 +456,11 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
 #[cold]
 fn cancel(tasks: &RefCell<Tasks>, task: TaskId, mut runnable: Runnable) {
     runnable.future.as_mut().cancel();
-    end(tasks, task, runnable, Outcome::Error);
+    end(tasks, task, runnable, OutcomeKind::Error);
 }
 
 /// Ends a task: wakes the task that awaits it, or drops its remains.
-fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable, outcome: Outcome) {
+fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable, outcome: OutcomeKind) {
     let (waiter, rest) = tasks.borrow_mut().end(task, runnable, outcome);
     if let Some(waiter) = waiter {
         panics::wake(waiter);
@@ -659,7 +659,7 @@ impl<F: Future> JoinableState<F> {
     ///
     /// If the future has returned a value and its destructor panics, the panic is the outcome. If the outcome
     /// is a panic or a cancellation already, it stays.
-    fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) -> Outcome {
+    fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) -> OutcomeKind {
         let ended = Self::Ended { outcome: None };
         // `set` drops the future where it is, because a pinned future must not move. The new state is stored
         // even if the destructor panics.
@@ -677,8 +677,8 @@ impl<F: Future> JoinableState<F> {
             }
         };
         let kind = match outcome {
-            Ok(_) => Outcome::Value,
-            Err(_) => Outcome::Error,
+            Ok(_) => OutcomeKind::Value,
+            Err(_) => OutcomeKind::Error,
         };
         if let JoinableProjection::Ended { outcome: place } = self.project() {
             *place = Some(outcome);
@@ -688,10 +688,10 @@ impl<F: Future> JoinableState<F> {
 }
 
 impl<F: Future + 'static> Run for Joinable<F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeKind> {
         let mut state = self.project().state;
         let JoinableProjection::Running { future } = state.as_mut().project() else {
-            return Poll::Ready(Outcome::Value);
+            return Poll::Ready(OutcomeKind::Value);
         };
         // Unwind safe: after a panic, the future is dropped and never polled again.
         let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
@@ -744,7 +744,7 @@ pin_project! {
 }
 
 impl<F: Future<Output = ()> + 'static> Run for Detached<F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeKind> {
         // The panic hook has printed the panic, and there is no handle that could return it.
         let future = self.project().future;
         let poll = panics::contain(|| future.poll(cx));
@@ -752,6 +752,6 @@ impl<F: Future<Output = ()> + 'static> Run for Detached<F> {
             panics::count_task();
             Poll::Ready(())
         });
-        poll.map(|()| Outcome::Value)
+        poll.map(|()| OutcomeKind::Value)
     }
 }

@@ -402,7 +402,7 @@ fn a_peer_with_the_longest_path_costs_no_datagram_and_no_connection() {
         connect(&client, &to).unwrap();
         rustix::io::write(&client, b"stream").unwrap();
         let mut stream = listener.accept().await.unwrap();
-        println!("{stream:?}"); // its text has the address of the peer
+        assert!(!format!("{stream:?}").is_empty()); // it has the address of the peer
         assert_eq!(stream.read(&mut buffer).await.unwrap(), 6);
     });
 }

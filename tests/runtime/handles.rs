@@ -7,6 +7,7 @@ use std::sync::mpsc as std_mpsc;
 use std::thread;
 
 use crate::support::runtime::{run, soon, turns, within_deadline};
+use crate::support::seeds::in_any_order;
 use waterwheel::runtime::task::AbortHandle;
 use waterwheel::runtime::{Handle, Runtime, block_on, spawn, spawn_blocking, task, yield_now};
 
@@ -106,7 +107,7 @@ fn a_remote_handle_returns_cancelled_when_the_runtime_ends_at_any_point() {
 
 #[test]
 fn a_task_runs_on_after_its_remote_handle_is_dropped() {
-    run(async {
+    in_any_order(|| async {
         let (sender, ended) = std_mpsc::channel();
         let handle = Handle::current();
         thread::spawn(move || {

@@ -10,13 +10,14 @@ use std::task::{Context, Wake, Waker};
 use crate::support::runtime::{
     Bell, OnDrop, count_drop, panic_text, run, soon, turns, within_deadline,
 };
+use crate::support::seeds::in_any_order;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::task::JoinSet;
 use waterwheel::runtime::{Runtime, block_on, spawn, yield_now};
 
 #[test]
 fn a_set_returns_its_tasks_in_the_order_of_their_ends() {
-    run(async {
+    in_any_order(|| async {
         let mut set = JoinSet::new();
         for number in [3, 1, 2] {
             set.spawn(async move {
@@ -37,7 +38,7 @@ fn a_set_returns_its_tasks_in_the_order_of_their_ends() {
 
 #[test]
 fn a_panic_and_an_abort_end_one_task_of_a_set_and_the_others_go_on() {
-    run(async {
+    in_any_order(|| async {
         let mut set = JoinSet::new();
         set.spawn(async { panic!("on purpose") });
         let abort = set.spawn(pending());
@@ -58,7 +59,7 @@ fn a_panic_and_an_abort_end_one_task_of_a_set_and_the_others_go_on() {
 /// tokio 4335, 6802: the tasks of a set end with it.
 #[test]
 fn a_set_that_is_dropped_aborts_its_tasks_and_a_detached_one_does_not() {
-    run(async {
+    in_any_order(|| async {
         let drops = Rc::new(Cell::new(0));
         let fill = |set: &mut JoinSet<()>| {
             for _ in 0..3 {
@@ -89,7 +90,7 @@ fn a_set_that_is_dropped_aborts_its_tasks_and_a_detached_one_does_not() {
 
 #[test]
 fn shutdown_waits_until_the_futures_are_dropped() {
-    run(async {
+    in_any_order(|| async {
         let drops = Rc::new(Cell::new(0));
         let mut set = JoinSet::<()>::new();
         for _ in 0..5 {
@@ -157,7 +158,7 @@ fn a_join_that_is_dropped_anywhere_loses_no_task_and_leaves_no_waker() {
             assert_eq!(joined, [0, 1, 2, 3, 4, 5]);
         });
     }
-    run(async {
+    in_any_order(|| async {
         let mut set = JoinSet::<()>::new();
         set.spawn(pending());
         let bell = Arc::new(Bell);
@@ -231,7 +232,7 @@ fn a_group_hears_of_an_end_after_the_future_is_dropped() {
             self.0.store(true, std::sync::atomic::Ordering::SeqCst);
         }
     }
-    run(async {
+    in_any_order(|| async {
         for polls in 0..2 {
             let rings = Arc::new(Rings(false.into()));
             let early = Arc::new(Rings(false.into()));

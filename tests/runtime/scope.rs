@@ -5,13 +5,14 @@ use std::future::pending;
 use std::rc::Rc;
 
 use crate::support::runtime::{OnDrop, count_drop, panic_text, run, soon, turns, within_deadline};
+use crate::support::seeds::in_any_order;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::task::JoinSet;
 use waterwheel::runtime::{block_on, join, spawn, spawn_detached, task, yield_now};
 
 #[test]
 fn a_scope_returns_after_all_of_its_tasks_have_ended() {
-    run(async {
+    in_any_order(|| async {
         let drops = Rc::new(Cell::new(0));
         let value = task::scope(async |scope| {
             for _ in 0..3 {
@@ -33,7 +34,7 @@ fn a_scope_returns_after_all_of_its_tasks_have_ended() {
 
 #[test]
 fn a_scope_whose_destructors_await_nothing_and_spawn_more_still_ends() {
-    run(async {
+    in_any_order(|| async {
         let ran = Rc::new(Cell::new(false));
         let later = ran.clone();
         soon(task::scope(async |scope| {
@@ -44,7 +45,7 @@ fn a_scope_whose_destructors_await_nothing_and_spawn_more_still_ends() {
                 });
                 pending::<()>().await;
             });
-            yield_now().await;
+            turns(2).await;
         }))
         .await;
         turns(2).await;
@@ -82,7 +83,7 @@ fn a_scope_that_is_dropped_at_any_await_aborts_its_tasks() {
 
 #[test]
 fn a_panic_in_a_scope_aborts_its_tasks() {
-    run(async {
+    in_any_order(|| async {
         let drops = Rc::new(Cell::new(0));
         let held = count_drop(&drops);
         let task = spawn(task::scope(async |scope| {
@@ -101,7 +102,7 @@ fn a_panic_in_a_scope_aborts_its_tasks() {
 
 #[test]
 fn join_and_abort_of_a_scope_inside_a_set_end() {
-    run(async {
+    in_any_order(|| async {
         let mut set = JoinSet::new();
         for _ in 0..3 {
             set.spawn(task::scope(async |scope| {

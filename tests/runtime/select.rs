@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::support::runtime::{Counted, Log, count_drop, panic_text, run, turns};
+use crate::support::seeds::in_any_order;
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::net::{TcpListener, TcpStream};
@@ -22,7 +23,7 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
 
 #[test]
 fn a_select_returns_the_value_of_the_future_that_is_ready_first() {
-    run(async {
+    in_any_order(|| async {
         let never = || pending::<u8>();
         assert_eq!(select(never(), ready("b")).await, Either::Second("b"));
         assert_eq!(
@@ -83,7 +84,7 @@ fn each_branch_that_is_always_ready_wins_equally_often_in_a_loop() {
 
 #[test]
 fn a_biased_select_polls_in_the_order_of_its_branches() {
-    run(async {
+    in_any_order(|| async {
         for _ in 0..100 {
             assert_eq!(race(ready(1), ready(2)).biased().await, 1);
             assert_eq!(select(ready(1), ready(2)).biased().await, Either::First(1));
@@ -127,7 +128,7 @@ fn a_loop_over_two_full_channels_reads_both() {
 
 #[test]
 fn a_select_drops_the_losers_with_itself_and_leaves_borrowed_ones() {
-    run(async {
+    in_any_order(|| async {
         let drops = Rc::new(Cell::new(0));
         let held = |drops: &Rc<Cell<u32>>| {
             let held = count_drop(drops);
@@ -158,7 +159,7 @@ fn a_select_drops_the_losers_with_itself_and_leaves_borrowed_ones() {
 
 #[test]
 fn a_branch_that_spends_the_whole_budget_leaves_the_others_their_shares() {
-    run(async {
+    in_any_order(|| async {
         let busy = || async {
             loop {
                 time::sleep(Duration::ZERO).await;
@@ -191,7 +192,7 @@ fn a_select_of_no_futures_is_refused() {
 
 #[test]
 fn join_all_returns_the_values_in_order_and_polls_no_future_after_its_end() {
-    run(async {
+    in_any_order(|| async {
         let log = Log::new();
         let futures: Vec<_> = (0..5_u64)
             .map(|number| {
@@ -223,7 +224,7 @@ fn join_all_returns_the_values_in_order_and_polls_no_future_after_its_end() {
 
 #[test]
 fn a_future_that_has_ended_is_dropped_before_the_others_end() {
-    run(async {
+    in_any_order(|| async {
         let drops = Rc::new(Cell::new(0));
         let first = {
             let (held, drops) = (count_drop(&drops), drops.clone());
@@ -246,7 +247,7 @@ fn a_future_that_has_ended_is_dropped_before_the_others_end() {
 
 #[test]
 fn the_first_error_ends_a_try_join() {
-    run(async {
+    in_any_order(|| async {
         let slow = || async {
             pending::<()>().await;
             Ok::<u8, &str>(1)
@@ -304,7 +305,7 @@ fn a_thousand_joined_futures_that_are_always_ready_let_others_run() {
 
 #[test]
 fn an_interval_and_a_listener_are_streams() {
-    run(async {
+    in_any_order(|| async {
         time::pause();
         let start = time::Instant::now();
         let ticks = interval(Duration::from_millis(10)).missed_ticks(MissedTicks::Burst);
@@ -322,7 +323,7 @@ fn an_interval_and_a_listener_are_streams() {
 
 #[test]
 fn an_interval_starts_anew_after_a_reset() {
-    run(async {
+    in_any_order(|| async {
         time::pause();
         let start = time::Instant::now();
         let mut ticks = interval(Duration::from_millis(10));
@@ -375,7 +376,7 @@ fn a_select_that_is_dropped_at_any_await_loses_no_message() {
 
 #[test]
 fn a_select_polls_no_branch_after_it_was_ready() {
-    run(async {
+    in_any_order(|| async {
         let ended = Rc::new(Cell::new(0));
         let once = |ended: Rc<Cell<u32>>| {
             poll_fn(move |_| {

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::future::pending;
 use std::rc::Rc;
 
-use crate::support::runtime::{OnDrop, run, soon};
+use crate::support::runtime::{OnDrop, soon};
+use crate::support::seeds::in_any_order;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::task::TaskLocal;
 use waterwheel::runtime::{spawn, yield_now};
@@ -19,7 +20,7 @@ fn number() -> Option<u32> {
 
 #[test]
 fn each_task_sees_its_own_local_value() {
-    run(async {
+    in_any_order(|| async {
         let tasks: Vec<_> = (0..3)
             .map(|own| {
                 spawn(TaskLocal::provide(&NUMBER, own, async move {
@@ -46,7 +47,7 @@ fn each_task_sees_its_own_local_value() {
 
 #[test]
 fn a_local_value_ends_with_a_panic_and_is_there_in_the_destructor() {
-    run(async {
+    in_any_order(|| async {
         let seen = Rc::new(Cell::new(None));
         let at_end = |seen: &Rc<Cell<Option<u32>>>| {
             let seen = seen.clone();

@@ -16,6 +16,7 @@ use crate::support::process::alone;
 use crate::support::runtime::{
     fill, run, soon, tcp_with_std, turns, unix_with_std, within_deadline,
 };
+use crate::support::seeds::in_any_order;
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::runtime::net::{AsyncFd, TcpListener, TcpStream};
@@ -46,7 +47,7 @@ fn left_behind<F: Future>(future: F) -> usize {
 
 #[test]
 fn a_dropped_waiter_leaves_no_waker_behind() {
-    run(async {
+    in_any_order(|| async {
         let (ours, _peer) = unix_with_std();
         fill(&ours);
         assert_eq!(left_behind(ours.readable()), 0, "readable");
@@ -129,7 +130,7 @@ fn tasks_that_have_waited_for_the_end_of_a_stream_keep_no_memory() {
 
 #[test]
 fn two_tasks_that_read_one_descriptor_are_both_woken() {
-    run(async {
+    in_any_order(|| async {
         let (reader, mut writer) = UnixStream::pair().unwrap();
         reader.set_nonblocking(true).unwrap();
         let reader = Rc::new(AsyncFd::new(reader));
@@ -140,14 +141,14 @@ fn two_tasks_that_read_one_descriptor_are_both_woken() {
         turns(5).await;
         writer.write_all(b"xy").unwrap();
         for task in tasks {
-            assert_eq!(soon(task).await.unwrap().unwrap(), 1);
+            assert_eq!(task.await.unwrap().unwrap(), 1);
         }
     });
 }
 
 #[test]
 fn two_tasks_that_read_one_stream_are_both_woken() {
-    run(async {
+    in_any_order(|| async {
         let (ours, mut peer) = tcp_with_std().await;
         let ours = Rc::new(ours);
         let tasks = [(); 3].map(|()| {
@@ -157,7 +158,7 @@ fn two_tasks_that_read_one_stream_are_both_woken() {
         turns(5).await;
         peer.write_all(b"xyz").unwrap();
         for task in tasks {
-            assert_eq!(soon(task).await.unwrap().unwrap(), 1);
+            assert_eq!(task.await.unwrap().unwrap(), 1);
         }
     });
 }
@@ -194,7 +195,7 @@ fn a_task_that_goes_on_reading_is_woken_beside_one_that_waits() {
 
 #[test]
 fn two_tasks_that_wait_until_one_stream_is_ready_are_both_woken() {
-    run(async {
+    in_any_order(|| async {
         let (ours, mut peer) = unix_with_std();
         let filled = fill(&ours);
         let ours = Rc::new(ours);
@@ -209,14 +210,14 @@ fn two_tasks_that_wait_until_one_stream_is_ready_are_both_woken() {
         peer.write_all(b"x").unwrap();
         peer.read_exact(&mut vec![0; filled]).unwrap();
         for task in tasks {
-            soon(task).await.unwrap().unwrap();
+            task.await.unwrap().unwrap();
         }
     });
 }
 
 #[test]
 fn two_tasks_that_wait_for_room_in_one_stream_are_both_woken() {
-    run(async {
+    in_any_order(|| async {
         let (ours, mut peer) = unix_with_std();
         let filled = fill(&ours);
         let ours = Rc::new(ours);
@@ -227,7 +228,7 @@ fn two_tasks_that_wait_for_room_in_one_stream_are_both_woken() {
         turns(5).await;
         peer.read_exact(&mut vec![0; filled]).unwrap();
         for task in tasks {
-            assert_eq!(soon(task).await.unwrap().unwrap(), 1);
+            assert_eq!(task.await.unwrap().unwrap(), 1);
         }
     });
 }

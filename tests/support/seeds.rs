@@ -8,8 +8,8 @@ use waterwheel::runtime::{seeded, yield_now};
 
 use super::runtime::within_deadline;
 
-/// The seeds of a test that takes about a tenth of a millisecond.
-pub(crate) const MANY: u64 = 1000;
+/// The seeds of a test that makes no system call.
+pub(crate) const MANY: u64 = 300;
 
 /// The seeds of a test that makes system calls.
 pub(crate) const SOME: u64 = 100;
@@ -20,6 +20,15 @@ pub(crate) fn under_seeds<F: Future<Output = ()>>(seeds: u64, test: impl Fn(u64)
     let first = std::env::var(seeded::VARIABLE).map_or(0, |seed| seed.parse().unwrap());
     let next = Cell::new(first);
     within_deadline(|| seeded::check(seeds, || test(next.replace(next.get() + 1))));
+}
+
+/// Runs a test that holds in any order of its tasks, under a thousand seeds and with a paused
+/// clock. So it takes less than a second, or it is not for this.
+///
+/// A limit of time would pass at once while the test waits for a socket or for another thread. So such a test has no
+/// other limit than the deadline of all tests. In two turns, each task runs that was ready before them.
+pub(crate) fn in_any_order<F: Future<Output = ()>>(test: impl Fn() -> F) {
+    within_deadline(|| seeded::check(1000, test));
 }
 
 /// Returns numbers that look random, and are the same for the same seed.

@@ -13,7 +13,7 @@ use waterwheel::runtime::{descriptors, spawn, yield_now};
 /// The bytes of a test, which tell their places.
 fn pattern(bytes: usize) -> Vec<u8> {
     (0..bytes)
-        .map(|place| (place * 7 + place / 251) as u8)
+        .map(|place| (place * 7 + place / 251).to_le_bytes()[0])
         .collect()
 }
 
@@ -25,12 +25,12 @@ where
 {
     let sent = pattern(300_000);
     let all = sent.clone();
-    let mut writes = dice(seed);
+    let mut rolls = dice(seed);
     let writing = spawn(async move {
         let mut rest = &all[..];
         while !rest.is_empty() {
-            let piece = &rest[..rest.len().min(1 + writes(60_000) as usize)];
-            match dropped_after(writes(3), writer.write(piece)).await {
+            let piece = &rest[..rest.len().min(1 + rolls(60_000) as usize)];
+            match dropped_after(rolls(3), writer.write(piece)).await {
                 Some(count) => rest = &rest[count.unwrap()..],
                 None => yield_now().await,
             }

@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 
-use crate::support::runtime::{run, soon};
+use crate::support::runtime::soon;
+use crate::support::seeds::in_any_order;
 use waterwheel::runtime::sync::broadcast::RecvError;
 use waterwheel::runtime::sync::{SendError, broadcast};
 use waterwheel::runtime::{spawn, yield_now};
 
 #[test]
 fn each_receiver_gets_each_message() {
-    run(async {
+    in_any_order(|| async {
         let (sender, receiver) = broadcast::channel(8);
         let mut receivers: Vec<_> = (0..3).map(|_| sender.subscribe()).collect();
         receivers.push(receiver);

@@ -2,13 +2,14 @@
 
 use std::future::pending;
 
-use crate::support::runtime::{run, soon};
+use crate::support::runtime::soon;
+use crate::support::seeds::in_any_order;
 use waterwheel::runtime::sync::CancellationToken;
 use waterwheel::runtime::{spawn, yield_now};
 
 #[test]
 fn a_cancellation_reaches_the_tokens_below_and_none_above() {
-    run(async {
+    in_any_order(|| async {
         let root = CancellationToken::new();
         let (left, right) = (root.child_token(), root.child_token());
         let leaf = left.child_token();
@@ -53,7 +54,7 @@ fn a_token_that_is_dropped_is_forgotten_and_a_deep_tree_needs_no_stack() {
 
 #[test]
 fn a_guard_cancels_at_its_end_unless_it_is_disarmed() {
-    run(async {
+    in_any_order(|| async {
         let token = CancellationToken::new();
         let guard = token.clone().drop_guard();
         let task = spawn(async move {

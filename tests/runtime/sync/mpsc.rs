@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use super::{poll, waiting};
-use crate::support::runtime::{OnDrop, panic_text, run, soon, turns};
+use crate::support::runtime::{OnDrop, panic_text, soon, turns};
+use crate::support::seeds::in_any_order;
 use futures_lite::{StreamExt, stream};
 use waterwheel::runtime::sync::{SendError, TryRecvError, TrySendError, broadcast, mpsc};
 use waterwheel::runtime::{join, join_all, spawn, yield_now};
@@ -30,7 +31,7 @@ fn a_full_channel_holds_its_senders_back_in_order() {
 
 #[test]
 fn the_receiver_returns_all_messages_before_the_end() {
-    run(async {
+    in_any_order(|| async {
         let (sender, mut receiver) = mpsc::channel(4);
         let other = sender.clone();
         sender.send(1).await.unwrap();
@@ -106,7 +107,7 @@ fn room_that_a_sender_has_reserved_leaves_the_other_room_to_others() {
 
 #[test]
 fn a_receiver_that_is_dropped_drops_the_messages_and_wakes_all_senders() {
-    run(async {
+    in_any_order(|| async {
         let (sender, receiver) = mpsc::channel(1);
         let message = Rc::new(());
         sender.send(message.clone()).await.unwrap();
@@ -150,7 +151,7 @@ fn the_destructor_of_a_message_may_use_its_channel() {
 
 #[test]
 fn a_receiver_is_a_stream() {
-    run(async {
+    in_any_order(|| async {
         let (sender, receiver) = mpsc::channel(2);
         spawn(async move {
             for number in 0..10 {
@@ -171,7 +172,7 @@ fn a_channel_without_room_is_refused() {
 
 #[test]
 fn channels_carry_values_that_are_not_send_between_tasks_of_one_thread() {
-    run(async {
+    in_any_order(|| async {
         let (sender, receiver) = mpsc::channel(1);
         let numbers = stream::iter(0..3).then(|number| {
             let sender = sender.clone();

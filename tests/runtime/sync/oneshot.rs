@@ -3,7 +3,8 @@
 use std::pin::Pin;
 
 use super::poll;
-use crate::support::runtime::{run, soon};
+use crate::support::runtime::soon;
+use crate::support::seeds::in_any_order;
 use waterwheel::runtime::sync::{Closed, TryRecvError, oneshot};
 use waterwheel::runtime::{spawn, yield_now};
 
@@ -36,7 +37,7 @@ fn a_oneshot_delivers_its_value_or_its_end() {
 
 #[test]
 fn each_half_of_a_oneshot_wakes_the_other_one() {
-    run(async {
+    in_any_order(|| async {
         let (sender, receiver) = oneshot::channel();
         let task = spawn(receiver);
         yield_now().await;

@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use super::{poll, waiting};
-use crate::support::runtime::{OnDrop, run, soon};
+use crate::support::runtime::{OnDrop, soon};
+use crate::support::seeds::in_any_order;
 use waterwheel::runtime::sync::{Mutex, Semaphore};
 use waterwheel::runtime::{join_all, spawn, yield_now};
 
@@ -80,7 +81,7 @@ fn forgotten_permits_are_gone_and_added_ones_are_there() {
 
 #[test]
 fn a_mutex_lets_one_task_in_at_a_time_and_a_panic_unlocks_it() {
-    run(async {
+    in_any_order(|| async {
         let mutex = Rc::new(Mutex::new(0));
         let inside = Rc::new(Cell::new(false));
         let task = |panics: bool| {

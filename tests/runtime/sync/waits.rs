@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 
 use super::Bad;
 use crate::support::runtime::{Bell, run, soon, turns};
+use crate::support::seeds::in_any_order;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::sync::{
     CancellationToken, Mutex, Notify, Semaphore, broadcast, mpsc, oneshot, watch,
@@ -173,7 +174,7 @@ fn a_wait_that_is_dropped_leaves_no_waker_in_a_half_that_lives_on() {
 
 #[test]
 fn a_wait_wakes_the_task_that_has_polled_it_last() {
-    run(async {
+    in_any_order(|| async {
         let notify = Rc::new(Notify::new());
         let semaphore = Rc::new(Semaphore::new(0));
         let (sender, mut receiver) = mpsc::channel(1);
@@ -243,7 +244,7 @@ async fn lets_others_run(name: &str, mut next: impl AsyncFnMut()) {
 
 #[test]
 fn a_loop_over_a_channel_that_is_always_ready_lets_others_run() {
-    run(async {
+    in_any_order(|| async {
         let notify = Notify::new();
         lets_others_run("notify_one", async || {
             notify.notify_one();

@@ -3,7 +3,8 @@
 use std::pin::pin;
 
 use super::{poll, waiting};
-use crate::support::runtime::{run, soon};
+use crate::support::runtime::soon;
+use crate::support::seeds::in_any_order;
 use waterwheel::runtime::sync::{Closed, watch};
 use waterwheel::runtime::{join, yield_now};
 
@@ -64,7 +65,7 @@ fn a_watch_keeps_its_value_without_receivers_and_its_snapshots_without_a_borrow(
 
 #[test]
 fn a_wait_for_a_value_checks_the_present_one_and_ends_with_the_channel() {
-    run(async {
+    in_any_order(|| async {
         let (sender, mut receiver) = watch::channel(0);
         assert_eq!(
             receiver.wait_for(|value| *value == 0).await.as_deref(),
