@@ -12,10 +12,9 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// The paused clock moves to the next deadline. So a sleep that was dropped and still counts would stop it early, and
-/// one that was forgotten would move it too far.
+/// The paused clock moves to the next deadline, so a sleep that was forgotten would move it too far.
 #[test]
-fn the_clock_stops_at_the_sleeps_that_are_left_and_at_no_other() {
+fn a_sleep_ends_at_its_own_deadline_although_others_are_dropped() {
     under_seeds(MANY, |seed| async move {
         let mut dice = dice(seed);
         let start = Instant::now();
@@ -40,8 +39,6 @@ fn the_clock_stops_at_the_sleeps_that_are_left_and_at_no_other() {
         turns(12).await;
         sleep(Duration::from_nanos(1)).await;
         assert!(start.elapsed() < ms(1), "{:?}", start.elapsed());
-        let before = start.elapsed();
-        assert!(before < ms(1));
         for task in join_all(tasks).await {
             task.unwrap();
         }

@@ -2,6 +2,7 @@
 //!
 //! The waits between tasks have a list of their own (`sync/waits.rs`).
 
+use std::any::Any;
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -34,29 +35,50 @@ fn wait(name: &'static str, future: impl Future + 'static) -> (&'static str, Wai
     (name, Box::pin(async move { drop(future.await) }))
 }
 
-/// Returns waits that do not end. Each owns its sockets, so that nothing else ends them.
-async fn endless_waits() -> Vec<(&'static str, Wait)> {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    let incoming = TcpListener::bind("127.0.0.1:0").unwrap();
+/// The sockets that outlive the waits for them: a socket that closes would drop its wakers.
+///
+/// A poll function cannot be dropped, so its waker stays with the socket. So the waits through a trait of poll functions
+/// (`AsyncRead`, `AsyncWrite`, `Stream`) own their sockets.
+#[derive(Default)]
+struct Kept(Vec<Rc<dyn Any>>);
+
+impl Kept {
+    fn keep<T: 'static>(&mut self, socket: T) -> Rc<T> {
+        let socket = Rc::new(socket);
+        self.0.push(socket.clone());
+        socket
+    }
+}
+
+/// Returns waits that do not end.
+async fn endless_waits(kept: &mut Kept) -> Vec<(&'static str, Wait)> {
+    let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, other, incoming) = (kept.keep(listen()), kept.keep(listen()), listen());
     let (mut near, far) = tcp_pair().await;
-    let (mut full, kept) = UnixStream::pair().unwrap();
-    fill(&full);
-    let (writable, unread) = UnixStream::pair().unwrap();
+    kept.keep(far);
+    let mut unix = || {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        kept.keep(theirs);
+        kept.keep(ours)
+    };
+    let writable = unix();
     fill(&writable);
-    let (readable, quiet) = tcp_pair().await;
-    let (closed, living) = tcp_pair().await;
-    let (read_closed, open) = tcp_pair().await;
+    let (readable, closed, read_closed) = (unix(), unix(), unix());
+    let (mut full, unread) = UnixStream::pair().unwrap();
+    kept.keep(unread);
+    fill(&full);
     let (copied, both) = (tcp_pair().await, (tcp_pair().await, tcp_pair().await));
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = kept.keep(UdpSocket::bind("127.0.0.1:0").unwrap());
     let (datagram, peer) = UnixDatagram::pair().unwrap();
+    kept.keep(peer);
+    let datagram = kept.keep(datagram);
     while datagram.try_send(&[0; 512]).is_ok() {}
     let (mut reader, writer) = pipe().unwrap();
     let (full_reader, mut full_pipe) = pipe().unwrap();
     while full_pipe.try_write(&[0; 4096]).is_ok() {}
     let fd = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     fd.set_nonblocking(true).unwrap();
-    let fd = AsyncFd::new(fd);
+    let fd = kept.keep(AsyncFd::new(fd));
     let mut signals = signal::listen(&[Signal::USER2]).unwrap();
     let mut child = Command::new("sleep")
         .arg("600")
@@ -81,28 +103,14 @@ async fn endless_waits() -> Vec<(&'static str, Wait)> {
         wait("a stream of connections", async move {
             (&incoming).next().await
         }),
-        wait("Stream: read", async move {
-            let _far = far;
-            near.read(&mut [0; 8]).await
-        }),
-        wait("Stream: write", async move {
-            let _kept = kept;
-            full.write(&[0; 4096]).await
-        }),
-        wait("Stream::writable", async move {
-            let _unread = unread;
-            writable.writable().await
-        }),
-        wait("Stream::readable", async move {
-            let _quiet = quiet;
-            readable.readable().await
-        }),
+        wait("Stream: read", async move { near.read(&mut [0; 8]).await }),
+        wait("Stream: write", async move { full.write(&[0; 4096]).await }),
+        wait("Stream::writable", async move { writable.writable().await }),
+        wait("Stream::readable", async move { readable.readable().await }),
         wait("Stream::closed", async move {
-            let _living = living;
             closed.closed().await;
         }),
         wait("Stream::read_closed", async move {
-            let _open = open;
             read_closed.read_closed().await;
         }),
         wait("copy", async move {
@@ -117,7 +125,6 @@ async fn endless_waits() -> Vec<(&'static str, Wait)> {
             udp.recv_from(&mut [0; 8]).await
         }),
         wait("UnixDatagram::send", async move {
-            let _peer = peer;
             datagram.send(&[0; 512]).await
         }),
         wait("PipeReader: read", async move {
@@ -183,7 +190,8 @@ fn a_wait_that_is_dropped_after_any_number_of_polls_leaves_no_waker() {
     alone(|| {
         under_seeds(20, |seed| async move {
             let mut rolls = dice(seed);
-            for (name, mut wait) in endless_waits().await {
+            let mut kept = Kept::default();
+            for (name, mut wait) in endless_waits(&mut kept).await {
                 let bell = Arc::new(Bell);
                 let waker = Waker::from(bell.clone());
                 for _ in 0..=rolls(3) {
