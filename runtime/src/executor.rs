@@ -35,6 +35,7 @@ use crate::hooks::{self, Hooks};
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
+use crate::nodes::{self, Tracker};
 use crate::notify::Notify;
 use crate::panics;
 use crate::pool::{Pool, PoolSettings};
@@ -75,6 +76,8 @@ pub(crate) struct Executor {
     /// The functions of the user that a turn calls. `None` in most programs.
     hooks: Option<Box<Hooks>>,
     names: TaskNames,
+    /// Learns of each poll, if the runtime is inspected.
+    tracker: Tracker,
     /// The messages that a turn has received. The memory changes places with the inbox. // LOG R13
     mail: Cell<Vec<Message>>,
 }
@@ -86,6 +89,7 @@ pub(crate) struct Settings {
     hooks: Option<Box<Hooks>>,
     /// Determines the order of tasks, in a test.
     pub(crate) seed: Option<u64>,
+    pub(crate) tracker: Tracker,
 }
 
 impl Settings {
@@ -119,13 +123,17 @@ impl Executor {
         let reactor = Reactor::new()?;
         let remote = Remote::new(reactor.unparker()?);
         directory::add(&remote, reactor.epoll_handle()?);
+        settings.tracker.opened(remote.id());
         if let Some(seed) = settings.seed {
             rotation::start_at(seed);
         }
         Ok(Rc::new(Self {
             id: remote.id(),
             queue: Rc::new(LocalQueue::new(remote.id(), settings.seed)),
-            tasks: Rc::new(RefCell::new(Tasks::new(remote.clone()))),
+            tasks: Rc::new(RefCell::new(Tasks::new(
+                remote.clone(),
+                settings.tracker.clone(),
+            ))),
             reactor,
             timers: Timers::new(),
             blocking: Pool::new(remote.clone(), settings.pool),
@@ -139,6 +147,7 @@ impl Executor {
             mail: Cell::default(),
             hooks: settings.hooks,
             names: TaskNames::default(),
+            tracker: settings.tracker,
         }))
     }
 
@@ -195,12 +204,17 @@ impl Executor {
             TaskId::ROOT => self.root_place.get(),
             task => self.tasks.borrow().spawned_at(task),
         });
-        let poll = if task == TaskId::ROOT {
-            root()
-        } else {
+        let paused_at = || {
+            let clock = self.timers.clock();
+            clock.is_paused().then(|| clock.now())
+        };
+        let poll = nodes::during(&self.tracker, task, paused_at, || {
+            if task == TaskId::ROOT {
+                return root();
+            }
             task_table::run(&self.tasks, task);
             Poll::Pending
-        };
+        });
         watch.stop();
         poll
     }
@@ -397,6 +411,8 @@ impl Executor {
         let waker = TaskWaker::queued(TaskId::ROOT, self.remote.clone());
         self.remote.wake(TaskId::ROOT);
         self.root.replace(Some(waker.clone()));
+        self.tracker
+            .spawned(TaskId::ROOT, place.location(), size_of::<F>(), &waker);
         let mut value = None;
         let mut root = || {
             waker.begin_poll();
@@ -499,6 +515,10 @@ impl Executor {
         );
     }
 
+    pub(crate) fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
     pub(crate) fn queue(&self) -> &Rc<LocalQueue> {
         &self.queue
     }
@@ -537,6 +557,7 @@ impl Executor {
     /// destructors find it.
     pub(crate) fn close(&self) {
         self.closing.set(true);
+        self.tracker.closing();
         // The destructor of one task may spawn another task, hence the loop.
         while task_table::end_all(&self.tasks) {}
         self.remote.close().into_iter().for_each(panics::discard);

@@ -22,6 +22,7 @@ use std::task::{Context, Poll, ready};
 use crate::budget;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
+use crate::nodes::{self, Detail, Origin};
 use crate::remote::Remote;
 use crate::task_table::Tasks;
 use crate::task_table::handle::{self, Progress};
@@ -164,7 +165,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                 Err(waker) => waker.wake(),
             },
         }
-        Poll::Pending
+        nodes::waits(cx, Origin::unknown("join"), || Detail::task(task))
     }
 }
 
