@@ -45,7 +45,7 @@ const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// A future within a task, and why it waits.
 #[derive(Clone, Debug)]
-pub(crate) struct Reason {
+pub(crate) struct WaitNode {
     /// The number of reasons around it.
     pub(crate) depth: u32,
     pub(crate) label: &'static str,
@@ -58,7 +58,7 @@ pub(crate) struct Reason {
     pub(crate) foreign_waker: usize,
 }
 
-impl Reason {
+impl WaitNode {
     /// Returns true if both are probably the same future, in two polls of a task.
     fn is_same(&self, other: &Self) -> bool {
         let same_site = match (self.site, other.site) {
@@ -76,8 +76,8 @@ impl Reason {
 #[derive(Clone, Debug)]
 pub(crate) enum Detail {
     None,
-    /// A text of the user.
-    Text(Arc<str>),
+    /// A part of a task with a name. The text is the user's.
+    Named(Option<Arc<str>>),
     /// A deadline, in nanoseconds of the runtime's clock.
     Until(u64),
     Socket {
@@ -92,6 +92,8 @@ pub(crate) enum Detail {
     Senders(usize, usize),
     /// A number of futures.
     Futures(usize),
+    /// A combinator that polls this many futures each time.
+    Among(usize),
     /// A blocking job.
     Job(usize),
     /// A child process.
@@ -146,7 +148,7 @@ pub(crate) struct Tracked {
     /// The time since which it was seen in the queue without a poll in between.
     pub(crate) queued_since: Option<u64>,
     pub(crate) waker: Weak<dyn WakeState>,
-    pub(crate) reasons: Vec<Reason>,
+    pub(crate) reasons: Vec<WaitNode>,
 }
 
 impl Tracked {
@@ -155,19 +157,24 @@ impl Tracked {
         self.waker.upgrade().is_some_and(|waker| waker.is_queued())
     }
 
-    /// Returns true if no clone of the task's waker exists, apart from the runtime's own.
-    pub(crate) fn has_no_clone(&self) -> bool {
-        self.waker.strong_count() <= self.own_wakers
+    /// Returns the number of clones of the task's waker, apart from the runtime's own.
+    pub(crate) fn clones(&self) -> usize {
+        self.waker.strong_count().saturating_sub(self.own_wakers)
+    }
+
+    /// Notes that the task was seen in the queue, or not.
+    pub(crate) fn note_queued(&mut self, is_queued: bool, real_now: u64) {
+        self.queued_since = is_queued.then(|| self.queued_since.unwrap_or(real_now));
     }
 }
 
 /// The poll that runs now, or the reasons of the last one.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RunningPoll {
     pub(crate) task: Option<TaskId>,
     /// The time of its begin, by the real clock.
     pub(crate) began: u64,
-    pub(crate) reasons: Vec<Reason>,
+    pub(crate) reasons: Vec<WaitNode>,
     /// The index of the innermost reason that is entered and not left.
     pub(crate) entered: Option<usize>,
 }
@@ -259,8 +266,17 @@ impl Census {
         found.filter(|tracked| tracked.task == task)
     }
 
-    pub(crate) fn alive(&self) -> impl Iterator<Item = &Tracked> {
-        self.root.iter().chain(self.tasks.iter().flatten())
+    /// Copies all but the tasks.
+    pub(crate) fn without_tasks(&self) -> Self {
+        Self {
+            tasks: Vec::new(),
+            root: None,
+            populations: self.populations.clone(),
+            holders: self.holders.clone(),
+            jobs: self.jobs.clone(),
+            long_polls: self.long_polls.clone(),
+            is_closing: self.is_closing,
+        }
     }
 
     fn add(&mut self, tracked: Tracked) {
@@ -280,6 +296,9 @@ impl Census {
 
     fn remove(&mut self, task: TaskId) -> Option<Tracked> {
         self.tracked(task)?;
+        if task == TaskId::ROOT {
+            return self.root.take();
+        }
         let removed = self.tasks.get_mut(task.index as usize)?.take()?;
         if let Some(site) = removed.site {
             let place = std::ptr::from_ref(site) as usize;
@@ -299,6 +318,8 @@ pub(crate) struct Board {
     paused: AtomicU64,
     running: Mutex<RunningPoll>,
     census: Mutex<Census>,
+    /// The time at which the board was made, by the real clock.
+    pub(crate) opened: u64,
     /// A poll that is longer is a finding.
     pub(crate) poll_max: Duration,
 }
@@ -310,6 +331,7 @@ impl Board {
             paused: AtomicU64::new(RUNS),
             running: Mutex::default(),
             census: Mutex::default(),
+            opened: Instant::real().as_nanos(),
             poll_max,
         })
     }
@@ -380,6 +402,18 @@ impl Board {
         }
     }
 
+    /// Looks at all tasks but the one that runs, and notes those that are in the queue.
+    pub(crate) fn note_queued_tasks(&self, running: Option<TaskId>) {
+        let real_now = Instant::real().as_nanos();
+        let Some(mut census) = self.read_census() else {
+            return;
+        };
+        for tracked in census.tasks.iter_mut().flatten() {
+            let is_queued = running != Some(tracked.task) && tracked.is_queued();
+            tracked.note_queued(is_queued, real_now);
+        }
+    }
+
     /// Notes the begin of a poll. Returns the address of the task's waker.
     pub(crate) fn begin_poll(&self, task: TaskId) -> usize {
         let mut running = self.running();
@@ -414,7 +448,7 @@ impl Board {
             } else {
                 0
             };
-            let keeps = !tracked.has_no_clone();
+            let keeps = tracked.clones() > 0;
             let old = std::mem::take(&mut tracked.reasons);
             (tracked.reasons, spare) = merged(old, new, keeps);
         }
@@ -440,8 +474,12 @@ fn lock_in_time<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 
 /// Merges the reasons of the last two polls of a task: the times of the old ones, and the futures of foreign
 /// combinators that the new poll has not polled. Returns the result, and a list that is no longer needed.
-fn merged(old: Vec<Reason>, mut new: Vec<Reason>, keeps: bool) -> (Vec<Reason>, Vec<Reason>) {
-    let is_same = |(old, new): (&Reason, &Reason)| old.depth == new.depth && old.is_same(new);
+fn merged(
+    old: Vec<WaitNode>,
+    mut new: Vec<WaitNode>,
+    keeps: bool,
+) -> (Vec<WaitNode>, Vec<WaitNode>) {
+    let is_same = |(old, new): (&WaitNode, &WaitNode)| old.depth == new.depth && old.is_same(new);
     if old.len() == new.len() && old.iter().zip(&new).all(is_same) {
         for (new, old) in new.iter_mut().zip(&old) {
             new.since = old.since;
@@ -457,11 +495,11 @@ fn merged(old: Vec<Reason>, mut new: Vec<Reason>, keeps: bool) -> (Vec<Reason>, 
 
 /// Merges two lists of siblings, with all that is below them.
 fn merge_level(
-    old: &[Reason],
-    new: &[Reason],
+    old: &[WaitNode],
+    new: &[WaitNode],
     polled: &[usize],
     keeps: bool,
-    all: &mut Vec<Reason>,
+    all: &mut Vec<WaitNode>,
 ) {
     /// A sibling is looked for in this many places. So a long list costs no more than its length.
     const AHEAD_MAX: usize = 8;
@@ -497,7 +535,7 @@ fn merge_level(
 }
 
 /// Splits a list into the trees of its roots.
-fn siblings(mut list: &[Reason]) -> Vec<&[Reason]> {
+fn siblings(mut list: &[WaitNode]) -> Vec<&[WaitNode]> {
     let mut found = Vec::new();
     while let Some(first) = list.first() {
         let below = list[1..]

@@ -421,6 +421,7 @@ impl Executor {
             poll.map(|output| value = Some(output))
         };
         while self.turn(&mut root, Wait::Forever).is_pending() {}
+        self.tracker.ended(TaskId::ROOT);
         waker.retire();
         value.expect("the loop ends when the future is ready")
     }

@@ -39,7 +39,7 @@ mod on {
     use rustix::net::{SocketAddrAny, getpeername, getsockname};
 
     pub(crate) use crate::board::{Board, Site, WakeState};
-    use crate::board::{Detail as BoardDetail, Reason, SocketEnd, Tracked, TrackedJob};
+    use crate::board::{Detail as BoardDetail, SocketEnd, Tracked, TrackedJob, WaitNode};
     use crate::instant::Instant;
     use crate::local_queue::{self, RuntimeId, TaskId};
 
@@ -101,8 +101,8 @@ mod on {
             Self(BoardDetail::None)
         }
 
-        pub(crate) fn text(text: &Arc<str>) -> Self {
-            Self(BoardDetail::Text(text.clone()))
+        pub(crate) fn named(text: Option<&Arc<str>>) -> Self {
+            Self(BoardDetail::Named(text.cloned()))
         }
 
         pub(crate) fn until(deadline: Instant) -> Self {
@@ -125,6 +125,10 @@ mod on {
 
         pub(crate) fn futures(number: usize) -> Self {
             Self(BoardDetail::Futures(number))
+        }
+
+        pub(crate) fn among(number: usize) -> Self {
+            Self(BoardDetail::Among(number))
         }
 
         pub(crate) fn job<T>(at: &T) -> Self {
@@ -153,7 +157,7 @@ mod on {
             let waker = cx.waker().data() as usize;
             let since = self.board.now();
             let reasons = &mut self.board.running().reasons;
-            reasons.push(Reason {
+            reasons.push(WaitNode {
                 depth: self.depth,
                 label,
                 site,
@@ -577,6 +581,10 @@ mod off {
         }
 
         pub(crate) fn futures(_: usize) -> Self {
+            Self
+        }
+
+        pub(crate) fn among(_: usize) -> Self {
             Self
         }
 

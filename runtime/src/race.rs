@@ -106,19 +106,24 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
         let this = self.project();
         let begins_with_second = !*this.is_biased && rotation::first_of(2) == 1;
         let mut shares = Shares::of(2);
-        nodes::enter(cx, *this.origin, Detail::none, |cx| {
-            // The other future is polled even if one has spent its share: it may be the one that is ready.
-            if begins_with_second {
-                match shares.poll(|| this.second.poll(cx)) {
-                    Poll::Pending => shares.poll(|| this.first.poll(cx)),
-                    ready @ Poll::Ready(_) => ready,
+        nodes::enter(
+            cx,
+            *this.origin,
+            || Detail::among(2),
+            |cx| {
+                // The other future is polled even if one has spent its share: it may be the one that is ready.
+                if begins_with_second {
+                    match shares.poll(|| this.second.poll(cx)) {
+                        Poll::Pending => shares.poll(|| this.first.poll(cx)),
+                        ready @ Poll::Ready(_) => ready,
+                    }
+                } else {
+                    match shares.poll(|| this.first.poll(cx)) {
+                        Poll::Pending => shares.poll(|| this.second.poll(cx)),
+                        ready @ Poll::Ready(_) => ready,
+                    }
                 }
-            } else {
-                match shares.poll(|| this.first.poll(cx)) {
-                    Poll::Pending => shares.poll(|| this.second.poll(cx)),
-                    ready @ Poll::Ready(_) => ready,
-                }
-            }
-        })
+            },
+        )
     }
 }

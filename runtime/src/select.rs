@@ -420,13 +420,18 @@ fn poll_each<T>(
     // Without shares, a future that spends the whole budget would make each poll refuse the futures behind it.
     let mut shares = Shares::of(u32::try_from(futures).unwrap_or(u32::MAX));
     // A future is polled even if another one has spent its share: it may be the one that is ready.
-    nodes::enter(cx, origin, Detail::none, |cx| {
-        (first..futures)
-            .chain(0..first)
-            .map(|index| shares.poll(|| poll(cx, index)))
-            .find(Poll::is_ready)
-            .unwrap_or(Poll::Pending)
-    })
+    nodes::enter(
+        cx,
+        origin,
+        || Detail::among(futures),
+        |cx| {
+            (first..futures)
+                .chain(0..first)
+                .map(|index| shares.poll(|| poll(cx, index)))
+                .find(Poll::is_ready)
+                .unwrap_or(Poll::Pending)
+        },
+    )
 }
 
 impl<A: Future, B: Future> Future for Select<A, B> {

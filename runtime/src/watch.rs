@@ -13,14 +13,14 @@
 //! - Never: a report in a release build without the feature `watch`.
 //! - Never: two reports of one poll.
 
-#[cfg(any(debug_assertions, feature = "watch", feature = "inspect"))]
-pub(crate) use known::Place;
 #[cfg(not(any(debug_assertions, feature = "watch")))]
 pub(crate) use off::Watch;
 #[cfg(any(debug_assertions, feature = "watch"))]
 pub(crate) use on::Watch;
+#[cfg(any(debug_assertions, feature = "watch", feature = "inspect"))]
+pub(crate) use place::Place;
 #[cfg(not(any(debug_assertions, feature = "watch", feature = "inspect")))]
-pub(crate) use unknown::Place;
+pub(crate) use unknown_place::Place;
 
 /// Runs one poll of a part of a task. If it holds the thread for more than a second, the report names this
 /// part, and not the place that spawned the task.
@@ -49,7 +49,7 @@ pub fn poll_named<T>(name: &'static str, poll: impl FnOnce() -> T) -> T {
 
 /// The places of builds that report them.
 #[cfg(any(debug_assertions, feature = "watch", feature = "inspect"))]
-mod known {
+mod place {
     use std::fmt;
     use std::panic::Location;
 
@@ -85,29 +85,6 @@ mod known {
                 Self::SpawnedAt(place) => write!(f, "the task spawned at {place}"),
                 Self::Named(name) => write!(f, "`{name}`"),
             }
-        }
-    }
-}
-
-/// The empty places of all other builds.
-#[cfg(not(any(debug_assertions, feature = "watch", feature = "inspect")))]
-mod unknown {
-    use std::panic::Location;
-
-    #[derive(Clone, Copy)]
-    pub(crate) struct Place;
-
-    impl Place {
-        pub(crate) fn here() -> Self {
-            Self
-        }
-
-        pub(crate) fn named(_: &'static str) -> Self {
-            Self
-        }
-
-        pub(crate) fn location(self) -> Option<&'static Location<'static>> {
-            None
         }
     }
 }
@@ -198,5 +175,28 @@ mod off {
         }
 
         pub(crate) fn stop(self) {}
+    }
+}
+
+/// The empty place of all other builds.
+#[cfg(not(any(debug_assertions, feature = "watch", feature = "inspect")))]
+mod unknown_place {
+    use std::panic::Location;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Place;
+
+    impl Place {
+        pub(crate) fn here() -> Self {
+            Self
+        }
+
+        pub(crate) fn named(_: &'static str) -> Self {
+            Self
+        }
+
+        pub(crate) fn location(self) -> Option<&'static Location<'static>> {
+            None
+        }
     }
 }

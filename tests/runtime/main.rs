@@ -9,6 +9,7 @@ mod support;
 mod connect;
 mod copy;
 mod datagrams;
+mod explain;
 mod fairness;
 mod fs;
 mod groups;
