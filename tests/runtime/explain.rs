@@ -1,7 +1,6 @@
 //! Claims about dumps: the futures within each task that wait, and since when.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::{Future, pending, poll_fn};
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic;

@@ -10,6 +10,7 @@ mod connect;
 mod copy;
 mod datagrams;
 mod explain;
+mod explain_findings;
 mod fairness;
 mod fs;
 mod groups;
