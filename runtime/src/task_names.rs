@@ -15,6 +15,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::local_queue::{RuntimeId, TaskId};
+use crate::points;
 use crate::watch::Place;
 
 /// The identity of a task. Within a process, no two tasks have the same one, unless four thousand million tasks
@@ -45,6 +46,13 @@ impl Id {
             index: task.index,
             generation: task.generation.get(),
         }
+    }
+
+    /// Returns true for the future of [`block_on`](fn@crate::block_on), which is not a task. Only
+    /// [`inspect`](crate::inspect) has ids of it.
+    #[must_use]
+    pub fn is_root(self) -> bool {
+        self.index == TaskId::ROOT.index
     }
 }
 
@@ -146,6 +154,7 @@ pub(crate) struct NamedTask {
 impl TaskNames {
     /// Names a task. The entry stays until [`TaskNames::remove`].
     pub(crate) fn insert(&mut self, task: TaskId, named: NamedTask) {
+        points::named(task, &named.name);
         self.named.insert(task, named);
     }
 

@@ -66,6 +66,7 @@ impl Builder {
             let handle = executor.spawn(future, place);
             if let Some(name) = self.name {
                 let (task, _) = handle.parts();
+                executor.tracker().named(task, &name);
                 executor.name(task, NamedTask { name, location });
             }
             handle
