@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use claims::in_time;
 use stage_06::{block_on, join, on_threads, race, sleep, spawn, yield_now};
 
-const SHORT: Duration = Duration::from_millis(40);
+const SHORT: Duration = Duration::from_millis(250);
 
 /// Less than the time of two waits, one after the other.
-const LESS_THAN_TWO: Duration = Duration::from_millis(75);
+const LESS_THAN_TWO: Duration = Duration::from_millis(490);
 
 #[test]
 fn todo_1_join_returns_both_values() {
