@@ -34,11 +34,6 @@ impl Timers {
         self.wheel.borrow_mut().remove(key)
     }
 
-    /// Returns the number of armed timers.
-    pub fn len(&self) -> usize {
-        self.wheel.borrow().len()
-    }
-
     /// Returns the time until the next deadline, or `None` if no timer is armed.
     pub fn until_next(&self) -> Option<Duration> {
         let tick = self.wheel.borrow().next_deadline()?;
