@@ -76,15 +76,6 @@ impl Wheel {
         }
     }
 
-    /// Returns the number of armed timers.
-    pub fn len(&self) -> usize {
-        self.entries.len() - self.vacant.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Arms a timer. If the deadline has passed, the timer fires at the next [`advance`](Self::advance).
     pub fn insert(&mut self, deadline_tick: u64, waker: Waker) -> Key {
         self.generation += 1;

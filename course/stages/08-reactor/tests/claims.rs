@@ -124,7 +124,7 @@ fn todo_1_to_4_an_edge_is_remembered() {
             other.write_all(b"hello").unwrap();
             sleep(Duration::from_millis(20)).await;
             registration.ready(Direction::Read).await;
-            // Nothing was read, so the socket is still ready.
+            // No byte was read, so the socket is still ready.
             registration.ready(Direction::Read).await;
             assert_eq!(read_all(&socket, &registration), 5);
         });
