@@ -133,7 +133,7 @@ fn todo_1_to_3_a_request_costs_two_system_calls() {
 
 #[test]
 fn todo_2_and_3_a_write_waits_until_the_client_reads() {
-    const BYTES: usize = 8 * 1024 * 1024;
+    const BYTES: usize = 16 * 1024 * 1024;
     in_time(|| {
         block_on(async {
             let (stream, mut client) = connection().await;
