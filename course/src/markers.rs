@@ -19,7 +19,8 @@
 //! | `//= code` | the code, instead of `todo!("TODO 1")` | left out |
 //! | any other line between the marks | left out | kept |
 //!
-//! The names `solution-01` and `solution_01` become `stage-01` and `stage_01`.
+//! The names `solution-01` and `solution_01` become `my-stage-01` and `my_stage_01`, which are as long. So the format
+//! of the code stays.
 
 /// The form of a stage to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +80,8 @@ pub fn make(solution: &str, form: Form) -> Result<String, String> {
     match part {
         Some(part) => Err(format!("TODO {} has no end", part.number)),
         None => Ok(made
-            .replace("solution-", "stage-")
-            .replace("solution_", "stage_")),
+            .replace("solution-", "my-stage-")
+            .replace("solution_", "my_stage_")),
     }
 }
 
@@ -175,7 +176,7 @@ fn second() {
     #[test]
     fn a_start_has_the_comments_and_not_the_solution() {
         let start = "\
-use stage_07::Wheel;
+use my_stage_07::Wheel;
 fn first() -> u32 {
     // TODO 1: Return one.
     //
@@ -194,7 +195,7 @@ fn second() {
     #[test]
     fn a_finished_stage_has_the_solution_and_no_marks() {
         let finished = "\
-use stage_07::Wheel;
+use my_stage_07::Wheel;
 fn first() -> u32 {
     1
 }

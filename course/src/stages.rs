@@ -50,7 +50,7 @@ pub fn root() -> PathBuf {
 impl Stage {
     /// The name of the learner's crate.
     pub fn package(&self) -> String {
-        format!("stage-{:02}", self.number)
+        format!("my-stage-{:02}", self.number)
     }
 
     /// The name of the crate that has the solution.

@@ -163,13 +163,13 @@ fn todo_1_to_4_a_wake_polls_one_task_of_10000() {
 #[test]
 fn todo_1_to_4_another_thread_wakes_a_task() {
     in_time(|| {
+        let begin = Instant::now();
         let (sender, receiver) = oneshot();
         let (done, end) = oneshot();
         let thread = thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             sender.send(7);
         });
-        let begin = Instant::now();
         let value = block_on(async {
             spawn(async move { done.send(receiver.await) });
             end.await

@@ -4,11 +4,11 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use claims::in_time;
-use stage_01::countdown::Countdown;
-use stage_01::pinned::refers_to_itself;
-use stage_01::poll_once::poll_once;
-use stage_01::size::{digest_large, digest_small};
-use stage_01::sum::{Sum, sum};
+use my_stage_01::countdown::Countdown;
+use my_stage_01::pinned::refers_to_itself;
+use my_stage_01::poll_once::poll_once;
+use my_stage_01::size::{digest_large, digest_small};
+use my_stage_01::sum::{Sum, sum};
 
 #[test]
 fn todo_1_and_2_a_countdown_is_ready_after_its_polls() {

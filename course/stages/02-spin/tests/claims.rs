@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use claims::in_time;
-use stage_02::{Countdown, Deadline, block_on, block_on_counted, yield_now};
+use my_stage_02::{Countdown, Deadline, block_on, block_on_counted, yield_now};
 
 #[test]
 fn todo_1_block_on_returns_the_value_of_the_future() {

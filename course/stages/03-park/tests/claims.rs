@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use claims::in_time;
-use stage_03::{block_on, block_on_counted, oneshot, sleep, yield_now};
+use my_stage_03::{block_on, block_on_counted, oneshot, sleep, yield_now};
 
 /// A waker that counts.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use claims::in_time;
-use stage_04::{Runtime, block_on, oneshot, sleep, spawn, yield_now};
+use my_stage_04::{Runtime, block_on, oneshot, sleep, spawn, yield_now};
 
 #[test]
 fn todo_3_block_on_runs_its_own_future_without_any_task() {
@@ -163,13 +163,13 @@ fn todo_1_to_4_a_wake_polls_one_task_of_10000() {
 #[test]
 fn todo_1_to_4_another_thread_wakes_a_task() {
     in_time(|| {
+        let begin = Instant::now();
         let (sender, receiver) = oneshot();
         let (done, end) = oneshot();
         let thread = thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             sender.send(7);
         });
-        let begin = Instant::now();
         let value = block_on(async {
             spawn(async move { done.send(receiver.await) });
             end.await

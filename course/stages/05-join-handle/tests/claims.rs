@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use claims::in_time;
-use stage_05::{block_on, sleep, spawn, yield_now};
+use my_stage_05::{block_on, sleep, spawn, yield_now};
 
 #[test]
 fn todo_1_to_3_a_handle_returns_the_value_of_its_task() {
@@ -80,7 +80,7 @@ fn todo_1_a_panic_becomes_an_error_and_the_other_tasks_run_on() {
                 yield_now().await;
                 panic!("on purpose");
             });
-            let error: stage_05::JoinError = bad.await.unwrap_err();
+            let error: my_stage_05::JoinError = bad.await.unwrap_err();
             assert_eq!(error.message(), Some("on purpose"));
             assert_eq!(good.await.unwrap(), "good");
         });

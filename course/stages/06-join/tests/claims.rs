@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use claims::in_time;
-use stage_06::{block_on, join, on_threads, race, sleep, spawn, yield_now};
+use my_stage_06::{block_on, join, on_threads, race, sleep, spawn, yield_now};
 
 const SHORT: Duration = Duration::from_millis(250);
 

@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use claims::in_time;
-use stage_07::{Heap, Wheel, block_on, join, race, sleep, spawn};
+use my_stage_07::{Heap, Wheel, block_on, join, race, sleep, spawn};
 
 /// Wakers that note their numbers.
 #[derive(Clone, Default)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use claims::in_time;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use stage_08::{Direction, Registration, block_on, join, oneshot, race, sleep, spawn};
+use my_stage_08::{Direction, Registration, block_on, join, oneshot, race, sleep, spawn};
 
 /// Two connected sockets that do not block.
 fn pair() -> (UnixStream, UnixStream) {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use claims::in_time;
-use stage_09::{TcpListener, TcpStream, block_on, join, sleep, spawn, system_calls};
+use my_stage_09::{TcpListener, TcpStream, block_on, join, sleep, spawn, system_calls};
 
 /// A listener on a free port of this machine, and its address.
 fn listen() -> (TcpListener, SocketAddr) {
@@ -137,13 +137,13 @@ fn todo_2_and_3_a_write_waits_until_the_client_reads() {
     in_time(|| {
         block_on(async {
             let (stream, mut client) = connection().await;
+            let before = Instant::now();
             let client = thread::spawn(move || {
                 thread::sleep(Duration::from_millis(20));
                 let mut all = Vec::new();
                 client.read_to_end(&mut all).unwrap();
                 all.len()
             });
-            let before = Instant::now();
             stream.write_all(&vec![7; BYTES]).await.unwrap();
             assert!(before.elapsed() >= Duration::from_millis(10));
             drop(stream);

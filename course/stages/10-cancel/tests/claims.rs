@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use claims::in_time;
-use stage_10::{
+use my_stage_10::{
     Elapsed, Runtime, TcpListener, TcpStream, block_on, counts, join, race, sleep, spawn,
     system_calls, timeout, yield_now,
 };

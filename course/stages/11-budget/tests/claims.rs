@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use claims::in_time;
-use stage_11::budget::{self, BUDGET};
-use stage_11::{
+use my_stage_11::budget::{self, BUDGET};
+use my_stage_11::{
     Elapsed, TcpListener, TcpStream, block_on, counts, race, sleep, spawn, timeout, yield_now,
 };
 
