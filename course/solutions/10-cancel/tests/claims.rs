@@ -163,8 +163,9 @@ fn todo_5_and_6_the_end_of_a_runtime_drops_its_tasks_and_their_handles_get_an_er
                 sleep(LONG).await;
             });
             yield_now().await;
-            task
+            Some(task)
         });
+        let task = task.expect("the task was spawned");
         assert!(!dropped.get());
         drop(runtime);
         assert!(dropped.get());

@@ -64,7 +64,6 @@ struct Upcoming {
 
 impl Wheel {
     /// Makes an empty wheel at tick 0.
-    #[expect(clippy::new_without_default, reason = "the same as the real wheel")]
     pub fn new() -> Self {
         Self {
             now_tick: 0,
