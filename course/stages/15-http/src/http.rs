@@ -89,17 +89,12 @@ impl Refusal {
 ///
 /// Refuses a head that RFC 9112 forbids.
 pub fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Option<(Request, usize)>, Refusal> {
-    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return if bytes.len() > limits.head_bytes_max {
-            Err(Refusal::HeadTooLarge)
-        } else {
-            Ok(None)
-        };
-    };
-    let length = end + 4;
-    if length > limits.head_bytes_max {
-        return Err(Refusal::HeadTooLarge);
-    }
+    // TODO 1: A head ends with the bytes `\r\n\r\n`. Find them: `bytes.windows(4).position(|four| four == b"\r\n\r\n")`. The length
+    // of the head is that position plus 4.
+    // - If they are not there, the head is not complete. Then return `Ok(None)`, or `Err(Refusal::HeadTooLarge)` if `bytes`
+    //   is longer than `limits.head_bytes_max` already.
+    // - If the head is longer than that limit, return the same error.
+    let length: usize = todo!("TODO 1");
     let head = str::from_utf8(&bytes[..length - 4]).map_err(|_| Refusal::Malformed)?;
     let mut lines = head.split("\r\n");
     let mut request = parse_request_line(lines.next().unwrap_or_default())?;
@@ -124,13 +119,10 @@ fn parse_request_line(line: &str) -> Result<Request, Refusal> {
 
 /// Splits a field line: `Name: value` (RFC 9112, section 5).
 fn parse_field(line: &str) -> Result<(String, String), Refusal> {
-    let (name, value) = line.split_once(':').ok_or(Refusal::Malformed)?;
-    let value = value.trim_matches([' ', '\t']);
-    let has_control = value.chars().any(|c| c.is_control() && c != '\t');
-    if !is_token(name) || has_control {
-        return Err(Refusal::Malformed);
-    }
-    Ok((name.to_ascii_lowercase(), value.to_owned()))
+    // TODO 3: Split at the first colon (`split_once(':')`). The name must be a token, so a space before the colon is a fault. The
+    // spaces and tabs around the value do not count (`trim_matches([' ', '\t'])`). A control character in the value is a
+    // fault, except for a tab. Return the name in lower case, and the value.
+    todo!("TODO 3")
 }
 
 /// Returns true if a text is a token (RFC 9110, section 5.6.2).
@@ -181,17 +173,12 @@ pub async fn serve_one(
     limits: &Limits,
     handler: impl AsyncFn(Request) -> Response,
 ) -> io::Result<()> {
-    let read = timeout(limits.request_duration_max, read_request(&stream, limits)).await;
-    let request = read.unwrap_or(Ok(Err(Refusal::TooSlow)))?;
-    let response = match request {
-        Ok(request) => handler(request).await,
-        Err(refusal) => Response {
-            status: refusal.status(),
-            body: String::new(),
-        },
-    };
-    stream.write_all(&encode(&response)).await?;
-    close(stream).await
+    // TODO 4: 1. Run `read_request(&stream, limits)` with a `timeout` of `limits.request_duration_max`. If the time is over, the
+    //    result is a refusal: `Ok(Err(Refusal::TooSlow))`.
+    // 2. The result has three cases: an `io::Error` (use `?`), a refusal, or a request. The answer is
+    //    `Response { status, body: String::new() }` for a refusal, and `handler(request).await` for a request.
+    // 3. Write the encoded answer (`stream.write_all`), and return the result of `close(stream).await`.
+    todo!("TODO 4")
 }
 
 /// Reads a whole request.
@@ -233,18 +220,8 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// Closes a connection so that the client receives the whole answer.
 async fn close(stream: TcpStream) -> io::Result<()> {
     // A close with unread bytes sends a reset, and the reset erases the answer in the client's kernel.
-    stream.shutdown_write()?;
-    let drain = async {
-        let mut buffer = [0; 4096];
-        let mut left = LINGER_BYTES_MAX;
-        while left > 0 {
-            match stream.read(&mut buffer).await {
-                Ok(0) | Err(_) => return,
-                Ok(bytes) => left = left.saturating_sub(bytes),
-            }
-        }
-    };
-    // If the time is over, the client has had its chance.
-    _ = timeout(LINGER, drain).await;
-    Ok(())
+    // TODO 5: 1. Close the write half (`shutdown_write`).
+    // 2. Read and discard, until a read returns 0 or an error, or `LINGER_BYTES_MAX` bytes have come, and for at most
+    //    `LINGER` (`timeout`). Then return `Ok(())`, which drops the stream.
+    todo!("TODO 5")
 }
