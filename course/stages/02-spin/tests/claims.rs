@@ -24,7 +24,7 @@ fn todo_1_block_on_polls_until_the_future_is_ready() {
 #[test]
 fn todo_1_a_future_may_borrow_from_the_caller() {
     in_time(|| {
-        let words = vec!["read", "poll", "wait"];
+        let words = ["read", "poll", "wait"];
         let longest = block_on(async {
             Countdown::new(1, 0).await;
             words.iter().map(|word| word.len()).max()
