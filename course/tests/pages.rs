@@ -137,7 +137,7 @@ fn the_names_of_claims_in_a_page_exist() {
         for name in texts.iter().flat_map(|text| code(text)) {
             let claim = name.trim_start_matches('…');
             let is_claim = name.starts_with('…') || name.starts_with("todo_");
-            if is_claim {
+            if is_claim && !claim.contains(char::is_uppercase) {
                 assert!(claims.contains(claim), "{}: {name}", stage.folder);
             }
         }
