@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::process::Command;
 
-use crate::markers::Form;
+use crate::markers::{self, Form};
 use crate::run::{self, Outcome};
 use crate::stages::{self, STAGES, Stage};
 
@@ -31,8 +31,8 @@ pub fn next() -> io::Result<()> {
 fn tell(stage: &Stage, outcome: &Outcome) -> io::Result<()> {
     println!("Read    {}", shown(&stage.page()));
     let open = open_todos(stage)?;
-    for (place, text) in &open {
-        println!("Edit    {place}  {text}");
+    for (place, part) in &open {
+        println!("Edit    {place}  {part}");
     }
     println!("Check   cargo run -p course");
     if stage.number > 1 {
@@ -61,22 +61,31 @@ fn tell(stage: &Stage, outcome: &Outcome) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the parts that are still to do: the place, and the first line of the text.
+/// Returns the parts that are still as they were at the start: the place, and the first words of the text.
 fn open_todos(stage: &Stage) -> io::Result<Vec<(String, String)>> {
     let mut found = Vec::new();
-    for path in stages::files_in(&stage.home().join("src"))? {
-        let text = fs::read_to_string(&path)?;
-        for (number, line) in (1..).zip(text.lines()) {
-            if let Some(text) = line.trim_start().strip_prefix("// TODO ")
-                && let Some((part, _)) = text.split_once(": ")
-            {
-                found.push((format!("{}:{number}", shown(&path)), format!("TODO {part}")));
-            }
+    for solution in stages::files_in(&stage.solution().join("src"))? {
+        let open =
+            markers::open_parts(&fs::read_to_string(&solution)?).map_err(io::Error::other)?;
+        let name = solution
+            .strip_prefix(stage.solution())
+            .map_err(io::Error::other)?;
+        let path = stage.home().join(name);
+        let own = fs::read_to_string(&path).unwrap_or_default();
+        for (part, lines) in open {
+            let Some(at) = own.find(&lines) else {
+                continue;
+            };
+            let line = own[..at].lines().count() + 1;
+            found.push((part, format!("{}:{line}", shown(&path))));
         }
     }
     // The parts have an order of their own, which is not that of the files.
-    found.sort_by(|one, other| one.1.cmp(&other.1));
-    Ok(found)
+    found.sort();
+    Ok(found
+        .into_iter()
+        .map(|(part, place)| (place, format!("TODO {part}")))
+        .collect())
 }
 
 /// Returns a path as the learner would write it in the folder of the course.

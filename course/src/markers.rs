@@ -85,7 +85,30 @@ pub fn make(solution: &str, form: Form) -> Result<String, String> {
     }
 }
 
-/// Returns the numbers of the parts in a text of a solution, or of a start.
+/// Returns the parts of a solution: the number, and the lines that the start has in its place.
+///
+/// # Errors
+///
+/// Fails if a mark has no partner or no number.
+pub fn open_parts(solution: &str) -> Result<Vec<(u32, String)>, String> {
+    let mut open = Vec::new();
+    let mut rest = solution;
+    while let Some(begin) = rest.find("// BEGIN TODO ") {
+        let line = rest[..begin].rfind('\n').map_or(0, |end| end + 1);
+        let end = rest[begin..]
+            .find("// END TODO")
+            .map(|end| begin + end + "// END TODO".len());
+        let end = end.ok_or("a part has no end")?;
+        let part = &rest[line..end];
+        let numbers = parts(part);
+        let number = *numbers.first().ok_or("a part has no number")?;
+        open.push((number, make(part, Form::Start)?));
+        rest = &rest[end..];
+    }
+    Ok(open)
+}
+
+/// Returns the numbers of the parts in a text of a solution.
 pub fn parts(text: &str) -> Vec<u32> {
     let number = |line: &str| {
         let digits = line.trim_start().strip_prefix("// BEGIN TODO ")?;
@@ -223,6 +246,14 @@ fn second() {
         ] {
             assert!(make(wrong, Form::Start).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_open_parts_are_lines_of_the_start() {
+        let start = make(SOLUTION, Form::Start).unwrap();
+        let open = open_parts(SOLUTION).unwrap();
+        assert_eq!(open.len(), 2);
+        assert!(open.iter().all(|(_, lines)| start.contains(lines)));
     }
 
     #[test]

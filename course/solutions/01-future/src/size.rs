@@ -15,7 +15,7 @@ pub async fn digest_large(pause: Countdown) -> u32 {
 pub async fn digest_small(pause: Countdown) -> u32 {
     // BEGIN TODO 4
     //> Write the function so that it returns the same value, still awaits `pause`, and its future has less than 100
-    //> bytes. The buffer must not live across the `.await`.
+    //> bytes. The buffer must not be alive at the `.await`. (A variable lives until the end of its block.)
     let digest = added(&filled());
     pause.await;
     digest

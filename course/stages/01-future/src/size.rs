@@ -14,7 +14,7 @@ pub async fn digest_large(pause: Countdown) -> u32 {
 /// Does the same work, but its future is small.
 pub async fn digest_small(pause: Countdown) -> u32 {
     // TODO 4: Write the function so that it returns the same value, still awaits `pause`, and its future has less than 100
-    // bytes. The buffer must not live across the `.await`.
+    // bytes. The buffer must not be alive at the `.await`. (A variable lives until the end of its block.)
     todo!("TODO 4")
 }
 

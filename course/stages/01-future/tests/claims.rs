@@ -72,7 +72,10 @@ fn todo_4_a_variable_that_lives_across_an_await_is_part_of_the_future() {
         println!("large: {} bytes", size_of_val(&large));
         println!("small: {} bytes", size_of_val(&small));
         assert!(size_of_val(&large) > 1024);
-        assert!(size_of_val(&small) < 100);
+        assert!(
+            size_of_val(&small) < 100,
+            "the buffer is still in the future"
+        );
 
         let (mut large, mut small) = (pin!(large), pin!(small));
         assert_eq!(poll_once(large.as_mut()), Poll::Pending);

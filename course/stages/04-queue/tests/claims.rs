@@ -200,3 +200,26 @@ fn todo_2_to_4_a_task_goes_on_in_the_next_block_on_of_its_runtime() {
         assert_eq!(steps.get(), 3);
     });
 }
+
+/// The future of `block_on` ends in front of a task that is ready. The task must stay ready.
+#[test]
+fn todo_3_a_task_behind_the_future_of_block_on_is_not_lost() {
+    in_time(|| {
+        let runtime = Runtime::new();
+        let ran = Rc::new(Cell::new(false));
+        let running = ran.clone();
+        let mut task = Some(async move { running.set(true) });
+        runtime.block_on(poll_fn(move |cx| {
+            let Some(task) = task.take() else {
+                return Poll::Ready(());
+            };
+            // First the root, then the task: both are in the next list.
+            cx.waker().wake_by_ref();
+            spawn(task);
+            Poll::Pending
+        }));
+        runtime.block_on(yield_now());
+        runtime.block_on(yield_now());
+        assert!(ran.get());
+    });
+}

@@ -1,13 +1,15 @@
 //! The claims of stage 5.
 
-use std::cell::Cell;
-use std::future::{pending, poll_fn};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use claims::in_time;
-use my_stage_05::{block_on, sleep, spawn, yield_now};
+use my_stage_05::{JoinError, JoinHandle, block_on, sleep, spawn, yield_now};
 
 #[test]
 fn todo_1_to_3_a_handle_returns_the_value_of_its_task() {
@@ -80,7 +82,7 @@ fn todo_1_a_panic_becomes_an_error_and_the_other_tasks_run_on() {
                 yield_now().await;
                 panic!("on purpose");
             });
-            let error: my_stage_05::JoinError = bad.await.unwrap_err();
+            let error: JoinError = bad.await.unwrap_err();
             assert_eq!(error.message(), Some("on purpose"));
             assert_eq!(good.await.unwrap(), "good");
         });
@@ -95,8 +97,9 @@ fn todo_3_a_handle_that_waits_is_polled_twice() {
             let mut polls = 0;
             let waiter = poll_fn(move |cx| {
                 polls += 1;
-                let handle = std::pin::Pin::new(&mut handle);
-                std::future::Future::poll(handle, cx).map(|outcome| (outcome, polls))
+                Pin::new(&mut handle)
+                    .poll(cx)
+                    .map(|outcome| (outcome, polls))
             });
             let (outcome, polls) = waiter.await;
             outcome.unwrap();
@@ -130,5 +133,35 @@ fn todo_1_and_3_block_on_ends_with_its_own_future() {
             value
         });
         assert_eq!(value, 7);
+    });
+}
+
+thread_local! {
+    static HANDLE: RefCell<Option<JoinHandle<u32>>> = const { RefCell::new(None) };
+}
+
+/// A waker of foreign code, which looks at the handle while it is woken.
+struct Looks;
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        HANDLE.with_borrow(|handle| assert!(handle.as_ref().is_some_and(JoinHandle::is_finished)));
+    }
+}
+
+#[test]
+fn todo_2_the_cell_is_not_borrowed_while_a_waker_is_woken() {
+    in_time(|| {
+        block_on(async {
+            let mut handle = spawn(async { 7 });
+            let waker = Waker::from(Arc::new(Looks));
+            let poll = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
+            assert!(poll.is_pending());
+            HANDLE.set(Some(handle));
+            yield_now().await;
+            yield_now().await;
+            let handle = HANDLE.take().unwrap();
+            assert_eq!(handle.await.unwrap(), 7);
+        });
     });
 }
