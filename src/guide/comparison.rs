@@ -1,4 +1,4 @@
-//! What differs from other runtimes, and when to use those.
+//! Other runtimes: the differences, and when to use them.
 //!
 //! The facts about the other projects are from their documentation and their source, read in November 2026 (tokio 1.54,
 //! smol 2.0, chronos 4). They change, so look there, too. A dash means that we have found no statement. Speed is not
