@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use course::markers;
+use course::markers::{self, Form};
 use course::stages::{self, STAGES, Stage};
 
 const SECTIONS: [&str; 3] = [
@@ -174,6 +174,37 @@ fn no_stage_is_left_out() {
             .collect();
         found.sort();
         assert_eq!(found, STAGES.map(|stage| stage.folder), "{folder}");
+    }
+}
+
+/// Returns the lines of code and text of a finished stage.
+fn lines(stage: &Stage) -> Vec<String> {
+    let files = stage.files(Form::Finished).expect("the marks are right");
+    let sources = files.iter().filter(|(name, _)| name.starts_with("src"));
+    let lines = sources.flat_map(|(_, text)| text.lines());
+    let full = lines.map(str::trim).filter(|line| !line.is_empty());
+    full.map(str::to_owned).collect()
+}
+
+/// A stage keeps the code of the one before. The first two stages have futures that only they need.
+#[test]
+fn each_stage_grows_from_the_one_before() {
+    for (before, stage) in STAGES.iter().zip(&STAGES[1..]) {
+        let (old, mut new) = (lines(before), lines(stage));
+        let mut kept = 0;
+        for line in &old {
+            if let Some(at) = new.iter().position(|other| other == line) {
+                new.swap_remove(at);
+                kept += 1;
+            }
+        }
+        let percent = 100 * kept / old.len();
+        let percent_min = if stage.number <= 3 { 40 } else { 80 };
+        assert!(
+            percent >= percent_min,
+            "{} keeps {percent} % of the lines",
+            stage.folder
+        );
     }
 }
 

@@ -33,6 +33,7 @@
 //! | dropping a task's handle | detaches | detaches | cancels | detaches | there is no handle |
 //! | timers | a wheel | a wheel | a `BTreeMap` | a wheel | a queue in the driver |
 //! | threads for blocking work, at most | 16 | 512 | 500 | – | – |
+//! | shows the waiting tasks | the feature `inspect` | tokio-console, and `taskdump` (unstable) | – | – | – |
 //! | a clock that tests control | yes | yes, with one thread | – | – | a mock driver in embassy-time |
 //! | `unsafe` in the crate | none | yes | yes, for example in async-task; none in blocking | yes | yes |
 //! | systems | Linux | Linux, macOS, Windows, others | the same | Linux, macOS | microcontrollers; `std` for tests |
