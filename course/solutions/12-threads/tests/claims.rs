@@ -185,7 +185,7 @@ fn todo_1_to_5_a_runtime_within_a_runtime_wakes_the_outer_one() {
     in_time(|| {
         block_on(async {
             let (sender, receiver) = oneshot();
-            let task = spawn(async move { receiver.await });
+            let task = spawn(receiver);
             yield_now().await;
             block_on(async {
                 yield_now().await;
