@@ -1,6 +1,6 @@
 //! TCP sockets whose operations are futures.
 //!
-//! Each operation is the same loop: wait until it should be tried, try it, and note what the kernel says.
+//! Each operation is the same loop: wait until it should be tried, try it, and note its answer.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
