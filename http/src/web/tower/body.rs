@@ -38,7 +38,7 @@ use crate::exchange::body::Body;
 /// }
 /// ```
 pub struct RequestBody {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<SharedPiece>>,
     /// The number of bytes that are still to come, if it is known.
     left: Option<u64>,
     is_over: bool,
@@ -46,7 +46,7 @@ pub struct RequestBody {
 
 /// One piece on its way, and the two sides that may wait for each other.
 #[derive(Default)]
-struct Shared {
+struct SharedPiece {
     frame: Option<io::Result<Frame<Bytes>>>,
     /// True if the service has asked for a piece that is not there yet.
     is_wanted: bool,
@@ -58,7 +58,7 @@ struct Shared {
 
 /// Makes the two sides of a body.
 pub(super) fn pair(body: Body<'_>) -> (RequestBody, Pump<'_>) {
-    let shared = Arc::new(Mutex::new(Shared::default()));
+    let shared = Arc::new(Mutex::new(SharedPiece::default()));
     let near = RequestBody {
         shared: shared.clone(),
         left: body.size_hint().exact(),
@@ -67,7 +67,7 @@ pub(super) fn pair(body: Body<'_>) -> (RequestBody, Pump<'_>) {
     (near, Pump { body, shared })
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock(shared: &Mutex<SharedPiece>) -> MutexGuard<'_, SharedPiece> {
     // No code of a user runs under the lock.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -75,7 +75,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 /// Moves the pieces of a borrowed body to the service.
 pub(super) struct Pump<'c> {
     body: Body<'c>,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<SharedPiece>>,
 }
 
 impl Pump<'_> {

@@ -96,7 +96,19 @@ pub struct ConnectionFacts {
 ///
 /// # Examples
 ///
-/// See the [module](self).
+/// ```
+/// use tower_service::Service;
+/// use waterwheel::http::web::tower::{RequestBody, from_service};
+/// use waterwheel::http::{Error, Handler};
+///
+/// fn handler<S>(service: S) -> impl Handler
+/// where
+///     S: Service<http::Request<RequestBody>, Response = http::Response<String>> + Clone + 'static,
+///     S::Error: Into<Error>,
+/// {
+///     from_service(service)
+/// }
+/// ```
 pub fn from_service<S, B>(service: S) -> impl Handler
 where
     S: Service<http::Request<RequestBody>, Response = http::Response<B>> + Clone + 'static,
