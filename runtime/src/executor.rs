@@ -223,13 +223,15 @@ impl Executor {
             let clock = self.timers.clock();
             clock.is_paused().then(|| clock.now())
         };
-        let poll = nodes::during(&self.tracker, task, paused_at, || {
+        let poll = {
+            let _guard = nodes::begin_poll(&self.tracker, task, paused_at);
             if task == TaskId::ROOT {
-                return root();
+                root()
+            } else {
+                task_table::run(&self.tasks, task);
+                Poll::Pending
             }
-            task_table::run(&self.tasks, task);
-            Poll::Pending
-        });
+        };
         watch.stop();
         poll
     }

@@ -77,6 +77,12 @@ impl<'c> ConnectionInfo<'c> {
     pub fn get<T: Send + Sync + 'static>(self) -> Option<&'c T> {
         self.io.info()?.extensions().get()
     }
+
+    /// Returns all facts that the transport has noted.
+    #[cfg(feature = "tower")]
+    pub(crate) fn extensions(self) -> Option<&'c http::Extensions> {
+        Some(self.io.info()?.extensions())
+    }
 }
 
 impl fmt::Debug for ConnectionInfo<'_> {

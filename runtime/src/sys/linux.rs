@@ -12,7 +12,10 @@ use std::process::Child;
 use nix::libc::sockaddr_un;
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
-use rustix::net::{SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, acceptfrom_with};
+use rustix::net::{
+    RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, acceptfrom_with, recv,
+    recvfrom,
+};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -42,6 +45,24 @@ pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<Socket
     // `accept4` sets both flags in the same call, so no thread can fork in between and leak the descriptor.
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     Ok(acceptfrom_with(listener, flags)?)
+}
+
+/// Receives a datagram. Returns the number of bytes in the buffer, and true if the datagram was cut.
+pub(crate) fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+    // With this flag the call returns the length of the datagram also if the buffer is shorter (`recv(2)`). So no
+    // `recvmsg` is needed, which costs more. // LOG S1
+    let (bytes, length) = recv(socket, buffer, RecvFlags::TRUNC)?;
+    Ok((bytes, length > bytes))
+}
+
+/// Receives a datagram. Returns also the address of its sender.
+pub(crate) fn receive_from(
+    socket: &impl AsFd,
+    buffer: &mut [u8],
+    flags: RecvFlags,
+) -> io::Result<(usize, Option<SocketAddrAny>, bool)> {
+    let (bytes, length, from) = recvfrom(socket, buffer, flags | RecvFlags::TRUNC)?;
+    Ok((bytes, from, length > bytes))
 }
 
 /// Sends bytes of a file to a socket, and adds their number to `offset` (`sendfile(2)`).
