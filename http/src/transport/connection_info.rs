@@ -72,7 +72,7 @@ impl<'c> ConnectionInfo<'c> {
     /// Returns a fact that the transport has found, by its type.
     ///
     /// Returns `None` if the transport has no fact of this type. That includes each plain socket, because
-    /// only [`Builder::transport`](crate::Builder::transport) and [`Io::info`](crate::Io::info) provide
+    /// only [`Builder::transport`](crate::Builder::transport) and [`Io::info`] provide
     /// facts.
     pub fn get<T: Send + Sync + 'static>(self) -> Option<&'c T> {
         self.io.info()?.extensions().get()

@@ -9,6 +9,7 @@ use std::os::unix::net as unix;
 use std::path::Path;
 use std::process::Child;
 
+use nix::libc::sockaddr_un;
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::net::{
@@ -84,9 +85,14 @@ pub(crate) fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
 }
 
 /// Converts the address of a Unix socket. `None` is a socket without a name.
+///
+/// A path of 108 bytes becomes an address without a name. The kernel accepts it, and the address type of the standard
+/// library cannot be made of it.
 pub(crate) fn unix_address(address: Option<SocketAddrAny>) -> io::Result<unix::SocketAddr> {
+    // The address of such a path is one byte longer than the structure (`unix(7)`), and rustix panics on it.
+    let fits = |address: &SocketAddrAny| address.addr_len() as usize <= size_of::<sockaddr_un>();
     // The kernel leaves the address out for a sender that was never bound.
-    let Some(address) = address else {
+    let Some(address) = address.filter(fits) else {
         return unix::SocketAddr::from_pathname("");
     };
     let address = SocketAddrUnix::try_from(address)?;

@@ -101,14 +101,12 @@ pub(crate) fn abstract_address(_: &[u8]) -> io::Result<SockAddr> {
     Err(io::Error::new(ErrorKind::Unsupported, text))
 }
 
-/// Converts the address of a Unix socket. `None` is a socket without a name.
+/// Converts the address of a Unix socket. `None` is a socket without a name, and so is a path without a zero byte at its
+/// end, which rustix and the standard library refuse.
 pub(crate) fn unix_address(address: Option<SocketAddrAny>) -> io::Result<unix::SocketAddr> {
-    let Some(address) = address else {
-        return unix::SocketAddr::from_pathname("");
-    };
-    let address = SocketAddrUnix::try_from(address)?;
-    let path = address.path_bytes().unwrap_or_default();
-    unix::SocketAddr::from_pathname(OsStr::from_bytes(path))
+    let address = address.and_then(|address| SocketAddrUnix::try_from(address).ok());
+    let path = address.as_ref().and_then(SocketAddrUnix::path_bytes);
+    unix::SocketAddr::from_pathname(OsStr::from_bytes(path.unwrap_or_default()))
 }
 
 /// There is no such descriptor, and SIGCHLD reports the end of a child.
