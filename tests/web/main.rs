@@ -6,8 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compress;
 mod error_responses;
 mod files;
 mod nesting;
 mod routes;
 mod together;
+mod tower;
