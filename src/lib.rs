@@ -53,6 +53,7 @@
 //! | `routes` | a router ([`http::web::routes`]) |
 //! | `templates` | pages from templates ([`http::web::templates`]) |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
+//! | `inspect` | why each task waits, and what is wrong ([`runtime::inspect`]) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |
 //! | `hyper` | hyper over the runtime's sockets, timers and tasks ([`runtime::hyper_rt`]) |
 //! | `tokio-io` | wrappers between the streams of futures-io and those of tokio ([`runtime::tokio_io`]) |

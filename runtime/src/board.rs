@@ -51,7 +51,7 @@ pub(crate) struct WaitNode {
     pub(crate) label: &'static str,
     /// The place in the program that made the future.
     pub(crate) site: Site,
-    pub(crate) detail: Detail,
+    pub(crate) detail: Subject,
     /// The time of its first poll, in nanoseconds of the runtime's clock.
     pub(crate) since: u64,
     /// The address of the waker, if it is not the task's own. Otherwise zero.
@@ -74,7 +74,7 @@ impl WaitNode {
 
 /// The subject of a reason.
 #[derive(Clone, Debug)]
-pub(crate) enum Detail {
+pub(crate) enum Subject {
     None,
     /// A part of a task with a name. The text is the user's.
     Named(Option<Arc<str>>),
@@ -100,7 +100,7 @@ pub(crate) enum Detail {
     Process(u32),
 }
 
-impl Detail {
+impl Subject {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Socket { fd, .. }, Self::Socket { fd: other, .. }) => fd == other,
@@ -134,8 +134,6 @@ pub(crate) struct Tracked {
     pub(crate) name: Option<Arc<str>>,
     /// The place in the program that has spawned it.
     pub(crate) site: Site,
-    /// The task that has spawned it.
-    pub(crate) parent: Option<TaskId>,
     /// The number of references to its waker that the runtime itself has.
     pub(crate) own_wakers: usize,
     pub(crate) future_bytes: usize,
@@ -448,12 +446,13 @@ impl Board {
             } else {
                 0
             };
+            // Without a clone, no combinator with wakers of its own is left that could poll the old futures.
             let keeps = tracked.clones() > 0;
             let old = std::mem::take(&mut tracked.reasons);
             (tracked.reasons, spare) = merged(old, new, keeps);
         }
         drop(census);
-        // The memory serves the next poll.
+        // The memory serves the next poll, so a steady task allocates no list.
         spare.clear();
         self.running().reasons = spare;
     }
@@ -480,6 +479,7 @@ fn merged(
     keeps: bool,
 ) -> (Vec<WaitNode>, Vec<WaitNode>) {
     let is_same = |(old, new): (&WaitNode, &WaitNode)| old.depth == new.depth && old.is_same(new);
+    // The usual case: the task waits again for what it has waited for.
     if old.len() == new.len() && old.iter().zip(&new).all(is_same) {
         for (new, old) in new.iter_mut().zip(&old) {
             new.since = old.since;
@@ -508,6 +508,7 @@ fn merge_level(
     let mut next = 0;
     for family in siblings(new) {
         let reason = &family[0];
+        // Futures that were there before keep their order, so the one that is looked for is usually the next.
         let found = (next..old.len().min(next + AHEAD_MAX))
             .find(|at| !used[*at] && old[*at][0].is_same(reason));
         let mut reason = reason.clone();

@@ -72,6 +72,8 @@
 //! - *Bytes, files and processes*: `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` →
 //!   `fs::file` → `fs::read_dir` → `fs` → `process::exit` → `process::child` → `process::command` → `process`
 //! - *Traits of other crates*: `spawner` → `hyper_rt` → `tokio_io`
+//! - *Explaining*: `inspect::named` → `inspect::tree` → `inspect::findings` → `inspect::dump` → `inspect::watchdog` →
+//!   `inspect::explain` → `inspect`
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;

@@ -39,7 +39,7 @@ mod on {
     use rustix::net::{SocketAddrAny, getpeername, getsockname};
 
     pub(crate) use crate::board::{Board, Site, WakeState};
-    use crate::board::{Detail as BoardDetail, SocketEnd, Tracked, TrackedJob, WaitNode};
+    use crate::board::{SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
     use crate::instant::Instant;
     use crate::local_queue::{self, RuntimeId, TaskId};
 
@@ -63,6 +63,7 @@ mod on {
 
     /// Calls `f` with the poll that runs. `f` calls no code of the user.
     fn with_active<T>(f: impl FnOnce(&mut Active) -> T) -> Option<T> {
+        // `try_`, because the drop of an `Active` may be under way on this thread.
         ACTIVE.with(|active| active.try_borrow_mut().ok()?.as_mut().map(f))
     }
 
@@ -94,49 +95,49 @@ mod on {
     }
 
     /// The subject of a reason.
-    pub(crate) struct Detail(BoardDetail);
+    pub(crate) struct Detail(Subject);
 
     impl Detail {
         pub(crate) fn none() -> Self {
-            Self(BoardDetail::None)
+            Self(Subject::None)
         }
 
         pub(crate) fn named(text: Option<&Arc<str>>) -> Self {
-            Self(BoardDetail::Named(text.cloned()))
+            Self(Subject::Named(text.cloned()))
         }
 
         pub(crate) fn until(deadline: Instant) -> Self {
-            Self(BoardDetail::Until(deadline.as_nanos()))
+            Self(Subject::Until(deadline.as_nanos()))
         }
 
         pub(crate) fn task(task: TaskId) -> Self {
-            Self(BoardDetail::Task(task))
+            Self(Subject::Task(task))
         }
 
         /// `at` is the semaphore, whose address names it.
         pub(crate) fn permits<T>(at: &T) -> Self {
-            Self(BoardDetail::Permits(address(at)))
+            Self(Subject::Permits(address(at)))
         }
 
         /// `at` is the count of the senders, whose address names the channel.
         pub(crate) fn senders<T>(at: &T, alive: usize) -> Self {
-            Self(BoardDetail::Senders(address(at), alive))
+            Self(Subject::Senders(address(at), alive))
         }
 
         pub(crate) fn futures(number: usize) -> Self {
-            Self(BoardDetail::Futures(number))
+            Self(Subject::Futures(number))
         }
 
         pub(crate) fn among(number: usize) -> Self {
-            Self(BoardDetail::Among(number))
+            Self(Subject::Among(number))
         }
 
         pub(crate) fn job<T>(at: &T) -> Self {
-            Self(BoardDetail::Job(address(at)))
+            Self(Subject::Job(address(at)))
         }
 
         pub(crate) fn process(id: u32) -> Self {
-            Self(BoardDetail::Process(id))
+            Self(Subject::Process(id))
         }
     }
 
@@ -152,7 +153,7 @@ mod on {
             cx: &Context<'_>,
             label: &'static str,
             site: Site,
-            detail: BoardDetail,
+            detail: Subject,
         ) -> usize {
             let waker = cx.waker().data() as usize;
             let since = self.board.now();
@@ -195,7 +196,7 @@ mod on {
     }
 
     #[cold]
-    fn begin(cx: &Context<'_>, origin: Origin, detail: BoardDetail) -> Option<EnteredAt> {
+    fn begin(cx: &Context<'_>, origin: Origin, detail: Subject) -> Option<EnteredAt> {
         with_active(|active| {
             let depth = active.depth;
             let index = active.push(cx, origin.label, origin.site(), detail);
@@ -229,7 +230,7 @@ mod on {
     }
 
     #[cold]
-    fn record_leaf(cx: &Context<'_>, origin: Origin, detail: BoardDetail) {
+    fn record_leaf(cx: &Context<'_>, origin: Origin, detail: Subject) {
         with_active(|active| active.push(cx, origin.label, origin.site(), detail));
     }
 
@@ -250,19 +251,17 @@ mod on {
     fn record_socket<S: AsFd>(cx: &Context<'_>, label: &'static str, io: &S) {
         with_active(|active| {
             let fd = io.as_fd().as_raw_fd();
-            let end = *active.ends.entry(fd).or_insert_with(|| socket_end(io));
-            active.push(cx, label, None, BoardDetail::Socket { fd, end });
+            // The kernel is asked once for each socket, because a busy one waits many thousand times.
+            let end = *active.ends.entry(fd).or_insert_with(|| {
+                let plain = |address: SocketAddrAny| SocketAddr::try_from(address).ok();
+                let peer = getpeername(io).ok().flatten().and_then(plain);
+                let local = || getsockname(io).ok().and_then(plain);
+                peer.map(SocketEnd::Peer)
+                    .or_else(|| local().map(SocketEnd::Local))
+                    .unwrap_or(SocketEnd::Unknown)
+            });
+            active.push(cx, label, None, Subject::Socket { fd, end });
         });
-    }
-
-    /// Asks the kernel for the address of a socket.
-    fn socket_end<S: AsFd>(io: &S) -> SocketEnd {
-        let address = |address: SocketAddrAny| SocketAddr::try_from(address).ok();
-        if let Some(peer) = getpeername(io).ok().flatten().and_then(address) {
-            return SocketEnd::Peer(peer);
-        }
-        let local = getsockname(io).ok().and_then(address);
-        local.map_or(SocketEnd::Unknown, SocketEnd::Local)
     }
 
     /// Forgets the address of a descriptor, because it is now that of another socket.
@@ -402,7 +401,6 @@ mod on {
             task,
             name: None,
             site,
-            parent: with_active(|active| active.task),
             own_wakers: if task == TaskId::ROOT { 2 } else { 1 },
             future_bytes,
             spawned_at: now,
@@ -454,6 +452,7 @@ mod on {
 
         #[cold]
         fn move_here(&mut self, thing: usize) {
+            // A task sends many messages, and only its first use of a sender is news.
             let task = with_active(|active| active.task);
             if self.by.as_ref().map(|by| by.task) == task {
                 return;
@@ -541,8 +540,6 @@ mod off {
 
     use crate::instant::Instant;
     use crate::local_queue::{RuntimeId, TaskId};
-
-    pub(crate) type Site = Option<&'static Location<'static>>;
 
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Origin;
@@ -640,7 +637,8 @@ mod off {
     impl Tracker {
         pub(crate) fn opened(&self, _: RuntimeId) {}
 
-        pub(crate) fn spawned<W>(&self, _: TaskId, _: Site, _: usize, _: &Arc<W>) {}
+        pub(crate) fn spawned<W>(&self, _: TaskId, _: Option<&Location<'_>>, _: usize, _: &Arc<W>) {
+        }
 
         pub(crate) fn ended(&self, _: TaskId) {}
 

@@ -19,13 +19,10 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::findings::{self, Evidence, Finding, Snapshot};
-use super::tree::{Forest, Short, Tree, TreeNames, counted, trees};
-use crate::board::{Board, Census, Detail, LongPoll, RunningPoll, WaitNode};
+use super::tree::{Forest, IDS_MAX, Short, Tree, TreeNames, counted, trees};
+use crate::board::{Board, Census, LongPoll, RunningPoll, Subject, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::TaskId;
-
-/// A group and a finding have at most this many ids.
-pub(super) const IDS_MAX: usize = 10;
 
 /// The tasks of a runtime at one moment. `Display` shows it as text.
 ///
@@ -180,6 +177,7 @@ impl Dump {
         let Some(mut census) = board.read_census() else {
             return Self::refused("the thread of the runtime keeps its lock");
         };
+        // Only copies are made under the lock, because the runtime's thread waits for it at the end of each poll.
         let real_now = Instant::real().as_nanos();
         let copy = Copied::of(&mut census, &running, real_now);
         drop(census);
@@ -394,6 +392,7 @@ impl Copied {
             let is_queued = tracked.is_queued() && !is_running;
             tracked.note_queued(is_queued, real_now);
             let mut tracked = tracked.clone();
+            // The list of the last poll is out of date while the next one runs.
             if is_running {
                 tracked.reasons.clone_from(&running.reasons);
             }
@@ -507,6 +506,7 @@ fn state(task: &Snapshot) -> &'static str {
 
 /// Returns a number that is the same for tasks of one group.
 fn shape(task: &Snapshot) -> u64 {
+    // A hash and not the parts: with 64 bits, two shapes of one program do not meet.
     let mut hasher = DefaultHasher::new();
     let tracked = &task.tracked;
     let address = |site: Option<&'static Location<'static>>| {
@@ -531,10 +531,10 @@ fn foreign_wakers(task: &Snapshot) -> usize {
     let is_root = task.tracked.task == TaskId::ROOT;
     let keeps_clone = |reason: &&WaitNode| match &reason.detail {
         // A socket and a join keep the id of a task.
-        Detail::Socket { .. } | Detail::Task(_) => is_root,
-        Detail::Named(_) | Detail::Among(_) | Detail::Process(_) => false,
-        Detail::Futures(_) => reason.label == "join_next" || reason.label == "end of scope",
-        Detail::None => matches!(
+        Subject::Socket { .. } | Subject::Task(_) => is_root,
+        Subject::Named(_) | Subject::Among(_) | Subject::Process(_) => false,
+        Subject::Futures(_) => reason.label == "join_next" || reason.label == "end of scope",
+        Subject::None => matches!(
             reason.label,
             "notified"
                 | "receive"
@@ -543,7 +543,7 @@ fn foreign_wakers(task: &Snapshot) -> usize {
                 | "end of channel"
                 | "free descriptor"
         ),
-        Detail::Until(_) | Detail::Permits(_) | Detail::Senders(..) | Detail::Job(_) => true,
+        Subject::Until(_) | Subject::Permits(_) | Subject::Senders(..) | Subject::Job(_) => true,
     };
     let own = task.tracked.reasons.iter().filter(keeps_clone);
     task.clones.saturating_sub(own.count())
@@ -575,7 +575,7 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
         ago(last)..=ago(first)
     });
     tree.iter_mut()
-        .for_each(|tree| set_ranges(tree, &mut ranges));
+        .for_each(|tree| tree.set_ranges(&mut ranges));
     let ids = members.tasks.iter().take(IDS_MAX);
     Group {
         count: members.tasks.len(),
@@ -586,18 +586,6 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
         waits: least..=most,
         future_bytes: tracked.future_bytes,
         tree,
-    }
-}
-
-/// Stores the times of a group's members into a tree, which is in the order of the reasons.
-fn set_ranges(tree: &mut Tree, ranges: &mut impl Iterator<Item = RangeInclusive<Duration>>) {
-    if tree.is_recorded
-        && let Some(range) = ranges.next()
-    {
-        tree.waits = range;
-    }
-    for child in &mut tree.children {
-        set_ranges(child, ranges);
     }
 }
 

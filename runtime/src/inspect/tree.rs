@@ -11,9 +11,12 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::board::{Detail, SocketEnd, TrackedJob, WaitNode};
+use crate::board::{SocketEnd, Subject, TrackedJob, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
+
+/// A group and a finding have at most this many ids.
+pub(super) const IDS_MAX: usize = 10;
 
 /// A future within a task, and why it waits. `Display` shows it on one line, with all that is inside.
 ///
@@ -78,6 +81,21 @@ impl Tree {
     #[must_use]
     pub fn children(&self) -> &[Self] {
         &self.children
+    }
+
+    /// Stores the times of a group's members, which are in the order of the reasons.
+    pub(super) fn set_ranges(
+        &mut self,
+        ranges: &mut impl Iterator<Item = RangeInclusive<Duration>>,
+    ) {
+        if self.is_recorded
+            && let Some(range) = ranges.next()
+        {
+            self.waits = range;
+        }
+        for child in &mut self.children {
+            child.set_ranges(ranges);
+        }
     }
 
     /// Calls `visit` with this future and all that are inside.
@@ -185,23 +203,24 @@ impl TreeNames<'_> {
     /// Returns the text of the subject of a reason.
     pub(super) fn detail(&self, reason: &WaitNode) -> String {
         match &reason.detail {
-            Detail::None | Detail::Among(_) => String::new(),
-            Detail::Named(text) => text.as_deref().unwrap_or_default().to_owned(),
-            Detail::Until(deadline) => self.until(reason, *deadline),
-            Detail::Socket { fd, end } => match end {
+            Subject::None | Subject::Among(_) => String::new(),
+            Subject::Named(text) => text.as_deref().unwrap_or_default().to_owned(),
+            Subject::Until(deadline) => self.until(reason, *deadline),
+            Subject::Socket { fd, end } => match end {
                 SocketEnd::Peer(peer) => format!("fd {fd} of {peer}"),
                 SocketEnd::Local(local) => format!("fd {fd} on {local}"),
                 SocketEnd::Unknown => format!("fd {fd}"),
             },
-            Detail::Task(task) => self.task(*task),
-            Detail::Permits(at) => match self.holders.get(at) {
+            Subject::Task(task) => self.task(*task),
+            Subject::Permits(at) => match self.holders.get(at) {
                 Some(holders) if holders.len() > 3 => format!("held by {} tasks", holders.len()),
                 Some(holders) => format!("held by {}", self.tasks(holders)),
                 None => String::new(),
             },
-            Detail::Senders(_, number) => counted(*number, "sender"),
-            Detail::Futures(number) => counted(*number, "future"),
-            Detail::Job(at) => match self.jobs.get(at) {
+            Subject::Senders(_, number) => counted(*number, "sender"),
+            Subject::Futures(number) => counted(*number, "future"),
+            // The board forgets a job when it ends, and its future is then about to be polled.
+            Subject::Job(at) => match self.jobs.get(at) {
                 Some(job) if job.began > 0 => {
                     let runs = Instant::real().as_nanos().saturating_sub(job.began);
                     format!("runs since {}", Short(Duration::from_nanos(runs)))
@@ -209,7 +228,7 @@ impl TreeNames<'_> {
                 Some(_) => "no thread is free".to_owned(),
                 None => "has ended".to_owned(),
             },
-            Detail::Process(id) => format!("process {id}"),
+            Subject::Process(id) => format!("process {id}"),
         }
     }
 
@@ -294,9 +313,9 @@ fn below(
 /// Returns the number of futures that must be inside a reason, at least.
 pub(super) fn futures_of(reason: &WaitNode) -> usize {
     match &reason.detail {
-        Detail::Among(number) => *number,
-        Detail::Until(_) if reason.label == "timeout" => 1,
-        Detail::Named(_) => 1,
+        Subject::Among(number) => *number,
+        Subject::Until(_) if reason.label == "timeout" => 1,
+        Subject::Named(_) => 1,
         _ => 0,
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn start(board: &Arc<Board>, dumps_on_sigusr1: bool) {
 fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
     let mut reported = None;
     loop {
+        // A sleep and no condition: the runtime's thread then has no call to make.
         thread::sleep(every);
         let Some(board) = board.upgrade() else {
             return;
@@ -76,6 +77,7 @@ fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
 /// Stores a report on the board, and prints it.
 fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
     let innermost = running.entered.and_then(|index| running.reasons.get(index));
+    // The subscriber of `tracing` is foreign code, so the lock is released before it is called.
     let Some(mut census) = board.read_census() else {
         return;
     };
