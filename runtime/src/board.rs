@@ -56,9 +56,18 @@ pub(crate) struct WaitNode {
     pub(crate) since: u64,
     /// The address of the waker, if it is not the task's own. Otherwise zero.
     pub(crate) foreign_waker: usize,
+    /// True if a future like this one has completed earlier in the same poll. So this one is new.
+    pub(crate) is_new: bool,
 }
 
 impl WaitNode {
+    /// Takes over the time of the same future in the poll before.
+    fn keep_time_of(&mut self, old: &Self) {
+        if !self.is_new {
+            self.since = old.since;
+        }
+    }
+
     /// Returns true if both are probably the same future, in two polls of a task.
     fn is_same(&self, other: &Self) -> bool {
         let same_site = match (self.site, other.site) {
@@ -175,6 +184,8 @@ pub(crate) struct RunningPoll {
     pub(crate) reasons: Vec<WaitNode>,
     /// The index of the innermost reason that is entered and not left.
     pub(crate) entered: Option<usize>,
+    /// The labels and the addresses of the places of the futures that have completed in this poll.
+    pub(crate) completed: Vec<(&'static str, usize)>,
 }
 
 impl RunningPoll {
@@ -186,9 +197,33 @@ impl RunningPoll {
             .rposition(|reason| reason.depth < depth);
         self.entered = around;
         if !is_pending {
+            let WaitNode { label, site, .. } = self.reasons[index];
+            self.complete(label, site);
             self.reasons.truncate(index);
         }
     }
+
+    /// Notes that a future has completed.
+    pub(crate) fn complete(&mut self, label: &'static str, site: Site) {
+        let future = (label, address_of(site));
+        if !self.completed.contains(&future) {
+            self.completed.push(future);
+        }
+    }
+
+    /// Adds a reason. Returns its index.
+    pub(crate) fn push(&mut self, mut reason: WaitNode) -> usize {
+        // The next turn of a loop waits with a future of the same place. Its wait begins now.
+        let future = (reason.label, address_of(reason.site));
+        reason.is_new |= self.completed.contains(&future);
+        self.reasons.push(reason);
+        self.reasons.len() - 1
+    }
+}
+
+/// Returns the address of a place as its name.
+fn address_of(site: Site) -> usize {
+    site.map_or(0, |site| std::ptr::from_ref(site) as usize)
 }
 
 /// The numbers of the tasks that one place in the program has spawned.
@@ -418,6 +453,7 @@ impl Board {
         running.task = Some(task);
         running.began = Instant::real().as_nanos();
         running.reasons.clear();
+        running.completed.clear();
         running.entered = None;
         drop(running);
         let mut census = self.census();
@@ -482,7 +518,7 @@ fn merged(
     // The usual case: the task waits again for what it has waited for.
     if old.len() == new.len() && old.iter().zip(&new).all(is_same) {
         for (new, old) in new.iter_mut().zip(&old) {
-            new.since = old.since;
+            new.keep_time_of(old);
         }
         return (new, old);
     }
@@ -516,7 +552,7 @@ fn merge_level(
             Some(at) => {
                 used[at] = true;
                 next = at + 1;
-                reason.since = old[at][0].since;
+                reason.keep_time_of(&old[at][0]);
                 all.push(reason);
                 merge_level(&old[at][1..], &family[1..], polled, keeps, all);
             }

@@ -157,16 +157,15 @@ mod on {
         ) -> usize {
             let waker = cx.waker().data() as usize;
             let since = self.board.now();
-            let reasons = &mut self.board.running().reasons;
-            reasons.push(WaitNode {
+            self.board.running().push(WaitNode {
                 depth: self.depth,
                 label,
                 site,
                 detail,
                 since,
                 foreign_waker: if waker == self.own_waker { 0 } else { waker },
-            });
-            reasons.len() - 1
+                is_new: false,
+            })
         }
     }
 
@@ -234,21 +233,39 @@ mod on {
         with_active(|active| active.push(cx, origin.label, origin.site(), detail));
     }
 
-    /// Records a wait for a socket. Returns `Pending`.
+    /// Notes that a leaf has completed. A later one of the same place is another one.
+    #[inline]
+    pub(crate) fn completed(origin: Origin) {
+        if ON.get() {
+            note_completed(origin);
+        }
+    }
+
+    #[cold]
+    fn note_completed(origin: Origin) {
+        with_active(|active| {
+            let mut running = active.board.running();
+            running.complete(origin.label, origin.site());
+        });
+    }
+
+    /// Records a wait for a socket. Returns `Pending`. `was_ready` is true if the socket was ready in this poll, so
+    /// that the wait begins now.
     #[inline]
     pub(crate) fn waits_for_socket<T, S: AsFd>(
         cx: &Context<'_>,
         label: impl FnOnce() -> &'static str,
         io: &S,
+        was_ready: bool,
     ) -> Poll<T> {
         if ON.get() {
-            record_socket(cx, label(), io);
+            record_socket(cx, label(), io, was_ready);
         }
         Poll::Pending
     }
 
     #[cold]
-    fn record_socket<S: AsFd>(cx: &Context<'_>, label: &'static str, io: &S) {
+    fn record_socket<S: AsFd>(cx: &Context<'_>, label: &'static str, io: &S, was_ready: bool) {
         with_active(|active| {
             let fd = io.as_fd().as_raw_fd();
             // The kernel is asked once for each socket, because a busy one waits many thousand times.
@@ -260,7 +277,8 @@ mod on {
                     .or_else(|| local().map(SocketEnd::Local))
                     .unwrap_or(SocketEnd::Unknown)
             });
-            active.push(cx, label, None, Subject::Socket { fd, end });
+            let index = active.push(cx, label, None, Subject::Socket { fd, end });
+            active.board.running().reasons[index].is_new |= was_ready;
         });
     }
 
@@ -614,9 +632,13 @@ mod off {
         _: &Context<'_>,
         _: impl FnOnce() -> &'static str,
         _: &S,
+        _: bool,
     ) -> Poll<T> {
         Poll::Pending
     }
+
+    #[inline]
+    pub(crate) fn completed(_: Origin) {}
 
     #[inline]
     pub(crate) fn registered<S: AsFd>(_: &S) {}

@@ -232,10 +232,16 @@ impl<S: AsFd> Socket<S> {
         mut operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> Poll<io::Result<T>> {
         std::task::ready!(budget::poll_spend(cx, cost));
+        let mut was_tried = false;
         loop {
             let place = at.as_deref_mut();
             if self.registration.must_wait(&self.io, interest, place, cx)? {
-                return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
+                return nodes::waits_for_socket(
+                    cx,
+                    || label_of::<S>(interest),
+                    &self.io,
+                    was_tried,
+                );
             }
             match operation(&self.io) {
                 Ok((value, edge)) => {
@@ -252,6 +258,7 @@ impl<S: AsFd> Socket<S> {
                     if !self.registration.block(interest.direction()) {
                         self.registration.misplaced();
                     }
+                    was_tried = true;
                 }
                 // A signal has interrupted the call before it had an effect (`signal(7)`), so it is repeated.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -367,7 +374,7 @@ impl<S: AsFd> Socket<S> {
             self.registration.known.set(Readiness::default());
         }
         if self.registration.must_wait(&self.io, interest, at, cx)? {
-            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
+            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io, false);
         }
         Poll::Ready(Ok(()))
     }
@@ -449,7 +456,7 @@ impl<S: Receive> Socket<S> {
         // A task usually reads again after a short read. This check ends that read before the budget and before
         // any call. // LOG R5
         if self.registration.waits_already(cx.waker()) {
-            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io);
+            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io, true);
         }
         self.read_or_wait(cx, buffer)
     }
