@@ -191,13 +191,18 @@ pub(crate) struct RunningPoll {
 impl RunningPoll {
     /// Leaves a reason. Removes it, and all inside, if its future is ready.
     pub(crate) fn leave(&mut self, index: usize, is_pending: bool) {
-        let depth = self.reasons[index].depth;
+        let Some(WaitNode {
+            depth, label, site, ..
+        }) = self.reasons.get(index)
+        else {
+            return;
+        };
+        let (depth, label, site) = (*depth, *label, *site);
         let around = self.reasons[..index]
             .iter()
             .rposition(|reason| reason.depth < depth);
         self.entered = around;
         if !is_pending {
-            let WaitNode { label, site, .. } = self.reasons[index];
             self.complete(label, site);
             self.reasons.truncate(index);
         }

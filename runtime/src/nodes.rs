@@ -188,6 +188,35 @@ mod on {
         result
     }
 
+    /// Like [`enter`], for a future whose subject is known after the poll.
+    #[inline]
+    pub(crate) fn enter_described<'a, S, T>(
+        cx: &mut Context<'a>,
+        origin: Origin,
+        state: &mut S,
+        poll: impl FnOnce(&mut S, &mut Context<'a>) -> Poll<T>,
+        detail: impl FnOnce(&S) -> Detail,
+    ) -> Poll<T> {
+        if !ON.get() {
+            return poll(state, cx);
+        }
+        let entered = begin(cx, origin, Subject::Named(None));
+        let result = poll(state, cx);
+        if let Some(entered) = entered {
+            if result.is_pending() {
+                // Before the lock, because the closure is another crate's.
+                let subject = detail(state).0;
+                with_active(|active| {
+                    if let Some(reason) = active.board.running().reasons.get_mut(entered.index) {
+                        reason.detail = subject;
+                    }
+                });
+            }
+            end(&entered, result.is_pending());
+        }
+        result
+    }
+
     /// A reason that is entered.
     struct EnteredAt {
         index: usize,
@@ -278,7 +307,9 @@ mod on {
                     .unwrap_or(SocketEnd::Unknown)
             });
             let index = active.push(cx, label, None, Subject::Socket { fd, end });
-            active.board.running().reasons[index].is_new |= was_ready;
+            if let Some(reason) = active.board.running().reasons.get_mut(index) {
+                reason.is_new |= was_ready;
+            }
         });
     }
 
