@@ -87,6 +87,8 @@ pub(crate) enum Subject {
     None,
     /// A part of a task with a name. The text is the user's.
     Named(Option<Arc<str>>),
+    /// A part of a task that is in one of several phases.
+    Phase(&'static str),
     /// A deadline, in nanoseconds of the runtime's clock.
     Until(u64),
     Socket {
@@ -116,6 +118,8 @@ impl Subject {
             (Self::Task(task), Self::Task(other)) => task == other,
             (Self::Permits(at), Self::Permits(other))
             | (Self::Senders(at, _), Self::Senders(other, _)) => at == other,
+            // A phase is a part of the life of one future.
+            (Self::Named(_) | Self::Phase(_), Self::Named(_) | Self::Phase(_)) => true,
             // A deadline may move while its future stays.
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }

@@ -106,6 +106,10 @@ mod on {
             Self(Subject::Named(text.cloned()))
         }
 
+        pub(crate) fn phase(phase: &'static str) -> Self {
+            Self(Subject::Phase(phase))
+        }
+
         pub(crate) fn until(deadline: Instant) -> Self {
             Self(Subject::Until(deadline.as_nanos()))
         }

@@ -39,8 +39,8 @@ mod on {
         poll: impl FnOnce(&mut S, &mut Context<'_>) -> Poll<T>,
         phase: impl FnOnce(&S) -> Option<Phase>,
     ) -> Poll<T> {
-        inspect::poll_described("connection", state, cx, poll, |state| {
-            phase(state).map_or("over", text_of).to_owned()
+        inspect::poll_in_phases("connection", state, cx, poll, |state| {
+            phase(state).map_or("over", text_of)
         })
     }
 

@@ -521,6 +521,9 @@ fn shape(task: &Snapshot) -> u64 {
     for reason in &tracked.reasons {
         reason.depth.hash(&mut hasher);
         reason.label.hash(&mut hasher);
+        if let Subject::Phase(phase) = reason.detail {
+            phase.hash(&mut hasher);
+        }
         address(reason.site).hash(&mut hasher);
     }
     hasher.finish()
@@ -532,7 +535,7 @@ fn foreign_wakers(task: &Snapshot) -> usize {
     let keeps_clone = |reason: &&WaitNode| match &reason.detail {
         // A socket and a join keep the id of a task.
         Subject::Socket { .. } | Subject::Task(_) => is_root,
-        Subject::Named(_) | Subject::Among(_) | Subject::Process(_) => false,
+        Subject::Named(_) | Subject::Phase(_) | Subject::Among(_) | Subject::Process(_) => false,
         Subject::Futures(_) => reason.label == "join_next" || reason.label == "end of scope",
         Subject::None => matches!(
             reason.label,

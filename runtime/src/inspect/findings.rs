@@ -336,7 +336,11 @@ fn edges<'a>(
                 // A sender that no task has used yet may be anywhere.
                 (users.len() >= *number).then(|| users.clone())?
             }
-            Subject::None | Subject::Named(_) | Subject::Among(_) | Subject::Futures(_)
+            Subject::None
+            | Subject::Named(_)
+            | Subject::Phase(_)
+            | Subject::Among(_)
+            | Subject::Futures(_)
                 if children > 0 =>
             {
                 continue;

@@ -31,5 +31,5 @@ mod watchdog;
 pub use dump::{Dump, Group};
 pub use explain::{Dumper, Explain, dump, dumper};
 pub use findings::Finding;
-pub use named::{Named, named, poll_described, poll_named};
+pub use named::{Named, named, poll_in_phases, poll_named};
 pub use tree::Tree;

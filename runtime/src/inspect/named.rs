@@ -76,37 +76,38 @@ pub fn poll_named<'a, T>(
     nodes::enter(cx, Origin::unknown(name), detail, poll)
 }
 
-/// Like [`poll_named()`], for a part whose detail is known after the poll. `detail` is called only if the part has to
-/// wait, in an inspected runtime.
+/// Like [`poll_named()`], for a part that goes through phases. `phase` is called only if the part has to wait, in an
+/// inspected runtime. Tasks in different phases are different groups of a dump.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::future::poll_fn;
-/// use std::task::Poll;
+/// use std::task::{Context, Poll};
 /// use waterwheel::runtime::{block_on, inspect};
 ///
 /// let mut left = 3;
 /// block_on(poll_fn(|cx| {
-///     let poll = |left: &mut u32, cx: &mut std::task::Context<'_>| {
+///     let poll = |left: &mut u32, cx: &mut Context<'_>| {
 ///         cx.waker().wake_by_ref();
 ///         *left -= 1;
 ///         if *left == 0 { Poll::Ready(()) } else { Poll::Pending }
 ///     };
-///     inspect::poll_described("countdown", &mut left, cx, poll, |left| format!("{left} left"))
+///     let phase = |left: &u32| if *left > 1 { "early" } else { "late" };
+///     inspect::poll_in_phases("countdown", &mut left, cx, poll, phase)
 /// }));
 /// assert_eq!(left, 0);
 /// ```
 #[inline]
-pub fn poll_described<'a, S, T>(
+pub fn poll_in_phases<'a, S, T>(
     name: &'static str,
     state: &mut S,
     cx: &mut Context<'a>,
     poll: impl FnOnce(&mut S, &mut Context<'a>) -> Poll<T>,
-    detail: impl FnOnce(&S) -> String,
+    phase: impl FnOnce(&S) -> &'static str,
 ) -> Poll<T> {
-    let detail = |state: &S| Detail::named(Some(&detail(state).into()));
-    nodes::enter_described(cx, Origin::unknown(name), state, poll, detail)
+    let phase = |state: &S| Detail::phase(phase(state));
+    nodes::enter_described(cx, Origin::unknown(name), state, poll, phase)
 }
 
 pin_project! {

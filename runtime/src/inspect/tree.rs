@@ -205,6 +205,7 @@ impl TreeNames<'_> {
         match &reason.detail {
             Subject::None | Subject::Among(_) => String::new(),
             Subject::Named(text) => text.as_deref().unwrap_or_default().to_owned(),
+            Subject::Phase(phase) => (*phase).to_owned(),
             Subject::Until(deadline) => self.until(reason, *deadline),
             Subject::Socket { fd, end } => match end {
                 SocketEnd::Peer(peer) => format!("fd {fd} of {peer}"),
@@ -315,7 +316,7 @@ pub(super) fn futures_of(reason: &WaitNode) -> usize {
     match &reason.detail {
         Subject::Among(number) => *number,
         Subject::Until(_) if reason.label == "timeout" => 1,
-        Subject::Named(_) => 1,
+        Subject::Named(_) | Subject::Phase(_) => 1,
         _ => 0,
     }
 }
