@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::thread;
 use std::time::{Duration, Instant as Real};
 
@@ -36,6 +36,9 @@ use crate::local_queue::{RuntimeId, TaskId};
 
 /// A place in the program.
 pub(crate) type Site = Option<&'static Location<'static>>;
+
+/// A function that takes the report of a long poll.
+pub(crate) type LongPollHook = Box<dyn Fn(&LongPoll) + Send + Sync>;
 
 /// The value of [`Board::paused`] while the clock runs.
 const RUNS: u64 = u64::MAX;
@@ -358,12 +361,16 @@ pub(crate) struct Board {
     runtime: AtomicU32,
     /// The time of a clock that is paused, or [`RUNS`].
     paused: AtomicU64,
+    /// The nanoseconds by which a clock that runs is behind the real one.
+    behind: AtomicU64,
     running: Mutex<RunningPoll>,
     census: Mutex<Census>,
     /// The time at which the board was made, by the real clock.
     pub(crate) opened: u64,
     /// A poll that is longer is a finding.
     pub(crate) poll_max: Duration,
+    /// Called by the watchdog for each long poll, to write an event.
+    pub(crate) on_long_poll: OnceLock<LongPollHook>,
 }
 
 impl Board {
@@ -371,10 +378,12 @@ impl Board {
         Arc::new(Self {
             runtime: AtomicU32::new(0),
             paused: AtomicU64::new(RUNS),
+            behind: AtomicU64::new(0),
             running: Mutex::default(),
             census: Mutex::default(),
             opened: Instant::real().as_nanos(),
             poll_max,
+            on_long_poll: OnceLock::new(),
         })
     }
 
@@ -390,15 +399,21 @@ impl Board {
     /// Returns the time of the runtime's clock, in nanoseconds.
     pub(crate) fn now(&self) -> u64 {
         match self.paused.load(Ordering::Relaxed) {
-            RUNS => Instant::real().as_nanos(),
+            RUNS => {
+                let behind = self.behind.load(Ordering::Relaxed);
+                Instant::real().as_nanos().saturating_sub(behind)
+            }
             paused => paused,
         }
     }
 
-    /// Stores the time of a clock that is paused.
-    pub(crate) fn set_paused(&self, at: Option<Instant>) {
-        let nanos = at.map_or(RUNS, Instant::as_nanos);
-        self.paused.store(nanos, Ordering::Relaxed);
+    /// Stores the relation of the runtime's clock to the real one.
+    pub(crate) fn set_clock(&self, is_paused: bool, now: Instant) {
+        let paused = if is_paused { now.as_nanos() } else { RUNS };
+        self.paused.store(paused, Ordering::Relaxed);
+        // The clock has stood while the runtime was stopped between two steps.
+        let behind = Instant::real().nanos_since(now);
+        self.behind.store(behind, Ordering::Relaxed);
     }
 
     /// Locks the poll that runs, for the runtime's thread.

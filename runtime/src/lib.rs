@@ -46,6 +46,7 @@
 //!
 //! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` → `board` →
 //!   `nodes` → `race` → `join` → `panics` → `wait_list` → `notify`
+//! - *Reported*: `causes` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` → `inspect::writer` → `points`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
@@ -80,6 +81,7 @@ mod blocking;
 #[cfg(feature = "inspect")]
 mod board;
 pub mod budget;
+mod causes;
 mod context;
 mod current_task;
 pub mod descriptors;
@@ -106,6 +108,7 @@ mod nodes;
 mod notify;
 mod now;
 mod panics;
+mod points;
 mod pool;
 mod primitives;
 mod probe;

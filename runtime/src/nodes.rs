@@ -326,18 +326,19 @@ mod on {
         }
     }
 
-    /// Runs one poll of a task. `now` returns the time of the clock if it is paused.
+    /// Runs one poll of a task. `clock` returns true if the runtime's clock is paused, and its time.
     #[inline]
     pub(crate) fn during<T>(
         tracker: &Tracker,
         task: TaskId,
-        paused_at: impl FnOnce() -> Option<Instant>,
+        clock: impl FnOnce() -> (bool, Instant),
         poll: impl FnOnce() -> T,
     ) -> T {
         let Some(board) = &tracker.board else {
             return poll();
         };
-        board.set_paused(paused_at());
+        let (is_paused, now) = clock();
+        board.set_clock(is_paused, now);
         let _poll = start_poll(board, task);
         poll()
     }
@@ -682,7 +683,7 @@ mod off {
     pub(crate) fn during<T>(
         _: &Tracker,
         _: TaskId,
-        _: impl FnOnce() -> Option<Instant>,
+        _: impl FnOnce() -> (bool, Instant),
         poll: impl FnOnce() -> T,
     ) -> T {
         poll()

@@ -14,6 +14,7 @@ mod explain_findings;
 mod fairness;
 mod fs;
 mod groups;
+mod inspect;
 mod kernel;
 mod net;
 mod owner;

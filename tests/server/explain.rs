@@ -45,7 +45,10 @@ async fn dump_with(part: &str) -> Dump {
         if dump.to_string().contains(part) {
             return dump;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "no {part} in:\n{dump}");
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "no {part} in:\n{dump}"
+        );
         sleep(Duration::from_millis(1)).await;
     }
 }

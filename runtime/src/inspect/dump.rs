@@ -19,6 +19,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::findings::{self, Evidence, Finding, Snapshot};
+use super::json::{JsonText, place};
 use super::tree::{Forest, IDS_MAX, Short, Tree, TreeNames, counted, trees};
 use crate::board::{Board, Census, LongPoll, RunningPoll, Subject, WaitNode};
 use crate::instant::Instant;
@@ -224,12 +225,12 @@ impl Dump {
                 write!(
                     to,
                     "{{\"task\":{},\"since_ns\":{}",
-                    Quoted(&running.id),
+                    JsonText(&running.id),
                     running.since.as_nanos()
                 )?;
-                write!(to, ",\"place\":{}", QuotedPlace(running.place))?;
+                write!(to, ",\"place\":{}", place(running.place))?;
                 if let Some(label) = running.label {
-                    write!(to, ",\"label\":{}", Quoted(label))?;
+                    write!(to, ",\"label\":{}", JsonText(label))?;
                 }
                 to.push('}');
             }
@@ -245,14 +246,14 @@ impl Dump {
             write!(
                 to,
                 "{{\"kind\":{},\"text\":{}",
-                Quoted(finding.kind),
-                Quoted(&finding.text)
+                JsonText(finding.kind),
+                JsonText(&finding.text)
             )?;
             write!(
                 to,
                 ",\"tasks\":{},\"place\":{}}}",
                 QuotedList(&finding.tasks),
-                QuotedPlace(finding.place)
+                place(finding.place)
             )?;
         }
         to.push_str("]}");
@@ -270,13 +271,13 @@ impl Group {
         )?;
         match &self.name {
             None => to.push_str("null"),
-            Some(name) => write!(to, "{}", Quoted(name))?,
+            Some(name) => write!(to, "{}", JsonText(name))?,
         }
         write!(
             to,
             ",\"place\":{},\"state\":{}",
-            QuotedPlace(self.place),
-            Quoted(self.state)
+            place(self.place),
+            JsonText(self.state)
         )?;
         write!(
             to,
@@ -298,13 +299,13 @@ fn write_trees(trees: &[Tree], to: &mut String) -> fmt::Result {
         write!(
             to,
             "{{\"label\":{},\"detail\":{}",
-            Quoted(tree.label),
-            Quoted(&tree.detail)
+            JsonText(tree.label),
+            JsonText(&tree.detail)
         )?;
         write!(
             to,
             ",\"place\":{},\"waits_ns\":{},\"children\":",
-            QuotedPlace(tree.place),
+            place(tree.place),
             NanosRange(&tree.waits)
         )?;
         write_trees(&tree.children, to)?;
@@ -314,38 +315,6 @@ fn write_trees(trees: &[Tree], to: &mut String) -> fmt::Result {
     Ok(())
 }
 
-/// A text as a JSON string (RFC 8259, section 7).
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for letter in self.0.chars() {
-            match letter {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                // A `<` could end the script element of a page.
-                '<' | '\u{0}'..='\u{1f}' | '\u{7f}' | '\u{2028}' | '\u{2029}' => {
-                    write!(f, "\\u{:04x}", u32::from(letter))?;
-                }
-                letter => f.write_char(letter)?,
-            }
-        }
-        f.write_str("\"")
-    }
-}
-
-struct QuotedPlace(Option<&'static Location<'static>>);
-
-impl fmt::Display for QuotedPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => f.write_str("null"),
-            Some(place) => Quoted(&place.to_string()).fmt(f),
-        }
-    }
-}
-
 struct QuotedList<'a>(&'a [String]);
 
 impl fmt::Display for QuotedList<'_> {
@@ -353,7 +322,7 @@ impl fmt::Display for QuotedList<'_> {
         f.write_str("[")?;
         for (index, text) in self.0.iter().enumerate() {
             f.write_str(if index == 0 { "" } else { "," })?;
-            Quoted(text).fmt(f)?;
+            JsonText(text).fmt(f)?;
         }
         f.write_str("]")
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dump::Dump;
+use super::options::Options;
 use super::watchdog;
 use crate::board::Board;
 use crate::context;
@@ -66,6 +67,29 @@ impl Explain {
 }
 
 impl RuntimeBuilder {
+    /// Records what the runtime does. See [`inspect`](super). This includes [`explain`](Self::explain) with its default
+    /// settings; call that for others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// runtime.block_on(async {
+    ///     let recorder = inspect::recorder().unwrap();
+    ///     assert_eq!(recorder.dump().tasks(), 1); // the future of `block_on`
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn inspect(mut self, options: Options) -> Self {
+        self.settings.inspect = Some(options);
+        if self.settings.tracker.board().is_some() {
+            return self;
+        }
+        self.explain(Explain::default())
+    }
+
     /// Lets the runtime record why its tasks wait, so that [`inspect::dump`](super::dump()) shows it.
     ///
     /// This starts a thread, the watchdog. It ends with the runtime.

@@ -16,20 +16,39 @@
 //! A dump also has [findings](Finding): tasks that no event can wake, tasks that wait for each other, a poll that holds
 //! the thread.
 //!
+//! A runtime that was made with [`RuntimeBuilder::inspect`](crate::RuntimeBuilder::inspect) writes an event for each
+//! step into a ring: a [`Recorder`] reads it, for tests, for a page, and for tools.
+//!
 //! # What it costs
 //!
 //! Without the feature `inspect`: nothing. With it, in a runtime without `explain`: a load and a branch at each
 //! point. With `explain`: a lock at each point, which no other thread holds but for the time of a copy.
 
+mod control;
 mod dump;
+mod event;
 mod explain;
+pub(crate) mod facts;
 mod findings;
+pub(crate) mod gate;
+mod json;
 mod named;
+pub(crate) mod options;
+mod recorder;
+pub(crate) mod ring;
+pub(crate) mod shared;
+mod trace;
 mod tree;
 mod watchdog;
+pub(crate) mod writer;
 
+pub use control::{Control, ControlState};
 pub use dump::{Dump, Group};
+pub use event::{CancelCause, Event, EventKind, Outcome, SyscallOp, SyscallResult, WakeCause};
 pub use explain::{Dumper, Explain, dump, dumper};
 pub use findings::Finding;
 pub use named::{Named, named, poll_in_phases, poll_named};
+pub use options::Options;
+pub use recorder::{Events, Recorder, recorder};
+pub use trace::{PollSpan, Trace, TracedTask};
 pub use tree::Tree;

@@ -95,6 +95,9 @@ fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
         census.long_polls.remove(0);
     }
     drop(census);
+    if let Some(hook) = board.on_long_poll.get() {
+        hook(&poll);
+    }
     let runtime = board.runtime().map_or(0, RuntimeId::number);
     let id = match task {
         TaskId::ROOT => "root".to_owned(),
