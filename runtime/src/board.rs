@@ -398,21 +398,22 @@ impl Board {
 
     /// Returns the time of the runtime's clock, in nanoseconds.
     pub(crate) fn now(&self) -> u64 {
+        self.at(Instant::real().as_nanos())
+    }
+
+    /// Returns the time of the runtime's clock at a time of the real one.
+    fn at(&self, real: u64) -> u64 {
         match self.paused.load(Ordering::Relaxed) {
-            RUNS => {
-                let behind = self.behind.load(Ordering::Relaxed);
-                Instant::real().as_nanos().saturating_sub(behind)
-            }
+            // A clock that was stopped between two steps is behind.
+            RUNS => real.saturating_sub(self.behind.load(Ordering::Relaxed)),
             paused => paused,
         }
     }
 
     /// Stores the relation of the runtime's clock to the real one.
-    pub(crate) fn set_clock(&self, is_paused: bool, now: Instant) {
-        let paused = if is_paused { now.as_nanos() } else { RUNS };
+    pub(crate) fn set_clock(&self, (paused, behind): (Option<Instant>, u64)) {
+        let paused = paused.map_or(RUNS, Instant::as_nanos);
         self.paused.store(paused, Ordering::Relaxed);
-        // The clock has stood while the runtime was stopped between two steps.
-        let behind = Instant::real().nanos_since(now);
         self.behind.store(behind, Ordering::Relaxed);
     }
 
@@ -471,20 +472,22 @@ impl Board {
         }
     }
 
-    /// Notes the begin of a poll. Returns the address of the task's waker.
-    pub(crate) fn begin_poll(&self, task: TaskId) -> usize {
+    /// Notes the begin of a poll. Returns the address of the task's waker, and the time of the runtime's clock.
+    pub(crate) fn begin_poll(&self, task: TaskId) -> (usize, u64) {
+        let real = Instant::real().as_nanos();
         let mut running = self.running();
         running.task = Some(task);
-        running.began = Instant::real().as_nanos();
+        running.began = real;
         running.reasons.clear();
         running.completed.clear();
         running.entered = None;
         drop(running);
         let mut census = self.census();
-        census.tracked(task).map_or(0, |tracked| {
+        let waker = census.tracked(task).map_or(0, |tracked| {
             tracked.queued_since = None;
             tracked.waker.as_ptr().cast::<()>() as usize
-        })
+        });
+        (waker, self.at(real))
     }
 
     /// Stores the reasons of a poll that has ended.

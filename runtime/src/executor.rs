@@ -222,11 +222,7 @@ impl Executor {
             TaskId::ROOT => self.root_place.get(),
             task => self.tasks.borrow().spawned_at(task),
         });
-        let clock = || {
-            let clock = self.timers.clock();
-            (clock.is_paused(), clock.now())
-        };
-        let poll = nodes::during(&self.tracker, task, clock, || {
+        let poll = nodes::during(&self.tracker, task, self.timers.clock(), || {
             if task == TaskId::ROOT {
                 return root();
             }

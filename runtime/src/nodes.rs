@@ -40,7 +40,7 @@ mod on {
 
     pub(crate) use crate::board::{Board, Site, WakeState};
     use crate::board::{SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
-    use crate::instant::Instant;
+    use crate::instant::{Clock, Instant};
     use crate::local_queue::{self, RuntimeId, TaskId};
 
     thread_local! {
@@ -55,6 +55,8 @@ mod on {
         task: TaskId,
         /// The address of the task's own waker.
         own_waker: usize,
+        /// The time at which the poll began. All reasons of the poll have it, so that the clock is read once.
+        now: u64,
         /// The number of reasons around the present code.
         depth: u32,
         /// The addresses of the sockets that have waited, so that each is asked once.
@@ -158,18 +160,24 @@ mod on {
             label: &'static str,
             site: Site,
             detail: Subject,
+            [is_entered, is_new]: [bool; 2],
         ) -> usize {
             let waker = cx.waker().data() as usize;
-            let since = self.board.now();
-            self.board.running().push(WaitNode {
+            let node = WaitNode {
                 depth: self.depth,
                 label,
                 site,
                 detail,
-                since,
+                since: self.now,
                 foreign_waker: if waker == self.own_waker { 0 } else { waker },
-                is_new: false,
-            })
+                is_new,
+            };
+            let mut running = self.board.running();
+            let index = running.push(node);
+            if is_entered {
+                running.entered = Some(index);
+            }
+            index
         }
     }
 
@@ -231,9 +239,8 @@ mod on {
     fn begin(cx: &Context<'_>, origin: Origin, detail: Subject) -> Option<EnteredAt> {
         with_active(|active| {
             let depth = active.depth;
-            let index = active.push(cx, origin.label, origin.site(), detail);
+            let index = active.push(cx, origin.label, origin.site(), detail, [true, false]);
             active.depth += 1;
-            active.board.running().entered = Some(index);
             EnteredAt { index, depth }
         })
     }
@@ -263,7 +270,7 @@ mod on {
 
     #[cold]
     fn record_leaf(cx: &Context<'_>, origin: Origin, detail: Subject) {
-        with_active(|active| active.push(cx, origin.label, origin.site(), detail));
+        with_active(|active| active.push(cx, origin.label, origin.site(), detail, [false, false]));
     }
 
     /// Notes that a leaf has completed. A later one of the same place is another one.
@@ -310,10 +317,8 @@ mod on {
                     .or_else(|| local().map(SocketEnd::Local))
                     .unwrap_or(SocketEnd::Unknown)
             });
-            let index = active.push(cx, label, None, Subject::Socket { fd, end });
-            if let Some(reason) = active.board.running().reasons.get_mut(index) {
-                reason.is_new |= was_ready;
-            }
+            let subject = Subject::Socket { fd, end };
+            active.push(cx, label, None, subject, [false, was_ready]);
         });
     }
 
@@ -326,20 +331,18 @@ mod on {
         }
     }
 
-    /// Runs one poll of a task. `clock` returns true if the runtime's clock is paused, and its time.
+    /// Runs one poll of a task.
     #[inline]
     pub(crate) fn during<T>(
         tracker: &Tracker,
         task: TaskId,
-        clock: impl FnOnce() -> (bool, Instant),
+        clock: &Clock,
         poll: impl FnOnce() -> T,
     ) -> T {
         let Some(board) = &tracker.board else {
             return poll();
         };
-        let (is_paused, now) = clock();
-        board.set_clock(is_paused, now);
-        let _poll = start_poll(board, task);
+        let _poll = start_poll(board, task, clock);
         poll()
     }
 
@@ -350,12 +353,14 @@ mod on {
     }
 
     #[cold]
-    fn start_poll(board: &Arc<Board>, task: TaskId) -> PollGuard {
-        let own_waker = board.begin_poll(task);
+    fn start_poll(board: &Arc<Board>, task: TaskId, clock: &Clock) -> PollGuard {
+        board.set_clock(clock.relation());
+        let (own_waker, now) = board.begin_poll(task);
         let mut active = Active {
             board: board.clone(),
             task,
             own_waker,
+            now,
             depth: 0,
             ends: HashMap::new(),
         };
@@ -592,7 +597,7 @@ mod off {
     use std::sync::Arc;
     use std::task::{Context, Poll};
 
-    use crate::instant::Instant;
+    use crate::instant::{Clock, Instant};
     use crate::local_queue::{RuntimeId, TaskId};
 
     #[derive(Clone, Copy, Debug)]
@@ -680,12 +685,7 @@ mod off {
     pub(crate) fn registered<S: AsFd>(_: &S) {}
 
     #[inline]
-    pub(crate) fn during<T>(
-        _: &Tracker,
-        _: TaskId,
-        _: impl FnOnce() -> (bool, Instant),
-        poll: impl FnOnce() -> T,
-    ) -> T {
+    pub(crate) fn during<T>(_: &Tracker, _: TaskId, _: &Clock, poll: impl FnOnce() -> T) -> T {
         poll()
     }
 

@@ -18,9 +18,9 @@ use std::ops::RangeInclusive;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::findings::{self, Evidence, Finding, Snapshot};
+use super::findings::{self, Evidence, Finding};
 use super::json::{JsonText, place};
-use super::tree::{Forest, IDS_MAX, Short, Tree, TreeNames, counted, trees};
+use super::tree::{Forest, IDS_MAX, Short, Snapshot, Tree, TreeNames, counted, trees};
 use crate::board::{Board, Census, LongPoll, RunningPoll, Subject, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::TaskId;
@@ -380,12 +380,9 @@ impl Copied {
 
     fn into_dump(self, board: &Board, running: &RunningPoll, real_now: u64) -> Dump {
         let Self { tasks, rest } = self;
-        let task_names = tasks
-            .iter()
-            .map(|task| (task.tracked.task, task.tracked.name.clone()));
         let names = TreeNames {
             runtime: board.runtime(),
-            tasks: &task_names.collect(),
+            tasks: &tasks,
             holders: &rest.holders,
             jobs: &rest.jobs,
             now: board.now(),

@@ -24,10 +24,9 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::tree::{IDS_MAX, Short, TreeNames, counted, futures_of};
-use crate::board::{LongPoll, Population, Site, Subject, Tracked, TrackedJob, WaitNode};
+use super::tree::{IDS_MAX, Short, Snapshot, TreeNames, counted, futures_of};
+use crate::board::{LongPoll, Population, Site, Subject, TrackedJob, WaitNode};
 use crate::instant::Instant;
-use crate::local_queue::TaskId;
 
 /// A task that has woken itself in this many polls, one after the other, spins.
 const STORM_MIN: u64 = 1_000;
@@ -113,38 +112,6 @@ pub(super) struct Evidence<'a> {
     /// The time of the real clock.
     pub(super) real_now: u64,
     pub(super) is_closing: bool,
-}
-
-/// A task, and its state at the time of the dump.
-pub(super) struct Snapshot {
-    pub(super) tracked: Tracked,
-    pub(super) is_queued: bool,
-    pub(super) is_running: bool,
-    /// The number of clones of its waker, apart from the runtime's own.
-    pub(super) clones: usize,
-}
-
-impl Snapshot {
-    pub(super) fn is_waiting(&self) -> bool {
-        !(self.is_queued || self.is_running)
-    }
-
-    /// Returns true if no event can end the wait of this task.
-    fn is_lost(&self) -> bool {
-        let is_root = self.tracked.task == TaskId::ROOT;
-        let is_known = |reason: &WaitNode| {
-            // A socket and a task keep the id of a waiting task, and no clone of its waker. The future of `block_on`
-            // has no id that they could keep.
-            let has_id = matches!(reason.detail, Subject::Socket { .. } | Subject::Task(_));
-            // A combinator with wakers of its own may keep the task's waker in a way that the count does not show.
-            has_id && !is_root || reason.foreign_waker != 0
-        };
-        let has_run = self.tracked.polls > 0;
-        self.is_waiting()
-            && has_run
-            && self.clones == 0
-            && !self.tracked.reasons.iter().any(is_known)
-    }
 }
 
 /// Returns all findings.
@@ -307,11 +274,8 @@ struct WaitEdge<'a> {
 }
 
 /// Returns the waits of a task for other tasks. Returns `None` if anything else can end its wait.
-fn edges<'a>(
-    task: &'a Snapshot,
-    index_of: &HashMap<TaskId, usize>,
-    holders: &HashMap<usize, Vec<TaskId>>,
-) -> Option<Vec<WaitEdge<'a>>> {
+fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'a>>> {
+    let holders = names.holders;
     let reasons = &task.tracked.reasons;
     if !task.is_waiting() || reasons.is_empty() {
         return None;
@@ -347,10 +311,7 @@ fn edges<'a>(
             }
             _ => return None,
         };
-        let targets: Option<Vec<_>> = targets
-            .iter()
-            .map(|task| index_of.get(task).copied())
-            .collect();
+        let targets: Option<Vec<_>> = targets.iter().map(|task| names.find(*task)).collect();
         edges.push(WaitEdge {
             reason,
             targets: targets?,
@@ -361,13 +322,9 @@ fn edges<'a>(
 
 fn wait_cycles(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let tasks = evidence.tasks;
-    let index_of = tasks.iter().enumerate();
-    let index_of: HashMap<TaskId, usize> = index_of
-        .map(|(index, task)| (task.tracked.task, index))
-        .collect();
     let mut waits: Vec<_> = tasks
         .iter()
-        .map(|task| edges(task, &index_of, evidence.names.holders))
+        .map(|task| edges(task, evidence.names))
         .collect();
     // Step 1: a task that waits for a free one is free, too.
     let mut waiters: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];

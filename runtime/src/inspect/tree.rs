@@ -8,10 +8,9 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::panic::Location;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::board::{SocketEnd, Subject, TrackedJob, WaitNode};
+use crate::board::{SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
 
@@ -171,10 +170,43 @@ impl fmt::Display for Short {
     }
 }
 
+/// A task, and its state at the time of the dump.
+pub(super) struct Snapshot {
+    pub(super) tracked: Tracked,
+    pub(super) is_queued: bool,
+    pub(super) is_running: bool,
+    /// The number of clones of its waker, apart from the runtime's own.
+    pub(super) clones: usize,
+}
+
+impl Snapshot {
+    pub(super) fn is_waiting(&self) -> bool {
+        !(self.is_queued || self.is_running)
+    }
+
+    /// Returns true if no event can end the wait of this task.
+    pub(super) fn is_lost(&self) -> bool {
+        let is_root = self.tracked.task == TaskId::ROOT;
+        let is_known = |reason: &WaitNode| {
+            // A socket and a task keep the id of a waiting task, and no clone of its waker. The future of `block_on`
+            // has no id that they could keep.
+            let has_id = matches!(reason.detail, Subject::Socket { .. } | Subject::Task(_));
+            // A combinator with wakers of its own may keep the task's waker in a way that the count does not show.
+            has_id && !is_root || reason.foreign_waker != 0
+        };
+        let has_run = self.tracked.polls > 0;
+        self.is_waiting()
+            && has_run
+            && self.clones == 0
+            && !self.tracked.reasons.iter().any(is_known)
+    }
+}
+
 /// The things that the texts of a tree name.
 pub(super) struct TreeNames<'a> {
     pub(super) runtime: Option<RuntimeId>,
-    pub(super) tasks: &'a HashMap<TaskId, Option<Arc<str>>>,
+    /// The future of `block_on`, and then the tasks by their slots.
+    pub(super) tasks: &'a [Snapshot],
     pub(super) holders: &'a HashMap<usize, Vec<TaskId>>,
     pub(super) jobs: &'a HashMap<usize, TrackedJob>,
     /// The time of the runtime's clock.
@@ -182,6 +214,16 @@ pub(super) struct TreeNames<'a> {
 }
 
 impl TreeNames<'_> {
+    /// Returns the position of a task in the list.
+    pub(super) fn find(&self, task: TaskId) -> Option<usize> {
+        // The index of the root is the largest one, but it stands first.
+        let slot = |task: TaskId| (task != TaskId::ROOT, task.index);
+        let found = self
+            .tasks
+            .binary_search_by_key(&slot(task), |snapshot| slot(snapshot.tracked.task));
+        found.ok().filter(|at| self.tasks[*at].tracked.task == task)
+    }
+
     /// Returns the identity of a task as the JSON has it.
     pub(super) fn id(&self, task: TaskId) -> String {
         if task == TaskId::ROOT {
@@ -194,9 +236,10 @@ impl TreeNames<'_> {
     /// Returns a task for a text: its id, and its name if it has one.
     pub(super) fn task(&self, task: TaskId) -> String {
         let id = self.id(task);
-        match self.tasks.get(&task) {
-            Some(Some(name)) => format!("task {id} `{name}`"),
-            _ => format!("task {id}"),
+        let found = self.find(task).map(|index| &self.tasks[index].tracked);
+        match found.and_then(|tracked| tracked.name.as_ref()) {
+            Some(name) => format!("task {id} `{name}`"),
+            None => format!("task {id}"),
         }
     }
 
