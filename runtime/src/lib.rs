@@ -46,7 +46,7 @@
 //!
 //! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `race` → `join` →
 //!   `panics` → `wait_list` → `notify`
-//! - *Reported*: `causes` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` → `inspect::writer` → `points`
+//! - *Reported*: `causes` → `points`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
@@ -68,6 +68,9 @@
 //! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
 //!   `task::join_set` → `task::scope` → `task::local` → `task::remote_handle` → `task`
 //! - *Settings and tests*: `runtime_builder` → `seeded`
+//! - *Watched*: `executor::watched` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::options` →
+//!   `inspect::shared` → `inspect::writer` → `inspect::event` → `inspect::json` → `inspect::trace` →
+//!   `inspect::recorder` → `inspect::control` → `inspect`
 //! - *Between tasks*: `sync::errors` → `sync::handle_count` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
 //!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
 //! - *Bytes, files and processes*: `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` →

@@ -9,7 +9,7 @@ use std::{net, thread};
 
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use waterwheel::runtime::inspect::{
-    self, EventKind, Outcome, Recorder, SyscallOp, SyscallResult, Trace, WakeCause,
+    self, EventKind, Recorder, SyscallOp, SyscallResult, TaskOutcome, Trace, WakeCause,
 };
 use waterwheel::runtime::net::TcpListener;
 use waterwheel::runtime::time::sleep;
@@ -31,7 +31,7 @@ fn has(trace: &Trace, is_it: impl Fn(&EventKind) -> bool) -> bool {
     trace.events().iter().any(|event| is_it(&event.kind))
 }
 
-fn outcome(trace: &Trace, of: task::Id) -> Option<Outcome> {
+fn outcome(trace: &Trace, of: task::Id) -> Option<TaskOutcome> {
     trace.events().iter().find_map(|event| match event.kind {
         EventKind::End { task, outcome } if task == of => Some(outcome),
         _ => None,
@@ -87,7 +87,11 @@ fn each_wake_has_its_exact_cause() {
             notify.notify_all();
         });
         let sleeps = spawn(sleep(Duration::from_millis(1)));
-        let job = spawn(async { spawn_blocking(|| thread::sleep(Duration::from_millis(5))).await.unwrap() });
+        let job = spawn(async {
+            spawn_blocking(|| thread::sleep(Duration::from_millis(5)))
+                .await
+                .unwrap()
+        });
         let ids = [waits.id(), wakes.id(), sleeps.id(), job.id()];
         let joins = spawn(async move {
             waits.await.unwrap();
@@ -200,7 +204,7 @@ fn a_wait_for_a_socket_has_its_events_its_calls_and_its_wake() {
         },
         EventKind::End {
             task,
-            outcome: Outcome::Value,
+            outcome: TaskOutcome::Value,
         },
         EventKind::PollEnd { task, ready: true },
     ];

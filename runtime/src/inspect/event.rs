@@ -98,7 +98,7 @@ pub enum EventKind {
         /// The task.
         task: Id,
         /// The outcome.
-        outcome: Outcome,
+        outcome: TaskOutcome,
     },
     /// A future in a task, or the whole task, is dropped before it is ready.
     Cancel {
@@ -211,12 +211,12 @@ pub enum WakeCause {
 /// # Examples
 ///
 /// ```
-/// use waterwheel::runtime::inspect::Outcome;
+/// use waterwheel::runtime::inspect::TaskOutcome;
 ///
-/// assert_eq!(Outcome::Cancelled.to_string(), "cancelled");
+/// assert_eq!(TaskOutcome::Cancelled.to_string(), "cancelled");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TaskOutcome {
     /// It has returned a value.
     Value,
     /// It has panicked.
@@ -336,7 +336,7 @@ impl fmt::Display for WakeCause {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for TaskOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Value => "value",
@@ -397,10 +397,6 @@ fn fd_of(word: u64) -> Option<i32> {
     (fd >= 0).then_some(fd)
 }
 
-fn usize_of(word: u64) -> usize {
-    usize::try_from(word).unwrap_or(usize::MAX)
-}
-
 impl Event {
     /// Reads an event of the ring. Returns `None` for events that only name a task.
     pub(crate) fn of(inspected: &Inspected, seq: u64, raw: RawEvent) -> Option<Self> {
@@ -440,9 +436,9 @@ fn kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
         code::END => EventKind::End {
             task: task?,
             outcome: match other {
-                ENDED_VALUE => Outcome::Value,
-                ENDED_PANIC => Outcome::Panic,
-                _ => Outcome::Cancelled,
+                ENDED_VALUE => TaskOutcome::Value,
+                ENDED_PANIC => TaskOutcome::Panic,
+                _ => TaskOutcome::Cancelled,
             },
         },
         code::CANCEL => EventKind::Cancel {
@@ -461,7 +457,7 @@ fn kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
             timeout: (other != u64::MAX).then_some(Duration::from_nanos(other)),
         },
         code::UNPARK => EventKind::Unpark {
-            events: usize_of(other),
+            events: usize::try_from(other).unwrap_or(usize::MAX),
         },
         code::IO_READY => {
             let ready = ready_of(high);

@@ -10,12 +10,18 @@
 //! - Never: a wait for the runtime.
 
 use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use super::event::Event;
+use super::event::{CancelCause, Event};
+use super::options::Options;
 use super::shared::Inspected;
 use super::trace::Trace;
+use super::writer::EventWriter;
+use crate::causes::Reason;
 use crate::points;
+use crate::runtime_builder::RuntimeBuilder;
 
 /// Reads the events of a runtime, from any thread.
 ///
@@ -50,7 +56,44 @@ pub struct Recorder {
 /// ```
 #[must_use]
 pub fn recorder() -> Option<Recorder> {
-    points::inspected().map(|inspected| Recorder { inspected })
+    let reporter = points::reporter()?;
+    let writer: &EventWriter = reporter.as_any().downcast_ref()?;
+    Some(Recorder {
+        inspected: writer.inspected.clone(),
+    })
+}
+
+/// Records that a future in the present task is about to be dropped before it is ready. The place of the event is that
+/// of the call. Has no effect outside a poll, and in a runtime that does not record.
+///
+/// The runtime records its own causes: aborts, lost races, timeouts, and its end. This function is for libraries that
+/// know another one, for example a server whose client has gone.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Runtime, inspect::{self, CancelCause, EventKind}};
+///
+/// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+/// let trace = runtime.block_on(async {
+///     inspect::cancelled(CancelCause::ClientGone);
+///     inspect::recorder().unwrap().trace()
+/// });
+/// let cancel = trace.events().last().unwrap();
+/// assert!(matches!(cancel.kind, EventKind::Cancel { cause: CancelCause::ClientGone, .. }));
+/// # std::io::Result::Ok(())
+/// ```
+#[track_caller]
+pub fn cancelled(cause: CancelCause) {
+    let reason = match cause {
+        CancelCause::Abort => Reason::Abort,
+        CancelCause::RaceLost => Reason::RaceLost,
+        CancelCause::Timeout => Reason::Timeout,
+        CancelCause::ClientGone => Reason::ClientGone,
+        CancelCause::Shutdown => Reason::Shutdown,
+        CancelCause::Drop => Reason::Drop,
+    };
+    points::part_cancelled(reason, Some(Location::caller()));
 }
 
 impl Recorder {
@@ -61,6 +104,8 @@ impl Recorder {
     }
 
     /// Copies all events that the ring has.
+    ///
+    /// The copy of a full ring takes about a millisecond, on the thread that calls this. The runtime does not wait.
     #[must_use]
     pub fn trace(&self) -> Trace {
         Trace::of(&self.inspected, 0)
@@ -98,6 +143,19 @@ impl Recorder {
     }
 
     /// Returns an iterator over the events that come after this call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// let recorder = runtime.block_on(async { inspect::recorder().unwrap() });
+    /// let mut events = recorder.subscribe();
+    /// runtime.spawn(async {}).detach();
+    /// assert!(events.next().is_some());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn subscribe(&self) -> Events {
         Events {
@@ -105,6 +163,27 @@ impl Recorder {
             next: self.next_seq(),
             missed: 0,
         }
+    }
+}
+
+impl RuntimeBuilder {
+    /// Records the events of the runtime. [`inspect`](crate::inspect) reads them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// assert!(runtime.block_on(async { inspect::recorder() }).is_some());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn inspect(mut self, options: Options) -> Self {
+        self.settings.reports = Some(Box::new(move |runtime, unpark| {
+            let inspected = Inspected::new(runtime.number(), &options, unpark);
+            Rc::new(EventWriter::new(Arc::new(inspected)))
+        }));
+        self
     }
 }
 
@@ -155,6 +234,7 @@ impl Iterator for Events {
     fn next(&mut self) -> Option<Event> {
         let ring = &self.inspected.ring;
         while self.next < ring.written() {
+            // The writer may have overtaken this reader.
             let skipped = ring.oldest().saturating_sub(self.next);
             self.next += skipped;
             self.missed += skipped;

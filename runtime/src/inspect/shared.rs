@@ -21,15 +21,13 @@ use super::facts::{Facts, FactsTable, halves};
 use super::gate::Gate;
 use super::options::Options;
 use super::ring::{EventRing, RawEvent};
+use crate::points::UnparkFn;
 
 /// Other threads may leave at most this many events. Further ones are lost, and counted.
 const LEFT_MAX: usize = 4096;
 
 /// The number of different names that are kept at most. A task with a further name has none here.
 const NAMES_MAX: usize = 4096;
-
-/// The function that ends the runtime's wait.
-type UnparkFn = Box<dyn Fn() + Send + Sync>;
 
 /// All that the inspection of one runtime knows.
 pub(crate) struct Inspected {
@@ -43,21 +41,20 @@ pub(crate) struct Inspected {
     pub(crate) gate: Gate,
     /// Ends the runtime's wait.
     pub(crate) unpark: UnparkFn,
-    pub(crate) options: Options,
     /// The number of the place that has called `block_on`.
     pub(crate) root_place: AtomicU32,
     /// The events that other threads have lost.
     pub(crate) lost: AtomicU64,
     /// True while the list of other threads is not empty.
     has_left: AtomicBool,
-    left: Mutex<Left>,
+    left: Mutex<LeftBehind>,
     places: Mutex<Places>,
     names: Mutex<Names>,
 }
 
 /// The news of other threads.
 #[derive(Default)]
-struct Left {
+struct LeftBehind {
     events: Vec<RawEvent>,
     /// The wakes that blocking jobs have sent: the task as a word, and the job.
     job_wakes: Vec<(u64, u32)>,
@@ -81,7 +78,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Inspected {
-    pub(crate) fn new(runtime: u32, options: Options, unpark: UnparkFn) -> Self {
+    pub(crate) fn new(runtime: u32, options: &Options, unpark: UnparkFn) -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         let milliseconds = since_1970.unwrap_or_default().as_millis();
         Self {
@@ -91,7 +88,6 @@ impl Inspected {
             facts: FactsTable::default(),
             gate: Gate::new(),
             unpark,
-            options,
             root_place: AtomicU32::new(0),
             lost: AtomicU64::new(0),
             has_left: AtomicBool::new(false),
@@ -106,6 +102,7 @@ impl Inspected {
         let places = &mut *lock(&self.places);
         let address = std::ptr::from_ref(place).addr();
         *places.numbers.entry(address).or_insert_with(|| {
+            // Zero stays free for "no place".
             places.list.push(place);
             u32::try_from(places.list.len()).unwrap_or_default()
         })
@@ -175,6 +172,7 @@ impl Inspected {
     /// Returns the job that has sent the wake of this task, if one has.
     pub(crate) fn waking_job(&self, task: u64) -> Option<u32> {
         let wakes = &mut lock(&self.left).job_wakes;
+        // The oldest one: messages are read in the order in which they were sent.
         let position = wakes.iter().position(|(woken, _)| *woken == task)?;
         Some(wakes.remove(position).1)
     }
@@ -190,6 +188,7 @@ impl Inspected {
     #[cold]
     fn collect_left_now(&self) {
         let mut left = lock(&self.left);
+        // Relaxed: the lock orders this with the next `leave`.
         self.has_left.store(false, Ordering::Relaxed);
         let events = mem::take(&mut left.events);
         drop(left);

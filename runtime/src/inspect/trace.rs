@@ -79,6 +79,11 @@ use crate::task_names::Id;
 /// let task = trace.tasks()[1].id;
 /// trace.assert_wakes_at_most(task, 1); // by `yield_now`
 /// assert_eq!(trace.polls_of(task).count(), 2);
+/// assert_eq!(trace.wakes_of(task).count(), 1);
+/// println!("{} longest: {:?}", trace.task(task).unwrap(), trace.longest_poll());
+/// println!("longest in the queue: {:?}, of {} polls", trace.longest_queued(), trace.polls().count());
+/// assert!(trace.overflow() == 0 && trace.events().iter().all(|event| event.at <= trace.now()));
+/// assert!(trace.to_json().starts_with("{\"format\":\"waterwheel-trace\""));
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
@@ -176,6 +181,7 @@ impl Trace {
     /// Copies the events from this number on.
     pub(crate) fn of(inspected: &Inspected, from: u64) -> Self {
         let ring = &inspected.ring;
+        // In this order: events that come meanwhile are not part of this copy.
         let (begin, written) = (ring.oldest().max(from), ring.written());
         let mut raw: Vec<_> = (begin..written)
             .filter_map(|seq| Some((seq, ring.read(seq)?)))
@@ -231,6 +237,7 @@ impl Trace {
 
     /// Returns all polls that have ended, in the order of their ends.
     pub fn polls(&self) -> impl Iterator<Item = PollSpan> {
+        // A task that is woken twice before its poll stands in the queue since the first wake.
         let mut queued: HashMap<Id, Duration> = HashMap::new();
         let mut began: Option<(Duration, Option<Duration>)> = None;
         self.events.iter().filter_map(move |event| {
@@ -474,6 +481,7 @@ impl<'a> TaskList<'a> {
     /// Adds the tasks of an event.
     fn add(&mut self, event: RawEvent) {
         let facts = self.named(event.task);
+        // Only these kinds name a task, or know something that the table may have lost.
         match event.code {
             code::SPAWN => {
                 let [future_bytes, place] = halves(event.extra);
