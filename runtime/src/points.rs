@@ -35,6 +35,7 @@ mod on {
     use std::panic::Location;
     use std::rc::Rc;
     use std::sync::Arc;
+    use std::task::Poll;
     use std::time::Duration;
 
     use crate::causes::{Call, CallError, Ready, Reason};
@@ -256,6 +257,15 @@ mod on {
         }
     }
 
+    /// Passes on the result of futures of which the first that is ready ends the others.
+    #[inline]
+    pub(crate) fn raced<T>(poll: Poll<T>, place: MaybePlace) -> Poll<T> {
+        if is_on() && poll.is_ready() {
+            part_cancelled(Reason::RaceLost, place);
+        }
+        poll
+    }
+
     /// A part of the task that is polled is about to end although it is not ready.
     #[inline]
     pub(crate) fn part_cancelled(reason: Reason, place: MaybePlace) {
@@ -443,6 +453,7 @@ mod off {
     use std::os::fd::AsFd;
     use std::panic::Location;
     use std::sync::Arc;
+    use std::task::Poll;
     use std::time::Duration;
 
     use crate::causes::{Call, CallError, Ready, Reason};
@@ -487,7 +498,10 @@ mod off {
     pub(crate) fn wake(_: TaskId) {}
     pub(crate) fn wake_is_sent(_: RuntimeId, _: TaskId) {}
     pub(crate) fn cancelled(_: TaskId, _: Reason, _: MaybePlace) {}
-    #[allow(dead_code, reason = "its callers may all be in `inspect`")]
+    pub(crate) fn raced<T>(poll: Poll<T>, _: MaybePlace) -> Poll<T> {
+        poll
+    }
+
     pub(crate) fn part_cancelled(_: Reason, _: MaybePlace) {}
     pub(crate) fn ended(_: TaskId, _: bool) {}
     pub(crate) fn registered(_: u32, _: &impl AsFd) {}

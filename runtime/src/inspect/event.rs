@@ -403,38 +403,32 @@ impl Event {
         Some(Self {
             seq,
             at: Duration::from_nanos(raw.at),
-            kind: kind_of(inspected, raw)?,
+            kind: task_kind_of(inspected, raw).or_else(|| turn_kind_of(inspected, raw))?,
         })
     }
 }
 
-fn kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
-    let RawEvent {
-        code,
-        other,
-        extra,
-        at: _,
-        task: word,
-    } = raw;
-    let task = task_of(inspected, word);
-    let [low, high] = halves(other);
-    let place = inspected.place(halves(extra)[0]);
+/// Reads the kinds that are about a task. Returns `None` for all others.
+fn task_kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
+    let RawEvent { code, other, .. } = raw;
+    let task = task_of(inspected, raw.task)?;
+    let place = inspected.place(halves(raw.extra)[0]);
     Some(match code {
         code::SPAWN => EventKind::Spawn {
-            task: task?,
+            task,
             parent: task_of(inspected, other),
         },
         code::WAKE_IO..=code::WAKE_OTHER => EventKind::Wake {
-            task: task?,
+            task,
             cause: cause_of(inspected, code, other)?,
         },
-        code::POLL_START => EventKind::PollStart { task: task? },
+        code::POLL_START => EventKind::PollStart { task },
         code::POLL_END => EventKind::PollEnd {
-            task: task?,
+            task,
             ready: other == 1,
         },
         code::END => EventKind::End {
-            task: task?,
+            task,
             outcome: match other {
                 ENDED_VALUE => TaskOutcome::Value,
                 ENDED_PANIC => TaskOutcome::Panic,
@@ -442,7 +436,7 @@ fn kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
             },
         },
         code::CANCEL => EventKind::Cancel {
-            task: task?,
+            task,
             cause: match other {
                 0 => CancelCause::Abort,
                 1 => CancelCause::RaceLost,
@@ -453,28 +447,41 @@ fn kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
             },
             place,
         },
+        code::LONG_POLL => EventKind::LongPoll {
+            task,
+            place,
+            duration: Duration::from_nanos(other),
+        },
+        _ => return None,
+    })
+}
+
+/// Reads the other kinds.
+fn turn_kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
+    let [low, high] = halves(raw.other);
+    Some(match raw.code {
         code::PARK => EventKind::Park {
-            timeout: (other != u64::MAX).then_some(Duration::from_nanos(other)),
+            timeout: (raw.other != u64::MAX).then_some(Duration::from_nanos(raw.other)),
         },
         code::UNPARK => EventKind::Unpark {
-            events: usize::try_from(other).unwrap_or(usize::MAX),
+            events: usize::try_from(raw.other).unwrap_or(usize::MAX),
         },
         code::IO_READY => {
             let ready = ready_of(high);
             EventKind::IoReady {
-                fd: fd_of(other),
+                fd: fd_of(raw.other),
                 readable: ready.readable,
                 writable: ready.writable,
                 closed: ready.closed,
             }
         }
         code::TIMER => EventKind::Timer {
-            lag: Duration::from_nanos(other),
+            lag: Duration::from_nanos(raw.other),
         },
         code::JOB_START => EventKind::JobStart { job: low },
         code::JOB_END => EventKind::JobEnd { job: low },
         code::CALL => EventKind::Syscall {
-            task,
+            task: task_of(inspected, raw.task),
             op: match high {
                 0 => SyscallOp::Read,
                 1 => SyscallOp::Write,
@@ -482,17 +489,12 @@ fn kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
                 3 => SyscallOp::Connect,
                 _ => SyscallOp::EpollWait,
             },
-            fd: fd_of(other),
-            result: match extra {
+            fd: fd_of(raw.other),
+            result: match raw.extra {
                 WOULD_BLOCK => SyscallResult::WouldBlock,
                 FAILED => SyscallResult::Error,
                 number => SyscallResult::Number(number),
             },
-        },
-        code::LONG_POLL => EventKind::LongPoll {
-            task: task?,
-            place,
-            duration: Duration::from_nanos(other),
         },
         _ => return None,
     })

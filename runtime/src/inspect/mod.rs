@@ -1,6 +1,22 @@
-//! Watches a runtime at work: its events, for tests, for a page, and for tools. (Feature `inspect`.)
+//! Watch the runtime run: which tasks there are, why each of them waits, and what is wrong.
 //!
-//! A runtime that is made with [`RuntimeBuilder::inspect`](crate::RuntimeBuilder::inspect) writes an event for each
+//! A runtime that was made with [`RuntimeBuilder::explain`](crate::RuntimeBuilder::explain) records each future of this
+//! crate while it is polled. A [`dump()`] shows the futures *within* each task:
+//!
+//! ```text
+//! runtime 1 after 12.3 s: 10,001 tasks in 2 groups
+//! root is running since 24 µs at src/main.rs:8:5
+//! 10000 tasks `worker`, spawned at src/main.rs:12:5, waiting since 1.8 s to 1.81 s, 512 bytes each: 1.0.1, 1.1.2, …
+//!     import > timeout(5 s, 3.2 s left) > race > [read fd 12 of 127.0.0.1:4711, sleep(200 ms left)]
+//!     at: import src/main.rs:12:11; timeout src/main.rs:20:9; race src/main.rs:21:5; sleep src/main.rs:21:30
+//! ```
+//!
+//! A future of another library records nothing. It is shown as "a waker of another library".
+//!
+//! A dump also has [findings](Finding): tasks that no event can wake, tasks that wait for each other, a poll that holds
+//! the thread.
+//!
+//! A runtime that was made with [`RuntimeBuilder::inspect`](crate::RuntimeBuilder::inspect) writes an event for each
 //! spawn, wake, poll, wait, system call of a socket, timer and blocking job into a ring of fixed size. The cause of each
 //! wake is exact. Any thread can read the ring at any time, also while a task holds the runtime's thread.
 //!
@@ -11,43 +27,36 @@
 //! | follow what happens | [`Recorder::subscribe`] |
 //! | stop the runtime and let it take single steps | [`Recorder::control`], [`Control`] |
 //!
-//! # Cost
+//! # What it costs
 //!
-//! A build without the feature has no code of this module. In a build with the feature, a runtime that does not record
-//! spends one predictable branch at each point.
-//!
-//! # Examples
-//!
-//! ```
-//! use std::time::Duration;
-//! use waterwheel::runtime::{Runtime, inspect, spawn, time::sleep};
-//!
-//! let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
-//! let trace = runtime.block_on(async {
-//!     spawn(sleep(Duration::from_millis(1))).await.unwrap();
-//!     inspect::recorder().unwrap().trace()
-//! });
-//! trace.assert_polls_shorter_than(Duration::from_secs(1));
-//! for event in trace.events() {
-//!     println!("{:?} {:?}", event.at, event.kind);
-//! }
-//! # std::io::Result::Ok(())
-//! ```
+//! Without the feature `inspect`: nothing. With it, in a runtime without `explain`: a load and a branch at each
+//! point. With `explain`: a lock at each point, which no other thread holds but for the time of a copy.
 
 mod control;
+mod dump;
 mod event;
+mod explain;
 mod facts;
+mod findings;
 mod gate;
 mod json;
+mod named;
 mod options;
 mod recorder;
 mod ring;
 mod shared;
 mod trace;
+mod tree;
+mod watchdog;
 mod writer;
 
 pub use control::{Control, ControlState};
+pub use dump::{Dump, Group};
 pub use event::{CancelCause, Event, EventKind, SyscallOp, SyscallResult, TaskOutcome, WakeCause};
+pub use explain::{Dumper, Explain, dump, dumper};
+pub use findings::Finding;
+pub use named::{Named, named};
 pub use options::Options;
 pub use recorder::{Events, Recorder, cancelled, recorder};
 pub use trace::{PollSpan, Trace, TracedTask};
+pub use tree::Tree;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::event::{Event, EventKind, WakeCause, task_of};
+use super::event::{Event, EventKind, SyscallResult, WakeCause, task_of};
 use super::facts::{Facts, halves};
 use super::gate::GateState;
 use super::json::{JsonId, JsonText, OrNull, place};
@@ -132,9 +132,10 @@ pub struct TracedTask {
 
 impl fmt::Display for TracedTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.id.is_root() {
-            true => f.write_str("the future of block_on")?,
-            false => write!(f, "task {}", self.id)?,
+        if self.id.is_root() {
+            f.write_str("the future of block_on")?;
+        } else {
+            write!(f, "task {}", self.id)?;
         }
         if let Some(name) = &self.name {
             write!(f, " `{name}`")?;
@@ -377,56 +378,24 @@ impl Trace {
 
 /// Writes the name of a kind, and its fields.
 fn write_kind(json: &mut String, kind: &EventKind) -> fmt::Result {
-    let id = |task: &Id| JsonId(*task);
     match kind {
-        EventKind::Spawn { task, parent } => write!(
-            json,
-            r#""spawn","task":{},"parent":{}"#,
-            id(task),
-            OrNull(parent.map(JsonId))
-        ),
-        EventKind::Wake { task, cause } => {
-            write!(json, r#""wake","task":{},"cause":"{cause}""#, id(task))?;
-            match cause {
-                WakeCause::Io(fd) => write!(json, r#","fd":{}"#, OrNull(*fd)),
-                WakeCause::Task(by) | WakeCause::Join(by) => write!(json, r#","by":{}"#, id(by)),
-                WakeCause::Job(job) => write!(json, r#","job":{job}"#),
-                _ => Ok(()),
-            }
+        EventKind::Park { timeout } => {
+            let nanos = OrNull(timeout.map(|timeout| timeout.as_nanos()));
+            write!(json, r#""park","timeout_ns":{nanos}"#)
         }
-        EventKind::PollStart { task } => write!(json, r#""poll_start","task":{}"#, id(task)),
-        EventKind::PollEnd { task, ready } => {
-            write!(json, r#""poll_end","task":{},"ready":{ready}"#, id(task))
-        }
-        EventKind::End { task, outcome } => {
-            write!(json, r#""end","task":{},"outcome":"{outcome}""#, id(task))
-        }
-        EventKind::Cancel {
-            task,
-            cause,
-            place: at,
-        } => write!(
-            json,
-            r#""cancel","task":{},"cause":"{cause}","place":{}"#,
-            id(task),
-            place(*at)
-        ),
-        EventKind::Park { timeout } => write!(
-            json,
-            r#""park","timeout_ns":{}"#,
-            OrNull(timeout.map(|timeout| timeout.as_nanos()))
-        ),
         EventKind::Unpark { events } => write!(json, r#""unpark","events":{events}"#),
         EventKind::IoReady {
             fd,
             readable,
             writable,
             closed,
-        } => write!(
-            json,
-            r#""io_ready","fd":{},"readable":{readable},"writable":{writable},"closed":{closed}"#,
-            OrNull(*fd)
-        ),
+        } => {
+            let fd = OrNull(*fd);
+            write!(
+                json,
+                r#""io_ready","fd":{fd},"readable":{readable},"writable":{writable},"closed":{closed}"#
+            )
+        }
         EventKind::Timer { lag } => write!(json, r#""timer","lag_ns":{}"#, lag.as_nanos()),
         EventKind::JobStart { job } => write!(json, r#""job_start","job":{job}"#),
         EventKind::JobEnd { job } => write!(json, r#""job_end","job":{job}"#),
@@ -437,26 +406,60 @@ fn write_kind(json: &mut String, kind: &EventKind) -> fmt::Result {
             result,
         } => {
             let (task, fd) = (OrNull(task.map(JsonId)), OrNull(*fd));
-            write!(
-                json,
-                r#""syscall","task":{task},"op":"{op}","fd":{fd},"result":"#
-            )?;
+            write!(json, r#""syscall","task":{task},"op":"{op}","fd":{fd},"#)?;
             match result {
-                super::event::SyscallResult::Number(number) => write!(json, "{number}"),
-                other => write!(json, "\"{other}\""),
+                SyscallResult::Number(number) => write!(json, r#""result":{number}"#),
+                other => write!(json, r#""result":"{other}""#),
             }
         }
+        _ => write_task_kind(json, kind),
+    }
+}
+
+/// Writes the kinds that are about a task.
+fn write_task_kind(json: &mut String, kind: &EventKind) -> fmt::Result {
+    let id = OrNull(kind.task().map(JsonId));
+    match kind {
+        EventKind::Spawn { parent, .. } => {
+            let parent = OrNull(parent.map(JsonId));
+            write!(json, r#""spawn","task":{id},"parent":{parent}"#)
+        }
+        EventKind::Wake { cause, .. } => {
+            write!(json, r#""wake","task":{id},"cause":"{cause}""#)?;
+            match cause {
+                WakeCause::Io(fd) => write!(json, r#","fd":{}"#, OrNull(*fd)),
+                WakeCause::Task(by) | WakeCause::Join(by) => {
+                    write!(json, r#","by":{}"#, JsonId(*by))
+                }
+                WakeCause::Job(job) => write!(json, r#","job":{job}"#),
+                _ => Ok(()),
+            }
+        }
+        EventKind::PollStart { .. } => write!(json, r#""poll_start","task":{id}"#),
+        EventKind::PollEnd { ready, .. } => {
+            write!(json, r#""poll_end","task":{id},"ready":{ready}"#)
+        }
+        EventKind::End { outcome, .. } => {
+            write!(json, r#""end","task":{id},"outcome":"{outcome}""#)
+        }
+        EventKind::Cancel {
+            cause, place: at, ..
+        } => {
+            let at = place(*at);
+            write!(
+                json,
+                r#""cancel","task":{id},"cause":"{cause}","place":{at}"#
+            )
+        }
         EventKind::LongPoll {
-            task,
             place: at,
             duration,
-        } => write!(
-            json,
-            r#""long_poll","task":{},"place":{},"ns":{}"#,
-            id(task),
-            place(*at),
-            duration.as_nanos()
-        ),
+            ..
+        } => {
+            let (at, nanos) = (place(*at), duration.as_nanos());
+            write!(json, r#""long_poll","task":{id},"place":{at},"ns":{nanos}"#)
+        }
+        _ => Ok(()),
     }
 }
 
