@@ -36,7 +36,7 @@ use crate::hooks::Hooks;
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
-use crate::nodes::{self, Tracker};
+use crate::nodes::Tracker;
 use crate::notify::Notify;
 use crate::panics;
 use crate::points::{self, ReportWish, Reports};
@@ -133,7 +133,7 @@ impl Executor {
         directory::add(&remote, reactor.epoll_handle()?);
         let unpark = remote.clone();
         let reports = Reports::open(settings.reports, remote.id(), move || unpark.nudge());
-        if reports.are_on() {
+        if reports.are_on() || settings.tracker.is_on() {
             // One branch then serves for both, and costs no more than before.
             settings.hooks.get_or_insert_default();
         }
@@ -182,11 +182,9 @@ impl Executor {
         }
         // 2. If the clock is paused and no task is ready, move it to the next deadline.
         self.skip_paused_time(wait);
-        let wait = if self.hooks.is_some() {
-            self.before_wait(wait, had_mail.get())
-        } else {
-            wait
-        };
+        if self.hooks.is_some() {
+            self.before_wait(wait);
+        }
         // 3. Find out how long the thread may wait. This is zero if a task is ready.
         let timeout = self.timeout(wait, had_mail.get());
         // 4. Wait for an event, a message or the end of that time. Queue the tasks that have events.
@@ -221,17 +219,12 @@ impl Executor {
             TaskId::ROOT => self.root_place.get(),
             task => self.tasks.borrow().spawned_at(task),
         });
-        let paused_at = || {
-            let clock = self.timers.clock();
-            clock.is_paused().then(|| clock.now())
-        };
-        let poll = nodes::during(&self.tracker, task, paused_at, || {
-            if task == TaskId::ROOT {
-                return root();
-            }
+        let poll = if task == TaskId::ROOT {
+            root()
+        } else {
             task_table::run(&self.tasks, task);
             Poll::Pending
-        });
+        };
         watch.stop();
         poll
     }
@@ -314,6 +307,7 @@ impl Executor {
         if timeout == Some(Duration::ZERO) {
             return self.deliver_events(timeout, due);
         }
+        let timeout = points::parks(timeout);
         // From here on, a message of another thread unparks the reactor. If a message came before, this
         // returns false, and the thread must read it instead of waiting.
         let parks = self.remote.try_park();
@@ -331,19 +325,32 @@ impl Executor {
     fn deliver_events(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
         let parked = self.reactor.park(timeout);
         parked.expect("epoll_wait fails only if foreign code has closed its descriptor");
-        if points::is_on() {
-            return self.deliver_reported(due);
+        let reports = points::is_on();
+        if reports {
+            points::unparked(self.reactor.events_len());
         }
         // One borrow for all events, which is possible because no foreign code runs here. // LOG R4
         let tasks = self.tasks.borrow();
-        local_queue::push_first(|ready| {
+        let events = local_queue::push_first(|ready| {
             let queue = |task| {
                 if tasks.mark_queued(task) {
+                    if reports {
+                        points::wake(task);
+                    }
                     ready.push(task);
                 }
             };
-            self.reactor.deliver(due, |_, _, _| (), queue)
-        })
+            let seen = |source, readiness, due| {
+                if reports {
+                    points::io_ready(source, readiness, due);
+                }
+            };
+            self.reactor.deliver(due, seen, queue)
+        });
+        if reports {
+            points::delivered(due.len());
+        }
+        events
     }
 
     /// Wakes the wakers that a turn has collected.

@@ -67,9 +67,11 @@
 //! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
 //!   `task::join_set` → `task::scope` → `task::local` → `task::remote_handle` → `task`
 //! - *Settings and tests*: `runtime_builder` → `seeded`
-//! - *Watched*: `executor::watched` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::options` →
-//!   `inspect::shared` → `inspect::writer` → `inspect::event` → `inspect::json` → `inspect::trace` →
-//!   `inspect::recorder` → `inspect::control` → `inspect`
+//! - *Watched*: `executor::watched` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` →
+//!   `inspect::writer` → `inspect::event` → `inspect::json` → `inspect::trace` → `inspect::export` →
+//!   `inspect::flight` → `inspect::options` → `inspect::recorder` → `inspect::control` → `inspect::tree` →
+//!   `inspect::findings` → `inspect::dump` → `inspect::watchdog` → `inspect::explain` → `inspect::named` → `inspect`
+//! - *Opened*: `open`
 //! - *Between tasks*: `sync::errors` → `sync::handle_count` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
 //!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
 //! - *Bytes, files and processes*: `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` →
@@ -107,6 +109,7 @@ pub mod net;
 mod nodes;
 mod notify;
 mod now;
+mod open;
 mod panics;
 mod points;
 mod pool;

@@ -337,6 +337,11 @@ mod on {
     }
 
     impl Tracker {
+        /// Returns true if the runtime is inspected. Then it is watched, and calls [`during`].
+        pub(crate) fn is_on(&self) -> bool {
+            self.board.is_some()
+        }
+
         pub(crate) fn new(board: Arc<Board>) -> Self {
             Self { board: Some(board) }
         }
@@ -642,6 +647,10 @@ mod off {
     pub(crate) struct Tracker;
 
     impl Tracker {
+        pub(crate) fn is_on(&self) -> bool {
+            false
+        }
+
         pub(crate) fn opened(&self, _: RuntimeId) {}
 
         pub(crate) fn spawned<W>(&self, _: TaskId, _: Site, _: usize, _: &Arc<W>) {}

@@ -77,7 +77,7 @@ mod on {
         fn cancelled(&self, task: TaskId, reason: Reason, place: MaybePlace);
         fn called(&self, call: Call, fd: i32, result: CallResult);
         fn registered(&self, source: usize, fd: i32);
-        fn parks(&self, timeout: Option<Duration>);
+        fn parks(&self, timeout: Option<Duration>) -> Option<Duration>;
         fn unparked(&self, events: usize);
         fn io_ready(&self, source: usize, ready: Ready, due: usize);
         fn delivered(&self, due: usize);
@@ -86,7 +86,6 @@ mod on {
         /// Returns the cause of a message of another thread, which wakes this task.
         fn mail_is_read(&self, task: Option<TaskId>) -> Doing;
         fn job(&self) -> Arc<dyn JobReporter>;
-        fn takes_steps(&self) -> bool;
         fn stop_before_poll(&self, task: TaskId) -> Duration;
         fn stop_before_wait(&self) -> Duration;
     }
@@ -155,7 +154,12 @@ mod on {
     pub(crate) struct Reports(Option<Rc<dyn Reporter>>);
 
     /// Keeps the switch as the runtime needs it while a thread is inside it.
-    pub(crate) struct Switch {
+    pub(crate) struct Switch(
+        #[expect(dead_code, reason = "its drop has the effect")] Option<Switched>,
+    );
+
+    /// A switch that has changed.
+    struct Switched {
         outer: Option<Rc<dyn Reporter>>,
         inner: Option<Rc<dyn Reporter>>,
         /// The activity of a runtime that the thread enters again.
@@ -192,21 +196,28 @@ mod on {
         }
 
         /// Turns the switch while a thread is inside the runtime.
+        #[inline]
         pub(crate) fn enter(&self) -> Switch {
-            let before = self
-                .0
-                .as_ref()
-                .map(|inner| inner.doing().replace(Doing::Other));
+            // Most programs record nothing, and then neither the entry nor the end does more.
+            let changes = self.are_on() || is_on();
+            Switch(changes.then(|| self.switch()))
+        }
+
+        #[cold]
+        #[inline(never)]
+        fn switch(&self) -> Switched {
+            let doing = |inner: &Rc<dyn Reporter>| inner.doing().replace(Doing::Other);
+            let doing = self.0.as_ref().map_or(Doing::Other, doing);
             ON.set(self.are_on());
-            Switch {
+            Switched {
                 outer: REPORTER.with(|reporter| reporter.replace(self.0.clone())),
                 inner: self.0.clone(),
-                doing: before.unwrap_or(Doing::Other),
+                doing,
             }
         }
     }
 
-    impl Drop for Switch {
+    impl Drop for Switched {
         fn drop(&mut self) {
             if let Some(inner) = &self.inner {
                 inner.doing().set(self.doing);
@@ -381,14 +392,23 @@ mod on {
         reporter().map_or(Duration::ZERO, |reporter| reporter.stop_before_wait())
     }
 
-    /// Returns true if the runtime takes single steps.
-    pub(crate) fn takes_steps() -> bool {
-        reporter().is_some_and(|reporter| reporter.takes_steps())
+    /// The thread is about to wait. Returns the time that it may wait, which is short if the runtime takes single steps.
+    #[inline]
+    pub(crate) fn parks(timeout: Option<Duration>) -> Option<Duration> {
+        if is_on() {
+            parks_reported(timeout)
+        } else {
+            timeout
+        }
     }
 
-    /// The thread is about to wait.
-    pub(crate) fn parks(timeout: Option<Duration>) {
-        report(|reporter| reporter.parks(timeout));
+    #[cold]
+    #[inline(never)]
+    fn parks_reported(timeout: Option<Duration>) -> Option<Duration> {
+        match reporter() {
+            Some(reporter) => reporter.parks(timeout),
+            None => timeout,
+        }
     }
 
     /// `epoll_wait` has returned this many events.
@@ -490,10 +510,6 @@ mod off {
         false
     }
 
-    pub(crate) fn takes_steps() -> bool {
-        false
-    }
-
     pub(crate) fn named(_: TaskId, _: &Arc<str>) {}
     pub(crate) fn wake(_: TaskId) {}
     pub(crate) fn wake_is_sent(_: RuntimeId, _: TaskId) {}
@@ -506,7 +522,11 @@ mod off {
     pub(crate) fn ended(_: TaskId, _: bool) {}
     pub(crate) fn registered(_: u32, _: &impl AsFd) {}
     pub(crate) fn timer_is_due(_: impl FnOnce() -> u64) {}
-    pub(crate) fn parks(_: Option<Duration>) {}
+
+    pub(crate) fn parks(timeout: Option<Duration>) -> Option<Duration> {
+        timeout
+    }
+
     pub(crate) fn unparked(_: usize) {}
     pub(crate) fn io_ready(_: usize, _: Ready, _: usize) {}
     pub(crate) fn delivered(_: usize) {}

@@ -9,7 +9,6 @@
 //! |---|---|
 //! | a poll | [`Executor::poll_with_hooks`] |
 //! | before a wait | [`Executor::before_wait`] |
-//! | after a wait | [`Executor::deliver_reported`] |
 //! | the wakes at the end of a turn | [`Executor::wake_reported`] |
 //!
 //! # Invariants
@@ -17,17 +16,13 @@
 //! - Always: the order of polls, deliveries and wakes is that of a runtime that is not watched.
 
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use super::{Executor, Wait};
 use crate::hooks;
-use crate::instant::Instant;
 use crate::local_queue::{self, TaskId};
+use crate::nodes;
 use crate::panics;
 use crate::points;
-
-/// The longest wait of one step, if the runtime takes single steps and no task is ready.
-const STEP_WAIT_MAX: Duration = Duration::from_millis(100);
 
 impl Executor {
     /// Polls one task, and calls the hooks of the user around the poll.
@@ -43,7 +38,7 @@ impl Executor {
         hooks.after_wait();
         let is_task = task != TaskId::ROOT;
         if is_task && !self.is_alive(task) {
-            return self.poll_once(task, root);
+            return self.poll_out_of_line(task, root);
         }
         self.timers.fall_behind(points::stop_before_poll(task));
         // The future of `block_on` is not a task.
@@ -64,56 +59,34 @@ impl Executor {
 
     /// Polls one task, and reports the poll.
     fn poll_reported(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
+        let paused_at = || {
+            let clock = self.timers.clock();
+            clock.is_paused().then(|| clock.now())
+        };
         points::polled(task, || {
-            let poll = self.poll_once(task, root);
+            let poll = nodes::during(&self.tracker, task, paused_at, || {
+                self.poll_out_of_line(task, root)
+            });
             let is_alive = task == TaskId::ROOT || self.is_alive(task);
             (poll, poll.is_ready() || !is_alive)
         })
     }
 
-    /// Calls the hook of the user and reports the wait, if the thread is about to wait. Returns the wait, which is a
-    /// short one if the runtime takes single steps.
-    #[cold]
-    pub(super) fn before_wait(&self, wait: Wait, had_mail: bool) -> Wait {
-        let Some(hooks) = &self.hooks else {
-            return wait;
-        };
-        hooks.after_wait();
-        if matches!(wait, Wait::No) || local_queue::any_ready() {
-            return wait;
-        }
-        self.timers.fall_behind(points::stop_before_wait());
-        hooks.before_wait();
-        let wait = if points::takes_steps() {
-            Wait::Until(Instant::real() + STEP_WAIT_MAX)
-        } else {
-            wait
-        };
-        if points::is_on() {
-            let timeout = self.timeout(wait, had_mail);
-            if timeout != Some(Duration::ZERO) {
-                points::parks(timeout);
-            }
-        }
-        wait
+    /// The one copy of a poll for all callers here, so that the usual copy is compiled as if it were the only one.
+    #[inline(never)] // LOG R1
+    fn poll_out_of_line(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
+        self.poll_once(task, root)
     }
 
-    /// Delivers the events of a wait, and reports them.
+    /// Stops before the wait, if the runtime takes single steps, and calls the hook of the user.
     #[cold]
-    pub(super) fn deliver_reported(&self, due: &mut Vec<Waker>) -> usize {
-        points::unparked(self.reactor.events_len());
-        let tasks = self.tasks.borrow();
-        let events = local_queue::push_first(|ready| {
-            let queue = |task| {
-                if tasks.mark_queued(task) {
-                    points::wake(task);
-                    ready.push(task);
-                }
-            };
-            self.reactor.deliver(due, points::io_ready, queue)
-        });
-        points::delivered(due.len());
-        events
+    pub(super) fn before_wait(&self, wait: Wait) {
+        let Some(hooks) = &self.hooks else { return };
+        hooks.after_wait();
+        if !matches!(wait, Wait::No) && !local_queue::any_ready() {
+            self.timers.fall_behind(points::stop_before_wait());
+            hooks.before_wait();
+        }
     }
 
     /// Wakes the wakers that a turn has collected, each with its cause.

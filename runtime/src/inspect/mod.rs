@@ -25,6 +25,8 @@
 //! | check in a test that no poll is long, or that a task is woken seldom | [`Trace::assert_polls_shorter_than`], [`Trace::assert_wakes_at_most`] |
 //! | see all that has happened | [`Recorder::trace`], [`Trace::to_json`] |
 //! | follow what happens | [`Recorder::subscribe`] |
+//! | write the events out when a task panics or a request is slow | [`Flight`], [`trigger`] |
+//! | open a trace in Perfetto | [`Trace::to_trace_events`], or the variable `WATERWHEEL_TRACE`; see [`Options`] |
 //! | stop the runtime and let it take single steps | [`Recorder::control`], [`Control`] |
 //!
 //! # What it costs
@@ -36,12 +38,14 @@ mod control;
 mod dump;
 mod event;
 mod explain;
+mod export;
 mod facts;
 mod findings;
+mod flight;
 mod gate;
 mod json;
 mod named;
-mod options;
+pub(crate) mod options;
 mod recorder;
 mod ring;
 mod shared;
@@ -55,8 +59,9 @@ pub use dump::{Dump, Group};
 pub use event::{CancelCause, Event, EventKind, SyscallOp, SyscallResult, TaskOutcome, WakeCause};
 pub use explain::{Dumper, Explain, dump, dumper};
 pub use findings::Finding;
+pub use flight::Flight;
 pub use named::{Named, named};
 pub use options::Options;
-pub use recorder::{Events, Recorder, cancelled, recorder};
+pub use recorder::{Events, Recorder, cancelled, recorder, recorders, trigger};
 pub use trace::{PollSpan, Trace, TracedTask};
 pub use tree::Tree;

@@ -11,12 +11,14 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::event::{CancelCause, Event};
+use super::flight;
 use super::options::Options;
-use super::shared::Inspected;
+use super::shared::{Inspected, all, list};
 use super::trace::Trace;
 use super::writer::EventWriter;
 use crate::causes::Reason;
@@ -61,6 +63,25 @@ pub fn recorder() -> Option<Recorder> {
     Some(Recorder {
         inspected: writer.inspected.clone(),
     })
+}
+
+/// Returns the recorders of all runtimes of this process that record, the oldest first. A runtime that has ended is
+/// among them as long as a recorder of it is kept.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Runtime, inspect};
+///
+/// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+/// let own = runtime.block_on(async { inspect::recorder().unwrap().runtime() });
+/// assert!(inspect::recorders().iter().any(|recorder| recorder.runtime() == own));
+/// # std::io::Result::Ok(())
+/// ```
+#[must_use]
+pub fn recorders() -> Vec<Recorder> {
+    let recorder = |inspected| Recorder { inspected };
+    all().into_iter().map(recorder).collect()
 }
 
 /// Records that a future in the present task is about to be dropped before it is ready. The place of the event is that
@@ -180,11 +201,73 @@ impl RuntimeBuilder {
     /// ```
     pub fn inspect(mut self, options: Options) -> Self {
         self.settings.reports = Some(Box::new(move |runtime, unpark| {
-            let inspected = Inspected::new(runtime.number(), &options, unpark);
-            Rc::new(EventWriter::new(Arc::new(inspected)))
+            let inspected = Inspected::new(runtime.number(), options.events, unpark);
+            let inspected = Arc::new(inspected);
+            list(&inspected);
+            if let Some(flight) = options.flight {
+                flight::start(flight, &inspected);
+            }
+            if let Some((file, events_max)) = options.at_end {
+                inspected.set_at_end(Box::new(move |inspected| {
+                    write_at_end(inspected, &file, events_max);
+                }));
+            }
+            Rc::new(EventWriter::new(inspected))
         }));
         self
     }
+}
+
+/// Writes the two files at the end of a runtime.
+fn write_at_end(inspected: &Arc<Inspected>, file: &Path, events_max: usize) {
+    let trace = Trace::newest(inspected, events_max);
+    // The first runtime of most programs is the only one, and has the plain name.
+    let number = match inspected.runtime {
+        1 => String::new(),
+        runtime => format!("{runtime}."),
+    };
+    let json = file.with_extension(format!("{number}json"));
+    let perfetto = file.with_extension(format!("{number}perfetto.json"));
+    let written = flight::write_file(&json, &trace.to_json())
+        .and_then(|()| flight::write_file(&perfetto, &trace.to_trace_events()));
+    if let Err(error) = written {
+        tracing::warn!("the trace was not written to {}: {error}", json.display());
+    }
+}
+
+impl Recorder {
+    /// Lets the [flight recorder](super::Flight) write the newest events, with this reason. Returns false if the
+    /// runtime has none, or if it has written within [the shortest time](super::Flight::every).
+    ///
+    /// It works on any thread. The calling thread only copies the events.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// let recorder = runtime.block_on(async { inspect::recorder().unwrap() });
+    /// assert!(!recorder.trigger("slow request")); // it has no flight recorder
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn trigger(&self, reason: &str) -> bool {
+        self.inspected.trigger(reason)
+    }
+}
+
+/// Lets the flight recorder of the runtime that this thread is inside write the newest events; see
+/// [`Recorder::trigger`]. Returns false outside such a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::inspect;
+///
+/// assert!(!inspect::trigger("outside of all runtimes"));
+/// ```
+pub fn trigger(reason: &str) -> bool {
+    recorder().is_some_and(|recorder| recorder.trigger(reason))
 }
 
 impl fmt::Debug for Recorder {

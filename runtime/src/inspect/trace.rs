@@ -42,6 +42,7 @@ use crate::task_names::Id;
 /// | `now_ns` | the time of the copy, in nanoseconds since the runtime was opened |
 /// | `overflow` | the number of events that are lost |
 /// | `clock` | `"running"`, or `"stopped"` while the runtime is paused |
+/// | `reason` | the reason of the flight recorder, or `null` |
 /// | `tasks` | for each task: `id`, `name`, `place`, `parent`, `future_bytes` |
 /// | `events` | for each event: `seq`, `at` in nanoseconds, `kind`, and the fields of the kind |
 ///
@@ -82,7 +83,8 @@ use crate::task_names::Id;
 /// assert_eq!(trace.wakes_of(task).count(), 1);
 /// println!("{} longest: {:?}", trace.task(task).unwrap(), trace.longest_poll());
 /// println!("longest in the queue: {:?}, of {} polls", trace.longest_queued(), trace.polls().count());
-/// assert!(trace.overflow() == 0 && trace.events().iter().all(|event| event.at <= trace.now()));
+/// assert!(trace.reason().is_none() && trace.overflow() == 0);
+/// assert!(trace.events().iter().all(|event| event.at <= trace.now()));
 /// assert!(trace.to_json().starts_with("{\"format\":\"waterwheel-trace\""));
 /// # std::io::Result::Ok(())
 /// ```
@@ -93,6 +95,7 @@ pub struct Trace {
     now: Duration,
     overflow: u64,
     is_stopped: bool,
+    reason: Option<String>,
     events: Vec<Event>,
     tasks: Vec<TracedTask>,
 }
@@ -200,9 +203,30 @@ impl Trace {
             overflow: (written - from.min(written)) - copied
                 + inspected.lost.load(Ordering::Relaxed),
             is_stopped: matches!(inspected.gate.state(), GateState::Stopped(_)),
+            reason: None,
             events: raw.iter().filter_map(event).collect(),
             tasks: tasks.finish(),
         }
+    }
+
+    /// Copies at most this many events, the newest ones.
+    pub(crate) fn newest(inspected: &Inspected, events_max: usize) -> Self {
+        let events_max = u64::try_from(events_max).unwrap_or(u64::MAX);
+        Self::of(
+            inspected,
+            inspected.ring.written().saturating_sub(events_max),
+        )
+    }
+
+    pub(crate) fn with_reason(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// Returns the reason of the [flight recorder](super::Flight) for this copy.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     /// Returns the events, oldest first.
@@ -343,6 +367,7 @@ impl Trace {
             ..
         } = self;
         let now_ns = self.now.as_nanos();
+        let reason = OrNull(self.reason().map(JsonText));
         let clock = if self.is_stopped {
             "stopped"
         } else {
@@ -350,7 +375,7 @@ impl Trace {
         };
         write!(
             json,
-            r#"{{"format":"waterwheel-trace","version":1,"runtime":{runtime},"started_unix_ms":{started_unix_ms},"now_ns":{now_ns},"overflow":{overflow},"clock":"{clock}","#
+            r#"{{"format":"waterwheel-trace","version":1,"runtime":{runtime},"started_unix_ms":{started_unix_ms},"now_ns":{now_ns},"overflow":{overflow},"clock":"{clock}","reason":{reason},"#
         )?;
         json.push_str("\n\"tasks\":[");
         for (position, task) in self.tasks.iter().enumerate() {

@@ -95,6 +95,9 @@ pub(crate) const ENDED_CANCELLED: u64 = 2;
 pub(crate) const WOULD_BLOCK: u64 = u64::MAX;
 pub(crate) const FAILED: u64 = u64::MAX - 1;
 
+/// The longest wait of one step, if the runtime takes single steps and no task is ready.
+const STEP_WAIT_MAX: Duration = Duration::from_millis(100);
+
 /// The number of places whose numbers a thread remembers.
 const PLACES: usize = 64;
 
@@ -267,6 +270,10 @@ impl Reporter for EventWriter {
         self.doing.set(Doing::Other);
         self.write(code::POLL_END, word(task), has_ended.into(), 0);
         self.is_present.set(true);
+        // The panics of tasks are caught before this, so this is one of the future of `block_on`.
+        if std::thread::panicking() {
+            self.inspected.has_panicked();
+        }
     }
 
     fn ended(&self, task: TaskId, is_cancelled: bool) {
@@ -276,6 +283,9 @@ impl Reporter for EventWriter {
             false => ENDED_VALUE,
         };
         self.write(code::END, word(task), ending, 0);
+        if ending == ENDED_PANIC {
+            self.inspected.has_panicked();
+        }
     }
 
     fn cancelled(&self, task: TaskId, reason: Reason, place: MaybePlace) {
@@ -298,13 +308,19 @@ impl Reporter for EventWriter {
         self.write(code::CALL, task, other, result);
     }
 
-    fn parks(&self, timeout: Option<Duration>) {
+    fn parks(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let timeout = if self.inspected.gate.is_closed() {
+            Some(timeout.map_or(STEP_WAIT_MAX, |timeout| timeout.min(STEP_WAIT_MAX)))
+        } else {
+            timeout
+        };
         let nanos = timeout.map_or(u64::MAX, |timeout| {
             u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
         });
         self.inspected.collect_left();
         self.write(code::PARK, 0, nanos, 0);
         self.is_parked.set(true);
+        timeout
     }
 
     /// Writes the end of a wait, or of a check for events.
@@ -391,10 +407,6 @@ impl Reporter for EventWriter {
         })
     }
 
-    fn takes_steps(&self) -> bool {
-        self.inspected.gate.is_closed()
-    }
-
     fn stop_before_poll(&self, task: TaskId) -> Duration {
         self.stop_before(StopPoint::Poll(word(task)))
     }
@@ -427,6 +439,13 @@ impl EventWriter {
         self.inspected.collect_left();
         self.is_present.set(false);
         self.inspected.gate.pass(point)
+    }
+}
+
+impl Drop for EventWriter {
+    fn drop(&mut self) {
+        self.inspected.collect_left();
+        self.inspected.end();
     }
 }
 
