@@ -355,6 +355,9 @@ impl Census {
     }
 }
 
+/// A function that is called when a runtime is open.
+pub(crate) type OpenHook = Box<dyn FnOnce(&Arc<Board>) + Send>;
+
 /// The board of one runtime.
 pub(crate) struct Board {
     /// Zero until the runtime has its id.
@@ -367,28 +370,55 @@ pub(crate) struct Board {
     census: Mutex<Census>,
     /// The time at which the board was made, by the real clock.
     pub(crate) opened: u64,
-    /// A poll that is longer is a finding.
-    pub(crate) poll_max: Duration,
+    /// A poll that takes longer, in nanoseconds, is a finding.
+    poll_max: AtomicU64,
+    /// Called when the runtime is open.
+    on_open: Mutex<Option<OpenHook>>,
     /// Called by the watchdog for each long poll, to write an event.
     pub(crate) on_long_poll: OnceLock<LongPollHook>,
 }
 
-impl Board {
-    pub(crate) fn new(poll_max: Duration) -> Arc<Self> {
-        Arc::new(Self {
+impl Default for Board {
+    fn default() -> Self {
+        Self {
             runtime: AtomicU32::new(0),
             paused: AtomicU64::new(RUNS),
             behind: AtomicU64::new(0),
             running: Mutex::default(),
             census: Mutex::default(),
             opened: Instant::real().as_nanos(),
-            poll_max,
+            poll_max: AtomicU64::new(1_000_000_000),
+            on_open: Mutex::default(),
             on_long_poll: OnceLock::new(),
-        })
+        }
+    }
+}
+
+impl Board {
+    pub(crate) fn set_poll_max(&self, poll_max: Duration) {
+        let nanos = u64::try_from(poll_max.as_nanos()).unwrap_or(u64::MAX);
+        self.poll_max.store(nanos, Ordering::Relaxed);
     }
 
-    pub(crate) fn set_runtime(&self, runtime: RuntimeId) {
+    pub(crate) fn poll_max(&self) -> Duration {
+        Duration::from_nanos(self.poll_max.load(Ordering::Relaxed))
+    }
+
+    /// Sets the function that is called when the runtime is open.
+    pub(crate) fn set_on_open(&self, hook: OpenHook) {
+        let mut place = self.on_open.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(hook);
+    }
+
+    /// Notes the id of the runtime, which is now open.
+    pub(crate) fn open(self: &Arc<Self>, runtime: RuntimeId) {
         self.runtime.store(runtime.number(), Ordering::Relaxed);
+        let mut place = self.on_open.lock().unwrap_or_else(PoisonError::into_inner);
+        let hook = place.take();
+        drop(place);
+        if let Some(hook) = hook {
+            hook(self);
+        }
     }
 
     /// Returns the runtime. `None` before it is open.

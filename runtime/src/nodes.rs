@@ -395,6 +395,11 @@ mod on {
     }
 
     impl Tracker {
+        /// Returns true if the runtime is inspected. Then it is watched, and calls [`during`].
+        pub(crate) fn is_on(&self) -> bool {
+            self.board.is_some()
+        }
+
         pub(crate) fn new(board: Arc<Board>) -> Self {
             Self { board: Some(board) }
         }
@@ -405,7 +410,7 @@ mod on {
 
         pub(crate) fn opened(&self, runtime: RuntimeId) {
             if let Some(board) = &self.board {
-                board.set_runtime(runtime);
+                board.open(runtime);
             }
         }
 
@@ -611,6 +616,10 @@ mod off {
         pub(crate) fn unknown(_: &'static str) -> Self {
             Self
         }
+
+        pub(crate) fn site(self) -> Option<&'static std::panic::Location<'static>> {
+            None
+        }
     }
 
     pub(crate) struct Detail;
@@ -693,6 +702,10 @@ mod off {
     pub(crate) struct Tracker;
 
     impl Tracker {
+        pub(crate) fn is_on(&self) -> bool {
+            false
+        }
+
         pub(crate) fn opened(&self, _: RuntimeId) {}
 
         pub(crate) fn spawned<W>(&self, _: TaskId, _: Option<&Location<'_>>, _: usize, _: &Arc<W>) {

@@ -390,7 +390,7 @@ impl Copied {
         let mut long_polls = rest.long_polls;
         let present = present_poll(&tasks, running, real_now);
         if let Some(poll) = present.clone()
-            && Duration::from_nanos(poll.nanos) >= board.poll_max
+            && Duration::from_nanos(poll.nanos) >= board.poll_max()
         {
             // The watchdog has perhaps reported this poll with an earlier time.
             long_polls.retain(|other| other.task != poll.task);
@@ -401,7 +401,7 @@ impl Copied {
             names: &names,
             populations: &rest.populations.into_values().collect::<Vec<_>>(),
             long_polls: &long_polls,
-            poll_max: board.poll_max,
+            poll_max: board.poll_max(),
             real_now,
             is_closing: rest.is_closing,
         };

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dump::Dump;
-use super::options::Options;
 use super::watchdog;
 use crate::board::Board;
 use crate::context;
@@ -67,29 +66,6 @@ impl Explain {
 }
 
 impl RuntimeBuilder {
-    /// Records what the runtime does. See [`inspect`](super). This includes [`explain`](Self::explain) with its default
-    /// settings; call that for others.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use waterwheel::runtime::{Runtime, inspect};
-    ///
-    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
-    /// runtime.block_on(async {
-    ///     let recorder = inspect::recorder().unwrap();
-    ///     assert_eq!(recorder.dump().tasks(), 1); // the future of `block_on`
-    /// });
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn inspect(mut self, options: Options) -> Self {
-        self.settings.inspect = Some(options);
-        if self.settings.tracker.board().is_some() {
-            return self;
-        }
-        self.explain(Explain::default())
-    }
-
     /// Lets the runtime record why its tasks wait, so that [`inspect::dump`](super::dump()) shows it.
     ///
     /// This starts a thread, the watchdog. It ends with the runtime.
@@ -104,8 +80,13 @@ impl RuntimeBuilder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn explain(mut self, settings: Explain) -> Self {
-        let board = Board::new(settings.poll_max);
-        watchdog::start(&board, settings.dumps_on_sigusr1);
+        let before = self.settings.tracker.board().cloned();
+        let board = before.unwrap_or_default();
+        board.set_poll_max(settings.poll_max);
+        // The thread starts with the runtime, so a later call can change the settings.
+        board.set_on_open(Box::new(move |board| {
+            watchdog::start(board, settings.dumps_on_sigusr1);
+        }));
         self.settings.tracker = Tracker::new(board);
         self
     }

@@ -33,7 +33,7 @@ const LONG_POLLS_MAX: usize = 16;
 
 /// Starts the thread.
 pub(super) fn start(board: &Arc<Board>, dumps_on_sigusr1: bool) {
-    let every = (board.poll_max / 4).clamp(Duration::from_millis(1), LOOK_EVERY_MAX);
+    let every = (board.poll_max() / 4).clamp(Duration::from_millis(1), LOOK_EVERY_MAX);
     let signal = Arc::new(AtomicBool::new(false));
     let registered = dumps_on_sigusr1.then(|| flag::register(SIGUSR1, signal.clone()));
     let board = Arc::downgrade(board);
@@ -67,7 +67,7 @@ fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
         let Some(task) = running.task else { continue };
         let held = Instant::real().as_nanos().saturating_sub(running.began);
         let poll = (task, running.began);
-        if Duration::from_nanos(held) >= board.poll_max && reported != Some(poll) {
+        if Duration::from_nanos(held) >= board.poll_max() && reported != Some(poll) {
             reported = Some(poll);
             report(&board, &running, task, held);
         }

@@ -276,8 +276,9 @@ impl<S: AsFd> Socket<S> {
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
+        mut operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> Poll<io::Result<usize>> {
+        let operation = |io: &S| reported(direction, io, operation(io));
         let moved = std::task::ready!(self.poll_io(cx, direction.into(), 1, operation));
         if let Ok(bytes) = &moved {
             budget::spend_bytes(*bytes);
@@ -289,8 +290,9 @@ impl<S: AsFd> Socket<S> {
     pub(crate) async fn move_bytes(
         &self,
         direction: Direction,
-        operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
+        mut operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> io::Result<usize> {
+        let operation = |io: &S| reported(direction, io, operation(io));
         let moved = self.perform(direction.into(), 1, operation).await;
         if let Ok(bytes) = &moved {
             budget::spend_bytes(*bytes);
@@ -403,7 +405,9 @@ impl<S: AsFd> Socket<S> {
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_io(Direction::Write, |io| write(io, bytes, SendFlags::empty()))
+        self.try_io(Direction::Write, |io| {
+            reported(Direction::Write, io, write(io, bytes, SendFlags::empty()))
+        })
     }
 
     pub(crate) fn poll_write_vectored(
@@ -466,27 +470,35 @@ impl<S: Receive> Socket<S> {
     /// The rest of [`poll_read`](Self::poll_read), out of line so that the check above is inlined.
     #[inline(never)] // LOG R5
     fn read_or_wait(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Read, |io| receive(io, buffer))
+        self.poll_move(cx, Direction::Read, |io| io.receive(buffer))
     }
 
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.try_io(Direction::Read, |io| receive(io, buffer))
+        self.try_io(Direction::Read, |io| {
+            reported(Direction::Read, io, io.receive(buffer))
+        })
     }
 }
 
-/// Reads, and reports the call.
-fn receive<S: Receive>(io: &S, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
-    let received = io.receive(buffer);
-    points::call(Call::Read, io, &received, |(moved, _)| *moved);
-    received
+/// Reports a call that moves bytes, and returns its result.
+#[inline]
+fn reported(
+    direction: Direction,
+    io: &impl AsFd,
+    moved: io::Result<(usize, Edge)>,
+) -> io::Result<(usize, Edge)> {
+    let call = match direction {
+        Direction::Read => Call::Read,
+        Direction::Write => Call::Write,
+    };
+    points::call(call, io, &moved, |(bytes, _)| *bytes);
+    moved
 }
 
 /// Calls `send(2)` without the C library's function around it (LOG R7). If the peer is gone, this returns an
 /// error and raises no signal.
 fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Edge)> {
-    let sent = send(io, bytes, flags | sys::NO_SIGNAL);
-    points::call(Call::Write, io, &sent, |moved| *moved);
-    let moved = sent?;
+    let moved = send(io, bytes, flags | sys::NO_SIGNAL)?;
     Ok((moved, Edge::after(moved, bytes.len())))
 }
 
@@ -499,9 +511,7 @@ fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Ed
     let slices = &slices[..slices.len().min(SLICES_MAX)];
     let asked = slices.iter().map(|slice| slice.len()).sum();
     let nothing = &mut SendAncillaryBuffer::default();
-    let sent = sendmsg(io, slices, nothing, sys::NO_SIGNAL);
-    points::call(Call::Write, io, &sent, |moved| *moved);
-    let moved = sent?;
+    let moved = sendmsg(io, slices, nothing, sys::NO_SIGNAL)?;
     Ok((moved, Edge::after(moved, asked)))
 }
 
