@@ -39,7 +39,7 @@ use std::task::{Context, Poll};
 use crate::connection::Connection;
 use crate::exchange::handler::Handler;
 use crate::shared::ServerState;
-use crate::shared::connections::{ConnectionId, Phase};
+use crate::shared::connections::ConnectionId;
 use crate::shared::reasons;
 use crate::shared::stop::Stage;
 use crate::transport::io::Io;
@@ -82,23 +82,19 @@ impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        reasons::poll_connection(&mut *self, cx, Self::poll_steps, Self::phase)
-    }
-}
-
-impl<T: Io, H: Handler> ConnectionTask<T, H> {
-    /// Returns the phase of the connection while it waits.
-    fn phase(&self) -> Option<Phase> {
-        match self {
+        let phase = |task: &Self| match task {
             Self::Idle(served) => {
                 let (shared, id) = served.connection.place();
                 Some(shared.connections.phase(id))
             }
             Self::Busy(worker) => Some(worker.shared.upgrade()?.connections.phase(worker.id)),
             Self::Over => None,
-        }
+        };
+        reasons::poll_connection(&mut *self, cx, Self::poll_steps, phase)
     }
+}
 
+impl<T: Io, H: Handler> ConnectionTask<T, H> {
     /// Serves the connection until it has to wait or is over.
     #[inline]
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<()> {
