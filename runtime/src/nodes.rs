@@ -564,12 +564,12 @@ mod on {
         /// Notes a job that is queued. `job` is the place of its outcome, whose address names it.
         pub(crate) fn queued<T>(tracker: &Tracker, job: &T, origin: Origin) -> Self {
             let at = tracker.board.clone().map(|board| {
-                let tracked = TrackedJob {
+                let queued = TrackedJob {
                     site: origin.site(),
                     task: with_active(|active| active.task),
                     began: 0,
                 };
-                board.census().jobs.insert(address(job), tracked);
+                board.census().jobs.insert(address(job), queued);
                 (board, address(job))
             });
             Self { at }
