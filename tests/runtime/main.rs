@@ -16,6 +16,7 @@ mod fs;
 mod groups;
 mod inspect;
 mod inspect_export;
+mod inspect_flight;
 mod inspect_step;
 mod kernel;
 mod net;
