@@ -201,20 +201,20 @@ mod on {
         pub(crate) fn enter(&self) -> Switch {
             // Most programs record nothing, and then neither the entry nor the end does more.
             let changes = self.are_on() || is_on();
-            Switch(if changes { Some(self.switch()) } else { None })
+            Switch(changes.then(|| Box::new(self.switch())))
         }
 
         #[cold]
         #[inline(never)]
-        fn switch(&self) -> Box<Switched> {
+        fn switch(&self) -> Switched {
             let doing = |inner: &Rc<dyn Reporter>| inner.doing().replace(Doing::Other);
             let doing = self.0.as_ref().map_or(Doing::Other, doing);
             ON.set(self.are_on());
-            Box::new(Switched {
+            Switched {
                 outer: REPORTER.with(|reporter| reporter.replace(self.0.clone())),
                 inner: self.0.clone(),
                 doing,
-            })
+            }
         }
     }
 

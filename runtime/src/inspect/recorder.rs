@@ -18,10 +18,12 @@ use std::sync::Arc;
 use super::event::{CancelCause, Event};
 use super::flight;
 use super::options::Options;
+use super::ring::RawEvent;
 use super::shared::{Inspected, all, list};
 use super::trace::Trace;
-use super::writer::EventWriter;
+use super::writer::{EventWriter, code, word};
 use crate::causes::Reason;
+use crate::local_queue::TaskId;
 use crate::points;
 use crate::runtime_builder::RuntimeBuilder;
 
@@ -215,6 +217,29 @@ impl RuntimeBuilder {
             Rc::new(EventWriter::new(inspected))
         }));
         self
+    }
+}
+
+/// Records that a poll holds the thread of a runtime, and lets its flight recorder write. The watchdog calls this.
+pub(super) fn long_poll(
+    runtime: u32,
+    task: TaskId,
+    place: Option<&'static Location<'static>>,
+    nanos: u64,
+) {
+    let found = all()
+        .into_iter()
+        .find(|inspected| inspected.runtime == runtime);
+    if let Some(inspected) = found {
+        let place = place.map_or(0, |place| inspected.place_number(place));
+        inspected.leave(RawEvent {
+            at: inspected.gate.now(),
+            code: code::LONG_POLL,
+            task: word(task),
+            other: nanos,
+            extra: place.into(),
+        });
+        inspected.trigger("long poll");
     }
 }
 

@@ -21,6 +21,7 @@ use signal_hook::{flag, low_level};
 
 use super::dump::Dump;
 use super::findings::long_poll_text;
+use super::recorder::long_poll;
 use crate::board::{Board, LongPoll, RunningPoll};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
@@ -94,6 +95,7 @@ fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
     }
     drop(census);
     let runtime = board.runtime().map_or(0, RuntimeId::number);
+    long_poll(runtime, task, poll.site.or(poll.task_site), nanos);
     let id = match task {
         TaskId::ROOT => "root".to_owned(),
         task => format!("{runtime}.{}.{}", task.index, task.generation),
