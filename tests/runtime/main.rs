@@ -19,6 +19,7 @@ mod handles;
 mod hooks;
 mod inspect;
 mod inspect_export;
+mod inspect_flight;
 mod inspect_step;
 mod join_set;
 mod kernel;

@@ -21,7 +21,7 @@
 //! - Always: the records are sorted by time, and a slice stands before the arrows within it.
 //! - Always: two slices of one track lie beside each other, or one within the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
@@ -107,6 +107,8 @@ struct Export<'a> {
     /// The poll that has not ended, and the place of its record, which the end completes.
     polling: Option<(Id, Duration, usize)>,
     reactor: Option<ReactorSlice>,
+    /// The jobs that have begun.
+    jobs: HashSet<u32>,
     /// The end of the last slice of the reactor's track, and the last arrow in the present one.
     reactor_until: Duration,
 }
@@ -122,6 +124,7 @@ impl<'a> Export<'a> {
             polled_until: HashMap::new(),
             polling: None,
             reactor: None,
+            jobs: HashSet::new(),
             reactor_until: Duration::ZERO,
         }
     }
@@ -296,6 +299,14 @@ impl<'a> Export<'a> {
     }
 
     fn job(&mut self, at: Duration, phase: char, job: u32) {
+        // The ring may have overwritten the begin.
+        let is_known = match phase {
+            'b' => self.jobs.insert(job),
+            _ => self.jobs.remove(&job),
+        };
+        if !is_known {
+            return;
+        }
         let fields = format!(r#""ph":"{phase}","id":{job},"name":"job {job}","cat":"job""#);
         self.push(at, JOBS, fields);
     }
