@@ -58,6 +58,7 @@
 //! | `tls-aws-lc-rs` | HTTPS with the cryptography of `aws-lc-rs`; with `tls` beside it, this one is the default |
 //! | `tls-core` | HTTPS with a `CryptoProvider` of yours |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
+//! | `inspect` | why each task waits, and what is wrong ([`runtime::inspect`]) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |
 //! | `hyper` | hyper over the runtime's sockets, timers and tasks ([`runtime::hyper_rt`]) |
 //! | `tokio-io` | wrappers between the streams of futures-io and those of tokio ([`runtime::tokio_io`]) |
