@@ -7,7 +7,7 @@
 //!
 //! | call | by |
 //! |---|---|
-//! | [`during`] | the executor, around each poll |
+//! | [`begin_poll`] | the executor, before each poll |
 //! | [`enter`] | a future with futures inside, around the poll of them |
 //! | [`waits`] | a leaf that returns `Pending` |
 //! | [`Tracker`] | the table of tasks, when a task is spawned and when it has ended |
@@ -274,24 +274,21 @@ mod on {
         }
     }
 
-    /// Runs one poll of a task. `now` returns the time of the clock if it is paused.
+    /// Begins one poll of a task, which ends when the guard drops. `paused_at` returns the time of the clock if it is
+    /// paused.
     #[inline]
-    pub(crate) fn during<T>(
+    pub(crate) fn begin_poll(
         tracker: &Tracker,
         task: TaskId,
         paused_at: impl FnOnce() -> Option<Instant>,
-        poll: impl FnOnce() -> T,
-    ) -> T {
-        let Some(board) = &tracker.board else {
-            return poll();
-        };
+    ) -> Option<PollGuard> {
+        let board = tracker.board.as_ref()?;
         board.set_paused(paused_at());
-        let _poll = start_poll(board, task);
-        poll()
+        Some(start_poll(board, task))
     }
 
     /// Ends the poll when it drops, also if the future of `block_on` panics.
-    struct PollGuard {
+    pub(crate) struct PollGuard {
         outer: Option<Active>,
         was_on: bool,
     }
@@ -633,15 +630,18 @@ mod off {
     #[inline]
     pub(crate) fn registered<S: AsFd>(_: &S) {}
 
+    // A guard, not a closure: the executor has two polls, and each would call the closure. // LOG S4
     #[inline]
-    pub(crate) fn during<T>(
+    pub(crate) fn begin_poll(
         _: &Tracker,
         _: TaskId,
         _: impl FnOnce() -> Option<Instant>,
-        poll: impl FnOnce() -> T,
-    ) -> T {
-        poll()
+    ) -> PollGuard {
+        PollGuard
     }
+
+    /// The guard of a poll that is not watched.
+    pub(crate) struct PollGuard;
 
     #[derive(Clone, Default)]
     pub(crate) struct Tracker;

@@ -12,3 +12,4 @@ mod files;
 mod nesting;
 mod routes;
 mod together;
+mod tower;

@@ -64,9 +64,9 @@ impl Executor {
             clock.is_paused().then(|| clock.now())
         };
         points::polled(task, || {
-            let poll = nodes::during(&self.tracker, task, paused_at, || {
-                self.poll_out_of_line(task, root)
-            });
+            let guard = nodes::begin_poll(&self.tracker, task, paused_at);
+            let poll = self.poll_out_of_line(task, root);
+            drop(guard);
             let is_alive = task == TaskId::ROOT || self.is_alive(task);
             (poll, poll.is_ready() || !is_alive)
         })
