@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use super::event::{Event, EventKind, WakeCause};
 use super::json::{JsonText, OrNull, place};
-use super::trace::{Trace, TracedTask};
+use super::trace::Trace;
 use crate::task_names::Id;
 
 /// The numbers of the tracks that are not tasks. The numbers of tasks follow.
@@ -338,7 +338,12 @@ impl<'a> Export<'a> {
             r#"{{"ph":"M","pid":{process},"tid":0,"ts":0,"name":"process_name","args":{{"name":"waterwheel runtime {process}"}}}}"#
         )?;
         let own = [(REACTOR, "reactor".to_owned()), (JOBS, "jobs".to_owned())];
-        let tasks = self.trace.tasks().iter().map(track_name);
+        let tasks = self.trace.tasks().iter().map(|task| {
+            let name = task.name.as_deref().unwrap_or_default();
+            let root = task.id.is_root().then_some("block_on");
+            let id = root.map_or_else(|| task.id.to_string(), str::to_owned);
+            format!("{id} {name}").trim_end().to_owned()
+        });
         for (track, name) in own.into_iter().chain((FIRST_TASK..).zip(tasks)) {
             let name = JsonText(&name);
             write!(
@@ -355,18 +360,6 @@ impl<'a> Export<'a> {
         }
         json.push_str("\n]}\n");
         Ok(())
-    }
-}
-
-fn track_name(task: &TracedTask) -> String {
-    let id = if task.id.is_root() {
-        "block_on".to_owned()
-    } else {
-        task.id.to_string()
-    };
-    match &task.name {
-        Some(name) => format!("{id} {name}"),
-        None => id,
     }
 }
 
