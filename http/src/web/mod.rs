@@ -11,6 +11,7 @@
 //! | `response` | responses as values, with `conditional` |
 //! | `routes` | a router |
 //! | `templates` | pages |
+//! | `websocket` | WebSockets, which `web` does not contain |
 //!
 //! Begin with `routes`: its first page has a whole program. The arguments of its handlers lead to `input`,
 //! and their values to `response`. `examples/site.rs` shows most parts together on one screen.
@@ -63,11 +64,15 @@ pub mod routes;
     feature = "files",
     feature = "input",
     feature = "multipart",
-    feature = "response"
+    feature = "response",
+    feature = "websocket"
 ))]
 mod single;
 #[cfg(feature = "templates")]
 #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
 pub mod templates;
+#[cfg(feature = "websocket")]
+#[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
+pub mod websocket;
 #[cfg(any(feature = "files", feature = "input"))]
 mod weight;

@@ -1,0 +1,99 @@
+//! The task of a WebSocket.
+//!
+//! # How it works
+//!
+//! The task runs the handler, and cares for the socket beside it: it says goodbye when the server ends, sends pings, flushes
+//! pongs, and keeps the deadlines. When the handler has returned and the socket and its halves are dropped, it closes the
+//! socket.
+//!
+//! # Invariants
+//!
+//! - Always: the server's table can wake this task.
+//! - Never: a handler that waits for something else keeps the close frame from being sent or answered.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::error::{Error, Result};
+use crate::log;
+use crate::web::websocket::error::WebSocketError;
+use crate::web::websocket::message::CloseCode;
+use crate::web::websocket::socket::{Socket, SocketPhase};
+
+/// Runs the handler and the socket until both have ended.
+pub(super) async fn drive(socket: Rc<Socket>, talk: impl Future<Output = Result<()>>) {
+    let mut talk = pin!(Some(talk));
+    let mut code = CloseCode::NORMAL;
+    poll_fn(|cx| {
+        // Registered first, so that the halves can tell this task from others.
+        watch(&socket, cx);
+        socket.keep_time();
+        if let Some(talking) = talk.as_mut().as_pin_mut()
+            && let Poll::Ready(outcome) = talking.poll(cx)
+        {
+            talk.set(None);
+            if let Err(error) = outcome {
+                code = code_of(&socket, &error);
+            }
+        }
+        // One reference is this task's own.
+        if talk.is_none() && Rc::strong_count(&socket) == 1 {
+            socket.begin_close(code, "");
+        }
+        let before = socket.phase();
+        attend(&socket, cx);
+        let phase = socket.phase();
+        if phase != before {
+            socket.wake_reader();
+            if talk.is_some() {
+                cx.waker().wake_by_ref(); // the handler may wait for the socket
+            }
+        }
+        if phase == SocketPhase::Gone && talk.is_none() {
+            return Poll::Ready(());
+        }
+        watch(&socket, cx);
+        Poll::Pending
+    })
+    .await;
+}
+
+fn watch(socket: &Socket, cx: &Context<'_>) {
+    let due = socket.due();
+    socket.with_entry(|entry| entry.watch(due, cx.waker()));
+}
+
+/// Moves the frames that no other task moves.
+fn attend(socket: &Socket, cx: &mut Context<'_>) {
+    let phase = socket.phase();
+    if phase == SocketPhase::Finishing {
+        let _is_gone = socket.poll_finish(cx);
+        return;
+    }
+    // A failure shows as the phase `Gone`.
+    let _flushed = socket.poll_flush(cx);
+    if phase == SocketPhase::CloseSent && !socket.is_read() {
+        let _is_closed = socket.poll_discard_messages(cx);
+        if socket.phase() == SocketPhase::Finishing {
+            let _is_gone = socket.poll_finish(cx);
+        }
+    }
+}
+
+/// Logs the error of a handler, and returns the code for the client.
+fn code_of(socket: &Socket, error: &Error) -> CloseCode {
+    let known = error.find::<WebSocketError>();
+    let is_ours = !error.is_disconnect() && !known.is_some_and(WebSocketError::is_of_client);
+    if !is_ours {
+        log::websocket_lost(error);
+        return CloseCode::NORMAL;
+    }
+    let allowed = socket.with_entry(|entry| entry.server().log.allows());
+    // A socket that is gone has no server to count its lines.
+    if let Some(left_out) = allowed.unwrap_or(Some(0)) {
+        log::websocket_failed(error, left_out);
+    }
+    CloseCode::INTERNAL_ERROR
+}
