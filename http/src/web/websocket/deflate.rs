@@ -328,7 +328,7 @@ mod tests {
     fn a_bomb_ends_at_the_limit() {
         let shared = SharedDeflate::default();
         let bomb = codec(BEGINS_ANEW).compress(&vec![0; 10_000_000], &shared);
-        assert!(bomb.len() < 50_000, "{}", bomb.len());
+        assert!(bomb.len() < 200_000, "{}", bomb.len());
         for takes_over in [BEGINS_ANEW, TAKES_OVER] {
             let mut codec = codec(takes_over);
             let decompressed = codec.decompress(bomb.clone(), 1_000_000, &shared);

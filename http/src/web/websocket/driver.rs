@@ -11,10 +11,12 @@
 //! - Always: the server's table can wake this task.
 //! - Never: a handler that waits for something else keeps the close frame from being sent or answered.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use crate::error::{Error, Result};
 use crate::log;
@@ -22,42 +24,65 @@ use crate::web::websocket::error::WebSocketError;
 use crate::web::websocket::message::CloseCode;
 use crate::web::websocket::socket::{Socket, SocketPhase};
 
-/// Runs the handler and the socket until both have ended.
-pub(super) async fn drive(socket: Rc<Socket>, talk: impl Future<Output = Result<()>>) {
-    let mut talk = pin!(Some(talk));
-    let mut code = CloseCode::NORMAL;
-    poll_fn(|cx| {
+pin_project! {
+    /// Runs the handler and the socket until both have ended. Written by hand, because an `async fn` has room for its
+    /// arguments twice, and each idle socket has one of these.
+    pub(super) struct Driver<F> {
+        socket: Rc<Socket>,
+        // `None` when the handler has returned.
+        #[pin]
+        talk: Option<F>,
+        // The code of the close frame after that.
+        code: CloseCode,
+    }
+}
+
+impl<F> Driver<F> {
+    pub(super) fn new(socket: Rc<Socket>, talk: F) -> Self {
+        Self {
+            socket,
+            talk: Some(talk),
+            code: CloseCode::NORMAL,
+        }
+    }
+}
+
+impl<F: Future<Output = Result<()>>> Future for Driver<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let socket = &**this.socket;
         // Registered first, so that the halves can tell this task from others.
-        watch(&socket, cx);
+        watch(socket, cx);
         socket.keep_time();
-        if let Some(talking) = talk.as_mut().as_pin_mut()
-            && let Poll::Ready(outcome) = talking.poll(cx)
+        if let Some(talk) = this.talk.as_mut().as_pin_mut()
+            && let Poll::Ready(outcome) = talk.poll(cx)
         {
-            talk.set(None);
+            this.talk.set(None);
             if let Err(error) = outcome {
-                code = code_of(&socket, &error);
+                *this.code = code_of(socket, &error);
             }
         }
         // One reference is this task's own.
-        if talk.is_none() && Rc::strong_count(&socket) == 1 {
-            socket.begin_close(code, "");
+        if this.talk.is_none() && Rc::strong_count(this.socket) == 1 {
+            socket.begin_close(*this.code, "");
         }
         let before = socket.phase();
-        attend(&socket, cx);
+        attend(socket, cx);
         let phase = socket.phase();
         if phase != before {
             socket.wake_reader();
-            if talk.is_some() {
+            if this.talk.is_some() {
                 cx.waker().wake_by_ref(); // the handler may wait for the socket
             }
         }
-        if phase == SocketPhase::Gone && talk.is_none() {
+        if phase == SocketPhase::Gone && this.talk.is_none() {
             return Poll::Ready(());
         }
-        watch(&socket, cx);
+        watch(socket, cx);
         Poll::Pending
-    })
-    .await;
+    }
 }
 
 fn watch(socket: &Socket, cx: &Context<'_>) {

@@ -52,6 +52,7 @@ mod deflate;
 mod driver;
 mod error;
 mod frame;
+mod futures;
 mod handshake;
 mod message;
 mod options;
@@ -60,7 +61,6 @@ mod socket;
 mod split;
 mod writing;
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -75,6 +75,8 @@ use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
 use crate::shared::upgraded::UpgradedEntry;
 use crate::web::websocket::deflate::DeflateParameters;
+use crate::web::websocket::driver::Driver;
+use crate::web::websocket::futures::{Closing, NextMessage, SendMessage, data_of};
 use crate::web::websocket::handshake::Handshake;
 use crate::web::websocket::socket::{Socket, SocketParts, SocketPhase};
 
@@ -153,7 +155,9 @@ where
             protocol,
         };
         let socket = Rc::new(Socket::new(parts, settings));
-        driver::drive(socket.clone(), talk(WebSocket(socket))).await;
+        let talk = talk(WebSocket(socket.clone()));
+        // A task of its own, because this one has room for all that came before.
+        spawn_detached(Driver::new(socket, talk));
     });
     Ok(responded)
 }
@@ -206,8 +210,10 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Safe: no message is lost.
-    pub async fn next(&mut self) -> Result<Option<Message>, WebSocketError> {
-        next(&self.0).await
+    pub fn next(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<Message>, WebSocketError>> + Unpin {
+        NextMessage(&self.0)
     }
 
     /// Sends a message. Waits until the transport has accepted it, so at most as long as the client reads slowly.
@@ -219,8 +225,11 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Safe: a message is sent as a whole or not at all. A future that was polled once may have accepted it.
-    pub async fn send(&mut self, message: &Message) -> Result<(), WebSocketError> {
-        send_message(&self.0, message).await
+    pub fn send<'a>(
+        &'a mut self,
+        message: &'a Message,
+    ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
+        SendMessage::new(&self.0, message)
     }
 
     /// Sends a text, without a copy if the client reads fast enough. Otherwise as [`send`](Self::send).
@@ -232,8 +241,11 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// As [`send`](Self::send).
-    pub async fn send_text(&mut self, text: &str) -> Result<(), WebSocketError> {
-        send(&self.0, Data::Text, text.as_bytes()).await
+    pub fn send_text<'a>(
+        &'a mut self,
+        text: &'a str,
+    ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
+        SendMessage::with(&self.0, Data::Text, text.as_bytes())
     }
 
     /// Sends bytes. Otherwise as [`send_text`](Self::send_text).
@@ -245,8 +257,11 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// As [`send`](Self::send).
-    pub async fn send_binary(&mut self, bytes: &[u8]) -> Result<(), WebSocketError> {
-        send(&self.0, Data::Binary, bytes).await
+    pub fn send_binary<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
+        SendMessage::with(&self.0, Data::Binary, bytes)
     }
 
     /// Sends a close frame, and waits for the client's. Discards messages that come before it. A text of more than 123
@@ -259,8 +274,13 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Safe: the close frame is sent, and the socket ends by itself.
-    pub async fn close(&mut self, code: CloseCode, text: &str) -> Result<(), WebSocketError> {
-        close(&self.0, code, text).await
+    pub fn close(
+        &mut self,
+        code: CloseCode,
+        text: &str,
+    ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
+        self.0.begin_close(code, text);
+        Closing(NextMessage(&self.0))
     }
 
     /// Returns the reason that the client has given in its close frame. Returns `None` before that, and if there is no
@@ -313,7 +333,7 @@ impl WebSocket {
     ///         }
     ///         Ok(())
     ///     };
-    ///     try_join!(read, write)?;
+    ///     try_join(read, write).await?;
     ///     Ok(())
     /// }
     /// # drop(count);
@@ -366,57 +386,11 @@ impl Sink<Message> for WebSocket {
     }
 }
 
-/// The end of a wait for a message, also by a drop.
-struct Waiting<'a>(&'a Socket);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
-/// The end of a wait for the transport, also by a drop.
-struct Sending<'a>(&'a Socket);
-
-impl Drop for Sending<'_> {
-    fn drop(&mut self) {
-        self.0.leave_sender();
-    }
-}
-
-async fn next(socket: &Socket) -> Result<Option<Message>, WebSocketError> {
-    let _waiting = Waiting(socket);
-    poll_fn(|cx| socket.poll_next(cx)).await.transpose()
-}
-
-async fn send(socket: &Socket, data: Data, payload: &[u8]) -> Result<(), WebSocketError> {
-    let _sending = Sending(socket);
-    let mut is_accepted = false;
-    poll_fn(|cx| socket.poll_send(cx, data, payload, &mut is_accepted)).await
-}
-
-async fn send_message(socket: &Socket, message: &Message) -> Result<(), WebSocketError> {
-    send(socket, data_of(message), message.as_bytes()).await
-}
-
 fn start_send(socket: &Socket, message: &Message) -> Result<(), WebSocketError> {
     if socket.phase() != SocketPhase::Open {
         return Err(WebSocketError::Closed);
     }
     socket.start_send(data_of(message), message.as_bytes());
-    Ok(())
-}
-
-fn data_of(message: &Message) -> Data {
-    match message {
-        Message::Text(_) => Data::Text,
-        Message::Binary(_) => Data::Binary,
-    }
-}
-
-async fn close(socket: &Socket, code: CloseCode, text: &str) -> Result<(), WebSocketError> {
-    socket.begin_close(code, text);
-    while next(socket).await?.is_some() {}
     Ok(())
 }
 

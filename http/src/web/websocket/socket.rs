@@ -582,7 +582,9 @@ impl Socket {
 
     fn push_close(&self, code: CloseCode, text: &str) {
         let room = CONTROL_BYTES_MAX - 2;
-        let fits = (0..=text.len().min(room)).rev().find(|len| text.is_char_boundary(*len));
+        let fits = (0..=text.len().min(room))
+            .rev()
+            .find(|len| text.is_char_boundary(*len));
         let text = &text[..fits.unwrap_or(0)];
         let payload = [&code.get().to_be_bytes()[..], text.as_bytes()].concat();
         self.write_later(|writing| writing.push_close(&payload));

@@ -8,8 +8,9 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use tungstenite::protocol::frame::coding::Data;
 
-use super::{close, next, release, send, send_message, start_send};
+use super::{release, start_send};
 use crate::web::websocket::error::WebSocketError;
+use crate::web::websocket::futures::{Closing, NextMessage, SendMessage};
 use crate::web::websocket::message::{CloseCode, CloseReason, Message};
 use crate::web::websocket::socket::Socket;
 
@@ -43,8 +44,10 @@ impl WebSocketReader {
     /// # Cancel safety
     ///
     /// Safe: no message is lost.
-    pub async fn next(&mut self) -> Result<Option<Message>, WebSocketError> {
-        next(&self.0).await
+    pub fn next(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<Message>, WebSocketError>> + Unpin {
+        NextMessage(&self.0)
     }
 
     /// As [`WebSocket::close_reason`](crate::web::websocket::WebSocket::close_reason).
@@ -98,8 +101,11 @@ impl WebSocketWriter {
     /// # Cancel safety
     ///
     /// As [`WebSocket::send`](crate::web::websocket::WebSocket::send).
-    pub async fn send(&mut self, message: &Message) -> Result<(), WebSocketError> {
-        send_message(&self.0, message).await
+    pub fn send<'a>(
+        &'a mut self,
+        message: &'a Message,
+    ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
+        SendMessage::new(&self.0, message)
     }
 
     /// As [`WebSocket::send_text`](crate::web::websocket::WebSocket::send_text).
@@ -111,8 +117,11 @@ impl WebSocketWriter {
     /// # Cancel safety
     ///
     /// As [`WebSocket::send`](crate::web::websocket::WebSocket::send).
-    pub async fn send_text(&mut self, text: &str) -> Result<(), WebSocketError> {
-        send(&self.0, Data::Text, text.as_bytes()).await
+    pub fn send_text<'a>(
+        &'a mut self,
+        text: &'a str,
+    ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
+        SendMessage::with(&self.0, Data::Text, text.as_bytes())
     }
 
     /// As [`WebSocket::send_binary`](crate::web::websocket::WebSocket::send_binary).
@@ -124,8 +133,11 @@ impl WebSocketWriter {
     /// # Cancel safety
     ///
     /// As [`WebSocket::send`](crate::web::websocket::WebSocket::send).
-    pub async fn send_binary(&mut self, bytes: &[u8]) -> Result<(), WebSocketError> {
-        send(&self.0, Data::Binary, bytes).await
+    pub fn send_binary<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
+        SendMessage::with(&self.0, Data::Binary, bytes)
     }
 
     /// Sends a close frame. The reading half returns the messages before the client's answer, and then `None`. If it is
@@ -138,8 +150,13 @@ impl WebSocketWriter {
     /// # Cancel safety
     ///
     /// Safe: the close frame is sent, and the socket ends by itself.
-    pub async fn close(&mut self, code: CloseCode, text: &str) -> Result<(), WebSocketError> {
-        close(&self.0, code, text).await
+    pub fn close(
+        &mut self,
+        code: CloseCode,
+        text: &str,
+    ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
+        self.0.begin_close(code, text);
+        Closing(NextMessage(&self.0))
     }
 }
 
