@@ -14,7 +14,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
@@ -29,11 +29,32 @@ pin_project! {
     /// arguments twice, and each idle socket has one of these.
     pub(super) struct Driver<F> {
         socket: Rc<Socket>,
-        // `None` when the handler has returned.
         #[pin]
-        talk: Option<F>,
-        // The code of the close frame after that.
-        code: CloseCode,
+        talk: Talk<F>,
+    }
+}
+
+pin_project! {
+    #[project = TalkProjection]
+    enum Talk<F> {
+        Runs { #[pin] future: F },
+        // With the code of the close frame.
+        Returned { code: CloseCode },
+    }
+}
+
+impl<F: Future<Output = Result<()>>> Talk<F> {
+    /// Polls the handler. Returns the code of the close frame when it has returned.
+    fn poll(mut self: Pin<&mut Self>, socket: &Socket, cx: &mut Context<'_>) -> Poll<CloseCode> {
+        let code = match self.as_mut().project() {
+            TalkProjection::Returned { code } => return Poll::Ready(*code),
+            TalkProjection::Runs { future } => match ready!(future.poll(cx)) {
+                Ok(()) => CloseCode::NORMAL,
+                Err(error) => code_of(socket, &error),
+            },
+        };
+        self.set(Self::Returned { code });
+        Poll::Ready(code)
     }
 }
 
@@ -41,8 +62,7 @@ impl<F> Driver<F> {
     pub(super) fn new(socket: Rc<Socket>, talk: F) -> Self {
         Self {
             socket,
-            talk: Some(talk),
-            code: CloseCode::NORMAL,
+            talk: Talk::Runs { future: talk },
         }
     }
 }
@@ -51,33 +71,28 @@ impl<F: Future<Output = Result<()>>> Future for Driver<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
+        let this = self.project();
         let socket = &**this.socket;
         // Registered first, so that the halves can tell this task from others.
         watch(socket, cx);
         socket.keep_time();
-        if let Some(talk) = this.talk.as_mut().as_pin_mut()
-            && let Poll::Ready(outcome) = talk.poll(cx)
-        {
-            this.talk.set(None);
-            if let Err(error) = outcome {
-                *this.code = code_of(socket, &error);
-            }
-        }
+        let returned = this.talk.poll(socket, cx);
         // One reference is this task's own.
-        if this.talk.is_none() && Rc::strong_count(this.socket) == 1 {
-            socket.begin_close(*this.code, "");
+        if let Poll::Ready(code) = returned
+            && Rc::strong_count(this.socket) == 1
+        {
+            socket.begin_close(code, "");
         }
         let before = socket.phase();
         attend(socket, cx);
         let phase = socket.phase();
         if phase != before {
             socket.wake_reader();
-            if this.talk.is_some() {
+            if returned.is_pending() {
                 cx.waker().wake_by_ref(); // the handler may wait for the socket
             }
         }
-        if phase == SocketPhase::Gone && this.talk.is_none() {
+        if phase == SocketPhase::Gone && returned.is_ready() {
             return Poll::Ready(());
         }
         watch(socket, cx);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::web::websocket::deflate::SharedDeflate;
 use crate::web::websocket::reading::Reading;
+use crate::web::websocket::socket::Working;
 
 /// Limits, deadlines and choices for the WebSockets of one kind. A clone is cheap and has the same values.
 ///
@@ -78,6 +79,7 @@ pub(super) struct SharedMemory {
     /// The bytes of one read.
     pub(super) input: Cell<Vec<u8>>,
     pub(super) reading: Cell<Option<Box<Reading>>>,
+    pub(super) working: Cell<Option<Box<Working>>>,
     pub(super) deflate: SharedDeflate,
 }
 

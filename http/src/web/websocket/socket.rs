@@ -26,12 +26,15 @@
 //! - Always: a socket that waits for the first byte of a message has no buffer.
 //! - Never: more than one message waits to be written, and a few control frames.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::num::NonZeroU8;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use waterwheel_runtime::budget;
@@ -40,6 +43,7 @@ use waterwheel_runtime::time::Instant;
 use crate::error::of_peer;
 use crate::shared::upgraded::UpgradedEntry;
 use crate::transport::io::Io;
+use crate::transport::stream::Stream;
 use crate::web::websocket::decoder::{Incoming, MessageDecoder, MessageLimits, message_of};
 use crate::web::websocket::deflate::DeflateCodec;
 use crate::web::websocket::error::{Violation, WebSocketError};
@@ -82,28 +86,75 @@ struct OtherTasks {
     sender: Option<Waker>,
 }
 
+/// The parts that an idle socket does not have. A socket takes this from the shared memory, and returns it.
+#[derive(Debug, Default)]
+pub(super) struct Working {
+    reading: Option<Box<Reading>>,
+    writing: Option<Box<Writing>>,
+    deflate: Option<Box<DeflateCodec>>,
+    others: OtherTasks,
+    end: Option<SocketEnd>,
+}
+
+impl Working {
+    fn is_idle(&self) -> bool {
+        self.reading.is_none()
+            && self.writing.is_none()
+            && self.deflate.is_none()
+            && self.others.reader.is_none()
+            && self.others.sender.is_none()
+            && self.end.is_none()
+    }
+}
+
+/// A transport. The usual one has no box of its own.
+enum Transport {
+    Stream(Stream),
+    Other(Box<dyn Io>),
+}
+
+impl Transport {
+    fn new(io: Box<dyn Io>) -> Self {
+        let any: &dyn Any = &*io;
+        if !any.is::<Stream>() {
+            return Self::Other(io);
+        }
+        let any: Box<dyn Any> = io;
+        match any.downcast() {
+            Ok(stream) => Self::Stream(*stream),
+            Err(_) => unreachable!("the type was compared"),
+        }
+    }
+
+    fn io(&self) -> &dyn Io {
+        match self {
+            Self::Stream(stream) => stream,
+            Self::Other(io) => &**io,
+        }
+    }
+}
+
+/// An idle socket has one of these, so each byte counts. // LOG W1
 pub(super) struct Socket {
-    io: Cell<Option<Box<dyn Io>>>,
+    transport: Cell<Option<Transport>>,
     entry: Cell<Option<UpgradedEntry>>,
     settings: Rc<SocketSettings>,
-    reading: Cell<Option<Box<Reading>>>,
-    writing: Cell<Option<Box<Writing>>>,
-    deflate: Cell<Option<Box<DeflateCodec>>>,
-    others: Cell<Option<Box<OtherTasks>>>,
-    end: Cell<Option<Box<SocketEnd>>>,
+    working: Cell<Option<Box<Working>>>,
     /// The last sign of life while the socket is open, moved forward by the times in which no task reads. After that,
     /// the begin of the phase.
     since: Cell<Instant>,
-    /// The time at which the last reader left.
-    left_at: Cell<Instant>,
+    /// The milliseconds from `since` to the time at which the last reader left.
+    left_after: Cell<u32>,
     phase: Cell<SocketPhase>,
     /// True if a task waits for a message.
     is_read: Cell<bool>,
     /// True if a ping was sent after the last sign of life.
     is_pinged: Cell<bool>,
-    /// The index of the subprotocol in the options.
-    protocol: Option<u8>,
+    /// The number of the subprotocol in the options, from one.
+    protocol: Option<NonZeroU8>,
 }
+
+const _: () = assert!(size_of::<Socket>() <= 72);
 
 /// The parts of a new socket.
 pub(super) struct SocketParts {
@@ -126,28 +177,28 @@ enum TakenIn {
 
 impl Socket {
     pub(super) fn new(parts: SocketParts, settings: Rc<SocketSettings>) -> Self {
-        let reading = (!parts.read.is_empty()).then(|| {
-            let mut reading = Box::<Reading>::default();
-            reading.keep(&parts.read);
-            reading
-        });
-        let now = Instant::of_turn();
-        Self {
-            io: Cell::new(Some(parts.io)),
+        let protocol = parts
+            .protocol
+            .and_then(|index| u8::try_from(index + 1).ok());
+        let socket = Self {
+            transport: Cell::new(Some(Transport::new(parts.io))),
             entry: Cell::new(Some(parts.entry)),
             settings,
-            reading: Cell::new(reading),
-            writing: Cell::default(),
-            deflate: Cell::new(parts.deflate.map(Box::new)),
-            others: Cell::default(),
-            end: Cell::default(),
-            since: Cell::new(now),
-            left_at: Cell::new(now),
+            working: Cell::default(),
+            since: Cell::new(Instant::of_turn()),
+            left_after: Cell::new(0),
             phase: Cell::new(SocketPhase::Open),
             is_read: Cell::new(false),
             is_pinged: Cell::new(false),
-            protocol: parts.protocol.and_then(|index| index.try_into().ok()),
-        }
+            protocol: protocol.and_then(NonZeroU8::new),
+        };
+        socket.with_working(|working| {
+            working.deflate = parts.deflate.map(Box::new);
+            if !parts.read.is_empty() {
+                working.reading.get_or_insert_default().keep(&parts.read);
+            }
+        });
+        socket
     }
 
     pub(super) fn phase(&self) -> SocketPhase {
@@ -155,21 +206,38 @@ impl Socket {
     }
 
     pub(super) fn protocol(&self) -> Option<&str> {
-        let index = self.protocol?;
-        self.settings
-            .protocols
-            .get(usize::from(index))
-            .map(String::as_str)
+        let number = self.protocol?;
+        let protocol = self.settings.protocols.get(usize::from(number.get()) - 1);
+        protocol.map(String::as_str)
     }
 
     pub(super) fn close_reason(&self) -> Option<CloseReason> {
-        let end = self.end.take();
-        let reason = match end.as_deref() {
+        self.with_working(|working| match &working.end {
             Some(SocketEnd::Closed(reason)) => reason.clone(),
             _ => None,
-        };
-        self.end.set(end);
-        reason
+        })
+    }
+
+    /// Calls a function with the parts that are there while the socket has work. The function must not call a waker.
+    fn with_working<R>(&self, call: impl FnOnce(&mut Working) -> R) -> R {
+        let shared = &self.settings.shared.working;
+        let own = self.working.take();
+        let mut working = own.or_else(|| shared.take()).unwrap_or_default();
+        let result = call(&mut working);
+        if working.is_idle() {
+            shared.set(Some(working));
+        } else {
+            self.working.set(Some(working));
+        }
+        result
+    }
+
+    /// Looks at the parts that are there while the socket has work. The usual socket has none.
+    fn peek<R>(&self, look: impl FnOnce(&Working) -> Option<R>) -> Option<R> {
+        let working = self.working.take()?;
+        let result = look(&working);
+        self.working.set(Some(working));
+        result
     }
 
     /// Calls a function with the entry, unless the socket is gone.
@@ -186,12 +254,12 @@ impl Socket {
     /// Calls a function with the transport. Returns `Pending` if the socket is gone, or if a foreign waker calls this
     /// within such a call.
     fn poll_io<R>(&self, poll: impl FnOnce(&dyn Io) -> Poll<R>) -> Poll<R> {
-        let Some(io) = self.io.take() else {
+        let Some(transport) = self.transport.take() else {
             return Poll::Pending;
         };
-        let polled = poll(&*io);
+        let polled = poll(transport.io());
         if self.phase.get() != SocketPhase::Gone {
-            self.io.set(Some(io));
+            self.transport.set(Some(transport));
         }
         polled
     }
@@ -245,14 +313,13 @@ impl Socket {
     /// Reads a message. Returns `None` when no more can follow: the phase is a later one then.
     fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let shared = &self.settings.shared;
-        let mut reading = (self.reading.take())
-            .or_else(|| shared.reading.take())
-            .unwrap_or_default();
+        let own = self.with_working(|working| working.reading.take());
+        let mut reading = own.or_else(|| shared.reading.take()).unwrap_or_default();
         let polled = self.poll_io(|io| self.poll_read(io, &mut reading, cx));
         if reading.is_idle() {
             shared.reading.set(Some(reading));
         } else if self.phase.get() < SocketPhase::Finishing {
-            self.reading.set(Some(reading));
+            self.with_working(|working| working.reading = Some(reading));
         }
         match ready!(polled) {
             Ok(message) => Poll::Ready(message),
@@ -353,21 +420,25 @@ impl Socket {
     }
 
     fn limits(&self) -> MessageLimits {
-        let deflate = self.deflate.take();
-        let limits = MessageLimits {
+        MessageLimits {
             message_bytes_max: self.settings.message_bytes_max,
             frame_bytes_max: self.settings.frame_bytes_max,
-            may_be_compressed: deflate.is_some(),
-        };
-        self.deflate.set(deflate);
-        limits
+            may_be_compressed: self.has_deflate(),
+        }
+    }
+
+    fn has_deflate(&self) -> bool {
+        // Most options have no compression.
+        self.settings.compression.is_some()
+            && self.with_working(|working| working.deflate.is_some())
     }
 
     fn decompress(&self, bytes: Vec<u8>, bytes_max: usize) -> Result<Vec<u8>, Violation> {
-        let mut deflate = self.deflate.take().ok_or(Violation::ReservedBit)?;
-        let bytes = deflate.decompress(bytes, bytes_max, &self.settings.shared.deflate);
-        self.deflate.set(Some(deflate));
-        bytes
+        let shared = &self.settings.shared.deflate;
+        self.with_working(|working| {
+            let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
+            deflate.decompress(bytes, bytes_max, shared)
+        })
     }
 
     /// Answers the client's close frame with its code, unless it is the answer to the server's (RFC 6455, 5.5.1).
@@ -379,7 +450,7 @@ impl Socket {
             let payload = code.as_ref().map_or(&[][..], |code| code);
             self.write_later(|writing| writing.push_close(payload));
         }
-        self.end.set(Some(Box::new(SocketEnd::Closed(reason))));
+        self.with_working(|working| working.end = Some(SocketEnd::Closed(reason)));
         self.enter(SocketPhase::Finishing);
     }
 
@@ -394,16 +465,18 @@ impl Socket {
     /// Moves the last sign of life forward by the time in which no task reads: a pong may have come unread.
     fn forgive_absence(&self) {
         if !self.is_read.get() && self.phase.get() == SocketPhase::Open {
-            let now = Instant::of_turn();
-            let away = now - self.left_at.replace(now);
-            self.since.set(now.min(self.since.get() + away));
+            let left_after = Duration::from_millis(self.left_after.get().into());
+            let away = Instant::of_turn() - (self.since.get() + left_after);
+            self.since.set(self.since.get() + away);
         }
     }
 
     /// Notes that no task waits for a message.
     pub(super) fn leave(&self) {
         if self.is_read.replace(false) {
-            self.left_at.set(Instant::of_turn());
+            let after = (Instant::of_turn() - self.since.get()).as_millis();
+            self.left_after
+                .set(u32::try_from(after).unwrap_or(u32::MAX));
         }
     }
 
@@ -488,9 +561,9 @@ impl Socket {
 
     /// Waits until a sink has room for a message.
     pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        let writing = self.writing.take();
-        let is_full = (writing.as_ref()).is_some_and(|writing| writing.len() > SINK_BYTES_MAX);
-        self.writing.set(writing);
+        let is_full = self.with_working(|working| {
+            (working.writing.as_ref()).is_some_and(|writing| writing.len() > SINK_BYTES_MAX)
+        });
         if is_full {
             ready!(self.poll_flush(cx))?;
         }
@@ -501,34 +574,35 @@ impl Socket {
     }
 
     fn compresses(&self, payload: &[u8]) -> bool {
-        payload.len() >= COMPRESSED_BYTES_MIN && self.limits().may_be_compressed
+        payload.len() >= COMPRESSED_BYTES_MIN && self.has_deflate()
     }
 
     fn compress(&self, payload: &[u8]) -> Option<Vec<u8>> {
         if !self.compresses(payload) {
             return None;
         }
-        let mut deflate = self.deflate.take()?;
-        let compressed = deflate.compress(payload, &self.settings.shared.deflate);
-        self.deflate.set(Some(deflate));
-        Some(compressed)
+        self.with_working(|working| {
+            let deflate = working.deflate.as_mut()?;
+            Some(deflate.compress(payload, &self.settings.shared.deflate))
+        })
     }
 
     /// Adds bytes that a flush writes.
     fn write_later(&self, add: impl FnOnce(&mut Writing)) {
-        let mut writing = self.writing.take().unwrap_or_default();
-        add(&mut writing);
-        self.writing.set(Some(writing));
+        self.with_working(|working| add(working.writing.get_or_insert_default()));
     }
 
     /// Writes and flushes all accepted frames.
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        let Some(mut writing) = self.writing.take() else {
+        if !self.is_writing() {
+            return Poll::Ready(Ok(()));
+        }
+        let Some(mut writing) = self.with_working(|working| working.writing.take()) else {
             return Poll::Ready(Ok(()));
         };
         let polled = self.poll_io(|io| writing.poll_flush(io, cx));
         if polled.is_pending() {
-            self.writing.set(Some(writing));
+            self.with_working(|working| working.writing = Some(writing));
             if !self.is_driver(cx) {
                 let waker = cx.waker().clone();
                 self.store_waker(|others| others.sender.replace(waker));
@@ -553,17 +627,13 @@ impl Socket {
     }
 
     fn is_writing(&self) -> bool {
-        let writing = self.writing.take();
-        let is_writing = writing.is_some();
-        self.writing.set(writing);
-        is_writing
+        self.peek(|working| working.writing.as_ref().map(drop))
+            .is_some()
     }
 
     /// Returns how long the oldest byte may still wait, as a point in time.
     fn write_due(&self) -> Instant {
-        let writing = self.writing.take();
-        let stalled = writing.as_ref().and_then(|writing| writing.stalled_since);
-        self.writing.set(writing);
+        let stalled = self.peek(|working| working.writing.as_ref()?.stalled_since);
         stalled.map_or(Instant::FAR_FUTURE, |since| {
             since + self.settings.write_stall_max
         })
@@ -600,7 +670,7 @@ impl Socket {
             WebSocketError::Violation(violation) => Some(violation),
             _ => None,
         };
-        self.end.set(Some(Box::new(SocketEnd::Failed(error))));
+        self.with_working(|working| working.end = Some(SocketEnd::Failed(error)));
         match violation {
             Some(violation) => {
                 if phase == SocketPhase::Open {
@@ -626,13 +696,12 @@ impl Socket {
         self.since.set(Instant::of_turn());
         self.is_pinged.set(false);
         if phase >= SocketPhase::Finishing {
-            self.reading.set(None);
+            self.with_working(|working| working.reading = None);
         }
         if phase == SocketPhase::Gone {
-            self.writing.set(None);
-            self.deflate.set(None);
+            self.with_working(|working| (working.writing, working.deflate) = (None, None));
             // The destructor of a transport may be foreign code, and the phase is set by now.
-            drop(self.io.take());
+            drop(self.transport.take());
             if let Some(entry) = self.entry.take() {
                 entry.wake();
             }
@@ -640,15 +709,13 @@ impl Socket {
     }
 
     fn take_error(&self) -> Option<WebSocketError> {
-        let end = self.end.take();
-        match end.map(|end| *end) {
+        self.with_working(|working| match working.end.take() {
             Some(SocketEnd::Failed(error)) => Some(error),
-            Some(closed @ SocketEnd::Closed(_)) => {
-                self.end.set(Some(Box::new(closed)));
+            closed => {
+                working.end = closed;
                 None
             }
-            None => None,
-        }
+        })
     }
 
     /// Flushes the last frames, closes the write half, and reads until the client closes, too.
@@ -728,10 +795,8 @@ impl Socket {
     }
 
     fn store_waker(&self, store: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {
-        let mut others = self.others.take().unwrap_or_default();
-        let old = store(&mut others);
-        self.others.set(Some(others));
-        drop(old); // a foreign waker may run user code, so not while the cell is empty
+        let old = self.with_working(|working| store(&mut working.others));
+        drop(old); // a foreign waker may run user code
     }
 
     pub(super) fn wake_reader(&self) {
@@ -739,9 +804,7 @@ impl Socket {
     }
 
     fn wake_others(&self, which: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {
-        let mut others = self.others.take();
-        let waker = others.as_deref_mut().and_then(which);
-        self.others.set(others);
+        let waker = self.with_working(|working| which(&mut working.others));
         if let Some(waker) = waker {
             waker.wake();
         }
