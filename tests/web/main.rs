@@ -11,3 +11,4 @@ mod files;
 mod nesting;
 mod routes;
 mod together;
+mod websocket;

@@ -28,6 +28,9 @@ use crate::web::websocket::message::{CloseReason, Message};
 /// The most bytes that are reserved for an announced payload before they arrive.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
+/// The bytes by which DEFLATE may lengthen even a short message.
+const DEFLATE_OVERHEAD_BYTES: usize = 64;
+
 /// The limits that concern the decoder.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageLimits {
@@ -162,9 +165,14 @@ impl MessageDecoder {
                     checked: 0,
                 }),
             };
-            let room = limits.message_bytes_max.saturating_sub(message.bytes.len());
+            // Data that cannot be compressed grows a little.
+            let growth = |bytes: usize| match message.is_compressed {
+                true => bytes.saturating_add(bytes / 1024 + DEFLATE_OVERHEAD_BYTES),
+                false => bytes,
+            };
+            let room = growth(limits.message_bytes_max).saturating_sub(message.bytes.len());
             let bytes = usize::try_from(head.payload_bytes).unwrap_or(usize::MAX);
-            if bytes > room.min(limits.frame_bytes_max) {
+            if bytes > room.min(growth(limits.frame_bytes_max)) {
                 return Err(Violation::TooLarge);
             }
             message.bytes.reserve(bytes.min(RESERVED_BYTES_MAX));

@@ -124,9 +124,8 @@ fn attend(socket: &Socket, cx: &mut Context<'_>) {
 
 /// Logs the error of a handler, and returns the code for the client.
 fn code_of(socket: &Socket, error: &Error) -> CloseCode {
-    let known = error.find::<WebSocketError>();
-    let is_ours = !error.is_disconnect() && !known.is_some_and(WebSocketError::is_of_client);
-    if !is_ours {
+    // A socket ends for reasons of its client or because the server ends, and the handler learns of it so.
+    if error.is_disconnect() || error.find::<WebSocketError>().is_some() {
         log::websocket_lost(error);
         return CloseCode::NORMAL;
     }

@@ -81,8 +81,7 @@ impl StdError for Violation {}
 
 /// An error of a WebSocket. After it, the socket sends and receives no messages.
 ///
-/// A handler that returns it with `?` ends. The server logs neither a [`Violation`](Self::Violation) nor a lost client
-/// as a fault of the handler.
+/// A handler that returns it with `?` ends. The server does not log it as a fault of the handler.
 ///
 /// # Examples
 ///
@@ -110,13 +109,6 @@ pub enum WebSocketError {
     TimedOut,
     /// The client has broken a rule of the protocol. It receives a close frame.
     Violation(Violation),
-}
-
-impl WebSocketError {
-    /// Returns true if the client or the network is the cause.
-    pub(super) fn is_of_client(&self) -> bool {
-        !matches!(self, Self::Closed)
-    }
 }
 
 impl fmt::Display for WebSocketError {

@@ -521,7 +521,24 @@ impl Socket {
                 return Poll::Ready(Err(self.lose(error)));
             }
         }
-        self.poll_flush(cx)
+        ready!(self.poll_flush(cx))?;
+        // Another task may have found the end meanwhile, and the bytes are gone.
+        Poll::Ready(match self.phase.get() {
+            SocketPhase::Gone => Err(self.error_of_sender()),
+            _ => Ok(()),
+        })
+    }
+
+    /// Returns the error of a socket that is gone. The reader receives the error itself.
+    fn error_of_sender(&self) -> WebSocketError {
+        let error = self.peek(|working| match &working.end {
+            Some(SocketEnd::Failed(WebSocketError::TimedOut)) => Some(WebSocketError::TimedOut),
+            Some(SocketEnd::Failed(WebSocketError::Lost(error))) => {
+                Some(WebSocketError::Lost(of_peer(error.kind().into())))
+            }
+            _ => None,
+        });
+        error.unwrap_or(WebSocketError::Closed)
     }
 
     /// Writes a frame from the memory of its sender. Bytes that the transport does not accept at once are copied.
@@ -686,9 +703,8 @@ impl Socket {
 
     /// Ends the socket because of the transport, and returns the error of the sender.
     fn lose(&self, error: io::Error) -> WebSocketError {
-        let kind = error.kind();
         self.fail(WebSocketError::Lost(of_peer(error)));
-        WebSocketError::Lost(of_peer(kind.into()))
+        self.error_of_sender()
     }
 
     pub(super) fn enter(&self, phase: SocketPhase) {
