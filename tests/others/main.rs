@@ -12,3 +12,4 @@ mod clients;
 mod parity;
 mod readme;
 mod suites;
+mod websockets;
