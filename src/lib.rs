@@ -32,7 +32,7 @@
 //! | limit what clients may use | [`Limits`](http::Limits), one table of all limits with their defaults |
 //! | test handlers | [`http::testing`] |
 //! | run tasks, timers and sockets without HTTP | [`runtime`] |
-//! | connect a database, tokio, axum or a WebSocket | [`guide::ecosystem`] |
+//! | connect a database, tokio or axum | [`guide::ecosystem`] |
 //! | understand a compile error | [`guide::compile_errors`] |
 //!
 //! # Features
@@ -52,6 +52,7 @@
 //! | `response` | responses as values ([`http::web::response`]) |
 //! | `routes` | a router ([`http::web::routes`]) |
 //! | `templates` | pages from templates ([`http::web::templates`]) |
+//! | `websocket` | WebSockets, by tungstenite and flate2 ([`http::web::websocket`]); `web` does not contain it |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |
 //! | `hyper` | hyper over the runtime's sockets, timers and tasks ([`runtime::hyper_rt`]) |

@@ -30,11 +30,11 @@ fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     match u16::try_from(payload.len()) {
         Ok(len @ 0..126) => frame.push(0x80 | len.to_be_bytes()[1]),
         Ok(len) => {
-            frame.push(0x80 | 126);
+            frame.push(0xfe);
             frame.extend(len.to_be_bytes());
         }
-        Err(_) => {
-            frame.push(0x80 | 127);
+        Err(_too_long) => {
+            frame.push(0xff);
             frame.extend((payload.len() as u64).to_be_bytes());
         }
     }

@@ -166,9 +166,9 @@ impl MessageDecoder {
                 }),
             };
             // Data that cannot be compressed grows a little.
-            let growth = |bytes: usize| match message.is_compressed {
-                true => bytes.saturating_add(bytes / 1024 + DEFLATE_OVERHEAD_BYTES),
-                false => bytes,
+            let growth = |bytes: usize| {
+                let more = bytes / 1024 + DEFLATE_OVERHEAD_BYTES;
+                bytes.saturating_add(if message.is_compressed { more } else { 0 })
             };
             let room = growth(limits.message_bytes_max).saturating_sub(message.bytes.len());
             let bytes = usize::try_from(head.payload_bytes).unwrap_or(usize::MAX);
@@ -188,15 +188,21 @@ impl MessageDecoder {
                 return Ok(None);
             }
             OpCode::Data(_) => {
-                let message = self.message.take();
-                return message.map(OpenMessage::finish).transpose();
+                let Some(message) = self.message.take() else {
+                    return Err(Violation::Continuation);
+                };
+                let (is_text, bytes) = (message.is_text, message.bytes);
+                if message.is_compressed {
+                    return Ok(Some(Incoming::Compressed { is_text, bytes }));
+                }
+                return message_of(is_text, bytes).map(|message| Some(Incoming::Message(message)));
             }
             OpCode::Control(control) => control,
         };
         let payload = std::mem::take(&mut self.control);
         Ok(Some(match control {
             Control::Ping => Incoming::Ping(payload),
-            Control::Close => Incoming::Close(CloseReason::parse(payload)?),
+            Control::Close => Incoming::Close(CloseReason::parse(&payload)?),
             _ => Incoming::Pong,
         }))
     }
@@ -219,14 +225,6 @@ impl OpenMessage {
             Err(_) => return Err(Violation::Utf8),
         }
         Ok(())
-    }
-
-    fn finish(self) -> Result<Incoming, Violation> {
-        let Self { is_text, bytes, .. } = self;
-        if self.is_compressed {
-            return Ok(Incoming::Compressed { is_text, bytes });
-        }
-        message_of(is_text, bytes).map(Incoming::Message)
     }
 }
 
@@ -255,14 +253,13 @@ mod tests {
     /// Makes a frame of a client.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [0x37, 0xfa, 0x21, 0x3d];
+        let len = u16::try_from(payload.len()).expect("no test has a longer payload");
         let mut frame = vec![first];
-        match u16::try_from(payload.len()) {
-            Ok(len @ 0..126) => frame.push(0x80 | len.to_be_bytes()[1]),
-            Ok(len) => {
-                frame.push(0x80 | 126);
-                frame.extend(len.to_be_bytes());
-            }
-            Err(_) => panic!("no test has such a payload"),
+        if len < 126 {
+            frame.push(0x80 | len.to_be_bytes()[1]);
+        } else {
+            frame.push(0xfe);
+            frame.extend(len.to_be_bytes());
         }
         frame.extend(mask);
         frame.extend(
@@ -343,7 +340,7 @@ mod tests {
             frame(0x80, b"our"),
             frame(0x88, b"\x03\xe8"),
         ];
-        let reason = CloseReason::parse(b"\x03\xe8".to_vec()).unwrap();
+        let reason = CloseReason::parse(b"\x03\xe8").expect("it is valid");
         let expected = [
             Incoming::Ping(b"1".to_vec()),
             Incoming::Pong,
@@ -391,8 +388,7 @@ mod tests {
     #[test]
     fn empty_frames_of_a_message_take_no_memory() {
         let mut decoder = MessageDecoder::default();
-        let decoded = decoder.decode(&frame(0x01, b""), LIMITS);
-        assert_eq!(decoded, Ok((6, None)));
+        assert_eq!(decoder.decode(&frame(0x01, b""), LIMITS), Ok((6, None)));
         for _ in 0..100_000 {
             assert_eq!(decoder.decode(&frame(0x00, b""), LIMITS), Ok((6, None)));
         }

@@ -37,7 +37,7 @@ pub(super) struct SendMessage<'a> {
 
 impl<'a> SendMessage<'a> {
     pub(super) fn new(socket: &'a Socket, message: &'a Message) -> Self {
-        Self::with(socket, data_of(message), message.as_bytes())
+        Self::with(socket, message.data(), message.as_bytes())
     }
 
     pub(super) fn with(socket: &'a Socket, data: Data, payload: &'a [u8]) -> Self {
@@ -79,12 +79,5 @@ impl Future for Closing<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         while ready!(Pin::new(&mut self.0).poll(cx))?.is_some() {}
         Poll::Ready(Ok(()))
-    }
-}
-
-pub(super) fn data_of(message: &Message) -> Data {
-    match message {
-        Message::Text(_) => Data::Text,
-        Message::Binary(_) => Data::Binary,
     }
 }

@@ -12,7 +12,6 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::error::ClientError;
 use crate::exchange::request::Request;
-use crate::headers::Headers;
 use crate::web::single::only;
 use crate::web::websocket::deflate::{self, DeflateParameters};
 use crate::web::websocket::options::{Origins, SocketSettings};
@@ -21,14 +20,14 @@ use crate::web::websocket::options::{Origins, SocketSettings};
 const KEY_BYTES: usize = 16;
 
 /// The answer to a valid handshake.
-pub(super) struct Handshake {
+pub(super) struct OpeningHandshake {
     accept_key: String,
     /// The index of the subprotocol in the options.
     pub(super) protocol: Option<usize>,
     pub(super) deflate: Option<DeflateParameters>,
 }
 
-impl Handshake {
+impl OpeningHandshake {
     /// Checks a request.
     ///
     /// # Errors
@@ -59,7 +58,11 @@ impl Handshake {
             let blame = blame.with_header("upgrade", "websocket");
             return Err(blame.with_header("sec-websocket-version", "13"));
         }
-        let key = only(headers, "sec-websocket-key").filter(|key| is_key(key));
+        let is_key = |key: &&[u8]| {
+            let mut decoded = [0; KEY_BYTES + 2];
+            matches!(STANDARD.decode_slice(key, &mut decoded), Ok(KEY_BYTES))
+        };
+        let key = only(headers, "sec-websocket-key").filter(is_key);
         let key = key.ok_or_else(|| {
             ClientError::new(StatusCode::BAD_REQUEST, "malformed sec-websocket-key")
         })?;
@@ -68,9 +71,17 @@ impl Handshake {
             return Err(ClientError::new(StatusCode::FORBIDDEN, text));
         }
         let deflate = settings.compression;
+        // The client's order is its preference (RFC 6455, 4.1).
+        let mut theirs = headers.members("sec-websocket-protocol");
+        let ours = |one: &[u8]| {
+            settings
+                .protocols
+                .iter()
+                .position(|our| our.as_bytes() == one)
+        };
         Ok(Self {
             accept_key: derive_accept_key(key),
-            protocol: choose(headers, &settings.protocols),
+            protocol: theirs.find_map(ours),
             deflate: deflate.and_then(|takes_over| deflate::negotiate(headers, takes_over)),
         })
     }
@@ -86,19 +97,6 @@ impl Handshake {
         }
         fields
     }
-}
-
-/// Returns true for 16 bytes in base64.
-fn is_key(key: &[u8]) -> bool {
-    let mut decoded = [0; KEY_BYTES + 2];
-    matches!(STANDARD.decode_slice(key, &mut decoded), Ok(KEY_BYTES))
-}
-
-/// Returns the index of the first subprotocol of the client that is among ours. The client's order is its preference
-/// (RFC 6455, 4.1).
-fn choose(headers: Headers<'_>, ours: &[String]) -> Option<usize> {
-    let mut theirs = headers.members("sec-websocket-protocol");
-    theirs.find_map(|one| ours.iter().position(|our| our.as_bytes() == one))
 }
 
 /// Checks the Origin of a browser (RFC 6455, 10.2).

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tungstenite::protocol::frame::coding::CloseCode as KnownCode;
+use tungstenite::protocol::frame::coding::{CloseCode as KnownCode, Data};
 
 use crate::web::websocket::error::Violation;
 
@@ -42,6 +42,13 @@ impl Message {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn data(&self) -> Data {
+        match self {
+            Self::Text(_) => Data::Text,
+            Self::Binary(_) => Data::Binary,
         }
     }
 }
@@ -142,8 +149,8 @@ pub struct CloseReason {
 
 impl CloseReason {
     /// Parses the payload of a close frame. It may be empty (RFC 6455, 5.5.1).
-    pub(super) fn parse(payload: Vec<u8>) -> Result<Option<Self>, Violation> {
-        let [high, low, text @ ..] = &payload[..] else {
+    pub(super) fn parse(payload: &[u8]) -> Result<Option<Self>, Violation> {
+        let [high, low, text @ ..] = payload else {
             return if payload.is_empty() {
                 Ok(None)
             } else {
@@ -168,7 +175,7 @@ mod tests {
     fn a_close_frame_has_no_payload_or_a_valid_code_and_a_text() {
         // RFC 6455, 5.5.1 and 7.4
         let check = |payload: &[u8], expected: Result<Option<(u16, &str)>, Violation>| {
-            let parsed = CloseReason::parse(payload.to_vec());
+            let parsed = CloseReason::parse(payload);
             let parsed = parsed.map(|some| some.map(|reason| (reason.code.get(), reason.text)));
             let expected = expected.map(|some| some.map(|(code, text)| (code, text.to_owned())));
             assert_eq!(parsed, expected, "{payload:?}");

@@ -76,9 +76,9 @@ use crate::exchange::request::Request;
 use crate::shared::upgraded::UpgradedEntry;
 use crate::web::websocket::deflate::DeflateParameters;
 use crate::web::websocket::driver::Driver;
-use crate::web::websocket::futures::{Closing, NextMessage, SendMessage, data_of};
-use crate::web::websocket::handshake::Handshake;
-use crate::web::websocket::socket::{Socket, SocketParts, SocketPhase};
+use crate::web::websocket::futures::{Closing, NextMessage, SendMessage};
+use crate::web::websocket::handshake::OpeningHandshake;
+use crate::web::websocket::socket::{Socket, SocketParts};
 
 pub use error::{Violation, WebSocketError};
 pub use message::{CloseCode, CloseReason, Message};
@@ -135,7 +135,7 @@ where
     F: AsyncFnOnce(WebSocket) -> Result<()> + 'static,
 {
     let settings = options.0.clone();
-    let handshake = Handshake::check(&request, &settings)?;
+    let handshake = OpeningHandshake::check(&request, &settings)?;
     let (protocol, deflate) = (handshake.protocol, handshake.deflate);
     let fields = handshake.fields(&settings);
     let (responded, upgrade) = request.upgrade("websocket", fields).await?;
@@ -173,7 +173,7 @@ where
 ///
 /// ```
 /// use std::time::Duration;
-/// use waterwheel::http::web::websocket::{CloseCode, WebSocket};
+/// use waterwheel::http::web::websocket::{CloseCode, Message, WebSocket};
 /// use waterwheel::http::Result;
 /// use waterwheel::runtime::race;
 /// use waterwheel::runtime::time::{Instant, sleep};
@@ -191,6 +191,7 @@ where
 ///             None => socket.send_text(&format!("{:?}", start.elapsed())).await?,
 ///         }
 ///     }
+///     socket.send(&Message::from("time to go")).await?;
 ///     socket.send_binary(b"\x07").await?;
 ///     socket.close(CloseCode::NORMAL, "a minute is over").await?;
 ///     Ok(())
@@ -210,6 +211,10 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Safe: no message is lost.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a wait is no iterator, and streams name it so"
+    )]
     pub fn next(
         &mut self,
     ) -> impl Future<Output = Result<Option<Message>, WebSocketError>> + Unpin {
@@ -373,7 +378,7 @@ impl Sink<Message> for WebSocket {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Self::Error> {
-        start_send(&self.0, &message)
+        self.0.start_send(&message)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -384,14 +389,6 @@ impl Sink<Message> for WebSocket {
         self.0.begin_close(CloseCode::NORMAL, "");
         self.0.poll_flush(cx)
     }
-}
-
-fn start_send(socket: &Socket, message: &Message) -> Result<(), WebSocketError> {
-    if socket.phase() != SocketPhase::Open {
-        return Err(WebSocketError::Closed);
-    }
-    socket.start_send(data_of(message), message.as_bytes());
-    Ok(())
 }
 
 /// Wakes the driver, which ends the socket after the drop of the last handle.

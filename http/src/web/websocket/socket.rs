@@ -285,7 +285,8 @@ impl Socket {
         }
         match polled {
             Poll::Pending => {
-                self.begin_to_read();
+                self.forgive_absence();
+                self.is_read.set(true);
                 if is_other {
                     let waker = cx.waker().clone();
                     self.store_waker(|others| others.reader.replace(waker));
@@ -360,7 +361,15 @@ impl Socket {
         loop {
             ready!(budget::poll_spend(cx, 1));
             let count = match ready!(io.poll_read(cx, input)) {
-                Ok(0) => return Poll::Ready(self.end_of_stream()),
+                Ok(0) if self.phase.get() == SocketPhase::Open => {
+                    let ended = io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Poll::Ready(Err(WebSocketError::Lost(of_peer(ended))));
+                }
+                // A client may leave so after the server's close frame.
+                Ok(0) => {
+                    self.enter(SocketPhase::Finishing);
+                    return Poll::Ready(Ok(None));
+                }
                 Ok(count) => count,
                 Err(error) => return Poll::Ready(Err(WebSocketError::Lost(of_peer(error)))),
             };
@@ -377,32 +386,26 @@ impl Socket {
         }
     }
 
-    /// The end of the stream without a close frame. A client may leave so after the server's close frame.
-    fn end_of_stream(&self) -> Result<Option<Message>, WebSocketError> {
-        if self.phase.get() == SocketPhase::Open {
-            let ended = io::Error::from(io::ErrorKind::UnexpectedEof);
-            return Err(WebSocketError::Lost(of_peer(ended)));
-        }
-        self.enter(SocketPhase::Finishing);
-        Ok(None)
-    }
-
-    /// Decodes bytes from `decoded` on. Control frames are dealt with.
+    /// Decodes bytes from `done` on, and answers control frames.
     fn take_in(
         &self,
         decoder: &mut MessageDecoder,
         bytes: &[u8],
-        decoded: &mut usize,
+        done: &mut usize,
     ) -> Result<TakenIn, WebSocketError> {
         let limits = self.limits();
-        while *decoded < bytes.len() {
-            let (used, incoming) = decoder.decode(&bytes[*decoded..], limits)?;
-            *decoded += used;
+        while *done < bytes.len() {
+            let (used, incoming) = decoder.decode(&bytes[*done..], limits)?;
+            *done += used;
             match incoming {
                 None | Some(Incoming::Pong) => {}
                 Some(Incoming::Message(message)) => return Ok(TakenIn::Message(message)),
                 Some(Incoming::Compressed { is_text, bytes }) => {
-                    let bytes = self.decompress(bytes, limits.message_bytes_max)?;
+                    let shared = &self.settings.shared.deflate;
+                    let bytes = self.with_working(|working| {
+                        let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
+                        deflate.decompress(bytes, limits.message_bytes_max, shared)
+                    })?;
                     return Ok(TakenIn::Message(message_of(is_text, bytes)?));
                 }
                 Some(Incoming::Ping(payload)) => {
@@ -433,14 +436,6 @@ impl Socket {
             && self.with_working(|working| working.deflate.is_some())
     }
 
-    fn decompress(&self, bytes: Vec<u8>, bytes_max: usize) -> Result<Vec<u8>, Violation> {
-        let shared = &self.settings.shared.deflate;
-        self.with_working(|working| {
-            let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
-            deflate.decompress(bytes, bytes_max, shared)
-        })
-    }
-
     /// Answers the client's close frame with its code, unless it is the answer to the server's (RFC 6455, 5.5.1).
     fn answer_close(&self, reason: Option<CloseReason>) {
         if self.phase.get() == SocketPhase::Open {
@@ -452,14 +447,6 @@ impl Socket {
         }
         self.with_working(|working| working.end = Some(SocketEnd::Closed(reason)));
         self.enter(SocketPhase::Finishing);
-    }
-
-    /// Notes that a task waits for a message.
-    fn begin_to_read(&self) {
-        if !self.is_read.get() {
-            self.forgive_absence();
-            self.is_read.set(true);
-        }
     }
 
     /// Moves the last sign of life forward by the time in which no task reads: a pong may have come unread.
@@ -516,7 +503,7 @@ impl Socket {
             }
             *is_accepted = true;
             if self.compresses(payload) {
-                self.start_send(data, payload);
+                self.push(data, payload);
             } else if let Err(error) = self.write(cx, data, payload) {
                 return Poll::Ready(Err(self.lose(error)));
             }
@@ -566,8 +553,21 @@ impl Socket {
     }
 
     /// Accepts a message, to be written by a later flush.
-    pub(super) fn start_send(&self, data: Data, payload: &[u8]) {
-        let compressed = self.compress(payload);
+    pub(super) fn start_send(&self, message: &Message) -> Result<(), WebSocketError> {
+        if self.phase.get() != SocketPhase::Open {
+            return Err(WebSocketError::Closed);
+        }
+        self.push(message.data(), message.as_bytes());
+        Ok(())
+    }
+
+    fn push(&self, data: Data, payload: &[u8]) {
+        let shared = &self.settings.shared.deflate;
+        let is_large = self.compresses(payload);
+        let compressed = self.with_working(|working| {
+            let deflate = working.deflate.as_mut().filter(|_| is_large)?;
+            Some(deflate.compress(payload, shared))
+        });
         let payload = compressed.as_deref().unwrap_or(payload);
         let head = ServerHead::new(OpCode::Data(data), compressed.is_some(), payload.len());
         self.write_later(|writing| {
@@ -592,16 +592,6 @@ impl Socket {
 
     fn compresses(&self, payload: &[u8]) -> bool {
         payload.len() >= COMPRESSED_BYTES_MIN && self.has_deflate()
-    }
-
-    fn compress(&self, payload: &[u8]) -> Option<Vec<u8>> {
-        if !self.compresses(payload) {
-            return None;
-        }
-        self.with_working(|working| {
-            let deflate = working.deflate.as_mut()?;
-            Some(deflate.compress(payload, &self.settings.shared.deflate))
-        })
     }
 
     /// Adds bytes that a flush writes.

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use tungstenite::protocol::frame::coding::Data;
 
-use super::{release, start_send};
+use super::release;
 use crate::web::websocket::error::WebSocketError;
 use crate::web::websocket::futures::{Closing, NextMessage, SendMessage};
 use crate::web::websocket::message::{CloseCode, CloseReason, Message};
@@ -44,6 +44,10 @@ impl WebSocketReader {
     /// # Cancel safety
     ///
     /// Safe: no message is lost.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a wait is no iterator, and streams name it so"
+    )]
     pub fn next(
         &mut self,
     ) -> impl Future<Output = Result<Option<Message>, WebSocketError>> + Unpin {
@@ -168,7 +172,7 @@ impl Sink<Message> for WebSocketWriter {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Self::Error> {
-        start_send(&self.0, &message)
+        self.0.start_send(&message)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
