@@ -108,12 +108,12 @@ impl Working {
 }
 
 /// A transport. The usual one has no box of its own.
-enum Transport {
+enum SocketTransport {
     Stream(Stream),
     Other(Box<dyn Io>),
 }
 
-impl Transport {
+impl SocketTransport {
     fn new(io: Box<dyn Io>) -> Self {
         let any: &dyn Any = &*io;
         if !any.is::<Stream>() {
@@ -136,7 +136,7 @@ impl Transport {
 
 /// An idle socket has one of these, so each byte counts. // LOG W1
 pub(super) struct Socket {
-    transport: Cell<Option<Transport>>,
+    transport: Cell<Option<SocketTransport>>,
     entry: Cell<Option<UpgradedEntry>>,
     settings: Rc<SocketSettings>,
     working: Cell<Option<Box<Working>>>,
@@ -181,7 +181,7 @@ impl Socket {
             .protocol
             .and_then(|index| u8::try_from(index + 1).ok());
         let socket = Self {
-            transport: Cell::new(Some(Transport::new(parts.io))),
+            transport: Cell::new(Some(SocketTransport::new(parts.io))),
             entry: Cell::new(Some(parts.entry)),
             settings,
             working: Cell::default(),
