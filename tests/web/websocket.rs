@@ -461,6 +461,50 @@ fn the_time_of_a_slow_handler_is_not_the_silence_of_its_client() {
 }
 
 #[test]
+fn the_drop_of_a_writing_half_leaves_the_reader_its_deadlines() {
+    run(async {
+        let listen = async |socket: WebSocket| {
+            let (mut reader, writer) = socket.split();
+            let read = async { reader.next().await.map(drop) };
+            let leave = async {
+                sleep(Duration::from_secs(10)).await;
+                drop(writer);
+            };
+            Ok(join(read, leave).await.0?)
+        };
+        let mut client = Client::open(&WebSocketOptions::new(), listen).await;
+        let start = Instant::now();
+        assert_eq!(client.frame().await, (0x89, Vec::new()));
+        assert_eq!(start.elapsed().as_secs(), 30);
+        client.end_of_stream().await;
+        assert_eq!(start.elapsed().as_secs(), 60);
+    });
+}
+
+#[test]
+fn a_socket_that_opens_while_the_server_ends_is_told_so() {
+    run(async {
+        let server = Server::builder().without_listener();
+        let mut early = TestClient::of(&server, handler(&WebSocketOptions::new(), echo));
+        early.send(&HANDSHAKE[..20]).await;
+        yield_now().await;
+        let end = server.shutdown(Duration::from_secs(20));
+        let client = async {
+            sleep(Duration::from_secs(1)).await;
+            early.send(&HANDSHAKE[20..]).await;
+            assert_eq!(early.answer().await.status.as_u16(), 101);
+            let (stream, read) = early.into_stream();
+            let mut client = Client { stream, read };
+            assert_eq!(client.close().await.0, 1001);
+            client.send(close_frame(1001, "")).await;
+            client.end_of_stream().await;
+        };
+        let (report, ()) = join(end, client).await;
+        assert_eq!(report.cut, 0, "{report}");
+    });
+}
+
+#[test]
 fn a_handler_with_other_work_still_pings_a_silent_client() {
     run(async {
         let busy = async |mut socket: WebSocket| {

@@ -215,7 +215,10 @@ fn decompress_with(
     let (mut input, mut bytes) = (&message[..], Vec::new());
     loop {
         // Grows with the data, and stops one byte above the limit.
-        let room = bytes.len().max(ROOM_BYTES).min(bytes_max + 1 - bytes.len());
+        let room = bytes
+            .len()
+            .max(ROOM_BYTES)
+            .min((bytes_max - bytes.len()).saturating_add(1));
         bytes.reserve_exact(room);
         let before = decompress.total_in();
         let status = decompress

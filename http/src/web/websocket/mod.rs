@@ -356,6 +356,7 @@ impl WebSocket {
 
 impl Drop for WebSocket {
     fn drop(&mut self) {
+        self.0.leave();
         release(&self.0);
     }
 }
@@ -392,7 +393,6 @@ impl Sink<Message> for WebSocket {
 }
 
 /// Wakes the driver, which ends the socket after the drop of the last handle.
-fn release(socket: &Rc<Socket>) {
-    socket.leave();
+fn release(socket: &Socket) {
     socket.with_entry(UpgradedEntry::wake);
 }

@@ -294,6 +294,8 @@ impl Socket {
                 Poll::Pending
             }
             Poll::Ready(read) => {
+                // Also a reader that did not have to wait leaves now.
+                self.is_read.set(true);
                 self.leave();
                 Poll::Ready(read.map(Ok).or_else(|| self.take_error().map(Err)))
             }

@@ -71,6 +71,7 @@ impl Stream for WebSocketReader {
 
 impl Drop for WebSocketReader {
     fn drop(&mut self) {
+        self.0.leave();
         release(&self.0);
     }
 }
