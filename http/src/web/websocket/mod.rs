@@ -324,22 +324,20 @@ impl WebSocket {
     /// ```
     /// use waterwheel::http::web::websocket::WebSocket;
     /// use waterwheel::http::Result;
-    /// use waterwheel::runtime::try_join;
+    /// use waterwheel::runtime::spawn;
     ///
     /// async fn count(socket: WebSocket) -> Result<()> {
     ///     let (mut reader, mut writer) = socket.split();
-    ///     let read = async {
-    ///         while reader.next().await?.is_some() {}
-    ///         Ok(())
-    ///     };
-    ///     let write = async {
+    ///     let write = spawn(async move {
     ///         for number in 0..1000 {
     ///             writer.send_text(&number.to_string()).await?;
     ///         }
-    ///         Ok(())
-    ///     };
-    ///     try_join(read, write).await?;
-    ///     Ok(())
+    ///         Result::<()>::Ok(())
+    ///     });
+    ///     while let Some(message) = reader.next().await? {
+    ///         println!("{message:?}");
+    ///     }
+    ///     write.await?
     /// }
     /// # drop(count);
     /// ```
