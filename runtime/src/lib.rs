@@ -44,12 +44,13 @@
 //! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
-//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `race` → `join` →
-//!   `panics` → `wait_list` → `notify`
+//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` → `board` →
+//!   `nodes` → `race` → `join` → `panics` → `wait_list` → `notify`
+//! - *Reported*: `causes` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` → `inspect::writer` → `points`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
-//! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
-//! - *Time*: `wheel` → `instant` → `timers`
+//! - *Tasks*: `waiter` → `watch` → `task_names` → `join_error` → `task_table` → `join_handle`
+//! - *Time*: `wheel` → `timers`
 //! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
@@ -75,7 +76,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
+#[cfg(feature = "inspect")]
+mod board;
 pub mod budget;
+mod causes;
 mod context;
 mod current_task;
 pub mod descriptors;
@@ -86,6 +90,8 @@ pub mod fs;
 mod hooks;
 #[cfg(feature = "hyper")]
 pub mod hyper_rt;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 mod instant;
 pub mod io;
 mod join;
@@ -96,9 +102,11 @@ mod local_queue;
 #[cfg(all(test, loom))]
 mod models;
 pub mod net;
+mod nodes;
 mod notify;
 mod now;
 mod panics;
+mod points;
 mod pool;
 mod primitives;
 mod probe;

@@ -41,7 +41,7 @@ use crate::task_names::Info;
 #[must_use = "call build"]
 #[derive(Default)]
 pub struct RuntimeBuilder {
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Runtime {
@@ -252,6 +252,13 @@ impl RuntimeBuilder {
     /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Records what the runtime does. See [`inspect`](crate::inspect).
+    #[cfg(feature = "inspect")]
+    pub fn inspect(mut self, options: crate::inspect::Options) -> Self {
+        self.settings.inspect = Some(options);
         self
     }
 

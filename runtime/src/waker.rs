@@ -47,6 +47,7 @@ use std::sync::Arc;
 use futures_task::ArcWake;
 
 use crate::local_queue::{self, TaskId};
+use crate::points;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::remote::Remote;
 
@@ -109,10 +110,18 @@ impl TaskWaker {
     }
 }
 
+#[cfg(feature = "inspect")]
+impl crate::board::WakeState for TaskWaker {
+    fn is_queued(&self) -> bool {
+        self.here.load(Ordering::Relaxed) || self.elsewhere.load(Ordering::Relaxed)
+    }
+}
+
 impl ArcWake for TaskWaker {
     fn wake_by_ref(this: &Arc<Self>) {
         if this.remote.is_entered() {
             if this.mark_queued() {
+                points::wake(this.task);
                 local_queue::push(this.task);
             }
         } else if !this.elsewhere.swap(true, Ordering::Release) {

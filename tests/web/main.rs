@@ -6,9 +6,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compress;
 mod error_responses;
 mod files;
 mod nesting;
 mod routes;
 mod together;
+mod tower;
 mod websocket;

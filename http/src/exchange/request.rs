@@ -1,12 +1,14 @@
 //! A request as its handler sees it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use http::{Method, StatusCode, Version};
 
 use crate::error::{ClientError, Result};
 use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::answer_coder::{AnswerCoder, CoderOfRequest};
 use crate::exchange::body::Body;
 use crate::exchange::handle::Exchange;
 use crate::exchange::handler::Responded;
@@ -153,6 +155,50 @@ impl<'c> Request<'c> {
     #[doc(alias = "remote_addr")]
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.connection().peer_address()
+    }
+
+    /// Returns the address of the client: the one that middleware has [set](Self::set_client_address), or that of the
+    /// [peer](Self::peer_address). They differ behind a proxy.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use waterwheel::http::Request;
+    ///
+    /// fn is_local(request: &Request<'_>) -> bool {
+    ///     request.client_address().is_some_and(|address: IpAddr| address.is_loopback())
+    /// }
+    /// ```
+    pub fn client_address(&self) -> Option<IpAddr> {
+        match self.extensions().get::<ClientAddress>() {
+            Some(address) => Some(address.0),
+            None => self.peer_address().map(|peer| peer.ip()),
+        }
+    }
+
+    /// Sets the address of the client, for the handler and for the access log. Middleware calls this if the peer is a
+    /// proxy that it trusts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Handler, Request};
+    ///
+    /// /// Takes the word of a proxy that is the only one to reach this server.
+    /// fn behind_proxy(handler: impl Handler) -> impl Handler {
+    ///     async move |request: Request<'_>| {
+    ///         let address = request.headers().get("x-real-ip").and_then(|text| text.parse().ok());
+    ///         if let Some(address) = address {
+    ///             request.set_client_address(address);
+    ///         }
+    ///         handler.call(request).await
+    ///     }
+    /// }
+    /// # drop(behind_proxy(async |request: Request<'_>| Ok(request.abort())));
+    /// ```
+    pub fn set_client_address(&self, address: IpAddr) {
+        self.extensions().insert(ClientAddress(address));
     }
 
     /// Returns the connection of this request: its addresses, and the facts that a transport of
@@ -334,6 +380,32 @@ impl<'c> Request<'c> {
         self.exchange.added_header(name)
     }
 
+    /// Sets the coder of the answer's body. A coder that was set before is replaced. Middleware that compresses uses
+    /// this.
+    ///
+    /// The coder sees the answer of the handler, and not the error answers of the server.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    /// use waterwheel::http::{AnswerCoder, Handler, Request};
+    ///
+    /// /// Sets the coder for each request of a handler.
+    /// fn coded<C: AnswerCoder + 'static>(coder: C, handler: impl Handler) -> impl Handler {
+    ///     let coder = Rc::new(coder);
+    ///     async move |request: Request<'_>| {
+    ///         request.set_answer_coder(coder.clone());
+    ///         handler.call(request).await
+    ///     }
+    /// }
+    /// ```
+    pub fn set_answer_coder(&self, coder: Rc<dyn AnswerCoder>) {
+        // A cached head would go past the coder.
+        self.exchange.forget_cached_answer();
+        self.extensions().insert(CoderOfRequest(coder));
+    }
+
     /// Queues an interim answer, such as 103 (Early Hints). The final answer must follow. A client of
     /// HTTP/1.0 receives no interim answer, because that version does not have them (RFC 9110, 15.2).
     ///
@@ -404,6 +476,11 @@ impl<'c> Request<'c> {
             if self.exchange.repeat(status, body, &headers) {
                 // The common case on a warm connection: the head equals that of the last answer.
                 return Ok(Responded::new(status, body.len() as u64));
+            }
+            if respond::may_be_coded(self.exchange)
+                && let Some(sending) = respond::respond_coded(self.exchange, status, body, &headers)
+            {
+                return sending.await;
             }
             // Queued by a plain call, and only the rest is a future. Most answers have no rest (LOG 48).
             let (responded, unsent) = respond::queue(self.exchange, status, body, &headers)?;
@@ -506,7 +583,7 @@ impl<'c> Request<'c> {
     /// # Examples
     ///
     /// ```
-    /// use std::net::SocketAddr;
+    /// use std::net::{IpAddr, SocketAddr};
     /// use waterwheel::http::{Request, Responded, Result};
     /// use waterwheel::runtime::{join, net::TcpStream, spawn};
     ///
@@ -560,6 +637,9 @@ impl<'c> Request<'c> {
         respond::abort(self.exchange)
     }
 }
+
+/// The address that middleware has set, as a value among the extensions of the request.
+struct ClientAddress(IpAddr);
 
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,6 +2,8 @@
 //!
 //! | feature | contents |
 //! |---|---|
+//! | `client-address` | the client behind a proxy: PROXY protocol, `Forwarded`, `X-Forwarded-For` |
+//! | `compress` | compression of answers; `compress-brotli` and `compress-zstd` add codings |
 //! | `cookies` | `Set-Cookie` fields |
 //! | `events` | server-sent events |
 //! | `files` | folders of static files, with `range`, `coding` and `conditional` |
@@ -11,6 +13,7 @@
 //! | `response` | responses as values, with `conditional` |
 //! | `routes` | a router |
 //! | `templates` | pages |
+//! | `tower` | services of tower, such as axum's, as handlers; not part of `web` |
 //! | `websocket` | WebSockets, which `web` does not contain |
 //!
 //! Begin with `routes`: its first page has a whole program. The arguments of its handlers lead to `input`,
@@ -19,9 +22,15 @@
 //! The server knows none of these modules. A router is a [`Handler`](crate::Handler) like any other. A
 //! response is sent through [`Request::respond`](crate::Request::respond).
 
-#[cfg(feature = "files")]
-#[cfg_attr(docsrs, doc(cfg(feature = "files")))]
+#[cfg(feature = "client-address")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client-address")))]
+pub mod client_address;
+#[cfg(any(feature = "compress", feature = "files"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "compress", feature = "files"))))]
 pub mod coding;
+#[cfg(feature = "compress")]
+#[cfg_attr(docsrs, doc(cfg(feature = "compress")))]
+pub mod compress;
 #[cfg(any(feature = "files", feature = "response"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "files", feature = "response"))))]
 pub mod conditional;
@@ -46,7 +55,7 @@ pub mod middleware;
 pub mod multipart;
 #[cfg(any(feature = "files", feature = "routes"))]
 mod nested;
-#[cfg(any(feature = "input", feature = "multipart"))]
+#[cfg(any(feature = "client-address", feature = "input", feature = "multipart"))]
 mod parameters;
 #[cfg(any(feature = "files", feature = "routes"))]
 mod percent;
@@ -71,8 +80,11 @@ mod single;
 #[cfg(feature = "templates")]
 #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
 pub mod templates;
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub mod tower;
 #[cfg(feature = "websocket")]
 #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
 pub mod websocket;
-#[cfg(any(feature = "files", feature = "input"))]
+#[cfg(any(feature = "compress", feature = "files", feature = "input"))]
 mod weight;

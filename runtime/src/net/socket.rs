@@ -120,13 +120,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use crate::budget;
+use crate::causes::Call;
 use crate::context;
 use crate::current_task::{self, Registered};
 use crate::descriptors;
 use crate::directory::{deregister_from, send_to};
 use crate::executor::Executor;
 use crate::local_queue::{self, RuntimeId, TaskId};
+use crate::nodes;
 use crate::panics;
+use crate::points;
 use crate::reactor::{Answer, SourceId, Wanted};
 use crate::remote::Message;
 use crate::source::{Direction, Interest, Known, Readiness, SocketWaiter, Source, WaiterKey};
@@ -234,7 +237,7 @@ impl<S: AsFd> Socket<S> {
         loop {
             let place = at.as_deref_mut();
             if self.registration.must_wait(&self.io, interest, place, cx)? {
-                return Poll::Pending;
+                return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
             }
             match operation(&self.io) {
                 Ok((value, edge)) => {
@@ -366,7 +369,7 @@ impl<S: AsFd> Socket<S> {
             self.registration.known.set(Readiness::default());
         }
         if self.registration.must_wait(&self.io, interest, at, cx)? {
-            return Poll::Pending;
+            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
         }
         Poll::Ready(Ok(()))
     }
@@ -405,6 +408,20 @@ impl<S: AsFd> Socket<S> {
     }
 }
 
+/// Returns the name of a wait for a socket of this kind.
+fn label_of<S>(interest: Interest) -> &'static str {
+    let kind = type_name::<S>();
+    match interest {
+        Interest::Read if kind.contains("Listener") => "accept",
+        Interest::Read if kind.contains("Udp") || kind.contains("Datagram") => "receive",
+        Interest::Write if kind.contains("Udp") || kind.contains("Datagram") => "send",
+        Interest::Read => "read",
+        Interest::Write => "write",
+        Interest::ReadClosed => "end of the peer's stream",
+        Interest::Closed => "end of the connection",
+    }
+}
+
 /// A kind of connected socket.
 #[doc(hidden)]
 pub trait Receive: AsFd {
@@ -434,7 +451,7 @@ impl<S: Receive> Socket<S> {
         // A task usually reads again after a short read. This check ends that read before the budget and before
         // any call. // LOG R5
         if self.registration.waits_already(cx.waker()) {
-            return Poll::Pending;
+            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io);
         }
         self.read_or_wait(cx, buffer)
     }
@@ -442,18 +459,27 @@ impl<S: Receive> Socket<S> {
     /// The rest of [`poll_read`](Self::poll_read), out of line so that the check above is inlined.
     #[inline(never)] // LOG R5
     fn read_or_wait(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Read, |io| io.receive(buffer))
+        self.poll_move(cx, Direction::Read, |io| receive(io, buffer))
     }
 
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.try_io(Direction::Read, |io| io.receive(buffer))
+        self.try_io(Direction::Read, |io| receive(io, buffer))
     }
+}
+
+/// Reads, and reports the call.
+fn receive<S: Receive>(io: &S, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
+    let received = io.receive(buffer);
+    points::call(Call::Read, io, &received, |(moved, _)| *moved);
+    received
 }
 
 /// Calls `send(2)` without the C library's function around it (LOG R7). If the peer is gone, this returns an
 /// error and raises no signal.
 fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Edge)> {
-    let moved = send(io, bytes, flags | sys::NO_SIGNAL)?;
+    let sent = send(io, bytes, flags | sys::NO_SIGNAL);
+    points::call(Call::Write, io, &sent, |moved| *moved);
+    let moved = sent?;
     Ok((moved, Edge::after(moved, bytes.len())))
 }
 
@@ -466,7 +492,9 @@ fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Ed
     let slices = &slices[..slices.len().min(SLICES_MAX)];
     let asked = slices.iter().map(|slice| slice.len()).sum();
     let nothing = &mut SendAncillaryBuffer::default();
-    let moved = sendmsg(io, slices, nothing, sys::NO_SIGNAL)?;
+    let sent = sendmsg(io, slices, nothing, sys::NO_SIGNAL);
+    points::call(Call::Write, io, &sent, |moved| *moved);
+    let moved = sent?;
     Ok((moved, Edge::after(moved, asked)))
 }
 
@@ -541,6 +569,7 @@ impl<S> Registration<S> {
 
     #[cold]
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        nodes::registered(&fd);
         context::with(type_name::<S>(), "polled", |executor| {
             // Another thread may try the same. The first one takes the socket, and the wait of the other one
             // panics.

@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::budget::Waited;
+use crate::nodes::{self, Detail, Held, Origin};
 use crate::panics;
 use crate::sync::errors::Closed;
 use crate::wait_list::{Leaving, Ticket, WaitList};
@@ -88,8 +89,9 @@ impl Semaphore {
     ///
     /// Safe: a dropped future leaves the line. A permit that was granted to it goes to the next task. A new call
     /// begins at the end of the line.
-    pub async fn acquire(&self) -> SemaphorePermit<'_> {
-        self.acquire_many(1).await
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = SemaphorePermit<'_>> {
+        self.acquire_for(1, Origin::here("permit"))
     }
 
     /// Waits for this many permits at once. They are granted together.
@@ -112,12 +114,19 @@ impl Semaphore {
     /// });
     /// assert_eq!(places.available_permits(), 4);
     /// ```
-    pub async fn acquire_many(&self, permits: usize) -> SemaphorePermit<'_> {
+    #[track_caller]
+    pub fn acquire_many(&self, permits: usize) -> impl Future<Output = SemaphorePermit<'_>> {
+        self.acquire_for(permits, Origin::here("permit"))
+    }
+
+    /// The future of [`acquire_many`](Self::acquire_many), for the caller that `origin` names.
+    pub(crate) async fn acquire_for(&self, permits: usize, origin: Origin) -> SemaphorePermit<'_> {
         // A semaphore of the user is never closed.
-        _ = self.acquire_raw(permits).await;
+        _ = self.acquire_raw(permits, origin).await;
         SemaphorePermit {
             semaphore: self,
             permits,
+            _held: Held::by_this_task(self),
         }
     }
 
@@ -140,9 +149,13 @@ impl Semaphore {
     ///     assert!(places.try_acquire().is_some());
     /// });
     /// ```
-    pub async fn acquire_owned(self: Rc<Self>) -> OwnedSemaphorePermit {
-        _ = self.acquire_raw(1).await;
-        OwnedSemaphorePermit { semaphore: self }
+    #[track_caller]
+    pub fn acquire_owned(self: Rc<Self>) -> impl Future<Output = OwnedSemaphorePermit> {
+        let origin = Origin::here("permit");
+        async move {
+            _ = self.acquire_raw(1, origin).await;
+            OwnedSemaphorePermit { semaphore: self }
+        }
     }
 
     /// Takes a permit without waiting. Returns `None` if no permit is available, or if tasks are in line.
@@ -152,6 +165,7 @@ impl Semaphore {
         self.take(1).then(|| SemaphorePermit {
             semaphore: self,
             permits: 1,
+            _held: Held::by_this_task(self),
         })
     }
 
@@ -199,17 +213,27 @@ impl Semaphore {
     }
 
     /// Waits for permits that are not returned by themselves.
-    pub(crate) fn acquire_raw(&self, permits: usize) -> Acquire<'_> {
+    pub(crate) fn acquire_raw(&self, permits: usize, origin: Origin) -> Acquire<'_> {
         Acquire {
             semaphore: self,
             permits,
             ticket: None,
             waited: Waited::default(),
+            origin,
         }
     }
 
     /// Grants permits to the tasks in line, as long as there are enough for the first one.
+    #[inline]
     fn serve(&self) {
+        // Usually no task is in line, and this check is all. // LOG S2
+        if !self.line.borrow().is_empty() {
+            self.serve_line();
+        }
+    }
+
+    #[inline(never)]
+    fn serve_line(&self) {
         loop {
             let mut line = self.line.borrow_mut();
             let Some(left) = line
@@ -248,10 +272,12 @@ pub(crate) struct Acquire<'a> {
     /// Its place in line. `None` before the wait and after the end.
     ticket: Option<Ticket>,
     waited: Waited,
+    origin: Origin,
 }
 
 impl Acquire<'_> {
     /// Returns true if the permits are granted or can be taken, or if the channel is closed.
+    #[inline]
     fn is_ready(&self) -> bool {
         let semaphore = self.semaphore;
         if semaphore.closed.get() {
@@ -264,11 +290,35 @@ impl Acquire<'_> {
         }
     }
 
-    /// Leaves the line. Returns true if the permits were granted.
-    fn leave(&mut self) -> bool {
-        let Some(ticket) = self.ticket.take() else {
+    /// Takes a place in line. Returns false if the permits came meanwhile.
+    #[inline(never)]
+    fn wait(&mut self, cx: &mut Context<'_>) -> bool {
+        let semaphore = self.semaphore;
+        // The clone may be foreign code that returns permits. So the line is not borrowed meanwhile, and the
+        // permits are counted again after it.
+        let waker = cx.waker().clone();
+        if self.is_ready() {
+            panics::discard(waker);
             return false;
-        };
+        }
+        self.waited.begin();
+        let mut line = semaphore.line.borrow_mut();
+        let mut old = None;
+        match self.ticket.and_then(|ticket| line.waker(ticket)) {
+            Some(place) => old = Some(mem::replace(place, waker)),
+            None => self.ticket = Some(line.push(self.permits, waker)),
+        }
+        // The old waker may be foreign code that uses this semaphore in its destructor, so the borrow ends
+        // first.
+        drop(line);
+        drop(old);
+        true
+    }
+
+    /// Leaves the line. Returns true if the permits were granted.
+    #[inline(never)]
+    fn leave(&mut self, ticket: Ticket) -> bool {
+        self.ticket = None;
         let mut line = self.semaphore.line.borrow_mut();
         let left = line.leave(ticket);
         drop(line);
@@ -285,50 +335,38 @@ impl Acquire<'_> {
 impl Future for Acquire<'_> {
     type Output = Result<(), Closed>;
 
+    // A permit that is there is taken without a call. The line is out of line. // LOG S2
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let semaphore = self.semaphore;
-        if !self.is_ready() {
-            // The clone may be foreign code that returns permits. So the line is not borrowed meanwhile, and the
-            // permits are counted again after it.
-            let waker = cx.waker().clone();
-            if !self.is_ready() {
-                self.waited.begin();
-                let mut line = semaphore.line.borrow_mut();
-                let mut old = None;
-                match self.ticket.and_then(|ticket| line.waker(ticket)) {
-                    Some(place) => old = Some(mem::replace(place, waker)),
-                    None => self.ticket = Some(line.push(self.permits, waker)),
-                }
-                // The old waker may be foreign code that uses this semaphore in its destructor, so the borrow
-                // ends first.
-                drop(line);
-                drop(old);
-                return Poll::Pending;
-            }
-            panics::discard(waker);
+        if !self.is_ready() && self.wait(cx) {
+            return nodes::waits(cx, self.origin, || Detail::permits(self.semaphore));
         }
         // Before the permits are taken: if the budget refuses, they stay granted.
         ready!(self.waited.poll_spend(cx));
+        let semaphore = self.semaphore;
         if semaphore.closed.get() {
             // The ticket stays. If it was served before the close, the drop of this future returns the permits.
             return Poll::Ready(Err(Closed));
         }
-        if self.ticket.is_none() {
+        if let Some(ticket) = self.ticket {
+            // `serve` has already taken these permits from the count.
+            self.leave(ticket);
+        } else {
             semaphore
                 .available
                 .update(|available| available - self.permits);
-        } else {
-            // `serve` has already taken these permits from the count.
-            self.leave();
         }
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for Acquire<'_> {
+    #[inline]
     fn drop(&mut self) {
         // Otherwise the permits of a future that is cancelled between its wake and its poll would be lost.
-        if self.leave() {
+        if let Some(ticket) = self.ticket
+            && self.leave(ticket)
+        {
             self.semaphore.put_back(self.permits);
         }
     }
@@ -351,6 +389,7 @@ impl Drop for Acquire<'_> {
 pub struct SemaphorePermit<'a> {
     semaphore: &'a Semaphore,
     permits: usize,
+    _held: Held,
 }
 
 impl SemaphorePermit<'_> {
