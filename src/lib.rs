@@ -30,6 +30,7 @@
 //! | write the accept loop | [`Server`](http::Server) |
 //! | build a site from parts | [`http::web`], above all [its router](http::web::routes) |
 //! | limit what clients may use | [`Limits`](http::Limits), one table of all limits with their defaults |
+//! | serve HTTPS | [`http::tls`] |
 //! | test handlers | [`http::testing`] |
 //! | run tasks, timers and sockets without HTTP | [`runtime`] |
 //! | connect a database, tokio or axum | [`guide::ecosystem`] |
@@ -53,8 +54,12 @@
 //! | `response` | responses as values ([`http::web::response`]) |
 //! | `routes` | a router ([`http::web::routes`]) |
 //! | `templates` | pages from templates ([`http::web::templates`]) |
+//! | `tls` | HTTPS by rustls and `ring` ([`http::tls`]): 9 more crates |
+//! | `tls-aws-lc-rs` | HTTPS with the cryptography of `aws-lc-rs`; with `tls` beside it, this one is the default |
+//! | `tls-core` | HTTPS with a `CryptoProvider` of yours |
 //! | `websocket` | WebSockets, by tungstenite and flate2 ([`http::web::websocket`]); `web` does not contain it |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
+//! | `inspect` | why each task waits, and what is wrong ([`runtime::inspect`]) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |
 //! | `hyper` | hyper over the runtime's sockets, timers and tasks ([`runtime::hyper_rt`]) |
 //! | `tokio-io` | wrappers between the streams of futures-io and those of tokio ([`runtime::tokio_io`]) |

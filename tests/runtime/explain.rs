@@ -1,5 +1,7 @@
 //! Claims about dumps: the futures within each task that wait, and since when.
 
+#![allow(clippy::print_stdout, reason = "the measurement is for readers")]
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::os::fd::{AsFd, AsRawFd};
@@ -79,7 +81,7 @@ fn a_dump_shows_the_futures_within_a_task_with_the_lines_that_made_them() {
             let mut buffer = [0; 8];
             let read = async { drop(stream.read(&mut buffer).await) };
             let pause = sleep(Duration::from_secs(4)); // the line of the pause
-            drop(timeout(Duration::from_secs(5), race(read, pause)).await);
+            _ = timeout(Duration::from_secs(5), race(read, pause)).await;
         };
         start("handler", named("handler", work).detail("GET /slow")).await;
         time::advance(Duration::from_millis(1_800)).await;
@@ -130,7 +132,7 @@ fn each_kind_of_wait_has_a_name() {
         let mut ticks = time::interval(Duration::from_secs(3));
         ticks.tick().await;
         let (go, stop) = mpsc::channel::<()>();
-        let job = spawn_blocking(move || drop(stop.recv()));
+        let job = spawn_blocking(move || _ = stop.recv());
         let mut set = JoinSet::new();
         set.spawn(pending::<()>());
         let (mut reader, _writer) = waterwheel::runtime::io::pipe().unwrap();
@@ -159,14 +161,14 @@ fn each_kind_of_wait_has_a_name() {
             ("send", Box::pin(async move { drop(full.send(2).await) })),
             (
                 "receive(1 sender)",
-                Box::pin(async move { drop(empty.recv().await) }),
+                Box::pin(async move { _ = empty.recv().await }),
             ),
-            ("receive", Box::pin(async move { drop(once.await) })),
+            ("receive", Box::pin(async move { _ = once.await })),
             (
                 "new value",
-                Box::pin(async move { drop(gauge.changed().await) }),
+                Box::pin(async move { _ = gauge.changed().await }),
             ),
-            ("receive", Box::pin(async move { drop(news.recv().await) })),
+            ("receive", Box::pin(async move { _ = news.recv().await })),
             ("notified", Box::pin(async move { bell.notified().await })),
             (
                 "cancellation",
@@ -320,7 +322,7 @@ impl Future for Bundle {
             part.task.lock().unwrap().replace(cx.waker().clone());
             if part.is_woken.swap(false, Ordering::Relaxed) {
                 let waker = Waker::from(part.clone());
-                drop(future.as_mut().poll(&mut Context::from_waker(&waker)));
+                _ = future.as_mut().poll(&mut Context::from_waker(&waker));
             }
         }
         Poll::Pending
@@ -392,7 +394,7 @@ fn ten_thousand_equal_tasks_are_a_dozen_lines_in_less_than_20_ms() {
             let work = timeout(secs(60), race(sleep(secs(50)), pending()));
             Builder::new()
                 .name("equal")
-                .spawn(async { drop(work.await) })
+                .spawn(async { _ = work.await })
                 .detach();
         }
         start("other", sleep(secs(9))).await;
@@ -636,12 +638,76 @@ fn the_memory_of_each_future_is_shown() {
         let large = async {
             let kept = [7_u8; 10_000];
             sleep(secs(9)).await;
-            drop(kept);
+            assert_eq!(kept[9], 7);
         };
         start("large", large).await;
         start("small", async { sleep(secs(9)).await }).await;
         let dump = inspect::dump();
         assert!(group(&dump, "large").future_bytes() > 10_000);
         assert!(group(&dump, "small").future_bytes() < 1_000);
+    });
+}
+
+/// The next turn of a loop waits with a future of the same place. It is another wait.
+#[test]
+fn the_time_of_a_wait_is_that_of_its_future_and_not_that_of_its_place() {
+    explained(async {
+        time::pause();
+        let bell = Rc::new(Notify::new());
+        let (sender, mut receiver) = sync::mpsc::channel(1);
+        let (mut stream, mut peer) = tcp_with_std().await;
+        let rung = bell.clone();
+        start("rings", async move {
+            loop {
+                rung.notified().await;
+            }
+        })
+        .await;
+        start("receives", async move {
+            while receiver.recv().await.is_some() {}
+        })
+        .await;
+        start("reads", async move {
+            while stream.read(&mut [0; 8]).await.is_ok_and(|bytes| bytes > 0) {}
+        })
+        .await;
+        start("sleeps", async {
+            loop {
+                sleep(secs(3)).await;
+            }
+        })
+        .await;
+        let bell_of_race = bell.clone();
+        start("races", async move {
+            loop {
+                let pause = async {
+                    loop {
+                        sleep(secs(3)).await;
+                    }
+                };
+                race(bell_of_race.notified(), pause).await;
+            }
+        })
+        .await;
+        time::advance(secs(4)).await;
+        let waits = |name: &str| {
+            let dump = inspect::dump();
+            let waits = group(&dump, name).tree()[0].waits();
+            *waits.end()
+        };
+        for name in ["rings", "receives", "reads", "races"] {
+            assert_eq!(waits(name), secs(4), "{name}");
+        }
+        assert_eq!(waits("sleeps"), secs(1));
+        bell.notify_all();
+        sender.send(7).await.unwrap();
+        std::io::Write::write_all(&mut peer, b"x").unwrap();
+        while waits("reads") > secs(0) {
+            yield_now().await;
+        }
+        for name in ["rings", "receives", "reads", "races"] {
+            assert_eq!(waits(name), secs(0), "{name}");
+        }
+        drop(peer);
     });
 }

@@ -172,7 +172,7 @@ fn a_poll_that_holds_the_thread_is_found_while_it_does_and_later() {
                 text.contains("in `resize` of tests/runtime/explain_findings.rs:"),
                 "{text}"
             );
-            // A shorter poll is none, and the long one is remembered.
+            // A shorter poll is not reported, and the long one is remembered.
             start("short", async { thread::sleep(millis(2)) }).await;
             let later = inspect::dump();
             assert_eq!(found(&later, "long poll").len(), 1, "{later}");
@@ -330,7 +330,7 @@ fn tasks_that_wait_for_room_in_the_channels_of_each_other_are_found() {
             let (to_second, mut of_second) = channel(1);
             start("first", async move {
                 // Each task uses its receiver once, and so has it.
-                _ = race(async { drop(of_first.recv().await) }, sleep(millis(1))).await;
+                _ = race(async { _ = of_first.recv().await }, sleep(millis(1))).await;
                 for _ in 0..2 {
                     to_second.send(1).await.unwrap();
                 }
@@ -338,7 +338,7 @@ fn tasks_that_wait_for_room_in_the_channels_of_each_other_are_found() {
             })
             .await;
             start("second", async move {
-                _ = race(async { drop(of_second.recv().await) }, sleep(millis(1))).await;
+                _ = race(async { _ = of_second.recv().await }, sleep(millis(1))).await;
                 if !is_planted {
                     while of_second.recv().await.is_some() {}
                 }

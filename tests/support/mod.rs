@@ -9,3 +9,4 @@ pub(crate) mod seeds;
 pub(crate) mod server;
 pub(crate) mod skip;
 pub(crate) mod system;
+pub(crate) mod tls;

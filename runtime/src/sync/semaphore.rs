@@ -356,6 +356,7 @@ impl Future for Acquire<'_> {
                 .available
                 .update(|available| available - self.permits);
         }
+        nodes::completed(self.origin);
         Poll::Ready(Ok(()))
     }
 }
