@@ -562,6 +562,7 @@ impl Connections {
     /// Stores the waker of an upgraded connection, and the time at which the reaper wakes it. A connection that is not
     /// watched has no waker, so the reaper passes over it.
     pub(crate) fn watch(&self, id: ConnectionId, due: Instant, waker: &Waker) {
+        // The deadline stands in the place of a begin, so that the entry does not grow.
         self.entries.borrow_mut()[id.index()].since = due;
         self.reach(id, waker);
     }

@@ -48,6 +48,7 @@ impl UpgradedEntry {
     /// Makes the server wake a task at this time, up to 25 ms late, and when it ends.
     pub(crate) fn watch(&self, due: Instant, waker: &Waker) {
         self.server.connections.watch(self.id, due, waker);
+        // Without a deadline, the reaper need not run for this entry.
         if due < Instant::FAR_FUTURE {
             self.server.reaper.look_at(due);
         }
