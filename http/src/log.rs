@@ -103,6 +103,7 @@ pub(crate) fn websocket_failed(error: &Error, left_out: u64) {
             "a websocket failed",
         );
     });
+    // The client sees only a code, so without a subscriber this line is the only trace.
     say_once(&SAID, || format!("a websocket failed: {}", OneLine(error)));
 }
 

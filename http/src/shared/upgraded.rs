@@ -56,16 +56,19 @@ impl UpgradedEntry {
 
     /// Returns true if the server wakes this task.
     pub(crate) fn is_watched_by(&self, waker: &Waker) -> bool {
+        // Two pointers are compared, which costs less than a waker for each reader.
         self.server.connections.is_reached(self.id, waker)
     }
 
     /// Wakes the watching task.
     pub(crate) fn wake(&self) {
+        // Readers and senders in other tasks call this, because the watching task writes for them.
         self.server.connections.wake_upgraded(self.id);
     }
 
     /// Returns true if the server shuts down.
     pub(crate) fn is_ending(&self) -> bool {
+        // A look at each poll is enough, because the table wakes the task at the change.
         self.server.ending.is_set()
     }
 
@@ -77,6 +80,7 @@ impl UpgradedEntry {
 
 impl Drop for UpgradedEntry {
     fn drop(&mut self) {
+        // A shutdown waits for this, and not for the end of the task that had the stream.
         self.server.connections.remove(self.id);
     }
 }
