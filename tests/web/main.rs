@@ -13,3 +13,4 @@ mod nesting;
 mod routes;
 mod together;
 mod tower;
+mod websocket;
