@@ -4,7 +4,7 @@
 //! cargo run --example chat [ADDRESS]
 //! ```
 //!
-//! Open the address in two windows of a browser. Each shows the number of visitors, and the words of both. Ctrl-C
+//! Open the address in two windows of a browser. You should see the number of visitors and the words of both. Ctrl-C
 //! says goodbye to all of them, and the pages come back when the server does.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 

@@ -9,6 +9,7 @@
 //! You should see `the mill grinds rye, HTTP/1.1` and then the same with `HTTP/2.0`. With the names of two PEM files, the
 //! port speaks HTTPS, and ALPN chooses the version: `curl --insecure https://127.0.0.1:8080/mills/rye`.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -29,7 +30,7 @@ use waterwheel::http::{Io, Server, Stream};
 use waterwheel::runtime::hyper_rt::{HyperIo, RuntimeTimer};
 use waterwheel::runtime::net::{TcpListener, TcpStream};
 use waterwheel::runtime::time::timeout;
-use waterwheel::runtime::{LocalSpawner, block_on, race, signal, spawn};
+use waterwheel::runtime::{LocalSpawner, block_on, join, race, signal, spawn};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -48,8 +49,8 @@ struct Port {
     /// Serves HTTP/1.1, with the limits of our server.
     http1: Server,
     router: Router,
-    /// Ends the connections of HTTP/2.
-    graceful: GracefulShutdown,
+    /// Ends the connections of HTTP/2. `None` once it does.
+    graceful: RefCell<Option<GracefulShutdown>>,
 }
 
 impl Port {
@@ -65,7 +66,11 @@ impl Port {
         let mut builder = http2::Builder::new(LocalSpawner);
         builder.timer(RuntimeTimer);
         let connection = builder.serve_connection(stream, service);
-        if let Err(error) = self.graceful.watch(connection).await {
+        let watch = |graceful: &GracefulShutdown| graceful.watch(connection);
+        let Some(connection) = self.graceful.borrow().as_ref().map(watch) else {
+            return;
+        };
+        if let Err(error) = connection.await {
             eprintln!("a connection of HTTP/2 failed: {error}");
         }
     }
@@ -114,7 +119,7 @@ fn main() -> Result<()> {
     let port = Rc::new(Port {
         http1: Server::builder().without_listener(),
         router: Router::new().route("/mills/{grain}", get(grind)),
-        graceful: GracefulShutdown::new(),
+        graceful: RefCell::new(Some(GracefulShutdown::new())),
     });
     block_on(async {
         let listener = TcpListener::bind(&address)?;
@@ -128,7 +133,13 @@ fn main() -> Result<()> {
         };
         race(accept, signal::shutdown()).await?;
         drop(listener);
-        println!("{}", port.http1.shutdown(GRACE).await);
+        let http2 = async {
+            if let Some(graceful) = port.graceful.take() {
+                drop(timeout(GRACE, graceful.shutdown()).await); // the end of `block_on` cuts the rest
+            }
+        };
+        let (report, ()) = join(port.http1.shutdown(GRACE), http2).await;
+        println!("{report}");
         Ok(())
     })
 }

@@ -31,7 +31,8 @@
 //! assert_eq!(block_on(client.get("/mill")).text(), "hello from /mill");
 //! ```
 //!
-//! With axum, `from_service(router)` is the whole of it. `examples/axum_on_waterwheel` has such a router, with HTTP/2
+//! With axum, `from_service(router)` is the whole of it. `tests/ecosystem/examples/axum_on_waterwheel.rs` has such a
+//! router, with HTTP/2 by hyper on the same port. `examples/axum_on_waterwheel` has such a router, with HTTP/2
 //! on the same port.
 //!
 //! # What works

@@ -1,7 +1,10 @@
 //! Claims about an axum `Router` as a service of hyper, over our sockets.
 
 use std::convert::Infallible;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -18,6 +21,7 @@ use waterwheel::runtime::time::sleep;
 use waterwheel::runtime::{LocalSpawner, race, spawn};
 
 use crate::service::{connect, post as request, read};
+use crate::support::programs::Owned;
 use crate::support::runtime::run;
 
 /// A handler of axum is `Send`. So are the futures of our sockets and timers.
@@ -107,4 +111,73 @@ fn a_streamed_answer_arrives_piece_by_piece() {
         };
         race(ask, serve(listener, router)).await;
     });
+}
+
+/// Starts the example. Returns it with the rest of its output, and the address that it prints.
+fn start_example(arguments: &[&str]) -> (Owned, impl BufRead + use<>, String) {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(path::Path::parent).unwrap();
+    let mut command = Command::new(folder.join("examples/axum_on_waterwheel"));
+    let mut example = command
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(example.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let address = line
+        .trim()
+        .strip_prefix("listening on ")
+        .unwrap()
+        .to_owned();
+    (Owned(example), output, address)
+}
+
+fn curl(arguments: &[&str], url: &str) -> String {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--max-time", "10"]);
+    let output = command.args(arguments).arg(url).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn one_port_serves_a_router_over_both_versions_with_tls_and_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (certificate, key) = (path("cert.pem"), path("key.pem"));
+    let made = Command::new("openssl")
+        .args(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+                .split(' '),
+        )
+        .args(["-keyout", &key, "-out", &certificate])
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let (mut plain, _plain_output, address) = start_example(&["127.0.0.1:0"]);
+    let url = format!("http://{address}/mills/rye");
+    for (arguments, version) in [
+        (&[][..], "HTTP/1.1"),
+        (&["--http2-prior-knowledge"], "HTTP/2.0"),
+    ] {
+        let expected = format!("the mill grinds rye, {version}\n");
+        assert_eq!(curl(arguments, &url), expected);
+    }
+    let (mut secure, _secure_output, address) = start_example(&["127.0.0.1:0", &certificate, &key]);
+    let url = format!("https://{address}/mills/rye");
+    for (arguments, version) in [(["--http1.1"], "HTTP/1.1"), (["--http2"], "HTTP/2.0")] {
+        let arguments = [&arguments[..], &["--insecure"]].concat();
+        let expected = format!("the mill grinds rye, {version}\n");
+        assert_eq!(curl(&arguments, &url), expected);
+    }
+    for example in [&mut plain, &mut secure] {
+        let id = rustix::process::Pid::from_child(&example.0);
+        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        assert!(example.0.wait().unwrap().success());
+    }
 }
