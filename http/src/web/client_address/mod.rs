@@ -11,7 +11,6 @@
 //! address of their connection.
 //!
 //! ```
-//! use waterwheel::http::testing::TestClient;
 //! use waterwheel::http::web::client_address::{ForwardedBy, Networks, TrustedProxies};
 //! use waterwheel::http::{Request, StatusCode};
 //!
@@ -23,7 +22,7 @@
 //!     let text = client.map_or("unknown".to_owned(), |address| address.to_string());
 //!     request.respond(StatusCode::OK, text, ()).await
 //! };
-//! # drop(TestClient::new(show));
+//! # drop(waterwheel::http::shared(show));
 //! # Ok(())
 //! # }
 //! ```

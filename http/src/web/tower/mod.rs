@@ -27,8 +27,10 @@
 //!     }
 //! }
 //!
-//! let mut client = TestClient::new(from_service(Hello));
-//! assert_eq!(block_on(client.get("/mill")).text(), "hello from /mill");
+//! block_on(async {
+//!     let mut client = TestClient::new(from_service(Hello));
+//!     assert_eq!(client.get("/mill").await.text(), "hello from /mill");
+//! });
 //! ```
 //!
 //! With axum, `from_service(router)` is the whole of it. `tests/ecosystem/examples/axum_on_waterwheel.rs` has such a

@@ -67,7 +67,7 @@ fn splits(bytes: &[u8]) -> Vec<usize> {
         })
         .collect();
     // An odd step, so that the splits have all places within sixteen bytes.
-    near.extend((0..bytes.len()).step_by(bytes.len() / 16 | 1));
+    near.extend((0..bytes.len()).step_by((bytes.len() / 16) | 1));
     near
 }
 
