@@ -6,7 +6,8 @@
 //!
 //! It prints the URL of the page. Open it in a browser, press Pause, and let the runtime poll one task after the other.
 //! Faults to look for: `long-poll`, `lost-waker`, `wait-cycle`, `leak`, `endless-request`. Ctrl-C ends the program in
-//! good order, and with `endless-request` the page names the task that keeps it waiting.
+//! good order, and with `endless-request` the page names the task that keeps it waiting. With `impatient`, the server
+//! closes connections that are idle for two seconds, but not while the program is paused.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::cell::{Cell, RefCell};
@@ -18,7 +19,7 @@ use std::time::Duration;
 use std::{env, io, thread};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
 use waterwheel::inspect::{self, Options};
 use waterwheel::runtime::net::TcpStream;
 use waterwheel::runtime::sync::{Notify, mpsc};
@@ -120,6 +121,7 @@ fn plant(fault: &str, server: SocketAddr) {
             }
         })
         .detach(),
+        "impatient" => {} // a setting of the server
         "endless-request" => {
             let visit = async move { visit(server, "/endless", Duration::ZERO).await };
             spawn_named("patient visitor", visit).detach();
@@ -156,7 +158,12 @@ fn main() -> Result<()> {
     let (address, page_address) = (next("127.0.0.1:8080"), next("127.0.0.1:6669"));
     let runtime = Runtime::builder().inspect(Options::default()).build()?;
     runtime.block_on(async {
-        let server = Server::bind(&address)?;
+        let faults: Vec<String> = arguments.collect();
+        let mut limits = Limits::default();
+        if faults.iter().any(|fault| fault == "impatient") {
+            limits.idle_duration_max = Duration::from_secs(2);
+        }
+        let server = Server::builder().limits(limits).bind(&address)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());
         let page = inspect::serve(page_address)?;
@@ -167,7 +174,7 @@ fn main() -> Result<()> {
             let visit = async move { visit(server, path, Duration::from_millis(40 + 30 * number)).await };
             spawn_named("visitor", visit).detach();
         }
-        arguments.for_each(|fault| plant(&fault, server.local_address()));
+        faults.iter().for_each(|fault| plant(fault, server.local_address()));
         println!("{}", server.serve_until(answer, shutdown).await?);
         Ok(())
     })
