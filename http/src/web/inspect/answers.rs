@@ -5,30 +5,30 @@
 //! | `GET /` | the page |
 //! | `GET /trace.json` | the recording, as the page reads it |
 //! | `GET /dump.json` | the tasks with their reasons |
-//! | `GET /events?after=SEQ` | server-sent events: what has happened since |
+//! | `GET /events?from=SEQ` | server-sent events: what has happened since |
 //! | `GET /trace?seconds=5&format=json` | the recording as a download; `format`: `json`, `perfetto` or `html` |
-//! | `POST /control` | `pause`, `step` or `resume` in the body; the answer is the new state |
+//! | `POST /control` | `pause`, `step` (poll one task) or `resume` in the body; the answer is the new state |
 //!
 //! Each request has the query parameter `token`.
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use waterwheel_runtime::inspect::Recorder;
-use waterwheel_runtime::spawn_detached;
+use waterwheel_runtime::inspect::{Control, ControlState, PLAYER, Recorder};
 use waterwheel_runtime::time::sleep;
+use waterwheel_runtime::{race, spawn_blocking, spawn_detached};
 
 use crate::error::Result;
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
 use crate::web::events::{Event, Events, last_event_id};
 use crate::web::inspect::access::{Claim, Token, random_text};
-use crate::web::inspect::delta::Deltas;
+use crate::web::inspect::delta::{Deltas, state};
 
-/// The page, which `Trace::to_html` fills with a recording.
-const PAGE: &str = waterwheel_runtime::inspect::PLAYER;
+/// The field that has the number of the event after a recording.
+const NEXT_EVENT: &str = "x-next-event";
 
 /// The stand-in for the nonce of the page's own script and styles.
 const NONCE: &str = "@waterwheel-nonce@";
@@ -38,6 +38,9 @@ const DELTA_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The time for which a paused program waits for a browser that reloads the page.
 const RELOAD_MAX: Duration = Duration::from_secs(3);
+
+/// The time for which a step waits until a task is ready.
+const STEP_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The bytes of the longest command.
 const COMMAND_BYTES_MAX: u64 = 16;
@@ -69,7 +72,7 @@ impl Answers {
         }
         match (request.method(), request.path()) {
             (&Method::GET, "/") => page(request).await,
-            (&Method::GET, "/trace.json") => json(request, self.recorder.trace().to_json()).await,
+            (&Method::GET, "/trace.json") => self.trace(request).await,
             (&Method::GET, "/dump.json") => json(request, self.recorder.dump().to_json()).await,
             (&Method::GET, "/events") => self.follow(request).await,
             (&Method::GET, "/trace") => self.download(request).await,
@@ -78,20 +81,27 @@ impl Answers {
         }
     }
 
+    /// Sends the recording, and in a field the number of the event with which [`follow`](Self::follow) continues it.
+    async fn trace(&self, request: Request<'_>) -> Result<Responded> {
+        let next = self.recorder.next_seq();
+        request.add_header(NEXT_EVENT, next.to_string())?;
+        json(request, self.recorder.trace().to_json()).await
+    }
+
     /// Sends what happens, until the browser leaves.
     async fn follow(self: &Rc<Self>, request: Request<'_>) -> Result<Responded> {
-        let after = last_event_id(&request).or_else(|| parameter(&request, "after"));
-        let after = after.and_then(|after| after.parse().ok());
-        let mut deltas = Deltas::new(self.recorder.clone(), after.unwrap_or_default());
+        let from = last_event_id(&request).or_else(|| parameter(&request, "from"));
+        let from = from.and_then(|from| from.parse().ok());
+        let mut deltas = Deltas::new(self.recorder.clone(), from.unwrap_or_default());
         let _follower = Follower::new(self);
         let mut events = Events::start(request).await?;
         let shutdown = events.shutdown_signal();
         while !shutdown.is_set() {
             let delta = deltas.next();
-            events
-                .send(&Event::new(delta.json).id(delta.last.to_string()))
-                .await?;
-            sleep(DELTA_INTERVAL).await;
+            // The id is what a browser sends when it reconnects.
+            let event = Event::new(delta.json).id(delta.until.to_string());
+            events.send(&event).await?;
+            race(sleep(DELTA_INTERVAL), shutdown.wait()).await;
         }
         events.finish().await
     }
@@ -125,14 +135,38 @@ impl Answers {
         let control = self.recorder.control();
         match command.as_slice() {
             b"pause" => control.pause(),
-            b"step" => control.step(),
             b"resume" => control.resume(),
+            b"step" => {
+                // A step may have to wait for an event, so it waits on another thread.
+                let control = control.clone();
+                spawn_blocking(move || poll_one(&control)).await?;
+            }
             _ => {
                 let text = "a command is pause, step or resume\n";
                 return send(request, StatusCode::BAD_REQUEST, "text/plain", text).await;
             }
         }
-        json(request, format!(r#"{{"state":"{}"}}"#, control.state())).await
+        json(request, format!("{{{}}}", state(control.state()))).await
+    }
+}
+
+/// Lets a paused program poll one task. If no task is ready, it first waits for an event, for at most
+/// [`STEP_WAIT_MAX`].
+fn poll_one(control: &Control) {
+    let start = Instant::now();
+    loop {
+        let before = control.wait(STEP_WAIT_MAX);
+        let is_over = start.elapsed() > STEP_WAIT_MAX;
+        match before {
+            ControlState::BeforePoll(_) => {
+                control.step();
+                control.wait(STEP_WAIT_MAX);
+                return;
+            }
+            // Each of these steps is a wait of at most 100 ms.
+            ControlState::BeforeWait if !is_over => _ = control.step(),
+            _ => return,
+        }
     }
 }
 
@@ -184,7 +218,7 @@ async fn page(request: Request<'_>) -> Result<Responded> {
          img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     request.add_header("content-security-policy", policy)?;
-    let html = PAGE.replace(NONCE, &nonce);
+    let html = PLAYER.replace(NONCE, &nonce);
     send(request, StatusCode::OK, "text/html; charset=utf-8", html).await
 }
 

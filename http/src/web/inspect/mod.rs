@@ -23,13 +23,12 @@
 //! - Never: a program that stays paused when the last browser has left.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use waterwheel_runtime::inspect::{Recorder, recorder};
 
 use crate::limits::Limits;
-use crate::log;
 use crate::server::Server;
 use crate::server::threads::ServerThread;
 use crate::web::inspect::access::Token;
@@ -193,7 +192,9 @@ impl PageBuilder {
             recorder: self.recorder,
             token,
         };
-        log::print_line(&format!("inspect: open {} in a browser", page.url()));
+        // `eprintln` panics if no process reads stderr.
+        let line = format!("waterwheel: watch it run: {}\n", page.url());
+        let _written = io::stderr().write_all(line.as_bytes());
         Ok(page)
     }
 }
