@@ -195,10 +195,9 @@ impl Drop for Follower {
 }
 
 fn claim<'c>(request: &Request<'c>) -> Claim<'c> {
-    let field = |name| str::from_utf8(request.headers().get(name)?).ok();
     Claim {
         host: request.host(),
-        origin: field("origin"),
+        origin: request.headers().get("origin"),
         token: parameter(request, "token"),
     }
 }
