@@ -44,6 +44,7 @@ pub use connection::transport::AcceptedStream;
 pub use error::{ClientError, Error, InvalidAnswer, Refusal, Result};
 pub use error_answer::ErrorAnswer;
 pub use exchange::answer_body::AnswerBody;
+pub use exchange::answer_coder::{AnswerCoder, BodyEncoder};
 pub use exchange::body::Body;
 pub use exchange::handler::Responded;
 pub use exchange::handler::{Handler, Shared, shared};

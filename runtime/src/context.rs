@@ -29,6 +29,7 @@ use crate::executor::Executor;
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
 use crate::local_queue::Entered;
+use crate::points;
 use crate::remote::Remote;
 use crate::timers;
 use crate::watch::Place;
@@ -109,6 +110,8 @@ pub(crate) struct Inside {
     /// The poll in which the thread has entered this runtime; see [`current_task::suspend`].
     outer_poll: *const Waker,
     outer_budget: budget::Left,
+    /// Restores the points of the outer runtime.
+    _points: points::Switch,
     _queue: Entered,
 }
 
@@ -132,6 +135,7 @@ impl Inside {
             outer_turn: timers::enter(turn),
             outer_poll: current_task::suspend(),
             outer_budget: budget::replace(None),
+            _points: executor.recording().enter(),
             _queue: queue,
         }
     }

@@ -30,6 +30,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::budget;
+use crate::causes::Reason;
 use crate::directory;
 use crate::hooks::{self, Hooks};
 use crate::instant::Instant;
@@ -37,6 +38,7 @@ use crate::join_handle::JoinHandle;
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
 use crate::notify::Notify;
 use crate::panics;
+use crate::points::{self, Recording, Wanted};
 use crate::pool::{Pool, PoolSettings};
 use crate::reactor::Reactor;
 use crate::remote::{Message, Remote};
@@ -75,6 +77,8 @@ pub(crate) struct Executor {
     /// The functions of the user that a turn calls. `None` in most programs.
     hooks: Option<Box<Hooks>>,
     names: TaskNames,
+    /// Writes events for `inspect`, if the owner wants them. Then `hooks` is `Some`, too.
+    recording: Recording,
     /// The messages that a turn has received. The memory changes places with the inbox. // LOG R13
     mail: Cell<Vec<Message>>,
 }
@@ -86,6 +90,7 @@ pub(crate) struct Settings {
     hooks: Option<Box<Hooks>>,
     /// Determines the order of tasks, in a test.
     pub(crate) seed: Option<u64>,
+    pub(crate) inspect: Wanted,
 }
 
 impl Settings {
@@ -101,6 +106,9 @@ const MAIL_KEPT: usize = 1024;
 /// forever cannot keep it.
 const TURNS_MAX: usize = 256;
 
+/// The longest wait of one step, if the runtime takes single steps and no task is ready.
+const STEP_WAIT_MAX: Duration = Duration::from_millis(100);
+
 /// The longest wait of a turn in which no task is ready.
 #[derive(Clone, Copy)]
 enum Wait {
@@ -115,10 +123,16 @@ impl Executor {
     /// # Errors
     ///
     /// Fails if the process does not have three descriptors left.
-    pub(crate) fn new(settings: Settings) -> io::Result<Rc<Self>> {
+    pub(crate) fn new(mut settings: Settings) -> io::Result<Rc<Self>> {
         let reactor = Reactor::new()?;
         let remote = Remote::new(reactor.unparker()?);
         directory::add(&remote, reactor.epoll_handle()?);
+        let unpark = remote.clone();
+        let recording = Recording::open(settings.inspect, remote.id(), move || unpark.nudge());
+        if recording.is_on() {
+            // One branch then serves for both, and costs no more than before.
+            settings.hooks.get_or_insert_default();
+        }
         if let Some(seed) = settings.seed {
             rotation::start_at(seed);
         }
@@ -139,6 +153,7 @@ impl Executor {
             mail: Cell::default(),
             hooks: settings.hooks,
             names: TaskNames::default(),
+            recording,
         }))
     }
 
@@ -158,9 +173,11 @@ impl Executor {
         }
         // 2. If the clock is paused and no task is ready, move it to the next deadline.
         self.skip_paused_time(wait);
-        if self.hooks.is_some() {
-            self.call_park_hook(wait);
-        }
+        let wait = if self.hooks.is_some() {
+            self.before_wait(wait, had_mail.get())
+        } else {
+            wait
+        };
         // 3. Find out how long the thread may wait. This is zero if a task is ready.
         let timeout = self.timeout(wait, had_mail.get());
         // 4. Wait for an event, a message or the end of that time. Queue the tasks that have events.
@@ -169,7 +186,7 @@ impl Executor {
         // 5. Read the clock and collect the wakers of the due timers. Wake all wakers that steps 4 and 5 have
         // collected. This is last, because a foreign waker may call back into the runtime.
         self.timers.advance(&mut due);
-        panics::wake_all(due.drain(..));
+        self.wake_all(&mut due);
         self.due.set(due);
         self.notify_delivered(events);
         Poll::Pending
@@ -212,15 +229,20 @@ impl Executor {
             return Poll::Pending;
         };
         hooks.after_wait();
-        // An id that is stale, and the future of `block_on`, are not tasks.
-        if task == TaskId::ROOT || !self.is_alive(task) {
+        let is_task = task != TaskId::ROOT;
+        if is_task && !self.is_alive(task) {
             return self.poll_once(task, root);
+        }
+        self.timers.fall_behind(points::stop_before_poll(task));
+        // The future of `block_on` is not a task.
+        if !is_task || !hooks.know_tasks() {
+            return self.poll_reported(task, root);
         }
         // Made before the poll, because the task may end in it.
         let info = self.info(task);
         hooks::call(hooks.before_poll.as_ref(), &info);
         let panics_before = panics::of_tasks();
-        let poll = self.poll_once(task, root);
+        let poll = self.poll_reported(task, root);
         if panics::of_tasks() != panics_before {
             hooks::call(hooks.on_panic.as_ref(), &info);
         }
@@ -228,14 +250,40 @@ impl Executor {
         poll
     }
 
-    /// Calls the hook of the user before a wait, if the thread is about to wait.
+    /// Polls one task, and reports the poll.
+    fn poll_reported(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
+        points::polled(task, || {
+            let poll = self.poll_once(task, root);
+            let is_alive = task == TaskId::ROOT || self.is_alive(task);
+            (poll, poll.is_ready() || !is_alive)
+        })
+    }
+
+    /// Calls the hook of the user and reports the wait, if the thread is about to wait. Returns the wait, which is a
+    /// short one if the runtime takes single steps.
     #[cold]
-    fn call_park_hook(&self, wait: Wait) {
-        let Some(hooks) = &self.hooks else { return };
+    fn before_wait(&self, wait: Wait, had_mail: bool) -> Wait {
+        let Some(hooks) = &self.hooks else {
+            return wait;
+        };
         hooks.after_wait();
-        if !matches!(wait, Wait::No) && !local_queue::any_ready() {
-            hooks.before_wait();
+        if matches!(wait, Wait::No) || local_queue::any_ready() {
+            return wait;
         }
+        self.timers.fall_behind(points::stop_before_wait());
+        hooks.before_wait();
+        let wait = if points::takes_steps() {
+            Wait::Until(Instant::real() + STEP_WAIT_MAX)
+        } else {
+            wait
+        };
+        if points::is_on() {
+            let timeout = self.timeout(wait, had_mail);
+            if timeout != Some(Duration::ZERO) {
+                points::parks(timeout);
+            }
+        }
+        wait
     }
 
     /// Reads the messages of other threads. Returns true if a thread has sent one, or a nudge.
@@ -258,8 +306,8 @@ impl Executor {
             match message {
                 // A queued task is not queued again: a task that yields must not run before the reactor
                 // checks for events.
-                Message::Wake(task) => self.wake_task(task),
-                Message::Run(run) => _ = panics::contain(run),
+                Message::Wake(task) => points::from_mail(Some(task), || self.wake_task(task)),
+                Message::Run(run) => _ = points::from_mail(None, || panics::contain(run)),
             }
         }
         if mail.capacity() <= MAIL_KEPT {
@@ -273,6 +321,9 @@ impl Executor {
         if matches!(wait, Wait::No) || !self.timers.clock().is_paused() {
             return;
         }
+        if points::is_on() && !local_queue::any_ready() {
+            self.timers.fall_behind(points::stop_before_wait());
+        }
         // The order matters. A blocking job sends its mail before it ends. So once the pool is idle, its mail
         // is in the inbox. The check of the sockets is last, because it is the only one that is a system call.
         if local_queue::any_ready() || !self.blocking.is_idle_or_reports() || self.remote.has_mail()
@@ -281,7 +332,7 @@ impl Executor {
         }
         let mut due = Vec::new();
         let events = self.deliver_events(Some(Duration::ZERO), &mut due);
-        panics::wake_all(due);
+        self.wake_all(&mut due);
         self.notify_delivered(events);
         // A socket may have made a task ready. That task runs at the present time.
         if !local_queue::any_ready() {
@@ -330,15 +381,57 @@ impl Executor {
     fn deliver_events(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
         let parked = self.reactor.park(timeout);
         parked.expect("epoll_wait fails only if foreign code has closed its descriptor");
+        if points::is_on() {
+            return self.deliver_reported(due);
+        }
         // One borrow for all events, which is possible because no foreign code runs here. // LOG R4
         let tasks = self.tasks.borrow();
         local_queue::push_first(|ready| {
-            self.reactor.deliver(due, |task| {
+            let queue = |task| {
                 if tasks.mark_queued(task) {
                     ready.push(task);
                 }
-            })
+            };
+            self.reactor.deliver(due, |_, _, _| (), queue)
         })
+    }
+
+    /// Delivers the events of a wait, and reports them.
+    #[cold]
+    fn deliver_reported(&self, due: &mut Vec<Waker>) -> usize {
+        points::unparked(self.reactor.events_len());
+        let tasks = self.tasks.borrow();
+        let events = local_queue::push_first(|ready| {
+            let queue = |task| {
+                if tasks.mark_queued(task) {
+                    points::wake(task);
+                    ready.push(task);
+                }
+            };
+            self.reactor.deliver(due, points::io_ready, queue)
+        });
+        points::delivered(due.len());
+        events
+    }
+
+    /// Wakes the wakers that a turn has collected.
+    fn wake_all(&self, due: &mut Vec<Waker>) {
+        if points::is_on() {
+            return self.wake_reported(due);
+        }
+        panics::wake_all(due.drain(..));
+    }
+
+    /// Wakes the wakers that a turn has collected, each with its cause.
+    #[cold]
+    fn wake_reported(&self, due: &mut Vec<Waker>) {
+        let lag = |tick| self.timers.nanos_since_tick(tick);
+        let mut wakers = due.drain(..);
+        points::wake_due(wakers.len(), lag, || {
+            if let Some(waker) = wakers.next() {
+                panics::wake(waker);
+            }
+        });
     }
 
     /// Notifies the tasks that wait for a delivery of the reactor.
@@ -354,8 +447,8 @@ impl Executor {
     }
 
     /// Aborts a task, which runs no foreign code. Has no effect on a task that has ended.
-    pub(crate) fn abort(&self, task: TaskId) {
-        task_table::handle::abort(&self.tasks, task);
+    pub(crate) fn abort(&self, task: TaskId, reason: Reason, place: Option<Place>) {
+        task_table::handle::abort(&self.tasks, task, reason, place);
     }
 
     pub(crate) fn names(&self) -> &TaskNames {
@@ -393,6 +486,7 @@ impl Executor {
     /// program.
     pub(crate) fn block_on<F: Future>(&self, future: F, place: Place) -> F::Output {
         self.root_place.set(Some(place));
+        self.recording.root(place.location());
         let mut future = pin!(future);
         let waker = TaskWaker::queued(TaskId::ROOT, self.remote.clone());
         self.remote.wake(TaskId::ROOT);
@@ -455,7 +549,7 @@ impl Executor {
         place: Place,
     ) -> JoinHandle<F::Output> {
         let task = self.tasks.borrow_mut().insert_joinable(future, place);
-        self.start(task);
+        self.start(task, place, size_of::<F>());
         JoinHandle::new(self.tasks.clone(), task)
     }
 
@@ -465,11 +559,12 @@ impl Executor {
         F: Future<Output = ()> + 'static,
     {
         let task = self.tasks.borrow_mut().insert_detached(future, place);
-        self.start(task);
+        self.start(task, place, size_of::<F>());
     }
 
     /// Queues a new task.
-    fn start(&self, task: TaskId) {
+    fn start(&self, task: TaskId, place: Place, future_bytes: usize) {
+        self.recording.spawned(task, place.location(), future_bytes);
         if self.remote.is_entered() {
             local_queue::push(task);
         } else {
@@ -497,6 +592,10 @@ impl Executor {
             self.id() == runtime,
             "{what} was {operation} under another runtime than the one it first ran under"
         );
+    }
+
+    pub(crate) fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     pub(crate) fn queue(&self) -> &Rc<LocalQueue> {

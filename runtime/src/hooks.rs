@@ -35,6 +35,11 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
+    /// Returns true if a hook is called with a task.
+    pub(crate) fn know_tasks(&self) -> bool {
+        self.before_poll.is_some() || self.after_poll.is_some() || self.on_panic.is_some()
+    }
+
     /// Calls the hook before a wait.
     pub(crate) fn before_wait(&self) {
         // This is set even without a hook here, because `after_wait` may have one.

@@ -158,27 +158,54 @@ impl Sub for Instant {
     }
 }
 
-/// The clock of a runtime. It runs or is paused.
+/// The relation of a runtime's clock to the real one. One field for all three, so that the usual clock costs one
+/// comparison.
+#[derive(Clone, Copy, Default)]
+enum ClockMode {
+    #[default]
+    Real,
+    /// It stands at this point, and a test moves it.
+    Paused(Instant),
+    /// It runs, but has stood for this many nanoseconds, because the runtime was stopped.
+    Behind(u64),
+}
+
+/// The clock of a runtime.
 #[derive(Default)]
 pub(crate) struct Clock {
-    /// The present time of a paused clock. `None` while the clock runs.
-    paused_at: Cell<Option<Instant>>,
+    mode: Cell<ClockMode>,
 }
 
 impl Clock {
     pub(crate) fn now(&self) -> Instant {
-        self.paused_at.get().unwrap_or_else(Instant::real)
+        match self.mode.get() {
+            ClockMode::Real => Instant::real(),
+            ClockMode::Paused(at) => at,
+            ClockMode::Behind(nanos) => Instant {
+                nanos: Instant::real().nanos.saturating_sub(nanos),
+            },
+        }
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused_at.get().is_some()
+        matches!(self.mode.get(), ClockMode::Paused(_))
     }
 
     /// Pauses the clock at the beginning of a tick. Timers from before the pause are due at whole ticks. So the time
     /// from the pause to each of them is the same in each run of a test.
     pub(crate) fn pause(&self) {
         let at = self.of_tick(self.tick_ceil(self.now()));
-        self.paused_at.set(Some(at));
+        self.mode.set(ClockMode::Paused(at));
+    }
+
+    /// Takes back a time for which the runtime was stopped. Has no effect on a paused clock.
+    pub(crate) fn fall_behind(&self, duration: Duration) {
+        let before = match self.mode.get() {
+            ClockMode::Real => 0,
+            ClockMode::Behind(nanos) => nanos,
+            ClockMode::Paused(_) => return,
+        };
+        self.mode.set(ClockMode::Behind(before + nanos(duration)));
     }
 
     /// Returns the wheel's first tick that begins at this point or later. A deadline is rounded up to it.
@@ -213,8 +240,8 @@ impl Clock {
     /// Moves a paused clock forward to this point. Has no effect if the point has passed, or if the clock runs.
     pub(crate) fn advance_to(&self, to: Instant) {
         // `max`, because the deadline of a late timer may have passed.
-        if let Some(at) = self.paused_at.get() {
-            self.paused_at.set(Some(at.max(to)));
+        if let ClockMode::Paused(at) = self.mode.get() {
+            self.mode.set(ClockMode::Paused(at.max(to)));
         }
     }
 }

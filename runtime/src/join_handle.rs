@@ -20,11 +20,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::budget;
+use crate::causes::Reason;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
 use crate::remote::Remote;
 use crate::task_table::Tasks;
 use crate::task_table::handle::{self, Progress};
+use crate::watch::Place;
 
 /// Awaits a spawned task's value.
 ///
@@ -84,8 +86,14 @@ impl<T> JoinHandle<T> {
     ///     assert!(handle.await.unwrap_err().is_cancelled());
     /// });
     /// ```
+    #[track_caller]
     pub fn abort(&self) {
-        handle::abort(&self.tasks, self.task);
+        self.end(Reason::Abort, Some(Place::here()));
+    }
+
+    /// Aborts the task for this reason, at this place in the program.
+    pub(crate) fn end(&self, reason: Reason, place: Option<Place>) {
+        handle::abort(&self.tasks, self.task, reason, place);
     }
 
     /// Returns the id of the task, and the inbox of its runtime.

@@ -46,6 +46,7 @@
 //!
 //! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `race` → `join` →
 //!   `panics` → `wait_list` → `notify`
+//! - *Reported*: `causes` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` → `inspect::writer` → `points`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
@@ -76,6 +77,7 @@
 
 mod blocking;
 pub mod budget;
+mod causes;
 mod context;
 mod current_task;
 pub mod descriptors;
@@ -86,6 +88,8 @@ pub mod fs;
 mod hooks;
 #[cfg(feature = "hyper")]
 pub mod hyper_rt;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 mod instant;
 pub mod io;
 mod join;
@@ -99,6 +103,7 @@ pub mod net;
 mod notify;
 mod now;
 mod panics;
+mod points;
 mod pool;
 mod primitives;
 mod probe;

@@ -29,6 +29,7 @@ use std::time::Duration;
 use std::{io, mem};
 
 use crate::panics;
+use crate::points;
 use crate::primitives::{Condvar, Mutex, MutexGuard, thread};
 use crate::remote::Remote;
 
@@ -144,6 +145,7 @@ impl Pool {
 
     /// Queues a job. Returns it if the pool has no thread and cannot start one, or if it was shut down.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
+        let job = points::job(job, |order| *order == Order::Run);
         let mut queue = self.shared.lock();
         if queue.closed {
             return Some(job);

@@ -32,7 +32,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
+use crate::causes::Ready;
 use crate::local_queue::TaskId;
+use crate::points;
 use crate::primitives::Unpark;
 use crate::source::{Interest, Known, Readiness, SocketWaiter, Source, WaiterKey};
 
@@ -170,6 +172,7 @@ impl Reactor {
             EVENTS,
         )?;
         self.registered.set(generation);
+        points::registered(id.0, &fd);
         entry.insert(Source::new(generation));
         Ok(id)
     }
@@ -292,8 +295,14 @@ impl Reactor {
     }
 
     /// Delivers the events of the last [`park`](Self::park): passes tasks to `ready`, and moves the wakers of
-    /// other waiters into `due`. Returns the number of sockets that had events.
-    pub(crate) fn deliver(&self, due: &mut Vec<Waker>, mut ready: impl FnMut(TaskId)) -> usize {
+    /// other waiters into `due`. Returns the number of sockets that had events. Before each of them, it calls
+    /// `seen` with the index of the source and the number of the wakers in `due`.
+    pub(crate) fn deliver(
+        &self,
+        due: &mut Vec<Waker>,
+        mut seen: impl FnMut(usize, Ready, usize),
+        mut ready: impl FnMut(TaskId),
+    ) -> usize {
         let events = self.events.borrow();
         let mut sources = self.sources.borrow_mut();
         let mut delivered = 0;
@@ -310,9 +319,19 @@ impl Reactor {
                 continue;
             };
             delivered += 1;
+            seen(
+                token.0 & 0xffff_ffff,
+                Readiness::of(event).into(),
+                due.len(),
+            );
             source.deliver(event, due, &mut ready);
         }
         delivered
+    }
+
+    /// Returns the number of events of the last [`park`](Self::park), for a report.
+    pub(crate) fn events_len(&self) -> usize {
+        self.events.borrow().iter().count()
     }
 
     #[cfg(test)]

@@ -41,6 +41,7 @@
 use std::sync::{Arc, PoisonError};
 
 use crate::local_queue::{self, RuntimeId, TaskId};
+use crate::points;
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::{Mutex, MutexGuard, Unpark};
 
@@ -93,6 +94,7 @@ impl Remote {
     /// inbox.
     pub(crate) fn wake(&self, task: TaskId) {
         if self.is_entered() {
+            points::wake(task);
             local_queue::push(task);
         } else {
             self.send_wake(task);
@@ -106,6 +108,7 @@ impl Remote {
 
     /// Makes a task ready through the inbox.
     pub(crate) fn send_wake(&self, task: TaskId) {
+        points::wake_is_sent(self.id, task);
         // An error means that the runtime has ended, and all its tasks with it.
         _ = self.send(Message::Wake(task));
     }

@@ -255,6 +255,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Records what the runtime does. See [`inspect`](crate::inspect).
+    #[cfg(feature = "inspect")]
+    pub fn inspect(mut self, options: crate::inspect::Options) -> Self {
+        self.settings.inspect = Some(options);
+        self
+    }
+
     /// Makes the runtime.
     ///
     /// # Errors

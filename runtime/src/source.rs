@@ -65,6 +65,7 @@ use std::task::Waker;
 use mio::event::Event;
 use slab::Slab;
 
+use crate::causes::Ready;
 use crate::local_queue::TaskId;
 
 /// The two directions in which a socket can be ready.
@@ -127,7 +128,7 @@ impl Readiness {
     pub(crate) const UNTRIED: Self = Self(READABLE | WRITABLE);
 
     /// Returns the flags of an event.
-    fn of(event: &Event) -> Self {
+    pub(crate) fn of(event: &Event) -> Self {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         Self(
             flag(event.is_readable(), READABLE)
@@ -179,6 +180,16 @@ impl Readiness {
             Interest::Closed => WRITE_CLOSED | ERROR,
         };
         self.0 & wanted != 0
+    }
+}
+
+impl From<Readiness> for Ready {
+    fn from(Readiness(flags): Readiness) -> Self {
+        Self {
+            readable: flags & (READABLE | URGENT) != 0,
+            writable: flags & WRITABLE != 0,
+            closed: flags & (READ_CLOSED | WRITE_CLOSED | ERROR) != 0,
+        }
     }
 }
 

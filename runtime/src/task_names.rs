@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::local_queue::{RuntimeId, TaskId};
+use crate::points;
 use crate::watch::Place;
 
 /// The identity of a task. Within a process, no two tasks have the same one, unless four thousand million tasks
@@ -47,6 +48,13 @@ impl Id {
             index: task.index,
             generation: task.generation.get(),
         }
+    }
+
+    /// Returns true for the future of [`block_on`](fn@crate::block_on), which is not a task. Only
+    /// [`inspect`](crate::inspect) has ids of it.
+    #[must_use]
+    pub fn is_root(self) -> bool {
+        self.index == TaskId::ROOT.index
     }
 }
 
@@ -141,6 +149,7 @@ impl TaskNames {
         name: Arc<str>,
         location: &'static Location<'static>,
     ) {
+        points::named(task, &name);
         let named = NamedTask { name, location };
         self.named.borrow_mut().insert(task, named);
     }

@@ -57,10 +57,12 @@ use futures_task::ArcWake;
 use pin_project_lite::pin_project;
 use slab::Slab;
 
+use crate::causes::Reason;
 use crate::current_task;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
 use crate::panics;
+use crate::points;
 use crate::remote::Remote;
 use crate::waiter::Waiter;
 use crate::waker::TaskWaker;
@@ -387,11 +389,13 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
         future.poll(&mut Context::from_waker(&waker))
     });
     if poll.is_ready() {
+        points::ended(task, false);
         return end(tasks, task, runnable);
     }
     // The runtime may have ended while this future was out of its slot. Then its end is here.
     let refused = tasks.borrow_mut().check_in(task, runnable);
     if let Some(runnable) = refused {
+        points::cancelled(task, Reason::Shutdown, None);
         cancel(tasks, task, runnable);
     }
 }
@@ -399,16 +403,20 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
 /// Drops a future that is not ready, and ends its task.
 #[cold]
 fn cancel(tasks: &RefCell<Tasks>, task: TaskId, mut runnable: Runnable) {
+    points::ended(task, true);
     runnable.future.as_mut().cancel();
     end(tasks, task, runnable);
 }
 
 /// Ends a task: wakes the task that awaits it, or drops its remains.
 fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable) {
-    let (waiter, rest) = tasks.borrow_mut().end(task, runnable);
-    if let Some(waiter) = waiter {
-        panics::wake(waiter);
-    }
+    let rest = points::ending(task, || {
+        let (waiter, rest) = tasks.borrow_mut().end(task, runnable);
+        if let Some(waiter) = waiter {
+            panics::wake(waiter);
+        }
+        rest
+    });
     if let Some(rest) = rest {
         panics::discard(rest);
     }
@@ -434,6 +442,7 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
         let checked_out = tasks.borrow_mut().check_out(task);
         if let Some((runnable, _)) = checked_out {
             found = true;
+            points::cancelled(task, Reason::Shutdown, None);
             cancel(tasks, task, runnable);
         }
     }
@@ -444,7 +453,8 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
 /// time, also while the task is running, and after the runtime has ended.
 pub(crate) mod handle {
     use super::{
-        Any, ArcWake, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task, mem, panics,
+        Any, ArcWake, Place, Reason, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task,
+        mem, panics, points,
     };
 
     /// The result of [`try_wait`].
@@ -530,9 +540,16 @@ pub(crate) mod handle {
         }
     }
 
-    /// Aborts a task that has not ended: marks it and queues it. Its future is dropped instead of polled.
-    pub(crate) fn abort(tasks: &RefCell<Tasks>, task: TaskId) {
+    /// Aborts a task that has not ended: marks it and queues it. Its future is dropped instead of polled. `place`
+    /// is that of the abort in the program.
+    pub(crate) fn abort(
+        tasks: &RefCell<Tasks>,
+        task: TaskId,
+        reason: Reason,
+        place: Option<Place>,
+    ) {
         let mut tasks = tasks.borrow_mut();
+        let within = tasks.remote.is_entered();
         let Some(slot) = tasks.slot_mut(task) else {
             return;
         };
@@ -540,6 +557,10 @@ pub(crate) mod handle {
             return;
         }
         slot.stage = Stage::Aborting;
+        // Outside the runtime, the points are not those of this task.
+        if within {
+            points::cancelled(task, reason, place.and_then(Place::location));
+        }
         // The wake runs no foreign code, because the waker is the runtime's own. A running task has no waker
         // in its slot. It is queued by its id, and finds the mark at its next poll.
         match &slot.runnable {

@@ -96,6 +96,16 @@ impl Timers {
         wakers.for_each(panics::discard);
     }
 
+    /// Takes back a time for which the runtime was stopped.
+    pub(crate) fn fall_behind(&self, duration: Duration) {
+        self.clock.fall_behind(duration);
+    }
+
+    /// Returns the nanoseconds from a tick to the time of the turn.
+    pub(crate) fn nanos_since_tick(&self, tick: u64) -> u64 {
+        self.turn.get().nanos_since(self.clock.of_tick(tick))
+    }
+
     /// Disarms a timer. Returns its waker, which the caller must drop.
     pub(crate) fn remove(&self, key: Key) -> Option<Waker> {
         self.wheel.borrow_mut().remove(key)

@@ -47,6 +47,7 @@ use std::sync::Arc;
 use futures_task::ArcWake;
 
 use crate::local_queue::{self, TaskId};
+use crate::points;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::remote::Remote;
 
@@ -113,6 +114,7 @@ impl ArcWake for TaskWaker {
     fn wake_by_ref(this: &Arc<Self>) {
         if this.remote.is_entered() {
             if this.mark_queued() {
+                points::wake(this.task);
                 local_queue::push(this.task);
             }
         } else if !this.elsewhere.swap(true, Ordering::Release) {

@@ -14,9 +14,13 @@
 //! - Never: two reports of one poll.
 
 #[cfg(not(any(debug_assertions, feature = "watch")))]
-pub(crate) use off::{Place, Watch};
+pub(crate) use off::Watch;
 #[cfg(any(debug_assertions, feature = "watch"))]
-pub(crate) use on::{Place, Watch};
+pub(crate) use on::Watch;
+#[cfg(any(debug_assertions, feature = "watch", feature = "inspect"))]
+pub(crate) use place::Place;
+#[cfg(not(any(debug_assertions, feature = "watch", feature = "inspect")))]
+pub(crate) use unknown_place::Place;
 
 /// Runs one poll of a part of a task. If it holds the thread for more than a second, the report names this
 /// part, and not the place that spawned the task.
@@ -43,23 +47,11 @@ pub fn poll_named<T>(name: &'static str, poll: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The watch of debug builds and of builds with the feature `watch`.
-#[cfg(any(debug_assertions, feature = "watch"))]
-mod on {
-    use std::cell::Cell;
+/// The places of builds that report them.
+#[cfg(any(debug_assertions, feature = "watch", feature = "inspect"))]
+mod place {
     use std::fmt;
-    use std::io::{self, Write as _};
     use std::panic::Location;
-    use std::sync::{Mutex, PoisonError};
-    use std::time::{Duration, Instant};
-
-    /// A poll may take this long before it is reported.
-    const HELD_MAX: Duration = Duration::from_secs(1);
-
-    thread_local! {
-        /// The end of the last reported poll. The poll around it must not report the same time again.
-        static REPORTED_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
-    }
 
     /// The place in the program that spawned a task, or the name of a part of one.
     #[derive(Clone, Copy, PartialEq)]
@@ -94,6 +86,25 @@ mod on {
                 Self::Named(name) => write!(f, "`{name}`"),
             }
         }
+    }
+}
+
+/// The watch of debug builds and of builds with the feature `watch`.
+#[cfg(any(debug_assertions, feature = "watch"))]
+mod on {
+    use std::cell::Cell;
+    use std::io::{self, Write as _};
+    use std::sync::{Mutex, PoisonError};
+    use std::time::{Duration, Instant};
+
+    use super::Place;
+
+    /// A poll may take this long before it is reported.
+    const HELD_MAX: Duration = Duration::from_secs(1);
+
+    thread_local! {
+        /// The end of the last reported poll. The poll around it must not report the same time again.
+        static REPORTED_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
     }
 
     /// Measures one poll.
@@ -154,6 +165,22 @@ mod on {
 /// The empty watch of all other builds.
 #[cfg(not(any(debug_assertions, feature = "watch")))]
 mod off {
+    use super::Place;
+
+    pub(crate) struct Watch;
+
+    impl Watch {
+        pub(crate) fn start(_: impl FnOnce() -> Option<Place>) -> Self {
+            Self
+        }
+
+        pub(crate) fn stop(self) {}
+    }
+}
+
+/// The empty place of all other builds.
+#[cfg(not(any(debug_assertions, feature = "watch", feature = "inspect")))]
+mod unknown_place {
     use std::panic::Location;
 
     #[derive(Clone, Copy)]
@@ -171,15 +198,5 @@ mod off {
         pub(crate) fn location(self) -> Option<&'static Location<'static>> {
             None
         }
-    }
-
-    pub(crate) struct Watch;
-
-    impl Watch {
-        pub(crate) fn start(_: impl FnOnce() -> Option<Place>) -> Self {
-            Self
-        }
-
-        pub(crate) fn stop(self) {}
     }
 }

@@ -53,6 +53,8 @@
 
 use std::task::Waker;
 
+use crate::points;
+
 const SLOT_BITS: u32 = 6;
 const SLOTS: u32 = 1 << SLOT_BITS;
 const SLOT_MASK: u64 = 63;
@@ -236,6 +238,7 @@ impl Wheel {
             if slot.level == 0 {
                 self.now_tick = slot.tick;
                 while let Some(index) = self.unlink_first(slot.list) {
+                    points::timer_is_due(|| self.entry(index).deadline_tick);
                     due.extend(self.vacate(index));
                 }
             } else if let Some(deadline_tick) = self.only_deadline(slot.list)
@@ -244,6 +247,7 @@ impl Wheel {
                 // A single timer is the earliest one, so it need not cascade.
                 self.now_tick = deadline_tick;
                 let only = self.unlink_first(slot.list);
+                points::timer_is_due(|| deadline_tick);
                 due.extend(only.and_then(|index| self.vacate(index)));
             } else {
                 self.cascade(slot.list, now_tick);

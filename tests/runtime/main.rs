@@ -12,6 +12,7 @@ mod datagrams;
 mod fairness;
 mod fs;
 mod groups;
+mod inspect;
 mod kernel;
 mod net;
 mod owner;

@@ -46,6 +46,7 @@ const EXAMPLES: &[Row] = &[
     row("events", "/"),
     row("middleware", "/"),
     row("files", "/"),
+    row("compress", "/"),
     row("templates", "/"),
     Row {
         name: "call_service",

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compress;
 mod error_responses;
 mod files;
 mod nesting;

@@ -98,6 +98,11 @@ impl Output {
         true
     }
 
+    /// Empties the cache of the last answer's head.
+    pub(crate) fn forget_cached(&mut self) {
+        self.cache.forget();
+    }
+
     /// Queues the head of an answer.
     ///
     /// # Errors

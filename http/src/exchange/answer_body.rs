@@ -3,11 +3,14 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 
 use http::StatusCode;
+use waterwheel_runtime::budget;
 
 use crate::buffers::AnswerState;
 use crate::error::{Error, InvalidAnswer, Result, of_peer};
+use crate::exchange::answer_coder::BodyEncoder;
 use crate::exchange::handle::{COPIED_MAX, Exchange};
 use crate::exchange::handler::Responded;
 use crate::headers::AnswerHeaders;
@@ -61,7 +64,12 @@ pub struct AnswerBody<'c> {
     left: Option<u64>,
     sent: u64,
     last: Piece,
+    /// Codes the bytes of the handler. `None` if they are sent as they are.
+    encoder: Option<Box<dyn BodyEncoder>>,
 }
+
+/// So many bytes are coded before other tasks run. Compression of so many takes up to a millisecond.
+const CODED_AT_ONCE: usize = 32 * 1024;
 
 /// The state of the last piece.
 #[derive(Clone, Copy)]
@@ -104,7 +112,19 @@ impl<'c> AnswerBody<'c> {
             left,
             sent: 0,
             last: Piece::Whole,
+            encoder: None,
         }
+    }
+
+    /// Makes each piece pass through `encoder`. `length` is the number of bytes that the handler has announced.
+    pub(super) fn coded(mut self, encoder: Box<dyn BodyEncoder>, length: Option<u64>) -> Self {
+        self.encoder = Some(encoder);
+        self.left = length.filter(|_| self.is_sent());
+        self
+    }
+
+    pub(super) fn is_coded(&self) -> bool {
+        self.encoder.is_some()
     }
 
     /// Sends a piece. Drops it if the answer may have no body (to HEAD, 204, 304).
@@ -120,6 +140,10 @@ impl<'c> AnswerBody<'c> {
     pub async fn write(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
         let data = data.as_ref();
         self.begin_piece(data.len() as u64)?;
+        if self.is_coded() {
+            let outcome = self.write_coded(data).await;
+            return self.end_piece(outcome);
+        }
         // The framing was decided with the head. A chunk of length 0 would end the body, so an empty piece is
         // no chunk.
         let outcome = match self.framing {
@@ -136,6 +160,48 @@ impl<'c> AnswerBody<'c> {
             _ => Ok(()),
         };
         self.end_piece(outcome)
+    }
+
+    /// Sends the bytes that the encoder makes of `data`. In a box, because few answers are coded, and the future of each
+    /// `write` would carry the room for this one.
+    #[cold]
+    fn write_coded<'a>(
+        &'a mut self,
+        data: &'a [u8],
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>> {
+        Box::pin(async move {
+            for piece in data.chunks(CODED_AT_ONCE) {
+                // The whole budget: the next piece waits for the next turn.
+                poll_fn(|cx| budget::poll_spend(cx, u32::MAX)).await;
+                self.queue_coded(|encoder, coded| encoder.encode(piece, coded))?;
+                self.exchange.back_pressure().await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Queues the bytes that the encoder appends. Does not wait, so that it cannot be dropped in between.
+    #[cold]
+    fn queue_coded(
+        &mut self,
+        encode: impl FnOnce(&mut dyn BodyEncoder, &mut Vec<u8>) -> io::Result<()>,
+    ) -> Result<()> {
+        let Some(encoder) = self.encoder.as_mut().filter(|_| self.framing.sends_body()) else {
+            return Ok(());
+        };
+        let mut coded = Vec::new();
+        encode(&mut **encoder, &mut coded)?;
+        self.sent += coded.len() as u64;
+        let is_chunked = self.framing == AnswerFraming::Chunked && !coded.is_empty();
+        if is_chunked {
+            self.begin_chunk(coded.len() as u64);
+        }
+        self.exchange
+            .queue_with(|queue| queue.extend_from_slice(&coded));
+        if is_chunked {
+            self.end_chunk();
+        }
+        Ok(())
     }
 
     /// Returns true if written bytes are sent. Returns false for answers without a body (to HEAD, 204, 304).
@@ -190,7 +256,8 @@ impl<'c> AnswerBody<'c> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(bytes).ok_or(InvalidAnswer::Length)?;
         }
-        if self.is_sent() {
+        // Of a coded body, the bytes behind the encoder are counted.
+        if self.is_sent() && !self.is_coded() {
             self.sent += bytes;
         }
         Ok(())
@@ -260,6 +327,10 @@ impl<'c> AnswerBody<'c> {
     ///
     /// Safe: unsent bytes stay queued.
     pub async fn flush(&mut self) -> Result<()> {
+        if self.is_coded() {
+            self.expect_whole()?;
+            self.queue_coded(|encoder, coded| encoder.flush(coded))?;
+        }
         self.exchange.flush().await
     }
 
@@ -320,11 +391,14 @@ impl<'c> AnswerBody<'c> {
     /// # Cancel safety
     ///
     /// As [`finish`](Self::finish).
-    pub async fn finish_with_trailers(self, trailers: impl AnswerHeaders) -> Result<Responded> {
+    pub async fn finish_with_trailers(mut self, trailers: impl AnswerHeaders) -> Result<Responded> {
         // A body that is short or torn must not get an end, because the client would take it for whole.
         self.expect_whole()?;
         if self.left.is_some_and(|left| left > 0) {
             return Err(InvalidAnswer::Length.into());
+        }
+        if self.is_coded() {
+            self.queue_coded(|encoder, coded| encoder.finish(coded))?;
         }
         if self.framing == AnswerFraming::Chunked {
             self.exchange

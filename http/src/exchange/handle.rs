@@ -146,6 +146,11 @@ impl Exchange<'_> {
         is_repeated
     }
 
+    /// Makes sure that the next answer does not [repeat](Self::repeat) the last one.
+    pub(crate) fn forget_cached_answer(&self) {
+        self.buffers.output().forget_cached();
+    }
+
     /// Queues the head of an answer, and returns the decisions that stand in it.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! the only way from a handler to the buffers and the transport of its connection.
 
 pub(crate) mod answer_body;
+pub(crate) mod answer_coder;
 pub(crate) mod body;
 pub(crate) mod handle;
 pub(crate) mod handler;

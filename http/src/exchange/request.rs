@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use http::{Method, StatusCode, Version};
 
 use crate::error::{ClientError, Result};
 use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::answer_coder::{AnswerCoder, CoderOfRequest};
 use crate::exchange::body::Body;
 use crate::exchange::handle::Exchange;
 use crate::exchange::handler::Responded;
@@ -334,6 +336,32 @@ impl<'c> Request<'c> {
         self.exchange.added_header(name)
     }
 
+    /// Sets the coder of the answer's body. A coder that was set before is replaced. Middleware that compresses uses
+    /// this.
+    ///
+    /// The coder sees the answer of the handler, and not the error answers of the server.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    /// use waterwheel::http::{AnswerCoder, Handler, Request};
+    ///
+    /// /// Sets the coder for each request of a handler.
+    /// fn coded<C: AnswerCoder + 'static>(coder: C, handler: impl Handler) -> impl Handler {
+    ///     let coder = Rc::new(coder);
+    ///     async move |request: Request<'_>| {
+    ///         request.set_answer_coder(coder.clone());
+    ///         handler.call(request).await
+    ///     }
+    /// }
+    /// ```
+    pub fn set_answer_coder(&self, coder: Rc<dyn AnswerCoder>) {
+        // A cached head would go past the coder.
+        self.exchange.forget_cached_answer();
+        self.extensions().insert(CoderOfRequest(coder));
+    }
+
     /// Queues an interim answer, such as 103 (Early Hints). The final answer must follow. A client of
     /// HTTP/1.0 receives no interim answer, because that version does not have them (RFC 9110, 15.2).
     ///
@@ -404,6 +432,11 @@ impl<'c> Request<'c> {
             if self.exchange.repeat(status, body, &headers) {
                 // The common case on a warm connection: the head equals that of the last answer.
                 return Ok(Responded::new(status, body.len() as u64));
+            }
+            if respond::may_be_coded(self.exchange)
+                && let Some(sending) = respond::respond_coded(self.exchange, status, body, &headers)
+            {
+                return sending.await;
             }
             // Queued by a plain call, and only the rest is a future. Most answers have no rest (LOG 48).
             let (responded, unsent) = respond::queue(self.exchange, status, body, &headers)?;

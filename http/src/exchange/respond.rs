@@ -1,10 +1,14 @@
 //! The ways to answer a request: whole, piece by piece, by passing the stream on, or not at all.
 
-use http::{Method, StatusCode, Version};
+use std::pin::Pin;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::buffers::AnswerState;
 use crate::error::{ClientError, InvalidAnswer, Refusal, Result};
 use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::answer_coder::{self, BodyEncoder, CoderOfRequest};
 use crate::exchange::body::drain;
 use crate::exchange::handle::{COPIED_MAX, Exchange};
 use crate::exchange::handler::Responded;
@@ -72,11 +76,110 @@ pub(crate) async fn start<'c>(
     status: StatusCode,
     headers: &impl AnswerHeaders,
 ) -> Result<AnswerBody<'c>> {
+    if may_be_coded(exchange)
+        && let Some(prepared) = prepare(exchange, status, None, headers)
+    {
+        return Box::pin(start_prepared(exchange, status, prepared)).await;
+    }
     let framing = exchange.queue_head(status, None, headers)?.framing;
     exchange.set_answer(AnswerState::Streaming);
     // The head leaves with the first pieces, unless many bytes are queued before it.
     exchange.back_pressure().await?;
     Ok(AnswerBody::new(exchange, status, framing))
+}
+
+/// An answer that the request's coder has seen.
+struct Prepared {
+    fields: HeaderMap,
+    /// `None` if the body is sent as it is.
+    encoder: Option<Box<dyn BodyEncoder>>,
+    /// The length of the body before its coding, if it is known.
+    length: Option<u64>,
+}
+
+/// Returns true if the request may have a coder. Most requests have no extensions at all.
+#[inline]
+pub(crate) fn may_be_coded(exchange: Exchange<'_>) -> bool {
+    !exchange.extensions().is_empty()
+}
+
+/// Lets the request's coder look at an answer. Returns `None` if there is no coder. Also returns `None` if a field
+/// cannot be sent, so that the usual way reports that.
+#[inline(never)]
+fn prepare(
+    exchange: Exchange<'_>,
+    status: StatusCode,
+    length: Option<u64>,
+    headers: &impl AnswerHeaders,
+) -> Option<Prepared> {
+    let coder = exchange.extensions().get::<CoderOfRequest>()?;
+    let mut fields = answer_coder::map_of(headers)?;
+    let announced = |fields: &HeaderMap| fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    let length = length.or_else(|| announced(&fields));
+    let encoder = coder.0.begin(status, length, &mut fields);
+    if encoder.is_some() {
+        fields.remove(CONTENT_LENGTH);
+    }
+    Some(Prepared {
+        fields,
+        encoder,
+        length,
+    })
+}
+
+/// Answers with a whole body that the request's coder sees. Returns `None` if there is no coder.
+#[inline(never)]
+pub(crate) fn respond_coded<'a>(
+    exchange: Exchange<'a>,
+    status: StatusCode,
+    body: &'a [u8],
+    headers: &impl AnswerHeaders,
+) -> Option<Pin<Box<dyn Future<Output = Result<Responded>> + 'a>>> {
+    let prepared = prepare(exchange, status, Some(body.len() as u64), headers)?;
+    Some(Box::pin(respond_prepared(exchange, status, body, prepared)))
+}
+
+/// A longer body is coded piece by piece, so that other tasks run meanwhile. Its answer has no Content-Length.
+const CODED_WHOLE_MAX: usize = 64 * 1024;
+
+async fn respond_prepared(
+    exchange: Exchange<'_>,
+    status: StatusCode,
+    body: &[u8],
+    mut prepared: Prepared,
+) -> Result<Responded> {
+    let mut coded = Vec::new();
+    let body = match &mut prepared.encoder {
+        None => body,
+        Some(_) if body.len() > CODED_WHOLE_MAX => {
+            let mut answer = start_prepared(exchange, status, prepared).await?;
+            answer.write(body).await?;
+            return answer.finish().await;
+        }
+        Some(encoder) => {
+            encoder.encode(body, &mut coded)?;
+            encoder.finish(&mut coded)?;
+            &coded
+        }
+    };
+    let (responded, unsent) = queue(exchange, status, body, &prepared.fields)?;
+    send(exchange, unsent, body).await?;
+    Ok(responded)
+}
+
+async fn start_prepared(
+    exchange: Exchange<'_>,
+    status: StatusCode,
+    prepared: Prepared,
+) -> Result<AnswerBody<'_>> {
+    let framing = exchange.queue_head(status, None, &prepared.fields)?.framing;
+    exchange.set_answer(AnswerState::Streaming);
+    exchange.back_pressure().await?;
+    let body = AnswerBody::new(exchange, status, framing);
+    Ok(match prepared.encoder {
+        Some(encoder) => body.coded(encoder, prepared.length),
+        None => body,
+    })
 }
 
 /// Queues an interim answer, unless the client uses HTTP/1.0, which has no interim answers.

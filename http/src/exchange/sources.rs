@@ -26,6 +26,9 @@ use crate::exchange::handler::Responded;
 /// The number of bytes of a file that are sent before other tasks run.
 const WINDOW_BYTES: u64 = 1024 * 1024;
 
+/// The number of bytes of a file that are in this process at once, if they are coded.
+const CODED_WINDOW_BYTES: u64 = 128 * 1024;
+
 /// The number of bytes of a reader that are read at once.
 const PIECE_BYTES: usize = 16 * 1024;
 
@@ -187,11 +190,26 @@ impl AnswerBody<'_> {
     /// }
     /// ```
     pub async fn send_file(&mut self, file: &File, range: Range<u64>) -> Result<()> {
+        if self.is_coded() {
+            return Box::pin(self.send_file_coded(file, range)).await;
+        }
         let count = range.end.saturating_sub(range.start);
         self.write_by(count, async move |exchange| {
             send_file(exchange, file, range).await
         })
         .await
+    }
+
+    /// Sends a part of a file whose bytes pass through an encoder.
+    async fn send_file_coded(&mut self, file: &File, range: Range<u64>) -> Result<()> {
+        let mut offset = range.start;
+        while offset < range.end && self.is_sent() {
+            let end = range.end.min(offset + CODED_WINDOW_BYTES);
+            let data = read_elsewhere(file, offset..end, Keep::Everything).await?;
+            self.write(&data).await?;
+            offset = end;
+        }
+        Ok(())
     }
 }
 

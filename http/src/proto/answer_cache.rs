@@ -68,6 +68,11 @@ impl AnswerCache {
         (compared.is_ok() && fields.next().is_none()).then_some(&*self.bytes)
     }
 
+    /// Empties the cache. Its memory stays.
+    pub(crate) fn forget(&mut self) {
+        (self.asked, self.kept) = (None, None);
+    }
+
     /// Caches `head`, whose status line has `line_bytes`, if the last miss had the same key. Does not
     /// cache a head whose fields were written otherwise than the handler named them.
     pub(super) fn keep(

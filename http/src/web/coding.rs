@@ -4,7 +4,7 @@ use crate::headers::Headers;
 use crate::web::weight::Weight;
 use crate::white_space::trim;
 
-/// A content coding of files that are stored beside their originals.
+/// A content coding of answers (RFC 9110, 8.4.1).
 ///
 /// # Examples
 ///
@@ -12,7 +12,7 @@ use crate::white_space::trim;
 /// use waterwheel::http::web::coding::ContentCoding;
 ///
 /// // The names of the smaller files beside `site.css`.
-/// let names = ContentCoding::ALL.map(|coding| format!("site.css{}", coding.suffix()));
+/// let names = ContentCoding::STORED.map(|coding| format!("site.css{}", coding.suffix()));
 /// assert_eq!(names, ["site.css.br", "site.css.zst", "site.css.gz"]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,11 +23,16 @@ pub enum ContentCoding {
     Zstd,
     /// `gzip` (RFC 1952).
     Gzip,
+    /// `deflate`, in the format of zlib (RFC 1950).
+    Deflate,
 }
 
 impl ContentCoding {
     /// All codings. If a client prefers several equally, the first one is tried first.
-    pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
+    pub const ALL: [Self; 4] = [Self::Brotli, Self::Zstd, Self::Gzip, Self::Deflate];
+
+    /// The codings of files that are stored beside their originals.
+    pub const STORED: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
 
     /// Returns the name in Accept-Encoding and Content-Encoding.
     #[must_use]
@@ -36,6 +41,7 @@ impl ContentCoding {
             Self::Brotli => "br",
             Self::Zstd => "zstd",
             Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
         }
     }
 
@@ -53,6 +59,7 @@ impl ContentCoding {
             Self::Brotli => ".br",
             Self::Zstd => ".zst",
             Self::Gzip => ".gz",
+            Self::Deflate => ".zz",
         }
     }
 }
@@ -80,12 +87,12 @@ impl ContentCoding {
 /// assert_eq!(answer.text(), "gzip br");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AcceptedCodings([Option<ContentCoding>; 3]);
+pub struct AcceptedCodings([Option<ContentCoding>; 4]);
 
 /// Weights in thousandths, for each of [`ContentCoding::ALL`] and for the identity.
 #[derive(Default)]
 struct Weights {
-    codings: [Option<u16>; 3],
+    codings: [Option<u16>; 4],
     identity: Option<u16>,
     any: Option<u16>,
 }
@@ -134,7 +141,7 @@ impl Weights {
         // Without a weight of its own, the identity ranks below each named coding.
         let least = self.identity.unwrap_or(0).max(1);
         let weight = |place: usize| self.codings[place].or(self.any).unwrap_or(0);
-        let mut places = [0, 1, 2];
+        let mut places = [0, 1, 2, 3];
         places.sort_by_key(|place| std::cmp::Reverse(weight(*place)));
         AcceptedCodings(
             places.map(|place| (weight(place) >= least).then(|| ContentCoding::ALL[place])),
@@ -158,16 +165,16 @@ mod tests {
         assert_eq!(accepted.iter().collect::<Vec<_>>(), expected, "{value}");
     }
 
-    use ContentCoding::{Brotli, Gzip, Zstd};
+    use ContentCoding::{Brotli, Deflate, Gzip, Zstd};
 
     #[test]
     fn codings_are_tried_in_the_order_of_their_weights() {
-        check("gzip, deflate, br, zstd", &[Brotli, Zstd, Gzip]);
+        check("gzip, deflate, br, zstd", &[Brotli, Zstd, Gzip, Deflate]);
         check("gzip;q=1.0, br;q=0.9", &[Gzip, Brotli]);
         check("GZIP", &[Gzip]);
         check("x-gzip", &[Gzip]); // RFC 9110, 8.4.1.3
-        check("*", &[Brotli, Zstd, Gzip]);
-        check("br;q=0, *;q=0.5", &[Zstd, Gzip]);
+        check("*", &[Brotli, Zstd, Gzip, Deflate]);
+        check("br;q=0, *;q=0.5", &[Zstd, Gzip, Deflate]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! | feature | contents |
 //! |---|---|
+//! | `compress` | compression of answers; `compress-brotli` and `compress-zstd` add codings |
 //! | `cookies` | `Set-Cookie` fields |
 //! | `events` | server-sent events |
 //! | `files` | folders of static files, with `range`, `coding` and `conditional` |
@@ -19,9 +20,12 @@
 //! The server knows none of these modules. A router is a [`Handler`](crate::Handler) like any other. A
 //! response is sent through [`Request::respond`](crate::Request::respond).
 
-#[cfg(feature = "files")]
-#[cfg_attr(docsrs, doc(cfg(feature = "files")))]
+#[cfg(any(feature = "compress", feature = "files"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "compress", feature = "files"))))]
 pub mod coding;
+#[cfg(feature = "compress")]
+#[cfg_attr(docsrs, doc(cfg(feature = "compress")))]
+pub mod compress;
 #[cfg(any(feature = "files", feature = "response"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "files", feature = "response"))))]
 pub mod conditional;
@@ -73,5 +77,5 @@ mod single;
 #[cfg(feature = "templates")]
 #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
 pub mod templates;
-#[cfg(any(feature = "files", feature = "input"))]
+#[cfg(any(feature = "compress", feature = "files", feature = "input"))]
 mod weight;

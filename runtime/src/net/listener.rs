@@ -15,6 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
 use super::socket::{Edge, Socket, is_ready};
+use crate::causes::Call;
+use crate::points;
 use crate::source::{Direction, Interest};
 
 /// The units of a task's budget that an accept costs. After 16 accepts, other tasks run.
@@ -166,7 +168,9 @@ impl<L: Accept> Listener<L> {
 /// Keeps the edge: the queue may hold more connections, also after an error such as EMFILE.
 fn accept_one<L: Accept>(listener: &L) -> io::Result<(L::Accepted, Edge)> {
     // More connections may wait in the queue, and no event reports them again.
-    Ok((listener.accept_one()?, Edge::Kept))
+    let accepted = listener.accept_one();
+    points::call(Call::Accept, listener, &accepted, |_| 0);
+    Ok((accepted?, Edge::Kept))
 }
 
 impl<L: AsFd> AsFd for Listener<L> {

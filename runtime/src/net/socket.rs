@@ -120,6 +120,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use crate::budget;
+use crate::causes::Call;
 use crate::context;
 use crate::current_task::{self, Registered};
 use crate::descriptors;
@@ -127,6 +128,7 @@ use crate::directory::{deregister_from, send_to};
 use crate::executor::Executor;
 use crate::local_queue::{self, RuntimeId, TaskId};
 use crate::panics;
+use crate::points;
 use crate::reactor::{Answer, SourceId, Wanted};
 use crate::remote::Message;
 use crate::source::{Direction, Interest, Known, Readiness, SocketWaiter, Source, WaiterKey};
@@ -442,18 +444,27 @@ impl<S: Receive> Socket<S> {
     /// The rest of [`poll_read`](Self::poll_read), out of line so that the check above is inlined.
     #[inline(never)] // LOG R5
     fn read_or_wait(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Read, |io| io.receive(buffer))
+        self.poll_move(cx, Direction::Read, |io| receive(io, buffer))
     }
 
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.try_io(Direction::Read, |io| io.receive(buffer))
+        self.try_io(Direction::Read, |io| receive(io, buffer))
     }
+}
+
+/// Reads, and reports the call.
+fn receive<S: Receive>(io: &S, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
+    let received = io.receive(buffer);
+    points::call(Call::Read, io, &received, |(moved, _)| *moved);
+    received
 }
 
 /// Calls `send(2)` without the C library's function around it (LOG R7). If the peer is gone, this returns an
 /// error and raises no signal.
 fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Edge)> {
-    let moved = send(io, bytes, flags | sys::NO_SIGNAL)?;
+    let sent = send(io, bytes, flags | sys::NO_SIGNAL);
+    points::call(Call::Write, io, &sent, |moved| *moved);
+    let moved = sent?;
     Ok((moved, Edge::after(moved, bytes.len())))
 }
 
@@ -466,7 +477,9 @@ fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Ed
     let slices = &slices[..slices.len().min(SLICES_MAX)];
     let asked = slices.iter().map(|slice| slice.len()).sum();
     let nothing = &mut SendAncillaryBuffer::default();
-    let moved = sendmsg(io, slices, nothing, sys::NO_SIGNAL)?;
+    let sent = sendmsg(io, slices, nothing, sys::NO_SIGNAL);
+    points::call(Call::Write, io, &sent, |moved| *moved);
+    let moved = sent?;
     Ok((moved, Edge::after(moved, asked)))
 }
 

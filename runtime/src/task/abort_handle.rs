@@ -12,12 +12,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::causes::Reason;
 use crate::context;
 use crate::current_task;
 use crate::join_handle::JoinHandle;
 use crate::local_queue::{self, TaskId};
 use crate::remote::{Message, Remote};
 use crate::task_names::Id;
+use crate::watch::Place;
 
 /// Returns the identity of the task that is being polled. Returns `None` outside a task, and in the future of
 /// [`block_on`](fn@crate::block_on), which is not a task.
@@ -64,9 +66,16 @@ impl AbortHandle {
     /// Aborts the task, as [`JoinHandle::abort`] does. Has no effect if the task or its runtime has ended.
     ///
     /// On a thread outside the runtime, the task ends after the runtime has read its messages.
+    #[track_caller]
     pub fn abort(&self) {
+        self.end(Reason::Abort, Some(Place::here()));
+    }
+
+    /// Aborts the task for this reason, at this place in the program.
+    pub(crate) fn end(&self, reason: Reason, place: Option<Place>) {
         let task = self.task;
-        let abort = move || _ = context::with_borrowed(|executor| executor.abort(task));
+        let abort =
+            move || _ = context::with_borrowed(|executor| executor.abort(task, reason, place));
         // A message to the own runtime would delay the abort until the inbox is read, and would need a box.
         if self.remote.is_entered() {
             abort();

@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use crate::budget::Waited;
+use crate::causes::Reason;
 use crate::context;
 use crate::join_error::JoinError;
 use crate::join_handle::JoinHandle;
@@ -245,6 +246,7 @@ impl<T> JoinSet<T> {
     ///     assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
     /// });
     /// ```
+    #[track_caller]
     pub fn abort_all(&self) {
         for (_, handle) in &self.handles {
             handle.abort();
@@ -298,7 +300,9 @@ impl<T> Default for JoinSet<T> {
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
         // The drop of a handle only detaches its task.
-        self.abort_all();
+        for (_, handle) in &self.handles {
+            handle.end(Reason::Drop, None);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use std::task::Poll;
 
 use slab::Slab;
 
+use crate::causes::Reason;
 use crate::context;
 use crate::join_handle::JoinHandle;
 use crate::task::abort_handle::AbortHandle;
@@ -66,7 +67,7 @@ pub async fn scope<T>(block: impl AsyncFnOnce(&Scope) -> T) -> T {
         ends: EndList::default(),
     };
     let value = block(&scope).await;
-    scope.abort_all();
+    scope.end_all(Reason::Drop, None);
     poll_fn(|cx| {
         scope.ends.register(cx.waker());
         // Checked after the waker is there, so that no end in between is missed.
@@ -138,11 +139,16 @@ impl Scope {
     }
 
     /// Aborts the tasks that have not ended.
+    #[track_caller]
     pub fn abort_all(&self) {
+        self.end_all(Reason::Abort, Some(Place::here()));
+    }
+
+    fn end_all(&self, reason: Reason, place: Option<Place>) {
         self.forget_ended();
         // An abort marks and queues the task, and drops no future. So no foreign code runs inside the borrow.
         for (_, task) in &*self.tasks.borrow() {
-            task.abort();
+            task.end(reason, place);
         }
     }
 
@@ -157,7 +163,7 @@ impl Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         self.ends.forget_waiter();
-        self.abort_all();
+        self.end_all(Reason::Drop, None);
     }
 }
 

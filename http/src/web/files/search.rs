@@ -136,10 +136,12 @@ impl Search {
     /// Takes the client's best coding for which a file exists. Sets `varies` if a file of any coding exists.
     fn choose(&self, found: &mut FoundFile, reach: Reach) -> Result<(), Errno> {
         // The other codings are looked for as well, because Vary depends on files of any coding.
-        let liked = self.accepted.iter();
-        let others = ContentCoding::ALL
+        let is_accepted = |coding: &ContentCoding| self.accepted.iter().any(|one| one == *coding);
+        let is_stored = |coding: &ContentCoding| ContentCoding::STORED.contains(coding);
+        let liked = self.accepted.iter().filter(is_stored);
+        let others = ContentCoding::STORED
             .into_iter()
-            .filter(|coding| !self.accepted.iter().any(|one| one == *coding));
+            .filter(|coding| !is_accepted(coding));
         for coding in liked.chain(others) {
             let mut beside = OsString::from(&found.path);
             beside.push(coding.suffix());
@@ -155,7 +157,7 @@ impl Search {
                 continue;
             }
             found.varies = true;
-            if self.accepted.iter().any(|one| one == coding) {
+            if is_accepted(&coding) {
                 (found.file, found.metadata) = (file, metadata);
                 found.coding = Some(coding);
             }

@@ -1,0 +1,184 @@
+//! The gate before each step of the executor, and the time for which it has stood there.
+//!
+//! # How it works
+//!
+//! The executor passes the gate before each poll, and before each wait if no task is ready. Another thread closes it:
+//!
+//! ```text
+//!  controlling thread           gate                          executor
+//!  pause() ───────────────────► closed
+//!                               stopped, before a poll ◄───── pass(): waits, and the clock stands
+//!  step() ────────────────────► one step is granted ────────► polls one task
+//!                               stopped, before a poll ◄───── pass(): waits again
+//!  resume() ──────────────────► open ───────────────────────► runs on
+//! ```
+//!
+//! # Invariants
+//!
+//! - Always: an open gate costs one load.
+//! - Always: the time of [`Gate::now`] stands while the executor is stopped, and never goes back.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The step before which the executor has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopPoint {
+    /// The poll of this task.
+    Poll(u64),
+    /// The wait for events.
+    Wait,
+}
+
+/// The state of a gate, for the controlling thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GateState {
+    Open,
+    /// The gate is closed, and the executor has not come to it.
+    Closed,
+    Stopped(StopPoint),
+}
+
+#[derive(Default)]
+struct Inner {
+    is_closed: bool,
+    /// The number of steps that the executor may take through the closed gate.
+    steps: u32,
+    stopped: Option<StopPoint>,
+}
+
+/// The gate of one runtime, and its clock.
+pub(crate) struct Gate {
+    /// A copy of `is_closed`, so that an open gate takes no lock.
+    is_closed: AtomicBool,
+    inner: Mutex<Inner>,
+    /// Notified at each change.
+    changed: Condvar,
+    opened: Instant,
+    /// The nanoseconds for which the executor has stood here, before the present stop.
+    stopped_nanos: AtomicU64,
+    /// The time at which the clock stands, plus one. Zero while it runs.
+    stands_at: AtomicU64,
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self {
+            is_closed: AtomicBool::new(false),
+            inner: Mutex::default(),
+            changed: Condvar::new(),
+            opened: Instant::now(),
+            stopped_nanos: AtomicU64::new(0),
+            stands_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns the nanoseconds since the runtime was opened, without those for which it has stood here.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        match self.stands_at.load(Ordering::Acquire) {
+            0 => nanos(self.opened.elapsed()) - self.stopped_nanos.load(Ordering::Relaxed),
+            stands => stands - 1,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        let woken = self.changed.wait(inner);
+        woken.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The method that only the executor calls.
+impl Gate {
+    /// Returns true if the executor must stop before its next step, or take it as a granted one.
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the gate is open or a step is granted. Returns the time that has passed meanwhile.
+    #[cold]
+    pub(crate) fn pass(&self, point: StopPoint) -> Duration {
+        let mut inner = self.lock();
+        if !inner.is_closed {
+            return Duration::ZERO;
+        }
+        let began = Instant::now();
+        self.stands_at.store(self.now() + 1, Ordering::Release);
+        inner.stopped = Some(point);
+        self.changed.notify_all();
+        while inner.is_closed && inner.steps == 0 {
+            inner = self.wait(inner);
+        }
+        inner.steps = inner.steps.saturating_sub(1);
+        inner.stopped = None;
+        let stopped = began.elapsed();
+        // First the sum and then the mark: a reader between the two still sees the clock stand.
+        self.stopped_nanos
+            .fetch_add(nanos(stopped), Ordering::Relaxed);
+        self.stands_at.store(0, Ordering::Release);
+        stopped
+    }
+}
+
+/// The methods that any thread may call.
+impl Gate {
+    /// Closes the gate. The caller must unpark the executor.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        inner.is_closed = true;
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// Opens the gate.
+    pub(crate) fn open(&self) {
+        let mut inner = self.lock();
+        inner.is_closed = false;
+        inner.steps = 0;
+        self.is_closed.store(false, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// Grants one step. Returns false if the executor is not stopped here, or if its last step has not begun.
+    pub(crate) fn step(&self) -> bool {
+        let mut inner = self.lock();
+        let stands = inner.is_closed && inner.stopped.is_some() && inner.steps == 0;
+        if stands {
+            inner.steps = 1;
+            self.changed.notify_all();
+        }
+        stands
+    }
+
+    pub(crate) fn state(&self) -> GateState {
+        state_of(&self.lock())
+    }
+
+    /// Waits until the executor is stopped here, for at most `patience`. Returns the state then.
+    pub(crate) fn wait_stopped(&self, patience: Duration) -> GateState {
+        let moves = |inner: &mut Inner| matches!(state_of(inner), GateState::Closed);
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), patience, moves);
+        state_of(&waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+}
+
+fn state_of(inner: &Inner) -> GateState {
+    match inner.stopped {
+        _ if !inner.is_closed => GateState::Open,
+        // A granted step has not begun, but it is no longer a stop.
+        Some(point) if inner.steps == 0 => GateState::Stopped(point),
+        _ => GateState::Closed,
+    }
+}

@@ -1,0 +1,75 @@
+//! Writes JSON: strings with their escapes (RFC 8259, section 7), and ids of tasks.
+
+use std::fmt::{self, Write as _};
+
+use crate::task_names::Id;
+
+/// A string in JSON.
+pub(crate) struct JsonText<'a>(pub(crate) &'a str);
+
+impl fmt::Display for JsonText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for letter in self.0.chars() {
+            match letter {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                // The page has its trace inside a script element, which this would end.
+                '<' => f.write_str("\\u003c")?,
+                control if control < ' ' => write!(f, "\\u{:04x}", u32::from(control))?,
+                '\u{2028}' | '\u{2029}' => write!(f, "\\u{:04x}", u32::from(letter))?,
+                other => f.write_char(other)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
+/// A value of JSON, or `null`.
+pub(crate) struct OrNull<T>(pub(crate) Option<T>);
+
+impl<T: fmt::Display> fmt::Display for OrNull<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("null"),
+        }
+    }
+}
+
+/// The id of a task in JSON: `"1.4.7"`, or `"root"` for the future of `block_on`.
+pub(crate) struct JsonId(pub(crate) Id);
+
+impl fmt::Display for JsonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_root() {
+            f.write_str("\"root\"")
+        } else {
+            write!(f, "\"{}\"", self.0)
+        }
+    }
+}
+
+/// A place in the program in JSON.
+pub(crate) fn place(place: Option<&std::panic::Location<'_>>) -> OrNull<String> {
+    OrNull(place.map(|place| JsonText(&place.to_string()).to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_is_escaped() {
+        let rows = [
+            ("worker", r#""worker""#),
+            ("a \"b\" \\ c", r#""a \"b\" \\ c""#),
+            ("tab\tnul\0", r#""tab\u0009nul\u0000""#),
+            ("</script>", r#""\u003c/script>""#),
+            ("ü\u{2028}", "\"ü\\u2028\""),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(JsonText(text).to_string(), expected);
+        }
+    }
+}

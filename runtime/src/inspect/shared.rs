@@ -1,0 +1,203 @@
+//! The part of the inspection of one runtime that its thread and all readers share.
+//!
+//! # How it works
+//!
+//! The runtime's thread writes events into the ring. Other threads (those of blocking jobs, the watchdog) put theirs
+//! into a list behind a lock, and the runtime's thread moves them into the ring. A place in the program and a name
+//! have a number, so that an event has a fixed size.
+//!
+//! # Invariants
+//!
+//! - Always: all memory has a limit. The number of the places is that of the calls in the program's source.
+
+use std::collections::HashMap;
+use std::mem;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::facts::{Facts, FactsTable, halves};
+use super::gate::Gate;
+use super::options::Options;
+use super::ring::{EventRing, RawEvent};
+
+/// Other threads may leave at most this many events. Further ones are lost, and counted.
+const LEFT_MAX: usize = 4096;
+
+/// The number of different names that are kept at most. A task with a further name has none here.
+const NAMES_MAX: usize = 4096;
+
+/// The function that ends the runtime's wait.
+type UnparkFn = Box<dyn Fn() + Send + Sync>;
+
+/// All that the inspection of one runtime knows.
+pub(crate) struct Inspected {
+    /// The number of the runtime.
+    pub(crate) runtime: u32,
+    /// The time of the opening, in milliseconds since 1970.
+    pub(crate) started_unix_ms: u64,
+    pub(crate) ring: EventRing,
+    pub(crate) facts: FactsTable,
+    /// Stops the executor for the step mode. It has the clock of the events.
+    pub(crate) gate: Gate,
+    /// Ends the runtime's wait.
+    pub(crate) unpark: UnparkFn,
+    pub(crate) options: Options,
+    /// The number of the place that has called `block_on`.
+    pub(crate) root_place: AtomicU32,
+    /// The events that other threads have lost.
+    pub(crate) lost: AtomicU64,
+    /// True while the list of other threads is not empty.
+    has_left: AtomicBool,
+    left: Mutex<Left>,
+    places: Mutex<Places>,
+    names: Mutex<Names>,
+}
+
+/// The news of other threads.
+#[derive(Default)]
+struct Left {
+    events: Vec<RawEvent>,
+    /// The wakes that blocking jobs have sent: the task as a word, and the job.
+    job_wakes: Vec<(u64, u32)>,
+}
+
+#[derive(Default)]
+struct Places {
+    list: Vec<&'static Location<'static>>,
+    /// The number of a place, by its address.
+    numbers: HashMap<usize, u32>,
+}
+
+#[derive(Default)]
+struct Names {
+    list: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u32>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inspected {
+    pub(crate) fn new(runtime: u32, options: Options, unpark: UnparkFn) -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        let milliseconds = since_1970.unwrap_or_default().as_millis();
+        Self {
+            runtime,
+            started_unix_ms: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+            ring: EventRing::new(options.events),
+            facts: FactsTable::default(),
+            gate: Gate::new(),
+            unpark,
+            options,
+            root_place: AtomicU32::new(0),
+            lost: AtomicU64::new(0),
+            has_left: AtomicBool::new(false),
+            left: Mutex::default(),
+            places: Mutex::default(),
+            names: Mutex::default(),
+        }
+    }
+
+    /// Returns the number of a place in the program. Zero is no place.
+    pub(crate) fn place_number(&self, place: &'static Location<'static>) -> u32 {
+        let places = &mut *lock(&self.places);
+        let address = std::ptr::from_ref(place).addr();
+        *places.numbers.entry(address).or_insert_with(|| {
+            places.list.push(place);
+            u32::try_from(places.list.len()).unwrap_or_default()
+        })
+    }
+
+    /// Returns the place with this number.
+    pub(crate) fn place(&self, number: u32) -> Option<&'static Location<'static>> {
+        let index = number.checked_sub(1)?;
+        lock(&self.places).list.get(index as usize).copied()
+    }
+
+    /// Returns the facts about a task, which is given as a word.
+    pub(crate) fn facts_of(&self, task: u64) -> Option<Facts> {
+        let [generation, index] = halves(task);
+        if index == u32::MAX {
+            return Some(Facts {
+                place: self.root_place.load(Ordering::Relaxed),
+                ..Facts::default()
+            });
+        }
+        self.facts.load(index, generation)
+    }
+
+    /// Returns the number of a name. Zero if there are too many names.
+    pub(crate) fn name_number(&self, name: &Arc<str>) -> u32 {
+        let names = &mut *lock(&self.names);
+        if let Some(number) = names.numbers.get(name) {
+            return *number;
+        }
+        if names.list.len() == NAMES_MAX {
+            return 0;
+        }
+        names.list.push(name.clone());
+        let number = u32::try_from(names.list.len()).unwrap_or_default();
+        names.numbers.insert(name.clone(), number);
+        number
+    }
+
+    /// Returns the name with this number.
+    pub(crate) fn name(&self, number: u32) -> Option<Arc<str>> {
+        let index = number.checked_sub(1)?;
+        lock(&self.names).list.get(index as usize).cloned()
+    }
+}
+
+/// The events of other threads.
+impl Inspected {
+    /// Leaves an event for the runtime's thread.
+    pub(crate) fn leave(&self, event: RawEvent) {
+        let left = &mut *lock(&self.left);
+        if left.events.len() < LEFT_MAX {
+            left.events.push(event);
+            self.has_left.store(true, Ordering::Release);
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a blocking job has sent a wake, for [`waking_job`](Self::waking_job).
+    pub(crate) fn leave_wake(&self, task: u64, job: u32) {
+        let wakes = &mut lock(&self.left).job_wakes;
+        if wakes.len() < LEFT_MAX {
+            wakes.push((task, job));
+        }
+    }
+
+    /// Returns the job that has sent the wake of this task, if one has.
+    pub(crate) fn waking_job(&self, task: u64) -> Option<u32> {
+        let wakes = &mut lock(&self.left).job_wakes;
+        let position = wakes.iter().position(|(woken, _)| *woken == task)?;
+        Some(wakes.remove(position).1)
+    }
+
+    /// Moves the events of other threads into the ring. Only the runtime's thread may call this.
+    #[inline]
+    pub(crate) fn collect_left(&self) {
+        if self.has_left.load(Ordering::Acquire) {
+            self.collect_left_now();
+        }
+    }
+
+    #[cold]
+    fn collect_left_now(&self) {
+        let mut left = lock(&self.left);
+        self.has_left.store(false, Ordering::Relaxed);
+        let events = mem::take(&mut left.events);
+        drop(left);
+        events.into_iter().for_each(|event| self.ring.write(event));
+    }
+
+    /// Returns the events that no call of [`collect_left`](Self::collect_left) has moved.
+    pub(crate) fn left(&self) -> Vec<RawEvent> {
+        lock(&self.left).events.clone()
+    }
+}
