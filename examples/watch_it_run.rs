@@ -92,7 +92,12 @@ fn spawn_workers() {
         let (_sender, mut orders) = mpsc::channel::<()>(1);
         let bell = Notify::new();
         loop {
-            select3(orders.recv(), bell.notified(), sleep(Duration::from_secs(2))).await;
+            select3(
+                orders.recv(),
+                bell.notified(),
+                sleep(Duration::from_secs(2)),
+            )
+            .await;
         }
     })
     .detach();
@@ -170,11 +175,17 @@ fn main() -> Result<()> {
         println!("watch it run: {}", page.url());
         spawn_workers();
         for number in 0..VISITORS {
-            let (server, path) = (server.local_address(), ["/", "/slow", "/report"][number as usize % 3]);
-            let visit = async move { visit(server, path, Duration::from_millis(40 + 30 * number)).await };
+            let (server, path) = (
+                server.local_address(),
+                ["/", "/slow", "/report"][number as usize % 3],
+            );
+            let visit =
+                async move { visit(server, path, Duration::from_millis(40 + 30 * number)).await };
             spawn_named("visitor", visit).detach();
         }
-        faults.iter().for_each(|fault| plant(fault, server.local_address()));
+        faults
+            .iter()
+            .for_each(|fault| plant(fault, server.local_address()));
         println!("{}", server.serve_until(answer, shutdown).await?);
         Ok(())
     })

@@ -87,7 +87,11 @@ fn each_wake_has_its_exact_cause() {
             notify.notify_all();
         });
         let sleeps = spawn(sleep(Duration::from_millis(1)));
-        let job = spawn(async { spawn_blocking(|| thread::sleep(Duration::from_millis(5))).await.unwrap() });
+        let job = spawn(async {
+            spawn_blocking(|| thread::sleep(Duration::from_millis(5)))
+                .await
+                .unwrap()
+        });
         let ids = [waits.id(), wakes.id(), sleeps.id(), job.id()];
         let joins = spawn(async move {
             waits.await.unwrap();

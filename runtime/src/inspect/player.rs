@@ -5,7 +5,7 @@
 //! `player.html` has a stand-in for a recording. [`Trace::to_html`] puts a recording there. `waterwheel-http` serves
 //! the same file as it is, and the page then asks the server for what happens.
 
-use super::{Dump, Trace};
+use super::Trace;
 
 /// The page without a recording.
 #[doc(hidden)]
@@ -32,13 +32,6 @@ impl Trace {
     pub fn to_html(&self) -> String {
         html(&format!(r#"{{"trace":{}}}"#, self.to_json()))
     }
-
-    /// Writes a page that plays this trace and shows the reasons of a dump.
-    #[must_use]
-    pub fn to_html_with(&self, dump: &Dump) -> String {
-        let (trace, dump) = (self.to_json(), dump.to_json());
-        html(&format!(r#"{{"trace":{trace},"dump":{dump}}}"#))
-    }
 }
 
 /// Puts a recording into the page.
@@ -60,7 +53,9 @@ mod tests {
 
     #[test]
     fn the_page_asks_no_other_server() {
-        let links = PLAYER.match_indices("://").map(|(at, _)| &PLAYER[at - 5..at]);
+        let links = PLAYER
+            .match_indices("://")
+            .map(|(at, _)| &PLAYER[at - 5..at]);
         // The name space of SVG is a name, and no address.
         let links = links.filter(|scheme| scheme.ends_with("http") || scheme.ends_with("https"));
         assert_eq!(links.count(), 1);

@@ -32,7 +32,12 @@ impl Scene {
         let mut browser = Browser::start(&chromium, &folder(name).join("profile"));
         let (width, height) = SIZES[0];
         let tab = browser.open(&format!("{url}#{view}"), width, height);
-        let mut scene = Self { program, server, browser, tab };
+        let mut scene = Self {
+            program,
+            server,
+            browser,
+            tab,
+        };
         scene.wait_for("ui.dump !== null && ui.recording.length > 200");
         Some(scene)
     }
@@ -72,7 +77,11 @@ impl Scene {
     }
 
     fn finish(self) {
-        assert!(self.browser.complaints.is_empty(), "{:#?}", self.browser.complaints);
+        assert!(
+            self.browser.complaints.is_empty(),
+            "{:#?}",
+            self.browser.complaints
+        );
     }
 }
 
@@ -82,15 +91,31 @@ const POLLS: &str = "ui.recording.events.filter(event => event.kind === 'poll_en
 /// Starts the example. Returns its process, its address, and the URL of its page.
 fn start(faults: &[&str]) -> (Owned, SocketAddr, String) {
     let test = std::env::current_exe().unwrap();
-    let program = test.ancestors().nth(2).unwrap().join("examples/watch_it_run");
-    assert!(program.exists(), "first: cargo build --example watch_it_run");
+    let program = test
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/watch_it_run");
+    assert!(
+        program.exists(),
+        "first: cargo build --example watch_it_run"
+    );
     let mut command = Command::new(program);
     command.args(["127.0.0.1:0", "127.0.0.1:0"]).args(faults);
-    let mut process = Owned(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut process = Owned(
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
     let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
     let mut after = |words: &str| {
         let line = lines.next().unwrap().unwrap();
-        line.split_once(words).unwrap_or_else(|| panic!("{line}")).1.to_owned()
+        line.split_once(words)
+            .unwrap_or_else(|| panic!("{line}"))
+            .1
+            .to_owned()
     };
     let server = after("listening on http://").parse().unwrap();
     let url = after("watch it run: ");
@@ -110,7 +135,9 @@ impl Client {
     }
 
     fn ask(&mut self) {
-        self.0.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        self.0
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"hello\n") {
             let mut bytes = [0; 1024];
@@ -148,7 +175,12 @@ fn a_race_of_three_shows_three() {
     scene.value("document.getElementById('search').value = 'race of three'; draw()");
     scene.wait_for("document.querySelectorAll('.reason').length === 1");
     let leaves = "[...document.querySelectorAll('.reason .tree li')].filter(item => !item.querySelector('ul')).length";
-    assert_eq!(scene.count(leaves), 3, "{}", scene.text("document.querySelector('.reason').innerText"));
+    assert_eq!(
+        scene.count(leaves),
+        3,
+        "{}",
+        scene.text("document.querySelector('.reason').innerText")
+    );
     scene.finish();
 }
 
@@ -207,7 +239,12 @@ fn the_program_resumes_when_its_last_page_is_closed() {
         return;
     };
     scene.pause();
-    let Scene { program: _program, server, mut browser, tab } = scene;
+    let Scene {
+        program: _program,
+        server,
+        mut browser,
+        tab,
+    } = scene;
     browser.close(&tab);
     Client::connect(server).ask();
 }
@@ -237,7 +274,9 @@ fn planted_faults_are_found() {
         let Some(mut scene) = Scene::open(&format!("inspect-{fault}"), &[fault], "reasons") else {
             return;
         };
-        let found = format!("[...document.querySelectorAll('#findings li')].some(item => item.innerText.includes('{kind}') && item.innerText.includes('{name}'))");
+        let found = format!(
+            "[...document.querySelectorAll('#findings li')].some(item => item.innerText.includes('{kind}') && item.innerText.includes('{name}'))"
+        );
         scene.wait_for(&found);
         scene.finish();
     }
@@ -277,7 +316,10 @@ fn look_at_all(browser: &mut Browser, tab: &Tab, pictures: &Path, name: &str) {
             for view in VIEWS {
                 browser.value(tab, &format!("ui.open('{view}')"));
                 browser.wait_for(tab, "new Promise(next => requestAnimationFrame(() => setTimeout(() => next(frame === 0), 50)))");
-                browser.look(tab, &pictures.join(format!("{name}-{view}-{width}-{scheme}.png")));
+                browser.look(
+                    tab,
+                    &pictures.join(format!("{name}-{view}-{width}-{scheme}.png")),
+                );
             }
         }
     }
@@ -289,10 +331,14 @@ fn a_saved_recording_is_a_page_that_needs_no_server() {
         return;
     };
     let scenery = folder("inspect-saved");
-    let html = scene.text("fetch(document.querySelector('[data-format=html]').href).then(answer => answer.text())");
+    let html = scene.text(
+        "fetch(document.querySelector('[data-format=html]').href).then(answer => answer.text())",
+    );
     let file = scenery.join("trace.html");
     fs::write(&file, html).unwrap();
-    let Scene { program, browser, .. } = &mut scene;
+    let Scene {
+        program, browser, ..
+    } = &mut scene;
     drop(program.0.kill());
     let (width, height) = SIZES[0];
     let tab = browser.open(&format!("file://{}", file.display()), width, height);
@@ -301,9 +347,14 @@ fn a_saved_recording_is_a_page_that_needs_no_server() {
     browser.wait_for(&tab, dots);
     // It plays: a dot runs.
     browser.value(&tab, "ui.toPoll(1)");
-    browser.wait_for(&tab, "document.querySelectorAll('#scene .dot.running').length === 1");
+    browser.wait_for(
+        &tab,
+        "document.querySelectorAll('#scene .dot.running').length === 1",
+    );
     browser.wait_for(&tab, "document.querySelectorAll('#strip svg').length === 6");
     look_at_all(browser, &tab, &scenery, "saved");
-    browser.complaints.retain(|complaint| !complaint.contains("ERR_CONNECTION") && !complaint.contains("ERR_INCOMPLETE"));
+    browser.complaints.retain(|complaint| {
+        !complaint.contains("ERR_CONNECTION") && !complaint.contains("ERR_INCOMPLETE")
+    });
     scene.finish();
 }

@@ -56,7 +56,9 @@ impl Token {
             return Some("the pages of another site may not ask\n");
         }
         if !claim.token.is_some_and(|token| self.is(token)) {
-            return Some("the token is missing or wrong: open the URL that the program has printed\n");
+            return Some(
+                "the token is missing or wrong: open the URL that the program has printed\n",
+            );
         }
         None
     }
@@ -101,10 +103,24 @@ mod tests {
 
     #[test]
     fn the_name_of_another_site_is_refused() {
-        for host in ["127.0.0.1:6669", "127.0.0.1", "localhost:80", "LOCALHOST", "[::1]:6669", "[::1]", "192.168.1.7:1"] {
+        for host in [
+            "127.0.0.1:6669",
+            "127.0.0.1",
+            "localhost:80",
+            "LOCALHOST",
+            "[::1]:6669",
+            "[::1]",
+            "192.168.1.7:1",
+        ] {
             check(host, None, "5ec7e7", true);
         }
-        for host in ["evil.example:6669", "localhost.evil.example", "127.0.0.1.evil.example", "", "127.0.0.1:6669:evil"] {
+        for host in [
+            "evil.example:6669",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "",
+            "127.0.0.1:6669:evil",
+        ] {
             check(host, None, "5ec7e7", false);
         }
         let token = Token("5ec7e7".to_owned());
@@ -118,7 +134,13 @@ mod tests {
     #[test]
     fn a_script_of_another_site_is_refused() {
         check(OWN, Some("http://127.0.0.1:6669"), "5ec7e7", true);
-        for origin in ["http://127.0.0.1:8080", "http://localhost:6669", "https://127.0.0.1:6669", "null", ""] {
+        for origin in [
+            "http://127.0.0.1:8080",
+            "http://localhost:6669",
+            "https://127.0.0.1:6669",
+            "null",
+            "",
+        ] {
             check(OWN, Some(origin), "5ec7e7", false);
         }
     }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use waterwheel_runtime::inspect::{Control, ControlState, PLAYER, Recorder};
+use waterwheel_runtime::inspect::{Control, ControlState, PLAYER, Recorder, Trace};
 use waterwheel_runtime::time::sleep;
 use waterwheel_runtime::{race, spawn_blocking, spawn_detached};
 
@@ -73,11 +73,18 @@ impl Answers {
         match (request.method(), request.path()) {
             (&Method::GET, "/") => page(request).await,
             (&Method::GET, "/trace.json") => self.trace(request).await,
-            (&Method::GET, "/dump.json") => json(request, self.recorder.dump().to_json()).await,
             (&Method::GET, "/events") => self.follow(request).await,
             (&Method::GET, "/trace") => self.download(request).await,
             (&Method::POST, "/control") => self.control(request).await,
-            _ => send(request, StatusCode::NOT_FOUND, "text/plain", "there is no such page\n").await,
+            _ => {
+                send(
+                    request,
+                    StatusCode::NOT_FOUND,
+                    "text/plain",
+                    "there is no such page\n",
+                )
+                .await
+            }
         }
     }
 
@@ -108,25 +115,37 @@ impl Answers {
 
     /// Sends the last seconds of the recording as a file.
     async fn download(&self, request: Request<'_>) -> Result<Responded> {
-        let mut trace = self.recorder.trace();
-        if let Some(seconds) = parameter(&request, "seconds") {
-            let Ok(seconds) = seconds.parse() else {
+        let trace = match parameter(&request, "seconds").map(str::parse) {
+            None => self.recorder.trace(),
+            Some(Ok(seconds)) => self.last(Duration::from_secs(seconds)),
+            Some(Err(_)) => {
                 let text = "seconds: a whole number\n";
                 return send(request, StatusCode::BAD_REQUEST, "text/plain", text).await;
-            };
-            trace = trace.last(Duration::from_secs(seconds));
-        }
+            }
+        };
         let (name, content_type, body) = match parameter(&request, "format").unwrap_or("json") {
             "json" => ("trace.json", "application/json", trace.to_json()),
-            "perfetto" => ("perfetto.json", "application/json", trace.to_trace_events()),
             "html" => ("trace.html", "text/html; charset=utf-8", trace.to_html()),
             _ => {
                 let text = "format: json, perfetto or html\n";
                 return send(request, StatusCode::BAD_REQUEST, "text/plain", text).await;
             }
         };
-        request.add_header("content-disposition", format!("attachment; filename=\"{name}\""))?;
+        request.add_header(
+            "content-disposition",
+            format!("attachment; filename=\"{name}\""),
+        )?;
         send(request, StatusCode::OK, content_type, body).await
+    }
+
+    /// Copies the events of the last `duration`.
+    fn last(&self, duration: Duration) -> Trace {
+        let trace = self.recorder.trace();
+        let begin = trace.now().saturating_sub(duration);
+        let first = trace.events().iter().find(|event| event.at >= begin);
+        // The second copy has the tasks of its own events alone.
+        self.recorder
+            .trace_since(first.map_or(self.recorder.next_seq(), |first| first.seq))
     }
 
     /// Pauses, steps or resumes the program.

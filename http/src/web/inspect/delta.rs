@@ -68,6 +68,6 @@ pub(super) fn state(state: ControlState) -> String {
         ControlState::BeforeWait => paused(&"wait"),
         ControlState::BeforePoll(task) if task.is_root() => paused(&"root"),
         ControlState::BeforePoll(task) => paused(&task),
-        _ => r#""state":"stopping""#.to_owned(),
+        ControlState::Stopping => r#""state":"stopping""#.to_owned(),
     }
 }

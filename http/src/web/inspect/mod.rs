@@ -109,7 +109,11 @@ impl Page {
 
     /// Returns the URL, with the token that opens the page. All who know it can see and pause the program.
     pub fn url(&self) -> String {
-        format!("http://{}/?token={}", self.local_address(), self.token.as_str())
+        format!(
+            "http://{}/?token={}",
+            self.local_address(),
+            self.token.as_str()
+        )
     }
 }
 
@@ -209,8 +213,9 @@ impl fmt::Debug for PageBuilder {
 
 /// A page has few clients, and they send short requests.
 fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.connections_max = Some(64);
-    limits.body_bytes_max = 1024;
-    limits
+    Limits {
+        connections_max: Some(64),
+        body_bytes_max: 1024,
+        ..Limits::default()
+    }
 }
