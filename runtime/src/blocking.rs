@@ -28,6 +28,7 @@ use std::task::{Context, Poll, Waker, ready};
 use crate::budget;
 use crate::context;
 use crate::join_error::JoinError;
+use crate::nodes::{self, Detail, JobMark, Origin};
 use crate::panics;
 use crate::pool::Order;
 use crate::primitives::{Mutex, MutexGuard};
@@ -68,7 +69,11 @@ where
 {
     let (job, value) = Blocking::of(job);
     let refused = context::with("a blocking job", "spawned", |executor| {
-        executor.blocking().push(Box::new(job))
+        let mark = JobMark::queued(executor.tracker(), &*value.slot, value.origin);
+        executor.blocking().push(Box::new(move |order| {
+            mark.begin();
+            job(order);
+        }))
     });
     if let Some(job) = refused {
         job(Order::Cancel);
@@ -84,9 +89,14 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     let (job, value) = Blocking::of(job);
-    // The order of the pool is ignored: a job that is cancelled runs on the thread that cancels it.
-    let job = Box::new(move |_| job(Order::Run));
-    let refused = context::with(what, "polled", |executor| executor.blocking().push(job));
+    let refused = context::with(what, "polled", |executor| {
+        let mark = JobMark::queued(executor.tracker(), &*value.slot, value.origin);
+        // The order of the pool is ignored: a job that is cancelled runs on the thread that cancels it.
+        executor.blocking().push(Box::new(move |_| {
+            mark.begin();
+            job(Order::Run);
+        }))
+    });
     // No thread could be started, so this one runs it.
     if let Some(job) = refused {
         job(Order::Run);
@@ -121,10 +131,12 @@ pub struct Blocking<T> {
     began: Option<u32>,
     /// True if the drop leaves the job alone.
     detached: bool,
+    origin: Origin,
 }
 
 impl<T: Send + 'static> Blocking<T> {
     /// Returns a job for a pool, and the future of its value.
+    #[track_caller]
     pub(crate) fn of(
         job: impl FnOnce() -> T + Send + 'static,
     ) -> (impl FnOnce(Order) + Send, Self) {
@@ -135,6 +147,7 @@ impl<T: Send + 'static> Blocking<T> {
             slot: slot.clone(),
             began: None,
             detached: false,
+            origin: Origin::here("blocking job"),
         };
         (move |order| slot.carry_out(order, job), value)
     }
@@ -146,7 +159,12 @@ impl<T: Send + 'static> Blocking<T> {
 }
 
 impl<T> Blocking<T> {
+    fn waits<R>(&self, cx: &Context<'_>) -> Poll<R> {
+        nodes::waits(cx, self.origin, || Detail::job(&*self.slot))
+    }
+
     /// Returns the two ends of a slot for the value of a task: one stores it, and the other one awaits it.
+    #[track_caller]
     pub(crate) fn of_task() -> (TaskEnd<T>, Self) {
         let slot = Arc::new(JobSlot {
             state: Mutex::new(JobState::Queued),
@@ -155,6 +173,7 @@ impl<T> Blocking<T> {
             slot: slot.clone(),
             began: None,
             detached: false,
+            origin: Origin::here("remote task"),
         };
         (TaskEnd { slot }, value)
     }
@@ -293,7 +312,7 @@ impl<T> Future for Blocking<T> {
             return Poll::Ready(outcome);
         }
         if self.slot.is_awaited_by(cx.waker()) {
-            return Poll::Pending;
+            return self.waits(cx);
         }
         // Wakers are cloned and dropped while the slot is not locked, because that may be foreign code. So the
         // job may end in between, and `leave` then refuses the waker.
@@ -301,7 +320,7 @@ impl<T> Future for Blocking<T> {
         match self.slot.leave(waker) {
             Ok(replaced) => {
                 drop(replaced);
-                Poll::Pending
+                self.waits(cx)
             }
             Err(unused) => {
                 panics::discard(unused);

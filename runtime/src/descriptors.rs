@@ -26,6 +26,7 @@ use std::{io, mem};
 use crate::context;
 use crate::directory::send_to;
 use crate::local_queue::{self, RuntimeId};
+use crate::nodes::{self, Detail, Origin};
 use crate::notify::NotifyWaiter;
 pub use crate::probe::Holders;
 use crate::probe::{Probe, soft_limit};
@@ -156,7 +157,9 @@ pub fn held() -> usize {
 /// ```
 #[track_caller]
 pub fn freed() -> impl Future<Output = ()> + Send + use<> {
+    let origin = Origin::here("free descriptor");
     context::with("descriptors::freed", "called", |executor| Freed {
+        origin,
         runtime: executor.id(),
         // The count is read in the call, not in the first poll. So a close between the two is not missed.
         wait: NotifyWaiter::since(executor.freed().times()),
@@ -167,6 +170,7 @@ pub fn freed() -> impl Future<Output = ()> + Send + use<> {
 struct Freed {
     runtime: RuntimeId,
     wait: NotifyWaiter,
+    origin: Origin,
 }
 
 impl Future for Freed {
@@ -177,7 +181,10 @@ impl Future for Freed {
             executor.expect_own(self.runtime, "descriptors::freed", "polled");
             executor.freed().clone()
         });
-        self.wait.poll(&freed, cx)
+        if self.wait.poll(&freed, cx).is_ready() {
+            return Poll::Ready(());
+        }
+        nodes::waits(cx, self.origin, Detail::none)
     }
 }
 

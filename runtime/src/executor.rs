@@ -36,6 +36,7 @@ use crate::hooks::{self, Hooks};
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
+use crate::nodes::{self, Tracker};
 use crate::notify::Notify;
 use crate::panics;
 use crate::points::{self, Recording, Wanted};
@@ -79,6 +80,8 @@ pub(crate) struct Executor {
     names: TaskNames,
     /// Writes events for `inspect`, if the owner wants them. Then `hooks` is `Some`, too.
     recording: Recording,
+    /// Learns of each poll, if the runtime is inspected.
+    tracker: Tracker,
     /// The messages that a turn has received. The memory changes places with the inbox. // LOG R13
     mail: Cell<Vec<Message>>,
 }
@@ -91,6 +94,7 @@ pub(crate) struct Settings {
     /// Determines the order of tasks, in a test.
     pub(crate) seed: Option<u64>,
     pub(crate) inspect: Wanted,
+    pub(crate) tracker: Tracker,
 }
 
 impl Settings {
@@ -133,13 +137,17 @@ impl Executor {
             // One branch then serves for both, and costs no more than before.
             settings.hooks.get_or_insert_default();
         }
+        settings.tracker.opened(remote.id());
         if let Some(seed) = settings.seed {
             rotation::start_at(seed);
         }
         Ok(Rc::new(Self {
             id: remote.id(),
             queue: Rc::new(LocalQueue::new(remote.id(), settings.seed)),
-            tasks: Rc::new(RefCell::new(Tasks::new(remote.clone()))),
+            tasks: Rc::new(RefCell::new(Tasks::new(
+                remote.clone(),
+                settings.tracker.clone(),
+            ))),
             reactor,
             timers: Timers::new(),
             blocking: Pool::new(remote.clone(), settings.pool),
@@ -154,6 +162,7 @@ impl Executor {
             hooks: settings.hooks,
             names: TaskNames::default(),
             recording,
+            tracker: settings.tracker,
         }))
     }
 
@@ -212,12 +221,17 @@ impl Executor {
             TaskId::ROOT => self.root_place.get(),
             task => self.tasks.borrow().spawned_at(task),
         });
-        let poll = if task == TaskId::ROOT {
-            root()
-        } else {
+        let paused_at = || {
+            let clock = self.timers.clock();
+            clock.is_paused().then(|| clock.now())
+        };
+        let poll = nodes::during(&self.tracker, task, paused_at, || {
+            if task == TaskId::ROOT {
+                return root();
+            }
             task_table::run(&self.tasks, task);
             Poll::Pending
-        };
+        });
         watch.stop();
         poll
     }
@@ -491,6 +505,8 @@ impl Executor {
         let waker = TaskWaker::queued(TaskId::ROOT, self.remote.clone());
         self.remote.wake(TaskId::ROOT);
         self.root.replace(Some(waker.clone()));
+        self.tracker
+            .spawned(TaskId::ROOT, place.location(), size_of::<F>(), &waker);
         let mut value = None;
         let mut root = || {
             waker.begin_poll();
@@ -499,6 +515,7 @@ impl Executor {
             poll.map(|output| value = Some(output))
         };
         while self.turn(&mut root, Wait::Forever).is_pending() {}
+        self.tracker.ended(TaskId::ROOT);
         waker.retire();
         value.expect("the loop ends when the future is ready")
     }
@@ -598,6 +615,10 @@ impl Executor {
         &self.recording
     }
 
+    pub(crate) fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
     pub(crate) fn queue(&self) -> &Rc<LocalQueue> {
         &self.queue
     }
@@ -636,6 +657,7 @@ impl Executor {
     /// destructors find it.
     pub(crate) fn close(&self) {
         self.closing.set(true);
+        self.tracker.closing();
         // The destructor of one task may spawn another task, hence the loop.
         while task_table::end_all(&self.tasks) {}
         self.remote.close().into_iter().for_each(panics::discard);

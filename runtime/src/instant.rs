@@ -83,6 +83,14 @@ impl Instant {
     }
 }
 
+#[cfg(feature = "inspect")]
+impl Instant {
+    /// Returns the nanoseconds since this process first read the clock.
+    pub(crate) fn as_nanos(self) -> u64 {
+        self.nanos
+    }
+}
+
 /// The length of a tick while the clock runs: 1/32 of a millisecond.
 ///
 /// mio rounds a wait up to a whole millisecond. If a tick were as long, a deadline would be rounded up twice

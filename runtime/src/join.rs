@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
+use crate::nodes::{self, Detail, Origin};
 
 /// Runs both futures to their end, and returns both values.
 ///
@@ -34,10 +35,18 @@ use crate::budget::Shares;
 ///
 /// assert_eq!(block_on(join(async { 1 }, async { "one" })), (1, "one"));
 /// ```
+#[track_caller]
 pub fn join<A: Future, B: Future>(first: A, second: B) -> Join<A, B> {
-    Join {
-        first: Half::Running { future: first },
-        second: Half::Running { future: second },
+    Join::new(first, second, Origin::here("join"))
+}
+
+impl<A: Future, B: Future> Join<A, B> {
+    pub(crate) fn new(first: A, second: B, origin: Origin) -> Self {
+        Self {
+            first: Half::Running { future: first },
+            second: Half::Running { future: second },
+            origin,
+        }
     }
 }
 
@@ -59,6 +68,7 @@ pin_project! {
         first: Half<A>,
         #[pin]
         second: Half<B>,
+        origin: Origin,
     }
 }
 
@@ -116,18 +126,20 @@ impl<A: Future, B: Future> Future for Join<A, B> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let mut shares = Shares::of(2);
-        // Both are polled in any case: no wake would come for a future that this poll has left out.
-        let first = shares.poll(|| this.first.as_mut().run(cx));
-        let second = shares.poll(|| this.second.as_mut().run(cx));
-        if !(first && second) {
-            return Poll::Pending;
-        }
-        let values = this
-            .first
-            .take_if(|_| true)
-            .zip(this.second.take_if(|_| true));
-        Poll::Ready(values.expect("join is not polled after it has completed"))
+        nodes::enter(cx, *this.origin, Detail::none, |cx| {
+            let mut shares = Shares::of(2);
+            // Both are polled in any case: no wake would come for a future that this poll has left out.
+            let first = shares.poll(|| this.first.as_mut().run(cx));
+            let second = shares.poll(|| this.second.as_mut().run(cx));
+            if !(first && second) {
+                return Poll::Pending;
+            }
+            let values = this
+                .first
+                .take_if(|_| true)
+                .zip(this.second.take_if(|_| true));
+            Poll::Ready(values.expect("join is not polled after it has completed"))
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::budget::Shares;
+use crate::nodes::{self, Detail, Origin};
 
 /// Runs all futures to their end, and returns their values in the order of the futures.
 ///
@@ -32,10 +33,9 @@ use crate::budget::Shares;
 /// let squares = (1..=3).map(async |number| number * number);
 /// assert_eq!(block_on(join_all(squares)), [1, 4, 9]);
 /// ```
+#[track_caller]
 pub fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> JoinAll<F> {
-    JoinAll {
-        parts: futures.into_iter().map(Part::running).collect(),
-    }
+    JoinAll::new(futures, Origin::here("join_all"))
 }
 
 /// Runs all futures until all have returned `Ok`, or until the first one returns `Err`. Returns the values in the
@@ -60,12 +60,13 @@ pub fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> JoinAll<F> {
 /// assert_eq!(block_on(try_join_all(numbers(["1", "2"]))), Ok(vec![1, 2]));
 /// assert!(block_on(try_join_all(numbers(["1", "two"]))).is_err());
 /// ```
+#[track_caller]
 pub fn try_join_all<T, E, F>(futures: impl IntoIterator<Item = F>) -> TryJoinAll<F>
 where
     F: Future<Output = Result<T, E>>,
 {
     TryJoinAll {
-        all: join_all(futures),
+        all: JoinAll::new(futures, Origin::here("try_join_all")),
     }
 }
 
@@ -83,6 +84,7 @@ where
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct JoinAll<F: Future> {
     parts: Vec<Part<F>>,
+    origin: Origin,
 }
 
 /// The future of [`try_join_all`].
@@ -122,6 +124,13 @@ impl<F: Future> Part<F> {
 }
 
 impl<F: Future> JoinAll<F> {
+    fn new(futures: impl IntoIterator<Item = F>, origin: Origin) -> Self {
+        Self {
+            parts: futures.into_iter().map(Part::running).collect(),
+            origin,
+        }
+    }
+
     /// Polls the futures that are not ready, until `ends` returns true for a value. Returns the number of futures
     /// that are not ready, and the index of that value.
     fn run(
@@ -166,10 +175,16 @@ impl<F: Future> Future for JoinAll<F> {
     type Output = Vec<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.run(cx, |_| false) {
-            (0, _) => Poll::Ready(self.take_all().collect()),
-            _ => Poll::Pending,
-        }
+        let (origin, futures) = (self.origin, self.parts.len());
+        nodes::enter(
+            cx,
+            origin,
+            || Detail::futures(futures),
+            |cx| match self.run(cx, |_| false) {
+                (0, _) => Poll::Ready(self.take_all().collect()),
+                _ => Poll::Pending,
+            },
+        )
     }
 }
 
@@ -177,17 +192,25 @@ impl<T, E, F: Future<Output = Result<T, E>>> Future for TryJoinAll<F> {
     type Output = Result<Vec<T>, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.all.run(cx, Result::is_err) {
-            (_, Some(failed)) => {
-                // The error comes out first, because the clear drops all values.
-                let failed = self.all.parts[failed].take().and_then(Result::err);
-                // The other futures end now, not when this one is dropped.
-                self.all.parts.clear();
-                Poll::Ready(Err(failed.expect("the future at this index has failed")))
-            }
-            (0, None) => Poll::Ready(self.all.take_all().collect()),
-            _ => Poll::Pending,
-        }
+        let (origin, futures) = (self.all.origin, self.all.parts.len());
+        nodes::enter(
+            cx,
+            origin,
+            || Detail::futures(futures),
+            |cx| {
+                match self.all.run(cx, Result::is_err) {
+                    (_, Some(failed)) => {
+                        // The error comes out first, because the clear drops all values.
+                        let failed = self.all.parts[failed].take().and_then(Result::err);
+                        // The other futures end now, not when this one is dropped.
+                        self.all.parts.clear();
+                        Poll::Ready(Err(failed.expect("the future at this index has failed")))
+                    }
+                    (0, None) => Poll::Ready(self.all.take_all().collect()),
+                    _ => Poll::Pending,
+                }
+            },
+        )
     }
 }
 

@@ -23,6 +23,7 @@ use crate::budget;
 use crate::causes::Reason;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
+use crate::nodes::{self, Detail, Origin};
 use crate::remote::Remote;
 use crate::task_table::Tasks;
 use crate::task_table::handle::{self, Progress};
@@ -172,7 +173,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                 Err(waker) => waker.wake(),
             },
         }
-        Poll::Pending
+        nodes::waits(cx, Origin::unknown("join"), || Detail::task(task))
     }
 }
 

@@ -44,13 +44,13 @@
 //! Each file is one idea, and imports only files that stand before it in this list. A test (`tests/house`)
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
-//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `race` → `join` →
-//!   `panics` → `wait_list` → `notify`
+//! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` → `board` →
+//!   `nodes` → `race` → `join` → `panics` → `wait_list` → `notify`
 //! - *Reported*: `causes` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` → `inspect::writer` → `points`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
-//! - *Time*: `wheel` → `instant` → `timers`
+//! - *Time*: `wheel` → `timers`
 //! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`
 //! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
@@ -76,6 +76,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;
+#[cfg(feature = "inspect")]
+mod board;
 pub mod budget;
 mod causes;
 mod context;
@@ -100,6 +102,7 @@ mod local_queue;
 #[cfg(all(test, loom))]
 mod models;
 pub mod net;
+mod nodes;
 mod notify;
 mod now;
 mod panics;

@@ -166,6 +166,12 @@ pub(crate) fn any_ready() -> bool {
     LOCAL.with(|local| !local.woken.borrow().is_empty() || !local.yielded.borrow().is_empty())
 }
 
+/// Returns true if the newest task that waits for the next turn is this one.
+#[cfg(feature = "inspect")]
+pub(crate) fn has_just_yielded(task: TaskId) -> bool {
+    LOCAL.with(|local| local.yielded.borrow().last() == Some(&task))
+}
+
 /// Forgets all ready tasks of the runtime that this thread is inside.
 pub(crate) fn clear() {
     LOCAL.with(|local| {

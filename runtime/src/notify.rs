@@ -29,6 +29,7 @@ use std::task::{Context, Poll, Waker, ready};
 use slab::Slab;
 
 use crate::budget::Waited;
+use crate::nodes::{self, Detail, Origin};
 use crate::panics;
 use crate::wait_list::{Leaving, Ticket, WaitList};
 
@@ -154,12 +155,14 @@ impl Notify {
     ///
     /// Safe: a dropped future removes its waker. A notification of one that it has received and not returned
     /// goes to the next waiter. A future that is made anew goes to the end of the line.
+    #[track_caller]
     pub fn notified(&self) -> impl Future<Output = ()> + '_ {
         Notified {
             notify: self,
             times: self.times(),
             ticket: None,
             waited: Waited::default(),
+            origin: Origin::here("notified"),
         }
     }
 
@@ -193,10 +196,21 @@ impl Notify {
     ///     reader.await.unwrap();
     /// });
     /// ```
+    #[track_caller]
     pub fn changed_since(&self, times: u64) -> impl Future<Output = ()> + '_ {
+        self.changed_for(times, Origin::here("notified"))
+    }
+
+    /// Like [`changed_since`](Self::changed_since), for a future of this crate that is built on it.
+    pub(crate) fn changed_for(
+        &self,
+        times: u64,
+        origin: Origin,
+    ) -> impl Future<Output = ()> + use<'_> {
         Changed {
             notify: self,
             wait: NotifyWaiter::since(times),
+            origin,
         }
     }
 }
@@ -205,6 +219,7 @@ impl Notify {
 struct Changed<'a> {
     notify: &'a Notify,
     wait: NotifyWaiter,
+    origin: Origin,
 }
 
 impl Future for Changed<'_> {
@@ -212,7 +227,10 @@ impl Future for Changed<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let notify = self.notify;
-        self.wait.poll(notify, cx)
+        if let ready @ Poll::Ready(()) = self.wait.poll(notify, cx) {
+            return ready;
+        }
+        nodes::waits(cx, self.origin, Detail::none)
     }
 }
 
@@ -296,6 +314,7 @@ struct Notified<'a> {
     /// Its place in the line, from the first wait until the end.
     ticket: Option<Ticket>,
     waited: Waited,
+    origin: Origin,
 }
 
 impl Notified<'_> {
@@ -324,7 +343,7 @@ impl Future for Notified<'_> {
                 }
                 drop(line);
                 drop(old);
-                return Poll::Pending;
+                return nodes::waits(cx, self.origin, Detail::none);
             }
             panics::discard(waker);
         }

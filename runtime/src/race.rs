@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
+use crate::nodes::{self, Detail, Origin};
 use crate::rotation;
 
 /// Runs two futures with values of one type, and returns the value of the one that is ready first. The other
@@ -44,6 +45,7 @@ use crate::rotation;
 /// ));
 /// assert_eq!(winner, "hare");
 /// ```
+#[track_caller]
 pub fn race<T, A, B>(first: A, second: B) -> Race<A, B>
 where
     A: Future<Output = T>,
@@ -53,6 +55,7 @@ where
         first,
         second,
         is_biased: false,
+        origin: Origin::here("race"),
     }
 }
 
@@ -76,6 +79,7 @@ pin_project! {
         #[pin]
         second: B,
         is_biased: bool,
+        origin: Origin,
     }
 }
 
@@ -102,17 +106,24 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
         let this = self.project();
         let begins_with_second = !*this.is_biased && rotation::first_of(2) == 1;
         let mut shares = Shares::of(2);
-        // The other future is polled even if one has spent its share: it may be the one that is ready.
-        if begins_with_second {
-            match shares.poll(|| this.second.poll(cx)) {
-                Poll::Pending => shares.poll(|| this.first.poll(cx)),
-                ready @ Poll::Ready(_) => ready,
-            }
-        } else {
-            match shares.poll(|| this.first.poll(cx)) {
-                Poll::Pending => shares.poll(|| this.second.poll(cx)),
-                ready @ Poll::Ready(_) => ready,
-            }
-        }
+        nodes::enter(
+            cx,
+            *this.origin,
+            || Detail::among(2),
+            |cx| {
+                // The other future is polled even if one has spent its share: it may be the one that is ready.
+                if begins_with_second {
+                    match shares.poll(|| this.second.poll(cx)) {
+                        Poll::Pending => shares.poll(|| this.first.poll(cx)),
+                        ready @ Poll::Ready(_) => ready,
+                    }
+                } else {
+                    match shares.poll(|| this.first.poll(cx)) {
+                        Poll::Pending => shares.poll(|| this.second.poll(cx)),
+                        ready @ Poll::Ready(_) => ready,
+                    }
+                }
+            },
+        )
     }
 }

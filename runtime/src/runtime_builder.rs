@@ -41,7 +41,7 @@ use crate::task_names::Info;
 #[must_use = "call build"]
 #[derive(Default)]
 pub struct RuntimeBuilder {
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Runtime {

@@ -20,6 +20,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
+use crate::nodes::{self, Detail, Origin};
 use crate::rotation;
 
 /// The value of one of two futures.
@@ -155,11 +156,13 @@ impl<T> Either4<T, T, T, T> {
 ///     assert_eq!(done, ["sweep"]);
 /// });
 /// ```
+#[track_caller]
 pub fn select<A: Future, B: Future>(first: A, second: B) -> Select<A, B> {
     Select {
         first,
         second,
         is_biased: false,
+        origin: Origin::here("select"),
     }
 }
 
@@ -178,6 +181,7 @@ pub fn select<A: Future, B: Future>(first: A, second: B) -> Select<A, B> {
 /// let first = block_on(select3(pending::<u8>(), async { "two" }, pending::<char>()));
 /// assert_eq!(first, Either3::Second("two"));
 /// ```
+#[track_caller]
 pub fn select3<A, B, C>(first: A, second: B, third: C) -> Select3<A, B, C>
 where
     A: Future,
@@ -189,6 +193,7 @@ where
         second,
         third,
         is_biased: false,
+        origin: Origin::here("select"),
     }
 }
 
@@ -207,6 +212,7 @@ where
 /// let first = select4(pending(), pending(), async { "three" }, pending());
 /// assert_eq!(block_on(first).into_inner(), "three");
 /// ```
+#[track_caller]
 pub fn select4<A, B, C, D>(first: A, second: B, third: C, fourth: D) -> Select4<A, B, C, D>
 where
     A: Future,
@@ -220,6 +226,7 @@ where
         third,
         fourth,
         is_biased: false,
+        origin: Origin::here("select"),
     }
 }
 
@@ -248,10 +255,12 @@ where
 /// assert_eq!(index, 1);
 /// ```
 #[doc(alias = "select_all")]
+#[track_caller]
 pub fn select_slice<F: Future + Unpin>(futures: &mut [F]) -> SelectSlice<'_, F> {
     SelectSlice {
         futures,
         is_biased: false,
+        origin: Origin::here("select"),
     }
 }
 
@@ -275,6 +284,7 @@ pin_project! {
         #[pin]
         second: B,
         is_biased: bool,
+        origin: Origin,
     }
 }
 
@@ -300,6 +310,7 @@ pin_project! {
         #[pin]
         third: C,
         is_biased: bool,
+        origin: Origin,
     }
 }
 
@@ -327,6 +338,7 @@ pin_project! {
         #[pin]
         fourth: D,
         is_biased: bool,
+        origin: Origin,
     }
 }
 
@@ -347,6 +359,7 @@ pin_project! {
 pub struct SelectSlice<'a, F> {
     futures: &'a mut [F],
     is_biased: bool,
+    origin: Origin,
 }
 
 impl<A, B> Select<A, B> {
@@ -393,9 +406,11 @@ impl<F> SelectSlice<'_, F> {
 
 /// Calls `poll` with the index of each of these futures, until one is ready.
 fn poll_each<T>(
+    cx: &mut Context<'_>,
     futures: usize,
     is_biased: bool,
-    mut poll: impl FnMut(usize) -> Poll<T>,
+    origin: Origin,
+    mut poll: impl FnMut(&mut Context<'_>, usize) -> Poll<T>,
 ) -> Poll<T> {
     let first = if is_biased {
         0
@@ -405,11 +420,18 @@ fn poll_each<T>(
     // Without shares, a future that spends the whole budget would make each poll refuse the futures behind it.
     let mut shares = Shares::of(u32::try_from(futures).unwrap_or(u32::MAX));
     // A future is polled even if another one has spent its share: it may be the one that is ready.
-    (first..futures)
-        .chain(0..first)
-        .map(|index| shares.poll(|| poll(index)))
-        .find(Poll::is_ready)
-        .unwrap_or(Poll::Pending)
+    nodes::enter(
+        cx,
+        origin,
+        || Detail::among(futures),
+        |cx| {
+            (first..futures)
+                .chain(0..first)
+                .map(|index| shares.poll(|| poll(cx, index)))
+                .find(Poll::is_ready)
+                .unwrap_or(Poll::Pending)
+        },
+    )
 }
 
 impl<A: Future, B: Future> Future for Select<A, B> {
@@ -418,10 +440,16 @@ impl<A: Future, B: Future> Future for Select<A, B> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         // A `match` and not an array: the futures have different types, and so have their outputs.
-        poll_each(2, *this.is_biased, |index| match index {
-            0 => this.first.as_mut().poll(cx).map(Either::First),
-            _ => this.second.as_mut().poll(cx).map(Either::Second),
-        })
+        poll_each(
+            cx,
+            2,
+            *this.is_biased,
+            *this.origin,
+            |cx, index| match index {
+                0 => this.first.as_mut().poll(cx).map(Either::First),
+                _ => this.second.as_mut().poll(cx).map(Either::Second),
+            },
+        )
     }
 }
 
@@ -430,11 +458,17 @@ impl<A: Future, B: Future, C: Future> Future for Select3<A, B, C> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        poll_each(3, *this.is_biased, |index| match index {
-            0 => this.first.as_mut().poll(cx).map(Either3::First),
-            1 => this.second.as_mut().poll(cx).map(Either3::Second),
-            _ => this.third.as_mut().poll(cx).map(Either3::Third),
-        })
+        poll_each(
+            cx,
+            3,
+            *this.is_biased,
+            *this.origin,
+            |cx, index| match index {
+                0 => this.first.as_mut().poll(cx).map(Either3::First),
+                1 => this.second.as_mut().poll(cx).map(Either3::Second),
+                _ => this.third.as_mut().poll(cx).map(Either3::Third),
+            },
+        )
     }
 }
 
@@ -443,12 +477,18 @@ impl<A: Future, B: Future, C: Future, D: Future> Future for Select4<A, B, C, D> 
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        poll_each(4, *this.is_biased, |index| match index {
-            0 => this.first.as_mut().poll(cx).map(Either4::First),
-            1 => this.second.as_mut().poll(cx).map(Either4::Second),
-            2 => this.third.as_mut().poll(cx).map(Either4::Third),
-            _ => this.fourth.as_mut().poll(cx).map(Either4::Fourth),
-        })
+        poll_each(
+            cx,
+            4,
+            *this.is_biased,
+            *this.origin,
+            |cx, index| match index {
+                0 => this.first.as_mut().poll(cx).map(Either4::First),
+                1 => this.second.as_mut().poll(cx).map(Either4::Second),
+                2 => this.third.as_mut().poll(cx).map(Either4::Third),
+                _ => this.fourth.as_mut().poll(cx).map(Either4::Fourth),
+            },
+        )
     }
 }
 
@@ -456,13 +496,17 @@ impl<F: Future + Unpin> Future for SelectSlice<'_, F> {
     type Output = (usize, F::Output);
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { futures, is_biased } = self.get_mut();
+        let Self {
+            futures,
+            is_biased,
+            origin,
+        } = self.get_mut();
         assert!(
             // A wait without a waker is hard to find, so an empty slice is reported at once.
             !futures.is_empty(),
             "select_slice of no futures would never be ready"
         );
-        poll_each(futures.len(), *is_biased, |index| {
+        poll_each(cx, futures.len(), *is_biased, *origin, |cx, index| {
             let poll = Pin::new(&mut futures[index]).poll(cx);
             poll.map(|value| (index, value))
         })

@@ -61,6 +61,7 @@ use crate::causes::Reason;
 use crate::current_task;
 use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
+use crate::nodes::Tracker;
 use crate::panics;
 use crate::points;
 use crate::remote::Remote;
@@ -85,6 +86,8 @@ pub(crate) struct Tasks {
     spare_wakers: Vec<Arc<TaskWaker>>,
     /// The inbox that each new waker gets.
     remote: Arc<Remote>,
+    /// Learns of each task, if the runtime is inspected.
+    tracker: Tracker,
 }
 
 /// An empty table with room for more tasks than this is freed.
@@ -145,7 +148,7 @@ trait Run {
 }
 
 impl Tasks {
-    pub(crate) fn new(remote: Arc<Remote>) -> Self {
+    pub(crate) fn new(remote: Arc<Remote>, tracker: Tracker) -> Self {
         Self {
             slots: Slab::new(),
             next_generation: NonZeroU32::MIN,
@@ -154,6 +157,7 @@ impl Tasks {
             early_waiters: Vec::new(),
             spare_wakers: Vec::new(),
             remote,
+            tracker,
         }
     }
 
@@ -185,6 +189,9 @@ impl Tasks {
         let waker = spare
             .and_then(|waker| waker.renew(task))
             .unwrap_or_else(|| TaskWaker::queued(task, self.remote.clone()));
+        let bytes = size_of_val(&*future);
+        self.tracker
+            .spawned(task, spawned_at.location(), bytes, &waker);
         entry.insert(Slot {
             generation,
             stage: Stage::Alive,
@@ -304,6 +311,7 @@ impl Tasks {
     /// wake, or the remains of the task that the caller must drop. Both may run foreign code.
     fn end(&mut self, task: TaskId, mut ended: Runnable) -> (Option<Waker>, Option<BoxRun>) {
         self.alive -= 1;
+        self.tracker.ended(task);
         ended.waker.retire();
         if !self.early_waiters.is_empty() {
             self.settle_early_waiter(task, &mut ended);

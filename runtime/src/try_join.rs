@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::join::{Join, join};
+use crate::join::Join;
+use crate::nodes::Origin;
 
 /// Runs both futures until both have returned `Ok`, or until the first one returns `Err`. Returns both values, or
 /// that error.
@@ -40,13 +41,14 @@ use crate::join::{Join, join};
 /// let both = block_on(try_join(async { "1".parse::<u8>() }, async { "2".parse::<u8>() }));
 /// assert_eq!(both, Ok((1, 2)));
 /// ```
+#[track_caller]
 pub fn try_join<T, U, E, A, B>(first: A, second: B) -> TryJoin<A, B>
 where
     A: Future<Output = Result<T, E>>,
     B: Future<Output = Result<U, E>>,
 {
     TryJoin {
-        both: join(first, second),
+        both: Join::new(first, second, Origin::here("try_join")),
     }
 }
 

@@ -110,6 +110,13 @@ impl TaskWaker {
     }
 }
 
+#[cfg(feature = "inspect")]
+impl crate::board::WakeState for TaskWaker {
+    fn is_queued(&self) -> bool {
+        self.here.load(Ordering::Relaxed) || self.elsewhere.load(Ordering::Relaxed)
+    }
+}
+
 impl ArcWake for TaskWaker {
     fn wake_by_ref(this: &Arc<Self>) {
         if this.remote.is_entered() {

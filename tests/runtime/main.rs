@@ -9,6 +9,8 @@ mod support;
 mod connect;
 mod copy;
 mod datagrams;
+mod explain;
+mod explain_findings;
 mod fairness;
 mod fs;
 mod groups;

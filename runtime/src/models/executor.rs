@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::local_queue::{self, LocalQueue};
+use crate::nodes::Tracker;
 use crate::panics;
 use crate::primitives::Unpark;
 use crate::remote::{Message, Remote};
@@ -25,7 +26,7 @@ impl Executor {
         let remote = Remote::new(unpark.clone());
         Self {
             queue: Rc::new(LocalQueue::new(remote.id(), None)),
-            tasks: RefCell::new(Tasks::new(remote.clone())),
+            tasks: RefCell::new(Tasks::new(remote.clone(), Tracker::default())),
             remote,
             unpark,
         }

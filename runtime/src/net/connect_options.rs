@@ -19,7 +19,7 @@
 //!
 //! - Always: when the future completes or is dropped, no socket of it is left but the one that it returns.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -33,6 +33,7 @@ use super::destination::Destination;
 use super::tcp_stream::TcpStream;
 use crate::budget;
 use crate::instant::Instant;
+use crate::nodes::{self, Detail, Origin};
 use crate::sys;
 use crate::time::{Sleep, sleep};
 
@@ -154,8 +155,15 @@ impl ConnectOptions {
     /// # Cancel safety
     ///
     /// Dropping the future ends all attempts and closes their sockets.
-    pub async fn connect(&self, to: impl Into<Destination>) -> io::Result<TcpStream> {
-        let to = to.into();
+    #[track_caller]
+    pub fn connect(
+        &self,
+        to: impl Into<Destination>,
+    ) -> impl Future<Output = io::Result<TcpStream>> {
+        self.connect_for(to.into(), Origin::here("connect"))
+    }
+
+    async fn connect_for(&self, to: Destination, origin: Origin) -> io::Result<TcpStream> {
         // A connection within the machine may be ready at once. So without a cost, a loop of connects would
         // keep the thread.
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
@@ -166,7 +174,12 @@ impl ConnectOptions {
         }
         // Not a task for each attempt: a drop of this future must end them all.
         let mut attempts = Attempts::new(alternating(addresses));
-        poll_fn(|cx| attempts.poll_first(cx, |address| self.start(address))).await
+        poll_fn(|cx| {
+            nodes::enter(cx, origin, Detail::none, |cx| {
+                attempts.poll_first(cx, |address| self.start(address))
+            })
+        })
+        .await
     }
 
     /// Starts an attempt, and does not wait for its end.
@@ -345,8 +358,10 @@ impl TcpStream {
     ///
     /// Dropping the future ends all attempts and closes their sockets. If a thread of the pool has begun to
     /// resolve the name, it finishes that.
-    pub async fn connect(to: impl Into<Destination>) -> io::Result<Self> {
-        ConnectOptions::new().connect(to).await
+    #[track_caller]
+    pub fn connect(to: impl Into<Destination>) -> impl Future<Output = io::Result<Self>> {
+        let (to, origin) = (to.into(), Origin::here("connect"));
+        async move { ConnectOptions::new().connect_for(to, origin).await }
     }
 }
 

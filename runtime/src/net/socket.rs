@@ -127,6 +127,7 @@ use crate::descriptors;
 use crate::directory::{deregister_from, send_to};
 use crate::executor::Executor;
 use crate::local_queue::{self, RuntimeId, TaskId};
+use crate::nodes;
 use crate::panics;
 use crate::points;
 use crate::reactor::{Answer, SourceId, Wanted};
@@ -236,7 +237,7 @@ impl<S: AsFd> Socket<S> {
         loop {
             let place = at.as_deref_mut();
             if self.registration.must_wait(&self.io, interest, place, cx)? {
-                return Poll::Pending;
+                return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
             }
             match operation(&self.io) {
                 Ok((value, edge)) => {
@@ -368,7 +369,7 @@ impl<S: AsFd> Socket<S> {
             self.registration.known.set(Readiness::default());
         }
         if self.registration.must_wait(&self.io, interest, at, cx)? {
-            return Poll::Pending;
+            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
         }
         Poll::Ready(Ok(()))
     }
@@ -407,6 +408,20 @@ impl<S: AsFd> Socket<S> {
     }
 }
 
+/// Returns the name of a wait for a socket of this kind.
+fn label_of<S>(interest: Interest) -> &'static str {
+    let kind = type_name::<S>();
+    match interest {
+        Interest::Read if kind.contains("Listener") => "accept",
+        Interest::Read if kind.contains("Udp") || kind.contains("Datagram") => "receive",
+        Interest::Write if kind.contains("Udp") || kind.contains("Datagram") => "send",
+        Interest::Read => "read",
+        Interest::Write => "write",
+        Interest::ReadClosed => "end of the peer's stream",
+        Interest::Closed => "end of the connection",
+    }
+}
+
 /// A kind of connected socket.
 #[doc(hidden)]
 pub trait Receive: AsFd {
@@ -436,7 +451,7 @@ impl<S: Receive> Socket<S> {
         // A task usually reads again after a short read. This check ends that read before the budget and before
         // any call. // LOG R5
         if self.registration.waits_already(cx.waker()) {
-            return Poll::Pending;
+            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io);
         }
         self.read_or_wait(cx, buffer)
     }
@@ -554,6 +569,7 @@ impl<S> Registration<S> {
 
     #[cold]
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        nodes::registered(&fd);
         context::with(type_name::<S>(), "polled", |executor| {
             // Another thread may try the same. The first one takes the socket, and the wait of the other one
             // panics.

@@ -17,6 +17,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::context;
 use crate::net::AsyncFd;
+use crate::nodes::{self, Detail, Origin};
 use crate::signal::{self, Signal, Signals};
 use crate::sys;
 use crate::watch::Place;
@@ -82,17 +83,23 @@ impl Future for Exit {
     type Output = io::Result<ExitStatus>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            // The status first. SIGCHLD may have come before its receiver was made, and the standard library
-            // keeps a status that is known.
-            if let Some(status) = self.child().try_wait()? {
-                return Poll::Ready(Ok(status));
-            }
-            match &mut self.news {
-                News::Pidfd(pidfd) => ready!(pidfd.poll_readable(cx))?,
-                News::Signal(signals) => drop(ready!(signals.poll_recv(cx))?),
-            }
-        }
+        let (origin, id) = (Origin::unknown("end of process"), self.child().id());
+        nodes::enter(
+            cx,
+            origin,
+            || Detail::process(id),
+            |cx| loop {
+                // The status first. SIGCHLD may have come before its receiver was made, and the standard library
+                // keeps a status that is known.
+                if let Some(status) = self.child().try_wait()? {
+                    return Poll::Ready(Ok(status));
+                }
+                match &mut self.news {
+                    News::Pidfd(pidfd) => ready!(pidfd.poll_readable(cx))?,
+                    News::Signal(signals) => drop(ready!(signals.poll_recv(cx))?),
+                }
+            },
+        )
     }
 }
 

@@ -26,9 +26,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::rc::Rc;
 
 use crate::budget;
+use crate::nodes::Origin;
 use crate::notify::Notify;
 use crate::sync::errors::SendError;
 use crate::sync::handle_count::HandleCount;
@@ -266,13 +268,18 @@ impl<T: Clone> Receiver<T> {
     /// # Cancel safety
     ///
     /// Safe: the next call returns a message that no call has returned.
-    pub async fn recv(&mut self) -> Result<T, RecvError> {
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> {
+        self.recv_for(Origin::here("receive"))
+    }
+
+    async fn recv_for(&mut self, origin: Origin) -> Result<T, RecvError> {
         let mut waited = false;
         loop {
             let times = self.shared.sent.times();
             if self.is_empty() && !self.shared.senders.are_gone() {
                 // The count ends this wait even if the clone of its waker is foreign code that sends a message.
-                self.shared.sent.changed_since(times).await;
+                self.shared.sent.changed_for(times, origin).await;
                 waited = true;
                 continue;
             }

@@ -20,6 +20,7 @@ use std::rc::{Rc, Weak};
 
 use slab::Slab;
 
+use crate::nodes::Origin;
 use crate::notify::Notify;
 use crate::race::race;
 
@@ -119,8 +120,13 @@ impl CancellationToken {
     /// # Cancel safety
     ///
     /// Safe: a dropped future removes its waker.
-    pub async fn cancelled(&self) {
-        self.node.cancelled.changed_since(0).await;
+    #[track_caller]
+    pub fn cancelled(&self) -> impl Future<Output = ()> {
+        self.cancelled_for(Origin::here("cancellation"))
+    }
+
+    fn cancelled_for(&self, origin: Origin) -> impl Future<Output = ()> {
+        self.node.cancelled.changed_for(0, origin)
     }
 
     /// Runs `future` until the token is cancelled. Returns `None` if it was cancelled before `future` was ready.
@@ -143,14 +149,19 @@ impl CancellationToken {
     /// token.cancel();
     /// assert_eq!(block_on(token.run_until_cancelled(pending::<u8>())), None);
     /// ```
-    pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+    #[track_caller]
+    pub fn run_until_cancelled<F: Future>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> {
+        let origin = Origin::here("cancellation");
         let value = async { Some(future.await) };
-        let cancelled = async {
-            self.cancelled().await;
+        let cancelled = async move {
+            self.cancelled_for(origin).await;
             None
         };
         // If the two took turns, each second tie would lose the value of a future that is ready.
-        race(value, cancelled).biased().await
+        race(value, cancelled).biased()
     }
 
     /// Returns a guard that cancels the token when it is dropped, unless it is

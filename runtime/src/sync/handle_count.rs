@@ -26,6 +26,11 @@ impl HandleCount {
         self.are_gone()
     }
 
+    /// Returns the number of handles.
+    pub(super) fn get(&self) -> usize {
+        self.0.get()
+    }
+
     pub(super) fn are_gone(&self) -> bool {
         self.0.get() == 0
     }

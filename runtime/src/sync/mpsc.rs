@@ -30,10 +30,10 @@
 //!   channel has room for.
 //! - Never: a message dropped while the queue is borrowed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -41,6 +41,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use crate::budget::Waited;
+use crate::nodes::{self, Detail, Held, Origin};
 use crate::notify::Notify;
 use crate::sync::errors::{Closed, SendError, TryRecvError, TrySendError};
 use crate::sync::handle_count::HandleCount;
@@ -88,8 +89,13 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let receiver = Receiver {
         shared: shared.clone(),
         waited: Waited::default(),
+        held: Held::default(),
     };
-    (Sender { shared }, receiver)
+    let sender = Sender {
+        shared,
+        held: Cell::default(),
+    };
+    (sender, receiver)
 }
 
 struct MpscShared<T> {
@@ -147,6 +153,7 @@ impl<T> MpscShared<T> {
 /// ```
 pub struct Sender<T> {
     shared: Rc<MpscShared<T>>,
+    held: Cell<Held>,
 }
 
 impl<T> Sender<T> {
@@ -160,10 +167,14 @@ impl<T> Sender<T> {
     ///
     /// Not quite safe: the message is sent only if this completes, but a dropped future drops the message, and a
     /// new call begins at the end of the line. [`reserve`](Self::reserve) waits without a message.
-    pub async fn send(&self, message: T) -> Result<(), SendError<T>> {
-        match self.reserve().await {
-            Ok(permit) => permit.send(message),
-            Err(Closed) => Err(SendError(message)),
+    #[track_caller]
+    pub fn send(&self, message: T) -> impl Future<Output = Result<(), SendError<T>>> {
+        let origin = Origin::here("send");
+        async move {
+            match self.reserve_for(origin).await {
+                Ok(permit) => permit.send(message),
+                Err(Closed) => Err(SendError(message)),
+            }
         }
     }
 
@@ -206,9 +217,22 @@ impl<T> Sender<T> {
     ///     assert_eq!(receiver.recv().await, Some(message));
     /// });
     /// ```
-    pub async fn reserve(&self) -> Result<Permit<'_, T>, Closed> {
-        self.shared.room.acquire_raw(1).await?;
+    #[track_caller]
+    pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, Closed>> {
+        self.reserve_for(Origin::here("send"))
+    }
+
+    async fn reserve_for(&self, origin: Origin) -> Result<Permit<'_, T>, Closed> {
+        self.note_use();
+        self.shared.room.acquire_raw(1, origin).await?;
         Ok(Permit { sender: self })
+    }
+
+    /// Marks that the task that is being polled uses this sender.
+    fn note_use(&self) {
+        let mut held = self.held.take();
+        held.renew(&self.shared.senders);
+        self.held.set(held);
     }
 
     /// Keeps room for one message, if there is some and no sender waits for it.
@@ -221,6 +245,7 @@ impl<T> Sender<T> {
         if self.is_closed() {
             return Err(TrySendError::Closed(()));
         }
+        self.note_use();
         if !self.shared.room.take(1) {
             return Err(TrySendError::Full(()));
         }
@@ -232,9 +257,12 @@ impl<T> Sender<T> {
     /// # Cancel safety
     ///
     /// Safe: a dropped future removes its waker.
-    pub async fn closed(&self) {
+    #[track_caller]
+    pub fn closed(&self) -> impl Future<Output = ()> {
         // A channel is closed once, so the count is 0 or 1.
-        self.shared.closed.changed_since(0).await;
+        self.shared
+            .closed
+            .changed_for(0, Origin::here("end of channel"))
     }
 
     /// Returns true if the receiver is gone or has closed the channel.
@@ -261,6 +289,7 @@ impl<T> Clone for Sender<T> {
         self.shared.senders.add();
         Self {
             shared: self.shared.clone(),
+            held: Cell::default(),
         }
     }
 }
@@ -329,7 +358,7 @@ impl<T> Drop for Permit<'_, T> {
 /// # Examples
 ///
 /// ```
-/// use std::future::poll_fn;
+/// use std::future::{Future, poll_fn};
 /// use waterwheel::runtime::block_on;
 /// use waterwheel::runtime::sync::mpsc::{self, Receiver};
 ///
@@ -345,6 +374,7 @@ impl<T> Drop for Permit<'_, T> {
 pub struct Receiver<T> {
     shared: Rc<MpscShared<T>>,
     waited: Waited,
+    held: Held,
 }
 
 impl<T> Receiver<T> {
@@ -353,7 +383,8 @@ impl<T> Receiver<T> {
     /// # Cancel safety
     ///
     /// Safe: the next call returns a message that no call has returned.
-    pub async fn recv(&mut self) -> Option<T> {
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
         struct Wait<'a, T>(&'a mut Receiver<T>);
         impl<T> Drop for Wait<'_, T> {
             fn drop(&mut self) {
@@ -361,12 +392,21 @@ impl<T> Receiver<T> {
                 self.0.shared.receiver.clear();
             }
         }
-        let wait = Wait(self);
-        poll_fn(|cx| wait.0.poll_recv(cx)).await
+        let origin = Origin::here("receive");
+        async move {
+            let wait = Wait(self);
+            poll_fn(|cx| wait.0.poll_recv_for(cx, origin)).await
+        }
     }
 
     /// The poll function behind [`recv`](Self::recv). It wakes the task that has called it last.
+    #[track_caller]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll_recv_for(cx, Origin::here("receive"))
+    }
+
+    fn poll_recv_for(&mut self, cx: &mut Context<'_>, origin: Origin) -> Poll<Option<T>> {
+        self.held.renew(&self.shared.room);
         let is_ready =
             |shared: &MpscShared<T>| !shared.queue.borrow().is_empty() || shared.is_last();
         if !is_ready(&self.shared) {
@@ -374,7 +414,8 @@ impl<T> Receiver<T> {
             // The clone of the waker may be foreign code that sends.
             if !is_ready(&self.shared) {
                 self.waited.begin();
-                return Poll::Pending;
+                let senders = &self.shared.senders;
+                return nodes::waits(cx, origin, || Detail::senders(senders, senders.get()));
             }
         }
         // Before the message is taken: if the budget refuses, it stays.

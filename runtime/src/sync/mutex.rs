@@ -11,8 +11,10 @@
 
 use std::cell::{RefCell, RefMut};
 use std::fmt;
+use std::future::Future;
 use std::ops::{Deref, DerefMut};
 
+use crate::nodes::Origin;
 use crate::sync::semaphore::{Semaphore, SemaphorePermit};
 
 /// A value that one task of a thread at a time may use, also across awaits.
@@ -94,9 +96,10 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// Safe: a dropped future leaves the line. If it was its turn, the next task has it. A new call begins at the
     /// end of the line.
-    pub async fn lock(&self) -> MutexGuard<'_, T> {
-        let permit = self.turns.0.acquire().await;
-        self.guard(permit)
+    #[track_caller]
+    pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
+        let origin = Origin::here("lock");
+        async move { self.guard(self.turns.0.acquire_for(1, origin).await) }
     }
 
     /// Locks without waiting. Returns `None` if a task has the value or waits for it.

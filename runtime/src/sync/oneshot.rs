@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::budget::Waited;
+use crate::nodes::{self, Detail, Origin};
 use crate::sync::errors::{Closed, TryRecvError};
 use crate::waker_slot::WakerSlot;
 
@@ -40,6 +41,7 @@ use crate::waker_slot::WakerSlot;
 ///     assert_eq!(question.await, Ok(42));
 /// });
 /// ```
+#[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Rc::new(OneshotShared {
         state: RefCell::new(State::Open),
@@ -49,6 +51,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let receiver = Receiver {
         shared: shared.clone(),
         waited: Waited::default(),
+        origin: Origin::here("receive"),
     };
     (Sender { shared }, receiver)
 }
@@ -143,21 +146,25 @@ impl<T> Sender<T> {
     ///     sender.closed().await;
     /// });
     /// ```
-    pub async fn closed(&mut self) {
-        let _clear = ClearOnDrop(&self.shared.sender);
-        let mut waited = Waited::default();
-        poll_fn(|cx| {
-            if self.shared.is_open() {
-                self.shared.sender.register(cx.waker());
-                // The clone of the waker may be foreign code that drops the receiver.
+    #[track_caller]
+    pub fn closed(&mut self) -> impl Future<Output = ()> {
+        let origin = Origin::here("end of channel");
+        async move {
+            let _clear = ClearOnDrop(&self.shared.sender);
+            let mut waited = Waited::default();
+            poll_fn(|cx| {
                 if self.shared.is_open() {
-                    waited.begin();
-                    return Poll::Pending;
+                    self.shared.sender.register(cx.waker());
+                    // The clone of the waker may be foreign code that drops the receiver.
+                    if self.shared.is_open() {
+                        waited.begin();
+                        return nodes::waits(cx, origin, Detail::none);
+                    }
                 }
-            }
-            waited.poll_spend(cx)
-        })
-        .await;
+                waited.poll_spend(cx)
+            })
+            .await;
+        }
     }
 }
 
@@ -206,6 +213,7 @@ impl<T> Drop for Sender<T> {
 pub struct Receiver<T> {
     shared: Rc<OneshotShared<T>>,
     waited: Waited,
+    origin: Origin,
 }
 
 impl<T> Receiver<T> {
@@ -248,7 +256,7 @@ impl<T> Future for Receiver<T> {
             // The clone of the waker may be foreign code that sends.
             if self.shared.is_open() {
                 self.waited.begin();
-                return Poll::Pending;
+                return nodes::waits(cx, self.origin, Detail::none);
             }
         }
         // Before the value is taken: if the budget refuses, it stays.

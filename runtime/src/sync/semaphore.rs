@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::budget::Waited;
+use crate::nodes::{self, Detail, Held, Origin};
 use crate::panics;
 use crate::sync::errors::Closed;
 use crate::wait_list::{Leaving, Ticket, WaitList};
@@ -88,8 +89,9 @@ impl Semaphore {
     ///
     /// Safe: a dropped future leaves the line. A permit that was granted to it goes to the next task. A new call
     /// begins at the end of the line.
-    pub async fn acquire(&self) -> SemaphorePermit<'_> {
-        self.acquire_many(1).await
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = SemaphorePermit<'_>> {
+        self.acquire_for(1, Origin::here("permit"))
     }
 
     /// Waits for this many permits at once. They are granted together.
@@ -112,12 +114,19 @@ impl Semaphore {
     /// });
     /// assert_eq!(places.available_permits(), 4);
     /// ```
-    pub async fn acquire_many(&self, permits: usize) -> SemaphorePermit<'_> {
+    #[track_caller]
+    pub fn acquire_many(&self, permits: usize) -> impl Future<Output = SemaphorePermit<'_>> {
+        self.acquire_for(permits, Origin::here("permit"))
+    }
+
+    /// The future of [`acquire_many`](Self::acquire_many), for the caller that `origin` names.
+    pub(crate) async fn acquire_for(&self, permits: usize, origin: Origin) -> SemaphorePermit<'_> {
         // A semaphore of the user is never closed.
-        _ = self.acquire_raw(permits).await;
+        _ = self.acquire_raw(permits, origin).await;
         SemaphorePermit {
             semaphore: self,
             permits,
+            _held: Held::by_this_task(self),
         }
     }
 
@@ -140,9 +149,13 @@ impl Semaphore {
     ///     assert!(places.try_acquire().is_some());
     /// });
     /// ```
-    pub async fn acquire_owned(self: Rc<Self>) -> OwnedSemaphorePermit {
-        _ = self.acquire_raw(1).await;
-        OwnedSemaphorePermit { semaphore: self }
+    #[track_caller]
+    pub fn acquire_owned(self: Rc<Self>) -> impl Future<Output = OwnedSemaphorePermit> {
+        let origin = Origin::here("permit");
+        async move {
+            _ = self.acquire_raw(1, origin).await;
+            OwnedSemaphorePermit { semaphore: self }
+        }
     }
 
     /// Takes a permit without waiting. Returns `None` if no permit is available, or if tasks are in line.
@@ -152,6 +165,7 @@ impl Semaphore {
         self.take(1).then(|| SemaphorePermit {
             semaphore: self,
             permits: 1,
+            _held: Held::by_this_task(self),
         })
     }
 
@@ -199,12 +213,13 @@ impl Semaphore {
     }
 
     /// Waits for permits that are not returned by themselves.
-    pub(crate) fn acquire_raw(&self, permits: usize) -> Acquire<'_> {
+    pub(crate) fn acquire_raw(&self, permits: usize, origin: Origin) -> Acquire<'_> {
         Acquire {
             semaphore: self,
             permits,
             ticket: None,
             waited: Waited::default(),
+            origin,
         }
     }
 
@@ -248,6 +263,7 @@ pub(crate) struct Acquire<'a> {
     /// Its place in line. `None` before the wait and after the end.
     ticket: Option<Ticket>,
     waited: Waited,
+    origin: Origin,
 }
 
 impl Acquire<'_> {
@@ -303,7 +319,7 @@ impl Future for Acquire<'_> {
                 // ends first.
                 drop(line);
                 drop(old);
-                return Poll::Pending;
+                return nodes::waits(cx, self.origin, || Detail::permits(semaphore));
             }
             panics::discard(waker);
         }
@@ -351,6 +367,7 @@ impl Drop for Acquire<'_> {
 pub struct SemaphorePermit<'a> {
     semaphore: &'a Semaphore,
     permits: usize,
+    _held: Held,
 }
 
 impl SemaphorePermit<'_> {

@@ -15,9 +15,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::future::Future;
 use std::rc::Rc;
 
 use crate::budget;
+use crate::nodes::Origin;
 use crate::notify::Notify;
 use crate::sync::errors::Closed;
 use crate::sync::handle_count::HandleCount;
@@ -181,14 +183,18 @@ impl<T> Sender<T> {
     /// # Cancel safety
     ///
     /// Safe: a dropped future removes its waker.
-    pub async fn closed(&self) {
-        let times = self.shared.no_receivers.times();
-        if self.receiver_count() == 0 {
-            budget::spend_one().await;
-            return;
+    #[track_caller]
+    pub fn closed(&self) -> impl Future<Output = ()> {
+        let origin = Origin::here("end of channel");
+        async move {
+            let times = self.shared.no_receivers.times();
+            if self.receiver_count() == 0 {
+                budget::spend_one().await;
+                return;
+            }
+            // A receiver that comes later does not take back that there was none.
+            self.shared.no_receivers.changed_for(times, origin).await;
         }
-        // A receiver that comes later does not take back that there was none.
-        self.shared.no_receivers.changed_since(times).await;
     }
 }
 
@@ -245,7 +251,12 @@ impl<T> Receiver<T> {
     /// # Cancel safety
     ///
     /// Safe: a value counts as seen only when this completes.
-    pub async fn changed(&mut self) -> Result<(), Closed> {
+    #[track_caller]
+    pub fn changed(&mut self) -> impl Future<Output = Result<(), Closed>> {
+        self.changed_for(Origin::here("new value"))
+    }
+
+    async fn changed_for(&mut self, origin: Origin) -> Result<(), Closed> {
         let mut waited = false;
         loop {
             let times = self.shared.changed.times();
@@ -260,7 +271,7 @@ impl<T> Receiver<T> {
                 return if is_new { Ok(()) } else { Err(Closed) };
             }
             // The count ends this wait even if the clone of its waker is foreign code that sends a value.
-            self.shared.changed.changed_since(times).await;
+            self.shared.changed.changed_for(times, origin).await;
             waited = true;
         }
     }
@@ -288,17 +299,24 @@ impl<T> Receiver<T> {
     ///     assert_eq!(*high.unwrap(), 6);
     /// });
     /// ```
-    pub async fn wait_for(&mut self, condition: impl Fn(&T) -> bool) -> Result<Rc<T>, Closed> {
-        // Even if the condition holds at once, a loop over this call must let others run.
-        budget::spend_one().await;
-        loop {
-            let value = self.borrow_and_update();
-            if condition(&value) {
-                return Ok(value);
+    #[track_caller]
+    pub fn wait_for(
+        &mut self,
+        condition: impl Fn(&T) -> bool,
+    ) -> impl Future<Output = Result<Rc<T>, Closed>> {
+        let origin = Origin::here("new value");
+        async move {
+            // Even if the condition holds at once, a loop over this call must let others run.
+            budget::spend_one().await;
+            loop {
+                let value = self.borrow_and_update();
+                if condition(&value) {
+                    return Ok(value);
+                }
+                // A snapshot that is kept across the wait would keep the old value in memory until the next one.
+                drop(value);
+                self.changed_for(origin).await?;
             }
-            // A snapshot that is kept across the wait would keep the old value in memory until the next one.
-            drop(value);
-            self.changed().await?;
         }
     }
 

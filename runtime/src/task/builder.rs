@@ -86,6 +86,7 @@ impl Builder {
             // removed.
             if !handle.is_finished() {
                 let (task, _) = handle.parts();
+                executor.tracker().named(task, &name);
                 names.insert(task, name, location);
                 guard.set(Some(task));
             }

@@ -21,6 +21,7 @@ use crate::causes::Reason;
 use crate::context;
 use crate::join_error::JoinError;
 use crate::join_handle::JoinHandle;
+use crate::nodes::{self, Detail, Origin};
 use crate::task::abort_handle::AbortHandle;
 use crate::task::end_list::EndList;
 use crate::watch::Place;
@@ -111,7 +112,8 @@ impl<T> JoinSet<T> {
     /// # Cancel safety
     ///
     /// Safe: the next call returns a task that no call has returned.
-    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
+    #[track_caller]
+    pub fn join_next(&mut self) -> impl Future<Output = Option<Result<T, JoinError>>> {
         struct Wait<'a, T: 'static>(&'a mut JoinSet<T>);
         impl<T> Drop for Wait<'_, T> {
             fn drop(&mut self) {
@@ -119,8 +121,11 @@ impl<T> JoinSet<T> {
                 self.0.ends.forget_waiter();
             }
         }
-        let wait = Wait(self);
-        poll_fn(|cx| wait.0.poll_join_next(cx)).await
+        let origin = Origin::here("join_next");
+        async move {
+            let wait = Wait(self);
+            poll_fn(|cx| wait.0.poll_join_next_for(cx, origin)).await
+        }
     }
 
     /// The poll function behind [`join_next`](Self::join_next). It wakes the task that has called it last.
@@ -128,13 +133,22 @@ impl<T> JoinSet<T> {
     /// # Errors
     ///
     /// Returns the same errors.
+    #[track_caller]
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+        self.poll_join_next_for(cx, Origin::here("join_next"))
+    }
+
+    fn poll_join_next_for(
+        &mut self,
+        cx: &mut Context<'_>,
+        origin: Origin,
+    ) -> Poll<Option<Result<T, JoinError>>> {
         if !self.handles.is_empty() && self.ends.is_empty() {
             self.ends.register(cx.waker());
             // The clone of the waker may be foreign code that ends a task.
             if self.ends.is_empty() {
                 self.waited.begin();
-                return Poll::Pending;
+                return nodes::waits(cx, origin, || Detail::futures(self.handles.len()));
             }
         }
         // Before the task is taken: if the budget refuses, it stays.

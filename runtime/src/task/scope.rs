@@ -19,6 +19,7 @@ use slab::Slab;
 use crate::causes::Reason;
 use crate::context;
 use crate::join_handle::JoinHandle;
+use crate::nodes::{self, Detail, Origin};
 use crate::task::abort_handle::AbortHandle;
 use crate::task::end_list::EndList;
 use crate::watch::Place;
@@ -74,7 +75,9 @@ pub async fn scope<T>(block: impl AsyncFnOnce(&Scope) -> T) -> T {
         if scope.is_empty() {
             return Poll::Ready(());
         }
-        Poll::Pending
+        nodes::waits(cx, Origin::unknown("end of scope"), || {
+            Detail::futures(scope.len())
+        })
     })
     .await;
     value

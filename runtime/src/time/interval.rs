@@ -17,6 +17,7 @@ use futures_core::Stream;
 
 use super::sleep::{Sleep, sleep_until};
 use crate::instant::Instant;
+use crate::nodes::{self, Detail, Origin};
 
 /// Ticks at once, and then after every `period`.
 ///
@@ -42,6 +43,7 @@ use crate::instant::Instant;
 ///     assert!(start.elapsed() >= Duration::from_millis(4));
 /// });
 /// ```
+#[track_caller]
 pub fn interval(period: Duration) -> Interval {
     interval_at(Instant::now(), period)
 }
@@ -67,6 +69,7 @@ pub fn interval(period: Duration) -> Interval {
 ///     assert_eq!(ticks.tick().await, start + Duration::from_secs(2));
 /// });
 /// ```
+#[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(
         !period.is_zero(),
@@ -76,6 +79,7 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
         sleep: sleep_until(start),
         period,
         missed: MissedTicks::Skip,
+        origin: Origin::here("interval"),
     }
 }
 
@@ -151,6 +155,7 @@ pub struct Interval {
     period: Duration,
     /// The policy for missed ticks.
     missed: MissedTicks,
+    origin: Origin,
 }
 
 impl Interval {
@@ -226,7 +231,9 @@ impl Interval {
     /// The poll behind [`tick`](Self::tick).
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let planned = self.sleep.deadline();
-        std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
+        if self.sleep.poll_deadline(cx).is_pending() {
+            return nodes::waits(cx, self.origin, || Detail::until(planned));
+        }
         // This reads the clock. The time of the turn is earlier, by the time for which tasks have held the
         // thread, and would make a late tick look punctual.
         let now = Instant::now();

@@ -26,6 +26,7 @@ use crate::context;
 use crate::directory::send_to;
 use crate::instant::Instant;
 use crate::local_queue::RuntimeId;
+use crate::nodes::{self, Detail, Origin};
 use crate::panics;
 use crate::remote::Message;
 use crate::wheel::Key;
@@ -52,6 +53,7 @@ use crate::wheel::Key;
 ///
 /// block_on(sleep(Duration::from_millis(5)));
 /// ```
+#[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     Sleep::until(Instant::now() + duration)
 }
@@ -71,6 +73,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///     assert_eq!(Instant::now(), deadline);
 /// });
 /// ```
+#[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::until(deadline)
 }
@@ -104,6 +107,7 @@ pub struct Sleep {
     deadline: Instant,
     /// The entry in a wheel. `None` before the first wait, and after the end of one.
     entry: Option<Armed>,
+    origin: Origin,
 }
 
 /// The entry of a sleep in the wheel of a runtime.
@@ -116,10 +120,12 @@ struct Armed {
 }
 
 impl Sleep {
+    #[track_caller]
     fn until(deadline: Instant) -> Self {
         Self {
             deadline,
             entry: None,
+            origin: Origin::here("sleep"),
         }
     }
 
@@ -238,6 +244,16 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_deadline(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        nodes::waits(cx, self.origin, || Detail::until(self.deadline))
+    }
+}
+
+impl Sleep {
+    /// The poll of a sleep that is a part of another future.
+    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let is_over = if self.entry.is_some() {
             self.is_elapsed()
         } else {

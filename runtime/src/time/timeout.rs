@@ -19,6 +19,7 @@ use pin_project_lite::pin_project;
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::budget::Shares;
 use crate::instant::Instant;
+use crate::nodes::{self, Detail, Origin};
 
 /// Runs `future` for at most `duration`.
 ///
@@ -50,10 +51,12 @@ use crate::instant::Instant;
 ///     assert!(timeout(Duration::from_millis(1), future::pending::<()>()).await.is_err());
 /// });
 /// ```
+#[track_caller]
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
     Timeout {
         future,
         sleep: sleep(duration),
+        origin: Origin::here("timeout"),
     }
 }
 
@@ -73,10 +76,12 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 ///     assert!(timeout_at(deadline, sleep(Duration::from_secs(4))).await.is_err());
 /// });
 /// ```
+#[track_caller]
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
     Timeout {
         future,
         sleep: sleep_until(deadline),
+        origin: Origin::here("timeout"),
     }
 }
 
@@ -99,6 +104,7 @@ pin_project! {
         #[pin]
         future: F,
         sleep: Sleep,
+        origin: Origin,
     }
 }
 
@@ -110,12 +116,20 @@ impl<F: Future> Future for Timeout<F> {
         // Each has a share of the budget. Without the shares, a future that spends the whole budget in each
         // poll would hide the end of its time.
         let mut shares = Shares::of(2);
-        // The future comes before the sleep, so that a value which is ready at the deadline is not lost.
-        if let Poll::Ready(value) = shares.poll(|| this.future.poll(cx)) {
-            return Poll::Ready(Ok(value));
-        }
-        let elapsed = shares.poll(|| Pin::new(this.sleep).poll(cx));
-        elapsed.map(|()| Err(Elapsed(())))
+        let deadline = this.sleep.deadline();
+        nodes::enter(
+            cx,
+            *this.origin,
+            || Detail::until(deadline),
+            |cx| {
+                // The future comes before the sleep, so that a value which is ready at the deadline is not lost.
+                if let Poll::Ready(value) = shares.poll(|| this.future.poll(cx)) {
+                    return Poll::Ready(Ok(value));
+                }
+                let elapsed = shares.poll(|| this.sleep.poll_deadline(cx));
+                elapsed.map(|()| Err(Elapsed(())))
+            },
+        )
     }
 }
 

@@ -1,0 +1,549 @@
+//! The state of one runtime that other threads can read: its tasks, and the reasons for which they wait.
+//!
+//! # How it works
+//!
+//! ```text
+//!  a poll ──► running: the reasons of this poll, as they are entered ──┐ at the end of the poll
+//!             tasks: each task with the reasons of its last poll  ◄────┘
+//!                         └── a dump copies all of it, on any thread
+//! ```
+//!
+//! A *reason* is a future within a task: a combinator, a wait for a socket, a sleep. The reasons of a task are a
+//! tree. It is a list in the order in which the futures were polled, each with its depth.
+//!
+//! A poll makes the list anew. [`merged`] then compares it with the list before: a reason that was there before keeps
+//! its time. A foreign combinator (`FuturesUnordered`) polls only the futures that were woken, with wakers of its
+//! own. So a reason whose waker is not the task's own stays in the list if its future was not polled.
+//!
+//! There are two locks. A thread holds one of them at a time, and only to copy or to store. So a lock is never held
+//! while code of the user runs, and a reader cannot wait for itself.
+//!
+//! # Invariants
+//!
+//! - Never: both locks held by one thread.
+//! - Never: a future, a waker or a closure of the user called or dropped while a lock is held.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::thread;
+use std::time::{Duration, Instant as Real};
+
+use crate::instant::Instant;
+use crate::local_queue::{RuntimeId, TaskId};
+
+/// A place in the program.
+pub(crate) type Site = Option<&'static Location<'static>>;
+
+/// The value of [`Board::paused`] while the clock runs.
+const RUNS: u64 = u64::MAX;
+
+/// A dump waits for a lock for at most this long. No thread holds one for longer than a copy takes.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// A future within a task, and why it waits.
+#[derive(Clone, Debug)]
+pub(crate) struct WaitNode {
+    /// The number of reasons around it.
+    pub(crate) depth: u32,
+    pub(crate) label: &'static str,
+    /// The place in the program that made the future.
+    pub(crate) site: Site,
+    pub(crate) detail: Detail,
+    /// The time of its first poll, in nanoseconds of the runtime's clock.
+    pub(crate) since: u64,
+    /// The address of the waker, if it is not the task's own. Otherwise zero.
+    pub(crate) foreign_waker: usize,
+}
+
+impl WaitNode {
+    /// Returns true if both are probably the same future, in two polls of a task.
+    fn is_same(&self, other: &Self) -> bool {
+        let same_site = match (self.site, other.site) {
+            (Some(site), Some(other)) => std::ptr::eq(site, other),
+            (site, other) => site.is_none() && other.is_none(),
+        };
+        self.label == other.label
+            && same_site
+            && self.foreign_waker == other.foreign_waker
+            && self.detail.is_same(&other.detail)
+    }
+}
+
+/// The subject of a reason.
+#[derive(Clone, Debug)]
+pub(crate) enum Detail {
+    None,
+    /// A part of a task with a name. The text is the user's.
+    Named(Option<Arc<str>>),
+    /// A deadline, in nanoseconds of the runtime's clock.
+    Until(u64),
+    Socket {
+        fd: i32,
+        end: SocketEnd,
+    },
+    /// The end of a task.
+    Task(TaskId),
+    /// The permits of a semaphore, or room in a channel. The address names it.
+    Permits(usize),
+    /// A message of a channel: the address of its senders, and the number of them.
+    Senders(usize, usize),
+    /// A number of futures.
+    Futures(usize),
+    /// A combinator that polls this many futures each time.
+    Among(usize),
+    /// A blocking job.
+    Job(usize),
+    /// A child process.
+    Process(u32),
+}
+
+impl Detail {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Socket { fd, .. }, Self::Socket { fd: other, .. }) => fd == other,
+            (Self::Task(task), Self::Task(other)) => task == other,
+            (Self::Permits(at), Self::Permits(other))
+            | (Self::Senders(at, _), Self::Senders(other, _)) => at == other,
+            // A deadline may move while its future stays.
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+/// The address that tells a reader which socket it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SocketEnd {
+    Peer(SocketAddr),
+    Local(SocketAddr),
+    Unknown,
+}
+
+/// The questions that a dump asks a task's waker. `TaskWaker` answers them, and it stands later in the reading order.
+pub(crate) trait WakeState: Send + Sync {
+    /// Returns true if the task is queued.
+    fn is_queued(&self) -> bool;
+}
+
+/// A task, as the board knows it.
+#[derive(Clone)]
+pub(crate) struct Tracked {
+    pub(crate) task: TaskId,
+    pub(crate) name: Option<Arc<str>>,
+    /// The place in the program that has spawned it.
+    pub(crate) site: Site,
+    /// The task that has spawned it.
+    pub(crate) parent: Option<TaskId>,
+    /// The number of references to its waker that the runtime itself has.
+    pub(crate) own_wakers: usize,
+    pub(crate) future_bytes: usize,
+    pub(crate) spawned_at: u64,
+    /// The end of its last poll, or the spawn.
+    pub(crate) since: u64,
+    pub(crate) polls: u64,
+    /// The number of its last polls that have each ended with a plain wake of the task by itself.
+    pub(crate) self_wakes: u64,
+    /// The time since which it was seen in the queue without a poll in between.
+    pub(crate) queued_since: Option<u64>,
+    pub(crate) waker: Weak<dyn WakeState>,
+    pub(crate) reasons: Vec<WaitNode>,
+}
+
+impl Tracked {
+    /// Returns true if the task is in the queue, or about to be.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.waker.upgrade().is_some_and(|waker| waker.is_queued())
+    }
+
+    /// Returns the number of clones of the task's waker, apart from the runtime's own.
+    pub(crate) fn clones(&self) -> usize {
+        self.waker.strong_count().saturating_sub(self.own_wakers)
+    }
+
+    /// Notes that the task was seen in the queue, or not.
+    pub(crate) fn note_queued(&mut self, is_queued: bool, real_now: u64) {
+        self.queued_since = is_queued.then(|| self.queued_since.unwrap_or(real_now));
+    }
+}
+
+/// The poll that runs now, or the reasons of the last one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunningPoll {
+    pub(crate) task: Option<TaskId>,
+    /// The time of its begin, by the real clock.
+    pub(crate) began: u64,
+    pub(crate) reasons: Vec<WaitNode>,
+    /// The index of the innermost reason that is entered and not left.
+    pub(crate) entered: Option<usize>,
+}
+
+impl RunningPoll {
+    /// Leaves a reason. Removes it, and all inside, if its future is ready.
+    pub(crate) fn leave(&mut self, index: usize, is_pending: bool) {
+        let depth = self.reasons[index].depth;
+        let around = self.reasons[..index]
+            .iter()
+            .rposition(|reason| reason.depth < depth);
+        self.entered = around;
+        if !is_pending {
+            self.reasons.truncate(index);
+        }
+    }
+}
+
+/// The numbers of the tasks that one place in the program has spawned.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Population {
+    pub(crate) alive: u64,
+    pub(crate) spawned: u64,
+    pub(crate) peak: u64,
+    /// The time of the newest peak.
+    pub(crate) peak_at: u64,
+    /// The numbers at the time at which each power of two was first reached: alive, spawned, time.
+    pub(crate) marks: Vec<(u64, u64, u64)>,
+}
+
+impl Population {
+    fn add(&mut self, now: u64) {
+        self.alive += 1;
+        self.spawned += 1;
+        if self.alive > self.peak {
+            self.peak = self.alive;
+            self.peak_at = now;
+            if self.peak.is_power_of_two() {
+                self.marks.push((self.alive, self.spawned, now));
+            }
+        }
+    }
+}
+
+/// A blocking job that has not ended.
+#[derive(Clone, Debug)]
+pub(crate) struct TrackedJob {
+    pub(crate) site: Site,
+    pub(crate) task: Option<TaskId>,
+    /// The time at which a thread has begun it, by the real clock. Zero for a job in the queue.
+    pub(crate) began: u64,
+}
+
+/// A poll that has held the thread for too long.
+#[derive(Clone, Debug)]
+pub(crate) struct LongPoll {
+    pub(crate) task: TaskId,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) task_site: Site,
+    /// The innermost reason that was entered.
+    pub(crate) label: Option<&'static str>,
+    pub(crate) site: Site,
+    pub(crate) nanos: u64,
+}
+
+/// All that is known while no poll runs.
+#[derive(Default)]
+pub(crate) struct Census {
+    /// The tasks, each at the index of its slot.
+    pub(crate) tasks: Vec<Option<Tracked>>,
+    /// The future of `block_on`.
+    pub(crate) root: Option<Tracked>,
+    /// By the address of the place.
+    pub(crate) populations: HashMap<usize, (Site, Population)>,
+    /// The tasks that have permits of a semaphore, or have used an end of a channel last, by its address.
+    pub(crate) holders: HashMap<usize, Vec<TaskId>>,
+    pub(crate) jobs: HashMap<usize, TrackedJob>,
+    pub(crate) long_polls: Vec<LongPoll>,
+    /// True once the runtime ends.
+    pub(crate) is_closing: bool,
+}
+
+impl Census {
+    pub(crate) fn tracked(&mut self, task: TaskId) -> Option<&mut Tracked> {
+        let found = match task {
+            TaskId::ROOT => self.root.as_mut(),
+            task => self.tasks.get_mut(task.index as usize)?.as_mut(),
+        };
+        found.filter(|tracked| tracked.task == task)
+    }
+
+    /// Copies all but the tasks.
+    pub(crate) fn without_tasks(&self) -> Self {
+        Self {
+            tasks: Vec::new(),
+            root: None,
+            populations: self.populations.clone(),
+            holders: self.holders.clone(),
+            jobs: self.jobs.clone(),
+            long_polls: self.long_polls.clone(),
+            is_closing: self.is_closing,
+        }
+    }
+
+    fn add(&mut self, tracked: Tracked) {
+        let now = tracked.spawned_at;
+        if let Some(site) = tracked.site {
+            let place = std::ptr::from_ref(site) as usize;
+            let entry = self.populations.entry(place);
+            let (_, population) = entry.or_insert_with(|| (Some(site), Population::default()));
+            population.add(now);
+        }
+        let index = tracked.task.index as usize;
+        if self.tasks.len() <= index {
+            self.tasks.resize_with(index + 1, || None);
+        }
+        self.tasks[index] = Some(tracked);
+    }
+
+    fn remove(&mut self, task: TaskId) -> Option<Tracked> {
+        self.tracked(task)?;
+        if task == TaskId::ROOT {
+            return self.root.take();
+        }
+        let removed = self.tasks.get_mut(task.index as usize)?.take()?;
+        if let Some(site) = removed.site {
+            let place = std::ptr::from_ref(site) as usize;
+            if let Some((_, population)) = self.populations.get_mut(&place) {
+                population.alive -= 1;
+            }
+        }
+        Some(removed)
+    }
+}
+
+/// The board of one runtime.
+pub(crate) struct Board {
+    /// Zero until the runtime has its id.
+    runtime: AtomicU32,
+    /// The time of a clock that is paused, or [`RUNS`].
+    paused: AtomicU64,
+    running: Mutex<RunningPoll>,
+    census: Mutex<Census>,
+    /// The time at which the board was made, by the real clock.
+    pub(crate) opened: u64,
+    /// A poll that is longer is a finding.
+    pub(crate) poll_max: Duration,
+}
+
+impl Board {
+    pub(crate) fn new(poll_max: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            runtime: AtomicU32::new(0),
+            paused: AtomicU64::new(RUNS),
+            running: Mutex::default(),
+            census: Mutex::default(),
+            opened: Instant::real().as_nanos(),
+            poll_max,
+        })
+    }
+
+    pub(crate) fn set_runtime(&self, runtime: RuntimeId) {
+        self.runtime.store(runtime.number(), Ordering::Relaxed);
+    }
+
+    /// Returns the runtime. `None` before it is open.
+    pub(crate) fn runtime(&self) -> Option<RuntimeId> {
+        RuntimeId::from_raw(self.runtime.load(Ordering::Relaxed))
+    }
+
+    /// Returns the time of the runtime's clock, in nanoseconds.
+    pub(crate) fn now(&self) -> u64 {
+        match self.paused.load(Ordering::Relaxed) {
+            RUNS => Instant::real().as_nanos(),
+            paused => paused,
+        }
+    }
+
+    /// Stores the time of a clock that is paused.
+    pub(crate) fn set_paused(&self, at: Option<Instant>) {
+        let nanos = at.map_or(RUNS, Instant::as_nanos);
+        self.paused.store(nanos, Ordering::Relaxed);
+    }
+
+    /// Locks the poll that runs, for the runtime's thread.
+    pub(crate) fn running(&self) -> MutexGuard<'_, RunningPoll> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the tasks, for the runtime's thread.
+    pub(crate) fn census(&self) -> MutexGuard<'_, Census> {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the poll that runs, for a reader. Returns `None` if the lock is not free in time.
+    pub(crate) fn read_running(&self) -> Option<MutexGuard<'_, RunningPoll>> {
+        lock_in_time(&self.running)
+    }
+
+    /// Locks the tasks, for a reader. Returns `None` if the lock is not free in time.
+    pub(crate) fn read_census(&self) -> Option<MutexGuard<'_, Census>> {
+        lock_in_time(&self.census)
+    }
+
+    pub(crate) fn spawned(&self, tracked: Tracked) {
+        self.census().add(tracked);
+    }
+
+    pub(crate) fn ended(&self, task: TaskId) {
+        // Dropped after the lock is released.
+        let removed = self.census().remove(task);
+        drop(removed);
+    }
+
+    /// Removes the mark that a task has a thing.
+    pub(crate) fn release(&self, thing: usize, task: TaskId) {
+        let holders = &mut self.census().holders;
+        if let Some(tasks) = holders.get_mut(&thing) {
+            if let Some(at) = tasks.iter().position(|holder| *holder == task) {
+                tasks.swap_remove(at);
+            }
+            if tasks.is_empty() {
+                holders.remove(&thing);
+            }
+        }
+    }
+
+    /// Looks at all tasks but the one that runs, and notes those that are in the queue.
+    pub(crate) fn note_queued_tasks(&self, running: Option<TaskId>) {
+        let real_now = Instant::real().as_nanos();
+        let Some(mut census) = self.read_census() else {
+            return;
+        };
+        for tracked in census.tasks.iter_mut().flatten() {
+            let is_queued = running != Some(tracked.task) && tracked.is_queued();
+            tracked.note_queued(is_queued, real_now);
+        }
+    }
+
+    /// Notes the begin of a poll. Returns the address of the task's waker.
+    pub(crate) fn begin_poll(&self, task: TaskId) -> usize {
+        let mut running = self.running();
+        running.task = Some(task);
+        running.began = Instant::real().as_nanos();
+        running.reasons.clear();
+        running.entered = None;
+        drop(running);
+        let mut census = self.census();
+        census.tracked(task).map_or(0, |tracked| {
+            tracked.queued_since = None;
+            tracked.waker.as_ptr().cast::<()>() as usize
+        })
+    }
+
+    /// Stores the reasons of a poll that has ended.
+    pub(crate) fn publish(&self, task: TaskId, has_yielded: bool) {
+        let now = self.now();
+        let mut running = self.running();
+        running.task = None;
+        running.entered = None;
+        let new = std::mem::take(&mut running.reasons);
+        drop(running);
+        let mut spare = Vec::new();
+        let mut census = self.census();
+        if let Some(tracked) = census.tracked(task) {
+            tracked.polls += 1;
+            tracked.since = now;
+            let wakes_itself = !has_yielded && tracked.is_queued();
+            tracked.self_wakes = if wakes_itself {
+                tracked.self_wakes + 1
+            } else {
+                0
+            };
+            let keeps = tracked.clones() > 0;
+            let old = std::mem::take(&mut tracked.reasons);
+            (tracked.reasons, spare) = merged(old, new, keeps);
+        }
+        drop(census);
+        // The memory serves the next poll.
+        spare.clear();
+        self.running().reasons = spare;
+    }
+}
+
+/// Tries to lock for a limited time. A panic hook may run on a thread that holds the lock.
+fn lock_in_time<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    let began = Real::now();
+    loop {
+        match lock.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if began.elapsed() > LOCK_WAIT_MAX => return None,
+            Err(TryLockError::WouldBlock) => thread::yield_now(),
+        }
+    }
+}
+
+/// Merges the reasons of the last two polls of a task: the times of the old ones, and the futures of foreign
+/// combinators that the new poll has not polled. Returns the result, and a list that is no longer needed.
+fn merged(
+    old: Vec<WaitNode>,
+    mut new: Vec<WaitNode>,
+    keeps: bool,
+) -> (Vec<WaitNode>, Vec<WaitNode>) {
+    let is_same = |(old, new): (&WaitNode, &WaitNode)| old.depth == new.depth && old.is_same(new);
+    if old.len() == new.len() && old.iter().zip(&new).all(is_same) {
+        for (new, old) in new.iter_mut().zip(&old) {
+            new.since = old.since;
+        }
+        return (new, old);
+    }
+    let mut polled: Vec<usize> = new.iter().map(|reason| reason.foreign_waker).collect();
+    polled.sort_unstable();
+    let mut all = Vec::with_capacity(old.len().max(new.len()));
+    merge_level(&old, &new, &polled, keeps, &mut all);
+    (all, new)
+}
+
+/// Merges two lists of siblings, with all that is below them.
+fn merge_level(
+    old: &[WaitNode],
+    new: &[WaitNode],
+    polled: &[usize],
+    keeps: bool,
+    all: &mut Vec<WaitNode>,
+) {
+    /// A sibling is looked for in this many places. So a long list costs no more than its length.
+    const AHEAD_MAX: usize = 8;
+    let old = siblings(old);
+    let mut used = vec![false; old.len()];
+    let mut next = 0;
+    for family in siblings(new) {
+        let reason = &family[0];
+        let found = (next..old.len().min(next + AHEAD_MAX))
+            .find(|at| !used[*at] && old[*at][0].is_same(reason));
+        let mut reason = reason.clone();
+        match found {
+            Some(at) => {
+                used[at] = true;
+                next = at + 1;
+                reason.since = old[at][0].since;
+                all.push(reason);
+                merge_level(&old[at][1..], &family[1..], polled, keeps, all);
+            }
+            None => {
+                all.push(reason);
+                all.extend_from_slice(&family[1..]);
+            }
+        }
+    }
+    let is_left = |at: usize| {
+        let waker = old[at][0].foreign_waker;
+        keeps && !used[at] && waker != 0 && polled.binary_search(&waker).is_err()
+    };
+    for at in (0..old.len()).filter(|at| is_left(*at)) {
+        all.extend_from_slice(old[at]);
+    }
+}
+
+/// Splits a list into the trees of its roots.
+fn siblings(mut list: &[WaitNode]) -> Vec<&[WaitNode]> {
+    let mut found = Vec::new();
+    while let Some(first) = list.first() {
+        let below = list[1..]
+            .iter()
+            .take_while(|reason| reason.depth > first.depth);
+        let (family, rest) = list.split_at(1 + below.count());
+        found.push(family);
+        list = rest;
+    }
+    found
+}

@@ -1,0 +1,703 @@
+//! The tasks of a runtime with the reasons for which they wait.
+//!
+//! # How it works
+//!
+//! 1. Copy what the board has, under its locks, one after the other.
+//! 2. Group the tasks that have the same name, place, state and tree of reasons.
+//! 3. Write the texts, and look for [findings](super::Finding).
+//!
+//! # Invariants
+//!
+//! - Never: a future polled, or a waker woken.
+//! - Never: a wait without a limit. If a lock is not free in time, the dump is empty and says so.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::RangeInclusive;
+use std::panic::Location;
+use std::time::Duration;
+
+use super::findings::{self, Evidence, Finding, Snapshot};
+use super::tree::{Forest, Short, Tree, TreeNames, counted, trees};
+use crate::board::{Board, Census, Detail, LongPoll, RunningPoll, WaitNode};
+use crate::instant::Instant;
+use crate::local_queue::TaskId;
+
+/// A group and a finding have at most this many ids.
+pub(super) const IDS_MAX: usize = 10;
+
+/// The tasks of a runtime at one moment. `Display` shows it as text.
+///
+/// Tasks with the same name, place, state and tree of reasons are one [`Group`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use waterwheel::runtime::{Runtime, inspect::{self, Dump}, spawn, time, yield_now};
+///
+/// let runtime = Runtime::builder().explain(inspect::Explain::default()).build()?;
+/// runtime.block_on(async {
+///     for _ in 0..10_000 {
+///         spawn(time::sleep(std::time::Duration::from_secs(5))).detach();
+///     }
+///     yield_now().await;
+///     let dump: Dump = inspect::dump();
+///     assert_eq!(dump.tasks(), 10_001); // with the future of `block_on`
+///     assert_eq!(dump.groups().len(), 2);
+///     assert!(dump.findings().is_empty());
+///     assert!(dump.to_string().lines().count() < 12);
+///     assert!(dump.to_json().starts_with(r#"{"format":"waterwheel-dump","version":1,"#));
+/// });
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Dump {
+    runtime: u32,
+    /// The time since the runtime was opened.
+    at: Duration,
+    running: Option<RunningTask>,
+    groups: Vec<Group>,
+    findings: Vec<Finding>,
+    /// The reason why the dump has no tasks.
+    refused: Option<&'static str>,
+}
+
+/// The task whose poll runs.
+#[derive(Clone, Debug)]
+struct RunningTask {
+    id: String,
+    text: String,
+    since: Duration,
+    label: Option<&'static str>,
+    place: Option<&'static Location<'static>>,
+}
+
+/// Equal tasks of a [`Dump`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Runtime, inspect::{self, Group}, spawn, sync::Notify, yield_now};
+/// # use waterwheel::runtime::task;
+/// use std::rc::Rc;
+///
+/// let runtime = Runtime::builder().explain(inspect::Explain::default()).build()?;
+/// runtime.block_on(async {
+///     let bell = Rc::new(Notify::new());
+///     for _ in 0..3 {
+///         let bell = bell.clone();
+///         task::Builder::new().name("ringer").spawn(async move { bell.notified().await }).detach();
+///     }
+///     yield_now().await;
+///     let dump = inspect::dump();
+///     let ringers: &Group = dump.groups().iter().find(|group| group.name() == Some("ringer")).unwrap();
+///     assert_eq!((ringers.count(), ringers.state()), (3, "waiting"));
+///     assert_eq!(ringers.tasks().len(), 3);
+///     assert_eq!(ringers.tree()[0].label(), "notified");
+///     assert!(ringers.place().is_some() && ringers.future_bytes() > 0);
+///     assert!(ringers.waits().start() <= ringers.waits().end());
+/// });
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Group {
+    count: usize,
+    tasks: Vec<String>,
+    name: Option<String>,
+    place: Option<&'static Location<'static>>,
+    state: &'static str,
+    waits: RangeInclusive<Duration>,
+    future_bytes: usize,
+    tree: Vec<Tree>,
+}
+
+impl Group {
+    /// Returns the number of tasks.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the ids of the tasks, at most ten.
+    #[must_use]
+    pub fn tasks(&self) -> &[String] {
+        &self.tasks
+    }
+
+    /// Returns the name that [`Builder::name`](crate::task::Builder::name) has set.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the place in the program that has spawned the tasks.
+    #[must_use]
+    pub fn place(&self) -> Option<&'static Location<'static>> {
+        self.place
+    }
+
+    /// Returns the state: `waiting`, `queued` or `running`.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        self.state
+    }
+
+    /// Returns the time since the last poll: the shortest and the longest.
+    #[must_use]
+    pub fn waits(&self) -> RangeInclusive<Duration> {
+        self.waits.clone()
+    }
+
+    /// Returns the bytes of the future of one task.
+    #[must_use]
+    pub fn future_bytes(&self) -> usize {
+        self.future_bytes
+    }
+
+    /// Returns the futures for which the tasks wait. Details are those of the first task.
+    #[must_use]
+    pub fn tree(&self) -> &[Tree] {
+        &self.tree
+    }
+}
+
+impl Dump {
+    /// Makes a dump that has no tasks.
+    pub(super) fn refused(why: &'static str) -> Self {
+        Self {
+            refused: Some(why),
+            ..Self::default()
+        }
+    }
+
+    /// Copies what a board has.
+    pub(super) fn of(board: &Board) -> Self {
+        let Some(running) = board.read_running().map(|running| running.clone()) else {
+            return Self::refused("the thread of the runtime keeps its lock");
+        };
+        let Some(mut census) = board.read_census() else {
+            return Self::refused("the thread of the runtime keeps its lock");
+        };
+        let real_now = Instant::real().as_nanos();
+        let copy = Copied::of(&mut census, &running, real_now);
+        drop(census);
+        copy.into_dump(board, &running, real_now)
+    }
+
+    /// Returns the number of tasks, with the future of `block_on`.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.groups.iter().map(Group::count).sum()
+    }
+
+    /// Returns the groups, the largest first.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Returns the faults that the dump has found.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Returns the dump as JSON: the format `waterwheel-dump`, version 1.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut json = String::new();
+        // A string takes any text.
+        _ = self.write_json(&mut json);
+        json
+    }
+
+    fn write_json(&self, to: &mut String) -> fmt::Result {
+        write!(
+            to,
+            "{{\"format\":\"waterwheel-dump\",\"version\":1,\"runtime\":{},\"at_ns\":{},\"running\":",
+            self.runtime,
+            self.at.as_nanos()
+        )?;
+        match &self.running {
+            None => to.push_str("null"),
+            Some(running) => {
+                write!(
+                    to,
+                    "{{\"task\":{},\"since_ns\":{}",
+                    Quoted(&running.id),
+                    running.since.as_nanos()
+                )?;
+                write!(to, ",\"place\":{}", QuotedPlace(running.place))?;
+                if let Some(label) = running.label {
+                    write!(to, ",\"label\":{}", Quoted(label))?;
+                }
+                to.push('}');
+            }
+        }
+        to.push_str(",\"groups\":[");
+        for (index, group) in self.groups.iter().enumerate() {
+            to.push_str(if index == 0 { "" } else { "," });
+            group.write_json(to)?;
+        }
+        to.push_str("],\"findings\":[");
+        for (index, finding) in self.findings.iter().enumerate() {
+            to.push_str(if index == 0 { "" } else { "," });
+            write!(
+                to,
+                "{{\"kind\":{},\"text\":{}",
+                Quoted(finding.kind),
+                Quoted(&finding.text)
+            )?;
+            write!(
+                to,
+                ",\"tasks\":{},\"place\":{}}}",
+                QuotedList(&finding.tasks),
+                QuotedPlace(finding.place)
+            )?;
+        }
+        to.push_str("]}");
+        Ok(())
+    }
+}
+
+impl Group {
+    fn write_json(&self, to: &mut String) -> fmt::Result {
+        write!(
+            to,
+            "{{\"count\":{},\"tasks\":{},\"name\":",
+            self.count,
+            QuotedList(&self.tasks)
+        )?;
+        match &self.name {
+            None => to.push_str("null"),
+            Some(name) => write!(to, "{}", Quoted(name))?,
+        }
+        write!(
+            to,
+            ",\"place\":{},\"state\":{}",
+            QuotedPlace(self.place),
+            Quoted(self.state)
+        )?;
+        write!(
+            to,
+            ",\"waits_ns\":{},\"future_bytes\":{}",
+            NanosRange(&self.waits),
+            self.future_bytes
+        )?;
+        to.push_str(",\"tree\":");
+        write_trees(&self.tree, to)?;
+        to.push('}');
+        Ok(())
+    }
+}
+
+fn write_trees(trees: &[Tree], to: &mut String) -> fmt::Result {
+    to.push('[');
+    for (index, tree) in trees.iter().enumerate() {
+        to.push_str(if index == 0 { "" } else { "," });
+        write!(
+            to,
+            "{{\"label\":{},\"detail\":{}",
+            Quoted(tree.label),
+            Quoted(&tree.detail)
+        )?;
+        write!(
+            to,
+            ",\"place\":{},\"waits_ns\":{},\"children\":",
+            QuotedPlace(tree.place),
+            NanosRange(&tree.waits)
+        )?;
+        write_trees(&tree.children, to)?;
+        to.push('}');
+    }
+    to.push(']');
+    Ok(())
+}
+
+/// A text as a JSON string (RFC 8259, section 7).
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for letter in self.0.chars() {
+            match letter {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                // A `<` could end the script element of a page.
+                '<' | '\u{0}'..='\u{1f}' | '\u{7f}' | '\u{2028}' | '\u{2029}' => {
+                    write!(f, "\\u{:04x}", u32::from(letter))?;
+                }
+                letter => f.write_char(letter)?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+struct QuotedPlace(Option<&'static Location<'static>>);
+
+impl fmt::Display for QuotedPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("null"),
+            Some(place) => Quoted(&place.to_string()).fmt(f),
+        }
+    }
+}
+
+struct QuotedList<'a>(&'a [String]);
+
+impl fmt::Display for QuotedList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (index, text) in self.0.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { "," })?;
+            Quoted(text).fmt(f)?;
+        }
+        f.write_str("]")
+    }
+}
+
+struct NanosRange<'a>(&'a RangeInclusive<Duration>);
+
+impl fmt::Display for NanosRange<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "[{},{}]",
+            self.0.start().as_nanos(),
+            self.0.end().as_nanos()
+        )
+    }
+}
+
+/// The copies that are made while the census is locked.
+struct Copied {
+    tasks: Vec<Snapshot>,
+    /// The rest of the census, without the tasks.
+    rest: Census,
+}
+
+impl Copied {
+    fn of(census: &mut Census, running: &RunningPoll, real_now: u64) -> Self {
+        let tracked = census
+            .root
+            .iter_mut()
+            .chain(census.tasks.iter_mut().flatten());
+        let snapshot = |tracked: &mut crate::board::Tracked| {
+            let is_running = running.task == Some(tracked.task);
+            // In this order: a wake marks the task as queued before its waker is dropped.
+            let clones = tracked.clones();
+            let is_queued = tracked.is_queued() && !is_running;
+            tracked.note_queued(is_queued, real_now);
+            let mut tracked = tracked.clone();
+            if is_running {
+                tracked.reasons.clone_from(&running.reasons);
+            }
+            Snapshot {
+                tracked,
+                is_queued,
+                is_running,
+                clones,
+            }
+        };
+        Self {
+            tasks: tracked.map(snapshot).collect(),
+            rest: census.without_tasks(),
+        }
+    }
+
+    fn into_dump(self, board: &Board, running: &RunningPoll, real_now: u64) -> Dump {
+        let Self { tasks, rest } = self;
+        let task_names = tasks
+            .iter()
+            .map(|task| (task.tracked.task, task.tracked.name.clone()));
+        let names = TreeNames {
+            runtime: board.runtime(),
+            tasks: &task_names.collect(),
+            holders: &rest.holders,
+            jobs: &rest.jobs,
+            now: board.now(),
+        };
+        let mut long_polls = rest.long_polls;
+        let present = present_poll(&tasks, running, real_now);
+        if let Some(poll) = present.clone()
+            && Duration::from_nanos(poll.nanos) >= board.poll_max
+        {
+            // The watchdog has perhaps reported this poll with an earlier time.
+            long_polls.retain(|other| other.task != poll.task);
+            long_polls.push(poll);
+        }
+        let evidence = Evidence {
+            tasks: &tasks,
+            names: &names,
+            populations: &rest.populations.into_values().collect::<Vec<_>>(),
+            long_polls: &long_polls,
+            poll_max: board.poll_max,
+            real_now,
+            is_closing: rest.is_closing,
+        };
+        Dump {
+            runtime: names
+                .runtime
+                .map_or(0, crate::local_queue::RuntimeId::number),
+            at: Duration::from_nanos(real_now.saturating_sub(board.opened)),
+            running: present.map(|poll| RunningTask {
+                id: names.id(poll.task),
+                text: names.task(poll.task),
+                since: Duration::from_nanos(poll.nanos),
+                label: poll.label,
+                place: poll.site.or(poll.task_site),
+            }),
+            findings: findings::all(&evidence),
+            groups: groups(&tasks, &names),
+            refused: None,
+        }
+    }
+}
+
+/// Returns the poll that runs, with its innermost reason.
+fn present_poll(tasks: &[Snapshot], running: &RunningPoll, real_now: u64) -> Option<LongPoll> {
+    let task = running.task?;
+    let tracked = tasks.iter().find(|snapshot| snapshot.tracked.task == task);
+    let innermost = running.entered.and_then(|index| running.reasons.get(index));
+    Some(LongPoll {
+        task,
+        name: tracked.and_then(|task| task.tracked.name.clone()),
+        task_site: tracked.and_then(|task| task.tracked.site),
+        label: innermost.map(|reason| reason.label),
+        site: innermost.and_then(|reason| reason.site),
+        nanos: real_now.saturating_sub(running.began),
+    })
+}
+
+/// The tasks of a group, while the groups are made.
+struct Members<'a> {
+    tasks: Vec<&'a Snapshot>,
+}
+
+fn groups(tasks: &[Snapshot], names: &TreeNames<'_>) -> Vec<Group> {
+    let mut members: Vec<Members<'_>> = Vec::new();
+    let mut index_of: HashMap<u64, usize> = HashMap::new();
+    for task in tasks {
+        let index = *index_of.entry(shape(task)).or_insert_with(|| {
+            members.push(Members { tasks: Vec::new() });
+            members.len() - 1
+        });
+        members[index].tasks.push(task);
+    }
+    let mut groups: Vec<_> = members
+        .iter()
+        .map(|members| group(members, names))
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+    groups
+}
+
+fn state(task: &Snapshot) -> &'static str {
+    match (task.is_running, task.is_queued) {
+        (true, _) => "running",
+        (false, true) => "queued",
+        (false, false) => "waiting",
+    }
+}
+
+/// Returns a number that is the same for tasks of one group.
+fn shape(task: &Snapshot) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let tracked = &task.tracked;
+    let address = |site: Option<&'static Location<'static>>| {
+        site.map(|site| std::ptr::from_ref(site) as usize)
+    };
+    (tracked.task == TaskId::ROOT).hash(&mut hasher);
+    tracked.name.hash(&mut hasher);
+    address(tracked.site).hash(&mut hasher);
+    tracked.future_bytes.hash(&mut hasher);
+    state(task).hash(&mut hasher);
+    foreign_wakers(task).hash(&mut hasher);
+    for reason in &tracked.reasons {
+        reason.depth.hash(&mut hasher);
+        reason.label.hash(&mut hasher);
+        address(reason.site).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Returns the number of a task's wakers that no reason accounts for.
+fn foreign_wakers(task: &Snapshot) -> usize {
+    let is_root = task.tracked.task == TaskId::ROOT;
+    let keeps_clone = |reason: &&WaitNode| match &reason.detail {
+        // A socket and a join keep the id of a task.
+        Detail::Socket { .. } | Detail::Task(_) => is_root,
+        Detail::Named(_) | Detail::Among(_) | Detail::Process(_) => false,
+        Detail::Futures(_) => reason.label == "join_next" || reason.label == "end of scope",
+        Detail::None => matches!(
+            reason.label,
+            "notified"
+                | "receive"
+                | "new value"
+                | "cancellation"
+                | "end of channel"
+                | "free descriptor"
+        ),
+        Detail::Until(_) | Detail::Permits(_) | Detail::Senders(..) | Detail::Job(_) => true,
+    };
+    let own = task.tracked.reasons.iter().filter(keeps_clone);
+    task.clones.saturating_sub(own.count())
+}
+
+fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
+    let first = members.tasks[0];
+    let waits =
+        |task: &&Snapshot| Duration::from_nanos(names.now.saturating_sub(task.tracked.since));
+    let least = members.tasks.iter().map(waits).min().unwrap_or_default();
+    let most = members.tasks.iter().map(waits).max().unwrap_or_default();
+    let tracked = &first.tracked;
+    let mut tree = trees(
+        &tracked.reasons,
+        names,
+        foreign_wakers(first),
+        first.is_waiting(),
+    );
+    // The members have the same reasons, in the same order.
+    let mut ranges = (0..tracked.reasons.len()).map(|index| {
+        let since = members
+            .tasks
+            .iter()
+            .map(|task| task.tracked.reasons[index].since);
+        let (first, last) = since.fold((u64::MAX, 0), |(first, last), since| {
+            (first.min(since), last.max(since))
+        });
+        let ago = |since: u64| Duration::from_nanos(names.now.saturating_sub(since));
+        ago(last)..=ago(first)
+    });
+    tree.iter_mut()
+        .for_each(|tree| set_ranges(tree, &mut ranges));
+    let ids = members.tasks.iter().take(IDS_MAX);
+    Group {
+        count: members.tasks.len(),
+        tasks: ids.map(|task| names.id(task.tracked.task)).collect(),
+        name: tracked.name.as_deref().map(str::to_owned),
+        place: tracked.site,
+        state: state(first),
+        waits: least..=most,
+        future_bytes: tracked.future_bytes,
+        tree,
+    }
+}
+
+/// Stores the times of a group's members into a tree, which is in the order of the reasons.
+fn set_ranges(tree: &mut Tree, ranges: &mut impl Iterator<Item = RangeInclusive<Duration>>) {
+    if tree.is_recorded
+        && let Some(range) = ranges.next()
+    {
+        tree.waits = range;
+    }
+    for child in &mut tree.children {
+        set_ranges(child, ranges);
+    }
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(why) = self.refused {
+            return writeln!(f, "no dump: {why}");
+        }
+        let tasks = counted(self.tasks(), "task");
+        let groups = counted(self.groups.len(), "group");
+        writeln!(
+            f,
+            "runtime {} after {}: {tasks} in {groups}",
+            self.runtime,
+            Short(self.at)
+        )?;
+        match &self.running {
+            None => writeln!(f, "no task is running")?,
+            Some(running) => {
+                write!(
+                    f,
+                    "{} is running since {}",
+                    running.text,
+                    Short(running.since)
+                )?;
+                if let Some(label) = running.label {
+                    write!(f, ", in `{label}`")?;
+                }
+                match running.place {
+                    Some(place) => writeln!(f, " at {place}")?,
+                    None => writeln!(f)?,
+                }
+            }
+        }
+        self.groups.iter().try_for_each(|group| group.fmt(f))?;
+        if !self.findings.is_empty() {
+            writeln!(f, "findings:")?;
+        }
+        self.findings
+            .iter()
+            .try_for_each(|finding| writeln!(f, "  {finding}"))
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            1 => write!(f, "task {}", self.tasks[0])?,
+            count => write!(f, "{count} tasks")?,
+        }
+        if let Some(name) = &self.name {
+            write!(f, " `{name}`")?;
+        }
+        if let Some(place) = self.place {
+            write!(f, ", spawned at {place}")?;
+        }
+        let (least, most) = (Short(*self.waits.start()), Short(*self.waits.end()));
+        match (self.state, self.count) {
+            ("running", _) => f.write_str(", running")?,
+            (state, 1) => write!(f, ", {state} since {least}")?,
+            (state, _) => write!(f, ", {state} since {least} to {most}")?,
+        }
+        write!(f, ", {} bytes", self.future_bytes)?;
+        if self.count > 1 {
+            let more = if self.count > self.tasks.len() {
+                ", …"
+            } else {
+                ""
+            };
+            write!(f, " each: {}{more}", self.tasks.join(", "))?;
+        }
+        writeln!(f)?;
+        if self.tree.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "    {}", Forest(&self.tree))?;
+        self.write_places(f)
+    }
+}
+
+impl Group {
+    /// Writes the places of the futures, on one line.
+    fn write_places(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PLACES_MAX: usize = 8;
+        let mut places = Vec::new();
+        for tree in &self.tree {
+            tree.each(&mut |tree| {
+                let known = tree.place.map(|place| format!("{} {place}", tree.label));
+                places.extend(known.filter(|known| !places.contains(known)));
+            });
+        }
+        if places.is_empty() {
+            return Ok(());
+        }
+        let more = if places.len() > PLACES_MAX {
+            "; …"
+        } else {
+            ""
+        };
+        places.truncate(PLACES_MAX);
+        writeln!(f, "    at: {}{more}", places.join("; "))
+    }
+}

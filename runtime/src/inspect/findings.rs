@@ -1,0 +1,556 @@
+//! Faults that a dump can prove, or at least suspect.
+//!
+//! # How it works
+//!
+//! | finding | is reported if |
+//! |---|---|
+//! | lost waker | a task waits, and its waker has no clone; no socket, timer, lock or other task knows it |
+//! | self-wake storm | each of the last 1,000 polls has ended with a wake of the task by itself, not by `yield_now` |
+//! | long poll | a poll takes, or has taken, longer than the limit of [`Explain`](super::Explain) |
+//! | starved task | a task is ready for longer than that limit, and is not polled |
+//! | wait cycle | tasks wait for each other only: for ends, locks, or channels |
+//! | growth | a place has spawned ever more tasks, 256 at least, and nearly all of them are alive |
+//! | shutdown waits | the runtime or a server ends, and something keeps it |
+//!
+//! A wait cycle is found in two steps. A task is *free* if something outside can wake it: a timer, a socket, a job, a
+//! future of another library, or a free task. All other tasks wait for each other. A chain of them ends in a cycle.
+//!
+//! # Invariants
+//!
+//! - Never: a wait cycle if one of its tasks waits for something that is not known.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use super::tree::{Short, TreeNames, counted, futures_of};
+use crate::board::{Detail, LongPoll, Population, Site, Tracked, TrackedJob, WaitNode};
+use crate::instant::Instant;
+use crate::local_queue::TaskId;
+
+/// A task that has woken itself in this many polls, one after the other, spins.
+const STORM_MIN: u64 = 1_000;
+
+/// Fewer tasks of one place are no leak.
+const GROWTH_MIN: u64 = 256;
+
+/// A place whose number of tasks has not risen for this long does not grow.
+const GROWTH_AGE_MAX: u64 = 60_000_000_000;
+
+/// The name of the part of a server that awaits the end of its connections.
+pub(super) const SHUTDOWN: &str = "shutdown";
+
+/// A fault that a dump has found.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use waterwheel::runtime::{Runtime, inspect::{self, Finding}, spawn, yield_now};
+///
+/// let runtime = Runtime::builder().explain(inspect::Explain::default()).build()?;
+/// runtime.block_on(async {
+///     let lost = spawn(pending::<()>());
+///     yield_now().await;
+///     let dump = inspect::dump();
+///     let finding: &Finding = &dump.findings()[0];
+///     assert_eq!(finding.kind(), "lost waker");
+///     assert_eq!(finding.tasks(), [lost.id().to_string()]);
+///     assert!(finding.place().is_some());
+///     println!("{finding}"); // lost waker: task 1.0.1 waits, and no waker of it exists …
+/// });
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub(super) kind: &'static str,
+    pub(super) text: String,
+    pub(super) tasks: Vec<String>,
+    pub(super) place: Option<&'static Location<'static>>,
+}
+
+impl Finding {
+    /// Returns the kind: `lost waker`, `self-wake storm`, `long poll`, `starved task`, `wait cycle`, `growth` or
+    /// `shutdown waits`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.kind
+    }
+
+    /// Returns the explanation.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the ids of the tasks, at most ten.
+    #[must_use]
+    pub fn tasks(&self) -> &[String] {
+        &self.tasks
+    }
+
+    /// Returns the place in the program, if it is known.
+    #[must_use]
+    pub fn place(&self) -> Option<&'static Location<'static>> {
+        self.place
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.text)
+    }
+}
+
+/// The copies from which the findings are made.
+pub(super) struct Evidence<'a> {
+    pub(super) tasks: &'a [Snapshot],
+    pub(super) names: &'a TreeNames<'a>,
+    pub(super) populations: &'a [(Site, Population)],
+    pub(super) long_polls: &'a [LongPoll],
+    pub(super) poll_max: Duration,
+    /// The time of the real clock.
+    pub(super) real_now: u64,
+    pub(super) is_closing: bool,
+}
+
+/// A task, and its state at the time of the dump.
+pub(super) struct Snapshot {
+    pub(super) tracked: Tracked,
+    pub(super) is_queued: bool,
+    pub(super) is_running: bool,
+    /// The number of clones of its waker, apart from the runtime's own.
+    pub(super) clones: usize,
+}
+
+impl Snapshot {
+    pub(super) fn is_waiting(&self) -> bool {
+        !(self.is_queued || self.is_running)
+    }
+
+    /// Returns true if a socket or another task knows the id of this task.
+    fn is_known_by_id(&self) -> bool {
+        let keeps_id =
+            |reason: &WaitNode| matches!(reason.detail, Detail::Socket { .. } | Detail::Task(_));
+        self.tracked.task != TaskId::ROOT && self.tracked.reasons.iter().any(keeps_id)
+    }
+
+    fn is_lost(&self) -> bool {
+        let foreign = |reason: &WaitNode| reason.foreign_waker != 0;
+        self.is_waiting()
+            && self.tracked.polls > 0
+            && self.clones == 0
+            && !self.is_known_by_id()
+            && !self.tracked.reasons.iter().any(foreign)
+    }
+}
+
+/// Returns all findings.
+pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    lost_wakers(evidence, &mut findings);
+    storms(evidence, &mut findings);
+    long_polls(evidence, &mut findings);
+    starved_tasks(evidence, &mut findings);
+    wait_cycles(evidence, &mut findings);
+    growth(evidence, &mut findings);
+    shutdowns(evidence, &mut findings);
+    findings
+}
+
+/// The words for the place of a task.
+fn spawned_at(site: Site) -> String {
+    site.map_or_else(String::new, |site| format!(", spawned at {site}"))
+}
+
+/// Tasks with one fault, by the places that have spawned them. Each place is one finding.
+fn by_site<'a>(
+    tasks: impl Iterator<Item = &'a Snapshot>,
+) -> impl Iterator<Item = (Site, Vec<&'a Snapshot>)> {
+    let mut sites: Vec<(Site, Vec<&Snapshot>)> = Vec::new();
+    let mut indices = HashMap::new();
+    for task in tasks {
+        let site = task.tracked.site;
+        let key = site.map_or(0, |site| std::ptr::from_ref(site) as usize);
+        let index = *indices.entry(key).or_insert_with(|| {
+            sites.push((site, Vec::new()));
+            sites.len() - 1
+        });
+        sites[index].1.push(task);
+    }
+    sites.into_iter()
+}
+
+fn ids(tasks: &[&Snapshot], names: &TreeNames<'_>) -> Vec<String> {
+    let ids = tasks.iter().take(super::dump::IDS_MAX);
+    ids.map(|task| names.id(task.tracked.task)).collect()
+}
+
+fn lost_wakers(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    let names = evidence.names;
+    for (site, tasks) in by_site(evidence.tasks.iter().filter(|task| task.is_lost())) {
+        let first = names.task(tasks[0].tracked.task);
+        let others = match tasks.len() - 1 {
+            0 => String::new(),
+            others => format!(" and {} of the same place", counted(others, "other")),
+        };
+        let spawned = spawned_at(site);
+        let verb = if others.is_empty() { "waits" } else { "wait" };
+        findings.push(Finding {
+            kind: "lost waker",
+            text: format!(
+                "{first}{spawned}{others} {verb}, and no waker exists: the last poll has returned `Pending` and \
+                 kept none, or all clones were dropped without a wake. No event can end the wait"
+            ),
+            tasks: ids(&tasks, names),
+            place: site,
+        });
+    }
+}
+
+fn storms(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    let names = evidence.names;
+    for task in evidence.tasks {
+        let tracked = &task.tracked;
+        if tracked.self_wakes >= STORM_MIN {
+            findings.push(Finding {
+                kind: "self-wake storm",
+                text: format!(
+                    "{}{} has woken itself in each of its last {} polls: it polls instead of waiting. A task that \
+                     only lets others run calls yield_now",
+                    names.task(tracked.task),
+                    spawned_at(tracked.site),
+                    tracked.self_wakes
+                ),
+                tasks: vec![names.id(tracked.task)],
+                place: tracked.site,
+            });
+        }
+    }
+}
+
+/// Returns the text of a poll that has taken too long.
+pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> String {
+    let verb = if is_running { "holds" } else { "has held" };
+    let since = if is_running { "since" } else { "for" };
+    let part = match (poll.label, poll.site) {
+        (Some(label), Some(site)) => format!(", in `{label}` of {site}"),
+        (Some(label), None) => format!(", in `{label}`"),
+        (None, _) => String::new(),
+    };
+    format!(
+        "{task}{} {verb} the thread {since} {}{part}, and all other tasks wait: move long work to spawn_blocking, or \
+         let others run with yield_now",
+        spawned_at(poll.task_site),
+        Short(Duration::from_nanos(poll.nanos)),
+    )
+}
+
+fn long_polls(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    let names = evidence.names;
+    let running = evidence.tasks.iter().find(|task| task.is_running);
+    for poll in evidence.long_polls {
+        let is_running = running.is_some_and(|task| task.tracked.task == poll.task);
+        let name = poll
+            .name
+            .as_ref()
+            .map_or_else(String::new, |name| format!(" `{name}`"));
+        let task = format!("task {}{name}", names.id(poll.task));
+        findings.push(Finding {
+            kind: "long poll",
+            text: long_poll_text(poll, &task, is_running),
+            tasks: vec![names.id(poll.task)],
+            place: poll.site.or(poll.task_site),
+        });
+    }
+}
+
+fn starved_tasks(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    let names = evidence.names;
+    let queued_for = |task: &Snapshot| {
+        let since = task.tracked.queued_since.filter(|_| task.is_queued)?;
+        let nanos = evidence.real_now.saturating_sub(since);
+        Some(Duration::from_nanos(nanos)).filter(|waits| *waits >= evidence.poll_max)
+    };
+    let starved = evidence
+        .tasks
+        .iter()
+        .filter(|task| queued_for(task).is_some());
+    for (site, tasks) in by_site(starved) {
+        let longest = tasks.iter().filter_map(|task| queued_for(task)).max();
+        let by = evidence.tasks.iter().find(|task| task.is_running);
+        let by = by.map_or_else(String::new, |by| {
+            format!(", while {} runs", names.task(by.tracked.task))
+        });
+        findings.push(Finding {
+            kind: "starved task",
+            text: format!(
+                "{}{} of {} in the queue since {} and not polled{by}",
+                names.task(tasks[0].tracked.task),
+                spawned_at(site),
+                counted(tasks.len(), "task"),
+                Short(longest.unwrap_or_default()),
+            ),
+            tasks: ids(&tasks, names),
+            place: site,
+        });
+    }
+}
+
+/// A wait of one task for others.
+struct Edge<'a> {
+    reason: &'a WaitNode,
+    targets: Vec<usize>,
+}
+
+/// Returns the waits of a task for other tasks. Returns `None` if anything else can end its wait.
+fn edges<'a>(
+    task: &'a Snapshot,
+    index_of: &HashMap<TaskId, usize>,
+    holders: &HashMap<usize, Vec<TaskId>>,
+) -> Option<Vec<Edge<'a>>> {
+    let reasons = &task.tracked.reasons;
+    if !task.is_waiting() || reasons.is_empty() {
+        return None;
+    }
+    let mut edges = Vec::new();
+    for (index, reason) in reasons.iter().enumerate() {
+        let inside = reasons[index + 1..]
+            .iter()
+            .take_while(|other| other.depth > reason.depth);
+        let children = inside
+            .filter(|other| other.depth == reason.depth + 1)
+            .count();
+        if children < futures_of(reason) {
+            return None;
+        }
+        let targets = match &reason.detail {
+            Detail::Task(task) => vec![*task],
+            Detail::Permits(at) => holders.get(at)?.clone(),
+            Detail::Senders(at, number) => {
+                let users = holders.get(at)?;
+                // A sender that no task has used yet may be anywhere.
+                (users.len() >= *number).then(|| users.clone())?
+            }
+            Detail::None | Detail::Named(_) | Detail::Among(_) | Detail::Futures(_)
+                if children > 0 =>
+            {
+                continue;
+            }
+            _ => return None,
+        };
+        let targets: Option<Vec<_>> = targets
+            .iter()
+            .map(|task| index_of.get(task).copied())
+            .collect();
+        edges.push(Edge {
+            reason,
+            targets: targets?,
+        });
+    }
+    Some(edges)
+}
+
+fn wait_cycles(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    let tasks = evidence.tasks;
+    let index_of = tasks.iter().enumerate();
+    let index_of: HashMap<TaskId, usize> = index_of
+        .map(|(index, task)| (task.tracked.task, index))
+        .collect();
+    let mut waits: Vec<_> = tasks
+        .iter()
+        .map(|task| edges(task, &index_of, evidence.names.holders))
+        .collect();
+    // Step 1: a task that waits for a free one is free, too.
+    let mut waiters: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
+    for (index, edges) in waits.iter().enumerate() {
+        for target in edges.iter().flatten().flat_map(|edge| &edge.targets) {
+            waiters[*target].push(index);
+        }
+    }
+    let mut free: Vec<_> = (0..tasks.len())
+        .filter(|index| waits[*index].is_none())
+        .collect();
+    while let Some(index) = free.pop() {
+        for waiter in &waiters[index] {
+            if waits[*waiter].take().is_some() {
+                free.push(*waiter);
+            }
+        }
+    }
+    // Step 2: the rest waits for the rest. A walk along it comes to a task that it has seen.
+    let mut seen = HashSet::new();
+    for start in 0..tasks.len() {
+        let mut way: Vec<(usize, &WaitNode)> = Vec::new();
+        let mut at = start;
+        while let Some(edge) = waits[at].as_ref().and_then(|edges| edges.first()) {
+            if let Some(begin) = way.iter().position(|(index, _)| *index == at) {
+                findings.push(cycle(&way[begin..], evidence));
+                break;
+            }
+            if !seen.insert(at) {
+                break;
+            }
+            way.push((at, edge.reason));
+            at = edge.targets[0];
+        }
+    }
+}
+
+fn cycle(way: &[(usize, &WaitNode)], evidence: &Evidence<'_>) -> Finding {
+    let names = evidence.names;
+    let task = |index: usize| evidence.tasks[index].tracked.task;
+    let mut text = String::new();
+    for (position, (index, reason)) in way.iter().enumerate() {
+        let next = way[(position + 1) % way.len()].0;
+        let place = reason
+            .site
+            .map_or_else(String::new, |site| format!(" at {site}"));
+        let thing = match &reason.detail {
+            Detail::Task(_) => format!("the end of {}", names.task(task(next))),
+            Detail::Senders(..) => {
+                format!(
+                    "a message{place} of {}, which has the sender",
+                    names.task(task(next))
+                )
+            }
+            _ if reason.label == "send" => {
+                format!(
+                    "room in a channel{place}, whose receiver {} has",
+                    names.task(task(next))
+                )
+            }
+            _ => format!(
+                "a {}{place} that {} has",
+                reason.label,
+                names.task(task(next))
+            ),
+        };
+        if position > 0 {
+            text.push_str("; ");
+        }
+        let waiter = names.task(task(*index));
+        text.push_str(&format!("{waiter} waits for {thing}"));
+    }
+    let ids = way.iter().take(super::dump::IDS_MAX);
+    Finding {
+        kind: "wait cycle",
+        text,
+        tasks: ids.map(|(index, _)| names.id(task(*index))).collect(),
+        place: way.iter().find_map(|(_, reason)| reason.site),
+    }
+}
+
+fn growth(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    for (site, population) in evidence.populations {
+        let Some(spawned) = grown(population, evidence.names.now) else {
+            continue;
+        };
+        let ended = spawned.saturating_sub(population.alive);
+        let place = site.map_or_else(String::new, |site| site.to_string());
+        findings.push(Finding {
+            kind: "growth",
+            text: format!(
+                "{} tasks spawned at {place} are alive, and their number rises: of the last {spawned} tasks of this \
+                 place, {ended} have ended",
+                population.alive,
+            ),
+            tasks: Vec::new(),
+            place: *site,
+        });
+    }
+}
+
+/// Returns the number of tasks that the place has spawned since its population was a quarter of the present one, if
+/// nearly all of them are alive.
+fn grown(population: &Population, now: u64) -> Option<u64> {
+    let is_recent = now.saturating_sub(population.peak_at) <= GROWTH_AGE_MAX;
+    if population.alive < GROWTH_MIN || !is_recent || population.alive < population.peak {
+        return None;
+    }
+    let quarter = population.alive / 4;
+    let (alive, spawned, _) = population
+        .marks
+        .iter()
+        .rfind(|(alive, ..)| *alive <= quarter)?;
+    let spawned_since = population.spawned - spawned;
+    let grown = population.alive - alive;
+    // One in ten may end.
+    (grown * 10 >= spawned_since * 9).then_some(spawned_since)
+}
+
+fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    let names = evidence.names;
+    if evidence.is_closing {
+        let jobs: Vec<_> = names.jobs.values().filter(|job| job.began > 0).collect();
+        let alive: Vec<_> = evidence.tasks.iter().collect();
+        if jobs.is_empty() && alive.is_empty() {
+            return;
+        }
+        let mut parts: Vec<_> = jobs.iter().map(|job| job_text(job, evidence)).collect();
+        parts.extend(alive.iter().map(|task| {
+            let task = &task.tracked;
+            format!("{}{}", names.task(task.task), spawned_at(task.site))
+        }));
+        findings.push(Finding {
+            kind: "shutdown waits",
+            text: format!("the runtime ends, and waits for {}", parts.join("; ")),
+            tasks: ids(&alive, names),
+            place: jobs.first().and_then(|job| job.site),
+        });
+    }
+    let is_in = |task: &Snapshot, label: &str| {
+        task.tracked
+            .reasons
+            .iter()
+            .any(|reason| reason.label == label)
+    };
+    let Some(waiter) = evidence.tasks.iter().find(|task| is_in(task, SHUTDOWN)) else {
+        return;
+    };
+    let kept: Vec<_> = evidence
+        .tasks
+        .iter()
+        .filter(|task| is_in(task, "connection"))
+        .collect();
+    let texts = kept.iter().take(super::dump::IDS_MAX).map(|task| {
+        let reasons = &task.tracked.reasons;
+        let innermost = reasons
+            .iter()
+            .rfind(|reason| matches!(reason.detail, Detail::Named(_)));
+        let part = innermost.map_or_else(String::new, |reason| {
+            let waits = Duration::from_nanos(names.now.saturating_sub(reason.since));
+            let detail = names.detail(reason);
+            let space = if detail.is_empty() { "" } else { " " };
+            format!(" in {}{space}{detail} since {}", reason.label, Short(waits))
+        });
+        format!("{}{part}", names.task(task.tracked.task))
+    });
+    let texts: Vec<_> = texts.collect();
+    findings.push(Finding {
+        kind: "shutdown waits",
+        text: format!(
+            "the server of {} ends, and waits for {}: {}",
+            names.task(waiter.tracked.task),
+            counted(kept.len(), "connection"),
+            texts.join("; ")
+        ),
+        tasks: ids(&kept, names),
+        place: waiter.tracked.site,
+    });
+}
+
+fn job_text(job: &TrackedJob, evidence: &Evidence<'_>) -> String {
+    let runs = Instant::real().as_nanos().saturating_sub(job.began);
+    let place = job
+        .site
+        .map_or_else(String::new, |site| format!(" of {site}"));
+    let task = job.task.map_or_else(String::new, |task| {
+        format!(", started by {}", evidence.names.task(task))
+    });
+    format!(
+        "a blocking job{place}{task}, which runs since {}",
+        Short(Duration::from_nanos(runs))
+    )
+}

@@ -1,0 +1,316 @@
+//! The reasons of a task as a tree, with texts.
+//!
+//! # Invariants
+//!
+//! - Always: made from copies, so that no lock is held.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::ops::RangeInclusive;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::board::{Detail, SocketEnd, TrackedJob, WaitNode};
+use crate::instant::Instant;
+use crate::local_queue::{RuntimeId, TaskId};
+
+/// A future within a task, and why it waits. `Display` shows it on one line, with all that is inside.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use waterwheel::runtime::{Runtime, inspect::{self, Tree}, spawn, time, yield_now};
+///
+/// let runtime = Runtime::builder().explain(inspect::Explain::default()).build()?;
+/// runtime.block_on(async {
+///     spawn(time::timeout(Duration::from_secs(5), time::sleep(Duration::from_secs(9)))).detach();
+///     yield_now().await;
+///     let dump = inspect::dump();
+///     let group = dump.groups().iter().find(|group| group.state() == "waiting").unwrap();
+///     let timeout: &Tree = &group.tree()[0];
+///     assert_eq!(timeout.label(), "timeout");
+///     assert_eq!(timeout.children()[0].label(), "sleep");
+///     assert!(timeout.place().is_some() && timeout.detail().contains("left"));
+///     assert!(*timeout.waits().start() < Duration::from_secs(1));
+/// });
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tree {
+    pub(super) label: &'static str,
+    pub(super) detail: String,
+    pub(super) place: Option<&'static Location<'static>>,
+    pub(super) waits: RangeInclusive<Duration>,
+    pub(super) children: Vec<Self>,
+    /// False for a future of another library, which has recorded no reason.
+    pub(super) is_recorded: bool,
+}
+
+impl Tree {
+    /// Returns the kind of the future, such as `timeout` or `read`, or the name that [`named`](super::named()) has
+    /// given it.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.label
+    }
+
+    /// Returns the subject of the wait, for example the time that is left.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Returns the place in the program that made the future, if it is known.
+    #[must_use]
+    pub fn place(&self) -> Option<&'static Location<'static>> {
+        self.place
+    }
+
+    /// Returns the time for which it has waited: the shortest and the longest within the group.
+    #[must_use]
+    pub fn waits(&self) -> RangeInclusive<Duration> {
+        self.waits.clone()
+    }
+
+    /// Returns the futures inside.
+    #[must_use]
+    pub fn children(&self) -> &[Self] {
+        &self.children
+    }
+
+    /// Calls `visit` with this future and all that are inside.
+    pub(super) fn each<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
+        visit(self);
+        for child in &self.children {
+            child.each(visit);
+        }
+    }
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label)?;
+        match self.detail.as_str() {
+            "" => {}
+            detail if detail.starts_with("fd ") => write!(f, " {detail}")?,
+            detail => write!(f, "({detail})")?,
+        }
+        if !self.children.is_empty() {
+            write!(f, " > {}", Forest(&self.children))?;
+        }
+        Ok(())
+    }
+}
+
+/// The trees of one task, on one line.
+pub(super) struct Forest<'a>(pub(super) &'a [Tree]);
+
+impl fmt::Display for Forest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// A future can have thousands of others inside.
+        const SHOWN_MAX: usize = 8;
+        if let [only] = self.0 {
+            return only.fmt(f);
+        }
+        for (index, tree) in self.0.iter().take(SHOWN_MAX).enumerate() {
+            f.write_str(if index == 0 { "[" } else { ", " })?;
+            tree.fmt(f)?;
+        }
+        if self.0.len() > SHOWN_MAX {
+            write!(f, ", and {} more", self.0.len() - SHOWN_MAX)?;
+        }
+        f.write_str("]")
+    }
+}
+
+/// A duration with three digits.
+pub(super) struct Short(pub(super) Duration);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.as_nanos();
+        let (unit, divisor) = match nanos {
+            0..1_000 => ("ns", 1),
+            1_000..1_000_000 => ("µs", 1_000),
+            1_000_000..999_500_000 => ("ms", 1_000_000),
+            _ => ("s", 1_000_000_000),
+        };
+        let hundredths = (nanos * 100 + divisor / 2) / divisor;
+        // Three digits are enough, and a rest of zero is left out.
+        let rounded = match hundredths {
+            0..1_000 => hundredths,
+            1_000..10_000 => (hundredths + 5) / 10 * 10,
+            _ => (hundredths + 50) / 100 * 100,
+        };
+        let (whole, rest) = (rounded / 100, rounded % 100);
+        match rest {
+            0 => write!(f, "{whole} {unit}"),
+            rest if rest % 10 == 0 => write!(f, "{whole}.{} {unit}", rest / 10),
+            rest => write!(f, "{whole}.{rest:02} {unit}"),
+        }
+    }
+}
+
+/// The things that the texts of a tree name.
+pub(super) struct TreeNames<'a> {
+    pub(super) runtime: Option<RuntimeId>,
+    pub(super) tasks: &'a HashMap<TaskId, Option<Arc<str>>>,
+    pub(super) holders: &'a HashMap<usize, Vec<TaskId>>,
+    pub(super) jobs: &'a HashMap<usize, TrackedJob>,
+    /// The time of the runtime's clock.
+    pub(super) now: u64,
+}
+
+impl TreeNames<'_> {
+    /// Returns the identity of a task as the JSON has it.
+    pub(super) fn id(&self, task: TaskId) -> String {
+        if task == TaskId::ROOT {
+            return "root".to_owned();
+        }
+        let runtime = self.runtime.map_or(0, RuntimeId::number);
+        format!("{runtime}.{}.{}", task.index, task.generation)
+    }
+
+    /// Returns a task for a text: its id, and its name if it has one.
+    pub(super) fn task(&self, task: TaskId) -> String {
+        let id = self.id(task);
+        match self.tasks.get(&task) {
+            Some(Some(name)) => format!("task {id} `{name}`"),
+            _ => format!("task {id}"),
+        }
+    }
+
+    /// Returns the text of the subject of a reason.
+    pub(super) fn detail(&self, reason: &WaitNode) -> String {
+        match &reason.detail {
+            Detail::None | Detail::Among(_) => String::new(),
+            Detail::Named(text) => text.as_deref().unwrap_or_default().to_owned(),
+            Detail::Until(deadline) => self.until(reason, *deadline),
+            Detail::Socket { fd, end } => match end {
+                SocketEnd::Peer(peer) => format!("fd {fd} of {peer}"),
+                SocketEnd::Local(local) => format!("fd {fd} on {local}"),
+                SocketEnd::Unknown => format!("fd {fd}"),
+            },
+            Detail::Task(task) => self.task(*task),
+            Detail::Permits(at) => match self.holders.get(at) {
+                Some(holders) if holders.len() > 3 => format!("held by {} tasks", holders.len()),
+                Some(holders) => format!("held by {}", self.tasks(holders)),
+                None => String::new(),
+            },
+            Detail::Senders(_, number) => counted(*number, "sender"),
+            Detail::Futures(number) => counted(*number, "future"),
+            Detail::Job(at) => match self.jobs.get(at) {
+                Some(job) if job.began > 0 => {
+                    let runs = Instant::real().as_nanos().saturating_sub(job.began);
+                    format!("runs since {}", Short(Duration::from_nanos(runs)))
+                }
+                Some(_) => "no thread is free".to_owned(),
+                None => "has ended".to_owned(),
+            },
+            Detail::Process(id) => format!("process {id}"),
+        }
+    }
+
+    /// Returns the texts of several tasks.
+    pub(super) fn tasks(&self, tasks: &[TaskId]) -> String {
+        let texts: Vec<_> = tasks.iter().map(|task| self.task(*task)).collect();
+        texts.join(" and ")
+    }
+
+    fn until(&self, reason: &WaitNode, deadline: u64) -> String {
+        let mut text = String::new();
+        if deadline == u64::MAX {
+            return "never".to_owned();
+        }
+        if reason.label == "timeout" {
+            let whole = Duration::from_nanos(deadline.saturating_sub(reason.since));
+            // A string takes any text.
+            _ = write!(text, "{}, ", Short(whole));
+        }
+        let left = Duration::from_nanos(deadline.saturating_sub(self.now));
+        _ = write!(text, "{} left", Short(left));
+        text
+    }
+}
+
+/// Returns a number with a noun.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The label of a future that has recorded no reason, and whose task has a waker in other hands.
+const FOREIGN: &str = "a waker of another library";
+
+/// The label of a future that has recorded no reason, and that has kept no waker.
+const UNWAKEABLE: &str = "no waker";
+
+/// Makes the trees of a task. `foreign` is the number of its wakers that no reason accounts for. `is_waiting` is false
+/// for a task that is queued or running: then a future without a reason is about to be polled.
+pub(super) fn trees(
+    reasons: &[WaitNode],
+    names: &TreeNames<'_>,
+    mut foreign: usize,
+    is_waiting: bool,
+) -> Vec<Tree> {
+    let mut trees = below(reasons, names, &mut foreign, is_waiting);
+    if is_waiting && trees.is_empty() {
+        trees.push(unknown(&mut foreign, Duration::ZERO));
+    }
+    trees
+}
+
+fn below(
+    mut reasons: &[WaitNode],
+    names: &TreeNames<'_>,
+    foreign: &mut usize,
+    is_waiting: bool,
+) -> Vec<Tree> {
+    let mut trees = Vec::new();
+    while let Some((first, rest)) = reasons.split_first() {
+        let inside = rest.iter().take_while(|reason| reason.depth > first.depth);
+        let (inside, others) = rest.split_at(inside.count());
+        let waited = Duration::from_nanos(names.now.saturating_sub(first.since));
+        let mut children = below(inside, names, foreign, is_waiting);
+        if is_waiting {
+            for _ in children.len()..futures_of(first) {
+                children.push(unknown(foreign, waited));
+            }
+        }
+        trees.push(Tree {
+            label: first.label,
+            detail: names.detail(first),
+            place: first.site,
+            waits: waited..=waited,
+            children,
+            is_recorded: true,
+        });
+        reasons = others;
+    }
+    trees
+}
+
+/// Returns the number of futures that must be inside a reason, at least.
+pub(super) fn futures_of(reason: &WaitNode) -> usize {
+    match &reason.detail {
+        Detail::Among(number) => *number,
+        Detail::Until(_) if reason.label == "timeout" => 1,
+        Detail::Named(_) => 1,
+        _ => 0,
+    }
+}
+
+/// Makes the tree of a future that has recorded no reason.
+fn unknown(foreign: &mut usize, waited: Duration) -> Tree {
+    let label = if *foreign > 0 { FOREIGN } else { UNWAKEABLE };
+    *foreign = foreign.saturating_sub(1);
+    Tree {
+        label,
+        detail: String::new(),
+        place: None,
+        waits: waited..=waited,
+        children: Vec::new(),
+        is_recorded: false,
+    }
+}

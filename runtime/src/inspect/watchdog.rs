@@ -1,0 +1,116 @@
+//! A thread that reports a poll while it holds the runtime's thread.
+//!
+//! # How it works
+//!
+//! The thread looks at the board a few times within the limit. It has only a weak reference, so it ends soon after the
+//! runtime.
+//!
+//! # Invariants
+//!
+//! - Always: each poll is reported once.
+//! - Never: a call into the runtime, which may be blocked.
+
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::SIGUSR1;
+use signal_hook::{flag, low_level};
+
+use super::dump::Dump;
+use super::findings::long_poll_text;
+use crate::board::{Board, LongPoll, RunningPoll};
+use crate::instant::Instant;
+use crate::local_queue::{RuntimeId, TaskId};
+
+/// A signal and the end of the runtime are noticed after at most this time.
+const LOOK_EVERY_MAX: Duration = Duration::from_millis(50);
+
+/// The board keeps this many reports.
+const LONG_POLLS_MAX: usize = 16;
+
+/// Starts the thread.
+pub(super) fn start(board: &Arc<Board>, dumps_on_sigusr1: bool) {
+    let every = (board.poll_max / 4).clamp(Duration::from_millis(1), LOOK_EVERY_MAX);
+    let signal = Arc::new(AtomicBool::new(false));
+    let registered = dumps_on_sigusr1.then(|| flag::register(SIGUSR1, signal.clone()));
+    let board = Arc::downgrade(board);
+    let thread = thread::Builder::new().name("ww-watchdog".to_owned());
+    let watch = move || {
+        watch(&board, every, &signal);
+        if let Some(Ok(id)) = registered {
+            low_level::unregister(id);
+        }
+    };
+    if let Err(error) = thread.spawn(watch) {
+        tracing::warn!("the watchdog has no thread, so long polls are not reported: {error}");
+    }
+}
+
+fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
+    let mut reported = None;
+    loop {
+        thread::sleep(every);
+        let Some(board) = board.upgrade() else {
+            return;
+        };
+        if signal.swap(false, Ordering::Relaxed) {
+            say(&Dump::of(&board).to_string());
+        }
+        let Some(running) = board.read_running().map(|running| running.clone()) else {
+            continue;
+        };
+        board.note_queued_tasks(running.task);
+        let Some(task) = running.task else { continue };
+        let held = Instant::real().as_nanos().saturating_sub(running.began);
+        let poll = (task, running.began);
+        if Duration::from_nanos(held) >= board.poll_max && reported != Some(poll) {
+            reported = Some(poll);
+            report(&board, &running, task, held);
+        }
+    }
+}
+
+/// Stores a report on the board, and prints it.
+fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
+    let innermost = running.entered.and_then(|index| running.reasons.get(index));
+    let Some(mut census) = board.read_census() else {
+        return;
+    };
+    let tracked = census.tracked(task);
+    let poll = LongPoll {
+        task,
+        name: tracked.as_ref().and_then(|tracked| tracked.name.clone()),
+        task_site: tracked.and_then(|tracked| tracked.site),
+        label: innermost.map(|reason| reason.label),
+        site: innermost.and_then(|reason| reason.site),
+        nanos,
+    };
+    census.long_polls.push(poll.clone());
+    if census.long_polls.len() > LONG_POLLS_MAX {
+        census.long_polls.remove(0);
+    }
+    drop(census);
+    let runtime = board.runtime().map_or(0, RuntimeId::number);
+    let id = match task {
+        TaskId::ROOT => "root".to_owned(),
+        task => format!("{runtime}.{}.{}", task.index, task.generation),
+    };
+    let name = poll
+        .name
+        .as_ref()
+        .map_or_else(String::new, |name| format!(" `{name}`"));
+    let text = long_poll_text(&poll, &format!("task {id}{name}"), true);
+    if tracing::dispatcher::has_been_set() {
+        tracing::warn!("{text}");
+    } else {
+        say(&format!("waterwheel: {text}\n"));
+    }
+}
+
+/// Writes to stderr. `eprintln` panics if no process reads it.
+fn say(text: &str) {
+    let _written = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,672 @@
+//! The reasons for which a task waits: each future of this crate records itself while it is polled.
+//!
+//! # How it works
+//!
+//! Without the feature `inspect`, this module is empty functions. With it, each point is one check of a thread-local
+//! flag, which is true during the polls of a runtime that is inspected.
+//!
+//! | call | by |
+//! |---|---|
+//! | [`during`] | the executor, around each poll |
+//! | [`enter`] | a future with futures inside, around the poll of them |
+//! | [`waits`] | a leaf that returns `Pending` |
+//! | [`Tracker`] | the table of tasks, when a task is spawned and when it has ended |
+//! | [`Origin`] | a function that makes a future: its label, and the caller's line |
+//! | [`Held`] | a permit, and the ends of a channel: the task that has it, or has used it last |
+//! | [`JobMark`] | a blocking job, from the queue to its end |
+//!
+//! # Invariants
+//!
+//! - Always: a call is a load and a branch if no runtime of this thread is inspected.
+//! - Never: a larger future without the feature.
+
+#[cfg(not(feature = "inspect"))]
+pub(crate) use off::*;
+#[cfg(feature = "inspect")]
+pub(crate) use on::*;
+
+/// The points of a build with the feature `inspect`.
+#[cfg(feature = "inspect")]
+mod on {
+    use std::cell::{Cell, RefCell};
+    use std::collections::HashMap;
+    use std::net::SocketAddr;
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::panic::Location;
+    use std::sync::{Arc, Weak};
+    use std::task::{Context, Poll};
+
+    use rustix::net::{SocketAddrAny, getpeername, getsockname};
+
+    pub(crate) use crate::board::{Board, Site, WakeState};
+    use crate::board::{Detail as BoardDetail, SocketEnd, Tracked, TrackedJob, WaitNode};
+    use crate::instant::Instant;
+    use crate::local_queue::{self, RuntimeId, TaskId};
+
+    thread_local! {
+        /// True during a poll of a task whose runtime is inspected.
+        static ON: Cell<bool> = const { Cell::new(false) };
+        static ACTIVE: RefCell<Option<Active>> = const { RefCell::new(None) };
+    }
+
+    /// The poll that runs on this thread.
+    struct Active {
+        board: Arc<Board>,
+        task: TaskId,
+        /// The address of the task's own waker.
+        own_waker: usize,
+        /// The number of reasons around the present code.
+        depth: u32,
+        /// The addresses of the sockets that have waited, so that each is asked once.
+        ends: HashMap<i32, SocketEnd>,
+    }
+
+    /// Calls `f` with the poll that runs. `f` calls no code of the user.
+    fn with_active<T>(f: impl FnOnce(&mut Active) -> T) -> Option<T> {
+        ACTIVE.with(|active| active.try_borrow_mut().ok()?.as_mut().map(f))
+    }
+
+    /// The name of a future's kind, and the place in the program that has made the future.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Origin {
+        label: &'static str,
+        site: Site,
+    }
+
+    impl Origin {
+        #[track_caller]
+        pub(crate) fn here(label: &'static str) -> Self {
+            Self {
+                label,
+                site: Some(Location::caller()),
+            }
+        }
+
+        /// The origin of a future whose place in the program is not known.
+        pub(crate) fn unknown(label: &'static str) -> Self {
+            Self { label, site: None }
+        }
+
+        /// Returns the place.
+        pub(crate) fn site(self) -> Site {
+            self.site
+        }
+    }
+
+    /// The subject of a reason.
+    pub(crate) struct Detail(BoardDetail);
+
+    impl Detail {
+        pub(crate) fn none() -> Self {
+            Self(BoardDetail::None)
+        }
+
+        pub(crate) fn named(text: Option<&Arc<str>>) -> Self {
+            Self(BoardDetail::Named(text.cloned()))
+        }
+
+        pub(crate) fn until(deadline: Instant) -> Self {
+            Self(BoardDetail::Until(deadline.as_nanos()))
+        }
+
+        pub(crate) fn task(task: TaskId) -> Self {
+            Self(BoardDetail::Task(task))
+        }
+
+        /// `at` is the semaphore, whose address names it.
+        pub(crate) fn permits<T>(at: &T) -> Self {
+            Self(BoardDetail::Permits(address(at)))
+        }
+
+        /// `at` is the count of the senders, whose address names the channel.
+        pub(crate) fn senders<T>(at: &T, alive: usize) -> Self {
+            Self(BoardDetail::Senders(address(at), alive))
+        }
+
+        pub(crate) fn futures(number: usize) -> Self {
+            Self(BoardDetail::Futures(number))
+        }
+
+        pub(crate) fn among(number: usize) -> Self {
+            Self(BoardDetail::Among(number))
+        }
+
+        pub(crate) fn job<T>(at: &T) -> Self {
+            Self(BoardDetail::Job(address(at)))
+        }
+
+        pub(crate) fn process(id: u32) -> Self {
+            Self(BoardDetail::Process(id))
+        }
+    }
+
+    /// Returns the address of a value as its name. It is never read through.
+    fn address<T>(of: &T) -> usize {
+        std::ptr::from_ref(of) as usize
+    }
+
+    impl Active {
+        /// Adds a reason. Returns its index.
+        fn push(
+            &self,
+            cx: &Context<'_>,
+            label: &'static str,
+            site: Site,
+            detail: BoardDetail,
+        ) -> usize {
+            let waker = cx.waker().data() as usize;
+            let since = self.board.now();
+            let reasons = &mut self.board.running().reasons;
+            reasons.push(WaitNode {
+                depth: self.depth,
+                label,
+                site,
+                detail,
+                since,
+                foreign_waker: if waker == self.own_waker { 0 } else { waker },
+            });
+            reasons.len() - 1
+        }
+    }
+
+    /// Polls a future that has futures inside, and records it for as long as it waits.
+    #[inline]
+    pub(crate) fn enter<'a, T>(
+        cx: &mut Context<'a>,
+        origin: Origin,
+        detail: impl FnOnce() -> Detail,
+        poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
+    ) -> Poll<T> {
+        if !ON.get() {
+            return poll(cx);
+        }
+        let entered = begin(cx, origin, detail().0);
+        let result = poll(cx);
+        if let Some(entered) = entered {
+            end(&entered, result.is_pending());
+        }
+        result
+    }
+
+    /// A reason that is entered.
+    struct EnteredAt {
+        index: usize,
+        depth: u32,
+    }
+
+    #[cold]
+    fn begin(cx: &Context<'_>, origin: Origin, detail: BoardDetail) -> Option<EnteredAt> {
+        with_active(|active| {
+            let depth = active.depth;
+            let index = active.push(cx, origin.label, origin.site(), detail);
+            active.depth += 1;
+            active.board.running().entered = Some(index);
+            EnteredAt { index, depth }
+        })
+    }
+
+    #[cold]
+    fn end(entered: &EnteredAt, is_pending: bool) {
+        with_active(|active| {
+            // A panic that a future inside has caught may have left reasons open. So the depth is stored, and not
+            // counted down.
+            active.depth = entered.depth;
+            active.board.running().leave(entered.index, is_pending);
+        });
+    }
+
+    /// Records a leaf that must wait. Returns `Pending`.
+    #[inline]
+    pub(crate) fn waits<T>(
+        cx: &Context<'_>,
+        origin: Origin,
+        detail: impl FnOnce() -> Detail,
+    ) -> Poll<T> {
+        if ON.get() {
+            record_leaf(cx, origin, detail().0);
+        }
+        Poll::Pending
+    }
+
+    #[cold]
+    fn record_leaf(cx: &Context<'_>, origin: Origin, detail: BoardDetail) {
+        with_active(|active| active.push(cx, origin.label, origin.site(), detail));
+    }
+
+    /// Records a wait for a socket. Returns `Pending`.
+    #[inline]
+    pub(crate) fn waits_for_socket<T, S: AsFd>(
+        cx: &Context<'_>,
+        label: impl FnOnce() -> &'static str,
+        io: &S,
+    ) -> Poll<T> {
+        if ON.get() {
+            record_socket(cx, label(), io);
+        }
+        Poll::Pending
+    }
+
+    #[cold]
+    fn record_socket<S: AsFd>(cx: &Context<'_>, label: &'static str, io: &S) {
+        with_active(|active| {
+            let fd = io.as_fd().as_raw_fd();
+            let end = *active.ends.entry(fd).or_insert_with(|| socket_end(io));
+            active.push(cx, label, None, BoardDetail::Socket { fd, end });
+        });
+    }
+
+    /// Asks the kernel for the address of a socket.
+    fn socket_end<S: AsFd>(io: &S) -> SocketEnd {
+        let address = |address: SocketAddrAny| SocketAddr::try_from(address).ok();
+        if let Some(peer) = getpeername(io).ok().flatten().and_then(address) {
+            return SocketEnd::Peer(peer);
+        }
+        let local = getsockname(io).ok().and_then(address);
+        local.map_or(SocketEnd::Unknown, SocketEnd::Local)
+    }
+
+    /// Forgets the address of a descriptor, because it is now that of another socket.
+    #[inline]
+    pub(crate) fn registered<S: AsFd>(io: &S) {
+        if ON.get() {
+            let fd = io.as_fd().as_raw_fd();
+            with_active(|active| active.ends.remove(&fd));
+        }
+    }
+
+    /// Runs one poll of a task. `now` returns the time of the clock if it is paused.
+    #[inline]
+    pub(crate) fn during<T>(
+        tracker: &Tracker,
+        task: TaskId,
+        paused_at: impl FnOnce() -> Option<Instant>,
+        poll: impl FnOnce() -> T,
+    ) -> T {
+        let Some(board) = &tracker.board else {
+            return poll();
+        };
+        board.set_paused(paused_at());
+        let _poll = start_poll(board, task);
+        poll()
+    }
+
+    /// Ends the poll when it drops, also if the future of `block_on` panics.
+    struct PollGuard {
+        outer: Option<Active>,
+        was_on: bool,
+    }
+
+    #[cold]
+    fn start_poll(board: &Arc<Board>, task: TaskId) -> PollGuard {
+        let own_waker = board.begin_poll(task);
+        let mut active = Active {
+            board: board.clone(),
+            task,
+            own_waker,
+            depth: 0,
+            ends: HashMap::new(),
+        };
+        ENDS.with(|ends| std::mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
+        PollGuard {
+            outer: ACTIVE.with(|place| place.replace(Some(active))),
+            was_on: ON.replace(true),
+        }
+    }
+
+    thread_local! {
+        /// The addresses of sockets, between two polls.
+        static ENDS: RefCell<HashMap<i32, SocketEnd>> = RefCell::new(HashMap::new());
+    }
+
+    impl Drop for PollGuard {
+        fn drop(&mut self) {
+            ON.set(self.was_on);
+            let active = ACTIVE.with(|place| place.replace(self.outer.take()));
+            let Some(mut active) = active else { return };
+            ENDS.with(|ends| std::mem::swap(&mut *ends.borrow_mut(), &mut active.ends));
+            // A task that yields, or has spent its budget, is not one that spins.
+            let has_yielded = local_queue::has_just_yielded(active.task);
+            active.board.publish(active.task, has_yielded);
+        }
+    }
+
+    /// The board of a runtime, if the runtime is inspected.
+    #[derive(Clone, Default)]
+    pub(crate) struct Tracker {
+        board: Option<Arc<Board>>,
+    }
+
+    impl Tracker {
+        pub(crate) fn new(board: Arc<Board>) -> Self {
+            Self { board: Some(board) }
+        }
+
+        pub(crate) fn board(&self) -> Option<&Arc<Board>> {
+            self.board.as_ref()
+        }
+
+        pub(crate) fn opened(&self, runtime: RuntimeId) {
+            if let Some(board) = &self.board {
+                board.set_runtime(runtime);
+            }
+        }
+
+        /// Notes a new task.
+        #[inline]
+        pub(crate) fn spawned<W: WakeState + 'static>(
+            &self,
+            task: TaskId,
+            site: Site,
+            future_bytes: usize,
+            waker: &Arc<W>,
+        ) {
+            if let Some(board) = &self.board {
+                let waker: Weak<dyn WakeState> = Arc::<W>::downgrade(waker);
+                note_spawned(board, task, site, future_bytes, waker);
+            }
+        }
+
+        #[inline]
+        pub(crate) fn ended(&self, task: TaskId) {
+            if let Some(board) = &self.board {
+                board.ended(task);
+            }
+        }
+
+        pub(crate) fn named(&self, task: TaskId, name: &Arc<str>) {
+            if let Some(board) = &self.board
+                && let Some(tracked) = board.census().tracked(task)
+            {
+                tracked.name = Some(name.clone());
+            }
+        }
+
+        /// Notes that the runtime ends.
+        pub(crate) fn closing(&self) {
+            if let Some(board) = &self.board {
+                board.census().is_closing = true;
+            }
+        }
+    }
+
+    #[cold]
+    fn note_spawned(
+        board: &Arc<Board>,
+        task: TaskId,
+        site: Site,
+        future_bytes: usize,
+        waker: Weak<dyn WakeState>,
+    ) {
+        let now = board.now();
+        let tracked = Tracked {
+            task,
+            name: None,
+            site,
+            parent: with_active(|active| active.task),
+            own_wakers: if task == TaskId::ROOT { 2 } else { 1 },
+            future_bytes,
+            spawned_at: now,
+            since: now,
+            polls: 0,
+            self_wakes: 0,
+            queued_since: None,
+            waker,
+            reasons: Vec::new(),
+        };
+        if task == TaskId::ROOT {
+            let before = board.census().root.replace(tracked);
+            drop(before);
+        } else {
+            board.spawned(tracked);
+        }
+    }
+
+    /// The mark that a task has a thing for which others may wait: permits, or an end of a channel. Its drop removes
+    /// the mark.
+    #[derive(Default)]
+    pub(crate) struct Held {
+        by: Option<Holder>,
+    }
+
+    struct Holder {
+        board: Weak<Board>,
+        /// The address of the thing.
+        thing: usize,
+        task: TaskId,
+    }
+
+    impl Held {
+        /// Marks that the task that is being polled has a thing.
+        #[inline]
+        pub(crate) fn by_this_task<T>(thing: &T) -> Self {
+            let mut held = Self::default();
+            held.renew(thing);
+            held
+        }
+
+        /// Moves the mark to the task that is being polled.
+        #[inline]
+        pub(crate) fn renew<T>(&mut self, thing: &T) {
+            if ON.get() {
+                self.move_here(address(thing));
+            }
+        }
+
+        #[cold]
+        fn move_here(&mut self, thing: usize) {
+            let task = with_active(|active| active.task);
+            if self.by.as_ref().map(|by| by.task) == task {
+                return;
+            }
+            self.release();
+            self.by = with_active(|active| {
+                let task = active.task;
+                let holders = &mut active.board.census().holders;
+                holders.entry(thing).or_default().push(task);
+                let board = Arc::downgrade(&active.board);
+                Holder { board, thing, task }
+            });
+        }
+
+        #[cold]
+        fn release(&mut self) {
+            let Some(by) = self.by.take() else { return };
+            if let Some(board) = by.board.upgrade() {
+                board.release(by.thing, by.task);
+            }
+        }
+    }
+
+    impl Drop for Held {
+        #[inline]
+        fn drop(&mut self) {
+            if self.by.is_some() {
+                self.release();
+            }
+        }
+    }
+
+    impl std::fmt::Debug for Held {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Held")
+        }
+    }
+
+    /// The mark of a blocking job, from the queue to its end.
+    pub(crate) struct JobMark {
+        at: Option<(Arc<Board>, usize)>,
+    }
+
+    impl JobMark {
+        /// Notes a job that is queued. `job` is the place of its outcome, whose address names it.
+        pub(crate) fn queued<T>(tracker: &Tracker, job: &T, origin: Origin) -> Self {
+            let at = tracker.board.clone().map(|board| {
+                let tracked = TrackedJob {
+                    site: origin.site(),
+                    task: with_active(|active| active.task),
+                    began: 0,
+                };
+                board.census().jobs.insert(address(job), tracked);
+                (board, address(job))
+            });
+            Self { at }
+        }
+
+        /// Notes that a thread begins the job.
+        pub(crate) fn begin(&self) {
+            if let Some((board, job)) = &self.at
+                && let Some(job) = board.census().jobs.get_mut(job)
+            {
+                job.began = Instant::real().as_nanos();
+            }
+        }
+    }
+
+    impl Drop for JobMark {
+        fn drop(&mut self) {
+            if let Some((board, job)) = &self.at {
+                board.census().jobs.remove(job);
+            }
+        }
+    }
+}
+
+/// The empty points of all other builds.
+#[cfg(not(feature = "inspect"))]
+mod off {
+    use std::os::fd::AsFd;
+    use std::panic::Location;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+
+    use crate::instant::Instant;
+    use crate::local_queue::{RuntimeId, TaskId};
+
+    pub(crate) type Site = Option<&'static Location<'static>>;
+
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Origin;
+
+    impl Origin {
+        pub(crate) fn here(_: &'static str) -> Self {
+            Self
+        }
+
+        pub(crate) fn unknown(_: &'static str) -> Self {
+            Self
+        }
+    }
+
+    pub(crate) struct Detail;
+
+    impl Detail {
+        pub(crate) fn none() -> Self {
+            Self
+        }
+
+        pub(crate) fn until(_: Instant) -> Self {
+            Self
+        }
+
+        pub(crate) fn task(_: TaskId) -> Self {
+            Self
+        }
+
+        pub(crate) fn permits<T>(_: &T) -> Self {
+            Self
+        }
+
+        pub(crate) fn senders<T>(_: &T, _: usize) -> Self {
+            Self
+        }
+
+        pub(crate) fn futures(_: usize) -> Self {
+            Self
+        }
+
+        pub(crate) fn among(_: usize) -> Self {
+            Self
+        }
+
+        pub(crate) fn job<T>(_: &T) -> Self {
+            Self
+        }
+
+        pub(crate) fn process(_: u32) -> Self {
+            Self
+        }
+    }
+
+    #[inline]
+    pub(crate) fn enter<'a, T>(
+        cx: &mut Context<'a>,
+        _: Origin,
+        _: impl FnOnce() -> Detail,
+        poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
+    ) -> Poll<T> {
+        poll(cx)
+    }
+
+    #[inline]
+    pub(crate) fn waits<T>(_: &Context<'_>, _: Origin, _: impl FnOnce() -> Detail) -> Poll<T> {
+        Poll::Pending
+    }
+
+    #[inline]
+    pub(crate) fn waits_for_socket<T, S: AsFd>(
+        _: &Context<'_>,
+        _: impl FnOnce() -> &'static str,
+        _: &S,
+    ) -> Poll<T> {
+        Poll::Pending
+    }
+
+    #[inline]
+    pub(crate) fn registered<S: AsFd>(_: &S) {}
+
+    #[inline]
+    pub(crate) fn during<T>(
+        _: &Tracker,
+        _: TaskId,
+        _: impl FnOnce() -> Option<Instant>,
+        poll: impl FnOnce() -> T,
+    ) -> T {
+        poll()
+    }
+
+    #[derive(Clone, Default)]
+    pub(crate) struct Tracker;
+
+    impl Tracker {
+        pub(crate) fn opened(&self, _: RuntimeId) {}
+
+        pub(crate) fn spawned<W>(&self, _: TaskId, _: Site, _: usize, _: &Arc<W>) {}
+
+        pub(crate) fn ended(&self, _: TaskId) {}
+
+        pub(crate) fn named(&self, _: TaskId, _: &Arc<str>) {}
+
+        pub(crate) fn closing(&self) {}
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Held;
+
+    impl Held {
+        pub(crate) fn by_this_task<T>(_: &T) -> Self {
+            Self
+        }
+
+        pub(crate) fn renew<T>(&mut self, _: &T) {}
+    }
+
+    pub(crate) struct JobMark;
+
+    impl JobMark {
+        pub(crate) fn queued<T>(_: &Tracker, _: &T, _: Origin) -> Self {
+            Self
+        }
+
+        pub(crate) fn begin(&self) {}
+    }
+}

@@ -1,0 +1,490 @@
+//! Claims about the findings of a dump: each with a planted fault, and the nearest innocent form beside it.
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use futures_lite::AsyncReadExt;
+use waterwheel::runtime::inspect::{self, Dump, Explain, Finding, named};
+use waterwheel::runtime::sync::mpsc::channel;
+use waterwheel::runtime::sync::{Mutex, Notify};
+use waterwheel::runtime::task::{Builder, JoinHandle};
+use waterwheel::runtime::time::{self, sleep, timeout};
+use waterwheel::runtime::{Runtime, budget, race, spawn, spawn_blocking, yield_now};
+
+use super::explain::{explained, explained_with, group, start};
+use crate::support::process::in_child;
+use crate::support::runtime::{tcp_with_std, within_deadline};
+
+/// Returns the findings of a kind.
+fn found<'a>(dump: &'a Dump, kind: &str) -> Vec<&'a Finding> {
+    let findings = dump.findings().iter();
+    findings.filter(|finding| finding.kind() == kind).collect()
+}
+
+/// Checks that a dump has one finding of a kind, which names exactly these tasks.
+fn assert_found(dump: &Dump, kind: &str, names: &[&str]) {
+    let found = found(dump, kind);
+    assert_eq!(found.len(), 1, "{dump}");
+    let mut tasks = found[0].tasks().to_vec();
+    let ids = names
+        .iter()
+        .map(|name| group(dump, name).tasks()[0].clone());
+    let mut ids: Vec<_> = ids.collect();
+    tasks.sort();
+    ids.sort();
+    assert_eq!(tasks, ids, "{dump}");
+}
+
+fn assert_none(dump: &Dump, kind: &str) {
+    assert!(found(dump, kind).is_empty(), "{dump}");
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[test]
+fn a_task_that_keeps_no_waker_is_found() {
+    explained(async {
+        start("lost", poll_fn(|_| Poll::Pending)).await;
+        let dump = inspect::dump();
+        assert_found(&dump, "lost waker", &["lost"]);
+        let place = found(&dump, "lost waker")[0].place().unwrap();
+        assert!(place.file().ends_with("explain.rs"), "{place}");
+    });
+}
+
+#[test]
+fn a_task_whose_waker_was_dropped_without_a_wake_is_found() {
+    explained(async {
+        let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let place = kept.clone();
+        start(
+            "kept",
+            poll_fn(move |cx| {
+                place.replace(Some(cx.waker().clone()));
+                Poll::Pending
+            }),
+        )
+        .await;
+        assert_none(&inspect::dump(), "lost waker");
+        kept.replace(None);
+        assert_found(&inspect::dump(), "lost waker", &["kept"]);
+    });
+}
+
+#[test]
+fn a_task_that_something_can_wake_is_not_lost() {
+    explained(async {
+        time::pause();
+        let (mut stream, peer) = tcp_with_std().await;
+        start("reads", async move { drop(stream.read(&mut [0; 8]).await) }).await;
+        start("sleeps", sleep(Duration::from_secs(9))).await;
+        let other = spawn(sleep(Duration::from_secs(9)));
+        start("joins", async move { other.await.unwrap() }).await;
+        let bell = Rc::new(Notify::new());
+        let rung = bell.clone();
+        start("waits", async move { rung.notified().await }).await;
+        let (go, stop) = mpsc::channel::<()>();
+        let job = spawn_blocking(move || _ = stop.recv());
+        start("job", async move { job.await.unwrap() }).await;
+        // Woken, and not polled yet.
+        start("queued", yield_now()).await;
+        Builder::new().name("new").spawn(pending::<()>()).detach();
+        assert_none(&inspect::dump(), "lost waker");
+        drop((peer, go, bell));
+    });
+}
+
+/// Wakes its task in each poll, for this many polls, and then waits with a waker in other hands.
+async fn spin(polls: u32) {
+    let mut left = polls;
+    let kept = Rc::new(Cell::new(None));
+    poll_fn(move |cx| {
+        kept.set(Some(cx.waker().clone()));
+        left = left.saturating_sub(1);
+        if left > 0 {
+            cx.waker().wake_by_ref();
+        }
+        if left == 0 && polls == u32::MAX {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_task_that_wakes_itself_in_each_poll_is_found() {
+    explained(async {
+        start("spins", spin(u32::MAX)).await;
+        start("spins for a while", spin(500)).await;
+        start("yields", async {
+            loop {
+                yield_now().await;
+            }
+        })
+        .await;
+        start("works", async {
+            loop {
+                poll_fn(|cx| budget::poll_spend(cx, 1)).await;
+            }
+        })
+        .await;
+        for _ in 0..2_000 {
+            yield_now().await;
+        }
+        assert_found(&inspect::dump(), "self-wake storm", &["spins"]);
+    });
+}
+
+#[test]
+fn a_poll_that_holds_the_thread_is_found_while_it_does_and_later() {
+    let settings = || Explain::default().poll_max(millis(40));
+    let Some(output) = in_child(|| {
+        explained_with(settings(), async {
+            let dumper = inspect::dumper().unwrap();
+            let work = named("resize", async move {
+                let before = dumper.dump();
+                let other = thread::spawn(move || {
+                    thread::sleep(millis(120));
+                    dumper.dump()
+                });
+                let dump = other.join().unwrap(); // holds the thread
+                (before, dump)
+            });
+            let task = Builder::new().name("holder").spawn(work);
+            let (before, dump) = task.await.unwrap();
+            assert_none(&before, "long poll");
+            assert_eq!(found(&dump, "long poll").len(), 1, "{dump}");
+            let text = found(&dump, "long poll")[0].text().to_owned();
+            assert!(
+                text.contains("`holder`") && text.contains("holds the thread since"),
+                "{text}"
+            );
+            assert!(
+                text.contains("in `resize` of tests/runtime/explain_findings.rs:"),
+                "{text}"
+            );
+            // A shorter poll is none, and the long one is remembered.
+            start("short", async { thread::sleep(millis(2)) }).await;
+            let later = inspect::dump();
+            assert_eq!(found(&later, "long poll").len(), 1, "{later}");
+            assert!(
+                found(&later, "long poll")[0].text().contains("has held"),
+                "{later}"
+            );
+        });
+    }) else {
+        return;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{errors}{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let reports = errors
+        .lines()
+        .filter(|line| line.contains("holds the thread"))
+        .count();
+    assert_eq!(reports, 1, "{errors}");
+}
+
+#[test]
+fn a_task_that_is_ready_for_long_and_not_polled_is_found() {
+    explained_with(Explain::default().poll_max(millis(30)), async {
+        let bell = Rc::new(Notify::new());
+        let rung = bell.clone();
+        start("ready", async move {
+            loop {
+                rung.notified().await;
+            }
+        })
+        .await;
+        bell.notify_all();
+        assert_none(&inspect::dump(), "starved task");
+        thread::sleep(millis(80)); // this poll holds the thread
+        assert_found(&inspect::dump(), "starved task", &["ready"]);
+        yield_now().await;
+        yield_now().await;
+        assert_none(&inspect::dump(), "starved task");
+    });
+}
+
+#[test]
+fn two_tasks_that_wait_for_the_locks_of_each_other_are_found() {
+    explained(async {
+        let locks = Rc::new((Mutex::new(()), Mutex::new(())));
+        let (first, second) = (locks.clone(), locks.clone());
+        start("first", async move {
+            let _kept = first.0.lock().await;
+            yield_now().await;
+            let _other = first.1.lock().await;
+        })
+        .await;
+        let _ = &second;
+        let kept = locks.1.try_lock();
+        assert!(kept.is_none() || kept.is_some());
+        drop(kept);
+        start("innocent", async move { _ = second.0.lock().await }).await;
+        yield_now().await;
+        assert_none(&inspect::dump(), "wait cycle");
+    });
+    explained(async {
+        let locks = Rc::new((Mutex::new(()), Mutex::new(())));
+        let (first, second, third) = (locks.clone(), locks.clone(), locks.clone());
+        let cross = Rc::new(Notify::new());
+        let crossed = cross.clone();
+        start("first", async move {
+            let _kept = first.0.lock().await;
+            crossed.notified().await;
+            let _other = first.1.lock().await;
+        })
+        .await;
+        start("second", async move {
+            let _kept = second.1.lock().await;
+            let _other = second.0.lock().await;
+        })
+        .await;
+        start("behind", async move { _ = third.0.lock().await }).await;
+        // The first task waits for the bell, so it is free.
+        assert_none(&inspect::dump(), "wait cycle");
+        cross.notify_one();
+        yield_now().await;
+        yield_now().await;
+        let dump = inspect::dump();
+        assert_found(&dump, "wait cycle", &["first", "second"]);
+        let text = found(&dump, "wait cycle")[0].text();
+        assert!(
+            text.contains("waits for a lock at tests/runtime/explain_findings.rs:"),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn a_task_that_locks_twice_is_found_and_one_with_a_timeout_is_not() {
+    explained(async {
+        let lock = Rc::new(Mutex::new(()));
+        start("twice", {
+            let lock = lock.clone();
+            async move {
+                let _kept = lock.lock().await;
+                let _again = lock.lock().await;
+            }
+        })
+        .await;
+        assert_found(&inspect::dump(), "wait cycle", &["twice"]);
+    });
+    explained(async {
+        let lock = Rc::new(Mutex::new(()));
+        start("twice", {
+            let lock = lock.clone();
+            async move {
+                let _kept = lock.lock().await;
+                let _again = timeout(Duration::from_secs(60), lock.lock()).await;
+            }
+        })
+        .await;
+        start("behind", async move { _ = lock.lock().await }).await;
+        assert_none(&inspect::dump(), "wait cycle");
+    });
+}
+
+#[test]
+fn tasks_that_wait_for_the_ends_of_each_other_are_found() {
+    explained(async {
+        let handles: Rc<RefCell<Vec<JoinHandle<()>>>> = Rc::default();
+        for name in ["first", "second"] {
+            let handles_of_task = handles.clone();
+            let task = async move {
+                yield_now().await;
+                let other = handles_of_task.borrow_mut().remove(0);
+                _ = other.await;
+            };
+            let handle = Builder::new().name(name).spawn(task);
+            handles.borrow_mut().insert(0, handle);
+        }
+        // A chain of joins that ends at a sleep is no cycle.
+        let end = spawn(sleep(Duration::from_secs(60)));
+        start("innocent", async move { end.await.unwrap() }).await;
+        yield_now().await;
+        yield_now().await;
+        assert_found(&inspect::dump(), "wait cycle", &["first", "second"]);
+    });
+}
+
+#[test]
+fn tasks_that_wait_for_room_in_the_channels_of_each_other_are_found() {
+    for is_planted in [true, false] {
+        explained(async {
+            time::pause();
+            let (to_first, mut of_first) = channel(1);
+            let (to_second, mut of_second) = channel(1);
+            start("first", async move {
+                // Each task uses its receiver once, and so has it.
+                _ = race(async { drop(of_first.recv().await) }, sleep(millis(1))).await;
+                for _ in 0..2 {
+                    to_second.send(1).await.unwrap();
+                }
+                pending::<()>().await;
+            })
+            .await;
+            start("second", async move {
+                _ = race(async { drop(of_second.recv().await) }, sleep(millis(1))).await;
+                if !is_planted {
+                    while of_second.recv().await.is_some() {}
+                }
+                for _ in 0..3 {
+                    to_first.send(1).await.unwrap();
+                }
+                pending::<()>().await;
+            })
+            .await;
+            time::advance(millis(5)).await;
+            let dump = inspect::dump();
+            if is_planted {
+                assert_found(&dump, "wait cycle", &["first", "second"]);
+                let text = found(&dump, "wait cycle")[0].text();
+                assert!(text.contains("room in a channel"), "{text}");
+            } else {
+                assert_none(&dump, "wait cycle");
+            }
+        });
+    }
+}
+
+#[test]
+fn tasks_that_wait_for_messages_of_each_other_are_found() {
+    for is_planted in [true, false] {
+        explained(async {
+            let (to_first, mut of_first) = channel(1);
+            let (to_second, mut of_second) = channel(1);
+            // A sender that no task has used yet may be anywhere.
+            let third = (!is_planted).then(|| to_first.clone());
+            start("first", async move {
+                to_second.send(1).await.unwrap();
+                while of_first.recv().await.is_some() {}
+                drop(to_second);
+            })
+            .await;
+            start("second", async move {
+                to_first.send(1).await.unwrap();
+                while of_second.recv().await.is_some() {}
+                drop(to_first);
+            })
+            .await;
+            yield_now().await;
+            let dump = inspect::dump();
+            if is_planted {
+                assert_found(&dump, "wait cycle", &["first", "second"]);
+            } else {
+                assert_none(&dump, "wait cycle");
+            }
+            drop(third);
+        });
+    }
+}
+
+#[test]
+fn a_place_whose_tasks_never_end_is_found() {
+    explained(async {
+        time::pause();
+        // Tasks that end make room for others.
+        for round in 0..20 {
+            for _ in 0..100 {
+                spawn(sleep(millis(round % 3))).detach();
+            }
+            time::advance(millis(3)).await;
+        }
+        assert_none(&inspect::dump(), "growth");
+        for _ in 0..600 {
+            spawn(sleep(Duration::from_secs(3_600))).detach(); // the leak
+        }
+        let dump = inspect::dump();
+        let growth = found(&dump, "growth");
+        assert_eq!(growth.len(), 1, "{dump}");
+        let line = include_str!("explain_findings.rs").lines();
+        let line = line
+            .take_while(|line| !line.contains("// the leak"))
+            .count()
+            + 1;
+        assert_eq!(growth[0].place().unwrap().line() as usize, line);
+        assert!(growth[0].text().starts_with("600 tasks"), "{dump}");
+        // The same tasks later: their number stays.
+        time::advance(Duration::from_secs(120)).await;
+        assert_none(&inspect::dump(), "growth");
+    });
+}
+
+#[test]
+fn a_shutdown_that_waits_for_a_job_names_the_job() {
+    within_deadline(|| {
+        let runtime = Runtime::builder()
+            .explain(Explain::default())
+            .build()
+            .unwrap();
+        let dumper = runtime.block_on(async { inspect::dumper() }).unwrap();
+        let (go, stop) = mpsc::channel::<()>();
+        runtime.block_on(async move {
+            Builder::new()
+                .name("export")
+                .spawn(async move {
+                    spawn_blocking(move || _ = stop.recv()).await.unwrap(); // the line of the job
+                })
+                .detach();
+            yield_now().await;
+            thread::sleep(millis(20)); // the job begins
+        });
+        assert_none(&dumper.dump(), "shutdown waits");
+        let watcher = thread::spawn(move || {
+            thread::sleep(millis(50));
+            let dump = dumper.dump();
+            drop(go);
+            dump
+        });
+        drop(runtime);
+        let dump = watcher.join().unwrap();
+        let found = found(&dump, "shutdown waits");
+        assert_eq!(found.len(), 1, "{dump}");
+        assert!(
+            found[0]
+                .text()
+                .contains("a blocking job of tests/runtime/explain_findings.rs:"),
+            "{dump}"
+        );
+    });
+}
+
+#[test]
+fn a_signal_writes_a_dump_while_a_poll_holds_the_thread() {
+    let settings = || {
+        Explain::default()
+            .poll_max(Duration::from_secs(60))
+            .dump_on_sigusr1(true)
+    };
+    let Some(output) = in_child(|| {
+        explained_with(settings(), async {
+            start("quiet", sleep(Duration::from_secs(60))).await;
+            let hold = async {
+                let process = rustix::process::getpid();
+                rustix::process::kill_process(process, rustix::process::Signal::USR1).unwrap();
+                thread::sleep(millis(400));
+            };
+            Builder::new().name("holder").spawn(hold).await.unwrap();
+        });
+    }) else {
+        return;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("`holder` is running since "), "{errors}");
+    assert!(errors.contains("`quiet`, spawned at "), "{errors}");
+}
