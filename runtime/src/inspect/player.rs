@@ -5,7 +5,7 @@
 //! `player.html` has a stand-in for a recording. [`Trace::to_html`] puts a recording there. `waterwheel-http` serves
 //! the same file as it is, and the page then asks the server for what happens.
 
-use super::Trace;
+use super::{Dump, Trace};
 
 /// The page without a recording.
 #[doc(hidden)]
@@ -31,6 +31,30 @@ impl Trace {
     #[must_use]
     pub fn to_html(&self) -> String {
         html(&format!(r#"{{"trace":{}}}"#, self.to_json()))
+    }
+
+    /// Writes a page that plays this trace, and shows the reasons and the findings of a dump.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect};
+    ///
+    /// let runtime = Runtime::builder()
+    ///     .inspect(inspect::Options::default())
+    ///     .explain(inspect::Explain::default())
+    ///     .build()?;
+    /// let html = runtime.block_on(async {
+    ///     let recorder = inspect::recorder().expect("it records");
+    ///     recorder.trace().to_html_with(&inspect::dump())
+    /// });
+    /// assert!(html.contains("waterwheel-dump"));
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn to_html_with(&self, dump: &Dump) -> String {
+        let (trace, dump) = (self.to_json(), dump.to_json());
+        html(&format!(r#"{{"trace":{trace},"dump":{dump}}}"#))
     }
 }
 

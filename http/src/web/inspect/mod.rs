@@ -26,7 +26,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use waterwheel_runtime::inspect::{Recorder, recorder};
+use waterwheel_runtime::inspect::{Dumper, Recorder, dumper, recorder};
 
 use crate::limits::Limits;
 use crate::server::Server;
@@ -40,7 +40,9 @@ mod delta;
 
 /// Serves a page that shows the runtime that this thread is inside. Prints its URL to the standard error.
 ///
-/// Open the URL in a browser on the same machine. The page ends when the returned [`Page`] is dropped.
+/// Open the URL in a browser on the same machine. The page ends when the returned [`Page`] is dropped. It shows the
+/// reasons of tasks and the findings if the runtime was also made with
+/// [`explain`](waterwheel_runtime::RuntimeBuilder::explain).
 ///
 /// # Errors
 ///
@@ -53,7 +55,10 @@ mod delta;
 /// use waterwheel::inspect;
 /// use waterwheel::runtime::Runtime;
 ///
-/// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+/// let runtime = Runtime::builder()
+///     .inspect(inspect::Options::default())
+///     .explain(inspect::Explain::default())
+///     .build()?;
 /// runtime.block_on(async {
 ///     let page = inspect::serve("127.0.0.1:0")?;
 ///     println!("watch it run: {}", page.url());
@@ -70,7 +75,9 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Page> {
              and call inspect::serve inside it",
         )
     })?;
-    Page::of(recorder).serve(address)
+    let mut builder = Page::of(recorder);
+    builder.dumper = dumper();
+    builder.serve(address)
 }
 
 /// The page that [`serve`] shows. Its drop ends the page, and resumes the program if it is paused.
@@ -98,6 +105,7 @@ impl Page {
     pub fn of(recorder: Recorder) -> PageBuilder {
         PageBuilder {
             recorder,
+            dumper: None,
             is_for_all: false,
         }
     }
@@ -152,10 +160,17 @@ impl fmt::Debug for Page {
 #[must_use]
 pub struct PageBuilder {
     recorder: Recorder,
+    dumper: Option<Dumper>,
     is_for_all: bool,
 }
 
 impl PageBuilder {
+    /// Shows the reasons of this dumper, too. It must be that of the same runtime. [`serve`] does so by itself.
+    pub fn dumper(mut self, dumper: Dumper) -> Self {
+        self.dumper = Some(dumper);
+        self
+    }
+
     /// Allows addresses that other machines can reach.
     ///
     /// The token is then the only protection, and it goes over the network unencrypted. A tunnel is better:
@@ -185,11 +200,12 @@ impl PageBuilder {
             ));
         }
         let token = Token::random();
-        let (answers_recorder, answers_token) = (self.recorder.clone(), token.clone());
+        let (recorder, dumper) = (self.recorder.clone(), self.dumper);
+        let answers_token = token.clone();
         let server = Server::builder()
             .limits(limits())
             .stoppable(addresses.as_slice(), move || {
-                Answers::new(answers_recorder, answers_token).into_handler()
+                Answers::new(recorder, dumper, answers_token).into_handler()
             })?;
         let page = Page {
             server,
