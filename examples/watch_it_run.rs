@@ -59,6 +59,7 @@ async fn visit(server: SocketAddr, path: &str, pause: Duration) -> io::Result<()
     }
 }
 
+#[track_caller] // the page names the line that calls this
 fn spawn_named<F: Future + 'static>(name: &str, future: F) -> JoinHandle<F::Output> {
     task::Builder::new().name(name).spawn(future)
 }
@@ -121,7 +122,8 @@ fn plant(fault: &str, server: SocketAddr) {
         "wait-cycle" => plant_cycle(),
         "leak" => spawn_named("leaky", async {
             loop {
-                spawn_named("leaked", pending::<()>()).detach(); // the mistake: these never end
+                let lasts = sleep(Duration::from_secs(3600)); // the mistake: they end far too late
+                spawn_named("leaked", lasts).detach();
                 sleep(Duration::from_millis(5)).await;
             }
         })
