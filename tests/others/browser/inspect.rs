@@ -343,10 +343,14 @@ fn a_saved_recording_is_a_page_that_needs_no_server() {
     let (width, height) = SIZES[0];
     let tab = browser.open(&format!("file://{}", file.display()), width, height);
     browser.wait_for(&tab, "ui.recording.length > 200 && document.getElementById('status').textContent === 'a recording'");
-    let dots = "document.querySelectorAll('#scene .dot').length > 5";
-    browser.wait_for(&tab, dots);
-    // It plays: a dot runs.
-    browser.value(&tab, "ui.toPoll(1)");
+    // It begins with the first poll of the program.
+    browser.wait_for(
+        &tab,
+        "document.querySelectorAll('#scene .dot.running').length === 1",
+    );
+    browser.value(&tab, "ui.go(ui.recording.length)");
+    browser.wait_for(&tab, "document.querySelectorAll('#scene .dot').length > 5");
+    browser.value(&tab, "ui.toPoll(-1)");
     browser.wait_for(
         &tab,
         "document.querySelectorAll('#scene .dot.running').length === 1",
