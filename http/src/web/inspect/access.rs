@@ -27,9 +27,9 @@ pub(super) struct Claim<'a> {
 
 /// The secret in the URL of the page.
 #[derive(Clone, Debug)]
-pub(super) struct Token(String);
+pub(super) struct PageToken(String);
 
-impl Token {
+impl PageToken {
     /// Makes a token that cannot be predicted.
     pub(super) fn random() -> Self {
         Self(random_text())
@@ -37,13 +37,6 @@ impl Token {
 
     pub(super) fn as_str(&self) -> &str {
         &self.0
-    }
-
-    fn is(&self, other: &str) -> bool {
-        // Each byte counts, so that the time tells nothing about the first wrong one.
-        let difference = self.0.bytes().zip(other.bytes());
-        let difference = difference.fold(0, |sum, (own, other)| sum | (own ^ other));
-        difference == 0 && self.0.len() == other.len()
     }
 
     /// Returns the reason to refuse a request, in words for its sender.
@@ -55,7 +48,13 @@ impl Token {
         if !claim.origin.is_none_or(is_own) {
             return Some("the pages of another site may not ask\n");
         }
-        if !claim.token.is_some_and(|token| self.is(token)) {
+        // Each byte counts, so that the time tells nothing about the first wrong one.
+        let difference = |token: &str| {
+            let pairs = self.0.bytes().zip(token.bytes());
+            pairs.fold(0, |sum, (own, other)| sum | (own ^ other))
+        };
+        let is_right = |token: &str| token.len() == self.0.len() && difference(token) == 0;
+        if !claim.token.is_some_and(is_right) {
             return Some(
                 "the token is missing or wrong: open the URL that the program has printed\n",
             );
@@ -97,7 +96,7 @@ mod tests {
             origin,
             token: Some(token),
         };
-        let refusal = Token("5ec7e7".to_owned()).refusal(claim);
+        let refusal = PageToken("5ec7e7".to_owned()).refusal(claim);
         assert_eq!(refusal.is_none(), is_allowed, "{claim:?}: {refusal:?}");
     }
 
@@ -123,7 +122,7 @@ mod tests {
         ] {
             check(host, None, "5ec7e7", false);
         }
-        let token = Token("5ec7e7".to_owned());
+        let token = PageToken("5ec7e7".to_owned());
         let claim = Claim {
             token: Some("5ec7e7"),
             ..Claim::default()
@@ -154,9 +153,9 @@ mod tests {
             host: Some(OWN),
             ..Claim::default()
         };
-        assert!(Token("5ec7e7".to_owned()).refusal(claim).is_some());
+        assert!(PageToken("5ec7e7".to_owned()).refusal(claim).is_some());
         // An empty secret would let everybody in.
-        assert_eq!(Token::random().as_str().len(), 32);
-        assert_ne!(Token::random().as_str(), Token::random().as_str());
+        assert_eq!(PageToken::random().as_str().len(), 32);
+        assert_ne!(PageToken::random().as_str(), PageToken::random().as_str());
     }
 }

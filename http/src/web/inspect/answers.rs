@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
 use crate::web::events::{Event, Events, last_event_id};
-use crate::web::inspect::access::{Claim, Token, random_text};
+use crate::web::inspect::access::{Claim, PageToken, random_text};
 use crate::web::inspect::delta::{Deltas, state};
 
 /// The field that has the number of the event after a recording.
@@ -46,16 +46,16 @@ const STEP_WAIT_MAX: Duration = Duration::from_secs(2);
 const COMMAND_BYTES_MAX: u64 = 16;
 
 /// All that the answers share.
-pub(super) struct Answers {
+pub(super) struct PageAnswers {
     recorder: Recorder,
     dumper: Option<Dumper>,
-    token: Token,
+    token: PageToken,
     /// The number of browsers that follow the events.
     followers: Cell<usize>,
 }
 
-impl Answers {
-    pub(super) fn new(recorder: Recorder, dumper: Option<Dumper>, token: Token) -> Rc<Self> {
+impl PageAnswers {
+    pub(super) fn new(recorder: Recorder, dumper: Option<Dumper>, token: PageToken) -> Rc<Self> {
         Rc::new(Self {
             recorder,
             dumper,
@@ -69,7 +69,12 @@ impl Answers {
     }
 
     async fn answer(self: &Rc<Self>, request: Request<'_>) -> Result<Responded> {
-        if let Some(refusal) = self.token.refusal(claim(&request)) {
+        let claim = Claim {
+            host: request.host(),
+            origin: request.headers().get("origin"),
+            token: parameter(&request, "token"),
+        };
+        if let Some(refusal) = self.token.refusal(claim) {
             return send(request, StatusCode::FORBIDDEN, "text/plain", refusal).await;
         }
         match (request.method(), request.path()) {
@@ -132,9 +137,13 @@ impl Answers {
                 return send(request, StatusCode::BAD_REQUEST, "text/plain", text).await;
             }
         };
+        let html = || match &self.dumper {
+            Some(dumper) => trace.to_html_with(&dumper.dump()),
+            None => trace.to_html(),
+        };
         let (name, content_type, body) = match parameter(&request, "format").unwrap_or("json") {
             "json" => ("trace.json", "application/json", trace.to_json()),
-            "html" => ("trace.html", "text/html; charset=utf-8", self.html(&trace)),
+            "html" => ("trace.html", "text/html; charset=utf-8", html()),
             _ => {
                 let text = "format: json, perfetto or html\n";
                 return send(request, StatusCode::BAD_REQUEST, "text/plain", text).await;
@@ -145,13 +154,6 @@ impl Answers {
             format!("attachment; filename=\"{name}\""),
         )?;
         send(request, StatusCode::OK, content_type, body).await
-    }
-
-    fn html(&self, trace: &Trace) -> String {
-        match &self.dumper {
-            Some(dumper) => trace.to_html_with(&dumper.dump()),
-            None => trace.to_html(),
-        }
     }
 
     /// Copies the events of the last `duration`.
@@ -206,10 +208,10 @@ fn poll_one(control: &Control) {
 }
 
 /// Counts a browser that follows the events, for as long as this lives.
-struct Follower(Rc<Answers>);
+struct Follower(Rc<PageAnswers>);
 
 impl Follower {
-    fn new(answers: &Rc<Answers>) -> Self {
+    fn new(answers: &Rc<PageAnswers>) -> Self {
         answers.followers.set(answers.followers.get() + 1);
         Self(answers.clone())
     }
@@ -226,14 +228,6 @@ impl Drop for Follower {
                 answers.recorder.control().resume();
             }
         });
-    }
-}
-
-fn claim<'c>(request: &Request<'c>) -> Claim<'c> {
-    Claim {
-        host: request.host(),
-        origin: request.headers().get("origin"),
-        token: parameter(request, "token"),
     }
 }
 

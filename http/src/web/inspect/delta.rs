@@ -1,4 +1,4 @@
-//! What is new since the last look, for one browser.
+//! The events that one browser has not seen yet.
 //!
 //! # How it works
 //!

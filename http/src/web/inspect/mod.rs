@@ -31,8 +31,8 @@ use waterwheel_runtime::inspect::{Dumper, Recorder, dumper, recorder};
 use crate::limits::Limits;
 use crate::server::Server;
 use crate::server::threads::ServerThread;
-use crate::web::inspect::access::Token;
-use crate::web::inspect::answers::Answers;
+use crate::web::inspect::access::PageToken;
+use crate::web::inspect::answers::PageAnswers;
 
 mod access;
 mod answers;
@@ -97,11 +97,24 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Page> {
 pub struct Page {
     server: ServerThread,
     recorder: Recorder,
-    token: Token,
+    token: PageToken,
 }
 
 impl Page {
     /// Sets up a page for a recorder, which may be that of a runtime on another thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::inspect::{self, Page};
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// let recorder = runtime.block_on(async { inspect::recorder() }).expect("it records");
+    /// let page = Page::of(recorder).serve("127.0.0.1:0")?;
+    /// # drop(page);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn of(recorder: Recorder) -> PageBuilder {
         PageBuilder {
             recorder,
@@ -133,7 +146,7 @@ impl Drop for Page {
 }
 
 impl fmt::Debug for Page {
-    // Without the token: a debug line may go into a log.
+    /// Leaves out the token, because a debug line may go into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page")
             .field("local_address", &self.local_address())
@@ -166,6 +179,23 @@ pub struct PageBuilder {
 
 impl PageBuilder {
     /// Shows the reasons of this dumper, too. It must be that of the same runtime. [`serve`] does so by itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::inspect::{self, Page};
+    /// use waterwheel::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::builder()
+    ///     .inspect(inspect::Options::default())
+    ///     .explain(inspect::Explain::default())
+    ///     .build()?;
+    /// let both = runtime.block_on(async { inspect::recorder().zip(inspect::dumper()) });
+    /// let (recorder, dumper) = both.expect("it records both");
+    /// let page = Page::of(recorder).dumper(dumper).serve("127.0.0.1:0")?;
+    /// # drop(page);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn dumper(mut self, dumper: Dumper) -> Self {
         self.dumper = Some(dumper);
         self
@@ -175,6 +205,18 @@ impl PageBuilder {
     ///
     /// The token is then the only protection, and it goes over the network unencrypted. A tunnel is better:
     /// `ssh -L 6669:127.0.0.1:6669 HOST`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use waterwheel::inspect::{self, Page};
+    ///
+    /// # fn example(recorder: inspect::Recorder) -> std::io::Result<()> {
+    /// let page = Page::of(recorder).reachable_from_elsewhere().serve("0.0.0.0:6669")?;
+    /// # drop(page);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reachable_from_elsewhere(mut self) -> Self {
         self.is_for_all = true;
         self
@@ -199,13 +241,19 @@ impl PageBuilder {
                 ),
             ));
         }
-        let token = Token::random();
+        let token = PageToken::random();
         let (recorder, dumper) = (self.recorder.clone(), self.dumper);
         let answers_token = token.clone();
+        // A page has few clients, and they send short requests.
+        let limits = Limits {
+            connections_max: Some(64),
+            body_bytes_max: 1024,
+            ..Limits::default()
+        };
         let server = Server::builder()
-            .limits(limits())
+            .limits(limits)
             .stoppable(addresses.as_slice(), move || {
-                Answers::new(recorder, dumper, answers_token).into_handler()
+                PageAnswers::new(recorder, dumper, answers_token).into_handler()
             })?;
         let page = Page {
             server,
@@ -224,14 +272,5 @@ impl fmt::Debug for PageBuilder {
         f.debug_struct("PageBuilder")
             .field("is_for_all", &self.is_for_all)
             .finish_non_exhaustive()
-    }
-}
-
-/// A page has few clients, and they send short requests.
-fn limits() -> Limits {
-    Limits {
-        connections_max: Some(64),
-        body_bytes_max: 1024,
-        ..Limits::default()
     }
 }
