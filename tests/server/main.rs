@@ -8,6 +8,7 @@ mod support;
 
 mod blame;
 mod bodies;
+mod client_address;
 mod client_errors;
 mod departure;
 mod destructors;

@@ -1,7 +1,7 @@
 //! A request as its handler sees it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use http::{Method, StatusCode, Version};
@@ -155,6 +155,50 @@ impl<'c> Request<'c> {
     #[doc(alias = "remote_addr")]
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.connection().peer_address()
+    }
+
+    /// Returns the address of the client: the one that middleware has [set](Self::set_client_address), or that of the
+    /// [peer](Self::peer_address). They differ behind a proxy.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use waterwheel::http::Request;
+    ///
+    /// fn is_local(request: &Request<'_>) -> bool {
+    ///     request.client_address().is_some_and(|address: IpAddr| address.is_loopback())
+    /// }
+    /// ```
+    pub fn client_address(&self) -> Option<IpAddr> {
+        match self.extensions().get::<ClientAddress>() {
+            Some(address) => Some(address.0),
+            None => self.peer_address().map(|peer| peer.ip()),
+        }
+    }
+
+    /// Sets the address of the client, for the handler and for the access log. Middleware calls this if the peer is a
+    /// proxy that it trusts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Handler, Request};
+    ///
+    /// /// Takes the word of a proxy that is the only one to reach this server.
+    /// fn behind_proxy(handler: impl Handler) -> impl Handler {
+    ///     async move |request: Request<'_>| {
+    ///         let address = request.headers().get("x-real-ip").and_then(|text| text.parse().ok());
+    ///         if let Some(address) = address {
+    ///             request.set_client_address(address);
+    ///         }
+    ///         handler.call(request).await
+    ///     }
+    /// }
+    /// # drop(behind_proxy(async |request: Request<'_>| Ok(request.abort())));
+    /// ```
+    pub fn set_client_address(&self, address: IpAddr) {
+        self.extensions().insert(ClientAddress(address));
     }
 
     /// Returns the connection of this request: its addresses, and the facts that a transport of
@@ -539,7 +583,7 @@ impl<'c> Request<'c> {
     /// # Examples
     ///
     /// ```
-    /// use std::net::SocketAddr;
+    /// use std::net::{IpAddr, SocketAddr};
     /// use waterwheel::http::{Request, Responded, Result};
     /// use waterwheel::runtime::{join, net::TcpStream, spawn};
     ///
@@ -593,6 +637,9 @@ impl<'c> Request<'c> {
         respond::abort(self.exchange)
     }
 }
+
+/// The address that middleware has set, as a value among the extensions of the request.
+struct ClientAddress(IpAddr);
 
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

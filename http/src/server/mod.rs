@@ -139,7 +139,7 @@ impl Server {
             peers: Rc::default(),
             on_peer_limit: settings.on_peer_limit,
             told: Rc::default(),
-            transport: settings.transport.clone(),
+            transport: settings.hook(),
             reserve: reserve.map(|reserve| RefCell::new(Some(reserve))),
             warned: Cell::new(None),
         })

@@ -58,6 +58,54 @@ impl fmt::Debug for TransportHook {
     }
 }
 
+/// A function that reads the first bytes of each accepted stream, and notes facts about its connection.
+#[derive(Clone)]
+pub(crate) struct Preamble(Arc<dyn Fn(Stream, TransportInfo) -> PreambleReading + Send + Sync>);
+
+type PreambleReading = Pin<Box<dyn Future<Output = io::Result<(Stream, TransportInfo)>>>>;
+
+impl Preamble {
+    #[cfg_attr(
+        not(feature = "client-address"),
+        expect(dead_code, reason = "the PROXY protocol makes the only one")
+    )]
+    pub(crate) fn new(
+        read: impl AsyncFn(&Stream, &mut TransportInfo) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let read = Arc::new(read);
+        Self(Arc::new(move |stream, mut info| {
+            let read = read.clone();
+            Box::pin(async move {
+                read(&stream, &mut info).await?;
+                Ok((stream, info))
+            })
+        }))
+    }
+
+    /// Makes a hook that reads the preamble, and then calls `hook` for the rest. Without `hook`, the rest is HTTP.
+    pub(crate) fn before(self, hook: Option<TransportHook>) -> TransportHook {
+        TransportHook(Arc::new(move |stream, info| {
+            let (preamble, hook) = (self.clone(), hook.clone());
+            Box::pin(async move {
+                let (stream, info) = (preamble.0)(stream, info).await?;
+                match hook {
+                    Some(hook) => hook.begin(stream, info).await,
+                    None => Ok(Opened {
+                        io: Box::new(stream),
+                        info,
+                    }),
+                }
+            })
+        }))
+    }
+}
+
+impl fmt::Debug for Preamble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Preamble").finish_non_exhaustive()
+    }
+}
+
 /// A handshake that is under way, or its empty place.
 #[derive(Default)]
 pub(crate) struct HandshakeSlot {

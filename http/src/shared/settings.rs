@@ -3,7 +3,7 @@
 use crate::error_answer::ErrorHookOfAll;
 use crate::limits::Limits;
 use crate::shared::disconnect::Departure;
-use crate::shared::handshakes::TransportHook;
+use crate::shared::handshakes::{Preamble, TransportHook};
 use crate::shared::peers::OnPeerLimit;
 
 /// The settings that a [`Builder`](crate::Builder) collects.
@@ -16,8 +16,20 @@ pub(crate) struct Settings {
     pub(crate) turns_away: bool,
     pub(crate) measures_durations: bool,
     pub(crate) server_name: Option<String>,
+    /// Reads the bytes of each connection that come before its transport.
+    pub(crate) preamble: Option<Preamble>,
     pub(crate) transport: Option<TransportHook>,
     pub(crate) error_hook: Option<ErrorHookOfAll>,
+}
+
+impl Settings {
+    /// Returns the hook for each accepted stream. `None` if HTTP begins with the first byte.
+    pub(crate) fn hook(&self) -> Option<TransportHook> {
+        match &self.preamble {
+            Some(preamble) => Some(preamble.clone().before(self.transport.clone())),
+            None => self.transport.clone(),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -31,6 +43,7 @@ impl Default for Settings {
             turns_away: false,
             measures_durations: false,
             server_name: None,
+            preamble: None,
             transport: None,
             error_hook: None,
         }

@@ -74,6 +74,24 @@ macro_rules! either {
     };
 }
 
+#[cfg(feature = "client-address")]
+impl Stream {
+    /// Waits until there are bytes to read, or the end.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        either!(self, stream => stream.readable().await)
+    }
+
+    /// Copies bytes that have arrived, and leaves them to the next read.
+    pub(crate) fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        either!(self, stream => stream.try_peek(buffer))
+    }
+
+    /// Reads bytes that have arrived.
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        either!(self, stream => stream.try_read(buffer))
+    }
+}
+
 impl Io for Stream {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         either!(self, stream => Io::poll_read(stream, cx, buffer))

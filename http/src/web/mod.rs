@@ -2,6 +2,7 @@
 //!
 //! | feature | contents |
 //! |---|---|
+//! | `client-address` | the client behind a proxy: PROXY protocol, `Forwarded`, `X-Forwarded-For` |
 //! | `compress` | compression of answers; `compress-brotli` and `compress-zstd` add codings |
 //! | `cookies` | `Set-Cookie` fields |
 //! | `events` | server-sent events |
@@ -20,6 +21,9 @@
 //! The server knows none of these modules. A router is a [`Handler`](crate::Handler) like any other. A
 //! response is sent through [`Request::respond`](crate::Request::respond).
 
+#[cfg(feature = "client-address")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client-address")))]
+pub mod client_address;
 #[cfg(any(feature = "compress", feature = "files"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "compress", feature = "files"))))]
 pub mod coding;
@@ -53,7 +57,7 @@ pub mod middleware;
 pub mod multipart;
 #[cfg(any(feature = "files", feature = "routes"))]
 mod nested;
-#[cfg(any(feature = "input", feature = "multipart"))]
+#[cfg(any(feature = "client-address", feature = "input", feature = "multipart"))]
 mod parameters;
 #[cfg(any(feature = "files", feature = "routes"))]
 mod percent;

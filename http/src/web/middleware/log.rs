@@ -110,7 +110,8 @@ async fn or_panic<T>(future: impl Future<Output = T>) -> thread::Result<T> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LogEntry<'r> {
-    /// The client's address, if the transport knows addresses.
+    /// The client's address, if the transport knows addresses. Its port is 0 if middleware has
+    /// [set](Request::set_client_address) another address than that of the peer.
     pub peer: Option<SocketAddr>,
     /// The time at which the head was complete, or the request was refused.
     pub time: SystemTime,
@@ -253,11 +254,18 @@ struct OpenEntry<'r, S: Fn(&LogEntry<'_>)> {
     sink: &'r S,
 }
 
+/// Returns the address of the client, with the port of the peer if the client is the peer.
+fn address_of(request: &Request<'_>) -> Option<SocketAddr> {
+    let (peer, client) = (request.peer_address(), request.client_address()?);
+    let is_client = |peer: &SocketAddr| peer.ip() == client;
+    Some(peer.filter(is_client).unwrap_or((client, 0).into()))
+}
+
 impl<'r, S: Fn(&LogEntry<'_>)> OpenEntry<'r, S> {
     fn begin<'c: 'r>(request: &Request<'c>, sink: &'r S) -> Self {
         let headers = request.headers();
         let entry = LogEntry {
-            peer: request.peer_address(),
+            peer: address_of(request),
             time: SystemTime::now(),
             duration: Duration::ZERO,
             method: Some(request.method()),
