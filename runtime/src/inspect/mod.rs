@@ -50,7 +50,7 @@ pub use explain::{Dumper, Explain, dump, dumper};
 pub use findings::Finding;
 pub use named::{Named, named};
 pub use options::Options;
-pub use player::PLAYER;
+pub use player::{PLAYER, player};
 pub use recorder::{Events, Recorder, recorder};
 pub use trace::{PollSpan, Trace, TracedTask};
 pub use tree::Tree;

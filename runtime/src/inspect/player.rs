@@ -5,6 +5,7 @@
 //! `player.html` has a stand-in for a recording. [`Trace::to_html`] puts a recording there. `waterwheel-http` serves
 //! the same file as it is, and the page then asks the server for what happens.
 
+use super::json::JsonText;
 use super::{Dump, Trace};
 
 /// The page without a recording.
@@ -56,6 +57,31 @@ impl Trace {
         let (trace, dump) = (self.to_json(), dump.to_json());
         html(&format!(r#"{{"trace":{trace},"dump":{dump}}}"#))
     }
+}
+
+/// Writes a page that plays several traces, each with a title: a course, or the parts of a bug report. A trace is the
+/// text of [`Trace::to_json`].
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Runtime, inspect};
+///
+/// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+/// let recorder = runtime.block_on(async { inspect::recorder() }).expect("it records");
+/// let json = recorder.trace().to_json();
+/// let html = inspect::player([("before", &json), ("after", &json)]);
+/// assert!(html.contains("\"title\":\"after\""));
+/// # std::io::Result::Ok(())
+/// ```
+#[must_use]
+pub fn player<T: AsRef<str>, J: AsRef<str>>(traces: impl IntoIterator<Item = (T, J)>) -> String {
+    let entry = |(title, trace): (T, J)| {
+        let title = JsonText(title.as_ref());
+        format!(r#"{{"title":{title},"trace":{}}}"#, trace.as_ref())
+    };
+    let entries: Vec<_> = traces.into_iter().map(entry).collect();
+    html(&format!(r#"{{"traces":[{}]}}"#, entries.join(",")))
 }
 
 /// Puts a recording into the page.

@@ -357,6 +357,21 @@ fn a_saved_recording_is_a_page_that_needs_no_server() {
     );
     browser.wait_for(&tab, "document.querySelectorAll('#strip svg').length >= 3");
     look_at_all(browser, &tab, &scenery, "saved");
+    // A course has several recordings in one page.
+    browser.value(&tab, "const { trace } = JSON.parse(document.getElementById('embedded').textContent);
+        openRecording({ traces: [{ title: 'one', trace }, { title: 'two', trace: { ...trace, events: trace.events.slice(0, 50) } }] })");
+    browser.wait_for(
+        &tab,
+        "!document.getElementById('traces').hidden && ui.recording.length > 200",
+    );
+    browser.value(
+        &tab,
+        "document.getElementById('traces').value = 1; document.getElementById('traces').onchange()",
+    );
+    browser.wait_for(
+        &tab,
+        "ui.recording.length === 50 && document.title.startsWith('two')",
+    );
     browser.complaints.retain(|complaint| {
         !complaint.contains("ERR_CONNECTION") && !complaint.contains("ERR_INCOMPLETE")
     });
