@@ -102,6 +102,8 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         drop(self.page.take());
+        // A test that has failed may leave it paused.
+        self.recorder.control().resume();
         self.stop.send(()).unwrap_or_default(); // a program that has ended takes no message
         let ended = self.program.take().unwrap().join();
         assert!(ended.is_ok() || thread::panicking());
