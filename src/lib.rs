@@ -34,6 +34,7 @@
 //! | run tasks, timers and sockets without HTTP | [`runtime`] |
 //! | connect a database, tokio, axum or a WebSocket | [`guide::ecosystem`] |
 //! | understand a compile error | [`guide::compile_errors`] |
+//! | choose a runtime | [`guide::comparison`] |
 //!
 //! # Features
 //!

@@ -57,12 +57,23 @@ fn has_word(text: &str, word: &str) -> bool {
 fn files() -> Vec<std::path::PathBuf> {
     let root = root();
     let mut files = Vec::new();
-    for folder in ["runtime", "http", "examples", "src", "tests"] {
+    // Not all of `course`, which may have a folder of build products.
+    let course = [
+        "course/answers",
+        "course/solutions",
+        "course/src",
+        "course/stages",
+    ];
+    for folder in ["runtime", "http", "examples", "src", "tests"]
+        .into_iter()
+        .chain(course)
+    {
         files.extend(files_in(&root.join(folder), "rs"));
         files.extend(files_in(&root.join(folder), "md"));
     }
     for name in [
         "README.md",
+        "course/README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",

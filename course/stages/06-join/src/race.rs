@@ -1,0 +1,18 @@
+//! Two futures at once in one task, until the first is ready.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+/// Runs both futures until one is ready, and returns its value. The other one is dropped.
+///
+/// If both are ready, returns the value of `first`.
+pub async fn race<T>(first: impl Future<Output = T>, second: impl Future<Output = T>) -> T {
+    let mut first = pin!(first);
+    let mut second = pin!(second);
+    poll_fn(move |cx| {
+        // TODO 2: Poll the first future, and return its value if it is ready. Otherwise return the poll of the second one.
+        todo!("TODO 2")
+    })
+    .await
+}

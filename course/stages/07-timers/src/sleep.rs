@@ -1,0 +1,37 @@
+//! A future that completes at a deadline.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::context;
+use crate::wheel::Key;
+
+/// Completes after `duration`, and not before.
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep {
+        deadline: Instant::now() + duration,
+        entry: None,
+    }
+}
+
+/// The future of [`sleep`]: a deadline, and the key of a timer.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Sleep {
+    deadline: Instant,
+    /// The timer of the last wait.
+    entry: Option<Key>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // TODO 7: 1. If there is an entry (`self.entry.take()`), remove it: `context::with(|executor| executor.timers().remove(key))`.
+        // 2. If the deadline has passed, return `Poll::Ready(())`.
+        // 3. Otherwise insert a timer with a clone of the waker, store its key in `self.entry`, and return `Poll::Pending`.
+        todo!("TODO 7")
+    }
+}

@@ -1,0 +1,36 @@
+//! Stage 12: wakes from other threads.
+
+pub mod budget;
+mod context;
+mod executor;
+mod join;
+mod join_error;
+mod join_handle;
+mod local_queue;
+mod net;
+mod oneshot;
+mod race;
+mod reactor;
+mod registration;
+mod remote;
+mod runtime;
+mod sleep;
+mod source;
+mod task_table;
+mod timeout;
+mod timers;
+mod waker;
+mod wheel;
+mod yield_now;
+
+pub use context::{Counts, counts, spawn};
+pub use join::join;
+pub use join_error::JoinError;
+pub use join_handle::JoinHandle;
+pub use net::{TcpListener, TcpStream, system_calls};
+pub use oneshot::{Receiver, Sender, oneshot};
+pub use race::race;
+pub use runtime::{Runtime, block_on};
+pub use sleep::{Sleep, sleep};
+pub use timeout::{Elapsed, timeout};
+pub use yield_now::{YieldNow, yield_now};

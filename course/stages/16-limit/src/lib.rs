@@ -1,0 +1,48 @@
+//! Stage 16: the descriptor limit before accept.
+
+mod blocking;
+pub mod budget;
+mod channel;
+mod context;
+pub mod descriptors;
+mod executor;
+pub mod http;
+mod join;
+mod join_error;
+mod join_handle;
+mod local_queue;
+mod net;
+mod notify;
+mod pool;
+mod race;
+mod reactor;
+mod registration;
+mod remote;
+mod runtime;
+mod semaphore;
+mod server;
+mod sleep;
+mod source;
+mod task_table;
+mod timeout;
+mod timers;
+mod waker;
+mod wheel;
+mod yield_now;
+
+pub use blocking::{Blocking, spawn_blocking};
+pub use channel::{Receiver, SendError, Sender, channel};
+pub use context::{Counts, counts, spawn};
+pub use join::join;
+pub use join_error::JoinError;
+pub use join_handle::JoinHandle;
+pub use net::{TcpListener, TcpStream, system_calls};
+pub use notify::Notify;
+pub use pool::THREADS_MAX;
+pub use race::race;
+pub use runtime::{Runtime, block_on};
+pub use semaphore::{Acquire, Semaphore};
+pub use server::{Report, serve_until};
+pub use sleep::{Sleep, sleep};
+pub use timeout::{Elapsed, timeout};
+pub use yield_now::{YieldNow, yield_now};
