@@ -20,7 +20,7 @@ use std::{env, io, thread};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
-use waterwheel::inspect::{self, Explain, Options};
+use waterwheel::inspect::{self, Options};
 use waterwheel::runtime::net::TcpStream;
 use waterwheel::runtime::sync::{Notify, mpsc};
 use waterwheel::runtime::time::{interval, sleep, timeout};
@@ -163,10 +163,7 @@ fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
     let mut next = |default: &str| arguments.next().unwrap_or_else(|| default.to_owned());
     let (address, page_address) = (next("127.0.0.1:8080"), next("127.0.0.1:6669"));
-    let runtime = Runtime::builder()
-        .inspect(Options::default())
-        .explain(Explain::default())
-        .build()?;
+    let runtime = Runtime::builder().inspect(Options::default()).build()?;
     runtime.block_on(async {
         let faults: Vec<String> = arguments.collect();
         let mut limits = Limits::default();

@@ -6,10 +6,7 @@
 //!
 //! # async fn program() {}
 //! fn main() -> std::io::Result<()> {
-//!     let runtime = Runtime::builder()
-//!         .inspect(inspect::Options::default())
-//!         .explain(inspect::Explain::default())
-//!         .build()?;
+//!     let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
 //!     runtime.block_on(async {
 //!         let _page = inspect::serve("127.0.0.1:6669")?; // prints the URL to stderr
 //!         program().await;
@@ -23,9 +20,9 @@
 //! | to | use |
 //! |---|---|
 //! | watch a program in a browser, pause it, poll one task at a time | [`serve`] |
-//! | print the tasks with the reason of each | [`dump`], [`Dumper`] |
+//! | print the tasks with the reason of each | [`dump`], [`Recorder::dump`] |
 //! | name a future in a dump | [`named`] |
-//! | save what has happened | [`Trace::to_html`], [`Trace::to_json`] |
+//! | save what has happened | [`Trace::to_html`], [`Trace::to_json`], [`Trace::to_trace_events`] for Perfetto, [`Flight`] |
 //! | claim in a test that no poll is long and no wake is needless | [`Trace`] |
 //!
 //! The page is for the machine on which the program runs. Only a URL with the right token opens it.

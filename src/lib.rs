@@ -54,7 +54,7 @@
 //! | `routes` | a router ([`http::web::routes`]) |
 //! | `templates` | pages from templates ([`http::web::templates`]) |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
-//! | `inspect` | a page that shows the runtime at work, recordings and dumps ([`inspect`]) |
+//! | `inspect` | why each task waits, what is wrong, what has happened, and a page that shows it ([`inspect`]) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |
 //! | `hyper` | hyper over the runtime's sockets, timers and tasks ([`runtime::hyper_rt`]) |
 //! | `tokio-io` | wrappers between the streams of futures-io and those of tokio ([`runtime::tokio_io`]) |

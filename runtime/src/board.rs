@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::thread;
 use std::time::{Duration, Instant as Real};
 
@@ -36,6 +36,9 @@ use crate::local_queue::{RuntimeId, TaskId};
 
 /// A place in the program.
 pub(crate) type Site = Option<&'static Location<'static>>;
+
+/// A function that takes the report of a long poll.
+pub(crate) type LongPollHook = Box<dyn Fn(&LongPoll) + Send + Sync>;
 
 /// The value of [`Board::paused`] while the clock runs.
 const RUNS: u64 = u64::MAX;
@@ -51,14 +54,23 @@ pub(crate) struct WaitNode {
     pub(crate) label: &'static str,
     /// The place in the program that made the future.
     pub(crate) site: Site,
-    pub(crate) detail: Detail,
+    pub(crate) detail: Subject,
     /// The time of its first poll, in nanoseconds of the runtime's clock.
     pub(crate) since: u64,
     /// The address of the waker, if it is not the task's own. Otherwise zero.
     pub(crate) foreign_waker: usize,
+    /// True if a future like this one has completed earlier in the same poll. So this one is new.
+    pub(crate) is_new: bool,
 }
 
 impl WaitNode {
+    /// Takes over the time of the same future in the poll before.
+    fn keep_time_of(&mut self, old: &Self) {
+        if !self.is_new {
+            self.since = old.since;
+        }
+    }
+
     /// Returns true if both are probably the same future, in two polls of a task.
     fn is_same(&self, other: &Self) -> bool {
         let same_site = match (self.site, other.site) {
@@ -74,10 +86,12 @@ impl WaitNode {
 
 /// The subject of a reason.
 #[derive(Clone, Debug)]
-pub(crate) enum Detail {
+pub(crate) enum Subject {
     None,
     /// A part of a task with a name. The text is the user's.
     Named(Option<Arc<str>>),
+    /// A part of a task that is in one of several phases.
+    Phase(&'static str),
     /// A deadline, in nanoseconds of the runtime's clock.
     Until(u64),
     Socket {
@@ -100,13 +114,15 @@ pub(crate) enum Detail {
     Process(u32),
 }
 
-impl Detail {
+impl Subject {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Socket { fd, .. }, Self::Socket { fd: other, .. }) => fd == other,
             (Self::Task(task), Self::Task(other)) => task == other,
             (Self::Permits(at), Self::Permits(other))
             | (Self::Senders(at, _), Self::Senders(other, _)) => at == other,
+            // A phase is a part of the life of one future.
+            (Self::Named(_) | Self::Phase(_), Self::Named(_) | Self::Phase(_)) => true,
             // A deadline may move while its future stays.
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
@@ -134,8 +150,6 @@ pub(crate) struct Tracked {
     pub(crate) name: Option<Arc<str>>,
     /// The place in the program that has spawned it.
     pub(crate) site: Site,
-    /// The task that has spawned it.
-    pub(crate) parent: Option<TaskId>,
     /// The number of references to its waker that the runtime itself has.
     pub(crate) own_wakers: usize,
     pub(crate) future_bytes: usize,
@@ -177,20 +191,51 @@ pub(crate) struct RunningPoll {
     pub(crate) reasons: Vec<WaitNode>,
     /// The index of the innermost reason that is entered and not left.
     pub(crate) entered: Option<usize>,
+    /// The labels and the addresses of the places of the futures that have completed in this poll.
+    pub(crate) completed: Vec<(&'static str, usize)>,
 }
 
 impl RunningPoll {
     /// Leaves a reason. Removes it, and all inside, if its future is ready.
     pub(crate) fn leave(&mut self, index: usize, is_pending: bool) {
-        let depth = self.reasons[index].depth;
+        let Some(WaitNode {
+            depth, label, site, ..
+        }) = self.reasons.get(index)
+        else {
+            return;
+        };
+        let (depth, label, site) = (*depth, *label, *site);
         let around = self.reasons[..index]
             .iter()
             .rposition(|reason| reason.depth < depth);
         self.entered = around;
         if !is_pending {
+            self.complete(label, site);
             self.reasons.truncate(index);
         }
     }
+
+    /// Notes that a future has completed.
+    pub(crate) fn complete(&mut self, label: &'static str, site: Site) {
+        let future = (label, address_of(site));
+        if !self.completed.contains(&future) {
+            self.completed.push(future);
+        }
+    }
+
+    /// Adds a reason. Returns its index.
+    pub(crate) fn push(&mut self, mut reason: WaitNode) -> usize {
+        // The next turn of a loop waits with a future of the same place. Its wait begins now.
+        let future = (reason.label, address_of(reason.site));
+        reason.is_new |= self.completed.contains(&future);
+        self.reasons.push(reason);
+        self.reasons.len() - 1
+    }
+}
+
+/// Returns the address of a place as its name.
+fn address_of(site: Site) -> usize {
+    site.map_or(0, |site| std::ptr::from_ref(site) as usize)
 }
 
 /// The numbers of the tasks that one place in the program has spawned.
@@ -310,34 +355,70 @@ impl Census {
     }
 }
 
+/// A function that is called when a runtime is open.
+pub(crate) type OpenHook = Box<dyn FnOnce(&Arc<Board>) + Send>;
+
 /// The board of one runtime.
 pub(crate) struct Board {
     /// Zero until the runtime has its id.
     runtime: AtomicU32,
     /// The time of a clock that is paused, or [`RUNS`].
     paused: AtomicU64,
+    /// The nanoseconds by which a clock that runs is behind the real one.
+    behind: AtomicU64,
     running: Mutex<RunningPoll>,
     census: Mutex<Census>,
     /// The time at which the board was made, by the real clock.
     pub(crate) opened: u64,
-    /// A poll that is longer is a finding.
-    pub(crate) poll_max: Duration,
+    /// A poll that takes longer, in nanoseconds, is a finding.
+    poll_max: AtomicU64,
+    /// Called when the runtime is open.
+    on_open: Mutex<Option<OpenHook>>,
+    /// Called by the watchdog for each long poll, to write an event.
+    pub(crate) on_long_poll: OnceLock<LongPollHook>,
 }
 
-impl Board {
-    pub(crate) fn new(poll_max: Duration) -> Arc<Self> {
-        Arc::new(Self {
+impl Default for Board {
+    fn default() -> Self {
+        Self {
             runtime: AtomicU32::new(0),
             paused: AtomicU64::new(RUNS),
+            behind: AtomicU64::new(0),
             running: Mutex::default(),
             census: Mutex::default(),
             opened: Instant::real().as_nanos(),
-            poll_max,
-        })
+            poll_max: AtomicU64::new(1_000_000_000),
+            on_open: Mutex::default(),
+            on_long_poll: OnceLock::new(),
+        }
+    }
+}
+
+impl Board {
+    pub(crate) fn set_poll_max(&self, poll_max: Duration) {
+        let nanos = u64::try_from(poll_max.as_nanos()).unwrap_or(u64::MAX);
+        self.poll_max.store(nanos, Ordering::Relaxed);
     }
 
-    pub(crate) fn set_runtime(&self, runtime: RuntimeId) {
+    pub(crate) fn poll_max(&self) -> Duration {
+        Duration::from_nanos(self.poll_max.load(Ordering::Relaxed))
+    }
+
+    /// Sets the function that is called when the runtime is open.
+    pub(crate) fn set_on_open(&self, hook: OpenHook) {
+        let mut place = self.on_open.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(hook);
+    }
+
+    /// Notes the id of the runtime, which is now open.
+    pub(crate) fn open(self: &Arc<Self>, runtime: RuntimeId) {
         self.runtime.store(runtime.number(), Ordering::Relaxed);
+        let mut place = self.on_open.lock().unwrap_or_else(PoisonError::into_inner);
+        let hook = place.take();
+        drop(place);
+        if let Some(hook) = hook {
+            hook(self);
+        }
     }
 
     /// Returns the runtime. `None` before it is open.
@@ -347,16 +428,23 @@ impl Board {
 
     /// Returns the time of the runtime's clock, in nanoseconds.
     pub(crate) fn now(&self) -> u64 {
+        self.at(Instant::real().as_nanos())
+    }
+
+    /// Returns the time of the runtime's clock at a time of the real one.
+    fn at(&self, real: u64) -> u64 {
         match self.paused.load(Ordering::Relaxed) {
-            RUNS => Instant::real().as_nanos(),
+            // A clock that was stopped between two steps is behind.
+            RUNS => real.saturating_sub(self.behind.load(Ordering::Relaxed)),
             paused => paused,
         }
     }
 
-    /// Stores the time of a clock that is paused.
-    pub(crate) fn set_paused(&self, at: Option<Instant>) {
-        let nanos = at.map_or(RUNS, Instant::as_nanos);
-        self.paused.store(nanos, Ordering::Relaxed);
+    /// Stores the relation of the runtime's clock to the real one.
+    pub(crate) fn set_clock(&self, (paused, behind): (Option<Instant>, u64)) {
+        let paused = paused.map_or(RUNS, Instant::as_nanos);
+        self.paused.store(paused, Ordering::Relaxed);
+        self.behind.store(behind, Ordering::Relaxed);
     }
 
     /// Locks the poll that runs, for the runtime's thread.
@@ -414,19 +502,22 @@ impl Board {
         }
     }
 
-    /// Notes the begin of a poll. Returns the address of the task's waker.
-    pub(crate) fn begin_poll(&self, task: TaskId) -> usize {
+    /// Notes the begin of a poll. Returns the address of the task's waker, and the time of the runtime's clock.
+    pub(crate) fn begin_poll(&self, task: TaskId) -> (usize, u64) {
+        let real = Instant::real().as_nanos();
         let mut running = self.running();
         running.task = Some(task);
-        running.began = Instant::real().as_nanos();
+        running.began = real;
         running.reasons.clear();
+        running.completed.clear();
         running.entered = None;
         drop(running);
         let mut census = self.census();
-        census.tracked(task).map_or(0, |tracked| {
+        let waker = census.tracked(task).map_or(0, |tracked| {
             tracked.queued_since = None;
             tracked.waker.as_ptr().cast::<()>() as usize
-        })
+        });
+        (waker, self.at(real))
     }
 
     /// Stores the reasons of a poll that has ended.
@@ -448,12 +539,13 @@ impl Board {
             } else {
                 0
             };
+            // Without a clone, no combinator with wakers of its own is left that could poll the old futures.
             let keeps = tracked.clones() > 0;
             let old = std::mem::take(&mut tracked.reasons);
             (tracked.reasons, spare) = merged(old, new, keeps);
         }
         drop(census);
-        // The memory serves the next poll.
+        // The memory serves the next poll, so a steady task allocates no list.
         spare.clear();
         self.running().reasons = spare;
     }
@@ -480,9 +572,10 @@ fn merged(
     keeps: bool,
 ) -> (Vec<WaitNode>, Vec<WaitNode>) {
     let is_same = |(old, new): (&WaitNode, &WaitNode)| old.depth == new.depth && old.is_same(new);
+    // The usual case: the task waits again for what it has waited for.
     if old.len() == new.len() && old.iter().zip(&new).all(is_same) {
         for (new, old) in new.iter_mut().zip(&old) {
-            new.since = old.since;
+            new.keep_time_of(old);
         }
         return (new, old);
     }
@@ -508,6 +601,7 @@ fn merge_level(
     let mut next = 0;
     for family in siblings(new) {
         let reason = &family[0];
+        // Futures that were there before keep their order, so the one that is looked for is usually the next.
         let found = (next..old.len().min(next + AHEAD_MAX))
             .find(|at| !used[*at] && old[*at][0].is_same(reason));
         let mut reason = reason.clone();
@@ -515,7 +609,7 @@ fn merge_level(
             Some(at) => {
                 used[at] = true;
                 next = at + 1;
-                reason.since = old[at][0].since;
+                reason.keep_time_of(&old[at][0]);
                 all.push(reason);
                 merge_level(&old[at][1..], &family[1..], polled, keeps, all);
             }

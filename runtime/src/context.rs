@@ -135,7 +135,7 @@ impl Inside {
             outer_turn: timers::enter(turn),
             outer_poll: current_task::suspend(),
             outer_budget: budget::replace(None),
-            _points: executor.recording().enter(),
+            _points: executor.reports().enter(),
             _queue: queue,
         }
     }

@@ -32,14 +32,14 @@ use std::time::Duration;
 use crate::budget;
 use crate::causes::Reason;
 use crate::directory;
-use crate::hooks::{self, Hooks};
+use crate::hooks::Hooks;
 use crate::instant::Instant;
 use crate::join_handle::JoinHandle;
 use crate::local_queue::{self, LocalQueue, RuntimeId, TaskId};
-use crate::nodes::{self, Tracker};
+use crate::nodes::Tracker;
 use crate::notify::Notify;
 use crate::panics;
-use crate::points::{self, Recording, Wanted};
+use crate::points::{self, ReportWish, Reports};
 use crate::pool::{Pool, PoolSettings};
 use crate::reactor::Reactor;
 use crate::remote::{Message, Remote};
@@ -49,6 +49,8 @@ use crate::task_table::{self, Tasks};
 use crate::timers::Timers;
 use crate::waker::TaskWaker;
 use crate::watch::{Place, Watch};
+
+mod watched;
 
 /// All parts of one runtime.
 pub(crate) struct Executor {
@@ -78,8 +80,8 @@ pub(crate) struct Executor {
     /// The functions of the user that a turn calls. `None` in most programs.
     hooks: Option<Box<Hooks>>,
     names: TaskNames,
-    /// Writes events for `inspect`, if the owner wants them. Then `hooks` is `Some`, too.
-    recording: Recording,
+    /// The receiver of reports, if the owner wants one. Then `hooks` is `Some`, too.
+    reports: Reports,
     /// Learns of each poll, if the runtime is inspected.
     tracker: Tracker,
     /// The messages that a turn has received. The memory changes places with the inbox. // LOG R13
@@ -93,7 +95,8 @@ pub(crate) struct Settings {
     hooks: Option<Box<Hooks>>,
     /// Determines the order of tasks, in a test.
     pub(crate) seed: Option<u64>,
-    pub(crate) inspect: Wanted,
+    /// The receiver of reports, if the owner wants one.
+    pub(crate) reports: ReportWish,
     pub(crate) tracker: Tracker,
 }
 
@@ -109,9 +112,6 @@ const MAIL_KEPT: usize = 1024;
 /// A call of [`Executor::run_for`] takes at most this many turns, so that tasks which wake each other
 /// forever cannot keep it.
 const TURNS_MAX: usize = 256;
-
-/// The longest wait of one step, if the runtime takes single steps and no task is ready.
-const STEP_WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// The longest wait of a turn in which no task is ready.
 #[derive(Clone, Copy)]
@@ -132,8 +132,8 @@ impl Executor {
         let remote = Remote::new(reactor.unparker()?);
         directory::add(&remote, reactor.epoll_handle()?);
         let unpark = remote.clone();
-        let recording = Recording::open(settings.inspect, remote.id(), move || unpark.nudge());
-        if recording.is_on() {
+        let reports = Reports::open(settings.reports, remote.id(), move || unpark.nudge());
+        if reports.are_on() || settings.tracker.is_on() {
             // One branch then serves for both, and costs no more than before.
             settings.hooks.get_or_insert_default();
         }
@@ -161,7 +161,7 @@ impl Executor {
             mail: Cell::default(),
             hooks: settings.hooks,
             names: TaskNames::default(),
-            recording,
+            reports,
             tracker: settings.tracker,
         }))
     }
@@ -182,11 +182,9 @@ impl Executor {
         }
         // 2. If the clock is paused and no task is ready, move it to the next deadline.
         self.skip_paused_time(wait);
-        let wait = if self.hooks.is_some() {
-            self.before_wait(wait, had_mail.get())
-        } else {
-            wait
-        };
+        if self.hooks.is_some() {
+            self.before_wait(wait);
+        }
         // 3. Find out how long the thread may wait. This is zero if a task is ready.
         let timeout = self.timeout(wait, had_mail.get());
         // 4. Wait for an event, a message or the end of that time. Queue the tasks that have events.
@@ -221,83 +219,14 @@ impl Executor {
             TaskId::ROOT => self.root_place.get(),
             task => self.tasks.borrow().spawned_at(task),
         });
-        let paused_at = || {
-            let clock = self.timers.clock();
-            clock.is_paused().then(|| clock.now())
-        };
-        let poll = nodes::during(&self.tracker, task, paused_at, || {
-            if task == TaskId::ROOT {
-                return root();
-            }
+        let poll = if task == TaskId::ROOT {
+            root()
+        } else {
             task_table::run(&self.tasks, task);
             Poll::Pending
-        });
+        };
         watch.stop();
         poll
-    }
-
-    /// Polls one task, and calls the hooks of the user around the poll.
-    #[cold]
-    fn poll_with_hooks(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
-        let Some(hooks) = &self.hooks else {
-            return Poll::Pending;
-        };
-        hooks.after_wait();
-        let is_task = task != TaskId::ROOT;
-        if is_task && !self.is_alive(task) {
-            return self.poll_once(task, root);
-        }
-        self.timers.fall_behind(points::stop_before_poll(task));
-        // The future of `block_on` is not a task.
-        if !is_task || !hooks.know_tasks() {
-            return self.poll_reported(task, root);
-        }
-        // Made before the poll, because the task may end in it.
-        let info = self.info(task);
-        hooks::call(hooks.before_poll.as_ref(), &info);
-        let panics_before = panics::of_tasks();
-        let poll = self.poll_reported(task, root);
-        if panics::of_tasks() != panics_before {
-            hooks::call(hooks.on_panic.as_ref(), &info);
-        }
-        hooks::call(hooks.after_poll.as_ref(), &info);
-        poll
-    }
-
-    /// Polls one task, and reports the poll.
-    fn poll_reported(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
-        points::polled(task, || {
-            let poll = self.poll_once(task, root);
-            let is_alive = task == TaskId::ROOT || self.is_alive(task);
-            (poll, poll.is_ready() || !is_alive)
-        })
-    }
-
-    /// Calls the hook of the user and reports the wait, if the thread is about to wait. Returns the wait, which is a
-    /// short one if the runtime takes single steps.
-    #[cold]
-    fn before_wait(&self, wait: Wait, had_mail: bool) -> Wait {
-        let Some(hooks) = &self.hooks else {
-            return wait;
-        };
-        hooks.after_wait();
-        if matches!(wait, Wait::No) || local_queue::any_ready() {
-            return wait;
-        }
-        self.timers.fall_behind(points::stop_before_wait());
-        hooks.before_wait();
-        let wait = if points::takes_steps() {
-            Wait::Until(Instant::real() + STEP_WAIT_MAX)
-        } else {
-            wait
-        };
-        if points::is_on() {
-            let timeout = self.timeout(wait, had_mail);
-            if timeout != Some(Duration::ZERO) {
-                points::parks(timeout);
-            }
-        }
-        wait
     }
 
     /// Reads the messages of other threads. Returns true if a thread has sent one, or a nudge.
@@ -378,6 +307,7 @@ impl Executor {
         if timeout == Some(Duration::ZERO) {
             return self.deliver_events(timeout, due);
         }
+        let timeout = points::parks(timeout);
         // From here on, a message of another thread unparks the reactor. If a message came before, this
         // returns false, and the thread must read it instead of waiting.
         let parks = self.remote.try_park();
@@ -395,36 +325,31 @@ impl Executor {
     fn deliver_events(&self, timeout: Option<Duration>, due: &mut Vec<Waker>) -> usize {
         let parked = self.reactor.park(timeout);
         parked.expect("epoll_wait fails only if foreign code has closed its descriptor");
-        if points::is_on() {
-            return self.deliver_reported(due);
+        let reports = points::is_on();
+        if reports {
+            points::unparked(self.reactor.events_len());
         }
         // One borrow for all events, which is possible because no foreign code runs here. // LOG R4
-        let tasks = self.tasks.borrow();
-        local_queue::push_first(|ready| {
-            let queue = |task| {
-                if tasks.mark_queued(task) {
-                    ready.push(task);
-                }
-            };
-            self.reactor.deliver(due, |_, _, _| (), queue)
-        })
-    }
-
-    /// Delivers the events of a wait, and reports them.
-    #[cold]
-    fn deliver_reported(&self, due: &mut Vec<Waker>) -> usize {
-        points::unparked(self.reactor.events_len());
         let tasks = self.tasks.borrow();
         let events = local_queue::push_first(|ready| {
             let queue = |task| {
                 if tasks.mark_queued(task) {
-                    points::wake(task);
+                    if reports {
+                        points::wake(task);
+                    }
                     ready.push(task);
                 }
             };
-            self.reactor.deliver(due, points::io_ready, queue)
+            let seen = |source, readiness, due| {
+                if reports {
+                    points::io_ready(source, readiness, due);
+                }
+            };
+            self.reactor.deliver(due, seen, queue)
         });
-        points::delivered(due.len());
+        if reports {
+            points::delivered(due.len());
+        }
         events
     }
 
@@ -434,18 +359,6 @@ impl Executor {
             return self.wake_reported(due);
         }
         panics::wake_all(due.drain(..));
-    }
-
-    /// Wakes the wakers that a turn has collected, each with its cause.
-    #[cold]
-    fn wake_reported(&self, due: &mut Vec<Waker>) {
-        let lag = |tick| self.timers.nanos_since_tick(tick);
-        let mut wakers = due.drain(..);
-        points::wake_due(wakers.len(), lag, || {
-            if let Some(waker) = wakers.next() {
-                panics::wake(waker);
-            }
-        });
     }
 
     /// Notifies the tasks that wait for a delivery of the reactor.
@@ -500,7 +413,7 @@ impl Executor {
     /// program.
     pub(crate) fn block_on<F: Future>(&self, future: F, place: Place) -> F::Output {
         self.root_place.set(Some(place));
-        self.recording.root(place.location());
+        self.reports.root(place.location());
         let mut future = pin!(future);
         let waker = TaskWaker::queued(TaskId::ROOT, self.remote.clone());
         self.remote.wake(TaskId::ROOT);
@@ -581,7 +494,7 @@ impl Executor {
 
     /// Queues a new task.
     fn start(&self, task: TaskId, place: Place, future_bytes: usize) {
-        self.recording.spawned(task, place.location(), future_bytes);
+        self.reports.spawned(task, place.location(), future_bytes);
         if self.remote.is_entered() {
             local_queue::push(task);
         } else {
@@ -611,8 +524,8 @@ impl Executor {
         );
     }
 
-    pub(crate) fn recording(&self) -> &Recording {
-        &self.recording
+    pub(crate) fn reports(&self) -> &Reports {
+        &self.reports
     }
 
     pub(crate) fn tracker(&self) -> &Tracker {

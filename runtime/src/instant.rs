@@ -84,6 +84,18 @@ impl Instant {
 }
 
 #[cfg(feature = "inspect")]
+impl Clock {
+    /// Returns the time of a paused clock, and the nanoseconds by which a clock that runs is behind the real one.
+    pub(crate) fn relation(&self) -> (Option<Instant>, u64) {
+        match self.mode.get() {
+            ClockMode::Real => (None, 0),
+            ClockMode::Paused(at) => (Some(at), 0),
+            ClockMode::Behind(nanos) => (None, nanos),
+        }
+    }
+}
+
+#[cfg(feature = "inspect")]
 impl Instant {
     /// Returns the nanoseconds since this process first read the clock.
     pub(crate) fn as_nanos(self) -> u64 {

@@ -45,8 +45,7 @@
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
 //! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` → `board` →
-//!   `nodes` → `race` → `join` → `panics` → `wait_list` → `notify`
-//! - *Reported*: `causes` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` → `inspect::writer` → `points`
+//!   `nodes` → `causes` → `points` → `race` → `join` → `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
 //! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
@@ -68,6 +67,12 @@
 //! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
 //!   `task::join_set` → `task::scope` → `task::local` → `task::remote_handle` → `task`
 //! - *Settings and tests*: `runtime_builder` → `seeded`
+//! - *Watched*: `executor::watched` → `inspect::ring` → `inspect::facts` → `inspect::gate` → `inspect::shared` →
+//!   `inspect::writer` → `inspect::event` → `inspect::json` → `inspect::trace` → `inspect::export` →
+//!   `inspect::flight` → `inspect::options` → `inspect::tree` → `inspect::findings` → `inspect::dump` →
+//!   `inspect::watchdog` → `inspect::explain` → `inspect::recorder` → `inspect::control` → `inspect::named` →
+//!   `inspect`
+//! - *Opened*: `open`
 //! - *Between tasks*: `sync::errors` → `sync::handle_count` → `sync::semaphore` → `sync::mutex` → `sync::oneshot` →
 //!   `sync::mpsc` → `sync::watch` → `sync::broadcast` → `sync::cancellation` → `sync`
 //! - *Bytes, files and processes*: `io::copy` → `io::pipe` → `io::on_pool` → `io::stdio` → `io` → `fs::whole` →
@@ -105,6 +110,7 @@ pub mod net;
 mod nodes;
 mod notify;
 mod now;
+mod open;
 mod panics;
 mod points;
 mod pool;

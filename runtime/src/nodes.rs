@@ -39,8 +39,8 @@ mod on {
     use rustix::net::{SocketAddrAny, getpeername, getsockname};
 
     pub(crate) use crate::board::{Board, Site, WakeState};
-    use crate::board::{Detail as BoardDetail, SocketEnd, Tracked, TrackedJob, WaitNode};
-    use crate::instant::Instant;
+    use crate::board::{SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
+    use crate::instant::{Clock, Instant};
     use crate::local_queue::{self, RuntimeId, TaskId};
 
     thread_local! {
@@ -55,6 +55,8 @@ mod on {
         task: TaskId,
         /// The address of the task's own waker.
         own_waker: usize,
+        /// The time at which the poll began. All reasons of the poll have it, so that the clock is read once.
+        now: u64,
         /// The number of reasons around the present code.
         depth: u32,
         /// The addresses of the sockets that have waited, so that each is asked once.
@@ -63,6 +65,7 @@ mod on {
 
     /// Calls `f` with the poll that runs. `f` calls no code of the user.
     fn with_active<T>(f: impl FnOnce(&mut Active) -> T) -> Option<T> {
+        // `try_`, because the drop of an `Active` may be under way on this thread.
         ACTIVE.with(|active| active.try_borrow_mut().ok()?.as_mut().map(f))
     }
 
@@ -94,49 +97,53 @@ mod on {
     }
 
     /// The subject of a reason.
-    pub(crate) struct Detail(BoardDetail);
+    pub(crate) struct Detail(Subject);
 
     impl Detail {
         pub(crate) fn none() -> Self {
-            Self(BoardDetail::None)
+            Self(Subject::None)
         }
 
         pub(crate) fn named(text: Option<&Arc<str>>) -> Self {
-            Self(BoardDetail::Named(text.cloned()))
+            Self(Subject::Named(text.cloned()))
+        }
+
+        pub(crate) fn phase(phase: &'static str) -> Self {
+            Self(Subject::Phase(phase))
         }
 
         pub(crate) fn until(deadline: Instant) -> Self {
-            Self(BoardDetail::Until(deadline.as_nanos()))
+            Self(Subject::Until(deadline.as_nanos()))
         }
 
         pub(crate) fn task(task: TaskId) -> Self {
-            Self(BoardDetail::Task(task))
+            Self(Subject::Task(task))
         }
 
         /// `at` is the semaphore, whose address names it.
         pub(crate) fn permits<T>(at: &T) -> Self {
-            Self(BoardDetail::Permits(address(at)))
+            Self(Subject::Permits(address(at)))
         }
 
         /// `at` is the count of the senders, whose address names the channel.
         pub(crate) fn senders<T>(at: &T, alive: usize) -> Self {
-            Self(BoardDetail::Senders(address(at), alive))
+            Self(Subject::Senders(address(at), alive))
         }
 
         pub(crate) fn futures(number: usize) -> Self {
-            Self(BoardDetail::Futures(number))
+            Self(Subject::Futures(number))
         }
 
         pub(crate) fn among(number: usize) -> Self {
-            Self(BoardDetail::Among(number))
+            Self(Subject::Among(number))
         }
 
         pub(crate) fn job<T>(at: &T) -> Self {
-            Self(BoardDetail::Job(address(at)))
+            Self(Subject::Job(address(at)))
         }
 
         pub(crate) fn process(id: u32) -> Self {
-            Self(BoardDetail::Process(id))
+            Self(Subject::Process(id))
         }
     }
 
@@ -152,20 +159,25 @@ mod on {
             cx: &Context<'_>,
             label: &'static str,
             site: Site,
-            detail: BoardDetail,
+            detail: Subject,
+            [is_entered, is_new]: [bool; 2],
         ) -> usize {
             let waker = cx.waker().data() as usize;
-            let since = self.board.now();
-            let reasons = &mut self.board.running().reasons;
-            reasons.push(WaitNode {
+            let node = WaitNode {
                 depth: self.depth,
                 label,
                 site,
                 detail,
-                since,
+                since: self.now,
                 foreign_waker: if waker == self.own_waker { 0 } else { waker },
-            });
-            reasons.len() - 1
+                is_new,
+            };
+            let mut running = self.board.running();
+            let index = running.push(node);
+            if is_entered {
+                running.entered = Some(index);
+            }
+            index
         }
     }
 
@@ -188,6 +200,35 @@ mod on {
         result
     }
 
+    /// Like [`enter`], for a future whose subject is known after the poll.
+    #[inline]
+    pub(crate) fn enter_described<'a, S, T>(
+        cx: &mut Context<'a>,
+        origin: Origin,
+        state: &mut S,
+        poll: impl FnOnce(&mut S, &mut Context<'a>) -> Poll<T>,
+        detail: impl FnOnce(&S) -> Detail,
+    ) -> Poll<T> {
+        if !ON.get() {
+            return poll(state, cx);
+        }
+        let entered = begin(cx, origin, Subject::Named(None));
+        let result = poll(state, cx);
+        if let Some(entered) = entered {
+            if result.is_pending() {
+                // Before the lock, because the closure is another crate's.
+                let subject = detail(state).0;
+                with_active(|active| {
+                    if let Some(reason) = active.board.running().reasons.get_mut(entered.index) {
+                        reason.detail = subject;
+                    }
+                });
+            }
+            end(&entered, result.is_pending());
+        }
+        result
+    }
+
     /// A reason that is entered.
     struct EnteredAt {
         index: usize,
@@ -195,12 +236,11 @@ mod on {
     }
 
     #[cold]
-    fn begin(cx: &Context<'_>, origin: Origin, detail: BoardDetail) -> Option<EnteredAt> {
+    fn begin(cx: &Context<'_>, origin: Origin, detail: Subject) -> Option<EnteredAt> {
         with_active(|active| {
             let depth = active.depth;
-            let index = active.push(cx, origin.label, origin.site(), detail);
+            let index = active.push(cx, origin.label, origin.site(), detail, [true, false]);
             active.depth += 1;
-            active.board.running().entered = Some(index);
             EnteredAt { index, depth }
         })
     }
@@ -229,40 +269,57 @@ mod on {
     }
 
     #[cold]
-    fn record_leaf(cx: &Context<'_>, origin: Origin, detail: BoardDetail) {
-        with_active(|active| active.push(cx, origin.label, origin.site(), detail));
+    fn record_leaf(cx: &Context<'_>, origin: Origin, detail: Subject) {
+        with_active(|active| active.push(cx, origin.label, origin.site(), detail, [false, false]));
     }
 
-    /// Records a wait for a socket. Returns `Pending`.
+    /// Notes that a leaf has completed. A later one of the same place is another one.
+    #[inline]
+    pub(crate) fn completed(origin: Origin) {
+        if ON.get() {
+            note_completed(origin);
+        }
+    }
+
+    #[cold]
+    fn note_completed(origin: Origin) {
+        with_active(|active| {
+            let mut running = active.board.running();
+            running.complete(origin.label, origin.site());
+        });
+    }
+
+    /// Records a wait for a socket. Returns `Pending`. `was_ready` is true if the socket was ready in this poll, so
+    /// that the wait begins now.
     #[inline]
     pub(crate) fn waits_for_socket<T, S: AsFd>(
         cx: &Context<'_>,
         label: impl FnOnce() -> &'static str,
         io: &S,
+        was_ready: bool,
     ) -> Poll<T> {
         if ON.get() {
-            record_socket(cx, label(), io);
+            record_socket(cx, label(), io, was_ready);
         }
         Poll::Pending
     }
 
     #[cold]
-    fn record_socket<S: AsFd>(cx: &Context<'_>, label: &'static str, io: &S) {
+    fn record_socket<S: AsFd>(cx: &Context<'_>, label: &'static str, io: &S, was_ready: bool) {
         with_active(|active| {
             let fd = io.as_fd().as_raw_fd();
-            let end = *active.ends.entry(fd).or_insert_with(|| socket_end(io));
-            active.push(cx, label, None, BoardDetail::Socket { fd, end });
+            // The kernel is asked once for each socket, because a busy one waits many thousand times.
+            let end = *active.ends.entry(fd).or_insert_with(|| {
+                let plain = |address: SocketAddrAny| SocketAddr::try_from(address).ok();
+                let peer = getpeername(io).ok().flatten().and_then(plain);
+                let local = || getsockname(io).ok().and_then(plain);
+                peer.map(SocketEnd::Peer)
+                    .or_else(|| local().map(SocketEnd::Local))
+                    .unwrap_or(SocketEnd::Unknown)
+            });
+            let subject = Subject::Socket { fd, end };
+            active.push(cx, label, None, subject, [false, was_ready]);
         });
-    }
-
-    /// Asks the kernel for the address of a socket.
-    fn socket_end<S: AsFd>(io: &S) -> SocketEnd {
-        let address = |address: SocketAddrAny| SocketAddr::try_from(address).ok();
-        if let Some(peer) = getpeername(io).ok().flatten().and_then(address) {
-            return SocketEnd::Peer(peer);
-        }
-        let local = getsockname(io).ok().and_then(address);
-        local.map_or(SocketEnd::Unknown, SocketEnd::Local)
     }
 
     /// Forgets the address of a descriptor, because it is now that of another socket.
@@ -274,19 +331,18 @@ mod on {
         }
     }
 
-    /// Runs one poll of a task. `now` returns the time of the clock if it is paused.
+    /// Runs one poll of a task.
     #[inline]
     pub(crate) fn during<T>(
         tracker: &Tracker,
         task: TaskId,
-        paused_at: impl FnOnce() -> Option<Instant>,
+        clock: &Clock,
         poll: impl FnOnce() -> T,
     ) -> T {
         let Some(board) = &tracker.board else {
             return poll();
         };
-        board.set_paused(paused_at());
-        let _poll = start_poll(board, task);
+        let _poll = start_poll(board, task, clock);
         poll()
     }
 
@@ -297,12 +353,14 @@ mod on {
     }
 
     #[cold]
-    fn start_poll(board: &Arc<Board>, task: TaskId) -> PollGuard {
-        let own_waker = board.begin_poll(task);
+    fn start_poll(board: &Arc<Board>, task: TaskId, clock: &Clock) -> PollGuard {
+        board.set_clock(clock.relation());
+        let (own_waker, now) = board.begin_poll(task);
         let mut active = Active {
             board: board.clone(),
             task,
             own_waker,
+            now,
             depth: 0,
             ends: HashMap::new(),
         };
@@ -337,6 +395,11 @@ mod on {
     }
 
     impl Tracker {
+        /// Returns true if the runtime is inspected. Then it is watched, and calls [`during`].
+        pub(crate) fn is_on(&self) -> bool {
+            self.board.is_some()
+        }
+
         pub(crate) fn new(board: Arc<Board>) -> Self {
             Self { board: Some(board) }
         }
@@ -347,7 +410,7 @@ mod on {
 
         pub(crate) fn opened(&self, runtime: RuntimeId) {
             if let Some(board) = &self.board {
-                board.set_runtime(runtime);
+                board.open(runtime);
             }
         }
 
@@ -402,7 +465,6 @@ mod on {
             task,
             name: None,
             site,
-            parent: with_active(|active| active.task),
             own_wakers: if task == TaskId::ROOT { 2 } else { 1 },
             future_bytes,
             spawned_at: now,
@@ -454,6 +516,7 @@ mod on {
 
         #[cold]
         fn move_here(&mut self, thing: usize) {
+            // A task sends many messages, and only its first use of a sender is news.
             let task = with_active(|active| active.task);
             if self.by.as_ref().map(|by| by.task) == task {
                 return;
@@ -539,10 +602,8 @@ mod off {
     use std::sync::Arc;
     use std::task::{Context, Poll};
 
-    use crate::instant::Instant;
+    use crate::instant::{Clock, Instant};
     use crate::local_queue::{RuntimeId, TaskId};
-
-    pub(crate) type Site = Option<&'static Location<'static>>;
 
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Origin;
@@ -554,6 +615,10 @@ mod off {
 
         pub(crate) fn unknown(_: &'static str) -> Self {
             Self
+        }
+
+        pub(crate) fn site(self) -> Option<&'static std::panic::Location<'static>> {
+            None
         }
     }
 
@@ -617,20 +682,19 @@ mod off {
         _: &Context<'_>,
         _: impl FnOnce() -> &'static str,
         _: &S,
+        _: bool,
     ) -> Poll<T> {
         Poll::Pending
     }
 
     #[inline]
+    pub(crate) fn completed(_: Origin) {}
+
+    #[inline]
     pub(crate) fn registered<S: AsFd>(_: &S) {}
 
     #[inline]
-    pub(crate) fn during<T>(
-        _: &Tracker,
-        _: TaskId,
-        _: impl FnOnce() -> Option<Instant>,
-        poll: impl FnOnce() -> T,
-    ) -> T {
+    pub(crate) fn during<T>(_: &Tracker, _: TaskId, _: &Clock, poll: impl FnOnce() -> T) -> T {
         poll()
     }
 
@@ -638,9 +702,14 @@ mod off {
     pub(crate) struct Tracker;
 
     impl Tracker {
+        pub(crate) fn is_on(&self) -> bool {
+            false
+        }
+
         pub(crate) fn opened(&self, _: RuntimeId) {}
 
-        pub(crate) fn spawned<W>(&self, _: TaskId, _: Site, _: usize, _: &Arc<W>) {}
+        pub(crate) fn spawned<W>(&self, _: TaskId, _: Option<&Location<'_>>, _: usize, _: &Arc<W>) {
+        }
 
         pub(crate) fn ended(&self, _: TaskId) {}
 

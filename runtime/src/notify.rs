@@ -228,6 +228,7 @@ impl Future for Changed<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let notify = self.notify;
         if let ready @ Poll::Ready(()) = self.wait.poll(notify, cx) {
+            nodes::completed(self.origin);
             return ready;
         }
         nodes::waits(cx, self.origin, Detail::none)
@@ -360,6 +361,7 @@ impl Future for Notified<'_> {
             None if self.notify.times() == self.times => self.notify.permit.set(false),
             None => {}
         }
+        nodes::completed(self.origin);
         Poll::Ready(())
     }
 }

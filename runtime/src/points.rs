@@ -1,26 +1,24 @@
-//! The points at which the runtime reports what it does, to [`inspect`](crate::inspect).
+//! The points at which the runtime reports what it does.
 //!
 //! # How it works
 //!
 //! The feature `inspect` decides if this module has code. If it has, a thread-local switch is on while the thread is
-//! inside a runtime that records. A point is one predictable branch on that switch, and the rest is out of line:
+//! inside a runtime that reports. A point is one predictable branch on that switch, and the rest is out of line:
 //!
 //! ```text
 //!  executor, task_table, waker, socket … ── a point ──► off: go on
-//!                                              └──────► on:  EventWriter ──► the ring ──► readers on any thread
+//!                                              └──────► on:  Reporter, which `inspect` implements
 //! ```
 //!
-//! The cause of a wake is exact, because the writer knows the present activity of the thread: it polls a task, ends a
-//! task, delivers the events of a descriptor, fires timers, or reads the messages of other threads.
+//! The core knows only the trait, so it can be read without `inspect`.
 //!
-//! The clock is read once for each poll, for each wake by a task and for each system call. A poll begins at the time at
-//! which the poll before it has ended. All events of one delivery have the time of the wait's end.
+//! The cause of a wake is exact, because the present activity of the thread is stored: it polls a task, ends a task,
+//! delivers the events of a descriptor, fires timers, or reads the messages of other threads.
 //!
 //! # Invariants
 //!
 //! - Always: a build without the feature has no instruction of this module.
-//! - Always: the switch is that of the innermost runtime that the thread is inside.
-//! - Never: a call into user code, except for the closures that a point takes.
+//! - Never: a condition on the feature in a file that calls a point.
 
 #[cfg(not(feature = "inspect"))]
 pub(crate) use off::*;
@@ -30,172 +28,264 @@ pub(crate) use on::*;
 /// The points of a build with the feature.
 #[cfg(feature = "inspect")]
 mod on {
+    use std::any::Any;
     use std::cell::{Cell, RefCell};
     use std::mem::ManuallyDrop;
     use std::os::fd::{AsFd, AsRawFd};
     use std::panic::Location;
     use std::rc::Rc;
     use std::sync::Arc;
-    use std::sync::atomic::Ordering;
+    use std::task::Poll;
     use std::time::Duration;
 
     use crate::causes::{Call, CallError, Ready, Reason};
-    use crate::inspect::options::Options;
-    use crate::inspect::ring::RawEvent;
-    use crate::inspect::shared::Inspected;
-    use crate::inspect::writer::{Doing, EventWriter, FAILED, WOULD_BLOCK, code, word};
     use crate::local_queue::{RuntimeId, TaskId};
+
+    /// The present activity of the thread, and so the cause of a wake.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Doing {
+        /// Anything else: code of the owner between two calls, a hook.
+        Other,
+        Poll(TaskId),
+        /// The task has ended, and its waiter is woken.
+        Join(TaskId),
+        /// The events of this descriptor are delivered.
+        Io(i32),
+        Timers,
+        /// The messages of other threads are read.
+        Mail,
+        /// The message of this blocking job is read.
+        Job(u32),
+    }
+
+    /// A place in the program, if it is known.
+    pub(crate) type MaybePlace = Option<&'static Location<'static>>;
+
+    /// The receiver of the reports of one runtime. Each method stands for one point below.
+    pub(crate) trait Reporter {
+        /// For the reading end, which knows the type.
+        fn as_any(&self) -> &dyn Any;
+        /// The activity of the thread inside this runtime.
+        fn doing(&self) -> &Cell<Doing>;
+        fn root(&self, place: MaybePlace);
+        fn spawned(&self, task: TaskId, place: MaybePlace, future_bytes: usize);
+        fn named(&self, task: TaskId, name: &Arc<str>);
+        fn wake(&self, task: TaskId);
+        fn poll_starts(&self, task: TaskId);
+        fn poll_ends(&self, task: TaskId, has_ended: bool);
+        fn ended(&self, task: TaskId, is_cancelled: bool);
+        fn cancelled(&self, task: TaskId, reason: Reason, place: MaybePlace);
+        fn called(&self, call: Call, fd: i32, result: CallResult);
+        fn registered(&self, source: usize, fd: i32);
+        fn parks(&self, timeout: Option<Duration>) -> Option<Duration>;
+        fn unparked(&self, events: usize);
+        fn io_ready(&self, source: usize, ready: Ready, due: usize);
+        fn delivered(&self, due: usize);
+        fn timer_is_due(&self, tick: u64);
+        fn wake_due(&self, due: usize, lag: &dyn Fn(u64) -> u64, wake_next: &mut dyn FnMut());
+        /// Returns the cause of a message of another thread, which wakes this task.
+        fn mail_is_read(&self, task: Option<TaskId>) -> Doing;
+        fn job(&self) -> Arc<dyn JobReporter>;
+        fn stop_before_poll(&self, task: TaskId) -> Duration;
+        fn stop_before_wait(&self) -> Duration;
+    }
+
+    /// The receiver of the reports of one blocking job, on its own thread.
+    pub(crate) trait JobReporter: Send + Sync {
+        fn starts(&self);
+        fn ends(&self);
+        fn wakes(&self, runtime: RuntimeId, task: TaskId);
+    }
+
+    /// The result of a system call.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum CallResult {
+        Number(usize),
+        WouldBlock,
+        Error,
+    }
+
+    /// Makes the reporter of a new runtime. It gets a function that ends the runtime's wait.
+    pub(crate) type OpenReporter = Box<dyn FnOnce(RuntimeId, UnparkFn) -> Rc<dyn Reporter>>;
+
+    /// A function that ends a runtime's wait, from any thread.
+    pub(crate) type UnparkFn = Box<dyn Fn() + Send + Sync>;
+
+    /// The wish of a runtime's owner. `None` if no code reads reports.
+    pub(crate) type ReportWish = Option<OpenReporter>;
 
     // The `ManuallyDrop`s remove the destructors, so that an access is a plain load and works while the thread ends.
     thread_local! {
-        /// True while the thread is inside a runtime that records.
+        /// True while the thread is inside a runtime that reports.
         static ON: Cell<bool> = const { Cell::new(false) };
-        /// The writer of that runtime.
-        static WRITER: ManuallyDrop<RefCell<Option<Rc<EventWriter>>>> =
+        /// The reporter of that runtime.
+        static REPORTER: ManuallyDrop<RefCell<Option<Rc<dyn Reporter>>>> =
             const { ManuallyDrop::new(RefCell::new(None)) };
-        /// The blocking job that this thread runs, if its runtime records.
-        static JOB: ManuallyDrop<RefCell<Option<(Arc<Inspected>, u32)>>> =
+        /// The blocking job that this thread runs, if its runtime reports.
+        static JOB: ManuallyDrop<RefCell<Option<Arc<dyn JobReporter>>>> =
             const { ManuallyDrop::new(RefCell::new(None)) };
     }
 
-    /// Returns true while the thread is inside a runtime that records.
+    /// Returns true while the thread is inside a runtime that reports.
     #[inline]
     pub(crate) fn is_on() -> bool {
         ON.get()
     }
 
-    /// Calls `f` with the writer of the runtime that the thread is inside, if it records.
-    fn with_writer<T>(f: impl FnOnce(&EventWriter) -> T) -> Option<T> {
-        WRITER.with(|writer| writer.borrow().as_deref().map(f))
+    /// Returns the reporter of the runtime that the thread is inside. Unlike [`report`], this borrows nothing, so the
+    /// caller may call user code.
+    pub(crate) fn reporter() -> Option<Rc<dyn Reporter>> {
+        REPORTER.with(|reporter| reporter.borrow().clone())
     }
 
-    /// Like [`with_writer`], for closures that call user code.
-    fn with_own_writer<T>(f: impl FnOnce(Option<&EventWriter>) -> T) -> T {
-        let writer = WRITER.with(|writer| writer.borrow().clone());
-        f(writer.as_deref())
+    /// Calls `write` with the reporter, out of line.
+    #[cold]
+    #[inline(never)]
+    fn report(write: impl FnOnce(&dyn Reporter)) {
+        REPORTER.with(|reporter| {
+            if let Some(reporter) = &*reporter.borrow() {
+                write(&**reporter);
+            }
+        });
     }
 
-    /// Returns what the runtime that the thread is inside records into.
-    pub(crate) fn inspected() -> Option<Arc<Inspected>> {
-        with_writer(|writer| writer.inspected.clone())
-    }
-
-    /// The settings of the recorder of a new runtime. `None` if its owner wants none.
-    pub(crate) type Wanted = Option<Options>;
-
-    /// The recorder of a runtime, if it records.
+    /// The reporter of a runtime, if it reports.
     #[derive(Clone)]
-    pub(crate) struct Recording(Option<Rc<EventWriter>>);
+    pub(crate) struct Reports(Option<Rc<dyn Reporter>>);
 
     /// Keeps the switch as the runtime needs it while a thread is inside it.
-    pub(crate) struct Switch {
-        outer: Option<Rc<EventWriter>>,
-        inner: Option<Rc<EventWriter>>,
+    pub(crate) struct Switch(
+        #[expect(dead_code, reason = "its drop has the effect")] Option<Switched>,
+    );
+
+    /// A switch that has changed.
+    struct Switched {
+        outer: Option<Rc<dyn Reporter>>,
+        inner: Option<Rc<dyn Reporter>>,
         /// The activity of a runtime that the thread enters again.
         doing: Doing,
     }
 
-    impl Recording {
-        /// Opens the recorder of a new runtime, if its owner wants one. `unpark` ends the runtime's wait.
+    impl Reports {
+        /// Opens the reporter of a new runtime, if its owner wants one. `unpark` ends the runtime's wait.
         pub(crate) fn open(
-            wanted: Wanted,
+            wish: ReportWish,
             runtime: RuntimeId,
             unpark: impl Fn() + Send + Sync + 'static,
         ) -> Self {
-            let inspected =
-                wanted.map(|options| Inspected::new(runtime.number(), options, Box::new(unpark)));
-            Self(inspected.map(|inspected| Rc::new(EventWriter::new(Arc::new(inspected)))))
+            Self(wish.map(|open| open(runtime, Box::new(unpark))))
         }
 
-        pub(crate) fn is_on(&self) -> bool {
+        pub(crate) fn are_on(&self) -> bool {
             self.0.is_some()
+        }
+
+        /// `block_on` was called at this place.
+        pub(crate) fn root(&self, place: MaybePlace) {
+            if let Some(reporter) = &self.0 {
+                reporter.root(place);
+            }
         }
 
         /// A task was spawned. The thread may be inside another runtime.
         #[inline]
-        pub(crate) fn spawned(
-            &self,
-            task: TaskId,
-            place: Option<&'static Location<'static>>,
-            future_bytes: usize,
-        ) {
-            if let Some(writer) = &self.0 {
-                writer.spawned(task, place, future_bytes);
-            }
-        }
-
-        /// `block_on` was called at this place.
-        pub(crate) fn root(&self, place: Option<&'static Location<'static>>) {
-            if let Some((writer, place)) = self.0.as_ref().zip(place) {
-                let inspected = &writer.inspected;
-                let number = inspected.place_number(place);
-                inspected.root_place.store(number, Ordering::Relaxed);
+        pub(crate) fn spawned(&self, task: TaskId, place: MaybePlace, future_bytes: usize) {
+            if let Some(reporter) = &self.0 {
+                reporter.spawned(task, place, future_bytes);
             }
         }
 
         /// Turns the switch while a thread is inside the runtime.
+        #[inline]
         pub(crate) fn enter(&self) -> Switch {
-            let doing = |writer: &Rc<EventWriter>| writer.doing.replace(Doing::Other);
+            // Most programs record nothing, and then neither the entry nor the end does more.
+            let changes = self.are_on() || is_on();
+            Switch(changes.then(|| self.switch()))
+        }
+
+        #[cold]
+        #[inline(never)]
+        fn switch(&self) -> Switched {
+            let doing = |inner: &Rc<dyn Reporter>| inner.doing().replace(Doing::Other);
             let doing = self.0.as_ref().map_or(Doing::Other, doing);
-            ON.set(self.is_on());
-            Switch {
-                outer: WRITER.with(|writer| writer.replace(self.0.clone())),
+            ON.set(self.are_on());
+            Switched {
+                outer: REPORTER.with(|reporter| reporter.replace(self.0.clone())),
                 inner: self.0.clone(),
                 doing,
             }
         }
     }
 
-    impl Drop for Switch {
+    impl Drop for Switched {
         fn drop(&mut self) {
             if let Some(inner) = &self.inner {
-                inner.doing.set(self.doing);
+                inner.doing().set(self.doing);
             }
             ON.set(self.outer.is_some());
-            WRITER.with(|writer| writer.replace(self.outer.take()));
+            REPORTER.with(|reporter| reporter.replace(self.outer.take()));
         }
+    }
+
+    /// Calls `f` while the activity of the thread is another one.
+    fn while_doing<T>(doing: impl FnOnce(&dyn Reporter) -> Doing, f: impl FnOnce() -> T) -> T {
+        let Some(reporter) = reporter() else {
+            return f();
+        };
+        let before = reporter.doing().replace(doing(&*reporter));
+        let result = f();
+        reporter.doing().set(before);
+        result
     }
 
     /// A task has got a name.
     pub(crate) fn named(task: TaskId, name: &Arc<str>) {
-        record(|writer| writer.named(task, name));
-    }
-
-    /// Writes an event, out of line.
-    #[cold]
-    #[inline(never)]
-    fn record(write: impl FnOnce(&EventWriter)) {
-        with_writer(write);
+        report(|reporter| reporter.named(task, name));
     }
 
     /// A task was queued, on the runtime's own thread.
     #[inline]
     pub(crate) fn wake(task: TaskId) {
         if is_on() {
-            record(|writer| writer.wake(task));
+            report(|reporter| reporter.wake(task));
         }
     }
 
     /// This thread sends a wake to the inbox of a runtime. If it runs a job of that runtime, the job is the cause.
     pub(crate) fn wake_is_sent(runtime: RuntimeId, task: TaskId) {
         JOB.with(|job| {
-            if let Some((inspected, job)) = &*job.borrow()
-                && inspected.runtime == runtime.number()
-            {
-                inspected.leave_wake(word(task), *job);
+            if let Some(job) = &*job.borrow() {
+                job.wakes(runtime, task);
             }
         });
     }
 
     /// A future is about to end although it is not ready.
     #[inline]
-    pub(crate) fn cancelled(
-        task: TaskId,
-        reason: Reason,
-        place: Option<&'static Location<'static>>,
-    ) {
+    pub(crate) fn cancelled(task: TaskId, reason: Reason, place: MaybePlace) {
         if is_on() {
-            record(|writer| writer.cancelled(task, reason, place));
+            report(|reporter| reporter.cancelled(task, reason, place));
+        }
+    }
+
+    /// Passes on the result of futures of which the first that is ready ends the others.
+    #[inline]
+    pub(crate) fn raced<T>(poll: Poll<T>, place: MaybePlace) -> Poll<T> {
+        if is_on() && poll.is_ready() {
+            part_cancelled(Reason::RaceLost, place);
+        }
+        poll
+    }
+
+    /// A part of the task that is polled is about to end although it is not ready.
+    #[inline]
+    pub(crate) fn part_cancelled(reason: Reason, place: MaybePlace) {
+        if is_on() {
+            report(|reporter| {
+                if let Doing::Poll(task) = reporter.doing().get() {
+                    reporter.cancelled(task, reason, place);
+                }
+            });
         }
     }
 
@@ -203,7 +293,7 @@ mod on {
     #[inline]
     pub(crate) fn ended(task: TaskId, is_cancelled: bool) {
         if is_on() {
-            record(|writer| writer.ended(task, is_cancelled));
+            report(|reporter| reporter.ended(task, is_cancelled));
         }
     }
 
@@ -211,16 +301,9 @@ mod on {
     #[inline]
     pub(crate) fn ending<T>(task: TaskId, wake: impl FnOnce() -> T) -> T {
         if is_on() {
-            with_own_writer(|writer| while_doing(writer, Doing::Join(task), wake))
+            while_doing(|_| Doing::Join(task), wake)
         } else {
             wake()
-        }
-    }
-
-    fn while_doing<T>(writer: Option<&EventWriter>, doing: Doing, f: impl FnOnce() -> T) -> T {
-        match writer {
-            Some(writer) => writer.while_doing(doing, f),
-            None => f(),
         }
     }
 
@@ -228,13 +311,7 @@ mod on {
     #[inline]
     pub(crate) fn from_mail<T>(task: Option<TaskId>, read: impl FnOnce() -> T) -> T {
         if is_on() {
-            with_own_writer(|writer| {
-                let job = writer
-                    .zip(task)
-                    .and_then(|(writer, task)| writer.inspected.waking_job(word(task)));
-                writer.inspect(|writer| writer.let_time_pass());
-                while_doing(writer, job.map_or(Doing::Mail, Doing::Job), read)
-            })
+            while_doing(|reporter| reporter.mail_is_read(task), read)
         } else {
             read()
         }
@@ -249,13 +326,13 @@ mod on {
         number: impl Fn(&T) -> usize,
     ) {
         if is_on() {
-            let number = match result {
-                Ok(value) => number(value) as u64,
-                Err(error) if error.would_block() => WOULD_BLOCK,
-                Err(_) => FAILED,
+            let result = match result {
+                Ok(value) => CallResult::Number(number(value)),
+                Err(error) if error.would_block() => CallResult::WouldBlock,
+                Err(_) => CallResult::Error,
             };
             let fd = io.as_fd().as_raw_fd();
-            record(|writer| writer.called(call, fd, number));
+            report(|reporter| reporter.called(call, fd, result));
         }
     }
 
@@ -263,7 +340,7 @@ mod on {
     pub(crate) fn registered(source: u32, io: &impl AsFd) {
         if is_on() {
             let fd = io.as_fd().as_raw_fd();
-            record(|writer| writer.registered(source as usize, fd));
+            report(|reporter| reporter.registered(source as usize, fd));
         }
     }
 
@@ -272,85 +349,89 @@ mod on {
     pub(crate) fn timer_is_due(tick: impl FnOnce() -> u64) {
         if is_on() {
             let tick = tick();
-            record(|writer| writer.timer_is_due(tick));
+            report(|reporter| reporter.timer_is_due(tick));
         }
     }
 
     /// Polls a task, between its two events. `poll` returns its result, and true if the task has ended.
     pub(crate) fn polled<T>(task: TaskId, poll: impl FnOnce() -> (T, bool)) -> T {
-        with_own_writer(|writer| {
-            let Some(writer) = writer else {
-                return poll().0;
-            };
-            writer.poll_starts(task);
-            let mut ends = PollEnds {
-                writer,
-                task,
-                has_ended: true,
-            };
-            let (result, has_ended) = poll();
-            ends.has_ended = has_ended;
-            result
-        })
+        let Some(reporter) = reporter() else {
+            return poll().0;
+        };
+        reporter.poll_starts(task);
+        let mut ends = PollEnds {
+            reporter,
+            task,
+            has_ended: true,
+        };
+        let (result, has_ended) = poll();
+        ends.has_ended = has_ended;
+        result
     }
 
-    /// Writes the end of a poll when it drops, also if the future of `block_on` panics.
-    struct PollEnds<'a> {
-        writer: &'a EventWriter,
+    /// Reports the end of a poll when it drops, also if the future of `block_on` panics.
+    struct PollEnds {
+        reporter: Rc<dyn Reporter>,
         task: TaskId,
         has_ended: bool,
     }
 
-    impl Drop for PollEnds<'_> {
+    impl Drop for PollEnds {
         fn drop(&mut self) {
-            self.writer.poll_ends(self.task, self.has_ended);
+            self.reporter.poll_ends(self.task, self.has_ended);
         }
     }
 
     /// Waits while the runtime is stopped before a poll. Returns the time that has passed.
     pub(crate) fn stop_before_poll(task: TaskId) -> Duration {
-        with_own_writer(|writer| {
-            writer.map_or(Duration::ZERO, |writer| writer.stop_before_poll(task))
-        })
+        reporter().map_or(Duration::ZERO, |reporter| reporter.stop_before_poll(task))
     }
 
     /// Waits while the runtime is stopped before a wait. Returns the time that has passed.
     pub(crate) fn stop_before_wait() -> Duration {
-        with_own_writer(|writer| writer.map_or(Duration::ZERO, EventWriter::stop_before_wait))
+        reporter().map_or(Duration::ZERO, |reporter| reporter.stop_before_wait())
     }
 
-    /// Returns true if the runtime takes single steps.
-    pub(crate) fn takes_steps() -> bool {
-        with_writer(|writer| writer.inspected.gate.is_closed()).unwrap_or(false)
+    /// The thread is about to wait. Returns the time that it may wait, which is short if the runtime takes single steps.
+    #[inline]
+    pub(crate) fn parks(timeout: Option<Duration>) -> Option<Duration> {
+        if is_on() {
+            parks_reported(timeout)
+        } else {
+            timeout
+        }
     }
 
-    /// The thread is about to wait.
-    pub(crate) fn parks(timeout: Option<Duration>) {
-        with_writer(|writer| writer.parks(timeout));
+    #[cold]
+    #[inline(never)]
+    fn parks_reported(timeout: Option<Duration>) -> Option<Duration> {
+        match reporter() {
+            Some(reporter) => reporter.parks(timeout),
+            None => timeout,
+        }
     }
 
     /// `epoll_wait` has returned this many events.
     pub(crate) fn unparked(events: usize) {
-        with_writer(|writer| writer.unparked(events));
+        report(|reporter| reporter.unparked(events));
     }
 
     /// An event of a source: the index of the source, and the number of the wakers before it.
     pub(crate) fn io_ready(source: usize, ready: Ready, due: usize) {
-        with_writer(|writer| writer.io_ready(source, ready, due));
+        report(|reporter| reporter.io_ready(source, ready, due));
     }
 
     /// All events are delivered. `due` is the number of the wakers that were collected.
     pub(crate) fn delivered(due: usize) {
-        with_writer(|writer| writer.delivered(due));
+        report(|reporter| reporter.delivered(due));
     }
 
-    /// Wakes the wakers that a turn has collected, one with each call of `wake_next`.
-    pub(crate) fn wake_due(due: usize, lag: impl Fn(u64) -> u64, wake_next: impl FnMut()) {
-        with_own_writer(|writer| {
-            if let Some(writer) = writer {
-                writer.wake_due(due, lag, wake_next);
-            }
-        });
+    /// Wakes the wakers that a turn has collected, one with each call of `wake_next`. `lag` returns the nanoseconds
+    /// since a tick.
+    pub(crate) fn wake_due(due: usize, lag: impl Fn(u64) -> u64, mut wake_next: impl FnMut()) {
+        if let Some(reporter) = reporter() {
+            reporter.wake_due(due, &lag, &mut wake_next);
+        }
     }
 
     /// Returns a job that reports its beginning and its end. `runs` returns true for the order to run it.
@@ -358,37 +439,25 @@ mod on {
         job: Box<dyn FnOnce(A) + Send>,
         runs: fn(&A) -> bool,
     ) -> Box<dyn FnOnce(A) + Send> {
-        let Some((inspected, number)) =
-            with_writer(|writer| (writer.inspected.clone(), writer.next_job()))
-        else {
+        let Some(reporter) = reporter().map(|reporter| reporter.job()) else {
             return job;
         };
         Box::new(move |order| {
             if !runs(&order) {
                 return job(order);
             }
-            let event = |code| RawEvent {
-                at: inspected.gate.now(),
-                code,
-                other: number.into(),
-                ..RawEvent::default()
-            };
-            inspected.leave(event(code::JOB_START));
-            let _running = RunningJob::begin(inspected.clone(), number);
+            reporter.starts();
+            // A thread may run a job itself if it cannot start another one, so jobs nest.
+            let outer = JOB.with(|job| job.replace(Some(reporter.clone())));
+            let running = RunningJob(outer);
             job(order);
-            inspected.leave(event(code::JOB_END));
+            drop(running);
+            reporter.ends();
         })
     }
 
-    /// Marks the thread as running a job, until it drops.
-    struct RunningJob(Option<(Arc<Inspected>, u32)>);
-
-    impl RunningJob {
-        fn begin(inspected: Arc<Inspected>, number: u32) -> Self {
-            // A thread may run a job itself if it cannot start another one, so jobs nest.
-            Self(JOB.with(|job| job.replace(Some((inspected, number)))))
-        }
-    }
+    /// Restores the job around the present one when it drops.
+    struct RunningJob(Option<Arc<dyn JobReporter>>);
 
     impl Drop for RunningJob {
         fn drop(&mut self) {
@@ -397,40 +466,40 @@ mod on {
     }
 }
 
-/// The points of a build without the feature.
+/// The points of a build without the feature: they are empty. Each has the signature of the one above, so that the
+/// callers need no condition.
 #[cfg(not(feature = "inspect"))]
 mod off {
     use std::os::fd::AsFd;
     use std::panic::Location;
     use std::sync::Arc;
+    use std::task::Poll;
     use std::time::Duration;
 
     use crate::causes::{Call, CallError, Ready, Reason};
     use crate::local_queue::{RuntimeId, TaskId};
 
-    /// The settings of no recorder.
+    pub(crate) type MaybePlace = Option<&'static Location<'static>>;
+
     #[derive(Default)]
-    pub(crate) struct Wanted;
+    pub(crate) struct ReportWish;
 
-    /// The recorder of a runtime that does not record.
     #[derive(Clone, Copy)]
-    pub(crate) struct Recording;
+    pub(crate) struct Reports;
 
-    /// The switch of a thread.
     pub(crate) struct Switch;
 
-    impl Recording {
-        pub(crate) fn open(_: Wanted, _: RuntimeId, _: impl Fn() + Send + Sync + 'static) -> Self {
+    impl Reports {
+        pub(crate) fn open(_: ReportWish, _: RuntimeId, _: impl Fn() + Send + Sync) -> Self {
             Self
         }
 
-        pub(crate) fn is_on(self) -> bool {
+        pub(crate) fn are_on(self) -> bool {
             false
         }
 
-        pub(crate) fn spawned(self, _: TaskId, _: Option<&'static Location<'static>>, _: usize) {}
-
-        pub(crate) fn root(self, _: Option<&'static Location<'static>>) {}
+        pub(crate) fn root(self, _: MaybePlace) {}
+        pub(crate) fn spawned(self, _: TaskId, _: MaybePlace, _: usize) {}
 
         pub(crate) fn enter(self) -> Switch {
             Switch
@@ -441,18 +510,23 @@ mod off {
         false
     }
 
-    pub(crate) fn takes_steps() -> bool {
-        false
-    }
-
     pub(crate) fn named(_: TaskId, _: &Arc<str>) {}
     pub(crate) fn wake(_: TaskId) {}
     pub(crate) fn wake_is_sent(_: RuntimeId, _: TaskId) {}
-    pub(crate) fn cancelled(_: TaskId, _: Reason, _: Option<&'static Location<'static>>) {}
+    pub(crate) fn cancelled(_: TaskId, _: Reason, _: MaybePlace) {}
+    pub(crate) fn raced<T>(poll: Poll<T>, _: MaybePlace) -> Poll<T> {
+        poll
+    }
+
+    pub(crate) fn part_cancelled(_: Reason, _: MaybePlace) {}
     pub(crate) fn ended(_: TaskId, _: bool) {}
     pub(crate) fn registered(_: u32, _: &impl AsFd) {}
     pub(crate) fn timer_is_due(_: impl FnOnce() -> u64) {}
-    pub(crate) fn parks(_: Option<Duration>) {}
+
+    pub(crate) fn parks(timeout: Option<Duration>) -> Option<Duration> {
+        timeout
+    }
+
     pub(crate) fn unparked(_: usize) {}
     pub(crate) fn io_ready(_: usize, _: Ready, _: usize) {}
     pub(crate) fn delivered(_: usize) {}

@@ -17,6 +17,7 @@ use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
 use crate::nodes::{self, Detail, Origin};
+use crate::points;
 use crate::rotation;
 
 /// Runs two futures with values of one type, and returns the value of the one that is ready first. The other
@@ -106,7 +107,7 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
         let this = self.project();
         let begins_with_second = !*this.is_biased && rotation::first_of(2) == 1;
         let mut shares = Shares::of(2);
-        nodes::enter(
+        let poll = nodes::enter(
             cx,
             *this.origin,
             || Detail::among(2),
@@ -124,6 +125,7 @@ impl<T, A: Future<Output = T>, B: Future<Output = T>> Future for Race<A, B> {
                     }
                 }
             },
-        )
+        );
+        points::raced(poll, this.origin.site())
     }
 }

@@ -74,16 +74,6 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Opens a runtime: an epoll instance with two descriptors (the second one is for sockets that leave
-    /// on another thread) and an eventfd.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the process does not have three descriptors left.
-    pub fn new() -> io::Result<Self> {
-        Self::with(Settings::default())
-    }
-
     pub(crate) fn with(settings: Settings) -> io::Result<Self> {
         Ok(Self {
             executor: Executor::new(settings)?,

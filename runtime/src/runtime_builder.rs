@@ -6,10 +6,9 @@
 //!
 //! # Invariants
 //!
-//! - Always: a builder without a call makes the same runtime as [`Runtime::new`].
+//! - Always: a builder without a call has the settings of [`Runtime::new`].
 
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use crate::executor::Settings;
@@ -253,22 +252,6 @@ impl RuntimeBuilder {
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
         self
-    }
-
-    /// Records what the runtime does. See [`inspect`](crate::inspect).
-    #[cfg(feature = "inspect")]
-    pub fn inspect(mut self, options: crate::inspect::Options) -> Self {
-        self.settings.inspect = Some(options);
-        self
-    }
-
-    /// Makes the runtime.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`Runtime::new`].
-    pub fn build(self) -> io::Result<Runtime> {
-        Runtime::with(self.settings)
     }
 }
 

@@ -21,6 +21,7 @@ use pin_project_lite::pin_project;
 
 use crate::budget::Shares;
 use crate::nodes::{self, Detail, Origin};
+use crate::points;
 use crate::rotation;
 
 /// The value of one of two futures.
@@ -420,7 +421,7 @@ fn poll_each<T>(
     // Without shares, a future that spends the whole budget would make each poll refuse the futures behind it.
     let mut shares = Shares::of(u32::try_from(futures).unwrap_or(u32::MAX));
     // A future is polled even if another one has spent its share: it may be the one that is ready.
-    nodes::enter(
+    let poll = nodes::enter(
         cx,
         origin,
         || Detail::among(futures),
@@ -431,7 +432,8 @@ fn poll_each<T>(
                 .find(Poll::is_ready)
                 .unwrap_or(Poll::Pending)
         },
-    )
+    );
+    points::raced(poll, origin.site())
 }
 
 impl<A: Future, B: Future> Future for Select<A, B> {

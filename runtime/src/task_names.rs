@@ -51,7 +51,15 @@ impl Id {
     }
 
     /// Returns true for the future of [`block_on`](fn@crate::block_on), which is not a task. Only
-    /// [`inspect`](crate::inspect) has ids of it.
+    /// `inspect` has ids of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{block_on, spawn};
+    ///
+    /// assert!(!block_on(async { spawn(async {}).id().is_root() }));
+    /// ```
     #[must_use]
     pub fn is_root(self) -> bool {
         self.index == TaskId::ROOT.index

@@ -645,3 +645,67 @@ fn the_memory_of_each_future_is_shown() {
         assert!(group(&dump, "small").future_bytes() < 1_000);
     });
 }
+
+/// The next turn of a loop waits with a future of the same place. It is another wait.
+#[test]
+fn the_time_of_a_wait_is_that_of_its_future_and_not_that_of_its_place() {
+    explained(async {
+        time::pause();
+        let bell = Rc::new(Notify::new());
+        let (sender, mut receiver) = sync::mpsc::channel(1);
+        let (mut stream, mut peer) = tcp_with_std().await;
+        let rung = bell.clone();
+        start("rings", async move {
+            loop {
+                rung.notified().await;
+            }
+        })
+        .await;
+        start("receives", async move {
+            while receiver.recv().await.is_some() {}
+        })
+        .await;
+        start("reads", async move {
+            while stream.read(&mut [0; 8]).await.is_ok_and(|bytes| bytes > 0) {}
+        })
+        .await;
+        start("sleeps", async {
+            loop {
+                sleep(secs(3)).await;
+            }
+        })
+        .await;
+        let bell_of_race = bell.clone();
+        start("races", async move {
+            loop {
+                let pause = async {
+                    loop {
+                        sleep(secs(3)).await;
+                    }
+                };
+                race(bell_of_race.notified(), pause).await;
+            }
+        })
+        .await;
+        time::advance(secs(4)).await;
+        let waits = |name: &str| {
+            let dump = inspect::dump();
+            let waits = group(&dump, name).tree()[0].waits();
+            *waits.end()
+        };
+        for name in ["rings", "receives", "reads", "races"] {
+            assert_eq!(waits(name), secs(4), "{name}");
+        }
+        assert_eq!(waits("sleeps"), secs(1));
+        bell.notify_all();
+        sender.send(7).await.unwrap();
+        std::io::Write::write_all(&mut peer, b"x").unwrap();
+        while waits("reads") > secs(0) {
+            yield_now().await;
+        }
+        for name in ["rings", "receives", "reads", "races"] {
+            assert_eq!(waits(name), secs(0), "{name}");
+        }
+        drop(peer);
+    });
+}

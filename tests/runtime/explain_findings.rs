@@ -172,7 +172,7 @@ fn a_poll_that_holds_the_thread_is_found_while_it_does_and_later() {
                 text.contains("in `resize` of tests/runtime/explain_findings.rs:"),
                 "{text}"
             );
-            // A shorter poll is none, and the long one is remembered.
+            // A shorter poll is not reported, and the long one is remembered.
             start("short", async { thread::sleep(millis(2)) }).await;
             let later = inspect::dump();
             assert_eq!(found(&later, "long poll").len(), 1, "{later}");

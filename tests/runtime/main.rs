@@ -15,6 +15,8 @@ mod fairness;
 mod fs;
 mod groups;
 mod inspect;
+mod inspect_export;
+mod inspect_step;
 mod kernel;
 mod net;
 mod owner;

@@ -14,6 +14,7 @@ mod departure;
 mod destructors;
 mod endless;
 mod examples;
+mod explain;
 mod faults;
 mod first_hour;
 mod first_request;

@@ -325,6 +325,7 @@ fn a_recording_is_saved_in_each_format() {
     thread::sleep(Duration::from_millis(50));
     for (format, name, part) in [
         ("json", "trace.json", "\"waterwheel-trace\""),
+        ("perfetto", "perfetto.json", "\"traceEvents\""),
         ("html", "trace.html", "<!doctype html>"),
     ] {
         let (head, body) = watched.get(&format!("/trace?seconds=5&format={format}"));

@@ -91,6 +91,7 @@ use crate::log;
 use crate::proto::head::Head;
 use crate::shared::connections::Phase;
 use crate::shared::disconnect::OnDisconnect;
+use crate::shared::reasons;
 use crate::shared::refused::Refused;
 use crate::transport::io::Io;
 use crate::transport::upgrade::{OfServer, Upgraded};
@@ -120,7 +121,15 @@ impl<T: Io> Connection<T> {
     ) -> impl Future<Output = Outcome> {
         let mut time = None;
         poll_fn(move |cx| {
-            let poll = || poll_named(name, || handler.as_mut().poll(cx));
+            let request = || {
+                let request = self.request()?;
+                Some((request.method().clone(), request.target().to_owned()))
+            };
+            let poll = || {
+                poll_named(name, || {
+                    reasons::handler(cx, request, |cx| handler.as_mut().poll(cx))
+                })
+            };
             match catch_unwind(AssertUnwindSafe(poll)) {
                 // The proof itself is not looked at: the state of the answer in the buffers decides.
                 Ok(Poll::Ready(Ok(Responded { .. }))) => Poll::Ready(Outcome::Answered),

@@ -40,6 +40,7 @@ use crate::connection::Connection;
 use crate::exchange::handler::Handler;
 use crate::shared::ServerState;
 use crate::shared::connections::ConnectionId;
+use crate::shared::reasons;
 use crate::shared::stop::Stage;
 use crate::transport::io::Io;
 
@@ -81,8 +82,24 @@ impl<T: Io, H: Handler> Future for ConnectionTask<T, H> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let phase = |task: &Self| match task {
+            Self::Idle(served) => {
+                let (shared, id) = served.connection.place();
+                Some(shared.connections.phase(id))
+            }
+            Self::Busy(worker) => Some(worker.shared.upgrade()?.connections.phase(worker.id)),
+            Self::Over => None,
+        };
+        reasons::poll_connection(&mut *self, cx, Self::poll_steps, phase)
+    }
+}
+
+impl<T: Io, H: Handler> ConnectionTask<T, H> {
+    /// Serves the connection until it has to wait or is over.
+    #[inline]
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let mut worker = match mem::replace(&mut *self, Self::Over) {
+            let mut worker = match mem::replace(self, Self::Over) {
                 Self::Idle(served) => {
                     let (shared, _) = served.connection.place();
                     if shared.stage.get() == Stage::Cutting {

@@ -42,6 +42,7 @@ use crate::shared::handshakes::{Purpose, TransportHook};
 use crate::shared::numbers::Numbers;
 use crate::shared::peers::{OnPeerLimit, PeerPermit, Peers};
 use crate::shared::rate::Rate;
+use crate::shared::reasons;
 use crate::shared::refused::Refused;
 use crate::shared::settings::Settings;
 use crate::shared::stop::{Report, Stage, Stopper, Stopping, Wanted};
@@ -271,7 +272,7 @@ impl Server {
                 Poll::Ready(value) => Poll::Ready(Some(value)),
                 Poll::Pending => changed.as_mut().poll(cx).map(|()| None),
             });
-            if let Some(value) = polled.await {
+            if let Some(value) = reasons::named("accept loop", polled).await {
                 return value;
             }
         }

@@ -24,6 +24,7 @@ use crate::exchange::handler::Handler;
 use crate::log;
 use crate::shared::connections::{Census, HANDSHAKE_MOMENT, MOMENT};
 use crate::shared::handshakes::Purpose;
+use crate::shared::reasons;
 use crate::shared::stop::{Report, Stage, Wanted};
 
 /// The time that a shutdown waits for an accept loop that is busy at the moment.
@@ -121,7 +122,7 @@ impl Server {
         };
         let hurry = race(sleep_until(deadline), self.stopping.wanted(Wanted::Cut));
         // Whichever is first: all connections have ended, or the time is over.
-        race(calm, hurry).await;
+        reasons::named("shutdown", race(calm, hurry)).await;
         // Read before the cut, because the cut ends these streams.
         let upgraded_left = self.shared.connections.census().upgraded as u64;
         let cut = self.cut().await;

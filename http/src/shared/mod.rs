@@ -12,6 +12,7 @@ pub(crate) mod numbers;
 pub(crate) mod peers;
 pub(crate) mod rate;
 pub(crate) mod reaper;
+pub(crate) mod reasons;
 pub(crate) mod refused;
 pub(crate) mod server_lines;
 pub(crate) mod settings;

@@ -53,6 +53,7 @@ use crate::task_names::Id;
 /// let recorder = runtime.block_on(async { inspect::recorder().unwrap() });
 /// let control = recorder.control();
 /// control.pause();
+/// assert_eq!(control.state(), ControlState::Stopping);
 /// let lecturer = std::thread::spawn(move || {
 ///     assert!(matches!(control.wait(patience), ControlState::BeforePoll(_)));
 ///     assert!(control.step()); // the first poll of the future below
@@ -97,7 +98,18 @@ pub enum ControlState {
 }
 
 impl Recorder {
-    /// Returns the control of the step mode.
+    /// Returns the control of the step mode; see [`Control`] for an example.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect::{self, ControlState}};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// let control = runtime.block_on(async { inspect::recorder().unwrap().control() });
+    /// assert_eq!(control.state(), ControlState::Running);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn control(&self) -> Control {
         Control {

@@ -18,14 +18,12 @@ use std::ops::RangeInclusive;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::findings::{self, Evidence, Finding, Snapshot};
-use super::tree::{Forest, Short, Tree, TreeNames, counted, trees};
-use crate::board::{Board, Census, Detail, LongPoll, RunningPoll, WaitNode};
+use super::findings::{self, Evidence, Finding};
+use super::json::{JsonText, place};
+use super::tree::{Forest, IDS_MAX, Short, Snapshot, Tree, TreeNames, counted, trees};
+use crate::board::{Board, Census, LongPoll, RunningPoll, Subject, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::TaskId;
-
-/// A group and a finding have at most this many ids.
-pub(super) const IDS_MAX: usize = 10;
 
 /// The tasks of a runtime at one moment. `Display` shows it as text.
 ///
@@ -180,6 +178,7 @@ impl Dump {
         let Some(mut census) = board.read_census() else {
             return Self::refused("the thread of the runtime keeps its lock");
         };
+        // Only copies are made under the lock, because the runtime's thread waits for it at the end of each poll.
         let real_now = Instant::real().as_nanos();
         let copy = Copied::of(&mut census, &running, real_now);
         drop(census);
@@ -226,12 +225,12 @@ impl Dump {
                 write!(
                     to,
                     "{{\"task\":{},\"since_ns\":{}",
-                    Quoted(&running.id),
+                    JsonText(&running.id),
                     running.since.as_nanos()
                 )?;
-                write!(to, ",\"place\":{}", QuotedPlace(running.place))?;
+                write!(to, ",\"place\":{}", place(running.place))?;
                 if let Some(label) = running.label {
-                    write!(to, ",\"label\":{}", Quoted(label))?;
+                    write!(to, ",\"label\":{}", JsonText(label))?;
                 }
                 to.push('}');
             }
@@ -247,14 +246,14 @@ impl Dump {
             write!(
                 to,
                 "{{\"kind\":{},\"text\":{}",
-                Quoted(finding.kind),
-                Quoted(&finding.text)
+                JsonText(finding.kind),
+                JsonText(&finding.text)
             )?;
             write!(
                 to,
                 ",\"tasks\":{},\"place\":{}}}",
                 QuotedList(&finding.tasks),
-                QuotedPlace(finding.place)
+                place(finding.place)
             )?;
         }
         to.push_str("]}");
@@ -272,13 +271,13 @@ impl Group {
         )?;
         match &self.name {
             None => to.push_str("null"),
-            Some(name) => write!(to, "{}", Quoted(name))?,
+            Some(name) => write!(to, "{}", JsonText(name))?,
         }
         write!(
             to,
             ",\"place\":{},\"state\":{}",
-            QuotedPlace(self.place),
-            Quoted(self.state)
+            place(self.place),
+            JsonText(self.state)
         )?;
         write!(
             to,
@@ -300,13 +299,13 @@ fn write_trees(trees: &[Tree], to: &mut String) -> fmt::Result {
         write!(
             to,
             "{{\"label\":{},\"detail\":{}",
-            Quoted(tree.label),
-            Quoted(&tree.detail)
+            JsonText(tree.label),
+            JsonText(&tree.detail)
         )?;
         write!(
             to,
             ",\"place\":{},\"waits_ns\":{},\"children\":",
-            QuotedPlace(tree.place),
+            place(tree.place),
             NanosRange(&tree.waits)
         )?;
         write_trees(&tree.children, to)?;
@@ -316,38 +315,6 @@ fn write_trees(trees: &[Tree], to: &mut String) -> fmt::Result {
     Ok(())
 }
 
-/// A text as a JSON string (RFC 8259, section 7).
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for letter in self.0.chars() {
-            match letter {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                // A `<` could end the script element of a page.
-                '<' | '\u{0}'..='\u{1f}' | '\u{7f}' | '\u{2028}' | '\u{2029}' => {
-                    write!(f, "\\u{:04x}", u32::from(letter))?;
-                }
-                letter => f.write_char(letter)?,
-            }
-        }
-        f.write_str("\"")
-    }
-}
-
-struct QuotedPlace(Option<&'static Location<'static>>);
-
-impl fmt::Display for QuotedPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => f.write_str("null"),
-            Some(place) => Quoted(&place.to_string()).fmt(f),
-        }
-    }
-}
-
 struct QuotedList<'a>(&'a [String]);
 
 impl fmt::Display for QuotedList<'_> {
@@ -355,7 +322,7 @@ impl fmt::Display for QuotedList<'_> {
         f.write_str("[")?;
         for (index, text) in self.0.iter().enumerate() {
             f.write_str(if index == 0 { "" } else { "," })?;
-            Quoted(text).fmt(f)?;
+            JsonText(text).fmt(f)?;
         }
         f.write_str("]")
     }
@@ -394,6 +361,7 @@ impl Copied {
             let is_queued = tracked.is_queued() && !is_running;
             tracked.note_queued(is_queued, real_now);
             let mut tracked = tracked.clone();
+            // The list of the last poll is out of date while the next one runs.
             if is_running {
                 tracked.reasons.clone_from(&running.reasons);
             }
@@ -412,12 +380,9 @@ impl Copied {
 
     fn into_dump(self, board: &Board, running: &RunningPoll, real_now: u64) -> Dump {
         let Self { tasks, rest } = self;
-        let task_names = tasks
-            .iter()
-            .map(|task| (task.tracked.task, task.tracked.name.clone()));
         let names = TreeNames {
             runtime: board.runtime(),
-            tasks: &task_names.collect(),
+            tasks: &tasks,
             holders: &rest.holders,
             jobs: &rest.jobs,
             now: board.now(),
@@ -425,7 +390,7 @@ impl Copied {
         let mut long_polls = rest.long_polls;
         let present = present_poll(&tasks, running, real_now);
         if let Some(poll) = present.clone()
-            && Duration::from_nanos(poll.nanos) >= board.poll_max
+            && Duration::from_nanos(poll.nanos) >= board.poll_max()
         {
             // The watchdog has perhaps reported this poll with an earlier time.
             long_polls.retain(|other| other.task != poll.task);
@@ -436,7 +401,7 @@ impl Copied {
             names: &names,
             populations: &rest.populations.into_values().collect::<Vec<_>>(),
             long_polls: &long_polls,
-            poll_max: board.poll_max,
+            poll_max: board.poll_max(),
             real_now,
             is_closing: rest.is_closing,
         };
@@ -507,6 +472,7 @@ fn state(task: &Snapshot) -> &'static str {
 
 /// Returns a number that is the same for tasks of one group.
 fn shape(task: &Snapshot) -> u64 {
+    // A hash and not the parts: with 64 bits, two shapes of one program do not meet.
     let mut hasher = DefaultHasher::new();
     let tracked = &task.tracked;
     let address = |site: Option<&'static Location<'static>>| {
@@ -521,6 +487,9 @@ fn shape(task: &Snapshot) -> u64 {
     for reason in &tracked.reasons {
         reason.depth.hash(&mut hasher);
         reason.label.hash(&mut hasher);
+        if let Subject::Phase(phase) = reason.detail {
+            phase.hash(&mut hasher);
+        }
         address(reason.site).hash(&mut hasher);
     }
     hasher.finish()
@@ -531,10 +500,10 @@ fn foreign_wakers(task: &Snapshot) -> usize {
     let is_root = task.tracked.task == TaskId::ROOT;
     let keeps_clone = |reason: &&WaitNode| match &reason.detail {
         // A socket and a join keep the id of a task.
-        Detail::Socket { .. } | Detail::Task(_) => is_root,
-        Detail::Named(_) | Detail::Among(_) | Detail::Process(_) => false,
-        Detail::Futures(_) => reason.label == "join_next" || reason.label == "end of scope",
-        Detail::None => matches!(
+        Subject::Socket { .. } | Subject::Task(_) => is_root,
+        Subject::Named(_) | Subject::Phase(_) | Subject::Among(_) | Subject::Process(_) => false,
+        Subject::Futures(_) => reason.label == "join_next" || reason.label == "end of scope",
+        Subject::None => matches!(
             reason.label,
             "notified"
                 | "receive"
@@ -543,7 +512,7 @@ fn foreign_wakers(task: &Snapshot) -> usize {
                 | "end of channel"
                 | "free descriptor"
         ),
-        Detail::Until(_) | Detail::Permits(_) | Detail::Senders(..) | Detail::Job(_) => true,
+        Subject::Until(_) | Subject::Permits(_) | Subject::Senders(..) | Subject::Job(_) => true,
     };
     let own = task.tracked.reasons.iter().filter(keeps_clone);
     task.clones.saturating_sub(own.count())
@@ -575,7 +544,7 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
         ago(last)..=ago(first)
     });
     tree.iter_mut()
-        .for_each(|tree| set_ranges(tree, &mut ranges));
+        .for_each(|tree| tree.set_ranges(&mut ranges));
     let ids = members.tasks.iter().take(IDS_MAX);
     Group {
         count: members.tasks.len(),
@@ -586,18 +555,6 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
         waits: least..=most,
         future_bytes: tracked.future_bytes,
         tree,
-    }
-}
-
-/// Stores the times of a group's members into a tree, which is in the order of the reasons.
-fn set_ranges(tree: &mut Tree, ranges: &mut impl Iterator<Item = RangeInclusive<Duration>>) {
-    if tree.is_recorded
-        && let Some(range) = ranges.next()
-    {
-        tree.waits = range;
-    }
-    for child in &mut tree.children {
-        set_ranges(child, ranges);
     }
 }
 

@@ -98,7 +98,7 @@ pub enum EventKind {
         /// The task.
         task: Id,
         /// The outcome.
-        outcome: Outcome,
+        outcome: TaskOutcome,
     },
     /// A future in a task, or the whole task, is dropped before it is ready.
     Cancel {
@@ -211,12 +211,12 @@ pub enum WakeCause {
 /// # Examples
 ///
 /// ```
-/// use waterwheel::runtime::inspect::Outcome;
+/// use waterwheel::runtime::inspect::TaskOutcome;
 ///
-/// assert_eq!(Outcome::Cancelled.to_string(), "cancelled");
+/// assert_eq!(TaskOutcome::Cancelled.to_string(), "cancelled");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TaskOutcome {
     /// It has returned a value.
     Value,
     /// It has panicked.
@@ -336,7 +336,7 @@ impl fmt::Display for WakeCause {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for TaskOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Value => "value",
@@ -397,56 +397,46 @@ fn fd_of(word: u64) -> Option<i32> {
     (fd >= 0).then_some(fd)
 }
 
-fn usize_of(word: u64) -> usize {
-    usize::try_from(word).unwrap_or(usize::MAX)
-}
-
 impl Event {
     /// Reads an event of the ring. Returns `None` for events that only name a task.
     pub(crate) fn of(inspected: &Inspected, seq: u64, raw: RawEvent) -> Option<Self> {
         Some(Self {
             seq,
             at: Duration::from_nanos(raw.at),
-            kind: kind_of(inspected, raw)?,
+            kind: task_kind_of(inspected, raw).or_else(|| turn_kind_of(inspected, raw))?,
         })
     }
 }
 
-fn kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
-    let RawEvent {
-        code,
-        other,
-        extra,
-        at: _,
-        task: word,
-    } = raw;
-    let task = task_of(inspected, word);
-    let [low, high] = halves(other);
-    let place = inspected.place(halves(extra)[0]);
+/// Reads the kinds that are about a task. Returns `None` for all others.
+fn task_kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
+    let RawEvent { code, other, .. } = raw;
+    let task = task_of(inspected, raw.task)?;
+    let place = inspected.place(halves(raw.extra)[0]);
     Some(match code {
         code::SPAWN => EventKind::Spawn {
-            task: task?,
+            task,
             parent: task_of(inspected, other),
         },
         code::WAKE_IO..=code::WAKE_OTHER => EventKind::Wake {
-            task: task?,
+            task,
             cause: cause_of(inspected, code, other)?,
         },
-        code::POLL_START => EventKind::PollStart { task: task? },
+        code::POLL_START => EventKind::PollStart { task },
         code::POLL_END => EventKind::PollEnd {
-            task: task?,
+            task,
             ready: other == 1,
         },
         code::END => EventKind::End {
-            task: task?,
+            task,
             outcome: match other {
-                ENDED_VALUE => Outcome::Value,
-                ENDED_PANIC => Outcome::Panic,
-                _ => Outcome::Cancelled,
+                ENDED_VALUE => TaskOutcome::Value,
+                ENDED_PANIC => TaskOutcome::Panic,
+                _ => TaskOutcome::Cancelled,
             },
         },
         code::CANCEL => EventKind::Cancel {
-            task: task?,
+            task,
             cause: match other {
                 0 => CancelCause::Abort,
                 1 => CancelCause::RaceLost,
@@ -457,28 +447,41 @@ fn kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
             },
             place,
         },
+        code::LONG_POLL => EventKind::LongPoll {
+            task,
+            place,
+            duration: Duration::from_nanos(other),
+        },
+        _ => return None,
+    })
+}
+
+/// Reads the other kinds.
+fn turn_kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
+    let [low, high] = halves(raw.other);
+    Some(match raw.code {
         code::PARK => EventKind::Park {
-            timeout: (other != u64::MAX).then_some(Duration::from_nanos(other)),
+            timeout: (raw.other != u64::MAX).then_some(Duration::from_nanos(raw.other)),
         },
         code::UNPARK => EventKind::Unpark {
-            events: usize_of(other),
+            events: usize::try_from(raw.other).unwrap_or(usize::MAX),
         },
         code::IO_READY => {
             let ready = ready_of(high);
             EventKind::IoReady {
-                fd: fd_of(other),
+                fd: fd_of(raw.other),
                 readable: ready.readable,
                 writable: ready.writable,
                 closed: ready.closed,
             }
         }
         code::TIMER => EventKind::Timer {
-            lag: Duration::from_nanos(other),
+            lag: Duration::from_nanos(raw.other),
         },
         code::JOB_START => EventKind::JobStart { job: low },
         code::JOB_END => EventKind::JobEnd { job: low },
         code::CALL => EventKind::Syscall {
-            task,
+            task: task_of(inspected, raw.task),
             op: match high {
                 0 => SyscallOp::Read,
                 1 => SyscallOp::Write,
@@ -486,17 +489,12 @@ fn kind_of(inspected: &Inspected, raw: RawEvent) -> Option<EventKind> {
                 3 => SyscallOp::Connect,
                 _ => SyscallOp::EpollWait,
             },
-            fd: fd_of(other),
-            result: match extra {
+            fd: fd_of(raw.other),
+            result: match raw.extra {
                 WOULD_BLOCK => SyscallResult::WouldBlock,
                 FAILED => SyscallResult::Error,
                 number => SyscallResult::Number(number),
             },
-        },
-        code::LONG_POLL => EventKind::LongPoll {
-            task: task?,
-            place,
-            duration: Duration::from_nanos(other),
         },
         _ => return None,
     })

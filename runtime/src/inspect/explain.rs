@@ -80,8 +80,13 @@ impl RuntimeBuilder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn explain(mut self, settings: Explain) -> Self {
-        let board = Board::new(settings.poll_max);
-        watchdog::start(&board, settings.dumps_on_sigusr1);
+        let before = self.settings.tracker.board().cloned();
+        let board = before.unwrap_or_default();
+        board.set_poll_max(settings.poll_max);
+        // The thread starts with the runtime, so a later call can change the settings.
+        board.set_on_open(Box::new(move |board| {
+            watchdog::start(board, settings.dumps_on_sigusr1);
+        }));
         self.settings.tracker = Tracker::new(board);
         self
     }

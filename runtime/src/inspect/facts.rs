@@ -23,7 +23,7 @@ const CHUNKS: usize = 23;
 /// The facts about one task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// The task that has spawned it, as a word. Zero if there is none.
+    /// The task that has spawned it, as a word. Zero if no task has.
     pub(crate) parent: u64,
     /// The number of its place in the program.
     pub(crate) place: u32,
@@ -50,6 +50,7 @@ pub(crate) struct FactsTable {
 
 /// Returns the chunk of an index, and the position in it.
 fn locate(index: u32) -> (usize, usize) {
+    // Counted from one, the chunks begin at the powers of two.
     let from_one = u64::from(index) / FIRST_CHUNK + 1;
     let chunk = from_one.ilog2();
     let begin = ((1 << chunk) - 1) * FIRST_CHUNK;
@@ -66,11 +67,13 @@ impl FactsTable {
     /// Stores the facts about a task. Only the runtime's thread may call this.
     pub(crate) fn store(&self, index: u32, generation: u32, facts: Facts) {
         let (chunk, position) = locate(index);
+        // Chunks never move, so a reader needs no lock.
         let slots = self.chunks[chunk].get_or_init(|| {
             let len = FIRST_CHUNK << chunk;
             (0..len).map(|_| FactsSlot::default()).collect()
         });
         let slot = &slots[position];
+        // The same steps as in the ring.
         slot.generation.store(0, Ordering::Relaxed);
         fence(Ordering::Release);
         slot.parent.store(facts.parent, Ordering::Relaxed);

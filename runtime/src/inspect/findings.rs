@@ -24,10 +24,9 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::tree::{Short, TreeNames, counted, futures_of};
-use crate::board::{Detail, LongPoll, Population, Site, Tracked, TrackedJob, WaitNode};
+use super::tree::{IDS_MAX, Short, Snapshot, TreeNames, counted, futures_of};
+use crate::board::{LongPoll, Population, Site, Subject, TrackedJob, WaitNode};
 use crate::instant::Instant;
-use crate::local_queue::TaskId;
 
 /// A task that has woken itself in this many polls, one after the other, spins.
 const STORM_MIN: u64 = 1_000;
@@ -57,7 +56,7 @@ pub(super) const SHUTDOWN: &str = "shutdown";
 ///     let finding: &Finding = &dump.findings()[0];
 ///     assert_eq!(finding.kind(), "lost waker");
 ///     assert_eq!(finding.tasks(), [lost.id().to_string()]);
-///     assert!(finding.place().is_some());
+///     assert!(finding.place().is_some() && finding.text().contains("no waker"));
 ///     println!("{finding}"); // lost waker: task 1.0.1 waits, and no waker of it exists …
 /// });
 /// # std::io::Result::Ok(())
@@ -115,37 +114,6 @@ pub(super) struct Evidence<'a> {
     pub(super) is_closing: bool,
 }
 
-/// A task, and its state at the time of the dump.
-pub(super) struct Snapshot {
-    pub(super) tracked: Tracked,
-    pub(super) is_queued: bool,
-    pub(super) is_running: bool,
-    /// The number of clones of its waker, apart from the runtime's own.
-    pub(super) clones: usize,
-}
-
-impl Snapshot {
-    pub(super) fn is_waiting(&self) -> bool {
-        !(self.is_queued || self.is_running)
-    }
-
-    /// Returns true if a socket or another task knows the id of this task.
-    fn is_known_by_id(&self) -> bool {
-        let keeps_id =
-            |reason: &WaitNode| matches!(reason.detail, Detail::Socket { .. } | Detail::Task(_));
-        self.tracked.task != TaskId::ROOT && self.tracked.reasons.iter().any(keeps_id)
-    }
-
-    fn is_lost(&self) -> bool {
-        let foreign = |reason: &WaitNode| reason.foreign_waker != 0;
-        self.is_waiting()
-            && self.tracked.polls > 0
-            && self.clones == 0
-            && !self.is_known_by_id()
-            && !self.tracked.reasons.iter().any(foreign)
-    }
-}
-
 /// Returns all findings.
 pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -183,7 +151,7 @@ fn by_site<'a>(
 }
 
 fn ids(tasks: &[&Snapshot], names: &TreeNames<'_>) -> Vec<String> {
-    let ids = tasks.iter().take(super::dump::IDS_MAX);
+    let ids = tasks.iter().take(IDS_MAX);
     ids.map(|task| names.id(task.tracked.task)).collect()
 }
 
@@ -279,6 +247,7 @@ fn starved_tasks(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         .filter(|task| queued_for(task).is_some());
     for (site, tasks) in by_site(starved) {
         let longest = tasks.iter().filter_map(|task| queued_for(task)).max();
+        // The one that runs has kept the others from running, or follows the one that has.
         let by = evidence.tasks.iter().find(|task| task.is_running);
         let by = by.map_or_else(String::new, |by| {
             format!(", while {} runs", names.task(by.tracked.task))
@@ -299,17 +268,14 @@ fn starved_tasks(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// A wait of one task for others.
-struct Edge<'a> {
+struct WaitEdge<'a> {
     reason: &'a WaitNode,
     targets: Vec<usize>,
 }
 
 /// Returns the waits of a task for other tasks. Returns `None` if anything else can end its wait.
-fn edges<'a>(
-    task: &'a Snapshot,
-    index_of: &HashMap<TaskId, usize>,
-    holders: &HashMap<usize, Vec<TaskId>>,
-) -> Option<Vec<Edge<'a>>> {
+fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'a>>> {
+    let holders = names.holders;
     let reasons = &task.tracked.reasons;
     if !task.is_waiting() || reasons.is_empty() {
         return None;
@@ -322,29 +288,31 @@ fn edges<'a>(
         let children = inside
             .filter(|other| other.depth == reason.depth + 1)
             .count();
+        // A future of another library is inside, and anything may wake it.
         if children < futures_of(reason) {
             return None;
         }
         let targets = match &reason.detail {
-            Detail::Task(task) => vec![*task],
-            Detail::Permits(at) => holders.get(at)?.clone(),
-            Detail::Senders(at, number) => {
+            Subject::Task(task) => vec![*task],
+            Subject::Permits(at) => holders.get(at)?.clone(),
+            Subject::Senders(at, number) => {
                 let users = holders.get(at)?;
                 // A sender that no task has used yet may be anywhere.
                 (users.len() >= *number).then(|| users.clone())?
             }
-            Detail::None | Detail::Named(_) | Detail::Among(_) | Detail::Futures(_)
+            Subject::None
+            | Subject::Named(_)
+            | Subject::Phase(_)
+            | Subject::Among(_)
+            | Subject::Futures(_)
                 if children > 0 =>
             {
                 continue;
             }
             _ => return None,
         };
-        let targets: Option<Vec<_>> = targets
-            .iter()
-            .map(|task| index_of.get(task).copied())
-            .collect();
-        edges.push(Edge {
+        let targets: Option<Vec<_>> = targets.iter().map(|task| names.find(*task)).collect();
+        edges.push(WaitEdge {
             reason,
             targets: targets?,
         });
@@ -354,13 +322,9 @@ fn edges<'a>(
 
 fn wait_cycles(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let tasks = evidence.tasks;
-    let index_of = tasks.iter().enumerate();
-    let index_of: HashMap<TaskId, usize> = index_of
-        .map(|(index, task)| (task.tracked.task, index))
-        .collect();
     let mut waits: Vec<_> = tasks
         .iter()
-        .map(|task| edges(task, &index_of, evidence.names.holders))
+        .map(|task| edges(task, evidence.names))
         .collect();
     // Step 1: a task that waits for a free one is free, too.
     let mut waiters: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
@@ -408,8 +372,8 @@ fn cycle(way: &[(usize, &WaitNode)], evidence: &Evidence<'_>) -> Finding {
             .site
             .map_or_else(String::new, |site| format!(" at {site}"));
         let thing = match &reason.detail {
-            Detail::Task(_) => format!("the end of {}", names.task(task(next))),
-            Detail::Senders(..) => {
+            Subject::Task(_) => format!("the end of {}", names.task(task(next))),
+            Subject::Senders(..) => {
                 format!(
                     "a message{place} of {}, which has the sender",
                     names.task(task(next))
@@ -433,7 +397,7 @@ fn cycle(way: &[(usize, &WaitNode)], evidence: &Evidence<'_>) -> Finding {
         let waiter = names.task(task(*index));
         text.push_str(&format!("{waiter} waits for {thing}"));
     }
-    let ids = way.iter().take(super::dump::IDS_MAX);
+    let ids = way.iter().take(IDS_MAX);
     Finding {
         kind: "wait cycle",
         text,
@@ -469,6 +433,7 @@ fn grown(population: &Population, now: u64) -> Option<u64> {
     if population.alive < GROWTH_MIN || !is_recent || population.alive < population.peak {
         return None;
     }
+    // Compared with a quarter, and not with zero: tasks that ended in the first minutes do not hide a later leak.
     let quarter = population.alive / 4;
     let (alive, spawned, _) = population
         .marks
@@ -506,6 +471,7 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
             .iter()
             .any(|reason| reason.label == label)
     };
+    // A server waits for its connections in a task of its own, so it is found by the names of the parts.
     let Some(waiter) = evidence.tasks.iter().find(|task| is_in(task, SHUTDOWN)) else {
         return;
     };
@@ -514,11 +480,11 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         .iter()
         .filter(|task| is_in(task, "connection"))
         .collect();
-    let texts = kept.iter().take(super::dump::IDS_MAX).map(|task| {
+    let texts = kept.iter().take(IDS_MAX).map(|task| {
         let reasons = &task.tracked.reasons;
         let innermost = reasons
             .iter()
-            .rfind(|reason| matches!(reason.detail, Detail::Named(_)));
+            .rfind(|reason| matches!(reason.detail, Subject::Named(_)));
         let part = innermost.map_or_else(String::new, |reason| {
             let waits = Duration::from_nanos(names.now.saturating_sub(reason.since));
             let detail = names.detail(reason);

@@ -90,14 +90,9 @@ impl Gate {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
-        let woken = self.changed.wait(inner);
-        woken.unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// The method that only the executor calls.
+/// The methods that only the executor calls.
 impl Gate {
     /// Returns true if the executor must stop before its next step, or take it as a granted one.
     #[inline]
@@ -112,13 +107,16 @@ impl Gate {
         if !inner.is_closed {
             return Duration::ZERO;
         }
+        // The lock is held from the first to the last line, except in the wait. So a reader sees whole stops.
         let began = Instant::now();
         self.stands_at.store(self.now() + 1, Ordering::Release);
         inner.stopped = Some(point);
         self.changed.notify_all();
         while inner.is_closed && inner.steps == 0 {
-            inner = self.wait(inner);
+            let woken = self.changed.wait(inner);
+            inner = woken.unwrap_or_else(PoisonError::into_inner);
         }
+        // An opened gate has no steps left.
         inner.steps = inner.steps.saturating_sub(1);
         inner.stopped = None;
         let stopped = began.elapsed();
@@ -166,6 +164,7 @@ impl Gate {
 
     /// Waits until the executor is stopped here, for at most `patience`. Returns the state then.
     pub(crate) fn wait_stopped(&self, patience: Duration) -> GateState {
+        // An open gate never stops the executor, so there is no reason to wait.
         let moves = |inner: &mut Inner| matches!(state_of(inner), GateState::Closed);
         let waited = self
             .changed

@@ -17,7 +17,17 @@
 //! the thread.
 //!
 //! A runtime that was made with [`RuntimeBuilder::inspect`](crate::RuntimeBuilder::inspect) writes an event for each
-//! step into a ring: a [`Recorder`] reads it, for tests, for a page, and for tools.
+//! spawn, wake, poll, wait, system call of a socket, timer and blocking job into a ring of fixed size. The cause of each
+//! wake is exact. Any thread can read the ring at any time, also while a task holds the runtime's thread.
+//!
+//! | to | use |
+//! |---|---|
+//! | check in a test that no poll is long, or that a task is woken seldom | [`Trace::assert_polls_shorter_than`], [`Trace::assert_wakes_at_most`] |
+//! | see all that has happened | [`Recorder::trace`], [`Trace::to_json`] |
+//! | follow what happens | [`Recorder::subscribe`] |
+//! | write the events out when a task panics or a request is slow | [`Flight`], [`trigger`] |
+//! | open a trace in Perfetto | [`Trace::to_trace_events`], or the variable `WATERWHEEL_TRACE`; see [`Options`] |
+//! | stop the runtime and let it take single steps | [`Recorder::control`], [`Control`] |
 //!
 //! # What it costs
 //!
@@ -28,29 +38,32 @@ mod control;
 mod dump;
 mod event;
 mod explain;
-pub(crate) mod facts;
+mod export;
+mod facts;
 mod findings;
-pub(crate) mod gate;
+mod flight;
+mod gate;
 mod json;
 mod named;
 pub(crate) mod options;
 mod player;
 mod recorder;
-pub(crate) mod ring;
-pub(crate) mod shared;
+mod ring;
+mod shared;
 mod trace;
 mod tree;
 mod watchdog;
-pub(crate) mod writer;
+mod writer;
 
 pub use control::{Control, ControlState};
 pub use dump::{Dump, Group};
-pub use event::{CancelCause, Event, EventKind, Outcome, SyscallOp, SyscallResult, WakeCause};
+pub use event::{CancelCause, Event, EventKind, SyscallOp, SyscallResult, TaskOutcome, WakeCause};
 pub use explain::{Dumper, Explain, dump, dumper};
 pub use findings::Finding;
-pub use named::{Named, named};
+pub use flight::Flight;
+pub use named::{Named, named, poll_in_phases, poll_named};
 pub use options::Options;
 pub use player::{PLAYER, player};
-pub use recorder::{Events, Recorder, recorder};
+pub use recorder::{Events, Recorder, cancelled, recorder, recorders, trigger};
 pub use trace::{PollSpan, Trace, TracedTask};
 pub use tree::Tree;

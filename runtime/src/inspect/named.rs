@@ -50,6 +50,66 @@ pub fn named<F: Future>(name: &'static str, future: F) -> Named<F> {
     }
 }
 
+/// Polls a part of a task under a name, in a future of one's own. `detail` is called only in an inspected runtime.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::pin::pin;
+/// use waterwheel::runtime::{block_on, inspect};
+///
+/// block_on(async {
+///     let mut resize = pin!(async { /* … */ });
+///     let detail = || "mill.png".to_owned();
+///     poll_fn(|cx| inspect::poll_named("resize", detail, cx, |cx| resize.as_mut().poll(cx))).await;
+/// });
+/// ```
+#[inline]
+pub fn poll_named<'a, T>(
+    name: &'static str,
+    detail: impl FnOnce() -> String,
+    cx: &mut Context<'a>,
+    poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
+) -> Poll<T> {
+    let detail = || Detail::named(Some(&detail().into()));
+    nodes::enter(cx, Origin::unknown(name), detail, poll)
+}
+
+/// Like [`poll_named()`], for a part that goes through phases. `phase` is called only if the part has to wait, in an
+/// inspected runtime. Tasks in different phases are different groups of a dump.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::task::{Context, Poll};
+/// use waterwheel::runtime::{block_on, inspect};
+///
+/// let mut left = 3;
+/// block_on(poll_fn(|cx| {
+///     let poll = |left: &mut u32, cx: &mut Context<'_>| {
+///         cx.waker().wake_by_ref();
+///         *left -= 1;
+///         if *left == 0 { Poll::Ready(()) } else { Poll::Pending }
+///     };
+///     let phase = |left: &u32| if *left > 1 { "early" } else { "late" };
+///     inspect::poll_in_phases("countdown", &mut left, cx, poll, phase)
+/// }));
+/// assert_eq!(left, 0);
+/// ```
+#[inline]
+pub fn poll_in_phases<'a, S, T>(
+    name: &'static str,
+    state: &mut S,
+    cx: &mut Context<'a>,
+    poll: impl FnOnce(&mut S, &mut Context<'a>) -> Poll<T>,
+    phase: impl FnOnce(&S) -> &'static str,
+) -> Poll<T> {
+    let phase = |state: &S| Detail::phase(phase(state));
+    nodes::enter_described(cx, Origin::unknown(name), state, poll, phase)
+}
+
 pin_project! {
     /// The future of [`named`].
     ///

@@ -41,10 +41,7 @@ impl Trace {
     /// ```
     /// use waterwheel::runtime::{Runtime, inspect};
     ///
-    /// let runtime = Runtime::builder()
-    ///     .inspect(inspect::Options::default())
-    ///     .explain(inspect::Explain::default())
-    ///     .build()?;
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
     /// let html = runtime.block_on(async {
     ///     let recorder = inspect::recorder().expect("it records");
     ///     recorder.trace().to_html_with(&inspect::dump())

@@ -10,12 +10,24 @@
 //! - Never: a wait for the runtime.
 
 use std::fmt;
+use std::panic::Location;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use super::event::Event;
-use super::shared::Inspected;
+use super::dump::Dump;
+use super::event::{CancelCause, Event};
+use super::explain::Explain;
+use super::flight;
+use super::options::Options;
+use super::ring::RawEvent;
+use super::shared::{Inspected, all, list};
 use super::trace::Trace;
+use super::writer::{EventWriter, code, word};
+use crate::board::{Board, LongPoll};
+use crate::causes::Reason;
 use crate::points;
+use crate::runtime_builder::RuntimeBuilder;
 
 /// Reads the events of a runtime, from any thread.
 ///
@@ -50,7 +62,63 @@ pub struct Recorder {
 /// ```
 #[must_use]
 pub fn recorder() -> Option<Recorder> {
-    points::inspected().map(|inspected| Recorder { inspected })
+    let reporter = points::reporter()?;
+    let writer: &EventWriter = reporter.as_any().downcast_ref()?;
+    Some(Recorder {
+        inspected: writer.inspected.clone(),
+    })
+}
+
+/// Returns the recorders of all runtimes of this process that record, the oldest first. A runtime that has ended is
+/// among them as long as a recorder of it is kept.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Runtime, inspect};
+///
+/// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+/// let own = runtime.block_on(async { inspect::recorder().unwrap().runtime() });
+/// assert!(inspect::recorders().iter().any(|recorder| recorder.runtime() == own));
+/// # std::io::Result::Ok(())
+/// ```
+#[must_use]
+pub fn recorders() -> Vec<Recorder> {
+    let recorder = |inspected| Recorder { inspected };
+    all().into_iter().map(recorder).collect()
+}
+
+/// Records that a future in the present task is about to be dropped before it is ready. The place of the event is that
+/// of the call. Has no effect outside a poll, and in a runtime that does not record.
+///
+/// The runtime records its own causes: aborts, lost races, timeouts, and its end. This function is for libraries that
+/// know another one, for example a server whose client has gone.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::{Runtime, inspect::{self, CancelCause, EventKind}};
+///
+/// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+/// let trace = runtime.block_on(async {
+///     inspect::cancelled(CancelCause::ClientGone);
+///     inspect::recorder().unwrap().trace()
+/// });
+/// let cancel = trace.events().last().unwrap();
+/// assert!(matches!(cancel.kind, EventKind::Cancel { cause: CancelCause::ClientGone, .. }));
+/// # std::io::Result::Ok(())
+/// ```
+#[track_caller]
+pub fn cancelled(cause: CancelCause) {
+    let reason = match cause {
+        CancelCause::Abort => Reason::Abort,
+        CancelCause::RaceLost => Reason::RaceLost,
+        CancelCause::Timeout => Reason::Timeout,
+        CancelCause::ClientGone => Reason::ClientGone,
+        CancelCause::Shutdown => Reason::Shutdown,
+        CancelCause::Drop => Reason::Drop,
+    };
+    points::part_cancelled(reason, Some(Location::caller()));
 }
 
 impl Recorder {
@@ -60,7 +128,29 @@ impl Recorder {
         self.inspected.runtime
     }
 
+    /// Makes a dump of the runtime: its tasks, and why each of them waits. This works from any thread, also while a poll
+    /// holds the runtime's thread; see [`Dumper::dump`](super::Dumper::dump).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// let recorder = runtime.block_on(async { inspect::recorder().unwrap() });
+    /// runtime.spawn(std::future::pending::<()>()).detach();
+    /// assert_eq!(recorder.dump().tasks(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn dump(&self) -> Dump {
+        let board = self.inspected.board.get();
+        board.map_or_else(Dump::default, |board| Dump::of(board))
+    }
+
     /// Copies all events that the ring has.
+    ///
+    /// The copy of a full ring takes about a millisecond, on the thread that calls this. The runtime does not wait.
     #[must_use]
     pub fn trace(&self) -> Trace {
         Trace::of(&self.inspected, 0)
@@ -98,6 +188,19 @@ impl Recorder {
     }
 
     /// Returns an iterator over the events that come after this call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// let recorder = runtime.block_on(async { inspect::recorder().unwrap() });
+    /// let mut events = recorder.subscribe();
+    /// runtime.spawn(async {}).detach();
+    /// assert!(events.next().is_some());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn subscribe(&self) -> Events {
         Events {
@@ -106,6 +209,121 @@ impl Recorder {
             missed: 0,
         }
     }
+}
+
+impl RuntimeBuilder {
+    /// Records the events of the runtime. [`inspect`](crate::inspect) reads them. This includes
+    /// [`explain`](Self::explain), with its default settings if it was not called.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// assert!(runtime.block_on(async { inspect::recorder() }).is_some());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn inspect(mut self, options: Options) -> Self {
+        if !self.settings.tracker.is_on() {
+            self = self.explain(Explain::default());
+        }
+        let board = self.settings.tracker.board().cloned();
+        self.settings.reports = Some(Box::new(move |runtime, unpark| {
+            let inspected = Inspected::new(runtime.number(), options.events, unpark);
+            let inspected = Arc::new(inspected);
+            if let Some(board) = board {
+                link(&inspected, board);
+            }
+            list(&inspected);
+            if let Some(flight) = options.flight {
+                flight::start(flight, &inspected);
+            }
+            if let Some((file, events_max)) = options.at_end {
+                inspected.set_at_end(Box::new(move |inspected| {
+                    write_at_end(inspected, &file, events_max);
+                }));
+            }
+            Rc::new(EventWriter::new(inspected))
+        }));
+        self
+    }
+}
+
+/// Lets a recorder make dumps, and lets the watchdog write events.
+fn link(inspected: &Arc<Inspected>, board: Arc<Board>) {
+    // Weak, because the recorder has the board.
+    let weak = Arc::downgrade(inspected);
+    let hook = move |poll: &LongPoll| {
+        let Some(inspected) = weak.upgrade() else {
+            return;
+        };
+        let place = poll.site.or(poll.task_site);
+        inspected.leave(RawEvent {
+            at: inspected.gate.now(),
+            code: code::LONG_POLL,
+            task: word(poll.task),
+            other: poll.nanos,
+            extra: place
+                .map_or(0, |place| inspected.place_number(place))
+                .into(),
+        });
+    };
+    // A runtime has one board and one recorder, so both places are empty.
+    _ = board.on_long_poll.set(Box::new(hook));
+    _ = inspected.board.set(board);
+}
+
+/// Writes the two files at the end of a runtime.
+fn write_at_end(inspected: &Arc<Inspected>, file: &Path, events_max: usize) {
+    let trace = Trace::newest(inspected, events_max);
+    // The first runtime of most programs is the only one, and has the plain name.
+    let number = match inspected.runtime {
+        1 => String::new(),
+        runtime => format!("{runtime}."),
+    };
+    let json = file.with_extension(format!("{number}json"));
+    let perfetto = file.with_extension(format!("{number}perfetto.json"));
+    let written = flight::write_file(&json, &trace.to_json())
+        .and_then(|()| flight::write_file(&perfetto, &trace.to_trace_events()));
+    if let Err(error) = written {
+        tracing::warn!("the trace was not written to {}: {error}", json.display());
+    }
+}
+
+impl Recorder {
+    /// Lets the [flight recorder](super::Flight) write the newest events, with this reason. Returns false if the
+    /// runtime has none, or if it has written within [the shortest time](super::Flight::every).
+    ///
+    /// It works on any thread. The calling thread only copies the events.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::{Runtime, inspect};
+    ///
+    /// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
+    /// let recorder = runtime.block_on(async { inspect::recorder().unwrap() });
+    /// assert!(!recorder.trigger("slow request")); // it has no flight recorder
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn trigger(&self, reason: &str) -> bool {
+        self.inspected.trigger(reason)
+    }
+}
+
+/// Lets the flight recorder of the runtime that this thread is inside write the newest events; see
+/// [`Recorder::trigger`]. Returns false outside such a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::runtime::inspect;
+///
+/// assert!(!inspect::trigger("outside of all runtimes"));
+/// ```
+pub fn trigger(reason: &str) -> bool {
+    recorder().is_some_and(|recorder| recorder.trigger(reason))
 }
 
 impl fmt::Debug for Recorder {
@@ -155,6 +373,7 @@ impl Iterator for Events {
     fn next(&mut self) -> Option<Event> {
         let ring = &self.inspected.ring;
         while self.next < ring.written() {
+            // The writer may have overtaken this reader.
             let skipped = ring.oldest().saturating_sub(self.next);
             self.next += skipped;
             self.missed += skipped;

@@ -43,23 +43,6 @@ pub(crate) struct RawEvent {
     pub(crate) extra: u64,
 }
 
-impl RawEvent {
-    fn to_words(self) -> [u64; WORDS] {
-        let head = self.at << 8 | u64::from(self.code);
-        [head, self.task, self.other, self.extra]
-    }
-
-    fn from_words([head, task, other, extra]: [u64; WORDS]) -> Self {
-        Self {
-            at: head >> 8,
-            code: head.to_le_bytes()[0],
-            task,
-            other,
-            extra,
-        }
-    }
-}
-
 #[derive(Default)]
 struct RingSlot {
     /// The number of the event plus one. Zero while the slot is empty or being written.
@@ -96,9 +79,12 @@ impl EventRing {
     pub(crate) fn write(&self, event: RawEvent) {
         let number = self.written.load(Ordering::Relaxed);
         let slot = self.slot(number);
+        // A reader that sees one of the new words also sees this zero, or a later number.
         slot.number.store(0, Ordering::Relaxed);
         fence(Ordering::Release);
-        for (to, word) in slot.words.iter().zip(event.to_words()) {
+        let head = event.at << 8 | u64::from(event.code);
+        let words = [head, event.task, event.other, event.extra];
+        for (to, word) in slot.words.iter().zip(words) {
             to.store(word, Ordering::Relaxed);
         }
         slot.number.store(number + 1, Ordering::Release);
@@ -119,10 +105,19 @@ impl EventRing {
     pub(crate) fn read(&self, number: u64) -> Option<RawEvent> {
         let slot = self.slot(number);
         let before = slot.number.load(Ordering::Acquire);
-        let words = std::array::from_fn(|word| slot.words[word].load(Ordering::Relaxed));
+        let load = |word: usize| slot.words[word].load(Ordering::Relaxed);
+        let head = load(0);
+        let event = RawEvent {
+            at: head >> 8,
+            code: head.to_le_bytes()[0],
+            task: load(1),
+            other: load(2),
+            extra: load(3),
+        };
+        // The loads above stay above the second load of the number.
         fence(Ordering::Acquire);
         let after = slot.number.load(Ordering::Relaxed);
-        (before == number + 1 && after == before).then(|| RawEvent::from_words(words))
+        (before == number + 1 && after == before).then_some(event)
     }
 }
 

@@ -14,13 +14,14 @@ use std::collections::HashMap;
 use std::mem;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::facts::{Facts, FactsTable, halves};
 use super::gate::Gate;
-use super::options::Options;
 use super::ring::{EventRing, RawEvent};
+use crate::board::Board;
+use crate::points::UnparkFn;
 
 /// Other threads may leave at most this many events. Further ones are lost, and counted.
 const LEFT_MAX: usize = 4096;
@@ -28,8 +29,16 @@ const LEFT_MAX: usize = 4096;
 /// The number of different names that are kept at most. A task with a further name has none here.
 const NAMES_MAX: usize = 4096;
 
-/// The function that ends the runtime's wait.
-type UnparkFn = Box<dyn Fn() + Send + Sync>;
+/// A flight recorder. It stands above this module, because it copies and writes events.
+pub(crate) trait Trigger: Send + Sync {
+    /// Returns true if a panic of a task is a trigger.
+    fn is_for_panics(&self) -> bool;
+    /// Writes the newest events. Returns false if it has done so a short time ago.
+    fn trigger(&self, inspected: &Arc<Inspected>, reason: &str) -> bool;
+}
+
+/// The function that a runtime calls at its end.
+type AtEndFn = Box<dyn Fn(&Arc<Inspected>) + Send + Sync>;
 
 /// All that the inspection of one runtime knows.
 pub(crate) struct Inspected {
@@ -43,21 +52,26 @@ pub(crate) struct Inspected {
     pub(crate) gate: Gate,
     /// Ends the runtime's wait.
     pub(crate) unpark: UnparkFn,
-    pub(crate) options: Options,
+    /// The tasks and their reasons, for dumps.
+    pub(crate) board: OnceLock<Arc<Board>>,
+    /// The flight recorder, if there is one.
+    trigger: OnceLock<Box<dyn Trigger>>,
+    /// Called when the runtime ends.
+    at_end: OnceLock<AtEndFn>,
     /// The number of the place that has called `block_on`.
     pub(crate) root_place: AtomicU32,
     /// The events that other threads have lost.
     pub(crate) lost: AtomicU64,
     /// True while the list of other threads is not empty.
     has_left: AtomicBool,
-    left: Mutex<Left>,
+    left: Mutex<LeftBehind>,
     places: Mutex<Places>,
     names: Mutex<Names>,
 }
 
 /// The news of other threads.
 #[derive(Default)]
-struct Left {
+struct LeftBehind {
     events: Vec<RawEvent>,
     /// The wakes that blocking jobs have sent: the task as a word, and the job.
     job_wakes: Vec<(u64, u32)>,
@@ -81,17 +95,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Inspected {
-    pub(crate) fn new(runtime: u32, options: Options, unpark: UnparkFn) -> Self {
+    pub(crate) fn new(runtime: u32, events: usize, unpark: UnparkFn) -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         let milliseconds = since_1970.unwrap_or_default().as_millis();
         Self {
             runtime,
             started_unix_ms: u64::try_from(milliseconds).unwrap_or(u64::MAX),
-            ring: EventRing::new(options.events),
+            ring: EventRing::new(events),
             facts: FactsTable::default(),
             gate: Gate::new(),
             unpark,
-            options,
+            board: OnceLock::new(),
+            trigger: OnceLock::new(),
+            at_end: OnceLock::new(),
             root_place: AtomicU32::new(0),
             lost: AtomicU64::new(0),
             has_left: AtomicBool::new(false),
@@ -106,6 +122,7 @@ impl Inspected {
         let places = &mut *lock(&self.places);
         let address = std::ptr::from_ref(place).addr();
         *places.numbers.entry(address).or_insert_with(|| {
+            // Zero stays free for "no place".
             places.list.push(place);
             u32::try_from(places.list.len()).unwrap_or_default()
         })
@@ -151,6 +168,41 @@ impl Inspected {
     }
 }
 
+/// The flight recorder, and the end.
+impl Inspected {
+    pub(crate) fn set_trigger(&self, trigger: Box<dyn Trigger>) {
+        _ = self.trigger.set(trigger);
+    }
+
+    pub(crate) fn set_at_end(&self, at_end: AtEndFn) {
+        _ = self.at_end.set(at_end);
+    }
+
+    pub(crate) fn trigger(self: &Arc<Self>, reason: &str) -> bool {
+        let trigger = self.trigger.get();
+        trigger.is_some_and(|trigger| trigger.trigger(self, reason))
+    }
+
+    /// A task, or the future of `block_on`, has panicked.
+    #[cold]
+    pub(crate) fn has_panicked(self: &Arc<Self>) {
+        if self
+            .trigger
+            .get()
+            .is_some_and(|trigger| trigger.is_for_panics())
+        {
+            self.trigger("panic");
+        }
+    }
+
+    /// The runtime has ended.
+    pub(crate) fn end(self: &Arc<Self>) {
+        if let Some(at_end) = self.at_end.get() {
+            at_end(self);
+        }
+    }
+}
+
 /// The events of other threads.
 impl Inspected {
     /// Leaves an event for the runtime's thread.
@@ -175,6 +227,7 @@ impl Inspected {
     /// Returns the job that has sent the wake of this task, if one has.
     pub(crate) fn waking_job(&self, task: u64) -> Option<u32> {
         let wakes = &mut lock(&self.left).job_wakes;
+        // The oldest one: messages are read in the order in which they were sent.
         let position = wakes.iter().position(|(woken, _)| *woken == task)?;
         Some(wakes.remove(position).1)
     }
@@ -190,6 +243,7 @@ impl Inspected {
     #[cold]
     fn collect_left_now(&self) {
         let mut left = lock(&self.left);
+        // Relaxed: the lock orders this with the next `leave`.
         self.has_left.store(false, Ordering::Relaxed);
         let events = mem::take(&mut left.events);
         drop(left);
@@ -200,4 +254,20 @@ impl Inspected {
     pub(crate) fn left(&self) -> Vec<RawEvent> {
         lock(&self.left).events.clone()
     }
+}
+
+/// The recorded runtimes of the process, for threads that know only a number.
+static ALL: Mutex<Vec<Weak<Inspected>>> = Mutex::new(Vec::new());
+
+/// Lists a runtime.
+pub(crate) fn list(inspected: &Arc<Inspected>) {
+    let mut all = lock(&ALL);
+    // The ended ones are removed here, so the list does not grow.
+    all.retain(|other| other.strong_count() > 0);
+    all.push(Arc::downgrade(inspected));
+}
+
+/// Returns all recorded runtimes, the oldest first.
+pub(crate) fn all() -> Vec<Arc<Inspected>> {
+    lock(&ALL).iter().filter_map(Weak::upgrade).collect()
 }

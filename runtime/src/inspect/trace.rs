@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::event::{Event, EventKind, WakeCause, task_of};
+use super::event::{Event, EventKind, SyscallResult, WakeCause, task_of};
 use super::facts::{Facts, halves};
 use super::gate::GateState;
 use super::json::{JsonId, JsonText, OrNull, place};
@@ -42,6 +42,7 @@ use crate::task_names::Id;
 /// | `now_ns` | the time of the copy, in nanoseconds since the runtime was opened |
 /// | `overflow` | the number of events that are lost |
 /// | `clock` | `"running"`, or `"stopped"` while the runtime is paused |
+/// | `reason` | the reason of the flight recorder, or `null` |
 /// | `tasks` | for each task: `id`, `name`, `place`, `parent`, `future_bytes` |
 /// | `events` | for each event: `seq`, `at` in nanoseconds, `kind`, and the fields of the kind |
 ///
@@ -79,6 +80,12 @@ use crate::task_names::Id;
 /// let task = trace.tasks()[1].id;
 /// trace.assert_wakes_at_most(task, 1); // by `yield_now`
 /// assert_eq!(trace.polls_of(task).count(), 2);
+/// assert_eq!(trace.wakes_of(task).count(), 1);
+/// println!("{} longest: {:?}", trace.task(task).unwrap(), trace.longest_poll());
+/// println!("longest in the queue: {:?}, of {} polls", trace.longest_queued(), trace.polls().count());
+/// assert!(trace.reason().is_none() && trace.overflow() == 0);
+/// assert!(trace.events().iter().all(|event| event.at <= trace.now()));
+/// assert!(trace.to_json().starts_with("{\"format\":\"waterwheel-trace\""));
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
@@ -88,6 +95,7 @@ pub struct Trace {
     now: Duration,
     overflow: u64,
     is_stopped: bool,
+    reason: Option<String>,
     events: Vec<Event>,
     tasks: Vec<TracedTask>,
 }
@@ -127,9 +135,10 @@ pub struct TracedTask {
 
 impl fmt::Display for TracedTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.id.is_root() {
-            true => f.write_str("the future of block_on")?,
-            false => write!(f, "task {}", self.id)?,
+        if self.id.is_root() {
+            f.write_str("the future of block_on")?;
+        } else {
+            write!(f, "task {}", self.id)?;
         }
         if let Some(name) = &self.name {
             write!(f, " `{name}`")?;
@@ -176,6 +185,7 @@ impl Trace {
     /// Copies the events from this number on.
     pub(crate) fn of(inspected: &Inspected, from: u64) -> Self {
         let ring = &inspected.ring;
+        // In this order: events that come meanwhile are not part of this copy.
         let (begin, written) = (ring.oldest().max(from), ring.written());
         let mut raw: Vec<_> = (begin..written)
             .filter_map(|seq| Some((seq, ring.read(seq)?)))
@@ -193,9 +203,30 @@ impl Trace {
             overflow: (written - from.min(written)) - copied
                 + inspected.lost.load(Ordering::Relaxed),
             is_stopped: matches!(inspected.gate.state(), GateState::Stopped(_)),
+            reason: None,
             events: raw.iter().filter_map(event).collect(),
             tasks: tasks.finish(),
         }
+    }
+
+    /// Copies at most this many events, the newest ones.
+    pub(crate) fn newest(inspected: &Inspected, events_max: usize) -> Self {
+        let events_max = u64::try_from(events_max).unwrap_or(u64::MAX);
+        Self::of(
+            inspected,
+            inspected.ring.written().saturating_sub(events_max),
+        )
+    }
+
+    pub(crate) fn with_reason(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// Returns the reason of the [flight recorder](super::Flight) for this copy.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     /// Returns the events, oldest first.
@@ -231,6 +262,7 @@ impl Trace {
 
     /// Returns all polls that have ended, in the order of their ends.
     pub fn polls(&self) -> impl Iterator<Item = PollSpan> {
+        // A task that is woken twice before its poll stands in the queue since the first wake.
         let mut queued: HashMap<Id, Duration> = HashMap::new();
         let mut began: Option<(Duration, Option<Duration>)> = None;
         self.events.iter().filter_map(move |event| {
@@ -335,6 +367,7 @@ impl Trace {
             ..
         } = self;
         let now_ns = self.now.as_nanos();
+        let reason = OrNull(self.reason().map(JsonText));
         let clock = if self.is_stopped {
             "stopped"
         } else {
@@ -342,7 +375,7 @@ impl Trace {
         };
         write!(
             json,
-            r#"{{"format":"waterwheel-trace","version":1,"runtime":{runtime},"started_unix_ms":{started_unix_ms},"now_ns":{now_ns},"overflow":{overflow},"clock":"{clock}","#
+            r#"{{"format":"waterwheel-trace","version":1,"runtime":{runtime},"started_unix_ms":{started_unix_ms},"now_ns":{now_ns},"overflow":{overflow},"clock":"{clock}","reason":{reason},"#
         )?;
         json.push_str("\n\"tasks\":[");
         for (position, task) in self.tasks.iter().enumerate() {
@@ -370,56 +403,24 @@ impl Trace {
 
 /// Writes the name of a kind, and its fields.
 fn write_kind(json: &mut String, kind: &EventKind) -> fmt::Result {
-    let id = |task: &Id| JsonId(*task);
     match kind {
-        EventKind::Spawn { task, parent } => write!(
-            json,
-            r#""spawn","task":{},"parent":{}"#,
-            id(task),
-            OrNull(parent.map(JsonId))
-        ),
-        EventKind::Wake { task, cause } => {
-            write!(json, r#""wake","task":{},"cause":"{cause}""#, id(task))?;
-            match cause {
-                WakeCause::Io(fd) => write!(json, r#","fd":{}"#, OrNull(*fd)),
-                WakeCause::Task(by) | WakeCause::Join(by) => write!(json, r#","by":{}"#, id(by)),
-                WakeCause::Job(job) => write!(json, r#","job":{job}"#),
-                _ => Ok(()),
-            }
+        EventKind::Park { timeout } => {
+            let nanos = OrNull(timeout.map(|timeout| timeout.as_nanos()));
+            write!(json, r#""park","timeout_ns":{nanos}"#)
         }
-        EventKind::PollStart { task } => write!(json, r#""poll_start","task":{}"#, id(task)),
-        EventKind::PollEnd { task, ready } => {
-            write!(json, r#""poll_end","task":{},"ready":{ready}"#, id(task))
-        }
-        EventKind::End { task, outcome } => {
-            write!(json, r#""end","task":{},"outcome":"{outcome}""#, id(task))
-        }
-        EventKind::Cancel {
-            task,
-            cause,
-            place: at,
-        } => write!(
-            json,
-            r#""cancel","task":{},"cause":"{cause}","place":{}"#,
-            id(task),
-            place(*at)
-        ),
-        EventKind::Park { timeout } => write!(
-            json,
-            r#""park","timeout_ns":{}"#,
-            OrNull(timeout.map(|timeout| timeout.as_nanos()))
-        ),
         EventKind::Unpark { events } => write!(json, r#""unpark","events":{events}"#),
         EventKind::IoReady {
             fd,
             readable,
             writable,
             closed,
-        } => write!(
-            json,
-            r#""io_ready","fd":{},"readable":{readable},"writable":{writable},"closed":{closed}"#,
-            OrNull(*fd)
-        ),
+        } => {
+            let fd = OrNull(*fd);
+            write!(
+                json,
+                r#""io_ready","fd":{fd},"readable":{readable},"writable":{writable},"closed":{closed}"#
+            )
+        }
         EventKind::Timer { lag } => write!(json, r#""timer","lag_ns":{}"#, lag.as_nanos()),
         EventKind::JobStart { job } => write!(json, r#""job_start","job":{job}"#),
         EventKind::JobEnd { job } => write!(json, r#""job_end","job":{job}"#),
@@ -430,26 +431,60 @@ fn write_kind(json: &mut String, kind: &EventKind) -> fmt::Result {
             result,
         } => {
             let (task, fd) = (OrNull(task.map(JsonId)), OrNull(*fd));
-            write!(
-                json,
-                r#""syscall","task":{task},"op":"{op}","fd":{fd},"result":"#
-            )?;
+            write!(json, r#""syscall","task":{task},"op":"{op}","fd":{fd},"#)?;
             match result {
-                super::event::SyscallResult::Number(number) => write!(json, "{number}"),
-                other => write!(json, "\"{other}\""),
+                SyscallResult::Number(number) => write!(json, r#""result":{number}"#),
+                other => write!(json, r#""result":"{other}""#),
             }
         }
+        _ => write_task_kind(json, kind),
+    }
+}
+
+/// Writes the kinds that are about a task.
+fn write_task_kind(json: &mut String, kind: &EventKind) -> fmt::Result {
+    let id = OrNull(kind.task().map(JsonId));
+    match kind {
+        EventKind::Spawn { parent, .. } => {
+            let parent = OrNull(parent.map(JsonId));
+            write!(json, r#""spawn","task":{id},"parent":{parent}"#)
+        }
+        EventKind::Wake { cause, .. } => {
+            write!(json, r#""wake","task":{id},"cause":"{cause}""#)?;
+            match cause {
+                WakeCause::Io(fd) => write!(json, r#","fd":{}"#, OrNull(*fd)),
+                WakeCause::Task(by) | WakeCause::Join(by) => {
+                    write!(json, r#","by":{}"#, JsonId(*by))
+                }
+                WakeCause::Job(job) => write!(json, r#","job":{job}"#),
+                _ => Ok(()),
+            }
+        }
+        EventKind::PollStart { .. } => write!(json, r#""poll_start","task":{id}"#),
+        EventKind::PollEnd { ready, .. } => {
+            write!(json, r#""poll_end","task":{id},"ready":{ready}"#)
+        }
+        EventKind::End { outcome, .. } => {
+            write!(json, r#""end","task":{id},"outcome":"{outcome}""#)
+        }
+        EventKind::Cancel {
+            cause, place: at, ..
+        } => {
+            let at = place(*at);
+            write!(
+                json,
+                r#""cancel","task":{id},"cause":"{cause}","place":{at}"#
+            )
+        }
         EventKind::LongPoll {
-            task,
             place: at,
             duration,
-        } => write!(
-            json,
-            r#""long_poll","task":{},"place":{},"ns":{}"#,
-            id(task),
-            place(*at),
-            duration.as_nanos()
-        ),
+            ..
+        } => {
+            let (at, nanos) = (place(*at), duration.as_nanos());
+            write!(json, r#""long_poll","task":{id},"place":{at},"ns":{nanos}"#)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -474,6 +509,7 @@ impl<'a> TaskList<'a> {
     /// Adds the tasks of an event.
     fn add(&mut self, event: RawEvent) {
         let facts = self.named(event.task);
+        // Only these kinds name a task, or know something that the table may have lost.
         match event.code {
             code::SPAWN => {
                 let [future_bytes, place] = halves(event.extra);

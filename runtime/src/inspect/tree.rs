@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::panic::Location;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::board::{Detail, SocketEnd, TrackedJob, WaitNode};
+use crate::board::{SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
+
+/// A group and a finding have at most this many ids.
+pub(super) const IDS_MAX: usize = 10;
 
 /// A future within a task, and why it waits. `Display` shows it on one line, with all that is inside.
 ///
@@ -78,6 +80,21 @@ impl Tree {
     #[must_use]
     pub fn children(&self) -> &[Self] {
         &self.children
+    }
+
+    /// Stores the times of a group's members, which are in the order of the reasons.
+    pub(super) fn set_ranges(
+        &mut self,
+        ranges: &mut impl Iterator<Item = RangeInclusive<Duration>>,
+    ) {
+        if self.is_recorded
+            && let Some(range) = ranges.next()
+        {
+            self.waits = range;
+        }
+        for child in &mut self.children {
+            child.set_ranges(ranges);
+        }
     }
 
     /// Calls `visit` with this future and all that are inside.
@@ -153,10 +170,43 @@ impl fmt::Display for Short {
     }
 }
 
+/// A task, and its state at the time of the dump.
+pub(super) struct Snapshot {
+    pub(super) tracked: Tracked,
+    pub(super) is_queued: bool,
+    pub(super) is_running: bool,
+    /// The number of clones of its waker, apart from the runtime's own.
+    pub(super) clones: usize,
+}
+
+impl Snapshot {
+    pub(super) fn is_waiting(&self) -> bool {
+        !(self.is_queued || self.is_running)
+    }
+
+    /// Returns true if no event can end the wait of this task.
+    pub(super) fn is_lost(&self) -> bool {
+        let is_root = self.tracked.task == TaskId::ROOT;
+        let is_known = |reason: &WaitNode| {
+            // A socket and a task keep the id of a waiting task, and no clone of its waker. The future of `block_on`
+            // has no id that they could keep.
+            let has_id = matches!(reason.detail, Subject::Socket { .. } | Subject::Task(_));
+            // A combinator with wakers of its own may keep the task's waker in a way that the count does not show.
+            has_id && !is_root || reason.foreign_waker != 0
+        };
+        let has_run = self.tracked.polls > 0;
+        self.is_waiting()
+            && has_run
+            && self.clones == 0
+            && !self.tracked.reasons.iter().any(is_known)
+    }
+}
+
 /// The things that the texts of a tree name.
 pub(super) struct TreeNames<'a> {
     pub(super) runtime: Option<RuntimeId>,
-    pub(super) tasks: &'a HashMap<TaskId, Option<Arc<str>>>,
+    /// The future of `block_on`, and then the tasks by their slots.
+    pub(super) tasks: &'a [Snapshot],
     pub(super) holders: &'a HashMap<usize, Vec<TaskId>>,
     pub(super) jobs: &'a HashMap<usize, TrackedJob>,
     /// The time of the runtime's clock.
@@ -164,6 +214,16 @@ pub(super) struct TreeNames<'a> {
 }
 
 impl TreeNames<'_> {
+    /// Returns the position of a task in the list.
+    pub(super) fn find(&self, task: TaskId) -> Option<usize> {
+        // The index of the root is the largest one, but it stands first.
+        let slot = |task: TaskId| (task != TaskId::ROOT, task.index);
+        let found = self
+            .tasks
+            .binary_search_by_key(&slot(task), |snapshot| slot(snapshot.tracked.task));
+        found.ok().filter(|at| self.tasks[*at].tracked.task == task)
+    }
+
     /// Returns the identity of a task as the JSON has it.
     pub(super) fn id(&self, task: TaskId) -> String {
         if task == TaskId::ROOT {
@@ -176,32 +236,35 @@ impl TreeNames<'_> {
     /// Returns a task for a text: its id, and its name if it has one.
     pub(super) fn task(&self, task: TaskId) -> String {
         let id = self.id(task);
-        match self.tasks.get(&task) {
-            Some(Some(name)) => format!("task {id} `{name}`"),
-            _ => format!("task {id}"),
+        let found = self.find(task).map(|index| &self.tasks[index].tracked);
+        match found.and_then(|tracked| tracked.name.as_ref()) {
+            Some(name) => format!("task {id} `{name}`"),
+            None => format!("task {id}"),
         }
     }
 
     /// Returns the text of the subject of a reason.
     pub(super) fn detail(&self, reason: &WaitNode) -> String {
         match &reason.detail {
-            Detail::None | Detail::Among(_) => String::new(),
-            Detail::Named(text) => text.as_deref().unwrap_or_default().to_owned(),
-            Detail::Until(deadline) => self.until(reason, *deadline),
-            Detail::Socket { fd, end } => match end {
+            Subject::None | Subject::Among(_) => String::new(),
+            Subject::Named(text) => text.as_deref().unwrap_or_default().to_owned(),
+            Subject::Phase(phase) => (*phase).to_owned(),
+            Subject::Until(deadline) => self.until(reason, *deadline),
+            Subject::Socket { fd, end } => match end {
                 SocketEnd::Peer(peer) => format!("fd {fd} of {peer}"),
                 SocketEnd::Local(local) => format!("fd {fd} on {local}"),
                 SocketEnd::Unknown => format!("fd {fd}"),
             },
-            Detail::Task(task) => self.task(*task),
-            Detail::Permits(at) => match self.holders.get(at) {
+            Subject::Task(task) => self.task(*task),
+            Subject::Permits(at) => match self.holders.get(at) {
                 Some(holders) if holders.len() > 3 => format!("held by {} tasks", holders.len()),
                 Some(holders) => format!("held by {}", self.tasks(holders)),
                 None => String::new(),
             },
-            Detail::Senders(_, number) => counted(*number, "sender"),
-            Detail::Futures(number) => counted(*number, "future"),
-            Detail::Job(at) => match self.jobs.get(at) {
+            Subject::Senders(_, number) => counted(*number, "sender"),
+            Subject::Futures(number) => counted(*number, "future"),
+            // The board forgets a job when it ends, and its future is then about to be polled.
+            Subject::Job(at) => match self.jobs.get(at) {
                 Some(job) if job.began > 0 => {
                     let runs = Instant::real().as_nanos().saturating_sub(job.began);
                     format!("runs since {}", Short(Duration::from_nanos(runs)))
@@ -209,7 +272,7 @@ impl TreeNames<'_> {
                 Some(_) => "no thread is free".to_owned(),
                 None => "has ended".to_owned(),
             },
-            Detail::Process(id) => format!("process {id}"),
+            Subject::Process(id) => format!("process {id}"),
         }
     }
 
@@ -294,9 +357,9 @@ fn below(
 /// Returns the number of futures that must be inside a reason, at least.
 pub(super) fn futures_of(reason: &WaitNode) -> usize {
     match &reason.detail {
-        Detail::Among(number) => *number,
-        Detail::Until(_) if reason.label == "timeout" => 1,
-        Detail::Named(_) => 1,
+        Subject::Among(number) => *number,
+        Subject::Until(_) if reason.label == "timeout" => 1,
+        Subject::Named(_) | Subject::Phase(_) => 1,
         _ => 0,
     }
 }

@@ -33,7 +33,7 @@ const LONG_POLLS_MAX: usize = 16;
 
 /// Starts the thread.
 pub(super) fn start(board: &Arc<Board>, dumps_on_sigusr1: bool) {
-    let every = (board.poll_max / 4).clamp(Duration::from_millis(1), LOOK_EVERY_MAX);
+    let every = (board.poll_max() / 4).clamp(Duration::from_millis(1), LOOK_EVERY_MAX);
     let signal = Arc::new(AtomicBool::new(false));
     let registered = dumps_on_sigusr1.then(|| flag::register(SIGUSR1, signal.clone()));
     let board = Arc::downgrade(board);
@@ -52,6 +52,7 @@ pub(super) fn start(board: &Arc<Board>, dumps_on_sigusr1: bool) {
 fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
     let mut reported = None;
     loop {
+        // A sleep and no condition: the runtime's thread then has no call to make.
         thread::sleep(every);
         let Some(board) = board.upgrade() else {
             return;
@@ -66,7 +67,7 @@ fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
         let Some(task) = running.task else { continue };
         let held = Instant::real().as_nanos().saturating_sub(running.began);
         let poll = (task, running.began);
-        if Duration::from_nanos(held) >= board.poll_max && reported != Some(poll) {
+        if Duration::from_nanos(held) >= board.poll_max() && reported != Some(poll) {
             reported = Some(poll);
             report(&board, &running, task, held);
         }
@@ -76,6 +77,7 @@ fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
 /// Stores a report on the board, and prints it.
 fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
     let innermost = running.entered.and_then(|index| running.reasons.get(index));
+    // The subscriber of `tracing` is foreign code, so the lock is released before it is called.
     let Some(mut census) = board.read_census() else {
         return;
     };
@@ -93,6 +95,9 @@ fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
         census.long_polls.remove(0);
     }
     drop(census);
+    if let Some(hook) = board.on_long_poll.get() {
+        hook(&poll);
+    }
     let runtime = board.runtime().map_or(0, RuntimeId::number);
     let id = match task {
         TaskId::ROOT => "root".to_owned(),

@@ -30,9 +30,11 @@
 //! - Always: the times of the events do not go back, except for those of other threads.
 //! - Never: user code called from here.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::facts::Facts;
@@ -40,8 +42,9 @@ use super::gate::StopPoint;
 use super::ring::RawEvent;
 use super::shared::Inspected;
 use crate::causes::{Call, Ready, Reason};
-use crate::local_queue::TaskId;
+use crate::local_queue::{RuntimeId, TaskId};
 use crate::panics;
+use crate::points::{CallResult, Doing, JobReporter, MaybePlace, Reporter};
 
 /// The kinds of events.
 pub(crate) mod code {
@@ -92,25 +95,11 @@ pub(crate) const ENDED_CANCELLED: u64 = 2;
 pub(crate) const WOULD_BLOCK: u64 = u64::MAX;
 pub(crate) const FAILED: u64 = u64::MAX - 1;
 
+/// The longest wait of one step, if the runtime takes single steps and no task is ready.
+const STEP_WAIT_MAX: Duration = Duration::from_millis(100);
+
 /// The number of places whose numbers a thread remembers.
 const PLACES: usize = 64;
-
-/// The activity of the thread, and so the cause of a wake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doing {
-    /// Anything else: code of the owner between two calls, a hook.
-    Other,
-    Poll(TaskId),
-    /// The task has ended, and its waiter is woken.
-    Join(TaskId),
-    /// The events of this descriptor are delivered.
-    Io(i32),
-    Timers,
-    /// The messages of other threads are read.
-    Mail,
-    /// The message of this blocking job is read.
-    Job(u32),
-}
 
 /// Makes a word of a task's id.
 pub(crate) fn word(task: TaskId) -> u64 {
@@ -132,7 +121,7 @@ struct DueMark {
 /// Writes the events of one runtime.
 pub(crate) struct EventWriter {
     pub(crate) inspected: Arc<Inspected>,
-    pub(crate) doing: Cell<Doing>,
+    doing: Cell<Doing>,
     /// The time of the last event.
     last_at: Cell<u64>,
     /// True if no code has run since the last event, so that its time is the present.
@@ -196,7 +185,7 @@ impl EventWriter {
     }
 
     /// Returns the number of a place. Zero is no place.
-    fn place_number(&self, place: Option<&'static Location<'static>>) -> u32 {
+    fn place_number(&self, place: MaybePlace) -> u32 {
         let Some(place) = place else { return 0 };
         let address = std::ptr::from_ref(place).addr();
         // A location has 24 bytes, so the lowest bits tell little.
@@ -206,24 +195,24 @@ impl EventWriter {
         }
         cached.get().1
     }
-
-    /// Calls `f` with another activity of the thread.
-    pub(crate) fn while_doing<T>(&self, doing: Doing, f: impl FnOnce() -> T) -> T {
-        let before = self.doing.replace(doing);
-        let result = f();
-        self.doing.set(before);
-        result
-    }
 }
 
-/// The events of tasks.
-impl EventWriter {
-    pub(crate) fn spawned(
-        &self,
-        task: TaskId,
-        place: Option<&'static Location<'static>>,
-        future_bytes: usize,
-    ) {
+/// The points of the runtime.
+impl Reporter for EventWriter {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn doing(&self) -> &Cell<Doing> {
+        &self.doing
+    }
+
+    fn root(&self, place: MaybePlace) {
+        let number = self.place_number(place);
+        self.inspected.root_place.store(number, Ordering::Relaxed);
+    }
+
+    fn spawned(&self, task: TaskId, place: MaybePlace, future_bytes: usize) {
         let parent = match self.doing.get() {
             Doing::Poll(parent) | Doing::Join(parent) => word(parent),
             _ => 0,
@@ -242,14 +231,14 @@ impl EventWriter {
         self.write(code::SPAWN, word(task), parent, extra);
     }
 
-    pub(crate) fn named(&self, task: TaskId, name: &Arc<str>) {
+    fn named(&self, task: TaskId, name: &Arc<str>) {
         let number = self.inspected.name_number(name);
         self.inspected.facts.store_name(task.index, number);
         self.write(code::NAMED, word(task), number.into(), 0);
     }
 
     /// Writes that a task was queued.
-    pub(crate) fn wake(&self, task: TaskId) {
+    fn wake(&self, task: TaskId) {
         let (code, other) = match self.doing.get() {
             Doing::Poll(by) if by == task => (code::WAKE_SELF, 0),
             Doing::Poll(by) => (code::WAKE_TASK, word(by)),
@@ -267,7 +256,8 @@ impl EventWriter {
         self.write_now(code, word(task), other, 0);
     }
 
-    pub(crate) fn poll_starts(&self, task: TaskId) {
+    fn poll_starts(&self, task: TaskId) {
+        // The end of the poll before is the present, if no other code has run. That saves a reading of the clock.
         if !self.is_present.replace(false) {
             self.now();
         }
@@ -276,33 +266,40 @@ impl EventWriter {
         self.panics.set(panics::of_tasks());
     }
 
-    pub(crate) fn poll_ends(&self, task: TaskId, has_ended: bool) {
+    fn poll_ends(&self, task: TaskId, has_ended: bool) {
         self.doing.set(Doing::Other);
         self.write(code::POLL_END, word(task), has_ended.into(), 0);
         self.is_present.set(true);
+        // The panics of tasks are caught before this, so this is one of the future of `block_on`.
+        if std::thread::panicking() {
+            self.inspected.has_panicked();
+        }
     }
 
-    pub(crate) fn ended(&self, task: TaskId, is_cancelled: bool) {
+    fn ended(&self, task: TaskId, is_cancelled: bool) {
         let ending = match is_cancelled {
             true => ENDED_CANCELLED,
             false if self.panics.get() != panics::of_tasks() => ENDED_PANIC,
             false => ENDED_VALUE,
         };
         self.write(code::END, word(task), ending, 0);
+        if ending == ENDED_PANIC {
+            self.inspected.has_panicked();
+        }
     }
 
-    pub(crate) fn cancelled(
-        &self,
-        task: TaskId,
-        reason: Reason,
-        place: Option<&'static Location<'static>>,
-    ) {
+    fn cancelled(&self, task: TaskId, reason: Reason, place: MaybePlace) {
         let place = self.place_number(place).into();
         self.write(code::CANCEL, word(task), reason as u64, place);
     }
 
-    /// Writes the result of a system call. `fd` is negative if there is none.
-    pub(crate) fn called(&self, call: Call, fd: i32, result: u64) {
+    /// Writes the result of a system call. `fd` is negative for a call without one.
+    fn called(&self, call: Call, fd: i32, result: CallResult) {
+        let result = match result {
+            CallResult::Number(number) => number as u64,
+            CallResult::WouldBlock => WOULD_BLOCK,
+            CallResult::Error => FAILED,
+        };
         let task = match self.doing.get() {
             Doing::Poll(task) | Doing::Join(task) => word(task),
             _ => 0,
@@ -310,29 +307,28 @@ impl EventWriter {
         let other = (call as u64) << 32 | word_of(fd);
         self.write(code::CALL, task, other, result);
     }
-}
 
-/// The events of a turn.
-impl EventWriter {
-    /// Forgets that the last time is the present, because code of the user runs.
-    pub(crate) fn let_time_pass(&self) {
-        self.is_present.set(false);
-    }
-
-    pub(crate) fn parks(&self, timeout: Option<Duration>) {
+    fn parks(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let timeout = if self.inspected.gate.is_closed() {
+            Some(timeout.map_or(STEP_WAIT_MAX, |timeout| timeout.min(STEP_WAIT_MAX)))
+        } else {
+            timeout
+        };
         let nanos = timeout.map_or(u64::MAX, |timeout| {
             u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
         });
         self.inspected.collect_left();
         self.write(code::PARK, 0, nanos, 0);
         self.is_parked.set(true);
+        timeout
     }
 
     /// Writes the end of a wait, or of a check for events.
-    pub(crate) fn unparked(&self, events: usize) {
+    fn unparked(&self, events: usize) {
         self.may_wait.set(false);
         self.is_present.set(false);
-        self.called(Call::EpollWait, -1, events as u64);
+        self.called(Call::EpollWait, -1, CallResult::Number(events));
+        // A check without a wait has no pair of events.
         if self.is_parked.take() {
             self.write_now(code::UNPARK, 0, events as u64, 0);
         }
@@ -340,7 +336,7 @@ impl EventWriter {
     }
 
     /// Stores the descriptor of a source that was registered.
-    pub(crate) fn registered(&self, source: usize, fd: i32) {
+    fn registered(&self, source: usize, fd: i32) {
         let mut fds = self.fds.borrow_mut();
         if fds.len() <= source {
             fds.resize(source + 1, -1);
@@ -350,7 +346,7 @@ impl EventWriter {
 
     /// Writes an event of a source. Until the next one, it is the cause of wakes. `due` is the number of the wakers
     /// that were collected before it.
-    pub(crate) fn io_ready(&self, source: usize, ready: Ready, due: usize) {
+    fn io_ready(&self, source: usize, ready: Ready, due: usize) {
         self.end_mark(due);
         let fd = self.fds.borrow().get(source).copied().unwrap_or(-1);
         self.doing.set(Doing::Io(fd));
@@ -358,38 +354,23 @@ impl EventWriter {
     }
 
     /// Ends the delivery. `due` is the number of the wakers that it has collected.
-    pub(crate) fn delivered(&self, due: usize) {
+    fn delivered(&self, due: usize) {
         self.end_mark(due);
         self.doing.set(Doing::Other);
     }
 
-    /// Notes that the wakers up to `due` belong to the present descriptor, if no mark has them.
-    fn end_mark(&self, due: usize) {
-        let mut marks = self.marks.borrow_mut();
-        let begin = marks.last().map_or(0, |mark| mark.end);
-        if let Doing::Io(fd) = self.doing.get()
-            && due > begin
-        {
-            marks.push(DueMark { end: due, fd });
-        }
-    }
-
     /// Notes a timer that is due.
-    pub(crate) fn timer_is_due(&self, tick: u64) {
+    fn timer_is_due(&self, tick: u64) {
         self.due_ticks.borrow_mut().push(tick);
     }
 
     /// Wakes the wakers that a turn has collected: first those of sockets, then those of timers. `lag` returns the
     /// nanoseconds since a tick.
-    pub(crate) fn wake_due(
-        &self,
-        due: usize,
-        lag: impl Fn(u64) -> u64,
-        mut wake_next: impl FnMut(),
-    ) {
+    fn wake_due(&self, due: usize, lag: &dyn Fn(u64) -> u64, wake_next: &mut dyn FnMut()) {
         // Taken out, because a wake may be foreign code that enters the runtime again.
         let marks = self.marks.take();
         let ticks = self.due_ticks.take();
+        // The timers stand last, one waker for each tick.
         let of_timers = due.saturating_sub(ticks.len());
         let mut marks_left = marks.iter().peekable();
         for position in 0..due {
@@ -402,38 +383,53 @@ impl EventWriter {
                 (None, Some(mark)) => Doing::Io(mark.fd),
                 (None, None) => Doing::Other,
             };
-            self.while_doing(doing, &mut wake_next);
+            let before = self.doing.replace(doing);
+            wake_next();
+            self.doing.set(before);
         }
         // The memory is kept for the next turn.
         keep(&self.marks, marks);
         keep(&self.due_ticks, ticks);
     }
 
-    /// Returns a number for a blocking job.
-    pub(crate) fn next_job(&self) -> u32 {
-        self.jobs.set(self.jobs.get().wrapping_add(1));
-        self.jobs.get()
+    fn mail_is_read(&self, task: Option<TaskId>) -> Doing {
+        // The message may be a closure of the user.
+        self.is_present.set(false);
+        let job = task.and_then(|task| self.inspected.waking_job(word(task)));
+        job.map_or(Doing::Mail, Doing::Job)
     }
-}
 
-/// Puts the memory of a list back.
-fn keep<T>(place: &RefCell<Vec<T>>, mut list: Vec<T>) {
-    list.clear();
-    place.replace(list);
-}
+    fn job(&self) -> Arc<dyn JobReporter> {
+        self.jobs.set(self.jobs.get().wrapping_add(1));
+        Arc::new(JobEvents {
+            inspected: self.inspected.clone(),
+            job: self.jobs.get(),
+        })
+    }
 
-/// The step mode.
-impl EventWriter {
-    pub(crate) fn stop_before_poll(&self, task: TaskId) -> Duration {
+    fn stop_before_poll(&self, task: TaskId) -> Duration {
         self.stop_before(StopPoint::Poll(word(task)))
     }
 
-    pub(crate) fn stop_before_wait(&self) -> Duration {
+    fn stop_before_wait(&self) -> Duration {
         // A turn may ask twice: before it moves a paused clock, and before it waits.
         if self.may_wait.replace(true) {
             return Duration::ZERO;
         }
         self.stop_before(StopPoint::Wait)
+    }
+}
+
+impl EventWriter {
+    /// Notes that the wakers up to `due` belong to the present descriptor, if no mark has them.
+    fn end_mark(&self, due: usize) {
+        let mut marks = self.marks.borrow_mut();
+        let begin = marks.last().map_or(0, |mark| mark.end);
+        if let Doing::Io(fd) = self.doing.get()
+            && due > begin
+        {
+            marks.push(DueMark { end: due, fd });
+        }
     }
 
     fn stop_before(&self, point: StopPoint) -> Duration {
@@ -444,4 +440,50 @@ impl EventWriter {
         self.is_present.set(false);
         self.inspected.gate.pass(point)
     }
+}
+
+impl Drop for EventWriter {
+    fn drop(&mut self) {
+        self.inspected.collect_left();
+        self.inspected.end();
+    }
+}
+
+/// The events of one blocking job. Its thread leaves them for the runtime's thread.
+struct JobEvents {
+    inspected: Arc<Inspected>,
+    job: u32,
+}
+
+impl JobEvents {
+    fn leave(&self, code: u8) {
+        self.inspected.leave(RawEvent {
+            at: self.inspected.gate.now(),
+            code,
+            other: self.job.into(),
+            ..RawEvent::default()
+        });
+    }
+}
+
+impl JobReporter for JobEvents {
+    fn starts(&self) {
+        self.leave(code::JOB_START);
+    }
+
+    fn ends(&self) {
+        self.leave(code::JOB_END);
+    }
+
+    fn wakes(&self, runtime: RuntimeId, task: TaskId) {
+        if runtime.number() == self.inspected.runtime {
+            self.inspected.leave_wake(word(task), self.job);
+        }
+    }
+}
+
+/// Puts the memory of a list back.
+fn keep<T>(place: &RefCell<Vec<T>>, mut list: Vec<T>) {
+    list.clear();
+    place.replace(list);
 }

@@ -32,8 +32,10 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use super::destination::Destination;
 use super::tcp_stream::TcpStream;
 use crate::budget;
+use crate::causes::Call;
 use crate::instant::Instant;
 use crate::nodes::{self, Detail, Origin};
+use crate::points;
 use crate::sys;
 use crate::time::{Sleep, sleep};
 
@@ -191,7 +193,9 @@ impl ConnectOptions {
         )?;
         self.set(&socket, address)?;
         // A non-blocking `connect` usually returns EINPROGRESS. On the own machine it may succeed at once.
-        match socket.connect(&address.into()) {
+        let connected = socket.connect(&address.into());
+        points::call(Call::Connect, &socket, &connected, |()| 0);
+        match connected {
             Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
             _ => Ok(TcpStream::from_nonblocking(socket.into())),
         }

@@ -234,10 +234,16 @@ impl<S: AsFd> Socket<S> {
         mut operation: impl FnMut(&S) -> io::Result<(T, Edge)>,
     ) -> Poll<io::Result<T>> {
         std::task::ready!(budget::poll_spend(cx, cost));
+        let mut was_tried = false;
         loop {
             let place = at.as_deref_mut();
             if self.registration.must_wait(&self.io, interest, place, cx)? {
-                return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
+                return nodes::waits_for_socket(
+                    cx,
+                    || label_of::<S>(interest),
+                    &self.io,
+                    was_tried,
+                );
             }
             match operation(&self.io) {
                 Ok((value, edge)) => {
@@ -254,6 +260,7 @@ impl<S: AsFd> Socket<S> {
                     if !self.registration.block(interest.direction()) {
                         self.registration.misplaced();
                     }
+                    was_tried = true;
                 }
                 // A signal has interrupted the call before it had an effect (`signal(7)`), so it is repeated.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -269,8 +276,9 @@ impl<S: AsFd> Socket<S> {
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
+        mut operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> Poll<io::Result<usize>> {
+        let operation = |io: &S| reported(direction, io, operation(io));
         let moved = std::task::ready!(self.poll_io(cx, direction.into(), 1, operation));
         if let Ok(bytes) = &moved {
             budget::spend_bytes(*bytes);
@@ -282,8 +290,9 @@ impl<S: AsFd> Socket<S> {
     pub(crate) async fn move_bytes(
         &self,
         direction: Direction,
-        operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
+        mut operation: impl FnMut(&S) -> io::Result<(usize, Edge)>,
     ) -> io::Result<usize> {
+        let operation = |io: &S| reported(direction, io, operation(io));
         let moved = self.perform(direction.into(), 1, operation).await;
         if let Ok(bytes) = &moved {
             budget::spend_bytes(*bytes);
@@ -369,7 +378,7 @@ impl<S: AsFd> Socket<S> {
             self.registration.known.set(Readiness::default());
         }
         if self.registration.must_wait(&self.io, interest, at, cx)? {
-            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io);
+            return nodes::waits_for_socket(cx, || label_of::<S>(interest), &self.io, false);
         }
         Poll::Ready(Ok(()))
     }
@@ -396,7 +405,9 @@ impl<S: AsFd> Socket<S> {
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_io(Direction::Write, |io| write(io, bytes, SendFlags::empty()))
+        self.try_io(Direction::Write, |io| {
+            reported(Direction::Write, io, write(io, bytes, SendFlags::empty()))
+        })
     }
 
     pub(crate) fn poll_write_vectored(
@@ -451,7 +462,7 @@ impl<S: Receive> Socket<S> {
         // A task usually reads again after a short read. This check ends that read before the budget and before
         // any call. // LOG R5
         if self.registration.waits_already(cx.waker()) {
-            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io);
+            return nodes::waits_for_socket(cx, || label_of::<S>(Interest::Read), &self.io, true);
         }
         self.read_or_wait(cx, buffer)
     }
@@ -459,27 +470,35 @@ impl<S: Receive> Socket<S> {
     /// The rest of [`poll_read`](Self::poll_read), out of line so that the check above is inlined.
     #[inline(never)] // LOG R5
     fn read_or_wait(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_move(cx, Direction::Read, |io| receive(io, buffer))
+        self.poll_move(cx, Direction::Read, |io| io.receive(buffer))
     }
 
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.try_io(Direction::Read, |io| receive(io, buffer))
+        self.try_io(Direction::Read, |io| {
+            reported(Direction::Read, io, io.receive(buffer))
+        })
     }
 }
 
-/// Reads, and reports the call.
-fn receive<S: Receive>(io: &S, buffer: &mut [u8]) -> io::Result<(usize, Edge)> {
-    let received = io.receive(buffer);
-    points::call(Call::Read, io, &received, |(moved, _)| *moved);
-    received
+/// Reports a call that moves bytes, and returns its result.
+#[inline]
+fn reported(
+    direction: Direction,
+    io: &impl AsFd,
+    moved: io::Result<(usize, Edge)>,
+) -> io::Result<(usize, Edge)> {
+    let call = match direction {
+        Direction::Read => Call::Read,
+        Direction::Write => Call::Write,
+    };
+    points::call(call, io, &moved, |(bytes, _)| *bytes);
+    moved
 }
 
 /// Calls `send(2)` without the C library's function around it (LOG R7). If the peer is gone, this returns an
 /// error and raises no signal.
 fn write(io: &impl AsFd, bytes: &[u8], flags: SendFlags) -> io::Result<(usize, Edge)> {
-    let sent = send(io, bytes, flags | sys::NO_SIGNAL);
-    points::call(Call::Write, io, &sent, |moved| *moved);
-    let moved = sent?;
+    let moved = send(io, bytes, flags | sys::NO_SIGNAL)?;
     Ok((moved, Edge::after(moved, bytes.len())))
 }
 
@@ -492,9 +511,7 @@ fn write_slices(io: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<(usize, Ed
     let slices = &slices[..slices.len().min(SLICES_MAX)];
     let asked = slices.iter().map(|slice| slice.len()).sum();
     let nothing = &mut SendAncillaryBuffer::default();
-    let sent = sendmsg(io, slices, nothing, sys::NO_SIGNAL);
-    points::call(Call::Write, io, &sent, |moved| *moved);
-    let moved = sent?;
+    let moved = sendmsg(io, slices, nothing, sys::NO_SIGNAL)?;
     Ok((moved, Edge::after(moved, asked)))
 }
 

@@ -25,6 +25,8 @@ use super::socket::{Edge, Receive};
 use super::socket_file::SocketFile;
 use super::stream::{Connected, Stream};
 use crate::budget;
+use crate::causes::Call;
+use crate::points;
 use crate::sys;
 use crate::time::sleep;
 
@@ -179,7 +181,9 @@ async fn connect(address: &SockAddr) -> io::Result<UnixStream> {
         poll_fn(|cx| budget::poll_spend(cx, 1)).await;
         // A new socket for each attempt: the state of one whose attempt has failed is unspecified (`connect(2)`).
         let socket = sys::open(Domain::UNIX, Type::STREAM, None)?;
-        match socket.connect(address) {
+        let connected = socket.connect(address);
+        points::call(Call::Connect, &socket, &connected, |()| 0);
+        match connected {
             // The queue is full (`connect(2)`, EAGAIN).
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(pause).await,
             connected => return connected.map(|()| UnixStream::from_nonblocking(socket.into())),

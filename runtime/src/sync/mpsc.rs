@@ -421,6 +421,7 @@ impl<T> Receiver<T> {
         // Before the message is taken: if the budget refuses, it stays.
         ready!(self.waited.poll_spend(cx));
         self.waited = Waited::default();
+        nodes::completed(origin);
         Poll::Ready(self.shared.pop())
     }
 

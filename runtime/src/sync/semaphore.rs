@@ -337,6 +337,7 @@ impl Future for Acquire<'_> {
             // `serve` has already taken these permits from the count.
             self.leave();
         }
+        nodes::completed(self.origin);
         Poll::Ready(Ok(()))
     }
 }

@@ -164,6 +164,7 @@ impl<T> JoinSet<T> {
             return Poll::Pending;
         };
         self.waited = Waited::default();
+        nodes::completed(origin);
         self.handles.remove(key);
         Poll::Ready(Some(outcome))
     }

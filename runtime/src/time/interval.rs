@@ -234,6 +234,7 @@ impl Interval {
         if self.sleep.poll_deadline(cx).is_pending() {
             return nodes::waits(cx, self.origin, || Detail::until(planned));
         }
+        nodes::completed(self.origin);
         // This reads the clock. The time of the turn is earlier, by the time for which tasks have held the
         // thread, and would make a late tick look punctual.
         let now = Instant::now();

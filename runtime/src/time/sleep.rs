@@ -245,6 +245,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.poll_deadline(cx).is_ready() {
+            nodes::completed(self.origin);
             return Poll::Ready(());
         }
         nodes::waits(cx, self.origin, || Detail::until(self.deadline))

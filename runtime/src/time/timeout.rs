@@ -18,8 +18,10 @@ use pin_project_lite::pin_project;
 
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::budget::Shares;
+use crate::causes::Reason;
 use crate::instant::Instant;
 use crate::nodes::{self, Detail, Origin};
+use crate::points;
 
 /// Runs `future` for at most `duration`.
 ///
@@ -117,9 +119,10 @@ impl<F: Future> Future for Timeout<F> {
         // poll would hide the end of its time.
         let mut shares = Shares::of(2);
         let deadline = this.sleep.deadline();
+        let origin = *this.origin;
         nodes::enter(
             cx,
-            *this.origin,
+            origin,
             || Detail::until(deadline),
             |cx| {
                 // The future comes before the sleep, so that a value which is ready at the deadline is not lost.
@@ -127,7 +130,10 @@ impl<F: Future> Future for Timeout<F> {
                     return Poll::Ready(Ok(value));
                 }
                 let elapsed = shares.poll(|| this.sleep.poll_deadline(cx));
-                elapsed.map(|()| Err(Elapsed(())))
+                elapsed.map(|()| {
+                    points::part_cancelled(Reason::Timeout, origin.site());
+                    Err(Elapsed(()))
+                })
             },
         )
     }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use waterwheel_runtime::inspect::{Control, ControlState, Dumper, PLAYER, Recorder, Trace};
+use waterwheel_runtime::inspect::{Control, ControlState, PLAYER, Recorder, Trace};
 use waterwheel_runtime::time::sleep;
 use waterwheel_runtime::{race, spawn_blocking, spawn_detached};
 
@@ -48,17 +48,15 @@ const COMMAND_BYTES_MAX: u64 = 16;
 /// All that the answers share.
 pub(super) struct PageAnswers {
     recorder: Recorder,
-    dumper: Option<Dumper>,
     token: PageToken,
     /// The number of browsers that follow the events.
     followers: Cell<usize>,
 }
 
 impl PageAnswers {
-    pub(super) fn new(recorder: Recorder, dumper: Option<Dumper>, token: PageToken) -> Rc<Self> {
+    pub(super) fn new(recorder: Recorder, token: PageToken) -> Rc<Self> {
         Rc::new(Self {
             recorder,
-            dumper,
             token,
             followers: Cell::new(0),
         })
@@ -80,7 +78,7 @@ impl PageAnswers {
         match (request.method(), request.path()) {
             (&Method::GET, "/") => page(request).await,
             (&Method::GET, "/trace.json") => self.trace(request).await,
-            (&Method::GET, "/dump.json") => self.dump(request).await,
+            (&Method::GET, "/dump.json") => json(request, self.recorder.dump().to_json()).await,
             (&Method::GET, "/events") => self.follow(request).await,
             (&Method::GET, "/trace") => self.download(request).await,
             (&Method::POST, "/control") => self.control(request).await,
@@ -101,12 +99,6 @@ impl PageAnswers {
         let next = self.recorder.next_seq();
         request.add_header(NEXT_EVENT, next.to_string())?;
         json(request, self.recorder.trace().to_json()).await
-    }
-
-    /// Sends the tasks with their reasons, or `null` if the runtime does not record reasons.
-    async fn dump(&self, request: Request<'_>) -> Result<Responded> {
-        let dump = self.dumper.as_ref().map(|dumper| dumper.dump().to_json());
-        json(request, dump.unwrap_or_else(|| "null".to_owned())).await
     }
 
     /// Sends what happens, until the browser leaves.
@@ -137,12 +129,10 @@ impl PageAnswers {
                 return send(request, StatusCode::BAD_REQUEST, "text/plain", text).await;
             }
         };
-        let html = || match &self.dumper {
-            Some(dumper) => trace.to_html_with(&dumper.dump()),
-            None => trace.to_html(),
-        };
+        let html = || trace.to_html_with(&self.recorder.dump());
         let (name, content_type, body) = match parameter(&request, "format").unwrap_or("json") {
             "json" => ("trace.json", "application/json", trace.to_json()),
+            "perfetto" => ("perfetto.json", "application/json", trace.to_trace_events()),
             "html" => ("trace.html", "text/html; charset=utf-8", html()),
             _ => {
                 let text = "format: json, perfetto or html\n";

@@ -26,7 +26,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use waterwheel_runtime::inspect::{Dumper, Recorder, dumper, recorder};
+use waterwheel_runtime::inspect::{Recorder, recorder};
 
 use crate::limits::Limits;
 use crate::server::Server;
@@ -40,9 +40,7 @@ mod delta;
 
 /// Serves a page that shows the runtime that this thread is inside. Prints its URL to the standard error.
 ///
-/// Open the URL in a browser on the same machine. The page ends when the returned [`Page`] is dropped. It shows the
-/// reasons of tasks and the findings if the runtime was also made with
-/// [`explain`](waterwheel_runtime::RuntimeBuilder::explain).
+/// Open the URL in a browser on the same machine. The page ends when the returned [`Page`] is dropped.
 ///
 /// # Errors
 ///
@@ -55,10 +53,7 @@ mod delta;
 /// use waterwheel::inspect;
 /// use waterwheel::runtime::Runtime;
 ///
-/// let runtime = Runtime::builder()
-///     .inspect(inspect::Options::default())
-///     .explain(inspect::Explain::default())
-///     .build()?;
+/// let runtime = Runtime::builder().inspect(inspect::Options::default()).build()?;
 /// runtime.block_on(async {
 ///     let page = inspect::serve("127.0.0.1:0")?;
 ///     println!("watch it run: {}", page.url());
@@ -75,9 +70,7 @@ pub fn serve(address: impl ToSocketAddrs) -> io::Result<Page> {
              and call inspect::serve inside it",
         )
     })?;
-    let mut builder = Page::of(recorder);
-    builder.dumper = dumper();
-    builder.serve(address)
+    Page::of(recorder).serve(address)
 }
 
 /// The page that [`serve`] shows. Its drop ends the page, and resumes the program if it is paused.
@@ -118,7 +111,6 @@ impl Page {
     pub fn of(recorder: Recorder) -> PageBuilder {
         PageBuilder {
             recorder,
-            dumper: None,
             is_for_all: false,
         }
     }
@@ -173,34 +165,10 @@ impl fmt::Debug for Page {
 #[must_use]
 pub struct PageBuilder {
     recorder: Recorder,
-    dumper: Option<Dumper>,
     is_for_all: bool,
 }
 
 impl PageBuilder {
-    /// Shows the reasons of this dumper, too. It must be that of the same runtime. [`serve`] does so by itself.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use waterwheel::inspect::{self, Page};
-    /// use waterwheel::runtime::Runtime;
-    ///
-    /// let runtime = Runtime::builder()
-    ///     .inspect(inspect::Options::default())
-    ///     .explain(inspect::Explain::default())
-    ///     .build()?;
-    /// let both = runtime.block_on(async { inspect::recorder().zip(inspect::dumper()) });
-    /// let (recorder, dumper) = both.expect("it records both");
-    /// let page = Page::of(recorder).dumper(dumper).serve("127.0.0.1:0")?;
-    /// # drop(page);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn dumper(mut self, dumper: Dumper) -> Self {
-        self.dumper = Some(dumper);
-        self
-    }
-
     /// Allows addresses that other machines can reach.
     ///
     /// The token is then the only protection, and it goes over the network unencrypted. A tunnel is better:
@@ -242,8 +210,7 @@ impl PageBuilder {
             ));
         }
         let token = PageToken::random();
-        let (recorder, dumper) = (self.recorder.clone(), self.dumper);
-        let answers_token = token.clone();
+        let (recorder, answers_token) = (self.recorder.clone(), token.clone());
         // A page has few clients, and they send short requests.
         let limits = Limits {
             connections_max: Some(64),
@@ -253,7 +220,7 @@ impl PageBuilder {
         let server = Server::builder()
             .limits(limits)
             .stoppable(addresses.as_slice(), move || {
-                PageAnswers::new(recorder, dumper, answers_token).into_handler()
+                PageAnswers::new(recorder, answers_token).into_handler()
             })?;
         let page = Page {
             server,

@@ -1,0 +1,109 @@
+//! Names for the parts of a server, for `waterwheel_runtime::inspect`.
+//!
+//! # How it works
+//!
+//! A dump of the runtime shows a connection as `connection(idle) > read fd 12 of 127.0.0.1:4711`, and one whose handler
+//! waits as `connection(handling) > handler(GET /slow) > sleep(3 s left)`. Without the feature `inspect`, the functions
+//! here only call their arguments.
+//!
+//! # Invariants
+//!
+//! - Never: a query of a request in a name, because it may be a secret.
+
+#[cfg(not(feature = "inspect"))]
+pub(crate) use off::{handler, named, poll_connection};
+#[cfg(feature = "inspect")]
+pub(crate) use on::{handler, named, poll_connection};
+
+/// The names of a build with the feature.
+#[cfg(feature = "inspect")]
+mod on {
+    use std::future::Future;
+    use std::task::{Context, Poll};
+
+    use http::Method;
+    use waterwheel_runtime::inspect::{self, Named};
+
+    use crate::shared::connections::Phase;
+
+    /// Names a part of a server.
+    pub(crate) fn named<F: Future>(name: &'static str, future: F) -> Named<F> {
+        inspect::named(name, future)
+    }
+
+    /// Polls a connection, and shows its phase while it waits.
+    #[inline]
+    pub(crate) fn poll_connection<S, T>(
+        state: &mut S,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut S, &mut Context<'_>) -> Poll<T>,
+        phase: impl FnOnce(&S) -> Option<Phase>,
+    ) -> Poll<T> {
+        inspect::poll_in_phases("connection", state, cx, poll, |state| {
+            phase(state).map_or("over", text_of)
+        })
+    }
+
+    fn text_of(phase: Phase) -> &'static str {
+        match phase {
+            Phase::Handshake => "handshake",
+            Phase::New => "first request",
+            Phase::ReadingHead => "reading head",
+            Phase::HeadOverdue => "head overdue",
+            Phase::Handling => "handling",
+            Phase::Idle => "idle",
+            Phase::Closing => "closing",
+            Phase::Lingering(_) => "lingering",
+            Phase::Upgraded => "upgraded",
+        }
+    }
+
+    /// Polls a handler, and shows its request.
+    #[inline]
+    pub(crate) fn handler<'a, T>(
+        cx: &mut Context<'a>,
+        request: impl FnOnce() -> Option<(Method, String)>,
+        poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
+    ) -> Poll<T> {
+        let detail = || {
+            let (method, target) = request().unwrap_or_default();
+            let path = target.split('?').next().unwrap_or_default();
+            format!("{method} {path}")
+        };
+        inspect::poll_named("handler", detail, cx, poll)
+    }
+}
+
+/// The empty names of all other builds.
+#[cfg(not(feature = "inspect"))]
+mod off {
+    use std::future::Future;
+    use std::task::{Context, Poll};
+
+    use http::Method;
+
+    use crate::shared::connections::Phase;
+
+    pub(crate) fn named<F: Future>(_: &'static str, future: F) -> F {
+        future
+    }
+
+    #[inline]
+    pub(crate) fn poll_connection<S, T>(
+        state: &mut S,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut S, &mut Context<'_>) -> Poll<T>,
+        _: impl FnOnce(&S) -> Option<Phase>,
+    ) -> Poll<T> {
+        poll(state, cx)
+    }
+
+    #[inline]
+    pub(crate) fn handler<'a, T>(
+        cx: &mut Context<'a>,
+        _: impl FnOnce() -> Option<(Method, String)>,
+        poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
+    ) -> Poll<T> {
+        poll(cx)
+    }
+}

@@ -1,0 +1,288 @@
+//! The step mode: a runtime that another thread stops, and its clock.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{Read as _, Write as _};
+use std::net;
+use std::rc::Rc;
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant as StdInstant};
+
+use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+use waterwheel::runtime::inspect::{Control, ControlState, EventKind};
+use waterwheel::runtime::net::TcpListener;
+use waterwheel::runtime::time::{self, Instant, sleep};
+use waterwheel::runtime::{spawn, task, yield_now};
+
+use crate::inspect::recorded;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Takes one step, and waits for the next stop.
+fn step(control: &Control) -> ControlState {
+    assert!(control.step(), "{:?}", control.state());
+    control.wait(PATIENCE)
+}
+
+/// Takes steps until this state.
+fn step_to(control: &Control, wanted: impl Fn(ControlState) -> bool) -> usize {
+    for steps in 0..1000 {
+        let state = control.wait(PATIENCE);
+        if wanted(state) {
+            return steps;
+        }
+        step(control);
+    }
+    panic!("1000 steps do not lead there: {:?}", control.state());
+}
+
+#[test]
+fn a_step_polls_exactly_one_task() {
+    let (runtime, recorder) = recorded();
+    let control = recorder.control();
+    assert_eq!(control.state(), ControlState::Running);
+    assert!(!control.step());
+    control.pause();
+    let lecturer = thread::spawn(move || {
+        let polls = || recorder.trace().polls().count();
+        let before = polls();
+        for taken in 0..20 {
+            assert!(matches!(
+                control.wait(PATIENCE),
+                ControlState::BeforePoll(_)
+            ));
+            assert_eq!(polls(), before + taken);
+            // It stays stopped.
+            thread::sleep(Duration::from_millis(1));
+            assert_eq!(polls(), before + taken);
+            assert!(control.step());
+        }
+        control.wait(PATIENCE);
+        control.resume();
+    });
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..3)
+            .map(|_| {
+                spawn(async {
+                    for _ in 0..5 {
+                        yield_now().await
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        for _ in 0..20 {
+            yield_now().await;
+        }
+    });
+    lecturer.join().unwrap();
+}
+
+#[test]
+fn the_state_names_the_task_of_the_next_poll() {
+    let (runtime, recorder) = recorded();
+    let control = recorder.control();
+    let named = task::Builder::new().name("named");
+    let task = runtime.block_on(async move { named.spawn(sleep(Duration::from_millis(1))) });
+    let id = task.id();
+    control.pause();
+    let lecturer = thread::spawn(move || {
+        step_to(&control, |state| state == ControlState::BeforePoll(id));
+        control.resume();
+        control
+    });
+    runtime.block_on(task).unwrap();
+    assert_eq!(lecturer.join().unwrap().state(), ControlState::Running);
+}
+
+/// Stops a runtime for `stop` as soon as it waits, and lets it go on.
+fn stop_for(control: &Control, stop: Duration) {
+    control.pause();
+    assert!(!matches!(control.wait(PATIENCE), ControlState::Stopping));
+    thread::sleep(stop);
+    control.resume();
+}
+
+#[test]
+fn no_deadline_passes_while_the_runtime_is_stopped() {
+    let (runtime, recorder) = recorded();
+    let control = recorder.control();
+    let stop = Duration::from_millis(600);
+    let began = StdInstant::now();
+    let lecturer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(20));
+        stop_for(&control, stop);
+    });
+    runtime.block_on(async {
+        let begin = Instant::now();
+        let hurried = time::timeout(
+            Duration::from_millis(300),
+            sleep(Duration::from_millis(200)),
+        );
+        hurried
+            .await
+            .expect("the stop does not count for the timeout");
+        let lasted = begin.elapsed();
+        assert!(lasted >= Duration::from_millis(200), "{lasted:?}");
+        assert!(lasted < Duration::from_millis(590), "{lasted:?}");
+        assert!(Instant::of_turn() <= Instant::now());
+    });
+    lecturer.join().unwrap();
+    assert!(began.elapsed() >= stop + Duration::from_millis(200));
+    // The clock of the events has stood, too.
+    let trace = recorder.trace();
+    let events = trace.events();
+    let longest = events
+        .windows(2)
+        .map(|pair| pair[1].at.saturating_sub(pair[0].at))
+        .max();
+    assert!(longest < Some(stop), "{longest:?}");
+}
+
+#[test]
+fn a_stopped_runtime_loses_no_connection() {
+    let (runtime, recorder) = recorded();
+    let control = recorder.control();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_address().unwrap();
+    control.pause();
+    let lecturer = thread::spawn(move || {
+        // Clients that come while the server takes single steps.
+        let mut clients: Vec<_> = (0..3)
+            .map(|_| net::TcpStream::connect(address).unwrap())
+            .collect();
+        for client in &mut clients {
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client.write_all(b"abc").unwrap();
+        }
+        for _ in 0..30 {
+            thread::sleep(Duration::from_millis(5));
+            step(&control);
+        }
+        control.resume();
+        for client in &mut clients {
+            let mut bytes = [0; 3];
+            client.read_exact(&mut bytes).unwrap();
+            assert_eq!(&bytes, b"abc");
+        }
+    });
+    runtime.block_on(async move {
+        let mut served = Vec::new();
+        for _ in 0..3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            served.push(spawn(async move {
+                let mut bytes = [0; 3];
+                let read = time::timeout(Duration::from_secs(1), stream.read_exact(&mut bytes));
+                read.await.expect("the stops do not count").unwrap();
+                stream.write_all(&bytes).await.unwrap();
+            }));
+        }
+        for task in served {
+            task.await.unwrap();
+        }
+    });
+    lecturer.join().unwrap();
+}
+
+#[test]
+fn a_step_before_a_wait_delivers_or_ends_soon() {
+    let (runtime, recorder) = recorded();
+    let control = recorder.control();
+    let lecturer = thread::spawn(move || {
+        control.pause();
+        step_to(&control, |state| state == ControlState::BeforeWait);
+        // No event comes, so the step is a short wait.
+        let began = StdInstant::now();
+        assert_eq!(step(&control), ControlState::BeforeWait);
+        let lasted = began.elapsed();
+        assert!(
+            lasted >= Duration::from_millis(50) && lasted < Duration::from_secs(5),
+            "{lasted:?}"
+        );
+        // The steps let the clock run, so the deadline comes.
+        step_to(&control, |state| {
+            matches!(state, ControlState::BeforePoll(_))
+        });
+        control.resume();
+    });
+    runtime.block_on(sleep(Duration::from_millis(250)));
+    lecturer.join().unwrap();
+}
+
+#[test]
+fn steps_move_a_paused_clock_from_deadline_to_deadline() {
+    let (runtime, recorder) = recorded();
+    let control = recorder.control();
+    let lecturer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(10));
+        control.pause();
+        control.wait(PATIENCE);
+        for _ in 0..7 {
+            if control.state() == ControlState::Running {
+                break;
+            }
+            step(&control);
+        }
+        control.resume();
+        recorder.trace()
+    });
+    let ticks = Rc::new(Cell::new(0));
+    runtime.block_on(async {
+        time::pause();
+        let begin = Instant::now();
+        // The clock is not moved before the first stop, because this future is always ready.
+        let real = StdInstant::now();
+        poll_fn(|cx| {
+            if real.elapsed() > Duration::from_millis(50) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        })
+        .await;
+        for _ in 0..100 {
+            sleep(Duration::from_secs(1)).await;
+            ticks.set(ticks.get() + 1);
+        }
+        assert_eq!(begin.elapsed(), Duration::from_secs(100));
+    });
+    assert_eq!(ticks.get(), 100);
+    let trace = lecturer.join().unwrap();
+    assert!(
+        trace
+            .events()
+            .iter()
+            .any(|event| matches!(event.kind, EventKind::PollStart { .. }))
+    );
+}
+
+#[test]
+fn a_runtime_that_waits_for_a_long_time_stops_at_once() {
+    let (runtime, recorder) = recorded();
+    let control = recorder.control();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let lecturer = thread::spawn(move || {
+        let waker: std::task::Waker = receiver.recv().unwrap();
+        thread::sleep(Duration::from_millis(20));
+        control.pause();
+        let began = StdInstant::now();
+        assert_ne!(control.wait(PATIENCE), ControlState::Stopping);
+        assert!(began.elapsed() < Duration::from_secs(5));
+        // A message that comes during the stop is not lost.
+        waker.wake();
+        control.resume();
+    });
+    let mut polls = 0;
+    runtime.block_on(poll_fn(|cx| {
+        polls += 1;
+        if polls == 1 {
+            sender.send(cx.waker().clone()).unwrap();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }));
+    lecturer.join().unwrap();
+}

@@ -1,0 +1,117 @@
+//! Claims about dumps of a runtime with a server: each connection and each handler has a reason.
+
+use std::future::Future;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use waterwheel::http::{Limits, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::inspect::{self, Dump, Explain};
+use waterwheel::runtime::time::sleep;
+use waterwheel::runtime::{Runtime, spawn};
+
+use crate::support::runtime::within_deadline;
+
+async fn handler(request: Request<'_>) -> Result<Responded> {
+    if request.path() == "/slow" {
+        sleep(Duration::from_secs(3_600)).await;
+    }
+    request.respond(StatusCode::OK, "here", ()).await
+}
+
+/// Runs a server beside a test, in a runtime that records why its tasks wait.
+fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Rc<Server>, SocketAddr) -> F) {
+    within_deadline(|| {
+        let settings = Explain::default();
+        let runtime = Runtime::builder().explain(settings).build().unwrap();
+        runtime.block_on(async {
+            let limits = Limits::default();
+            let server = Server::builder().limits(limits).bind("127.0.0.1:0");
+            let server = Rc::new(server.unwrap());
+            let address = server.local_address();
+            let serving = server.clone();
+            spawn(async move { serving.serve(handler).await }).detach();
+            test(server, address).await;
+        });
+    });
+}
+
+/// Dumps until the text of a dump has this part, and returns the dump.
+async fn dump_with(part: &str) -> Dump {
+    let began = Instant::now();
+    loop {
+        let dump = inspect::dump();
+        if dump.to_string().contains(part) {
+            return dump;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "no {part} in:\n{dump}"
+        );
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn each_connection_shows_its_phase_and_each_handler_its_request() {
+    with_server(async |_, address| {
+        let dump = dump_with("accept loop > [accept fd ").await;
+        assert!(
+            dump.to_string().contains(&format!(" on {address}")),
+            "{dump}"
+        );
+        // A client that has sent nothing, one with a part of a head, one that waits between two requests, and one whose
+        // handler waits.
+        let connect = || TcpStream::connect(address).unwrap();
+        let quiet = connect();
+        let mut partial = connect();
+        partial.write_all(b"GET / HT").unwrap();
+        let mut idle = connect();
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        let mut slow = connect();
+        slow.write_all(b"GET /slow?key=secret HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        let rows = [
+            (&quiet, "connection(first request) > read fd "),
+            (&partial, "connection(reading head) > read fd "),
+            (&idle, "connection(idle) > read fd "),
+            (&slow, "connection(handling) > handler(GET /slow) > sleep("),
+        ];
+        for (client, text) in rows {
+            let dump = dump_with(text).await;
+            let own = client.local_addr().unwrap();
+            let lines = dump.to_string();
+            let line = lines.lines().find(|line| line.contains(text)).unwrap();
+            println!("{own}: {line}");
+        }
+        let dump = inspect::dump();
+        assert!(!dump.to_string().contains("secret"), "{dump}");
+        assert!(dump.findings().is_empty(), "{dump}");
+        drop((quiet, partial, idle, slow));
+    });
+}
+
+#[test]
+fn a_shutdown_that_waits_names_the_task_and_the_request() {
+    with_server(async |server, address| {
+        let mut slow = TcpStream::connect(address).unwrap();
+        slow.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        let dump = dump_with("handler(GET /slow)").await;
+        let waits = |dump: &Dump| {
+            let findings = dump.findings().iter();
+            let mut found = findings.filter(|finding| finding.kind() == "shutdown waits");
+            found.next().map(|finding| finding.text().to_owned())
+        };
+        assert_eq!(waits(&dump), None, "{dump}");
+        let ending = server.clone();
+        spawn(async move { ending.shutdown(Duration::from_secs(3_600)).await }).detach();
+        let dump = dump_with("shutdown waits").await;
+        let text = waits(&dump).unwrap();
+        assert!(text.contains("waits for 1 connection: task "), "{text}");
+        assert!(text.contains(" in handler GET /slow since "), "{text}");
+        drop(slow);
+    });
+}
