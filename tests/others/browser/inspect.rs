@@ -289,7 +289,7 @@ fn a_shutdown_that_hangs_names_the_task_that_keeps_it_waiting() {
     };
     let pid = Pid::from_child(&scene.program.0);
     kill_process(pid, Signal::TERM).unwrap();
-    scene.wait_for("[...document.querySelectorAll('#findings li')].some(item => item.innerText.includes('shutdown'))");
+    scene.wait_for("[...document.querySelectorAll('#findings li')].some(item => item.innerText.includes('shutdown') && item.innerText.includes('GET /endless'))");
     scene.finish();
 }
 
