@@ -5,8 +5,9 @@
 //! `player.html` has a stand-in for a recording. [`Trace::to_html`] puts a recording there. `waterwheel-http` serves
 //! the same file as it is, and the page then asks the server for what happens.
 
+use super::dump::Dump;
 use super::json::JsonText;
-use super::{Dump, Trace};
+use super::trace::Trace;
 
 /// The page without a recording.
 #[doc(hidden)]
