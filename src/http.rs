@@ -46,7 +46,10 @@
 //!
 //! **Limit.** [`Limits`] is the table of all limits on bytes, counts and time that a client may use.
 //!
-//! **Wrap.** [`Builder::transport`] puts a transport of yours, such as TLS, under every connection that the
+//! **Encrypt.** [`Builder::tls`] serves HTTPS, with the feature `tls`. [`tls`] has certificates, names, clients'
+//! certificates, reloads, and the redirect from HTTP.
+//!
+//! **Wrap.** [`Builder::transport`] puts a transport of yours, such as the PROXY protocol, under every connection that the
 //! server accepts. [`Io`] is its contract. [`Request::connection`] returns the facts that it has found.
 //!
 //! **Upgrade.** [`Request::upgrade`] and [`Request::tunnel`] return the stream ([`Upgraded`]), with the bytes

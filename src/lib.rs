@@ -30,6 +30,7 @@
 //! | write the accept loop | [`Server`](http::Server) |
 //! | build a site from parts | [`http::web`], above all [its router](http::web::routes) |
 //! | limit what clients may use | [`Limits`](http::Limits), one table of all limits with their defaults |
+//! | serve HTTPS | [`http::tls`] |
 //! | test handlers | [`http::testing`] |
 //! | run tasks, timers and sockets without HTTP | [`runtime`] |
 //! | connect a database, tokio, axum or a WebSocket | [`guide::ecosystem`] |
@@ -53,6 +54,9 @@
 //! | `response` | responses as values ([`http::web::response`]) |
 //! | `routes` | a router ([`http::web::routes`]) |
 //! | `templates` | pages from templates ([`http::web::templates`]) |
+//! | `tls` | HTTPS by rustls and `ring` ([`http::tls`]): 9 more crates |
+//! | `tls-aws-lc-rs` | HTTPS with the cryptography of `aws-lc-rs`; with `tls` beside it, this one is the default |
+//! | `tls-core` | HTTPS with a `CryptoProvider` of yours |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
 //! | `inspect` | why each task waits, what is wrong, what has happened, and a page that shows it ([`inspect`]) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |

@@ -23,7 +23,8 @@
 //! | run sets of tasks, name them, end them from any thread | [`task`] |
 //! | wait for all of several futures | [`join`](fn@join), [`try_join`](fn@try_join), [`join_all`](fn@join_all) |
 //! | wait for the first of several futures | [`race`](fn@race), [`select`](fn@select) |
-//! | wait for a point in time | [`time`] |
+//! | wait for a point in time, or give up after a while | [`time`] |
+//! | ask tasks to end, and wait until they have | [`sync::CancellationToken`], with a [`task::JoinSet`] |
 //! | send values between tasks, share them, limit or stop tasks | [`sync`]; any channel crate works too |
 //! | wake tasks that wait for a condition | [`Notify`], with an `Rc<RefCell<…>>` for the data |
 //! | connect to other programs | [`net`] |
@@ -38,10 +39,32 @@
 //! | receive signals | [`signal`] |
 //! | count the open descriptors | [`descriptors`] |
 //!
+//! # Reading and writing
+//!
+//! Sockets, pipes, files and the standard streams have the traits of `futures-io`. Their methods (`read_exact`,
+//! `write_all`, `lines`) are in a crate of your choice: `cargo add futures-lite`.
+//!
+//! ```
+//! use futures_lite::{AsyncBufReadExt, AsyncWriteExt, StreamExt, io::BufReader};
+//! use waterwheel::runtime::{block_on, net::UnixStream};
+//!
+//! block_on(async {
+//!     let (ours, mut theirs) = UnixStream::pair()?;
+//!     theirs.write_all(b"rye\nwheat\n").await?;
+//!     theirs.close().await?;
+//!     let mut lines = BufReader::new(ours).lines();
+//!     while let Some(line) = lines.next().await {
+//!         println!("{}", line?);
+//!     }
+//!     std::io::Result::Ok(())
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
 //! # Systems
 //!
-//! All tests run on Linux. For macOS and FreeBSD (64 bits), the runtime is compiled (`cargo check --target`), and no
-//! test has run there. The server is for Linux.
+//! All tests run on Linux. For macOS and FreeBSD (64 bits), the runtime and the server are compiled
+//! (`cargo check --target`), and no test has run there.
 //!
 //! # Features
 //!

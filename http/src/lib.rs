@@ -37,6 +37,12 @@ mod connection;
 mod server;
 
 pub mod testing;
+#[cfg(feature = "tls-core")]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "tls", feature = "tls-aws-lc-rs", feature = "tls-core")))
+)]
+pub mod tls;
 pub mod web;
 
 pub use connection::Connection;

@@ -605,18 +605,15 @@ fn merge_level(
         let found = (next..old.len().min(next + AHEAD_MAX))
             .find(|at| !used[*at] && old[*at][0].is_same(reason));
         let mut reason = reason.clone();
-        match found {
-            Some(at) => {
-                used[at] = true;
-                next = at + 1;
-                reason.keep_time_of(&old[at][0]);
-                all.push(reason);
-                merge_level(&old[at][1..], &family[1..], polled, keeps, all);
-            }
-            None => {
-                all.push(reason);
-                all.extend_from_slice(&family[1..]);
-            }
+        if let Some(at) = found {
+            used[at] = true;
+            next = at + 1;
+            reason.keep_time_of(&old[at][0]);
+            all.push(reason);
+            merge_level(&old[at][1..], &family[1..], polled, keeps, all);
+        } else {
+            all.push(reason);
+            all.extend_from_slice(&family[1..]);
         }
     }
     let is_left = |at: usize| {

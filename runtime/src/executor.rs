@@ -44,7 +44,8 @@ use crate::pool::{Pool, PoolSettings};
 use crate::reactor::Reactor;
 use crate::remote::{Message, Remote};
 use crate::rotation;
-use crate::task_names::{Info, TaskNames};
+use crate::source::Readiness;
+use crate::task_names::{Info, NamedTask};
 use crate::task_table::{self, Tasks};
 use crate::timers::Timers;
 use crate::waker::TaskWaker;
@@ -79,7 +80,6 @@ pub(crate) struct Executor {
     due: Cell<Vec<Waker>>,
     /// The functions of the user that a turn calls. `None` in most programs.
     hooks: Option<Box<Hooks>>,
-    names: TaskNames,
     /// The receiver of reports, if the owner wants one. Then `hooks` is `Some`, too.
     reports: Reports,
     /// Learns of each poll, if the runtime is inspected.
@@ -160,7 +160,6 @@ impl Executor {
             due: Cell::default(),
             mail: Cell::default(),
             hooks: settings.hooks,
-            names: TaskNames::default(),
             reports,
             tracker: settings.tracker,
         }))
@@ -340,9 +339,9 @@ impl Executor {
                     ready.push(task);
                 }
             };
-            let seen = |source, readiness, due| {
+            let seen = |source, readiness: Readiness, due| {
                 if reports {
-                    points::io_ready(source, readiness, due);
+                    points::io_ready(source, readiness.into(), due);
                 }
             };
             self.reactor.deliver(due, seen, queue)
@@ -355,6 +354,10 @@ impl Executor {
 
     /// Wakes the wakers that a turn has collected.
     fn wake_all(&self, due: &mut Vec<Waker>) {
+        // Most turns have none, and an empty `Drain` costs more than this branch.
+        if due.is_empty() {
+            return;
+        }
         if points::is_on() {
             return self.wake_reported(due);
         }
@@ -378,21 +381,19 @@ impl Executor {
         task_table::handle::abort(&self.tasks, task, reason, place);
     }
 
-    pub(crate) fn names(&self) -> &TaskNames {
-        &self.names
+    /// Names a task.
+    pub(crate) fn name(&self, task: TaskId, named: NamedTask) {
+        self.tasks.borrow_mut().name(task, named);
     }
 
     /// Returns all that is known about a task.
     pub(crate) fn info(&self, task: TaskId) -> Info {
-        let place = self.tasks.borrow().spawned_at(task);
-        self.names.info(self.id, task, place)
+        self.tasks.borrow().info(task)
     }
 
     /// Returns the tasks that have not ended.
     pub(crate) fn alive_tasks(&self) -> Vec<Info> {
-        let alive = self.tasks.borrow().alive();
-        let info = |(task, place)| self.names.info(self.id, task, Some(place));
-        alive.into_iter().map(info).collect()
+        self.tasks.borrow().alive()
     }
 
     /// Wakes a task by its id, which runs no foreign code.

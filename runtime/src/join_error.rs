@@ -3,7 +3,8 @@
 //! # How it works
 //!
 //! A task has no value if it panicked or was cancelled. The panic's text is copied when the panic is caught,
-//! so that the error can be printed without the lock of the payload.
+//! so that the error can be printed without the lock of the payload. The table of tasks adds the identity of the task
+//! at its end.
 //!
 //! # Invariants
 //!
@@ -14,21 +15,37 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use crate::task_names::Info;
+
 /// The reason why a task has no value: it panicked, or it was cancelled.
+///
+/// `Display` names the [task](Self::task) and shows the panic's text, as in
+/// `task 1.0.1 ("worker", src/main.rs:12:5) panicked: out of water`.
 ///
 /// # Examples
 ///
 /// ```
-/// use waterwheel::runtime::{block_on, spawn};
+/// use waterwheel::runtime::{block_on, task};
 ///
-/// let failed = block_on(async { spawn(async { panic!("out of water") }).await });
+/// let failed = block_on(async {
+///     let worker = task::Builder::new().name("worker");
+///     worker.spawn(async { panic!("out of water") }).await
+/// });
 /// let error = failed.map(|()| ()).unwrap_err();
 /// assert!(error.is_panic());
-/// assert_eq!(error.to_string(), "the task panicked: out of water");
+/// assert_eq!(error.task().unwrap().name(), Some("worker"));
+/// assert!(error.to_string().ends_with("panicked: out of water"));
 /// ```
 pub struct JoinError {
-    /// `None` if the task was cancelled. A box, so that the error is one word.
-    panic: Option<Box<Panic>>,
+    /// `None` if a blocking job was cancelled. A box, so that the error is one word.
+    details: Option<Box<Details>>,
+}
+
+#[derive(Default)]
+struct Details {
+    task: Option<Info>,
+    /// `None` if the task was cancelled.
+    panic: Option<Panic>,
 }
 
 struct Panic {
@@ -39,31 +56,51 @@ struct Panic {
 
 impl JoinError {
     pub(crate) fn cancelled() -> Self {
-        Self { panic: None }
+        Self { details: None }
     }
 
     pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
         // `panic!` makes a `&str` of a plain text, and a `String` of one with arguments.
         let text = payload.downcast_ref::<&'static str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let panic = Panic {
+            message: text.unwrap_or("a value that is not text").into(),
+            payload: Mutex::new(payload),
+        };
         Self {
-            panic: Some(Box::new(Panic {
-                message: text.unwrap_or("a value that is not text").into(),
-                payload: Mutex::new(payload),
+            details: Some(Box::new(Details {
+                task: None,
+                panic: Some(panic),
             })),
         }
+    }
+
+    #[cold]
+    pub(crate) fn set_task(&mut self, task: Info) {
+        self.details.get_or_insert_default().task = Some(task);
+    }
+
+    fn panic(&self) -> Option<&Panic> {
+        self.details.as_ref()?.panic.as_ref()
+    }
+
+    /// Returns the task: its id, its name if it has one, and the place that has spawned it if that is known. Returns
+    /// `None` for a blocking job.
+    #[must_use]
+    pub fn task(&self) -> Option<&Info> {
+        self.details.as_ref()?.task.as_ref()
     }
 
     /// Returns true if the task was aborted, or ended with its runtime.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.panic.is_none()
+        self.panic().is_none()
     }
 
     /// Returns true if the task panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        self.panic.is_some()
+        self.panic().is_some()
     }
 
     /// Returns the panic's payload, for [`std::panic::resume_unwind`].
@@ -97,8 +134,9 @@ impl JoinError {
     /// });
     /// assert_eq!(value(aborted), None);
     /// ```
-    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
-        match self.panic {
+    pub fn try_into_panic(mut self) -> Result<Box<dyn Any + Send>, Self> {
+        let details = self.details.as_mut();
+        match details.and_then(|details| details.panic.take()) {
             Some(panic) => {
                 let payload = panic.payload.into_inner();
                 Ok(payload.unwrap_or_else(PoisonError::into_inner))
@@ -110,9 +148,13 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.panic {
-            None => f.write_str("the task was cancelled"),
-            Some(panic) => write!(f, "the task panicked: {}", panic.message),
+        match self.task() {
+            Some(task) => write!(f, "{task}")?,
+            None => f.write_str("the task")?,
+        }
+        match self.panic() {
+            None => f.write_str(" was cancelled"),
+            Some(panic) => write!(f, " panicked: {}", panic.message),
         }
     }
 }

@@ -48,7 +48,7 @@
 //!   `nodes` → `causes` → `points` → `race` → `join` → `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
-//! - *Tasks*: `waiter` → `join_error` → `watch` → `task_table` → `task_names` → `join_handle`
+//! - *Tasks*: `waiter` → `watch` → `task_names` → `join_error` → `task_table` → `join_handle`
 //! - *Time*: `wheel` → `timers`
 //! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`

@@ -7,7 +7,7 @@
 //!
 //! | call | by |
 //! |---|---|
-//! | [`during`] | the executor, around each poll |
+//! | [`begin_poll`] | the executor, before each poll |
 //! | [`enter`] | a future with futures inside, around the poll of them |
 //! | [`waits`] | a leaf that returns `Pending` |
 //! | [`Tracker`] | the table of tasks, when a task is spawned and when it has ended |
@@ -331,23 +331,15 @@ mod on {
         }
     }
 
-    /// Runs one poll of a task.
+    /// Begins one poll of a task, which ends when the guard drops.
     #[inline]
-    pub(crate) fn during<T>(
-        tracker: &Tracker,
-        task: TaskId,
-        clock: &Clock,
-        poll: impl FnOnce() -> T,
-    ) -> T {
-        let Some(board) = &tracker.board else {
-            return poll();
-        };
-        let _poll = start_poll(board, task, clock);
-        poll()
+    pub(crate) fn begin_poll(tracker: &Tracker, task: TaskId, clock: &Clock) -> Option<PollGuard> {
+        let board = tracker.board.as_ref()?;
+        Some(start_poll(board, task, clock))
     }
 
     /// Ends the poll when it drops, also if the future of `block_on` panics.
-    struct PollGuard {
+    pub(crate) struct PollGuard {
         outer: Option<Active>,
         was_on: bool,
     }
@@ -564,12 +556,12 @@ mod on {
         /// Notes a job that is queued. `job` is the place of its outcome, whose address names it.
         pub(crate) fn queued<T>(tracker: &Tracker, job: &T, origin: Origin) -> Self {
             let at = tracker.board.clone().map(|board| {
-                let tracked = TrackedJob {
+                let queued = TrackedJob {
                     site: origin.site(),
                     task: with_active(|active| active.task),
                     began: 0,
                 };
-                board.census().jobs.insert(address(job), tracked);
+                board.census().jobs.insert(address(job), queued);
                 (board, address(job))
             });
             Self { at }
@@ -693,10 +685,14 @@ mod off {
     #[inline]
     pub(crate) fn registered<S: AsFd>(_: &S) {}
 
+    // A guard, not a closure: the executor has two polls, and each would call the closure. // LOG S4
     #[inline]
-    pub(crate) fn during<T>(_: &Tracker, _: TaskId, _: &Clock, poll: impl FnOnce() -> T) -> T {
-        poll()
+    pub(crate) fn begin_poll(_: &Tracker, _: TaskId, _: &Clock) -> PollGuard {
+        PollGuard
     }
+
+    /// The guard of a poll that is not watched.
+    pub(crate) struct PollGuard;
 
     #[derive(Clone, Default)]
     pub(crate) struct Tracker;

@@ -154,8 +154,9 @@ mod on {
     pub(crate) struct Reports(Option<Rc<dyn Reporter>>);
 
     /// Keeps the switch as the runtime needs it while a thread is inside it.
+    // A box, so that the usual `None` is one word. An entry is on the way of each call of a runtime.
     pub(crate) struct Switch(
-        #[expect(dead_code, reason = "its drop has the effect")] Option<Switched>,
+        #[expect(dead_code, reason = "its drop has the effect")] Option<Box<Switched>>,
     );
 
     /// A switch that has changed.
@@ -200,7 +201,7 @@ mod on {
         pub(crate) fn enter(&self) -> Switch {
             // Most programs record nothing, and then neither the entry nor the end does more.
             let changes = self.are_on() || is_on();
-            Switch(changes.then(|| self.switch()))
+            Switch(changes.then(|| Box::new(self.switch())))
         }
 
         #[cold]

@@ -32,7 +32,6 @@ use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token};
 use slab::Slab;
 
-use crate::causes::Ready;
 use crate::local_queue::TaskId;
 use crate::points;
 use crate::primitives::Unpark;
@@ -300,7 +299,7 @@ impl Reactor {
     pub(crate) fn deliver(
         &self,
         due: &mut Vec<Waker>,
-        mut seen: impl FnMut(usize, Ready, usize),
+        mut seen: impl FnMut(usize, Readiness, usize),
         mut ready: impl FnMut(TaskId),
     ) -> usize {
         let events = self.events.borrow();
@@ -319,11 +318,7 @@ impl Reactor {
                 continue;
             };
             delivered += 1;
-            seen(
-                token.0 & 0xffff_ffff,
-                Readiness::of(event).into(),
-                due.len(),
-            );
+            seen(token.0 & 0xffff_ffff, Readiness::of(event), due.len());
             source.deliver(event, due, &mut ready);
         }
         delivered

@@ -39,6 +39,12 @@ pub const VARIABLE: &str = "WATERWHEEL_SEED";
 ///
 /// A panic in a task fails the test only if the test awaits the task's handle and unwraps it.
 ///
+/// Two habits of tests do not hold here:
+///
+/// - One [`yield_now`](fn@crate::yield_now) does not let all new tasks run. Await it twice.
+/// - The clock is paused. So a [`timeout`](crate::time::timeout()) around a wait for another thread or another process
+///   passes at once.
+///
 /// # Panics
 ///
 /// Panics if a test panics, if the variable is not a number, or if no runtime can be made.

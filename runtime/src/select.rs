@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! Each poll polls the futures one after the other, and begins with another one each time (see
-//! [`rotation`](crate::rotation)). Each has a share of the task's budget. So a future that is always ready
+//! [`rotation`]). Each has a share of the task's budget. So a future that is always ready
 //! neither keeps the others from running nor always wins.
 //!
 //! These are plain functions and no macro, so each branch is a value. A `match` on the result has the code of

@@ -128,6 +128,7 @@ impl Readiness {
     pub(crate) const UNTRIED: Self = Self(READABLE | WRITABLE);
 
     /// Returns the flags of an event.
+    #[inline]
     pub(crate) fn of(event: &Event) -> Self {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         Self(

@@ -2,18 +2,16 @@
 //!
 //! # How it works
 //!
-//! Few tasks have a name. So the names are in a table of their own, and not in the slots of the tasks. An entry is
-//! removed when the future of its task is dropped.
+//! Few tasks have a name. So the names are in a table of their own, and not in the slots of the tasks. A slot only has
+//! a mark that its task has a name. An entry is removed at the end of its task, after the error of the task got a copy.
 //!
 //! # Invariants
 //!
 //! - Always: the table has no entry for a task that has ended.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::local_queue::{RuntimeId, TaskId};
@@ -95,17 +93,30 @@ impl fmt::Debug for Id {
 /// });
 /// let alive: Vec<Info> = runtime.alive_tasks();
 /// assert_eq!((alive[0].id(), alive[0].name()), (id, Some("heartbeat")));
-/// println!("{}, spawned at {}", alive[0], alive[0].location().unwrap());
+/// assert!(alive[0].location().is_some());
+/// println!("{}", alive[0]); // task 1.0.1 ("heartbeat", src/main.rs:5:49)
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Info {
-    pub(crate) id: Id,
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) location: Option<&'static Location<'static>>,
+    id: Id,
+    name: Option<Arc<str>>,
+    location: Option<&'static Location<'static>>,
 }
 
 impl Info {
+    pub(crate) fn new(id: Id, named: Option<&NamedTask>, place: Option<Place>) -> Self {
+        Self {
+            id,
+            name: named.map(|named| named.name.clone()),
+            // Release builds without the feature `watch` keep no place, so a named task has a location of its
+            // own.
+            location: named
+                .map(|named| named.location)
+                .or(place.and_then(Place::location)),
+        }
+    }
+
     /// Returns the identity of the task.
     #[must_use]
     pub fn id(&self) -> Id {
@@ -127,57 +138,40 @@ impl Info {
 
 impl fmt::Display for Info {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {}", self.id)?;
-        if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
+        let id = self.id;
+        match (&self.name, self.location) {
+            (Some(name), Some(place)) => write!(f, "task {id} ({name:?}, {place})"),
+            (Some(name), None) => write!(f, "task {id} ({name:?})"),
+            (None, Some(place)) => write!(f, "task {id} ({place})"),
+            (None, None) => write!(f, "task {id}"),
         }
-        if let Some(location) = self.location {
-            write!(f, ", spawned at {location}")?;
-        }
-        Ok(())
     }
 }
 
 /// The tasks of a runtime that have a name.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct TaskNames {
-    named: Rc<RefCell<HashMap<TaskId, NamedTask>>>,
+    named: HashMap<TaskId, NamedTask>,
 }
 
-struct NamedTask {
-    name: Arc<str>,
-    location: &'static Location<'static>,
+pub(crate) struct NamedTask {
+    pub(crate) name: Arc<str>,
+    pub(crate) location: &'static Location<'static>,
 }
 
 impl TaskNames {
     /// Names a task. The entry stays until [`TaskNames::remove`].
-    pub(crate) fn insert(
-        &self,
-        task: TaskId,
-        name: Arc<str>,
-        location: &'static Location<'static>,
-    ) {
-        points::named(task, &name);
-        let named = NamedTask { name, location };
-        self.named.borrow_mut().insert(task, named);
+    pub(crate) fn insert(&mut self, task: TaskId, named: NamedTask) {
+        points::named(task, &named.name);
+        self.named.insert(task, named);
     }
 
-    pub(crate) fn remove(&self, task: TaskId) {
-        self.named.borrow_mut().remove(&task);
+    pub(crate) fn get(&self, task: TaskId) -> Option<&NamedTask> {
+        self.named.get(&task)
     }
 
-    /// Returns all that is known about a task.
-    pub(crate) fn info(&self, runtime: RuntimeId, task: TaskId, place: Option<Place>) -> Info {
-        let named = self.named.borrow();
-        let named = named.get(&task);
-        Info {
-            id: Id::of(runtime, task),
-            name: named.map(|named| named.name.clone()),
-            // Release builds without the feature `watch` keep no place, so a named task has a location of its
-            // own.
-            location: named
-                .map(|named| named.location)
-                .or(place.and_then(Place::location)),
-        }
+    #[cold]
+    pub(crate) fn remove(&mut self, task: TaskId) {
+        self.named.remove(&task);
     }
 }

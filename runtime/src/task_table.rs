@@ -65,6 +65,7 @@ use crate::nodes::Tracker;
 use crate::panics;
 use crate::points;
 use crate::remote::Remote;
+use crate::task_names::{Id, Info, NamedTask, TaskNames};
 use crate::waiter::Waiter;
 use crate::waker::TaskWaker;
 use crate::watch::Place;
@@ -86,6 +87,7 @@ pub(crate) struct Tasks {
     spare_wakers: Vec<Arc<TaskWaker>>,
     /// The inbox that each new waker gets.
     remote: Arc<Remote>,
+    names: TaskNames,
     /// Learns of each task, if the runtime is inspected.
     tracker: Tracker,
 }
@@ -103,6 +105,8 @@ struct Slot {
     stage: Stage,
     /// True while a [`JoinHandle`](crate::JoinHandle) exists.
     has_handle: bool,
+    /// True if `names` has an entry, which is removed at the end of the task.
+    has_name: bool,
     spawned_at: Place,
     /// `None` while the task is running.
     runnable: Option<Runnable>,
@@ -129,11 +133,18 @@ struct Runnable {
 
 type BoxRun = Pin<Box<dyn Run>>;
 
+/// The kind of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OutcomeKind {
+    Value,
+    Error,
+}
+
 /// A future of any type, with or without a place for its outcome. No method panics.
 trait Run {
     /// Polls the future. When a [`Joinable`] returns `Ready`, it has dropped its future and stored the outcome.
     /// A [`Detached`] stores no outcome, and its future is dropped together with it.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeKind>;
 
     /// Drops a future that is not ready. The outcome is "cancelled", also if the destructor panics.
     fn cancel(self: Pin<&mut Self>) {}
@@ -142,6 +153,9 @@ trait Run {
     fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
         None
     }
+
+    /// Adds the identity of the task to the outcome, which is an error.
+    fn name_error(self: Pin<&mut Self>, _task: Info) {}
 
     /// Moves the outcome into `to`, an `Option<Result<T, JoinError>>`.
     fn take_outcome(self: Pin<&mut Self>, _to: &mut dyn Any) {}
@@ -157,6 +171,7 @@ impl Tasks {
             early_waiters: Vec::new(),
             spare_wakers: Vec::new(),
             remote,
+            names: TaskNames::default(),
             tracker,
         }
     }
@@ -196,6 +211,7 @@ impl Tasks {
             generation,
             stage: Stage::Alive,
             has_handle,
+            has_name: false,
             spawned_at,
             runnable: Some(Runnable { future, waker }),
         });
@@ -234,15 +250,15 @@ impl Tasks {
         slot.is_some_and(|slot| !matches!(slot.stage, Stage::Ended { .. }))
     }
 
-    /// Returns the tasks that have not ended, each with the place in the program that has spawned it.
-    pub(crate) fn alive(&self) -> Vec<(TaskId, Place)> {
+    /// Returns the tasks that have not ended.
+    pub(crate) fn alive(&self) -> Vec<Info> {
         let of_slot = |(index, slot): (usize, &Slot)| {
             let task = TaskId {
                 index: u32::try_from(index).expect("a slot's index was made from 32 bits"),
                 generation: slot.generation,
             };
             let is_alive = !matches!(slot.stage, Stage::Ended { .. });
-            is_alive.then_some((task, slot.spawned_at))
+            is_alive.then(|| self.info(task))
         };
         self.slots.iter().filter_map(of_slot).collect()
     }
@@ -250,6 +266,23 @@ impl Tasks {
     /// Returns the inbox of the runtime.
     pub(crate) fn remote(&self) -> &Arc<Remote> {
         &self.remote
+    }
+
+    /// Names a task that has not ended.
+    pub(crate) fn name(&mut self, task: TaskId, named: NamedTask) {
+        // A runtime that ends drops the future within `spawn`.
+        if self.is_alive(task)
+            && let Some(slot) = self.slot_mut(task)
+        {
+            slot.has_name = true;
+            self.names.insert(task, named);
+        }
+    }
+
+    /// Returns all that is known about a task.
+    pub(crate) fn info(&self, task: TaskId) -> Info {
+        let id = Id::of(self.remote.id(), task);
+        Info::new(id, self.names.get(task), self.spawned_at(task))
     }
 
     /// Returns the place in the program that spawned a task.
@@ -309,10 +342,18 @@ impl Tasks {
 
     /// Keeps the outcome of a task that has ended, if a handle exists. Returns the waker that the caller must
     /// wake, or the remains of the task that the caller must drop. Both may run foreign code.
-    fn end(&mut self, task: TaskId, mut ended: Runnable) -> (Option<Waker>, Option<BoxRun>) {
+    fn end(
+        &mut self,
+        task: TaskId,
+        mut ended: Runnable,
+        outcome: OutcomeKind,
+    ) -> (Option<Waker>, Option<BoxRun>) {
         self.alive -= 1;
         self.tracker.ended(task);
         ended.waker.retire();
+        if outcome == OutcomeKind::Error {
+            self.name_error(task, &mut ended);
+        }
         if !self.early_waiters.is_empty() {
             self.settle_early_waiter(task, &mut ended);
         }
@@ -320,17 +361,32 @@ impl Tasks {
         // can ask for this task again, so the slot is free at once.
         match self.slot_mut(task) {
             Some(slot) if slot.has_handle => {
+                let has_name = slot.has_name;
                 let waiter = ended.future.as_mut().waiter().and_then(Option::take);
                 let awaited = waiter.is_some();
                 slot.stage = Stage::Ended { awaited };
                 slot.runnable = Some(ended);
+                if has_name {
+                    self.names.remove(task);
+                }
                 (waiter.and_then(|waiter| self.wake_own(waiter)), None)
             }
             _ => {
-                self.slots.try_remove(task.index as usize);
+                let slot = self.slots.try_remove(task.index as usize);
+                if slot.is_some_and(|slot| slot.has_name) {
+                    self.names.remove(task);
+                }
                 self.shrink_if_empty();
                 (None, Some(self.reuse(ended)))
             }
+        }
+    }
+
+    /// Adds the identity of the task to its error, if a handle can return it.
+    #[cold]
+    fn name_error(&self, task: TaskId, ended: &mut Runnable) {
+        if self.slot(task).is_some_and(|slot| slot.has_handle) {
+            ended.future.as_mut().name_error(self.info(task));
         }
     }
 
@@ -396,9 +452,9 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
     let poll = current_task::during(task, &waker, || {
         future.poll(&mut Context::from_waker(&waker))
     });
-    if poll.is_ready() {
+    if let Poll::Ready(outcome) = poll {
         points::ended(task, false);
-        return end(tasks, task, runnable);
+        return end(tasks, task, runnable, outcome);
     }
     // The runtime may have ended while this future was out of its slot. Then its end is here.
     let refused = tasks.borrow_mut().check_in(task, runnable);
@@ -413,13 +469,13 @@ pub(crate) fn run(tasks: &RefCell<Tasks>, task: TaskId) {
 fn cancel(tasks: &RefCell<Tasks>, task: TaskId, mut runnable: Runnable) {
     points::ended(task, true);
     runnable.future.as_mut().cancel();
-    end(tasks, task, runnable);
+    end(tasks, task, runnable, OutcomeKind::Error);
 }
 
 /// Ends a task: wakes the task that awaits it, or drops its remains.
-fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable) {
+fn end(tasks: &RefCell<Tasks>, task: TaskId, runnable: Runnable, outcome: OutcomeKind) {
     let rest = points::ending(task, || {
-        let (waiter, rest) = tasks.borrow_mut().end(task, runnable);
+        let (waiter, rest) = tasks.borrow_mut().end(task, runnable, outcome);
         if let Some(waiter) = waiter {
             panics::wake(waiter);
         }
@@ -632,7 +688,7 @@ impl<F: Future> JoinableState<F> {
     ///
     /// If the future has returned a value and its destructor panics, the panic is the outcome. If the outcome
     /// is a panic or a cancellation already, it stays.
-    fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) {
+    fn end(mut self: Pin<&mut Self>, outcome: Result<F::Output, JoinError>) -> OutcomeKind {
         let ended = Self::Ended { outcome: None };
         // `set` drops the future where it is, because a pinned future must not move. The new state is stored
         // even if the destructor panics.
@@ -649,17 +705,22 @@ impl<F: Future> JoinableState<F> {
                 outcome
             }
         };
+        let kind = match outcome {
+            Ok(_) => OutcomeKind::Value,
+            Err(_) => OutcomeKind::Error,
+        };
         if let JoinableProjection::Ended { outcome: place } = self.project() {
             *place = Some(outcome);
         }
+        kind
     }
 }
 
 impl<F: Future + 'static> Run for Joinable<F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeKind> {
         let mut state = self.project().state;
         let JoinableProjection::Running { future } = state.as_mut().project() else {
-            return Poll::Ready(());
+            return Poll::Ready(OutcomeKind::Value);
         };
         // Unwind safe: after a panic, the future is dropped and never polled again.
         let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
@@ -670,8 +731,7 @@ impl<F: Future + 'static> Run for Joinable<F> {
                 Err(JoinError::panicked(payload))
             }
         };
-        state.end(outcome);
-        Poll::Ready(())
+        Poll::Ready(state.end(outcome))
     }
 
     fn cancel(self: Pin<&mut Self>) {
@@ -683,6 +743,14 @@ impl<F: Future + 'static> Run for Joinable<F> {
 
     fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waiter>> {
         Some(self.project().waiter)
+    }
+
+    fn name_error(self: Pin<&mut Self>, task: Info) {
+        if let JoinableProjection::Ended { outcome } = self.project().state.project()
+            && let Some(Err(error)) = outcome
+        {
+            error.set_task(task);
+        }
     }
 
     fn take_outcome(self: Pin<&mut Self>, to: &mut dyn Any) {
@@ -705,13 +773,14 @@ pin_project! {
 }
 
 impl<F: Future<Output = ()> + 'static> Run for Detached<F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<OutcomeKind> {
         // The panic hook has printed the panic, and there is no handle that could return it.
         let future = self.project().future;
         let poll = panics::contain(|| future.poll(cx));
-        poll.unwrap_or_else(|| {
+        let poll = poll.unwrap_or_else(|| {
             panics::count_task();
             Poll::Ready(())
-        })
+        });
+        poll.map(|()| OutcomeKind::Value)
     }
 }

@@ -119,14 +119,12 @@ impl<R> WaitList<R> {
 
     /// Returns true if this waiter was served, and has not left.
     pub(crate) fn is_served(&self, ticket: Ticket) -> bool {
-        // Waiters are served in the order of the line, so this list is sorted by ticket, too.
-        self.served.binary_search(&ticket).is_ok()
+        self.place_among_served(ticket).is_some()
     }
 
     /// Removes a waiter, because its future is ready or dropped.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Leaving {
-        // Served waiters usually leave in the order of their tickets. So this is usually the first one.
-        if let Ok(position) = self.served.binary_search(&ticket) {
+        if let Some(position) = self.place_among_served(ticket) {
             self.served.remove(position);
             return Leaving::Served;
         }
@@ -143,6 +141,16 @@ impl<R> WaitList<R> {
             self.vacant = 0;
         }
         Leaving::Waiting(waker)
+    }
+
+    #[inline]
+    fn place_among_served(&self, ticket: Ticket) -> Option<usize> {
+        // Served waiters usually leave in the order of their tickets. So this is usually the first one. // LOG S2
+        if self.served.front() == Some(&ticket) {
+            return Some(0);
+        }
+        // Waiters are served in the order of the line, so this list is sorted by ticket, too.
+        self.served.binary_search(&ticket).ok()
     }
 
     fn place(&self, ticket: Ticket) -> Option<usize> {

@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! If both tasks belong to one runtime, the id of the waiting task serves as well as a clone of its waker (see
-//! [`current_task`](crate::current_task)). Keeping, waking and dropping an id costs no atomic exchange and
+//! [`current_task`]). Keeping, waking and dropping an id costs no atomic exchange and
 //! runs no foreign code (LOG R11).
 //!
 //! # Invariants

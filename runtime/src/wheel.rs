@@ -303,6 +303,7 @@ impl Wheel {
 
     /// Returns the first occupied slot on the lowest occupied level.
     fn upcoming(&self) -> Option<Upcoming> {
+        Self::count_step();
         if self.levels == 0 {
             return None;
         }
@@ -333,12 +334,23 @@ impl Wheel {
 /// The entries: their allocation and their release.
 impl Wheel {
     fn entry(&self, index: u32) -> &Entry {
+        Self::count_step();
         &self.entries[index as usize]
     }
 
     fn entry_mut(&mut self, index: u32) -> &mut Entry {
+        Self::count_step();
         &mut self.entries[index as usize]
     }
+
+    /// Counts a step. A test holds that the cost of a timer does not depend on the number of timers.
+    #[cfg(test)]
+    fn count_step() {
+        tests::STEPS.set(tests::STEPS.get() + 1);
+    }
+
+    #[cfg(not(test))]
+    fn count_step() {}
 
     /// Returns the entry of a timer, or `None` if the key is stale.
     fn alive(&self, key: Key) -> Option<&Entry> {
@@ -467,9 +479,22 @@ impl Wheel {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::cell::Cell;
     use std::collections::BTreeMap;
     use std::sync::{Arc, Mutex};
     use std::task::Wake;
+
+    thread_local! {
+        /// The looks at an entry or for a slot.
+        pub(super) static STEPS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// Returns the number of steps that some work takes.
+    fn steps(work: impl FnOnce()) -> u64 {
+        let before = STEPS.get();
+        work();
+        STEPS.get() - before
+    }
 
     /// A wheel whose wakers record their numbers.
     struct Trial {
@@ -787,6 +812,54 @@ mod tests {
             assert!(trial.wheel.remove(key).is_some());
         }
         assert_eq!(trial.wheel.entries.capacity(), capacity);
+    }
+
+    /// Arms this many timers within a minute, cancels a third, moves a third, and fires the rest. Returns the steps
+    /// that ten timers take for each of this, and the most for one insertion.
+    fn steps_of_ten(count: u64) -> [(&'static str, u64); 5] {
+        const MINUTE_TICKS: u64 = 60 * 1_000 * 32;
+        let mut wheel = Wheel::new();
+        let deadline = |number: u64| number * 7_919 % MINUTE_TICKS; // a prime, so that no two are near
+        let mut keys = Vec::new();
+        let (mut inserting, mut most) = (0, 0);
+        for number in 0..count {
+            let steps = steps(|| keys.push(wheel.insert(deadline(number), Waker::noop().clone())));
+            (inserting, most) = (inserting + steps, most.max(steps));
+        }
+        let cancelling = steps(|| {
+            for key in keys.iter().step_by(3) {
+                assert!(wheel.remove(*key).is_some());
+            }
+        });
+        let moving = steps(|| {
+            for (number, key) in (0..).zip(&keys).skip(1).step_by(3) {
+                wheel.reschedule(*key, deadline(number + 1));
+            }
+        });
+        // As a runtime does: each turn advances to the next deadline.
+        let mut due = Vec::new();
+        let firing = steps(|| {
+            while let Some(tick) = wheel.next_deadline() {
+                wheel.advance(tick, &mut due);
+            }
+        });
+        let third = count / 3;
+        assert_eq!(due.len() as u64, 2 * third);
+        [
+            ("insert", inserting * 10 / count),
+            ("cancel", cancelling * 10 / third),
+            ("move", moving * 10 / third),
+            ("fire", firing * 10 / (2 * third)),
+            ("the dearest insertion", most),
+        ]
+    }
+
+    #[test]
+    fn a_timer_costs_the_same_with_a_hundred_timers_and_with_a_hundred_thousand() {
+        let (few, many) = (steps_of_ten(99), steps_of_ten(99_999));
+        for ((work, few), (_, many)) in few.into_iter().zip(many) {
+            assert!(many <= few + few / 4, "{work}: {few} steps, then {many}");
+        }
     }
 
     #[derive(Clone, Debug)]

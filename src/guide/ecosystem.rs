@@ -2,7 +2,7 @@
 //!
 //! Everything here runs on one thread, in plain `Future`s, `futures-io` streams and `http-body` bodies. So a
 //! library works if it does not call another runtime. The table has those that were tried. `tests/ecosystem` builds
-//! and runs each snippet below. It also runs hyper, axum, hyper-util's pooled client, sqlx and async-tungstenite on
+//! and runs each snippet below, except the one with rustls-acme. It also runs hyper, axum, hyper-util's pooled client, sqlx and async-tungstenite on
 //! the sockets and timers of the runtime, without our server.
 //!
 //! | for | library | how |
@@ -18,7 +18,8 @@
 //! | PostgreSQL | tokio-postgres, sqlx | [over our sockets, or with a thread of its own](#postgresql) |
 //! | an HTTP client | ureq | [on the pool](#an-http-client) |
 //! | WebSocket | async-tungstenite | [by `upgrade`](#websocket), or over a socket |
-//! | TLS | rustls | a transport of [`Builder::transport`](crate::http::Builder::transport) |
+//! | TLS | rustls | [`Builder::tls`](crate::http::Builder::tls) |
+//! | certificates of Let's Encrypt | certbot, lego; rustls-acme | [by files, or by a resolver](#certificates) |
 //! | errors | anyhow, thiserror | by `?` in a handler: each becomes an [`Error`](crate::http::Error) |
 //! | logs, metrics, traces | tracing-subscriber, metrics, opentelemetry | [as they are](#logs) |
 //!
@@ -122,4 +123,16 @@
 //!
 //! ```ignore
 #![doc = include_str!("ecosystem/logs.rs")]
+//! ```
+//!
+//! # Certificates
+//!
+//! A program such as certbot or lego renews the files. Then a [`TlsReloader`](crate::http::tls::TlsReloader) reads them
+//! again: on SIGHUP, as in the example `https`, or from a task with an interval of a day.
+//!
+//! rustls-acme does it inside the server. It brings some 100 crates, so this snippet is not among our tests. It was
+//! compiled with rustls-acme 0.14 and its features `ring` and `webpki-roots`.
+//!
+//! ```ignore
+#![doc = include_str!("ecosystem/acme.rs")]
 //! ```

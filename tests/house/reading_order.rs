@@ -107,7 +107,7 @@ fn the_tour_of_the_architecture_follows_the_reading_order() {
 
 /// The core can be read in an evening. Docs do not count, and neither do blank lines and tests.
 #[test]
-fn the_core_of_the_runtime_has_fewer_than_6300_lines() {
+fn the_core_of_the_runtime_has_fewer_than_6500_lines() {
     let text = fs::read_to_string(source::root().join("runtime/src/lib.rs")).unwrap();
     let (core, _) = text.split_once("//! This is the core").unwrap();
     let mut core = listed(core, "# Reading order");
@@ -131,5 +131,5 @@ fn the_core_of_the_runtime_has_fewer_than_6300_lines() {
         "the core of the runtime: {sum} lines in {} files",
         core.len()
     );
-    assert!(sum < 6300, "{sum} lines");
+    assert!(sum < 6500, "{sum} lines");
 }

@@ -3,7 +3,7 @@
 //! Without Chromium, these tests are skipped. Cargo builds the examples for a run of all tests. Before
 //! `--test others` alone, build them. The pictures are left in the target's `tmp/browser`.
 
-mod chromium;
+pub(crate) mod chromium;
 mod inspect;
 
 use std::fs;
@@ -16,7 +16,7 @@ use chromium::Browser;
 const SIZES: [(u32, u32); 2] = [(1280, 800), (390, 844)];
 
 /// Makes an empty folder of that name for the files of a test.
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("browser")
         .join(name);

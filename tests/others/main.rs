@@ -9,6 +9,7 @@ mod support;
 
 mod browser;
 mod clients;
+mod https;
 mod parity;
 mod readme;
 mod suites;

@@ -24,7 +24,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 
 use crate::support::server::{Client, TestServer};
-use waterwheel::http::{Method, Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::{Handler, Method, Request, Responded, Result, Server, StatusCode};
 
 /// One case of a suite.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +126,12 @@ async fn echo(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, content, ()).await
 }
 
+/// Checks the rows over TCP, and over TLS.
+fn check_both<H: Handler>(make: fn() -> H, rows: &[Row]) {
+    check(&TestServer::start(Server::builder(), make), rows);
+    check(&TestServer::over_tls(Server::builder(), make), rows);
+}
+
 fn check(server: &TestServer, rows: &[Row]) {
     for row in rows {
         let case = row.case;
@@ -205,24 +211,22 @@ fn status(head: &str) -> u16 {
 
 #[test]
 fn h1spec_is_answered_as_its_rows_expect() {
-    check(&TestServer::start(Server::builder(), || echo), h1spec::ROWS);
+    check_both(|| echo, h1spec::ROWS);
 }
 
 #[test]
 fn http11probe_is_answered_as_its_rows_expect() {
-    let server = TestServer::start(Server::builder(), || probe::probe);
-    check(&server, http11probe::ROWS);
+    check_both(|| probe::probe, http11probe::ROWS);
 }
 
 #[test]
 fn payloads_of_the_http_garden_are_read_correctly_or_refused() {
-    let server = TestServer::start(Server::builder(), || echo);
-    check(&server, http_garden::ROWS);
+    check_both(|| echo, http_garden::ROWS);
 }
 
 #[test]
 fn llhttp_and_this_parser_agree_except_in_rows_with_a_reason() {
-    check(&TestServer::start(Server::builder(), || echo), llhttp::ROWS);
+    check_both(|| echo, llhttp::ROWS);
 }
 
 #[test]

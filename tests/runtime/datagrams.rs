@@ -1,6 +1,6 @@
 //! Claims about datagrams: whole or an error, empty ones, errors that pass, queues that are full.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{self, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,9 +9,10 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::support::runtime::run;
+use futures_lite::AsyncReadExt;
 use futures_lite::future::poll_once;
 use rustix::io::Errno;
-use waterwheel::runtime::net::{UdpSocket, UnixDatagram};
+use waterwheel::runtime::net::{UdpSocket, UnixDatagram, UnixListener};
 use waterwheel::runtime::time::timeout;
 use waterwheel::runtime::{join, spawn, yield_now};
 
@@ -359,6 +360,50 @@ fn a_path_that_is_too_long_is_an_error_of_each_call_and_makes_no_file() {
         assert!(socket.send_to(b"a", &path).await.is_err());
         assert!(UnixDatagram::bind_abstract([b'x'; 200]).is_err());
         assert!(!path.exists());
+    });
+}
+
+/// The kernel accepts a path that fills `sun_path` to the last byte, without a zero byte at its end (`unix(7)`). The
+/// address that it returns is one byte longer than the structure. `std::os::unix::net::SocketAddr` cannot be made of
+/// such a path.
+#[test]
+fn a_peer_with_the_longest_path_costs_no_datagram_and_no_connection() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, sendto, socket};
+    run(async {
+        let folder = Folder::new("longest");
+        let longest = |first: &str| {
+            let path = folder.path(first).into_os_string().into_string().unwrap();
+            format!("{path:x<108}")
+        };
+        let peer = |first: &str, kind| {
+            let peer = socket(AddressFamily::UNIX, kind, None).unwrap();
+            bind(&peer, &SocketAddrUnix::new(longest(first)).unwrap()).unwrap();
+            peer
+        };
+        let server = UnixDatagram::bind(folder.path("server")).unwrap();
+        let to = SocketAddrUnix::new(server.path().unwrap()).unwrap();
+        let client = peer("d", SocketType::DGRAM);
+        let mut buffer = [0; 8];
+        for datagram in [&b"one"[..], b"two", b"three", b"four"] {
+            sendto(&client, datagram, rustix::net::SendFlags::empty(), &to).unwrap();
+        }
+        assert_eq!(server.peek_from(&mut buffer).await.unwrap().0, 3);
+        let (bytes, from) = server.recv_from(&mut buffer).await.unwrap();
+        assert_eq!((&buffer[..bytes], from.is_unnamed()), (&b"one"[..], true));
+        let (bytes, _) = server.try_recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..bytes], b"two");
+        let polled = poll_fn(|cx| server.poll_recv_from(cx, &mut buffer)).await;
+        assert_eq!(polled.unwrap().0, 5);
+        assert_eq!(server.recv(&mut buffer).await.unwrap(), 4);
+
+        let listener = UnixListener::bind(folder.path("listener")).unwrap();
+        let client = peer("s", SocketType::STREAM);
+        let to = SocketAddrUnix::new(listener.path().unwrap()).unwrap();
+        connect(&client, &to).unwrap();
+        rustix::io::write(&client, b"stream").unwrap();
+        let mut stream = listener.accept().await.unwrap();
+        assert!(!format!("{stream:?}").is_empty()); // it has the address of the peer
+        assert_eq!(stream.read(&mut buffer).await.unwrap(), 6);
     });
 }
 

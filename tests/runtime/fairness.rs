@@ -10,6 +10,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant as StdInstant};
 
 use crate::support::runtime::{Log, run, tcp_pair, tcp_with_std, within_deadline};
+use crate::support::seeds::in_any_order;
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::runtime::net::{TcpStream, UnixStream};
@@ -37,7 +38,7 @@ async fn lets_others_run(name: &str, mut next: impl AsyncFnMut()) {
 
 #[test]
 fn a_loop_over_a_leaf_that_is_always_ready_lets_others_run() {
-    run(async {
+    in_any_order(|| async {
         lets_others_run("sleep(ZERO)", async || time::sleep(Duration::ZERO).await).await;
         let past = time::Instant::now();
         lets_others_run("sleep_until", async || time::sleep_until(past).await).await;
@@ -113,7 +114,7 @@ fn a_deadline_ends_a_sleep_beside_a_busy_future_in_a_foreign_combinator() {
 
 #[test]
 fn an_unconstrained_future_is_not_paused() {
-    run(async {
+    in_any_order(|| async {
         let other_ran = Rc::new(Cell::new(false));
         let other = spawn({
             let other_ran = other_ran.clone();
@@ -242,7 +243,7 @@ fn a_flooded_half_of_join_and_race_lets_the_quiet_half_run() {
 
 #[test]
 fn an_accept_runs_deep_inside_busy_joins() {
-    run(async {
+    in_any_order(|| async {
         let listener = waterwheel::runtime::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_address().unwrap();
         let connected = std::net::TcpStream::connect(address).unwrap();
@@ -264,7 +265,7 @@ fn an_accept_runs_deep_inside_busy_joins() {
 /// A task that wakes itself for ever delays a reader by one poll at most.
 #[test]
 fn the_reactor_checks_for_events_between_two_polls_of_a_task_that_wakes_itself() {
-    run(async {
+    in_any_order(|| async {
         let (mut stream, mut peer) = tcp_pair().await;
         let reader = spawn(async move { stream.read_exact(&mut [0]).await.unwrap() });
         yield_now().await;
@@ -429,7 +430,7 @@ fn messages_are_read_beside_a_hundred_tasks_that_are_always_ready() {
 
 #[test]
 fn a_sleep_that_is_reset_to_the_past_again_and_again_lets_others_run() {
-    run(async {
+    in_any_order(|| async {
         lets_others_run("armed, then reset", async || {
             let mut sleep = time::sleep(Duration::from_secs(3600));
             assert!(poll_once(&mut sleep).await.is_none());

@@ -331,6 +331,8 @@ fn a_wait_a_timer_and_a_job_have_their_events_in_their_order() {
             .unwrap();
         yield_now().await;
     });
+    // The end waits for the threads of the pool.
+    drop(runtime);
     let trace = recorder.trace();
     let position = |is_it: &dyn Fn(&EventKind) -> bool| {
         let found = trace.events().iter().position(|event| is_it(&event.kind));

@@ -12,7 +12,7 @@ use waterwheel::runtime::{Runtime, race, spawn, spawn_blocking, task, yield_now}
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The numbers of the records of each phase.
-type Counts = HashMap<String, usize>;
+pub(crate) type Counts = HashMap<String, usize>;
 
 /// A time in nanoseconds, from a number of microseconds with three places.
 fn nanos(value: &Value) -> u64 {
@@ -42,7 +42,7 @@ impl Track {
 }
 
 /// Checks a file by the rules of the format. Returns the number of records of each phase.
-fn check(json: &str) -> Counts {
+pub(crate) fn check(json: &str) -> Counts {
     let file: Value = serde_json::from_str(json).unwrap();
     assert!(["ns", "ms"].contains(&file["displayTimeUnit"].as_str().unwrap()));
     let mut counts = Counts::new();

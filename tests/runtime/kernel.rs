@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::process::alone;
-use crate::support::runtime::{fill, run, tcp_with_std, unix_with_std};
+use crate::support::runtime::{fill, run, soon, tcp_with_std, unix_with_std};
 use crate::support::skip::skip;
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -26,17 +26,7 @@ use signal_hook::consts::SIGPIPE;
 use waterwheel::runtime::net::{
     AsyncFd, ListenOptions, TcpStream, UnixListener, UnixStream, lookup_host,
 };
-use waterwheel::runtime::{Runtime, descriptors, race, spawn, time, yield_now};
-
-/// Returns the value of a future. Fails if the future waits too long, so that a test never hangs.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    let late = async {
-        time::sleep(Duration::from_secs(5)).await;
-        None
-    };
-    let value = race(async { Some(future.await) }, late).await;
-    value.expect("the task is not woken")
-}
+use waterwheel::runtime::{Runtime, descriptors, spawn, time, yield_now};
 
 /// Calls `write` until the kernel reports that the peer is gone.
 async fn until_broken(way: &str, mut write: impl AsyncFnMut() -> io::Result<usize>) {

@@ -11,6 +11,7 @@ use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waterwheel::runtime::process::{Child, Command};
+use waterwheel::runtime::signal::Signal;
 use waterwheel::runtime::time::{sleep, timeout};
 use waterwheel::runtime::{Runtime, spawn};
 
@@ -160,6 +161,35 @@ fn a_dropped_wait_loses_no_status() {
         assert!(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         assert_eq!(child.wait().await.unwrap().signal(), Some(9));
+    });
+}
+
+#[test]
+fn a_signal_reaches_a_child_that_lives_and_no_other_process() {
+    run(async {
+        let mut child = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 6];
+        let mut out = child.stdout.take().unwrap();
+        out.read_exact(&mut ready).await.unwrap();
+        child.signal(Signal::TERMINATE).unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(7));
+        child.signal(Signal::TERMINATE).unwrap();
+
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let error = child.signal(Signal::from_raw(0)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        child.signal(Signal::INTERRUPT).unwrap();
+        assert_eq!(child.wait().await.unwrap().signal(), Some(2));
+        // It has ended, and its status was not asked for.
+        let mut child = Command::new("true").spawn().unwrap();
+        while state(child.id()) != Some('Z') {
+            sleep(Duration::from_millis(1)).await;
+        }
+        child.signal(Signal::HANGUP).unwrap();
+        assert!(child.wait().await.unwrap().success());
     });
 }
 

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::support::runtime::{Counted, Log, count_drop, panic_text, run};
+use crate::support::runtime::{Counted, Log, count_drop, panic_text, run, turns};
+use crate::support::seeds::in_any_order;
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::net::{TcpListener, TcpStream};
@@ -22,7 +23,7 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
 
 #[test]
 fn a_select_returns_the_value_of_the_future_that_is_ready_first() {
-    run(async {
+    in_any_order(|| async {
         let never = || pending::<u8>();
         assert_eq!(select(never(), ready("b")).await, Either::Second("b"));
         assert_eq!(
@@ -83,7 +84,7 @@ fn each_branch_that_is_always_ready_wins_equally_often_in_a_loop() {
 
 #[test]
 fn a_biased_select_polls_in_the_order_of_its_branches() {
-    run(async {
+    in_any_order(|| async {
         for _ in 0..100 {
             assert_eq!(race(ready(1), ready(2)).biased().await, 1);
             assert_eq!(select(ready(1), ready(2)).biased().await, Either::First(1));
@@ -127,7 +128,7 @@ fn a_loop_over_two_full_channels_reads_both() {
 
 #[test]
 fn a_select_drops_the_losers_with_itself_and_leaves_borrowed_ones() {
-    run(async {
+    in_any_order(|| async {
         let drops = Rc::new(Cell::new(0));
         let held = |drops: &Rc<Cell<u32>>| {
             let held = count_drop(drops);
@@ -158,7 +159,7 @@ fn a_select_drops_the_losers_with_itself_and_leaves_borrowed_ones() {
 
 #[test]
 fn a_branch_that_spends_the_whole_budget_leaves_the_others_their_shares() {
-    run(async {
+    in_any_order(|| async {
         let busy = || async {
             loop {
                 time::sleep(Duration::ZERO).await;
@@ -191,7 +192,7 @@ fn a_select_of_no_futures_is_refused() {
 
 #[test]
 fn join_all_returns_the_values_in_order_and_polls_no_future_after_its_end() {
-    run(async {
+    in_any_order(|| async {
         let log = Log::new();
         let futures: Vec<_> = (0..5_u64)
             .map(|number| {
@@ -209,7 +210,7 @@ fn join_all_returns_the_values_in_order_and_polls_no_future_after_its_end() {
         assert_eq!(log.take(), [4, 3, 2, 1, 0]);
         let polls = Rc::new(Cell::new(0));
         let counted = |future: Boxed<()>, polls| Counted { future, polls };
-        let late = counted(Box::pin(a_few_turns()), Rc::default());
+        let late = counted(Box::pin(turns(5)), Rc::default());
         let both = [counted(Box::pin(async {}), polls.clone()), late];
         join_all(both).await;
         assert_eq!(polls.get(), 1);
@@ -221,15 +222,9 @@ fn join_all_returns_the_values_in_order_and_polls_no_future_after_its_end() {
     });
 }
 
-async fn a_few_turns() {
-    for _ in 0..5 {
-        yield_now().await;
-    }
-}
-
 #[test]
 fn a_future_that_has_ended_is_dropped_before_the_others_end() {
-    run(async {
+    in_any_order(|| async {
         let drops = Rc::new(Cell::new(0));
         let first = {
             let (held, drops) = (count_drop(&drops), drops.clone());
@@ -252,7 +247,7 @@ fn a_future_that_has_ended_is_dropped_before_the_others_end() {
 
 #[test]
 fn the_first_error_ends_a_try_join() {
-    run(async {
+    in_any_order(|| async {
         let slow = || async {
             pending::<()>().await;
             Ok::<u8, &str>(1)
@@ -310,7 +305,7 @@ fn a_thousand_joined_futures_that_are_always_ready_let_others_run() {
 
 #[test]
 fn an_interval_and_a_listener_are_streams() {
-    run(async {
+    in_any_order(|| async {
         time::pause();
         let start = time::Instant::now();
         let ticks = interval(Duration::from_millis(10)).missed_ticks(MissedTicks::Burst);
@@ -328,7 +323,7 @@ fn an_interval_and_a_listener_are_streams() {
 
 #[test]
 fn an_interval_starts_anew_after_a_reset() {
-    run(async {
+    in_any_order(|| async {
         time::pause();
         let start = time::Instant::now();
         let mut ticks = interval(Duration::from_millis(10));
@@ -358,7 +353,7 @@ fn a_select_that_is_dropped_at_any_await_loses_no_message() {
             .detach();
             let mut seen = Vec::new();
             loop {
-                let mut both = Box::pin(select(receiver.recv(), a_few_turns()));
+                let mut both = Box::pin(select(receiver.recv(), turns(5)));
                 let mut ended = None;
                 for _ in 0..=polls {
                     ended = poll_once(both.as_mut()).await;
@@ -381,7 +376,7 @@ fn a_select_that_is_dropped_at_any_await_loses_no_message() {
 
 #[test]
 fn a_select_polls_no_branch_after_it_was_ready() {
-    run(async {
+    in_any_order(|| async {
         let ended = Rc::new(Cell::new(0));
         let once = |ended: Rc<Cell<u32>>| {
             poll_fn(move |_| {

@@ -7,11 +7,14 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::support::runtime::{Counted, Log, OnDrop, count_drop, panic_text, run, within_deadline};
+use crate::support::runtime::{
+    Counted, Log, OnDrop, count_drop, panic_text, run, turns, within_deadline,
+};
+use crate::support::seeds::in_any_order;
 use futures_lite::future::poll_once;
 use waterwheel::runtime::{
-    JoinHandle, Notify, Runtime, block_on, budget, join, race, spawn, spawn_detached, time,
-    yield_now,
+    Handle, JoinHandle, Notify, Runtime, block_on, budget, join, race, spawn, spawn_blocking,
+    spawn_detached, task, time, yield_now,
 };
 
 #[test]
@@ -132,7 +135,7 @@ fn the_remaining_tasks_of_a_turn_that_ends_early_run_first_in_the_next() {
 
 #[test]
 fn a_spent_budget_lets_others_run_and_is_full_in_the_next_poll() {
-    run(async {
+    in_any_order(|| async {
         let mut granted = 0;
         let mut refused = 0;
         poll_fn(|cx| {
@@ -152,7 +155,7 @@ fn a_spent_budget_lets_others_run_and_is_full_in_the_next_poll() {
 
 #[test]
 fn many_wakes_before_a_task_runs_cause_one_poll() {
-    run(async {
+    in_any_order(|| async {
         let polls = Rc::new(Cell::new(0));
         let waker = Rc::new(RefCell::new(None::<Waker>));
         let task = spawn(Counted {
@@ -165,14 +168,14 @@ fn many_wakes_before_a_task_runs_cause_one_poll() {
                 }
             }),
         });
-        yield_now().await;
+        turns(2).await;
         assert_eq!(polls.get(), 1);
         let waker = waker.take().unwrap();
         for _ in 0..100 {
             waker.wake_by_ref();
         }
-        yield_now().await;
-        yield_now().await;
+        turns(2).await;
+        turns(2).await;
         assert_eq!(polls.get(), 2);
         drop(task);
     });
@@ -198,7 +201,7 @@ fn a_task_woken_while_it_runs_runs_once_more() {
 
 #[test]
 fn a_wake_after_the_end_of_the_task_has_no_effect() {
-    run(async {
+    in_any_order(|| async {
         let waker = spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
         let waker = waker.await.unwrap();
         let polls = Rc::new(Cell::new(0));
@@ -236,7 +239,7 @@ fn a_wake_after_the_end_of_the_runtime_has_no_effect() {
 
 #[test]
 fn a_panic_ends_only_its_own_task_and_the_handle_returns_it() {
-    run(async {
+    in_any_order(|| async {
         let other = spawn(async {
             yield_now().await;
             "unharmed"
@@ -245,16 +248,110 @@ fn a_panic_ends_only_its_own_task_and_the_handle_returns_it() {
         let bad = spawn(async move { assert!(number == 0, "went wrong: {number}") });
         let error = bad.await.unwrap_err();
         assert!(error.is_panic() && !error.is_cancelled());
-        assert_eq!(error.to_string(), "the task panicked: went wrong: 7");
+        assert!(error.to_string().ends_with(" panicked: went wrong: 7"));
         let payload = error.try_into_panic().unwrap();
         assert_eq!(*payload.downcast::<String>().unwrap(), "went wrong: 7");
         assert_eq!(other.await.unwrap(), "unharmed");
     });
 }
 
+/// Debug builds keep the place of each task, and all builds that of a task with a name.
+#[test]
+fn the_error_of_a_task_has_its_id_its_name_and_its_place() {
+    run(async {
+        let line = line!() + 1;
+        let named = || task::Builder::new().name("worker");
+        let tasks = [
+            spawn(async { panic!("text") }),
+            named().spawn(async { panic!("text") }),
+            spawn(pending()),
+            named().spawn(pending()),
+        ];
+        for task in &tasks[2..] {
+            task.abort();
+        }
+        for (number, task) in (0..).zip(tasks) {
+            let id = task.id();
+            let error = task.await.unwrap_err();
+            let about = error.task().unwrap();
+            assert_eq!(about.id(), id);
+            assert_eq!(error.is_panic(), number < 2);
+            let place = format!("tests/runtime/tasks.rs:{}:", line + 2 + number);
+            let location = about.location().map(ToString::to_string);
+            let location = location.unwrap_or_default();
+            let has_place = location.starts_with(&place);
+            let in_brackets = if number % 2 == 1 {
+                assert!(has_place, "{location}");
+                assert_eq!(about.name(), Some("worker"));
+                format!(" (\"worker\", {location})")
+            } else if cfg!(debug_assertions) {
+                assert!(has_place, "{location}");
+                format!(" ({location})")
+            } else {
+                String::new()
+            };
+            let end = ["panicked: text", "was cancelled"][number as usize / 2];
+            let text = format!("task {id}{in_brackets} {end}");
+            assert_eq!(error.to_string(), text);
+            assert_eq!(format!("{error:?}"), format!("JoinError({text})"));
+            assert_eq!(std::io::Error::from(error).to_string(), text);
+        }
+    });
+}
+
+#[test]
+fn the_error_of_a_task_names_it_through_a_set_a_scope_and_a_remote_handle() {
+    run(async {
+        let mut set = task::JoinSet::new();
+        let of_set = set.spawn(async { panic!("text") }).id();
+        let ended: Result<(), _> = set.join_next().await.unwrap();
+        assert_eq!(ended.unwrap_err().task().unwrap().id(), of_set);
+        let (id, error) = task::scope(async |scope| {
+            let task = scope.spawn(async { panic!("text") });
+            (task.id(), task.await.unwrap_err())
+        })
+        .await;
+        assert_eq!(error.task().unwrap().id(), id);
+        let line = line!() + 1;
+        let remote = Handle::current().spawn_with(|| async { panic!("text") });
+        let error = remote.unwrap().await.unwrap_err();
+        if cfg!(debug_assertions) {
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!("tests/runtime/tasks.rs:{line}:")),
+                "{text}"
+            );
+        }
+        // A blocking job is not a task.
+        let error = spawn_blocking(|| panic!("text")).await.unwrap_err();
+        assert!(error.task().is_none());
+    });
+}
+
+/// A name is kept for the handle until the handle has returned the outcome, and no longer.
+#[test]
+fn the_name_of_a_task_is_not_that_of_the_next_task_in_its_place() {
+    in_any_order(|| async {
+        for ends in [true, false] {
+            let named = task::Builder::new().name("first").spawn(async move {
+                if !ends {
+                    pending::<()>().await;
+                }
+            });
+            turns(2).await;
+            named.abort();
+            turns(2).await;
+            assert!(named.is_finished());
+            drop(named);
+            let next = spawn(async { panic!("text") });
+            assert_eq!(next.await.unwrap_err().task().unwrap().name(), None);
+        }
+    });
+}
+
 #[test]
 fn the_handle_returns_a_panic_of_the_destructor_of_its_task() {
-    run(async {
+    in_any_order(|| async {
         let task = spawn(async {
             let _guard = OnDrop(|| panic!("in drop"));
             pending::<()>().await;
@@ -291,7 +388,7 @@ fn a_panic_of_the_main_future_leaves_block_on() {
 
 #[test]
 fn a_task_aborted_before_its_first_run_never_runs() {
-    run(async {
+    in_any_order(|| async {
         let (ran, dropped) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
         let task = spawn({
             let (ran, guard) = (ran.clone(), count_drop(&dropped));
@@ -309,7 +406,7 @@ fn a_task_aborted_before_its_first_run_never_runs() {
 
 #[test]
 fn a_task_aborted_while_it_waits_is_dropped_in_the_next_turn() {
-    run(async {
+    in_any_order(|| async {
         let dropped = Rc::new(Cell::new(0));
         let guard = count_drop(&dropped);
         let task = spawn(async move {
@@ -331,7 +428,7 @@ fn a_task_aborted_while_it_waits_is_dropped_in_the_next_turn() {
 
 #[test]
 fn a_task_that_aborts_itself_ends_at_its_next_await() {
-    run(async {
+    in_any_order(|| async {
         let handle = Rc::new(RefCell::new(None::<JoinHandle<()>>));
         let reached = Log::new();
         let task = spawn({
@@ -355,9 +452,9 @@ fn a_task_that_aborts_itself_ends_at_its_next_await() {
 
 #[test]
 fn a_task_that_has_finished_keeps_its_value_when_it_is_aborted() {
-    run(async {
+    in_any_order(|| async {
         let task = spawn(async { 7 });
-        yield_now().await;
+        turns(2).await;
         assert!(task.is_finished());
         task.abort();
         assert_eq!(task.await.unwrap(), 7);
@@ -366,7 +463,7 @@ fn a_task_that_has_finished_keeps_its_value_when_it_is_aborted() {
 
 #[test]
 fn a_detached_task_runs_to_its_end() {
-    run(async {
+    in_any_order(|| async {
         let bell = Rc::new(Notify::new());
         let rung = bell.notified();
         let ringer = bell.clone();
@@ -381,7 +478,7 @@ fn a_detached_task_runs_to_its_end() {
 
 #[test]
 fn a_handle_that_lost_a_race_can_be_awaited_again() {
-    run(async {
+    in_any_order(|| async {
         let mut task = spawn(async {
             yield_now().await;
             3
@@ -394,11 +491,11 @@ fn a_handle_that_lost_a_race_can_be_awaited_again() {
 
 #[test]
 fn the_value_of_a_task_without_a_handle_is_dropped_with_it() {
-    run(async {
+    in_any_order(|| async {
         let dropped = Rc::new(Cell::new(0));
         let guard = count_drop(&dropped);
         drop(spawn(async move { guard }));
-        yield_now().await;
+        turns(2).await;
         assert_eq!(dropped.get(), 1);
     });
 }
@@ -445,7 +542,7 @@ fn destructors_may_spawn_and_wake() {
 
 #[test]
 fn destructors_may_abort_and_drop_each_other() {
-    run(async {
+    in_any_order(|| async {
         let first = Rc::new(RefCell::new(None::<JoinHandle<()>>));
         let inner = first.clone();
         let second = spawn(async move {
@@ -456,11 +553,11 @@ fn destructors_may_abort_and_drop_each_other() {
             let _guard = OnDrop(move || second.abort());
             pending::<()>().await;
         }));
-        yield_now().await;
+        turns(2).await;
         first.borrow().as_ref().unwrap().abort();
-        yield_now().await;
-        yield_now().await;
-        yield_now().await;
+        turns(2).await;
+        turns(2).await;
+        turns(2).await;
         assert!(first.borrow().is_none());
     });
 }
@@ -531,7 +628,7 @@ fn a_hundred_thousand_tasks_run_and_end() {
 
 #[test]
 fn join_returns_both_values_and_race_the_first_one() {
-    run(async {
+    in_any_order(|| async {
         let slow = async {
             yield_now().await;
             "slow"
@@ -544,7 +641,7 @@ fn join_returns_both_values_and_race_the_first_one() {
 
 #[test]
 fn a_notification_wakes_all_present_waiters_and_no_later_one() {
-    run(async {
+    in_any_order(|| async {
         let bell = Rc::new(Notify::new());
         let waiters: Vec<_> = (0..3)
             .map(|_| {
@@ -552,7 +649,7 @@ fn a_notification_wakes_all_present_waiters_and_no_later_one() {
                 spawn(async move { bell.notified().await })
             })
             .collect();
-        yield_now().await;
+        turns(2).await;
         bell.notify_all();
         let mut late = pin!(bell.notified());
         for waiter in waiters {
@@ -629,7 +726,7 @@ fn a_detached_task_runs_and_its_panics_harm_no_other_task() {
             panic!("in a destructor");
         }
     }
-    run(async {
+    in_any_order(|| async {
         let log = Log::new();
         spawn_detached(async { panic!("in a detached task") });
         spawn_detached(async {

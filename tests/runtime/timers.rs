@@ -1,6 +1,6 @@
 //! Claims about time: sleeps, timeouts, intervals, the paused clock, and the blocking pool.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,7 +16,8 @@ use waterwheel::runtime::time::{
     self, Instant, MissedTicks, interval, sleep, sleep_until, timeout,
 };
 use waterwheel::runtime::{
-    Notify, Runtime, THREADS_MAX, block_on, join, spawn, spawn_blocking, turn, yield_now,
+    JoinHandle, Notify, Runtime, THREADS_MAX, block_on, join, spawn, spawn_blocking, turn,
+    yield_now,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -74,6 +75,43 @@ fn ten_thousand_equal_deadlines_end_together() {
             task.await.unwrap();
         }
         assert_eq!(start.elapsed(), HOUR);
+    });
+}
+
+/// The wheel's own tests count the steps within it.
+#[test]
+fn a_hundred_thousand_timers_poll_each_task_once_for_its_own_deadline() {
+    const TIMERS: u64 = 100_000;
+    run_paused(async {
+        let start = Instant::now();
+        let polls = Rc::new(Cell::new(0));
+        let spawn_sleeper = |number: u64| {
+            let polls = polls.clone();
+            spawn(async move {
+                let deadline = start + Duration::from_micros(1 + number * 7_919 % 60_000_000);
+                let mut sleep = pin!(sleep_until(deadline));
+                poll_fn(|cx| {
+                    polls.set(polls.get() + 1);
+                    sleep.as_mut().poll(cx)
+                })
+                .await;
+                assert_eq!(Instant::now(), deadline);
+            })
+        };
+        let mut sleepers: Vec<_> = (0..TIMERS).map(spawn_sleeper).collect();
+        yield_now().await;
+        assert_eq!(polls.get(), TIMERS, "each one is armed");
+        // Cancelled timers wake no task, and neither do those that are armed beside the others.
+        let cancelled: Vec<_> = sleepers.split_off(sleepers.len() / 2);
+        cancelled.iter().for_each(JoinHandle::abort);
+        sleepers.extend((TIMERS / 2..TIMERS).map(spawn_sleeper));
+        yield_now().await;
+        assert_eq!(polls.get(), TIMERS + TIMERS / 2);
+        for sleeper in sleepers {
+            sleeper.await.unwrap();
+        }
+        assert_eq!(polls.get(), TIMERS + TIMERS / 2 + TIMERS);
+        assert!(start.elapsed() < Duration::from_secs(60));
     });
 }
 

@@ -13,27 +13,14 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use crate::support::process::alone;
-use crate::support::runtime::{fill, run, tcp_with_std, unix_with_std, within_deadline};
+use crate::support::runtime::{
+    fill, run, soon, tcp_with_std, turns, unix_with_std, within_deadline,
+};
+use crate::support::seeds::in_any_order;
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::runtime::net::{AsyncFd, TcpListener, TcpStream};
-use waterwheel::runtime::{Runtime, race, spawn, spawn_blocking, time, yield_now};
-
-/// Returns the value of a future. Fails if the future waits too long, so that a test never hangs.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    let late = async {
-        time::sleep(Duration::from_secs(5)).await;
-        None
-    };
-    let value = race(async { Some(future.await) }, late).await;
-    value.expect("the task is not woken")
-}
-
-async fn a_few_turns() {
-    for _ in 0..5 {
-        yield_now().await;
-    }
-}
+use waterwheel::runtime::{Runtime, race, spawn, spawn_blocking, yield_now};
 
 /// A waker whose clones can be counted.
 #[derive(Default)]
@@ -60,7 +47,7 @@ fn left_behind<F: Future>(future: F) -> usize {
 
 #[test]
 fn a_dropped_waiter_leaves_no_waker_behind() {
-    run(async {
+    in_any_order(|| async {
         let (ours, _peer) = unix_with_std();
         fill(&ours);
         assert_eq!(left_behind(ours.readable()), 0, "readable");
@@ -143,7 +130,7 @@ fn tasks_that_have_waited_for_the_end_of_a_stream_keep_no_memory() {
 
 #[test]
 fn two_tasks_that_read_one_descriptor_are_both_woken() {
-    run(async {
+    in_any_order(|| async {
         let (reader, mut writer) = UnixStream::pair().unwrap();
         reader.set_nonblocking(true).unwrap();
         let reader = Rc::new(AsyncFd::new(reader));
@@ -151,27 +138,27 @@ fn two_tasks_that_read_one_descriptor_are_both_woken() {
             let reader = reader.clone();
             spawn(async move { reader.read_with(|mut io| io.read(&mut [0])).await })
         });
-        a_few_turns().await;
+        turns(5).await;
         writer.write_all(b"xy").unwrap();
         for task in tasks {
-            assert_eq!(soon(task).await.unwrap().unwrap(), 1);
+            assert_eq!(task.await.unwrap().unwrap(), 1);
         }
     });
 }
 
 #[test]
 fn two_tasks_that_read_one_stream_are_both_woken() {
-    run(async {
+    in_any_order(|| async {
         let (ours, mut peer) = tcp_with_std().await;
         let ours = Rc::new(ours);
         let tasks = [(); 3].map(|()| {
             let ours = ours.clone();
             spawn(async move { (&*ours).read(&mut [0]).await })
         });
-        a_few_turns().await;
+        turns(5).await;
         peer.write_all(b"xyz").unwrap();
         for task in tasks {
-            assert_eq!(soon(task).await.unwrap().unwrap(), 1);
+            assert_eq!(task.await.unwrap().unwrap(), 1);
         }
     });
 }
@@ -208,7 +195,7 @@ fn a_task_that_goes_on_reading_is_woken_beside_one_that_waits() {
 
 #[test]
 fn two_tasks_that_wait_until_one_stream_is_ready_are_both_woken() {
-    run(async {
+    in_any_order(|| async {
         let (ours, mut peer) = unix_with_std();
         let filled = fill(&ours);
         let ours = Rc::new(ours);
@@ -218,19 +205,19 @@ fn two_tasks_that_wait_until_one_stream_is_ready_are_both_woken() {
             tasks.push(spawn(async move { reader.readable().await }));
             tasks.push(spawn(async move { writer.writable().await }));
         }
-        a_few_turns().await;
+        turns(5).await;
         assert!(tasks.iter().all(|task| !task.is_finished()));
         peer.write_all(b"x").unwrap();
         peer.read_exact(&mut vec![0; filled]).unwrap();
         for task in tasks {
-            soon(task).await.unwrap().unwrap();
+            task.await.unwrap().unwrap();
         }
     });
 }
 
 #[test]
 fn two_tasks_that_wait_for_room_in_one_stream_are_both_woken() {
-    run(async {
+    in_any_order(|| async {
         let (ours, mut peer) = unix_with_std();
         let filled = fill(&ours);
         let ours = Rc::new(ours);
@@ -238,10 +225,10 @@ fn two_tasks_that_wait_for_room_in_one_stream_are_both_woken() {
             let ours = ours.clone();
             spawn(async move { (&*ours).write(b"x").await })
         });
-        a_few_turns().await;
+        turns(5).await;
         peer.read_exact(&mut vec![0; filled]).unwrap();
         for task in tasks {
-            assert_eq!(soon(task).await.unwrap().unwrap(), 1);
+            assert_eq!(task.await.unwrap().unwrap(), 1);
         }
     });
 }
@@ -249,7 +236,7 @@ fn two_tasks_that_wait_for_room_in_one_stream_are_both_woken() {
 /// Polls a wait once, so that the stream is registered.
 async fn begin_to_wait(stream: &TcpStream) {
     assert!(poll_once(stream.readable()).await.is_none());
-    a_few_turns().await;
+    turns(5).await;
 }
 
 async fn reads_what_comes(stream: net::TcpStream, peer: &mut net::TcpStream) -> TcpStream {

@@ -80,11 +80,11 @@ fn each_connection_shows_its_phase_and_each_handler_its_request() {
             (&slow, "connection(handling) > handler(GET /slow) > sleep("),
         ];
         for (client, text) in rows {
-            let dump = dump_with(text).await;
-            let own = client.local_addr().unwrap();
-            let lines = dump.to_string();
-            let line = lines.lines().find(|line| line.contains(text)).unwrap();
-            println!("{own}: {line}");
+            let dump = dump_with(text).await.to_string();
+            let line = dump.lines().find(|line| line.contains(text)).unwrap();
+            // A connection that reads shows its peer, which is the client.
+            let peer = format!(" of {}", client.local_addr().unwrap());
+            assert!(line.ends_with(&peer) || line.contains("handler"), "{line}");
         }
         let dump = inspect::dump();
         assert!(!dump.to_string().contains("secret"), "{dump}");

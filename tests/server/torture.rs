@@ -1,13 +1,16 @@
 //! Requests of each kind through a transport that uses every delay that its contract allows.
 
+use std::cell::Cell;
 use std::fs::File;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::support::runtime::run;
 use futures_lite::AsyncWriteExt;
 use waterwheel::http::testing::{TestClient, Torture};
-use waterwheel::http::{Limits, Method, Request, Responded, Result, Server, StatusCode};
-use waterwheel::runtime::time::{self, sleep};
+use waterwheel::http::{Io, Limits, Method, Request, Responded, Result, Server, StatusCode};
+use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{spawn, yield_now};
 
 /// Answers by the path. A number is the length of the answer in bytes.
@@ -162,5 +165,66 @@ fn a_client_that_takes_no_byte_is_cut() {
                 assert_eq!(server.numbers().write_timeouts, before + 1, "{path} {seed}");
             }
         }
+    });
+}
+
+/// A transport whose first flushes wait, as those of TLS, which sends tickets after its handshake.
+struct LateFlush<T> {
+    inner: T,
+    waits: Cell<u32>,
+}
+
+impl<T: Io> Io for LateFlush<T> {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.inner.poll_read(cx, buffer)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.inner.poll_write(cx, slices)
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(waits) = self.waits.get().checked_sub(1) else {
+            return self.inner.poll_flush(cx);
+        };
+        self.waits.set(waits);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.poll_end(cx)
+    }
+
+    fn has_input(&self) -> bool {
+        self.inner.has_input()
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner.poll_closed(cx)
+    }
+}
+
+#[test]
+fn a_flush_that_waits_before_the_first_request_does_not_lose_it() {
+    run(async {
+        let server = Server::builder().without_listener();
+        // Its buffers are those of the next connection.
+        let mut last = TestClient::of(&server, answer);
+        let close = [("connection", "close")];
+        last.request(&Method::GET, "/10", &close, b"").await;
+        last.read_to_end().await;
+        let late = |inner| LateFlush {
+            inner,
+            waits: Cell::new(3),
+        };
+        let mut client = TestClient::through(&server, answer, late);
+        // The first read finds no bytes, and the buffers are free again.
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        client.send("GET /10 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let answered = timeout(Duration::from_secs(1), client.answer()).await;
+        assert_eq!(answered.unwrap().body.len(), 10);
     });
 }

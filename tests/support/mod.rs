@@ -5,6 +5,8 @@
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod runtime;
+pub(crate) mod seeds;
 pub(crate) mod server;
 pub(crate) mod skip;
 pub(crate) mod system;
+pub(crate) mod tls;

@@ -5,13 +5,14 @@ use std::future::Future;
 use std::net;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake};
 use std::thread;
 use std::time::Duration;
 
 use waterwheel::runtime::net::{Connected, Stream, TcpListener, TcpStream, UnixStream};
-use waterwheel::runtime::{block_on, join};
+use waterwheel::runtime::{block_on, join, race, time, yield_now};
 
 /// The longest time for one test. Several builds beside the tests make some of them take 30 s, and a test that
 /// hangs never ends.
@@ -35,6 +36,30 @@ pub(crate) fn within_deadline<T>(test: impl FnOnce() -> T) -> T {
 /// Runs a future as a test, in a runtime of its own.
 pub(crate) fn run<F: Future>(test: F) -> F::Output {
     within_deadline(|| block_on(test))
+}
+
+/// Returns the value of a future. Fails if the future waits too long, so that a test never hangs.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let late = async {
+        time::sleep(Duration::from_secs(5)).await;
+        None
+    };
+    let value = race(async { Some(future.await) }, late).await;
+    value.expect("the task is not woken")
+}
+
+/// Lets the other tasks run this many times.
+pub(crate) async fn turns(count: u32) {
+    for _ in 0..count {
+        yield_now().await;
+    }
+}
+
+/// A waker whose clones can be counted.
+pub(crate) struct Bell;
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {}
 }
 
 /// Returns two connected streams: the client's, and the server's.

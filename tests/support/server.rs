@@ -9,6 +9,8 @@ use std::time::Duration;
 use waterwheel::http::{Builder, Handler};
 use waterwheel::runtime;
 
+use super::tls;
+
 /// The longest time for one read or write.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -20,10 +22,29 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
+    /// Starts a server. With `WATERWHEEL_TLS=1`, it serves HTTPS, and a pump carries the clients over TLS.
     pub(crate) fn start<H: Handler>(
         builder: Builder,
         make: impl FnOnce() -> H + Send + 'static,
     ) -> Self {
+        if tls::is_wanted() {
+            return Self::over_tls(builder, make);
+        }
+        Self::listen(builder, make)
+    }
+
+    /// Starts a server of HTTPS. A pump carries the clients over TLS, so they send and receive plain bytes.
+    pub(crate) fn over_tls<H: Handler>(
+        builder: Builder,
+        make: impl FnOnce() -> H + Send + 'static,
+    ) -> Self {
+        let (builder, pump) = tls::Pump::under(builder);
+        let mut server = Self::listen(builder, make);
+        server.address = pump.start(server.address);
+        server
+    }
+
+    fn listen<H: Handler>(builder: Builder, make: impl FnOnce() -> H + Send + 'static) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {

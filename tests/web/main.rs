@@ -13,3 +13,4 @@ mod inspect;
 mod nesting;
 mod routes;
 mod together;
+mod tower;

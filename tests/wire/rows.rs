@@ -15,7 +15,7 @@
 //! due, or `closed`.
 //!
 //! Each row is sent over a connection in memory whole, byte by byte, and split in two at each position, and
-//! over a socket. The bytes that come back are always the same.
+//! over a socket, plain and over TLS. The bytes that come back are always the same.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read};
@@ -256,19 +256,19 @@ async fn in_memory(server: &Server, pieces: &[&[u8]], ends: bool) -> Outcome {
 }
 
 /// Sends the row over a socket, and reads as many bytes as expected.
-fn over_tcp(server: &TestServer, row: &Row, expected: &Outcome, bytes: usize) {
+fn over_socket(server: &TestServer, name: &str, row: &Row, expected: &Outcome) {
     let mut client = server.client();
     // The server may have refused the request and closed.
     drop(std::io::Write::write_all(&mut client.stream, &row.request));
     if row.ends {
         drop(client.stream.shutdown(std::net::Shutdown::Write));
     }
-    let mut came = vec![0; bytes];
+    let mut came = vec![0; with_dates(expected)];
     client.stream.read_exact(&mut came).unwrap();
     assert_eq!(
         without_dates(&latin(&came)),
         expected.bytes,
-        "over TCP, {}",
+        "over {name}, {}",
         row.shown
     );
     let after = if expected.open {
@@ -278,11 +278,11 @@ fn over_tcp(server: &TestServer, row: &Row, expected: &Outcome, bytes: usize) {
         client.stream.read(&mut [0])
     };
     match after {
-        Ok(0) => assert!(!expected.open, "over TCP, {}", row.shown),
+        Ok(0) => assert!(!expected.open, "over {name}, {}", row.shown),
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            assert!(expected.open, "over TCP, {}", row.shown);
+            assert!(expected.open, "over {name}, {}", row.shown);
         }
-        other => panic!("over TCP, {}: {other:?}", row.shown),
+        other => panic!("over {name}, {}: {other:?}", row.shown),
     }
 }
 
@@ -301,7 +301,10 @@ fn with_dates(outcome: &Outcome) -> usize {
 
 fn check(table: &str) {
     let rows = rows(table);
-    let tcp = TestServer::start(builder(), || handler);
+    let sockets = [
+        ("TCP", TestServer::start(builder(), || handler)),
+        ("TLS", TestServer::over_tls(builder(), || handler)),
+    ];
     let mut wrong = String::new();
     for row in &rows {
         let whole = block_on(async {
@@ -330,7 +333,9 @@ fn check(table: &str) {
             .unwrap();
             continue;
         }
-        over_tcp(&tcp, row, &whole, with_dates(&whole));
+        for (name, server) in &sockets {
+            over_socket(server, name, row, &whole);
+        }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
 }

@@ -141,6 +141,8 @@ impl Buffers {
     /// Removes all traces of this connection, so that another one can use the buffers.
     #[inline]
     pub(crate) fn reset(&mut self) {
+        // A flush of the next connection may wait before it has a request, and must not find this answer.
+        self.answer.set(AnswerState::Awaited);
         // A look at each part costs less than to clear them all, and is enough after most requests (LOG 49).
         if !self.is_clean() {
             self.clear();
@@ -174,7 +176,6 @@ impl Buffers {
         if self.input.len() != INPUT_BYTES {
             self.input = Vec::new();
         }
-        self.answer.set(AnswerState::Awaited);
         self.has_body = false;
         self.body.get_mut().clear();
         self.output.get_mut().clear();

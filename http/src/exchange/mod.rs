@@ -13,4 +13,5 @@ mod read;
 pub(crate) mod request;
 pub(crate) mod respond;
 mod sources;
+mod sys;
 pub(crate) mod write;

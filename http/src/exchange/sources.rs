@@ -15,13 +15,14 @@ use bytes::Buf;
 use futures_core::Stream;
 use futures_io::AsyncRead;
 use http::HeaderMap;
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::Errno;
 use waterwheel_runtime::spawn_blocking;
 
 use crate::error::{Error, Result};
 use crate::exchange::answer_body::AnswerBody;
 use crate::exchange::handle::{COPIED_MAX, Exchange};
 use crate::exchange::handler::Responded;
+use crate::exchange::sys::read_cached;
 
 /// The number of bytes of a file that are sent before other tasks run.
 const WINDOW_BYTES: u64 = 1024 * 1024;
@@ -243,9 +244,7 @@ fn queue_small(exchange: Exchange<'_>, file: &File, range: &Range<u64>) -> bool 
     exchange.queue_with(|queue| {
         let before = queue.len();
         queue.resize(before + count, 0);
-        let mut buffers = [io::IoSliceMut::new(&mut queue[before..])];
-        // NOWAIT: the kernel returns an error or a short count instead of reading from the disk.
-        let read = preadv2(file, &mut buffers, range.start, ReadWriteFlags::NOWAIT);
+        let read = read_cached(file, &mut queue[before..], range.start);
         let is_whole = read == Ok(count);
         if !is_whole {
             // A part of the file may be there. It is removed, because the slow path sends the range from its
@@ -284,12 +283,9 @@ async fn send_window(
 /// file system does not report this.
 fn is_in_memory(file: &File, range: Range<u64>) -> bool {
     // The first and the last byte stand for the window, because a check of each page costs too much.
-    [range.start, range.end - 1].into_iter().all(|offset| {
-        let mut byte = [0];
-        let mut buffers = [io::IoSliceMut::new(&mut byte)];
-        let read = preadv2(file, &mut buffers, offset, ReadWriteFlags::NOWAIT);
-        read != Err(Errno::AGAIN)
-    })
+    [range.start, range.end - 1]
+        .into_iter()
+        .all(|offset| read_cached(file, &mut [0], offset) != Err(Errno::AGAIN))
 }
 
 /// True if the bytes are kept after the read.

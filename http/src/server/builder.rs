@@ -164,7 +164,8 @@ impl Builder {
         self
     }
 
-    /// Sets a hook that makes the transport of each accepted connection, such as TLS. No hook by default.
+    /// Sets a hook that makes the transport of each accepted connection. No hook by default. For TLS, the feature
+    /// `tls` has `Builder::tls`, which sets this hook.
     ///
     /// The hook performs the handshake over the accepted stream, and returns an [`Io`] over it. It may
     /// insert facts about the client into the [`TransportInfo`]. Handlers read them through
@@ -236,7 +237,6 @@ impl Builder {
     /// # assert!(client.join().unwrap().ends_with("anna"));
     /// # std::io::Result::Ok(())
     /// ```
-    #[doc(alias = "tls")]
     pub fn transport<T: Io>(
         mut self,
         hook: impl AsyncFn(Stream, &mut TransportInfo) -> io::Result<T> + Send + Sync + 'static,

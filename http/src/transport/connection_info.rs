@@ -72,10 +72,16 @@ impl<'c> ConnectionInfo<'c> {
     /// Returns a fact that the transport has found, by its type.
     ///
     /// Returns `None` if the transport has no fact of this type. That includes each plain socket, because
-    /// only [`Builder::transport`](crate::Builder::transport) and [`Io::info`](crate::Io::info) provide
+    /// only [`Builder::transport`](crate::Builder::transport) and [`Io::info`] provide
     /// facts.
     pub fn get<T: Send + Sync + 'static>(self) -> Option<&'c T> {
         self.io.info()?.extensions().get()
+    }
+
+    /// Returns all facts that the transport has noted.
+    #[cfg(feature = "tower")]
+    pub(crate) fn extensions(self) -> Option<&'c http::Extensions> {
+        Some(self.io.info()?.extensions())
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `response` | responses as values, with `conditional` |
 //! | `routes` | a router |
 //! | `templates` | pages |
+//! | `tower` | services of tower, such as axum's, as handlers; not part of `web` |
 //!
 //! Begin with `routes`: its first page has a whole program. The arguments of its handlers lead to `input`,
 //! and their values to `response`. `examples/site.rs` shows most parts together on one screen.
@@ -81,5 +82,8 @@ mod single;
 #[cfg(feature = "templates")]
 #[cfg_attr(docsrs, doc(cfg(feature = "templates")))]
 pub mod templates;
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub mod tower;
 #[cfg(any(feature = "compress", feature = "files", feature = "input"))]
 mod weight;

@@ -60,9 +60,10 @@ impl Executor {
     /// Polls one task, and reports the poll.
     fn poll_reported(&self, task: TaskId, root: &mut dyn FnMut() -> Poll<()>) -> Poll<()> {
         points::polled(task, || {
-            let poll = nodes::during(&self.tracker, task, self.timers.clock(), || {
+            let poll = {
+                let _recorded = nodes::begin_poll(&self.tracker, task, self.timers.clock());
                 self.poll_out_of_line(task, root)
-            });
+            };
             let is_alive = task == TaskId::ROOT || self.is_alive(task);
             (poll, poll.is_ready() || !is_alive)
         })

@@ -44,7 +44,7 @@ use crate::local_queue::TaskId;
 ///     let dump: Dump = inspect::dump();
 ///     assert_eq!(dump.tasks(), 10_001); // with the future of `block_on`
 ///     assert_eq!(dump.groups().len(), 2);
-///     assert!(dump.findings().is_empty());
+///     assert_eq!(dump.findings()[0].kind(), "growth"); // so many, and all of them are alive
 ///     assert!(dump.to_string().lines().count() < 12);
 ///     assert!(dump.to_json().starts_with(r#"{"format":"waterwheel-dump","version":1,"#));
 /// });
@@ -524,37 +524,38 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
         |task: &&Snapshot| Duration::from_nanos(names.now.saturating_sub(task.tracked.since));
     let least = members.tasks.iter().map(waits).min().unwrap_or_default();
     let most = members.tasks.iter().map(waits).max().unwrap_or_default();
-    let tracked = &first.tracked;
-    let mut tree = trees(
-        &tracked.reasons,
+    let example = &first.tracked;
+    let mut forest = trees(
+        &example.reasons,
         names,
         foreign_wakers(first),
         first.is_waiting(),
     );
     // The members have the same reasons, in the same order.
-    let mut ranges = (0..tracked.reasons.len()).map(|index| {
+    let mut ranges = (0..example.reasons.len()).map(|index| {
         let since = members
             .tasks
             .iter()
-            .map(|task| task.tracked.reasons[index].since);
-        let (first, last) = since.fold((u64::MAX, 0), |(first, last), since| {
-            (first.min(since), last.max(since))
+            .map(|member| member.tracked.reasons[index].since);
+        let (oldest, newest) = since.fold((u64::MAX, 0), |(oldest, newest), since| {
+            (oldest.min(since), newest.max(since))
         });
         let ago = |since: u64| Duration::from_nanos(names.now.saturating_sub(since));
-        ago(last)..=ago(first)
+        ago(newest)..=ago(oldest)
     });
-    tree.iter_mut()
-        .for_each(|tree| tree.set_ranges(&mut ranges));
+    for tree in &mut forest {
+        tree.set_ranges(&mut ranges);
+    }
     let ids = members.tasks.iter().take(IDS_MAX);
     Group {
         count: members.tasks.len(),
         tasks: ids.map(|task| names.id(task.tracked.task)).collect(),
-        name: tracked.name.as_deref().map(str::to_owned),
-        place: tracked.site,
+        name: example.name.as_deref().map(str::to_owned),
+        place: example.site,
         state: state(first),
         waits: least..=most,
-        future_bytes: tracked.future_bytes,
-        tree,
+        future_bytes: example.future_bytes,
+        tree: forest,
     }
 }
 

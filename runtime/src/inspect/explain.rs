@@ -30,7 +30,7 @@ use crate::runtime_builder::RuntimeBuilder;
 /// # drop(runtime);
 /// # std::io::Result::Ok(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Explain {
     poll_max: Duration,
     dumps_on_sigusr1: bool,

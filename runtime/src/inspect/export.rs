@@ -21,13 +21,13 @@
 //! - Always: the records are sorted by time, and a slice stands before the arrows within it.
 //! - Always: two slices of one track lie beside each other, or one within the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use super::event::{Event, EventKind, WakeCause};
 use super::json::{JsonText, OrNull, place};
-use super::trace::{Trace, TracedTask};
+use super::trace::Trace;
 use crate::task_names::Id;
 
 /// The numbers of the tracks that are not tasks. The numbers of tasks follow.
@@ -107,6 +107,8 @@ struct Export<'a> {
     /// The poll that has not ended, and the place of its record, which the end completes.
     polling: Option<(Id, Duration, usize)>,
     reactor: Option<ReactorSlice>,
+    /// The jobs that have begun.
+    jobs: HashSet<u32>,
     /// The end of the last slice of the reactor's track, and the last arrow in the present one.
     reactor_until: Duration,
 }
@@ -122,6 +124,7 @@ impl<'a> Export<'a> {
             polled_until: HashMap::new(),
             polling: None,
             reactor: None,
+            jobs: HashSet::new(),
             reactor_until: Duration::ZERO,
         }
     }
@@ -296,6 +299,14 @@ impl<'a> Export<'a> {
     }
 
     fn job(&mut self, at: Duration, phase: char, job: u32) {
+        // The ring may have overwritten the begin.
+        let is_known = match phase {
+            'b' => self.jobs.insert(job),
+            _ => self.jobs.remove(&job),
+        };
+        if !is_known {
+            return;
+        }
         let fields = format!(r#""ph":"{phase}","id":{job},"name":"job {job}","cat":"job""#);
         self.push(at, JOBS, fields);
     }
@@ -327,7 +338,12 @@ impl<'a> Export<'a> {
             r#"{{"ph":"M","pid":{process},"tid":0,"ts":0,"name":"process_name","args":{{"name":"waterwheel runtime {process}"}}}}"#
         )?;
         let own = [(REACTOR, "reactor".to_owned()), (JOBS, "jobs".to_owned())];
-        let tasks = self.trace.tasks().iter().map(track_name);
+        let tasks = self.trace.tasks().iter().map(|task| {
+            let name = task.name.as_deref().unwrap_or_default();
+            let root = task.id.is_root().then_some("block_on");
+            let id = root.map_or_else(|| task.id.to_string(), str::to_owned);
+            format!("{id} {name}").trim_end().to_owned()
+        });
         for (track, name) in own.into_iter().chain((FIRST_TASK..).zip(tasks)) {
             let name = JsonText(&name);
             write!(
@@ -344,18 +360,6 @@ impl<'a> Export<'a> {
         }
         json.push_str("\n]}\n");
         Ok(())
-    }
-}
-
-fn track_name(task: &TracedTask) -> String {
-    let id = if task.id.is_root() {
-        "block_on".to_owned()
-    } else {
-        task.id.to_string()
-    };
-    match &task.name {
-        Some(name) => format!("{id} {name}"),
-        None => id,
     }
 }
 

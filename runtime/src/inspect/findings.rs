@@ -20,7 +20,7 @@
 //! - Never: a wait cycle if one of its tasks waits for something that is not known.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -395,7 +395,8 @@ fn cycle(way: &[(usize, &WaitNode)], evidence: &Evidence<'_>) -> Finding {
             text.push_str("; ");
         }
         let waiter = names.task(task(*index));
-        text.push_str(&format!("{waiter} waits for {thing}"));
+        // A string takes any text.
+        _ = write!(text, "{waiter} waits for {thing}");
     }
     let ids = way.iter().take(IDS_MAX);
     Finding {
@@ -412,7 +413,7 @@ fn growth(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
             continue;
         };
         let ended = spawned.saturating_sub(population.alive);
-        let place = site.map_or_else(String::new, |site| site.to_string());
+        let place = site.map_or_else(String::new, ToString::to_string);
         findings.push(Finding {
             kind: "growth",
             text: format!(

@@ -15,7 +15,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -230,7 +230,14 @@ pub(crate) fn start(flight: Flight, inspected: &Arc<Inspected>) {
     // Weak, so that the thread ends soon after the runtime and its last reader.
     let inspected = Arc::downgrade(inspected);
     let watch = move || {
-        watch_signal(&inspected, &signal);
+        while let Some(inspected) = inspected.upgrade() {
+            if signal.swap(false, Ordering::Relaxed) {
+                inspected.trigger("SIGUSR1");
+            }
+            // Not kept during the pause, or the runtime's memory would stay.
+            drop(inspected);
+            thread::sleep(LOOK_EVERY);
+        }
         if let Ok(id) = registered {
             low_level::unregister(id);
         }
@@ -238,15 +245,5 @@ pub(crate) fn start(flight: Flight, inspected: &Arc<Inspected>) {
     let thread = thread::Builder::new().name("ww-sigusr1".to_owned());
     if let Err(error) = thread.spawn(watch) {
         tracing::warn!("no thread waits for SIGUSR1: {error}");
-    }
-}
-
-fn watch_signal(inspected: &Weak<Inspected>, signal: &AtomicBool) {
-    while let Some(inspected) = inspected.upgrade() {
-        if signal.swap(false, Ordering::Relaxed) {
-            inspected.trigger("SIGUSR1");
-        }
-        drop(inspected);
-        thread::sleep(LOOK_EVERY);
     }
 }

@@ -31,8 +31,11 @@
 //!
 //! # What it costs
 //!
-//! Without the feature `inspect`: nothing. With it, in a runtime without `explain`: a load and a branch at each
-//! point. With `explain`: a lock at each point, which no other thread holds but for the time of a copy.
+//! A build without the feature `inspect` has no code of this module. With the feature, a runtime that neither records
+//! nor explains spends a load and a branch at each point. A request costs 0.9 % more instructions alone, and 0.1 %
+//! more among sixteen; `benches/micro/check --inspect` counts them. The cost of a recorded event is
+//! largely that of reading the clock; `cargo bench --bench inspect` measures it. With `explain`, each point takes a lock, which no other thread holds
+//! but for the time of a copy.
 
 mod control;
 mod dump;

@@ -250,7 +250,7 @@ impl RuntimeBuilder {
     }
 }
 
-/// Lets a recorder make dumps, and lets the watchdog write events.
+/// Lets a recorder make dumps. Lets the watchdog write an event for each long poll, and trigger the flight recorder.
 fn link(inspected: &Arc<Inspected>, board: Arc<Board>) {
     // Weak, because the recorder has the board.
     let weak = Arc::downgrade(inspected);
@@ -268,6 +268,7 @@ fn link(inspected: &Arc<Inspected>, board: Arc<Board>) {
                 .map_or(0, |place| inspected.place_number(place))
                 .into(),
         });
+        inspected.trigger("long poll");
     };
     // A runtime has one board and one recorder, so both places are empty.
     _ = board.on_long_poll.set(Box::new(hook));

@@ -102,7 +102,7 @@ const STEP_WAIT_MAX: Duration = Duration::from_millis(100);
 const PLACES: usize = 64;
 
 /// Makes a word of a task's id.
-pub(crate) fn word(task: TaskId) -> u64 {
+pub(super) fn word(task: TaskId) -> u64 {
     u64::from(task.index) << 32 | u64::from(task.generation.get())
 }
 

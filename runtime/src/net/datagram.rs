@@ -14,16 +14,17 @@
 //! - Never: a datagram that is cut without an error.
 
 use std::fmt;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SocketAddrAny, recvmsg};
+use rustix::net::{RecvFlags, SocketAddrAny};
 
 use super::listener::sealed::Sealed;
 use super::socket::{Edge, Socket};
 use crate::source::Direction;
+use crate::sys;
 
 /// A kind of datagram socket. Only types of this crate implement it.
 #[doc(hidden)]
@@ -119,13 +120,13 @@ impl<S: Datagram> DatagramSocket<S> {
     /// # Errors
     ///
     /// Returns "message too long" (EMSGSIZE) if the datagram is longer than the buffer. Otherwise returns the
-    /// errors of `recvmsg(2)`.
+    /// errors of `recv(2)`.
     pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket
             .move_bytes(Direction::Read, |io| {
-                let (bytes, _) = receive(io, buffer)?;
+                let (bytes, is_cut) = sys::receive(io, buffer)?;
                 // More datagrams may wait in the queue, and no event reports them again.
-                Ok((bytes, Edge::Kept))
+                Ok((whole(bytes, is_cut)?, Edge::Kept))
             })
             .await
     }
@@ -141,7 +142,7 @@ impl<S: Datagram> DatagramSocket<S> {
         let bytes = self
             .socket
             .move_bytes(Direction::Read, |io| {
-                let (bytes, address) = receive(io, buffer)?;
+                let (bytes, address) = receive_from(io, buffer)?;
                 from = address;
                 Ok((bytes, Edge::Kept))
             })
@@ -161,7 +162,7 @@ impl<S: Datagram> DatagramSocket<S> {
     ) -> Poll<io::Result<(usize, S::Address)>> {
         let mut from = None;
         let received = self.socket.poll_move(cx, Direction::Read, |io| {
-            let (bytes, address) = receive(io, buffer)?;
+            let (bytes, address) = receive_from(io, buffer)?;
             from = address;
             Ok((bytes, Edge::Kept))
         });
@@ -174,9 +175,9 @@ impl<S: Datagram> DatagramSocket<S> {
     ///
     /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no datagram, and else the same errors.
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
-        let (bytes, from) = self
-            .socket
-            .try_io(Direction::Read, |io| Ok((receive(io, buffer)?, Edge::Kept)))?;
+        let (bytes, from) = self.socket.try_io(Direction::Read, |io| {
+            Ok((receive_from(io, buffer)?, Edge::Kept))
+        })?;
         Ok((bytes, S::address(from)?))
     }
 
@@ -185,14 +186,14 @@ impl<S: Datagram> DatagramSocket<S> {
     ///
     /// # Errors
     ///
-    /// Returns the errors of `recvmsg(2)`.
+    /// Returns the errors of `recv(2)`.
     pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, S::Address)> {
         let mut from = None;
         let bytes = self
             .socket
             .move_bytes(Direction::Read, |io| {
                 // A caller that peeks often wants only the beginning.
-                let (bytes, address, _) = receive_with(io, buffer, RecvFlags::PEEK)?;
+                let (bytes, address, _) = sys::receive_from(io, buffer, RecvFlags::PEEK)?;
                 from = address;
                 Ok((bytes, Edge::Kept))
             })
@@ -270,27 +271,19 @@ impl<S: Datagram> DatagramSocket<S> {
     }
 }
 
-/// Receives a datagram, and refuses one that is longer than the buffer.
-fn receive(io: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
-    let (bytes, from, is_cut) = receive_with(io, buffer, RecvFlags::empty())?;
+/// Returns an error if a datagram was cut. A caller that takes the beginning for the whole would go on with wrong
+/// data.
+fn whole(bytes: usize, is_cut: bool) -> io::Result<usize> {
     if is_cut {
-        // A caller that takes the beginning for the whole would go on with wrong data.
         return Err(Errno::MSGSIZE.into());
     }
-    Ok((bytes, from))
+    Ok(bytes)
 }
 
-/// Calls `recvmsg(2)`, because `recvfrom` does not report that the datagram was cut. Returns the number of bytes,
-/// the sender, and true if it was cut.
-fn receive_with(
-    io: &impl AsFd,
-    buffer: &mut [u8],
-    flags: RecvFlags,
-) -> io::Result<(usize, Option<SocketAddrAny>, bool)> {
-    let nothing = &mut RecvAncillaryBuffer::default();
-    let received = recvmsg(io, &mut [IoSliceMut::new(buffer)], nothing, flags)?;
-    let is_cut = received.flags.contains(ReturnFlags::TRUNC);
-    Ok((received.bytes, received.address, is_cut))
+/// Receives a datagram with the address of its sender, and refuses one that is longer than the buffer.
+fn receive_from(io: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
+    let (bytes, from, is_cut) = sys::receive_from(io, buffer, RecvFlags::empty())?;
+    Ok((whole(bytes, is_cut)?, from))
 }
 
 impl<S: AsFd> AsFd for DatagramSocket<S> {

@@ -114,6 +114,27 @@ impl UnixStream {
         connect(&sys::abstract_address(name.as_ref())?).await
     }
 
+    /// Makes two streams that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of `socketpair(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::runtime::net::UnixStream;
+    ///
+    /// let (ours, theirs) = UnixStream::pair()?;
+    /// assert_eq!(ours.try_write(b"water")?, 5);
+    /// assert_eq!(theirs.try_read(&mut [0; 16])?, 5);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (ours, theirs) = std_unix::UnixStream::pair()?;
+        Ok((Self::from_std(ours)?, Self::from_std(theirs)?))
+    }
+
     /// Makes a stream of one of the standard library, and sets it to non-blocking mode.
     ///
     /// # Errors

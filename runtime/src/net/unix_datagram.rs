@@ -27,6 +27,9 @@ use crate::time::sleep;
 /// See [`DatagramSocket`] for the methods and properties of all datagram sockets. No datagram is lost or
 /// reordered: if the queue of the peer is full, the sender waits (`unix(7)`).
 ///
+/// A sender without a path has an address without a name. So has one whose path has 108 bytes, the most that the kernel
+/// accepts, because a [`SocketAddr`] cannot be made of it. Its datagrams arrive like others.
+///
 /// # Examples
 ///
 /// ```

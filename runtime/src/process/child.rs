@@ -1,14 +1,16 @@
 //! A child process that was started.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::process::{Child as StdChild, ExitStatus, Output};
 
 use futures_io::AsyncRead;
+use rustix::process::{Pid, kill_process};
 
 use super::exit::Exit;
 use crate::io::{PipeReader, PipeWriter, copy};
 use crate::join::join;
+use crate::signal::Signal;
 
 /// A process that was started by [`Command::spawn`](super::Command::spawn).
 ///
@@ -141,6 +143,44 @@ impl Child {
     /// Returns the errors of `kill(2)`.
     pub fn kill(&mut self) -> io::Result<()> {
         self.exit.child().kill()
+    }
+
+    /// Sends a signal to the process, for example a request to end ([`Signal::TERMINATE`]). It has no effect if the
+    /// process has ended.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of `kill(2)`: `InvalidInput` if there is no such signal, `PermissionDenied` if the process
+    /// runs as another user now.
+    ///
+    /// # Examples
+    ///
+    /// Asks a process to end, and kills it if it does not:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::runtime::{block_on, process::Command, signal::Signal, time::timeout};
+    ///
+    /// block_on(async {
+    ///     let mut child = Command::new("sleep").arg("60").spawn()?;
+    ///     child.signal(Signal::TERMINATE)?;
+    ///     if timeout(Duration::from_secs(10), child.wait()).await.is_err() {
+    ///         child.kill()?;
+    ///     }
+    ///     println!("{}", child.wait().await?);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        let signal = rustix::process::Signal::from_named_raw(signal.as_raw());
+        let signal = signal.ok_or(ErrorKind::InvalidInput)?;
+        let child = self.exit.child();
+        // Once the status is known, the id may be that of another process.
+        if child.try_wait()?.is_none() {
+            kill_process(Pid::from_child(child), signal)?;
+        }
+        Ok(())
     }
 }
 

@@ -224,7 +224,16 @@ impl Semaphore {
     }
 
     /// Grants permits to the tasks in line, as long as there are enough for the first one.
+    #[inline]
     fn serve(&self) {
+        // Usually no task is in line, and this check is all. // LOG S2
+        if !self.line.borrow().is_empty() {
+            self.serve_line();
+        }
+    }
+
+    #[inline(never)]
+    fn serve_line(&self) {
         loop {
             let mut line = self.line.borrow_mut();
             let Some(left) = line
@@ -268,6 +277,7 @@ pub(crate) struct Acquire<'a> {
 
 impl Acquire<'_> {
     /// Returns true if the permits are granted or can be taken, or if the channel is closed.
+    #[inline]
     fn is_ready(&self) -> bool {
         let semaphore = self.semaphore;
         if semaphore.closed.get() {
@@ -280,11 +290,35 @@ impl Acquire<'_> {
         }
     }
 
-    /// Leaves the line. Returns true if the permits were granted.
-    fn leave(&mut self) -> bool {
-        let Some(ticket) = self.ticket.take() else {
+    /// Takes a place in line. Returns false if the permits came meanwhile.
+    #[inline(never)]
+    fn wait(&mut self, cx: &mut Context<'_>) -> bool {
+        let semaphore = self.semaphore;
+        // The clone may be foreign code that returns permits. So the line is not borrowed meanwhile, and the
+        // permits are counted again after it.
+        let waker = cx.waker().clone();
+        if self.is_ready() {
+            panics::discard(waker);
             return false;
-        };
+        }
+        self.waited.begin();
+        let mut line = semaphore.line.borrow_mut();
+        let mut old = None;
+        match self.ticket.and_then(|ticket| line.waker(ticket)) {
+            Some(place) => old = Some(mem::replace(place, waker)),
+            None => self.ticket = Some(line.push(self.permits, waker)),
+        }
+        // The old waker may be foreign code that uses this semaphore in its destructor, so the borrow ends
+        // first.
+        drop(line);
+        drop(old);
+        true
+    }
+
+    /// Leaves the line. Returns true if the permits were granted.
+    #[inline(never)]
+    fn leave(&mut self, ticket: Ticket) -> bool {
+        self.ticket = None;
         let mut line = self.semaphore.line.borrow_mut();
         let left = line.leave(ticket);
         drop(line);
@@ -301,41 +335,26 @@ impl Acquire<'_> {
 impl Future for Acquire<'_> {
     type Output = Result<(), Closed>;
 
+    // A permit that is there is taken without a call. The line is out of line. // LOG S2
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let semaphore = self.semaphore;
-        if !self.is_ready() {
-            // The clone may be foreign code that returns permits. So the line is not borrowed meanwhile, and the
-            // permits are counted again after it.
-            let waker = cx.waker().clone();
-            if !self.is_ready() {
-                self.waited.begin();
-                let mut line = semaphore.line.borrow_mut();
-                let mut old = None;
-                match self.ticket.and_then(|ticket| line.waker(ticket)) {
-                    Some(place) => old = Some(mem::replace(place, waker)),
-                    None => self.ticket = Some(line.push(self.permits, waker)),
-                }
-                // The old waker may be foreign code that uses this semaphore in its destructor, so the borrow
-                // ends first.
-                drop(line);
-                drop(old);
-                return nodes::waits(cx, self.origin, || Detail::permits(semaphore));
-            }
-            panics::discard(waker);
+        if !self.is_ready() && self.wait(cx) {
+            return nodes::waits(cx, self.origin, || Detail::permits(self.semaphore));
         }
         // Before the permits are taken: if the budget refuses, they stay granted.
         ready!(self.waited.poll_spend(cx));
+        let semaphore = self.semaphore;
         if semaphore.closed.get() {
             // The ticket stays. If it was served before the close, the drop of this future returns the permits.
             return Poll::Ready(Err(Closed));
         }
-        if self.ticket.is_none() {
+        if let Some(ticket) = self.ticket {
+            // `serve` has already taken these permits from the count.
+            self.leave(ticket);
+        } else {
             semaphore
                 .available
                 .update(|available| available - self.permits);
-        } else {
-            // `serve` has already taken these permits from the count.
-            self.leave();
         }
         nodes::completed(self.origin);
         Poll::Ready(Ok(()))
@@ -343,9 +362,12 @@ impl Future for Acquire<'_> {
 }
 
 impl Drop for Acquire<'_> {
+    #[inline]
     fn drop(&mut self) {
         // Otherwise the permits of a future that is cancelled between its wake and its poll would be lost.
-        if self.leave() {
+        if let Some(ticket) = self.ticket
+            && self.leave(ticket)
+        {
             self.semaphore.put_back(self.permits);
         }
     }

@@ -9,9 +9,13 @@ use std::os::unix::net as unix;
 use std::path::Path;
 use std::process::Child;
 
+use nix::libc::sockaddr_un;
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
-use rustix::net::{SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, acceptfrom_with};
+use rustix::net::{
+    RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, acceptfrom_with, recv,
+    recvfrom,
+};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -43,6 +47,24 @@ pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<Socket
     Ok(acceptfrom_with(listener, flags)?)
 }
 
+/// Receives a datagram. Returns the number of bytes in the buffer, and true if the datagram was cut.
+pub(crate) fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+    // With this flag the call returns the length of the datagram also if the buffer is shorter (`recv(2)`). So no
+    // `recvmsg` is needed, which costs more. // LOG S1
+    let (bytes, length) = recv(socket, buffer, RecvFlags::TRUNC)?;
+    Ok((bytes, length > bytes))
+}
+
+/// Receives a datagram. Returns also the address of its sender.
+pub(crate) fn receive_from(
+    socket: &impl AsFd,
+    buffer: &mut [u8],
+    flags: RecvFlags,
+) -> io::Result<(usize, Option<SocketAddrAny>, bool)> {
+    let (bytes, length, from) = recvfrom(socket, buffer, flags | RecvFlags::TRUNC)?;
+    Ok((bytes, from, length > bytes))
+}
+
 /// Sends bytes of a file to a socket, and adds their number to `offset` (`sendfile(2)`).
 pub(crate) fn send_file(
     socket: &impl AsFd,
@@ -63,9 +85,14 @@ pub(crate) fn abstract_address(name: &[u8]) -> io::Result<SockAddr> {
 }
 
 /// Converts the address of a Unix socket. `None` is a socket without a name.
+///
+/// A path of 108 bytes becomes an address without a name. The kernel accepts it, and the address type of the standard
+/// library cannot be made of it.
 pub(crate) fn unix_address(address: Option<SocketAddrAny>) -> io::Result<unix::SocketAddr> {
+    // The address of such a path is one byte longer than the structure (`unix(7)`), and rustix panics on it.
+    let fits = |address: &SocketAddrAny| address.addr_len() as usize <= size_of::<sockaddr_un>();
     // The kernel leaves the address out for a sender that was never bound.
-    let Some(address) = address else {
+    let Some(address) = address.filter(fits) else {
         return unix::SocketAddr::from_pathname("");
     };
     let address = SocketAddrUnix::try_from(address)?;

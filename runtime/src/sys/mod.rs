@@ -11,6 +11,7 @@
 //! | no SIGPIPE | `MSG_NOSIGNAL` | the same; on macOS an option of the socket |
 //! | a file to a socket | `sendfile` | read and send |
 //! | the last bytes | with the FIN (`MSG_MORE`) | in a segment of their own |
+//! | a datagram that was cut | its length (`MSG_TRUNC`) | a flag of `recvmsg` |
 //! | urgent data | an event of its own | part of "readable" |
 //! | the end of a child | pidfd | SIGCHLD |
 //! | abstract names, `TCP_DEFER_ACCEPT` | yes | no |

@@ -1,7 +1,7 @@
 //! macOS and FreeBSD. This file is compiled for them, and not tested there.
 
 use std::ffi::OsStr;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net as unix;
@@ -11,7 +11,10 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio, pread};
-use rustix::net::{SendFlags, SocketAddrAny, SocketAddrUnix, acceptfrom, send};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendFlags, SocketAddrAny, SocketAddrUnix,
+    acceptfrom, recvmsg, send,
+};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// The flag against SIGPIPE (`MSG_NOSIGNAL`).
@@ -53,6 +56,25 @@ pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<Socket
     Ok((socket, peer))
 }
 
+/// Receives a datagram. Returns the number of bytes in the buffer, and true if the datagram was cut.
+pub(crate) fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+    let (bytes, _, is_cut) = receive_from(socket, buffer, RecvFlags::empty())?;
+    Ok((bytes, is_cut))
+}
+
+/// Receives a datagram. Returns also the address of its sender. Only `recvmsg(2)` reports here that the datagram was
+/// cut.
+pub(crate) fn receive_from(
+    socket: &impl AsFd,
+    buffer: &mut [u8],
+    flags: RecvFlags,
+) -> io::Result<(usize, Option<SocketAddrAny>, bool)> {
+    let nothing = &mut RecvAncillaryBuffer::default();
+    let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], nothing, flags)?;
+    let is_cut = received.flags.contains(ReturnFlags::TRUNC);
+    Ok((received.bytes, received.address, is_cut))
+}
+
 /// Sends bytes of a file to a socket, and adds their number to `offset`. Each system has a `sendfile` of its own,
 /// so this reads and sends.
 pub(crate) fn send_file(
@@ -79,14 +101,12 @@ pub(crate) fn abstract_address(_: &[u8]) -> io::Result<SockAddr> {
     Err(io::Error::new(ErrorKind::Unsupported, text))
 }
 
-/// Converts the address of a Unix socket. `None` is a socket without a name.
+/// Converts the address of a Unix socket. `None` is a socket without a name, and so is a path without a zero byte at its
+/// end, which rustix and the standard library refuse.
 pub(crate) fn unix_address(address: Option<SocketAddrAny>) -> io::Result<unix::SocketAddr> {
-    let Some(address) = address else {
-        return unix::SocketAddr::from_pathname("");
-    };
-    let address = SocketAddrUnix::try_from(address)?;
-    let path = address.path_bytes().unwrap_or_default();
-    unix::SocketAddr::from_pathname(OsStr::from_bytes(path))
+    let address = address.and_then(|address| SocketAddrUnix::try_from(address).ok());
+    let path = address.as_ref().and_then(SocketAddrUnix::path_bytes);
+    unix::SocketAddr::from_pathname(OsStr::from_bytes(path.unwrap_or_default()))
 }
 
 /// There is no such descriptor, and SIGCHLD reports the end of a child.

@@ -2,27 +2,23 @@
 //!
 //! # How it works
 //!
-//! The name is in a table beside the tasks. A guard inside the future removes it, so it goes with the future however
-//! the task ends.
+//! The name is in a table beside the tasks, and is removed at the end of its task.
 //!
 //! # Invariants
 //!
 //! - Always: a task without a name costs nothing here.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::panic::Location;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::context;
 use crate::join_handle::JoinHandle;
-use crate::local_queue::TaskId;
-use crate::task_names::TaskNames;
+use crate::task_names::NamedTask;
 use crate::watch::Place;
 
-/// Spawns a task with a name, for the report of the tasks that are alive and for
-/// [hooks](crate::RuntimeBuilder).
+/// Spawns a task with a name, for its [`JoinError`](crate::JoinError), for the report of the tasks that are alive and
+/// for [hooks](crate::RuntimeBuilder).
 ///
 /// # Examples
 ///
@@ -67,44 +63,13 @@ impl Builder {
         // Outside the closure: `#[track_caller]` does not reach into it, and the location would be this file.
         let location = Location::caller();
         context::with("a task", "spawned", |executor| {
-            let Some(name) = self.name else {
-                return executor.spawn(future, place);
-            };
-            let names = executor.names().clone();
-            // The id is known only after the future was moved into its task.
-            let guard = Rc::new(Cell::new(None));
-            let remove = RemoveName {
-                names: names.clone(),
-                task: guard.clone(),
-            };
-            let task = async move {
-                let _remove = remove;
-                future.await
-            };
-            let handle = executor.spawn(task, place);
-            // A runtime that ends drops the future within `spawn`. A name that is added after that would never be
-            // removed.
-            if !handle.is_finished() {
+            let handle = executor.spawn(future, place);
+            if let Some(name) = self.name {
                 let (task, _) = handle.parts();
                 executor.tracker().named(task, &name);
-                names.insert(task, name, location);
-                guard.set(Some(task));
+                executor.name(task, NamedTask { name, location });
             }
             handle
         })
-    }
-}
-
-/// Removes the name of a task when its future is dropped.
-struct RemoveName {
-    names: TaskNames,
-    task: Rc<Cell<Option<TaskId>>>,
-}
-
-impl Drop for RemoveName {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.get() {
-            self.names.remove(task);
-        }
     }
 }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | run a future beside this one | [`spawn`], [`spawn_detached`] |
 //! | run many, and take their values as they come | [`JoinSet`] |
-//! | run several that must not outlive a block | [`scope`] |
+//! | run several that must not outlive a block | [`scope`](fn@scope) |
 //! | give a task a name | [`Builder`] |
 //! | end a task from any thread | [`JoinHandle::abort_handle`], [`AbortHandle`] |
 //! | run a task from another thread, and await its value there | [`Handle::spawn_with`](crate::Handle::spawn_with) |
@@ -23,7 +23,7 @@
 //! | [`JoinHandle`] dropped | runs on | at its end |
 //! | [`JoinHandle::abort`], [`AbortHandle::abort`] | ends at its present await | in the next turn |
 //! | [`JoinSet`] dropped, [`JoinSet::abort_all`] | ends at its present await | in the next turn |
-//! | [`scope`] returns | ends at its present await | before the scope returns |
+//! | [`scope`](fn@scope) returns | ends at its present await | before the scope returns |
 //! | the runtime ends | ends at its present await | before the runtime's drop returns |
 
 mod abort_handle;

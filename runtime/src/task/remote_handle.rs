@@ -15,9 +15,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::blocking::Blocking;
-use crate::context::{Handle, RuntimeGone, spawn, spawn_detached};
+use crate::context::{self, Handle, RuntimeGone};
 use crate::join_error::JoinError;
 use crate::remote::Message;
+use crate::watch::Place;
 
 impl Handle {
     /// Spawns a task on the runtime's thread that calls `make` and awaits its future. Returns a handle for the value
@@ -51,6 +52,7 @@ impl Handle {
     ///     assert_eq!(answer.await.unwrap().unwrap(), 42);
     /// });
     /// ```
+    #[track_caller]
     pub fn spawn_with<F>(
         &self,
         make: impl FnOnce() -> F + Send + 'static,
@@ -60,10 +62,12 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let (end, value) = Blocking::of_task();
+        let place = Place::here();
         // `make` runs inside the inner task, where a panic is caught.
         let run = Box::new(move || {
-            spawn_detached(async move {
-                end.set(spawn(async move { make().await }).await);
+            context::with("a task", "spawned", |executor| {
+                let task = executor.spawn(async move { make().await }, place);
+                executor.spawn_detached(async move { end.set(task.await) }, place);
             });
         });
         match self.remote().send(Message::Run(run)) {

@@ -35,7 +35,7 @@ use crate::wheel::Key;
 ///
 /// The resolution is a millisecond, so a sleep can take that much longer. It takes even longer if other tasks
 /// hold the thread. A sleep of zero is ready at once. It lets other tasks run if the task has spent its
-/// [budget](crate::budget).
+/// [budget].
 ///
 /// # Panics
 ///

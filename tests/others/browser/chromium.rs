@@ -32,6 +32,10 @@ pub(crate) struct Tab {
 
 impl Browser {
     pub(crate) fn start(program: &Path, profile: &Path) -> Self {
+        Self::start_with(program, profile, &[])
+    }
+
+    pub(crate) fn start_with(program: &Path, profile: &Path, arguments: &[&str]) -> Self {
         drop(fs::remove_dir_all(profile));
         fs::create_dir_all(profile).unwrap();
         // Chromium reads from descriptor 3 and writes to 4.
@@ -46,6 +50,7 @@ impl Browser {
             "--disable-background-networking",
             "--remote-debugging-pipe",
         ]);
+        command.args(arguments);
         command.arg(format!("--user-data-dir={}", profile.display()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Owned(command.arg("about:blank").spawn().unwrap());

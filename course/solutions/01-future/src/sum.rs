@@ -44,7 +44,8 @@ impl Future for Sum {
                 //>
                 //> - `AtFirst`: if the countdown is pending, return `Poll::Pending`. If it is ready with `one`, make the
                 //>   next state, `AtSecond`. Take `second` out of the old state with
-                //>   `std::mem::replace(second, Countdown::new(0, 0))`, and store the new state with `self.set(…)`.
+                //>   `std::mem::replace(second, Countdown::new(0, 0))`, and store the new state with `self.set(…)`, a method
+                //>   of `Pin`.
                 //> - `AtSecond`: if the countdown is ready with `two`, compute the sum first (`one` is a reference into
                 //>   the old state). Then store `Done`, and return the sum.
                 //= Self::AtFirst { .. } => todo!("TODO 3: the state AtFirst"),

@@ -25,7 +25,8 @@ impl Future for YieldNow {
         }
         self.yielded = true;
         // BEGIN TODO 6
-        //> In stage 2, the loop polled again by itself. Now it polls only after a wake. So wake the waker of `cx`.
+        //> In stage 2, the loop polled again by itself. Now it polls only after a wake. So wake the waker of `cx`
+        //> with `wake_by_ref`.
         //= todo!("TODO 6");
         cx.waker().wake_by_ref();
         // END TODO

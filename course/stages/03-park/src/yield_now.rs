@@ -24,7 +24,8 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.yielded = true;
-        // TODO 6: In stage 2, the loop polled again by itself. Now it polls only after a wake. So wake the waker of `cx`.
+        // TODO 6: In stage 2, the loop polled again by itself. Now it polls only after a wake. So wake the waker of `cx`
+        // with `wake_by_ref`.
         todo!("TODO 6");
         Poll::Pending
     }

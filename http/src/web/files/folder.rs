@@ -7,8 +7,9 @@
 //! or to wait for a disk (`RESOLVE_CACHED`). The kernel checks the path while it opens the file, so a link
 //! that is made at that moment has no effect.
 //!
-//! On a kernel before 5.6, or in a sandbox that forbids the call, each name of the path is opened by itself,
-//! and links are not followed.
+//! On other systems, on a kernel before 5.6, or in a sandbox that forbids the call, each name of the path is opened
+//! by itself, and links are not followed. The folder that was opened last stays open until the next name is. So a
+//! link that is made meanwhile has no effect on the names before it.
 //!
 //! # Invariants
 //!
@@ -22,19 +23,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::options::Symlinks;
-
-/// The sources that may be used to open a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// The kernel's caches. The call fails with `EAGAIN` if they do not suffice.
-    Memory,
-    /// The disk or the network.
-    Disk,
-}
+use super::sys::{self, Reach};
 
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -46,15 +39,12 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY);
 
-/// For the folders on the way to a file.
-const PASS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
-
 /// `openat2` fails if names are moved during the call. It is repeated up to this number.
 const TRIES: usize = 8;
 
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let root = openat(CWD, path, PASS, Mode::empty())?;
+        let root = openat(CWD, path, sys::PASS, Mode::empty())?;
         Ok(Self { root })
     }
 
@@ -65,15 +55,10 @@ impl Folder {
         symlinks: Symlinks,
         reach: Reach,
     ) -> Result<File, Errno> {
-        let resolve = match symlinks {
-            Symlinks::Refuse => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
-            Symlinks::Within => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
-            Symlinks::Anywhere => ResolveFlags::NO_MAGICLINKS,
-        };
+        let open = || sys::open_below(self.root.as_fd(), path, READ, symlinks, reach);
         let tries = match reach {
             Reach::Memory => {
-                let resolve = resolve | ResolveFlags::CACHED;
-                return match openat2(&self.root, path, READ, Mode::empty(), resolve) {
+                return match open() {
                     // The kernel does not know the call or the flag.
                     Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Err(Errno::AGAIN),
                     opened => opened.map(File::from),
@@ -82,17 +67,17 @@ impl Folder {
             Reach::Disk => TRIES,
         };
         for _ in 0..tries {
-            match openat2(&self.root, path, READ, Mode::empty(), resolve) {
+            match open() {
                 Err(Errno::AGAIN) => {}
-                Err(Errno::NOSYS | Errno::PERM) => return self.walk(path, symlinks),
+                Err(Errno::NOSYS | Errno::PERM) => return self.walk(path, symlinks, sys::PASS),
                 opened => return opened.map(File::from),
             }
         }
         Err(Errno::AGAIN)
     }
 
-    /// Opens a path without `openat2`.
-    fn walk(&self, path: &Path, symlinks: Symlinks) -> Result<File, Errno> {
+    /// Opens a path without `openat2`. `pass` has the flags for the folders on the way.
+    fn walk(&self, path: &Path, symlinks: Symlinks, pass: OFlags) -> Result<File, Errno> {
         // `Within` cannot be checked without `openat2`, so it is as strict as `Refuse` here.
         if symlinks == Symlinks::Anywhere {
             return openat(&self.root, path, READ, Mode::empty()).map(File::from);
@@ -102,7 +87,7 @@ impl Folder {
         let mut passed: Option<OwnedFd> = None;
         for name in names {
             let from = passed.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
-            passed = Some(step(from, name, PASS)?);
+            passed = Some(step(from, name, pass)?);
         }
         let from = passed.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
         step(from, last, READ).map(File::from)
@@ -205,17 +190,54 @@ mod tests {
         }
     }
 
+    /// The flags for folders of each system.
+    const PASSES: [OFlags; 2] = [sys::PASS, sys::other::PASS];
+
     #[test]
     fn without_openat2_links_are_followed_only_if_they_may_lead_anywhere() {
         let scene = ServedFolder::new("walk");
         let folder = Folder::open(&scene.0.join("served")).expect("it is there");
-        for (path, [refused, _, anywhere]) in PATHS {
-            let seen = CHOICES.map(|choice| text(folder.walk(Path::new(path), choice)));
-            let expected = [*refused, *refused, *anywhere];
-            assert_eq!(seen.each_ref().map(Option::as_deref), expected, "{path}");
+        for pass in PASSES {
+            for (path, [refused, _, anywhere]) in PATHS {
+                let seen = CHOICES.map(|choice| text(folder.walk(Path::new(path), choice, pass)));
+                let expected = [*refused, *refused, *anywhere];
+                assert_eq!(seen.each_ref().map(Option::as_deref), expected, "{path}");
+            }
         }
-        let out = folder.walk(Path::new("../secret"), Symlinks::Refuse);
-        assert!(matches!(out, Err(Errno::XDEV)));
+    }
+
+    #[test]
+    fn without_openat2_no_path_leaves_the_folder() {
+        let scene = ServedFolder::new("walk-out");
+        // The folder itself may be named by a link: its owner has chosen it.
+        let link = scene.0.join("link");
+        symlink("served", &link).expect("a link can be made");
+        for root in [scene.0.join("served"), link] {
+            let folder = Folder::open(&root).expect("it is there");
+            for (choice, pass) in [Symlinks::Refuse, Symlinks::Within]
+                .into_iter()
+                .flat_map(|choice| PASSES.map(|pass| (choice, pass)))
+            {
+                for path in [
+                    "..",
+                    "../secret",
+                    "deep/../../secret",
+                    "deep/er/../../../secret",
+                    "folder/../../secret",
+                    "/etc/hostname",
+                    "absolute",
+                    "out",
+                    "folder/up",
+                    "",
+                ] {
+                    let opened = folder.walk(Path::new(path), choice, pass);
+                    assert!(opened.is_err(), "{path}");
+                }
+                let inside = text(folder.walk(Path::new("deep/er/b"), choice, pass));
+                assert_eq!(inside.as_deref(), Some("served/deep/er/b"));
+                assert!(folder.walk(Path::new("."), choice, pass).is_ok());
+            }
+        }
     }
 
     #[test]

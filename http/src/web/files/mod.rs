@@ -40,6 +40,7 @@ mod listing;
 mod options;
 mod refuse;
 mod search;
+mod sys;
 mod target;
 
 use std::fmt;
@@ -61,10 +62,11 @@ use crate::web::nested;
 
 pub use options::{DotFiles, Symlinks};
 
-use folder::{Folder, Reach};
+use folder::Folder;
 use options::{Listing, Options, Precompressed};
 use refuse::{NO_FIELDS, refuse};
 use search::{FoundItem, Search};
+use sys::Reach;
 use target::FileTarget;
 
 /// A handler that serves the files of a folder.

@@ -50,6 +50,8 @@ pub enum Symlinks {
     /// Links are answered with 404.
     Refuse,
     /// Links within the folder. An absolute link leaves the folder, even if it points back into it.
+    ///
+    /// This needs `openat2(2)`, Linux 5.6. Without it, and on other systems, links are answered with 404.
     #[default]
     Within,
     /// All links.

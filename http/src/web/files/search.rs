@@ -19,9 +19,10 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::folder::{Folder, Reach};
+use super::folder::Folder;
 use super::listing::{self, ListEntry};
 use super::options::{Listing, Options, Precompressed};
+use super::sys::Reach;
 use super::target::FileTarget;
 use crate::web::coding::{AcceptedCodings, ContentCoding};
 

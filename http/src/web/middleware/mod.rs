@@ -19,7 +19,7 @@
 //! ```
 //!
 //! [`access_log`] and [`request_ids`] report requests. [`time_limit`] and [`at_most`] limit a handler.
-//! [`blocking`] makes a handler of a plain function that blocks.
+//! [`blocking`](fn@blocking) makes a handler of a plain function that blocks.
 //!
 //! Middleware does not see requests that the server refuses before it calls a handler. Let
 //! [`Server::on_refusal`](crate::Server::on_refusal) write these to the same log.

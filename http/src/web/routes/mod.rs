@@ -92,7 +92,7 @@ use table::{PathMatch, Table};
 /// A handler that sends each request to the handler for its method and path.
 ///
 /// The [module](self) has an example. To use a router in an accept loop of your own, wrap it with
-/// [`shared`](crate::shared) and clone that. A clone of the router itself shares the handlers, and can have
+/// [`shared`](fn@crate::shared) and clone that. A clone of the router itself shares the handlers, and can have
 /// more routes.
 ///
 /// # Examples

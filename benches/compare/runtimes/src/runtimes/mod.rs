@@ -4,17 +4,19 @@
 //! `Send`, because `tokio::spawn` asks for it.
 
 mod local_pool;
+mod parts;
 mod smol;
 mod tokio;
 mod waterwheel;
 
 pub(crate) use local_pool::LocalPool;
+pub(crate) use parts::{Ball, Part};
 pub(crate) use smol::Smol;
 pub(crate) use tokio::Tokio;
 pub(crate) use waterwheel::Waterwheel;
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// A future that a runtime can spawn.
@@ -58,6 +60,9 @@ pub(crate) trait WithIo: Runtime {
     /// A connected socket.
     type Stream: Send + 'static;
 
+    /// A connected datagram socket.
+    type Datagrams: Send + Sync + 'static;
+
     /// Makes a timer. The runtime arms it at the first poll.
     fn sleep(duration: Duration) -> Self::Sleep;
 
@@ -76,10 +81,81 @@ pub(crate) trait WithIo: Runtime {
         bytes: &[u8],
     ) -> impl Future<Output = io::Result<()>> + Send;
 
+    /// Takes over a datagram socket that is non-blocking already.
+    fn datagrams(socket: UdpSocket) -> io::Result<Self::Datagrams>;
+
+    /// Sends a datagram to the connected peer.
+    fn send_datagram(
+        socket: &Self::Datagrams,
+        bytes: &[u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send;
+
+    /// Waits for a datagram and receives it.
+    fn receive_datagram(
+        socket: &Self::Datagrams,
+        buffer: &mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send;
+
     /// Runs a job on a thread for blocking work and returns its value.
     fn blocking<T: Send + 'static>(
         job: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send;
+}
+
+/// A runtime beside the channels, semaphores and sets of tasks that its users use with it. They need not be
+/// `Send`.
+pub(crate) trait WithSync: Runtime {
+    /// Sends numbers to one receiver.
+    type Sender: 'static;
+    /// Receives them.
+    type Receiver: 'static;
+    /// Sends one value.
+    type Answer<T: 'static>: 'static;
+    /// Receives it.
+    type Question<T: 'static>: 'static;
+    /// A number of permits; clones share them.
+    type Semaphore: Clone + 'static;
+    /// A set of tasks that return numbers.
+    type JoinSet: 'static;
+
+    /// Makes a channel with room for so many numbers.
+    fn channel(capacity: usize) -> (Self::Sender, Self::Receiver);
+
+    /// Waits for room and sends a number. The receiver must be there.
+    async fn send(sender: &mut Self::Sender, number: u32);
+
+    /// Waits for a number. Returns `None` when the sender is gone.
+    async fn receive(receiver: &mut Self::Receiver) -> Option<u32>;
+
+    /// Makes a channel for one value.
+    fn oneshot<T: 'static>() -> (Self::Answer<T>, Self::Question<T>);
+
+    /// Sends the value, if the receiver is there.
+    fn answer<T: 'static>(answer: Self::Answer<T>, value: T);
+
+    /// Waits for the value. The sender must be there.
+    async fn ask<T: 'static>(question: Self::Question<T>) -> T;
+
+    /// Makes a semaphore with so many permits.
+    fn semaphore(permits: usize) -> Self::Semaphore;
+
+    /// Waits for a permit, does `work`, and returns the permit.
+    async fn hold<F: Future<Output = ()>>(semaphore: &Self::Semaphore, work: F);
+
+    /// Makes an empty set.
+    fn join_set() -> Self::JoinSet;
+
+    /// Spawns a task that returns `number` at once.
+    fn spawn_into(set: &mut Self::JoinSet, number: u32);
+
+    /// Waits for the next task to end. Returns `None` if the set is empty.
+    async fn join_next(set: &mut Self::JoinSet) -> Option<u32>;
+
+    /// Spawns a task that does the part. Each runtime has to do that itself, for the same reason as in
+    /// [`spawn_one_by_one`](Runtime::spawn_one_by_one).
+    fn spawn_part(part: Part<Self>) -> Self::Handle<u64>
+    where
+        Self: Sized;
 }
 
 /// Spawns `count` tasks, each after the one before has been joined. Returns the sum of their values.

@@ -1,12 +1,18 @@
 //! smol: async-executor's `LocalExecutor` on async-io's reactor.
 
-use super::{Runtime, Spawned, WithIo, one_by_one};
+use super::{Part, Runtime, Spawned, WithIo, WithSync, one_by_one};
+use futures_channel::oneshot;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use smol::channel;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::lock::Semaphore;
 use smol::{Async, LocalExecutor, Task, Timer};
 use std::cell::RefCell;
 use std::io;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// `smol::block_on` and `LocalExecutor::spawn`.
@@ -59,6 +65,7 @@ impl Runtime for Smol {
 impl WithIo for Smol {
     type Sleep = Timer;
     type Stream = Async<TcpStream>;
+    type Datagrams = Async<UdpSocket>;
 
     fn sleep(duration: Duration) -> Timer {
         Timer::after(duration)
@@ -76,7 +83,77 @@ impl WithIo for Smol {
         stream.write_all(bytes).await
     }
 
+    fn datagrams(socket: UdpSocket) -> io::Result<Async<UdpSocket>> {
+        Async::new(socket)
+    }
+
+    async fn send_datagram(socket: &Async<UdpSocket>, bytes: &[u8]) -> io::Result<usize> {
+        socket.send(bytes).await
+    }
+
+    async fn receive_datagram(socket: &Async<UdpSocket>, buffer: &mut [u8]) -> io::Result<usize> {
+        socket.recv(buffer).await
+    }
+
     async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
         smol::unblock(job).await
+    }
+}
+
+impl WithSync for Smol {
+    type Sender = channel::Sender<u32>;
+    type Receiver = channel::Receiver<u32>;
+    type Answer<T: 'static> = oneshot::Sender<T>;
+    type Question<T: 'static> = oneshot::Receiver<T>;
+    type Semaphore = Arc<Semaphore>;
+    type JoinSet = FuturesUnordered<Task<u32>>;
+
+    fn channel(capacity: usize) -> (Self::Sender, Self::Receiver) {
+        channel::bounded(capacity)
+    }
+
+    async fn send(sender: &mut Self::Sender, number: u32) {
+        sender.send(number).await.expect("the receiver is there");
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> Option<u32> {
+        receiver.recv().await.ok()
+    }
+
+    fn oneshot<T: 'static>() -> (oneshot::Sender<T>, oneshot::Receiver<T>) {
+        oneshot::channel()
+    }
+
+    fn answer<T: 'static>(answer: oneshot::Sender<T>, value: T) {
+        drop(answer.send(value));
+    }
+
+    async fn ask<T: 'static>(question: oneshot::Receiver<T>) -> T {
+        question.await.expect("the sender is there")
+    }
+
+    fn semaphore(permits: usize) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(permits))
+    }
+
+    async fn hold<F: Future<Output = ()>>(semaphore: &Arc<Semaphore>, work: F) {
+        let _permit = semaphore.acquire().await;
+        work.await;
+    }
+
+    fn join_set() -> FuturesUnordered<Task<u32>> {
+        FuturesUnordered::new()
+    }
+
+    fn spawn_into(set: &mut FuturesUnordered<Task<u32>>, number: u32) {
+        set.push(Self::spawn(async move { number }));
+    }
+
+    async fn join_next(set: &mut FuturesUnordered<Task<u32>>) -> Option<u32> {
+        set.next().await
+    }
+
+    fn spawn_part(part: Part<Self>) -> Task<u64> {
+        Self::spawn(part.run())
     }
 }

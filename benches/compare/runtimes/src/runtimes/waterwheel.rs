@@ -1,10 +1,13 @@
 //! Waterwheel.
 
-use super::{Runtime, Spawned, WithIo, one_by_one};
+use super::{Part, Runtime, Spawned, WithIo, WithSync, one_by_one};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
-use waterwheel::runtime::net::TcpStream;
+use waterwheel::runtime::net::{TcpStream, UdpSocket};
+use waterwheel::runtime::sync::{Semaphore, mpsc, oneshot};
+use waterwheel::runtime::task::JoinSet;
 use waterwheel::runtime::{self, JoinHandle, time};
 
 /// `block_on` and `spawn` of `waterwheel::runtime`.
@@ -45,6 +48,7 @@ impl Runtime for Waterwheel {
 impl WithIo for Waterwheel {
     type Sleep = time::Sleep;
     type Stream = TcpStream;
+    type Datagrams = UdpSocket;
 
     fn sleep(duration: Duration) -> time::Sleep {
         time::sleep(duration)
@@ -62,8 +66,79 @@ impl WithIo for Waterwheel {
         stream.write_all(bytes).await
     }
 
+    fn datagrams(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+        UdpSocket::from_std(socket)
+    }
+
+    async fn send_datagram(socket: &UdpSocket, bytes: &[u8]) -> io::Result<usize> {
+        socket.send(bytes).await
+    }
+
+    async fn receive_datagram(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+        socket.recv(buffer).await
+    }
+
     async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
         let value = runtime::spawn_blocking(job).await;
         value.expect("no job panics")
+    }
+}
+
+impl WithSync for Waterwheel {
+    type Sender = mpsc::Sender<u32>;
+    type Receiver = mpsc::Receiver<u32>;
+    type Answer<T: 'static> = oneshot::Sender<T>;
+    type Question<T: 'static> = oneshot::Receiver<T>;
+    type Semaphore = Rc<Semaphore>;
+    type JoinSet = JoinSet<u32>;
+
+    fn channel(capacity: usize) -> (Self::Sender, Self::Receiver) {
+        mpsc::channel(capacity)
+    }
+
+    async fn send(sender: &mut Self::Sender, number: u32) {
+        sender.send(number).await.expect("the receiver is there");
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> Option<u32> {
+        receiver.recv().await
+    }
+
+    fn oneshot<T: 'static>() -> (oneshot::Sender<T>, oneshot::Receiver<T>) {
+        oneshot::channel()
+    }
+
+    fn answer<T: 'static>(answer: oneshot::Sender<T>, value: T) {
+        drop(answer.send(value));
+    }
+
+    async fn ask<T: 'static>(question: oneshot::Receiver<T>) -> T {
+        question.await.expect("the sender is there")
+    }
+
+    fn semaphore(permits: usize) -> Rc<Semaphore> {
+        Rc::new(Semaphore::new(permits))
+    }
+
+    async fn hold<F: Future<Output = ()>>(semaphore: &Rc<Semaphore>, work: F) {
+        let _permit = semaphore.acquire().await;
+        work.await;
+    }
+
+    fn join_set() -> JoinSet<u32> {
+        JoinSet::new()
+    }
+
+    fn spawn_into(set: &mut JoinSet<u32>, number: u32) {
+        set.spawn(async move { number });
+    }
+
+    async fn join_next(set: &mut JoinSet<u32>) -> Option<u32> {
+        let ended = set.join_next().await?;
+        Some(ended.expect("no task panics"))
+    }
+
+    fn spawn_part(part: Part<Self>) -> JoinHandle<u64> {
+        runtime::spawn(part.run())
     }
 }

@@ -3,13 +3,15 @@
 mod blocking;
 mod bytes;
 mod spawns;
+mod sync;
 mod tcp;
 mod threads;
 mod timers;
+mod udp;
 mod wakes;
 mod yields;
 
-use crate::runtimes::{LocalPool, Runtime, Smol, Tokio, Waterwheel, WithIo};
+use crate::runtimes::{LocalPool, Runtime, Smol, Tokio, Waterwheel, WithIo, WithSync};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -49,6 +51,12 @@ trait IoWorkload: Copy + 'static {
     fn run<R: WithIo>(self, size: Size) -> f64;
 }
 
+/// Work with channels, semaphores or sets of tasks.
+trait SyncWorkload: Copy + 'static {
+    /// As [`Workload::run`].
+    fn run<R: WithSync>(self, size: Size) -> f64;
+}
+
 /// Does a row's work in one runtime and returns the cost of an operation.
 pub(crate) type Cell = Box<dyn Fn(Size) -> f64>;
 
@@ -80,6 +88,10 @@ fn io_cell<R: WithIo>(work: impl IoWorkload) -> Cell {
     Box::new(move |size| work.run::<R>(size))
 }
 
+fn sync_cell<R: WithSync>(work: impl SyncWorkload) -> Cell {
+    Box::new(move |size| work.run::<R>(size))
+}
+
 impl Row {
     fn new(title: &'static str, work: impl Workload) -> Self {
         let tokio = [cell::<Tokio<false>>(work), cell::<Tokio<true>>(work)];
@@ -108,6 +120,25 @@ impl Row {
         }
     }
 
+    fn sync(title: &'static str, work: impl SyncWorkload) -> Self {
+        let tokio = [
+            sync_cell::<Tokio<false>>(work),
+            sync_cell::<Tokio<true>>(work),
+        ];
+        let [tokio, local_set] = tokio.map(Some);
+        let others = [
+            sync_cell::<Waterwheel>(work),
+            sync_cell::<Smol>(work),
+            sync_cell::<LocalPool>(work),
+        ];
+        let [ours, smol, local_pool] = others.map(Some);
+        Self {
+            title,
+            unit: Unit::Ns,
+            cells: [ours, tokio, local_set, smol, local_pool],
+        }
+    }
+
     fn in_bytes(self) -> Self {
         Self {
             unit: Unit::Bytes,
@@ -121,13 +152,16 @@ pub(crate) fn rows() -> Vec<Row> {
     use blocking::ThereAndBack;
     use bytes::{Parked, Sleeping};
     use spawns::{AtOnce, OneByOne, Spawner};
+    use sync::{Channel, Oneshot, OneshotOfOne, Permits, Sets};
     use tcp::PingPong;
     use threads::{CrossThread, Meanwhile};
     use timers::{InsertAndCancel, InsertAndFire};
+    use udp::Datagrams;
     use wakes::Pairs;
     use yields::{Way, Yields};
 
     let pairs = |pairs, turns| Pairs { pairs, turns };
+    let channel = |capacity, pairs| Channel { capacity, pairs };
     let yields = |way, tasks, times| Yields { way, tasks, times };
     vec![
         Row::new("wake chain: 2 tasks wake each other", pairs(1, 100_000)),
@@ -149,11 +183,29 @@ pub(crate) fn rows() -> Vec<Row> {
         Row::io("timer insert + fire, 100,000 armed", InsertAndFire),
         Row::io("TCP ping-pong, 1 pair", PingPong { pairs: 1 }),
         Row::io("TCP ping-pong, 64 pairs", PingPong { pairs: 64 }),
+        Row::io("UDP ping-pong, 1 pair", Datagrams { pairs: 1 }),
+        Row::io("UDP ping-pong, 64 pairs", Datagrams { pairs: 64 }),
+        Row::sync("channel of 1, 1 pair", channel(1, 1)),
+        Row::sync("channel of 1, 100 pairs", channel(1, 100)),
+        Row::sync("channel of 100, 1 pair", channel(100, 1)),
+        Row::sync("channel of 100, 100 pairs", channel(100, 100)),
+        Row::sync("oneshot, sent first", OneshotOfOne),
+        Row::sync("oneshot, awaited first, 1 pair", Oneshot { pairs: 1 }),
+        Row::sync("oneshot, awaited first, 100 pairs", Oneshot { pairs: 100 }),
+        Row::sync("semaphore, 1 task", Permits { tasks: 1 }),
+        Row::sync("semaphore, 2 tasks in line", Permits { tasks: 2 }),
+        Row::sync("semaphore, 100 tasks in line", Permits { tasks: 100 }),
+        Row::sync("JoinSet of 1,000 tasks", Sets),
         Row::io("spawn_blocking and back", ThereAndBack),
         Row::new("parked task with its handle", Parked { handles: true }).in_bytes(),
         Row::new("parked task, detached", Parked { handles: false }).in_bytes(),
         Row::io("sleeping task, detached", Sleeping).in_bytes(),
     ]
+}
+
+/// The sum of all numbers below `count`.
+fn sum_below(count: u32) -> u64 {
+    u64::from(count) * u64::from(count - 1) / 2
 }
 
 /// Nanoseconds for each operation.

@@ -1,6 +1,6 @@
 //! Tasks that are spawned and joined. An operation is one task, from its spawn to its value.
 
-use super::{Size, Workload, nanos_each};
+use super::{Size, Workload, nanos_each, sum_below};
 use crate::machine::CpuInstant;
 use crate::runtimes::{Runtime, one_by_one};
 
@@ -15,11 +15,6 @@ pub(super) enum Spawner {
     Task,
     /// In the future that `block_on` runs, which some runtimes wake in another way than a task.
     Root,
-}
-
-/// The sum of all numbers below `count`.
-fn sum_below(count: u32) -> u64 {
-    u64::from(count) * u64::from(count - 1) / 2
 }
 
 impl Workload for OneByOne {

@@ -1,0 +1,88 @@
+//! The cost of an event of `waterwheel::runtime::inspect`, while it is recorded.
+//!
+//! ```text
+//! cargo bench --bench inspect
+//! ```
+//!
+//! Each row compares two runtimes, one that records and one that does not, by the CPU time of the fastest of several
+//! rounds. The difference is divided by the number of events.
+
+#![allow(clippy::print_stdout, reason = "the table is the output")]
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use waterwheel::runtime::{Runtime, inspect, spawn, yield_now};
+
+const ROUNDS: u32 = 15;
+const STEPS: u32 = 20_000;
+
+/// Polls one task again and again. Each turn has one poll and one look at the reactor.
+async fn yields() {
+    for _ in 0..STEPS {
+        yield_now().await;
+    }
+}
+
+/// Polls many tasks in each turn, which wake each other.
+async fn crowd() {
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            spawn(async {
+                for _ in 0..STEPS / 100 {
+                    yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("it does not panic");
+    }
+}
+
+/// Spawns tasks and awaits them.
+async fn spawns() {
+    for _ in 0..STEPS {
+        spawn(async {}).await.expect("it does not panic");
+    }
+}
+
+/// Returns the CPU time of this thread, which does not count the time of other programs.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// Returns the time of the fastest round.
+fn fastest(runtime: &Runtime, work: impl AsyncFn()) -> Duration {
+    let round = |_| {
+        let begin = cpu_time();
+        runtime.block_on(work());
+        cpu_time().saturating_sub(begin)
+    };
+    (0..ROUNDS).map(round).min().unwrap_or_default()
+}
+
+fn row(name: &str, work: impl AsyncFn() + Copy) {
+    let plain = Runtime::new().expect("there are descriptors left");
+    let options = inspect::Options::default();
+    let recording = Runtime::builder().inspect(options).build();
+    let recording = recording.expect("there are descriptors left");
+    let recorder = recording.block_on(async { inspect::recorder() });
+    let recorder = recorder.expect("it records");
+    let before = recorder.next_seq();
+    let on = fastest(&recording, work);
+    let events = (recorder.next_seq() - before) / u64::from(ROUNDS);
+    let off = fastest(&plain, work);
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let each = nanos(on.saturating_sub(off)) / events.max(1);
+    println!(
+        "{name:8} {events:>8} events  off {off:>12?}  on {on:>12?}  {each:>4} ns for each event"
+    );
+}
+
+fn main() {
+    row("yields", yields);
+    row("crowd", crowd);
+    row("spawns", spawns);
+}

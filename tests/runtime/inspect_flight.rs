@@ -1,0 +1,231 @@
+//! The flight recorder, and the traces of the examples.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use waterwheel::runtime::inspect::{self, EventKind, Flight, Trace};
+use waterwheel::runtime::{Runtime, spawn, yield_now};
+
+use crate::inspect_export;
+use crate::support::process::alone;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A runtime with a flight recorder, and the copies.
+fn with_flight(change: impl Fn(Flight) -> Flight) -> (Runtime, mpsc::Receiver<Trace>) {
+    let (sender, receiver) = mpsc::channel();
+    let flight = change(Flight::call(move |trace| sender.send(trace).unwrap()));
+    let options = inspect::Options::default().flight(flight);
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    (runtime, receiver)
+}
+
+#[test]
+fn a_task_that_panics_is_a_trigger_and_the_copy_has_the_panic() {
+    let (runtime, copies) = with_flight(|flight| flight);
+    let task = runtime.block_on(async {
+        let task = spawn(async { panic!("planned") });
+        let id = task.id();
+        assert!(task.await.map(|()| ()).is_err());
+        id
+    });
+    let trace = copies.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(trace.reason(), Some("panic"));
+    let last = trace.events().last().unwrap().kind;
+    assert!(matches!(last, EventKind::End { task: ended, .. } if ended == task));
+    let (runtime, copies) = with_flight(|flight| flight.on_panic(false));
+    runtime.block_on(async { drop(spawn(async { panic!("planned") }).await) });
+    assert!(copies.recv_timeout(Duration::from_millis(50)).is_err());
+}
+
+#[test]
+fn the_rate_and_the_size_of_copies_are_bounded() {
+    let (runtime, copies) = with_flight(|flight| flight.events_max(100));
+    runtime.block_on(async {
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+        let triggered = (0..100)
+            .filter(|_| inspect::trigger("slow request"))
+            .count();
+        assert_eq!(triggered, 1);
+    });
+    let trace = copies.recv_timeout(PATIENCE).unwrap();
+    assert!(trace.events().len() <= 100, "{}", trace.events().len());
+    assert!(copies.recv_timeout(Duration::from_millis(50)).is_err());
+    let (runtime, copies) = with_flight(|flight| flight.every(Duration::ZERO));
+    runtime.block_on(async {
+        assert!(inspect::trigger("first") && inspect::trigger("second"));
+    });
+    let mut reasons: Vec<_> = copies
+        .iter()
+        .take(2)
+        .map(|trace| trace.reason().map(str::to_owned))
+        .collect();
+    reasons.sort(); // each has a thread of its own
+    assert_eq!(
+        reasons,
+        [Some("first".to_owned()), Some("second".to_owned())]
+    );
+}
+
+/// Waits until a folder has this many whole files. Returns their texts.
+fn files(folder: &Path, count: usize) -> Vec<String> {
+    let begin = Instant::now();
+    loop {
+        let paths = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let whole: Vec<_> = paths
+            .filter(|path| path.extension().is_some_and(|end| end == "json"))
+            .collect();
+        if whole.len() >= count {
+            return whole
+                .into_iter()
+                .map(|path| fs::read_to_string(path).unwrap())
+                .collect();
+        }
+        assert!(begin.elapsed() < PATIENCE, "{whole:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn the_files_of_a_folder_are_bounded_in_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let flight = Flight::to_folder(folder.path())
+        .every(Duration::ZERO)
+        .files_max(2);
+    let options = inspect::Options::default().flight(flight);
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..5 {
+            assert!(inspect::trigger("again"));
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let texts = files(folder.path(), 2);
+    assert_eq!(texts.len(), 2);
+    for text in texts {
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["reason"], "again");
+    }
+}
+
+#[test]
+fn sigusr1_writes_the_ring_while_a_poll_holds_the_thread() {
+    alone(|| {
+        let (runtime, copies) = with_flight(|flight| flight.on_sigusr1(true));
+        runtime.block_on(async {
+            kill_process(rustix::process::getpid(), Signal::USR1).unwrap();
+            // The poll goes on, and another thread copies the ring.
+            let trace = copies.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(trace.reason(), Some("SIGUSR1"));
+            let last = trace.events().last().unwrap().kind;
+            assert!(
+                matches!(last, EventKind::PollStart { task } if task.is_root()),
+                "{last:?}"
+            );
+        });
+    });
+}
+
+#[test]
+fn the_environment_lets_a_program_write_its_trace() {
+    for example in [
+        "block_on",
+        "spawn",
+        "timers",
+        "channels",
+        "select",
+        "job_runner",
+    ] {
+        let (trace, perfetto) = traced(example, &[], |_| ());
+        assert!(
+            trace["tasks"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|task| task["id"] == "root"),
+            "{example}"
+        );
+        assert!(perfetto.contains_key("X"), "{example}: {perfetto:?}");
+    }
+}
+
+#[test]
+fn a_server_writes_its_trace_when_it_ends() {
+    let ask = |address: &str| {
+        for _ in 0..3 {
+            let mut client = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+    };
+    for example in ["hello", "state", "middleware"] {
+        let (trace, perfetto) = traced(example, &["127.0.0.1:0"], ask);
+        let events = trace["events"].as_array().unwrap();
+        let calls = |op: &str| events.iter().filter(|event| event["op"] == op).count();
+        assert!(
+            calls("accept") >= 3 && calls("read") >= 3 && calls("write") >= 3,
+            "{example}"
+        );
+        assert!(perfetto["s"] > 3, "{example}: {perfetto:?}");
+    }
+}
+
+/// Runs an example whose trace goes into `target/tmp/traces`. A server is asked by `ask`, and then ended. Returns the
+/// trace, and the counts of the one for Perfetto.
+fn traced(
+    name: &str,
+    arguments: &[&str],
+    ask: impl Fn(&str),
+) -> (serde_json::Value, inspect_export::Counts) {
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(program.exists(), "first: cargo build --example {name}");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("traces");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{name}.json"));
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env("WATERWHEEL_TRACE", &file)
+        .current_dir(&folder);
+    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap());
+    if !arguments.is_empty() {
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        ask(line.trim_end().strip_prefix("listening on ").unwrap());
+        kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+    }
+    lines.read_to_end(&mut Vec::new()).unwrap();
+    assert!(process.wait().unwrap().success(), "{name}");
+    let read = |file: PathBuf| {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            text.len() <= 400_000,
+            "{}: {} bytes",
+            file.display(),
+            text.len()
+        );
+        text
+    };
+    let perfetto = inspect_export::check(&read(file.with_extension("perfetto.json")));
+    let text = read(file);
+    assert!(text.len() <= 200_000, "{name}: {} bytes", text.len());
+    (serde_json::from_str(&text).unwrap(), perfetto)
+}
