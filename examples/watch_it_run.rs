@@ -26,7 +26,8 @@ use waterwheel::runtime::sync::{Notify, mpsc};
 use waterwheel::runtime::time::{interval, sleep, timeout};
 use waterwheel::runtime::{JoinHandle, Runtime, select3, signal, spawn_blocking, task};
 
-const VISITORS: u64 = 5;
+/// The page that each visitor asks for.
+const VISITS: [&str; 5] = ["/", "/slow", "/report", "/", "/slow"];
 
 /// `/slow` waits for a timer, `/report` for a thread of the pool, and all others answer at once.
 async fn answer(request: Request<'_>) -> Result<Responded> {
@@ -46,7 +47,7 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
 }
 
 /// Asks for a page again and again, over one connection.
-async fn visit(server: SocketAddr, path: &str, pause: Duration) -> io::Result<()> {
+async fn visit(server: SocketAddr, path: &'static str, pause: Duration) -> io::Result<()> {
     let mut stream = TcpStream::connect(server).await?;
     let mut bytes = [0; 4096];
     loop {
@@ -130,7 +131,7 @@ fn plant(fault: &str, server: SocketAddr) {
         .detach(),
         "impatient" => {} // a setting of the server
         "endless-request" => {
-            let visit = async move { visit(server, "/endless", Duration::ZERO).await };
+            let visit = visit(server, "/endless", Duration::ZERO);
             spawn_named("patient visitor", visit).detach();
         }
         _ => println!("unknown fault: {fault}"),
@@ -142,14 +143,12 @@ fn plant_cycle() {
     let second = Rc::new(RefCell::new(None::<JoinHandle<()>>));
     let for_first = second.clone();
     let first = spawn_named("first of a cycle", async move {
-        let other = poll_fn(|cx| match for_first.borrow_mut().take() {
-            Some(other) => Poll::Ready(other),
-            None => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        });
-        drop(other.await.await);
+        // The second task does not exist yet at the first poll of this one.
+        sleep(Duration::from_millis(10)).await;
+        let other = for_first.take();
+        if let Some(other) = other {
+            drop(other.await);
+        }
     });
     let first = Cell::new(Some(first));
     *second.borrow_mut() = Some(spawn_named("second of a cycle", async move {
@@ -176,13 +175,8 @@ fn main() -> Result<()> {
         let page = inspect::serve(page_address)?;
         println!("watch it run: {}", page.url());
         spawn_workers();
-        for number in 0..VISITORS {
-            let (server, path) = (
-                server.local_address(),
-                ["/", "/slow", "/report"][number as usize % 3],
-            );
-            let visit =
-                async move { visit(server, path, Duration::from_millis(40 + 30 * number)).await };
+        for (path, pause) in VISITS.into_iter().zip([40, 70, 100, 130, 160]) {
+            let visit = visit(server.local_address(), path, Duration::from_millis(pause));
             spawn_named("visitor", visit).detach();
         }
         faults
