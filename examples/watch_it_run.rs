@@ -4,7 +4,8 @@
 //! cargo run --example watch_it_run [ADDRESS] [PAGE_ADDRESS] [FAULT …]
 //! ```
 //!
-//! It prints the URL of the page. Open it in a browser, press Pause, and let the runtime poll one task after the other.
+//! Open the URL that it prints in a browser. You should see each task as a dot that travels between the queue, the
+//! executor and the places where it waits. Press Pause, and let the runtime poll one task after the other.
 //! Faults to look for: `long-poll`, `lost-waker`, `wait-cycle`, `leak`, `endless-request`. Ctrl-C ends the program in
 //! good order, and with `endless-request` the page names the task that keeps it waiting. With `impatient`, the server
 //! closes connections that are idle for two seconds, but not while the program is paused.

@@ -33,7 +33,7 @@
 //! | serve HTTPS | [`http::tls`] |
 //! | test handlers | [`http::testing`] |
 //! | run tasks, timers and sockets without HTTP | [`runtime`] |
-//! | connect a database, tokio, axum or a WebSocket | [`guide::ecosystem`] |
+//! | connect a database, tokio or axum | [`guide::ecosystem`] |
 //! | understand a compile error | [`guide::compile_errors`] |
 //! | choose a runtime | [`guide::comparison`] |
 //!
@@ -57,6 +57,7 @@
 //! | `tls` | HTTPS by rustls and `ring` ([`http::tls`]): 9 more crates |
 //! | `tls-aws-lc-rs` | HTTPS with the cryptography of `aws-lc-rs`; with `tls` beside it, this one is the default |
 //! | `tls-core` | HTTPS with a `CryptoProvider` of yours |
+//! | `websocket` | WebSockets, by tungstenite and flate2 ([`http::web::websocket`]); `web` does not contain it |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
 //! | `inspect` | why each task waits, what is wrong, what has happened, and a page that shows it ([`inspect`]) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |

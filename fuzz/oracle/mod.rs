@@ -7,6 +7,7 @@
 //! | [`head`] | what a client sends | every split of it is answered alike, and well |
 //! | [`chunked`] | a chunked body | a plain decoder understands the same |
 //! | [`connection`] | a script of a client's doings | every answer is the one asked for, and the connection ends |
+//! | [`websocket`] | the frames of a client | tungstenite reads the same messages |
 //! | [`differential`] | what a client sends | another server makes the same of it, or we know why not |
 //!
 //! What they are made of:
@@ -28,3 +29,4 @@ pub mod head;
 pub mod manners;
 pub mod play;
 pub mod seen;
+pub mod websocket;

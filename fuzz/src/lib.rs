@@ -11,6 +11,7 @@ mod theirs;
 pub use oracle::chunked::chunked;
 pub use oracle::connection::connection;
 pub use oracle::head::head;
+pub use oracle::websocket::websocket;
 
 /// Bytes read by this server and by hyper, which have to make the same of the first request in
 /// them, but for what `differences.md` explains.

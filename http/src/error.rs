@@ -541,7 +541,8 @@ impl Error {
     }
 
     /// Returns the first `E` among this error and its causes.
-    fn find<'e, E: StdError + 'static>(&'e self) -> Option<&'e E> {
+    /// Returns the first cause of this type.
+    pub(crate) fn find<'e, E: StdError + 'static>(&'e self) -> Option<&'e E> {
         // Applications wrap errors in their own, so the whole chain is searched.
         let cause = |error: &&'e (dyn StdError + 'static)| -> Option<&'e (dyn StdError + 'static)> {
             let error = *error;

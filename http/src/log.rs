@@ -91,6 +91,33 @@ pub(crate) fn handler_failed(subject: Subject<'_>, error: &Error, left_out: u64)
     say_once(&SAID, || format!("{subject} failed: {}", OneLine(error)));
 }
 
+/// The function of a WebSocket has failed.
+#[cfg(feature = "websocket")]
+#[cold]
+pub(crate) fn websocket_failed(error: &Error, left_out: u64) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    contained(|| {
+        tracing::error!(
+            error = display(OneLine(error)),
+            lines_left_out = some(left_out),
+            "a websocket failed",
+        );
+    });
+    // The client sees only a code, so without a subscriber this line is the only trace.
+    say_once(&SAID, || format!("a websocket failed: {}", OneLine(error)));
+}
+
+/// A WebSocket has ended early, because of its client or the network.
+#[cfg(feature = "websocket")]
+pub(crate) fn websocket_lost(error: &Error) {
+    contained(|| {
+        tracing::debug!(
+            error = display(OneLine(error)),
+            "a client left its websocket"
+        );
+    });
+}
+
 pub(crate) fn error_hook_failed(error: &Error, left_out: u64) {
     static SAID: AtomicBool = AtomicBool::new(false);
     contained(|| {

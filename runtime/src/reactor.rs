@@ -207,10 +207,10 @@ impl Reactor {
         }
     }
 
-    /// Frees the place of the reader if that task has ended.
+    /// Frees the place of the reader if that task has ended. Returns true if it has.
     #[cold]
-    pub(crate) fn forget_reader(&self, id: SourceId, is_alive: impl Fn(TaskId) -> bool) {
-        self.sources.borrow_mut()[id.index()].forget_reader(is_alive);
+    pub(crate) fn forget_reader(&self, id: SourceId, is_alive: impl Fn(TaskId) -> bool) -> bool {
+        self.sources.borrow_mut()[id.index()].forget_reader(is_alive)
     }
 
     /// Adds the news of a socket to its `known` readiness, for any task and any interest.

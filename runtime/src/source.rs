@@ -330,10 +330,10 @@ impl Source {
         true
     }
 
-    /// Frees the place of the reader if that task has ended.
+    /// Frees the place of the reader if that task has ended. Returns true if it has.
     #[cold]
-    pub(crate) fn forget_reader(&mut self, is_alive: impl Fn(TaskId) -> bool) {
-        self.reader.take_if(|reader| !is_alive(*reader));
+    pub(crate) fn forget_reader(&mut self, is_alive: impl Fn(TaskId) -> bool) -> bool {
+        self.reader.take_if(|reader| !is_alive(*reader)).is_some()
     }
 
     /// Returns true if this wait is stored: at its place, or among the remembered ones.
@@ -540,9 +540,9 @@ mod tests {
         let mut source = source();
         assert!(source.set_reader(task(1)));
         assert!(!source.set_reader(task(2)));
-        source.forget_reader(|_| true);
+        assert!(!source.forget_reader(|_| true));
         assert!(!source.set_reader(task(2)));
-        source.forget_reader(|reader| reader != task(1));
+        assert!(source.forget_reader(|reader| reader != task(1)));
         assert!(source.set_reader(task(2)));
         assert_eq!(add(&mut source, READABLE), (vec![task(2)], 0));
     }

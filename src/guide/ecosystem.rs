@@ -115,6 +115,9 @@
 //!
 //! # WebSocket
 //!
+//! The server has WebSockets of its own ([`http::web::websocket`](crate::http::web::websocket)). A library over the
+//! upgraded stream looks like this:
+//!
 //! ```ignore
 #![doc = include_str!("ecosystem/websocket.rs")]
 //! ```

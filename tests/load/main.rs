@@ -18,6 +18,7 @@ mod memory_and_latency;
 mod restart;
 mod server;
 mod site;
+mod websockets;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -114,6 +114,53 @@ fn all_pages_show_a_message_and_the_number_of_pages() {
 }
 
 #[test]
+fn visitors_of_the_chat_talk_to_each_other_until_the_server_says_goodbye() {
+    let Some(chromium) = tool("chromium") else {
+        return;
+    };
+    let scene = folder("chat");
+    let (example, url) = start_page("chat", &["127.0.0.1:0"]);
+    let mut browser = Browser::start(&chromium, &scene.join("profile"));
+    let status = |text: &str| format!("document.querySelector('output').textContent === '{text}'");
+    let [(width, height), (narrow, tall)] = SIZES;
+    let one = browser.open(&url, width, height);
+    browser.wait_for(&one, &status("only you are here"));
+    let two = browser.open(&url, narrow, tall);
+    for tab in [&one, &two] {
+        browser.wait_for(tab, &status("2 are here"));
+    }
+    browser.look(&two, &scene.join("before-390.png"));
+    for (tab, words) in [
+        (&one, "Is the mill grinding?"),
+        (&two, "It is: <b>listen</b>, grüße 🌾"),
+    ] {
+        let say =
+            format!("document.forms[0].words.value = '{words}'; document.forms[0].requestSubmit()");
+        browser.value(tab, &say);
+        for tab in [&one, &two] {
+            let seen =
+                format!("document.querySelector('li')?.firstChild.textContent === '{words}'");
+            browser.wait_for(tab, &seen);
+        }
+    }
+    browser.look(&one, &scene.join(format!("after-{width}.png")));
+    browser.look(&two, &scene.join(format!("after-{narrow}.png")));
+    // A page that is closed leaves at once.
+    browser.close(&two);
+    browser.wait_for(&one, &status("only you are here"));
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    end_gracefully(&example);
+    browser.wait_for(&one, &status("the mill is closed, coming back"));
+    drop(example);
+}
+
+/// Asks a process to end, as an operator does.
+fn end_gracefully(process: &Owned) {
+    let pid = rustix::process::Pid::from_raw(process.0.id().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
+#[test]
 fn a_list_of_a_folder_leads_to_its_files() {
     let Some(chromium) = tool("chromium") else {
         return;

@@ -13,3 +13,4 @@ mod https;
 mod parity;
 mod readme;
 mod suites;
+mod websockets;

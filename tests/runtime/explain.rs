@@ -206,7 +206,10 @@ fn each_kind_of_wait_has_a_name() {
             (
                 "try_join > [sleep(1 s left), sleep(2 s left)]",
                 Box::pin(async {
-                    let part = async |time| Ok::<_, ()>(sleep(secs(time)).await);
+                    let part = async |time| {
+                        sleep(secs(time)).await;
+                        Ok::<_, ()>(())
+                    };
                     _ = try_join(part(1), part(2)).await;
                 }),
             ),
@@ -441,7 +444,7 @@ fn a_dump_of_another_thread_names_the_task_that_holds_the_thread_and_the_innermo
             done.recv().unwrap(); // holds the thread
         };
         let part = named("parse", hold); // the line of the part
-        let task = timeout(secs(60), async { part.await });
+        let task = timeout(secs(60), part);
         start("quiet", pending()).await;
         Builder::new()
             .name("holder")

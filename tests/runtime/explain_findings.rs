@@ -330,7 +330,7 @@ fn tasks_that_wait_for_room_in_the_channels_of_each_other_are_found() {
             let (to_second, mut of_second) = channel(1);
             start("first", async move {
                 // Each task uses its receiver once, and so has it.
-                _ = race(async { _ = of_first.recv().await }, sleep(millis(1))).await;
+                () = race(async { _ = of_first.recv().await }, sleep(millis(1))).await;
                 for _ in 0..2 {
                     to_second.send(1).await.unwrap();
                 }
@@ -338,7 +338,7 @@ fn tasks_that_wait_for_room_in_the_channels_of_each_other_are_found() {
             })
             .await;
             start("second", async move {
-                _ = race(async { _ = of_second.recv().await }, sleep(millis(1))).await;
+                () = race(async { _ = of_second.recv().await }, sleep(millis(1))).await;
                 if !is_planted {
                     while of_second.recv().await.is_some() {}
                 }

@@ -14,3 +14,4 @@ mod nesting;
 mod routes;
 mod together;
 mod tower;
+mod websocket;

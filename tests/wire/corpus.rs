@@ -45,6 +45,11 @@ fn every_script_ends_well() {
     });
 }
 
+#[test]
+fn the_messages_of_a_websocket_are_those_that_tungstenite_reads() {
+    replay("websocket", |_, bytes| oracle::websocket::websocket(bytes));
+}
+
 /// The record was compared with hyper when it was written. To read it, hyper is not needed.
 #[test]
 fn heads_are_accepted_and_refused_as_recorded() {

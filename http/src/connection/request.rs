@@ -93,6 +93,7 @@ use crate::shared::connections::Phase;
 use crate::shared::disconnect::OnDisconnect;
 use crate::shared::reasons;
 use crate::shared::refused::Refused;
+use crate::shared::upgraded::UpgradedEntry;
 use crate::transport::io::Io;
 use crate::transport::upgrade::{OfServer, Upgraded};
 
@@ -329,7 +330,7 @@ impl<T: Io> Connection<T> {
             if let Some(promise) = buffers.take_promise() {
                 self.shared.counters.upgrades.one();
                 let server = OfServer {
-                    entry: Box::new(self.shared.connections.upgrade(self.id)),
+                    entry: Box::new(UpgradedEntry::new(&self.shared, self.id)),
                     ending: self.shared.ending.clone(),
                     cutting: self.shared.cutting.clone(),
                 };

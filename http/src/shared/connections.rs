@@ -41,7 +41,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -339,14 +338,11 @@ impl Connections {
 
     /// Adds an entry for the stream of a connection that changes its protocol, and moves the permit there. The old
     /// entry ends with its connection, which the caller may keep.
-    pub(crate) fn upgrade(self: &Rc<Self>, id: ConnectionId) -> UpgradedEntry {
+    pub(crate) fn upgrade(&self, id: ConnectionId) -> ConnectionId {
         // The permit goes along: a peer must not get more connections by an upgrade.
         self.entries.borrow_mut()[id.index()].has_permit = false;
         let permit = self.permits.borrow_mut().remove(&id.0);
-        UpgradedEntry {
-            id: self.add(Phase::Upgraded, permit),
-            connections: self.clone(),
-        }
+        self.add(Phase::Upgraded, permit)
     }
 
     /// Notes that the last answer and the end are sent.
@@ -403,11 +399,12 @@ impl Connections {
         match phase {
             Phase::New | Phase::ReadingHead => self.head_max,
             Phase::Idle => self.idle_max,
+            // `since` is the deadline itself: see `watch`.
+            Phase::Upgraded => Duration::ZERO,
             Phase::Handshake
             | Phase::HeadOverdue
             | Phase::Handling
             | Phase::Closing
-            | Phase::Upgraded
             // These phases have a timer of their own, or the deadline of the step that they wait for.
             | Phase::Lingering(_) => Duration::MAX,
         }
@@ -441,13 +438,17 @@ impl Connections {
 impl Connections {
     /// Stores the waker that wakes the task of a connection.
     pub(crate) fn reach(&self, id: ConnectionId, waker: &Waker) {
-        let known = self.entries.borrow()[id.index()].is_reached_by(waker);
-        if !known {
+        if !self.is_reached(id, waker) {
             // The clone comes before the borrow, because a foreign waker may run user code in it, too.
             let waker = waker.clone();
             let old = self.entries.borrow_mut()[id.index()].waker.replace(waker);
             drop(old); // a foreign waker may run user code, so not while the slab is borrowed
         }
+    }
+
+    /// Returns true if the entry has the waker of this task.
+    pub(crate) fn is_reached(&self, id: ConnectionId, waker: &Waker) -> bool {
+        self.entries.borrow()[id.index()].is_reached_by(waker)
     }
 
     /// Asks up to `count` connections without a request to leave, and returns their number. All are of one
@@ -514,9 +515,11 @@ impl Connections {
         cut
     }
 
-    /// Wakes the lingering connections, because they have less time when the server ends.
+    /// Wakes the lingering connections, because they have less time when the server ends, and the upgraded ones,
+    /// because they may say goodbye.
     pub(crate) fn hurry(&self) {
-        for index in self.indices(|entry| matches!(entry.phase, Phase::Lingering(_))) {
+        let hurries = |phase| matches!(phase, Phase::Lingering(_) | Phase::Upgraded);
+        for index in self.indices(|entry| hurries(entry.phase)) {
             self.wake(index);
         }
     }
@@ -550,6 +553,23 @@ impl Connections {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+/// Upgraded connections whose protocol is one of this crate.
+#[cfg(feature = "websocket")]
+impl Connections {
+    /// Stores the waker of an upgraded connection, and the time at which the reaper wakes it. A connection that is not
+    /// watched has no waker, so the reaper passes over it.
+    pub(crate) fn watch(&self, id: ConnectionId, due: Instant, waker: &Waker) {
+        // The deadline stands in the place of a begin, so that the entry does not grow.
+        self.entries.borrow_mut()[id.index()].since = due;
+        self.reach(id, waker);
+    }
+
+    /// Wakes the task of an upgraded connection.
+    pub(crate) fn wake_upgraded(&self, id: ConnectionId) {
+        self.wake(id.index());
     }
 }
 
@@ -618,18 +638,6 @@ impl ConnectionEntry {
         // Compared, because the same task waits here again and again, and a clone costs a call through its vtable.
         let known = self.waker.as_ref();
         known.is_some_and(|known| known.will_wake(waker))
-    }
-}
-
-/// The entry of a stream that has changed its protocol. Its drop removes the entry.
-pub(crate) struct UpgradedEntry {
-    connections: Rc<Connections>,
-    id: ConnectionId,
-}
-
-impl Drop for UpgradedEntry {
-    fn drop(&mut self) {
-        self.connections.remove(self.id);
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod refused;
 pub(crate) mod server_lines;
 pub(crate) mod settings;
 pub(crate) mod stop;
+pub(crate) mod upgraded;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

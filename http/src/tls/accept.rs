@@ -139,6 +139,7 @@ impl TlsAcceptor {
         stream: T,
         info: &mut TransportInfo,
     ) -> io::Result<TlsStream<T>> {
+        // One byte decides, before rustls sees any: its alert would be noise to a client of HTTP.
         let mut first = [0];
         if poll_fn(|cx| stream.poll_read(cx, &mut first)).await? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());

@@ -287,6 +287,7 @@ impl TlsConfigBuilder {
                 config.ticketer = ticketer;
             }
         } else {
+            // Else rustls would keep the sessions in memory, and send their numbers as tickets.
             config.send_tls13_tickets = 0;
         }
         Ok(config.into())

@@ -131,6 +131,7 @@ impl Identity {
         }
         let names = match &self.names {
             Some(names) => names.clone(),
+            // A certificate without names, such as one of version 1, can still be the default.
             None => match own.cert.first().map(webpki::EndEntityCert::try_from) {
                 Some(Ok(leaf)) => leaf.valid_dns_names().map(str::to_owned).collect(),
                 _ => Vec::new(),
@@ -194,6 +195,7 @@ impl ResolvesServerCert for Identities {
         let found = match hello.server_name() {
             None => &self.default,
             Some(name) => {
+                // Names are compared without case (RFC 6066, 3), and a final dot is the root.
                 let name = name.trim_end_matches('.').to_ascii_lowercase();
                 let wildcard = name
                     .split_once('.')
@@ -208,6 +210,7 @@ impl ResolvesServerCert for Identities {
         };
         let fits =
             |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        // Without a common kind of signature the handshake fails, and rustls names the reason.
         found.iter().find(fits).or(found.first()).cloned()
     }
 }

@@ -87,6 +87,7 @@ impl PemText {
 
     /// Returns the first private key.
     pub(super) fn private_key(&self) -> Result<PrivateKeyDer<'static>, TlsConfigError> {
+        // Looked for first: a file may have the parameters of a curve or a certificate before the key.
         let text = self.text();
         if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
             || text.contains("Proc-Type: 4,ENCRYPTED")

@@ -55,6 +55,7 @@ pub async fn redirect_to_https(request: Request<'_>) -> Result<Responded> {
 /// # drop(waterwheel::http::shared(handler));
 /// ```
 pub async fn redirect_to_https_port(request: Request<'_>, port: u16) -> Result<Responded> {
+    // The server has judged the host, so it cannot bring other fields or a path with it.
     let Some(host) = request.host() else {
         let text = "the request has no host";
         return request.respond(StatusCode::BAD_REQUEST, text, ()).await;

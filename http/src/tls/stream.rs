@@ -343,6 +343,7 @@ impl<T: Io> Io for TlsStream<T> {
             } else {
                 self.poll_receive(cx, buffer)
             };
+            // Before the wait and not before the read: the tickets leave with an answer, if there is a request.
             if received.is_pending() {
                 self.send_without_waiting(cx);
             }
@@ -372,6 +373,7 @@ impl<T: Io> Io for TlsStream<T> {
             if !self.has_ended.replace(true) {
                 self.with_session(Session::close)?;
             }
+            // The last bytes, the `close_notify` and the FIN leave in one segment.
             ready!(self.poll_send_until(cx, 0, true))?;
             self.io.poll_end(cx).map_err(|error| self.fail(error))
         })

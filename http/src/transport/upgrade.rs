@@ -176,7 +176,11 @@ struct Ties {
     read_cut: Cut,
     write_cut: Cut,
     /// The entry in the server's table, which ends with this.
-    _entry: Box<dyn Any>,
+    #[cfg_attr(
+        not(feature = "websocket"),
+        expect(dead_code, reason = "only its drop matters then")
+    )]
+    entry: Box<dyn Any>,
 }
 
 /// The ties of a stream to its server.
@@ -245,9 +249,18 @@ impl Upgraded {
                 ending: server.ending,
                 read_cut: Cut::new(server.cutting.clone()),
                 write_cut: Cut::new(server.cutting),
-                _entry: server.entry,
+                entry: server.entry,
             }),
         }
+    }
+
+    /// Returns the transport, the bytes that were read from it, and the entry. Of these, a protocol of this crate builds
+    /// a smaller stream.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn into_parts(mut self) -> (Box<dyn Io>, Vec<u8>, Box<dyn Any>) {
+        // The waits of the ties are dropped here. They take more memory than all the rest of a small stream.
+        self.read.drain(..self.given);
+        (self.io, self.read, self.ties.entry)
     }
 
     /// Returns the signal that the server shuts down. It borrows nothing, so a task can wait for it beside a read.

@@ -15,6 +15,7 @@
 //! | `routes` | a router |
 //! | `templates` | pages |
 //! | `tower` | services of tower, such as axum's, as handlers; not part of `web` |
+//! | `websocket` | WebSockets, which `web` does not contain |
 //!
 //! Begin with `routes`: its first page has a whole program. The arguments of its handlers lead to `input`,
 //! and their values to `response`. `examples/site.rs` shows most parts together on one screen.
@@ -76,7 +77,8 @@ pub mod routes;
     feature = "files",
     feature = "input",
     feature = "multipart",
-    feature = "response"
+    feature = "response",
+    feature = "websocket"
 ))]
 mod single;
 #[cfg(feature = "templates")]
@@ -85,5 +87,8 @@ pub mod templates;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod tower;
+#[cfg(feature = "websocket")]
+#[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
+pub mod websocket;
 #[cfg(any(feature = "compress", feature = "files", feature = "input"))]
 mod weight;

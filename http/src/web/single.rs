@@ -10,7 +10,8 @@ use crate::headers::Headers;
     feature = "events",
     feature = "files",
     feature = "input",
-    feature = "response"
+    feature = "response",
+    feature = "websocket"
 ))]
 pub(super) fn only<'a>(headers: Headers<'a>, name: &str) -> Option<&'a [u8]> {
     let mut values = headers.get_all(name);

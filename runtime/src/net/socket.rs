@@ -667,20 +667,24 @@ impl<S> Registration<S> {
         });
         let asked = asked.unwrap_or_else(|| self.misplaced());
         if matches!(asked, Answer::MustWait) {
-            return self.ask_beside_another(waker);
+            return self.ask_beside_another(task, waker);
         }
         current_task::set_asked(place);
         // A `bool`, not an enum in memory. // LOG R6
         matches!(asked, Answer::Waits)
     }
 
-    /// Asks although another task is the reader. If that task has ended, frees its place for the next question.
+    /// Asks although another task is the reader. If that task has ended, takes its place: a socket that changes hands
+    /// would otherwise keep a list of waiters.
     #[cold]
-    fn ask_beside_another(&self, waker: &Waker) -> bool {
-        self.here(|executor, source| {
+    fn ask_beside_another(&self, task: TaskId, waker: &Waker) -> bool {
+        let is_free = self.here(|executor, source| {
             let is_alive = |task| executor.is_alive(task);
-            executor.reactor().forget_reader(source, is_alive);
+            executor.reactor().forget_reader(source, is_alive)
         });
+        if is_free == Some(true) {
+            return self.ask_as(task, waker);
+        }
         self.ask_or_wait(Interest::Read, None, waker)
     }
 

@@ -1,0 +1,83 @@
+//! The futures of a WebSocket. They are written by hand, because they are parts of the future of each idle socket.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tungstenite::protocol::frame::coding::Data;
+
+use crate::web::websocket::error::WebSocketError;
+use crate::web::websocket::message::Message;
+use crate::web::websocket::socket::Socket;
+
+/// Waits for a message.
+pub(super) struct NextMessage<'a>(pub(super) &'a Socket);
+
+impl Future for NextMessage<'_> {
+    type Output = Result<Option<Message>, WebSocketError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_next(cx).map(Option::transpose)
+    }
+}
+
+impl Drop for NextMessage<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// Sends a message.
+pub(super) struct SendMessage<'a> {
+    socket: &'a Socket,
+    data: Data,
+    payload: &'a [u8],
+    is_accepted: bool,
+}
+
+impl<'a> SendMessage<'a> {
+    pub(super) fn new(socket: &'a Socket, message: &'a Message) -> Self {
+        Self::with(socket, message.data(), message.as_bytes())
+    }
+
+    pub(super) fn with(socket: &'a Socket, data: Data, payload: &'a [u8]) -> Self {
+        Self {
+            socket,
+            data,
+            payload,
+            is_accepted: false,
+        }
+    }
+}
+
+impl Future for SendMessage<'_> {
+    type Output = Result<(), WebSocketError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self {
+            socket,
+            data,
+            payload,
+            is_accepted,
+        } = &mut *self;
+        socket.poll_send(cx, *data, payload, is_accepted)
+    }
+}
+
+impl Drop for SendMessage<'_> {
+    fn drop(&mut self) {
+        self.socket.leave_sender();
+    }
+}
+
+/// Waits for the client's close frame, and discards the messages before it.
+pub(super) struct Closing<'a>(pub(super) NextMessage<'a>);
+
+impl Future for Closing<'_> {
+    type Output = Result<(), WebSocketError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        while ready!(Pin::new(&mut self.0).poll(cx))?.is_some() {}
+        Poll::Ready(Ok(()))
+    }
+}

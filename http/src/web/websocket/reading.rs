@@ -1,0 +1,39 @@
+//! The bytes that a socket has read and not returned.
+
+use crate::web::websocket::decoder::MessageDecoder;
+
+/// The state of reading. A socket has one only between the first and the last byte of a message.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) decoder: MessageDecoder,
+    /// Bytes behind the message that was returned, and the number of those that are decoded.
+    rest: Vec<u8>,
+    decoded: usize,
+}
+
+impl Reading {
+    /// Returns true if no byte is kept.
+    pub(super) fn is_idle(&self) -> bool {
+        self.decoder.is_idle() && self.rest.is_empty()
+    }
+
+    /// Keeps the bytes behind a message.
+    pub(super) fn keep(&mut self, rest: &[u8]) {
+        self.rest.extend_from_slice(rest);
+    }
+
+    /// Returns the kept bytes. They must come back with [`put_back`](Self::put_back).
+    pub(super) fn take_rest(&mut self) -> (Vec<u8>, usize) {
+        (std::mem::take(&mut self.rest), self.decoded)
+    }
+
+    /// Takes kept bytes back, of which `decoded` are no longer needed.
+    pub(super) fn put_back(&mut self, rest: Vec<u8>, decoded: usize) {
+        if decoded < rest.len() {
+            (self.rest, self.decoded) = (rest, decoded);
+        } else {
+            // Freed, because the next wait may be long.
+            (self.rest, self.decoded) = (Vec::new(), 0);
+        }
+    }
+}

@@ -1,0 +1,828 @@
+//! One WebSocket: its transport, its state, and the steps that its tasks take.
+//!
+//! # How it works
+//!
+//! ```text
+//!            begin_close                       the client's close frame
+//!  Open ────────────────────► CloseSent ──────────────────────────────► Finishing ──► Gone
+//!   │                             │                                        ▲            ▲
+//!   │  the client's close frame, or a violation                            │            │
+//!   ├──────────────────────────────────────────────────────────────────────┘            │
+//!   │                             │      the client is lost, silent, or cut             │
+//!   └─────────────────────────────┴─────────────────────────────────────────────────────┘
+//! ```
+//!
+//! In `Finishing`, both close frames are exchanged, or the server has sent one because of a violation. The task flushes
+//! it, closes the write half, and reads until the client closes, too. In `Gone`, the transport is dropped.
+//!
+//! Up to three tasks use the socket: the [driver](crate::web::websocket::driver), a reader and a sender. The entry in the
+//! server's table has the waker of the driver. Usually, all three are one task, and no other waker is stored.
+//!
+//! A value that a step needs is taken out of its cell and put back, so no foreign waker can meet a borrow.
+//!
+//! # Invariants
+//!
+//! - Always: a frame is accepted as a whole. So a dropped `send` leaves no half of a frame.
+//! - Always: a socket that waits for the first byte of a message has no buffer.
+//! - Never: more than one message waits to be written, and a few control frames.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::num::NonZeroU8;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use waterwheel_runtime::budget;
+use waterwheel_runtime::time::Instant;
+
+use crate::error::of_peer;
+use crate::shared::upgraded::UpgradedEntry;
+use crate::transport::io::Io;
+use crate::transport::stream::Stream;
+use crate::web::websocket::decoder::{Incoming, MessageDecoder, MessageLimits, message_of};
+use crate::web::websocket::deflate::DeflateCodec;
+use crate::web::websocket::error::{Violation, WebSocketError};
+use crate::web::websocket::frame::{CONTROL_BYTES_MAX, ServerHead};
+use crate::web::websocket::message::{CloseCode, CloseReason, Message};
+use crate::web::websocket::options::SocketSettings;
+use crate::web::websocket::reading::Reading;
+use crate::web::websocket::writing::Writing;
+
+/// The bytes of one read.
+const INPUT_BYTES: usize = 32 * 1024;
+
+/// A message below this size is not compressed, because it would hardly become smaller.
+const COMPRESSED_BYTES_MIN: usize = 64;
+
+/// The most bytes that a sink takes before it must be flushed.
+const SINK_BYTES_MAX: usize = 16 * 1024;
+
+/// The progress towards the end. See the diagram of the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SocketPhase {
+    Open,
+    CloseSent,
+    Finishing,
+    Gone,
+}
+
+/// The end of a socket, as its reader learns of it.
+#[derive(Debug)]
+enum SocketEnd {
+    /// A close frame of the client, with its reason.
+    Closed(Option<CloseReason>),
+    Failed(WebSocketError),
+}
+
+/// The tasks besides the driver that wait.
+#[derive(Debug, Default)]
+struct OtherTasks {
+    reader: Option<Waker>,
+    sender: Option<Waker>,
+}
+
+/// The parts that an idle socket does not have. A socket takes this from the shared memory, and returns it.
+#[derive(Debug, Default)]
+pub(super) struct Working {
+    reading: Option<Box<Reading>>,
+    writing: Option<Box<Writing>>,
+    deflate: Option<Box<DeflateCodec>>,
+    others: OtherTasks,
+    end: Option<SocketEnd>,
+}
+
+impl Working {
+    fn is_idle(&self) -> bool {
+        self.reading.is_none()
+            && self.writing.is_none()
+            && self.deflate.is_none()
+            && self.others.reader.is_none()
+            && self.others.sender.is_none()
+            && self.end.is_none()
+    }
+}
+
+/// A transport. The usual one has no box of its own.
+enum SocketTransport {
+    Stream(Stream),
+    Other(Box<dyn Io>),
+}
+
+impl SocketTransport {
+    fn new(io: Box<dyn Io>) -> Self {
+        let any: &dyn Any = &*io;
+        if !any.is::<Stream>() {
+            return Self::Other(io);
+        }
+        let any: Box<dyn Any> = io;
+        match any.downcast() {
+            Ok(stream) => Self::Stream(*stream),
+            Err(_) => unreachable!("the type was compared"),
+        }
+    }
+
+    fn io(&self) -> &dyn Io {
+        match self {
+            Self::Stream(stream) => stream,
+            Self::Other(io) => &**io,
+        }
+    }
+}
+
+/// An idle socket has one of these, so each byte counts. // LOG W1
+pub(super) struct Socket {
+    transport: Cell<Option<SocketTransport>>,
+    entry: Cell<Option<UpgradedEntry>>,
+    settings: Rc<SocketSettings>,
+    working: Cell<Option<Box<Working>>>,
+    /// The last sign of life while the socket is open, moved forward by the times in which no task reads. After that,
+    /// the begin of the phase.
+    since: Cell<Instant>,
+    /// The milliseconds from `since` to the time at which the last reader left.
+    left_after: Cell<u32>,
+    phase: Cell<SocketPhase>,
+    /// True if a task waits for a message.
+    is_read: Cell<bool>,
+    /// True if a ping was sent after the last sign of life.
+    is_pinged: Cell<bool>,
+    /// The number of the subprotocol in the options, from one.
+    protocol: Option<NonZeroU8>,
+}
+
+const _: () = assert!(size_of::<Socket>() <= 72);
+
+/// The parts of a new socket.
+pub(super) struct SocketParts {
+    pub(super) io: Box<dyn Io>,
+    pub(super) entry: UpgradedEntry,
+    /// The bytes that were read behind the handshake.
+    pub(super) read: Vec<u8>,
+    pub(super) deflate: Option<DeflateCodec>,
+    pub(super) protocol: Option<usize>,
+}
+
+/// The result of the bytes of a read.
+enum TakenIn {
+    /// All are used.
+    All,
+    Message(Message),
+    /// The client's close frame.
+    Close,
+}
+
+impl Socket {
+    pub(super) fn new(parts: SocketParts, settings: Rc<SocketSettings>) -> Self {
+        let protocol = parts
+            .protocol
+            .and_then(|index| u8::try_from(index + 1).ok());
+        let socket = Self {
+            transport: Cell::new(Some(SocketTransport::new(parts.io))),
+            entry: Cell::new(Some(parts.entry)),
+            settings,
+            working: Cell::default(),
+            since: Cell::new(Instant::of_turn()),
+            left_after: Cell::new(0),
+            phase: Cell::new(SocketPhase::Open),
+            is_read: Cell::new(false),
+            is_pinged: Cell::new(false),
+            protocol: protocol.and_then(NonZeroU8::new),
+        };
+        socket.with_working(|working| {
+            working.deflate = parts.deflate.map(Box::new);
+            if !parts.read.is_empty() {
+                working.reading.get_or_insert_default().keep(&parts.read);
+            }
+        });
+        socket
+    }
+
+    pub(super) fn phase(&self) -> SocketPhase {
+        self.phase.get()
+    }
+
+    pub(super) fn protocol(&self) -> Option<&str> {
+        let number = self.protocol?;
+        let protocol = self.settings.protocols.get(usize::from(number.get()) - 1);
+        protocol.map(String::as_str)
+    }
+
+    pub(super) fn close_reason(&self) -> Option<CloseReason> {
+        self.with_working(|working| match &working.end {
+            Some(SocketEnd::Closed(reason)) => reason.clone(),
+            _ => None,
+        })
+    }
+
+    /// Calls a function with the parts that are there while the socket has work. The function must not call a waker.
+    fn with_working<R>(&self, call: impl FnOnce(&mut Working) -> R) -> R {
+        let shared = &self.settings.shared.working;
+        let own = self.working.take();
+        let mut working = own.or_else(|| shared.take()).unwrap_or_default();
+        let result = call(&mut working);
+        if working.is_idle() {
+            shared.set(Some(working));
+        } else {
+            self.working.set(Some(working));
+        }
+        result
+    }
+
+    /// Looks at the parts that are there while the socket has work. The usual socket has none.
+    fn peek<R>(&self, look: impl FnOnce(&Working) -> Option<R>) -> Option<R> {
+        let working = self.working.take()?;
+        let result = look(&working);
+        self.working.set(Some(working));
+        result
+    }
+
+    /// Calls a function with the entry, unless the socket is gone.
+    pub(super) fn with_entry<R>(&self, call: impl FnOnce(&UpgradedEntry) -> R) -> Option<R> {
+        let entry = self.entry.take()?;
+        let result = call(&entry);
+        // A waker that was woken may have ended the socket meanwhile.
+        if self.phase.get() != SocketPhase::Gone {
+            self.entry.set(Some(entry));
+        }
+        Some(result)
+    }
+
+    /// Calls a function with the transport. Returns `Pending` if the socket is gone, or if a foreign waker calls this
+    /// within such a call.
+    fn poll_io<R>(&self, poll: impl FnOnce(&dyn Io) -> Poll<R>) -> Poll<R> {
+        let Some(transport) = self.transport.take() else {
+            return Poll::Pending;
+        };
+        let polled = poll(transport.io());
+        if self.phase.get() != SocketPhase::Gone {
+            self.transport.set(Some(transport));
+        }
+        polled
+    }
+}
+
+/// Reading.
+impl Socket {
+    /// Waits for the next message. Returns `None` after the client's close frame.
+    pub(super) fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, WebSocketError>>> {
+        // Many messages may have arrived with one read.
+        ready!(budget::poll_spend(cx, 1));
+        if self.phase.get() >= SocketPhase::Finishing {
+            return Poll::Ready(self.take_error().map(Err));
+        }
+        let polled = self.poll_message(cx);
+        let is_other = !self.is_driver(cx);
+        if is_other && (self.is_writing() || self.phase.get() != SocketPhase::Open) {
+            // The driver writes the frames, and finishes.
+            self.with_entry(UpgradedEntry::wake);
+        }
+        match polled {
+            Poll::Pending => {
+                self.forgive_absence();
+                self.is_read.set(true);
+                if is_other {
+                    let waker = cx.waker().clone();
+                    self.store_waker(|others| others.reader.replace(waker));
+                }
+                Poll::Pending
+            }
+            Poll::Ready(read) => {
+                // Also a reader that did not have to wait leaves now.
+                self.is_read.set(true);
+                self.leave();
+                Poll::Ready(read.map(Ok).or_else(|| self.take_error().map(Err)))
+            }
+        }
+    }
+
+    /// As [`poll_next`](Self::poll_next), for the driver, when no task reads. Returns `Ready` when the client's close
+    /// frame has arrived.
+    pub(super) fn poll_discard_messages(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(budget::poll_spend(cx, 1));
+            if ready!(self.poll_message(cx)).is_none() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Reads a message. Returns `None` when no more can follow: the phase is a later one then.
+    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let shared = &self.settings.shared;
+        let own = self.with_working(|working| working.reading.take());
+        let mut reading = own.or_else(|| shared.reading.take()).unwrap_or_default();
+        let polled = self.poll_io(|io| self.poll_read(io, &mut reading, cx));
+        if reading.is_idle() {
+            shared.reading.set(Some(reading));
+        } else if self.phase.get() < SocketPhase::Finishing {
+            self.with_working(|working| working.reading = Some(reading));
+        }
+        match ready!(polled) {
+            Ok(message) => Poll::Ready(message),
+            Err(error) => {
+                self.fail(error);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn poll_read(
+        &self,
+        io: &dyn Io,
+        reading: &mut Reading,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Message>, WebSocketError>> {
+        let (rest, mut decoded) = reading.take_rest();
+        let taken = self.take_in(&mut reading.decoder, &rest, &mut decoded);
+        reading.put_back(rest, decoded);
+        if let ControlFlow::Break(read) = message_or_close(taken) {
+            return Poll::Ready(read);
+        }
+        let mut input = self.settings.shared.input.take();
+        input.resize(INPUT_BYTES, 0);
+        let polled = self.poll_input(io, reading, &mut input, cx);
+        self.settings.shared.input.set(input);
+        polled
+    }
+
+    /// Reads from the transport until a message is complete.
+    fn poll_input(
+        &self,
+        io: &dyn Io,
+        reading: &mut Reading,
+        input: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Message>, WebSocketError>> {
+        loop {
+            ready!(budget::poll_spend(cx, 1));
+            let count = match ready!(io.poll_read(cx, input)) {
+                Ok(0) if self.phase.get() == SocketPhase::Open => {
+                    let ended = io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Poll::Ready(Err(WebSocketError::Lost(of_peer(ended))));
+                }
+                // A client may leave so after the server's close frame.
+                Ok(0) => {
+                    self.enter(SocketPhase::Finishing);
+                    return Poll::Ready(Ok(None));
+                }
+                Ok(count) => count,
+                Err(error) => return Poll::Ready(Err(WebSocketError::Lost(of_peer(error)))),
+            };
+            if self.phase.get() == SocketPhase::Open {
+                self.since.set(Instant::of_turn());
+                self.is_pinged.set(false);
+            }
+            let mut decoded = 0;
+            let taken = self.take_in(&mut reading.decoder, &input[..count], &mut decoded);
+            if let ControlFlow::Break(read) = message_or_close(taken) {
+                reading.keep(&input[decoded..count]);
+                return Poll::Ready(read);
+            }
+        }
+    }
+
+    /// Decodes bytes from `done` on, and answers control frames.
+    fn take_in(
+        &self,
+        decoder: &mut MessageDecoder,
+        bytes: &[u8],
+        done: &mut usize,
+    ) -> Result<TakenIn, WebSocketError> {
+        let limits = self.limits();
+        while *done < bytes.len() {
+            let (used, incoming) = decoder.decode(&bytes[*done..], limits)?;
+            *done += used;
+            match incoming {
+                None | Some(Incoming::Pong) => {}
+                Some(Incoming::Message(message)) => return Ok(TakenIn::Message(message)),
+                Some(Incoming::Compressed { is_text, bytes }) => {
+                    let shared = &self.settings.shared.deflate;
+                    let bytes = self.with_working(|working| {
+                        let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
+                        deflate.decompress(bytes, limits.message_bytes_max, shared)
+                    })?;
+                    return Ok(TakenIn::Message(message_of(is_text, bytes)?));
+                }
+                Some(Incoming::Ping(payload)) => {
+                    if self.phase.get() == SocketPhase::Open {
+                        self.write_later(|writing| writing.push_pong(payload));
+                    }
+                }
+                Some(Incoming::Close(reason)) => {
+                    self.answer_close(reason);
+                    return Ok(TakenIn::Close);
+                }
+            }
+        }
+        Ok(TakenIn::All)
+    }
+
+    fn limits(&self) -> MessageLimits {
+        MessageLimits {
+            message_bytes_max: self.settings.message_bytes_max,
+            frame_bytes_max: self.settings.frame_bytes_max,
+            may_be_compressed: self.has_deflate(),
+        }
+    }
+
+    fn has_deflate(&self) -> bool {
+        // Most options have no compression.
+        self.settings.compression.is_some()
+            && self.with_working(|working| working.deflate.is_some())
+    }
+
+    /// Answers the client's close frame with its code, unless it is the answer to the server's (RFC 6455, 5.5.1).
+    fn answer_close(&self, reason: Option<CloseReason>) {
+        if self.phase.get() == SocketPhase::Open {
+            let code = reason
+                .as_ref()
+                .map(|reason| reason.code.get().to_be_bytes());
+            let payload = code.as_ref().map_or(&[][..], |code| code);
+            self.write_later(|writing| writing.push_close(payload));
+        }
+        self.with_working(|working| working.end = Some(SocketEnd::Closed(reason)));
+        self.enter(SocketPhase::Finishing);
+    }
+
+    /// Moves the last sign of life forward by the time in which no task reads: a pong may have come unread.
+    fn forgive_absence(&self) {
+        if !self.is_read.get() && self.phase.get() == SocketPhase::Open {
+            let left_after = Duration::from_millis(self.left_after.get().into());
+            let away = Instant::of_turn() - (self.since.get() + left_after);
+            self.since.set(self.since.get() + away);
+        }
+    }
+
+    /// Notes that no task waits for a message.
+    pub(super) fn leave(&self) {
+        if self.is_read.replace(false) {
+            let after = (Instant::of_turn() - self.since.get()).as_millis();
+            self.left_after
+                .set(u32::try_from(after).unwrap_or(u32::MAX));
+        }
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.is_read.get()
+    }
+}
+
+/// Returns the message, or `None` for a close frame, if there is one.
+fn message_or_close(
+    taken: Result<TakenIn, WebSocketError>,
+) -> ControlFlow<Result<Option<Message>, WebSocketError>> {
+    match taken {
+        Ok(TakenIn::All) => ControlFlow::Continue(()),
+        Ok(TakenIn::Message(message)) => ControlFlow::Break(Ok(Some(message))),
+        Ok(TakenIn::Close) => ControlFlow::Break(Ok(None)),
+        Err(error) => ControlFlow::Break(Err(error)),
+    }
+}
+
+/// Writing.
+impl Socket {
+    /// Sends a message. `is_accepted` must be false in the first poll. Once it is true, the message will be sent even if
+    /// the socket is polled no more.
+    pub(super) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        data: Data,
+        payload: &[u8],
+        is_accepted: &mut bool,
+    ) -> Poll<Result<(), WebSocketError>> {
+        ready!(budget::poll_spend(cx, 1));
+        if !*is_accepted {
+            ready!(self.poll_flush(cx))?;
+            if self.phase.get() != SocketPhase::Open {
+                return Poll::Ready(Err(WebSocketError::Closed));
+            }
+            *is_accepted = true;
+            if self.compresses(payload) {
+                self.push(data, payload);
+            } else if let Err(error) = self.write(cx, data, payload) {
+                return Poll::Ready(Err(self.lose(error)));
+            }
+        }
+        ready!(self.poll_flush(cx))?;
+        // Another task may have found the end meanwhile, and the bytes are gone.
+        Poll::Ready(match self.phase.get() {
+            SocketPhase::Gone => Err(self.error_of_sender()),
+            _ => Ok(()),
+        })
+    }
+
+    /// Returns the error of a socket that is gone. The reader receives the error itself.
+    fn error_of_sender(&self) -> WebSocketError {
+        let error = self.peek(|working| match &working.end {
+            Some(SocketEnd::Failed(WebSocketError::TimedOut)) => Some(WebSocketError::TimedOut),
+            Some(SocketEnd::Failed(WebSocketError::Lost(error))) => {
+                Some(WebSocketError::Lost(of_peer(error.kind().into())))
+            }
+            _ => None,
+        });
+        error.unwrap_or(WebSocketError::Closed)
+    }
+
+    /// Writes a frame from the memory of its sender. Bytes that the transport does not accept at once are copied.
+    fn write(&self, cx: &mut Context<'_>, data: Data, payload: &[u8]) -> io::Result<()> {
+        let head = ServerHead::new(OpCode::Data(data), false, payload.len());
+        let head = head.as_bytes();
+        let slices = [IoSlice::new(head), IoSlice::new(payload)];
+        let count = match self.poll_io(|io| io.poll_write(cx, &slices)) {
+            Poll::Pending => 0,
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(count) => count?,
+        };
+        let (head, payload) = match count.checked_sub(head.len()) {
+            Some(count) => (&[][..], &payload[count..]),
+            None => (&head[count..], payload),
+        };
+        let is_written = head.is_empty() && payload.is_empty();
+        if !is_written || self.poll_io(|io| io.poll_flush(cx)).is_pending() {
+            self.write_later(|writing| {
+                writing.push(head);
+                writing.push(payload);
+            });
+        }
+        Ok(())
+    }
+
+    /// Accepts a message, to be written by a later flush.
+    pub(super) fn start_send(&self, message: &Message) -> Result<(), WebSocketError> {
+        if self.phase.get() != SocketPhase::Open {
+            return Err(WebSocketError::Closed);
+        }
+        self.push(message.data(), message.as_bytes());
+        Ok(())
+    }
+
+    fn push(&self, data: Data, payload: &[u8]) {
+        let shared = &self.settings.shared.deflate;
+        let is_large = self.compresses(payload);
+        let compressed = self.with_working(|working| {
+            let deflate = working.deflate.as_mut().filter(|_| is_large)?;
+            Some(deflate.compress(payload, shared))
+        });
+        let payload = compressed.as_deref().unwrap_or(payload);
+        let head = ServerHead::new(OpCode::Data(data), compressed.is_some(), payload.len());
+        self.write_later(|writing| {
+            writing.push(head.as_bytes());
+            writing.push(payload);
+        });
+    }
+
+    /// Waits until a sink has room for a message.
+    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        let is_full = self.with_working(|working| {
+            (working.writing.as_ref()).is_some_and(|writing| writing.len() > SINK_BYTES_MAX)
+        });
+        if is_full {
+            ready!(self.poll_flush(cx))?;
+        }
+        Poll::Ready(match self.phase.get() {
+            SocketPhase::Open => Ok(()),
+            _ => Err(WebSocketError::Closed),
+        })
+    }
+
+    fn compresses(&self, payload: &[u8]) -> bool {
+        payload.len() >= COMPRESSED_BYTES_MIN && self.has_deflate()
+    }
+
+    /// Adds bytes that a flush writes.
+    fn write_later(&self, add: impl FnOnce(&mut Writing)) {
+        self.with_working(|working| add(working.writing.get_or_insert_default()));
+    }
+
+    /// Writes and flushes all accepted frames.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        if !self.is_writing() {
+            return Poll::Ready(Ok(()));
+        }
+        let Some(mut writing) = self.with_working(|working| working.writing.take()) else {
+            return Poll::Ready(Ok(()));
+        };
+        let polled = self.poll_io(|io| writing.poll_flush(io, cx));
+        if polled.is_pending() {
+            self.with_working(|working| working.writing = Some(writing));
+            if !self.is_driver(cx) {
+                let waker = cx.waker().clone();
+                self.store_waker(|others| others.sender.replace(waker));
+                // The driver watches the deadline.
+                self.with_entry(UpgradedEntry::wake);
+            }
+        }
+        match ready!(polled) {
+            Ok(()) => {
+                self.wake_others(|others| others.sender.take());
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => Poll::Ready(Err(self.lose(error))),
+        }
+    }
+
+    /// Notes that a sender waits no more. The driver goes on with its bytes.
+    pub(super) fn leave_sender(&self) {
+        if self.is_writing() {
+            self.with_entry(UpgradedEntry::wake);
+        }
+    }
+
+    fn is_writing(&self) -> bool {
+        self.peek(|working| working.writing.as_ref().map(drop))
+            .is_some()
+    }
+
+    /// Returns how long the oldest byte may still wait, as a point in time.
+    fn write_due(&self) -> Instant {
+        let stalled = self.peek(|working| working.writing.as_ref()?.stalled_since);
+        stalled.map_or(Instant::FAR_FUTURE, |since| {
+            since + self.settings.write_stall_max
+        })
+    }
+}
+
+/// Closing.
+impl Socket {
+    /// Sends a close frame, if the socket is open. Cuts a text that is too long.
+    pub(super) fn begin_close(&self, code: CloseCode, text: &str) {
+        if self.phase.get() == SocketPhase::Open {
+            self.push_close(code, text);
+            self.enter(SocketPhase::CloseSent);
+        }
+    }
+
+    fn push_close(&self, code: CloseCode, text: &str) {
+        let room = CONTROL_BYTES_MAX - 2;
+        let fits = (0..=text.len().min(room))
+            .rev()
+            .find(|len| text.is_char_boundary(*len));
+        let text = &text[..fits.unwrap_or(0)];
+        let payload = [&code.get().to_be_bytes()[..], text.as_bytes()].concat();
+        self.write_later(|writing| writing.push_close(&payload));
+    }
+
+    /// Ends the socket because of an error.
+    pub(super) fn fail(&self, error: WebSocketError) {
+        let phase = self.phase.get();
+        if phase >= SocketPhase::Finishing {
+            return self.enter(SocketPhase::Gone);
+        }
+        let violation = match error {
+            WebSocketError::Violation(violation) => Some(violation),
+            _ => None,
+        };
+        self.with_working(|working| working.end = Some(SocketEnd::Failed(error)));
+        match violation {
+            Some(violation) => {
+                if phase == SocketPhase::Open {
+                    self.push_close(violation.code(), violation.text());
+                }
+                self.enter(SocketPhase::Finishing);
+            }
+            None => self.enter(SocketPhase::Gone),
+        }
+        self.wake_others(|others| others.reader.take());
+        self.wake_others(|others| others.sender.take());
+    }
+
+    /// Ends the socket because of the transport, and returns the error of the sender.
+    fn lose(&self, error: io::Error) -> WebSocketError {
+        self.fail(WebSocketError::Lost(of_peer(error)));
+        self.error_of_sender()
+    }
+
+    pub(super) fn enter(&self, phase: SocketPhase) {
+        self.phase.set(phase);
+        self.since.set(Instant::of_turn());
+        self.is_pinged.set(false);
+        if phase >= SocketPhase::Finishing {
+            self.with_working(|working| working.reading = None);
+        }
+        if phase == SocketPhase::Gone {
+            self.with_working(|working| (working.writing, working.deflate) = (None, None));
+            // The destructor of a transport may be foreign code, and the phase is set by now.
+            drop(self.transport.take());
+            if let Some(entry) = self.entry.take() {
+                entry.wake();
+            }
+        }
+    }
+
+    fn take_error(&self) -> Option<WebSocketError> {
+        self.with_working(|working| match working.end.take() {
+            Some(SocketEnd::Failed(error)) => Some(error),
+            closed => {
+                working.end = closed;
+                None
+            }
+        })
+    }
+
+    /// Flushes the last frames, closes the write half, and reads until the client closes, too.
+    pub(super) fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let flushed = self.poll_flush(cx);
+        let mut input = self.settings.shared.input.take();
+        input.resize(INPUT_BYTES, 0);
+        let polled = self.poll_io(|io| {
+            let ended = match flushed {
+                Poll::Ready(Ok(())) => io.poll_end(cx),
+                _ => Poll::Pending,
+            };
+            // A client may read only after it has sent all of its own.
+            loop {
+                ready!(budget::poll_spend(cx, 1));
+                match ready!(io.poll_read(cx, &mut input)) {
+                    Ok(1..) => {}
+                    Ok(0) => return ended.map(drop),
+                    Err(_) => return Poll::Ready(()),
+                }
+            }
+        });
+        self.settings.shared.input.set(input);
+        ready!(polled);
+        self.enter(SocketPhase::Gone);
+        Poll::Ready(())
+    }
+}
+
+/// Time, and the other tasks.
+impl Socket {
+    /// Returns the time of the next act of [`keep_time`](Self::keep_time).
+    pub(super) fn due(&self) -> Instant {
+        let settings = &self.settings;
+        let since = self.since.get();
+        let silence = match self.phase.get() {
+            SocketPhase::Open if self.is_pinged.get() => since + settings.silence_max,
+            SocketPhase::Open => since + settings.ping_after.min(settings.silence_max),
+            SocketPhase::CloseSent if self.is_ending() => Instant::FAR_FUTURE,
+            SocketPhase::CloseSent | SocketPhase::Finishing => since + settings.close_duration_max,
+            SocketPhase::Gone => Instant::FAR_FUTURE,
+        };
+        silence.min(self.write_due())
+    }
+
+    /// Says goodbye if the server ends, sends a ping, or gives the client up, if the time for that has come.
+    pub(super) fn keep_time(&self) {
+        if self.with_entry(UpgradedEntry::is_cut) == Some(true) {
+            let cut = io::Error::new(io::ErrorKind::ConnectionAborted, "the server has shut down");
+            return self.fail(WebSocketError::Lost(of_peer(cut)));
+        }
+        if self.is_ending() {
+            self.begin_close(CloseCode::GOING_AWAY, "the server shuts down");
+        }
+        self.forgive_absence();
+        let now = Instant::of_turn();
+        if now < self.due() {
+            return;
+        }
+        let is_open = self.phase.get() == SocketPhase::Open;
+        let is_overdue =
+            self.is_pinged.get() || now >= self.since.get() + self.settings.silence_max;
+        if is_open && now < self.write_due() && !is_overdue {
+            self.is_pinged.set(true);
+            self.write_later(|writing| writing.push_control(Control::Ping, &[]));
+        } else {
+            self.fail(WebSocketError::TimedOut);
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.with_entry(UpgradedEntry::is_ending) == Some(true)
+    }
+
+    fn is_driver(&self, cx: &mut Context<'_>) -> bool {
+        self.with_entry(|entry| entry.is_watched_by(cx.waker())) == Some(true)
+    }
+
+    fn store_waker(&self, store: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {
+        let old = self.with_working(|working| store(&mut working.others));
+        drop(old); // a foreign waker may run user code
+    }
+
+    pub(super) fn wake_reader(&self) {
+        self.wake_others(|others| others.reader.take());
+    }
+
+    fn wake_others(&self, which: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {
+        let waker = self.with_working(|working| which(&mut working.others));
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("phase", &self.phase.get())
+            .finish_non_exhaustive()
+    }
+}
