@@ -59,13 +59,16 @@
 //! | `tls-core` | HTTPS with a `CryptoProvider` of yours |
 //! | `websocket` | WebSockets, by tungstenite and flate2 ([`http::web::websocket`]); `web` does not contain it |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
-//! | `inspect` | why each task waits, and what is wrong ([`runtime::inspect`]) |
+//! | `inspect` | why each task waits, what is wrong, what has happened, and a page that shows it ([`inspect`]) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |
 //! | `hyper` | hyper over the runtime's sockets, timers and tasks ([`runtime::hyper_rt`]) |
 //! | `tokio-io` | wrappers between the streams of futures-io and those of tokio ([`runtime::tokio_io`]) |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod http;
+#[cfg(feature = "inspect")]
+#[cfg_attr(docsrs, doc(cfg(feature = "inspect")))]
+pub mod inspect;
 pub mod runtime;
 
 // The pages are for readers, so the compiled crate has no empty modules.

@@ -4,6 +4,7 @@
 //! `--test others` alone, build them. The pictures are left in the target's `tmp/browser`.
 
 pub(crate) mod chromium;
+mod inspect;
 
 use std::fs;
 use std::path::{Path, PathBuf};

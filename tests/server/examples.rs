@@ -57,6 +57,12 @@ const EXAMPLES: &[Row] = &[
     },
     row("logging", "/"),
     row("graceful", "/"),
+    Row {
+        name: "watch_it_run",
+        arguments: &["127.0.0.1:0"],
+        path: "/",
+        begin: "HTTP/1.1 200 ",
+    },
     row("many_cores", "/"),
     row("accept_loop", "/"),
     row("poll_loop", "/"),

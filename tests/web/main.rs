@@ -9,6 +9,7 @@ mod support;
 mod compress;
 mod error_responses;
 mod files;
+mod inspect;
 mod nesting;
 mod routes;
 mod together;

@@ -8,6 +8,7 @@
 //! | `events` | server-sent events |
 //! | `files` | folders of static files, with `range`, `coding` and `conditional` |
 //! | `input`, `json` | queries, forms, JSON, cookies, credentials |
+//! | `inspect` | a page that shows a runtime at work |
 //! | `middleware` | access log, request ids, limits, handlers that block |
 //! | `multipart` | forms with files |
 //! | `response` | responses as values, with `conditional` |
@@ -47,6 +48,9 @@ mod html;
 #[cfg(feature = "input")]
 #[cfg_attr(docsrs, doc(cfg(feature = "input")))]
 pub mod input;
+#[cfg(feature = "inspect")]
+#[cfg_attr(docsrs, doc(cfg(feature = "inspect")))]
+pub mod inspect;
 #[cfg(feature = "middleware")]
 #[cfg_attr(docsrs, doc(cfg(feature = "middleware")))]
 pub mod middleware;

@@ -152,6 +152,13 @@ impl Browser {
         self.call(Some(tab), "Emulation.setDeviceMetricsOverride", &size);
     }
 
+    /// Sets the colours that the user prefers: `light` or `dark`.
+    pub(crate) fn prefer(&mut self, tab: &Tab, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let media = json!({ "features": features });
+        self.call(Some(tab), "Emulation.setEmulatedMedia", &media);
+    }
+
     pub(crate) fn close(&mut self, tab: &Tab) {
         self.call(
             None,

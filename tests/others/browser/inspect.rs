@@ -1,0 +1,379 @@
+//! The page of `waterwheel::inspect` in a browser, over the example `watch_it_run`.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::chromium::{Browser, Tab};
+use super::{SIZES, folder};
+use crate::support::programs::{DEADLINE, Owned, tool};
+
+const VIEWS: [&str; 5] = ["turn", "lanes", "reasons", "wakes", "numbers"];
+
+/// A watched program, and its page in a browser.
+struct Scene {
+    program: Owned,
+    server: SocketAddr,
+    browser: Browser,
+    tab: Tab,
+}
+
+impl Scene {
+    /// Starts the example with these faults, and opens its page at a view. Returns `None` without a browser.
+    fn open(name: &str, faults: &[&str], view: &str) -> Option<Self> {
+        let chromium = tool("chromium")?;
+        let (program, server, url) = start(faults);
+        let mut browser = Browser::start(&chromium, &folder(name).join("profile"));
+        let (width, height) = SIZES[0];
+        let tab = browser.open(&format!("{url}#{view}"), width, height);
+        let mut scene = Self {
+            program,
+            server,
+            browser,
+            tab,
+        };
+        scene.wait_for("ui.dump !== null && ui.recording.length > 200");
+        Some(scene)
+    }
+
+    fn wait_for(&mut self, expression: &str) {
+        self.browser.wait_for(&self.tab, expression);
+    }
+
+    fn value(&mut self, expression: &str) -> serde_json::Value {
+        self.browser.value(&self.tab, expression)
+    }
+
+    fn text(&mut self, expression: &str) -> String {
+        self.value(expression).as_str().unwrap().to_owned()
+    }
+
+    fn count(&mut self, expression: &str) -> u64 {
+        self.value(expression).as_u64().unwrap()
+    }
+
+    fn click(&mut self, id: &str) {
+        self.value(&format!("document.getElementById('{id}').click()"));
+    }
+
+    fn pause(&mut self) {
+        self.click("pause");
+        self.wait_for("document.getElementById('status').textContent === 'the program is paused'");
+        // The last events before the pause are still on their way.
+        self.wait_for("(async () => { const before = ui.recording.length; await new Promise(next => setTimeout(next, 300)); return ui.recording.length === before })()");
+    }
+
+    /// Clicks "Poll one task", and waits until the poll has been recorded.
+    fn step(&mut self) {
+        let before = self.count(POLLS);
+        self.click("step");
+        self.wait_for(&format!("{POLLS} > {before}"));
+    }
+
+    fn finish(self) {
+        assert!(
+            self.browser.complaints.is_empty(),
+            "{:#?}",
+            self.browser.complaints
+        );
+    }
+}
+
+/// The number of all polls that the page has seen.
+const POLLS: &str = "ui.recording.events.filter(event => event.kind === 'poll_end').length";
+
+/// Starts the example. Returns its process, its address, and the URL of its page.
+fn start(faults: &[&str]) -> (Owned, SocketAddr, String) {
+    let test = std::env::current_exe().unwrap();
+    let program = test
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/watch_it_run");
+    assert!(
+        program.exists(),
+        "first: cargo build --example watch_it_run"
+    );
+    let mut command = Command::new(program);
+    command.args(["127.0.0.1:0", "127.0.0.1:0"]).args(faults);
+    let mut process = Owned(
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
+    let mut after = |words: &str| {
+        let line = lines.next().unwrap().unwrap();
+        line.split_once(words)
+            .unwrap_or_else(|| panic!("{line}"))
+            .1
+            .to_owned()
+    };
+    let server = after("listening on http://").parse().unwrap();
+    let url = after("watch it run: ");
+    // The example may print more while the test runs.
+    thread::spawn(move || lines.for_each(drop));
+    (process, server, url)
+}
+
+/// A client with one connection.
+struct Client(TcpStream);
+
+impl Client {
+    fn connect(server: SocketAddr) -> Self {
+        let stream = TcpStream::connect(server).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self(stream)
+    }
+
+    fn ask(&mut self) {
+        self.0
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello\n") {
+            let mut bytes = [0; 1024];
+            let count = self.0.read(&mut bytes).unwrap();
+            assert!(count > 0, "the connection is closed");
+            answer.extend(&bytes[..count]);
+        }
+    }
+}
+
+#[test]
+fn the_page_shows_each_task_of_a_busy_server_with_its_reason() {
+    let Some(mut scene) = Scene::open("inspect-reasons", &[], "reasons") else {
+        return;
+    };
+    scene.wait_for("document.querySelectorAll('.reason').length >= 6");
+    for name in ["visitor", "producer", "consumer", "ticker", "race of three"] {
+        scene.wait_for(&format!("[...document.querySelectorAll('.reason h3')].some(title => title.textContent.includes('{name}'))"));
+    }
+    // The program moves on between two dumps, so the page must agree with the dump that it shows.
+    let agrees = "ui.dump.groups.reduce((sum, group) => sum + group.count, 0) >= 12
+        && document.querySelectorAll('.reason').length === ui.dump.groups.length";
+    scene.wait_for(agrees);
+    let silent = "[...document.querySelectorAll('.reason')]
+        .filter(card => card.textContent.includes('waiting') && !card.querySelector('.tree li')).map(card => card.innerText).join()";
+    assert_eq!(scene.text(silent), "", "a waiting task without a reason");
+    scene.finish();
+}
+
+#[test]
+fn a_race_of_three_shows_three() {
+    let Some(mut scene) = Scene::open("inspect-race", &[], "reasons") else {
+        return;
+    };
+    scene.value("document.getElementById('search').value = 'race of three'; draw()");
+    scene.wait_for("document.querySelectorAll('.reason').length === 1");
+    let leaves = "[...document.querySelectorAll('.reason .tree li')].filter(item => !item.querySelector('ul')).length";
+    assert_eq!(
+        scene.count(leaves),
+        3,
+        "{}",
+        scene.text("document.querySelector('.reason').innerText")
+    );
+    scene.finish();
+}
+
+#[test]
+fn each_click_polls_exactly_one_task_and_back_goes_through_the_record() {
+    let Some(mut scene) = Scene::open("inspect-step", &[], "turn") else {
+        return;
+    };
+    scene.pause();
+    for _ in 0..10 {
+        let before = scene.count(POLLS);
+        scene.step();
+        // A second poll would come while nothing is clicked.
+        thread::sleep(Duration::from_millis(250));
+        assert_eq!(scene.count(POLLS), before + 1);
+    }
+    scene.wait_for("ui.timer === null && ui.recording.cursor === ui.recording.length");
+    let polls = scene.count(POLLS);
+    for _ in 0..5 {
+        let cursor = scene.count("ui.recording.cursor");
+        scene.click("back");
+        assert_eq!(scene.count("ui.recording.cursor"), cursor - 1);
+    }
+    scene.click("back-poll");
+    scene.wait_for("ui.recording.now.kind === 'poll_start' && document.querySelectorAll('#scene .dot.running').length === 1");
+    assert_eq!(scene.count(POLLS), polls, "going back polls no task");
+    scene.click("resume");
+    scene.wait_for("document.getElementById('status').textContent === 'live'");
+    scene.finish();
+}
+
+/// The server of this test closes connections that are idle for two seconds. A minute was tried by hand.
+#[test]
+fn stepping_for_five_seconds_loses_no_connection() {
+    let Some(mut scene) = Scene::open("inspect-patience", &["impatient"], "turn") else {
+        return;
+    };
+    let mut client = Client::connect(scene.server);
+    client.ask();
+    scene.pause();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(5) {
+        scene.step();
+        thread::sleep(Duration::from_millis(400));
+    }
+    scene.click("resume");
+    client.ask();
+    let ended = scene.text("ui.recording.events.filter(event => event.kind === 'end').map(event => ui.recording.name(event.task)).join()");
+    assert!(!ended.contains("visitor"), "{ended}");
+    scene.finish();
+}
+
+#[test]
+fn the_program_resumes_when_its_last_page_is_closed() {
+    let Some(mut scene) = Scene::open("inspect-leave", &[], "turn") else {
+        return;
+    };
+    scene.pause();
+    let Scene {
+        program: _program,
+        server,
+        mut browser,
+        tab,
+    } = scene;
+    browser.close(&tab);
+    Client::connect(server).ask();
+}
+
+#[test]
+fn the_page_answers_and_names_the_task_that_holds_the_thread() {
+    let Some(mut scene) = Scene::open("inspect-block", &["long-poll"], "turn") else {
+        return;
+    };
+    scene.wait_for("ui.dump?.running?.since_ns > 500e6");
+    let latency = "(async () => { const start = performance.now(); await fetchJson('dump.json'); await fetchJson('trace.json'); return Math.round(performance.now() - start) })()";
+    let latency = scene.count(latency);
+    assert!(latency < 1000, "{latency} ms");
+    let names = "document.getElementById('findings').innerText.includes('long poll')
+        && document.getElementById('findings').innerText.includes('watch_it_run.rs:')";
+    scene.wait_for(names);
+    scene.finish();
+}
+
+#[test]
+fn planted_faults_are_found() {
+    for (fault, kind, name) in [
+        ("lost-waker", "lost waker", "lost waker"),
+        ("wait-cycle", "wait cycle", "of a cycle"),
+        ("leak", "growth", "watch_it_run.rs:"),
+    ] {
+        let Some(mut scene) = Scene::open(&format!("inspect-{fault}"), &[fault], "reasons") else {
+            return;
+        };
+        let found = format!(
+            "[...document.querySelectorAll('#findings li')].some(item => item.innerText.includes('{kind}') && item.innerText.includes('{name}'))"
+        );
+        scene.wait_for(&found);
+        scene.finish();
+    }
+}
+
+#[test]
+fn a_shutdown_that_hangs_names_the_task_that_keeps_it_waiting() {
+    let Some(mut scene) = Scene::open("inspect-shutdown", &["endless-request"], "reasons") else {
+        return;
+    };
+    let pid = Pid::from_child(&scene.program.0);
+    kill_process(pid, Signal::TERM).unwrap();
+    scene.wait_for("[...document.querySelectorAll('#findings li')].some(item => item.innerText.includes('shutdown') && item.innerText.includes('GET /endless'))");
+    scene.finish();
+}
+
+#[test]
+fn all_views_fit_all_screens_in_light_and_dark() {
+    let Some(mut scene) = Scene::open("inspect-views", &[], "turn") else {
+        return;
+    };
+    let pictures = folder("inspect-pictures");
+    scene.pause();
+    scene.step();
+    scene.wait_for("ui.timer === null");
+    let Scene { browser, tab, .. } = &mut scene;
+    look_at_all(browser, tab, &pictures, "live");
+    scene.finish();
+}
+
+/// Takes a picture of each view, size and scheme.
+fn look_at_all(browser: &mut Browser, tab: &Tab, pictures: &Path, name: &str) {
+    for scheme in ["light", "dark"] {
+        browser.prefer(tab, scheme);
+        for (width, height) in SIZES {
+            browser.resize(tab, width, height);
+            for view in VIEWS {
+                browser.value(tab, &format!("ui.open('{view}')"));
+                browser.wait_for(tab, "new Promise(next => requestAnimationFrame(() => setTimeout(() => next(frame === 0), 50)))");
+                browser.look(
+                    tab,
+                    &pictures.join(format!("{name}-{view}-{width}-{scheme}.png")),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_saved_recording_is_a_page_that_needs_no_server() {
+    let Some(mut scene) = Scene::open("inspect-save", &[], "turn") else {
+        return;
+    };
+    let scenery = folder("inspect-saved");
+    let html = scene.text(
+        "fetch(document.querySelector('[data-format=html]').href).then(answer => answer.text())",
+    );
+    let file = scenery.join("trace.html");
+    fs::write(&file, html).unwrap();
+    let Scene {
+        program, browser, ..
+    } = &mut scene;
+    drop(program.0.kill());
+    let (width, height) = SIZES[0];
+    let tab = browser.open(&format!("file://{}", file.display()), width, height);
+    browser.wait_for(&tab, "ui.recording.length > 200 && document.getElementById('status').textContent === 'a recording'");
+    // It begins with the first poll of the program.
+    browser.wait_for(
+        &tab,
+        "document.querySelectorAll('#scene .dot.running').length === 1",
+    );
+    browser.value(&tab, "ui.go(ui.recording.length)");
+    browser.wait_for(&tab, "document.querySelectorAll('#scene .dot').length > 5");
+    browser.value(&tab, "ui.toPoll(-1)");
+    browser.wait_for(
+        &tab,
+        "document.querySelectorAll('#scene .dot.running').length === 1",
+    );
+    browser.wait_for(&tab, "document.querySelectorAll('#strip svg').length >= 3");
+    look_at_all(browser, &tab, &scenery, "saved");
+    // A course has several recordings in one page.
+    browser.value(&tab, "const { trace } = JSON.parse(document.getElementById('embedded').textContent);
+        openRecording({ traces: [{ title: 'one', trace }, { title: 'two', trace: { ...trace, events: trace.events.slice(0, 50) } }] })");
+    browser.wait_for(
+        &tab,
+        "!document.getElementById('traces').hidden && ui.recording.length > 200",
+    );
+    browser.value(
+        &tab,
+        "document.getElementById('traces').value = 1; document.getElementById('traces').onchange()",
+    );
+    browser.wait_for(
+        &tab,
+        "ui.recording.length === 50 && document.title.startsWith('two')",
+    );
+    browser.complaints.retain(|complaint| {
+        !complaint.contains("ERR_CONNECTION") && !complaint.contains("ERR_INCOMPLETE")
+    });
+    scene.finish();
+}
