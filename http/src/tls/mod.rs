@@ -73,5 +73,6 @@ pub use identity::Identity;
 pub use info::TlsInfo;
 pub use redirect::{redirect_to_https, redirect_to_https_port};
 pub use reload::TlsReloader;
+#[doc(no_inline)]
 pub use rustls;
 pub use stream::TlsStream;
