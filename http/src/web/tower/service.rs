@@ -72,7 +72,8 @@ pub struct HandlerService<H> {
 /// use waterwheel::runtime::block_on;
 ///
 /// let hello = async |request: Request<'_>| {
-///     request.respond(StatusCode::OK, format!("hello from {}", request.path()), ()).await
+///     let text = format!("hello from {}", request.path());
+///     request.respond(StatusCode::OK, text, ()).await
 /// };
 /// block_on(async {
 ///     let mut service = into_service(hello);
