@@ -13,9 +13,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tower_service::Service;
 use waterwheel::http::testing::TestClient;
-use waterwheel::http::web::tower::{ConnectionFacts, RequestBody, from_service};
-use waterwheel::http::{HeaderMap, HeaderValue, Method, OnDisconnect, Server, StatusCode};
-use waterwheel::runtime::{block_on, spawn, time::timeout, turn};
+use waterwheel::http::web::tower::{
+    ConnectionFacts, HandlerService, RequestBody, from_service, into_service,
+};
+use waterwheel::http::{
+    Handler, HeaderMap, HeaderValue, Method, OnDisconnect, Request, Server, StatusCode,
+};
+use waterwheel::runtime::{block_on, spawn, time::timeout, yield_now};
 
 use crate::support::server::TestServer;
 
@@ -248,8 +252,8 @@ fn another_task_may_read_the_body() {
 }
 
 async fn turns() {
-    for _ in 0..10 {
-        turn().await;
+    for _ in 0..100 {
+        yield_now().await;
     }
 }
 
@@ -277,6 +281,196 @@ fn the_service_of_a_client_that_leaves_is_dropped_if_handlers_are() {
         turns().await;
         assert!(!dropped.get());
         drop(client);
+        turns().await;
+        assert!(dropped.get());
+    });
+}
+
+/// Calls a handler as a service, and returns the answer with its whole body.
+async fn call<H, B>(
+    service: &mut HandlerService<H>,
+    request: http::Request<B>,
+) -> io::Result<(http::response::Parts, Vec<u8>, HeaderMap)>
+where
+    H: Handler,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (parts, body) = service.call(request).await?.into_parts();
+    let (mut body, mut data, mut trailers) = (pin!(body), Vec::new(), HeaderMap::new());
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        match frame?.into_data() {
+            Ok(piece) => data.extend(piece),
+            Err(frame) => trailers.extend(frame.into_trailers().unwrap()),
+        }
+    }
+    Ok((parts, data, trailers))
+}
+
+#[test]
+fn a_handler_is_a_service_that_knows_the_request() {
+    let show = async |request: Request<'_>| {
+        let cookie = request.headers().get("cookie").unwrap_or("").to_owned();
+        let text = format!(
+            "{} {} {:?} {cookie} {}",
+            request.method(),
+            request.target(),
+            request.host(),
+            request.headers().contains("te"),
+        );
+        let body = request.bytes().await?;
+        request
+            .respond(
+                StatusCode::CREATED,
+                [text.as_bytes(), &body].concat(),
+                [("x", "y")],
+            )
+            .await
+    };
+    block_on(async {
+        let mut service = into_service(show);
+        let request = http::Request::post("http://mill.example/a?b=c")
+            .header("cookie", "a=b")
+            .header("cookie", "c=d")
+            .header("te", "trailers")
+            .body(" flour".to_owned())
+            .unwrap();
+        let (parts, body, _) = call(&mut service, request).await.unwrap();
+        assert_eq!(
+            (parts.status, &parts.headers["x"]),
+            (StatusCode::CREATED, &HeaderValue::from_static("y"))
+        );
+        assert!(!parts.headers.contains_key("connection"));
+        let expected = "POST /a?b=c Some(\"mill.example\") a=b; c=d false flour";
+        assert_eq!(String::from_utf8(body).unwrap(), expected);
+    });
+}
+
+#[test]
+fn bodies_and_trailers_pass_through_a_handler() {
+    let echo = async |request: Request<'_>| {
+        let body = request.body();
+        request
+            .start(StatusCode::OK, ())
+            .await?
+            .send_body(body)
+            .await
+    };
+    block_on(async {
+        let service = into_service(echo);
+        let mut client = TestClient::new(from_service(FnService(
+            move |request: http::Request<RequestBody>| {
+                // Through a service, a handler, and a service: all of them stream.
+                service.clone().call(request)
+            },
+        )));
+        client
+            .send(
+                "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
+                 5\r\nflour\r\n0\r\nx-sum: 7\r\n\r\n",
+            )
+            .await;
+        let answer = client.answer().await;
+        assert_eq!(
+            (answer.text(), &answer.trailers["x-sum"]),
+            ("flour".to_owned(), &HeaderValue::from(7))
+        );
+        assert_eq!(client.post("/", "rye").await.text(), "rye");
+        assert_eq!(client.get("/").await.text(), "");
+    });
+}
+
+#[test]
+fn a_head_a_204_and_an_answer_without_end_have_their_bodies() {
+    let handler = async |request: Request<'_>| match request.path() {
+        "/204" => request.respond(StatusCode::NO_CONTENT, "", ()).await,
+        "/fails" => {
+            let mut body = request
+                .start(StatusCode::OK, [("content-length", "5")])
+                .await?;
+            body.write("fl").await?;
+            body.flush().await?;
+            Err(io::Error::other("no flour").into())
+        }
+        "/aborts" => Ok(request.abort()),
+        _ => request.respond(StatusCode::OK, "flour", ()).await,
+    };
+    block_on(async {
+        let mut service = into_service(handler);
+        let mut ask = async |method: Method, path: &str| {
+            let uri = format!("http://a{path}");
+            let request = http::Request::builder()
+                .method(method)
+                .uri(uri)
+                .body(String::new())
+                .unwrap();
+            call(&mut service, request)
+                .await
+                .map(|(parts, body, _)| (parts, body))
+        };
+        let (parts, body) = ask(Method::HEAD, "/").await.unwrap();
+        assert_eq!(
+            (&parts.headers["content-length"], body.len()),
+            (&HeaderValue::from(5), 0)
+        );
+        assert_eq!(ask(Method::GET, "/204").await.unwrap().1, b"");
+        assert_eq!(ask(Method::GET, "/").await.unwrap().1, b"flour");
+        let error = ask(Method::GET, "/fails").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        let error = ask(Method::GET, "/aborts").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+        let error = ask(Method::CONNECT, "/").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    });
+}
+
+#[test]
+fn the_servers_checks_hold_for_a_service() {
+    let read = async |request: Request<'_>| {
+        let body = request.bytes().await?;
+        request.respond(StatusCode::OK, body, ()).await
+    };
+    block_on(async {
+        let server = Server::builder().max_body(10).without_listener();
+        let mut service = HandlerService::with(server, read);
+        let request = |body: &str| {
+            http::Request::post("http://a/")
+                .body(body.to_owned())
+                .unwrap()
+        };
+        let (parts, _, _) = call(&mut service, request("eleven byte")).await.unwrap();
+        assert_eq!(parts.status, StatusCode::PAYLOAD_TOO_LARGE);
+        let (parts, body, _) = call(&mut service, request("ten bytes!")).await.unwrap();
+        assert_eq!((parts.status, &*body), (StatusCode::OK, &b"ten bytes!"[..]));
+        // The target has no host, and no field has one.
+        let request = http::Request::get("/").body(String::new()).unwrap();
+        let (parts, _, _) = call(&mut service, request).await.unwrap();
+        assert_eq!(parts.status, StatusCode::BAD_REQUEST);
+    });
+}
+
+#[test]
+fn the_drop_of_an_answer_ends_its_handler() {
+    struct Dropped(Rc<Cell<bool>>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.set(true);
+        }
+    }
+    let dropped: Rc<Cell<bool>> = Rc::default();
+    let flag = dropped.clone();
+    let handler = async move |request: Request<'_>| {
+        let _guard = Dropped(flag.clone());
+        let mut body = request.start(StatusCode::OK, ()).await?;
+        body.write("flour").await?;
+        body.flush().await?;
+        std::future::pending().await
+    };
+    block_on(async {
+        let request = http::Request::get("http://a/").body(String::new()).unwrap();
+        let response = into_service(handler).call(request).await.unwrap();
+        assert!(!dropped.get());
+        drop(response);
         turns().await;
         assert!(dropped.get());
     });

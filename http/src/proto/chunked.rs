@@ -300,7 +300,7 @@ impl Trailers {
 }
 
 /// Writes a chunk: size, data, line end. No data, no chunk.
-#[cfg(test)]
+#[cfg(any(test, feature = "tower"))]
 pub(crate) fn push_chunk(out: &mut Vec<u8>, data: &[u8]) {
     if data.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! Services of the tower ecosystem as handlers, such as a `Router` of axum.
+//! Services of the tower ecosystem as handlers, such as a `Router` of axum, and handlers as services.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -61,6 +61,7 @@
 //! - Never: more than one piece of the body in memory.
 
 mod body;
+mod service;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -74,6 +75,7 @@ use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
 
 pub use body::RequestBody;
+pub use service::{AnswerStream, HandlerService, into_service};
 
 /// The addresses of a connection, among the extensions of a service's request.
 ///

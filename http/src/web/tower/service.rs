@@ -1,0 +1,493 @@
+//! A handler as a service of tower.
+//!
+//! # How it works
+//!
+//! ```text
+//!  Request ──► bytes of HTTP/1.1 ──► a connection of our server, in memory ──► handler
+//!  Response ◄── bytes of HTTP/1.1 ◄──────────────────────────────────────────────┘
+//! ```
+//!
+//! So each request passes through all checks and limits of the server, whatever protocol it came by.
+//!
+//! # Invariants
+//!
+//! - Always: a connection has one request. It ends with its answer, and the drop of the answer ends it at once.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderValue, Method, StatusCode};
+use http_body::{Frame, SizeHint};
+use tower_service::Service;
+use waterwheel_runtime::task::JoinSet;
+
+use super::ConnectionFacts;
+use crate::exchange::handler::{Handler, Shared, shared};
+use crate::limits::Limits;
+use crate::proto::chunked::{self, Decoded, Decoder};
+use crate::server::Server;
+use crate::testing::MemoryStream;
+use crate::transport::io::Io;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A service that calls a handler.
+///
+/// It is not `Send`, as handlers are not. hyper serves it with `LocalSpawner`, also over HTTP/2.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::tower::{HandlerService, into_service};
+/// use waterwheel::http::{Handler, Request, StatusCode};
+///
+/// fn service() -> HandlerService<impl Handler> {
+///     into_service(async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await)
+/// }
+/// ```
+pub struct HandlerService<H> {
+    server: Rc<Server>,
+    handler: Shared<H>,
+}
+
+/// Makes a service of a handler, with the default limits of a server.
+///
+/// # Examples
+///
+/// ```
+/// use std::pin::pin;
+///
+/// use http_body::Body;
+/// use tower_service::Service;
+/// use waterwheel::http::web::tower::into_service;
+/// use waterwheel::http::{Request, StatusCode};
+/// use waterwheel::runtime::block_on;
+///
+/// let hello = async |request: Request<'_>| {
+///     let text = format!("hello from {}", request.path());
+///     request.respond(StatusCode::OK, text, ()).await
+/// };
+/// block_on(async {
+///     let mut service = into_service(hello);
+///     let request = http::Request::get("http://localhost/mill").body(String::new())?;
+///     let mut body = pin!(service.call(request).await?.into_body());
+///     let frame = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await.unwrap()?;
+///     assert_eq!(frame.data_ref().unwrap(), "hello from /mill");
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub fn into_service<H: Handler>(handler: H) -> HandlerService<H> {
+    HandlerService::with(Server::builder().without_listener(), handler)
+}
+
+impl<H: Handler> HandlerService<H> {
+    /// Makes a service with the limits and the settings of this server, whose listeners are not used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::tower::HandlerService;
+    /// use waterwheel::http::{Request, Server, StatusCode};
+    ///
+    /// let server = Server::builder().max_body(1 << 20).without_listener();
+    /// let hello = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+    /// let service = HandlerService::with(server, hello);
+    /// # drop(service);
+    /// ```
+    pub fn with(server: Server, handler: H) -> Self {
+        Self {
+            server: Rc::new(server),
+            handler: shared(handler),
+        }
+    }
+}
+
+impl<H> Clone for HandlerService<H> {
+    fn clone(&self) -> Self {
+        Self {
+            server: self.server.clone(),
+            handler: self.handler.clone(),
+        }
+    }
+}
+
+impl<H> fmt::Debug for HandlerService<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerService").finish_non_exhaustive()
+    }
+}
+
+impl<H, B> Service<http::Request<B>> for HandlerService<H>
+where
+    H: Handler,
+    B: http_body::Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = http::Response<AnswerStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<http::Response<AnswerStream>>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let (near, far) = MemoryStream::pair();
+        let facts: Option<&ConnectionFacts> = request.extensions().get();
+        let peer = facts.and_then(|facts| facts.peer);
+        let serving = self
+            .server
+            .connection(far, peer)
+            .serve(self.handler.clone());
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let is_head = parts.method == Method::HEAD;
+            let framing = BodyFraming::of(&body);
+            let head = head_of(&parts, framing)?;
+            let stream = Rc::new(near);
+            let mut tasks = JoinSet::new();
+            tasks.spawn(serving);
+            tasks.spawn(send(stream.clone(), head, body, framing));
+            let mut answer = AnswerReader {
+                stream,
+                read: Vec::new(),
+                _tasks: tasks,
+            };
+            let (status, headers) = answer.head().await?;
+            Ok(answer.into_response(status, headers, is_head))
+        })
+    }
+}
+
+/// How the server finds the end of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyFraming {
+    NoBody,
+    Length(u64),
+    Chunks,
+}
+
+impl BodyFraming {
+    fn of(body: &impl http_body::Body) -> Self {
+        match body.size_hint().exact() {
+            _ if body.is_end_stream() => Self::NoBody,
+            Some(length) => Self::Length(length),
+            None => Self::Chunks,
+        }
+    }
+}
+
+/// Returns the head of a request as bytes of HTTP/1.1.
+fn head_of(parts: &http::request::Parts, framing: BodyFraming) -> io::Result<Vec<u8>> {
+    if parts.method == Method::CONNECT {
+        let text = "a service cannot make the tunnel that CONNECT asks for";
+        return Err(io::Error::new(ErrorKind::Unsupported, text));
+    }
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let mut head = format!("{} {target} HTTP/1.1\r\n", parts.method).into_bytes();
+    let mut push = |name: &[u8], value: &[u8]| {
+        head.extend_from_slice(&[name, b": ", value, b"\r\n"].concat());
+    };
+    // HTTP/2 has the host in the target, and HTTP/1.1 in a field.
+    if let (None, Some(authority)) = (parts.headers.get(HOST), parts.uri.authority()) {
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        push(b"host", host.as_bytes());
+    }
+    // HTTP/2 may split the cookies (RFC 9113, 8.2.3).
+    let cookies: Vec<_> = parts
+        .headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if !cookies.is_empty() {
+        push(b"cookie", &cookies.join(&b"; "[..]));
+    }
+    for (name, value) in &parts.headers {
+        if name != COOKIE && name != CONTENT_LENGTH && !is_of_connection(name) {
+            push(name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    match framing {
+        BodyFraming::NoBody => {}
+        BodyFraming::Length(length) => push(b"content-length", length.to_string().as_bytes()),
+        BodyFraming::Chunks => push(b"transfer-encoding", b"chunked"),
+    }
+    push(b"connection", b"close");
+    head.extend_from_slice(b"\r\n");
+    Ok(head)
+}
+
+/// Returns true for fields that belong to one connection (RFC 9110, 7.6.1).
+fn is_of_connection(name: &HeaderName) -> bool {
+    *name == CONNECTION
+        || *name == TRANSFER_ENCODING
+        || *name == UPGRADE
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "te")
+}
+
+/// Sends a request. An error of the body leaves the body without its end, so that the handler sees the fault.
+async fn send<B>(stream: Rc<MemoryStream>, head: Vec<u8>, body: B, framing: BodyFraming)
+where
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    if write_all(&stream, &head).await.is_err() || framing == BodyFraming::NoBody {
+        return;
+    }
+    let (mut body, mut trailers) = (pin!(body), HeaderMap::new());
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let Ok(frame) = frame else {
+            stream.end();
+            return;
+        };
+        let mut bytes = Vec::new();
+        match frame.into_data() {
+            Ok(mut data) => {
+                let data = data.copy_to_bytes(data.remaining());
+                match framing {
+                    BodyFraming::Chunks => chunked::push_chunk(&mut bytes, &data),
+                    _ => bytes.extend_from_slice(&data),
+                }
+            }
+            Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+        }
+        // The server closes early if the handler has answered without the rest of the body.
+        if write_all(&stream, &bytes).await.is_err() {
+            return;
+        }
+    }
+    if framing == BodyFraming::Chunks {
+        let mut end = Vec::new();
+        if chunked::push_last_chunk(&mut end, &trailers).is_ok() {
+            drop(write_all(&stream, &end).await);
+        }
+    }
+}
+
+async fn write_all(stream: &MemoryStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = poll_fn(|cx| Io::poll_write_one(stream, cx, bytes)).await?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// Reads the bytes of an answer.
+struct AnswerReader {
+    stream: Rc<MemoryStream>,
+    /// Bytes that have been read and not used.
+    read: Vec<u8>,
+    /// The connection and the sender of the request. The drop ends both.
+    _tasks: JoinSet<()>,
+}
+
+impl AnswerReader {
+    /// Reads more bytes. Returns false at the end.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut piece = [0; 8192];
+        let count = ready!(Io::poll_read(&*self.stream, cx, &mut piece))?;
+        self.read.extend_from_slice(&piece[..count]);
+        Poll::Ready(Ok(count > 0))
+    }
+
+    /// Reads the head of the final answer.
+    async fn head(&mut self) -> io::Result<(StatusCode, HeaderMap)> {
+        loop {
+            let end = loop {
+                let end = self.read.windows(4).position(|four| four == b"\r\n\r\n");
+                if let Some(end) = end {
+                    break end + 4;
+                }
+                if !poll_fn(|cx| self.poll_more(cx)).await? {
+                    // The handler has aborted its connection.
+                    return Err(ErrorKind::ConnectionAborted.into());
+                }
+            };
+            let head: Vec<_> = self.read.drain(..end).collect();
+            let (status, headers) =
+                parse_head(&head).ok_or_else(|| io::Error::from(ErrorKind::InvalidData))?;
+            if !status.is_informational() {
+                return Ok((status, headers));
+            }
+            if status == StatusCode::SWITCHING_PROTOCOLS {
+                let text = "a service cannot change to another protocol";
+                return Err(io::Error::new(ErrorKind::Unsupported, text));
+            }
+        }
+    }
+
+    fn into_response(
+        self,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        is_head: bool,
+    ) -> http::Response<AnswerStream> {
+        let length = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+        let rest = match length {
+            _ if is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
+                Rest::Over
+            }
+            Some(0) => Rest::Over,
+            Some(length) => Rest::Bytes(length),
+            None if is_chunked => Rest::Chunks(Box::default()),
+            None => Rest::UntilClose,
+        };
+        for name in [CONNECTION, TRANSFER_ENCODING] {
+            headers.remove(name);
+        }
+        let mut response = http::Response::new(AnswerStream { reader: self, rest });
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// Reads a head of the form that our own encoder writes.
+fn parse_head(head: &[u8]) -> Option<(StatusCode, HeaderMap)> {
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let status = StatusCode::from_bytes(lines.next()?.get(9..12)?).ok()?;
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            continue;
+        }
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+        headers.append(name, value);
+    }
+    Some((status, headers))
+}
+
+/// The body of the answer of a [`HandlerService`]. The drop ends the handler.
+///
+/// # Errors
+///
+/// A frame is an error if the handler fails after the head.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::tower::AnswerStream;
+///
+/// fn is_empty(response: &http::Response<AnswerStream>) -> bool {
+///     http_body::Body::is_end_stream(response.body())
+/// }
+/// ```
+pub struct AnswerStream {
+    reader: AnswerReader,
+    rest: Rest,
+}
+
+/// The part of the body that is still to come.
+enum Rest {
+    Over,
+    Bytes(u64),
+    Chunks(Box<Decoder>),
+    UntilClose,
+}
+
+impl http_body::Body for AnswerStream {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Self { reader, rest } = &mut *self;
+        loop {
+            if matches!(rest, Rest::Over) {
+                return Poll::Ready(None);
+            }
+            let taken = reader.read.len();
+            let frame = match rest {
+                _ if taken == 0 => None,
+                Rest::Over => return Poll::Ready(None),
+                Rest::Bytes(left) => {
+                    let count = usize::try_from(*left).unwrap_or(taken).min(taken);
+                    *left -= count as u64;
+                    let data = reader.read.drain(..count).collect();
+                    if *left == 0 {
+                        *rest = Rest::Over;
+                    }
+                    Some(Frame::data(data))
+                }
+                Rest::UntilClose => Some(Frame::data(std::mem::take(&mut reader.read).into())),
+                Rest::Chunks(decoder) => match decoder.decode(&reader.read, &UNLIMITED) {
+                    Ok(Decoded::Data(range)) => {
+                        let data = Bytes::copy_from_slice(&reader.read[range.clone()]);
+                        reader.read.drain(..range.end);
+                        Some(Frame::data(data))
+                    }
+                    Ok(Decoded::End(_)) => {
+                        let trailers = decoder.trailers().to_header_map();
+                        *rest = Rest::Over;
+                        if trailers.is_empty() {
+                            return Poll::Ready(None);
+                        }
+                        Some(Frame::trailers(trailers))
+                    }
+                    Ok(Decoded::Incomplete) => {
+                        reader.read.clear();
+                        None
+                    }
+                    Err(_) => return Poll::Ready(Some(Err(ErrorKind::InvalidData.into()))),
+                },
+            };
+            if let Some(frame) = frame {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if !ready!(reader.poll_more(cx))? {
+                let is_whole = matches!(rest, Rest::UntilClose);
+                *rest = Rest::Over;
+                return Poll::Ready(if is_whole {
+                    None
+                } else {
+                    Some(Err(ErrorKind::UnexpectedEof.into()))
+                });
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.rest, Rest::Over)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.rest {
+            Rest::Over => SizeHint::with_exact(0),
+            Rest::Bytes(left) => SizeHint::with_exact(left),
+            Rest::Chunks(_) | Rest::UntilClose => SizeHint::new(),
+        }
+    }
+}
+
+/// The answer comes from our own encoder, so its length has no limit here.
+const UNLIMITED: Limits = Limits {
+    body_bytes_max: u64::MAX,
+    ..Limits::DEFAULT
+};
+
+impl fmt::Debug for AnswerStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerStream").finish_non_exhaustive()
+    }
+}
