@@ -391,7 +391,7 @@ mod on {
     }
 
     impl Tracker {
-        /// Returns true if the runtime is inspected. Then it is watched, and calls [`during`].
+        /// Returns true if the runtime is inspected. Then it is watched, and calls [`begin_poll`].
         pub(crate) fn is_on(&self) -> bool {
             self.board.is_some()
         }
