@@ -333,6 +333,7 @@ impl Census {
             population.add(now);
         }
         let index = tracked.task.index as usize;
+        // Indexed like the table of tasks, so a poll finds its entry without a hash.
         if self.tasks.len() <= index {
             self.tasks.resize_with(index + 1, || None);
         }
@@ -415,6 +416,7 @@ impl Board {
         self.runtime.store(runtime.number(), Ordering::Relaxed);
         let mut place = self.on_open.lock().unwrap_or_else(PoisonError::into_inner);
         let hook = place.take();
+        // The hook starts a thread that reads the board, so the lock is released before.
         drop(place);
         if let Some(hook) = hook {
             hook(self);
@@ -524,6 +526,7 @@ impl Board {
     pub(crate) fn publish(&self, task: TaskId, has_yielded: bool) {
         let now = self.now();
         let mut running = self.running();
+        // Before the census changes: a reader in between sees a task that waits for its old reasons.
         running.task = None;
         running.entered = None;
         let new = std::mem::take(&mut running.reasons);
@@ -553,6 +556,7 @@ impl Board {
 
 /// Tries to lock for a limited time. A panic hook may run on a thread that holds the lock.
 fn lock_in_time<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    // A dump must return even if the thread that has the lock does not run, as under a debugger.
     let began = Real::now();
     loop {
         match lock.try_lock() {

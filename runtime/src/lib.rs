@@ -45,25 +45,26 @@
 //! holds this. If you want to see a future first, begin with `yield_now`, the smallest one.
 //!
 //! - *Ready*: `primitives` → `dice` → `local_queue` → `yield_now` → `budget` → `rotation` → `instant` → `board` →
-//!   `nodes` → `causes` → `points` → `race` → `join` → `panics` → `wait_list` → `notify`
+//!   `nodes` → `causes` → `points` → `panics` → `wait_list` → `notify`
 //! - *Woken*: `remote` → `waker`
 //! - *Sockets*: `source` → `reactor` → `directory` → `current_task`
 //! - *Tasks*: `waiter` → `watch` → `task_names` → `join_error` → `task_table` → `join_handle`
 //! - *Time*: `wheel` → `timers`
 //! - *The turn*: `pool` → `hooks` → `executor` → `context` → `now` → `runtime`
 //! - *Systems*: `sys::no_signal` → `sys::defer_accept` → `sys::linux` → `sys::other` → `sys`
-//! - *On top*: `time::sleep` → `time::timeout` → `time::interval` → `time` → `turn` → `probe` → `descriptors`
-//! - *Sockets for programs*: `net::socket` → `net::stream` → `net::split` → `net::tcp_stream` →
-//!   `net::listener` → `net::tcp_listener`
+//! - *On top*: `time::sleep` → `time::timeout` → `probe` → `descriptors`
+//! - *Sockets for programs*: `net::socket` → `net::stream` → `net::tcp_stream` → `net::listener` →
+//!   `net::tcp_listener`
 //!
 //! This is the core: all that [`block_on`](fn@block_on), tasks, timers and TCP need. The rest is built on it, and can
 //! be skipped:
 //!
+//! - *More time*: `time::interval` → `time`
 //! - *Jobs*: `blocking` → `thread_pool`
 //! - *Connecting*: `net::lookup` → `net::destination` → `net::connect_options`
-//! - *More sockets*: `net::owned_halves` → `net::incoming` → `net::socket_file` → `net::unix` → `net::listen_options` →
-//!   `net::async_fd` → `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal`
-//! - *Futures together*: `select` → `join_all` → `try_join`
+//! - *More sockets*: `net::split` → `net::owned_halves` → `net::incoming` → `net::socket_file` → `net::unix` →
+//!   `net::listen_options` → `net::async_fd` → `net::datagram` → `net::udp` → `net::unix_datagram` → `net` → `signal`
+//! - *Futures together*: `race` → `join` → `select` → `join_all` → `try_join` → `turn`
 //! - *Groups of tasks*: `waker_slot` → `task::abort_handle` → `task::builder` → `task::end_list` →
 //!   `task::join_set` → `task::scope` → `task::local` → `task::remote_handle` → `task`
 //! - *Settings and tests*: `runtime_builder` → `seeded`

@@ -174,6 +174,7 @@ mod on {
             };
             let mut running = self.board.running();
             let index = running.push(node);
+            // The last one entered is the innermost, which a report of a long poll names.
             if is_entered {
                 running.entered = Some(index);
             }
@@ -189,6 +190,7 @@ mod on {
         detail: impl FnOnce() -> Detail,
         poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
     ) -> Poll<T> {
+        // First, so that a runtime that is not explained pays one load and one branch.
         if !ON.get() {
             return poll(cx);
         }
@@ -326,6 +328,7 @@ mod on {
     #[inline]
     pub(crate) fn registered<S: AsFd>(io: &S) {
         if ON.get() {
+            // The number of a closed socket comes back for a new one, which has another peer.
             let fd = io.as_fd().as_raw_fd();
             with_active(|active| active.ends.remove(&fd));
         }
@@ -346,6 +349,7 @@ mod on {
 
     #[cold]
     fn start_poll(board: &Arc<Board>, task: TaskId, clock: &Clock) -> PollGuard {
+        // Before each poll, because another thread reads the time from the board and cannot read the clock.
         board.set_clock(clock.relation());
         let (own_waker, now) = board.begin_poll(task);
         let mut active = Active {
@@ -387,7 +391,7 @@ mod on {
     }
 
     impl Tracker {
-        /// Returns true if the runtime is inspected. Then it is watched, and calls [`during`].
+        /// Returns true if the runtime is inspected. Then it is watched, and calls [`begin_poll`].
         pub(crate) fn is_on(&self) -> bool {
             self.board.is_some()
         }
@@ -457,6 +461,7 @@ mod on {
             task,
             name: None,
             site,
+            // The executor keeps a clone for the future of `block_on`, so that a message can wake it.
             own_wakers: if task == TaskId::ROOT { 2 } else { 1 },
             future_bytes,
             spawned_at: now,
@@ -468,6 +473,7 @@ mod on {
             reasons: Vec::new(),
         };
         if task == TaskId::ROOT {
+            // Dropped after the lock is released, so that a reader waits for the copy only.
             let before = board.census().root.replace(tracked);
             drop(before);
         } else {

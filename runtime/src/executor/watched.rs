@@ -35,8 +35,10 @@ impl Executor {
         let Some(hooks) = &self.hooks else {
             return Poll::Pending;
         };
+        // The hook after a wait is called late, here, so that a turn needs no check for it.
         hooks.after_wait();
         let is_task = task != TaskId::ROOT;
+        // A stale id is no poll, so neither a hook nor an event may show one.
         if is_task && !self.is_alive(task) {
             return self.poll_out_of_line(task, root);
         }
@@ -48,6 +50,7 @@ impl Executor {
         // Made before the poll, because the task may end in it.
         let info = self.info(task);
         hooks::call(hooks.before_poll.as_ref(), &info);
+        // The table of tasks has caught the panic. Only the count tells that there was one.
         let panics_before = panics::of_tasks();
         let poll = self.poll_reported(task, root);
         if panics::of_tasks() != panics_before {
@@ -64,6 +67,7 @@ impl Executor {
                 let _recorded = nodes::begin_poll(&self.tracker, task, self.timers.clock());
                 self.poll_out_of_line(task, root)
             };
+            // A task that was aborted in its own poll has ended, although the poll returned `Pending`.
             let is_alive = task == TaskId::ROOT || self.is_alive(task);
             (poll, poll.is_ready() || !is_alive)
         })
@@ -90,6 +94,7 @@ impl Executor {
     #[cold]
     pub(super) fn wake_reported(&self, due: &mut Vec<Waker>) {
         let lag = |tick| self.timers.nanos_since_tick(tick);
+        // Woken one by one, so that each wake stands behind the event that has caused it.
         let mut wakers = due.drain(..);
         points::wake_due(wakers.len(), lag, || {
             if let Some(waker) = wakers.next() {

@@ -123,6 +123,7 @@ impl Control {
     /// [`wait`](Self::wait).
     pub fn pause(&self) {
         self.inspected.gate.close();
+        // A thread that waits in epoll would pass no gate until the next event.
         (self.inspected.unpark)();
     }
 

@@ -172,6 +172,7 @@ impl Dump {
 
     /// Copies what a board has.
     pub(super) fn of(board: &Board) -> Self {
+        // Copied and released before the next lock, so that this thread never holds two.
         let Some(running) = board.read_running().map(|running| running.clone()) else {
             return Self::refused("the thread of the runtime keeps its lock");
         };
@@ -235,6 +236,7 @@ impl Dump {
                 to.push('}');
             }
         }
+        // Groups and not tasks, so that the size follows the program and not its load.
         to.push_str(",\"groups\":[");
         for (index, group) in self.groups.iter().enumerate() {
             to.push_str(if index == 0 { "" } else { "," });
@@ -458,6 +460,7 @@ fn groups(tasks: &[Snapshot], names: &TreeNames<'_>) -> Vec<Group> {
         .iter()
         .map(|members| group(members, names))
         .collect();
+    // The largest group comes first, because most questions about a full server are about it.
     groups.sort_by_key(|group| std::cmp::Reverse(group.count));
     groups
 }
@@ -487,6 +490,7 @@ fn shape(task: &Snapshot) -> u64 {
     for reason in &tracked.reasons {
         reason.depth.hash(&mut hasher);
         reason.label.hash(&mut hasher);
+        // Other details differ for each task, such as a descriptor. A phase is a state that many tasks share.
         if let Subject::Phase(phase) = reason.detail {
             phase.hash(&mut hasher);
         }

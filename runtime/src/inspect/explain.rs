@@ -80,6 +80,7 @@ impl RuntimeBuilder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn explain(mut self, settings: Explain) -> Self {
+        // `inspect` may have made one already, and the recorder is linked to that board.
         let before = self.settings.tracker.board().cloned();
         let board = before.unwrap_or_default();
         board.set_poll_max(settings.poll_max);
@@ -145,6 +146,7 @@ impl fmt::Debug for Dumper {
 /// ```
 #[must_use]
 pub fn dumper() -> Option<Dumper> {
+    // No panic outside a runtime, because a dump is asked for when something is wrong already.
     let board = context::try_with(|executor| executor.tracker().board().cloned());
     let board = board.flatten()?;
     Some(Dumper { board })

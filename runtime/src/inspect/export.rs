@@ -245,6 +245,7 @@ impl<'a> Export<'a> {
         } else {
             // Between two polls, the thread reads messages or delivers events.
             self.deliver(event.at);
+            // An arrow binds to a slice only if it begins inside it.
             self.reactor_until = self.reactor_until.max(event.at);
             (REACTOR, self.reactor_until)
         };

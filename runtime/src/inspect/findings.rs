@@ -140,6 +140,7 @@ fn by_site<'a>(
     let mut indices = HashMap::new();
     for task in tasks {
         let site = task.tracked.site;
+        // An address and not the text: ten thousand tasks would hash ten thousand paths.
         let key = site.map_or(0, |site| std::ptr::from_ref(site) as usize);
         let index = *indices.entry(key).or_insert_with(|| {
             sites.push((site, Vec::new()));
@@ -147,6 +148,7 @@ fn by_site<'a>(
         });
         sites[index].1.push(task);
     }
+    // In the order of the first task of each place, so that two dumps of one state are equal.
     sites.into_iter()
 }
 
@@ -165,6 +167,7 @@ fn lost_wakers(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         };
         let spawned = spawned_at(site);
         let verb = if others.is_empty() { "waits" } else { "wait" };
+        // One finding for each place. A fault in a worker would otherwise fill the dump.
         findings.push(Finding {
             kind: "lost waker",
             text: format!(
@@ -181,6 +184,7 @@ fn storms(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
     for task in evidence.tasks {
         let tracked = &task.tracked;
+        // A few wakes by itself are normal: a task that has looked too early tries again.
         if tracked.self_wakes >= STORM_MIN {
             findings.push(Finding {
                 kind: "self-wake storm",
@@ -202,6 +206,7 @@ fn storms(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
 pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> String {
     let verb = if is_running { "holds" } else { "has held" };
     let since = if is_running { "since" } else { "for" };
+    // The innermost named future is the closest hint, because a poll has no stack that can be read.
     let part = match (poll.label, poll.site) {
         (Some(label), Some(site)) => format!(", in `{label}` of {site}"),
         (Some(label), None) => format!(", in `{label}`"),
@@ -219,6 +224,7 @@ fn long_polls(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
     let running = evidence.tasks.iter().find(|task| task.is_running);
     for poll in evidence.long_polls {
+        // The watchdog has seen the poll while it ran, and it may have ended since.
         let is_running = running.is_some_and(|task| task.tracked.task == poll.task);
         let name = poll
             .name
@@ -229,6 +235,7 @@ fn long_polls(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
             kind: "long poll",
             text: long_poll_text(poll, &task, is_running),
             tasks: vec![names.id(poll.task)],
+            // A named part without a place still has the place of its task.
             place: poll.site.or(poll.task_site),
         });
     }
@@ -238,6 +245,7 @@ fn starved_tasks(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
     let queued_for = |task: &Snapshot| {
         let since = task.tracked.queued_since.filter(|_| task.is_queued)?;
+        // The real clock, because a paused one does not show how long the thread was held.
         let nanos = evidence.real_now.saturating_sub(since);
         Some(Duration::from_nanos(nanos)).filter(|waits| *waits >= evidence.poll_max)
     };
@@ -277,6 +285,7 @@ struct WaitEdge<'a> {
 fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'a>>> {
     let holders = names.holders;
     let reasons = &task.tracked.reasons;
+    // Such a task will run, or waits for something unknown. Both make it free.
     if !task.is_waiting() || reasons.is_empty() {
         return None;
     }
@@ -293,6 +302,7 @@ fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'
             return None;
         }
         let targets = match &reason.detail {
+            // Only a task can end these three kinds of wait.
             Subject::Task(task) => vec![*task],
             Subject::Permits(at) => holders.get(at)?.clone(),
             Subject::Senders(at, number) => {
@@ -305,6 +315,7 @@ fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'
             | Subject::Phase(_)
             | Subject::Among(_)
             | Subject::Futures(_)
+                // A combinator waits for its futures, and each of them has an edge of its own.
                 if children > 0 =>
             {
                 continue;
@@ -314,6 +325,7 @@ fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'
         let targets: Option<Vec<_>> = targets.iter().map(|task| names.find(*task)).collect();
         edges.push(WaitEdge {
             reason,
+            // A target that is not on the board has ended or belongs to another runtime, so it may wake.
             targets: targets?,
         });
     }
@@ -338,6 +350,7 @@ fn wait_cycles(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         .collect();
     while let Some(index) = free.pop() {
         for waiter in &waiters[index] {
+            // `take` marks the task, so each one is visited once and the walk is linear.
             if waits[*waiter].take().is_some() {
                 free.push(*waiter);
             }
@@ -353,10 +366,12 @@ fn wait_cycles(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
                 findings.push(cycle(&way[begin..], evidence));
                 break;
             }
+            // An earlier walk came here, so this cycle is reported already.
             if !seen.insert(at) {
                 break;
             }
             way.push((at, edge.reason));
+            // Any target serves: all of them wait within the rest, so each walk ends in a cycle.
             at = edge.targets[0];
         }
     }
@@ -379,6 +394,7 @@ fn cycle(way: &[(usize, &WaitNode)], evidence: &Evidence<'_>) -> Finding {
                     names.task(task(next))
                 )
             }
+            // A full channel is a wait for permits, too, and only its label tells it from a lock.
             _ if reason.label == "send" => {
                 format!(
                     "room in a channel{place}, whose receiver {} has",
@@ -412,6 +428,7 @@ fn growth(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         let Some(spawned) = grown(population, evidence.names.now) else {
             continue;
         };
+        // Tasks from before the mark may be alive, so the difference may be negative.
         let ended = spawned.saturating_sub(population.alive);
         let place = site.map_or_else(String::new, ToString::to_string);
         findings.push(Finding {
@@ -430,6 +447,7 @@ fn growth(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
 /// Returns the number of tasks that the place has spawned since its population was a quarter of the present one, if
 /// nearly all of them are alive.
 fn grown(population: &Population, now: u64) -> Option<u64> {
+    // A number that was high an hour ago is the size of the program, and no growth.
     let is_recent = now.saturating_sub(population.peak_at) <= GROWTH_AGE_MAX;
     if population.alive < GROWTH_MIN || !is_recent || population.alive < population.peak {
         return None;
@@ -449,8 +467,10 @@ fn grown(population: &Population, now: u64) -> Option<u64> {
 fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
     if evidence.is_closing {
+        // A queued job is dropped at the end of the runtime. Only one that runs keeps it.
         let jobs: Vec<_> = names.jobs.values().filter(|job| job.began > 0).collect();
         let alive: Vec<_> = evidence.tasks.iter().collect();
+        // A runtime that ends without a wait is not a fault.
         if jobs.is_empty() && alive.is_empty() {
             return;
         }
@@ -483,6 +503,7 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         .collect();
     let texts = kept.iter().take(IDS_MAX).map(|task| {
         let reasons = &task.tracked.reasons;
+        // The part of the connection says more than the socket inside it.
         let innermost = reasons
             .iter()
             .rfind(|reason| matches!(reason.detail, Subject::Named(_)));
@@ -509,6 +530,7 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn job_text(job: &TrackedJob, evidence: &Evidence<'_>) -> String {
+    // A job runs in real time, also while the clock of its runtime is paused.
     let runs = Instant::real().as_nanos().saturating_sub(job.began);
     let place = job
         .site

@@ -167,6 +167,7 @@ impl Trigger for FlightRecorder {
     fn trigger(&self, inspected: &Arc<Inspected>, reason: &str) -> bool {
         let flight = &self.flight;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // A fault that repeats would otherwise copy the ring each time, and slow the program down.
         if last.is_some_and(|last| last.elapsed() < flight.every) {
             return false;
         }
@@ -174,6 +175,7 @@ impl Trigger for FlightRecorder {
         drop(last);
         // The copy is made here, because the ring goes on. All else is for another thread.
         let trace = Trace::newest(inspected, flight.events_max).with_reason(reason);
+        // The numbers go around, so the disk holds a bounded number of files.
         let number = self.written.fetch_add(1, Ordering::Relaxed) % flight.files_max;
         let (target, speaks) = (flight.target.clone(), flight.on_sigusr1);
         let write = move || deliver(&target, trace, number, speaks);

@@ -1,5 +1,7 @@
 //! Watch the runtime run: which tasks there are, why each of them waits, and what is wrong.
 //!
+//! `explain` keeps the present state, for a dump of it, and `inspect` also keeps the past, as a trace of events.
+//!
 //! A runtime that was made with [`RuntimeBuilder::explain`](crate::RuntimeBuilder::explain) records each future of this
 //! crate while it is polled. A [`dump()`] shows the futures *within* each task:
 //!

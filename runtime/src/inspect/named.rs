@@ -72,6 +72,7 @@ pub fn poll_named<'a, T>(
     cx: &mut Context<'a>,
     poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
 ) -> Poll<T> {
+    // A closure, so that a runtime that is not watched formats no text.
     let detail = || Detail::named(Some(&detail().into()));
     nodes::enter(cx, Origin::unknown(name), detail, poll)
 }
@@ -107,6 +108,7 @@ pub fn poll_in_phases<'a, S, T>(
     phase: impl FnOnce(&S) -> &'static str,
 ) -> Poll<T> {
     let phase = |state: &S| Detail::phase(phase(state));
+    // The phase is read after the poll, because the poll may change it.
     nodes::enter_described(cx, Origin::unknown(name), state, poll, phase)
 }
 

@@ -62,6 +62,7 @@ pub struct Recorder {
 /// ```
 #[must_use]
 pub fn recorder() -> Option<Recorder> {
+    // The thread-local has the receiver only as a trait, because the core does not know this module.
     let reporter = points::reporter()?;
     let writer: &EventWriter = reporter.as_any().downcast_ref()?;
     Some(Recorder {
@@ -225,10 +226,12 @@ impl RuntimeBuilder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn inspect(mut self, options: Options) -> Self {
+        // A trace without the tree of a long poll would show that it is long, and not where.
         if !self.settings.tracker.is_on() {
             self = self.explain(Explain::default());
         }
         let board = self.settings.tracker.board().cloned();
+        // A closure, because the number of the runtime is known only when it opens.
         self.settings.reports = Some(Box::new(move |runtime, unpark| {
             let inspected = Inspected::new(runtime.number(), options.events, unpark);
             let inspected = Arc::new(inspected);

@@ -157,7 +157,7 @@ mod tests {
         const EVENTS: u64 = 300_000;
         // A small ring, so that the writer overtakes the readers all the time.
         let ring = EventRing::new(4);
-        let read = thread::scope(|scope| {
+        let _read: u64 = thread::scope(|scope| {
             let readers: Vec<_> = (0..2)
                 .map(|_| {
                     scope.spawn(|| {
@@ -180,7 +180,6 @@ mod tests {
             let read = readers.into_iter().map(|reader| reader.join().unwrap());
             read.sum::<u64>()
         });
-        println!("{read} events were read while {EVENTS} were written");
         assert_eq!(ring.read(EVENTS - 1), Some(event(EVENTS - 1)));
     }
 }

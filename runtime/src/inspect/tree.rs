@@ -154,6 +154,7 @@ impl fmt::Display for Short {
             1_000_000..999_500_000 => ("ms", 1_000_000),
             _ => ("s", 1_000_000_000),
         };
+        // Whole numbers, because a rounded `f64` may print 1000 µs for 1 ms.
         let hundredths = (nanos * 100 + divisor / 2) / divisor;
         // Three digits are enough, and a rest of zero is left out.
         let rounded = match hundredths {
@@ -284,6 +285,7 @@ impl TreeNames<'_> {
 
     fn until(&self, reason: &WaitNode, deadline: u64) -> String {
         let mut text = String::new();
+        // A deadline beyond the clock is that of a sleep without an end.
         if deadline == u64::MAX {
             return "never".to_owned();
         }
@@ -292,6 +294,7 @@ impl TreeNames<'_> {
             // A string takes any text.
             _ = write!(text, "{}, ", Short(whole));
         }
+        // A deadline that has passed shows zero: the timer is due, and the wheel has not moved yet.
         let left = Duration::from_nanos(deadline.saturating_sub(self.now));
         _ = write!(text, "{} left", Short(left));
         text
@@ -337,6 +340,7 @@ fn below(
         let waited = Duration::from_nanos(names.now.saturating_sub(first.since));
         let mut children = below(inside, names, foreign, is_waiting);
         if is_waiting {
+            // A combinator knows how many futures it has. Those that recorded no reason are shown, too.
             for _ in children.len()..futures_of(first) {
                 children.push(unknown(foreign, waited));
             }
@@ -366,6 +370,7 @@ pub(super) fn futures_of(reason: &WaitNode) -> usize {
 
 /// Makes the tree of a future that has recorded no reason.
 fn unknown(foreign: &mut usize, waited: Duration) -> Tree {
+    // The count of clones bounds how many futures can have kept a waker.
     let label = if *foreign > 0 { FOREIGN } else { UNWAKEABLE };
     *foreign = foreign.saturating_sub(1);
     Tree {

@@ -33,17 +33,21 @@ const LONG_POLLS_MAX: usize = 16;
 
 /// Starts the thread.
 pub(super) fn start(board: &Arc<Board>, dumps_on_sigusr1: bool) {
+    // Four looks within the limit, so a report is late by a quarter of it at most.
     let every = (board.poll_max() / 4).clamp(Duration::from_millis(1), LOOK_EVERY_MAX);
     let signal = Arc::new(AtomicBool::new(false));
     let registered = dumps_on_sigusr1.then(|| flag::register(SIGUSR1, signal.clone()));
+    // A strong reference would keep the board of a runtime that was dropped.
     let board = Arc::downgrade(board);
     let thread = thread::Builder::new().name("ww-watchdog".to_owned());
     let watch = move || {
         watch(&board, every, &signal);
+        // The next runtime registers again, and a flag that no thread reads would stay forever.
         if let Some(Ok(id)) = registered {
             low_level::unregister(id);
         }
     };
+    // A runtime without a watchdog works, so this is a warning and no error.
     if let Err(error) = thread.spawn(watch) {
         tracing::warn!("the watchdog has no thread, so long polls are not reported: {error}");
     }
@@ -57,6 +61,7 @@ fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
         let Some(board) = board.upgrade() else {
             return;
         };
+        // Relaxed, because the flag guards no other memory.
         if signal.swap(false, Ordering::Relaxed) {
             say(&Dump::of(&board).to_string());
         }
@@ -66,6 +71,7 @@ fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
         board.note_queued_tasks(running.task);
         let Some(task) = running.task else { continue };
         let held = Instant::real().as_nanos().saturating_sub(running.began);
+        // A task may hold the thread twice in a row, and the time tells its polls apart.
         let poll = (task, running.began);
         if Duration::from_nanos(held) >= board.poll_max() && reported != Some(poll) {
             reported = Some(poll);
@@ -91,6 +97,7 @@ fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
         nanos,
     };
     census.long_polls.push(poll.clone());
+    // The oldest goes: a program that runs for a month keeps a bounded list.
     if census.long_polls.len() > LONG_POLLS_MAX {
         census.long_polls.remove(0);
     }
@@ -108,6 +115,7 @@ fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
         .as_ref()
         .map_or_else(String::new, |name| format!(" `{name}`"));
     let text = long_poll_text(&poll, &format!("task {id}{name}"), true);
+    // Without a subscriber the warning would be lost, and this one must be seen.
     if tracing::dispatcher::has_been_set() {
         tracing::warn!("{text}");
     } else {
@@ -117,5 +125,6 @@ fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
 
 /// Writes to stderr. `eprintln` panics if no process reads it.
 fn say(text: &str) {
+    // `eprintln` panics if no process reads stderr, and a panic would end the watch.
     let _written = io::stderr().write_all(text.as_bytes());
 }
