@@ -94,7 +94,7 @@ fn each_wake_has_its_exact_cause() {
         let job = spawn(async {
             spawn_blocking(|| thread::sleep(Duration::from_millis(5)))
                 .await
-                .unwrap()
+                .unwrap();
         });
         let ids = [waits.id(), wakes.id(), sleeps.id(), job.id()];
         let joins = spawn(async move {
@@ -250,7 +250,7 @@ fn each_end_of_a_task_has_its_outcome_and_each_cancel_its_cause_and_its_place() 
         let more = [of_set, raced.id(), timed.id()];
         raced.await.unwrap();
         timed.await.unwrap();
-        assert!(aborted.await.is_err() && panics.await.map(|()| ()).is_err());
+        assert!(aborted.await.is_err() && panics.await.is_err());
         detached_panics.await.unwrap();
         [ids[0], ids[1], ids[2], more[0], more[1], more[2]]
     });
@@ -357,7 +357,7 @@ fn a_wait_a_timer_and_a_job_have_their_events_in_their_order() {
     let job = position(&|kind| matches!(kind, EventKind::JobStart { job: 1 }));
     let end = position(&|kind| matches!(kind, EventKind::JobEnd { job: 1 }));
     let at = |position: usize| trace.events()[position].at;
-    assert!(job < end && at(end) - at(job) >= Duration::from_millis(2));
+    assert!(job < end && at(end) >= at(job) + Duration::from_millis(2));
     assert!(has(
         &trace,
         |kind| matches!(kind, EventKind::Wake { task, cause: WakeCause::Job(1) } if task.is_root())
@@ -617,8 +617,7 @@ fn a_reader_on_another_thread_sees_whole_events_in_their_order() {
         done.store(true, Ordering::Relaxed);
         reader.join().unwrap()
     });
-    println!("{read} read, {missed} missed");
-    assert!(read > 0);
+    assert!(read > 0, "{missed} missed");
 }
 
 #[test]

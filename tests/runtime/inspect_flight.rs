@@ -193,8 +193,8 @@ fn traced(
     arguments: &[&str],
     ask: impl Fn(&str),
 ) -> (serde_json::Value, inspect_export::Counts) {
-    let test = std::env::current_exe().unwrap();
-    let program = test.ancestors().nth(2).unwrap().join("examples").join(name);
+    let own_path = std::env::current_exe().unwrap();
+    let program = own_path.ancestors().nth(2).unwrap().join("examples").join(name);
     assert!(program.exists(), "first: cargo build --example {name}");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("traces");
     fs::create_dir_all(&folder).unwrap();

@@ -138,7 +138,7 @@ fn no_deadline_passes_while_the_runtime_is_stopped() {
         stop_for(control, stop);
     });
     runtime.block_on(async {
-        let begin = Instant::now();
+        let at_first = Instant::now();
         let hurried = time::timeout(
             Duration::from_millis(300),
             sleep(Duration::from_millis(200)),
@@ -146,7 +146,7 @@ fn no_deadline_passes_while_the_runtime_is_stopped() {
         hurried
             .await
             .expect("the stop does not count for the timeout");
-        let lasted = begin.elapsed();
+        let lasted = at_first.elapsed();
         assert!(lasted >= Duration::from_millis(200), "{lasted:?}");
         assert!(lasted < Duration::from_millis(590), "{lasted:?}");
         assert!(Instant::of_turn() <= Instant::now());
