@@ -189,7 +189,6 @@ fn the_export_of_100_000_events_follows_the_rules_of_the_format() {
     let trace = recorder.trace();
     assert!(trace.events().len() >= 99_000, "{}", trace.events().len());
     let json = trace.to_trace_events();
-    println!("{} events: {} bytes", trace.events().len(), json.len());
     check(&json);
 }
 

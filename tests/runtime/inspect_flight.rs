@@ -33,7 +33,7 @@ fn a_task_that_panics_is_a_trigger_and_the_copy_has_the_panic() {
     let task = runtime.block_on(async {
         let task = spawn(async { panic!("planned") });
         let id = task.id();
-        assert!(task.await.map(|()| ()).is_err());
+        assert!(task.await.is_err());
         id
     });
     let trace = copies.recv_timeout(PATIENCE).unwrap();
@@ -194,7 +194,12 @@ fn traced(
     ask: impl Fn(&str),
 ) -> (serde_json::Value, inspect_export::Counts) {
     let own_path = std::env::current_exe().unwrap();
-    let program = own_path.ancestors().nth(2).unwrap().join("examples").join(name);
+    let program = own_path
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples")
+        .join(name);
     assert!(program.exists(), "first: cargo build --example {name}");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("traces");
     fs::create_dir_all(&folder).unwrap();

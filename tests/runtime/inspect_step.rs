@@ -87,7 +87,7 @@ fn a_step_polls_exactly_one_task() {
             .map(|_| {
                 spawn(async {
                     for _ in 0..5 {
-                        yield_now().await
+                        yield_now().await;
                     }
                 })
             })
@@ -107,7 +107,11 @@ fn the_state_names_the_task_of_the_next_poll() {
     let (runtime, recorder) = recorded();
     let control = recorder.control();
     let named = task::Builder::new().name("named");
-    let task = runtime.block_on(async move { named.spawn(sleep(Duration::from_millis(1))) });
+    let task = runtime.block_on(async move {
+        let task = named.spawn(sleep(Duration::from_millis(1)));
+        Some(task) // not awaited here: `block_on` would wait for it
+    });
+    let task = task.unwrap();
     let id = task.id();
     control.pause();
     let lecturer = lecture(&control, move |control| {
