@@ -177,8 +177,8 @@ impl Tracked {
     }
 
     /// Notes that the task was seen in the queue, or not.
-    pub(crate) fn note_queued(&mut self, is_queued: bool, real_now: u64) {
-        self.queued_since = is_queued.then(|| self.queued_since.unwrap_or(real_now));
+    pub(crate) fn note_queued(&mut self, is_queued: bool, run_time: u64) {
+        self.queued_since = is_queued.then(|| self.queued_since.unwrap_or(run_time));
     }
 }
 
@@ -186,7 +186,7 @@ impl Tracked {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunningPoll {
     pub(crate) task: Option<TaskId>,
-    /// The time of its begin, by the real clock.
+    /// The time of its begin, by the real clock without the stops.
     pub(crate) began: u64,
     pub(crate) reasons: Vec<WaitNode>,
     /// The index of the innermost reason that is entered and not left.
@@ -367,6 +367,10 @@ pub(crate) struct Board {
     paused: AtomicU64,
     /// The nanoseconds by which a clock that runs is behind the real one.
     behind: AtomicU64,
+    /// The time of the real clock at which the step mode has stopped the runtime, or [`RUNS`].
+    stands_at: AtomicU64,
+    /// The nanoseconds of all earlier stops.
+    stood: AtomicU64,
     running: Mutex<RunningPoll>,
     census: Mutex<Census>,
     /// The time at which the board was made, by the real clock.
@@ -385,6 +389,8 @@ impl Default for Board {
             runtime: AtomicU32::new(0),
             paused: AtomicU64::new(RUNS),
             behind: AtomicU64::new(0),
+            stands_at: AtomicU64::new(RUNS),
+            stood: AtomicU64::new(0),
             running: Mutex::default(),
             census: Mutex::default(),
             opened: Instant::real().as_nanos(),
@@ -430,7 +436,34 @@ impl Board {
 
     /// Returns the time of the runtime's clock, in nanoseconds.
     pub(crate) fn now(&self) -> u64 {
-        self.at(Instant::real().as_nanos())
+        self.at(self.real())
+    }
+
+    /// Returns the time of the real clock, or the time of the present stop.
+    fn real(&self) -> u64 {
+        let stands_at = self.stands_at.load(Ordering::Acquire);
+        Instant::real().as_nanos().min(stands_at)
+    }
+
+    /// Returns the time of the real clock without the stops, in nanoseconds.
+    pub(crate) fn run_time(&self) -> u64 {
+        self.real()
+            .saturating_sub(self.stood.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the step mode stops the runtime. Its clock stands until [`runs_on`](Self::runs_on).
+    pub(crate) fn stands(&self) {
+        let now = Instant::real().as_nanos();
+        self.stands_at.store(now, Ordering::Release);
+    }
+
+    /// Notes the end of a stop.
+    pub(crate) fn runs_on(&self, stood: Duration) {
+        let nanos = u64::try_from(stood.as_nanos()).unwrap_or(u64::MAX);
+        // First the sums and then the mark, so no reader sees the clock ahead.
+        self.stood.fetch_add(nanos, Ordering::Relaxed);
+        self.behind.fetch_add(nanos, Ordering::Relaxed);
+        self.stands_at.store(RUNS, Ordering::Release);
     }
 
     /// Returns the time of the runtime's clock at a time of the real one.
@@ -494,22 +527,22 @@ impl Board {
 
     /// Looks at all tasks but the one that runs, and notes those that are in the queue.
     pub(crate) fn note_queued_tasks(&self, running: Option<TaskId>) {
-        let real_now = Instant::real().as_nanos();
+        let run_time = self.run_time();
         let Some(mut census) = self.read_census() else {
             return;
         };
         for tracked in census.tasks.iter_mut().flatten() {
             let is_queued = running != Some(tracked.task) && tracked.is_queued();
-            tracked.note_queued(is_queued, real_now);
+            tracked.note_queued(is_queued, run_time);
         }
     }
 
     /// Notes the begin of a poll. Returns the address of the task's waker, and the time of the runtime's clock.
     pub(crate) fn begin_poll(&self, task: TaskId) -> (usize, u64) {
-        let real = Instant::real().as_nanos();
+        let run_time = self.run_time();
         let mut running = self.running();
         running.task = Some(task);
-        running.began = real;
+        running.began = run_time;
         running.reasons.clear();
         running.completed.clear();
         running.entered = None;
@@ -519,7 +552,7 @@ impl Board {
             tracked.queued_since = None;
             tracked.waker.as_ptr().cast::<()>() as usize
         });
-        (waker, self.at(real))
+        (waker, self.now())
     }
 
     /// Stores the reasons of a poll that has ended.

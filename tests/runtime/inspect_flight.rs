@@ -146,6 +146,10 @@ fn the_environment_lets_a_program_write_its_trace() {
         "channels",
         "select",
         "job_runner",
+        "future",
+        "child_process",
+        "paused_clock_test",
+        "seeded_test",
     ] {
         let (trace, perfetto) = traced(example, &[], |_| ());
         assert!(
@@ -158,6 +162,14 @@ fn the_environment_lets_a_program_write_its_trace() {
         );
         assert!(perfetto.contains_key("X"), "{example}: {perfetto:?}");
     }
+    // This one opens a thousand runtimes.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("traces");
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+    let seeded = files.filter(|file| {
+        let name = file.file_name();
+        name.to_string_lossy().starts_with("seeded_test.")
+    });
+    assert!(seeded.count() <= 16 * 3);
 }
 
 #[test]
@@ -207,7 +219,7 @@ fn traced(
     let mut command = Command::new(program);
     command
         .args(arguments)
-        .env("WATERWHEEL_TRACE", &file)
+        .env("WATERWHEEL_TRACE", file.with_extension("html"))
         .current_dir(&folder);
     let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap());
@@ -230,7 +242,9 @@ fn traced(
         text
     };
     let perfetto = inspect_export::check(&read(file.with_extension("perfetto.json")));
+    let html = read(file.with_extension("html"));
     let text = read(file);
+    assert!(html.contains(&text.replace('<', "\\u003c")), "{name}");
     assert!(text.len() <= 200_000, "{name}: {} bytes", text.len());
     (serde_json::from_str(&text).unwrap(), perfetto)
 }

@@ -10,10 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
-use waterwheel::runtime::inspect::{Control, ControlState, EventKind};
+use waterwheel::runtime::inspect::{self, Control, ControlState, EventKind, Explain};
 use waterwheel::runtime::net::TcpListener;
 use waterwheel::runtime::time::{self, Instant, sleep};
-use waterwheel::runtime::{spawn, task, yield_now};
+use waterwheel::runtime::{Runtime, spawn, task, yield_now};
 
 use crate::inspect::recorded;
 
@@ -314,4 +314,38 @@ fn a_runtime_that_waits_for_a_long_time_stops_at_once() {
         Poll::Ready(())
     }));
     lecturer.join().unwrap();
+}
+
+#[test]
+fn the_dump_of_a_stopped_runtime_stands_still() {
+    let poll_max = Duration::from_millis(40);
+    let runtime = Runtime::builder()
+        .explain(Explain::default().poll_max(poll_max))
+        .inspect(inspect::Options::default())
+        .build()
+        .unwrap();
+    let (recorder, sleeper, queued) = runtime.block_on(async {
+        let sleeper = task::Builder::new().name("sleeper");
+        let sleeper = sleeper.spawn(sleep(Duration::from_millis(500)));
+        yield_now().await;
+        let queued = task::Builder::new().name("queued").spawn(yield_now());
+        (inspect::recorder().unwrap(), sleeper, queued)
+    });
+    let control = recorder.control();
+    control.pause();
+    let id = queued.id();
+    let lecturer = lecture(&control, move |control| {
+        step_to(control, |state| state == ControlState::BeforePoll(id));
+        let early = recorder.dump();
+        thread::sleep(Duration::from_millis(600));
+        let late = recorder.dump();
+        (early.to_json(), late.to_json())
+    });
+    runtime.block_on(async {
+        queued.await.unwrap();
+        sleeper.await.unwrap();
+    });
+    let (early, late) = lecturer.join().unwrap();
+    assert!(!late.contains("starved task"), "{late}");
+    assert_eq!(early, late);
 }

@@ -22,7 +22,6 @@ use super::findings::{self, Evidence, Finding};
 use super::json::{JsonText, place};
 use super::tree::{Forest, IDS_MAX, Short, Snapshot, Tree, TreeNames, counted, trees};
 use crate::board::{Board, Census, LongPoll, RunningPoll, Subject, WaitNode};
-use crate::instant::Instant;
 use crate::local_queue::TaskId;
 
 /// The tasks of a runtime at one moment. `Display` shows it as text.
@@ -180,10 +179,10 @@ impl Dump {
             return Self::refused("the thread of the runtime keeps its lock");
         };
         // Only copies are made under the lock, because the runtime's thread waits for it at the end of each poll.
-        let real_now = Instant::real().as_nanos();
-        let copy = Copied::of(&mut census, &running, real_now);
+        let run_time = board.run_time();
+        let copy = Copied::of(&mut census, &running, run_time);
         drop(census);
-        copy.into_dump(board, &running, real_now)
+        copy.into_dump(board, &running, run_time)
     }
 
     /// Returns the number of tasks, with the future of `block_on`.
@@ -351,7 +350,7 @@ struct Copied {
 }
 
 impl Copied {
-    fn of(census: &mut Census, running: &RunningPoll, real_now: u64) -> Self {
+    fn of(census: &mut Census, running: &RunningPoll, run_time: u64) -> Self {
         let tracked = census
             .root
             .iter_mut()
@@ -361,7 +360,7 @@ impl Copied {
             // In this order: a wake marks the task as queued before its waker is dropped.
             let clones = tracked.clones();
             let is_queued = tracked.is_queued() && !is_running;
-            tracked.note_queued(is_queued, real_now);
+            tracked.note_queued(is_queued, run_time);
             let mut tracked = tracked.clone();
             // The list of the last poll is out of date while the next one runs.
             if is_running {
@@ -380,7 +379,7 @@ impl Copied {
         }
     }
 
-    fn into_dump(self, board: &Board, running: &RunningPoll, real_now: u64) -> Dump {
+    fn into_dump(self, board: &Board, running: &RunningPoll, run_time: u64) -> Dump {
         let Self { tasks, rest } = self;
         let names = TreeNames {
             runtime: board.runtime(),
@@ -390,7 +389,7 @@ impl Copied {
             now: board.now(),
         };
         let mut long_polls = rest.long_polls;
-        let present = present_poll(&tasks, running, real_now);
+        let present = present_poll(&tasks, running, run_time);
         if let Some(poll) = present.clone()
             && Duration::from_nanos(poll.nanos) >= board.poll_max()
         {
@@ -404,14 +403,14 @@ impl Copied {
             populations: &rest.populations.into_values().collect::<Vec<_>>(),
             long_polls: &long_polls,
             poll_max: board.poll_max(),
-            real_now,
+            run_time,
             is_closing: rest.is_closing,
         };
         Dump {
             runtime: names
                 .runtime
                 .map_or(0, crate::local_queue::RuntimeId::number),
-            at: Duration::from_nanos(real_now.saturating_sub(board.opened)),
+            at: Duration::from_nanos(run_time.saturating_sub(board.opened)),
             running: present.map(|poll| RunningTask {
                 id: names.id(poll.task),
                 text: names.task(poll.task),
@@ -427,7 +426,7 @@ impl Copied {
 }
 
 /// Returns the poll that runs, with its innermost reason.
-fn present_poll(tasks: &[Snapshot], running: &RunningPoll, real_now: u64) -> Option<LongPoll> {
+fn present_poll(tasks: &[Snapshot], running: &RunningPoll, run_time: u64) -> Option<LongPoll> {
     let task = running.task?;
     let tracked = tasks.iter().find(|snapshot| snapshot.tracked.task == task);
     let innermost = running.entered.and_then(|index| running.reasons.get(index));
@@ -437,7 +436,7 @@ fn present_poll(tasks: &[Snapshot], running: &RunningPoll, real_now: u64) -> Opt
         task_site: tracked.and_then(|task| task.tracked.site),
         label: innermost.map(|reason| reason.label),
         site: innermost.and_then(|reason| reason.site),
-        nanos: real_now.saturating_sub(running.began),
+        nanos: run_time.saturating_sub(running.began),
     })
 }
 

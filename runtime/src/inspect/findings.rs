@@ -109,8 +109,8 @@ pub(super) struct Evidence<'a> {
     pub(super) populations: &'a [(Site, Population)],
     pub(super) long_polls: &'a [LongPoll],
     pub(super) poll_max: Duration,
-    /// The time of the real clock.
-    pub(super) real_now: u64,
+    /// The time of the real clock without the stops of the step mode.
+    pub(super) run_time: u64,
     pub(super) is_closing: bool,
 }
 
@@ -245,8 +245,7 @@ fn starved_tasks(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
     let queued_for = |task: &Snapshot| {
         let since = task.tracked.queued_since.filter(|_| task.is_queued)?;
-        // The real clock, because a paused one does not show how long the thread was held.
-        let nanos = evidence.real_now.saturating_sub(since);
+        let nanos = evidence.run_time.saturating_sub(since);
         Some(Duration::from_nanos(nanos)).filter(|waits| *waits >= evidence.poll_max)
     };
     let starved = evidence

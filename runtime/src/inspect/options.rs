@@ -6,6 +6,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::flight::Flight;
 
@@ -25,11 +26,13 @@ use super::flight::Flight;
 /// # The environment
 ///
 /// A program with the feature `inspect` can be traced without a change. If `WATERWHEEL_TRACE` is the name of a file,
-/// each runtime records, and [writes](Self::write_at_end) its newest 1,500 events there when it ends:
+/// each of the first 16 runtimes records, and [writes](Self::write_at_end) its newest 1,500 events there when it ends:
 ///
 /// ```text
-/// WATERWHEEL_TRACE=trace.json cargo run --features inspect
+/// WATERWHEEL_TRACE=trace.html cargo run --features inspect
 /// ```
+///
+/// Open `trace.html` in a browser, and `trace.perfetto.json` in Perfetto.
 #[derive(Clone, Debug)]
 #[must_use = "pass it to RuntimeBuilder::inspect"]
 pub struct Options {
@@ -64,7 +67,8 @@ impl Options {
     }
 
     /// Writes the newest events when the runtime ends: as [JSON](super::Trace#json) into this file, and for Perfetto
-    /// into one beside it (`trace.json` and `trace.perfetto.json`). The files of further runtimes of the process have
+    /// into one beside it (`trace.json` and `trace.perfetto.json`). If the extension is `html`, a
+    /// [page](super::Trace::to_html) that plays the trace is the third file (`trace.html`). The files of further runtimes of the process have
     /// the number of their runtime before the extension.
     ///
     /// # Examples
@@ -89,8 +93,15 @@ impl Options {
 /// The number of events in a file that the environment asks for: about 150 kB of JSON.
 const EVENTS_OF_ENVIRONMENT: usize = 1500;
 
+/// The environment lets at most this many runtimes write files. A seeded test opens a thousand.
+const RUNTIMES_OF_ENVIRONMENT: u32 = 16;
+
 /// Returns the settings that the environment asks for.
 pub(crate) fn from_environment() -> Option<Options> {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
     let file = env::var_os("WATERWHEEL_TRACE").filter(|file| !file.is_empty())?;
+    if ASKED.fetch_add(1, Ordering::Relaxed) >= RUNTIMES_OF_ENVIRONMENT {
+        return None;
+    }
     Some(Options::default().write_at_end(file, EVENTS_OF_ENVIRONMENT))
 }

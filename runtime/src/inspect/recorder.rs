@@ -278,7 +278,7 @@ fn link(inspected: &Arc<Inspected>, board: Arc<Board>) {
     _ = inspected.board.set(board);
 }
 
-/// Writes the two files at the end of a runtime.
+/// Writes the files at the end of a runtime.
 fn write_at_end(inspected: &Arc<Inspected>, file: &Path, events_max: usize) {
     let trace = Trace::newest(inspected, events_max);
     // The first runtime of most programs is the only one, and has the plain name.
@@ -289,7 +289,14 @@ fn write_at_end(inspected: &Arc<Inspected>, file: &Path, events_max: usize) {
     let json = file.with_extension(format!("{number}json"));
     let perfetto = file.with_extension(format!("{number}perfetto.json"));
     let written = flight::write_file(&json, &trace.to_json())
-        .and_then(|()| flight::write_file(&perfetto, &trace.to_trace_events()));
+        .and_then(|()| flight::write_file(&perfetto, &trace.to_trace_events()))
+        .and_then(|()| match file.extension() {
+            Some(extension) if extension.eq_ignore_ascii_case("html") => {
+                let html = file.with_extension(format!("{number}html"));
+                flight::write_file(&html, &trace.to_html())
+            }
+            _ => Ok(()),
+        });
     if let Err(error) = written {
         tracing::warn!("the trace was not written to {}: {error}", json.display());
     }

@@ -22,7 +22,6 @@ use signal_hook::{flag, low_level};
 use super::dump::Dump;
 use super::findings::long_poll_text;
 use crate::board::{Board, LongPoll, RunningPoll};
-use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
 
 /// A signal and the end of the runtime are noticed after at most this time.
@@ -70,7 +69,7 @@ fn watch(board: &Weak<Board>, every: Duration, signal: &AtomicBool) {
         };
         board.note_queued_tasks(running.task);
         let Some(task) = running.task else { continue };
-        let held = Instant::real().as_nanos().saturating_sub(running.began);
+        let held = board.run_time().saturating_sub(running.began);
         // A task may hold the thread twice in a row, and the time tells its polls apart.
         let poll = (task, running.began);
         if Duration::from_nanos(held) >= board.poll_max() && reported != Some(poll) {

@@ -438,7 +438,15 @@ impl EventWriter {
         }
         self.inspected.collect_left();
         self.is_present.set(false);
-        self.inspected.gate.pass(point)
+        let board = self.inspected.board.get();
+        if let Some(board) = board {
+            board.stands();
+        }
+        let stood = self.inspected.gate.pass(point);
+        if let Some(board) = board {
+            board.runs_on(stood);
+        }
+        stood
     }
 }
 
