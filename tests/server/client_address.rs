@@ -220,3 +220,41 @@ fn forwarded_fields_count_only_from_trusted_proxies() {
         assert_eq!(ask(&server, get), expected);
     }
 }
+
+/// The client of a dual-stack proxy has a mapped address, and the access log and limits must know it again.
+#[test]
+fn a_mapped_address_in_a_header_is_that_of_an_ipv4_client() {
+    let builder = Server::builder().proxy_protocol(ProxyProtocol::required());
+    let server = TestServer::start(builder, || {
+        async |request: Request<'_>| {
+            let client = request.client_address();
+            let text = client.map_or(String::new(), |address| address.to_string());
+            request.respond(StatusCode::OK, text, ()).await
+        }
+    });
+    let line = b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:203.0.113.1 4711 443\r\n";
+    assert_eq!(ask(&server, &[line, GET].concat()), "192.0.2.7");
+}
+
+#[test]
+fn a_header_that_is_split_at_any_byte_is_the_same() {
+    let server = server(ProxyProtocol::optional_from(Networks::loopback()));
+    let long = [
+        &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x0b\xcb\xc6\x33\x64\x07\xcb\0\x71\x01\x12\x67\x01\xbb\x04\x0b\xbc"[..],
+        &[0; 3004],
+    ]
+    .concat();
+    for (header, step) in [(LINE, 1), (BINARY, 1), (&*long, 331)] {
+        for split in (1..header.len()).step_by(step) {
+            let mut client = server.client();
+            client.send(&header[..split]);
+            thread::sleep(Duration::from_millis(2));
+            client.send([&header[split..], GET].concat());
+            let answer = client.read_to_end();
+            assert!(
+                answer.contains("198.51.100.7:4711 to 203.0.113.1:443, header"),
+                "{split} of {header:?}: {answer}"
+            );
+        }
+    }
+}

@@ -251,6 +251,222 @@ fn another_task_may_read_the_body() {
     });
 }
 
+/// Returns the status of the answer of a service that answers with these fields and this body.
+fn answered(
+    method: &Method,
+    status: u16,
+    fields: &'static [(&'static str, &'static str)],
+    body: &'static str,
+) -> waterwheel::http::testing::Answer {
+    let service = FnService(move |_: http::Request<RequestBody>| async move {
+        let mut response = http::Response::new(body.to_owned());
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        for (name, value) in fields {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().append(*name, value);
+        }
+        Ok::<_, Infallible>(response)
+    });
+    block_on(async {
+        let mut client = TestClient::new(from_service(service));
+        let first = client.request(method, "/", &[], b"").await;
+        if first.status.as_u16() == status {
+            // The connection is still in step.
+            let again = client.request(method, "/", &[], b"").await;
+            assert_eq!(first.body, again.body);
+        }
+        first
+    })
+}
+
+/// hyper 2835: a router that has removed the body before does not know the length of the answer to GET.
+#[test]
+fn an_answer_to_head_claims_no_length_of_zero() {
+    let answer = answered(&Method::HEAD, 200, &[], "");
+    assert_eq!(answer.headers.get("content-length"), None);
+    let answer = answered(&Method::HEAD, 200, &[("content-length", "7")], "");
+    assert_eq!(answer.headers["content-length"], "7");
+    let answer = answered(&Method::GET, 200, &[], "");
+    assert_eq!(answer.headers["content-length"], "0");
+}
+
+/// A service that passes the answer of another server on sends the fields of that connection (RFC 9110, 7.6.1).
+#[test]
+fn fields_of_another_connection_are_dropped() {
+    let fields = &[
+        ("connection", "keep-alive, x-hop"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-connection", "keep-alive"),
+        ("x-hop", "1"),
+        ("x-end", "2"),
+    ];
+    let answer = answered(&Method::GET, 200, fields, "flour");
+    assert_eq!((answer.status.as_u16(), &*answer.text()), (200, "flour"));
+    assert_eq!(answer.headers["x-end"], "2");
+    for (name, _) in &fields[..4] {
+        assert_eq!(answer.headers.get(*name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_trailer_field_does_not_fail_an_answer() {
+    for (status, fields) in [
+        (200, &[("trailer", "x-sum")][..]),
+        (200, &[("trailer", "x-sum"), ("content-length", "5")]),
+        (204, &[("trailer", "x-sum")]),
+    ] {
+        let answer = answered(&Method::GET, status, fields, "flour");
+        let text = if status == 200 { "flour" } else { "" };
+        assert_eq!((answer.status.as_u16(), &*answer.text()), (status, text));
+    }
+}
+
+/// axum sets a Content-Length for each status.
+#[test]
+fn a_status_without_a_body_may_come_with_a_length() {
+    for (status, length) in [(204, None), (304, None), (205, Some("0"))] {
+        let answer = answered(&Method::GET, status, &[("content-length", "0")], "");
+        let found = answer.headers.get("content-length");
+        let found = found.map(|value| value.to_str().unwrap());
+        assert_eq!((answer.status.as_u16(), found), (status, length));
+    }
+    for status in [204, 205, 304] {
+        let answer = answered(&Method::GET, status, &[], "flour");
+        assert_eq!((answer.status.as_u16(), &*answer.text()), (status, ""));
+    }
+}
+
+#[test]
+fn a_body_that_is_too_long_is_a_413_if_the_service_passes_its_error_on() {
+    let io_error = FnService(async |request: http::Request<RequestBody>| {
+        collect(request.into_body()).await?;
+        Ok::<_, io::Error>(http::Response::new(String::new()))
+    });
+    let boxed = FnService(async |request: http::Request<RequestBody>| {
+        collect(request.into_body()).await?;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(http::Response::new(String::new()))
+    });
+    let chunked = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n14\r\n01234567890123456789\r\n0\r\n\r\n";
+    let sized = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 20\r\n\r\n01234567890123456789";
+    let malformed = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
+    for (request, status) in [(chunked, 413), (sized, 413), (malformed, 400)] {
+        block_on(async {
+            let builder = || Server::builder().max_body(10);
+            let mut client = TestClient::with(builder(), from_service(io_error.clone()));
+            client.send(request).await;
+            assert_eq!(client.answer().await.status.as_u16(), status, "{request}");
+            let mut client = TestClient::with(builder(), from_service(boxed.clone()));
+            client.send(request).await;
+            assert_eq!(client.answer().await.status.as_u16(), status, "{request}");
+        });
+    }
+}
+
+#[test]
+fn no_target_of_a_client_is_a_fault_of_the_server() {
+    let service = FnService(async |request: http::Request<RequestBody>| {
+        Ok::<_, Infallible>(http::Response::new(request.uri().to_string()))
+    });
+    let server = TestServer::start(Server::builder(), || from_service(service));
+    for byte in b'!'..=b'~' {
+        for form in [
+            "GET /a{} HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET /a?b{}c HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET {} HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET http://a{}/b HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET http://a:{}/b HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET http://[{}]/b HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET {}://a/b HTTP/1.1\r\nhost: a\r\n\r\n",
+        ] {
+            let request = form.replace("{}", &char::from(byte).to_string());
+            let answer = server.exchange(&[request.as_bytes()]);
+            let status = answer.get(9..12).unwrap_or_default();
+            assert!(status == "200" || status == "400", "{request}: {answer}");
+        }
+    }
+    for target in [
+        "//",
+        "//a",
+        "///",
+        "http://a",
+        "http://a?b",
+        "http://a:80",
+        "http://a:/",
+        "http://[::1]:80/",
+        "*",
+    ] {
+        let request = format!("OPTIONS {target} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let answer = server.exchange(&[request.as_bytes()]);
+        let status = answer.get(9..12).unwrap_or_default();
+        assert!(status == "200" || status == "400", "{request}: {answer}");
+    }
+    let request = "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n";
+    let answer = server.exchange(&[request.as_bytes()]);
+    assert!(!answer.starts_with("HTTP/1.1 500"), "{answer}");
+}
+
+/// A body of pieces, whose hint may lie.
+struct Frames {
+    pieces: std::vec::IntoIter<Result<&'static str, io::Error>>,
+    hint: Option<u64>,
+    is_over: bool,
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        // As that of `unfold`, it panics if it is polled after its end.
+        assert!(!self.is_over, "polled after the end");
+        let frame = self.pieces.next();
+        self.is_over = !matches!(frame, Some(Ok(_)));
+        Poll::Ready(frame.map(|frame| frame.map(|data| Frame::data(data.into()))))
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.hint
+            .map_or_else(http_body::SizeHint::new, http_body::SizeHint::with_exact)
+    }
+}
+
+#[test]
+fn a_body_that_breaks_its_word_is_cut() {
+    for (hint, second, is_whole) in [
+        (None, Some("rye"), true),
+        (Some(8), Some("rye"), true),
+        (Some(7), Some("rye"), false),
+        (Some(9), Some("rye"), false),
+        (None, None, false),
+        (Some(8), None, false),
+    ] {
+        let service = FnService(move |_: http::Request<RequestBody>| async move {
+            let second = second.ok_or_else(|| io::Error::other("on purpose"));
+            Ok::<_, Infallible>(http::Response::new(Frames {
+                pieces: vec![Ok("flour"), second].into_iter(),
+                hint,
+                is_over: false,
+            }))
+        });
+        let server = TestServer::start(Server::builder(), || from_service(service));
+        let answer = server.exchange(&[b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"]);
+        let end = if hint.is_some() {
+            "\r\n\r\nflourrye"
+        } else {
+            "5\r\nflour\r\n3\r\nrye\r\n0\r\n\r\n"
+        };
+        assert_eq!(
+            answer.ends_with(end),
+            is_whole,
+            "{hint:?} {second:?}: {answer}"
+        );
+        assert!(is_whole || answer.starts_with("HTTP/1.1 500 ") || !answer.contains("0\r\n\r\n"));
+    }
+}
+
 async fn turns() {
     for _ in 0..100 {
         yield_now().await;

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use http::StatusCode;
-use waterwheel_runtime::budget;
+use waterwheel_runtime::budget::{self, BUDGET};
 
 use crate::buffers::AnswerState;
 use crate::error::{Error, InvalidAnswer, Result, of_peer};
@@ -21,7 +23,8 @@ use crate::proto::framing::AnswerFraming;
 ///
 /// [`Request::start`](crate::Request::start) returns it. `write` queues its bytes. They are sent when the
 /// handler waits or when many are queued. [`flush`](Self::flush) sends them at once. If the client reads
-/// slowly, `write` waits: at most 64 KiB are queued.
+/// slowly, `write` waits: at most 64 KiB are queued. If middleware compresses the answer, the encoder keeps some bytes
+/// back until `flush`.
 ///
 /// # Cancel safety
 ///
@@ -66,10 +69,20 @@ pub struct AnswerBody<'c> {
     last: Piece,
     /// Codes the bytes of the handler. `None` if they are sent as they are.
     encoder: Option<Box<dyn BodyEncoder>>,
+    /// True if the encoder may keep bytes back, because it has had some since its last flush.
+    keeps_back: bool,
 }
 
 /// So many bytes are coded before other tasks run. Compression of so many takes up to a millisecond.
 const CODED_AT_ONCE: usize = 32 * 1024;
+
+/// Spends the share of the task's budget that the coding of so many bytes costs.
+pub(super) async fn spend_on_coding(bytes: usize) {
+    // At least one unit, because an encoder may make so few bytes of many pieces that no write is due for long.
+    let units = bytes.div_ceil(CODED_AT_ONCE / BUDGET as usize).max(1);
+    let cost = u32::try_from(units).unwrap_or(u32::MAX);
+    poll_fn(|cx| budget::poll_spend(cx, cost)).await;
+}
 
 /// The state of the last piece.
 #[derive(Clone, Copy)]
@@ -113,6 +126,7 @@ impl<'c> AnswerBody<'c> {
             sent: 0,
             last: Piece::Whole,
             encoder: None,
+            keeps_back: false,
         }
     }
 
@@ -171,8 +185,8 @@ impl<'c> AnswerBody<'c> {
     ) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>> {
         Box::pin(async move {
             for piece in data.chunks(CODED_AT_ONCE) {
-                // The whole budget: the next piece waits for the next turn.
-                poll_fn(|cx| budget::poll_spend(cx, u32::MAX)).await;
+                spend_on_coding(piece.len()).await;
+                self.keeps_back = true;
                 self.queue_coded(|encoder, coded| encoder.encode(piece, coded))?;
                 self.exchange.back_pressure().await?;
             }
@@ -317,11 +331,11 @@ impl<'c> AnswerBody<'c> {
         self.exchange.back_pressure().await
     }
 
-    /// Sends the queued bytes.
+    /// Sends the queued bytes, and those that an encoder keeps back.
     ///
     /// # Errors
     ///
-    /// If the peer is gone, or accepts no byte for too long.
+    /// If the peer is gone, or accepts no byte for too long. If an earlier piece has failed, or the encoder fails.
     ///
     /// # Cancel safety
     ///
@@ -329,9 +343,37 @@ impl<'c> AnswerBody<'c> {
     pub async fn flush(&mut self) -> Result<()> {
         if self.is_coded() {
             self.expect_whole()?;
-            self.queue_coded(|encoder, coded| encoder.flush(coded))?;
+            self.flush_encoder()?;
         }
         self.exchange.flush().await
+    }
+
+    /// Queues the bytes that the encoder has kept back.
+    #[cold]
+    fn flush_encoder(&mut self) -> Result<()> {
+        // A second flush in a row would only add an empty block.
+        if !mem::take(&mut self.keeps_back) {
+            return Ok(());
+        }
+        // As a piece: after a failure, the end must not make the body look whole.
+        self.last = Piece::Begun;
+        let flushed = self.queue_coded(|encoder, coded| encoder.flush(coded));
+        self.end_piece(flushed)
+    }
+
+    /// Waits for the next piece of a source. While the source waits, the client has all bytes so far.
+    pub(super) async fn next_of<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T> {
+        poll_fn(|cx| {
+            let polled = poll(cx);
+            if polled.is_pending() && self.keeps_back {
+                self.flush_encoder()?;
+            }
+            polled.map(Ok)
+        })
+        .await
     }
 
     /// Completes when the client has closed its write half or has left. A browser does both at once. Another

@@ -7,12 +7,13 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::buffers::AnswerState;
 use crate::error::{ClientError, InvalidAnswer, Refusal, Result};
-use crate::exchange::answer_body::AnswerBody;
+use crate::exchange::answer_body::{AnswerBody, spend_on_coding};
 use crate::exchange::answer_coder::{self, BodyEncoder, CoderOfRequest};
 use crate::exchange::body::drain;
 use crate::exchange::handle::{COPIED_MAX, Exchange};
 use crate::exchange::handler::Responded;
 use crate::headers::AnswerHeaders;
+use crate::proto::framing::digits;
 use crate::transport::upgrade::{self, Upgrade};
 
 /// The part of a whole answer that is left after it has been queued.
@@ -114,8 +115,16 @@ fn prepare(
 ) -> Option<Prepared> {
     let coder = exchange.extensions().get::<CoderOfRequest>()?;
     let mut fields = answer_coder::map_of(headers)?;
-    let announced = |fields: &HeaderMap| fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-    let length = length.or_else(|| announced(&fields));
+    let mut announced = None;
+    for value in fields.get_all(CONTENT_LENGTH) {
+        let bytes = digits(value.as_bytes())?;
+        // A second length, or one that is not that of the body: the usual way reports it.
+        if announced.is_some() || length.is_some_and(|length| length != bytes) {
+            return None;
+        }
+        announced = Some(bytes);
+    }
+    let length = length.or(announced);
     let encoder = coder.0.begin(status, length, &mut fields);
     if encoder.is_some() {
         fields.remove(CONTENT_LENGTH);
@@ -157,6 +166,8 @@ async fn respond_prepared(
             return answer.finish().await;
         }
         Some(encoder) => {
+            // A pipeline of such answers must not keep other tasks waiting.
+            spend_on_coding(body.len()).await;
             encoder.encode(body, &mut coded)?;
             encoder.finish(&mut coded)?;
             &coded

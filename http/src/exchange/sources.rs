@@ -4,7 +4,6 @@
 //! more. If the answer may have no body, the loop does not poll its source.
 
 use std::fs::File;
-use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -69,7 +68,7 @@ impl AnswerBody<'_> {
         let mut stream = pin!(stream);
         // An answer to HEAD must not run the stream, which may never end.
         while self.is_sent()
-            && let Some(piece) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await
+            && let Some(piece) = self.next_of(|cx| stream.as_mut().poll_next(cx)).await?
         {
             self.write(piece.map_err(Into::into)?).await?;
         }
@@ -104,7 +103,8 @@ impl AnswerBody<'_> {
         let mut reader = pin!(reader);
         let mut piece = vec![0; PIECE_BYTES];
         while self.is_sent() {
-            let count = poll_fn(|cx| reader.as_mut().poll_read(cx, &mut piece)).await?;
+            let read = self.next_of(|cx| reader.as_mut().poll_read(cx, &mut piece));
+            let count = read.await??;
             // An `AsyncRead` has no other sign of its end than 0 bytes.
             if count == 0 {
                 break;
@@ -137,17 +137,26 @@ impl AnswerBody<'_> {
     /// }
     /// # drop(waterwheel::http::shared(echo));
     /// ```
-    pub async fn send_body<B>(mut self, body: B) -> Result<Responded>
+    pub async fn send_body<B>(self, body: B) -> Result<Responded>
     where
         B: http_body::Body,
         B::Error: Into<Error>,
     {
+        self.send_body_or(body, Into::into).await
+    }
+
+    /// As [`send_body`](Self::send_body), with a function that converts the errors of the body.
+    pub(crate) async fn send_body_or<B: http_body::Body>(
+        mut self,
+        body: B,
+        error: impl Fn(B::Error) -> Error,
+    ) -> Result<Responded> {
         let mut body = pin!(body);
         let mut trailers = HeaderMap::new();
         while self.is_sent()
-            && let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await
+            && let Some(frame) = self.next_of(|cx| body.as_mut().poll_frame(cx)).await?
         {
-            match frame.map_err(Into::into)?.into_data() {
+            match frame.map_err(&error)?.into_data() {
                 Ok(mut data) => {
                     // The data may be a list of parts: each is written from where it is, without a copy into one.
                     while data.has_remaining() {

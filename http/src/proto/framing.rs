@@ -124,7 +124,7 @@ impl Coding {
 }
 
 /// `1*DIGIT`, as far as a `u64` goes (RFC 9110, 8.6).
-fn digits(value: &[u8]) -> Option<u64> {
+pub(crate) fn digits(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
     }

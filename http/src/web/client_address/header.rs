@@ -168,7 +168,8 @@ impl ProxyHeader {
             .is_some_and(|fact| fact.first().is_some_and(|flags| flags & BY_TLS != 0))
     }
 
-    /// Returns all facts (TLVs) of version 2, as types and values in the order of the header.
+    /// Returns all facts (TLVs) of version 2, as types and values in the order of the header. Returns none if the proxy
+    /// itself has opened the connection.
     ///
     /// # Examples
     ///
@@ -309,17 +310,17 @@ fn second_version(rest: &[u8], available: usize) -> FirstBytes {
         0x31 | 0x32 => 216,
         _ => 0,
     };
-    // A proxy that has opened the connection itself may leave the addresses out.
+    // The proxy has opened the connection itself, such as for a health check. The content has no meaning, also if it is
+    // malformed.
+    if is_local {
+        return FirstBytes::Complete(ProxyHeader::default(), header_bytes);
+    }
     let Some((addresses, facts)) = content.split_at_checked(addresses_bytes) else {
-        return if is_local {
-            FirstBytes::Complete(ProxyHeader::default(), header_bytes)
-        } else {
-            FirstBytes::Malformed("the header is too short for its addresses")
-        };
+        return FirstBytes::Malformed("the header is too short for its addresses");
     };
     let addresses = match family {
-        0x11 if !is_local => two::<4>(addresses),
-        0x21 if !is_local => two::<16>(addresses),
+        0x11 => two::<4>(addresses),
+        0x21 => two::<16>(addresses),
         _ => None,
     };
     // Without a known family, the length of the addresses is not known, so the facts cannot be found.
@@ -424,6 +425,8 @@ mod tests {
             (second(0x20, 0x00, b""), none),
             (second(0x20, 0x11, V4), none),
             (second(0x20, 0x11, b""), none),
+            (second(0x20, 0x11, &[V4, &[5, 0, 9]].concat()), none),
+            (second(0x20, 0xff, b"dummy"), none),
             (second(0x21, 0x00, b"anything"), none),
             (second(0x21, 0x31, &[0; 216]), none),
         ] {

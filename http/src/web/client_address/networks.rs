@@ -105,3 +105,23 @@ impl fmt::Display for InvalidNetwork {
 }
 
 impl std::error::Error for InvalidNetwork {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_of_mapped_addresses_is_one_of_ipv4() {
+        for (text, inside, outside) in [
+            ("::ffff:10.0.0.0/104", "10.1.2.3", "11.1.2.3"),
+            ("::ffff:10.0.0.7/128", "10.0.0.7", "10.0.0.8"),
+            ("::ffff:0.0.0.0/96", "192.0.2.7", "2001:db8::1"),
+            ("::/0", "2001:db8::1", "192.0.2.7"),
+            ("10.1.2.3/8", "10.0.0.7", "11.0.0.7"),
+        ] {
+            let networks: Networks = text.parse().expect("a network");
+            let contains = |address: &str| networks.contain(address.parse().expect("an address"));
+            assert!(contains(inside) && !contains(outside), "{text}");
+        }
+    }
+}

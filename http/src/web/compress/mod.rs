@@ -37,12 +37,13 @@
 //! as it is.
 //!
 //! A handler that sends pieces calls [`AnswerBody::flush`](crate::AnswerBody::flush) when the client should have the
-//! bytes so far. Otherwise the encoder keeps some of them back.
+//! bytes so far. Otherwise the encoder keeps some of them back. `send_stream`, `send_reader` and `send_body` flush
+//! while their source waits.
 //!
 //! # Cost
 //!
-//! The runtime's thread compresses. It codes 32 KiB, then other tasks run. gzip at its usual level takes about half
-//! a millisecond for that. Files that do not change are better compressed once: `web::files` serves the file
+//! The runtime's thread compresses. It codes 32 KiB, then other tasks run. A whole answer of up to 64 KiB is coded at
+//! once. gzip at its usual level takes about half a millisecond for 32 KiB. Files that do not change are better compressed once: `web::files` serves the file
 //! `a.css.br` in place of `a.css`.
 //!
 //! # Secrets in compressed answers

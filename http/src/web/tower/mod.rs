@@ -33,9 +33,9 @@
 //! });
 //! ```
 //!
-//! With axum, `from_service(router)` is the whole of it. `tests/ecosystem/examples/axum_on_waterwheel.rs` has such a
-//! router, with HTTP/2 by hyper on the same port. `examples/axum_on_waterwheel` has such a router, with HTTP/2
-//! on the same port.
+//! The errors of the service and of its body are any that become a `Box<dyn Error + Send + Sync>`, as those of tower's
+//! middleware. With axum, `from_service(router)` is the whole of it. `tests/ecosystem/examples/axum_on_waterwheel.rs`
+//! has such a router, with HTTP/2 by hyper on the same port.
 //!
 //! # What works
 //!
@@ -45,7 +45,9 @@
 //! | `Expect: 100-continue` | is answered when the service first polls the body |
 //! | facts about the connection | are among the extensions of the request: [`ConnectionFacts`], and all that the transport has noted, such as `tls::TlsInfo` |
 //! | a client that leaves | drops the service's future, if [`OnDisconnect::DropHandler`](crate::OnDisconnect::DropHandler) is set |
-//! | an error or a panic of the service | is that of a handler: 500, and a line in the log |
+//! | an error or a panic of the service | is that of a handler: 500, and a line in the log. An error of the request's body keeps its status, such as 413 |
+//! | fields about another connection (Connection, Keep-Alive, Transfer-Encoding) | are removed, except `close` and `upgrade` |
+//! | the Trailer field of an answer without a Content-Length | makes it chunked, so that its trailers are sent |
 //! | `hyper::upgrade::on`, and so axum's `ws` | does not work; use [`Request::upgrade`](crate::Request::upgrade) |
 //! | `tokio::spawn`, tokio's timers and sockets | need tokio's runtime; see `waterwheel::guide::ecosystem` |
 //!
@@ -63,16 +65,19 @@
 mod body;
 mod service;
 
+use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tower_service::Service;
 
 use crate::error::{Error, Result};
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
+use crate::white_space::members;
 
 pub use body::RequestBody;
 pub use service::{AnswerStream, HandlerService, into_service};
@@ -104,12 +109,12 @@ pub struct ConnectionFacts {
 /// ```
 /// use tower_service::Service;
 /// use waterwheel::http::web::tower::{RequestBody, from_service};
-/// use waterwheel::http::{Error, Handler};
+/// use waterwheel::http::Handler;
 ///
 /// fn handler<S>(service: S) -> impl Handler
 /// where
 ///     S: Service<http::Request<RequestBody>, Response = http::Response<String>> + Clone + 'static,
-///     S::Error: Into<Error>,
+///     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>, // as of most middleware of tower
 /// {
 ///     from_service(service)
 /// }
@@ -117,9 +122,9 @@ pub struct ConnectionFacts {
 pub fn from_service<S, B>(service: S) -> impl Handler
 where
     S: Service<http::Request<RequestBody>, Response = http::Response<B>> + Clone + 'static,
-    S::Error: Into<Error>,
+    S::Error: Into<BoxError>,
     B: http_body::Body,
-    B::Error: Into<Error>,
+    B::Error: Into<BoxError>,
 {
     async move |request: Request<'_>| {
         let mut service = service.clone();
@@ -130,10 +135,17 @@ where
                 poll_fn(|cx| service.poll_ready(cx)).await?;
                 service.call(converted).await
             });
-            pump.during(call).await.map_err(Into::into)?
+            pump.during(call).await.map_err(unboxed)?
         };
         answer(request, response, &mut pump).await
     }
+}
+
+/// The error of most middleware of tower. Each error that is `Send` becomes one.
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+fn unboxed(error: impl Into<BoxError>) -> Error {
+    Error::boxed(error.into())
 }
 
 /// Returns the request as one of the `http` crate.
@@ -163,21 +175,66 @@ async fn answer<B>(
 ) -> Result<Responded>
 where
     B: http_body::Body,
-    B::Error: Into<Error>,
+    B::Error: Into<BoxError>,
 {
     let (mut parts, body) = response.into_parts();
-    // How the end of the body is found is the server's decision.
-    parts.headers.remove(TRANSFER_ENCODING);
-    if let Some(length) = body.size_hint().exact()
-        && !parts.status.is_informational()
-        && parts.status != http::StatusCode::NO_CONTENT
-        && parts.status != http::StatusCode::NOT_MODIFIED
-        && !parts.headers.contains_key(CONTENT_LENGTH)
-    {
-        parts.headers.insert(CONTENT_LENGTH, length.into());
-    }
+    let headers = &mut parts.headers;
+    remove_hop_by_hop(headers);
+    let length = body.size_hint().exact();
+    announce_length(request.method(), parts.status, length, headers);
     let start = pin!(request.start(parts.status, parts.headers));
     let sending = pump.during(start).await?;
-    let send = pin!(sending.send_body(body));
+    let send = pin!(sending.send_body_or(body, unboxed));
     pump.during(send).await
+}
+
+/// Removes the fields that are about another connection (RFC 9110, 7.6.1). A service that passes the answer of
+/// another server on has them among its own.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // How the end of the body is found is the server's decision.
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove("keep-alive");
+    headers.remove("proxy-connection");
+    let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+    headers.remove(CONNECTION);
+    for member in values.iter().flat_map(|value| members(value.as_bytes())) {
+        if member.eq_ignore_ascii_case(b"close") {
+            headers.append(CONNECTION, HeaderValue::from_static("close"));
+        } else if member.eq_ignore_ascii_case(UPGRADE.as_str().as_bytes()) {
+            headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
+        } else if let Ok(member) = str::from_utf8(member) {
+            headers.remove(member);
+        }
+    }
+}
+
+/// Sets or removes the Content-Length of an answer.
+fn announce_length(
+    method: &Method,
+    status: StatusCode,
+    length: Option<u64>,
+    headers: &mut HeaderMap,
+) {
+    match status {
+        // axum sets the length of the empty body for all of these. They have none (RFC 9110, 8.6).
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
+            headers.remove(CONTENT_LENGTH);
+            headers.remove(TRAILER);
+        }
+        // A router has removed the body, so the length of the answer to GET is unknown.
+        _ if *method == Method::HEAD && length == Some(0) => {}
+        _ if status.is_informational() => {}
+        _ => {
+            // Trailers need chunks.
+            let has_trailers = headers.contains_key(TRAILER);
+            if let Some(length) = length
+                && !has_trailers
+            {
+                headers.entry(CONTENT_LENGTH).or_insert(length.into());
+            }
+        }
+    }
+    if headers.contains_key(CONTENT_LENGTH) {
+        headers.remove(TRAILER);
+    }
 }

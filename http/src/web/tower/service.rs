@@ -29,15 +29,13 @@ use http_body::{Frame, SizeHint};
 use tower_service::Service;
 use waterwheel_runtime::task::JoinSet;
 
-use super::ConnectionFacts;
+use super::{BoxError, ConnectionFacts};
 use crate::exchange::handler::{Handler, Shared, shared};
 use crate::limits::Limits;
 use crate::proto::chunked::{self, Decoded, Decoder};
 use crate::server::Server;
 use crate::testing::MemoryStream;
 use crate::transport::io::Io;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A service that calls a handler.
 ///
