@@ -43,8 +43,8 @@
 //! # Cost
 //!
 //! The runtime's thread compresses. It codes 32 KiB, then other tasks run. A whole answer of up to 64 KiB is coded at
-//! once. gzip at its usual level takes about half a millisecond for 32 KiB. Files that do not change are better compressed once: `web::files` serves the file
-//! `a.css.br` in place of `a.css`.
+//! once. gzip at its usual level takes about half a millisecond for 32 KiB. Files that do not change are better
+//! compressed once: `web::files` serves the file `a.css.br` in place of `a.css`.
 //!
 //! # Secrets in compressed answers
 //!
