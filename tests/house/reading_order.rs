@@ -112,11 +112,9 @@ fn the_core_of_the_runtime_has_fewer_than_6000_lines() {
     let (core, _) = text.split_once("//! This is the core").unwrap();
     let mut core = listed(core, "# Reading order");
     let skipped = [
-        // These have code only with the feature `inspect`, or are the words for its reports. In all other builds a
-        // call of them is an empty function.
+        // These have code only with the feature `inspect`. In all other builds a call of them is an empty function.
         "board",
         "nodes",
-        "causes",
         "points",
         // It is not compiled on Linux. It has the same functions as `sys::linux`, for other systems.
         "sys::other",
