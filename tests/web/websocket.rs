@@ -891,3 +891,51 @@ fn a_violation_is_named_to_the_handler() {
         assert_eq!(named.get(), Some(Violation::Unmasked));
     });
 }
+
+#[test]
+fn a_close_in_one_task_leaves_the_messages_and_the_end_to_the_reader_in_another() {
+    run(async {
+        let ended = Rc::new(Cell::new(false));
+        let has_ended = ended.clone();
+        let talk = async move |socket: WebSocket| {
+            let (mut reader, mut writer) = socket.split();
+            let read = spawn(async move {
+                let mut texts = Vec::new();
+                while let Some(message) = reader.next().await? {
+                    texts.push(message);
+                }
+                Result::<Vec<Message>>::Ok(texts)
+            });
+            yield_now().await;
+            let close = spawn(async move { writer.close(CloseCode::NORMAL, "").await });
+            timeout(PATIENCE, close).await.expect("the close ends")??;
+            let read = timeout(PATIENCE, read).await.expect("the reader ends")??;
+            assert_eq!(read, [Message::from("last")]);
+            has_ended.set(true);
+            Ok(())
+        };
+        let mut client = Client::open(&WebSocketOptions::new(), talk).await;
+        assert_eq!(client.close().await, (1000, String::new()));
+        client.send(frame(0x81, "last")).await;
+        client.send(close_frame(1000, "")).await;
+        client.end_of_stream().await;
+        sleep(2 * PATIENCE).await;
+        assert!(ended.get());
+    });
+}
+
+#[test]
+#[ignore = "red: the driver drops the socket without a close frame"]
+fn a_function_that_panics_closes_its_socket_with_1011() {
+    run(async {
+        let talk = async |mut socket: WebSocket| {
+            socket.next().await?;
+            panic!("a fault of the function");
+        };
+        let mut client = Client::open(&WebSocketOptions::new(), talk).await;
+        client.send(frame(0x81, "x")).await;
+        assert_eq!(client.close().await, (1011, String::new()));
+        client.send(close_frame(1011, "")).await;
+        client.end_of_stream().await;
+    });
+}
