@@ -925,7 +925,6 @@ fn a_close_in_one_task_leaves_the_messages_and_the_end_to_the_reader_in_another(
 }
 
 #[test]
-#[ignore = "red: the driver drops the socket without a close frame"]
 fn a_function_that_panics_closes_its_socket_with_1011() {
     run(async {
         let talk = async |mut socket: WebSocket| {

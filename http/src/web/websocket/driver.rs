@@ -12,13 +12,14 @@
 //! - Never: a handler that waits for something else keeps the close frame from being sent or answered.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, drop_contained, panic_text};
 use crate::log;
 use crate::web::websocket::error::WebSocketError;
 use crate::web::websocket::message::CloseCode;
@@ -48,10 +49,21 @@ impl<F: Future<Output = Result<()>>> Talk<F> {
     fn poll(mut self: Pin<&mut Self>, socket: &Socket, cx: &mut Context<'_>) -> Poll<CloseCode> {
         let code = match self.as_mut().project() {
             TalkProjection::Returned { code } => return Poll::Ready(*code),
-            TalkProjection::Runs { future } => match ready!(future.poll(cx)) {
-                Ok(()) => CloseCode::NORMAL,
-                Err(error) => code_of(socket, &error),
-            },
+            TalkProjection::Runs { future } => {
+                // A panic is a failure of the handler. Without this it would drop the socket without a close frame,
+                // and a half in another task would have no task that cares for it.
+                match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+                    Ok(polled) => match ready!(polled) {
+                        Ok(()) => CloseCode::NORMAL,
+                        Err(error) => code_of(socket, &error),
+                    },
+                    Err(payload) => {
+                        let text = format!("the handler panicked: {}", panic_text(&*payload));
+                        drop_contained(payload);
+                        code_of(socket, &Error::message(text))
+                    }
+                }
+            }
         };
         self.set(Self::Returned { code });
         Poll::Ready(code)
