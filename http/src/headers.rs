@@ -14,12 +14,14 @@
 //! - Always: fields have the order of their arrival, and names compare in any case.
 //! - Never: a copy, unless a `HeaderMap` is requested. Never: a field of a trailer among those of a head.
 
+pub(crate) mod white_space;
+
 use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::ClientError;
-use crate::white_space::members;
+use crate::headers::white_space::members;
 
 /// A part of a head, by position. A position has two bytes, because no head is longer than 65,535.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -20,7 +20,6 @@ mod extensions;
 mod headers;
 mod limits;
 mod log;
-mod white_space;
 
 mod transport;
 

@@ -14,6 +14,7 @@ use crate::exchange::handle::Exchange;
 use crate::exchange::handler::Responded;
 use crate::exchange::respond::{self, Unsent};
 use crate::extensions::Extensions;
+use crate::headers::white_space::members;
 use crate::headers::{AnswerHeaders, Headers};
 use crate::proto::encode;
 use crate::proto::head::Head;
@@ -21,7 +22,6 @@ use crate::transport::address::PeerAddress;
 use crate::transport::connection_info::ConnectionInfo;
 use crate::transport::shutdown_signal::ShutdownSignal;
 use crate::transport::upgrade::Upgrade;
-use crate::white_space::members;
 
 /// A request, and the obligation to answer it.
 ///

@@ -19,9 +19,9 @@ use std::ops::Range;
 use super::fields::{FieldSection, Line, push_field};
 use super::scan::{Class, Step, Stop, Token};
 use crate::error::{InvalidAnswer, Refusal};
+use crate::headers::white_space::is_white;
 use crate::headers::{AnswerHeaders, Field, Headers};
 use crate::limits::Limits;
-use crate::white_space::is_white;
 
 /// Reads a chunked body.
 #[derive(Debug, Default)]

@@ -30,7 +30,7 @@ use super::framing::AnswerFraming;
 use super::keep_alive::Persistence;
 use crate::error::InvalidAnswer;
 use crate::headers::AnswerHeaders;
-use crate::white_space::members;
+use crate::headers::white_space::members;
 
 /// Tells the client to send its body (RFC 9110, 15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

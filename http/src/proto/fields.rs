@@ -22,8 +22,8 @@
 
 use super::scan::{Class, Step, Stop, Token, is_token, is_value, misplaced, value_end};
 use crate::error::{InvalidAnswer, Refusal};
+use crate::headers::white_space::{is_white, trim, trim_end, trim_start};
 use crate::headers::{Field, Span};
-use crate::white_space::{is_white, trim, trim_end, trim_start};
 
 /// The position in a field section that is being read.
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@
 use http::{Method, StatusCode, Version};
 
 use crate::error::{InvalidAnswer, Refusal};
-use crate::white_space::members;
+use crate::headers::white_space::members;
 
 /// The body of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -27,9 +27,9 @@ use super::request_line::{LineReader, RequestLine};
 use super::scan::{Step, Stop, is_word};
 use super::target::{Form, Target};
 use crate::error::Refusal;
+use crate::headers::white_space::members;
 use crate::headers::{Field, Headers, Span};
 use crate::limits::Limits;
-use crate::white_space::members;
 
 /// The content of a request head: the target as text, the fields as positions in the bytes that were
 /// parsed.

@@ -16,7 +16,7 @@
 use http::Version;
 
 use super::scan::is_word;
-use crate::white_space::members;
+use crate::headers::white_space::members;
 
 /// The members of all Connection fields that mean something to us (RFC 9110, 7.6.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

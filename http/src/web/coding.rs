@@ -1,8 +1,8 @@
 //! Content codings that a client accepts (RFC 9110, 12.5.3).
 
 use crate::headers::Headers;
+use crate::headers::white_space::trim;
 use crate::web::weight::Weight;
-use crate::white_space::trim;
 
 /// A content coding of answers (RFC 9110, 8.4.1).
 ///

@@ -48,9 +48,9 @@ use waterwheel_runtime::spawn_blocking;
 use crate::error::{ClientError, Result};
 use crate::exchange::body::Body;
 use crate::exchange::request::Request;
+use crate::headers::white_space::trim;
 use crate::web::parameters::parameters;
 use crate::web::single::content_type;
-use crate::white_space::trim;
 
 mod fault;
 mod head;

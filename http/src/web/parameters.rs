@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::white_space::{trim, trim_start};
+use crate::headers::white_space::{trim, trim_start};
 
 /// A name and a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

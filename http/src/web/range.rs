@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::white_space::members;
+use crate::headers::white_space::members;
 
 /// The highest number of ranges that are served. A request for more ranges is answered with the whole.
 ///

@@ -1,6 +1,6 @@
 //! Weights in fields that list what a client accepts: the number behind `q=` (RFC 9110, 12.4.2).
 
-use crate::white_space::trim;
+use crate::headers::white_space::trim;
 
 /// The weight of one member of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,8 +20,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::networks::Networks;
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
+use crate::headers::white_space::trim;
 use crate::web::parameters::parameters;
-use crate::white_space::trim;
 
 /// The field in which the proxies send the address of their client.
 ///

@@ -72,8 +72,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::exchange::answer_coder::{AnswerCoder, BodyEncoder};
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
+use crate::headers::white_space::trim;
 use crate::web::coding::{AcceptedCodings, ContentCoding};
-use crate::white_space::trim;
 
 /// Compresses the answers of a handler, with the defaults of [`Compress`].
 ///

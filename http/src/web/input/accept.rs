@@ -6,8 +6,8 @@ use http::StatusCode;
 
 use crate::error::ClientError;
 use crate::exchange::request::Request;
+use crate::headers::white_space::trim_text;
 use crate::web::weight::Weight;
-use crate::white_space::trim_text;
 
 /// Returns the offered media type that the client prefers by its Accept field.
 ///

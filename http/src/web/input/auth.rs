@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::exchange::request::Request;
+use crate::headers::white_space::trim_text;
 use crate::web::single::only;
-use crate::white_space::trim_text;
 
 /// A name and a password.
 ///

@@ -1,7 +1,7 @@
 //! Cookies of a request (RFC 6265).
 
 use crate::exchange::request::Request;
-use crate::white_space::trim_text;
+use crate::headers::white_space::trim_text;
 
 /// Returns the names and values of the request's cookies, in the order of arrival.
 ///

@@ -4,9 +4,9 @@ use http::StatusCode;
 
 use crate::error::ClientError;
 use crate::exchange::request::Request;
+use crate::headers::white_space::trim_text;
 use crate::web::parameters::{Malformed, Parameter, parameters};
 use crate::web::single::content_type;
-use crate::white_space::trim_text;
 
 /// The default limit for a form, JSON or a text, in bytes.
 ///

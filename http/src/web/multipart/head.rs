@@ -4,8 +4,8 @@ use percent_encoding::percent_decode;
 
 use super::fault::{bad, malformed_head};
 use crate::error::ClientError;
+use crate::headers::white_space::trim;
 use crate::web::parameters::parameters;
-use crate::white_space::trim;
 
 /// The head of a part.
 #[derive(Debug)]

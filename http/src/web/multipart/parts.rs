@@ -24,9 +24,9 @@ use memchr::memmem::Finder;
 use super::fault::{bad, malformed_head};
 use super::head::{PartHead, PartHeadBuilder};
 use crate::error::ClientError;
+use crate::headers::white_space::is_white;
 use crate::proto::fields::{FieldSection, Line};
 use crate::proto::scan::Stop;
-use crate::white_space::is_white;
 
 /// The highest number of bytes between the data of two parts: a delimiter, which begins with the line end
 /// before it, and a head with its empty line.

@@ -77,7 +77,7 @@ use tower_service::Service;
 use crate::error::{Error, Result};
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
-use crate::white_space::members;
+use crate::headers::white_space::members;
 
 pub use body::RequestBody;
 pub use service::{AnswerStream, HandlerService, into_service};
