@@ -158,7 +158,8 @@ impl<'c> Request<'c> {
     }
 
     /// Returns the address of the client: the one that middleware has [set](Self::set_client_address), or that of the
-    /// [peer](Self::peer_address). They differ behind a proxy.
+    /// [peer](Self::peer_address). They differ behind a proxy. An IPv4 address that comes as an IPv6 one
+    /// (`::ffff:192.0.2.7`) is returned as the IPv4 address.
     ///
     /// # Examples
     ///
@@ -173,7 +174,7 @@ impl<'c> Request<'c> {
     pub fn client_address(&self) -> Option<IpAddr> {
         match self.extensions().get::<ClientAddress>() {
             Some(address) => Some(address.0),
-            None => self.peer_address().map(|peer| peer.ip()),
+            None => self.peer_address().map(|peer| peer.ip().to_canonical()),
         }
     }
 

@@ -74,10 +74,22 @@ impl FromStr for Networks {
                 .parse()
                 .ok()
                 .or_else(|| address().ok().map(IpNet::from));
-            network.ok_or_else(|| InvalidNetwork(member.to_owned()))
+            let network = network.ok_or_else(|| InvalidNetwork(member.to_owned()))?;
+            Ok(canonical(network))
         });
         networks.collect::<Result<_, _>>().map(Self)
     }
+}
+
+/// Returns a network of mapped addresses (`::ffff:10.0.0.0/104`) as the one of IPv4, because [`Networks::contain`] looks
+/// for IPv4 addresses as such.
+fn canonical(network: IpNet) -> IpNet {
+    let ipv4 = network.network().to_canonical();
+    let prefix = network.prefix_len().checked_sub(96);
+    prefix
+        .filter(|_| ipv4.is_ipv4())
+        .and_then(|prefix| IpNet::new(ipv4, prefix).ok())
+        .unwrap_or(network)
 }
 
 /// The error of a list with a member that is no network.

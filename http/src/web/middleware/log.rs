@@ -257,8 +257,9 @@ struct OpenEntry<'r, S: Fn(&LogEntry<'_>)> {
 /// Returns the address of the client, with the port of the peer if the client is the peer.
 fn address_of(request: &Request<'_>) -> Option<SocketAddr> {
     let (peer, client) = (request.peer_address(), request.client_address()?);
-    let is_client = |peer: &SocketAddr| peer.ip() == client;
-    Some(peer.filter(is_client).unwrap_or((client, 0).into()))
+    let is_client = |peer: &SocketAddr| peer.ip().to_canonical() == client;
+    let port = peer.filter(is_client).map_or(0, |peer| peer.port());
+    Some((client, port).into())
 }
 
 impl<'r, S: Fn(&LogEntry<'_>)> OpenEntry<'r, S> {
