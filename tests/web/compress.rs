@@ -404,3 +404,27 @@ fn nested_compression_compresses_once() {
         assert_eq!(varies, ["accept-encoding"]);
     });
 }
+
+#[test]
+fn a_content_length_that_lies_fails_with_a_coder_as_without() {
+    let handler = async |request: Request<'_>| {
+        let length = request.query().unwrap_or_default().to_owned();
+        let headers = [
+            ("content-type", "text/plain"),
+            ("content-length", length.as_str()),
+        ];
+        let body = "mill ".repeat(1000);
+        request.respond(StatusCode::OK, body, headers).await
+    };
+    for (length, status) in [("5000", 200), ("5001", 500), ("+5000", 500), ("many", 500)] {
+        for accepts in ["gzip", "identity"] {
+            let answer = block_on(async {
+                let fields = [("accept-encoding", accepts)];
+                let mut client = TestClient::new(compress(handler));
+                let target = format!("/?{length}");
+                client.request(&Method::GET, &target, &fields, b"").await
+            });
+            assert_eq!(answer.status.as_u16(), status, "{length} {accepts}");
+        }
+    }
+}
