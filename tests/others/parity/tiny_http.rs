@@ -266,6 +266,10 @@ async fn pour(request: Request<'_>, told: &mpsc::Sender<usize>) -> Result<Respon
 
 #[test]
 fn t_r18_an_answer_without_a_reader_is_not_produced() {
+    // A reset can also take the request out of the pump's socket, before the server has seen it.
+    if is_wanted() {
+        return skip("over TLS the pump of the tests reads as far as its sockets hold");
+    }
     let (sender, told) = mpsc::channel();
     let server = TestServer::start(Server::builder().limits(impatient()), move || {
         async move |request: Request<'_>| pour(request, &sender).await
@@ -276,9 +280,6 @@ fn t_r18_an_answer_without_a_reader_is_not_produced() {
     drop(closed);
     let poured = told.recv_timeout(DEADLINE).unwrap();
     assert!(poured < 1 << 20, "{poured}");
-    if is_wanted() {
-        return skip("over TLS the pump of the tests reads as far as its sockets hold");
-    }
     let mut not_reading = server.client();
     set_socket_recv_buffer_size(&not_reading.stream, 64 << 10).unwrap();
     not_reading.send(get("/"));
