@@ -34,7 +34,7 @@ use crate::exchange::handler::{Handler, Shared, shared};
 use crate::limits::Limits;
 use crate::proto::chunked::{self, Decoded, Decoder};
 use crate::server::Server;
-use crate::testing::MemoryStream;
+use crate::testing::{MemoryStream, parse_head};
 use crate::transport::io::Io;
 
 /// A service that calls a handler.
@@ -354,24 +354,6 @@ impl AnswerReader {
         *response.headers_mut() = headers;
         response
     }
-}
-
-/// Reads a head of the form that our own encoder writes.
-fn parse_head(head: &[u8]) -> Option<(StatusCode, HeaderMap)> {
-    let mut lines = head.split(|byte| *byte == b'\n');
-    let status = StatusCode::from_bytes(lines.next()?.get(9..12)?).ok()?;
-    let mut headers = HeaderMap::new();
-    for line in lines {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            continue;
-        }
-        let colon = line.iter().position(|byte| *byte == b':')?;
-        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
-        headers.append(name, value);
-    }
-    Some((status, headers))
 }
 
 /// The body of the answer of a [`HandlerService`]. The drop ends the handler.
