@@ -1,4 +1,4 @@
-//! What the tasks of the workloads with channels, semaphores and sets of tasks do.
+//! The code of the tasks in the workloads with channels, semaphores and sets of tasks.
 //!
 //! Each part is written once, against [`WithSync`]. Only the runtime's own file can spawn it, because the
 //! compiler knows there whether the future is `Send`: see [`WithSync::spawn_part`].
