@@ -15,11 +15,13 @@
 //! - Always: rustls is asked with all unused input, because it keeps positions in it.
 //! - Never: rustls is asked again after it has reported an error, except for the alert.
 
-use rustls::Error;
+use std::mem;
+
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
+use rustls::{Error, ProtocolVersion};
 
 /// The most bytes of a handshake message that has not arrived whole, with the records around it. rustls itself
 /// refuses a message of more than 65,535 bytes.
@@ -138,6 +140,8 @@ pub(super) struct Session {
     pub(super) output: ByteQueue,
     /// True after the peer's `close_notify`. rustls reports it only once.
     peer_has_closed: bool,
+    /// True if rustls has seen all of `input`. It leaves a part of a message there, also if that fills whole records.
+    is_judged: bool,
 }
 
 impl Session {
@@ -148,6 +152,7 @@ impl Session {
             plain: ByteQueue::default(),
             output: ByteQueue::default(),
             peer_has_closed: false,
+            is_judged: false,
         }
     }
 
@@ -167,7 +172,7 @@ impl Session {
             }
             _ => false,
         };
-        !self.plain.is_empty() || (has_record && !self.peer_has_closed)
+        !self.plain.is_empty() || (has_record && !self.is_judged && !self.peer_has_closed)
     }
 
     /// Takes received bytes in.
@@ -176,6 +181,7 @@ impl Session {
             return Err(Error::General("a message is too long".to_owned()));
         }
         self.input.append(bytes);
+        self.is_judged = false;
         Ok(())
     }
 
@@ -205,6 +211,7 @@ impl Session {
 
     /// Lets rustls work until the task is done, or until it needs more input.
     fn ask(&mut self, mut task: Task<'_>) -> Result<Progress, Error> {
+        let has_key_updates = self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         loop {
             let UnbufferedStatus { mut discard, state } = self
                 .tls
@@ -235,10 +242,22 @@ impl Session {
                     data.done();
                     None
                 }
-                Ok(ConnectionState::WriteTraffic(traffic)) => Some(match &task {
-                    Task::Receive(_) => Progress::Blocked,
-                    task => self.output.append_traffic(traffic, task)?,
-                }),
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    let was_judged = mem::replace(&mut self.is_judged, true);
+                    match &task {
+                        // rustls holds the answer to a key update back until the next bytes. An attempt without
+                        // space releases the answer, and encrypts no byte. Only into an empty output: a client that
+                        // does not read must not fill it.
+                        Task::Receive(_)
+                            if !was_judged && has_key_updates && self.output.is_empty() =>
+                        {
+                            _ = traffic.encrypt(&[0], &mut []);
+                            None
+                        }
+                        Task::Receive(_) => Some(Progress::Blocked),
+                        task => Some(self.output.append_traffic(traffic, task)?),
+                    }
+                }
                 Ok(ConnectionState::PeerClosed) => {
                     self.peer_has_closed = true;
                     matches!(task, Task::Receive(_)).then_some(Progress::PeerClosed)
