@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::support::runtime::run;
 use crate::support::server::DEADLINE;
 use crate::support::tls::{
-    MemoryClient, ask, configs, connect, pair, pair_through, read_all, read_answer,
+    Authority, MemoryClient, ask, configs, connect, pair, pair_through, read_all, read_answer,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustls::crypto::cipher::{MessageEncrypter, OutboundPlainMessage};
@@ -22,7 +22,7 @@ use rustls::{
     ClientConfig, ConnectionTrafficSecrets, ContentType, ProtocolVersion, SupportedCipherSuite,
 };
 use waterwheel::http::testing::MemoryStream;
-use waterwheel::http::tls::{TlsAcceptor, TlsStream};
+use waterwheel::http::tls::{TlsAcceptor, TlsConfig, TlsStream};
 use waterwheel::http::{Io, Limits, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{join, spawn, yield_now};
@@ -478,5 +478,66 @@ fn a_client_that_ends_its_stream_without_a_close_notify_still_receives_its_answe
         let count = if request.starts_with("POST") { 3 } else { 0 };
         let answer = read_answer(&mut client, "late after 0".len());
         assert!(answer.ends_with(&format!("late after {count}")), "{answer}");
+    }
+}
+
+/// Writes the sections of a PEM text in another way.
+fn rewritten(text: &str, rewrite: impl Fn(&str) -> String) -> Vec<u8> {
+    text.lines()
+        .map(|line| rewrite(line) + "\n")
+        .collect::<String>()
+        .into_bytes()
+}
+
+#[test]
+fn pem_of_many_editors_and_programs_is_read() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.server(&["localhost"]).pem();
+    let bag = "Bag Attributes\n    friendlyName: mühle\n    localKeyID: 54 69 6D\nsubject=CN = x\n";
+    let utf16: Vec<u8> = [0xff, 0xfe]
+        .into_iter()
+        .chain(certificate.encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
+    for (name, chain) in [
+        ("CRLF", rewritten(&certificate, |line| format!("{line}\r"))),
+        ("CR", certificate.replace('\n', "\r").into_bytes()),
+        (
+            "spaces behind",
+            rewritten(&certificate, |line| format!("{line}  ")),
+        ),
+        (
+            "spaces before",
+            rewritten(&certificate, |line| format!("  {line}")),
+        ),
+        (
+            "no last line end",
+            certificate.trim_end().as_bytes().to_vec(),
+        ),
+        (
+            "empty lines",
+            rewritten(&certificate, |line| format!("{line}\n")),
+        ),
+        (
+            "attributes of PKCS#12",
+            [bag, &certificate].concat().into_bytes(),
+        ),
+        (
+            "a comment in Latin-1",
+            [b"# m\xfchle\n", certificate.as_bytes()].concat(),
+        ),
+        (
+            "two marks of UTF-8",
+            [
+                "\u{feff}".as_bytes(),
+                certificate.as_bytes(),
+                "\u{feff}".as_bytes(),
+                authority.root_pem().as_bytes(),
+            ]
+            .concat(),
+        ),
+        ("UTF-16 of Windows", utf16),
+    ] {
+        let built = TlsConfig::from_pem(chain, &key);
+        assert!(built.is_ok(), "{name}: {}", built.unwrap_err());
     }
 }
