@@ -4,7 +4,8 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -15,17 +16,21 @@ use crate::support::runtime::run;
 use crate::support::server::DEADLINE;
 use crate::support::tls::{
     Authority, MemoryClient, ask, configs, connect, pair, pair_through, read_all, read_answer,
+    roots,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustls::crypto::cipher::{MessageEncrypter, OutboundPlainMessage};
+use rustls::pki_types::ServerName;
 use rustls::{
-    ClientConfig, ConnectionTrafficSecrets, ContentType, ProtocolVersion, SupportedCipherSuite,
+    ClientConfig, ClientConnection, ConnectionTrafficSecrets, ContentType, ProtocolVersion,
+    StreamOwned, SupportedCipherSuite,
 };
 use waterwheel::http::testing::MemoryStream;
-use waterwheel::http::tls::{TlsAcceptor, TlsConfig, TlsStream};
+use waterwheel::http::tls::{Identity, TlsAcceptor, TlsConfig, TlsInfo, TlsStream};
+use waterwheel::http::web::client_address::ProxyProtocol;
 use waterwheel::http::{Io, Limits, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::time::{self, sleep, timeout};
-use waterwheel::runtime::{join, spawn, yield_now};
+use waterwheel::runtime::{block_on, join, spawn, spawn_blocking, yield_now};
 
 /// Writes records of TLS 1.3 with any content.
 struct Records {
@@ -35,7 +40,7 @@ struct Records {
 
 impl Records {
     /// Takes over from a client whose handshake is done.
-    fn of(client: rustls::ClientConnection) -> Self {
+    fn of(client: ClientConnection) -> Self {
         let suite = client.negotiated_cipher_suite();
         let Some(SupportedCipherSuite::Tls13(suite)) = suite else {
             panic!("not TLS 1.3")
@@ -539,5 +544,135 @@ fn pem_of_many_editors_and_programs_is_read() {
     ] {
         let built = TlsConfig::from_pem(chain, &key);
         assert!(built.is_ok(), "{name}: {}", built.unwrap_err());
+    }
+}
+
+/// Sends a request through TLS over any stream, and reads the answer to its end.
+fn ask_over<S: Read + Write>(stream: S, config: &Arc<ClientConfig>) -> String {
+    let name = ServerName::try_from("localhost").unwrap();
+    let tls = ClientConnection::new(config.clone(), name).unwrap();
+    let mut client = StreamOwned::new(tls, stream);
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Answers with the client's address and with the protocol.
+async fn addressed(request: Request<'_>) -> Result<Responded> {
+    let connection = request.connection();
+    let tls: &TlsInfo = connection.get().unwrap();
+    let text = format!("{:?} {}", connection.peer_address(), tls.protocol());
+    request.respond(StatusCode::OK, text, ()).await
+}
+
+#[test]
+fn tls_follows_a_header_of_the_proxy_protocol_in_any_pieces() {
+    let (config, client) = configs();
+    let builder = Server::builder()
+        .proxy_protocol(ProxyProtocol::required())
+        .tls(config);
+    let server = builder.stoppable("127.0.0.1:0", || addressed).unwrap();
+    for piece in [1, 7, 1000] {
+        let mut stream = TcpStream::connect(server.local_address()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n";
+        for bytes in header.chunks(piece) {
+            stream.write_all(bytes).unwrap();
+        }
+        let answer = ask_over(stream, &client);
+        assert!(answer.ends_with("Some(192.0.2.7:4711) TLSv1.3"), "{answer}");
+    }
+}
+
+#[test]
+fn tls_works_over_a_unix_socket() {
+    let (config, client) = configs();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mill.sock");
+    let server = Server::builder().tls(config).bind_unix(&path);
+    block_on(async {
+        let server = server.unwrap();
+        let client = spawn_blocking(move || {
+            let stream = UnixStream::connect(path).unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            ask_over(stream, &client)
+        });
+        let asked = async {
+            let answer = client.await.unwrap();
+            server.shutdown(DEADLINE).await;
+            answer
+        };
+        let (served, answer) = join(server.serve(addressed), asked).await;
+        served.unwrap();
+        assert!(answer.ends_with("None TLSv1.3"), "{answer}");
+    });
+}
+
+#[test]
+fn a_hello_of_60_kilobytes_is_read() {
+    let (config, client) = configs();
+    let builder = Server::builder().tls(config);
+    let server = builder.stoppable("127.0.0.1:0", || addressed).unwrap();
+    let mut large: ClientConfig = (*client).clone();
+    large.alpn_protocols = (0..240_u8).map(|byte| vec![byte; 250]).collect();
+    large.alpn_protocols.push(b"http/1.1".to_vec());
+    let stream = TcpStream::connect(server.local_address()).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let answer = ask_over(stream, &Arc::new(large));
+    assert!(answer.ends_with("TLSv1.3"), "{answer}");
+}
+
+#[test]
+fn a_graceful_end_waits_neither_for_half_handshakes_nor_for_half_messages() {
+    let (config, client) = configs();
+    let builder = Server::builder().tls(config);
+    let server = builder.stoppable("127.0.0.1:0", || late).unwrap();
+    let address = server.local_address();
+    let mut raw: ClientConfig = (*client).clone();
+    raw.enable_secret_extraction = true;
+    // An idle connection, with a part of a key update.
+    let mut idle = connect(address, &Arc::new(raw));
+    ask(&mut idle, "/", "");
+    read_answer(&mut idle, "late after 0".len());
+    let (tls, mut idle) = idle.into_parts();
+    let part = Records::of(tls).record(ContentType::Handshake, &[24, 0, 0]);
+    idle.write_all(&part).unwrap();
+    let mut half = TcpStream::connect(address).unwrap();
+    half.write_all(&[22, 3, 1, 1, 0, 1]).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    let began = Instant::now();
+    server.stopper().stop();
+    let report = server.join().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{report}");
+    assert_eq!(report.cut, 0, "{report}");
+}
+
+#[test]
+fn without_tickets_no_session_of_the_older_protocol_resumes() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.server(&["localhost"]).pem();
+    let config = TlsConfig::builder().identity(Identity::from_pem(certificate, key));
+    for (tickets, kind) in [(true, "true"), (false, "false")] {
+        let config = config.clone().session_tickets(tickets).build().unwrap();
+        let server = Server::builder().tls(config);
+        let resumed = async |request: Request<'_>| {
+            let connection = request.connection();
+            let tls: &TlsInfo = connection.get().unwrap();
+            let text = tls.is_resumed().to_string();
+            request.respond(StatusCode::OK, text, ()).await
+        };
+        let server = server.stoppable("127.0.0.1:0", move || resumed).unwrap();
+        let older = ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12]);
+        let older = older.with_root_certificates(roots(&authority));
+        let older = Arc::new(older.with_no_client_auth());
+        for expected in ["false", kind] {
+            let mut client = connect(server.local_address(), &older);
+            ask(&mut client, "/", "Connection: close\r\n");
+            let answer = read_all(&mut client);
+            assert!(answer.ends_with(expected), "{tickets}: {answer}");
+        }
     }
 }
