@@ -166,6 +166,8 @@ fn openssl_finds_two_protocols_and_only_strong_suites() {
         (&["-groups", "X25519"], true),
         (&["-groups", "P-256"], true),
         (&["-groups", "P-521"], false),
+        // The first share does not fit, so the server asks for another one (RFC 8446, 4.1.4).
+        (&["-tls1_3", "-groups", "P-521:X25519"], true),
         // A fallback that no client of TLS 1.3 would need (RFC 7507).
         (&["-tls1_2", "-fallback_scsv"], false),
     ] {

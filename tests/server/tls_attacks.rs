@@ -12,8 +12,10 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::process::alone;
 use crate::support::runtime::run;
 use crate::support::server::DEADLINE;
+use crate::support::system::cpu_ticks;
 use crate::support::tls::{
     Authority, MemoryClient, ask, configs, connect, pair, pair_through, read_all, read_answer,
     roots,
@@ -675,4 +677,44 @@ fn without_tickets_no_session_of_the_older_protocol_resumes() {
             assert!(answer.ends_with(expected), "{tickets}: {answer}");
         }
     }
+}
+
+#[test]
+fn an_alert_within_the_handshake_ends_it_or_is_passed_over() {
+    alone(|| {
+        let id = std::process::id();
+        let before = cpu_ticks(id);
+        let (config, client) = configs();
+        let limits = Limits {
+            handshake_duration_max: Duration::from_secs(4),
+            ..Limits::default()
+        };
+        let builder = Server::builder().limits(limits).tls(config);
+        let server = builder.stoppable("127.0.0.1:0", || addressed).unwrap();
+        let hello = {
+            let name = ServerName::try_from("localhost").unwrap();
+            let mut tls = ClientConnection::new(client.clone(), name).unwrap();
+            let mut records = Vec::new();
+            tls.write_tls(&mut records).unwrap();
+            records
+        };
+        // A close_notify after the hello made servers with rustls run without end (RUSTSEC-2024-0336).
+        let close_notify = [21, 3, 3, 0, 2, 1, 0];
+        for (count, what) in [(1, "a close_notify"), (100, "many")] {
+            let mut stream = TcpStream::connect(server.local_address()).unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            let began = Instant::now();
+            stream
+                .write_all(&[&hello[..], &close_notify.repeat(count)].concat())
+                .unwrap();
+            drop(stream.read_to_end(&mut Vec::new()));
+            assert!(began.elapsed() < Duration::from_secs(8), "{what}");
+        }
+        let stream = TcpStream::connect(server.local_address()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        assert!(ask_over(stream, &client).ends_with("TLSv1.3"));
+        // A client that made the server run until its deadline would cost 400 ticks.
+        let spent = cpu_ticks(id) - before;
+        assert!(spent < 150, "{spent}");
+    });
 }
