@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{ChildStdout, Command};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,10 +15,10 @@ use waterwheel::http::tls::TlsConfig;
 use waterwheel::http::{Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::spawn_blocking;
 
-use crate::support::programs::tool;
+use crate::support::programs::{Owned, tool};
 use crate::support::start_example;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(30);
 const NAME: &str = "mill.test";
 
 /// An authority as in RFC 8555, which knows one account and one order, and verifies no signature.
@@ -118,7 +119,7 @@ impl Authority {
     }
 }
 
-async fn answer(shared: Arc<Authority>, mut request: Request<'_>) -> Result<Responded> {
+async fn answer(shared: Arc<Authority>, request: Request<'_>) -> Result<Responded> {
     let at = |path: &str| format!("https://{}{path}", request.host().unwrap_or_default());
     let [nonce, account, order] = ["/nonce", "/account", "/order"].map(at);
     let [authorization, challenge, finalize, certificate] =
@@ -143,12 +144,15 @@ async fn answer(shared: Arc<Authority>, mut request: Request<'_>) -> Result<Resp
         "/directory" => {
             json!({ "newNonce": nonce, "newAccount": account, "newOrder": order }).to_string()
         }
-        "/nonce" | "/account" => "{}".to_owned(),
+        // A client that reads the content of an answer to HEAD would wait for it.
+        "/nonce" => String::new(),
+        "/account" => "{}".to_owned(),
         "/order" => {
             let mut state = shared.state.lock().unwrap();
             state.orders += 1;
             of_order(&state).to_string()
         }
+        "/order/1" => of_order(&shared.state.lock().unwrap()).to_string(),
         "/authorization" => {
             let is_verified = shared.state.lock().unwrap().is_verified;
             json!({
@@ -173,15 +177,27 @@ async fn answer(shared: Arc<Authority>, mut request: Request<'_>) -> Result<Resp
         "/certificate" => shared.state.lock().unwrap().chain.clone().unwrap(),
         _ => return request.respond(StatusCode::NOT_FOUND, "", ()).await,
     };
-    let fields = [("replay-nonce", "n".to_owned()), ("location", account)];
+    // The address of what a request has made.
+    let fields = [
+        ("replay-nonce", "n".to_owned()),
+        ("location", at(&format!("{path}/1"))),
+    ];
     request.respond(StatusCode::OK, text, fields).await
 }
 
-/// Reads lines up to this one.
-fn wait_for(output: &mut BufReader<ChildStdout>, expected: &str) {
-    let mut lines = output.lines();
-    let found = lines.any(|line| line.unwrap() == expected);
-    assert!(found, "the output ended without {expected}");
+/// Reads lines up to this one. Ends the example, and with it its output, if it does not come.
+fn wait_for(example: &Owned, output: &mut BufReader<ChildStdout>, expected: &str) {
+    let (found, waits) = mpsc::channel::<()>();
+    let id = rustix::process::Pid::from_child(&example.0);
+    let watch = thread::spawn(move || {
+        if waits.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+            rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+        }
+    });
+    let is_there = output.lines().any(|line| line.unwrap() == expected);
+    drop(found);
+    watch.join().unwrap();
+    assert!(is_there, "the output ended without {expected}");
 }
 
 fn curl(authority: &Authority, address: &str) -> String {
@@ -221,12 +237,12 @@ fn a_server_orders_its_certificate_and_keeps_it_over_a_restart() {
     let [cache, root] = [&cache, &root].map(|path| path.to_str().unwrap());
     for event in ["DeployedNewCert", "DeployedCachedCert"] {
         let arguments = [NAME, cache, "127.0.0.1:0", &url, root];
-        let (_example, mut output, address) = start_example("acme", &arguments);
+        let (example, mut output, address) = start_example("acme", &arguments);
         authority.state.lock().unwrap().address = Some(address.clone());
-        wait_for(&mut output, event);
+        wait_for(&example, &mut output, event);
         assert_eq!(curl(&authority, &address), "hello\n");
         if event == "DeployedNewCert" {
-            wait_for(&mut output, "CertCacheStore");
+            wait_for(&example, &mut output, "CertCacheStore");
         }
     }
     assert_eq!(authority.state.lock().unwrap().orders, 1);
