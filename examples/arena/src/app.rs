@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use waterwheel::http::web::compress::{Compress, Effort};
+use waterwheel::http::web::compress::compress;
 use waterwheel::http::web::files::Files;
 use waterwheel::http::web::input;
 use waterwheel::http::web::response::{Json, Response};
@@ -264,7 +264,7 @@ pub fn routes(app: &Rc<App>) -> impl Handler {
         .get("/baseline2", sum_of_query)
         .get("/pipeline", async || "ok")
         // Brotli has the smallest answers for the client's `gzip, br`.
-        .nest("/json", Compress::new().effort(Effort::Fast).around(json))
+        .nest("/json", compress(json))
         .post("/upload", upload)
         .get("/static/{*path}", app.files.clone())
         .get("/async-db", with(app, App::by_price))
