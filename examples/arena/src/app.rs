@@ -48,7 +48,7 @@ impl Cache {
     }
 }
 
-/// What the endpoints of one thread need.
+/// The state of the endpoints, for one thread.
 pub struct App {
     items: Vec<Item>,
     database: Option<Database>,

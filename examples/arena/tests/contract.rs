@@ -416,7 +416,7 @@ fn without_a_database_a_query_finds_nothing() {
     );
 }
 
-/// Returns an item's row as the table holds it.
+/// Makes the table of the contract, with fewer rows.
 const TABLE: &str = "create table items (id integer primary key, name text not null, category text not null, \
     price integer not null, quantity integer not null, active boolean not null, tags jsonb not null, \
     rating_score integer not null, rating_count integer not null); \
