@@ -17,11 +17,11 @@
 
 use std::mem;
 
+use rustls::Error;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
-use rustls::{Error, ProtocolVersion};
 
 /// The most bytes of a handshake message that has not arrived whole, with the records around it. rustls itself
 /// refuses a message of more than 65,535 bytes.
@@ -107,6 +107,12 @@ impl ByteQueue {
             }
         }
     }
+}
+
+/// Makes the answer to a key update the next record, if there is one. rustls holds it back until the next bytes. This
+/// attempt to write has no space, so rustls releases the answer and encrypts no byte.
+fn release_key_update(mut traffic: WriteTraffic<'_, ServerConnectionData>) {
+    _ = traffic.encrypt(&[0], &mut []);
 }
 
 /// The purpose of a call of rustls.
@@ -211,7 +217,6 @@ impl Session {
 
     /// Lets rustls work until the task is done, or until it needs more input.
     fn ask(&mut self, mut task: Task<'_>) -> Result<Progress, Error> {
-        let has_key_updates = self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         loop {
             let UnbufferedStatus { mut discard, state } = self
                 .tls
@@ -242,16 +247,12 @@ impl Session {
                     data.done();
                     None
                 }
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let was_judged = mem::replace(&mut self.is_judged, true);
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    let is_new = !mem::replace(&mut self.is_judged, true);
                     match &task {
-                        // rustls holds the answer to a key update back until the next bytes. An attempt without
-                        // space releases the answer, and encrypts no byte. Only into an empty output: a client that
-                        // does not read must not fill it.
-                        Task::Receive(_)
-                            if !was_judged && has_key_updates && self.output.is_empty() =>
-                        {
-                            _ = traffic.encrypt(&[0], &mut []);
+                        // Only into an empty output: a client that does not read must not fill it.
+                        Task::Receive(_) if is_new && self.output.is_empty() => {
+                            release_key_update(traffic);
                             None
                         }
                         Task::Receive(_) => Some(Progress::Blocked),

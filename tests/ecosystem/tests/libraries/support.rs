@@ -7,6 +7,8 @@ use std::process::{ChildStdout, Command, Stdio};
 
 use programs::Owned;
 
+#[path = "../../../support/postgres.rs"]
+pub(crate) mod postgres;
 #[path = "../../../support/programs.rs"]
 pub(crate) mod programs;
 #[path = "../../../support/runtime.rs"]
