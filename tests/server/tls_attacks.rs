@@ -607,8 +607,8 @@ fn tls_works_over_a_unix_socket() {
             server.shutdown(DEADLINE).await;
             answer
         };
-        let (served, answer) = join(server.serve(addressed), asked).await;
-        served.unwrap();
+        let (outcome, answer) = join(server.serve(addressed), asked).await;
+        outcome.unwrap();
         assert!(answer.ends_with("None TLSv1.3"), "{answer}");
     });
 }
