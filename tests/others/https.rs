@@ -11,14 +11,25 @@ use crate::browser::folder;
 use crate::support::programs::{Outcome, python_with, run, tool};
 use crate::support::tls::Authority;
 use waterwheel::http::tls::{ClientAuth, Identity, TlsConfig, TlsInfo};
+use waterwheel::http::web::websocket::{self, WebSocket, WebSocketOptions};
 use waterwheel::http::{Request, Responded, Result, Server, ServerThread, StatusCode};
 
-/// Answers with the protocol, the body's length, and 1 if the client has a certificate.
+/// Answers with the protocol, the body's length, and 1 if the client has a certificate. Echoes messages at `/socket`.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     if request.path() == "/page" {
         let page = "<!doctype html><title>mill</title><p>grist";
         let html = [("content-type", "text/html")];
         return request.respond(StatusCode::OK, page, html).await;
+    }
+    if request.path() == "/socket" {
+        let options = WebSocketOptions::new();
+        return websocket::upgrade(request, &options, async |mut socket: WebSocket| {
+            while let Some(message) = socket.next().await? {
+                socket.send(&message).await?;
+            }
+            Ok(())
+        })
+        .await;
     }
     if let Some(count) = request.path().strip_prefix("/bytes/") {
         let body = vec![b'x'; count.parse().unwrap_or(0)];
@@ -392,6 +403,28 @@ fn chromium_loads_a_page_and_posts_over_https() {
         .then(all => document.title = all.reduce((sum, text) => sum + text.length, 0))";
     browser.act(&tab, many);
     browser.wait_for(&tab, "document.title === '4350000'");
+    browser.close(&tab);
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+}
+
+#[test]
+fn chromium_talks_over_wss_and_sees_a_clean_end_of_the_server() {
+    let Some(chromium) = tool("chromium") else {
+        return;
+    };
+    let site = Site::new("chromium-wss", |_| None);
+    let trusting = ["--ignore-certificate-errors"];
+    let mut browser = Browser::start_with(&chromium, &site.folder.join("profile"), &trusting);
+    let tab = browser.open(&site.url("/page"), 800, 600);
+    browser.wait_for(&tab, "document.title === 'mill'");
+    let talk = "window.socket = new WebSocket('wss://' + location.host + '/socket');\
+        socket.onopen = () => { socket.send('grist'); socket.send('y'.repeat(300000)) };\
+        socket.onmessage = event => document.title += ' ' + event.data.length;\
+        socket.onclose = event => document.title = `${event.code} ${event.wasClean}`";
+    browser.act(&tab, talk);
+    browser.wait_for(&tab, "document.title === 'mill 5 300000'");
+    site.server.stopper().stop();
+    browser.wait_for(&tab, "document.title === '1001 true'");
     browser.close(&tab);
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
 }
