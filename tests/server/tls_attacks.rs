@@ -718,3 +718,37 @@ fn an_alert_within_the_handshake_ends_it_or_is_passed_over() {
         assert!(spent < 150, "{spent}");
     });
 }
+
+#[test]
+fn a_second_close_notify_during_the_last_answer_does_not_lose_it() {
+    let (config, client) = configs();
+    let large = async |request: Request<'_>| {
+        request
+            .respond(StatusCode::OK, vec![b'x'; 16_000_000], ())
+            .await
+    };
+    let server = Server::builder().tls(config);
+    let server = server.stoppable("127.0.0.1:0", move || large).unwrap();
+    let mut raw: ClientConfig = (*client).clone();
+    raw.enable_secret_extraction = true;
+    let raw = Arc::new(raw);
+    for _ in 0..5 {
+        let mut client = connect(server.local_address(), &raw);
+        while client.conn.is_handshaking() {
+            client.conn.complete_io(&mut client.sock).unwrap();
+        }
+        let (tls, mut socket) = client.into_parts();
+        let mut records = Records::of(tls);
+        let request = records.data(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let [first, second] = [(); 2].map(|()| records.record(ContentType::Alert, &[1, 0]));
+        // Clients that shut down twice send two (rustls issue 1950).
+        socket.write_all(&[request, first].concat()).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        socket.write_all(&second).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        let mut received = Vec::new();
+        let ended = socket.read_to_end(&mut received);
+        assert!(ended.is_ok(), "{ended:?} after {} bytes", received.len());
+        assert!(received.len() > 16_000_000, "{}", received.len());
+    }
+}

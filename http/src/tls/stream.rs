@@ -45,6 +45,9 @@ const HELD_BYTES_MAX: usize = 64 * 1024;
 /// A reader's buffer below this size would need many reads for one record.
 const READ_BYTES_MIN: usize = 4096;
 
+/// How many pieces the end discards, so that a flood of bytes does not hold it up.
+const DISCARDED_PIECES_MAX: usize = 16;
+
 /// A TLS connection over a stream, or over another [`Io`].
 ///
 /// [`TlsAcceptor::accept`](super::TlsAcceptor::accept) returns it after the handshake.
@@ -216,6 +219,20 @@ impl<T: Io> TlsStream<T> {
         self.poll_receive(cx, &mut [0; READ_BYTES_MIN])
     }
 
+    /// Discards bytes behind the `close_notify` of the client, such as a second one. A socket that closes with unread
+    /// bytes resets its connection, and the client would lose the end of the last answer.
+    #[cold]
+    #[inline(never)] // the space is large for a stack frame
+    fn discard_rest(&self, cx: &mut Context<'_>) {
+        let mut space = [0; READ_BYTES_MIN];
+        for _ in 0..DISCARDED_PIECES_MAX {
+            // An error is the end of these bytes, too. The next write meets it again.
+            let Poll::Ready(Ok(1..)) = self.io.poll_read(cx, &mut space) else {
+                return;
+            };
+        }
+    }
+
     /// Sends records until none is left.
     fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_send_until(cx, 0, false)
@@ -381,6 +398,9 @@ impl<T: Io> Io for TlsStream<T> {
             }
             // The last bytes, the `close_notify` and the FIN leave in one segment.
             ready!(self.poll_send_until(cx, 0, true))?;
+            if self.session.borrow().peer_has_closed() {
+                self.discard_rest(cx);
+            }
             self.io.poll_end(cx).map_err(|error| self.fail(error))
         })
     }
