@@ -49,10 +49,11 @@ use std::time::Duration;
 /// ```
 /// use waterwheel::http::Limits;
 ///
-/// let limits = Limits { body_bytes_max: 64 * 1024 * 1024, ..Limits::default() };
+/// let limits = Limits::default().with(|limits| limits.body_bytes_max = 64 * 1024 * 1024);
 /// assert_eq!(limits.fields_max, 100);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Empty lines that are skipped before a request line (RFC 9112, 2.2). Beyond it, 400.
     ///
@@ -186,7 +187,11 @@ impl Limits {
     /// use waterwheel::http::Limits;
     ///
     /// // In a constant, where `Limits::default()` cannot stand.
-    /// const LIMITS: Limits = Limits { fields_max: 50, ..Limits::DEFAULT };
+    /// const LIMITS: Limits = {
+    ///     let mut limits = Limits::DEFAULT;
+    ///     limits.fields_max = 50;
+    ///     limits
+    /// };
     /// assert_eq!(LIMITS.head_bytes_max, Limits::default().head_bytes_max);
     /// ```
     pub const DEFAULT: Self = Self {
@@ -216,6 +221,26 @@ impl Limits {
         linger_stall_duration_max: Duration::from_secs(5),
         shutdown_duration_max: Duration::from_secs(10),
     };
+
+    /// Returns these limits with some changed. A later version may have more limits, so that no program lists them all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::Limits;
+    ///
+    /// let limits = Limits::default().with(|limits| {
+    ///     limits.connections_max = Some(5000);
+    ///     limits.idle_duration_max = Duration::from_secs(90);
+    /// });
+    /// assert_eq!(limits.connections_max, Some(5000));
+    /// ```
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for Limits {

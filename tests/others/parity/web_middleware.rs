@@ -81,10 +81,8 @@ fn r_53_each_request_is_one_line_of_the_log() {
         client.send("GET /abort HTTP/1.1\r\nHost: x\r\n\r\n").await;
         client.closed().await;
         // The line is logged when the handler is dropped. The server has a shorter limit here.
-        let limits = waterwheel::http::Limits {
-            handler_duration_max: Some(Duration::from_secs(1)),
-            ..waterwheel::http::Limits::DEFAULT
-        };
+        let limits = waterwheel::http::Limits::DEFAULT
+            .with(|limits| limits.handler_duration_max = Some(Duration::from_secs(1)));
         let hasty = Server::builder().limits(limits).without_listener();
         let answer = TestClient::of(&hasty, handler).get("/slow").await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);

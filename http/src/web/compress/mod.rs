@@ -145,6 +145,7 @@ pub struct Compress {
 /// # drop(fast);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Effort {
     /// The least work.
     Fast,
