@@ -1,0 +1,47 @@
+//! Compressed messages.
+
+use waterwheel::http::web::websocket::WebSocketOptions;
+
+use super::{Client, echo, frame, run};
+
+#[test]
+fn a_compressed_message_may_not_exceed_the_limit_when_it_is_decompressed() {
+    run(async {
+        // RFC 7692, 7.2.3.1
+        let options = WebSocketOptions::new().compress().message_bytes_max(5);
+        let mut client = Client::open(&options, echo).await;
+        client
+            .send(frame(0xc1, b"\xf2\x48\xcd\xc9\xc9\x07\x00"))
+            .await;
+        assert_eq!(client.frame().await, (0x81, b"Hello".to_vec()));
+        client
+            .send(frame(0xc1, b"\xf2\x48\xcd\xc9\xc9\x57\x04\x00"))
+            .await; // Hello!
+        assert_eq!(client.close().await.0, 1009);
+
+        let mut client = Client::open(&WebSocketOptions::new().compress(), echo).await;
+        client.send(frame(0xc1, b"\xff\xff")).await;
+        assert_eq!(client.close().await.0, 1007);
+    });
+}
+
+#[test]
+fn compressed_messages_of_both_kinds_come_back() {
+    run(async {
+        let long = "the mill turns ".repeat(100);
+        for options in [
+            WebSocketOptions::new().compress(),
+            WebSocketOptions::new().compress_across_messages(),
+        ] {
+            let mut client = Client::open(&options, echo).await;
+            let mut sizes = Vec::new();
+            for _ in 0..3 {
+                client.send(frame(0x81, &long)).await;
+                let (first, payload) = client.frame().await;
+                assert_eq!(first, 0xc1);
+                sizes.push(payload.len());
+            }
+            assert!(sizes[0] < 100, "{sizes:?}");
+        }
+    });
+}

@@ -1,0 +1,130 @@
+//! The halves of a socket, in one task and in two.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use waterwheel::http::Result;
+use waterwheel::http::web::websocket::{CloseCode, Message, WebSocket, WebSocketOptions};
+use waterwheel::runtime::time::{Instant, sleep, timeout};
+use waterwheel::runtime::{join, spawn, yield_now};
+
+use super::{Client, PATIENCE, close_frame, frame, run};
+
+#[test]
+fn the_halves_work_in_two_tasks() {
+    run(async {
+        let both = async |socket: WebSocket| {
+            let (mut reader, mut writer) = socket.split();
+            let write = spawn(async move {
+                for number in 0..100_000_u32 {
+                    if writer.send_text(&number.to_string()).await.is_err() {
+                        return number;
+                    }
+                }
+                100_000
+            });
+            let mut read = 0;
+            while let Some(_message) = reader.next().await? {
+                read += 1;
+            }
+            assert_eq!(read, 100);
+            assert!(write.await? > 0);
+            Ok(())
+        };
+        let mut client = Client::open(&WebSocketOptions::new(), both).await;
+        let mut next = 0;
+        for number in 0..100 {
+            client.send(frame(0x81, number.to_string())).await;
+            client.send(frame(0x89, "p")).await;
+            let mut pong = false;
+            while !pong {
+                let (first, payload) = client.frame().await;
+                pong = first == 0x8a;
+                if first == 0x81 {
+                    assert_eq!(payload, next.to_string().as_bytes());
+                    next += 1;
+                }
+            }
+        }
+        client.send(close_frame(1000, "")).await;
+        while client.frame().await.0 != 0x88 {}
+        client.end_of_stream().await;
+    });
+}
+
+#[test]
+fn a_socket_in_another_task_ends_there_and_its_halves_keep_it_open() {
+    run(async {
+        let moved = async |socket: WebSocket| {
+            spawn(async move {
+                let (mut reader, writer) = socket.split();
+                drop(writer);
+                sleep(Duration::from_secs(5)).await;
+                drop(reader.next().await);
+            })
+            .detach();
+            Ok(())
+        };
+        let mut client = Client::open(&WebSocketOptions::new(), moved).await;
+        let start = Instant::now();
+        client.send(frame(0x81, "x")).await;
+        assert_eq!(client.close().await.0, 1000);
+        assert_eq!(start.elapsed().as_secs(), 5);
+        client.send(close_frame(1000, "")).await;
+        client.end_of_stream().await;
+    });
+}
+
+#[test]
+fn the_drop_of_a_writing_half_leaves_the_reader_its_deadlines() {
+    run(async {
+        let listen = async |socket: WebSocket| {
+            let (mut reader, writer) = socket.split();
+            let read = async { reader.next().await.map(drop) };
+            let leave = async {
+                sleep(Duration::from_secs(10)).await;
+                drop(writer);
+            };
+            Ok(join(read, leave).await.0?)
+        };
+        let mut client = Client::open(&WebSocketOptions::new(), listen).await;
+        let start = Instant::now();
+        assert_eq!(client.frame().await, (0x89, Vec::new()));
+        assert_eq!(start.elapsed().as_secs(), 30);
+        client.end_of_stream().await;
+        assert_eq!(start.elapsed().as_secs(), 60);
+    });
+}
+
+#[test]
+fn a_close_in_one_task_leaves_the_messages_and_the_end_to_the_reader_in_another() {
+    run(async {
+        let ended = Rc::new(Cell::new(false));
+        let has_ended = ended.clone();
+        let talk = async move |socket: WebSocket| {
+            let (mut reader, mut writer) = socket.split();
+            let read = spawn(async move {
+                let mut texts = Vec::new();
+                while let Some(message) = reader.next().await? {
+                    texts.push(message);
+                }
+                Result::<Vec<Message>>::Ok(texts)
+            });
+            yield_now().await;
+            let close = spawn(async move { writer.close(CloseCode::NORMAL, "").await });
+            timeout(PATIENCE, close).await.expect("the close ends")??;
+            let read = timeout(PATIENCE, read).await.expect("the reader ends")??;
+            assert_eq!(read, [Message::from("last")]);
+            has_ended.set(true);
+            Ok(())
+        };
+        let mut client = Client::open(&WebSocketOptions::new(), talk).await;
+        assert_eq!(client.close().await, (1000, String::new()));
+        client.send(frame(0x81, "last")).await;
+        client.send(close_frame(1000, "")).await;
+        client.end_of_stream().await;
+        sleep(2 * PATIENCE).await;
+        assert!(ended.get());
+    });
+}
