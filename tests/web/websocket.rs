@@ -8,13 +8,16 @@ mod shutdown;
 mod slow;
 
 use std::cell::RefCell;
+use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::testing::{MemoryStream, TestClient};
 use waterwheel::http::web::websocket::{self, WebSocket, WebSocketOptions};
-use waterwheel::http::{Request, Responded, Result, Server};
+use waterwheel::http::{Io, Request, Responded, Result, Server};
 use waterwheel::runtime::block_on;
 use waterwheel::runtime::time::{self, timeout};
 
@@ -73,6 +76,16 @@ impl Client {
     {
         let client = TestClient::of(server, handler(options, talk));
         Self::shake_hands(client).await
+    }
+
+    /// As [`open`](Self::open), over a transport that remembers one waiter.
+    async fn narrow<F>(options: &WebSocketOptions, talk: F) -> Self
+    where
+        F: AsyncFnOnce(WebSocket) -> Result<()> + Clone + 'static,
+    {
+        let server = Server::builder().without_listener();
+        let handler = handler(options, talk);
+        Self::shake_hands(TestClient::through(&server, handler, LastWaiter::new)).await
     }
 
     async fn shake_hands(mut client: TestClient) -> Self {
@@ -140,6 +153,73 @@ impl Client {
         // A server that has given up resets.
         drop(read.await.expect("the stream ends"));
         assert!(rest.is_empty(), "{rest:x?}");
+    }
+}
+
+/// A transport that remembers only the last waiter of each direction, as most transports of others do.
+struct LastWaiter {
+    stream: MemoryStream,
+    reader: Arc<Waiter>,
+    writer: Arc<Waiter>,
+}
+
+#[derive(Default)]
+struct Waiter(Mutex<Option<Waker>>);
+
+impl Wake for Waiter {
+    fn wake(self: Arc<Self>) {
+        if let Some(waker) = self.0.lock().unwrap().take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Waiter {
+    fn poll<R>(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        drop(self.0.lock().unwrap().replace(cx.waker().clone()));
+        poll(&mut Context::from_waker(&self.clone().into()))
+    }
+}
+
+impl LastWaiter {
+    fn new(stream: MemoryStream) -> Self {
+        Self {
+            stream,
+            reader: Arc::default(),
+            writer: Arc::default(),
+        }
+    }
+}
+
+impl Io for LastWaiter {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.reader
+            .poll(cx, |cx| Io::poll_read(&self.stream, cx, buffer))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.writer
+            .poll(cx, |cx| Io::poll_write(&self.stream, cx, slices))
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Io::poll_flush(&self.stream, cx)
+    }
+
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_end(cx)
+    }
+
+    fn has_input(&self) -> bool {
+        self.stream.has_input()
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_closed(cx)
     }
 }
 

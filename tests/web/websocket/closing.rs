@@ -1,15 +1,15 @@
 //! The end of a socket, and the errors of its handler.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use waterwheel::http::web::websocket::{CloseCode, WebSocket, WebSocketError, WebSocketOptions};
 use waterwheel::http::{Error, Result};
-use waterwheel::runtime::time::Instant;
+use waterwheel::runtime::time::{Instant, sleep};
 use waterwheel::runtime::yield_now;
 
-use super::{Client, close_frame, frame, outcomes, run};
+use super::{Client, PATIENCE, close_frame, frame, outcomes, run};
 
 #[test]
 fn a_close_frame_is_answered_with_its_code() {
@@ -136,5 +136,62 @@ fn a_lost_client_is_an_error_that_is_no_fault_of_the_server() {
             yield_now().await;
         }
         assert!(lost.unwrap().unwrap_err().is_disconnect());
+    });
+}
+
+#[test]
+fn a_close_returns_the_error_that_has_ended_the_socket_and_leaves_it_to_the_reader() {
+    run(async {
+        let results = Rc::new(RefCell::new(Vec::new()));
+        for reads_first in [true, false] {
+            let noted = results.clone();
+            let talk = async move |socket: WebSocket| {
+                let (mut reader, mut writer) = socket.split();
+                if !reads_first {
+                    let closed = writer.close(CloseCode::NORMAL, "").await;
+                    noted.borrow_mut().push(format!("{closed:?}"));
+                }
+                let read = reader.next().await;
+                noted.borrow_mut().push(format!("{read:?}"));
+                let closed = writer.close(CloseCode::NORMAL, "").await;
+                noted.borrow_mut().push(format!("{closed:?}"));
+                Ok(())
+            };
+            let mut client = Client::narrow(&WebSocketOptions::new(), talk).await;
+            if !reads_first {
+                assert_eq!(client.close().await.0, 1000);
+            }
+            client.send(b"\x81\x00").await;
+            while results.borrow().len() < 2 + usize::from(!reads_first) {
+                sleep(Duration::from_secs(1)).await;
+            }
+            let results = results.take();
+            assert!(
+                results
+                    .iter()
+                    .all(|result| result == "Err(Violation(Unmasked))"),
+                "{results:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn the_close_of_a_whole_socket_returns_its_error_again() {
+    run(async {
+        let done = Rc::new(Cell::new(false));
+        let is_done = done.clone();
+        let talk = async move |mut socket: WebSocket| {
+            let lost = socket.next().await;
+            assert!(matches!(lost, Err(WebSocketError::Lost(_))), "{lost:?}");
+            let closed = socket.close(CloseCode::NORMAL, "").await;
+            assert!(matches!(closed, Err(WebSocketError::Lost(_))), "{closed:?}");
+            assert!(matches!(socket.next().await, Ok(None)));
+            is_done.set(true);
+            Ok(())
+        };
+        drop(Client::open(&WebSocketOptions::new(), talk).await);
+        sleep(PATIENCE).await;
+        assert!(done.get());
     });
 }

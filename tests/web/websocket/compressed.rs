@@ -1,5 +1,6 @@
 //! Compressed messages.
 
+use flate2::{Compress, Compression, FlushCompress};
 use waterwheel::http::web::websocket::WebSocketOptions;
 
 use super::{Client, echo, frame, run};
@@ -42,6 +43,52 @@ fn compressed_messages_of_both_kinds_come_back() {
                 sizes.push(payload.len());
             }
             assert!(sizes[0] < 100, "{sizes:?}");
+        }
+    });
+}
+
+/// Compresses a message that may refer to the earlier ones.
+fn compress_after(earlier: &str, text: &str, flush: FlushCompress) -> Vec<u8> {
+    let mut compress = Compress::new(Compression::best(), false);
+    if !earlier.is_empty() {
+        compress.set_dictionary(earlier.as_bytes()).unwrap();
+    }
+    let mut bytes = Vec::with_capacity(1000);
+    compress
+        .compress_vec(text.as_bytes(), &mut bytes, flush)
+        .unwrap();
+    if flush == FlushCompress::Sync {
+        assert!(bytes.ends_with(&[0, 0, 0xff, 0xff]));
+        bytes.truncate(bytes.len() - 4);
+    } else {
+        bytes.push(0);
+    }
+    bytes
+}
+
+#[test]
+fn a_message_may_refer_to_those_before_a_last_block() {
+    run(async {
+        // RFC 7692, 7.2.3.2 and 7.2.3.4
+        use FlushCompress::{Finish, Sync};
+        let text = "flour, bran and semolina";
+        for flushes in [
+            [Finish, Sync, Sync],
+            [Sync, Finish, Sync],
+            [Finish, Finish, Finish],
+            [Sync, Sync, Finish],
+        ] {
+            let options = WebSocketOptions::new().compress_across_messages();
+            let mut client = Client::open(&options, echo).await;
+            let mut earlier = String::new();
+            for flush in flushes {
+                let message = compress_after(&earlier, text, flush);
+                assert!(earlier.is_empty() || message.len() < 12, "{message:x?}");
+                client.send(frame(0xc1, message)).await;
+                let echoed = client.frame().await;
+                assert_eq!(echoed, (0x81, text.as_bytes().to_vec()), "{flushes:?}");
+                earlier.push_str(text);
+            }
         }
     });
 }

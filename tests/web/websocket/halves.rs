@@ -4,8 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::AsyncWriteExt;
 use waterwheel::http::Result;
-use waterwheel::http::web::websocket::{CloseCode, Message, WebSocket, WebSocketOptions};
+use waterwheel::http::web::websocket::{
+    CloseCode, Message, WebSocket, WebSocketError, WebSocketOptions, WebSocketReader,
+};
 use waterwheel::runtime::time::{Instant, sleep, timeout};
 use waterwheel::runtime::{join, spawn, yield_now};
 
@@ -126,5 +129,143 @@ fn a_close_in_one_task_leaves_the_messages_and_the_end_to_the_reader_in_another(
         client.end_of_stream().await;
         sleep(2 * PATIENCE).await;
         assert!(ended.get());
+    });
+}
+
+/// Reads all messages, with a pause after each one.
+async fn read_slowly(mut reader: WebSocketReader, pause: Duration) -> Result<Vec<Message>> {
+    let mut messages = Vec::new();
+    while let Some(message) = reader.next().await? {
+        messages.push(message);
+        sleep(pause).await;
+    }
+    Ok(messages)
+}
+
+#[test]
+fn a_close_takes_no_message_and_no_wake_from_the_reader() {
+    run(async {
+        // The reader is fast, or slow, or reads in the task of the close.
+        for (pause, is_one_task) in [(0, false), (1, false), (0, true), (1, true)] {
+            let ended = Rc::new(Cell::new(false));
+            let has_ended = ended.clone();
+            let talk = async move |socket: WebSocket| {
+                let (reader, mut writer) = socket.split();
+                let read = read_slowly(reader, Duration::from_secs(pause));
+                let close = async move {
+                    sleep(Duration::from_millis(1)).await;
+                    writer.close(CloseCode::NORMAL, "").await
+                };
+                let (read, closed) = if is_one_task {
+                    join(read, close).await
+                } else {
+                    let (read, close) = (spawn(read), spawn(close));
+                    (read.await?, close.await?)
+                };
+                closed?;
+                let texts = (0..5).map(|number| Message::from(number.to_string()));
+                assert!(read?.into_iter().eq(texts));
+                has_ended.set(true);
+                Ok(())
+            };
+            let mut client = Client::narrow(&WebSocketOptions::new(), talk).await;
+            assert_eq!(client.close().await, (1000, String::new()));
+            for number in 0..5 {
+                client.send(frame(0x81, number.to_string())).await;
+                sleep(Duration::from_millis(10)).await;
+            }
+            client.send(close_frame(1000, "")).await;
+            client.end_of_stream().await;
+            sleep(PATIENCE).await;
+            assert!(ended.get(), "{pause} {is_one_task}");
+        }
+    });
+}
+
+#[test]
+fn the_answer_to_a_close_frame_is_read_while_the_reader_is_busy() {
+    run(async {
+        let talk = async |socket: WebSocket| {
+            let (reader, mut writer) = socket.split();
+            let read = spawn(read_slowly(reader, Duration::from_secs(3600)));
+            yield_now().await;
+            writer.close(CloseCode::NORMAL, "").await?;
+            drop(read.await?);
+            Ok(())
+        };
+        let mut client = Client::narrow(&WebSocketOptions::new(), talk).await;
+        assert_eq!(client.close().await.0, 1000);
+        let start = Instant::now();
+        client.send(frame(0x81, "the reader works on this")).await;
+        sleep(Duration::from_secs(1)).await;
+        client.send(close_frame(1000, "")).await;
+        client.end_of_stream().await;
+        assert_eq!(start.elapsed().as_secs(), 1);
+    });
+}
+
+#[test]
+fn a_reader_that_leaves_in_the_middle_of_a_close_lets_it_end() {
+    run(async {
+        let talk = async |socket: WebSocket| {
+            let (mut reader, mut writer) = socket.split();
+            spawn(async move {
+                // Its wait is dropped, and the reader lives on.
+                drop(timeout(Duration::from_secs(1), reader.next()).await);
+                sleep(PATIENCE).await;
+                drop(reader);
+            })
+            .detach();
+            yield_now().await;
+            let closed = writer.close(CloseCode::NORMAL, "").await;
+            assert!(closed.is_ok(), "{closed:?}");
+            Ok(())
+        };
+        let mut client = Client::narrow(&WebSocketOptions::new(), talk).await;
+        assert_eq!(client.close().await.0, 1000);
+        let start = Instant::now();
+        sleep(Duration::from_secs(2)).await;
+        client.send(close_frame(1000, "")).await;
+        client.end_of_stream().await;
+        assert_eq!(start.elapsed().as_secs(), 2);
+    });
+}
+
+#[test]
+fn a_half_that_reads_no_message_has_few_kept_for_it() {
+    run(async {
+        // With the reading half, the messages are kept, up to a limit. Without it, they are discarded.
+        for has_reader in [true, false] {
+            let talk = async move |socket: WebSocket| {
+                let (reader, mut writer) = socket.split();
+                let reader = has_reader.then_some(reader);
+                let closed = writer.close(CloseCode::NORMAL, "").await;
+                assert_eq!(
+                    matches!(closed, Err(WebSocketError::TimedOut)),
+                    has_reader,
+                    "{closed:?}"
+                );
+                drop(reader);
+                Ok(())
+            };
+            let mut client = Client::narrow(&WebSocketOptions::new(), talk).await;
+            assert_eq!(client.close().await.0, 1000);
+            let mut sent = 0;
+            for _ in 0..100 {
+                sent += 10_000;
+                let message = frame(0x82, [7; 10_000]);
+                let write = client.stream.write_all(&message);
+                if !matches!(timeout(Duration::from_secs(3), write).await, Ok(Ok(()))) {
+                    break;
+                }
+            }
+            if has_reader {
+                assert!((64 << 10..256 << 10).contains(&sent), "{sent}");
+            } else {
+                assert_eq!(sent, 1_000_000);
+                client.send(close_frame(1000, "")).await;
+            }
+            client.end_of_stream().await;
+        }
     });
 }

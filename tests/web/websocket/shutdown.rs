@@ -6,10 +6,12 @@ use std::time::Duration;
 use waterwheel::http::Server;
 use waterwheel::http::testing::TestClient;
 use waterwheel::http::web::websocket::{WebSocket, WebSocketOptions};
-use waterwheel::runtime::time::{Instant, sleep};
+use waterwheel::runtime::time::{Instant, sleep, timeout};
 use waterwheel::runtime::{join, spawn, yield_now};
 
-use super::{Client, HANDSHAKE, close_frame, echo, frame, handler, outcomes, run};
+use super::{
+    Client, HANDSHAKE, LastWaiter, PATIENCE, close_frame, echo, frame, handler, outcomes, run,
+};
 
 #[test]
 fn a_socket_that_opens_while_the_server_ends_is_told_so() {
@@ -104,5 +106,65 @@ fn a_client_that_does_not_answer_the_goodbye_is_cut_at_the_deadline() {
             list.borrow()[0].contains("the server has shut down"),
             "{list:?}"
         );
+    });
+}
+
+#[test]
+fn a_busy_handler_gets_the_messages_that_come_while_the_server_ends() {
+    run(async {
+        let server = Server::builder().without_listener();
+        let (list, listen) = outcomes();
+        let slow = async move |mut socket: WebSocket| {
+            socket.next().await?;
+            sleep(Duration::from_secs(5)).await;
+            listen(socket).await
+        };
+        let mut client = Client::of(&server, &WebSocketOptions::new(), slow).await;
+        client.send(frame(0x81, "work")).await;
+        sleep(Duration::from_secs(1)).await;
+        let clients = async {
+            assert_eq!(client.close().await.0, 1001);
+            client.send(frame(0x81, "on its way")).await;
+            client.send(close_frame(1001, "")).await;
+            client.end_of_stream().await;
+            drop(client);
+        };
+        let (report, ()) = join(server.shutdown(Duration::from_secs(20)), clients).await;
+        assert_eq!(report.cut, 0, "{report}");
+        sleep(PATIENCE).await;
+        assert_eq!(
+            *list.borrow(),
+            ["Text(\"on its way\")", "closed Some(1001)"]
+        );
+    });
+}
+
+#[test]
+fn the_answer_to_the_goodbye_is_read_when_a_reader_in_another_task_has_left() {
+    run(async {
+        let server = Server::builder().without_listener();
+        let moved = async |mut socket: WebSocket| {
+            let task = spawn(async move {
+                // Its wait is dropped in the middle of the goodbye.
+                drop(timeout(Duration::from_secs(3), socket.next()).await);
+                sleep(PATIENCE).await;
+            });
+            Ok(task.await?)
+        };
+        let handler = handler(&WebSocketOptions::new(), moved);
+        let client = TestClient::through(&server, handler, LastWaiter::new);
+        let mut client = Client::shake_hands(client).await;
+        sleep(Duration::from_secs(1)).await;
+        let start = Instant::now();
+        let client = async {
+            assert_eq!(client.close().await.0, 1001);
+            sleep(Duration::from_secs(5)).await;
+            client.send(close_frame(1001, "")).await;
+            client.end_of_stream().await;
+            assert_eq!(start.elapsed().as_secs(), 5);
+            drop(client);
+        };
+        let (report, ()) = join(server.shutdown(Duration::from_secs(20)), client).await;
+        assert_eq!(report.cut, 0, "{report}");
     });
 }

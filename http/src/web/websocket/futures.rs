@@ -78,6 +78,18 @@ impl Future for Closing<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         while ready!(Pin::new(&mut self.0).poll(cx))?.is_some() {}
-        Poll::Ready(Ok(()))
+        // The error may have been returned before.
+        Poll::Ready(self.0.0.result_of_close())
+    }
+}
+
+/// Waits for the client's close frame, beside a reader.
+pub(super) struct ClosingBeside<'a>(pub(super) &'a Socket);
+
+impl Future for ClosingBeside<'_> {
+    type Output = Result<(), WebSocketError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_closed(cx)
     }
 }
