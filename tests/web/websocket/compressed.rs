@@ -92,3 +92,48 @@ fn a_message_may_refer_to_those_before_a_last_block() {
         }
     });
 }
+
+#[test]
+fn a_message_of_many_last_blocks_is_refused_at_once() {
+    run(async {
+        let options = WebSocketOptions::new().compress_across_messages();
+        let mut client = Client::open(&options, echo).await;
+        let large = "flour, bran and semolina".repeat(3000);
+        client.send(frame(0x81, &large)).await;
+        client.frame().await;
+        // Each is empty. With its window, each would cost 32 KiB of copies.
+        client.send(frame(0xc1, b"\x03\x00".repeat(20_000))).await;
+        assert_eq!(client.close().await.0, 1007);
+    });
+}
+
+#[test]
+fn a_control_frame_is_never_compressed_and_a_continuation_has_no_such_bit() {
+    run(async {
+        // RFC 7692, 6.1
+        for frames in [
+            frame(0xc9, "ping"),
+            frame(0xca, "pong"),
+            frame(0xc8, [3, 232]),
+            [frame(0x41, [0xf2, 0x48]), frame(0xc0, [0xcd, 0xc9])].concat(),
+            [frame(0x01, "a"), frame(0xc0, [0])].concat(),
+        ] {
+            let mut client = Client::open(&WebSocketOptions::new().compress(), echo).await;
+            client.send(frames).await;
+            assert_eq!(client.close().await.0, 1002);
+        }
+    });
+}
+
+#[test]
+fn a_compressed_message_in_fragments_has_control_frames_among_them() {
+    run(async {
+        let mut client = Client::open(&WebSocketOptions::new().compress(), echo).await;
+        client.send(frame(0x41, [0xf2, 0x48, 0xcd])).await;
+        client.send(frame(0x89, "p")).await;
+        client.send(frame(0x00, [])).await;
+        client.send(frame(0x80, [0xc9, 0xc9, 0x07, 0x00])).await;
+        assert_eq!(client.frame().await, (0x8a, b"p".to_vec()));
+        assert_eq!(client.frame().await, (0x81, b"Hello".to_vec()));
+    });
+}

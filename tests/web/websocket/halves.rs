@@ -1,10 +1,13 @@
 //! The halves of a socket, in one task and in two.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::AsyncWriteExt;
+use futures_sink::Sink;
 use waterwheel::http::Result;
 use waterwheel::http::web::websocket::{
     CloseCode, Message, WebSocket, WebSocketError, WebSocketOptions, WebSocketReader,
@@ -267,5 +270,81 @@ fn a_half_that_reads_no_message_has_few_kept_for_it() {
             }
             client.end_of_stream().await;
         }
+    });
+}
+
+#[test]
+fn a_socket_without_a_reading_half_answers_pings_and_the_close_frame() {
+    run(async {
+        let ended = Rc::new(Cell::new(None));
+        let has_ended = ended.clone();
+        let talk = async move |socket: WebSocket| {
+            let (reader, mut writer) = socket.split();
+            drop(reader);
+            let start = Instant::now();
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                if writer.send_text("tick").await.is_err() {
+                    has_ended.set(Some(start.elapsed().as_secs()));
+                    return Ok(());
+                }
+            }
+        };
+        let mut client = Client::narrow(&WebSocketOptions::new(), talk).await;
+        client.send(frame(0x81, "for no task")).await;
+        client.send(frame(0x89, "p")).await;
+        assert_eq!(client.frame().await, (0x8a, b"p".to_vec()));
+        assert_eq!(client.frame().await, (0x81, b"tick".to_vec()));
+        client.send(close_frame(1000, "")).await;
+        assert_eq!(client.close().await.0, 1000);
+        client.end_of_stream().await;
+        sleep(PATIENCE).await;
+        assert_eq!(ended.get(), Some(2));
+    });
+}
+
+#[test]
+fn a_sink_that_closes_in_another_task_has_its_answer_read() {
+    run(async {
+        let talk = async |socket: WebSocket| {
+            let (reader, mut writer) = socket.split();
+            let task = spawn(async move {
+                yield_now().await;
+                drop(poll_fn(|cx| Pin::new(&mut writer).poll_close(cx)).await);
+                sleep(PATIENCE).await;
+                drop((reader, writer));
+            });
+            Ok(task.await?)
+        };
+        let mut client = Client::narrow(&WebSocketOptions::new(), talk).await;
+        let start = Instant::now();
+        assert_eq!(client.close().await.0, 1000);
+        client.send(close_frame(1000, "")).await;
+        client.end_of_stream().await;
+        assert_eq!(start.elapsed().as_secs(), 0);
+    });
+}
+
+#[test]
+fn a_sender_learns_that_its_client_is_gone_after_its_close_frame() {
+    run(async {
+        let ended = Rc::new(Cell::new(false));
+        let has_ended = ended.clone();
+        let talk = async move |socket: WebSocket| {
+            let (mut reader, mut writer) = socket.split();
+            let write =
+                spawn(async move { while writer.send_binary(&[7; 100_000]).await.is_ok() {} });
+            while reader.next().await?.is_some() {}
+            timeout(PATIENCE, write).await.expect("the sender ends")?;
+            has_ended.set(true);
+            Ok(())
+        };
+        let mut client = Client::narrow(&WebSocketOptions::new(), talk).await;
+        sleep(Duration::from_secs(1)).await;
+        client.send(close_frame(1000, "")).await;
+        sleep(Duration::from_secs(1)).await;
+        drop(client);
+        sleep(Duration::from_secs(60)).await;
+        assert!(ended.get());
     });
 }
