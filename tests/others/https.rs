@@ -11,7 +11,15 @@ use crate::browser::folder;
 use crate::support::programs::{Outcome, python_with, run, tool};
 use crate::support::tls::Authority;
 use waterwheel::http::tls::{ClientAuth, Identity, TlsConfig, TlsInfo};
+use waterwheel::http::web::websocket::{self, WebSocket, WebSocketOptions};
 use waterwheel::http::{Request, Responded, Result, Server, ServerThread, StatusCode};
+
+async fn echo(mut socket: WebSocket) -> Result<()> {
+    while let Some(message) = socket.next().await? {
+        socket.send(&message).await?;
+    }
+    Ok(())
+}
 
 /// Answers with the protocol, the body's length, and 1 if the client has a certificate.
 async fn answer(request: Request<'_>) -> Result<Responded> {
@@ -19,6 +27,10 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
         let page = "<!doctype html><title>mill</title><p>grist";
         let html = [("content-type", "text/html")];
         return request.respond(StatusCode::OK, page, html).await;
+    }
+    if request.path() == "/echo" {
+        // The origin of the page is compared with the host.
+        return websocket::upgrade(request, &WebSocketOptions::new(), echo).await;
     }
     if let Some(count) = request.path().strip_prefix("/bytes/") {
         let body = vec![b'x'; count.parse().unwrap_or(0)];
@@ -391,5 +403,36 @@ fn chromium_loads_a_page_and_posts_over_https() {
     browser.act(&tab, many);
     browser.wait_for(&tab, "document.title === '4350000'");
     browser.close(&tab);
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+}
+
+#[test]
+fn chromium_talks_over_wss_from_a_page_over_https_until_the_server_says_goodbye() {
+    let Some(chromium) = tool("chromium") else {
+        return;
+    };
+    let site = Site::new("chromium-wss", |_| None);
+    let trusting = ["--ignore-certificate-errors"];
+    let mut browser = Browser::start_with(&chromium, &site.folder.join("profile"), &trusting);
+    let tab = browser.open(&site.url("/page"), 800, 600);
+    let open = "window.texts = []; window.socket = new WebSocket('wss://' + location.host + '/echo');\
+        socket.binaryType = 'arraybuffer';\
+        socket.onmessage = event => texts.push(event.data);\
+        socket.onclose = event => document.title = 'closed ' + event.code + ' ' + event.wasClean;\
+        socket.onopen = () => document.title = 'open'";
+    browser.act(&tab, open);
+    browser.wait_for(&tab, "document.title === 'open'");
+    let send = "for (const size of [0, 5, 70000, 900000])\
+        { socket.send('y'.repeat(size)); socket.send(new Uint8Array(size)); }";
+    browser.act(&tab, send);
+    browser.wait_for(&tab, "texts.length === 8");
+    browser.wait_for(
+        &tab,
+        "texts.map(text => text.length ?? text.byteLength).join() === '0,0,5,5,70000,70000,900000,900000'",
+    );
+    site.server.stopper().stop();
+    browser.wait_for(&tab, "document.title === 'closed 1001 true'");
+    let report = site.server.join().unwrap();
+    assert_eq!((report.upgraded, report.cut), (1, 0), "{report}");
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
 }

@@ -6,6 +6,7 @@ mod halves;
 mod messages;
 mod shutdown;
 mod slow;
+mod tls;
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};

@@ -465,6 +465,14 @@ impl Socket {
                     return Poll::Ready(Ok(None));
                 }
                 Ok(count) => count,
+                // As above, over TLS and without a `close_notify`.
+                Err(error)
+                    if error.kind() == io::ErrorKind::UnexpectedEof
+                        && self.phase.get() == SocketPhase::CloseSent =>
+                {
+                    self.enter(SocketPhase::Finishing);
+                    return Poll::Ready(Ok(None));
+                }
                 Err(error) => return Poll::Ready(Err(WebSocketError::Lost(of_peer(error)))),
             };
             if self.phase.get() == SocketPhase::Open {
