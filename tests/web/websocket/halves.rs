@@ -333,7 +333,7 @@ fn a_sender_learns_that_its_client_is_gone_after_its_close_frame() {
         let talk = async move |socket: WebSocket| {
             let (mut reader, mut writer) = socket.split();
             let write =
-                spawn(async move { while writer.send_binary(&[7; 100_000]).await.is_ok() {} });
+                spawn(async move { while writer.send_binary(&[7; 10_000]).await.is_ok() {} });
             while reader.next().await?.is_some() {}
             timeout(PATIENCE, write).await.expect("the sender ends")?;
             has_ended.set(true);

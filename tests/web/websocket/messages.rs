@@ -1,13 +1,16 @@
 //! Messages, and the rules that frames keep.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use futures_lite::AsyncWriteExt;
 use waterwheel::http::Server;
 use waterwheel::http::testing::{TestClient, Torture};
 use waterwheel::http::web::websocket::{
-    Message, Violation, WebSocket, WebSocketError, WebSocketOptions,
+    CloseCode, Message, Violation, WebSocket, WebSocketError, WebSocketOptions,
 };
 use waterwheel::runtime::{block_on, yield_now};
 
@@ -202,5 +205,87 @@ fn a_socket_is_a_stream_and_a_sink() {
         client.send(close_frame(1000, "")).await;
         assert_eq!(client.close().await.0, 1000);
         client.end_of_stream().await;
+    });
+}
+
+#[test]
+fn a_wait_and_a_send_that_are_dropped_at_any_poll_lose_no_message_and_repeat_none() {
+    // Polls a future so many times, and drops it.
+    async fn some_polls<T>(count: u64, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        for _ in 0..count {
+            match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+                Poll::Ready(value) => return Some(value),
+                Poll::Pending => yield_now().await,
+            }
+        }
+        None
+    }
+    block_on(async {
+        for seed in 0..30 {
+            let hasty = async move |mut socket: WebSocket| {
+                let (mut polls, mut received) = (seed, Vec::new());
+                while received.len() < 40 {
+                    polls = (polls * 5 + 3) % 7;
+                    if let Some(message) = some_polls(polls, socket.next()).await {
+                        received.extend(message?);
+                    }
+                }
+                for message in received {
+                    // In the first poll, it is refused or accepted as a whole.
+                    socket.send(&message).await?;
+                    drop(some_polls(seed % 3, socket.next()).await);
+                }
+                socket.close(CloseCode::NORMAL, "").await?;
+                Ok(())
+            };
+            let server = Server::builder().without_listener();
+            let options = WebSocketOptions::new();
+            let client = TestClient::through(&server, handler(&options, hasty), |stream| {
+                Torture::new(stream, seed)
+            });
+            let mut client = Client::shake_hands(client).await;
+            let payload = |number: usize| number.to_string().repeat(number + 1);
+            for number in 0..40 {
+                client.send(frame(0x81, payload(number))).await;
+            }
+            for number in 0..40 {
+                let (first, received) = client.frame().await;
+                assert_eq!(
+                    (first, received),
+                    (0x81, payload(number).into_bytes()),
+                    "{seed}"
+                );
+            }
+            assert_eq!(client.close().await.0, 1000);
+            client.send(close_frame(1000, "")).await;
+            client.end_of_stream().await;
+        }
+    });
+}
+
+#[test]
+fn the_body_of_a_handshake_is_no_frame() {
+    run(async {
+        for (field, body) in [
+            ("Content-Length: 6\r\n\r\n", &b"\x81\x80\0\0\0\0"[..]),
+            (
+                "Transfer-Encoding: chunked\r\n\r\n",
+                b"6\r\n\x81\x80\0\0\0\0\r\n0\r\n\r\n",
+            ),
+        ] {
+            let mut client = TestClient::new(handler(&WebSocketOptions::new(), echo));
+            let head = HANDSHAKE.replace("\r\n\r\n", &format!("\r\n{field}"));
+            client.send([head.as_bytes(), body].concat()).await;
+            client.send(frame(0x81, "a frame")).await;
+            let answer = client.answer().await;
+            if answer.status.as_u16() == 101 {
+                let (stream, read) = client.into_stream();
+                let mut client = Client { stream, read };
+                assert_eq!(client.frame().await, (0x81, b"a frame".to_vec()));
+            } else {
+                assert_eq!(answer.status.as_u16(), 400);
+            }
+        }
     });
 }

@@ -380,7 +380,6 @@ impl Socket {
     /// Reads for the driver, if the reader does not. Returns `Pending` if more may follow.
     pub(super) fn poll_read_aside(&self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            ready!(budget::poll_spend(cx, 1));
             let keeps = match (self.reader.get(), self.phase.get()) {
                 (_, SocketPhase::Finishing | SocketPhase::Gone)
                 | (ReaderState::Waits, _)
@@ -392,6 +391,7 @@ impl Socket {
             if keeps && self.with_working(|working| working.kept.bytes >= KEPT_BYTES_MAX) {
                 return Poll::Pending;
             }
+            ready!(budget::poll_spend(cx, 1));
             let Some(message) = ready!(self.poll_message(cx)) else {
                 return Poll::Ready(());
             };
