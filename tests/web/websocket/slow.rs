@@ -1,13 +1,18 @@
 //! Clients that are silent, slow or greedy, and the deadlines for them.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_lite::AsyncReadExt;
+use waterwheel::http::Server;
 use waterwheel::http::web::websocket::{WebSocket, WebSocketOptions};
-use waterwheel::runtime::race;
 use waterwheel::runtime::time::{Instant, sleep, timeout};
+use waterwheel::runtime::{join, race};
 
 use super::{Client, close_frame, echo, frame, outcomes, run};
 
@@ -177,5 +182,54 @@ fn a_dropped_send_leaves_whole_frames() {
             numbers.push(payload[0]);
         }
         assert!(numbers.is_sorted() && numbers.len() >= 6, "{numbers:?}");
+    });
+}
+
+/// A waker of a combinator that wakes the task.
+struct Wrapped(Waker);
+
+impl Wake for Wrapped {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+    }
+}
+
+/// Polls with a new waker each time, and counts the polls.
+async fn wrapped<T>(polls: &Cell<u32>, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        polls.set(polls.get() + 1);
+        assert!(polls.get() < 1000, "the task wakes itself for ever");
+        let waker = Arc::new(Wrapped(cx.waker().clone())).into();
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    })
+    .await
+}
+
+#[test]
+fn a_handler_below_a_waker_of_its_own_is_not_polled_in_vain() {
+    run(async {
+        let polls = Rc::new(Cell::new(0));
+        let counted = polls.clone();
+        // A sender that waits for a slow client, and then a reader that waits for the answer to the goodbye.
+        let talk = async move |mut socket: WebSocket| {
+            wrapped(&counted, socket.send_binary(&[7; 100_000])).await?;
+            wrapped(&counted, socket.next()).await?;
+            Ok(())
+        };
+        let server = Server::builder().without_listener();
+        let mut client = Client::of(&server, &WebSocketOptions::new(), talk).await;
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(client.frame().await.1.len(), 100_000);
+        let clients = async {
+            assert_eq!(client.close().await.0, 1001);
+            sleep(Duration::from_secs(5)).await;
+            client.send(close_frame(1001, "")).await;
+            client.end_of_stream().await;
+            drop(client);
+        };
+        let (report, ()) = join(server.shutdown(Duration::from_secs(20)), clients).await;
+        assert_eq!(report.cut, 0, "{report}");
+        assert!(polls.get() < 30, "{}", polls.get());
     });
 }

@@ -352,10 +352,14 @@ impl Socket {
         if self.phase.get() >= SocketPhase::Finishing {
             return Poll::Ready(self.take_error().map(Err));
         }
+        let before = (self.phase.get(), self.unwritten_bytes());
         let polled = self.poll_message(cx);
         let is_other = !self.is_driver(cx);
-        if is_other && (self.is_writing() || self.phase.get() != SocketPhase::Open) {
-            // The driver writes the frames, and finishes.
+        // The driver writes the frames, reads on, and finishes. It is woken only by a change, because it may poll the
+        // handler, which polls this.
+        let phase = self.phase.get();
+        let is_changed = phase != before.0 || self.unwritten_bytes() > before.1;
+        if is_other && (is_changed || polled.is_ready() && phase != SocketPhase::Open) {
             self.with_entry(UpgradedEntry::wake);
         }
         match polled {
@@ -730,9 +734,10 @@ impl Socket {
             self.with_working(|working| working.writing = Some(writing));
             if !self.is_driver(cx) {
                 let waker = cx.waker().clone();
-                self.store_waker(|others| others.sender.replace(waker));
-                // The driver watches the deadline.
-                self.with_entry(UpgradedEntry::wake);
+                if !self.store_waker(|others| others.sender.replace(waker)) {
+                    // The driver watches the deadline.
+                    self.with_entry(UpgradedEntry::wake);
+                }
             }
         }
         match ready!(polled) {
@@ -747,8 +752,15 @@ impl Socket {
     /// Notes that a sender waits no more. The driver goes on with its bytes.
     pub(super) fn leave_sender(&self) {
         if self.is_writing() {
+            self.store_waker(|others| others.sender.take());
             self.with_entry(UpgradedEntry::wake);
         }
+    }
+
+    /// Returns how many bytes are accepted and not written.
+    fn unwritten_bytes(&self) -> usize {
+        self.peek(|working| working.writing.as_ref().map(|writing| writing.len()))
+            .unwrap_or(0)
     }
 
     fn is_writing(&self) -> bool {
@@ -949,9 +961,11 @@ impl Socket {
         self.with_entry(|entry| entry.is_watched_by(cx.waker())) == Some(true)
     }
 
-    fn store_waker(&self, store: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {
+    /// Changes a waker. Returns true if there was one before.
+    fn store_waker(&self, store: impl FnOnce(&mut OtherTasks) -> Option<Waker>) -> bool {
         let old = self.with_working(|working| store(&mut working.others));
-        drop(old); // a foreign waker may run user code
+        // The drop of a foreign waker may run user code, so it comes last.
+        old.is_some()
     }
 
     pub(super) fn wake_waiting(&self) {
