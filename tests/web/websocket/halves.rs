@@ -13,7 +13,7 @@ use waterwheel::http::web::websocket::{
     CloseCode, Message, WebSocket, WebSocketError, WebSocketOptions, WebSocketReader,
 };
 use waterwheel::runtime::time::{Instant, sleep, timeout};
-use waterwheel::runtime::{join, spawn, yield_now};
+use waterwheel::runtime::{join, race, spawn, yield_now};
 
 use super::{Client, PATIENCE, close_frame, frame, run};
 
@@ -346,5 +346,30 @@ fn a_sender_learns_that_its_client_is_gone_after_its_close_frame() {
         drop(client);
         sleep(Duration::from_secs(60)).await;
         assert!(ended.get());
+    });
+}
+
+#[test]
+fn a_socket_whose_close_and_wait_are_dropped_in_another_task_ends_with_the_answer() {
+    run(async {
+        let moved = async |mut socket: WebSocket| {
+            let task = spawn(async move {
+                drop(socket.close(CloseCode::NORMAL, ""));
+                let other = async {
+                    sleep(Duration::from_secs(1)).await;
+                    Ok(None)
+                };
+                drop(race(other, socket.next()).await);
+                sleep(PATIENCE).await;
+            });
+            Ok(task.await?)
+        };
+        let mut client = Client::narrow(&WebSocketOptions::new(), moved).await;
+        let start = Instant::now();
+        assert_eq!(client.close().await.0, 1000);
+        sleep(Duration::from_secs(5)).await;
+        client.send(close_frame(1000, "")).await;
+        client.end_of_stream().await;
+        assert_eq!(start.elapsed().as_secs(), 5);
     });
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use waterwheel::http::Server;
 use waterwheel::http::testing::TestClient;
 use waterwheel::http::web::websocket::{WebSocket, WebSocketOptions};
-use waterwheel::runtime::time::{Instant, sleep, timeout};
-use waterwheel::runtime::{join, spawn, yield_now};
+use waterwheel::runtime::time::{Instant, sleep};
+use waterwheel::runtime::{join, race, spawn, yield_now};
 
 use super::{
     Client, HANDSHAKE, LastWaiter, PATIENCE, close_frame, echo, frame, handler, outcomes, run,
@@ -146,7 +146,11 @@ fn the_answer_to_the_goodbye_is_read_when_a_reader_in_another_task_has_left() {
         let moved = async |mut socket: WebSocket| {
             let task = spawn(async move {
                 // Its wait is dropped in the middle of the goodbye.
-                drop(timeout(Duration::from_secs(3), socket.next()).await);
+                let other = async {
+                    sleep(Duration::from_secs(3)).await;
+                    Ok(None)
+                };
+                drop(race(other, socket.next()).await);
                 sleep(PATIENCE).await;
             });
             Ok(task.await?)

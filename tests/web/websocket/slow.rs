@@ -213,7 +213,7 @@ fn a_handler_below_a_waker_of_its_own_is_not_polled_in_vain() {
         let counted = polls.clone();
         // A sender that waits for a slow client, and then a reader that waits for the answer to the goodbye.
         let talk = async move |mut socket: WebSocket| {
-            wrapped(&counted, socket.send_binary(&[7; 100_000])).await?;
+            wrapped(&counted, socket.send_binary(&vec![7; 100_000])).await?;
             wrapped(&counted, socket.next()).await?;
             Ok(())
         };
