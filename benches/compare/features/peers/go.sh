@@ -3,5 +3,5 @@
 set -eu
 program=$TARGET/features-go
 source=$(dirname "$0")/go.go
-[ "$source" -nt "$program" ] && go build -o "$program" "$source"
+[ "$program" -nt "$source" ] || go build -o "$program" "$source"
 GOMAXPROCS=1 exec "$program" "$@"

@@ -4,7 +4,7 @@
 set -eu
 program=$TARGET/features-uwebsockets
 source=$(dirname "$0")/uwebsockets.cpp
-if [ "$source" -nt "$program" ]; then
+if [ ! "$program" -nt "$source" ]; then
     sockets=${UWEBSOCKETS:?is not set, see uwebsockets.sh}/uSockets/src
     objects=$(mktemp -d)
     # Its own Makefile's flags, without TLS and compression.

@@ -15,18 +15,11 @@ async fn hello(request: Request<'_>) -> Result<Responded> {
     answer.await
 }
 
-async fn echo(request: Request<'_>) -> Result<Responded> {
-    websocket::upgrade(
-        request,
-        &WebSocketOptions::new(),
-        async |mut socket: WebSocket| {
-            while let Some(message) = socket.next().await? {
-                socket.send(&message).await?;
-            }
-            Ok(())
-        },
-    )
-    .await
+async fn echo(mut socket: WebSocket) -> Result<()> {
+    while let Some(message) = socket.next().await? {
+        socket.send(&message).await?;
+    }
+    Ok(())
 }
 
 fn main() -> std::io::Result<()> {
@@ -48,7 +41,13 @@ fn main() -> std::io::Result<()> {
         let server = builder.bind(&arguments.address)?;
         match arguments.part {
             Part::Tls => server.serve(hello).await,
-            Part::WebSocket => server.serve(echo).await,
+            Part::WebSocket => {
+                let options = WebSocketOptions::new();
+                let upgrade = async move |request: Request<'_>| {
+                    websocket::upgrade(request, &options, echo).await
+                };
+                server.serve(upgrade).await
+            }
             Part::Gzip(level) => {
                 let effort = [Effort::Fast, Effort::Usual][usize::from(level > 1)];
                 server.serve(Compress::new().effort(effort).around(json)).await

@@ -22,9 +22,9 @@ const CONNECTIONS: usize = 64;
 /// The requests of a turn for the small and the large body.
 const REQUESTS: [usize; 2] = [20_000, 4000];
 
-/// Returns the bodies by name: lists of ten and of two hundred orders.
+/// Returns the bodies by name: lists of twelve and of two hundred orders.
 pub(crate) fn bodies() -> [(&'static str, String); 2] {
-    [("small", orders(10)), ("large", orders(200))]
+    [("small", orders(12)), ("large", orders(200))]
 }
 
 fn orders(count: u32) -> String {
