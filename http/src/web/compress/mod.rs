@@ -59,7 +59,10 @@
 //! - Never: an encoder for an answer without a body of its own.
 //! - Always: Vary on both forms of an answer.
 
+mod deflate;
 mod encoders;
+#[cfg(any(feature = "compress-brotli", feature = "compress-zstd"))]
+mod vec_encoder;
 
 use std::fmt;
 use std::rc::Rc;
@@ -74,6 +77,7 @@ use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::headers::white_space::trim;
 use crate::web::coding::{AcceptedCodings, ContentCoding};
+use crate::web::compress::deflate::DeflatePool;
 
 /// Compresses the answers of a handler, with the defaults of [`Compress`].
 ///
@@ -210,10 +214,12 @@ impl Compress {
     /// Compresses the answers of `handler`.
     pub fn around(self, handler: impl Handler) -> impl Handler {
         let settings = Rc::new(self);
+        let pool = Rc::new(DeflatePool::default());
         async move |request: Request<'_>| {
             request.set_answer_coder(Rc::new(Negotiated {
                 accepted: AcceptedCodings::of(request.headers()),
                 settings: settings.clone(),
+                pool: pool.clone(),
             }));
             handler.call(request).await
         }
@@ -267,6 +273,7 @@ const OF_THE_BYTES: [&str; 5] = [
 struct Negotiated {
     accepted: AcceptedCodings,
     settings: Rc<Compress>,
+    pool: Rc<DeflatePool>,
 }
 
 impl AnswerCoder for Negotiated {
@@ -300,7 +307,7 @@ impl AnswerCoder for Negotiated {
         headers.remove(ACCEPT_RANGES);
         let token = HeaderValue::from_static(coding.token());
         headers.insert(CONTENT_ENCODING, token);
-        Some(make(self.settings.effort))
+        Some(make(self.settings.effort, &self.pool))
     }
 }
 
