@@ -224,6 +224,50 @@ fn a_message_comes_back_in_pieces_of_any_size() {
 }
 
 #[test]
+fn answers_to_messages_of_one_read_keep_their_order() {
+    run(async {
+        // Small ones wait for each other, one above 16 KiB does not, and neither does the last.
+        let sizes = [3, 0, 200, 17_000, 5, 9000, 9000, 1];
+        let mut client = Client::open(&WebSocketOptions::new(), echo).await;
+        let frames = sizes.map(|size| frame(0x82, vec![7; size]));
+        client.send(frames.concat()).await;
+        for size in sizes {
+            assert_eq!(client.frame().await, (0x82, vec![7; size]));
+        }
+    });
+}
+
+#[test]
+fn an_answer_leaves_while_the_messages_behind_it_are_unread() {
+    run(async {
+        let mut client = Client::open(&WebSocketOptions::new(), async |mut socket: WebSocket| {
+            socket.next().await?;
+            socket.send_text("one").await?;
+            sleep(Duration::from_secs(10)).await;
+            socket.send_text("two").await?;
+            Ok(())
+        })
+        .await;
+        let begun = Instant::now();
+        client
+            .send(
+                [
+                    frame(0x81, "flour"),
+                    frame(0x81, "grist"),
+                    frame(0x81, "bran"),
+                ]
+                .concat(),
+            )
+            .await;
+        assert_eq!(client.frame().await, (0x81, b"one".to_vec()));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        // The handler returns, so the close frame follows the message that waited.
+        assert_eq!(client.frame().await, (0x81, b"two".to_vec()));
+        assert_eq!(client.close().await.0, 1000);
+    });
+}
+
+#[test]
 fn bytes_behind_the_handshake_are_the_first_frames() {
     run(async {
         let server = Server::builder().without_listener();
