@@ -38,6 +38,10 @@ fn main() -> std::io::Result<()> {
                 .route("/small", web::get().to(move || async { json(small) }))
                 .route("/large", web::get().to(move || async { json(large) }))
         };
-        HttpServer::new(app).workers(1).listen(listener)?.run().await
+        HttpServer::new(app)
+            .workers(1)
+            .listen(listener)?
+            .run()
+            .await
     })
 }

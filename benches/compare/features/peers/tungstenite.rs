@@ -17,9 +17,8 @@ fn main() -> std::io::Result<()> {
             let (stream, _) = listener.accept().await?;
             tokio::spawn(async move {
                 let (write, read) = accept_async(stream).await?.split();
-                let messages = read.try_filter(|message| {
-                    future::ready(message.is_text() || message.is_binary())
-                });
+                let messages = read
+                    .try_filter(|message| future::ready(message.is_text() || message.is_binary()));
                 messages.forward(write).await
             });
         }

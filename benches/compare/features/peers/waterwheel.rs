@@ -50,7 +50,9 @@ fn main() -> std::io::Result<()> {
             }
             Part::Gzip(level) => {
                 let effort = [Effort::Fast, Effort::Usual][usize::from(level > 1)];
-                server.serve(Compress::new().effort(effort).around(json)).await
+                server
+                    .serve(Compress::new().effort(effort).around(json))
+                    .await
             }
         }
     })

@@ -28,8 +28,9 @@ pub(crate) fn bodies() -> [(&'static str, String); 2] {
 }
 
 fn orders(count: u32) -> String {
-    const CITIES: [&str; 8] =
-        ["Lisboa", "Kraków", "Osaka", "Lima", "Accra", "Pune", "Turku", "Quito"];
+    const CITIES: [&str; 8] = [
+        "Lisboa", "Kraków", "Osaka", "Lima", "Accra", "Pune", "Turku", "Quito",
+    ];
     let mut seed = 1_u32;
     // A linear congruential generator (Numerical Recipes), so that each run has the same bytes.
     let mut random = |below: u32| {
@@ -49,7 +50,10 @@ fn orders(count: u32) -> String {
             random(2) == 1
         )
     };
-    format!("[{}]", (0..count).map(&mut order).collect::<Vec<_>>().join(",\n"))
+    format!(
+        "[{}]",
+        (0..count).map(&mut order).collect::<Vec<_>>().join(",\n")
+    )
 }
 
 /// A connection, and the bytes of one answer.
@@ -68,7 +72,7 @@ impl Client {
     /// Reads until the answer is whole. Returns its head and its body with the framing.
     fn receive(&mut self) -> io::Result<(&str, &[u8])> {
         self.answer.clear();
-        let mut bytes = [0; 32 * 1024];
+        let mut bytes = [0; 16 * 1024];
         loop {
             let count = self.stream.read(&mut bytes)?;
             if count == 0 {
@@ -133,12 +137,13 @@ fn check(server: &Server, request: &[u8], text: &str) -> io::Result<usize> {
 #[expect(clippy::cast_precision_loss, reason = "some kilobytes")]
 pub(crate) fn turn(server: &Server, _: &Folder, shorter: usize) -> io::Result<Figures> {
     let new_one = |_| Client::new(server);
-    let mut clients = (0..CONNECTIONS).map(new_one).collect::<io::Result<Vec<_>>>()?;
+    let mut clients = (0..CONNECTIONS)
+        .map(new_one)
+        .collect::<io::Result<Vec<_>>>()?;
     let mut figures = Vec::new();
     for ((path, text), requests) in bodies().into_iter().zip(REQUESTS) {
-        let request = format!(
-            "GET /{path} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: gzip\r\n\r\n"
-        );
+        let request =
+            format!("GET /{path} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: gzip\r\n\r\n");
         let request = request.as_bytes();
         let bytes = check(server, request, &text)?;
         let mut ask = |requests: usize| {

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::io;
+use std::process::Command;
 
 use clap::{Parser, ValueEnum};
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -65,7 +66,10 @@ struct Plan {
 
 fn plan(part: Part) -> Plan {
     let each = |word: &'static str, names: &[&'static str]| {
-        names.iter().map(move |name| (*name, word)).collect::<Vec<_>>()
+        names
+            .iter()
+            .map(move |name| (*name, word))
+            .collect::<Vec<_>>()
     };
     match part {
         Part::Tls => Plan {
@@ -76,7 +80,13 @@ fn plan(part: Part) -> Plan {
         Part::Websocket => Plan {
             servers: each(
                 "websocket",
-                &["waterwheel", "tungstenite", "fastwebsockets", "node", "uwebsockets"],
+                &[
+                    "waterwheel",
+                    "tungstenite",
+                    "fastwebsockets",
+                    "node",
+                    "uwebsockets",
+                ],
             ),
             columns: &websocket::COLUMNS,
             turn: websocket::turn,
@@ -127,7 +137,15 @@ fn measure(plan: &Plan, options: &Options, folder: &Folder) -> String {
     }
     let mut text = table(rows);
     for ((name, word), error) in failed {
-        text += &format!("\n{name} ({word}) is left out: {error}\n");
+        text.extend([
+            "\n",
+            name,
+            " (",
+            word,
+            ") is left out: ",
+            &error.to_string(),
+            "\n",
+        ]);
     }
     text
 }
@@ -148,8 +166,30 @@ fn shown(stats: &Stats, decimals: usize) -> String {
     format!("{median} ({low}–{high})")
 }
 
+/// Builds the servers beside this program, since `cargo run` builds only the program that it runs.
+fn build() -> io::Result<()> {
+    let target = std::env::current_exe()?.with_file_name("..");
+    let mut cargo = Command::new("cargo");
+    cargo.args([
+        "build",
+        "--release",
+        "--quiet",
+        "--package",
+        "features",
+        "--bins",
+    ]);
+    cargo
+        .env("CARGO_TARGET_DIR", target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    if cargo.status()?.success() {
+        return Ok(());
+    }
+    Err(io::Error::other("the servers are not built"))
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    build()?;
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?; // the servers inherit it
     let mut core = CpuSet::new();

@@ -100,13 +100,15 @@ impl Server {
     ) -> io::Result<f64> {
         let before = self.cpu()?;
         step()?;
-        Ok((self.cpu()? - before).as_secs_f64() * 1e6 / count as f64)
+        Ok(self.cpu()?.saturating_sub(before).as_secs_f64() * 1e6 / count as f64)
     }
 
     /// Returns the resident memory of its own, without files (`proc_pid_status(5)`).
     fn resident_bytes(&self) -> io::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
         let kibibytes = line.unwrap_or_default().trim().trim_end_matches(" kB");
         Ok(kibibytes.parse::<f64>().map_err(io::Error::other)? * 1024.0)
     }

@@ -91,7 +91,9 @@ pub(crate) fn turn(server: &Server, folder: &Folder, shorter: usize) -> io::Resu
         })
     };
     let open_one = |_| open(server, &full);
-    let mut clients = (0..CONNECTIONS).map(open_one).collect::<io::Result<Vec<_>>>()?;
+    let mut clients = (0..CONNECTIONS)
+        .map(open_one)
+        .collect::<io::Result<Vec<_>>>()?;
     let mut requests = |count: usize| {
         let batches = count.div_ceil(CONNECTIONS);
         server.micros(batches * CONNECTIONS, || {

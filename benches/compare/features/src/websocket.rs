@@ -28,13 +28,34 @@ struct Shape {
 }
 
 const SHAPES: [Shape; 4] = [
-    Shape { connections: 1, depth: 1, bytes: 32, messages: 30_000 },
-    Shape { connections: 100, depth: 1, bytes: 32, messages: 100_000 },
-    Shape { connections: 16, depth: 64, bytes: 32, messages: 500_000 },
-    Shape { connections: 8, depth: 1, bytes: 64 * 1024, messages: 16_000 },
+    Shape {
+        connections: 1,
+        depth: 1,
+        bytes: 32,
+        messages: 30_000,
+    },
+    Shape {
+        connections: 100,
+        depth: 1,
+        bytes: 32,
+        messages: 100_000,
+    },
+    Shape {
+        connections: 16,
+        depth: 64,
+        bytes: 32,
+        messages: 500_000,
+    },
+    Shape {
+        connections: 8,
+        depth: 1,
+        bytes: 64 * 1024,
+        messages: 16_000,
+    },
 ];
 
-const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+const HANDSHAKE: &[u8] =
+    b"GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -44,19 +65,25 @@ fn frame(bytes: usize, mask: Option<[u8; 4]>) -> Vec<u8> {
     let masked = if mask.is_some() { 0x80 } else { 0 };
     let mut frame = vec![0x82];
     match (u8::try_from(bytes), u16::try_from(bytes)) {
-        (Ok(short @ ..126), _) => frame.push(masked | short),
+        (Ok(short @ ..126), _) => frame.push(masked + short),
         (_, Ok(middle)) => {
-            frame.push(masked | 126);
+            frame.push(masked + 126);
             frame.extend(middle.to_be_bytes());
         }
         _ => {
-            frame.push(masked | 127);
+            frame.push(masked + 127);
             frame.extend((bytes as u64).to_be_bytes());
         }
     }
     frame.extend(mask.iter().flatten());
     let key = mask.unwrap_or_default().into_iter().cycle();
-    frame.extend((0..=u8::MAX).cycle().zip(key).take(bytes).map(|(byte, key)| byte ^ key));
+    frame.extend(
+        (0..=u8::MAX)
+            .cycle()
+            .zip(key)
+            .take(bytes)
+            .map(|(byte, key)| byte ^ key),
+    );
     frame
 }
 
@@ -110,9 +137,17 @@ fn open(server: &Server) -> io::Result<TcpStream> {
 /// Measures the figures of one turn.
 pub(crate) fn turn(server: &Server, _: &Folder, shorter: usize) -> io::Result<Figures> {
     let mut figures = Vec::new();
-    for Shape { connections, depth, bytes, messages } in SHAPES {
+    for Shape {
+        connections,
+        depth,
+        bytes,
+        messages,
+    } in SHAPES
+    {
         let open_one = |_| open(server);
-        let clients = (0..connections).map(open_one).collect::<io::Result<Vec<_>>>()?;
+        let clients = (0..connections)
+            .map(open_one)
+            .collect::<io::Result<Vec<_>>>()?;
         let mut batch = Batch::new(depth, bytes);
         let mut echo = |messages: usize| {
             let batches = (messages / shorter).div_ceil(connections * depth);
@@ -121,7 +156,9 @@ pub(crate) fn turn(server: &Server, _: &Folder, shorter: usize) -> io::Result<Fi
                     for mut client in &clients {
                         client.write_all(&batch.sent)?;
                     }
-                    clients.iter().try_for_each(|client| batch.receive(client))?;
+                    clients
+                        .iter()
+                        .try_for_each(|client| batch.receive(client))?;
                 }
                 Ok(())
             })
