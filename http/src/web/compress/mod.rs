@@ -46,6 +46,10 @@
 //! once. gzip at its usual level takes about half a millisecond for 32 KiB. Files that do not change are better
 //! compressed once: `web::files` serves the file `a.css.br` in place of `a.css`.
 //!
+//! A gzip encoder has some 370 KiB, as long as its answer is being sent. A whole answer of up to 64 KiB needs it only
+//! while it is coded. So a thousand clients that slowly read long answers take 370 MB; limit the connections, or the
+//! answers. Up to four idle encoders are kept for later answers.
+//!
 //! # Secrets in compressed answers
 //!
 //! The length of a compressed answer depends on its content. If one answer holds a secret (a token against
