@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_lite::AsyncWriteExt;
 use waterwheel::http::Server;
@@ -12,6 +13,7 @@ use waterwheel::http::testing::{TestClient, Torture};
 use waterwheel::http::web::websocket::{
     CloseCode, Message, Violation, WebSocket, WebSocketError, WebSocketOptions,
 };
+use waterwheel::runtime::time::{Instant, sleep};
 use waterwheel::runtime::{block_on, yield_now};
 
 use super::{Client, HANDSHAKE, close_frame, echo, frame, handler, outcomes, run};
@@ -287,5 +289,49 @@ fn the_body_of_a_handshake_is_no_frame() {
                 assert_eq!(answer.status.as_u16(), 400);
             }
         }
+    });
+}
+
+#[test]
+fn answers_to_messages_of_one_read_keep_their_order() {
+    run(async {
+        // Small ones wait for each other, one above 16 KiB does not, and neither does the last.
+        let sizes = [3, 0, 200, 17_000, 5, 9000, 9000, 1];
+        let mut client = Client::open(&WebSocketOptions::new(), echo).await;
+        let frames = sizes.map(|size| frame(0x82, vec![7; size]));
+        client.send(frames.concat()).await;
+        for size in sizes {
+            assert_eq!(client.frame().await, (0x82, vec![7; size]));
+        }
+    });
+}
+
+#[test]
+fn an_answer_leaves_while_the_messages_behind_it_are_unread() {
+    run(async {
+        let mut client = Client::open(&WebSocketOptions::new(), async |mut socket: WebSocket| {
+            socket.next().await?;
+            socket.send_text("one").await?;
+            sleep(Duration::from_secs(10)).await;
+            socket.send_text("two").await?;
+            Ok(())
+        })
+        .await;
+        let begun = Instant::now();
+        client
+            .send(
+                [
+                    frame(0x81, "flour"),
+                    frame(0x81, "grist"),
+                    frame(0x81, "bran"),
+                ]
+                .concat(),
+            )
+            .await;
+        assert_eq!(client.frame().await, (0x81, b"one".to_vec()));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        // The handler returns, so the close frame follows the message that waited.
+        assert_eq!(client.frame().await, (0x81, b"two".to_vec()));
+        assert_eq!(client.close().await.0, 1000);
     });
 }

@@ -223,6 +223,9 @@ impl WebSocket {
 
     /// Sends a message. Waits until the transport has accepted it, so at most as long as the client reads slowly.
     ///
+    /// While more messages of the client have been read already, a small one waits for the others, so that they leave
+    /// with one write: at the latest when the handler waits.
+    ///
     /// # Errors
     ///
     /// [`Closed`](WebSocketError::Closed) after a close frame. If the client is lost, or accepts no byte for too long.

@@ -27,7 +27,7 @@
 //!
 //! - Always: a frame is accepted as a whole. So a dropped `send` leaves no half of a frame.
 //! - Always: a socket that waits for the first byte of a message has no buffer.
-//! - Never: more than one message waits to be written, and a few control frames.
+//! - Never: more than one message waits to be written, 16 KiB of small ones before it, and a few control frames.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -66,7 +66,7 @@ const COMPRESSED_BYTES_MIN: usize = 64;
 /// The most bytes of messages that are kept for a reader, besides the last message.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
-/// The most bytes that a sink takes before it must be flushed.
+/// The most bytes that a sink takes before it must be flushed, and that answers wait for one another.
 const SINK_BYTES_MAX: usize = 16 * 1024;
 
 /// The progress towards the end. See the diagram of the module.
@@ -624,15 +624,24 @@ impl Socket {
     ) -> Poll<Result<(), WebSocketError>> {
         ready!(budget::poll_spend(cx, 1));
         if !*is_accepted {
-            ready!(self.poll_flush(cx))?;
+            // Answers to messages that came with one read leave with one write. // LOG W2
+            let waiting = self.peek(|working| Some(working.writing.as_ref()?.len()));
+            let joins = waiting.unwrap_or(0) + payload.len() <= SINK_BYTES_MAX;
+            if !joins {
+                ready!(self.poll_flush(cx))?;
+            }
             if self.phase.get() != SocketPhase::Open {
                 return Poll::Ready(Err(WebSocketError::Closed));
             }
             *is_accepted = true;
-            if self.compresses(payload) {
+            let may_wait = joins && self.has_unread() && self.is_driver(cx);
+            if may_wait || (joins && waiting.is_some()) || self.compresses(payload) {
                 self.push(data, payload);
             } else if let Err(error) = self.write(cx, data, payload) {
                 return Poll::Ready(Err(self.lose(error)));
+            }
+            if may_wait {
+                return Poll::Ready(Ok(())); // the driver flushes at the end of its poll
             }
         }
         ready!(self.poll_flush(cx))?;
@@ -641,6 +650,12 @@ impl Socket {
             SocketPhase::Gone => Err(self.error_of_sender()),
             _ => Ok(()),
         })
+    }
+
+    /// Returns true if bytes of further messages have been read.
+    fn has_unread(&self) -> bool {
+        self.peek(|working| working.reading.as_ref().map(|reading| reading.has_rest()))
+            .unwrap_or(false)
     }
 
     /// Returns the error of a socket that is gone. The reader receives the error itself.
