@@ -1,4 +1,4 @@
-//! What to set before a server meets the internet.
+//! The settings of a server that meets the internet.
 //!
 //! `examples/deploy` is the whole of this page as a program, with files for nginx, HAProxy, systemd and Kubernetes.
 //!

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
-use crate::support::programs::{Owned, tool, wait_until_it_listens};
+use crate::support::programs::{Owned, python_with, run, tool, wait_until_it_listens};
 use crate::turn;
 
 const RESTARTS: usize = 10;
@@ -63,7 +63,7 @@ fn ask(stream: &mut BufReader<TcpStream>, request: &str) -> std::io::Result<(Str
     ))
 }
 
-/// What the clients have done.
+/// The requests of all clients.
 #[derive(Default)]
 struct Tally {
     has_ended: AtomicBool,
@@ -306,4 +306,28 @@ fn the_proxies_close_idle_connections_first() {
         let seconds = value.split('s').next().unwrap().parse().unwrap();
         assert!(Duration::from_secs(seconds) < ours, "{file}");
     }
+}
+
+#[test]
+fn the_manifests_of_kubernetes_ask_the_checks_and_wait_for_the_drain() {
+    const CHECK: &str = "
+import sys, yaml
+deployment, service = yaml.safe_load_all(open(sys.argv[1]))
+pod = deployment['spec']['template']['spec']
+container, = pod['containers']
+unready = int(next(v['value'] for v in container['env'] if v['name'] == 'UNREADY_SECONDS'))
+readiness = container['readinessProbe']
+assert readiness['httpGet']['path'] == '/readyz'
+assert container['livenessProbe']['httpGet']['path'] == '/healthz'
+# 20 s are shutdown_duration_max in main.rs.
+assert pod['terminationGracePeriodSeconds'] > unready + 20
+assert readiness['periodSeconds'] * readiness['failureThreshold'] * 2 <= unready
+labels = deployment['spec']['template']['metadata']['labels']
+assert service['spec']['selector'] == labels == deployment['spec']['selector']['matchLabels']
+";
+    let Some(python) = python_with("yaml") else {
+        return;
+    };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/deploy/kubernetes.yaml");
+    run(Command::new(python).args(["-c", CHECK]).arg(file)).expect_success();
 }

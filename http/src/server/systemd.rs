@@ -93,6 +93,16 @@ impl Systemd {
     }
 
     /// Returns the longest pause between two signs of life that systemd accepts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Systemd;
+    ///
+    /// let longest_pause = Systemd::from_env()?.watchdog();
+    /// # drop(longest_pause);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
@@ -102,6 +112,15 @@ impl Systemd {
     /// # Errors
     ///
     /// If the message cannot be sent within 100 ms.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Systemd;
+    ///
+    /// Systemd::from_env()?.ready()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn ready(&self) -> io::Result<()> {
         self.send("READY=1")
     }
@@ -111,6 +130,15 @@ impl Systemd {
     /// # Errors
     ///
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Systemd;
+    ///
+    /// Systemd::from_env()?.stopping()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn stopping(&self) -> io::Result<()> {
         self.send("STOPPING=1")
     }
@@ -120,6 +148,18 @@ impl Systemd {
     /// # Errors
     ///
     /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Systemd;
+    ///
+    /// let systemd = Systemd::from_env()?;
+    /// systemd.reloading()?;
+    /// // … read the certificates again …
+    /// systemd.ready()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn reloading(&self) -> io::Result<()> {
         let now = clock_gettime(ClockId::Monotonic);
         // `Type=notify-reload` compares this time with that of its signal.
