@@ -201,12 +201,12 @@ impl Systemd {
             join(life, self.watch()).await;
             pending().await
         };
-        let served = race(serving, messages).await;
+        let output = race(serving, messages).await;
         // An idle server may end in the poll that stops it.
         if !has_told_end.get() {
             log_failure(self.stopping());
         }
-        served
+        output
     }
 
     /// Sends signs of life, if systemd wants them.
