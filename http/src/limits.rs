@@ -40,6 +40,7 @@ use std::time::Duration;
 /// | [`handler_duration_max`](Self::handler_duration_max) | none | a handler | 503 |
 /// | [`linger_duration_max`](Self::linger_duration_max) | 30 s | reading after a last answer | closed |
 /// | [`linger_stall_duration_max`](Self::linger_stall_duration_max) | 5 s | a pause in that reading | closed |
+/// | [`unready_duration`](Self::unready_duration) | 0 s | accepting after the stop, while [`Server::is_ready`](crate::Server::is_ready) returns false | the shutdown begins |
 /// | [`shutdown_duration_max`](Self::shutdown_duration_max) | 10 s | requests under way when the server stops | cut |
 ///
 /// # Examples
@@ -171,6 +172,14 @@ pub struct Limits {
     ///
     /// Default: 5 s.
     pub linger_stall_duration_max: Duration,
+    /// Time between the request to stop and the shutdown. The server still accepts, but
+    /// [`Server::is_ready`](crate::Server::is_ready) returns false. So a load balancer sees the failed
+    /// check and sends its clients elsewhere before the listeners close. A second signal, and
+    /// [`Stopper::cut`](crate::Stopper::cut), skip it. [`Server::shutdown`](crate::Server::shutdown) does not
+    /// wait for it.
+    ///
+    /// Default: 0 s.
+    pub unready_duration: Duration,
     /// Time for requests that are under way when [`Server::serve`](crate::Server::serve) is stopped. Beyond
     /// it, the server cuts their connections.
     ///
@@ -219,6 +228,7 @@ impl Limits {
         handler_duration_max: None,
         linger_duration_max: Duration::from_secs(30),
         linger_stall_duration_max: Duration::from_secs(5),
+        unready_duration: Duration::ZERO,
         shutdown_duration_max: Duration::from_secs(10),
     };
 

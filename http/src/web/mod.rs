@@ -7,6 +7,7 @@
 //! | `cookies` | `Set-Cookie` fields |
 //! | `events` | server-sent events |
 //! | `files` | folders of static files, with `range`, `coding` and `conditional` |
+//! | `health` | `/healthz` and `/readyz` |
 //! | `input`, `json` | queries, forms, JSON, cookies, credentials |
 //! | `inspect` | a page that shows a runtime at work |
 //! | `middleware` | access log, request ids, limits, CORS, CSRF, security headers, handlers that block |
@@ -43,6 +44,9 @@ pub mod events;
 #[cfg(feature = "files")]
 #[cfg_attr(docsrs, doc(cfg(feature = "files")))]
 pub mod files;
+#[cfg(feature = "health")]
+#[cfg_attr(docsrs, doc(cfg(feature = "health")))]
+pub mod health;
 #[cfg(any(feature = "files", feature = "response"))]
 mod html;
 #[cfg(feature = "input")]
