@@ -6,12 +6,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
 mod compress;
 mod error_responses;
 mod files;
 mod inspect;
 mod nesting;
 mod routes;
+mod session;
 mod together;
 mod tower;
+mod trace;
 mod websocket;
