@@ -108,10 +108,11 @@ fn an_event_is_in_the_span_of_its_own_request() {
         pause();
         let handler = shared(traces(app));
         let (mut one, mut other) = (TestClient::new(handler.clone()), TestClient::new(handler));
-        join!(one.get("/slow"), other.get("/fast"), async {
+        join(join(one.get("/slow"), other.get("/fast")), async {
             sleep(Duration::from_secs(1)).await;
             tracing::info!("outside");
-        });
+        })
+        .await;
     });
     let line = |text: &str| seen.lines().find(|line| line.ends_with(text)).unwrap();
     assert!(line("slow begins").contains("url.path=\"/slow\""), "{seen}");

@@ -365,11 +365,6 @@ impl<'c> Request<'c> {
     /// Adds a Set-Cookie field to the answer, in place of the added one of this name.
     #[cfg(feature = "sessions")]
     pub(crate) fn replace_cookie(&self, name: &str, field: &str) -> Result<()> {
-        // A line that is added behind the head would be in the next answer.
-        if self.exchange.answer() != crate::buffers::AnswerState::Awaited {
-            let text = "a session gets its cookie before the answer begins";
-            return Err(crate::error::Error::message(text));
-        }
         let start = format!("set-cookie: {name}=");
         self.exchange.with_added(|lines| {
             let kept = lines.split_inclusive(|byte| *byte == b'\n');

@@ -18,7 +18,7 @@ const FLASHES: &str = "_flash";
 ///
 /// async fn grind(request: &Request<'_>) -> Result<Response> {
 ///     Session::of(request)?.flash("info", "the flour is ready")?;
-///     Ok(Response::redirect_303("/"))
+///     Ok(Response::see_other("/"))
 /// }
 ///
 /// async fn home(request: &Request<'_>) -> Result<String> {

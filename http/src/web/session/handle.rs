@@ -21,7 +21,7 @@ const COOKIE_BYTES_MAX: usize = 4096;
 
 /// The session of a request.
 ///
-/// A client without a cookie has an empty session. The first value that is inserted makes a cookie for it.
+/// It borrows the request, so all changes are made before the answer begins. A client without a cookie has an empty session. The first value that is inserted makes a cookie for it.
 ///
 /// # Examples
 ///
@@ -34,12 +34,12 @@ const COOKIE_BYTES_MAX: usize = 4096;
 ///     let session = Session::of(request)?;
 ///     session.rotate()?; // an id from before the login must not be logged in
 ///     session.insert("user", "anna")?;
-///     Ok(Response::redirect_303("/"))
+///     Ok(Response::see_other("/"))
 /// }
 ///
 /// async fn log_out(request: &Request<'_>) -> Result<Response> {
 ///     Session::of(request)?.destroy()?;
-///     Ok(Response::redirect_303("/"))
+///     Ok(Response::see_other("/"))
 /// }
 /// ```
 pub struct Session<'r, 'c> {
@@ -98,8 +98,7 @@ impl<'r, 'c> Session<'r, 'c> {
     /// # Errors
     ///
     /// - If the value has no form in JSON.
-    /// - If the cookie would be longer than 4096 bytes, or is needed after the answer has begun. Then the session
-    ///   stays as it was.
+    /// - If the cookie would be longer than 4096 bytes. Then the session stays as it was.
     pub fn insert(&self, name: &str, value: impl Serialize) -> Result<()> {
         let value = serde_json::to_value(value)?;
         if self.state.live.borrow().values.get(name) == Some(&value) {
@@ -112,7 +111,7 @@ impl<'r, 'c> Session<'r, 'c> {
     ///
     /// # Errors
     ///
-    /// If the cookie is needed after the answer has begun.
+    /// If the system has no random bytes for an id.
     pub fn remove(&self, name: &str) -> Result<bool> {
         if !self.state.live.borrow().values.contains_key(name) {
             return Ok(false);
@@ -127,7 +126,7 @@ impl<'r, 'c> Session<'r, 'c> {
     ///
     /// # Errors
     ///
-    /// If the answer has begun.
+    /// If the system has no random bytes.
     pub fn rotate(&self) -> Result<()> {
         let mut live = self.state.live.borrow_mut();
         if self.state.settings.sealing.is_some() || live.id.is_none() || live.is_new {
@@ -147,7 +146,7 @@ impl<'r, 'c> Session<'r, 'c> {
     ///
     /// # Errors
     ///
-    /// If the answer has begun.
+    /// If the field cannot be sent.
     pub fn destroy(&self) -> Result<()> {
         let mut cookie = self.state.cookie(self.request, "");
         cookie.make_removal();
