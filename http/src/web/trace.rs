@@ -98,7 +98,7 @@ impl fmt::Display for TraceContext {
 /// # drop(page);
 /// ```
 pub fn traces(handler: impl Handler) -> impl Handler {
-    let ids = Ids::default();
+    let ids = SpanIds::default();
     async move |request: Request<'_>| {
         let context = context_of(&request, &ids);
         let span = span_of(&request, &context);
@@ -211,7 +211,7 @@ impl Drop for OpenSpan {
     }
 }
 
-fn context_of(request: &Request<'_>, ids: &Ids) -> TraceContext {
+fn context_of(request: &Request<'_>, ids: &SpanIds) -> TraceContext {
     let headers = request.headers();
     let mut parents = headers.get_all("traceparent");
     let parent = parents.next().filter(|_| parents.next().is_none());
@@ -265,12 +265,12 @@ fn parse_parent(value: &[u8]) -> Option<(u128, u64, bool)> {
 
 /// A counter, hashed with a secret, so that ids do not repeat between servers.
 #[derive(Default)]
-struct Ids {
+struct SpanIds {
     secret: RandomState,
     count: Cell<u64>,
 }
 
-impl Ids {
+impl SpanIds {
     /// Returns an id that is not 0.
     fn next(&self) -> u64 {
         let count = self.count.get();

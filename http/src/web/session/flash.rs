@@ -41,6 +41,18 @@ impl Session<'_, '_> {
     /// # Errors
     ///
     /// As [`insert`](Self::insert).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::{Request, Result};
+    ///
+    /// async fn example(request: &Request<'_>) -> Result<()> {
+    ///     Session::of(request)?.flash("info", "the flour is ready")?;
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn flash(&self, kind: impl Into<String>, text: impl Into<String>) -> Result<()> {
         let mut all: Vec<Flash> = self.get(FLASHES)?.unwrap_or_default();
         let (kind, text) = (kind.into(), text.into());
@@ -53,6 +65,20 @@ impl Session<'_, '_> {
     /// # Errors
     ///
     /// As [`remove`](Self::remove).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::{Request, Result};
+    ///
+    /// async fn example(request: &Request<'_>) -> Result<()> {
+    ///     for flash in Session::of(request)?.flashes()? {
+    ///         println!("{}: {}", flash.kind, flash.text);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn flashes(&self) -> Result<Vec<Flash>> {
         let all = self.get(FLASHES)?;
         match all {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::seal::Settings;
+use super::seal::SessionSettings;
 use super::store::{Changes, SessionStore, Values};
 use crate::error::{Error, Result};
 use crate::exchange::request::Request;
@@ -44,12 +44,12 @@ const COOKIE_BYTES_MAX: usize = 4096;
 /// ```
 pub struct Session<'r, 'c> {
     request: &'r Request<'c>,
-    state: Rc<State>,
+    state: Rc<RequestSession>,
 }
 
 /// The session of a request, in its extensions.
-pub(super) struct State {
-    settings: Rc<Settings>,
+pub(super) struct RequestSession {
+    settings: Rc<SessionSettings>,
     store: Rc<dyn Saves>,
     live: RefCell<Live>,
 }
@@ -76,7 +76,7 @@ impl<'r, 'c> Session<'r, 'c> {
     ///
     /// If no [`Sessions::around`](super::Sessions::around) is around the handler.
     pub fn of(request: &'r Request<'c>) -> Result<Self> {
-        let state = request.extensions().get::<Rc<State>>();
+        let state = request.extensions().get::<Rc<RequestSession>>();
         let state =
             state.ok_or_else(|| Error::message("`Sessions::around` is not around this handler"))?;
         let state = Rc::clone(&*state);
@@ -88,6 +88,19 @@ impl<'r, 'c> Session<'r, 'c> {
     /// # Errors
     ///
     /// If the value is of another type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::{Request, Result};
+    ///
+    /// async fn example(request: &Request<'_>) -> Result<()> {
+    ///     let visits: Option<u32> = Session::of(request)?.get("visits")?;
+    ///     println!("{visits:?}");
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let live = self.state.live.borrow();
         Ok(live.values.get(name).map(T::deserialize).transpose()?)
@@ -112,6 +125,19 @@ impl<'r, 'c> Session<'r, 'c> {
     /// # Errors
     ///
     /// If the system has no random bytes for an id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::{Request, Result};
+    ///
+    /// async fn example(request: &Request<'_>) -> Result<()> {
+    ///     let was_there: bool = Session::of(request)?.remove("visits")?;
+    ///     println!("{was_there}");
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn remove(&self, name: &str) -> Result<bool> {
         if !self.state.live.borrow().values.contains_key(name) {
             return Ok(false);
@@ -171,6 +197,20 @@ impl<'r, 'c> Session<'r, 'c> {
     /// # Cancel safety
     ///
     /// If this is dropped, the store may have the changes or not. They are not written again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::{Request, Result};
+    ///
+    /// async fn example(request: &Request<'_>) -> Result<()> {
+    ///     let session = Session::of(request)?;
+    ///     session.insert("job", 7)?;
+    ///     session.save().await?; // before an answer in pieces
+    ///     Ok(())
+    /// }
+    /// ```
     pub async fn save(&self) -> Result<()> {
         self.state.save().await
     }
@@ -211,8 +251,12 @@ impl<'r, 'c> Session<'r, 'c> {
     }
 }
 
-impl State {
-    pub(super) fn new(settings: Rc<Settings>, store: Rc<impl SessionStore>, live: Live) -> Self {
+impl RequestSession {
+    pub(super) fn new(
+        settings: Rc<SessionSettings>,
+        store: Rc<impl SessionStore>,
+        live: Live,
+    ) -> Self {
         Self {
             settings,
             store,
@@ -265,11 +309,17 @@ impl State {
 
 /// The part of a store that sessions need, so that [`Session`] does not name the store's type.
 pub(super) trait Saves {
-    fn save<'a>(&'a self, state: &'a State) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+    fn save<'a>(
+        &'a self,
+        state: &'a RequestSession,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 }
 
 impl<S: SessionStore> Saves for S {
-    fn save<'a>(&'a self, state: &'a State) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>> {
+    fn save<'a>(
+        &'a self,
+        state: &'a RequestSession,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>> {
         Box::pin(async move {
             let timeout = state.settings.timeout;
             // Everything is taken out first, because no borrow may be alive while the store is polled.

@@ -11,7 +11,7 @@ use cookie::{Cookie, CookieJar, Key, SameSite};
 use super::store::Values;
 
 /// The settings of one middleware.
-pub(super) struct Settings {
+pub(super) struct SessionSettings {
     pub(super) name: String,
     pub(super) timeout: Duration,
     pub(super) same_site: SameSite,
@@ -29,7 +29,7 @@ pub(super) struct Sealing {
 }
 
 /// An opened session.
-pub(super) struct Opened {
+pub(super) struct OpenedCookie {
     pub(super) values: Values,
     pub(super) left: Duration,
 }
@@ -50,7 +50,7 @@ impl Sealing {
     }
 
     /// Returns `None` if no key has sealed it, or its time is over.
-    pub(super) fn open(&self, name: &str, sealed: &str) -> Option<Opened> {
+    pub(super) fn open(&self, name: &str, sealed: &str) -> Option<OpenedCookie> {
         let cookie = Cookie::new(name.to_owned(), sealed.to_owned());
         let open = |key| match self.is_encrypted {
             true => CookieJar::new().private(key).decrypt(cookie.clone()),
@@ -61,7 +61,7 @@ impl Sealing {
         let (sealed_name, end, values): (String, u64, Values) =
             serde_json::from_slice(&text).ok()?;
         let left = Duration::from_secs(end).checked_sub(since_epoch())?;
-        (sealed_name == name && !left.is_zero()).then_some(Opened { values, left })
+        (sealed_name == name && !left.is_zero()).then_some(OpenedCookie { values, left })
     }
 }
 

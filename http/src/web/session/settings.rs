@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cookie::{Key, SameSite};
 
-use super::handle::{Live, State, is_id};
-use super::seal::{Opened, Sealing, Settings};
+use super::handle::{Live, RequestSession, is_id};
+use super::seal::{OpenedCookie, Sealing, SessionSettings};
 use super::store::{Changes, SessionStore, Values};
 use crate::error::Result;
 use crate::exchange::handler::Handler;
@@ -36,7 +36,7 @@ use crate::web::input;
 /// ```
 pub struct Sessions<S> {
     store: S,
-    settings: Settings,
+    settings: SessionSettings,
 }
 
 /// The place of sessions that are in cookies: [`Sessions::in_cookie`].
@@ -54,10 +54,19 @@ pub struct InCookie(());
 
 impl<S: SessionStore> Sessions<S> {
     /// Keeps the values in a store. The cookie has an id of 64 random hexadecimal digits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::{MemoryStore, Sessions};
+    ///
+    /// let sessions = Sessions::in_store(MemoryStore::new(10_000));
+    /// assert!(format!("{sessions:?}").contains("session"));
+    /// ```
     pub fn in_store(store: S) -> Self {
         Self {
             store,
-            settings: Settings {
+            settings: SessionSettings {
                 name: "session".to_owned(),
                 timeout: Duration::from_secs(30 * 60),
                 same_site: SameSite::Lax,
@@ -110,6 +119,17 @@ impl<S: SessionStore> Sessions<S> {
     ///
     /// If the store fails before the handler is called, the answer is 500. If it fails afterwards, the request fails,
     /// which is a 500 unless a part of the answer was sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::{MemoryStore, Sessions};
+    /// use waterwheel::http::Handler;
+    ///
+    /// fn with_sessions(router: impl Handler) -> impl Handler {
+    ///     Sessions::in_store(MemoryStore::new(10_000)).around(router)
+    /// }
+    /// ```
     pub fn around(self, handler: impl Handler) -> impl Handler {
         let Self { store, settings } = self;
         let (store, settings) = (Rc::new(store), Rc::new(settings));
@@ -118,7 +138,7 @@ impl<S: SessionStore> Sessions<S> {
                 Some(text) => settings.read(text, &*store).await?,
                 None => Live::default(),
             };
-            let state = Rc::new(State::new(settings.clone(), store.clone(), live));
+            let state = Rc::new(RequestSession::new(settings.clone(), store.clone(), live));
             request.extensions().insert(state.clone());
             state.renew_if_half_over(&request)?;
             let answered = handler.call(request).await;
@@ -128,13 +148,13 @@ impl<S: SessionStore> Sessions<S> {
     }
 }
 
-impl Settings {
+impl SessionSettings {
     /// Reads the session of a cookie. A cookie that is not valid, or no longer, is taken for none.
     async fn read(&self, text: &str, store: &impl SessionStore) -> Result<Live> {
         if let Some(sealing) = &self.sealing {
             let opened = sealing.open(&self.name, text);
             return Ok(
-                opened.map_or_else(Live::default, |Opened { values, left }| Live {
+                opened.map_or_else(Live::default, |OpenedCookie { values, left }| Live {
                     is_half_over: left < self.timeout / 2,
                     values,
                     ..Live::default()
@@ -194,6 +214,15 @@ impl Sessions<InCookie> {
     }
 
     /// Signs the values and does not encrypt them. The client can read them, and cannot change them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::{Key, Sessions};
+    ///
+    /// let sessions = Sessions::in_cookie(Key::generate()).signed();
+    /// # drop(sessions);
+    /// ```
     #[must_use]
     pub fn signed(mut self) -> Self {
         if let Some(sealing) = &mut self.settings.sealing {

@@ -13,9 +13,27 @@ use waterwheel_runtime::time::Instant;
 use crate::error::Result;
 
 /// The values of a session, by their names.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::session::Values;
+///
+/// let values = Values::from([("visits".to_owned(), 7.into())]);
+/// assert_eq!(values["visits"], 7);
+/// ```
 pub type Values = BTreeMap<String, Value>;
 
 /// Changes of a session: new values by their names, and `None` for a value that was removed.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::session::Changes;
+///
+/// let changes = Changes::from([("visits".to_owned(), Some(8.into())), ("user".to_owned(), None)]);
+/// assert!(changes["user"].is_none());
+/// ```
 pub type Changes = BTreeMap<String, Option<Value>>;
 
 /// Keeps sessions by their ids, which have 64 hexadecimal digits.
@@ -81,18 +99,18 @@ pub trait SessionStore: 'static {
 /// ```
 #[derive(Clone)]
 pub struct MemoryStore {
-    table: Rc<RefCell<Table>>,
+    table: Rc<RefCell<MemoryTable>>,
     sessions_max: usize,
 }
 
 #[derive(Default)]
-struct Table {
+struct MemoryTable {
     sessions: HashMap<Rc<str>, (Instant, Values)>,
     /// The ids in the order of their ends, so that expired ones are found without a look at the others.
     ends: BTreeSet<(Instant, Rc<str>)>,
 }
 
-impl Table {
+impl MemoryTable {
     fn remove(&mut self, id: &str) -> Option<(Rc<str>, Values)> {
         let (id, (end, values)) = self.sessions.remove_entry(id)?;
         self.ends.remove(&(end, id.clone()));
@@ -139,6 +157,14 @@ impl MemoryStore {
     }
 
     /// Returns true if there is no session.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::MemoryStore;
+    ///
+    /// assert!(MemoryStore::new(10).is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
