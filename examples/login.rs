@@ -13,7 +13,7 @@ use serde::Deserialize;
 use waterwheel::http::web::input::{self, is_same_secret};
 use waterwheel::http::web::response::Response;
 use waterwheel::http::web::routes::Router;
-use waterwheel::http::web::session::{MemoryStore, Session, Sessions};
+use waterwheel::http::web::session::{ClientSession, MemoryStore, Sessions};
 use waterwheel::http::web::trace::traces;
 use waterwheel::http::{Request, Result, Server};
 use waterwheel::runtime::{self, signal};
@@ -26,7 +26,7 @@ struct Login {
 
 async fn log_in(request: &Request<'_>) -> Result<Response> {
     let login: Login = input::form(request).await?;
-    let session = Session::of(request)?;
+    let session = ClientSession::of(request)?;
     // A site of your own compares a hash of the password, on the thread pool.
     if login.name == "anna" && is_same_secret(&login.password, "flour") {
         session.rotate()?; // the id from before the login is no longer valid
@@ -39,12 +39,12 @@ async fn log_in(request: &Request<'_>) -> Result<Response> {
 }
 
 async fn log_out(request: &Request<'_>) -> Result<Response> {
-    Session::of(request)?.destroy()?;
+    ClientSession::of(request)?.destroy()?;
     Ok(Response::see_other("/"))
 }
 
 async fn home(request: &Request<'_>) -> Result<String> {
-    let session = Session::of(request)?;
+    let session = ClientSession::of(request)?;
     let user: Option<String> = session.get("user")?;
     let mut page: String = session
         .flashes()?

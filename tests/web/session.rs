@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use waterwheel::http::testing::{Answer, TestClient};
 use waterwheel::http::web::response::Response;
-use waterwheel::http::web::session::{Key, MemoryStore, Session, Sessions};
+use waterwheel::http::web::session::{ClientSession, Key, MemoryStore, Sessions};
 use waterwheel::http::{Handler, Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::sync::Notify;
 use waterwheel::runtime::time::{pause, sleep};
@@ -13,7 +13,7 @@ use waterwheel::runtime::{block_on, join};
 
 /// Changes the session as the path says, and answers with its user and number.
 async fn app(request: Request<'_>) -> Result<Responded> {
-    let session = Session::of(&request)?;
+    let session = ClientSession::of(&request)?;
     match request.path() {
         "/login" => {
             session.rotate()?;
@@ -322,7 +322,7 @@ fn save_writes_the_session_before_the_handler_ends() {
         let (store, seen) = (MemoryStore::new(3), Rc::new(Notify::new()));
         let (saved, kept) = (seen.clone(), store.clone());
         let handler = async move |request: Request<'_>| {
-            let session = Session::of(&request)?;
+            let session = ClientSession::of(&request)?;
             session.insert("a", 1)?;
             session.save().await?;
             assert_eq!(kept.len(), 1);

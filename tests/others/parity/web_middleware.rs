@@ -12,7 +12,7 @@ use waterwheel::http::testing::TestClient;
 use waterwheel::http::web::middleware::{
     End, OwnedRequest, REQUEST_ID, access_log, at_most, blocking, request_ids, time_limit,
 };
-use waterwheel::http::web::session::{MemoryStore, Session, Sessions};
+use waterwheel::http::web::session::{ClientSession, MemoryStore, Sessions};
 use waterwheel::http::web::templates::{Reload, Templates, Value, context};
 use waterwheel::http::{ClientError, Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::time::{pause, sleep};
@@ -53,7 +53,7 @@ async fn any_end(request: Request<'_>) -> Result<Responded> {
 #[test]
 fn r_50_a_session_has_its_cookie_once_and_a_long_random_id() {
     let handler = async |request: Request<'_>| {
-        let session = Session::of(&request)?;
+        let session = ClientSession::of(&request)?;
         let visits: u32 = session.get("visits")?.unwrap_or(0) + 1;
         session.insert("visits", visits)?;
         request

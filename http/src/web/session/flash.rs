@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::handle::Session;
+use super::handle::ClientSession;
 use crate::error::Result;
 
 const FLASHES: &str = "_flash";
@@ -13,16 +13,16 @@ const FLASHES: &str = "_flash";
 ///
 /// ```
 /// use waterwheel::http::web::response::{Html, Response};
-/// use waterwheel::http::web::session::Session;
+/// use waterwheel::http::web::session::ClientSession;
 /// use waterwheel::http::{Request, Result};
 ///
 /// async fn grind(request: &Request<'_>) -> Result<Response> {
-///     Session::of(request)?.flash("info", "the flour is ready")?;
+///     ClientSession::of(request)?.flash("info", "the flour is ready")?;
 ///     Ok(Response::see_other("/"))
 /// }
 ///
 /// async fn home(request: &Request<'_>) -> Result<String> {
-///     let texts = Session::of(request)?.flashes()?;
+///     let texts = ClientSession::of(request)?.flashes()?;
 ///     Ok(texts.into_iter().map(|flash| flash.kind + ": " + &flash.text).collect())
 /// }
 /// ```
@@ -35,7 +35,7 @@ pub struct Flash {
     pub text: String,
 }
 
-impl Session<'_, '_> {
+impl ClientSession<'_, '_> {
     /// Keeps a text until [`flashes`](Self::flashes) is called, usually for the page behind a redirect.
     ///
     /// # Errors
@@ -45,11 +45,11 @@ impl Session<'_, '_> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::web::session::ClientSession;
     /// use waterwheel::http::{Request, Result};
     ///
     /// async fn example(request: &Request<'_>) -> Result<()> {
-    ///     Session::of(request)?.flash("info", "the flour is ready")?;
+    ///     ClientSession::of(request)?.flash("info", "the flour is ready")?;
     ///     Ok(())
     /// }
     /// ```
@@ -69,11 +69,11 @@ impl Session<'_, '_> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::web::session::ClientSession;
     /// use waterwheel::http::{Request, Result};
     ///
     /// async fn example(request: &Request<'_>) -> Result<()> {
-    ///     for flash in Session::of(request)?.flashes()? {
+    ///     for flash in ClientSession::of(request)?.flashes()? {
     ///         println!("{}: {}", flash.kind, flash.text);
     ///     }
     ///     Ok(())

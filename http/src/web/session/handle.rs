@@ -27,22 +27,22 @@ const COOKIE_BYTES_MAX: usize = 4096;
 ///
 /// ```
 /// use waterwheel::http::web::response::Response;
-/// use waterwheel::http::web::session::Session;
+/// use waterwheel::http::web::session::ClientSession;
 /// use waterwheel::http::{Request, Result};
 ///
 /// async fn log_in(request: &Request<'_>) -> Result<Response> {
-///     let session = Session::of(request)?;
+///     let session = ClientSession::of(request)?;
 ///     session.rotate()?; // an id from before the login must not be logged in
 ///     session.insert("user", "anna")?;
 ///     Ok(Response::see_other("/"))
 /// }
 ///
 /// async fn log_out(request: &Request<'_>) -> Result<Response> {
-///     Session::of(request)?.destroy()?;
+///     ClientSession::of(request)?.destroy()?;
 ///     Ok(Response::see_other("/"))
 /// }
 /// ```
-pub struct Session<'r, 'c> {
+pub struct ClientSession<'r, 'c> {
     request: &'r Request<'c>,
     state: Rc<RequestSession>,
 }
@@ -69,7 +69,7 @@ pub(super) struct Live {
     pub(super) is_half_over: bool,
 }
 
-impl<'r, 'c> Session<'r, 'c> {
+impl<'r, 'c> ClientSession<'r, 'c> {
     /// Returns the session of this request.
     ///
     /// # Errors
@@ -92,11 +92,11 @@ impl<'r, 'c> Session<'r, 'c> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::web::session::ClientSession;
     /// use waterwheel::http::{Request, Result};
     ///
     /// async fn example(request: &Request<'_>) -> Result<()> {
-    ///     let visits: Option<u32> = Session::of(request)?.get("visits")?;
+    ///     let visits: Option<u32> = ClientSession::of(request)?.get("visits")?;
     ///     println!("{visits:?}");
     ///     Ok(())
     /// }
@@ -129,11 +129,11 @@ impl<'r, 'c> Session<'r, 'c> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::web::session::ClientSession;
     /// use waterwheel::http::{Request, Result};
     ///
     /// async fn example(request: &Request<'_>) -> Result<()> {
-    ///     let was_there: bool = Session::of(request)?.remove("visits")?;
+    ///     let was_there: bool = ClientSession::of(request)?.remove("visits")?;
     ///     println!("{was_there}");
     ///     Ok(())
     /// }
@@ -201,11 +201,11 @@ impl<'r, 'c> Session<'r, 'c> {
     /// # Examples
     ///
     /// ```
-    /// use waterwheel::http::web::session::Session;
+    /// use waterwheel::http::web::session::ClientSession;
     /// use waterwheel::http::{Request, Result};
     ///
     /// async fn example(request: &Request<'_>) -> Result<()> {
-    ///     let session = Session::of(request)?;
+    ///     let session = ClientSession::of(request)?;
     ///     session.insert("job", 7)?;
     ///     session.save().await?; // before an answer in pieces
     ///     Ok(())
@@ -307,7 +307,7 @@ impl RequestSession {
     }
 }
 
-/// The part of a store that sessions need, so that [`Session`] does not name the store's type.
+/// The part of a store that sessions need, so that [`ClientSession`] does not name the store's type.
 pub(super) trait Saves {
     fn save<'a>(
         &'a self,
@@ -375,10 +375,10 @@ fn has_tls(_: &Request<'_>) -> bool {
 }
 
 /// Leaves id and values out, because they must not appear in a log.
-impl fmt::Debug for Session<'_, '_> {
+impl fmt::Debug for ClientSession<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.state.live.borrow().values.keys().cloned().collect();
-        f.debug_struct("Session")
+        f.debug_struct("ClientSession")
             .field("names", &names)
             .finish_non_exhaustive()
     }

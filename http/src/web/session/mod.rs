@@ -1,12 +1,12 @@
 //! Sessions: values that belong to one client, over many requests.
 //!
 //! ```
-//! use waterwheel::http::web::session::{MemoryStore, Session, Sessions};
+//! use waterwheel::http::web::session::{MemoryStore, ClientSession, Sessions};
 //! use waterwheel::http::{Request, StatusCode};
 //!
 //! let sessions = Sessions::in_store(MemoryStore::new(10_000));
 //! let counted = sessions.around(async |request: Request<'_>| {
-//!     let session = Session::of(&request)?;
+//!     let session = ClientSession::of(&request)?;
 //!     let visits: u32 = session.get("visits")?.unwrap_or(0) + 1;
 //!     session.insert("visits", visits)?;
 //!     request.respond(StatusCode::OK, visits.to_string(), ()).await
@@ -25,7 +25,7 @@
 //! to be sent. When the handler has ended, with an answer or an error, the middleware writes the *changes* to the
 //! store. So requests at the same time that change different values both succeed.
 //!
-//! The client can see a streamed or a large answer before the store has the changes. Call [`Session::save`] before
+//! The client can see a streamed or a large answer before the store has the changes. Call [`ClientSession::save`] before
 //! such an answer.
 //!
 //! A handler that panics or is dropped saves nothing.
@@ -44,6 +44,6 @@ mod store;
 
 pub use cookie::{Key, SameSite};
 pub use flash::Flash;
-pub use handle::Session;
+pub use handle::ClientSession;
 pub use settings::{InCookie, Sessions};
 pub use store::{Changes, MemoryStore, SessionStore, Values};

@@ -115,7 +115,7 @@ impl<S: SessionStore> Sessions<S> {
         self
     }
 
-    /// Makes the middleware. The handler gets the session by [`Session::of`](super::Session::of).
+    /// Makes the middleware. The handler gets the session by [`ClientSession::of`](super::ClientSession::of).
     ///
     /// If the store fails before the handler is called, the answer is 500. If it fails afterwards, the request fails,
     /// which is a 500 unless a part of the answer was sent.

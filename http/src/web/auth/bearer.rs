@@ -1,75 +1,13 @@
-//! Authentication around a handler: Basic (RFC 7617) and bearer tokens (RFC 6750).
-//!
-//! An async function of yours verifies the credentials. The handler gets its value from
-//! [`Request::extensions`]. A request without valid credentials does not reach the handler.
-//!
-//! Credentials cross the network in readable form, so use both only over TLS. Compare secrets by
-//! [`is_same_secret`] or [`Credentials::is`].
-//!
-//! # Invariants
-//!
-//! - Never: a call of the handler without a value of the verifying function.
-//! - Never: credentials of a repeated Authorization field.
+//! Bearer tokens around a handler.
 
 use http::StatusCode;
 
+use super::challenge::quoted;
 use crate::error::{ClientError, Result};
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::headers::white_space::trim_text;
-use crate::web::input::{self, Credentials};
 use crate::web::single::only;
-
-pub use crate::web::input::is_same_secret;
-
-/// Lets only requests with a name and a password of Basic authentication reach a handler (RFC 7617).
-///
-/// `verify` returns a value for the handler, or `None` if the credentials are wrong. Other requests are answered
-/// 401 with WWW-Authenticate, which has `realm` and `charset="UTF-8"`. Characters of `realm` that are not
-/// printable ASCII are left out.
-///
-/// # Examples
-///
-/// ```
-/// use waterwheel::http::testing::TestClient;
-/// use waterwheel::http::web::{auth, input::Credentials};
-/// use waterwheel::http::{Method, Request, StatusCode};
-/// use waterwheel::runtime::block_on;
-///
-/// struct User(String);
-///
-/// let greet = async |request: Request<'_>| {
-///     let user = request.extensions().get::<User>().expect("auth is around this handler");
-///     request.respond(StatusCode::OK, format!("hello, {}", user.0), ()).await
-/// };
-/// let verify = async |who: Credentials| Ok(who.is("miller", "flour").then(|| User(who.name)));
-/// let guarded = auth::basic("the granary", verify, greet);
-/// let fields = [("authorization", "Basic bWlsbGVyOmZsb3Vy")]; // miller:flour
-/// let asked = async { TestClient::new(guarded).request(&Method::GET, "/", &fields, b"").await };
-/// assert_eq!(block_on(asked).text(), "hello, miller");
-/// ```
-pub fn basic<U: 'static>(
-    realm: &str,
-    verify: impl AsyncFn(Credentials) -> Result<Option<U>> + 'static,
-    handler: impl Handler,
-) -> impl Handler {
-    let challenge = format!("Basic realm={}, charset=\"UTF-8\"", quoted(realm));
-    async move |request: Request<'_>| {
-        let user = match input::basic_auth(&request) {
-            Some(credentials) => verify(credentials).await?,
-            None => None,
-        };
-        let Some(user) = user else {
-            let refusal =
-                ClientError::new(StatusCode::UNAUTHORIZED, "a name and a password are needed");
-            return Err(refusal
-                .with_header("www-authenticate", challenge.clone())
-                .into());
-        };
-        request.extensions().insert(user);
-        handler.call(request).await
-    }
-}
 
 /// The reason for which a bearer token is refused (RFC 6750, 3.1).
 ///
@@ -179,18 +117,4 @@ fn token_of<'c>(request: &Request<'c>) -> Result<Option<&'c str>, &'static str> 
         true => Ok(Some(token)),
         false => Err("malformed bearer token"),
     }
-}
-
-/// Returns a quoted string (RFC 9110, 5.6.4) of the printable ASCII characters.
-fn quoted(text: &str) -> String {
-    let kept = text.chars().filter(|c| *c == ' ' || c.is_ascii_graphic());
-    let escaped: String = kept
-        .flat_map(|c| {
-            matches!(c, '"' | '\\')
-                .then_some('\\')
-                .into_iter()
-                .chain([c])
-        })
-        .collect();
-    format!("\"{escaped}\"")
 }
