@@ -113,8 +113,8 @@ fn token_of<'c>(request: &Request<'c>) -> Result<Option<&'c str>, &'static str> 
     // RFC 6750, 2.1: b64token
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
     let body = token.trim_end_matches('=');
-    match !body.is_empty() && body.bytes().all(is_plain) {
-        true => Ok(Some(token)),
-        false => Err("malformed bearer token"),
-    }
+    let is_token = !body.is_empty() && body.bytes().all(is_plain);
+    is_token
+        .then_some(Some(token))
+        .ok_or("malformed bearer token")
 }

@@ -281,10 +281,10 @@ impl RequestSession {
             let live = self.live.borrow();
             live.changes.is_empty() && live.former_id.is_none() && !live.is_new
         };
-        match is_saved || self.settings.sealing.is_some() {
-            true => Ok(()),
-            false => self.store.save(self).await,
+        if is_saved || self.settings.sealing.is_some() {
+            return Ok(());
         }
+        self.store.save(self).await
     }
 
     fn send_cookie(&self, request: &Request<'_>, value: &str) -> Result<()> {
@@ -327,7 +327,11 @@ impl<S: SessionStore> Saves for S {
                 let mut live = state.live.borrow_mut();
                 let is_new = std::mem::take(&mut live.is_new);
                 let changes = std::mem::take(&mut live.changes);
-                let values = is_new.then(|| live.values.clone()).unwrap_or_default();
+                let values = if is_new {
+                    live.values.clone()
+                } else {
+                    Values::new()
+                };
                 (
                     live.former_id.take(),
                     live.id.clone(),
@@ -359,9 +363,12 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// Returns 256 random bits as 64 hexadecimal digits.
 fn new_id() -> Result<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| Error::message(error.to_string()))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let (mut high, mut low) = ([0; 16], [0; 16]);
+    for half in [&mut high, &mut low] {
+        getrandom::fill(half).map_err(|error| Error::message(error.to_string()))?;
+    }
+    let [high, low] = [high, low].map(u128::from_be_bytes);
+    Ok(format!("{high:032x}{low:032x}"))
 }
 
 #[cfg(feature = "tls-core")]

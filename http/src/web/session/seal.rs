@@ -41,9 +41,10 @@ impl Sealing {
         let text = serde_json::json!([name, end, values]).to_string();
         let cookie = Cookie::new(name.to_owned(), URL_SAFE_NO_PAD.encode(text));
         let mut jar = CookieJar::new();
-        match self.is_encrypted {
-            true => jar.private_mut(&self.keys[0]).add(cookie),
-            false => jar.signed_mut(&self.keys[0]).add(cookie),
+        if self.is_encrypted {
+            jar.private_mut(&self.keys[0]).add(cookie);
+        } else {
+            jar.signed_mut(&self.keys[0]).add(cookie);
         }
         let sealed = jar.get(name).map(Cookie::value).unwrap_or_default();
         sealed.to_owned()
@@ -52,9 +53,12 @@ impl Sealing {
     /// Returns `None` if no key has sealed it, or its time is over.
     pub(super) fn open(&self, name: &str, sealed: &str) -> Option<OpenedCookie> {
         let cookie = Cookie::new(name.to_owned(), sealed.to_owned());
-        let open = |key| match self.is_encrypted {
-            true => CookieJar::new().private(key).decrypt(cookie.clone()),
-            false => CookieJar::new().signed(key).verify(cookie.clone()),
+        let open = |key| {
+            if self.is_encrypted {
+                CookieJar::new().private(key).decrypt(cookie.clone())
+            } else {
+                CookieJar::new().signed(key).verify(cookie.clone())
+            }
         };
         let cookie = self.keys.iter().find_map(open)?;
         let text = URL_SAFE_NO_PAD.decode(cookie.value()).ok()?;

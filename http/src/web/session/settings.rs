@@ -161,9 +161,10 @@ impl SessionSettings {
                 }),
             );
         }
-        let values = match is_id(text) {
-            true => store.load(text, self.timeout).await?,
-            false => None,
+        let values = if is_id(text) {
+            store.load(text, self.timeout).await?
+        } else {
+            None
         };
         Ok(values.map_or_else(Live::default, |values| Live {
             id: Some(text.to_owned()),

@@ -53,7 +53,7 @@ pub type Changes = BTreeMap<String, Option<Value>>;
 ///     assert!(store.load("4f", hour).await?.is_some());
 ///     assert!(store.remove("4f").await?);
 ///     assert!(store.load("4f", hour).await?.is_none());
-///     waterwheel::http::Result::Ok(())
+///     Ok::<_, waterwheel::http::Error>(())
 /// })
 /// # .unwrap();
 /// ```
