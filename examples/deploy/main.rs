@@ -21,18 +21,14 @@ use waterwheel::runtime::net::TcpListener;
 use waterwheel::runtime::{self, signal};
 
 async fn site(server: &Server, request: Request<'_>) -> Result<Responded> {
-    match request.path() {
-        // For the scraper only: the proxies do not pass this path.
-        "/metrics" => {
-            let page = server.numbers().to_prometheus();
-            let fields = [("content-type", "text/plain; version=0.0.4")];
-            request.respond(StatusCode::OK, page, fields).await
-        }
-        _ => {
-            let answer = format!("answered by {}\n", std::process::id());
-            request.respond(StatusCode::OK, answer, ()).await
-        }
+    // For the scraper only: the proxies do not pass this path.
+    if request.path() == "/metrics" {
+        let page = server.numbers().to_prometheus();
+        let fields = [("content-type", "text/plain; version=0.0.4")];
+        return request.respond(StatusCode::OK, page, fields).await;
     }
+    let answer = format!("answered by {}\n", std::process::id());
+    request.respond(StatusCode::OK, answer, ()).await
 }
 
 fn main() -> Result<()> {
@@ -49,14 +45,13 @@ fn main() -> Result<()> {
         if listeners.is_empty() {
             listeners.push(TcpListener::bind(&address)?.into());
         }
-        let limits = Limits {
-            connections_max: Some(10_000),
-            idle_duration_max: Duration::from_secs(75), // longer than the proxy's
-            handler_duration_max: Some(Duration::from_secs(30)),
-            unready_duration: Duration::from_secs(unready.unwrap_or(2)),
-            shutdown_duration_max: Duration::from_secs(20),
-            ..Limits::DEFAULT
-        };
+        let limits = Limits::DEFAULT.with(|limits| {
+            limits.connections_max = Some(10_000);
+            limits.idle_duration_max = Duration::from_secs(75); // longer than the proxy's
+            limits.handler_duration_max = Some(Duration::from_secs(30));
+            limits.unready_duration = Duration::from_secs(unready.unwrap_or(2));
+            limits.shutdown_duration_max = Duration::from_secs(20);
+        });
         let mut builder = Server::builder().limits(limits);
         if way == "proxy" {
             builder = builder.proxy_protocol(ProxyProtocol::optional_from(Networks::loopback()));
@@ -72,8 +67,8 @@ fn main() -> Result<()> {
         let shutdown = signal::shutdown();
         let report = if way == "forwarded" {
             let proxies = TrustedProxies::new(Networks::loopback(), ForwardedBy::XForwardedFor);
-            let served = server.serve_until(proxies.around(handler), shutdown);
-            systemd.during(&server, served).await?
+            let serving = server.serve_until(proxies.around(handler), shutdown);
+            systemd.during(&server, serving).await?
         } else {
             systemd
                 .during(&server, server.serve_until(handler, shutdown))

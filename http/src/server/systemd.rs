@@ -255,6 +255,7 @@ fn log_failure(sent: io::Result<()>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may")]
 mod tests {
     use waterwheel_runtime::time::pause;
 
@@ -319,8 +320,8 @@ mod tests {
                 assert!(!server.is_ready() && !server.is_stopping());
                 server.stopper().cut();
             };
-            let served = systemd.during(&server, server.serve(hello));
-            join(served, story).await.0.unwrap();
+            let life = systemd.during(&server, server.serve(hello));
+            join(life, story).await.0.unwrap();
         });
         std::fs::remove_file(&folder).unwrap();
     }

@@ -2,6 +2,7 @@
 //!
 //! | feature | contents |
 //! |---|---|
+//! | `auth` | Basic and bearer authentication around a handler |
 //! | `client-address` | the client behind a proxy: PROXY protocol, `Forwarded`, `X-Forwarded-For` |
 //! | `compress` | compression of answers; `compress-brotli` and `compress-zstd` add codings |
 //! | `cookies` | `Set-Cookie` fields |
@@ -14,8 +15,10 @@
 //! | `multipart` | forms with files |
 //! | `response` | responses as values, with `conditional` |
 //! | `routes` | a router |
+//! | `sessions` | sessions in a cookie or a store, and flash messages; not part of `web` |
 //! | `templates` | pages |
 //! | `tower` | services of tower, such as axum's, as handlers; not part of `web` |
+//! | `trace` | a span of `tracing` for each request, with `traceparent` |
 //! | `websocket` | WebSockets, which `web` does not contain |
 //!
 //! Begin with `routes`: its first page has a whole program. The arguments of its handlers lead to `input`,
@@ -24,6 +27,9 @@
 //! The server knows none of these modules. A router is a [`Handler`](crate::Handler) like any other. A
 //! response is sent through [`Request::respond`](crate::Request::respond).
 
+#[cfg(feature = "auth")]
+#[cfg_attr(docsrs, doc(cfg(feature = "auth")))]
+pub mod auth;
 #[cfg(feature = "client-address")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client-address")))]
 pub mod client_address;
@@ -76,6 +82,9 @@ pub mod response;
 #[cfg(feature = "routes")]
 #[cfg_attr(docsrs, doc(cfg(feature = "routes")))]
 pub mod routes;
+#[cfg(feature = "sessions")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sessions")))]
+pub mod session;
 #[cfg(any(
     feature = "events",
     feature = "files",
@@ -92,6 +101,9 @@ pub mod templates;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod tower;
+#[cfg(feature = "trace")]
+#[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+pub mod trace;
 #[cfg(feature = "websocket")]
 #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
 pub mod websocket;
