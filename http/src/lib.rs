@@ -34,6 +34,9 @@ mod connection;
 
 mod server;
 
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub mod client;
 pub mod testing;
 #[cfg(feature = "tls-core")]
 #[cfg_attr(
