@@ -49,18 +49,18 @@
 //! block_on(async {
 //!     let server = Server::bind("127.0.0.1:0")?;
 //!     let uri = format!("http://{}/", server.local_address()?);
-//!     let serve = async { server.serve(echo).await.map(drop).map_err(Into::into) };
+//!     let serve = async { Ok(drop(server.serve(echo).await?)) };
 //!     let ask = async {
 //!         let client = Client::new();
 //!         let response = client.post(uri.as_str()).body("water").send().await?;
 //!         assert_eq!(response.status(), StatusCode::OK);
 //!         assert_eq!(response.headers().get("content-type"), Some("text/plain"));
 //!         assert_eq!(response.text().await?, "water");
-//!         Ok(())
+//!         Ok::<(), Box<dyn std::error::Error>>(())
 //!     };
 //!     race(ask, serve).await
-//! })
-//! # as Result<(), Box<dyn std::error::Error>>;
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod builder;

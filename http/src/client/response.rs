@@ -503,7 +503,7 @@ impl<'b> ClientResponse<'b> {
     /// fn kind<'r>(response: &'r ClientResponse<'_>) -> Option<&'r str> {
     ///     response.headers().get("content-type")
     /// }
-    /// # drop(kind as fn(&_) -> _);
+    /// # drop::<fn(&'static ClientResponse<'static>) -> _>(kind);
     /// ```
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {

@@ -207,3 +207,6 @@ impl AnswerHead {
         self.keep_alive_seconds
     }
 }
+
+#[cfg(test)]
+mod tests;
