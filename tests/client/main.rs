@@ -7,4 +7,6 @@
 mod support;
 
 mod exchange;
+mod limits;
+mod pool;
 mod scripted;

@@ -9,7 +9,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::Io;
 use waterwheel::http::client::{Client, ClientBuilder};
 use waterwheel::http::testing::MemoryStream;
-use waterwheel::runtime::time::timeout;
+use waterwheel::runtime::time::{pause, timeout};
 use waterwheel::runtime::{block_on, spawn};
 
 /// The end of each test.
@@ -19,6 +19,16 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     let limited = async { timeout(DEADLINE, test).await };
     block_on(limited).expect("the test is not done in time")
+}
+
+/// Runs a test under a paused clock, which moves on when all tasks wait.
+pub(crate) fn run_paused<T>(test: impl Future<Output = T>) -> T {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let limited = async {
+        pause();
+        timeout(DAY, test).await
+    };
+    block_on(limited).expect("the test waits without an end")
 }
 
 /// The server's end of a connection.
