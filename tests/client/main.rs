@@ -9,4 +9,6 @@ mod support;
 mod exchange;
 mod limits;
 mod pool;
+mod redirects;
 mod scripted;
+mod uploads;

@@ -63,7 +63,12 @@ pub(super) fn next_method(status: StatusCode, method: &Method) -> Option<(Method
 
 /// Returns the place of a Location that was received from `base` (RFC 3986, 5.2). Its fragment is left out.
 pub(super) fn resolve(base: &Uri, location: &str) -> Result<Uri, RequestError> {
-    let wrong = || RequestError::with(RequestErrorKind::Redirect, "its Location is malformed");
+    let wrong = || {
+        RequestError::with(
+            RequestErrorKind::Redirect,
+            "its Location is malformed, or of another scheme than http",
+        )
+    };
     let location = location.split('#').next().unwrap_or_default();
     let scheme = base.scheme_str().unwrap_or("http");
     let authority = base.authority().map_or("", |authority| authority.as_str());

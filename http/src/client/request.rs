@@ -364,7 +364,12 @@ impl<'b> ClientRequest<'b> {
         self.uri = uri;
         self.method = method;
         self.target = None;
-        let is_other = !self.origin()?.is_same(before);
+        let Ok(origin) = self.origin() else {
+            return Err(
+                self.no_redirect("its Location is malformed, or of another scheme than http")
+            );
+        };
+        let is_other = !origin.is_same(before);
         self.fields.retain(|name| match name {
             "authorization" | "cookie" | "proxy-authorization" | "host" => !is_other,
             _ => keeps_body || !name.starts_with("content-"),
@@ -386,6 +391,14 @@ impl<'b> ClientRequest<'b> {
             return Err(wrong(
                 "its URI has credentials; send an Authorization field instead",
             ));
+        }
+        // The type accepts any text behind the colon. A default instead of a wrong port would reach another server.
+        let port = authority.as_str().strip_prefix(authority.host());
+        let port = port
+            .and_then(|port| port.strip_prefix(':'))
+            .unwrap_or_default();
+        if !port.is_empty() && (authority.port_u16().is_none() || port.starts_with('+')) {
+            return Err(wrong("its URI has a malformed port"));
         }
         Ok(Origin {
             is_tls,
