@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod counterparts;
 mod exchange;
 mod limits;
 mod pool;

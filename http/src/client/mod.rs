@@ -48,7 +48,7 @@
 //! };
 //! block_on(async {
 //!     let server = Server::bind("127.0.0.1:0")?;
-//!     let uri = format!("http://{}/", server.local_address()?);
+//!     let uri = format!("http://{}/", server.local_address());
 //!     let serve = async { Ok(drop(server.serve(echo).await?)) };
 //!     let ask = async {
 //!         let client = Client::new();

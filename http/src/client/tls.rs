@@ -37,8 +37,10 @@ pub(super) struct ClientTls {
     tls: RefCell<ClientConnection>,
     /// Records that rustls has made, of which `sent` bytes have left.
     output: RefCell<(Vec<u8>, usize)>,
-    /// The first error. It is final.
+    /// The first error of a read or of TLS. It is final.
     fault: RefCell<Option<(ErrorKind, String)>>,
+    /// The first error of a write. Reads go on, because the server may have answered before it closed.
+    write_fault: Cell<Option<ErrorKind>>,
     has_ended: Cell<bool>,
     /// The task that waits to write. A read that sends leaves it registered below.
     writer: Cell<Option<Waker>>,
@@ -63,6 +65,7 @@ pub(super) async fn handshake(
         tls: RefCell::new(tls),
         output: RefCell::default(),
         fault: RefCell::default(),
+        write_fault: Cell::new(None),
         has_ended: Cell::new(false),
         writer: Cell::new(None),
         input: RefCell::default(),
@@ -87,7 +90,7 @@ impl ClientTls {
     fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_send(cx, 0))?;
-            ready!(self.io.poll_flush(cx)).map_err(|error| self.fail(error))?;
+            ready!(self.io.poll_flush(cx)).map_err(|error| self.fail_writing(error))?;
             let tls = self.tls.borrow();
             if !tls.is_handshaking() && !tls.wants_write() {
                 return Poll::Ready(Ok(()));
@@ -105,6 +108,20 @@ impl ClientTls {
         let fault = || (error.kind(), error.to_string());
         self.fault.borrow_mut().get_or_insert_with(fault);
         error
+    }
+
+    /// Keeps the first error of a write.
+    fn fail_writing(&self, error: io::Error) -> io::Error {
+        let first = self.write_fault.get().unwrap_or(error.kind());
+        self.write_fault.set(Some(first));
+        error
+    }
+
+    fn check_writing(&self) -> io::Result<()> {
+        self.check()?;
+        self.write_fault
+            .get()
+            .map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn check(&self) -> io::Result<()> {
@@ -170,9 +187,11 @@ impl ClientTls {
             }
             self.output.replace((output, sent));
             match ready!(written) {
-                Ok(0) => return Poll::Ready(Err(self.fail(ErrorKind::WriteZero.into()))),
+                Ok(0) => {
+                    return Poll::Ready(Err(self.fail_writing(ErrorKind::WriteZero.into())));
+                }
                 Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(self.fail(error))),
+                Err(error) => return Poll::Ready(Err(self.fail_writing(error))),
             }
         }
     }
@@ -236,7 +255,7 @@ impl Io for ClientTls {
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.as_writer(cx, |cx| {
-            self.check()?;
+            self.check_writing()?;
             if self.has_ended.get() {
                 return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
             }
@@ -248,20 +267,24 @@ impl Io for ClientTls {
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.as_writer(cx, |cx| {
-            self.check()?;
+            self.check_writing()?;
             ready!(self.poll_send(cx, 0))?;
-            self.io.poll_flush(cx).map_err(|error| self.fail(error))
+            self.io
+                .poll_flush(cx)
+                .map_err(|error| self.fail_writing(error))
         })
     }
 
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.as_writer(cx, |cx| {
-            self.check()?;
+            self.check_writing()?;
             if !self.has_ended.replace(true) {
                 self.tls.borrow_mut().send_close_notify();
             }
             ready!(self.poll_send(cx, 0))?;
-            self.io.poll_end(cx).map_err(|error| self.fail(error))
+            self.io
+                .poll_end(cx)
+                .map_err(|error| self.fail_writing(error))
         })
     }
 
