@@ -1,8 +1,8 @@
 //! The HTTP client: a request, a stream in each direction, redirects, and an error that says what happened.
 //!
 //! ```sh
-//! cargo run --example client --features client -- http://example.org/
-//! cargo run --example client --features client -- PUT http://127.0.0.1:8080/ < file
+//! cargo run --example client -- http://example.org/
+//! cargo run --example client -- PUT http://127.0.0.1:8080/ < file
 //! ```
 
 use std::error::Error;

@@ -294,7 +294,7 @@ fn a_body_waits_for_100_and_is_left_out_if_the_server_has_decided() {
             assert_eq!(begin.elapsed().as_secs(), seconds);
             assert_eq!(client.idle_connections(), idle);
         }
-        // Without a body there is nothing to wait for.
+        // A request without a body does not wait.
         let (client, _) = to(Client::builder(), |_, mut far| async move {
             assert_eq!(far.head().await, "GET / HTTP/1.1\r\nhost: mill\r\n\r\n");
             far.send(EMPTY).await;

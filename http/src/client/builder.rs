@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::Uri;
 
 use super::Client;
-use super::connect::Route;
+use super::connect::Dial;
 use super::redirect::Redirects;
 use crate::limits::Limits;
 use crate::transport::io::Io;
@@ -27,7 +27,7 @@ pub(super) struct ClientOptions {
     pub(super) body_bytes_max: u64,
     pub(super) limits: Limits,
     pub(super) redirects: Redirects,
-    pub(super) route: Route,
+    pub(super) route: Dial,
     #[cfg(feature = "tls-core")]
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -48,7 +48,7 @@ impl Default for ClientOptions {
                 ..Limits::DEFAULT
             },
             redirects: Redirects::none(),
-            route: Route::ByName,
+            route: Dial::ByName,
             #[cfg(feature = "tls-core")]
             tls: None,
         }
@@ -203,7 +203,7 @@ impl ClientBuilder {
     /// # drop(request);
     /// ```
     pub fn unix(mut self, path: impl AsRef<Path>) -> Self {
-        self.options.route = Route::Unix(path.as_ref().to_owned());
+        self.options.route = Dial::Unix(path.as_ref().to_owned());
         self
     }
 
@@ -239,7 +239,7 @@ impl ClientBuilder {
     where
         F: Future<Output = io::Result<T>> + 'static,
     {
-        self.options.route = Route::hook(connect);
+        self.options.route = Dial::hook(connect);
         self
     }
 

@@ -53,6 +53,7 @@ impl ExchangeClock {
         kind: RequestErrorKind,
     ) -> Poll<RequestError> {
         let wait = *self.wait.get_or_insert_with(|| Instant::of_turn() + wait);
+        // One timer for both, because only the nearer limit can be met.
         let (due, kind) = match self.end {
             Some(end) if end < wait => (end, RequestErrorKind::TotalTimeout),
             _ => (wait, kind),

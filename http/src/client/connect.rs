@@ -14,7 +14,7 @@ use waterwheel_runtime::time::timeout;
 
 use super::error::{RequestError, RequestErrorKind};
 use super::pool::{Link, Origin};
-use super::{ClientOptions, Shared};
+use super::{ClientOptions, ClientShared};
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 
@@ -22,7 +22,7 @@ type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>>>>;
 
 /// The place to which all connections of a client go.
 #[derive(Clone, Default)]
-pub(super) enum Route {
+pub(super) enum Dial {
     /// The host and port of each URI.
     #[default]
     ByName,
@@ -30,7 +30,7 @@ pub(super) enum Route {
     Hook(Rc<dyn Fn(&Uri) -> Connecting>),
 }
 
-impl Route {
+impl Dial {
     pub(super) fn hook<T: Io, F>(connect: impl Fn(&Uri) -> F + 'static) -> Self
     where
         F: Future<Output = io::Result<T>> + 'static,
@@ -42,7 +42,7 @@ impl Route {
     }
 }
 
-impl fmt::Debug for Route {
+impl fmt::Debug for Dial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ByName => f.write_str("ByName"),
@@ -54,11 +54,12 @@ impl fmt::Debug for Route {
 
 /// Opens a connection within `limit`.
 pub(super) async fn connect(
-    shared: &Shared,
+    shared: &ClientShared,
     origin: &Origin,
     uri: &Uri,
     limit: Duration,
 ) -> Result<Link, RequestError> {
+    // One limit for all steps: a name server that is slow and a server that is slow cost the same wait.
     let link = timeout(limit, open(&shared.options, origin, uri)).await;
     link.unwrap_or_else(|_| Err(RequestError::new(RequestErrorKind::ConnectTimeout)))
 }
@@ -66,8 +67,9 @@ pub(super) async fn connect(
 async fn open(options: &ClientOptions, origin: &Origin, uri: &Uri) -> Result<Link, RequestError> {
     let cannot = |error| RequestError::of(RequestErrorKind::Connect, error);
     let (io, peer): (Box<dyn Io>, _) = match &options.route {
-        Route::ByName => {
+        Dial::ByName => {
             let host = origin.authority.host();
+            // The brackets of a v6 address belong to the URI (RFC 3986, 3.2.2).
             let host = host.trim_start_matches('[').trim_end_matches(']');
             // Small writes leave at once: a head that waits for the answer to the last one costs 40 ms.
             let connecting = ConnectOptions::new().nodelay(true);
@@ -76,11 +78,11 @@ async fn open(options: &ClientOptions, origin: &Origin, uri: &Uri) -> Result<Lin
             let peer = stream.peer_address();
             (Box::new(stream), peer)
         }
-        Route::Unix(path) => {
+        Dial::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(cannot)?;
             (Box::new(Stream::Unix(stream)), None)
         }
-        Route::Hook(connect) => (connect(uri).await.map_err(cannot)?, None),
+        Dial::Hook(connect) => (connect(uri).await.map_err(cannot)?, None),
     };
     let io = if origin.is_tls {
         encrypt(options, origin, io).await?

@@ -93,7 +93,7 @@ impl RequestErrorKind {
 /// use waterwheel::http::client::Client;
 /// use waterwheel::runtime::block_on;
 ///
-/// // Nobody listens there.
+/// // No server listens there.
 /// let error = block_on(async { Client::new().get("http://127.0.0.1:9/").send().await }).unwrap_err();
 /// assert!(error.is_connect() && !error.is_timeout());
 /// assert!(error.to_string().starts_with("GET http://127.0.0.1:9/: cannot connect: "));
@@ -135,11 +135,29 @@ impl RequestError {
     /// Adds the place, unless the error has one.
     pub(super) fn at(mut self, method: &Method, uri: &Uri) -> Self {
         let place = || (method.clone(), uri.clone());
+        // The first place is the nearest to the fault, after redirects too.
         self.0.place.get_or_insert_with(place);
         self
     }
 
     /// Returns the cause.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::StatusCode;
+    /// use waterwheel::http::client::{RequestError, RequestErrorKind};
+    ///
+    /// /// The status of a proxy's answer.
+    /// fn status(error: &RequestError) -> StatusCode {
+    ///     match error.kind() {
+    ///         RequestErrorKind::Upload => StatusCode::BAD_REQUEST,
+    ///         _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
+    ///         _ => StatusCode::BAD_GATEWAY,
+    ///     }
+    /// }
+    /// # drop(status as fn(&_) -> _);
+    /// ```
     #[must_use]
     pub fn kind(&self) -> RequestErrorKind {
         self.0.kind
@@ -186,6 +204,7 @@ impl fmt::Display for RequestError {
         if let Some((method, uri)) = place {
             let scheme = uri.scheme_str().unwrap_or_default();
             let authority = uri.authority().map_or("", |authority| authority.as_str());
+            // The query is left out, because tokens are often in it and an error is often logged.
             // Credentials are refused before the place is known, but a text must not depend on that.
             let host = authority.rsplit('@').next().unwrap_or_default();
             write!(f, "{method} {scheme}://{host}{}: ", uri.path())?;

@@ -120,13 +120,14 @@ const SPARES_MAX: usize = 8;
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    shared: Rc<Shared>,
+    shared: Rc<ClientShared>,
 }
 
-/// What the clones of a client share.
-struct Shared {
+/// The state that the clones of a client share.
+struct ClientShared {
     options: ClientOptions,
     pool: RefCell<LinkPool>,
+    /// Buffers of ended exchanges, so that a warm request allocates none.
     spares: RefCell<Vec<Scratch>>,
 }
 
@@ -136,19 +137,6 @@ struct Scratch {
     head: AnswerHead,
     input: Vec<u8>,
     out: Vec<u8>,
-}
-
-impl Shared {
-    fn take_scratch(&self) -> Scratch {
-        self.spares.borrow_mut().pop().unwrap_or_default()
-    }
-
-    fn keep_scratch(&self, scratch: Scratch) {
-        let mut spares = self.spares.borrow_mut();
-        if spares.len() < SPARES_MAX {
-            spares.push(scratch);
-        }
-    }
 }
 
 impl Client {
@@ -174,7 +162,7 @@ impl Client {
 
     fn with(options: ClientOptions) -> Self {
         Self {
-            shared: Rc::new(Shared {
+            shared: Rc::new(ClientShared {
                 options,
                 pool: RefCell::default(),
                 spares: RefCell::default(),
@@ -257,6 +245,7 @@ impl Client {
     /// Closes the connections that are not used.
     pub fn close_idle(&self) {
         let idle = self.shared.pool.borrow_mut().clear();
+        // Dropped without a borrow, because a transport of the application may call the client.
         drop(idle);
     }
 }

@@ -17,7 +17,7 @@ use http::uri::Authority;
 use waterwheel_runtime::spawn;
 use waterwheel_runtime::time::{Instant, sleep_until};
 
-use super::Shared;
+use super::ClientShared;
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 
@@ -78,6 +78,7 @@ impl LinkPool {
         for links in self.idle.values_mut() {
             expired.extend(links.extract_if(.., |link| link.until <= now));
         }
+        // A client of many hosts must not keep an entry for each of them.
         self.idle.retain(|_, links| !links.is_empty());
         let next = self.idle.values().flatten().map(|link| link.until).min();
         (expired, next)
@@ -95,8 +96,9 @@ impl LinkPool {
 }
 
 /// Returns an idle connection that still is open.
-pub(super) async fn checkout(shared: &Shared, origin: &Origin) -> Option<Link> {
+pub(super) async fn checkout(shared: &ClientShared, origin: &Origin) -> Option<Link> {
     loop {
+        // The newest first: the older ones can end, and the newest is the least likely to be closed by the server.
         let IdleLink { mut link, until } = shared.pool.borrow_mut().take(origin)?;
         if until > Instant::of_turn() && poll_fn(|cx| Poll::Ready(is_alive(&*link.io, cx))).await {
             link.is_reused = true;
@@ -120,7 +122,7 @@ fn is_alive(io: &dyn Io, cx: &mut Context<'_>) -> bool {
 /// Puts a connection into the pool, for at most `limit`. Closes it if no task would watch it later: `may_spawn` is
 /// false in a drop, which may happen outside a runtime.
 pub(super) fn put_back(
-    shared: &Rc<Shared>,
+    shared: &Rc<ClientShared>,
     origin: &Origin,
     link: Link,
     limit: Duration,
@@ -133,6 +135,7 @@ pub(super) fn put_back(
     let until = Instant::of_turn() + limit;
     let mut pool = shared.pool.borrow_mut();
     let links = pool.idle.entry(origin.clone()).or_default();
+    // The oldest makes room, because the server closes it first.
     let oldest = (links.len() >= shared.options.idle_per_host_max).then(|| links.remove(0));
     links.push(IdleLink { link, until });
     let is_watched = std::mem::replace(&mut pool.is_watched, true);
@@ -145,15 +148,17 @@ pub(super) fn put_back(
 }
 
 /// Closes connections whose time is over, so that they do not stay open until the next request.
-async fn watch(shared: Weak<Shared>, first: Instant) {
+async fn watch(shared: Weak<ClientShared>, first: Instant) {
     let mut next = first;
     loop {
         sleep_until(next).await;
+        // The task must not keep the client alive.
         let Some(shared) = shared.upgrade() else {
             return;
         };
         let (expired, later) = shared.pool.borrow_mut().expired(Instant::now());
         drop(expired);
+        // A later connection starts a new task.
         let Some(later) = later else {
             shared.pool.borrow_mut().is_watched = false;
             return;

@@ -69,11 +69,19 @@ pub(super) fn resolve(base: &Uri, location: &str) -> Result<Uri, RequestError> {
             "its Location is malformed, or of another scheme than http",
         )
     };
+    // A fragment is for the reader of the page, and never sent (RFC 9110, 7.1).
     let location = location.split('#').next().unwrap_or_default();
     let scheme = base.scheme_str().unwrap_or("http");
     let authority = base.authority().map_or("", |authority| authority.as_str());
+    let is_absolute = location.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    });
     let absolute = match location {
-        _ if has_scheme(location) => location.to_owned(),
+        // Else a colon may stand in a path or in a query.
+        _ if is_absolute => location.to_owned(),
         _ if location.starts_with("//") => format!("{scheme}:{location}"),
         _ => {
             let (path, query) = match location.split_once('?') {
@@ -81,6 +89,7 @@ pub(super) fn resolve(base: &Uri, location: &str) -> Result<Uri, RequestError> {
                 None => (location, None),
             };
             let (path, query) = match path {
+                // The same page: only an own query replaces that of the base (RFC 3986, 5.2.2).
                 "" => (base.path().to_owned(), query.or(base.query())),
                 _ if path.starts_with('/') => (without_dots(path), query),
                 _ => {
@@ -96,17 +105,6 @@ pub(super) fn resolve(base: &Uri, location: &str) -> Result<Uri, RequestError> {
         }
     };
     absolute.parse().map_err(|_| wrong())
-}
-
-/// Returns true if this reference begins with a scheme (RFC 3986, 3.1).
-fn has_scheme(reference: &str) -> bool {
-    let Some((scheme, _)) = reference.split_once(':') else {
-        return false;
-    };
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// Removes `.` and `..` from an absolute path (RFC 3986, 5.2.4).

@@ -11,7 +11,7 @@ use futures_io::AsyncRead;
 use http::{Method, StatusCode, Uri};
 use waterwheel_runtime::time::Instant;
 
-use super::Shared;
+use super::ClientShared;
 use super::clock::ExchangeClock;
 use super::connect::connect;
 use super::error::{RequestError, RequestErrorKind};
@@ -53,7 +53,7 @@ pub(super) type OnInterim<'b> = Box<dyn FnMut(StatusCode, Headers<'_>) + 'b>;
 /// ```
 #[must_use = "a request is sent by `send`"]
 pub struct ClientRequest<'b> {
-    shared: Rc<Shared>,
+    shared: Rc<ClientShared>,
     method: Method,
     uri: Uri,
     fields: RequestFields,
@@ -67,7 +67,11 @@ pub struct ClientRequest<'b> {
 }
 
 impl<'b> ClientRequest<'b> {
-    pub(super) fn new(shared: Rc<Shared>, method: Method, uri: Result<Uri, http::Error>) -> Self {
+    pub(super) fn new(
+        shared: Rc<ClientShared>,
+        method: Method,
+        uri: Result<Uri, http::Error>,
+    ) -> Self {
         let (uri, fault) = match uri {
             Ok(uri) => (uri, None),
             Err(error) => (
@@ -313,6 +317,7 @@ impl<'b> ClientRequest<'b> {
         let mut redirects = 0;
         loop {
             let origin = self.origin()?;
+            // A clone of `Bytes` is a count, so each request can afford it.
             let replay = match &self.source {
                 UploadSource::Whole(bytes) => Some(bytes.clone()),
                 UploadSource::Frames(_) => None,
@@ -333,6 +338,7 @@ impl<'b> ClientRequest<'b> {
             let Some(location) = location else {
                 return Ok(response); // a page without a place to go to
             };
+            // The time of the whole exchange goes on over redirects.
             clock = response.into_clock();
             self.source = match replay {
                 _ if !keeps_body => UploadSource::Whole(Bytes::new()),
@@ -363,6 +369,7 @@ impl<'b> ClientRequest<'b> {
         }
         self.uri = uri;
         self.method = method;
+        // It was for the old place: an absolute target would lead back to it.
         self.target = None;
         let Ok(origin) = self.origin() else {
             return Err(
@@ -370,6 +377,7 @@ impl<'b> ClientRequest<'b> {
             );
         };
         let is_other = !origin.is_same(before);
+        // A body that is left out takes its Content-Type with it. Credentials belong to one origin.
         self.fields.retain(|name| match name {
             "authorization" | "cookie" | "proxy-authorization" | "host" => !is_other,
             _ => keeps_body || !name.starts_with("content-"),
@@ -387,6 +395,7 @@ impl<'b> ClientRequest<'b> {
         };
         let authority = self.uri.authority();
         let authority = authority.ok_or_else(|| wrong("its URI has no host"))?;
+        // They would end in logs and in the Host field (RFC 9110, 4.2.4).
         if authority.as_str().contains('@') {
             return Err(wrong(
                 "its URI has credentials; send an Authorization field instead",
@@ -418,7 +427,7 @@ impl<'b> ClientRequest<'b> {
             (RequestFraming::None, Some(1..)) => return Err(wrong()),
             (framing, _) => framing,
         };
-        // A method with a meaning for content says that there is none (RFC 9110, 8.6).
+        // A method with a meaning for content announces its absence (RFC 9110, 8.6).
         let expects_content = [Method::POST, Method::PUT, Method::PATCH].contains(&self.method);
         Ok(match framing {
             RequestFraming::None if expects_content => RequestFraming::Sized(0),
@@ -437,6 +446,7 @@ impl<'b> ClientRequest<'b> {
         let target = match &self.target {
             Some(target) => target,
             None if self.method == Method::CONNECT => authority,
+            // `http://mill?q` has an empty path, which a request line cannot have (RFC 9112, 3.2.1).
             None if path.starts_with('?') => {
                 with_slash = format!("/{path}");
                 &with_slash
@@ -474,12 +484,14 @@ impl<'b> ClientRequest<'b> {
         let shared = self.shared.clone();
         let can_retry = self.method.is_idempotent() && replay.is_some();
         let mut link = checkout(&shared, origin).await;
+        // At most two rounds: the second one has a new connection, which is not retried.
         loop {
             let link = match link.take() {
                 Some(link) => link,
                 None => {
                     let limit = clock.left(shared.options.connect_timeout);
                     let connected = connect(&shared, origin, &self.uri, limit).await;
+                    // The nearer limit decides the kind of the error.
                     connected.map_err(|error| match error.kind() {
                         RequestErrorKind::ConnectTimeout if clock.is_over() => {
                             RequestError::new(RequestErrorKind::TotalTimeout)
@@ -488,11 +500,13 @@ impl<'b> ClientRequest<'b> {
                     })?
                 }
             };
+            // On a new connection, the end has another cause than the server's time limit.
             let may_retry = can_retry && link.is_reused;
-            let mut scratch = shared.take_scratch();
+            let mut scratch = shared.spares.borrow_mut().pop().unwrap_or_default();
             let mut out = std::mem::take(&mut scratch.out);
             out.clear();
             self.push_head(&mut out, framing)?;
+            // The pause begins with the connection, and not with `send`, which may have waited for it.
             let source = std::mem::replace(&mut self.source, UploadSource::Whole(Bytes::new()));
             let pause = self.pause.map(|pause| Instant::now() + pause);
             let upload = Upload::new(out, source, framing, pause);

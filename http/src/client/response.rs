@@ -30,7 +30,7 @@ use super::pool::{Link, Origin, put_back};
 use super::request::OnInterim;
 use super::stream::ClientStream;
 use super::upload::Upload;
-use super::{Scratch, Shared};
+use super::{ClientShared, SPARES_MAX, Scratch};
 use crate::headers::Headers;
 use crate::proto::answer_head::AnswerParser;
 use crate::proto::chunked::{Decoded, Decoder};
@@ -82,7 +82,7 @@ const ROOM_BYTES_MAX: u64 = 256 * 1024;
 /// ```
 #[must_use = "the body of an answer is read, or its connection closes"]
 pub struct ClientResponse<'b> {
-    shared: Rc<Shared>,
+    shared: Rc<ClientShared>,
     origin: Origin,
     /// The connection, until the end of the exchange.
     link: Option<Link>,
@@ -104,11 +104,12 @@ pub struct ClientResponse<'b> {
 
 impl<'b> ClientResponse<'b> {
     pub(super) fn new(
-        (shared, origin, link): (Rc<Shared>, Origin, Link),
+        (shared, origin, link): (Rc<ClientShared>, Origin, Link),
         (method, uri): (Method, Uri),
         (mut scratch, upload, clock): (Scratch, Upload<'b>, ExchangeClock),
         is_last: bool,
     ) -> Self {
+        // Filled with zeros once: later exchanges read over the bytes of earlier ones.
         if scratch.input.is_empty() {
             scratch.input.resize(INPUT_BYTES, 0);
         }
@@ -142,6 +143,7 @@ impl<'b> ClientResponse<'b> {
         asks_for_upgrade: bool,
     ) -> Result<(), RequestError> {
         let mut parser = AnswerParser::default();
+        // One byte of an answer shows that the server has seen the request, so it must not be sent again.
         let mut has_begun = false;
         loop {
             let read = poll_fn(|cx| self.poll_head(cx, &mut parser, &mut has_begun)).await;
@@ -150,6 +152,7 @@ impl<'b> ClientResponse<'b> {
             match status {
                 StatusCode::CONTINUE => self.upload.proceed(),
                 StatusCode::SWITCHING_PROTOCOLS if asks_for_upgrade => break,
+                // The bytes behind it have a meaning that this client does not know.
                 StatusCode::SWITCHING_PROTOCOLS => {
                     self.link = None;
                     return Err(RequestError::new(RequestErrorKind::Upgrade));
@@ -170,6 +173,7 @@ impl<'b> ClientResponse<'b> {
         self.framing = head
             .framing(&self.method)
             .inspect_err(|_| self.link = None)?;
+        // The end of the connection is the end of such a body, so no answer can follow it.
         let is_shared = !matches!(
             self.framing,
             ContentFraming::AtClose | ContentFraming::Tunnel
@@ -191,6 +195,7 @@ impl<'b> ClientResponse<'b> {
         parser: &mut AnswerParser,
         has_begun: &mut bool,
     ) -> Poll<Result<(), RequestError>> {
+        // Sending comes first, and never keeps the answer from being read: a server that answers early may read no more.
         if let Poll::Ready(Err(error)) = self.poll_upload(cx) {
             return Poll::Ready(Err(error));
         }
@@ -211,6 +216,7 @@ impl<'b> ClientResponse<'b> {
                 }
                 Ok(0) => return Poll::Ready(Err(RequestError::new(RequestErrorKind::Closed))),
                 Ok(_) => *has_begun = true,
+                // A reset is the close of a server that had unread bytes.
                 Err(error) if error.kind() == RequestErrorKind::Io && !*has_begun => {
                     return Poll::Ready(Err(RequestError::of(RequestErrorKind::Closed, error)));
                 }
@@ -307,6 +313,7 @@ impl<'b> ClientResponse<'b> {
         let start = self.filled.start;
         match &mut self.framing {
             ContentFraming::None | ContentFraming::Tunnel => return Ok(Some(false)),
+            // Before the decoder, because its end may need no more input.
             _ if self.filled.is_empty() => return Ok(None),
             ContentFraming::AtClose => self.data = self.filled.clone(),
             ContentFraming::Sized(left) => {
@@ -350,23 +357,23 @@ impl<'b> ClientResponse<'b> {
         if !self.data.is_empty() {
             return Poll::Ready(Ok(true));
         }
-        let filled = ready!(self.poll_fill_from(cx));
+        let mut fill = || {
+            let sent = self.poll_upload(cx)?;
+            loop {
+                match self.decode()? {
+                    Some(true) => return Poll::Ready(Ok(true)),
+                    Some(false) => return self.poll_end(cx, sent.is_ready()),
+                    None => {}
+                }
+                ready!(self.poll_more(cx, None))?;
+            }
+        };
+        let filled: Result<bool, RequestError> = ready!(fill());
         Poll::Ready(filled.map_err(|error| {
+            // After an error, the position in the stream is lost.
             self.link = None;
             error.at(&self.method, &self.uri)
         }))
-    }
-
-    fn poll_fill_from(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, RequestError>> {
-        let sent = self.poll_upload(cx)?;
-        loop {
-            match self.decode()? {
-                Some(true) => return Poll::Ready(Ok(true)),
-                Some(false) => return self.poll_end(cx, sent.is_ready()),
-                None => {}
-            }
-            ready!(self.poll_more(cx, None))?;
-        }
     }
 
     /// Reads on within the body: into `buffer`, or into the input.
@@ -386,6 +393,7 @@ impl<'b> ClientResponse<'b> {
         };
         let count = ready!(read)?;
         if count == 0 {
+            // The end of the connection ends no body that announces another end (RFC 9112, 8).
             if self.framing != ContentFraming::AtClose {
                 return Poll::Ready(Err(RequestError::new(RequestErrorKind::CutShort)));
             }
@@ -400,6 +408,7 @@ impl<'b> ClientResponse<'b> {
         cx: &mut Context<'_>,
         is_sent: bool,
     ) -> Poll<Result<bool, RequestError>> {
+        // A server that streams its answer may have ended it before it has read all of a request that it accepts.
         let waits = !is_sent && self.link.is_some() && self.status().is_success();
         if waits && self.framing != ContentFraming::Tunnel {
             let limit = self.shared.options.body_timeout;
@@ -455,6 +464,7 @@ impl<'b> ClientResponse<'b> {
         };
         let room = room.min(buffer.len());
         let is_direct = room >= DIRECT_MIN && self.data.is_empty() && self.filled.is_empty();
+        // A copy less for each byte of a large body.
         if is_direct {
             let sent = self.poll_upload(cx);
             let read = match sent {
@@ -545,6 +555,7 @@ impl<'b> ClientResponse<'b> {
         if !ready!(self.poll_fill(cx))? {
             return Poll::Ready(Ok(None));
         }
+        // A copy, so that the input keeps its memory for the next read.
         let piece = Bytes::copy_from_slice(&self.scratch.input[self.data.clone()]);
         self.use_up(piece.len());
         Poll::Ready(Ok(Some(piece)))
@@ -583,6 +594,7 @@ impl<'b> ClientResponse<'b> {
                 ContentFraming::Sized(left) => Some(left + self.data.len() as u64),
                 _ => None,
             };
+            // An announced length is refused before its bytes are read.
             if left.is_some_and(|left| left > bytes_max - filled as u64) {
                 return Err(too_large(&self));
             }
@@ -664,6 +676,20 @@ impl<'b> ClientResponse<'b> {
     /// # Errors
     ///
     /// If the server has not changed the protocol: its status is another one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::client::{Client, ClientStream, RequestError};
+    ///
+    /// /// Opens a tunnel through a proxy.
+    /// async fn tunnel(client: &Client) -> Result<ClientStream, RequestError> {
+    ///     let connect = client.request(Method::CONNECT, "http://proxy.example:3128");
+    ///     connect.target("example.org:443").send().await?.upgrade()
+    /// }
+    /// # drop(tunnel);
+    /// ```
     pub fn upgrade(mut self) -> Result<ClientStream, RequestError> {
         let link = match self.framing {
             ContentFraming::Tunnel => self.link.take(),
@@ -673,6 +699,7 @@ impl<'b> ClientResponse<'b> {
             let error = RequestError::new(RequestErrorKind::Upgrade);
             return Err(error.at(&self.method, &self.uri));
         };
+        // The server may have spoken right behind its head.
         let read = self.scratch.input[self.filled.clone()].to_vec();
         Ok(ClientStream::new(link.io, read, self.peer))
     }
@@ -744,7 +771,10 @@ impl Drop for ClientResponse<'_> {
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.out = self.upload.take_out();
-        self.shared.keep_scratch(scratch);
+        let mut spares = self.shared.spares.borrow_mut();
+        if spares.len() < SPARES_MAX {
+            spares.push(scratch);
+        }
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) async fn handshake(
     io: Box<dyn Io>,
 ) -> Result<ClientTls, RequestError> {
     let failed = |error: io::Error| RequestError::of(RequestErrorKind::Tls, error);
+    // The name of the URI, and not of an address that it resolves to, is the one that the certificate must have.
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(name.to_owned())
         .map_err(|error| RequestError::of(RequestErrorKind::Tls, error))?;
@@ -92,6 +93,7 @@ impl ClientTls {
             ready!(self.poll_send(cx, 0))?;
             ready!(self.io.poll_flush(cx)).map_err(|error| self.fail_writing(error))?;
             let tls = self.tls.borrow();
+            // The last message of ours has to leave, because the server waits for it.
             if !tls.is_handshaking() && !tls.wants_write() {
                 return Poll::Ready(Ok(()));
             }
@@ -131,7 +133,7 @@ impl ClientTls {
         }
     }
 
-    /// Passes received records on to rustls, and reads more if there are none. Returns 0 at the end.
+    /// Passes received records on to rustls, and reads more if all are used. Returns 0 at the end.
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let (mut space, mut used) = self.input.take();
         if used == space.len() {
@@ -259,6 +261,7 @@ impl Io for ClientTls {
             if self.has_ended.get() {
                 return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
             }
+            // Half is room for the records of one write of rustls.
             ready!(self.poll_send(cx, HELD_BYTES_MAX / 2))?;
             let written = self.tls.borrow_mut().writer().write_vectored(slices);
             Poll::Ready(written.map_err(|error| self.fail(error)))
@@ -278,6 +281,7 @@ impl Io for ClientTls {
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.as_writer(cx, |cx| {
             self.check_writing()?;
+            // Once: a second one would be a record behind the end.
             if !self.has_ended.replace(true) {
                 self.tls.borrow_mut().send_close_notify();
             }

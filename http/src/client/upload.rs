@@ -58,6 +58,7 @@ impl<'b> UploadSource<'b> {
             Self::Whole(bytes) if bytes.is_empty() => RequestFraming::None,
             Self::Whole(bytes) => RequestFraming::Sized(bytes.len() as u64),
             Self::Frames(body) => match body.size_hint().exact() {
+                // A length of 0 may be announced on purpose. Only `is_end_stream` tells that there is no body.
                 Some(0) if body.is_end_stream() => RequestFraming::None,
                 Some(length) => RequestFraming::Sized(length),
                 None => RequestFraming::Chunked,
@@ -194,6 +195,7 @@ impl<'b> Upload<'b> {
             state: UploadState::Sending,
         };
         match source {
+            // One write of one slice for a small request. A paused body stays apart, because it may not be sent at all.
             UploadSource::Whole(bytes) if bytes.len() <= COPIED_MAX && upload.pause.is_none() => {
                 upload.out.extend_from_slice(&bytes);
             }
@@ -255,6 +257,7 @@ impl<'b> Upload<'b> {
                 }
                 UploadState::Sending => {}
             }
+            // No error yet: a server that answers early and closes makes the next write fail.
             if ready!(self.poll_write(io, cx, moved)).is_err() {
                 self.state = UploadState::Lost;
                 continue;
@@ -267,6 +270,7 @@ impl<'b> Upload<'b> {
                 self.pause = None;
                 continue;
             }
+            // All that was taken from the source has left, so the memory for the next piece is free.
             let Some(source) = &mut self.source else {
                 self.state = UploadState::Flushing;
                 continue;
@@ -295,6 +299,7 @@ impl<'b> Upload<'b> {
             return self.push_end(None);
         };
         match frame.into_data() {
+            // An empty chunk would end the body.
             Ok(data) if data.is_empty() => {}
             Ok(data) => {
                 match &mut self.left {
@@ -326,7 +331,9 @@ impl<'b> Upload<'b> {
     fn push_end(&mut self, trailers: Option<&http::HeaderMap>) -> Result<(), RequestError> {
         self.source = None;
         match (self.left, trailers) {
+            // Trailers need chunks, and are left out of a known length (RFC 9110, 6.5.1).
             (Some(0), _) => {}
+            // The server waits for the rest. Only the end of the connection tells it that none comes.
             (Some(_), _) => {
                 let text = "it has fewer bytes than announced";
                 return Err(RequestError::with(RequestErrorKind::Upload, text));
@@ -366,6 +373,7 @@ impl<'b> Upload<'b> {
                 }
             };
             let mut count = ready!(written)?;
+            // Without progress this loop would not end.
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

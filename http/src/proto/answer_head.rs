@@ -71,7 +71,12 @@ impl AnswerParser {
             Some(line_bytes) => line_bytes,
             None => {
                 let line_bytes = self.status_line(bytes, head, limits)?;
-                head.clear();
+                // The lists keep their memory, so that a head costs no allocation after the first one of its length.
+                head.bytes.clear();
+                head.list.clear();
+                head.announced = Announced::default();
+                head.options = ConnectionOptions::default();
+                head.keep_alive_seconds = None;
                 *self.line_bytes.insert(line_bytes)
             }
         };
@@ -82,10 +87,12 @@ impl AnswerParser {
                     return Err(Refusal::TooManyFields.into());
                 }
                 Line::Field(found) => {
+                    // Each field is judged when it is here, so that its pieces do not matter.
                     head.list.push(found.field());
                     head.note(found.name, found.value)?;
                 }
                 Line::End(end) => {
+                    // A copy, because the body is read over the bytes of the head.
                     head.bytes.extend_from_slice(&rest[..end]);
                     *self = Self::default();
                     return Ok(line_bytes + end);
@@ -144,14 +151,6 @@ fn version_and_status(bytes: &[u8]) -> Step<(Version, StatusCode)> {
 }
 
 impl AnswerHead {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.list.clear();
-        self.announced = Announced::default();
-        self.options = ConnectionOptions::default();
-        self.keep_alive_seconds = None;
-    }
-
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
         match name.len() {
             10 if is_word(name, b"connection") => self.options.add(value),
