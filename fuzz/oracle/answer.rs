@@ -2,7 +2,6 @@
 //!
 //! The first byte is the method and the way of reading. The rest is what the server sends before it closes.
 
-use std::future::Future;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -83,23 +82,22 @@ fn exchange(method: &Method, way: u8, bytes: &[u8], pace: usize) -> Result<Read,
     })
 }
 
-fn serve(mut far: MemoryStream, bytes: Vec<u8>, pace: usize) -> impl Future<Output = ()> {
-    async move {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            if far.read(&mut byte).await.unwrap_or(0) == 0 {
-                return;
-            }
-            head.push(byte[0]);
+/// Reads a head, and sends the bytes in pieces.
+async fn serve(mut far: MemoryStream, bytes: Vec<u8>, pace: usize) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if far.read(&mut byte).await.unwrap_or(0) == 0 {
+            return;
         }
-        for piece in bytes.chunks(pace.min(bytes.len().max(1))) {
-            if far.write_all(piece).await.is_err() {
-                return;
-            }
-            yield_now().await;
-            yield_now().await;
+        head.push(byte[0]);
+    }
+    for piece in bytes.chunks(pace.min(bytes.len().max(1))) {
+        if far.write_all(piece).await.is_err() {
+            return;
         }
+        yield_now().await;
+        yield_now().await;
     }
 }
 

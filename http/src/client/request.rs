@@ -486,19 +486,18 @@ impl<'b> ClientRequest<'b> {
         let mut link = checkout(&shared, origin).await;
         // At most two rounds: the second one has a new connection, which is not retried.
         loop {
-            let link = match link.take() {
-                Some(link) => link,
-                None => {
-                    let limit = clock.left(shared.options.connect_timeout);
-                    let connected = connect(&shared, origin, &self.uri, limit).await;
-                    // The nearer limit decides the kind of the error.
-                    connected.map_err(|error| match error.kind() {
-                        RequestErrorKind::ConnectTimeout if clock.is_over() => {
-                            RequestError::new(RequestErrorKind::TotalTimeout)
-                        }
-                        _ => error,
-                    })?
-                }
+            let link = if let Some(link) = link.take() {
+                link
+            } else {
+                let limit = clock.left(shared.options.connect_timeout);
+                let connected = connect(&shared, origin, &self.uri, limit).await;
+                // The nearer limit decides the kind of the error.
+                connected.map_err(|error| match error.kind() {
+                    RequestErrorKind::ConnectTimeout if clock.is_over() => {
+                        RequestError::new(RequestErrorKind::TotalTimeout)
+                    }
+                    _ => error,
+                })?
             };
             // On a new connection, the end has another cause than the server's time limit.
             let may_retry = can_retry && link.is_reused;

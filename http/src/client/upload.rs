@@ -302,16 +302,12 @@ impl<'b> Upload<'b> {
             // An empty chunk would end the body.
             Ok(data) if data.is_empty() => {}
             Ok(data) => {
-                match &mut self.left {
-                    Some(left) => {
-                        *left = left
-                            .checked_sub(data.len() as u64)
-                            .ok_or_else(|| wrong("it has more bytes than announced"))?;
-                    }
-                    None => {
-                        push_size_line(&mut self.out, data.len() as u64);
-                        self.tail = CHUNK_END;
-                    }
+                if let Some(left) = &mut self.left {
+                    let rest = left.checked_sub(data.len() as u64);
+                    *left = rest.ok_or_else(|| wrong("it has more bytes than announced"))?;
+                } else {
+                    push_size_line(&mut self.out, data.len() as u64);
+                    self.tail = CHUNK_END;
                 }
                 self.data = data;
                 // The end of a known length needs no further look at the source.

@@ -67,18 +67,17 @@ impl AnswerParser {
     }
 
     fn advance(&mut self, bytes: &[u8], head: &mut AnswerHead, limits: &Limits) -> Step<usize> {
-        let line_bytes = match self.line_bytes {
-            Some(line_bytes) => line_bytes,
-            None => {
-                let line_bytes = self.status_line(bytes, head, limits)?;
-                // The lists keep their memory, so that a head costs no allocation after the first one of its length.
-                head.bytes.clear();
-                head.list.clear();
-                head.announced = Announced::default();
-                head.options = ConnectionOptions::default();
-                head.keep_alive_seconds = None;
-                *self.line_bytes.insert(line_bytes)
-            }
+        let line_bytes = if let Some(line_bytes) = self.line_bytes {
+            line_bytes
+        } else {
+            let line_bytes = self.status_line(bytes, head, limits)?;
+            // The lists keep their memory, so that a head costs no allocation after the first one of its length.
+            head.bytes.clear();
+            head.list.clear();
+            head.announced = Announced::default();
+            head.options = ConnectionOptions::default();
+            head.keep_alive_seconds = None;
+            *self.line_bytes.insert(line_bytes)
         };
         let rest = &bytes[line_bytes..];
         loop {

@@ -28,7 +28,6 @@ pub(crate) struct RequestFields {
     /// The application's own Content-Length.
     length: Option<u64>,
     is_last: bool,
-    wants_upgrade: bool,
     has_upgrade: bool,
 }
 
@@ -91,7 +90,7 @@ impl RequestFields {
         for member in members(value) {
             match member.to_ascii_lowercase().as_slice() {
                 b"close" => self.is_last = true,
-                b"upgrade" => self.wants_upgrade = true,
+                b"upgrade" => {} // sent if there is an Upgrade field, which needs it (RFC 9110, 7.8)
                 _ => return Err("a request sets only close and upgrade of the Connection field"),
             }
         }
@@ -153,7 +152,7 @@ pub(crate) fn push_head(out: &mut Vec<u8>, start: &RequestStart<'_>, fields: &Re
     if start.expects_continue {
         out.extend_from_slice(b"expect: 100-continue\r\n");
     }
-    match (fields.is_last, fields.has_upgrade || fields.wants_upgrade) {
+    match (fields.is_last, fields.has_upgrade) {
         (true, true) => out.extend_from_slice(b"connection: close, upgrade\r\n"),
         (true, false) => out.extend_from_slice(b"connection: close\r\n"),
         (false, true) => out.extend_from_slice(b"connection: upgrade\r\n"),
