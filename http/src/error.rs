@@ -62,6 +62,8 @@ pub enum Refusal {
     BareCarriageReturn,
     /// A control byte in a head, NUL among them (RFC 9110, 5.5).
     ControlByte,
+    /// A record of TLS instead of a request (RFC 8446, 5.1). The client meant a port of HTTPS.
+    Tls,
     /// More empty lines before a request line than are read past (RFC 9112, 2.2).
     EmptyLines,
     /// A method that is not a token, or that is empty (RFC 9110, 9.1).
@@ -174,6 +176,7 @@ impl Refusal {
             Self::BareLineFeed => (BAD, "line feed without carriage return"),
             Self::BareCarriageReturn => (BAD, "carriage return without line feed"),
             Self::ControlByte => (BAD, "control byte in the head"),
+            Self::Tls => (BAD, "this port speaks HTTP, not TLS"),
             Self::EmptyLines => (BAD, "too many empty lines before the request line"),
             Self::Method => (BAD, "malformed method"),
             Self::MethodTooLong => (Status::NOT_IMPLEMENTED, "unknown method"),

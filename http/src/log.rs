@@ -135,9 +135,10 @@ pub(crate) fn error_hook_failed(error: &Error, left_out: u64) {
     });
 }
 
-pub(crate) fn handshake_failed(error: &io::Error) {
+pub(crate) fn handshake_failed(peer: Option<SocketAddr>, error: &io::Error) {
     contained(|| {
         tracing::debug!(
+            peer = peer.map(display),
             error = display(OneLine(&format_args!("{error}"))),
             "a handshake failed"
         );

@@ -2,7 +2,7 @@
 //!
 //! Everything here runs on one thread, in plain `Future`s, `futures-io` streams and `http-body` bodies. So a
 //! library works if it does not call another runtime. The table has those that were tried. `tests/ecosystem` builds
-//! and runs each snippet below, except the one with rustls-acme. It also runs hyper, axum, hyper-util's pooled client, sqlx and async-tungstenite on
+//! and runs each snippet below. It also runs hyper, axum, hyper-util's pooled client, sqlx and async-tungstenite on
 //! the sockets and timers of the runtime, without our server.
 //!
 //! | for | library | how |
@@ -133,8 +133,9 @@
 //! A program such as certbot or lego renews the files. Then a [`TlsReloader`](crate::http::tls::TlsReloader) reads them
 //! again: on SIGHUP, as in the example `https`, or from a task with an interval of a day.
 //!
-//! rustls-acme does it inside the server. It brings some 100 crates, so this snippet is not among our tests. It was
-//! compiled with rustls-acme 0.14 and its features `ring` and `webpki-roots`.
+//! rustls-acme does it inside the server. It brings some 100 crates, and a thread for its own sockets. Turn its features
+//! `ring` and `webpki-roots` on, and its defaults off. A whole program, for any authority with ACME, is
+//! `tests/ecosystem/examples/acme.rs`.
 //!
 //! ```ignore
 #![doc = include_str!("ecosystem/acme.rs")]

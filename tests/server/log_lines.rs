@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::server::DEADLINE;
+use crate::support::tls::configs;
 use tracing::field::Field;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -594,4 +595,42 @@ fn a_subscriber_that_panics_costs_no_answer_and_no_report() {
     });
     outcome.unwrap();
     assert_eq!(report.cut, 0, "{report}");
+}
+
+#[test]
+fn a_handshake_that_fails_has_its_peer_and_its_cause() {
+    let (config, _) = configs();
+    let builder = Server::builder().tls(config);
+    let lines = logged_by(builder, handler, |address| {
+        let plain = ask(address, &format!("GET / HTTP/1.1\r\n{LAST}"));
+        let strange = ask(address, "\x16\x03\x01\x7f\x7f");
+        vec![plain, strange]
+    });
+    check(
+        &lines,
+        &[
+            "DEBUG a connection opened peer=CLIENT",
+            "DEBUG a handshake failed peer=CLIENT error=the client speaks HTTP, and the port HTTPS",
+            "DEBUG a connection closed peer=CLIENT requests=0",
+            "DEBUG a connection opened peer=CLIENT",
+            "DEBUG a handshake failed peer=CLIENT error=received corrupt message of type MessageTooLarge",
+            "DEBUG a connection closed peer=CLIENT requests=0",
+        ],
+    );
+}
+
+#[test]
+fn a_client_that_speaks_tls_to_a_port_of_http_is_refused_at_once_with_the_reason() {
+    let lines = logged(Limits::default(), handler, |address| {
+        // The begin of a hello, without a line end.
+        vec![ask(address, "\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03")]
+    });
+    check(
+        &lines,
+        &[
+            "DEBUG a connection opened peer=CLIENT",
+            "DEBUG a request was refused peer=CLIENT status=400 reason=\"this port speaks HTTP, not TLS\"",
+            "DEBUG a connection closed peer=CLIENT requests=0",
+        ],
+    );
 }

@@ -28,6 +28,7 @@ mod shutdown;
 mod stalls;
 mod streams;
 mod tls;
+mod tls_attacks;
 mod tls_handshake;
 mod tls_stream;
 mod torture;

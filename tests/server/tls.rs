@@ -2,17 +2,15 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::thread;
 use std::time::Duration;
 
-use crate::support::server::DEADLINE;
 use crate::support::skip::skip;
+use crate::support::tls::{ask, connect, read_all, read_answer, read_late, send_further_bytes};
 use futures_lite::AsyncWriteExt;
-use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 use waterwheel::http::{
     Builder, Io, Limits, Request, Responded, Result, Server, StatusCode, Stream, TransportInfo,
 };
@@ -189,17 +187,6 @@ fn over_tls(builder: Builder, config: Arc<ServerConfig>) -> Builder {
     })
 }
 
-type Client = rustls::StreamOwned<ClientConnection, TcpStream>;
-
-fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> Client {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let tls = ClientConnection::new(config.clone(), name).unwrap();
-    Client::new(tls, stream)
-}
-
 /// Answers `/n` with n bytes, and `/who` with the facts of the transport. Upgrades `/upgrade`.
 async fn answer(request: Request<'_>) -> Result<Responded> {
     match request.path() {
@@ -231,35 +218,6 @@ async fn answer(request: Request<'_>) -> Result<Responded> {
     }
 }
 
-fn ask(client: &mut Client, path: &str, fields: &str) {
-    write!(
-        client,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"
-    )
-    .unwrap();
-}
-
-/// Reads to the end, which must be a `close_notify`.
-fn read_all(client: &mut Client) -> String {
-    let mut bytes = Vec::new();
-    client.read_to_end(&mut bytes).unwrap();
-    String::from_utf8(bytes).unwrap()
-}
-
-/// Reads an answer of so many bytes.
-fn read_answer(client: &mut Client, count: usize) -> String {
-    let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
-    loop {
-        let head = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-        if head.is_some_and(|head| bytes.len() >= head + 4 + count) {
-            return String::from_utf8(bytes).unwrap();
-        }
-        let read = client.read(&mut piece).unwrap();
-        assert!(read > 0, "the stream ended after {} bytes", bytes.len());
-        bytes.extend_from_slice(&piece[..read]);
-    }
-}
-
 #[test]
 fn a_handler_sees_the_facts_of_the_handshake() {
     let (server, client) = configs();
@@ -280,34 +238,7 @@ fn a_late_reader_receives_an_answer_of_any_size_whole() {
     let (server, client) = configs();
     let server = over_tls(Server::builder(), server);
     let server = server.stoppable("127.0.0.1:0", || answer).unwrap();
-    let address = server.local_address();
-    let sizes: Vec<usize> = (1_000_000..=7_000_000).step_by(40_000).collect();
-    thread::scope(|scope| {
-        for sizes in sizes.chunks(10) {
-            let client = &client;
-            scope.spawn(move || {
-                for size in sizes {
-                    late(address, client, *size);
-                }
-            });
-        }
-    });
-}
-
-/// Requests an answer, with and without `Connection: close`, and reads it late.
-fn late(address: SocketAddr, config: &Arc<ClientConfig>, size: usize) {
-    let late = Duration::from_millis(100);
-    let mut client = connect(address, config);
-    ask(&mut client, &format!("/{size}"), "");
-    thread::sleep(late);
-    let kept = read_answer(&mut client, size);
-    ask(&mut client, &format!("/{size}"), "Connection: close\r\n");
-    thread::sleep(late);
-    let last = read_all(&mut client);
-    for answer in [kept, last] {
-        let body = answer.split_once("\r\n\r\n").unwrap().1;
-        assert_eq!(body.len(), size);
-    }
+    read_late(server.local_address(), &client);
 }
 
 #[test]
@@ -315,19 +246,7 @@ fn further_bytes_of_a_client_do_not_lose_its_last_answer() {
     let (server, client) = configs();
     let server = over_tls(Server::builder(), server);
     let server = server.stoppable("127.0.0.1:0", || answer).unwrap();
-    for size in [10, 1_000_000, 8_000_000] {
-        for extra in [2, 1000, 1_000_000] {
-            let mut client = connect(server.local_address(), &client);
-            ask(&mut client, &format!("/{size}"), "Connection: close\r\n");
-            thread::sleep(Duration::from_millis(20));
-            // The server may have closed by then.
-            drop(client.write_all(&vec![b'z'; extra]));
-            thread::sleep(Duration::from_millis(100));
-            let answer = read_all(&mut client);
-            let body = answer.split_once("\r\n\r\n").unwrap().1;
-            assert_eq!(body.len(), size, "{extra}");
-        }
-    }
+    send_further_bytes(server.local_address(), &client);
 }
 
 #[test]

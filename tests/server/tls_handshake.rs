@@ -281,6 +281,11 @@ fn clients_need_the_certificate_that_the_server_asks_for() {
     }
     let error = answers_certificate(address, &misused).unwrap_err();
     assert!(error.to_string().contains("alert"), "{error}");
+    for (first, last, alert) in [(2001, 2002, "CertificateExpired"), (2090, 2099, "alert")] {
+        let dated = client_with(&authority, &authority.client_between(first, last));
+        let error = answers_certificate(address, &dated).unwrap_err();
+        assert!(error.to_string().contains(alert), "{error}");
+    }
     let older = client_of(&authority, &rustls::version::TLS12);
     let error = answers_certificate(address, &older).unwrap_err();
     assert!(error.to_string().contains("alert"), "{error}");
@@ -388,6 +393,22 @@ fn a_reload_under_load_fails_no_request() {
     assert!(asked > 20, "{asked}");
     assert!(facts(address, &client).starts_with("TLSv1.3"));
     server.stopper().stop();
+}
+
+#[test]
+fn a_reload_keeps_a_configuration_that_has_replaced_another() {
+    let authority = Authority::new();
+    let [old, new] = ["localhost", "localhost"].map(|name| authority.server(&[name]));
+    let config = |pair: &Pair| TlsConfig::builder().identity(identity(pair)).build();
+    let tls = TlsReloader::from(config(&old).unwrap());
+    let (_server, address) = start(Server::builder().tls(tls.clone()));
+    let served = || certificate_for(address, &authority, "localhost").unwrap();
+    assert!(served() == *old.certificate);
+    tls.replace(config(&new).unwrap());
+    assert!(served() == *new.certificate);
+    // There are no files to read again.
+    tls.reload().unwrap();
+    assert!(served() == *new.certificate);
 }
 
 #[test]

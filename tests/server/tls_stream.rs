@@ -11,7 +11,8 @@ use std::time::Duration;
 use crate::support::runtime::run;
 use crate::support::server::DEADLINE;
 use crate::support::tls::{
-    Authority, TlsClient, ask, configs, connect, read_all, read_answer, roots,
+    Authority, MemoryClient, TlsClient, ask, configs, connect, pair, pair_through, read_all,
+    read_answer, read_late, roots, send_further_bytes,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rustls::pki_types::ServerName;
@@ -145,51 +146,13 @@ fn tls_passes_over_and_under_a_transport_that_uses_every_delay() {
 #[test]
 fn a_late_reader_receives_an_answer_of_any_size_whole() {
     let (_server, address, client) = start(Server::builder());
-    let sizes: Vec<usize> = (1_000_000..=7_000_000).step_by(40_000).collect();
-    thread::scope(|scope| {
-        for sizes in sizes.chunks(10) {
-            let client = &client;
-            scope.spawn(move || {
-                for size in sizes {
-                    late(address, client, *size);
-                }
-            });
-        }
-    });
-}
-
-/// Requests an answer, with and without `Connection: close`, and reads it late.
-fn late(address: SocketAddr, config: &Arc<ClientConfig>, size: usize) {
-    let late = Duration::from_millis(100);
-    let mut client = connect(address, config);
-    ask(&mut client, &format!("/{size}"), "");
-    thread::sleep(late);
-    let kept = read_answer(&mut client, size);
-    ask(&mut client, &format!("/{size}"), "Connection: close\r\n");
-    thread::sleep(late);
-    let last = read_all(&mut client);
-    for answer in [kept, last] {
-        let body = answer.split_once("\r\n\r\n").unwrap().1;
-        assert_eq!(body.len(), size);
-    }
+    read_late(address, &client);
 }
 
 #[test]
 fn further_bytes_of_a_client_do_not_lose_its_last_answer() {
     let (_server, address, client) = start(Server::builder());
-    for size in [10, 1_000_000, 8_000_000] {
-        for extra in [2, 1000, 1_000_000] {
-            let mut client = connect(address, &client);
-            ask(&mut client, &format!("/{size}"), "Connection: close\r\n");
-            thread::sleep(Duration::from_millis(20));
-            // The server may have closed by then.
-            drop(client.write_all(&vec![b'z'; extra]));
-            thread::sleep(Duration::from_millis(50));
-            let answer = read_all(&mut client);
-            let body = answer.split_once("\r\n\r\n").unwrap().1;
-            assert_eq!(body.len(), size, "{extra}");
-        }
-    }
+    send_further_bytes(address, &client);
 }
 
 #[test]
@@ -335,71 +298,6 @@ fn a_broken_record_is_answered_by_an_alert_and_ends_the_connection() {
     let error = client.read(&mut [0; 100]).unwrap_err();
     assert!(error.to_string().contains("BadRecordMac"), "{error}");
     requests_of_each_kind(connect(address, &config));
-}
-
-/// A client of TLS over a connection in memory.
-struct MemoryClient {
-    tls: ClientConnection,
-    near: MemoryStream,
-}
-
-impl MemoryClient {
-    fn new(config: Arc<ClientConfig>, near: MemoryStream) -> Self {
-        let name = ServerName::try_from("localhost").unwrap();
-        let tls = ClientConnection::new(config, name).unwrap();
-        Self { tls, near }
-    }
-
-    /// Takes out the records to send.
-    fn records(&mut self) -> Vec<u8> {
-        let mut records = Vec::new();
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut records).unwrap();
-        }
-        records
-    }
-
-    async fn send(&mut self) {
-        let records = self.records();
-        self.near.write_all(&records).await.unwrap();
-    }
-
-    /// Reads once from the connection below.
-    async fn receive(&mut self) -> usize {
-        let mut bytes = [0; 4096];
-        let count = self.near.read(&mut bytes).await.unwrap();
-        let mut left = &bytes[..count];
-        while !left.is_empty() {
-            self.tls.read_tls(&mut left).unwrap();
-            self.tls.process_new_packets().unwrap();
-        }
-        count
-    }
-
-    async fn shake_hands(&mut self) {
-        while self.tls.is_handshaking() {
-            self.send().await;
-            if self.tls.is_handshaking() {
-                self.receive().await;
-            }
-        }
-        self.send().await;
-    }
-}
-
-/// Returns both ends of a connection in memory after the handshake.
-async fn pair() -> (MemoryClient, TlsStream<MemoryStream>) {
-    pair_through(|far| far).await
-}
-
-/// As `pair`, over a transport around the server's end.
-async fn pair_through<T: Io>(wrap: impl FnOnce(MemoryStream) -> T) -> (MemoryClient, TlsStream<T>) {
-    let (server, client) = configs();
-    let (near, far) = MemoryStream::pair();
-    let mut client = MemoryClient::new(client, near);
-    let acceptor = TlsAcceptor::new(server);
-    let (accepted, ()) = join(acceptor.accept(wrap(far)), client.shake_hands()).await;
-    (client, accepted.unwrap())
 }
 
 /// Wakes only the last task that has waited, as the contract of `Io` allows.

@@ -8,15 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
+    KeyPair, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use socket2::SockRef;
-use waterwheel::http::Builder;
-use waterwheel::http::tls::TlsConfig;
+use waterwheel::http::testing::MemoryStream;
+use waterwheel::http::tls::{TlsAcceptor, TlsConfig, TlsStream};
+use waterwheel::http::{Builder, Io};
+use waterwheel::runtime::join;
 
 use super::server::DEADLINE;
 
@@ -81,6 +84,14 @@ impl Authority {
     pub(crate) fn client(&self, name: &str) -> Pair {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
+        self.issue(params, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// Issues a certificate of a client that is valid from one year to another.
+    pub(crate) fn client_between(&self, first: i32, last: i32) -> Pair {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.not_before = date_time_ymd(first, 1, 1);
+        params.not_after = date_time_ymd(last, 1, 1);
         self.issue(params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
@@ -191,6 +202,120 @@ pub(crate) fn read_answer(client: &mut TlsClient, count: usize) -> String {
         assert!(read > 0, "the stream ended after {} bytes", bytes.len());
         bytes.extend_from_slice(&piece[..read]);
     }
+}
+
+/// Requests answers of `/n` with n bytes, in many sizes, and reads each late.
+pub(crate) fn read_late(address: SocketAddr, config: &Arc<ClientConfig>) {
+    let sizes: Vec<usize> = (1_000_000..=7_000_000).step_by(40_000).collect();
+    thread::scope(|scope| {
+        for sizes in sizes.chunks(10) {
+            scope.spawn(move || {
+                for size in sizes {
+                    read_one_late(address, config, *size);
+                }
+            });
+        }
+    });
+}
+
+/// Requests an answer, with and without `Connection: close`, and reads it late.
+fn read_one_late(address: SocketAddr, config: &Arc<ClientConfig>, size: usize) {
+    let late = Duration::from_millis(100);
+    let mut client = connect(address, config);
+    ask(&mut client, &format!("/{size}"), "");
+    thread::sleep(late);
+    let kept = read_answer(&mut client, size);
+    ask(&mut client, &format!("/{size}"), "Connection: close\r\n");
+    thread::sleep(late);
+    let last = read_all(&mut client);
+    for answer in [kept, last] {
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        assert_eq!(body.len(), size);
+    }
+}
+
+/// Sends more bytes after a last request, and reads the answers of `/n` with n bytes.
+pub(crate) fn send_further_bytes(address: SocketAddr, config: &Arc<ClientConfig>) {
+    for size in [10, 1_000_000, 8_000_000] {
+        for extra in [2, 1000, 1_000_000] {
+            let mut client = connect(address, config);
+            ask(&mut client, &format!("/{size}"), "Connection: close\r\n");
+            thread::sleep(Duration::from_millis(20));
+            // The server may have closed by then.
+            drop(client.write_all(&vec![b'z'; extra]));
+            thread::sleep(Duration::from_millis(100));
+            let answer = read_all(&mut client);
+            let body = answer.split_once("\r\n\r\n").unwrap().1;
+            assert_eq!(body.len(), size, "{extra}");
+        }
+    }
+}
+
+/// A client of TLS over a connection in memory.
+pub(crate) struct MemoryClient {
+    pub(crate) tls: ClientConnection,
+    pub(crate) near: MemoryStream,
+}
+
+impl MemoryClient {
+    pub(crate) fn new(config: Arc<ClientConfig>, near: MemoryStream) -> Self {
+        let name = ServerName::try_from("localhost").unwrap();
+        let tls = ClientConnection::new(config, name).unwrap();
+        Self { tls, near }
+    }
+
+    /// Takes out the records to send.
+    pub(crate) fn records(&mut self) -> Vec<u8> {
+        let mut records = Vec::new();
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut records).unwrap();
+        }
+        records
+    }
+
+    pub(crate) async fn send(&mut self) {
+        let records = self.records();
+        self.near.write_all(&records).await.unwrap();
+    }
+
+    /// Reads once from the connection below.
+    pub(crate) async fn receive(&mut self) -> usize {
+        let mut bytes = [0; 4096];
+        let count = self.near.read(&mut bytes).await.unwrap();
+        let mut left = &bytes[..count];
+        while !left.is_empty() {
+            self.tls.read_tls(&mut left).unwrap();
+            self.tls.process_new_packets().unwrap();
+        }
+        count
+    }
+
+    pub(crate) async fn shake_hands(&mut self) {
+        while self.tls.is_handshaking() {
+            self.send().await;
+            if self.tls.is_handshaking() {
+                self.receive().await;
+            }
+        }
+        self.send().await;
+    }
+}
+
+/// Returns both ends of a connection in memory after the handshake.
+pub(crate) async fn pair() -> (MemoryClient, TlsStream<MemoryStream>) {
+    pair_through(|far| far).await
+}
+
+/// As `pair`, over a transport around the server's end.
+pub(crate) async fn pair_through<T: Io>(
+    wrap: impl FnOnce(MemoryStream) -> T,
+) -> (MemoryClient, TlsStream<T>) {
+    let (server, client) = configs();
+    let (near, far) = MemoryStream::pair();
+    let mut client = MemoryClient::new(client, near);
+    let acceptor = TlsAcceptor::new(server);
+    let (accepted, ()) = join(acceptor.accept(wrap(far)), client.shake_hands()).await;
+    (client, accepted.unwrap())
 }
 
 /// Returns true if all tests over `TestServer` are to run over TLS: `WATERWHEEL_TLS=1`.

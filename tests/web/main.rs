@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod around;
 mod compress;
 mod error_responses;
 mod files;

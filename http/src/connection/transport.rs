@@ -54,6 +54,8 @@ pub(crate) struct Transport {
     /// The time at which the handshake must be over, and the clock that runs until then.
     deadline: Instant,
     clock: StallClock,
+    /// For the log line of a handshake that fails.
+    peer: Option<SocketAddr>,
     shared: Rc<ServerState>,
     id: ConnectionId,
 }
@@ -85,6 +87,7 @@ impl Transport {
             // The time counts from the accept, and not from the first poll.
             deadline: Instant::of_turn() + shared.limits.handshake_duration_max,
             clock: StallClock::default(),
+            peer,
             shared,
             id,
         }
@@ -145,7 +148,7 @@ impl Transport {
                 Poll::Ready(Ok(()))
             }
             Err(error) => {
-                log::handshake_failed(&error);
+                log::handshake_failed(self.peer, &error);
                 Poll::Ready(Err(error))
             }
         }

@@ -362,6 +362,32 @@ impl<'c> Request<'c> {
         Ok(added?)
     }
 
+    /// Adds a field to the answer, in place of the [added](Self::add_header) ones of that name. A handler uses this to
+    /// change a field that middleware has added.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_header`](Self::add_header). Then the answer has no such field.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    ///
+    /// /// A page that other sites may show in a frame.
+    /// async fn map(request: Request<'_>) -> Result<Responded> {
+    ///     request.replace_header("content-security-policy", "frame-ancestors *")?;
+    ///     request.respond(StatusCode::OK, "a map", ()).await
+    /// }
+    /// # drop(waterwheel::http::shared(map));
+    /// ```
+    pub fn replace_header(&self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let name = name.as_ref();
+        self.exchange
+            .with_added(|lines| encode::remove_added(lines, name));
+        self.add_header(name, value)
+    }
+
     /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is
     /// UTF-8.
     ///

@@ -145,6 +145,8 @@ impl LineReader {
         match bytes.get(self.position) {
             None => return Err(Stop::Incomplete),
             Some(b' ') if !method.is_empty() => self.begin(Part::Path),
+            // The first byte of a handshake (RFC 8446, 5.1).
+            Some(22) if self.position == 0 => return Err(Refusal::Tls.into()),
             Some(byte) => return Err(misplaced(*byte, Refusal::Method).into()),
         }
         Method::from_bytes(method).map_err(|_| Refusal::Method.into())

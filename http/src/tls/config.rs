@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::{NoClientAuth, ResolvesServerCert};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ResolvesServerCert};
 use rustls::{ServerConfig, version};
 
 use crate::tls::client_auth::ClientAuth;
@@ -237,7 +237,7 @@ impl TlsConfigBuilder {
         self
     }
 
-    /// Sets whether clients may resume sessions by tickets. On by default.
+    /// Sets whether clients may resume sessions. On by default. If it is off, each connection needs a full handshake.
     pub fn session_tickets(mut self, tickets: bool) -> Self {
         self.has_tickets = tickets;
         self
@@ -289,6 +289,7 @@ impl TlsConfigBuilder {
         } else {
             // Else rustls would keep the sessions in memory, and send their numbers as tickets.
             config.send_tls13_tickets = 0;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
         }
         Ok(config.into())
     }

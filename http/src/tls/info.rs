@@ -88,7 +88,8 @@ impl TlsInfo {
     }
 
     /// Returns the name that the client has asked for (SNI, RFC 6066, 3). It has no port, and no client has to send
-    /// it. It may differ from the `host` of a request.
+    /// it. It may differ from the `host` of a request: a handler that trusts the name compares the two, and answers 421
+    /// (RFC 9110, 15.5.20) if they differ.
     pub fn server_name(&self) -> Option<&str> {
         self.0.server_name.as_deref()
     }

@@ -22,11 +22,42 @@ pub(super) struct PemText {
 /// The label of a section, between the dashes of its first line.
 const BEGIN: &str = "-----BEGIN ";
 
+/// Removes all in front of a line that would hide a section from the parser: spaces, and the mark that editors of
+/// Windows put before each file. OpenSSL reads such files, too. Converts UTF-16, which PowerShell writes.
+fn plain(bytes: &[u8]) -> Vec<u8> {
+    let units = |unit: fn([u8; 2]) -> u16| -> Vec<u8> {
+        let units: Vec<_> = bytes.as_chunks().0.iter().copied().map(unit).collect();
+        String::from_utf16_lossy(&units).into_bytes()
+    };
+    let converted = match bytes {
+        [0xff, 0xfe, ..] => units(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => units(u16::from_be_bytes),
+        _ => Vec::new(),
+    };
+    let bytes = if converted.is_empty() {
+        bytes
+    } else {
+        &converted
+    };
+    let lines = bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r'));
+    let starts = lines.map(|mut line| {
+        while let Some(rest) = line
+            .strip_prefix(b"\xef\xbb\xbf")
+            .or(line.strip_prefix(b" "))
+            .or(line.strip_prefix(b"\t"))
+        {
+            line = rest;
+        }
+        line
+    });
+    starts.flatten().copied().collect()
+}
+
 impl PemText {
     pub(super) fn new(bytes: &[u8]) -> Self {
         Self {
             file: None,
-            bytes: bytes.to_vec(),
+            bytes: plain(bytes),
         }
     }
 
@@ -34,15 +65,13 @@ impl PemText {
         let bytes = fs::read(path).map_err(|error| TlsFault::Read(error).in_file(Some(path)))?;
         Ok(Self {
             file: Some(path.to_owned()),
-            bytes,
+            bytes: plain(&bytes),
         })
     }
 
     /// Returns all sections of one kind.
     fn sections<T: PemObject>(&self) -> Result<Vec<T>, TlsConfigError> {
-        // Some editors of Windows put a mark in front, which would hide the first section.
-        let bytes = self.bytes.strip_prefix(b"\xef\xbb\xbf");
-        T::pem_slice_iter(bytes.unwrap_or(&self.bytes))
+        T::pem_slice_iter(&self.bytes)
             .collect::<Result<_, pem::Error>>()
             .map_err(|error| self.fault(TlsFault::Text(format!("the PEM is broken: {error}"))))
     }
@@ -70,6 +99,8 @@ impl PemText {
             "it is DER and not PEM; convert it by openssl, with -inform DER".to_owned()
         } else if labels.is_empty() {
             "it is not PEM".to_owned()
+        } else if labels.contains(&"TRUSTED CERTIFICATE") {
+            "it has only: TRUSTED CERTIFICATE; convert it by openssl x509".to_owned()
         } else {
             format!("it has only: {}", labels.join(", "))
         };

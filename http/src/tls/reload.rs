@@ -48,8 +48,11 @@ pub struct TlsReloader(Arc<Reloadable>);
 struct Reloadable {
     /// Read once for each handshake, and never locked while other code runs.
     config: RwLock<Arc<ServerConfig>>,
-    load: Box<dyn Fn() -> Result<TlsConfig, TlsConfigError> + Send + Sync>,
+    /// `None` if there is no source to load it from again.
+    load: Option<Load>,
 }
+
+type Load = Box<dyn Fn() -> Result<TlsConfig, TlsConfigError> + Send + Sync>;
 
 impl TlsReloader {
     /// Calls `load` for the first configuration, and again at each [`reload`](Self::reload).
@@ -63,18 +66,20 @@ impl TlsReloader {
         let TlsConfig(config) = load()?;
         Ok(Self(Arc::new(Reloadable {
             config: RwLock::new(config),
-            load: Box::new(load),
+            load: Some(Box::new(load)),
         })))
     }
 
-    /// Makes a new configuration by the function of [`new`](Self::new). It runs on this thread, and reads files.
+    /// Makes a new configuration by the function of [`new`](Self::new). It runs on this thread, and reads files. Has
+    /// no effect on a reloader that was made from a [`TlsConfig`].
     ///
     /// # Errors
     ///
     /// As that function. The old configuration stays in use.
     pub fn reload(&self) -> Result<(), TlsConfigError> {
-        let config = (self.0.load)()?;
-        self.replace(config);
+        if let Some(load) = &self.0.load {
+            self.replace(load()?);
+        }
         Ok(())
     }
 
@@ -116,8 +121,8 @@ impl TlsReloader {
 impl From<TlsConfig> for TlsReloader {
     fn from(config: TlsConfig) -> Self {
         Self(Arc::new(Reloadable {
-            config: RwLock::new(config.0.clone()),
-            load: Box::new(move || Ok(config.clone())),
+            config: RwLock::new(config.0),
+            load: None,
         }))
     }
 }

@@ -15,6 +15,8 @@
 //! - Always: rustls is asked with all unused input, because it keeps positions in it.
 //! - Never: rustls is asked again after it has reported an error, except for the alert.
 
+use std::mem;
+
 use rustls::Error;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
@@ -107,6 +109,12 @@ impl ByteQueue {
     }
 }
 
+/// Makes the answer to a key update the next record, if there is one. rustls holds it back until the next bytes. This
+/// attempt to write has no space, so rustls releases the answer and encrypts no byte.
+fn release_key_update(mut traffic: WriteTraffic<'_, ServerConnectionData>) {
+    _ = traffic.encrypt(&[0], &mut []);
+}
+
 /// The purpose of a call of rustls.
 enum Task<'a> {
     Receive(&'a mut [u8]),
@@ -138,6 +146,8 @@ pub(super) struct Session {
     pub(super) output: ByteQueue,
     /// True after the peer's `close_notify`. rustls reports it only once.
     peer_has_closed: bool,
+    /// True if rustls has seen all of `input`. It leaves a part of a message there, also if that fills whole records.
+    is_judged: bool,
 }
 
 impl Session {
@@ -148,6 +158,7 @@ impl Session {
             plain: ByteQueue::default(),
             output: ByteQueue::default(),
             peer_has_closed: false,
+            is_judged: false,
         }
     }
 
@@ -167,7 +178,7 @@ impl Session {
             }
             _ => false,
         };
-        !self.plain.is_empty() || (has_record && !self.peer_has_closed)
+        !self.plain.is_empty() || (has_record && !self.is_judged && !self.peer_has_closed)
     }
 
     /// Takes received bytes in.
@@ -176,6 +187,7 @@ impl Session {
             return Err(Error::General("a message is too long".to_owned()));
         }
         self.input.append(bytes);
+        self.is_judged = false;
         Ok(())
     }
 
@@ -235,10 +247,18 @@ impl Session {
                     data.done();
                     None
                 }
-                Ok(ConnectionState::WriteTraffic(traffic)) => Some(match &task {
-                    Task::Receive(_) => Progress::Blocked,
-                    task => self.output.append_traffic(traffic, task)?,
-                }),
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    let is_new = !mem::replace(&mut self.is_judged, true);
+                    match &task {
+                        // Only into an empty output: a client that does not read must not fill it.
+                        Task::Receive(_) if is_new && self.output.is_empty() => {
+                            release_key_update(traffic);
+                            None
+                        }
+                        Task::Receive(_) => Some(Progress::Blocked),
+                        task => Some(self.output.append_traffic(traffic, task)?),
+                    }
+                }
                 Ok(ConnectionState::PeerClosed) => {
                     self.peer_has_closed = true;
                     matches!(task, Task::Receive(_)).then_some(Progress::PeerClosed)

@@ -45,6 +45,9 @@ const HELD_BYTES_MAX: usize = 64 * 1024;
 /// A reader's buffer below this size would need many reads for one record.
 const READ_BYTES_MIN: usize = 4096;
 
+/// How many pieces the end discards, so that a flood of bytes does not hold it up.
+const DISCARDED_PIECES_MAX: usize = 16;
+
 /// A TLS connection over a stream, or over another [`Io`].
 ///
 /// [`TlsAcceptor::accept`](super::TlsAcceptor::accept) returns it after the handshake.
@@ -82,6 +85,8 @@ pub struct TlsStream<T: Io = Stream> {
     has_ended: Cell<bool>,
     /// The task whose write, flush or end waits. A read that sends leaves it registered below.
     writer: Cell<Option<Waker>>,
+    /// True if a read has sent records that the transport below has not flushed.
+    is_flush_due: Cell<bool>,
     /// The task that waits for the end of the client. A read may meet that end first.
     watcher: Cell<Option<Waker>>,
     server_name: SeenName,
@@ -101,6 +106,7 @@ impl<T: Io> TlsStream<T> {
             fault: OnceCell::new(),
             has_ended: Cell::new(false),
             writer: Cell::new(None),
+            is_flush_due: Cell::new(false),
             watcher: Cell::new(None),
             info: None,
         })
@@ -151,7 +157,7 @@ impl<T: Io> TlsStream<T> {
                 // TLS 1.3 leave with the first answer.
                 if self.tls_info().protocol() == "TLSv1.2" {
                     ready!(self.poll_send(cx))?;
-                    ready!(self.io.poll_flush(cx)).map_err(|error| self.fail(error))?;
+                    ready!(self.poll_flush_below(cx))?;
                 }
                 return Poll::Ready(Ok(()));
             }
@@ -159,7 +165,7 @@ impl<T: Io> TlsStream<T> {
                 return Poll::Ready(Err(self.fail(ErrorKind::UnexpectedEof.into())));
             }
             ready!(self.poll_send(cx))?;
-            ready!(self.io.poll_flush(cx)).map_err(|error| self.fail(error))?;
+            ready!(self.poll_flush_below(cx))?;
             ready!(self.poll_receive(cx, &mut [0; READ_BYTES_MIN]))?;
         }
     }
@@ -173,14 +179,10 @@ impl<T: Io> TlsStream<T> {
     /// Keeps the first error, and wakes the tasks that wait for the client.
     fn fail(&self, error: io::Error) -> io::Error {
         _ = self.fault.set((error.kind(), error.to_string()));
-        self.wake_watcher();
-        error
-    }
-
-    fn wake_watcher(&self) {
-        if let Some(watcher) = self.watcher.take() {
-            watcher.wake();
+        for waiting in [&self.writer, &self.watcher] {
+            waiting.take().into_iter().for_each(Waker::wake);
         }
+        error
     }
 
     /// Returns the error that has ended this connection.
@@ -215,6 +217,20 @@ impl<T: Io> TlsStream<T> {
     #[inline(never)] // the space is large for a stack frame
     fn poll_receive_aside(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_receive(cx, &mut [0; READ_BYTES_MIN])
+    }
+
+    /// Discards bytes behind the `close_notify` of the client, such as a second one. A socket that closes with unread
+    /// bytes resets its connection, and the client would lose the end of the last answer.
+    #[cold]
+    #[inline(never)] // the space is large for a stack frame
+    fn discard_rest(&self, cx: &mut Context<'_>) {
+        let mut space = [0; READ_BYTES_MIN];
+        for _ in 0..DISCARDED_PIECES_MAX {
+            // An error is the end of these bytes, too. The next write meets it again.
+            let Poll::Ready(Ok(1..)) = self.io.poll_read(cx, &mut space) else {
+                return;
+            };
+        }
     }
 
     /// Sends records until none is left.
@@ -255,20 +271,27 @@ impl<T: Io> TlsStream<T> {
 
     /// Sends the records that rustls has made by itself, as far as the transport accepts them now.
     fn send_without_waiting(&self, cx: &mut Context<'_>) {
-        if self.session.borrow().output.is_empty() {
+        if self.session.borrow().output.is_empty() && !self.is_flush_due.get() {
             return;
         }
         // A task that waits to write stays registered below. It sends all records when it is woken.
         let writer = self.writer.take();
         let waker = writer.as_ref().unwrap_or_else(|| cx.waker()).clone();
         let cx = &mut Context::from_waker(&waker);
+        self.is_flush_due.set(true);
         // An error is kept, so the next call returns it.
-        let sent = self.poll_send(cx);
-        if sent.is_ready() {
-            _ = self.io.poll_flush(cx);
-        } else {
+        if self.poll_send(cx).is_pending() || self.poll_flush_below(cx).is_pending() {
             self.writer.set(writer);
+        } else {
+            // Ready, so the transport below may have forgotten the waker.
+            writer.into_iter().for_each(Waker::wake);
         }
+    }
+
+    fn poll_flush_below(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(self.io.poll_flush(cx));
+        self.is_flush_due.set(false);
+        Poll::Ready(flushed.map_err(|error| self.fail(error)))
     }
 
     /// Does what `poll` does, and stores the waker if it must wait.
@@ -329,7 +352,7 @@ impl<T: Io> Io for TlsStream<T> {
             match self.with_session(|session| session.read(buffer)) {
                 Ok(Progress::Received(count)) => return Poll::Ready(Ok(count)),
                 Ok(Progress::PeerClosed) => {
-                    self.wake_watcher();
+                    self.watcher.take().into_iter().for_each(Waker::wake);
                     return Poll::Ready(Ok(0));
                 }
                 Ok(Progress::Blocked | Progress::Sent) => {}
@@ -363,7 +386,7 @@ impl<T: Io> Io for TlsStream<T> {
         self.as_writer(cx, |cx| {
             self.check()?;
             ready!(self.poll_send(cx))?;
-            self.io.poll_flush(cx).map_err(|error| self.fail(error))
+            self.poll_flush_below(cx)
         })
     }
 
@@ -375,6 +398,9 @@ impl<T: Io> Io for TlsStream<T> {
             }
             // The last bytes, the `close_notify` and the FIN leave in one segment.
             ready!(self.poll_send_until(cx, 0, true))?;
+            if self.session.borrow().peer_has_closed() {
+                self.discard_rest(cx);
+            }
             self.io.poll_end(cx).map_err(|error| self.fail(error))
         })
     }

@@ -9,7 +9,7 @@
 //! | `files` | folders of static files, with `range`, `coding` and `conditional` |
 //! | `input`, `json` | queries, forms, JSON, cookies, credentials |
 //! | `inspect` | a page that shows a runtime at work |
-//! | `middleware` | access log, request ids, limits, handlers that block |
+//! | `middleware` | access log, request ids, limits, CORS, CSRF, security headers, handlers that block |
 //! | `multipart` | forms with files |
 //! | `response` | responses as values, with `conditional` |
 //! | `routes` | a router |
@@ -76,6 +76,7 @@ pub mod routes;
     feature = "events",
     feature = "files",
     feature = "input",
+    feature = "middleware",
     feature = "multipart",
     feature = "response",
     feature = "websocket"

@@ -10,6 +10,7 @@ use crate::headers::Headers;
     feature = "events",
     feature = "files",
     feature = "input",
+    feature = "middleware",
     feature = "response",
     feature = "websocket"
 ))]

@@ -2,6 +2,8 @@
 //!
 //! The files stand beside the page, so that its documentation shows the lines that are built here.
 
+#[path = "../../../src/guide/ecosystem/acme.rs"]
+pub mod acme;
 #[path = "../../../src/guide/ecosystem/axum.rs"]
 pub mod axum;
 #[path = "../../../src/guide/ecosystem/channels.rs"]

@@ -544,7 +544,7 @@ mod tests {
             ),
             (
                 "\u{16}\u{3}\u{1}",
-                r#""-" 400 - "-" "-" - refused: control byte in the head"#,
+                r#""-" 400 - "-" "-" - refused: this port speaks HTTP, not TLS"#,
             ),
             // The line of an earlier request is not taken for the line of this one.
             (

@@ -18,8 +18,13 @@
 //! # }
 //! ```
 //!
-//! [`access_log`] and [`request_ids`] report requests. [`time_limit`] and [`at_most`] limit a handler.
-//! [`blocking`](fn@blocking) makes a handler of a plain function that blocks.
+//! | | |
+//! |---|---|
+//! | reports | [`access_log`], [`request_ids`] |
+//! | limits of a handler | [`time_limit`], [`at_most`], and of a client: [`RateLimit`] |
+//! | pages of other sites | [`Cors`] lets them read answers, [`csrf`](fn@csrf) refuses their requests |
+//! | more careful browsers | [`SecurityHeaders`] |
+//! | functions that block | [`blocking`](fn@blocking) |
 //!
 //! Middleware does not see requests that the server refuses before it calls a handler. Let
 //! [`Server::on_refusal`](crate::Server::on_refusal) write these to the same log.
@@ -48,13 +53,21 @@
 //! ([`Router::nest`](crate::web::routes::Router::nest)).
 
 mod blocking;
+mod cors;
+mod csrf;
 mod id;
 mod limit;
 mod log;
+mod rate_limit;
+mod security_headers;
 mod writer;
 
 pub use blocking::{OwnedRequest, blocking, blocking_on};
+pub use cors::Cors;
+pub use csrf::{Csrf, csrf};
 pub use id::{REQUEST_ID, request_ids};
 pub use limit::{at_most, time_limit};
 pub use log::{CombinedLine, End, JsonLine, LogEntry, access_log};
+pub use rate_limit::RateLimit;
+pub use security_headers::SecurityHeaders;
 pub use writer::LineWriter;

@@ -1,10 +1,8 @@
 //! Claims about an axum `Router` as a service of hyper, over our sockets.
 
 use std::convert::Infallible;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -21,8 +19,8 @@ use waterwheel::runtime::time::sleep;
 use waterwheel::runtime::{LocalSpawner, race, spawn};
 
 use crate::service::{connect, post as request, read};
-use crate::support::programs::Owned;
 use crate::support::runtime::run;
+use crate::support::start_example;
 
 /// A handler of axum is `Send`. So are the futures of our sockets and timers.
 async fn ask_another(State(other): State<SocketAddr>) -> String {
@@ -113,27 +111,6 @@ fn a_streamed_answer_arrives_piece_by_piece() {
     });
 }
 
-/// Starts the example. Returns it with the rest of its output, and the address that it prints.
-fn start_example(arguments: &[&str]) -> (Owned, impl BufRead + use<>, String) {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.parent().and_then(path::Path::parent).unwrap();
-    let mut command = Command::new(folder.join("examples/axum_on_waterwheel"));
-    let mut example = command
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut output = BufReader::new(example.stdout.take().unwrap());
-    output.read_line(&mut line).unwrap();
-    let address = line
-        .trim()
-        .strip_prefix("listening on ")
-        .unwrap()
-        .to_owned();
-    (Owned(example), output, address)
-}
-
 fn curl(arguments: &[&str], url: &str) -> String {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--max-time", "10"]);
@@ -159,7 +136,7 @@ fn one_port_serves_a_router_over_both_versions_with_tls_and_without() {
         "{}",
         String::from_utf8_lossy(&made.stderr)
     );
-    let (mut plain, _plain_output, address) = start_example(&["127.0.0.1:0"]);
+    let (mut plain, _plain_output, address) = start_example("axum_on_waterwheel", &["127.0.0.1:0"]);
     let url = format!("http://{address}/mills/rye");
     for (arguments, version) in [
         (&[][..], "HTTP/1.1"),
@@ -168,7 +145,8 @@ fn one_port_serves_a_router_over_both_versions_with_tls_and_without() {
         let expected = format!("the mill grinds rye, {version}\n");
         assert_eq!(curl(arguments, &url), expected);
     }
-    let (mut secure, _secure_output, address) = start_example(&["127.0.0.1:0", &certificate, &key]);
+    let (mut secure, _secure_output, address) =
+        start_example("axum_on_waterwheel", &["127.0.0.1:0", &certificate, &key]);
     let url = format!("https://{address}/mills/rye");
     for (arguments, version) in [(["--http1.1"], "HTTP/1.1"), (["--http2"], "HTTP/2.0")] {
         let arguments = [&arguments[..], &["--insecure"]].concat();

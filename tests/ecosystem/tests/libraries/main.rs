@@ -2,6 +2,7 @@
 //!
 //! The state of each test is in an `Rc`, unless the bounds of the library ask for `Send`.
 
+mod acme;
 mod axum;
 mod client;
 mod hyper;

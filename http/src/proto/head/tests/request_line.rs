@@ -80,9 +80,15 @@ fn a_request_line_is_method_space_target_space_version() {
                 b"/ HTTP/1.1\r\nHost: x\r\n\r\n",
                 Err(Refusal::Method),
             ),
+            ("RFC 8446, 5.1", b"\x16\x03\x01\x02\x00", Err(Refusal::Tls)),
             (
                 "RFC 9112, 3",
-                b"\x16\x03\x01\x02\x00",
+                b"G\x16\x03\x01\x02\x00",
+                Err(Refusal::ControlByte),
+            ),
+            (
+                "RFC 9112, 3",
+                b"\x15\x03\x01\x02\x00",
                 Err(Refusal::ControlByte),
             ),
             ("RFC 9112, 3", b"", WAITING),

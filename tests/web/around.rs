@@ -1,0 +1,416 @@
+//! Claims about middleware that knows browsers and clients, as the bytes of an answer show them.
+
+use std::time::Duration;
+
+use waterwheel::http::testing::{Answer, TestClient};
+use waterwheel::http::web::middleware::{Cors, Csrf, RateLimit, SecurityHeaders, csrf};
+use waterwheel::http::web::routes::Router;
+use waterwheel::http::{
+    ClientError, Handler, Method, Request, Responded, Result, Server, StatusCode,
+};
+use waterwheel::runtime::time::{pause, sleep};
+
+use crate::support::runtime::run;
+
+async fn hello(request: Request<'_>) -> Result<Responded> {
+    request.respond(StatusCode::OK, "hello", ()).await
+}
+
+/// Sends one request, and returns its answer with the fields in one text: `name: value` in lines.
+async fn ask(handler: impl Handler, method: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    let method: Method = method.parse().unwrap();
+    let answer = TestClient::new(handler)
+        .request(&method, "/", fields, b"")
+        .await;
+    (answer.status.as_u16(), fields_of(&answer))
+}
+
+fn fields_of(answer: &Answer) -> String {
+    let ours = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !["date", "content-length"].contains(&name.as_str()));
+    let lines = ours.map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+    lines.collect()
+}
+
+const PAGE: (&str, &str) = ("origin", "https://app.example.org");
+const OTHER: (&str, &str) = ("origin", "https://evil.example");
+
+fn cors() -> Cors {
+    Cors::of(["https://app.example.org", "http://localhost:3000"])
+}
+
+#[test]
+fn a_page_of_an_allowed_origin_may_read_the_answer_and_no_other() {
+    run(async {
+        let allowed = "vary: origin\naccess-control-allow-origin: https://app.example.org\n";
+        assert_eq!(
+            ask(cors().around(hello), "GET", &[PAGE]).await,
+            (200, allowed.to_owned())
+        );
+        let plain = (200, "vary: origin\n".to_owned());
+        for fields in [
+            &[][..],
+            &[OTHER],
+            &[("origin", "null")],
+            &[("origin", "https://app.example.org.evil.example")],
+            &[("origin", "http://app.example.org")],
+            &[("origin", "https://app.example.org:444")],
+            &[PAGE, OTHER],
+        ] {
+            assert_eq!(
+                ask(cors().around(hello), "GET", fields).await,
+                plain,
+                "{fields:?}"
+            );
+        }
+        let any = (200, "access-control-allow-origin: *\n".to_owned());
+        assert_eq!(ask(Cors::any().around(hello), "GET", &[OTHER]).await, any);
+        let shown = cors()
+            .credentials()
+            .expose(["link", "x-total"])
+            .around(hello);
+        let all = format!(
+            "{allowed}access-control-allow-credentials: true\naccess-control-expose-headers: link, x-total\n"
+        );
+        assert_eq!(ask(shown, "PUT", &[PAGE]).await, (200, all));
+    });
+}
+
+#[test]
+fn errors_have_the_fields_of_cors_too() {
+    run(async {
+        let router = cors().around(Router::new().get("/there", async || "here"));
+        let (status, fields) = ask(router, "GET", &[PAGE]).await;
+        assert_eq!(status, 404);
+        assert!(
+            fields.contains("access-control-allow-origin: https://app.example.org"),
+            "{fields}"
+        );
+        let broken = cors()
+            .around(async |_: Request<'_>| -> Result<Responded> { Err(std::fmt::Error.into()) });
+        let (status, fields) = ask(broken, "GET", &[PAGE]).await;
+        assert_eq!(status, 500);
+        assert!(
+            fields.contains("access-control-allow-origin: https://app.example.org"),
+            "{fields}"
+        );
+    });
+}
+
+#[test]
+fn a_preflight_is_answered_and_allows_what_all_of_its_fields_allow() {
+    let vary = "vary: origin, access-control-request-method, access-control-request-headers\n";
+    run(async {
+        let rules = || {
+            cors()
+                .methods([Method::GET, Method::PUT])
+                .headers(["content-type", "X-Mill"])
+                .max_age(Duration::from_secs(600))
+                .around(async |_: Request<'_>| unreachable!("the handler sees no preflight"))
+        };
+        let method = |name| ("access-control-request-method", name);
+        let headers = |names| ("access-control-request-headers", names);
+        let allowed = "access-control-allow-origin: https://app.example.org\naccess-control-allow-methods: GET, PUT\n";
+        let (status, fields) = ask(rules(), "OPTIONS", &[PAGE, method("PUT")]).await;
+        assert_eq!(
+            (status, fields),
+            (204, format!("{vary}{allowed}access-control-max-age: 600\n"))
+        );
+        let asked = headers("x-mill,Content-Type");
+        let (status, fields) = ask(rules(), "OPTIONS", &[PAGE, method("PUT"), asked]).await;
+        let names = "access-control-allow-headers: x-mill,Content-Type\n";
+        assert_eq!(
+            (status, fields),
+            (
+                204,
+                format!("{vary}{allowed}{names}access-control-max-age: 600\n")
+            )
+        );
+        for fields in [
+            &[OTHER, method("PUT")][..],
+            &[PAGE, method("DELETE")],
+            &[PAGE, method("put")], // methods have a case
+            &[PAGE, method("PUT"), headers("x-mill, x-other")],
+            &[method("PUT")],
+        ] {
+            assert_eq!(
+                ask(rules(), "OPTIONS", fields).await,
+                (204, vary.to_owned()),
+                "{fields:?}"
+            );
+        }
+        // A plain OPTIONS is the handler's.
+        assert_eq!(ask(cors().around(hello), "OPTIONS", &[PAGE]).await.0, 200);
+        let mirrored = Cors::any().any_header().around(hello);
+        let (_, fields) = ask(
+            mirrored,
+            "OPTIONS",
+            &[OTHER, method("GET"), headers("authorization")],
+        )
+        .await;
+        assert!(
+            fields.contains("access-control-allow-headers: authorization\n"),
+            "{fields}"
+        );
+        assert!(
+            fields.contains("access-control-allow-origin: *\n"),
+            "{fields}"
+        );
+    });
+}
+
+#[test]
+#[should_panic(expected = "credentials for any origin")]
+fn credentials_for_any_origin_are_refused() {
+    drop(Cors::any().credentials());
+}
+
+#[test]
+#[should_panic(expected = "\"https://app.example.org/\" is no origin")]
+fn an_origin_with_a_path_is_refused() {
+    drop(Cors::of(["https://app.example.org/"]));
+}
+
+#[test]
+fn requests_that_another_site_causes_are_refused() {
+    let site = |value| ("sec-fetch-site", value);
+    run(async {
+        // The Host of the client is `test`.
+        for (method, fields, status) in [
+            ("GET", &[site("cross-site"), OTHER][..], 200),
+            ("HEAD", &[site("cross-site")], 200),
+            ("OPTIONS", &[site("cross-site")], 200),
+            ("POST", &[site("same-origin")], 200),
+            ("POST", &[site("none")], 200),
+            ("POST", &[site("same-site")], 403),
+            ("POST", &[site("cross-site")], 403),
+            ("POST", &[site("")], 403),
+            ("POST", &[site("same-origin"), site("cross-site")], 403),
+            ("POST", &[], 200),
+            ("POST", &[("origin", "http://test")], 200),
+            ("POST", &[("origin", "https://test")], 200),
+            ("POST", &[("origin", "https://test:444")], 403),
+            ("POST", &[OTHER], 403),
+            ("POST", &[("origin", "null")], 403),
+            ("POST", &[("origin", "")], 403),
+            ("POST", &[("origin", "http://test"), OTHER], 403),
+            ("PUT", &[site("cross-site")], 403),
+            ("DELETE", &[OTHER], 403),
+            ("BREW", &[OTHER], 403),
+            (
+                "POST",
+                &[site("cross-site"), ("origin", "https://app.example.org")],
+                403,
+            ),
+        ] {
+            assert_eq!(
+                ask(csrf(hello), method, fields).await.0,
+                status,
+                "{method} {fields:?}"
+            );
+        }
+        let rules = || Csrf::new().trust(["https://app.example.org"]).around(hello);
+        assert_eq!(
+            ask(rules(), "POST", &[site("cross-site"), PAGE]).await.0,
+            200
+        );
+        assert_eq!(
+            ask(rules(), "POST", &[site("cross-site"), OTHER]).await.0,
+            403
+        );
+        let hooks = || {
+            Csrf::new()
+                .except(|request| request.headers().contains("x-signature"))
+                .around(hello)
+        };
+        assert_eq!(
+            ask(hooks(), "POST", &[OTHER, ("x-signature", "7")]).await.0,
+            200
+        );
+        assert_eq!(ask(hooks(), "POST", &[OTHER]).await.0, 403);
+    });
+}
+
+#[test]
+fn careful_fields_are_on_each_answer_and_a_handler_replaces_them() {
+    run(async {
+        let defaults = "x-content-type-options: nosniff\nreferrer-policy: strict-origin-when-cross-origin\n\
+            x-frame-options: SAMEORIGIN\ncross-origin-opener-policy: same-origin\ncross-origin-resource-policy: same-origin\n";
+        let careful = SecurityHeaders::new;
+        assert_eq!(
+            ask(careful().around(hello), "GET", &[]).await,
+            (200, defaults.to_owned())
+        );
+        let refused = async |_: Request<'_>| -> Result<Responded> {
+            Err(ClientError::new(StatusCode::NOT_FOUND, "no such mill").into())
+        };
+        let (status, fields) = ask(careful().around(refused), "GET", &[]).await;
+        assert_eq!(status, 404);
+        assert!(fields.starts_with(defaults), "{fields}");
+        let own = careful()
+            .without("X-Frame-Options")
+            .set("referrer-policy", "no-referrer")
+            .set("content-security-policy", "default-src 'self'")
+            .hsts(Duration::from_secs(60));
+        let (_, fields) = ask(own.around(hello), "GET", &[]).await;
+        assert!(
+            !fields.contains("x-frame") && fields.matches("referrer-policy").count() == 1,
+            "{fields}"
+        );
+        assert!(
+            fields.contains("referrer-policy: no-referrer\n"),
+            "{fields}"
+        );
+        assert!(
+            fields.contains("strict-transport-security: max-age=60\n"),
+            "{fields}"
+        );
+        let replacing = async |request: Request<'_>| {
+            request.replace_header("X-FRAME-OPTIONS", "DENY")?;
+            request.replace_header("x-new", "1")?;
+            request.respond(StatusCode::OK, "", ()).await
+        };
+        let (_, fields) = ask(careful().around(replacing), "GET", &[]).await;
+        assert_eq!(
+            fields.to_lowercase().matches("x-frame-options").count(),
+            1,
+            "{fields}"
+        );
+        assert!(
+            fields.to_lowercase().contains("x-frame-options: deny\n")
+                && fields.contains("x-new: 1"),
+            "{fields}"
+        );
+        assert!(
+            fields.contains("x-content-type-options: nosniff\n"),
+            "{fields}"
+        );
+    });
+}
+
+/// The answers to as many requests with this key.
+async fn statuses(client: &mut TestClient, key: &str, count: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..count {
+        let answer = client
+            .request(&Method::GET, "/", &[("x-key", key)], b"")
+            .await;
+        statuses.push(answer.status.as_u16());
+    }
+    statuses
+}
+
+fn limit(count: u32, seconds: u64) -> RateLimit<String> {
+    RateLimit::new(count, Duration::from_secs(seconds))
+        .by(|request| request.headers().get("x-key").map(str::to_owned))
+}
+
+#[test]
+fn each_client_has_an_allowance_that_comes_back_evenly() {
+    run(async {
+        pause();
+        let mut client = TestClient::new(limit(3, 30).around(hello));
+        assert_eq!(
+            statuses(&mut client, "a", 5).await,
+            [200, 200, 200, 429, 429]
+        );
+        assert_eq!(statuses(&mut client, "b", 1).await, [200]);
+        sleep(Duration::from_millis(9_900)).await;
+        assert_eq!(statuses(&mut client, "a", 1).await, [429]);
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(statuses(&mut client, "a", 2).await, [200, 429]);
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(statuses(&mut client, "a", 4).await, [200, 200, 200, 429]);
+        // Refused requests cost nothing, so a client that keeps asking is let in again.
+        for _ in 0..100 {
+            sleep(Duration::from_millis(100)).await;
+            drop(
+                client
+                    .request(&Method::GET, "/", &[("x-key", "a")], b"")
+                    .await,
+            );
+        }
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(statuses(&mut client, "a", 1).await, [200]);
+        let unknown = client.get("/").await;
+        assert_eq!(unknown.status, StatusCode::OK);
+    });
+}
+
+#[test]
+fn a_refused_client_learns_when_to_come_back() {
+    run(async {
+        pause();
+        let mut client = TestClient::new(limit(2, 60).report().around(hello));
+        let mut ask = async || {
+            client
+                .request(&Method::GET, "/", &[("x-key", "a")], b"")
+                .await
+        };
+        let first = fields_of(&ask().await);
+        assert_eq!(
+            first,
+            "ratelimit-policy: \"default\";q=2;w=60\nratelimit: \"default\";r=1;t=30\n"
+        );
+        ask().await;
+        sleep(Duration::from_millis(500)).await;
+        let refused = ask().await;
+        assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(refused.headers["retry-after"], "30");
+        assert_eq!(refused.headers["ratelimit"], "\"default\";r=0;t=60");
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(ask().await.status, StatusCode::OK);
+    });
+}
+
+#[test]
+fn the_keys_in_memory_are_limited_and_the_latest_are_kept() {
+    run(async {
+        pause();
+        let mut client = TestClient::new(limit(1, 3600).keys_max(10).around(hello));
+        assert_eq!(statuses(&mut client, "a", 2).await, [200, 429]);
+        for key in 0..4 {
+            assert_eq!(statuses(&mut client, &key.to_string(), 1).await, [200]);
+        }
+        assert_eq!(statuses(&mut client, "a", 1).await, [429]);
+        for key in 100..120 {
+            assert_eq!(statuses(&mut client, &key.to_string(), 1).await, [200]);
+        }
+        assert_eq!(statuses(&mut client, "a", 1).await, [200], "forgotten");
+        assert_eq!(statuses(&mut client, "119", 1).await, [429]);
+    });
+}
+
+#[test]
+fn a_client_of_ipv6_is_its_network() {
+    run(async {
+        pause();
+        let limit = RateLimit::new(1, Duration::from_secs(60)).around(hello);
+        let by_header = async move |request: Request<'_>| {
+            let address = request
+                .headers()
+                .get("x-address")
+                .and_then(|text| text.parse().ok());
+            request.set_client_address(address.unwrap());
+            limit.call(request).await
+        };
+        let server = Server::builder().without_listener();
+        let mut client = TestClient::of(&server, by_header);
+        for (address, status) in [
+            ("192.0.2.1", 200),
+            ("192.0.2.2", 200),
+            ("192.0.2.1", 429),
+            ("::ffff:192.0.2.1", 429),
+            ("2001:db8::1", 200),
+            ("2001:db8::ffff:2", 429),
+            ("2001:db8:0:1::1", 200),
+        ] {
+            let answer = client
+                .request(&Method::GET, "/", &[("x-address", address)], b"")
+                .await;
+            assert_eq!(answer.status.as_u16(), status, "{address}");
+        }
+    });
+}
