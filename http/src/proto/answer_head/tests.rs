@@ -432,13 +432,13 @@ fn the_end_of_a_body_has_one_reading() {
 
 #[test]
 fn the_limits_are_inclusive() {
+    const LINE: &str = "HTTP/1.1 200 OK\r\n";
     let limits = Limits {
         field_line_bytes_max: 20,
         fields_max: 2,
         head_bytes_max: 60,
         ..Limits::DEFAULT
     };
-    const LINE: &str = "HTTP/1.1 200 OK\r\n";
     let head = |fields: &str| format!("{LINE}{fields}\r\n").into_bytes();
     let a = |count| "a".repeat(count);
     let rows: [(&str, Vec<u8>, Result<&str, Refusal>); 7] = [
