@@ -346,3 +346,22 @@ fn a_certificate_of_another_name_or_authority_is_refused() {
         assert_eq!(dead.unwrap_err().kind(), RequestErrorKind::Connect);
     });
 }
+
+#[test]
+fn a_redirect_from_https_to_http_is_not_followed() {
+    let ground = Ground::new("weaker");
+    let read = |name| fs::read(ground.folder.join(name)).unwrap();
+    let tls = TlsConfig::from_pem(read("certificate.pem"), read("key.pem")).unwrap();
+    run(async {
+        let weaker = async |request: Request<'_>| {
+            let place = [("location", "http://localhost/")];
+            request.respond(StatusCode::FOUND, "", place).await
+        };
+        let server = Server::builder().tls(tls).bind("127.0.0.1:0").unwrap();
+        let uri = format!("https://localhost:{}/", server.local_address().port());
+        spawn(async move { server.serve(weaker).await.map(drop) }).detach();
+        let error = ground.client().get(uri).send().await.unwrap_err();
+        assert_eq!(error.kind(), RequestErrorKind::Redirect);
+        assert!(error.to_string().ends_with("from https to another scheme"));
+    });
+}
