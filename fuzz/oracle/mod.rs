@@ -7,6 +7,7 @@
 //! | [`head`] | what a client sends | every split of it is answered alike, and well |
 //! | [`chunked`] | a chunked body | a plain decoder understands the same |
 //! | [`connection`] | a script of a client's doings | every answer is the one asked for, and the connection ends |
+//! | [`answer`] | what a server sends | the client reads it alike in any pieces, and as httparse does |
 //! | [`websocket`] | the frames of a client | tungstenite reads the same messages |
 //! | [`differential`] | what a client sends | another server makes the same of it, or we know why not |
 //!
@@ -20,6 +21,7 @@
 //! | [`play`] | a server, a client in memory | how they are brought together, under a paused clock |
 //! | [`seen`] | a request | what a handler sees of it, and what none may |
 
+pub mod answer;
 pub mod answers;
 pub mod chunked;
 pub mod connection;

@@ -8,6 +8,7 @@
 mod oracle;
 mod theirs;
 
+pub use oracle::answer::answer;
 pub use oracle::chunked::chunked;
 pub use oracle::connection::connection;
 pub use oracle::head::head;

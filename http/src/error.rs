@@ -78,6 +78,8 @@ pub enum Refusal {
     TargetForm,
     /// No `HTTP/` digit `.` digit at the end of the request line (RFC 9112, 2.3).
     Version,
+    /// A status line that is malformed or too long, in an answer that a client reads (RFC 9112, 4).
+    StatusLine,
     /// A version of another major number than 1 (RFC 9110, 15.6.6).
     VersionUnsupported,
     /// White space between the request line and the first field (RFC 9112, 2.2).
@@ -182,6 +184,7 @@ impl Refusal {
             Self::TargetTooLong => (Status::URI_TOO_LONG, "request target too long"),
             Self::TargetForm => (BAD, "wrong form of request target"),
             Self::Version => (BAD, "malformed HTTP version"),
+            Self::StatusLine => (Status::BAD_GATEWAY, "malformed status line"),
             Self::VersionUnsupported => (
                 Status::HTTP_VERSION_NOT_SUPPORTED,
                 "this server speaks HTTP/1.1",

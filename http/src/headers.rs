@@ -69,7 +69,7 @@ pub(crate) struct Field {
     pub(crate) value: Span,
 }
 
-/// The header fields of a request, in the read buffer.
+/// The header fields of a request, in the read buffer, or those of an answer that the client has read.
 ///
 /// Names are found in any case (RFC 9110, 5.1). This is a view of two references, which is cheap to copy.
 /// The returned names and values live as long as the head, not as long as the view.
@@ -264,6 +264,17 @@ impl AnswerHeaders for HeaderMap {
     }
 }
 
+/// Received fields, which a proxy passes on.
+impl AnswerHeaders for Headers<'_> {
+    fn try_for_each<E>(
+        &self,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.pairs()
+            .try_for_each(|(name, value)| visit(name, value))
+    }
+}
+
 /// The fields of the answer to a client error.
 impl AnswerHeaders for ClientError {
     fn try_for_each<E>(
@@ -386,5 +397,8 @@ mod tests {
         check([(http::header::CONTENT_TYPE, b"text/plain")], &[pair]);
         check(&map, &[pair]);
         check(map, &[pair]);
+        let received = fields();
+        let tags = [("Host", "a"), ("X-Tag", "one"), ("x-tag", "two")];
+        check(Headers::new(BYTES, &received[..3]), &tags);
     }
 }

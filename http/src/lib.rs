@@ -15,7 +15,6 @@
 )]
 
 mod error;
-mod error_answer;
 mod extensions;
 mod headers;
 mod limits;
@@ -35,6 +34,9 @@ mod connection;
 
 mod server;
 
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub mod client;
 pub mod testing;
 #[cfg(feature = "tls-core")]
 #[cfg_attr(
@@ -47,7 +49,6 @@ pub mod web;
 pub use connection::Connection;
 pub use connection::transport::AcceptedStream;
 pub use error::{ClientError, Error, InvalidAnswer, Refusal, Result};
-pub use error_answer::ErrorAnswer;
 pub use exchange::answer_body::AnswerBody;
 pub use exchange::answer_coder::{AnswerCoder, BodyEncoder};
 pub use exchange::body::Body;
@@ -66,6 +67,7 @@ pub use server::gate::Descriptors;
 pub use server::systemd::Systemd;
 pub use server::threads::{ServerThread, Workers};
 pub use shared::disconnect::{OnDisconnect, OnHalfClose};
+pub use shared::error_answer::ErrorAnswer;
 pub use shared::numbers::{Histogram, Numbers};
 pub use shared::peers::OnPeerLimit;
 pub use shared::refused::Refused;

@@ -39,6 +39,11 @@ fn a_chunked_body_is_decoded_as_by_a_plain_decoder() {
 }
 
 #[test]
+fn the_client_reads_an_answer_alike_in_any_pieces_and_as_httparse_does() {
+    replay("answer", |_, bytes| oracle::answer::answer(bytes));
+}
+
+#[test]
 fn every_script_ends_well() {
     replay("connection", |_, bytes| {
         oracle::connection::connection(bytes);

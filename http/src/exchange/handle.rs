@@ -21,7 +21,6 @@ use http::{Method, StatusCode};
 
 use crate::buffers::{AnswerState, Buffers};
 use crate::error::{ClientError, Error, InvalidAnswer, Refusal, Result};
-use crate::error_answer::{ErrorAnswer, ErrorHook, PageFields};
 use crate::extensions::Extensions;
 use crate::headers::AnswerHeaders;
 use crate::limits::Limits;
@@ -32,6 +31,7 @@ use crate::proto::framing::AnswerFraming;
 use crate::proto::head::Head;
 use crate::proto::keep_alive::Persistence;
 use crate::shared::ServerState;
+use crate::shared::error_answer::{ErrorAnswer, ErrorHook, PageFields};
 use crate::transport::io::Io;
 use crate::transport::shutdown_signal::ShutdownSignal;
 use crate::transport::upgrade::Promise;

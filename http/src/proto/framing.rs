@@ -17,7 +17,9 @@
 //! two, so a proxy on the way added one. If the proxies fold them differently, a request can be
 //! smuggled.
 //!
-//! For an answer, [`AnswerFraming::of`] decides by method, version, status and the known length.
+//! For an answer that a client reads, `Announced::decide_content` decides by the same fields.
+//!
+//! For an answer that the server writes, [`AnswerFraming::of`] decides by method, version, status and the known length.
 //!
 //! **Always**: a request with two readings of its length is refused. **Never**: a request body that
 //! ends with the connection.
@@ -112,6 +114,56 @@ impl Announced {
     }
 }
 
+/// The answers that a client reads (RFC 9112, 6.3).
+#[cfg(feature = "client")]
+impl Announced {
+    /// Returns the announced Content-Length.
+    pub(super) const fn length(self) -> Option<u64> {
+        self.length
+    }
+
+    /// Returns how the body of an answer to `method` ends, or the refusal.
+    ///
+    /// The RFC lets a client close after an answer whose fields contradict each other, or read it until the close.
+    /// This refuses it, as the server refuses such a request.
+    pub(super) fn decide_content(
+        self,
+        method: &Method,
+        version: Version,
+        status: StatusCode,
+    ) -> Result<ContentFraming, Refusal> {
+        // Before all fields, which a client must ignore in the answer that opens a tunnel (RFC 9110, 9.3.6).
+        if *method == Method::CONNECT && status.is_success() {
+            return Ok(ContentFraming::Tunnel);
+        }
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(ContentFraming::Tunnel);
+        }
+        let framing = match (self.coding, self.length) {
+            (None, None) => ContentFraming::AtClose,
+            (None, Some(0)) => ContentFraming::None,
+            (None, Some(length)) => ContentFraming::Sized(length),
+            (Some(_), _) if version == Version::HTTP_10 => {
+                return Err(Refusal::CodingInOldVersion);
+            }
+            (Some(_), Some(_)) => return Err(Refusal::LengthAndCoding),
+            (Some(Coding::Chunked), None) => ContentFraming::Chunked,
+            (Some(Coding::OthersThenChunked), None) => return Err(Refusal::CodingUnknown),
+            (Some(Coding::NotYetChunked { .. } | Coding::ChunkedNotLast), None) => {
+                return Err(Refusal::CodingNotChunked);
+            }
+        };
+        let has_none = *method == Method::HEAD
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        Ok(if has_none {
+            ContentFraming::None
+        } else {
+            framing
+        })
+    }
+}
+
 impl Coding {
     fn and(self, member: &[u8]) -> Self {
         match (self, member.eq_ignore_ascii_case(b"chunked")) {
@@ -133,6 +185,22 @@ pub(crate) fn digits(value: &[u8]) -> Option<u64> {
         let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
         sum.checked_mul(10)?.checked_add(digit.into())
     })
+}
+
+/// How a client finds the end of the body of an answer.
+#[cfg(feature = "client")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContentFraming {
+    /// No body: to HEAD, 1xx, 204, 304, and a length of 0.
+    None,
+    /// That many bytes, at least one.
+    Sized(u64),
+    /// Chunks, until an empty one.
+    Chunked,
+    /// The body ends with the connection.
+    AtClose,
+    /// The bytes behind the head belong to another protocol: 101, and success to CONNECT.
+    Tunnel,
 }
 
 /// How the end of an answer is found, and whether it has a body at all.

@@ -13,6 +13,9 @@
 //!                                                 └─► answer_cache: the same as last time?
 //! ```
 //!
+//! For the client, `answer_head` reads the head of an answer with `fields`, `framing` and `keep_alive`, and
+//! `request_head` writes that of a request.
+//!
 //! All of them use `scan`, which defines the classes of characters. Read them in the order head,
 //! framing, chunked, encode, `keep_alive`.
 //!
@@ -22,12 +25,16 @@
 //! bytes of a peer; an allocation for a head that fits the vector it is given.
 
 pub(crate) mod answer_cache;
+#[cfg(feature = "client")]
+pub(crate) mod answer_head;
 pub(crate) mod chunked;
 pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod keep_alive;
+#[cfg(feature = "client")]
+pub(crate) mod request_head;
 
 mod authority;
 mod head_cache;

@@ -7,6 +7,7 @@
 pub(crate) mod connections;
 pub(crate) mod date;
 pub(crate) mod disconnect;
+pub(crate) mod error_answer;
 pub(crate) mod handshakes;
 pub(crate) mod numbers;
 pub(crate) mod peers;
@@ -26,10 +27,10 @@ use std::rc::Rc;
 use waterwheel_runtime::Notify;
 
 use crate::buffers::Buffers;
-use crate::error_answer::{ErrorHook, ErrorHookOfAll};
 use crate::limits::Limits;
 use crate::shared::connections::Connections;
 use crate::shared::disconnect::Departure;
+use crate::shared::error_answer::{ErrorHook, ErrorHookOfAll};
 use crate::shared::handshakes::Handshakes;
 use crate::shared::numbers::Counters;
 use crate::shared::rate::Rate;

@@ -1,8 +1,8 @@
 //! The settings of a server before it exists, as plain data.
 
-use crate::error_answer::ErrorHookOfAll;
 use crate::limits::Limits;
 use crate::shared::disconnect::Departure;
+use crate::shared::error_answer::ErrorHookOfAll;
 use crate::shared::handshakes::{Preamble, TransportHook};
 use crate::shared::peers::OnPeerLimit;
 

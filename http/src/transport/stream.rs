@@ -75,9 +75,10 @@ macro_rules! either {
     };
 }
 
-#[cfg(feature = "client-address")]
+#[cfg(any(feature = "client", feature = "client-address"))]
 impl Stream {
     /// Waits until there are bytes to read, or the end.
+    #[cfg(feature = "client-address")]
     pub(crate) async fn readable(&self) -> io::Result<()> {
         either!(self, stream => stream.readable().await)
     }
@@ -88,6 +89,7 @@ impl Stream {
     }
 
     /// Reads bytes that have arrived.
+    #[cfg(feature = "client-address")]
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         either!(self, stream => stream.try_read(buffer))
     }

@@ -5,8 +5,8 @@ use http::HeaderMap;
 
 use super::{IntoResponse, ResponseBody};
 use crate::error::{Error, Result};
-use crate::error_answer::{ErrorAnswer, ErrorHookOfAll};
 use crate::server::builder::Builder;
+use crate::shared::error_answer::{ErrorAnswer, ErrorHookOfAll};
 
 /// The look of error answers.
 impl Builder {

@@ -72,10 +72,10 @@ use std::rc::Rc;
 use http::Method;
 
 use crate::error::Result;
-use crate::error_answer::{ErrorAnswer, ErrorHook};
 use crate::exchange::handler::Handler;
 use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
+use crate::shared::error_answer::{ErrorAnswer, ErrorHook};
 use crate::web::nested::{self, NestedAt};
 use crate::web::response::{IntoResponse, page};
 

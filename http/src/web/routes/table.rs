@@ -8,7 +8,7 @@ use http::Method;
 use super::answers::Stored;
 use super::params::Params;
 use super::pattern::{Pattern, Reason, RouteError};
-use crate::error_answer::ErrorHook;
+use crate::shared::error_answer::ErrorHook;
 
 /// All routes of a router.
 ///

@@ -1,0 +1,266 @@
+//! An HTTP/1.1 client: pooled connections, streaming both ways, strict as the server.
+//!
+//! # How it works
+//!
+//! ```text
+//!  Client ──► ClientRequest ──send──► ClientResponse ──► bytes, text, json, chunk, AsyncRead
+//!    │                         │            │ owns the connection; sends the rest of the request's body
+//!    └─ pool ◄── checkout ─────┘            │
+//!         ▲                                 │ read to its end
+//!         └─────────────────────────────────┘
+//! ```
+//!
+//! An exchange needs no task of its own. The future of [`send`](ClientRequest::send) and the reads of the
+//! [`ClientResponse`] do all work, and both directions move in each poll. So a server that answers before it has read
+//! the request cannot block either side, and dropping one of them ends the exchange at once.
+//!
+//! | file | |
+//! |---|---|
+//! | `request` | the request as a value; `send`, with redirects and the retry |
+//! | `upload` | the request on its way to the server |
+//! | `response` | the answer: its head, its body, the end of the exchange |
+//! | `pool`, `connect`, `tls` | connections |
+//! | `redirect`, `clock`, `builder`, `error`, `stream` | values |
+//!
+//! It stands on `proto` and `transport`: `proto/answer_head` reads answers with the reader of the server's fields, and
+//! `proto/request_head` writes requests. It knows no server, connection or exchange of the server.
+//!
+//! # Invariants
+//!
+//! - Always: a connection is used again only after its answer was read to the end, with no byte behind it.
+//! - Always: an answer with two readings is refused: see [`Refusal`](crate::Refusal).
+//! - Never: a request is sent twice, unless its method is idempotent, its body is known, and the reused connection
+//!   ended before the first byte of an answer (RFC 9110, 9.2.2).
+//! - Never: credentials go to another origin by a redirect.
+//!
+//! It has no proxies, no cookies and no decompression.
+//!
+//! # Examples
+//!
+//! ```
+//! use waterwheel::http::client::Client;
+//! use waterwheel::http::{Request, Server, StatusCode};
+//! use waterwheel::runtime::{block_on, race};
+//!
+//! let echo = async |request: Request<'_>| {
+//!     let body = request.bytes().await?;
+//!     request.respond(StatusCode::OK, body, [("content-type", "text/plain")]).await
+//! };
+//! block_on(async {
+//!     let server = Server::bind("127.0.0.1:0")?;
+//!     let uri = format!("http://{}/", server.local_address());
+//!     let serve = async { Ok(drop(server.serve(echo).await?)) };
+//!     let ask = async {
+//!         let client = Client::new();
+//!         let response = client.post(uri.as_str()).body("water").send().await?;
+//!         assert_eq!(response.status(), StatusCode::OK);
+//!         assert_eq!(response.headers().get("content-type"), Some("text/plain"));
+//!         assert_eq!(response.text().await?, "water");
+//!         Ok::<(), Box<dyn std::error::Error>>(())
+//!     };
+//!     race(ask, serve).await
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod builder;
+mod clock;
+mod connect;
+mod error;
+mod pool;
+mod redirect;
+mod request;
+mod response;
+mod stream;
+#[cfg(feature = "tls-core")]
+mod tls;
+mod upload;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use http::{Method, Uri};
+
+pub use builder::ClientBuilder;
+use builder::ClientOptions;
+pub use error::{RequestError, RequestErrorKind};
+use pool::LinkPool;
+pub use redirect::Redirects;
+pub use request::ClientRequest;
+pub use response::ClientResponse;
+pub use stream::ClientStream;
+
+use crate::proto::answer_head::AnswerHead;
+
+/// The most exchanges whose buffers are kept for later ones.
+const SPARES_MAX: usize = 8;
+
+/// An HTTP/1.1 client with a pool of connections. A clone shares the pool.
+///
+/// It stays on its thread, as all of the runtime does. [`ClientBuilder`] has the table of its settings.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::Method;
+/// use waterwheel::http::client::{Client, RequestError};
+///
+/// async fn talk() -> Result<(), RequestError> {
+///     let client = Client::new();
+///     let page = client.get("http://example.org/").await?.text().await?;
+///     client.put("http://example.org/page").body(page).send().await?;
+///     client.post("http://example.org/form").header("x-step", "2").body("a=b").await?;
+///     client.delete("http://example.org/page").await?;
+///     client.head("http://example.org/").await?;
+///     client.request(Method::OPTIONS, "http://example.org/").target("*").await?;
+///     Ok(())
+/// }
+/// # drop(talk);
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    shared: Rc<ClientShared>,
+}
+
+/// The state that the clones of a client share.
+struct ClientShared {
+    options: ClientOptions,
+    pool: RefCell<LinkPool>,
+    /// Buffers of ended exchanges, so that a warm request allocates none.
+    spares: RefCell<Vec<Scratch>>,
+}
+
+/// The buffers of an exchange.
+#[derive(Default)]
+struct Scratch {
+    head: AnswerHead,
+    input: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Client {
+    /// Makes a client with the defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Begins a client with other settings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::{Client, Redirects};
+    ///
+    /// let client = Client::builder().redirects(Redirects::follow(5)).build();
+    /// # drop(client);
+    /// ```
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    fn with(options: ClientOptions) -> Self {
+        Self {
+            shared: Rc::new(ClientShared {
+                options,
+                pool: RefCell::default(),
+                spares: RefCell::default(),
+            }),
+        }
+    }
+
+    /// Begins a request. The URI is absolute: `http://host:port/path?query`, or `https`. A fault in it is an error of
+    /// [`send`](ClientRequest::send). A fragment is left out.
+    pub fn request<'b, U>(&self, method: Method, uri: U) -> ClientRequest<'b>
+    where
+        U: TryInto<Uri>,
+        U::Error: Into<http::Error>,
+    {
+        let uri = uri.try_into().map_err(Into::into);
+        ClientRequest::new(self.shared.clone(), method, uri)
+    }
+
+    /// Begins a GET.
+    pub fn get<'b, U>(&self, uri: U) -> ClientRequest<'b>
+    where
+        U: TryInto<Uri>,
+        U::Error: Into<http::Error>,
+    {
+        self.request(Method::GET, uri)
+    }
+
+    /// Begins a HEAD.
+    pub fn head<'b, U>(&self, uri: U) -> ClientRequest<'b>
+    where
+        U: TryInto<Uri>,
+        U::Error: Into<http::Error>,
+    {
+        self.request(Method::HEAD, uri)
+    }
+
+    /// Begins a POST.
+    pub fn post<'b, U>(&self, uri: U) -> ClientRequest<'b>
+    where
+        U: TryInto<Uri>,
+        U::Error: Into<http::Error>,
+    {
+        self.request(Method::POST, uri)
+    }
+
+    /// Begins a PUT.
+    pub fn put<'b, U>(&self, uri: U) -> ClientRequest<'b>
+    where
+        U: TryInto<Uri>,
+        U::Error: Into<http::Error>,
+    {
+        self.request(Method::PUT, uri)
+    }
+
+    /// Begins a DELETE.
+    pub fn delete<'b, U>(&self, uri: U) -> ClientRequest<'b>
+    where
+        U: TryInto<Uri>,
+        U::Error: Into<http::Error>,
+    {
+        self.request(Method::DELETE, uri)
+    }
+
+    /// Returns the number of connections that are open and not used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::Client;
+    ///
+    /// let client = Client::new();
+    /// client.close_idle();
+    /// assert_eq!(client.idle_connections(), 0);
+    /// ```
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.shared.pool.borrow().len()
+    }
+
+    /// Closes the connections that are not used.
+    pub fn close_idle(&self) {
+        let idle = self.shared.pool.borrow_mut().clear();
+        // Dropped without a borrow, because a transport of the application may call the client.
+        drop(idle);
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("options", &self.shared.options)
+            .field("idle_connections", &self.idle_connections())
+            .finish()
+    }
+}

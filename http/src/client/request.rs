@@ -1,0 +1,553 @@
+//! A request as a value, and `send`: the connection, the retry, the redirects.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_io::AsyncRead;
+use http::{Method, StatusCode, Uri};
+use waterwheel_runtime::time::Instant;
+
+use super::ClientShared;
+use super::clock::ExchangeClock;
+use super::connect::connect;
+use super::error::{RequestError, RequestErrorKind};
+use super::pool::{Origin, checkout};
+use super::redirect::{next_method, resolve};
+use super::response::ClientResponse;
+use super::upload::{Upload, UploadSource};
+use crate::headers::{AnswerHeaders, Headers};
+use crate::proto::request_head::{
+    RequestFields, RequestFraming, RequestStart, is_target, push_head,
+};
+
+/// A function that sees interim answers.
+pub(super) type OnInterim<'b> = Box<dyn FnMut(StatusCode, Headers<'_>) + 'b>;
+
+/// A request that is not sent yet. `'b` is the lifetime of a body that is streamed.
+///
+/// [`send`](Self::send) sends it. `.await` on the request does the same. A fault in a part of it, such as a line end
+/// in a header value, is an error of `send`, and then no byte is sent.
+///
+/// Host is the authority of the URI, unless a field `host` is added. Content-Length and Transfer-Encoding are the
+/// client's. No other field is added.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::client::{Client, ClientRequest, RequestError};
+///
+/// async fn upload(client: &Client, file: waterwheel::runtime::fs::File) -> Result<(), RequestError> {
+///     let request: ClientRequest<'_> = client.put("http://example.org/file");
+///     let response = request
+///         .header("content-type", "application/octet-stream")
+///         .body_reader(file, None)
+///         .await?;
+///     println!("{}", response.status());
+///     Ok(())
+/// }
+/// # drop(upload);
+/// ```
+#[must_use = "a request is sent by `send`"]
+pub struct ClientRequest<'b> {
+    shared: Rc<ClientShared>,
+    method: Method,
+    uri: Uri,
+    fields: RequestFields,
+    target: Option<String>,
+    source: UploadSource<'b>,
+    pause: Option<Duration>,
+    total_timeout: Option<Duration>,
+    on_interim: Option<OnInterim<'b>>,
+    /// The first fault.
+    fault: Option<RequestError>,
+}
+
+impl<'b> ClientRequest<'b> {
+    pub(super) fn new(
+        shared: Rc<ClientShared>,
+        method: Method,
+        uri: Result<Uri, http::Error>,
+    ) -> Self {
+        let (uri, fault) = match uri {
+            Ok(uri) => (uri, None),
+            Err(error) => (
+                Uri::default(),
+                Some(RequestError::of(RequestErrorKind::Request, error)),
+            ),
+        };
+        Self {
+            total_timeout: shared.options.total_timeout,
+            shared,
+            method,
+            uri,
+            fields: RequestFields::default(),
+            target: None,
+            source: UploadSource::Whole(Bytes::new()),
+            pause: None,
+            on_interim: None,
+            fault,
+        }
+    }
+
+    fn note(&mut self, text: &'static str) {
+        let fault = || RequestError::with(RequestErrorKind::Request, text);
+        self.fault.get_or_insert_with(fault);
+    }
+
+    /// Adds a header field. A field of that name that is there already stays.
+    ///
+    /// `connection: close` closes the connection after the answer. An `upgrade` field needs no Connection field. An
+    /// equal Content-Length is accepted. Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect and other members of
+    /// Connection are faults.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::{Client, RequestErrorKind};
+    /// use waterwheel::runtime::block_on;
+    ///
+    /// let split = Client::new().get("http://example.org/").header("x-tag", "a\r\nb: c").send();
+    /// assert_eq!(block_on(split).unwrap_err().kind(), RequestErrorKind::Request);
+    /// ```
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        if let Err(text) = self.fields.push(name.as_ref(), value.as_ref()) {
+            self.note(text);
+        }
+        self
+    }
+
+    /// Adds header fields, such as a `HeaderMap` or an array of pairs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::Client;
+    ///
+    /// let client = Client::new();
+    /// let request = client.get("http://example.org/").headers([("accept", "text/html"), ("te", "trailers")]);
+    /// # drop(request);
+    /// ```
+    pub fn headers(mut self, fields: impl AnswerHeaders) -> Self {
+        let pushed = fields.try_for_each(|name, value| self.fields.push(name, value));
+        if let Err(text) = pushed {
+            self.note(text);
+        }
+        self
+    }
+
+    /// Sends this target in the request line instead of the path and the query of the URI: `*` for OPTIONS, `host:port`
+    /// for CONNECT, an absolute URI for a proxy, or a path with the very bytes that a proxy has received.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Method;
+    /// use waterwheel::http::client::Client;
+    ///
+    /// let request = Client::new().request(Method::CONNECT, "http://proxy.example:3128").target("example.org:443");
+    /// # drop(request);
+    /// ```
+    pub fn target(mut self, target: impl Into<String>) -> Self {
+        self.target = Some(target.into());
+        self
+    }
+
+    /// Sets a body of known bytes. The client can send it again, after a redirect or on a new connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::Client;
+    ///
+    /// let request = Client::new().post("http://example.org/").body(vec![1, 2, 3]);
+    /// # drop(request);
+    /// ```
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.source = UploadSource::Whole(body.into());
+        self
+    }
+
+    /// Sets a body that is read while it is sent. Without a length it is sent in chunks.
+    ///
+    /// If the reader ends before that length, the request fails. If it has more bytes, the rest is not read.
+    pub fn body_reader(mut self, reader: impl AsyncRead + 'b, length: Option<u64>) -> Self {
+        self.source = UploadSource::of_reader(reader, length);
+        self
+    }
+
+    /// Sets a body of frames, such as the [`Body`](crate::Body) of a server's request. If its length is known
+    /// (`size_hint`), or if there is a field Content-Length, it has that length. Else it is sent in chunks, and its
+    /// trailers behind them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::{Client, ClientResponse, RequestError};
+    /// use waterwheel::http::Request;
+    ///
+    /// /// Passes the body of a server's request on.
+    /// async fn pass_on<'r>(client: &Client, request: &'r Request<'_>) -> Result<ClientResponse<'r>, RequestError> {
+    ///     client.post("http://example.org/").body_frames(request.body()).await
+    /// }
+    /// # drop(pass_on as fn(_, _) -> _);
+    /// ```
+    pub fn body_frames<B>(mut self, body: B) -> Self
+    where
+        B: http_body::Body + 'b,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.source = UploadSource::of_body(body);
+        self
+    }
+
+    /// Sets a JSON body, and `content-type: application/json`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::Client;
+    ///
+    /// let request = Client::new().post("http://example.org/").json(&["a", "b"]);
+    /// # drop(request);
+    /// ```
+    #[cfg(feature = "json")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
+    pub fn json(mut self, value: &(impl serde::Serialize + ?Sized)) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(json) => self.header("content-type", "application/json").body(json),
+            Err(error) => {
+                let fault = || RequestError::of(RequestErrorKind::Request, error);
+                self.fault.get_or_insert_with(fault);
+                self
+            }
+        }
+    }
+
+    /// Sends `Expect: 100-continue`, and the body only when the server has answered 100, or after `limit`
+    /// (RFC 9110, 10.1.1). If a final answer comes first, the body is not sent, and the connection closes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::client::Client;
+    ///
+    /// let large = vec![0; 1 << 20];
+    /// let request = Client::new().put("http://example.org/").body(large);
+    /// let request = request.expect_continue(Duration::from_secs(1));
+    /// # drop(request);
+    /// ```
+    pub fn expect_continue(mut self, limit: Duration) -> Self {
+        self.pause = Some(limit);
+        self
+    }
+
+    /// Sets the time for this exchange instead of the client's
+    /// [`total_timeout`](super::ClientBuilder::total_timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::client::Client;
+    ///
+    /// let request = Client::new().get("http://example.org/").total_timeout(Duration::from_secs(5));
+    /// # drop(request);
+    /// ```
+    pub fn total_timeout(mut self, limit: Duration) -> Self {
+        self.total_timeout = Some(limit);
+        self
+    }
+
+    /// Calls a function with each interim answer but 100 and 101, such as 103 (RFC 8297).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::Client;
+    ///
+    /// let request = Client::new().get("http://example.org/").on_interim(|status, headers| {
+    ///     println!("{status}: {:?}", headers.get("link"));
+    /// });
+    /// # drop(request);
+    /// ```
+    pub fn on_interim(mut self, see: impl FnMut(StatusCode, Headers<'_>) + 'b) -> Self {
+        self.on_interim = Some(Box::new(see));
+        self
+    }
+
+    /// Sends the request, and waits for the head of its answer. Both directions move meanwhile: the answer may arrive
+    /// before the whole body is sent, and then the [`ClientResponse`] sends the rest while it is read.
+    ///
+    /// A request on a connection that was used before is sent again, once and on a new connection, if that connection
+    /// ends before the first byte of an answer, the method is idempotent (RFC 9110, 9.2.2) and the body is not a
+    /// stream.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestErrorKind`] lists them. A status 4xx or 5xx is no error.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection. The server may have processed the request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::client::{Client, RequestError};
+    ///
+    /// async fn title() -> Result<String, RequestError> {
+    ///     Client::new().get("http://example.org/title").send().await?.text().await
+    /// }
+    /// # drop(title);
+    /// ```
+    pub async fn send(mut self) -> Result<ClientResponse<'b>, RequestError> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        let mut clock = ExchangeClock::new(self.total_timeout);
+        let mut redirects = 0;
+        loop {
+            let origin = self.origin()?;
+            // A clone of `Bytes` is a count, so each request can afford it.
+            let replay = match &self.source {
+                UploadSource::Whole(bytes) => Some(bytes.clone()),
+                UploadSource::Frames(_) => None,
+            };
+            let sent = self.send_once(&origin, &mut clock, replay.as_ref()).await;
+            let response = sent.map_err(|error| error.at(&self.method, &self.uri))?;
+            let max = self.shared.options.redirects.max();
+            let Some((method, keeps_body)) =
+                next_method(response.status(), &self.method).filter(|_| max > 0)
+            else {
+                return Ok(response);
+            };
+            redirects += 1;
+            if redirects > max {
+                return Err(self.no_redirect("there were too many"));
+            }
+            let location = response.headers().get("location").map(str::to_owned);
+            let Some(location) = location else {
+                return Ok(response); // a page without a place to go to
+            };
+            // The time of the whole exchange goes on over redirects.
+            clock = response.into_clock();
+            self.source = match replay {
+                _ if !keeps_body => UploadSource::Whole(Bytes::new()),
+                Some(bytes) => UploadSource::Whole(bytes),
+                None => return Err(self.no_redirect("its body is a stream, which is sent once")),
+            };
+            self.go_to(method, &location, keeps_body, &origin)?;
+        }
+    }
+
+    fn no_redirect(&self, text: &'static str) -> RequestError {
+        RequestError::with(RequestErrorKind::Redirect, text).at(&self.method, &self.uri)
+    }
+
+    /// Makes this the request to the place of a redirect.
+    fn go_to(
+        &mut self,
+        method: Method,
+        location: &str,
+        keeps_body: bool,
+        before: &Origin,
+    ) -> Result<(), RequestError> {
+        let uri =
+            resolve(&self.uri, location).map_err(|error| error.at(&self.method, &self.uri))?;
+        let is_weaker = before.is_tls && uri.scheme_str() != Some("https");
+        if is_weaker {
+            return Err(self.no_redirect("it leads from https to another scheme"));
+        }
+        self.uri = uri;
+        self.method = method;
+        // It was for the old place: an absolute target would lead back to it.
+        self.target = None;
+        let Ok(origin) = self.origin() else {
+            return Err(
+                self.no_redirect("its Location is malformed, or of another scheme than http")
+            );
+        };
+        let is_other = !origin.is_same(before);
+        // A body that is left out takes its Content-Type with it. Credentials belong to one origin.
+        self.fields.retain(|name| match name {
+            "authorization" | "cookie" | "proxy-authorization" | "host" => !is_other,
+            _ => keeps_body || !name.starts_with("content-"),
+        });
+        Ok(())
+    }
+
+    /// Returns the place of the URI.
+    fn origin(&self) -> Result<Origin, RequestError> {
+        let wrong = |text| RequestError::with(RequestErrorKind::Request, text);
+        let is_tls = match self.uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong("its URI has to begin with http:// or https://")),
+        };
+        let authority = self.uri.authority();
+        let authority = authority.ok_or_else(|| wrong("its URI has no host"))?;
+        // They would end in logs and in the Host field (RFC 9110, 4.2.4).
+        if authority.as_str().contains('@') {
+            return Err(wrong(
+                "its URI has credentials; send an Authorization field instead",
+            ));
+        }
+        // The type accepts any text behind the colon. A default instead of a wrong port would reach another server.
+        let port = authority.as_str().strip_prefix(authority.host());
+        let port = port
+            .and_then(|port| port.strip_prefix(':'))
+            .unwrap_or_default();
+        if !port.is_empty() && (authority.port_u16().is_none() || port.starts_with('+')) {
+            return Err(wrong("its URI has a malformed port"));
+        }
+        Ok(Origin {
+            is_tls,
+            authority: authority.clone(),
+        })
+    }
+
+    /// Returns the framing of the body.
+    fn framing(&self) -> Result<RequestFraming, RequestError> {
+        let wrong = || {
+            let text = "its Content-Length is not the length of its body";
+            RequestError::with(RequestErrorKind::Request, text)
+        };
+        let framing = match (self.source.framing(), self.fields.length()) {
+            (RequestFraming::Chunked, Some(length)) => RequestFraming::Sized(length),
+            (RequestFraming::Sized(length), Some(said)) if said != length => return Err(wrong()),
+            (RequestFraming::None, Some(1..)) => return Err(wrong()),
+            (framing, _) => framing,
+        };
+        // A method with a meaning for content announces its absence (RFC 9110, 8.6).
+        let expects_content = [Method::POST, Method::PUT, Method::PATCH].contains(&self.method);
+        Ok(match framing {
+            RequestFraming::None if expects_content => RequestFraming::Sized(0),
+            framing => framing,
+        })
+    }
+
+    /// Writes the head.
+    fn push_head(&self, out: &mut Vec<u8>, framing: RequestFraming) -> Result<(), RequestError> {
+        let authority = self
+            .uri
+            .authority()
+            .map_or("", |authority| authority.as_str());
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let with_slash;
+        let target = match &self.target {
+            Some(target) => target,
+            None if self.method == Method::CONNECT => authority,
+            // `http://mill?q` has an empty path, which a request line cannot have (RFC 9112, 3.2.1).
+            None if path.starts_with('?') => {
+                with_slash = format!("/{path}");
+                &with_slash
+            }
+            None => path,
+        };
+        if !is_target(target) {
+            let text = "its target has a byte that must be percent-encoded";
+            return Err(RequestError::with(RequestErrorKind::Request, text));
+        }
+        let host = match &self.target {
+            // The end of the tunnel, and not the proxy (RFC 9110, 9.3.6).
+            Some(target) if self.method == Method::CONNECT => target,
+            _ => authority,
+        };
+        let start = RequestStart {
+            method: &self.method,
+            target,
+            host,
+            framing,
+            expects_continue: self.pause.is_some() && framing != RequestFraming::None,
+        };
+        push_head(out, &start, &self.fields);
+        Ok(())
+    }
+
+    /// Sends the request on one connection, or on a second one if the first was stale.
+    async fn send_once(
+        &mut self,
+        origin: &Origin,
+        clock: &mut ExchangeClock,
+        replay: Option<&Bytes>,
+    ) -> Result<ClientResponse<'b>, RequestError> {
+        let framing = self.framing()?;
+        let shared = self.shared.clone();
+        let can_retry = self.method.is_idempotent() && replay.is_some();
+        let mut link = checkout(&shared, origin).await;
+        // At most two rounds: the second one has a new connection, which is not retried.
+        loop {
+            let link = if let Some(link) = link.take() {
+                link
+            } else {
+                let limit = clock.left(shared.options.connect_timeout);
+                let connected = connect(&shared, origin, &self.uri, limit).await;
+                // The nearer limit decides the kind of the error.
+                connected.map_err(|error| match error.kind() {
+                    RequestErrorKind::ConnectTimeout if clock.is_over() => {
+                        RequestError::new(RequestErrorKind::TotalTimeout)
+                    }
+                    _ => error,
+                })?
+            };
+            // On a new connection, the end has another cause than the server's time limit.
+            let may_retry = can_retry && link.is_reused;
+            let mut scratch = shared.spares.borrow_mut().pop().unwrap_or_default();
+            let mut out = std::mem::take(&mut scratch.out);
+            out.clear();
+            self.push_head(&mut out, framing)?;
+            // The pause begins with the connection, and not with `send`, which may have waited for it.
+            let source = std::mem::replace(&mut self.source, UploadSource::Whole(Bytes::new()));
+            let pause = self.pause.map(|pause| Instant::now() + pause);
+            let upload = Upload::new(out, source, framing, pause);
+            let time = std::mem::replace(clock, ExchangeClock::new(None));
+            let mut response = ClientResponse::new(
+                (shared.clone(), origin.clone(), link),
+                (self.method.clone(), self.uri.clone()),
+                (scratch, upload, time),
+                self.fields.is_last(),
+            );
+            let head = response
+                .head(self.on_interim.as_mut(), self.fields.asks_for_upgrade())
+                .await;
+            match head {
+                Ok(()) => return Ok(response),
+                Err(error) if error.kind() == RequestErrorKind::Closed && may_retry => {
+                    *clock = response.into_clock();
+                    if let Some(bytes) = replay {
+                        self.source = UploadSource::Whole(bytes.clone());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl<'b> IntoFuture for ClientRequest<'b> {
+    type Output = Result<ClientResponse<'b>, RequestError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + 'b>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl fmt::Debug for ClientRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The fields may hold credentials.
+        f.debug_struct("ClientRequest")
+            .field("method", &self.method)
+            .field("uri", &self.uri)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,316 @@
+//! TLS of the client's side, over another transport.
+//!
+//! # How it works
+//!
+//! ```text
+//!   poll_read  ◄── rustls ◄── records that the transport below has
+//!   poll_write ──► rustls ──► records wait there, up to 64 KiB
+//!   poll_flush, poll_end, and a read that must wait: rustls ──► the transport below
+//! ```
+//!
+//! # Invariants
+//!
+//! - Always: an end of the stream below without a `close_notify` is an error (RFC 8446, 6.1).
+//! - Never: the state of rustls is borrowed during a call of the transport below.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+
+use super::error::{RequestError, RequestErrorKind};
+use crate::transport::io::Io;
+
+/// Bytes of one read of the transport below: a whole record (RFC 8446, 5.2).
+const READ_BYTES: usize = 16 * 1024 + 256;
+
+/// Records that are held back before a write has to send some.
+const HELD_BYTES_MAX: usize = 64 * 1024;
+
+/// A TLS connection to a server.
+pub(super) struct ClientTls {
+    io: Box<dyn Io>,
+    tls: RefCell<ClientConnection>,
+    /// Records that rustls has made, of which `sent` bytes have left.
+    output: RefCell<(Vec<u8>, usize)>,
+    /// The first error of a read or of TLS. It is final.
+    fault: RefCell<Option<(ErrorKind, String)>>,
+    /// The first error of a write. Reads go on, because the server may have answered before it closed.
+    write_fault: Cell<Option<ErrorKind>>,
+    has_ended: Cell<bool>,
+    /// The task that waits to write. A read that sends leaves it registered below.
+    writer: Cell<Option<Waker>>,
+    /// Received records, of which so many bytes have gone to rustls.
+    input: RefCell<(Vec<u8>, usize)>,
+}
+
+/// Does the handshake with the server `host`.
+pub(super) async fn handshake(
+    config: &Arc<ClientConfig>,
+    host: &str,
+    io: Box<dyn Io>,
+) -> Result<ClientTls, RequestError> {
+    let failed = |error: io::Error| RequestError::of(RequestErrorKind::Tls, error);
+    // The name of the URI, and not of an address that it resolves to, is the one that the certificate must have.
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(name.to_owned())
+        .map_err(|error| RequestError::of(RequestErrorKind::Tls, error))?;
+    let tls = ClientConnection::new(config.clone(), name)
+        .map_err(|error| RequestError::of(RequestErrorKind::Tls, error))?;
+    let stream = ClientTls {
+        io,
+        tls: RefCell::new(tls),
+        output: RefCell::default(),
+        fault: RefCell::default(),
+        write_fault: Cell::new(None),
+        has_ended: Cell::new(false),
+        writer: Cell::new(None),
+        input: RefCell::default(),
+    };
+    poll_fn(|cx| stream.poll_handshake(cx))
+        .await
+        .map_err(failed)?;
+    let tls = stream.tls.borrow();
+    // A server that chooses another protocol would answer in frames.
+    if tls
+        .alpn_protocol()
+        .is_some_and(|chosen| chosen != b"http/1.1")
+    {
+        let text = "the server has chosen another protocol than http/1.1";
+        return Err(RequestError::with(RequestErrorKind::Tls, text));
+    }
+    drop(tls);
+    Ok(stream)
+}
+
+impl ClientTls {
+    fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_send(cx, 0))?;
+            ready!(self.io.poll_flush(cx)).map_err(|error| self.fail_writing(error))?;
+            let tls = self.tls.borrow();
+            // The last message of ours has to leave, because the server waits for it.
+            if !tls.is_handshaking() && !tls.wants_write() {
+                return Poll::Ready(Ok(()));
+            }
+            let wants_read = tls.wants_read();
+            drop(tls);
+            if wants_read && ready!(self.poll_receive(cx))? == 0 {
+                return Poll::Ready(Err(self.fail(ErrorKind::UnexpectedEof.into())));
+            }
+        }
+    }
+
+    /// Keeps the first error.
+    fn fail(&self, error: io::Error) -> io::Error {
+        let fault = || (error.kind(), error.to_string());
+        self.fault.borrow_mut().get_or_insert_with(fault);
+        error
+    }
+
+    /// Keeps the first error of a write.
+    fn fail_writing(&self, error: io::Error) -> io::Error {
+        let first = self.write_fault.get().unwrap_or(error.kind());
+        self.write_fault.set(Some(first));
+        error
+    }
+
+    fn check_writing(&self) -> io::Result<()> {
+        self.check()?;
+        self.write_fault
+            .get()
+            .map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match &*self.fault.borrow() {
+            Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Passes received records on to rustls, and reads more if all are used. Returns 0 at the end.
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let (mut space, mut used) = self.input.take();
+        if used == space.len() {
+            space.resize(READ_BYTES, 0);
+            let read = self.io.poll_read(cx, &mut space);
+            match read {
+                Poll::Ready(Ok(count)) if count > 0 => space.truncate(count),
+                // An idle connection keeps no buffer.
+                Poll::Ready(Ok(_)) => return Poll::Ready(Ok(0)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(error))),
+                Poll::Pending => return Poll::Pending,
+            }
+            used = 0;
+        }
+        // Once, and not until all is used: rustls refuses more while it has plain bytes that were not read.
+        let taken = {
+            let tls = &mut *self.tls.borrow_mut();
+            tls.read_tls(&mut &space[used..]).and_then(|count| {
+                let processed = tls.process_new_packets();
+                processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+                Ok(count)
+            })
+        };
+        if let Ok(count) = taken {
+            used += count;
+        }
+        self.input.replace((space, used));
+        Poll::Ready(taken.map_err(|error| self.fail(error)))
+    }
+
+    /// Sends records until at most `rest` bytes are left.
+    fn poll_send(&self, cx: &mut Context<'_>, rest: usize) -> Poll<io::Result<()>> {
+        loop {
+            // Taken out, because the transport below may wake a foreign waker, which may call this again.
+            let (mut output, mut sent) = self.output.take();
+            let mut tls = self.tls.borrow_mut();
+            while tls.wants_write() {
+                // A vector accepts all bytes.
+                _ = tls.write_tls(&mut output);
+            }
+            drop(tls);
+            if output.len() - sent <= rest {
+                if output.len() == sent {
+                    output.clear();
+                    sent = 0;
+                }
+                self.output.replace((output, sent));
+                return Poll::Ready(Ok(()));
+            }
+            let written = self.io.poll_write_one(cx, &output[sent..]);
+            if let Poll::Ready(Ok(count)) = written {
+                sent += count;
+            }
+            self.output.replace((output, sent));
+            match ready!(written) {
+                Ok(0) => {
+                    return Poll::Ready(Err(self.fail_writing(ErrorKind::WriteZero.into())));
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(self.fail_writing(error))),
+            }
+        }
+    }
+
+    /// Sends the records that rustls has made by itself, as far as the transport accepts them now.
+    fn send_without_waiting(&self, cx: &mut Context<'_>) {
+        let has_output = self.tls.borrow().wants_write() || self.held_bytes() > 0;
+        if !has_output {
+            return;
+        }
+        // A task that waits to write stays registered below. It sends all records when it is woken.
+        let writer = self.writer.take();
+        let waker = writer.as_ref().unwrap_or_else(|| cx.waker()).clone();
+        let cx = &mut Context::from_waker(&waker);
+        // An error is kept, so the next call returns it.
+        if self.poll_send(cx, 0).is_ready() {
+            _ = self.io.poll_flush(cx);
+        } else {
+            self.writer.set(writer);
+        }
+    }
+
+    /// Does what `poll` does, and stores the waker if it must wait.
+    fn as_writer<V>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<V>>,
+    ) -> Poll<io::Result<V>> {
+        let poll = poll(cx);
+        let writer = poll.is_pending().then(|| cx.waker().clone());
+        drop(self.writer.replace(writer));
+        poll
+    }
+}
+
+impl Io for ClientTls {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if buffer.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            self.check()?;
+            let read = self.tls.borrow_mut().reader().read(buffer);
+            match read {
+                // 0 after a `close_notify`.
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(self.fail(error))),
+            }
+            let received = self.poll_receive(cx);
+            if received.is_pending() || matches!(received, Poll::Ready(Err(_))) {
+                self.send_without_waiting(cx);
+            }
+            if ready!(received)? == 0 {
+                let text = "the server has ended the stream without a close_notify";
+                let error = io::Error::new(ErrorKind::UnexpectedEof, text);
+                return Poll::Ready(Err(self.fail(error)));
+            }
+        }
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.as_writer(cx, |cx| {
+            self.check_writing()?;
+            if self.has_ended.get() {
+                return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+            }
+            // Half is room for the records of one write of rustls.
+            ready!(self.poll_send(cx, HELD_BYTES_MAX / 2))?;
+            let written = self.tls.borrow_mut().writer().write_vectored(slices);
+            Poll::Ready(written.map_err(|error| self.fail(error)))
+        })
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.as_writer(cx, |cx| {
+            self.check_writing()?;
+            ready!(self.poll_send(cx, 0))?;
+            self.io
+                .poll_flush(cx)
+                .map_err(|error| self.fail_writing(error))
+        })
+    }
+
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.as_writer(cx, |cx| {
+            self.check_writing()?;
+            // Once: a second one would be a record behind the end.
+            if !self.has_ended.replace(true) {
+                self.tls.borrow_mut().send_close_notify();
+            }
+            ready!(self.poll_send(cx, 0))?;
+            self.io
+                .poll_end(cx)
+                .map_err(|error| self.fail_writing(error))
+        })
+    }
+
+    fn held_bytes(&self) -> usize {
+        let output = self.output.borrow();
+        output.0.len() - output.1 + self.io.held_bytes()
+    }
+
+    fn reset_on_drop(&self) {
+        self.io.reset_on_drop();
+    }
+
+    fn has_input(&self) -> bool {
+        let input = self.input.borrow();
+        self.fault.borrow().is_none() && (input.1 < input.0.len() || self.io.has_input())
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_closed(cx)
+    }
+
+    fn poll_read_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_read_closed(cx)
+    }
+}

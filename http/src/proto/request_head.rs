@@ -1,0 +1,174 @@
+//! The head of a request, as a client writes it.
+//!
+//! [`RequestFields`] takes the fields of the application, and judges each when it is added. [`push_head`] writes the
+//! whole head. The fields about the framing and the connection are ours:
+//!
+//! | field | |
+//! |---|---|
+//! | Host | the authority of the URI, unless the application has its own |
+//! | Content-Length | ours; an equal one of the application passes |
+//! | Connection | `close`, `upgrade` |
+//! | Trailer, TE, Upgrade | as the application has them |
+//! | Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect | never |
+//!
+//! **Never**: a line end out of a name or a value; two lengths.
+
+use http::Method;
+
+use super::fields::push_field;
+use super::scan::{Class, Path, Query};
+use crate::error::InvalidAnswer;
+use crate::headers::white_space::members;
+
+/// The fields of the application, as they are sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestFields {
+    lines: Vec<u8>,
+    has_host: bool,
+    /// The application's own Content-Length.
+    length: Option<u64>,
+    is_last: bool,
+    has_upgrade: bool,
+}
+
+/// The body of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestFraming {
+    /// No body.
+    None,
+    /// That many bytes.
+    Sized(u64),
+    /// Chunks.
+    Chunked,
+}
+
+/// The rest of a head.
+pub(crate) struct RequestStart<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) target: &'a str,
+    /// The value of Host, unless the fields have one.
+    pub(crate) host: &'a str,
+    pub(crate) framing: RequestFraming,
+    pub(crate) expects_continue: bool,
+}
+
+impl RequestFields {
+    /// Adds a field.
+    ///
+    /// # Errors
+    ///
+    /// The text says why it may not be sent. Then it is not added.
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+        // Each name is compared with few words: a program has some ten fields, and most differ in the length.
+        match name.to_ascii_lowercase().as_slice() {
+            b"host" if self.has_host => return Err("a request has one Host"),
+            b"content-length" => {
+                let length =
+                    super::framing::digits(value).ok_or("Content-Length is not a number")?;
+                return match self.length.replace(length) {
+                    None => Ok(()),
+                    Some(_) => Err("a request has one Content-Length"),
+                };
+            }
+            b"connection" => return self.push_options(value),
+            b"transfer-encoding" => return Err("the client decides about Transfer-Encoding"),
+            b"keep-alive" | b"proxy-connection" => {
+                return Err("the client decides about the connection");
+            }
+            b"expect" => return Err("an expectation is set by `expect_continue`"),
+            b"host" => self.has_host = true,
+            b"upgrade" => self.has_upgrade = true,
+            _ => {}
+        }
+        push_field(&mut self.lines, name, value).map_err(|fault| match fault {
+            InvalidAnswer::Name => "a header name is not a token",
+            _ => "a header value has a control byte",
+        })
+    }
+
+    fn push_options(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        for member in members(value) {
+            match member.to_ascii_lowercase().as_slice() {
+                b"close" => self.is_last = true,
+                b"upgrade" => {} // sent if there is an Upgrade field, which needs it (RFC 9110, 7.8)
+                _ => return Err("a request sets only close and upgrade of the Connection field"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns true if the application wants no other request on this connection.
+    pub(crate) const fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    /// Returns true if the request asks for another protocol.
+    pub(crate) const fn asks_for_upgrade(&self) -> bool {
+        self.has_upgrade
+    }
+
+    /// Returns the application's own Content-Length.
+    pub(crate) const fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Removes fields, for a request to another place.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&str) -> bool) {
+        let mut kept = Vec::with_capacity(self.lines.len());
+        for line in self.lines.split_inclusive(|byte| *byte == b'\n') {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            if keeps(&name) {
+                kept.extend_from_slice(line);
+            } else if name == "host" {
+                self.has_host = false;
+            }
+        }
+        self.lines = kept;
+        self.length = None;
+    }
+}
+
+/// Writes a whole head.
+pub(crate) fn push_head(out: &mut Vec<u8>, start: &RequestStart<'_>, fields: &RequestFields) {
+    for part in [start.method.as_str(), " ", start.target, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    if !fields.has_host {
+        out.extend_from_slice(b"host: ");
+        out.extend_from_slice(start.host.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(&fields.lines);
+    match start.framing {
+        RequestFraming::None => {}
+        RequestFraming::Sized(length) => {
+            out.extend_from_slice(b"content-length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        RequestFraming::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    }
+    if start.expects_continue {
+        out.extend_from_slice(b"expect: 100-continue\r\n");
+    }
+    match (fields.is_last, fields.has_upgrade) {
+        (true, true) => out.extend_from_slice(b"connection: close, upgrade\r\n"),
+        (true, false) => out.extend_from_slice(b"connection: close\r\n"),
+        (false, true) => out.extend_from_slice(b"connection: upgrade\r\n"),
+        (false, false) => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Returns true if `target` may stand in a request line: no space, no control byte, no fragment, only ASCII.
+pub(crate) fn is_target(target: &str) -> bool {
+    let bytes = target.as_bytes();
+    let path_end = Path::run_end(bytes, 0);
+    !bytes.is_empty()
+        && match bytes.get(path_end) {
+            None => true,
+            Some(b'?') => Query::has_all(&bytes[path_end + 1..]),
+            Some(_) => false,
+        }
+}
