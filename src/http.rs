@@ -70,7 +70,8 @@
 //! requests that no handler sees.
 //!
 //! **Build sites.** [`web`] has routes, responses as values, and parsers of queries, forms and JSON.
-//! Each part is a feature. The feature `web` has all of them, except WebSockets (`websocket`).
+//! Each part is a feature. The feature `web` has all of them, except WebSockets (`websocket`), services of tower
+//! (`tower`), programs by CGI (`cgi`) and the reverse proxy (`proxy`).
 //!
 //! **Test.** [`testing`] serves a handler over a connection in memory, through the real parser.
 //!

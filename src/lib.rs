@@ -57,10 +57,12 @@
 //! | `response` | responses as values ([`http::web::response`]) |
 //! | `routes` | a router ([`http::web::routes`]) |
 //! | `templates` | pages from templates ([`http::web::templates`]) |
+//! | `proxy` | a reverse proxy ([`http::web::proxy`]); `web` does not contain it |
 //! | `tls` | HTTPS by rustls and `ring` ([`http::tls`]): 9 more crates |
 //! | `tls-aws-lc-rs` | HTTPS with the cryptography of `aws-lc-rs`; with `tls` beside it, this one is the default |
 //! | `tls-core` | HTTPS with a `CryptoProvider` of yours |
 //! | `websocket` | WebSockets, by tungstenite and flate2 ([`http::web::websocket`]); `web` does not contain it |
+//! | `cgi` | programs as handlers, by CGI ([`http::web::cgi`]); `web` does not contain it |
 //! | `prometheus` | the page that Prometheus reads ([`Numbers::to_prometheus`](http::Numbers::to_prometheus)) |
 //! | `inspect` | why each task waits, what is wrong, what has happened, and a page that shows it ([`inspect`]) |
 //! | `watch` | reports of tasks that hold the thread, in release builds too ([`runtime::watch`]) |

@@ -141,6 +141,10 @@ pub enum Refusal {
     BodyTooSlow,
     /// A handler that took longer than it may (RFC 9110, 15.6.4).
     HandlerTooSlow,
+    /// The program or server behind a gateway made no valid answer, or made no whole one (RFC 9110, 15.6.3).
+    BadGateway,
+    /// The program or server behind a gateway took too long (RFC 9110, 15.6.5).
+    GatewayTimeout,
     /// The server takes no requests now (RFC 9110, 15.6.4).
     Unavailable,
     /// A handler works on as many requests as it may ([`at_most`](crate::web::middleware::at_most); RFC 9110,
@@ -218,6 +222,8 @@ impl Refusal {
             Self::HeadTooSlow => (Status::REQUEST_TIMEOUT, "the head took too long"),
             Self::BodyTooSlow => (Status::REQUEST_TIMEOUT, "the content took too long"),
             Self::HandlerTooSlow => (Status::SERVICE_UNAVAILABLE, "the answer took too long"),
+            Self::BadGateway => (Status::BAD_GATEWAY, "no valid answer from upstream"),
+            Self::GatewayTimeout => (Status::GATEWAY_TIMEOUT, "no answer from upstream in time"),
             Self::Unavailable => (
                 Status::SERVICE_UNAVAILABLE,
                 "the server takes no requests now",
@@ -785,6 +791,8 @@ mod tests {
         check(Refusal::CodingUnknown, 501); // RFC 9112, 6.1
         check(Refusal::ConnectUnanswerable, 501); // RFC 9110, 9.3.6
         check(Refusal::MethodTooLong, 501); // RFC 9112, 3
+        check(Refusal::BadGateway, 502); // RFC 9110, 15.6.3
+        check(Refusal::GatewayTimeout, 504); // RFC 9110, 15.6.5
         check(Refusal::Unavailable, 503); // RFC 9110, 15.6.4
         check(Refusal::TooManyAtOnce, 503); // RFC 9110, 15.6.4
         check(Refusal::VersionUnsupported, 505); // RFC 9110, 15.6.6

@@ -13,6 +13,7 @@
     reason = "short code for few values"
 )]
 mod asked;
+mod gateways;
 mod life;
 mod mini_async_http;
 mod nim_answers;

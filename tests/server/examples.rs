@@ -49,9 +49,16 @@ const EXAMPLES: &[Row] = &[
     row("files", "/"),
     row("compress", "/"),
     row("templates", "/"),
+    row("cgi", "/sacks/rye"),
     Row {
         name: "call_service",
         // No service listens there.
+        arguments: &["http://127.0.0.1:1"],
+        path: "/",
+        begin: "HTTP/1.1 502 ",
+    },
+    Row {
+        name: "reverse_proxy",
         arguments: &["http://127.0.0.1:1"],
         path: "/",
         begin: "HTTP/1.1 502 ",
@@ -72,6 +79,12 @@ const EXAMPLES: &[Row] = &[
     row("echo", "/"),
     row("plaintext", "/plaintext"),
     row("probe", "/"),
+    Row {
+        name: "proxy",
+        arguments: &["http://127.0.0.1:1"],
+        path: "/",
+        begin: "HTTP/1.1 502 ",
+    },
 ];
 
 /// Requests that take two seconds or more.

@@ -44,6 +44,14 @@ impl TestServer {
         server
     }
 
+    /// Starts a server without TLS, also if the other servers have it.
+    pub(crate) fn start_plain<H: Handler>(
+        builder: Builder,
+        make: impl FnOnce() -> H + Send + 'static,
+    ) -> Self {
+        Self::listen(builder, make)
+    }
+
     fn listen<H: Handler>(builder: Builder, make: impl FnOnce() -> H + Send + 'static) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let (sender, receiver) = mpsc::channel();

@@ -8,11 +8,13 @@ mod support;
 
 mod around;
 mod auth;
+mod cgi;
 mod compress;
 mod error_responses;
 mod files;
 mod inspect;
 mod nesting;
+mod proxy;
 mod routes;
 mod session;
 mod together;

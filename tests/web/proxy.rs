@@ -30,10 +30,7 @@ fn proxy_with(
 }
 
 fn builder() -> Builder {
-    let limits = Limits {
-        body_bytes_max: 1 << 30,
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.body_bytes_max = 1 << 30);
     Server::builder().limits(limits)
 }
 

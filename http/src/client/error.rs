@@ -133,7 +133,7 @@ impl RequestError {
     }
 
     /// Adds the place, unless the error has one.
-    pub(super) fn at(mut self, method: &Method, uri: &Uri) -> Self {
+    pub(crate) fn at(mut self, method: &Method, uri: &Uri) -> Self {
         let place = || (method.clone(), uri.clone());
         // The first place is the nearest to the fault, after redirects too.
         self.0.place.get_or_insert_with(place);

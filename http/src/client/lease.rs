@@ -1,60 +1,83 @@
 //! Connections for the proxy: those of a client, without its requests.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use crate::client::Client;
-use crate::client::request::connect;
-use crate::client::response::ClientUpgraded;
-use crate::client::round_trip::announced_idle_time;
-use crate::proto::answer_head::{AnswerHead, AnswerLimits};
+use bytes::BytesMut;
+use http::Uri;
 
-pub(crate) use crate::client::error::Failure;
-pub(crate) use crate::client::pool::{ClientConnection, Lease, Origin};
+use super::pool::{Link, checkout, put_back};
+use super::stream::ClientStream;
+use super::{Client, ClientShared, connect};
+use crate::limits::Limits;
+use crate::transport::io::Io;
+
+pub(crate) use super::error::RequestError;
+pub(crate) use super::pool::Origin;
+
+/// A connection in use, and its place in the pool. If it is dropped, it is closed.
+pub(crate) struct Lease {
+    link: Link,
+    /// The bytes that were read and not used.
+    input: BytesMut,
+    origin: Origin,
+    shared: Rc<ClientShared>,
+    /// How long the server keeps an idle connection, if it has announced that.
+    announced: Option<Duration>,
+}
 
 impl Client {
     /// Returns an idle connection to a server, or `None`.
     pub(crate) async fn idle(&self, origin: &Origin) -> Option<Lease> {
-        let connection = self.0.pool.take(origin).await?;
-        Some(self.lease(connection, origin))
+        let link = checkout(&self.shared, origin).await?;
+        Some(self.lease(link, origin))
     }
 
     /// Connects to a server.
-    pub(crate) async fn connect(&self, origin: &Origin) -> Result<Lease, Failure> {
-        let connection = connect(&self.0, origin, &mut None).await?;
-        Ok(self.lease(connection, origin))
+    pub(crate) async fn connect(&self, origin: &Origin, uri: &Uri) -> Result<Lease, RequestError> {
+        let limit = self.shared.options.connect_timeout;
+        let link = connect::connect(&self.shared, origin, uri, limit).await?;
+        Ok(self.lease(link, origin))
     }
 
-    fn lease(&self, connection: ClientConnection, origin: &Origin) -> Lease {
-        let settings = &self.0.settings;
-        let (duration, count) = (settings.idle_duration_max, settings.idle_connections_max);
-        Lease::new(connection, origin.clone(), &self.0.pool, duration, count)
-    }
-
-    /// Returns the limits of an answer's head.
-    pub(crate) fn answer_limits(&self) -> AnswerLimits {
-        AnswerLimits {
-            head_bytes_max: self.0.settings.head_bytes_max,
-            fields_max: self.0.settings.fields_max,
+    fn lease(&self, link: Link, origin: &Origin) -> Lease {
+        Lease {
+            link,
+            input: BytesMut::new(),
+            origin: origin.clone(),
+            shared: self.shared.clone(),
+            announced: None,
         }
+    }
+
+    /// Returns the limits of an answer.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.options.limits
     }
 }
 
 impl Lease {
-    /// Notes how long the server keeps an idle connection.
-    pub(crate) fn heed(&mut self, idle: Option<Duration>) {
-        if let Some(idle) = idle {
-            self.limit_idle(idle);
+    pub(crate) fn parts(&mut self) -> (&dyn Io, &mut BytesMut) {
+        (&*self.link.io, &mut self.input)
+    }
+
+    /// Notes how long the server keeps an idle connection, in seconds.
+    pub(crate) fn heed(&mut self, seconds: Option<u64>) {
+        // One second less, for the time on the way.
+        self.announced = seconds.map(|seconds| Duration::from_secs(seconds.saturating_sub(1)));
+    }
+
+    /// Lets the connection wait for its next request, unless an unused byte was read.
+    pub(crate) fn give_back(self) {
+        let own = self.shared.options.idle_timeout;
+        let limit = self.announced.map_or(own, |announced| announced.min(own));
+        if self.input.is_empty() {
+            put_back(&self.shared, &self.origin, self.link, limit, true);
         }
     }
 
     /// Returns the stream, for another protocol.
-    pub(crate) fn into_stream(self) -> Option<ClientUpgraded> {
-        self.into_connection().map(ClientUpgraded)
+    pub(crate) fn into_stream(self) -> ClientStream {
+        ClientStream::new(self.link.io, self.input.into(), self.link.peer)
     }
-}
-
-/// Returns how long the server keeps an idle connection, with a second less for the way.
-pub(crate) fn announced_idle(head: &AnswerHead) -> Option<Duration> {
-    let seconds = announced_idle_time(head)?;
-    Some(Duration::from_secs(seconds.saturating_sub(1)))
 }

@@ -67,6 +67,8 @@ mod builder;
 mod clock;
 mod connect;
 mod error;
+#[cfg(feature = "proxy")]
+pub(crate) mod lease;
 mod pool;
 mod redirect;
 mod request;

@@ -13,22 +13,54 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::Uri;
 use http::uri::Authority;
 use waterwheel_runtime::spawn;
 use waterwheel_runtime::time::{Instant, sleep_until};
 
 use super::ClientShared;
+use super::error::{RequestError, RequestErrorKind};
 use crate::transport::io::Io;
 use crate::transport::stream::Stream;
 
 /// Scheme, host and port. Hosts compare in any case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     pub(super) is_tls: bool,
     pub(super) authority: Authority,
 }
 
 impl Origin {
+    /// Returns the origin of an absolute URI.
+    pub(crate) fn of(uri: &Uri) -> Result<Self, RequestError> {
+        let wrong = |text| RequestError::with(RequestErrorKind::Request, text);
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong("its URI has to begin with http:// or https://")),
+        };
+        let authority = uri.authority();
+        let authority = authority.ok_or_else(|| wrong("its URI has no host"))?;
+        // They would end in logs and in the Host field (RFC 9110, 4.2.4).
+        if authority.as_str().contains('@') {
+            return Err(wrong(
+                "its URI has credentials; send an Authorization field instead",
+            ));
+        }
+        // The type accepts any text behind the colon. A default instead of a wrong port would reach another server.
+        let port = authority.as_str().strip_prefix(authority.host());
+        let port = port
+            .and_then(|port| port.strip_prefix(':'))
+            .unwrap_or_default();
+        if !port.is_empty() && (authority.port_u16().is_none() || port.starts_with('+')) {
+            return Err(wrong("its URI has a malformed port"));
+        }
+        Ok(Self {
+            is_tls,
+            authority: authority.clone(),
+        })
+    }
+
     pub(super) fn port(&self) -> u16 {
         let default = if self.is_tls { 443 } else { 80 };
         self.authority.port_u16().unwrap_or(default)

@@ -385,34 +385,8 @@ impl<'b> ClientRequest<'b> {
         Ok(())
     }
 
-    /// Returns the place of the URI.
     fn origin(&self) -> Result<Origin, RequestError> {
-        let wrong = |text| RequestError::with(RequestErrorKind::Request, text);
-        let is_tls = match self.uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(wrong("its URI has to begin with http:// or https://")),
-        };
-        let authority = self.uri.authority();
-        let authority = authority.ok_or_else(|| wrong("its URI has no host"))?;
-        // They would end in logs and in the Host field (RFC 9110, 4.2.4).
-        if authority.as_str().contains('@') {
-            return Err(wrong(
-                "its URI has credentials; send an Authorization field instead",
-            ));
-        }
-        // The type accepts any text behind the colon. A default instead of a wrong port would reach another server.
-        let port = authority.as_str().strip_prefix(authority.host());
-        let port = port
-            .and_then(|port| port.strip_prefix(':'))
-            .unwrap_or_default();
-        if !port.is_empty() && (authority.port_u16().is_none() || port.starts_with('+')) {
-            return Err(wrong("its URI has a malformed port"));
-        }
-        Ok(Origin {
-            is_tls,
-            authority: authority.clone(),
-        })
+        Origin::of(&self.uri)
     }
 
     /// Returns the framing of the body.

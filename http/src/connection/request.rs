@@ -400,7 +400,11 @@ impl<T: Io> Connection<T> {
 
     /// Logs the error of a handler. One of the client or the network has a line only for debugging.
     fn log(&self, error: &Error) {
-        let is_ours = is_ours(error) || error.refusal() == Some(Refusal::HandlerTooSlow);
+        let is_behind_us = matches!(
+            error.refusal(),
+            Some(Refusal::HandlerTooSlow | Refusal::BadGateway | Refusal::GatewayTimeout)
+        );
+        let is_ours = is_ours(error) || is_behind_us;
         if !is_ours && !log::is_debugging() {
             return;
         }

@@ -409,6 +409,40 @@ impl<'c> AnswerBody<'c> {
         poll_fn(|cx| self.exchange.io().poll_read_closed(cx)).await;
     }
 
+    /// Completes when the client has left, as [`Request::disconnected`](crate::Request::disconnected).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::{Request, Responded, Result, StatusCode};
+    /// use waterwheel::runtime::race;
+    ///
+    /// async fn news(request: Request<'_>) -> Result<Responded> {
+    ///     let mut body = request.start(StatusCode::OK, ()).await?;
+    ///     body.write("nothing yet\n").await?;
+    ///     body.flush().await?;
+    ///     let news = async {
+    ///         std::future::pending::<()>().await; // they may take hours
+    ///         Ok("news\n")
+    ///     };
+    ///     let left = async {
+    ///         body.disconnected().await;
+    ///         Err("the client has left")
+    ///     };
+    ///     let text = race(news, left).await?;
+    ///     body.write(text).await?;
+    ///     body.finish().await
+    /// }
+    /// # drop(waterwheel::http::shared(news));
+    /// ```
+    pub async fn disconnected(&self) {
+        poll_fn(|cx| self.exchange.poll_gone(cx)).await;
+    }
+
     /// Ends the answer.
     ///
     /// # Errors

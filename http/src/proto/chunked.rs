@@ -300,7 +300,7 @@ impl Trailers {
 }
 
 /// Writes a chunk: size, data, line end. No data, no chunk.
-#[cfg(any(test, feature = "tower"))]
+#[cfg(any(test, feature = "proxy", feature = "tower"))]
 pub(crate) fn push_chunk(out: &mut Vec<u8>, data: &[u8]) {
     if data.is_empty() {
         return;
@@ -354,7 +354,7 @@ pub(crate) fn push_last_chunk(
 }
 
 /// Fields for framing, routing, authentication and the understanding of the content.
-const NEVER_TRAILERS: [&[u8]; 19] = [
+pub(crate) const NEVER_TRAILERS: [&[u8]; 19] = [
     b"age",
     b"authorization",
     b"cache-control",

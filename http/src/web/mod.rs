@@ -3,6 +3,7 @@
 //! | feature | contents |
 //! |---|---|
 //! | `auth` | Basic and bearer authentication around a handler |
+//! | `cgi` | programs as handlers, by CGI; not part of `web` |
 //! | `client-address` | the client behind a proxy: PROXY protocol, `Forwarded`, `X-Forwarded-For` |
 //! | `compress` | compression of answers; `compress-brotli` and `compress-zstd` add codings |
 //! | `cookies` | `Set-Cookie` fields |
@@ -13,6 +14,7 @@
 //! | `inspect` | a page that shows a runtime at work |
 //! | `middleware` | access log, request ids, limits, CORS, CSRF, security headers, handlers that block |
 //! | `multipart` | forms with files |
+//! | `proxy` | a reverse proxy; not part of `web` |
 //! | `response` | responses as values, with `conditional` |
 //! | `routes` | a router |
 //! | `sessions` | sessions in a cookie or a store, and flash messages; not part of `web` |
@@ -30,6 +32,9 @@
 #[cfg(feature = "auth")]
 #[cfg_attr(docsrs, doc(cfg(feature = "auth")))]
 pub mod auth;
+#[cfg(feature = "cgi")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cgi")))]
+pub mod cgi;
 #[cfg(feature = "client-address")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client-address")))]
 pub mod client_address;
@@ -50,6 +55,8 @@ pub mod events;
 #[cfg(feature = "files")]
 #[cfg_attr(docsrs, doc(cfg(feature = "files")))]
 pub mod files;
+#[cfg(any(feature = "cgi", feature = "proxy"))]
+mod gateway;
 #[cfg(feature = "health")]
 #[cfg_attr(docsrs, doc(cfg(feature = "health")))]
 pub mod health;
@@ -67,12 +74,20 @@ pub mod middleware;
 #[cfg(feature = "multipart")]
 #[cfg_attr(docsrs, doc(cfg(feature = "multipart")))]
 pub mod multipart;
-#[cfg(any(feature = "files", feature = "routes"))]
+#[cfg(any(
+    feature = "cgi",
+    feature = "files",
+    feature = "proxy",
+    feature = "routes"
+))]
 mod nested;
 #[cfg(any(feature = "client-address", feature = "input", feature = "multipart"))]
 mod parameters;
-#[cfg(any(feature = "files", feature = "routes"))]
+#[cfg(any(feature = "cgi", feature = "files", feature = "routes"))]
 mod percent;
+#[cfg(feature = "proxy")]
+#[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
+pub mod proxy;
 #[cfg(feature = "files")]
 #[cfg_attr(docsrs, doc(cfg(feature = "files")))]
 pub mod range;

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use super::rows::{ROWS, SUITES};
 
 /// The smallest number of rows, and of the suites' tests, that are done. It only grows.
-const DONE_MIN: (usize, usize) = (180, 35);
+const DONE_MIN: (usize, usize) = (181, 35);
 
 /// The files that hold the rows' tests.
 const SOURCES: &[&str] = &[
     include_str!("mini_async_http.rs"),
+    include_str!("gateways.rs"),
     include_str!("life.rs"),
     include_str!("nim_answers.rs"),
     include_str!("nim_gate.rs"),

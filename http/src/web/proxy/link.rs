@@ -4,13 +4,13 @@ use std::future::poll_fn;
 use std::io;
 
 use bytes::{Buf, BytesMut};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::error::{Error, Refusal};
 use crate::limits::Limits;
-use crate::proto::answer_head::{AnswerHead, AnswerHeadParser, AnswerLimits};
+use crate::proto::answer_head::{AnswerHead, AnswerParser};
 use crate::proto::chunked::{Decoded, Decoder};
-use crate::proto::framing::AnswerFraming;
+use crate::proto::framing::ContentFraming;
 use crate::transport::io::Io;
 use crate::web::gateway::{self, Watch};
 
@@ -36,6 +36,18 @@ impl From<&str> for LinkFailure {
     fn from(text: &str) -> Self {
         Self::Bad(text.to_owned())
     }
+}
+
+/// The head of an answer that is passed on.
+pub(super) struct PassedHead {
+    pub(super) status: StatusCode,
+    pub(super) version: Version,
+    pub(super) headers: HeaderMap,
+    pub(super) framing: ContentFraming,
+    /// True if another request may follow on the connection.
+    pub(super) persists: bool,
+    /// How many seconds the server keeps an idle connection, if it has announced that.
+    pub(super) idle_seconds: Option<u64>,
 }
 
 /// The number of bytes that are read at once: of a head, and of a body. Room for a read is filled with zeros first.
@@ -64,14 +76,12 @@ pub(super) enum BodyRest {
 }
 
 impl BodyRest {
-    pub(super) fn of(framing: AnswerFraming) -> Self {
+    pub(super) fn of(framing: ContentFraming) -> Self {
         match framing {
-            AnswerFraming::Sized(length) => Self::Sized(length),
-            AnswerFraming::Chunked => Self::Chunked(Box::default()),
-            AnswerFraming::UntilClose => Self::UntilClose,
-            AnswerFraming::Empty | AnswerFraming::Withheld(_) | AnswerFraming::Bare => {
-                Self::Sized(0)
-            }
+            ContentFraming::Sized(length) => Self::Sized(length),
+            ContentFraming::Chunked => Self::Chunked(Box::default()),
+            ContentFraming::AtClose => Self::UntilClose,
+            ContentFraming::None | ContentFraming::Tunnel => Self::Sized(0),
         }
     }
 
@@ -112,17 +122,23 @@ impl LinkReader<'_> {
     pub(super) async fn head(
         &mut self,
         method: &Method,
-        limits: AnswerLimits,
-    ) -> Result<AnswerHead, LinkFailure> {
-        let mut parser = AnswerHeadParser::default();
+        limits: &Limits,
+    ) -> Result<PassedHead, LinkFailure> {
+        let (mut parser, mut head) = (AnswerParser::default(), AnswerHead::default());
         loop {
             if !self.input.is_empty() {
-                let parsed = parser.parse(self.input, method, limits);
-                if let Some((head, length)) =
-                    parsed.map_err(|fault| LinkFailure::Bad(fault.to_string()))?
-                {
+                let parsed = parser.parse(self.input, &mut head, limits);
+                if let Some(length) = parsed.map_err(Refusal::reason)? {
                     self.input.advance(length);
-                    return Ok(head);
+                    let framing = head.framing(method).map_err(Refusal::reason)?;
+                    return Ok(PassedHead {
+                        status: head.status(),
+                        version: head.version(),
+                        headers: head.headers().to_header_map(),
+                        persists: head.persists() && framing != ContentFraming::AtClose,
+                        framing,
+                        idle_seconds: head.keep_alive_seconds(),
+                    });
                 }
             }
             let read = self.fill(HEAD_READ_BYTES).await;

@@ -26,7 +26,7 @@
 //! | `Expect: 100-continue` | is passed on. The client's body is read when the server agrees, or after a second |
 //! | interim answers | are passed on, except 100, which this server sends itself |
 //! | WebSockets | pass, and so do other protocols that [`ReverseProxy::upgrade_to`] allows. The tunnel has no deadline |
-//! | connections to the servers | are those of a [`Client`]: used again, and closed after four idle seconds |
+//! | connections to the servers | are those of a [`Client`]: used again, and closed after 20 idle seconds, or earlier if the server announces that |
 //!
 //! # The fields
 //!
@@ -167,7 +167,7 @@ impl ReverseProxy {
         Self {
             upstreams: Upstreams::new(server(url.as_ref())),
             // As many as requests at once. Otherwise each burst above the limit would connect again.
-            client: Client::builder().idle_connections_max(IDLE_MAX).build(),
+            client: Client::builder().idle_per_host_max(IDLE_MAX).build(),
             policy: Policy::default(),
         }
     }
@@ -193,7 +193,7 @@ impl ReverseProxy {
     /// use waterwheel::http::client::Client;
     /// use waterwheel::http::web::proxy::ReverseProxy;
     ///
-    /// let client = Client::builder().unix_socket("/run/shop.sock").build();
+    /// let client = Client::builder().unix("/run/shop.sock").build();
     /// let proxy = ReverseProxy::to("http://shop").client(client);
     /// # drop(proxy);
     /// ```

@@ -22,16 +22,15 @@ use waterwheel_runtime::time::timeout;
 use waterwheel_runtime::{Notify, race, spawn};
 
 use super::fields::{self, Via};
-use super::link::{BodyRest, LinkFailure, LinkReader, write_all};
+use super::link::{BodyRest, LinkFailure, LinkReader, PassedHead, write_all};
 use super::upstreams::{TakenLink, Upstream, Upstreams};
 use crate::client::Client;
-use crate::client::lease::{ClientConnection, Lease, announced_idle};
+use crate::client::lease::Lease;
 use crate::error::{Error, InvalidAnswer, Result};
 use crate::exchange::body::Body;
 use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
 use crate::headers::white_space::members;
-use crate::proto::answer_head::AnswerHead;
 use crate::proto::chunked::{NEVER_TRAILERS, push_chunk, push_last_chunk};
 use crate::transport::io::Io;
 use crate::web::gateway::{self, Watch};
@@ -113,11 +112,11 @@ enum Attempt<'c> {
     Answered {
         responded: Responded,
         is_reusable: bool,
-        /// How long the server keeps the connection, if it has announced that.
-        idle: Option<Duration>,
+        /// How many seconds the server keeps the connection, if it has announced that.
+        idle: Option<u64>,
     },
     /// The server changes to another protocol.
-    Switched(Request<'c>, AnswerHead),
+    Switched(Request<'c>, PassedHead),
     /// The server has closed an idle connection while the request was on its way.
     Repeat(Request<'c>),
 }
@@ -130,10 +129,7 @@ async fn attempt<'c>(
     may_repeat: bool,
 ) -> Result<Attempt<'c>> {
     let (server, limit) = (&*upstream.name, outgoing.time_limit);
-    let Some(ClientConnection { io, input }) = lease.get() else {
-        return Err(Error::message("a lease without a connection"));
-    };
-    let io: &dyn Io = &**io;
+    let (io, input) = lease.parts();
     let bytes = outgoing.head(&request, &upstream.base, &upstream.host);
     let transfer = Transfer::new(limit);
     let mut upload = pin!(upload(
@@ -171,7 +167,7 @@ async fn attempt<'c>(
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Attempt::Switched(request, head));
     }
-    let (persists, idle) = (head.persists, announced_idle(&head));
+    let (persists, idle) = (head.persists, head.idle_seconds);
     let relay = relay(request, head, &mut reader, outgoing.via, server);
     let beside = async {
         match race(upload.as_mut(), late.as_mut()).await {
@@ -338,8 +334,8 @@ async fn read_head(
     reader: &mut LinkReader<'_>,
     outgoing: &PassedRequest<'_>,
     agreed: &Notify,
-) -> Result<AnswerHead, Ended> {
-    let limits = outgoing.client.answer_limits();
+) -> Result<PassedHead, Ended> {
+    let limits = outgoing.client.limits();
     for _ in 0..INTERIM_MAX {
         let left = async {
             request.disconnected().await;
@@ -378,7 +374,7 @@ async fn read_head(
 /// Sends the answer of the server to the client.
 async fn relay(
     request: Request<'_>,
-    mut head: AnswerHead,
+    mut head: PassedHead,
     reader: &mut LinkReader<'_>,
     via: Option<&Via>,
     server: &str,
@@ -420,7 +416,7 @@ async fn relay(
 /// Changes both connections to another protocol, and lets a task of its own copy the bytes.
 async fn switch(
     request: Request<'_>,
-    mut head: AnswerHead,
+    mut head: PassedHead,
     outgoing: PassedRequest<'_>,
     lease: Lease,
 ) -> Result<Responded> {
@@ -432,9 +428,10 @@ async fn switch(
     }
     let (responded, upgrade) = request.upgrade(protocol, head.headers).await?;
     spawn(async move {
-        let (Ok(client), Some(server)) = (upgrade.await, lease.into_stream()) else {
+        let Ok(client) = upgrade.await else {
             return;
         };
+        let server = lease.into_stream();
         // An end of one stream is the end of the write half of the other one. An error of one ends both.
         if let Err(error) = copy_bidirectional(client, server).await {
             tracing::debug!(%error, "a tunnel has ended");

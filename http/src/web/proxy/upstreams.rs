@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::Uri;
 use waterwheel_runtime::time::Instant;
 
-use crate::client::lease::{Failure, Lease, Origin};
-use crate::client::{Client, RequestErrorKind};
+use crate::client::Client;
+use crate::client::lease::{Lease, Origin, RequestError};
 use crate::error::Result;
 use crate::web::gateway;
 
@@ -35,7 +35,7 @@ impl Upstream {
     ///
     /// The fault of the URL, in words.
     pub(super) fn of(url: &Uri) -> std::result::Result<Self, String> {
-        let origin = Origin::of(url).map_err(|fault| fault.at(url).to_string())?;
+        let origin = Origin::of(url).map_err(|fault| fault.to_string())?;
         let host = url.authority().map_or("", |authority| authority.as_str());
         Ok(Self {
             name: format!("{}://{host}", url.scheme_str().unwrap_or("http")),
@@ -95,7 +95,7 @@ impl Upstreams {
             let is_reused = kept.is_some();
             let connected = match kept {
                 Some(lease) => Ok(lease),
-                None => client.connect(&server.origin).await,
+                None => client.connect(&server.origin, &server.url).await,
             };
             match connected {
                 Ok(lease) => {
@@ -109,7 +109,7 @@ impl Upstreams {
                 }
                 Err(failure) => {
                     server.fails_until.set(Some(Instant::now() + PASSED_OVER));
-                    error = refused(server, failure);
+                    error = refused(server, &failure);
                 }
             }
         }
@@ -118,10 +118,9 @@ impl Upstreams {
 }
 
 /// Returns the error of a server that takes no connection.
-fn refused(server: &Upstream, failure: Failure) -> crate::error::Error {
-    let is_late = failure.kind == RequestErrorKind::Timeout;
-    let text = failure.at(&server.url).to_string();
-    if is_late {
+fn refused(server: &Upstream, error: &RequestError) -> crate::error::Error {
+    let text = format!("{}: {error}", server.name);
+    if error.is_timeout() {
         gateway::late(text)
     } else {
         gateway::bad(text)
