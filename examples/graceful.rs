@@ -32,10 +32,8 @@ fn main() -> Result<()> {
         if listeners.is_empty() {
             listeners.push(TcpListener::bind(&address)?.into());
         }
-        let limits = Limits {
-            shutdown_duration_max: Duration::from_secs(5), // then the rest is cut
-            ..Limits::DEFAULT
-        };
+        let grace = Duration::from_secs(5); // then the rest is cut
+        let limits = Limits::default().with(|limits| limits.shutdown_duration_max = grace);
         let server = Server::builder().limits(limits).listen_on(listeners)?;
         let shutdown = signal::shutdown();
         println!("listening on http://{}", server.local_address());

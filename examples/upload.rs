@@ -53,10 +53,7 @@ fn main() -> Result<()> {
         .post("/", async move |request: &Request<'_>| {
             save(request, &folder).await
         });
-    let limits = Limits {
-        body_bytes_max: FILE_BYTES_MAX, // 8 MiB by default
-        ..Limits::DEFAULT
-    };
+    let limits = Limits::default().with(|limits| limits.body_bytes_max = FILE_BYTES_MAX); // 8 MiB by default
     runtime::block_on(async {
         let server = Server::builder().limits(limits).bind(&address)?;
         let shutdown = signal::shutdown();

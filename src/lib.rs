@@ -50,6 +50,9 @@
 //! | `input` | queries, forms, cookies, credentials ([`http::web::input`]) |
 //! | `json` | JSON in and out ([`input::json`](http::web::input::json()), [`response::Json`](http::web::response::Json)) |
 //! | `middleware` | access log, request ids, time limits, handlers that block ([`http::web::middleware`]) |
+//! | `auth` | Basic and bearer authentication ([`http::web::auth`]) |
+//! | `trace` | a span for each request, and W3C Trace Context ([`http::web::trace`]) |
+//! | `sessions` | sessions and flash messages ([`http::web::session`]); `web` does not contain it |
 //! | `multipart` | forms with files ([`http::web::multipart`]) |
 //! | `response` | responses as values ([`http::web::response`]) |
 //! | `routes` | a router ([`http::web::routes`]) |

@@ -22,9 +22,10 @@ use super::head::SLOW_BYTES_MAX;
 use super::play::{self, Client, SENT_BYTES_MAX, settle};
 
 /// Small enough for a fuzzer to meet them.
-const LIMITS: Limits = Limits {
-    field_line_bytes_max: 40,
-    ..super::head::LIMITS
+const LIMITS: Limits = {
+    let mut limits = super::head::LIMITS;
+    limits.field_line_bytes_max = 40;
+    limits
 };
 
 const UPGRADING: &[u8] = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: rest\r\n\

@@ -21,10 +21,11 @@ use super::manners::{Deed, Manner, NUMBER, Notes, Tunnelled, behave, expected_bo
 use super::play::{self, Client, PATIENCE};
 
 /// Small enough for a fuzzer to meet them.
-const LIMITS: Limits = Limits {
-    body_bytes_max: 256 * 1024,
-    drain_bytes_max: 4 * 1024,
-    ..super::head::LIMITS
+const LIMITS: Limits = {
+    let mut limits = super::head::LIMITS;
+    limits.body_bytes_max = 256 * 1024;
+    limits.drain_bytes_max = 4 * 1024;
+    limits
 };
 
 /// What a stream in memory holds in one direction, and what a connection may read of one ahead of
@@ -181,11 +182,10 @@ impl Settings {
     }
 
     fn client(self, notes: &Rc<Notes>) -> Client {
-        let limits = Limits {
-            handler_duration_max: self.limited.then_some(Duration::from_secs(5)),
-            requests_max: self.counted.then_some(2),
-            ..LIMITS
-        };
+        let limits = LIMITS.with(|limits| {
+            limits.handler_duration_max = self.limited.then_some(Duration::from_secs(5));
+            limits.requests_max = self.counted.then_some(2);
+        });
         let server = Server::builder()
             .limits(limits)
             .on_half_close(self.half_close)

@@ -24,18 +24,19 @@ enum Pace {
 }
 
 /// Small enough for a fuzzer to meet them.
-pub const LIMITS: Limits = Limits {
-    target_bytes_max: 64,
-    field_line_bytes_max: 96,
-    fields_max: 8,
-    head_bytes_max: 384,
-    body_bytes_max: 256,
-    chunk_line_bytes_max: 32,
-    chunk_extension_bytes_max: 48,
-    trailer_bytes_max: 96,
-    trailer_fields_max: 3,
-    drain_bytes_max: 64,
-    ..Limits::DEFAULT
+pub const LIMITS: Limits = {
+    let mut limits = Limits::DEFAULT;
+    limits.target_bytes_max = 64;
+    limits.field_line_bytes_max = 96;
+    limits.fields_max = 8;
+    limits.head_bytes_max = 384;
+    limits.body_bytes_max = 256;
+    limits.chunk_line_bytes_max = 32;
+    limits.chunk_extension_bytes_max = 48;
+    limits.trailer_bytes_max = 96;
+    limits.trailer_fields_max = 3;
+    limits.drain_bytes_max = 64;
+    limits
 };
 
 /// Beyond this, one byte after the other takes too long.

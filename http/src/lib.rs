@@ -61,6 +61,9 @@ pub use limits::Limits;
 pub use server::Server;
 pub use server::builder::Builder;
 pub use server::gate::Descriptors;
+#[cfg(feature = "systemd")]
+#[cfg_attr(docsrs, doc(cfg(feature = "systemd")))]
+pub use server::systemd::Systemd;
 pub use server::threads::{ServerThread, Workers};
 pub use shared::disconnect::{OnDisconnect, OnHalfClose};
 pub use shared::numbers::{Histogram, Numbers};

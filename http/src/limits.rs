@@ -40,6 +40,7 @@ use std::time::Duration;
 /// | [`handler_duration_max`](Self::handler_duration_max) | none | a handler | 503 |
 /// | [`linger_duration_max`](Self::linger_duration_max) | 30 s | reading after a last answer | closed |
 /// | [`linger_stall_duration_max`](Self::linger_stall_duration_max) | 5 s | a pause in that reading | closed |
+/// | [`unready_duration`](Self::unready_duration) | 0 s | accepting after the stop, while [`Server::is_ready`](crate::Server::is_ready) returns false | the shutdown begins |
 /// | [`shutdown_duration_max`](Self::shutdown_duration_max) | 10 s | requests under way when the server stops | cut |
 ///
 /// # Examples
@@ -49,10 +50,11 @@ use std::time::Duration;
 /// ```
 /// use waterwheel::http::Limits;
 ///
-/// let limits = Limits { body_bytes_max: 64 * 1024 * 1024, ..Limits::default() };
+/// let limits = Limits::default().with(|limits| limits.body_bytes_max = 64 * 1024 * 1024);
 /// assert_eq!(limits.fields_max, 100);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Empty lines that are skipped before a request line (RFC 9112, 2.2). Beyond it, 400.
     ///
@@ -170,6 +172,14 @@ pub struct Limits {
     ///
     /// Default: 5 s.
     pub linger_stall_duration_max: Duration,
+    /// Time between the request to stop and the shutdown. The server still accepts, but
+    /// [`Server::is_ready`](crate::Server::is_ready) returns false. So a load balancer sees the failed
+    /// check and sends its clients elsewhere before the listeners close. A second signal, and
+    /// [`Stopper::cut`](crate::Stopper::cut), skip it. [`Server::shutdown`](crate::Server::shutdown) does not
+    /// wait for it.
+    ///
+    /// Default: 0 s.
+    pub unready_duration: Duration,
     /// Time for requests that are under way when [`Server::serve`](crate::Server::serve) is stopped. Beyond
     /// it, the server cuts their connections.
     ///
@@ -186,7 +196,11 @@ impl Limits {
     /// use waterwheel::http::Limits;
     ///
     /// // In a constant, where `Limits::default()` cannot stand.
-    /// const LIMITS: Limits = Limits { fields_max: 50, ..Limits::DEFAULT };
+    /// const LIMITS: Limits = {
+    ///     let mut limits = Limits::DEFAULT;
+    ///     limits.fields_max = 50;
+    ///     limits
+    /// };
     /// assert_eq!(LIMITS.head_bytes_max, Limits::default().head_bytes_max);
     /// ```
     pub const DEFAULT: Self = Self {
@@ -214,8 +228,29 @@ impl Limits {
         handler_duration_max: None,
         linger_duration_max: Duration::from_secs(30),
         linger_stall_duration_max: Duration::from_secs(5),
+        unready_duration: Duration::ZERO,
         shutdown_duration_max: Duration::from_secs(10),
     };
+
+    /// Returns these limits with some changed. A later version may have more limits, so that no program lists them all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waterwheel::http::Limits;
+    ///
+    /// let limits = Limits::default().with(|limits| {
+    ///     limits.connections_max = Some(5000);
+    ///     limits.idle_duration_max = Duration::from_secs(90);
+    /// });
+    /// assert_eq!(limits.connections_max, Some(5000));
+    /// ```
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for Limits {

@@ -297,6 +297,11 @@ pub(crate) fn shutting_down(grace: Duration, connections: usize) {
     });
 }
 
+#[cfg(feature = "systemd")]
+pub(crate) fn systemd_failed(error: &io::Error) {
+    contained(|| tracing::warn!(%error, "a message to systemd failed"));
+}
+
 pub(crate) fn shut_down(report: &dyn fmt::Display) {
     contained(|| {
         tracing::info!("shut down: {report}");

@@ -61,10 +61,8 @@ async fn serve() -> io::Result<()> {
         .map(|_| std::fs::File::open("/dev/null"))
         .collect();
     let _foreign = foreign?;
-    let limits = Limits {
-        shutdown_duration_max: Duration::from_secs(4),
-        ..Limits::default()
-    };
+    let limits =
+        Limits::default().with(|limits| limits.shutdown_duration_max = Duration::from_secs(4));
     let server = Server::builder().limits(limits).bind("127.0.0.1:0")?;
     let shutdown = signal::shutdown();
     println!("listening on http://{}", server.local_address());

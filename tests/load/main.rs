@@ -13,6 +13,7 @@
 mod support;
 
 mod client;
+mod deploy;
 mod https;
 mod memory_and_latency;
 mod restart;

@@ -47,19 +47,15 @@ fn child() {
 }
 
 fn limits(deadlines: &str) -> Limits {
-    let patient = Limits {
-        body_bytes_max: u64::MAX,
-        ..Limits::default()
-    };
+    let patient = Limits::default().with(|limits| limits.body_bytes_max = u64::MAX);
     if deadlines != format!("{:?}", Deadlines::Short) {
         return patient;
     }
-    Limits {
-        head_duration_max: SHORT,
-        body_stall_duration_max: SHORT,
-        write_stall_duration_max: SHORT,
-        ..patient
-    }
+    patient.with(|limits| {
+        limits.head_duration_max = SHORT;
+        limits.body_stall_duration_max = SHORT;
+        limits.write_stall_duration_max = SHORT;
+    })
 }
 
 /// Serves until the parent is gone.

@@ -416,15 +416,24 @@ fn chromium_talks_over_wss_and_sees_a_clean_end_of_the_server() {
     let trusting = ["--ignore-certificate-errors"];
     let mut browser = Browser::start_with(&chromium, &site.folder.join("profile"), &trusting);
     let tab = browser.open(&site.url("/page"), 800, 600);
-    browser.wait_for(&tab, "document.title === 'mill'");
-    let talk = "window.socket = new WebSocket('wss://' + location.host + '/socket');\
-        socket.onopen = () => { socket.send('grist'); socket.send('y'.repeat(300000)) };\
-        socket.onmessage = event => document.title += ' ' + event.data.length;\
-        socket.onclose = event => document.title = `${event.code} ${event.wasClean}`";
-    browser.act(&tab, talk);
-    browser.wait_for(&tab, "document.title === 'mill 5 300000'");
+    let open = "window.texts = []; window.socket = new WebSocket('wss://' + location.host + '/socket');\
+        socket.binaryType = 'arraybuffer';\
+        socket.onmessage = event => texts.push(event.data);\
+        socket.onclose = event => document.title = 'closed ' + event.code + ' ' + event.wasClean;\
+        socket.onopen = () => document.title = 'open'";
+    browser.act(&tab, open);
+    browser.wait_for(&tab, "document.title === 'open'");
+    let send = "for (const size of [0, 5, 70000, 900000])\
+        { socket.send('y'.repeat(size)); socket.send(new Uint8Array(size)); }";
+    browser.act(&tab, send);
+    browser.wait_for(&tab, "texts.length === 8");
+    browser.wait_for(
+        &tab,
+        "texts.map(text => text.length ?? text.byteLength).join() === '0,0,5,5,70000,70000,900000,900000'",
+    );
     site.server.stopper().stop();
-    browser.wait_for(&tab, "document.title === '1001 true'");
-    browser.close(&tab);
+    browser.wait_for(&tab, "document.title === 'closed 1001 true'");
+    let report = site.server.join().unwrap();
+    assert_eq!((report.upgraded, report.cut), (1, 0), "{report}");
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
 }

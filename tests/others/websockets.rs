@@ -11,7 +11,9 @@ use std::process::Command;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, client};
 
+use crate::browser::folder;
 use crate::support::programs::{Owned, python_with, run, start_example, tool};
+use crate::support::tls::Authority;
 
 fn start(arguments: &[&str]) -> (Owned, SocketAddr) {
     start_example("websocket", &[&["127.0.0.1:0"], arguments].concat())
@@ -89,34 +91,53 @@ fn the_cases_of_autobahn_pass_with_compression() {
     }
 }
 
-#[test]
-fn node_talks_to_it() {
-    let Some(node) = tool("node") else {
-        return;
-    };
+/// Runs a client against `ws:` and `wss:`, with each choice of compression. The client gets a URL, and trusts `root`.
+fn talk_to_it(name: &str, client: impl Fn(&str, &Path) -> Command) {
+    let folder = folder(name);
+    let authority = Authority::new();
+    let (certificate, key) = authority.server(&["localhost"]).pem();
+    let files = ["cert.pem", "key.pem", "root.pem"].map(|name| folder.join(name));
+    for (file, text) in files.iter().zip([certificate, key, authority.root_pem()]) {
+        fs::write(file, text).unwrap();
+    }
+    let secure = [
+        "--tls",
+        files[0].to_str().unwrap(),
+        files[1].to_str().unwrap(),
+    ];
     for choice in [&[][..], &["--compress", "anew"], &["--compress", "across"]] {
         let (_server, address) = start(choice);
-        let mut command = Command::new(&node);
-        command.args([
-            "--experimental-websocket",
-            &script("client.mjs"),
-            &address.to_string(),
-        ]);
-        run(&mut command).expect_success();
+        run(&mut client(&format!("ws://{address}"), &files[2])).expect_success();
+        let (_server, address) = start(&[choice, &secure].concat());
+        let url = format!("wss://localhost:{}", address.port());
+        run(&mut client(&url, &files[2])).expect_success();
     }
 }
 
 #[test]
-fn the_websockets_of_python_talk_to_it() {
+fn node_talks_to_it_also_over_tls() {
+    let Some(node) = tool("node") else {
+        return;
+    };
+    talk_to_it("node-websockets", |url, root| {
+        let mut command = Command::new(&node);
+        command.env("NODE_EXTRA_CA_CERTS", root);
+        command.args(["--experimental-websocket", &script("client.mjs"), url]);
+        command
+    });
+}
+
+#[test]
+fn the_websockets_of_python_talk_to_it_also_over_tls() {
     let Some(python) = python_with("websockets") else {
         return;
     };
-    for choice in [&[][..], &["--compress", "anew"], &["--compress", "across"]] {
-        let (_server, address) = start(choice);
+    talk_to_it("python-websockets", |url, root| {
         let mut command = Command::new(&python);
-        command.args([script("client.py"), address.to_string()]);
-        run(&mut command).expect_success();
-    }
+        command.env("SSL_CERT_FILE", root);
+        command.args([script("client.py"), url.to_owned()]);
+        command
+    });
 }
 
 #[test]

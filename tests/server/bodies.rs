@@ -339,10 +339,7 @@ fn an_unread_body_is_discarded_up_to_a_limit() {
         request.respond(StatusCode::OK, path, ()).await
     }
     let kept = |framing: &str, body: &str| {
-        let limits = Limits {
-            drain_bytes_max: 8,
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| limits.drain_bytes_max = 8);
         let first = format!("POST /1 HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n{body}");
         block_on(async {
             let mut client = TestClient::with(Server::builder().limits(limits), ignore);

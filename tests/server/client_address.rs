@@ -34,10 +34,8 @@ async fn show(request: Request<'_>) -> Result<Responded> {
 }
 
 fn server(settings: ProxyProtocol) -> TestServer {
-    let limits = Limits {
-        handshake_duration_max: Duration::from_millis(300),
-        ..Limits::default()
-    };
+    let limits =
+        Limits::default().with(|limits| limits.handshake_duration_max = Duration::from_millis(300));
     let builder = Server::builder().limits(limits).proxy_protocol(settings);
     TestServer::start(builder, || show)
 }

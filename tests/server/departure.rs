@@ -125,10 +125,8 @@ fn a_handler_that_takes_too_long_is_dropped_and_the_client_receives_503() {
         time::pause();
         let start = Instant::now();
         let fate = Rc::new(Cell::new(Fate::Running));
-        let limits = Limits {
-            handler_duration_max: Some(Duration::from_secs(10)),
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .with(|limits| limits.handler_duration_max = Some(Duration::from_secs(10)));
         let mut client = TestClient::with(Server::builder().limits(limits), {
             let fate = fate.clone();
             async move |request: Request<'_>| {
@@ -155,10 +153,8 @@ fn a_handler_that_takes_too_long_is_dropped_and_the_client_receives_503() {
 fn a_handler_that_takes_too_long_over_its_body_cuts_the_connection() {
     block_on(async {
         time::pause();
-        let limits = Limits {
-            handler_duration_max: Some(Duration::from_secs(10)),
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .with(|limits| limits.handler_duration_max = Some(Duration::from_secs(10)));
         let mut client = TestClient::with(
             Server::builder().limits(limits),
             async |request: Request<'_>| {

@@ -156,20 +156,15 @@ impl Serving {
 #[test]
 fn a_handshake_whose_destructor_panics_harms_no_other_in_each_of_its_ends() {
     run(async {
-        let limits = Limits {
-            handshakes_max: 1,
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| limits.handshakes_max = 1);
         let serving = serve(limits);
         let displaced = connect(serving.server.local_address(), "w");
         sleep(Duration::from_millis(50)).await;
         serving.assert_unharmed("displaced").await;
         drop(displaced);
 
-        let limits = Limits {
-            handshake_duration_max: Duration::from_millis(50),
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .with(|limits| limits.handshake_duration_max = Duration::from_millis(50));
         let serving = serve(limits);
         assert_eq!(ask(serving.server.local_address(), "w").await, "");
         serving.assert_unharmed("timed out").await;
@@ -214,10 +209,7 @@ fn a_transport_whose_destructor_panics_leaves_its_place_to_the_next() {
         ),
     ] {
         run(async {
-            let limits = Limits {
-                connections_per_peer_max: Some(2),
-                ..Limits::default()
-            };
+            let limits = Limits::default().with(|limits| limits.connections_per_peer_max = Some(2));
             let serving = serve(limits);
             for _ in 0..5 {
                 let answer = ask(serving.server.local_address(), text).await;

@@ -93,13 +93,12 @@ async fn pull(mut connection: Connection<Endless>) {
 const LINGER: Duration = Duration::from_millis(300);
 
 fn limits() -> Limits {
-    Limits {
-        body_bytes_max: u64::MAX,
-        linger_duration_max: LINGER,
-        linger_stall_duration_max: LINGER,
-        write_stall_duration_max: LINGER,
-        ..Limits::default()
-    }
+    Limits::default().with(|limits| {
+        limits.body_bytes_max = u64::MAX;
+        limits.linger_duration_max = LINGER;
+        limits.linger_stall_duration_max = LINGER;
+        limits.write_stall_duration_max = LINGER;
+    })
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -195,10 +194,7 @@ fn bytes_without_an_end_behind_the_last_answer_are_read_until_the_limit() {
 #[test]
 fn a_handler_that_reads_a_body_without_an_end_is_cut_at_its_limit() {
     run(async {
-        let limits = Limits {
-            handler_duration_max: Some(LINGER),
-            ..limits()
-        };
+        let limits = limits().with(|limits| limits.handler_duration_max = Some(LINGER));
         let server = Server::builder().limits(limits).without_listener();
         let io = Endless {
             first: Cell::new(

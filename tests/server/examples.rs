@@ -44,6 +44,7 @@ const EXAMPLES: &[Row] = &[
     row("streaming", "/"),
     row("upload", "/"),
     row("events", "/"),
+    row("login", "/"),
     row("middleware", "/"),
     row("files", "/"),
     row("compress", "/"),

@@ -119,10 +119,8 @@ fn a_request_on_a_connection_that_was_kept_back_is_answered() {
 #[test]
 fn the_limits_hold_for_a_silent_client_that_is_kept_back() {
     block_on(async {
-        let limits = Limits {
-            head_duration_max: Duration::from_millis(100),
-            ..Limits::default()
-        };
+        let limits =
+            Limits::default().with(|limits| limits.head_duration_max = Duration::from_millis(100));
         let server = Server::builder().limits(limits);
         let server = server.defer_accept(Duration::from_secs(1));
         let server = server.bind("127.0.0.1:0").unwrap();
@@ -147,10 +145,7 @@ fn the_limits_hold_for_a_silent_client_that_is_kept_back() {
 #[test]
 fn the_time_for_a_head_begins_when_the_server_accepts() {
     let head_duration_max = Duration::from_millis(400);
-    let limits = Limits {
-        head_duration_max,
-        ..Limits::DEFAULT
-    };
+    let limits = Limits::DEFAULT.with(|limits| limits.head_duration_max = head_duration_max);
     let runtime = Runtime::new().unwrap();
     let server = Server::builder().limits(limits);
     let server = runtime

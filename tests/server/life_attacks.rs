@@ -118,10 +118,7 @@ fn a_request_that_the_reactor_has_not_reported_yet_is_served_before_the_end() {
 #[test]
 fn a_full_server_whose_connections_are_all_idle_ends_at_once() {
     let start = Instant::now();
-    let limits = Limits {
-        connections_max: Some(2),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.connections_max = Some(2));
     let server = Server::builder().limits(limits);
     let server = server.stoppable("127.0.0.1:0", || handler).unwrap();
     let idle: Vec<_> = (0..2).map(|_| asked(server.local_address()).0).collect();
@@ -155,10 +152,7 @@ fn a_connection_within_its_first_head_is_cut() {
 
 #[test]
 fn a_wait_for_capacity_that_is_given_up_leaves_no_pressure() {
-    let limits = Limits {
-        connections_max: Some(1),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.connections_max = Some(1));
     block_on(async {
         let server = Rc::new(limited(limits));
         let address = server.local_address();
@@ -301,11 +295,10 @@ fn a_server_with_a_loop_of_the_users_own_is_ready() {
 
 #[test]
 fn new_clients_do_not_delay_the_end_of_a_server() {
-    let limits = Limits {
-        connections_max: Some(2),
-        shutdown_duration_max: Duration::from_secs(2),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| {
+        limits.connections_max = Some(2);
+        limits.shutdown_duration_max = Duration::from_secs(2);
+    });
     let server = Server::builder().limits(limits).backlog(16);
     let server = server
         .stoppable("127.0.0.1:0", || {
@@ -347,10 +340,7 @@ fn come_again_and_again(address: SocketAddr) {
 fn the_reserve_is_taken_back_when_the_wait_for_capacity_is_given_up() {
     // The reserves of all servers of this process count.
     alone(|| {
-        let limits = Limits {
-            connections_max: Some(1),
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| limits.connections_max = Some(1));
         let server = Server::builder().limits(limits).turn_away_when_full(true);
         let server = server.bind("127.0.0.1:0").unwrap();
         block_on(async {
@@ -380,10 +370,7 @@ fn reserves() -> usize {
 
 #[test]
 fn a_client_above_the_limit_of_its_peer_is_not_counted_as_finished() {
-    let limits = Limits {
-        connections_per_peer_max: Some(1),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.connections_per_peer_max = Some(1));
     block_on(async {
         let server = limited(limits);
         let mut first = connect(server.local_address());
@@ -400,10 +387,7 @@ fn a_client_above_the_limit_of_its_peer_is_not_counted_as_finished() {
 
 /// Returns a server of connections in memory. Its clients have three seconds for a head.
 fn impatient() -> Server {
-    let limits = Limits {
-        head_duration_max: Duration::from_secs(3),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.head_duration_max = Duration::from_secs(3));
     Server::builder().limits(limits).without_listener()
 }
 

@@ -290,12 +290,11 @@ fn a_function_for_error_responses_that_fails_has_a_line() {
 
 #[test]
 fn a_time_limit_that_passes_has_a_line() {
-    let limits = Limits {
-        head_duration_max: Duration::from_millis(100),
-        idle_duration_max: Duration::from_millis(100),
-        handler_duration_max: Some(Duration::from_millis(100)),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| {
+        limits.head_duration_max = Duration::from_millis(100);
+        limits.idle_duration_max = Duration::from_millis(100);
+        limits.handler_duration_max = Some(Duration::from_millis(100));
+    });
     let lines = logged(limits, handler, |address| {
         let idle = ask(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         let within_head = ask(address, "GET / HTTP/1.1\r\nHost");

@@ -73,10 +73,8 @@ fn get(path: &str) -> String {
 
 #[test]
 fn everything_is_counted_once() {
-    let limits = Limits {
-        idle_duration_max: Duration::from_millis(30),
-        ..Limits::default()
-    };
+    let limits =
+        Limits::default().with(|limits| limits.idle_duration_max = Duration::from_millis(30));
     let builder = Server::builder().limits(limits).measure_durations(true);
     let (server, bytes) = with_server(builder, |address| {
         let three = get("/a") + &get("/slow") + &get("/b");
@@ -113,12 +111,11 @@ fn everything_is_counted_once() {
 #[test]
 fn requests_that_time_out_are_counted_by_their_reason() {
     let short = Duration::from_millis(30);
-    let limits = Limits {
-        head_duration_max: short,
-        body_stall_duration_max: short,
-        handler_duration_max: Some(short),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| {
+        limits.head_duration_max = short;
+        limits.body_stall_duration_max = short;
+        limits.handler_duration_max = Some(short);
+    });
     let (server, ()) = with_server(Server::builder().limits(limits), |address| {
         for begun in [
             "GET / HT",
@@ -173,10 +170,7 @@ fn the_page_has_the_format_of_prometheus() {
 
 #[test]
 fn connections_beyond_the_limit_wait_and_idle_ones_make_room() {
-    let limits = Limits {
-        connections_max: Some(2),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.connections_max = Some(2));
     let (server, ()) = with_server(Server::builder().limits(limits), |address| {
         let ask = |stream: &mut TcpStream| {
             stream.write_all(get("/").as_bytes()).unwrap();
@@ -201,10 +195,7 @@ fn connections_beyond_the_limit_wait_and_idle_ones_make_room() {
 
 #[test]
 fn connections_of_one_peer_beyond_its_limit_are_closed() {
-    let limits = Limits {
-        connections_per_peer_max: Some(2),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.connections_per_peer_max = Some(2));
     let (server, ()) = with_server(Server::builder().limits(limits), |address| {
         let mut clients: Vec<_> = (0..3).map(|_| connect(address)).collect();
         let answered = clients.iter_mut().filter_map(|stream| {
@@ -223,10 +214,7 @@ fn connections_of_one_peer_beyond_its_limit_are_closed() {
 
 /// Returns limits of one connection for each address.
 fn one_of_each_peer() -> Limits {
-    Limits {
-        connections_per_peer_max: Some(1),
-        ..Limits::default()
-    }
+    Limits::default().with(|limits| limits.connections_per_peer_max = Some(1))
 }
 
 #[test]
@@ -285,10 +273,7 @@ fn exchange_or_reset(address: SocketAddr, request: &str) -> String {
 
 #[test]
 fn an_answer_of_429_delays_no_other_client_and_takes_no_place() {
-    let limits = Limits {
-        connections_max: Some(2),
-        ..one_of_each_peer()
-    };
+    let limits = one_of_each_peer().with(|limits| limits.connections_max = Some(2));
     let (server, (busiest, took)) = with_server(Server::builder().limits(limits), |address| {
         let mut first = connect(address);
         first.write_all(get("/").as_bytes()).unwrap();
@@ -398,10 +383,7 @@ fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
 
 #[test]
 fn a_client_without_room_receives_503_if_that_is_set() {
-    let limits = Limits {
-        connections_max: Some(1),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.connections_max = Some(1));
     let builder = Server::builder().limits(limits).turn_away_when_full(true);
     let (server, answer) = with_server(builder, |address| {
         let mut busy = connect(address);

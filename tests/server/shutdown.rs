@@ -133,10 +133,9 @@ fn a_loop_of_the_users_own_empties_the_queue_and_learns_of_the_end() {
 #[test]
 fn requests_are_finished_idle_connections_are_closed_and_the_rest_is_cut() {
     let server = Server::builder();
-    let server = server.limits(Limits {
-        shutdown_duration_max: Duration::from_millis(400),
-        ..Limits::default()
-    });
+    let server = server.limits(
+        Limits::default().with(|limits| limits.shutdown_duration_max = Duration::from_millis(400)),
+    );
     let server = server.stoppable("127.0.0.1:0", || handler).unwrap();
     let address = server.local_address();
     let mut idle = connect(address);
@@ -247,10 +246,9 @@ fn the_queue_of_one_of_four_workers_is_served_before_it_closes() {
     raise_limit();
     // The kernel may give one worker many of the blocking requests, so half of the time is long enough for all
     // of them.
-    let workers = Server::builder().limits(Limits {
-        shutdown_duration_max: Duration::from_secs(60),
-        ..Limits::default()
-    });
+    let workers = Server::builder().limits(
+        Limits::default().with(|limits| limits.shutdown_duration_max = Duration::from_secs(60)),
+    );
     let workers = workers.workers(4, "127.0.0.1:0", |server| async move {
         server.serve(handler).await
     });
@@ -442,11 +440,10 @@ fn a_stopper_knows_when_its_server_is_ready_and_when_it_has_ended() {
 
 #[test]
 fn silent_new_clients_give_way_to_requests_in_the_queue_of_a_server_that_ends() {
-    let limits = Limits {
-        connections_max: Some(4),
-        shutdown_duration_max: Duration::from_secs(4),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| {
+        limits.connections_max = Some(4);
+        limits.shutdown_duration_max = Duration::from_secs(4);
+    });
     let server = Server::builder().limits(limits);
     let server = server.stoppable("127.0.0.1:0", || handler).unwrap();
     let address = server.local_address();

@@ -179,10 +179,7 @@ fn serve_over(
 ) -> Served {
     time::pause();
     let server = Server::builder()
-        .limits(Limits {
-            write_stall_duration_max: LIMIT,
-            ..Limits::default()
-        })
+        .limits(Limits::default().with(|limits| limits.write_stall_duration_max = LIMIT))
         .without_listener();
     let pipe: Rc<Pipe> = Rc::default();
     let narrow = Narrow {

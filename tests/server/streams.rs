@@ -176,10 +176,8 @@ fn a_stream_that_ignores_the_end_is_cut_after_the_grace() {
 #[test]
 fn an_upgraded_connection_keeps_its_place_among_those_of_its_peer() {
     block_on(async {
-        let builder = Server::builder().limits(Limits {
-            connections_per_peer_max: Some(1),
-            ..Limits::default()
-        });
+        let builder = Server::builder()
+            .limits(Limits::default().with(|limits| limits.connections_per_peer_max = Some(1)));
         let server = builder.bind("127.0.0.1:0").unwrap();
         let address = server.local_address();
         let client = async {

@@ -252,10 +252,8 @@ fn further_bytes_of_a_client_do_not_lose_its_last_answer() {
 #[test]
 fn each_end_of_a_connection_sends_a_close_notify() {
     let (server, client) = configs();
-    let limits = Limits {
-        idle_duration_max: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    let limits =
+        Limits::default().with(|limits| limits.idle_duration_max = Duration::from_millis(100));
     let server = over_tls(Server::builder().limits(limits), server);
     let server = server.stoppable("127.0.0.1:0", || answer).unwrap();
     let mut idle = connect(server.local_address(), &client);

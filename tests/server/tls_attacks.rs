@@ -434,10 +434,8 @@ async fn late(request: Request<'_>) -> Result<Responded> {
 #[test]
 fn empty_records_keep_no_client_alive_and_delay_no_other() {
     let (config, client) = configs();
-    let limits = Limits {
-        head_duration_max: Duration::from_millis(500),
-        ..Limits::default()
-    };
+    let limits =
+        Limits::default().with(|limits| limits.head_duration_max = Duration::from_millis(500));
     let builder = Server::builder().limits(limits).tls(config);
     let server = builder.stoppable("127.0.0.1:0", || late).unwrap();
     let address = server.local_address();
@@ -685,10 +683,8 @@ fn an_alert_within_the_handshake_ends_it_or_is_passed_over() {
         let id = std::process::id();
         let before = cpu_ticks(id);
         let (config, client) = configs();
-        let limits = Limits {
-            handshake_duration_max: Duration::from_secs(4),
-            ..Limits::default()
-        };
+        let limits =
+            Limits::default().with(|limits| limits.handshake_duration_max = Duration::from_secs(4));
         let builder = Server::builder().limits(limits).tls(config);
         let server = builder.stoppable("127.0.0.1:0", || addressed).unwrap();
         let hello = {

@@ -729,11 +729,10 @@ fn garbage_is_answered_by_an_alert() {
 #[test]
 fn half_handshakes_delay_no_other_client_and_end_at_the_deadline() {
     let (config, client) = configs();
-    let limits = Limits {
-        handshake_duration_max: Duration::from_millis(700),
-        handshakes_max: 100,
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| {
+        limits.handshake_duration_max = Duration::from_millis(700);
+        limits.handshakes_max = 100;
+    });
     let (_server, address) = start(Server::builder().limits(limits).tls(config));
     let hello = hello(&client);
     let stalled: Vec<_> = (0..300)
@@ -840,10 +839,7 @@ fn a_client_of_http_is_sent_to_https() {
 #[test]
 fn a_client_without_room_receives_503_over_tls() {
     let (config, client) = configs();
-    let limits = Limits {
-        connections_max: Some(1),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.connections_max = Some(1));
     let builder = Server::builder().limits(limits).turn_away_when_full(true);
     let (_server, address) = start(builder.tls(config));
     let mut busy = connect(address, &client);

@@ -157,10 +157,8 @@ fn further_bytes_of_a_client_do_not_lose_its_last_answer() {
 
 #[test]
 fn each_end_of_a_connection_sends_a_close_notify() {
-    let limits = Limits {
-        idle_duration_max: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    let limits =
+        Limits::default().with(|limits| limits.idle_duration_max = Duration::from_millis(100));
     let (server, address, client) = start(Server::builder().limits(limits));
     let mut idle = connect(address, &client);
     ask(&mut idle, "/10", "");
@@ -564,10 +562,8 @@ fn a_handshake_of_the_older_protocol_is_whole_when_accept_returns() {
 fn a_client_that_takes_no_byte_is_cut() {
     run(async {
         time::pause();
-        let limits = Limits {
-            write_stall_duration_max: Duration::from_secs(3),
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .with(|limits| limits.write_stall_duration_max = Duration::from_secs(3));
         let server = Server::builder().limits(limits).without_listener();
         let (mut client, stream) = pair().await;
         let serving = spawn(server.connection(stream, None).serve(answer));

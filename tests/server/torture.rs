@@ -147,10 +147,8 @@ fn a_late_reader_receives_a_large_answer_whole() {
 fn a_client_that_takes_no_byte_is_cut() {
     run(async {
         time::pause();
-        let limits = Limits {
-            write_stall_duration_max: Duration::from_secs(3),
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .with(|limits| limits.write_stall_duration_max = Duration::from_secs(3));
         let server = Server::builder().limits(limits).without_listener();
         // The first answer is more than the stream holds, by less than the transport holds back. The second is
         // more than both, so the handler's write waits.

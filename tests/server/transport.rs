@@ -266,10 +266,8 @@ async fn stall(limits: Limits) -> Stalled {
 #[test]
 fn a_thousand_stalled_handshakes_delay_no_other_client_and_end_at_their_deadline() {
     run(async {
-        let limits = Limits {
-            handshake_duration_max: Duration::from_secs(2),
-            ..Limits::default()
-        };
+        let limits =
+            Limits::default().with(|limits| limits.handshake_duration_max = Duration::from_secs(2));
         let start = Instant::now();
         let Stalled { most, numbers } = stall(limits).await;
         let took = start.elapsed();
@@ -291,11 +289,10 @@ fn a_thousand_stalled_handshakes_delay_no_other_client_and_end_at_their_deadline
 #[test]
 fn handshakes_have_a_limit_and_the_oldest_gives_way() {
     run(async {
-        let limits = Limits {
-            handshakes_max: 100,
-            handshake_duration_max: Duration::from_secs(2),
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| {
+            limits.handshakes_max = 100;
+            limits.handshake_duration_max = Duration::from_secs(2);
+        });
         let Stalled { most, numbers } = stall(limits).await;
         assert!(most <= 100, "{most}");
         // All other clients were answered, with or without a displaced handshake.
@@ -309,11 +306,10 @@ fn handshakes_have_a_limit_and_the_oldest_gives_way() {
 #[test]
 fn the_limits_of_connections_count_handshakes() {
     run(async {
-        let limits = Limits {
-            connections_max: Some(3),
-            connections_per_peer_max: Some(2),
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| {
+            limits.connections_max = Some(3);
+            limits.connections_per_peer_max = Some(2);
+        });
         let server = Rc::new(greeting(limits).bind("127.0.0.1:0").unwrap());
         let serving = spawn({
             let server = server.clone();
@@ -339,10 +335,7 @@ fn the_limits_of_connections_count_handshakes() {
 #[test]
 fn a_server_that_ends_serves_its_queue_and_stalled_handshakes_give_way() {
     run(async {
-        let limits = Limits {
-            connections_max: Some(4),
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| limits.connections_max = Some(4));
         let server = Rc::new(greeting(limits).bind("127.0.0.1:0").unwrap());
         let address = server.local_address();
         let serving = spawn({
@@ -377,10 +370,7 @@ fn a_server_that_ends_serves_its_queue_and_stalled_handshakes_give_way() {
 #[test]
 fn a_client_without_room_receives_503_over_its_transport() {
     run(async {
-        let limits = Limits {
-            connections_max: Some(1),
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| limits.connections_max = Some(1));
         let builder = greeting(limits).turn_away_when_full(true);
         let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
         let address = server.local_address();
@@ -437,11 +427,10 @@ fn serving(server: &Rc<Server>) -> JoinHandle<io::Result<()>> {
 fn a_peer_that_is_refused_displaces_no_handshake() {
     for on_peer_limit in [OnPeerLimit::Close, OnPeerLimit::TooManyRequests] {
         run(async move {
-            let limits = Limits {
-                handshakes_max: 2,
-                connections_per_peer_max: Some(2),
-                ..Limits::default()
-            };
+            let limits = Limits::default().with(|limits| {
+                limits.handshakes_max = 2;
+                limits.connections_per_peer_max = Some(2);
+            });
             let builder = greeting(limits).on_peer_limit(on_peer_limit);
             let server = Rc::new(builder.bind("127.0.0.1:0").unwrap());
             let address = server.local_address();

@@ -66,7 +66,7 @@ pub(crate) fn start_example(name: &str, arguments: &[&str]) -> (Owned, SocketAdd
     let mut line = String::new();
     let output = example.0.stdout.as_mut().unwrap();
     BufReader::new(output).read_line(&mut line).unwrap();
-    let (_, address) = line.trim_end().split_once("http://").unwrap();
+    let (_, address) = line.trim_end().split_once("://").unwrap();
     (example, address.parse().unwrap())
 }
 

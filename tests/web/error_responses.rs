@@ -69,10 +69,7 @@ fn api() -> Router {
 }
 
 fn json_builder() -> Builder {
-    let limits = Limits {
-        body_bytes_max: 32,
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.body_bytes_max = 32);
     Server::builder().limits(limits).error_responses(problem)
 }
 

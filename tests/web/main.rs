@@ -7,12 +7,15 @@
 mod support;
 
 mod around;
+mod auth;
 mod compress;
 mod error_responses;
 mod files;
 mod inspect;
 mod nesting;
 mod routes;
+mod session;
 mod together;
 mod tower;
+mod trace;
 mod websocket;

@@ -289,10 +289,8 @@ fn a_value_ends_with_its_request_if_the_connection_is_upgraded_or_the_handler_is
         Ok(responded)
     };
     block_on(async {
-        let limits = Limits {
-            handler_duration_max: Some(Duration::from_millis(50)),
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .with(|limits| limits.handler_duration_max = Some(Duration::from_millis(50)));
         let server = Server::builder().limits(limits).without_listener();
         let handler = waterwheel::http::shared(handler);
         let mut upgraded = TestClient::of(&server, handler.clone());

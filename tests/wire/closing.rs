@@ -132,10 +132,7 @@ fn a_request_that_is_pipelined_while_the_server_ends_does_not_lose_the_answer_be
 
 #[test]
 fn a_client_that_sends_all_before_it_reads_sees_the_413_of_a_large_body() {
-    let limits = Limits {
-        body_bytes_max: MIB as u64,
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.body_bytes_max = MIB as u64);
     let server = limited(limits).stoppable("127.0.0.1:0", || answer).unwrap();
     for length in [2 * MIB, 6 * MIB, 40 * MIB] {
         let mut client = connect(server.local_address());
@@ -152,10 +149,7 @@ fn a_client_that_sends_all_before_it_reads_sees_the_413_of_a_large_body() {
 
 #[test]
 fn a_client_that_reads_its_last_answer_slowly_and_sends_meanwhile_receives_all_of_it() {
-    let limits = Limits {
-        requests_max: Some(1),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.requests_max = Some(1));
     let server = limited(limits).stoppable("127.0.0.1:0", || answer).unwrap();
     let mut client = connect(server.local_address());
     write!(client, "GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", 4 * MIB).unwrap();
@@ -336,12 +330,11 @@ impl Row {
 /// Plays all rows of one way at once. Returns the rows that failed.
 fn play(way: Way) -> Vec<String> {
     let rows = rows(way);
-    let limits = Limits {
-        connections_max: (way == Way::Pressure).then_some(rows.len()),
-        requests_max: (way == Way::RequestsMax).then_some(1),
-        shutdown_duration_max: DEADLINE,
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| {
+        limits.connections_max = (way == Way::Pressure).then_some(rows.len());
+        limits.requests_max = (way == Way::RequestsMax).then_some(1);
+        limits.shutdown_duration_max = DEADLINE;
+    });
     let server = limited(limits).stoppable("127.0.0.1:0", || answer).unwrap();
     let address = server.local_address();
     let clients: Vec<_> = rows
@@ -376,10 +369,7 @@ fn every_last_answer_arrives_whole() {
 
 /// Returns a server of connections in memory, each of which has one request.
 fn brief() -> Server {
-    let limits = Limits {
-        requests_max: Some(1),
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| limits.requests_max = Some(1));
     limited(limits).without_listener()
 }
 
@@ -449,10 +439,7 @@ fn a_server_that_ends_waits_a_second_for_a_silent_client_and_counts_it_as_finish
 #[test]
 fn a_connection_that_lingers_gives_way_before_an_idle_one() {
     run(async {
-        let limits = Limits {
-            connections_max: Some(2),
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| limits.connections_max = Some(2));
         let server = Rc::new(limited(limits).bind("127.0.0.1:0").unwrap());
         let address = server.local_address();
         let serving = spawn({
@@ -495,10 +482,7 @@ fn a_connection_that_lingers_gives_way_before_an_idle_one() {
 fn bytes_for_a_tunnel_are_not_discarded_as_after_a_last_answer() {
     run(async {
         // The answers before it do not fit into the stream, so the switch has to wait for them.
-        let limits = Limits {
-            requests_max: Some(2),
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| limits.requests_max = Some(2));
         let server = limited(limits).without_listener();
         let mut client = TestClient::of(&server, async |request: Request<'_>| {
             if request.path() == "/first" {

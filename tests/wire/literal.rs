@@ -108,15 +108,14 @@ async fn say(request: Request<'_>) -> Result<Responded> {
 }
 
 fn limits() -> Limits {
-    Limits {
-        body_bytes_max: 10,
-        head_duration_max: Duration::from_millis(300),
-        idle_duration_max: Duration::from_millis(300),
-        body_stall_duration_max: Duration::from_millis(300),
-        write_stall_duration_max: Duration::from_millis(300),
-        linger_duration_max: Duration::from_millis(300),
-        ..Limits::default()
-    }
+    Limits::default().with(|limits| {
+        limits.body_bytes_max = 10;
+        limits.head_duration_max = Duration::from_millis(300);
+        limits.idle_duration_max = Duration::from_millis(300);
+        limits.body_stall_duration_max = Duration::from_millis(300);
+        limits.write_stall_duration_max = Duration::from_millis(300);
+        limits.linger_duration_max = Duration::from_millis(300);
+    })
 }
 
 fn server() -> TestServer {
@@ -125,10 +124,7 @@ fn server() -> TestServer {
 
 fn check(rows: &[(&str, &str, &str)]) {
     let server = TestServer::start(
-        Server::builder().limits(Limits {
-            body_bytes_max: 10,
-            ..Limits::default()
-        }),
+        Server::builder().limits(Limits::default().with(|limits| limits.body_bytes_max = 10)),
         || say,
     );
     for (section, request, expected) in rows {

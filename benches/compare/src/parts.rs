@@ -80,6 +80,9 @@ static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
         "runtimes",
         "routes",
         "gate",
+        "tls",
+        "websocket",
+        "gzip",
         "footprint",
     ];
     works
@@ -116,9 +119,14 @@ pub(crate) fn named(names: &str) -> Result<Parts, String> {
 }
 
 impl Part {
-    /// Returns true if it measures servers.
+    /// Returns true if a program of its own measures it and prints the tables.
+    pub(crate) fn has_program(&self) -> bool {
+        ["runtimes", "routes", "gate", "tls", "websocket", "gzip"].contains(&self.name)
+    }
+
+    /// Returns true if it measures servers of `peers.toml`.
     pub(crate) fn has_servers(&self) -> bool {
-        !["builds", "runtimes", "routes", "gate"].contains(&self.name)
+        self.name != "builds" && !self.has_program()
     }
 
     /// Returns true if a server takes part in the run for README.

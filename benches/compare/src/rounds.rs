@@ -130,7 +130,7 @@ fn measure(
             turns::fairness(server, options)
         }),
         "builds" => measured.figures = turns::builds()?,
-        "runtimes" | "routes" | "gate" => measured.tables = turns::tables(part.name)?,
+        _ if part.has_program() => measured.tables = turns::tables(part.name)?,
         name => {
             measured.rounds = 1;
             let options = &Options {

@@ -419,8 +419,12 @@ pub(crate) fn tables(name: &str) -> Result<String> {
         ),
         _ => (folder(), "run --release --quiet --package", target()?),
     };
-    let mut cargo = bounded(1_200, &format!("cargo {words} {name} --target-dir"));
-    text(cargo.arg(target).current_dir(workspace))
+    let name = match name {
+        "tls" | "websocket" | "gzip" => format!("features -- {name}"),
+        name => name.to_owned(),
+    };
+    let mut cargo = bounded(1_800, &format!("cargo {words} {name}"));
+    text(cargo.env("CARGO_TARGET_DIR", target).current_dir(workspace))
 }
 
 #[cfg(test)]

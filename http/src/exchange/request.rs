@@ -388,6 +388,20 @@ impl<'c> Request<'c> {
         self.add_header(name, value)
     }
 
+    /// Adds a Set-Cookie field to the answer, in place of the added one of this name.
+    #[cfg(feature = "sessions")]
+    pub(crate) fn replace_cookie(&self, name: &str, field: &str) -> Result<()> {
+        let start = format!("set-cookie: {name}=");
+        self.exchange.with_added(|lines| {
+            let kept = lines.split_inclusive(|byte| *byte == b'\n');
+            *lines = kept
+                .filter(|line| !line.starts_with(start.as_bytes()))
+                .collect::<Vec<_>>()
+                .concat();
+        });
+        self.add_header("set-cookie", field)
+    }
+
     /// Returns the value of the first [added](Self::add_header) field of that name (in any case), if it is
     /// UTF-8.
     ///

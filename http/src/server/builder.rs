@@ -26,7 +26,7 @@ use crate::transport::transport_info::TransportInfo;
 /// use waterwheel::http::{Limits, Server};
 ///
 /// let server = Server::builder()
-///     .limits(Limits { body_bytes_max: 64 * 1024, ..Limits::default() })
+///     .limits(Limits::default().with(|limits| limits.body_bytes_max = 64 * 1024))
 ///     .server_name("mill")
 ///     .bind("127.0.0.1:0")?;
 /// assert_ne!(server.local_address().port(), 0);

@@ -55,6 +55,8 @@ pub(crate) mod builder;
 pub(crate) mod gate;
 mod room;
 mod shutdown;
+#[cfg(feature = "systemd")]
+pub(crate) mod systemd;
 pub(crate) mod threads;
 
 /// An HTTP/1.1 server.
@@ -476,8 +478,7 @@ impl Server {
     pub async fn serve(&self, handler: impl Handler) -> io::Result<()> {
         let mut stopped = pin!(async {
             self.stopping.wanted(Wanted::Stop).await;
-            self.shutdown(self.shared.limits.shutdown_duration_max)
-                .await;
+            self.shutdown_in_order().await;
             Ok(())
         });
         // Both run at once, because a shutdown first waits until the loop has emptied the queue.

@@ -49,7 +49,9 @@ impl Server {
     /// Counts a task that waits for a connection, or for room for one.
     pub(super) fn waiting(&self) -> CountGuard<'_> {
         // Threads that wait in `Stopper::ready` learn that the server accepts.
-        self.stopping.serving();
+        if self.stopping.serving() {
+            self.shared.stage_changed.notify_all();
+        }
         CountGuard::begin(self, &self.acceptors)
     }
 

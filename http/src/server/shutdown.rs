@@ -255,9 +255,8 @@ impl Server {
         };
         race(async { signals.recv().await.map(drop) }, stopped).await?;
         let ended = async {
-            Ok(self
-                .shutdown(self.shared.limits.shutdown_duration_max)
-                .await)
+            self.stopper().stop();
+            Ok(self.shutdown_in_order().await)
         };
         let second = async {
             signals.recv().await?;
@@ -355,13 +354,53 @@ impl Server {
     /// ```
     pub async fn stop_requested(&self) {
         // A loop of the user's waits here, so other threads may count the server as serving.
-        self.stopping.serving();
+        if self.stopping.serving() {
+            self.shared.stage_changed.notify_all();
+        }
         self.stopping.wanted(Wanted::Stop).await;
+    }
+
+    /// Shuts down within the limits, after the time in which load balancers may notice.
+    pub(super) async fn shutdown_in_order(&self) -> Report {
+        let limits = &self.shared.limits;
+        // Without a delay, the shutdown begins in this poll.
+        if !limits.unready_duration.is_zero() {
+            let unready = sleep(limits.unready_duration);
+            race(unready, self.stopping.wanted(Wanted::Cut)).await;
+        }
+        self.shutdown(limits.shutdown_duration_max).await
+    }
+
+    /// Returns false from the moment in which the server is asked to end. It may accept for
+    /// [`Limits::unready_duration`](crate::Limits::unready_duration) after that. A check of readiness asks
+    /// this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Server;
+    ///
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// assert!(server.is_ready());
+    /// server.stopper().stop();
+    /// assert!(!server.is_ready() && !server.is_stopping());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn is_ready(&self) -> bool {
+        !self.is_stopping() && !self.stopping.is(Wanted::Stop)
     }
 
     /// Returns true if the server is ending or has ended. A health check for a load balancer can ask this.
     pub fn is_stopping(&self) -> bool {
         self.shared.stage.get() != Stage::Open
+    }
+
+    /// Waits until an accept loop has begun.
+    #[cfg(feature = "systemd")]
+    pub(super) async fn has_begun(&self) {
+        while !self.stopping.has_begun() {
+            self.shared.stage_changed.notified().await;
+        }
     }
 
     fn enter(&self, stage: Stage) {

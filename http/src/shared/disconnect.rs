@@ -23,6 +23,7 @@
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnHalfClose {
     /// The client sends no more, but it waits for its answers, and the server sends them.
     #[default]
@@ -45,6 +46,7 @@ pub enum OnHalfClose {
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnDisconnect {
     /// The handler runs to its end. [`Request::disconnected`](crate::Request::disconnected) completes in it.
     #[default]

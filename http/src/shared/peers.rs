@@ -24,13 +24,14 @@ use crate::error::Refusal;
 /// use waterwheel::http::{Limits, OnPeerLimit, Server};
 ///
 /// let server = Server::builder()
-///     .limits(Limits { connections_per_peer_max: Some(20), ..Limits::default() })
+///     .limits(Limits::default().with(|limits| limits.connections_per_peer_max = Some(20)))
 ///     .on_peer_limit(OnPeerLimit::Close) // a client with so many connections reads no answer
 ///     .bind("127.0.0.1:0")?;
 /// # drop(server);
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnPeerLimit {
     /// Answers with 429 (RFC 6585, 4). The default.
     #[default]

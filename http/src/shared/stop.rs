@@ -241,12 +241,20 @@ impl Stopping {
         Stopper(self.control.clone())
     }
 
-    /// Notes that the server accepts connections. Calling this twice has no effect.
-    pub(crate) fn serving(&self) {
+    /// Notes that the server accepts connections. Returns true the first time; later calls have no effect.
+    pub(crate) fn serving(&self) -> bool {
         // Each accept calls this, so only the first one takes the lock.
-        if !self.has_begun.replace(true) {
+        let is_first = !self.has_begun.replace(true);
+        if is_first {
             self.control.enter(StopPhase::Serving);
         }
+        is_first
+    }
+
+    /// Returns true if the server has begun to serve.
+    #[cfg(feature = "systemd")]
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.get()
     }
 
     pub(crate) fn has_ended(&self) {

@@ -127,7 +127,7 @@ impl<T: Io> TlsStream<T> {
     /// fn nodelay(stream: &TlsStream) -> std::io::Result<()> {
     ///     match stream.get_ref() {
     ///         Stream::Tcp(stream) => stream.set_nodelay(true),
-    ///         Stream::Unix(_) => Ok(()),
+    ///         _ => Ok(()),
     ///     }
     /// }
     /// # drop(nodelay as fn(&_) -> _);

@@ -32,6 +32,7 @@ use crate::transport::stream::Stream;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Listener {
     /// Accepts TCP connections.
     Tcp(TcpListener),

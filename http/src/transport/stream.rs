@@ -35,6 +35,7 @@ use crate::transport::io::Io;
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Stream {
     /// A TCP stream.
     Tcp(TcpStream),

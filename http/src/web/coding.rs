@@ -16,6 +16,7 @@ use crate::web::weight::Weight;
 /// assert_eq!(names, ["site.css.br", "site.css.zst", "site.css.gz"]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ContentCoding {
     /// `br` (RFC 7932).
     Brotli,

@@ -2,19 +2,23 @@
 //!
 //! | feature | contents |
 //! |---|---|
+//! | `auth` | Basic and bearer authentication around a handler |
 //! | `client-address` | the client behind a proxy: PROXY protocol, `Forwarded`, `X-Forwarded-For` |
 //! | `compress` | compression of answers; `compress-brotli` and `compress-zstd` add codings |
 //! | `cookies` | `Set-Cookie` fields |
 //! | `events` | server-sent events |
 //! | `files` | folders of static files, with `range`, `coding` and `conditional` |
+//! | `health` | `/healthz` and `/readyz` |
 //! | `input`, `json` | queries, forms, JSON, cookies, credentials |
 //! | `inspect` | a page that shows a runtime at work |
 //! | `middleware` | access log, request ids, limits, CORS, CSRF, security headers, handlers that block |
 //! | `multipart` | forms with files |
 //! | `response` | responses as values, with `conditional` |
 //! | `routes` | a router |
+//! | `sessions` | sessions in a cookie or a store, and flash messages; not part of `web` |
 //! | `templates` | pages |
 //! | `tower` | services of tower, such as axum's, as handlers; not part of `web` |
+//! | `trace` | a span of `tracing` for each request, with `traceparent` |
 //! | `websocket` | WebSockets, which `web` does not contain |
 //!
 //! Begin with `routes`: its first page has a whole program. The arguments of its handlers lead to `input`,
@@ -23,6 +27,9 @@
 //! The server knows none of these modules. A router is a [`Handler`](crate::Handler) like any other. A
 //! response is sent through [`Request::respond`](crate::Request::respond).
 
+#[cfg(feature = "auth")]
+#[cfg_attr(docsrs, doc(cfg(feature = "auth")))]
+pub mod auth;
 #[cfg(feature = "client-address")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client-address")))]
 pub mod client_address;
@@ -43,6 +50,9 @@ pub mod events;
 #[cfg(feature = "files")]
 #[cfg_attr(docsrs, doc(cfg(feature = "files")))]
 pub mod files;
+#[cfg(feature = "health")]
+#[cfg_attr(docsrs, doc(cfg(feature = "health")))]
+pub mod health;
 #[cfg(any(feature = "files", feature = "response"))]
 mod html;
 #[cfg(feature = "input")]
@@ -72,6 +82,9 @@ pub mod response;
 #[cfg(feature = "routes")]
 #[cfg_attr(docsrs, doc(cfg(feature = "routes")))]
 pub mod routes;
+#[cfg(feature = "sessions")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sessions")))]
+pub mod session;
 #[cfg(any(
     feature = "events",
     feature = "files",
@@ -88,6 +101,9 @@ pub mod templates;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod tower;
+#[cfg(feature = "trace")]
+#[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+pub mod trace;
 #[cfg(feature = "websocket")]
 #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
 pub mod websocket;

@@ -104,6 +104,7 @@ pub struct Templates {
 /// assert_eq!(reload, Reload::Never);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reload {
     /// Checks the folder before each page, on the runtime's thread. For development; the default of a debug
     /// build.

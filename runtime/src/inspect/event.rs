@@ -216,6 +216,7 @@ pub enum WakeCause {
 /// assert_eq!(TaskOutcome::Cancelled.to_string(), "cancelled");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TaskOutcome {
     /// It has returned a value.
     Value,
@@ -286,6 +287,7 @@ pub enum SyscallOp {
 /// assert_eq!(SyscallResult::WouldBlock.to_string(), "EAGAIN");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SyscallResult {
     /// The number of bytes or events. Zero for `accept` and `connect`.
     Number(u64),

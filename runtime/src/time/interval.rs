@@ -115,6 +115,7 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 /// ```
 #[doc(alias = "MissedTickBehavior")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MissedTicks {
     /// Skips them and keeps the schedule. This is the default.
     #[default]

@@ -74,10 +74,7 @@ fn a_12_a_malformed_request_is_answered_400() {
 
 #[test]
 fn a_13_each_part_of_a_request_has_a_limit() {
-    let server = server_with(Limits {
-        body_bytes_max: 10,
-        ..Limits::DEFAULT
-    });
+    let server = server_with(Limits::DEFAULT.with(|limits| limits.body_bytes_max = 10));
     let endless = "x".repeat(100_000);
     let too_long = |request: String, status: &str| {
         let answer = server.exchange(&[request.as_bytes()]);

@@ -200,10 +200,7 @@ fn n_37_a_request_is_answered_once_for_each_result_of_its_handler() {
 
 #[test]
 fn n_38_an_answer_of_the_server_itself_has_a_length_and_one_line() {
-    let server = server_with(Limits {
-        body_bytes_max: 10,
-        ..Limits::DEFAULT
-    });
+    let server = server_with(Limits::DEFAULT.with(|limits| limits.body_bytes_max = 10));
     let too_large = refused("413 Content Too Large", "content too large");
     let too_many: String = (0..101).map(|n| format!("a{n}: b\r\n")).collect();
     check(

@@ -433,10 +433,7 @@ fn n_53_http_1_1_names_its_host_once() {
 
 #[test]
 fn n_54_an_expectation_is_met_for_each_method_or_refused_once() {
-    let server = server_with(Limits {
-        body_bytes_max: 10,
-        ..Limits::DEFAULT
-    });
+    let server = server_with(Limits::DEFAULT.with(|limits| limits.body_bytes_max = 10));
     for method in ["POST", "PUT", "PATCH"] {
         let mut client = server.client();
         let head = "Host: x\r\nExpect: 100-Continue\r\nContent-Length: 5\r\n\r\n";
@@ -640,10 +637,7 @@ fn n_58b_an_enormous_chunk_size_costs_one_connection() {
 
 #[test]
 fn n_58c_all_chunks_together_are_held_to_the_limit() {
-    let server = server_with(Limits {
-        body_bytes_max: 10,
-        ..Limits::DEFAULT
-    });
+    let server = server_with(Limits::DEFAULT.with(|limits| limits.body_bytes_max = 10));
     let chunks = |last: &str| post(CHUNKED, &format!("5\r\nhello\r\n{last}\r\n0\r\n\r\n"));
     check(
         &server,

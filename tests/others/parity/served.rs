@@ -28,13 +28,12 @@ pub(crate) fn server_with(limits: Limits) -> TestServer {
 /// Returns the default limits with short times.
 pub(crate) fn impatient() -> Limits {
     let soon = Duration::from_millis(150);
-    Limits {
-        head_duration_max: soon,
-        body_stall_duration_max: soon,
-        write_stall_duration_max: soon,
-        linger_duration_max: soon,
-        ..Limits::DEFAULT
-    }
+    Limits::DEFAULT.with(|limits| {
+        limits.head_duration_max = soon;
+        limits.body_stall_duration_max = soon;
+        limits.write_stall_duration_max = soon;
+        limits.linger_duration_max = soon;
+    })
 }
 
 /// Returns a GET of that path that keeps the connection.

@@ -1,4 +1,4 @@
-//! Middleware around handlers, pages, and the Book's pool (R-53, M-11, M-12, B-05, B-06, B-08).
+//! Middleware around handlers, pages, and the Book's pool (R-50, R-53, M-11, M-12, B-05, B-06, B-08).
 
 use std::cell::RefCell;
 use std::fs;
@@ -12,8 +12,9 @@ use waterwheel::http::testing::TestClient;
 use waterwheel::http::web::middleware::{
     End, OwnedRequest, REQUEST_ID, access_log, at_most, blocking, request_ids, time_limit,
 };
+use waterwheel::http::web::session::{ClientSession, MemoryStore, Sessions};
 use waterwheel::http::web::templates::{Reload, Templates, Value, context};
-use waterwheel::http::{ClientError, Request, Responded, Result, Server, StatusCode};
+use waterwheel::http::{ClientError, Method, Request, Responded, Result, Server, StatusCode};
 use waterwheel::runtime::time::{pause, sleep};
 use waterwheel::runtime::{ThreadPool, block_on, join, spawn};
 
@@ -50,6 +51,45 @@ async fn any_end(request: Request<'_>) -> Result<Responded> {
 }
 
 #[test]
+fn r_50_a_session_has_its_cookie_once_and_a_long_random_id() {
+    let handler = async |request: Request<'_>| {
+        let session = ClientSession::of(&request)?;
+        let visits: u32 = session.get("visits")?.unwrap_or(0) + 1;
+        session.insert("visits", visits)?;
+        request
+            .respond(StatusCode::OK, visits.to_string(), ())
+            .await
+    };
+    block_on(async {
+        let sessions = Sessions::in_store(MemoryStore::new(10)).name("SID");
+        let sessions = sessions.timeout(Duration::from_secs(3600));
+        let mut client = TestClient::new(sessions.around(handler));
+        let first = client.get("/").await;
+        let field = first.headers["set-cookie"].to_str().unwrap();
+        let id = field.strip_prefix("SID=").unwrap();
+        let id = id.strip_suffix("; HttpOnly; SameSite=Lax; Path=/").unwrap();
+        assert!(id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let fields = [("cookie", format!("SID={id}"))];
+        let fields = fields
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let second = client.request(&Method::GET, "/", &fields, b"").await;
+        assert_eq!(
+            (second.text().as_str(), second.headers.get("set-cookie")),
+            ("2", None)
+        );
+        let stranger = client.get("/").await;
+        assert_eq!(stranger.text(), "1");
+        assert!(
+            !stranger.headers["set-cookie"]
+                .to_str()
+                .unwrap()
+                .contains(id)
+        );
+    });
+}
+
+#[test]
 fn r_53_each_request_is_one_line_of_the_log() {
     let lines = Rc::new(RefCell::new(Vec::new()));
     let kept = lines.clone();
@@ -81,10 +121,8 @@ fn r_53_each_request_is_one_line_of_the_log() {
         client.send("GET /abort HTTP/1.1\r\nHost: x\r\n\r\n").await;
         client.closed().await;
         // The line is logged when the handler is dropped. The server has a shorter limit here.
-        let limits = waterwheel::http::Limits {
-            handler_duration_max: Some(Duration::from_secs(1)),
-            ..waterwheel::http::Limits::DEFAULT
-        };
+        let limits = waterwheel::http::Limits::DEFAULT
+            .with(|limits| limits.handler_duration_max = Some(Duration::from_secs(1)));
         let hasty = Server::builder().limits(limits).without_listener();
         let answer = TestClient::of(&hasty, handler).get("/slow").await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -1,10 +1,10 @@
-// Node's WebSocket: node --experimental-websocket client.mjs ADDRESS. Fails at the first surprise.
+// Node's WebSocket: node --experimental-websocket client.mjs URL. Fails at the first surprise.
 import assert from "node:assert/strict";
 
-const [address] = process.argv.slice(2);
+const [url] = process.argv.slice(2);
 
 function open(path) {
-    const socket = new WebSocket(`ws://${address}${path}`);
+    const socket = new WebSocket(url + path);
     socket.binaryType = "arraybuffer";
     const waiting = [], arrived = [];
     const deliver = event => {

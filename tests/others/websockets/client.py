@@ -1,16 +1,15 @@
-"""Python's websockets: client.py ADDRESS. Fails at the first surprise."""
+"""Python's websockets: client.py URL. Fails at the first surprise."""
 
 import asyncio
 import sys
 
 import websockets
 
-address = sys.argv[1]
+url = sys.argv[1]
 
 
 async def returns_messages(path):
-    url = f"ws://{address}{path}"
-    async with websockets.connect(url, max_size=None, open_timeout=20) as socket:
+    async with websockets.connect(url + path, max_size=None, open_timeout=20) as socket:
         for text in ["", "flour", "grüße 🌾", "x" * 70000]:
             await socket.send(text)
             assert await socket.recv() == text

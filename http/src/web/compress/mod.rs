@@ -46,6 +46,10 @@
 //! once. gzip at its usual level takes about half a millisecond for 32 KiB. Files that do not change are better
 //! compressed once: `web::files` serves the file `a.css.br` in place of `a.css`.
 //!
+//! A gzip encoder has some 370 KiB, as long as its answer is being sent. A whole answer of up to 64 KiB needs it only
+//! while it is coded. So a thousand clients that slowly read long answers take 370 MB; limit the connections, or the
+//! answers. Up to four idle encoders are kept for later answers.
+//!
 //! # Secrets in compressed answers
 //!
 //! The length of a compressed answer depends on its content. If one answer holds a secret (a token against
@@ -59,7 +63,10 @@
 //! - Never: an encoder for an answer without a body of its own.
 //! - Always: Vary on both forms of an answer.
 
+mod deflate;
 mod encoders;
+#[cfg(any(feature = "compress-brotli", feature = "compress-zstd"))]
+mod vec_encoder;
 
 use std::fmt;
 use std::rc::Rc;
@@ -74,6 +81,7 @@ use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::headers::white_space::trim;
 use crate::web::coding::{AcceptedCodings, ContentCoding};
+use crate::web::compress::deflate::DeflatePool;
 
 /// Compresses the answers of a handler, with the defaults of [`Compress`].
 ///
@@ -145,6 +153,7 @@ pub struct Compress {
 /// # drop(fast);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Effort {
     /// The least work.
     Fast,
@@ -210,10 +219,12 @@ impl Compress {
     /// Compresses the answers of `handler`.
     pub fn around(self, handler: impl Handler) -> impl Handler {
         let settings = Rc::new(self);
+        let pool = Rc::new(DeflatePool::default());
         async move |request: Request<'_>| {
             request.set_answer_coder(Rc::new(Negotiated {
                 accepted: AcceptedCodings::of(request.headers()),
                 settings: settings.clone(),
+                pool: pool.clone(),
             }));
             handler.call(request).await
         }
@@ -267,6 +278,7 @@ const OF_THE_BYTES: [&str; 5] = [
 struct Negotiated {
     accepted: AcceptedCodings,
     settings: Rc<Compress>,
+    pool: Rc<DeflatePool>,
 }
 
 impl AnswerCoder for Negotiated {
@@ -300,7 +312,7 @@ impl AnswerCoder for Negotiated {
         headers.remove(ACCEPT_RANGES);
         let token = HeaderValue::from_static(coding.token());
         headers.insert(CONTENT_ENCODING, token);
-        Some(make(self.settings.effort))
+        Some(make(self.settings.effort, &self.pool))
     }
 }
 

@@ -408,3 +408,47 @@ fn a_body_that_fails_is_cut_and_an_error_answer_is_plain() {
         );
     });
 }
+
+#[test]
+fn an_answer_does_not_depend_on_the_answers_before_it() {
+    let handler = async |request: Request<'_>| match request.path() {
+        "/cut" => {
+            let mut body = request.start(StatusCode::OK, TEXT).await?;
+            body.write("secret flour ".repeat(4000)).await?;
+            Err(std::io::Error::other("no more").into())
+        }
+        "/pieces" => {
+            let mut body = request.start(StatusCode::OK, TEXT).await?;
+            body.write(long()).await?;
+            body.flush().await?;
+            body.write("the end").await?;
+            body.finish().await
+        }
+        _ => request.respond(StatusCode::OK, long(), TEXT).await,
+    };
+    for coding in codings() {
+        let shared = Rc::new(compress(handler));
+        let body_of = |path: &'static str| {
+            let handler = shared.clone();
+            block_on(async move {
+                let call = async move |request: Request<'_>| handler.call(request).await;
+                let mut client = TestClient::new(call);
+                let head = format!("GET {path} HTTP/1.0\r\naccept-encoding: {coding}\r\n\r\n");
+                client.send(head).await;
+                let bytes = client.read_to_end().await;
+                let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+                bytes[end.expect("a head") + 4..].to_vec()
+            })
+        };
+        let fresh = ["/", "/pieces"].map(body_of);
+        for before in ["/", "/pieces", "/cut"] {
+            body_of(before);
+            assert_eq!(
+                ["/", "/pieces"].map(body_of),
+                fresh,
+                "{coding} after {before}"
+            );
+        }
+        assert_eq!(decode(coding, &fresh[0]), long().as_bytes());
+    }
+}

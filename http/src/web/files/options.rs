@@ -26,6 +26,7 @@ pub(super) struct Options {
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DotFiles {
     /// They are answered with 404.
     #[default]
@@ -46,6 +47,7 @@ pub enum DotFiles {
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Symlinks {
     /// Links are answered with 404.
     Refuse,

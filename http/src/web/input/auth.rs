@@ -36,13 +36,23 @@ impl Credentials {
     /// matching bytes.
     pub fn is(&self, name: &str, password: &str) -> bool {
         // Both are always compared, so the time does not tell which one is wrong.
-        let name_is_right = is_same(&self.name, name);
-        is_same(&self.password, password) && name_is_right
+        let name_is_right = is_same_secret(&self.name, name);
+        is_same_secret(&self.password, password) && name_is_right
     }
 }
 
-/// Compares all bytes, wherever the first difference is.
-fn is_same(given: &str, expected: &str) -> bool {
+/// Compares a secret of a client with the expected one. The time depends only on their lengths, and not on the number
+/// of matching bytes.
+///
+/// # Examples
+///
+/// ```
+/// use waterwheel::http::web::input::is_same_secret;
+///
+/// assert!(is_same_secret("flour", "flour"));
+/// assert!(!is_same_secret("flour", "floor"));
+/// ```
+pub fn is_same_secret(given: &str, expected: &str) -> bool {
     let pairs = given.bytes().zip(expected.bytes());
     let differences = pairs.fold(0, |seen, (one, other)| seen | (one ^ other));
     std::hint::black_box(differences) == 0 && given.len() == expected.len()

@@ -58,7 +58,7 @@ use percent_encoding::percent_decode_str;
 use crate::exchange::request::Request;
 
 pub use accept::{negotiate, preferred, priorities};
-pub use auth::{Credentials, basic_auth};
+pub use auth::{Credentials, basic_auth, is_same_secret};
 pub use cookies::{cookie, cookies};
 pub use forms::{checkbox, form, form_pairs, form_up_to, query, query_pairs};
 #[cfg(feature = "json")]

@@ -155,6 +155,7 @@ struct NotFound {
 /// });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TrailingSlash {
     /// Redirects the client to the route's path with 308. So each page has one address, and relative links
     /// work. The default.

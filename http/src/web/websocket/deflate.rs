@@ -4,7 +4,7 @@
 //!
 //! The client offers the extension with parameters, and [`negotiate`] accepts the first offer that the server can keep.
 //! By default, both ends begin anew with each message ("no context takeover"). Then all sockets share one compressor and
-//! one decompressor, and an idle socket has none. With context takeover, each socket has its own: some 300 KiB, for
+//! one decompressor, and an idle socket has none. With context takeover, each socket has its own: some 330 KiB, for
 //! messages that become much smaller if they resemble each other.
 //!
 //! # Invariants
@@ -14,6 +14,7 @@
 //! - Never: more decompressed bytes than the limit on messages, however small they were on the wire.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt::Write;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
@@ -29,6 +30,13 @@ const WINDOW_BITS_MAX: u8 = 15;
 
 /// The smallest window that zlib can use.
 const WINDOW_BITS_MIN: u8 = 9;
+
+/// The distance over which DEFLATE refers back (RFC 1951, 2).
+const WINDOW_BYTES: usize = 1 << WINDOW_BITS_MAX;
+
+/// The most last blocks in a message, besides one for each KiB of its bytes. After each one, the decompressor begins anew
+/// and gets its window back, which takes more time than such a block takes bytes.
+const LAST_BLOCKS_MAX: usize = 64;
 
 /// The least room for one call of zlib, which needs more than six bytes to end a block.
 const ROOM_BYTES: usize = 1024;
@@ -121,6 +129,7 @@ impl DeflateParameters {
             accepted: self,
             compress: owns.then(|| new_compress(own_window.unwrap_or(WINDOW_BITS_MAX))),
             decompress: self.client_takes_over.then(|| Decompress::new(false)),
+            earlier: VecDeque::new(),
         }
     }
 }
@@ -143,6 +152,9 @@ pub(super) struct DeflateCodec {
     /// `None` if the shared one serves.
     compress: Option<Compress>,
     decompress: Option<Decompress>,
+    /// The last bytes of the client's earlier messages, to which the next one may refer. The decompressor forgets them at
+    /// a last block. Empty if the client begins anew.
+    earlier: VecDeque<u8>,
 }
 
 impl DeflateCodec {
@@ -179,12 +191,25 @@ impl DeflateCodec {
                 .take()
                 .unwrap_or_else(|| Decompress::new(false));
             decompress.reset(false);
-            let decompressed = decompress_with(&mut decompress, message, bytes_max);
+            let decompressed = decompress_with(&mut decompress, message, bytes_max, &self.earlier);
             shared.decompress.set(Some(decompress));
             return decompressed;
         };
-        decompress_with(own, message, bytes_max)
+        let decompressed = decompress_with(own, message, bytes_max, &self.earlier)?;
+        let last = &decompressed[decompressed.len().saturating_sub(WINDOW_BYTES)..];
+        let excess = (self.earlier.len() + last.len()).saturating_sub(WINDOW_BYTES);
+        self.earlier.drain(..excess);
+        self.earlier.extend(last);
+        Ok(decompressed)
     }
+}
+
+/// Returns the bytes to which the next block may refer.
+fn window(earlier: &VecDeque<u8>, bytes: &[u8]) -> Vec<u8> {
+    let bytes = &bytes[bytes.len().saturating_sub(WINDOW_BYTES)..];
+    let missing = WINDOW_BYTES - bytes.len();
+    let earlier = earlier.range(earlier.len().saturating_sub(missing)..);
+    earlier.chain(bytes).copied().collect()
 }
 
 fn compress_with(compress: &mut Compress, message: &[u8]) -> Vec<u8> {
@@ -210,8 +235,10 @@ fn decompress_with(
     decompress: &mut Decompress,
     mut message: Vec<u8>,
     bytes_max: usize,
+    earlier: &VecDeque<u8>,
 ) -> Result<Vec<u8>, Violation> {
     message.extend(TAIL);
+    let mut last_blocks = 0;
     let (mut input, mut bytes) = (&message[..], Vec::new());
     loop {
         // Grows with the data, and stops one byte above the limit.
@@ -230,8 +257,18 @@ fn decompress_with(
         let used = usize::try_from(decompress.total_in() - before).unwrap_or(input.len());
         input = &input[used..];
         if status == Status::StreamEnd {
-            // A block may say that it is the last one, and others may follow (RFC 7692, 7.2.3.4).
+            // A block may say that it is the last one, and others may follow and refer to it (RFC 7692, 7.2.3.4).
+            last_blocks += 1;
+            if last_blocks > LAST_BLOCKS_MAX + bytes.len() / 1024 {
+                return Err(Violation::Deflate);
+            }
             decompress.reset(false);
+            let window = window(earlier, &bytes);
+            if !window.is_empty() {
+                decompress
+                    .set_dictionary(&window)
+                    .map_err(|_| Violation::Deflate)?;
+            }
         }
         if input.is_empty() && bytes.len() < bytes.capacity() {
             return Ok(bytes);

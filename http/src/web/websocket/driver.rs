@@ -99,7 +99,7 @@ impl<F: Future<Output = Result<()>>> Future for Driver<F> {
         attend(socket, cx);
         let phase = socket.phase();
         if phase != before {
-            socket.wake_reader();
+            socket.wake_waiting();
             if returned.is_pending() {
                 cx.waker().wake_by_ref(); // the handler may wait for the socket
             }
@@ -119,18 +119,12 @@ fn watch(socket: &Socket, cx: &Context<'_>) {
 
 /// Moves the frames that no other task moves.
 fn attend(socket: &Socket, cx: &mut Context<'_>) {
-    let phase = socket.phase();
-    if phase == SocketPhase::Finishing {
+    let _read = socket.poll_read_aside(cx);
+    if socket.phase() == SocketPhase::Finishing {
         let _is_gone = socket.poll_finish(cx);
-        return;
-    }
-    // A failure shows as the phase `Gone`.
-    let _flushed = socket.poll_flush(cx);
-    if phase == SocketPhase::CloseSent && !socket.is_read() {
-        let _is_closed = socket.poll_discard_messages(cx);
-        if socket.phase() == SocketPhase::Finishing {
-            let _is_gone = socket.poll_finish(cx);
-        }
+    } else {
+        // A failure shows as the phase `Gone`.
+        let _flushed = socket.poll_flush(cx);
     }
 }
 

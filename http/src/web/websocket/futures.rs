@@ -33,6 +33,7 @@ pub(super) struct SendMessage<'a> {
     data: Data,
     payload: &'a [u8],
     is_accepted: bool,
+    is_ready: bool,
 }
 
 impl<'a> SendMessage<'a> {
@@ -46,6 +47,7 @@ impl<'a> SendMessage<'a> {
             data,
             payload,
             is_accepted: false,
+            is_ready: false,
         }
     }
 }
@@ -59,14 +61,20 @@ impl Future for SendMessage<'_> {
             data,
             payload,
             is_accepted,
+            is_ready,
         } = &mut *self;
-        socket.poll_send(cx, *data, payload, is_accepted)
+        let polled = socket.poll_send(cx, *data, payload, is_accepted);
+        *is_ready = polled.is_ready();
+        polled
     }
 }
 
 impl Drop for SendMessage<'_> {
     fn drop(&mut self) {
-        self.socket.leave_sender();
+        // The bytes of a message that waits for others are the driver's already.
+        if !self.is_ready {
+            self.socket.leave_sender();
+        }
     }
 }
 
@@ -78,6 +86,18 @@ impl Future for Closing<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         while ready!(Pin::new(&mut self.0).poll(cx))?.is_some() {}
-        Poll::Ready(Ok(()))
+        // The error may have been returned before.
+        Poll::Ready(self.0.0.result_of_close())
+    }
+}
+
+/// Waits for the client's close frame, beside a reader.
+pub(super) struct ClosingBeside<'a>(pub(super) &'a Socket);
+
+impl Future for ClosingBeside<'_> {
+    type Output = Result<(), WebSocketError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_closed(cx)
     }
 }

@@ -225,6 +225,9 @@ impl WebSocket {
 
     /// Sends a message. Waits until the transport has accepted it, so at most as long as the client reads slowly.
     ///
+    /// While more messages of the client have been read already, a small one waits for the others, so that they leave
+    /// with one write: at the latest when the handler waits.
+    ///
     /// # Errors
     ///
     /// [`Closed`](WebSocketError::Closed) after a close frame. If the client is lost, or accepts no byte for too long.
@@ -276,7 +279,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// If the client is lost, breaks a rule, or does not answer in time.
+    /// If the client is lost, breaks a rule, or does not answer in time, and if that has happened before.
     ///
     /// # Cancel safety
     ///
@@ -286,7 +289,7 @@ impl WebSocket {
         code: CloseCode,
         text: &str,
     ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
-        self.0.begin_close(code, text);
+        self.0.ask_to_close(code, text);
         Closing(NextMessage(&self.0))
     }
 
@@ -350,13 +353,14 @@ impl WebSocket {
             WebSocketWriter(self.0.clone()),
         );
         drop(self);
+        halves.0.0.keep_reader();
         halves
     }
 }
 
 impl Drop for WebSocket {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.drop_reader();
         release(&self.0);
     }
 }
@@ -387,7 +391,7 @@ impl Sink<Message> for WebSocket {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.begin_close(CloseCode::NORMAL, "");
+        self.0.ask_to_close(CloseCode::NORMAL, "");
         self.0.poll_flush(cx)
     }
 }

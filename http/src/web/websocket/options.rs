@@ -61,7 +61,7 @@ pub(super) struct SocketSettings {
     pub(super) protocols: Vec<String>,
     /// `None` if messages are not compressed, and true if they may refer to earlier ones.
     pub(super) compression: Option<bool>,
-    pub(super) shared: SharedMemory,
+    pub(super) shared: Rc<SharedMemory>,
 }
 
 /// The origins whose pages may open a WebSocket.
@@ -73,7 +73,8 @@ pub(super) enum Origins {
     All,
 }
 
-/// The memory that sockets share, so that an idle one has none.
+/// The memory that the sockets of a thread share, so that an idle one has none. It does not belong to the options,
+/// because a handler may make new ones for each socket.
 #[derive(Default)]
 pub(super) struct SharedMemory {
     /// The bytes of one read.
@@ -83,11 +84,8 @@ pub(super) struct SharedMemory {
     pub(super) deflate: SharedDeflate,
 }
 
-/// A copy of options has memory of its own.
-impl Clone for SharedMemory {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
+thread_local! {
+    static SHARED: Rc<SharedMemory> = Rc::default();
 }
 
 impl Default for SocketSettings {
@@ -102,7 +100,7 @@ impl Default for SocketSettings {
             origins: Origins::SameHost,
             protocols: Vec::new(),
             compression: None,
-            shared: SharedMemory::default(),
+            shared: SHARED.with(Rc::clone),
         }
     }
 }
@@ -240,5 +238,22 @@ impl WebSocketOptions {
     #[must_use]
     pub fn compress_across_messages(self) -> Self {
         self.with(|settings| settings.compression = Some(true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_options_of_a_thread_share_their_memory() {
+        let options = WebSocketOptions::new();
+        let others = [
+            WebSocketOptions::new(),
+            options.clone().message_bytes_max(1),
+        ];
+        for other in others {
+            assert!(Rc::ptr_eq(&options.0.shared, &other.0.shared));
+        }
     }
 }

@@ -17,6 +17,11 @@ impl Reading {
         self.decoder.is_idle() && self.rest.is_empty()
     }
 
+    /// Returns true if there are bytes behind the message that was returned.
+    pub(super) fn has_rest(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
     /// Keeps the bytes behind a message.
     pub(super) fn keep(&mut self, rest: &[u8]) {
         self.rest.extend_from_slice(rest);

@@ -18,16 +18,20 @@
 //! Up to three tasks use the socket: the [driver](crate::web::websocket::driver), a reader and a sender. The entry in the
 //! server's table has the waker of the driver. Usually, all three are one task, and no other waker is stored.
 //!
+//! One of them reads. This is the reader while it waits. Otherwise it is the driver: in `CloseSent`, it keeps messages for
+//! a reader that may come back, and without a reader, it discards them.
+//!
 //! A value that a step needs is taken out of its cell and put back, so no foreign waker can meet a borrow.
 //!
 //! # Invariants
 //!
 //! - Always: a frame is accepted as a whole. So a dropped `send` leaves no half of a frame.
 //! - Always: a socket that waits for the first byte of a message has no buffer.
-//! - Never: more than one message waits to be written, and a few control frames.
+//! - Never: more than one message waits to be written, 16 KiB of small ones before it, and a few control frames.
 
 use std::any::Any;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::num::NonZeroU8;
@@ -59,7 +63,10 @@ const INPUT_BYTES: usize = 32 * 1024;
 /// A message below this size is not compressed, because it would hardly become smaller.
 const COMPRESSED_BYTES_MIN: usize = 64;
 
-/// The most bytes that a sink takes before it must be flushed.
+/// The most bytes of messages that are kept for a reader, besides the last message.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// The most bytes that a sink takes before it must be flushed, and that answers wait for one another.
 const SINK_BYTES_MAX: usize = 16 * 1024;
 
 /// The progress towards the end. See the diagram of the module.
@@ -76,14 +83,74 @@ pub(super) enum SocketPhase {
 enum SocketEnd {
     /// A close frame of the client, with its reason.
     Closed(Option<CloseReason>),
-    Failed(WebSocketError),
+    Failed {
+        error: WebSocketError,
+        /// True if the reader has it.
+        is_returned: bool,
+    },
 }
 
-/// The tasks besides the driver that wait.
+impl SocketEnd {
+    /// Returns the error for a task that is not the first to ask.
+    fn error_again(&self) -> Option<WebSocketError> {
+        Some(match self {
+            Self::Closed(_) => return None,
+            Self::Failed { error, .. } => match error {
+                WebSocketError::Closed => WebSocketError::Closed,
+                WebSocketError::TimedOut => WebSocketError::TimedOut,
+                WebSocketError::Violation(violation) => WebSocketError::Violation(*violation),
+                WebSocketError::Lost(error) => {
+                    let again = io::Error::new(error.kind(), error.to_string());
+                    WebSocketError::Lost(of_peer(again))
+                }
+            },
+        })
+    }
+}
+
+/// The end of the socket that reads messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReaderState {
+    /// A task waits for a message.
+    Waits,
+    /// A task may ask for a message later.
+    Away,
+    /// No task can ask for a message.
+    Dropped,
+}
+
+/// The messages that arrived in `CloseSent` while the reader was away.
+#[derive(Debug, Default)]
+struct KeptMessages {
+    messages: VecDeque<Message>,
+    bytes: usize,
+}
+
+impl KeptMessages {
+    fn size(message: &Message) -> usize {
+        // Many empty messages take memory, too.
+        size_of::<Message>() + message.as_bytes().len()
+    }
+
+    fn push(&mut self, message: Message) {
+        self.bytes += Self::size(&message);
+        self.messages.push_back(message);
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= Self::size(&message);
+        Some(message)
+    }
+}
+
+/// The tasks that wait. The driver is among them only as a closer.
 #[derive(Debug, Default)]
 struct OtherTasks {
     reader: Option<Waker>,
     sender: Option<Waker>,
+    /// The task that waits for the client's close frame, and reads no messages.
+    closer: Option<Waker>,
 }
 
 /// The parts that an idle socket does not have. A socket takes this from the shared memory, and returns it.
@@ -93,6 +160,7 @@ pub(super) struct Working {
     writing: Option<Box<Writing>>,
     deflate: Option<Box<DeflateCodec>>,
     others: OtherTasks,
+    kept: KeptMessages,
     end: Option<SocketEnd>,
 }
 
@@ -103,6 +171,8 @@ impl Working {
             && self.deflate.is_none()
             && self.others.reader.is_none()
             && self.others.sender.is_none()
+            && self.others.closer.is_none()
+            && self.kept.messages.is_empty()
             && self.end.is_none()
     }
 }
@@ -140,14 +210,13 @@ pub(super) struct Socket {
     entry: Cell<Option<UpgradedEntry>>,
     settings: Rc<SocketSettings>,
     working: Cell<Option<Box<Working>>>,
-    /// The last sign of life while the socket is open, moved forward by the times in which no task reads. After that,
+    /// The last sign of life while the socket is open, moved forward by the times in which the reader is away. After that,
     /// the begin of the phase.
     since: Cell<Instant>,
     /// The milliseconds from `since` to the time at which the last reader left.
     left_after: Cell<u32>,
     phase: Cell<SocketPhase>,
-    /// True if a task waits for a message.
-    is_read: Cell<bool>,
+    reader: Cell<ReaderState>,
     /// True if a ping was sent after the last sign of life.
     is_pinged: Cell<bool>,
     /// The number of the subprotocol in the options, from one.
@@ -188,7 +257,7 @@ impl Socket {
             since: Cell::new(Instant::of_turn()),
             left_after: Cell::new(0),
             phase: Cell::new(SocketPhase::Open),
-            is_read: Cell::new(false),
+            reader: Cell::new(ReaderState::Away),
             is_pinged: Cell::new(false),
             protocol: protocol.and_then(NonZeroU8::new),
         };
@@ -274,19 +343,29 @@ impl Socket {
     ) -> Poll<Option<Result<Message, WebSocketError>>> {
         // Many messages may have arrived with one read.
         ready!(budget::poll_spend(cx, 1));
+        if self.phase.get() != SocketPhase::Open
+            && let Some(message) = self.with_working(|working| working.kept.pop())
+        {
+            self.with_entry(UpgradedEntry::wake); // there is room for another one
+            return Poll::Ready(Some(Ok(message)));
+        }
         if self.phase.get() >= SocketPhase::Finishing {
             return Poll::Ready(self.take_error().map(Err));
         }
+        let before = (self.phase.get(), self.unwritten_bytes());
         let polled = self.poll_message(cx);
         let is_other = !self.is_driver(cx);
-        if is_other && (self.is_writing() || self.phase.get() != SocketPhase::Open) {
-            // The driver writes the frames, and finishes.
+        // The driver writes the frames, reads on, and finishes. It is woken only by a change, because it may poll the
+        // handler, which polls this.
+        let phase = self.phase.get();
+        let is_changed = phase != before.0 || self.unwritten_bytes() > before.1;
+        if is_other && (is_changed || polled.is_ready() && phase != SocketPhase::Open) {
             self.with_entry(UpgradedEntry::wake);
         }
         match polled {
             Poll::Pending => {
                 self.forgive_absence();
-                self.is_read.set(true);
+                self.reader.set(ReaderState::Waits);
                 if is_other {
                     let waker = cx.waker().clone();
                     self.store_waker(|others| others.reader.replace(waker));
@@ -295,20 +374,33 @@ impl Socket {
             }
             Poll::Ready(read) => {
                 // Also a reader that did not have to wait leaves now.
-                self.is_read.set(true);
+                self.reader.set(ReaderState::Waits);
                 self.leave();
                 Poll::Ready(read.map(Ok).or_else(|| self.take_error().map(Err)))
             }
         }
     }
 
-    /// As [`poll_next`](Self::poll_next), for the driver, when no task reads. Returns `Ready` when the client's close
-    /// frame has arrived.
-    pub(super) fn poll_discard_messages(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads for the driver, if the reader does not. Returns `Pending` if more may follow.
+    pub(super) fn poll_read_aside(&self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            let keeps = match (self.reader.get(), self.phase.get()) {
+                (_, SocketPhase::Finishing | SocketPhase::Gone)
+                | (ReaderState::Waits, _)
+                | (ReaderState::Away, SocketPhase::Open) => return Poll::Ready(()),
+                (ReaderState::Away, SocketPhase::CloseSent) => true,
+                (ReaderState::Dropped, _) => false,
+            };
+            // A reader that comes back wakes the driver.
+            if keeps && self.with_working(|working| working.kept.bytes >= KEPT_BYTES_MAX) {
+                return Poll::Pending;
+            }
             ready!(budget::poll_spend(cx, 1));
-            if ready!(self.poll_message(cx)).is_none() {
+            let Some(message) = ready!(self.poll_message(cx)) else {
                 return Poll::Ready(());
+            };
+            if keeps {
+                self.with_working(|working| working.kept.push(message));
             }
         }
     }
@@ -318,11 +410,15 @@ impl Socket {
         let shared = &self.settings.shared;
         let own = self.with_working(|working| working.reading.take());
         let mut reading = own.or_else(|| shared.reading.take()).unwrap_or_default();
+        let before = self.phase.get();
         let polled = self.poll_io(|io| self.poll_read(io, &mut reading, cx));
         if reading.is_idle() {
             shared.reading.set(Some(reading));
         } else if self.phase.get() < SocketPhase::Finishing {
             self.with_working(|working| working.reading = Some(reading));
+        }
+        if self.phase.get() != before {
+            self.wake_others(|others| others.closer.take());
         }
         match ready!(polled) {
             Ok(message) => Poll::Ready(message),
@@ -373,6 +469,14 @@ impl Socket {
                     return Poll::Ready(Ok(None));
                 }
                 Ok(count) => count,
+                // As above, over TLS and without a `close_notify`.
+                Err(error)
+                    if error.kind() == io::ErrorKind::UnexpectedEof
+                        && self.phase.get() == SocketPhase::CloseSent =>
+                {
+                    self.enter(SocketPhase::Finishing);
+                    return Poll::Ready(Ok(None));
+                }
                 Err(error) => return Poll::Ready(Err(WebSocketError::Lost(of_peer(error)))),
             };
             if self.phase.get() == SocketPhase::Open {
@@ -451,9 +555,9 @@ impl Socket {
         self.enter(SocketPhase::Finishing);
     }
 
-    /// Moves the last sign of life forward by the time in which no task reads: a pong may have come unread.
+    /// Moves the last sign of life forward by the time in which the reader is away: a pong may have come unread.
     fn forgive_absence(&self) {
-        if !self.is_read.get() && self.phase.get() == SocketPhase::Open {
+        if self.reader.get() == ReaderState::Away && self.phase.get() == SocketPhase::Open {
             let left_after = Duration::from_millis(self.left_after.get().into());
             let away = Instant::of_turn() - (self.since.get() + left_after);
             self.since.set(self.since.get() + away);
@@ -462,15 +566,36 @@ impl Socket {
 
     /// Notes that no task waits for a message.
     pub(super) fn leave(&self) {
-        if self.is_read.replace(false) {
-            let after = (Instant::of_turn() - self.since.get()).as_millis();
-            self.left_after
-                .set(u32::try_from(after).unwrap_or(u32::MAX));
+        if self.reader.get() != ReaderState::Waits {
+            return;
+        }
+        self.reader.set(ReaderState::Away);
+        let after = (Instant::of_turn() - self.since.get()).as_millis();
+        self.left_after
+            .set(u32::try_from(after).unwrap_or(u32::MAX));
+        // Now the driver reads the client's answer. It knows that if it was the reader.
+        if self.phase.get() == SocketPhase::CloseSent
+            && self.with_working(|working| working.others.reader.take().is_some())
+        {
+            self.with_entry(UpgradedEntry::wake);
         }
     }
 
-    pub(super) fn is_read(&self) -> bool {
-        self.is_read.get()
+    /// Notes that no task can ask for a message. The driver reads from now on, once it is woken.
+    pub(super) fn drop_reader(&self) {
+        self.leave();
+        self.forgive_absence();
+        self.reader.set(ReaderState::Dropped);
+        let kept = self.with_working(|working| std::mem::take(&mut working.kept));
+        drop(kept);
+    }
+
+    /// Takes a [`drop_reader`](Self::drop_reader) back, because the reading half lives on.
+    pub(super) fn keep_reader(&self) {
+        self.reader.set(ReaderState::Away);
+        let after = (Instant::of_turn() - self.since.get()).as_millis();
+        self.left_after
+            .set(u32::try_from(after).unwrap_or(u32::MAX));
     }
 }
 
@@ -499,15 +624,24 @@ impl Socket {
     ) -> Poll<Result<(), WebSocketError>> {
         ready!(budget::poll_spend(cx, 1));
         if !*is_accepted {
-            ready!(self.poll_flush(cx))?;
+            // Answers to messages that came with one read leave with one write. // LOG W2
+            let waiting = self.peek(|working| Some(working.writing.as_ref()?.len()));
+            let joins = waiting.unwrap_or(0) + payload.len() <= SINK_BYTES_MAX;
+            if !joins {
+                ready!(self.poll_flush(cx))?;
+            }
             if self.phase.get() != SocketPhase::Open {
                 return Poll::Ready(Err(WebSocketError::Closed));
             }
             *is_accepted = true;
-            if self.compresses(payload) {
+            let may_wait = joins && self.has_unread() && self.is_driver(cx);
+            if may_wait || (joins && waiting.is_some()) || self.compresses(payload) {
                 self.push(data, payload);
             } else if let Err(error) = self.write(cx, data, payload) {
                 return Poll::Ready(Err(self.lose(error)));
+            }
+            if may_wait {
+                return Poll::Ready(Ok(())); // the driver flushes at the end of its poll
             }
         }
         ready!(self.poll_flush(cx))?;
@@ -518,15 +652,16 @@ impl Socket {
         })
     }
 
+    /// Returns true if bytes of further messages have been read.
+    fn has_unread(&self) -> bool {
+        self.peek(|working| working.reading.as_ref().map(|reading| reading.has_rest()))
+            .unwrap_or(false)
+    }
+
     /// Returns the error of a socket that is gone. The reader receives the error itself.
     fn error_of_sender(&self) -> WebSocketError {
-        let error = self.peek(|working| match &working.end {
-            Some(SocketEnd::Failed(WebSocketError::TimedOut)) => Some(WebSocketError::TimedOut),
-            Some(SocketEnd::Failed(WebSocketError::Lost(error))) => {
-                Some(WebSocketError::Lost(of_peer(error.kind().into())))
-            }
-            _ => None,
-        });
+        let error = self.peek(|working| working.end.as_ref()?.error_again());
+        let error = error.filter(|error| !matches!(error, WebSocketError::Violation(_)));
         error.unwrap_or(WebSocketError::Closed)
     }
 
@@ -614,9 +749,10 @@ impl Socket {
             self.with_working(|working| working.writing = Some(writing));
             if !self.is_driver(cx) {
                 let waker = cx.waker().clone();
-                self.store_waker(|others| others.sender.replace(waker));
-                // The driver watches the deadline.
-                self.with_entry(UpgradedEntry::wake);
+                if !self.store_waker(|others| others.sender.replace(waker)) {
+                    // The driver watches the deadline.
+                    self.with_entry(UpgradedEntry::wake);
+                }
             }
         }
         match ready!(polled) {
@@ -631,8 +767,15 @@ impl Socket {
     /// Notes that a sender waits no more. The driver goes on with its bytes.
     pub(super) fn leave_sender(&self) {
         if self.is_writing() {
+            self.store_waker(|others| others.sender.take());
             self.with_entry(UpgradedEntry::wake);
         }
+    }
+
+    /// Returns how many bytes are accepted and not written.
+    fn unwritten_bytes(&self) -> usize {
+        self.peek(|working| working.writing.as_ref().map(|writing| writing.len()))
+            .unwrap_or(0)
     }
 
     fn is_writing(&self) -> bool {
@@ -659,6 +802,15 @@ impl Socket {
         }
     }
 
+    /// As [`begin_close`](Self::begin_close), for a task that may not be the driver.
+    pub(super) fn ask_to_close(&self, code: CloseCode, text: &str) {
+        if self.phase.get() == SocketPhase::Open {
+            self.begin_close(code, text);
+            // The driver writes the frame, reads the answer, and watches the deadline.
+            self.with_entry(UpgradedEntry::wake);
+        }
+    }
+
     fn push_close(&self, code: CloseCode, text: &str) {
         let room = CONTROL_BYTES_MAX - 2;
         let fits = (0..=text.len().min(room))
@@ -679,7 +831,8 @@ impl Socket {
             WebSocketError::Violation(violation) => Some(violation),
             _ => None,
         };
-        self.with_working(|working| working.end = Some(SocketEnd::Failed(error)));
+        let is_returned = false;
+        self.with_working(|working| working.end = Some(SocketEnd::Failed { error, is_returned }));
         match violation {
             Some(violation) => {
                 if phase == SocketPhase::Open {
@@ -689,8 +842,7 @@ impl Socket {
             }
             None => self.enter(SocketPhase::Gone),
         }
-        self.wake_others(|others| others.reader.take());
-        self.wake_others(|others| others.sender.take());
+        self.wake_waiting();
     }
 
     /// Ends the socket because of the transport, and returns the error of the sender.
@@ -716,14 +868,36 @@ impl Socket {
         }
     }
 
+    /// Returns the error of the socket to its reader, once.
     fn take_error(&self) -> Option<WebSocketError> {
-        self.with_working(|working| match working.end.take() {
-            Some(SocketEnd::Failed(error)) => Some(error),
-            closed => {
-                working.end = closed;
-                None
+        self.with_working(|working| {
+            let end = working.end.as_mut()?;
+            let again = end.error_again()?;
+            match end {
+                SocketEnd::Failed { error, is_returned } if !*is_returned => {
+                    *is_returned = true;
+                    Some(std::mem::replace(error, again))
+                }
+                _ => None,
             }
         })
+    }
+
+    /// Waits for the client's close frame, and leaves the messages before it to the reader.
+    pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        if self.phase.get() >= SocketPhase::Finishing {
+            return Poll::Ready(self.result_of_close());
+        }
+        // Stored also for the driver's task, in which a reader may be polled after this.
+        let waker = cx.waker().clone();
+        self.store_waker(|others| others.closer.replace(waker));
+        Poll::Pending
+    }
+
+    /// Returns the error that has ended the socket, also if the reader has it.
+    pub(super) fn result_of_close(&self) -> Result<(), WebSocketError> {
+        let error = self.peek(|working| working.end.as_ref()?.error_again());
+        error.map_or(Ok(()), Err)
     }
 
     /// Flushes the last frames, closes the write half, and reads until the client closes, too.
@@ -802,13 +976,17 @@ impl Socket {
         self.with_entry(|entry| entry.is_watched_by(cx.waker())) == Some(true)
     }
 
-    fn store_waker(&self, store: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {
+    /// Changes a waker. Returns true if there was one before.
+    fn store_waker(&self, store: impl FnOnce(&mut OtherTasks) -> Option<Waker>) -> bool {
         let old = self.with_working(|working| store(&mut working.others));
-        drop(old); // a foreign waker may run user code
+        // The drop of a foreign waker may run user code, so it comes last.
+        old.is_some()
     }
 
-    pub(super) fn wake_reader(&self) {
+    pub(super) fn wake_waiting(&self) {
         self.wake_others(|others| others.reader.take());
+        self.wake_others(|others| others.sender.take());
+        self.wake_others(|others| others.closer.take());
     }
 
     fn wake_others(&self, which: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {

@@ -10,11 +10,13 @@ use tungstenite::protocol::frame::coding::Data;
 
 use super::release;
 use crate::web::websocket::error::WebSocketError;
-use crate::web::websocket::futures::{Closing, NextMessage, SendMessage};
+use crate::web::websocket::futures::{ClosingBeside, NextMessage, SendMessage};
 use crate::web::websocket::message::{CloseCode, CloseReason, Message};
 use crate::web::websocket::socket::Socket;
 
 /// The reading half of a [`WebSocket`](crate::web::websocket::WebSocket): a stream of messages.
+///
+/// After its drop, the server discards the client's messages, and still answers its pings and its close frame.
 ///
 /// # Examples
 ///
@@ -71,7 +73,7 @@ impl Stream for WebSocketReader {
 
 impl Drop for WebSocketReader {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.drop_reader();
         release(&self.0);
     }
 }
@@ -145,12 +147,14 @@ impl WebSocketWriter {
         SendMessage::with(&self.0, Data::Binary, bytes)
     }
 
-    /// Sends a close frame. The reading half returns the messages before the client's answer, and then `None`. If it is
-    /// dropped, this discards them and waits for the answer. A text of more than 123 bytes is cut.
+    /// Sends a close frame, and waits for the client's. A text of more than 123 bytes is cut.
+    ///
+    /// The reading half returns the messages before the client's close frame, and then `None`. Up to 64 KiB of them, and
+    /// the last one, wait for a reading half that is not polled. If it is dropped, they are discarded.
     ///
     /// # Errors
     ///
-    /// If the client is lost, breaks a rule, or does not answer in time.
+    /// If the client is lost, breaks a rule, or does not answer in time, and if that has happened before.
     ///
     /// # Cancel safety
     ///
@@ -160,8 +164,8 @@ impl WebSocketWriter {
         code: CloseCode,
         text: &str,
     ) -> impl Future<Output = Result<(), WebSocketError>> + Unpin {
-        self.0.begin_close(code, text);
-        Closing(NextMessage(&self.0))
+        self.0.ask_to_close(code, text);
+        ClosingBeside(&self.0)
     }
 }
 
@@ -181,7 +185,7 @@ impl Sink<Message> for WebSocketWriter {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.begin_close(CloseCode::NORMAL, "");
+        self.0.ask_to_close(CloseCode::NORMAL, "");
         self.0.poll_flush(cx)
     }
 }

@@ -1,5 +1,8 @@
 //! hyper, HTTP/1 only, over tokio-rustls on a current-thread tokio.
 
+mod arguments;
+mod rustls_config;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -8,8 +11,6 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::task::{LocalSet, spawn_local};
 use tokio_rustls::TlsAcceptor;
@@ -22,18 +23,12 @@ async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible
 }
 
 fn main() -> std::io::Result<()> {
-    let arguments: Vec<_> = std::env::args().collect();
-    let chain = CertificateDer::from_pem_file(&arguments[2]).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_file(&arguments[3]).expect("a key");
-    let config = rustls::ServerConfig::builder().with_no_client_auth();
-    let mut config = config.with_single_cert(vec![chain], key).expect("a pair");
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.ticketer = rustls::crypto::ring::Ticketer::new().expect("a key for tickets");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let arguments = arguments::Arguments::read();
+    let acceptor = TlsAcceptor::from(Arc::new(rustls_config::of(&arguments)));
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_io().build()?;
     LocalSet::new().block_on(&runtime, async {
-        let listener = listener::bind(arguments[1].as_str())?;
+        let listener = listener::bind(&*arguments.address)?;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         loop {

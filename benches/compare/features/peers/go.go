@@ -12,5 +12,6 @@ func main() {
 		w.Header().Set("Content-Type", "text/plain")
 		w.Write([]byte("Hello, World!"))
 	})
-	log.Fatal(http.ListenAndServeTLS(os.Args[1], os.Args[2], os.Args[3], nil))
+	folder := os.Args[2]
+	log.Fatal(http.ListenAndServeTLS(os.Args[1], folder+"/cert.pem", folder+"/key.pem", nil))
 }
