@@ -76,8 +76,14 @@
 //!
 //! # axum
 //!
-//! A `Router` is a service, and a service makes a handler. Extractors, layers and streamed answers work. Its
-//! handlers must be `Send`, as they are in axum.
+//! A `Router` is a service, and a service makes a handler. The feature `tower` has the adapter:
+//! [`from_service(router)`](crate::http::web::tower::from_service) is a handler, for a whole server or for one prefix of
+//! a router of ours ([`Router::nest`](crate::http::web::routes::Router::nest)). Below a prefix, the service receives the
+//! whole path: so nest the routes in the `Router` of axum, too. Extractors, layers and streamed bodies work.
+//! The handlers of axum must be `Send`.
+//!
+//! `tests/ecosystem/examples/axum_on_waterwheel.rs` serves such a router over HTTP/1.1 and HTTP/2 on one port. Without
+//! the feature, an adapter that reads the whole body first takes 15 lines:
 //!
 //! ```ignore
 #![doc = include_str!("ecosystem/axum.rs")]

@@ -412,6 +412,18 @@ fn a_reload_keeps_a_configuration_that_has_replaced_another() {
 }
 
 #[test]
+fn a_main_that_returns_a_fault_prints_its_text() {
+    // `main` prints the form of `Debug`, of this error or of the box around it.
+    let fault = TlsConfig::from_pem_files("missing.pem", "key.pem").unwrap_err();
+    assert_eq!(
+        format!("{fault:?}"),
+        "missing.pem: No such file or directory (os error 2)"
+    );
+    let printed = format!("{:?}", std::io::Error::from(fault));
+    assert!(printed.contains("error: missing.pem: No such"), "{printed}");
+}
+
+#[test]
 fn a_fault_in_the_files_is_named() {
     let authority = Authority::new();
     let pair = authority.server(&["localhost"]);

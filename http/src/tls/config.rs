@@ -243,7 +243,7 @@ impl TlsConfigBuilder {
         self
     }
 
-    /// Makes the configuration.
+    /// Makes the configuration. An expired certificate is not an error: the server sends it, and clients refuse it.
     ///
     /// # Errors
     ///

@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 /// assert_eq!(fault.to_string(), "missing.pem: No such file or directory (os error 2)");
 /// assert_eq!(fault.file(), Some("missing.pem".as_ref()));
 /// ```
-#[derive(Debug)]
 pub struct TlsConfigError {
     file: Option<PathBuf>,
     cause: TlsFault,
@@ -74,10 +73,17 @@ impl fmt::Display for TlsConfigError {
             write!(f, "{}: ", file.display())?;
         }
         match &self.cause {
-            TlsFault::Read(error) => error.fmt(f),
+            TlsFault::Read(error) => fmt::Display::fmt(error, f),
             TlsFault::Text(text) => f.write_str(text),
             TlsFault::Rustls(text, error) => write!(f, "{text}: {error}"),
         }
+    }
+}
+
+/// Writes the text of `Display`, because a `main` that returns this error prints the form of `Debug`.
+impl fmt::Debug for TlsConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

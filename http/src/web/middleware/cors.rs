@@ -80,7 +80,8 @@ impl Cors {
         }
     }
 
-    /// Allows these origins, such as `https://app.example.org` or `http://localhost:3000`.
+    /// Allows these origins, such as `https://app.example.org` or `http://localhost:3000`. Behind this,
+    /// [`csrf`](fn@super::csrf) still refuses their POST, PUT and DELETE: see [`Csrf::trust`](super::Csrf::trust).
     ///
     /// # Panics
     ///

@@ -79,7 +79,8 @@ impl Csrf {
         Self::default()
     }
 
-    /// Lets the pages of these origins send requests.
+    /// Lets the pages of these origins send requests. An origin that [`Cors`](super::Cors) allows is not trusted by
+    /// that: name it here, too, if its pages send POST, PUT or DELETE.
     ///
     /// # Panics
     ///

@@ -29,8 +29,48 @@
 //! Middleware does not see requests that the server refuses before it calls a handler. Let
 //! [`Server::on_refusal`](crate::Server::on_refusal) write these to the same log.
 //!
-//! The outermost middleware sees a request first and its answer last. Put ids outside the log, so that the
-//! log has them. Put the log outside the limits, so that it has the requests that they refuse.
+//! # Order
+//!
+//! The outermost middleware sees a request first and its answer last. Begin with the innermost, and put each further
+//! one around it:
+//!
+//! ```
+//! use std::time::Duration;
+//! use waterwheel::http::testing::TestClient;
+//! use waterwheel::http::web::middleware::{Cors, Csrf, RateLimit, SecurityHeaders};
+//! use waterwheel::http::web::middleware::{access_log, request_ids};
+//! use waterwheel::http::{Method, Request, StatusCode};
+//! use waterwheel::runtime::block_on;
+//!
+//! const APP: [&str; 1] = ["https://app.example.org"];
+//!
+//! // A router is a handler, too.
+//! let site = async |request: Request<'_>| request.respond(StatusCode::OK, "hello", ()).await;
+//! let site = Csrf::new().trust(APP).around(site);
+//! let site = RateLimit::new(100, Duration::from_secs(60)).around(site);
+//! let site = Cors::of(APP).around(site);
+//! let site = SecurityHeaders::new().around(site);
+//! let site = access_log(site, |entry| eprintln!("{}", entry.combined()));
+//! let site = request_ids(site);
+//! block_on(async {
+//!     let page = [("origin", APP[0]), ("sec-fetch-site", "same-site")];
+//!     let answer = TestClient::new(site).request(&Method::POST, "/", &page, b"").await;
+//!     assert_eq!(answer.status, StatusCode::OK);
+//!     assert_eq!(answer.headers["access-control-allow-origin"], APP[0]);
+//! });
+//! ```
+//!
+//! | outside | inside | because |
+//! |---|---|---|
+//! | [`TrustedProxies`](crate::web::client_address::TrustedProxies) | the log, the rate limit | both use the address of the client, not of the proxy |
+//! | ids | the log | the log has the id of each request |
+//! | the log | all that may refuse | the log has the refused requests |
+//! | [`Cors`] | [`RateLimit`], [`csrf`](fn@csrf) | a page can read a refusal, and preflights do not count |
+//!
+//! [`Cors`] and [`Csrf`] do not know each other. An origin that may send POST, PUT or DELETE needs both: [`Cors::of`]
+//! and [`Csrf::trust`].
+//!
+//! # Your own
 //!
 //! Middleware uses only the public API of handlers. Write your own in the same way:
 //!

@@ -44,6 +44,7 @@
 //! | bodies | both directions stream, with back-pressure and trailers, at the same time |
 //! | `Expect: 100-continue` | is answered when the service first polls the body |
 //! | facts about the connection | are among the extensions of the request: [`ConnectionFacts`], and all that the transport has noted, such as `tls::TlsInfo` |
+//! | a prefix ([`Router::nest`](crate::web::routes::Router::nest)) | the service receives the whole path, unlike a service of axum's `nest_service`. So nest the routes of an axum `Router` there, too |
 //! | a client that leaves | drops the service's future, if [`OnDisconnect::DropHandler`](crate::OnDisconnect::DropHandler) is set |
 //! | an error or a panic of the service | is that of a handler: 500, and a line in the log. An error of the request's body keeps its status, such as 413 |
 //! | fields about another connection (Connection, Keep-Alive, Transfer-Encoding) | are removed, except `close` and `upgrade` |

@@ -37,6 +37,8 @@
 //! [`send`](WebSocket::send) waits while the client reads slowly. A task that must read meanwhile
 //! [splits](WebSocket::split) the socket into halves, and a task that must not wait drops the client.
 //!
+//! Over HTTPS ([`Builder::tls`](crate::Builder::tls)), the same handler serves `wss` URLs.
+//!
 //! # Cross-site hijacking
 //!
 //! By default, only pages of the server's own host may open a WebSocket: see [`WebSocketOptions::origins`].

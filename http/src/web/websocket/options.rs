@@ -216,7 +216,7 @@ impl WebSocketOptions {
     }
 
     /// Accepts permessage-deflate (RFC 7692) if the client offers it. Browsers do. Each message is compressed for itself,
-    /// and an idle socket needs no memory for that.
+    /// and an idle socket needs no memory for that. Messages of less than 64 bytes are sent as they are.
     ///
     /// Do not compress a secret together with text of an attacker, who could find the secret by the lengths (CRIME).
     #[must_use]
