@@ -6,13 +6,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::Uri;
 
+use super::error::RequestError;
 use super::pool::{Link, checkout, put_back};
 use super::stream::ClientStream;
 use super::{Client, ClientShared, connect};
 use crate::limits::Limits;
 use crate::transport::io::Io;
 
-pub(crate) use super::error::RequestError;
 pub(crate) use super::pool::Origin;
 
 /// A connection in use, and its place in the pool. If it is dropped, it is closed.

@@ -109,12 +109,6 @@ impl ByteQueue {
     }
 }
 
-/// Makes the answer to a key update the next record, if there is one. rustls holds it back until the next bytes. This
-/// attempt to write has no space, so rustls releases the answer and encrypts no byte.
-fn release_key_update(mut traffic: WriteTraffic<'_, ServerConnectionData>) {
-    _ = traffic.encrypt(&[0], &mut []);
-}
-
 /// The purpose of a call of rustls.
 enum Task<'a> {
     Receive(&'a mut [u8]),
@@ -247,12 +241,14 @@ impl Session {
                     data.done();
                     None
                 }
-                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                     let is_new = !mem::replace(&mut self.is_judged, true);
                     match &task {
                         // Only into an empty output: a client that does not read must not fill it.
                         Task::Receive(_) if is_new && self.output.is_empty() => {
-                            release_key_update(traffic);
+                            // An attempt to write without space: rustls encrypts no byte, and releases the answer to
+                            // a key update, which it holds back until the next write.
+                            _ = traffic.encrypt(&[0], &mut []);
                             None
                         }
                         Task::Receive(_) => Some(Progress::Blocked),

@@ -19,7 +19,7 @@ use crate::web::single::only;
 /// Lets pages of other origins read the answers of a handler.
 ///
 /// Without it, a browser shows the answers of this server only to the server's own pages. An answer that is not shown
-/// has been made all the same, so this protects no server: see [`csrf`](super::csrf).
+/// has been made all the same, so this protects no server: see [`csrf`](super::csrf()).
 ///
 /// | a request | gets |
 /// |---|---|

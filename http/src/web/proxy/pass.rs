@@ -140,7 +140,11 @@ async fn attempt<'c>(
         outgoing.awaits_continue
     ));
     // One timer for both waits.
-    let mut late = pin!(transfer.expired(server));
+    let late = async {
+        transfer.watch.expired().await;
+        Err::<Infallible, _>(gateway::late(format!("{server} makes no progress")))
+    };
+    let mut late = pin!(late);
     let mut reader = LinkReader {
         io,
         input,
@@ -217,12 +221,6 @@ impl Transfer {
             is_uploaded: Cell::new(false),
             agreed: Notify::new(),
         }
-    }
-
-    /// Waits until the server has made no progress for too long.
-    async fn expired(&self, server: &str) -> Result<Infallible> {
-        self.watch.expired().await;
-        Err(gateway::late(format!("{server} makes no progress")))
     }
 }
 

@@ -8,7 +8,7 @@ use http::Uri;
 use waterwheel_runtime::time::Instant;
 
 use crate::client::Client;
-use crate::client::lease::{Lease, Origin, RequestError};
+use crate::client::lease::{Lease, Origin};
 use crate::error::Result;
 use crate::web::gateway;
 
@@ -109,20 +109,15 @@ impl Upstreams {
                 }
                 Err(failure) => {
                     server.fails_until.set(Some(Instant::now() + PASSED_OVER));
-                    error = refused(server, &failure);
+                    let text = format!("{}: {failure}", server.name);
+                    error = if failure.is_timeout() {
+                        gateway::late(text)
+                    } else {
+                        gateway::bad(text)
+                    };
                 }
             }
         }
         Err(error)
-    }
-}
-
-/// Returns the error of a server that takes no connection.
-fn refused(server: &Upstream, error: &RequestError) -> crate::error::Error {
-    let text = format!("{}: {error}", server.name);
-    if error.is_timeout() {
-        gateway::late(text)
-    } else {
-        gateway::bad(text)
     }
 }

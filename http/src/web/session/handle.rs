@@ -295,9 +295,17 @@ impl RequestSession {
         request.replace_cookie(&self.settings.name, &field)
     }
 
+    #[cfg_attr(
+        not(feature = "tls-core"),
+        expect(unused_variables, reason = "only TLS asks it")
+    )]
     fn cookie(&self, request: &Request<'_>, value: &str) -> Cookie<'static> {
         let settings = &self.settings;
-        let secure = settings.secure.unwrap_or_else(|| has_tls(request));
+        #[cfg(feature = "tls-core")]
+        let has_tls = || request.connection().get::<crate::tls::TlsInfo>().is_some();
+        #[cfg(not(feature = "tls-core"))]
+        let has_tls = || false;
+        let secure = settings.secure.unwrap_or_else(has_tls);
         Cookie::build((settings.name.clone(), value.to_owned()))
             .path("/")
             .http_only(true)
@@ -369,16 +377,6 @@ fn new_id() -> Result<String> {
     }
     let [high, low] = [high, low].map(u128::from_be_bytes);
     Ok(format!("{high:032x}{low:032x}"))
-}
-
-#[cfg(feature = "tls-core")]
-fn has_tls(request: &Request<'_>) -> bool {
-    request.connection().get::<crate::tls::TlsInfo>().is_some()
-}
-
-#[cfg(not(feature = "tls-core"))]
-fn has_tls(_: &Request<'_>) -> bool {
-    false
 }
 
 /// Leaves id and values out, because they must not appear in a log.

@@ -634,7 +634,9 @@ impl Socket {
                 return Poll::Ready(Err(WebSocketError::Closed));
             }
             *is_accepted = true;
-            let may_wait = joins && self.has_unread() && self.is_driver(cx);
+            // True if bytes of further messages have been read.
+            let has_unread = self.peek(|working| Some(working.reading.as_ref()?.has_rest()));
+            let may_wait = joins && has_unread == Some(true) && self.is_driver(cx);
             if may_wait || (joins && waiting.is_some()) || self.compresses(payload) {
                 self.push(data, payload);
             } else if let Err(error) = self.write(cx, data, payload) {
@@ -650,12 +652,6 @@ impl Socket {
             SocketPhase::Gone => Err(self.error_of_sender()),
             _ => Ok(()),
         })
-    }
-
-    /// Returns true if bytes of further messages have been read.
-    fn has_unread(&self) -> bool {
-        self.peek(|working| working.reading.as_ref().map(|reading| reading.has_rest()))
-            .unwrap_or(false)
     }
 
     /// Returns the error of a socket that is gone. The reader receives the error itself.
