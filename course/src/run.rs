@@ -2,7 +2,8 @@
 
 use std::env;
 use std::io;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use crate::stages;
 
@@ -72,6 +73,42 @@ pub fn build(packages: &[String]) -> io::Result<()> {
     } else {
         Err(io::Error::other("a crate does not compile"))
     }
+}
+
+/// Builds an example of a crate. Returns false if it does not compile.
+///
+/// # Errors
+///
+/// Fails if cargo cannot be started.
+pub fn build_example(package: &str, example: &str) -> io::Result<bool> {
+    let mut build = cargo(&[
+        "build",
+        "--quiet",
+        "--package",
+        package,
+        "--example",
+        example,
+    ]);
+    Ok(build.status()?.success())
+}
+
+/// Runs an example of a crate, with a path as its argument.
+///
+/// # Errors
+///
+/// Fails if cargo cannot be started.
+pub fn example(package: &str, example: &str, path: &Path) -> io::Result<Output> {
+    cargo(&[
+        "run",
+        "--quiet",
+        "--package",
+        package,
+        "--example",
+        example,
+        "--",
+    ])
+    .arg(path)
+    .output()
 }
 
 fn cargo(arguments: &[&str]) -> Command {
