@@ -63,6 +63,12 @@ mod on {
         ends: HashMap<i32, SocketEnd>,
     }
 
+    /// Returns true during a poll of a task whose runtime is inspected, and so has a watchdog.
+    #[cfg(any(debug_assertions, feature = "watch"))]
+    pub(crate) fn is_explained() -> bool {
+        ON.get()
+    }
+
     /// Calls `f` with the poll that runs. `f` calls no code of the user.
     fn with_active<T>(f: impl FnOnce(&mut Active) -> T) -> Option<T> {
         // `try_`, because the drop of an `Active` may be under way on this thread.
@@ -605,6 +611,11 @@ mod off {
 
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Origin;
+
+    #[cfg(any(debug_assertions, feature = "watch"))]
+    pub(crate) fn is_explained() -> bool {
+        false
+    }
 
     impl Origin {
         pub(crate) fn here(_: &'static str) -> Self {

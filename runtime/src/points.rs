@@ -150,7 +150,7 @@ mod on {
     }
 
     /// The reporter of a runtime, if it reports.
-    #[derive(Clone)]
+    #[derive(Clone, Default)]
     pub(crate) struct Reports(Option<Rc<dyn Reporter>>);
 
     /// Keeps the switch as the runtime needs it while a thread is inside it.
@@ -193,6 +193,13 @@ mod on {
         pub(crate) fn spawned(&self, task: TaskId, place: MaybePlace, future_bytes: usize) {
             if let Some(reporter) = &self.0 {
                 reporter.spawned(task, place, future_bytes);
+            }
+        }
+
+        /// A task is about to end although it is not ready. The thread may be outside the runtime.
+        pub(crate) fn cancelled(&self, task: TaskId, reason: Reason, place: MaybePlace) {
+            if let Some(reporter) = &self.0 {
+                reporter.cancelled(task, reason, place);
             }
         }
 
@@ -450,19 +457,21 @@ mod on {
             reporter.starts();
             // A thread may run a job itself if it cannot start another one, so jobs nest.
             let outer = JOB.with(|job| job.replace(Some(reporter.clone())));
-            let running = RunningJob(outer);
+            let _running = RunningJob { reporter, outer };
             job(order);
-            drop(running);
-            reporter.ends();
         })
     }
 
-    /// Restores the job around the present one when it drops.
-    struct RunningJob(Option<Arc<dyn JobReporter>>);
+    /// Restores the job around the present one when it drops, and reports the end. A job may panic.
+    struct RunningJob {
+        reporter: Arc<dyn JobReporter>,
+        outer: Option<Arc<dyn JobReporter>>,
+    }
 
     impl Drop for RunningJob {
         fn drop(&mut self) {
-            JOB.with(|job| job.replace(self.0.take()));
+            JOB.with(|job| job.replace(self.outer.take()));
+            self.reporter.ends();
         }
     }
 }
@@ -485,7 +494,7 @@ mod off {
     #[derive(Default)]
     pub(crate) struct ReportWish;
 
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Default)]
     pub(crate) struct Reports;
 
     pub(crate) struct Switch;
@@ -495,14 +504,15 @@ mod off {
             Self
         }
 
-        pub(crate) fn are_on(self) -> bool {
+        pub(crate) fn are_on(&self) -> bool {
             false
         }
 
-        pub(crate) fn root(self, _: MaybePlace) {}
-        pub(crate) fn spawned(self, _: TaskId, _: MaybePlace, _: usize) {}
+        pub(crate) fn root(&self, _: MaybePlace) {}
+        pub(crate) fn spawned(&self, _: TaskId, _: MaybePlace, _: usize) {}
+        pub(crate) fn cancelled(&self, _: TaskId, _: Reason, _: MaybePlace) {}
 
-        pub(crate) fn enter(self) -> Switch {
+        pub(crate) fn enter(&self) -> Switch {
             Switch
         }
     }

@@ -27,7 +27,8 @@
 //!
 //! # Invariants
 //!
-//! - Always: the times of the events do not go back, except for those of other threads.
+//! - Always: the times of the events do not go back, except for those of other threads. A [trace](super::Trace) sorts
+//!   these in.
 //! - Never: user code called from here.
 
 use std::any::Any;
@@ -466,7 +467,6 @@ struct JobEvents {
 impl JobEvents {
     fn leave(&self, code: u8) {
         self.inspected.leave(RawEvent {
-            at: self.inspected.gate.now(),
             code,
             other: self.job.into(),
             ..RawEvent::default()
