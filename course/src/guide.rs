@@ -51,6 +51,13 @@ fn tell(stage: &Stage, outcome: &Outcome) -> io::Result<()> {
                 for line in first.output.lines().filter(|line| !line.is_empty()) {
                     println!("    {line}");
                 }
+                if let Some(part) = first.also_needs() {
+                    let place = open
+                        .iter()
+                        .find(|(_, name)| *name == format!("TODO {part}"));
+                    let place = place.map_or_else(String::new, |(place, _)| format!(": {place}"));
+                    println!("\n  This claim also needs TODO {part}{place}");
+                }
                 println!(
                     "\nThe claims are in {}",
                     stages::shown(&stage.home().join("tests/claims.rs"))

@@ -27,6 +27,19 @@ pub struct Failed {
     pub output: String,
 }
 
+impl Failed {
+    /// Returns the part that the test has come to and that is not written, if this is not the first part in its name.
+    pub fn also_needs(&self) -> Option<u32> {
+        let number = |text: &str| {
+            let digits = text.split(|letter: char| !letter.is_ascii_digit()).next();
+            digits?.parse().ok()
+        };
+        let (_, after) = self.output.split_once("not yet implemented: TODO ")?;
+        let first: u32 = number(self.name.strip_prefix("todo_")?)?;
+        number(after).filter(|part| *part != first)
+    }
+}
+
 impl Outcome {
     /// Returns true if all tests have passed.
     pub fn is_pass(&self) -> bool {
@@ -191,6 +204,30 @@ failures:
         assert_eq!(failed[0].name, "todo_1_c");
         assert_eq!(failed[0].output, "assertion failed");
         assert!(failed[1].output.ends_with("not yet implemented: TODO 2"));
+    }
+
+    #[test]
+    fn a_claim_that_comes_to_another_part_needs_it_too() {
+        let rows = [
+            ("todo_1_a_wake_ends_the_wait", "TODO 3", Some(3)),
+            ("todo_1_a_wake_ends_the_wait", "TODO 1", None),
+            ("todo_1_and_3_a_read_waits", "TODO 3", Some(3)),
+            ("todo_1_to_4_a_job_runs", "TODO 1", None),
+            ("todo_1_to_4_a_job_runs", "TODO 15", Some(15)),
+            ("epoll_reports_an_edge_once", "TODO 1", None),
+        ];
+        for (name, part, expected) in rows {
+            let failed = Failed {
+                name: name.to_owned(),
+                output: format!("thread 'a' panicked\nnot yet implemented: {part}\n"),
+            };
+            assert_eq!(failed.also_needs(), expected, "{name} {part}");
+        }
+        let other = Failed {
+            name: "todo_1_a".to_owned(),
+            output: "assertion failed".to_owned(),
+        };
+        assert_eq!(other.also_needs(), None);
     }
 
     #[test]

@@ -723,9 +723,9 @@ fn pool_outside() {
 fn events_of_other_threads_stand_where_they_happened() {
     let (runtime, recorder) = recorded();
     runtime.block_on(async {
-        let (began, begin) = std::sync::mpsc::channel();
-        let job = spawn_blocking(move || began.send(()).unwrap());
-        begin.recv().unwrap();
+        let (runs, wait_until_it_runs) = std::sync::mpsc::channel();
+        let job = spawn_blocking(move || runs.send(()).unwrap());
+        wait_until_it_runs.recv().unwrap();
         // The job ends, and this thread writes events of its own before it collects those of the job.
         thread::sleep(Duration::from_millis(10));
         for _ in 0..3 {

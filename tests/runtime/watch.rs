@@ -74,7 +74,7 @@ fn a_poll_that_the_watchdog_reports_has_one_report() {
         runtime.unwrap().block_on(async {
             let task = spawn(async {
                 watch::poll_named("a part", || {
-                    thread::sleep(HELD + Duration::from_millis(300))
+                    thread::sleep(HELD + Duration::from_millis(300));
                 });
             });
             task.await.unwrap();

@@ -16,6 +16,7 @@ use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::findings::{self, Evidence, Finding};
@@ -102,7 +103,7 @@ struct RunningTask {
 pub struct Group {
     count: usize,
     tasks: Vec<String>,
-    name: Option<String>,
+    name: Option<Arc<str>>,
     place: Option<&'static Location<'static>>,
     state: &'static str,
     waits: RangeInclusive<Duration>,
@@ -553,7 +554,7 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
     Group {
         count: members.tasks.len(),
         tasks: ids.map(|task| names.id(task.tracked.task)).collect(),
-        name: example.name.as_deref().map(str::to_owned),
+        name: example.name.clone(),
         place: example.site,
         state: state(first),
         waits: least..=most,

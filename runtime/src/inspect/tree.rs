@@ -147,15 +147,16 @@ pub(super) struct Short(pub(super) Duration);
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.as_nanos();
-        let (unit, divisor) = match nanos {
-            0..1_000 => ("ns", 1),
-            1_000..1_000_000 => ("µs", 1_000),
-            1_000_000..999_500_000 => ("ms", 1_000_000),
+        let nanos = u64::from(self.0.subsec_nanos());
+        // Below half a millisecond less than a second, or the rounding would show 1000 ms.
+        let (unit, divisor) = match (self.0.as_secs(), nanos) {
+            (0, 0..1_000) => ("ns", 1),
+            (0, 1_000..1_000_000) => ("µs", 1_000),
+            (0, 1_000_000..999_500_000) => ("ms", 1_000_000),
             _ => ("s", 1_000_000_000),
         };
-        // Whole numbers, because a rounded `f64` may print 1000 µs for 1 ms.
-        let hundredths = (nanos * 100 + divisor / 2) / divisor;
+        // Whole numbers of 64 bits: a dump writes ten thousands of them, and a division of 128 bits is a call.
+        let hundredths = (nanos * 100 + divisor / 2) / divisor + self.0.as_secs().saturating_mul(100);
         // Three digits are enough, and a rest of zero is left out.
         let rounded = match hundredths {
             0..1_000 => hundredths,
