@@ -4,8 +4,8 @@
 //! cargo bench --bench inspect
 //! ```
 //!
-//! Each row compares two runtimes, one that records and one that does not, by the CPU time of the fastest of several
-//! rounds. The difference is divided by the number of events.
+//! Each row compares a runtime that records with one that does not, by the CPU time of the fastest of several rounds.
+//! The difference is divided by the number of events. A part of it is the cost of `explain`, which `inspect` includes.
 //!
 //! Then come the dumps of 10,000 tasks that wait for a timeout around a sleep: equal tasks, which are one group, and
 //! tasks with different names, which are 10,000 groups.
@@ -77,10 +77,15 @@ fn row(name: &str, work: impl AsyncFn() + Copy) {
     let on = fastest(&recording, work);
     let events = (recorder.next_seq() - before) / u64::from(ROUNDS);
     let off = fastest(&plain, work);
+    let explaining = Runtime::builder().explain(inspect::Explain::default());
+    let explaining = explaining.build().expect("there are descriptors left");
+    let explained = fastest(&explaining, work);
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let each = nanos(on.saturating_sub(off)) / events.max(1);
+    let each = |time: Duration| nanos(time.saturating_sub(off)) / events.max(1);
     println!(
-        "{name:8} {events:>8} events  off {off:>12?}  on {on:>12?}  {each:>4} ns for each event"
+        "{name:8} {events:>8} events  off {off:>12?}  on {on:>12?}  {:>4} ns for each event, {} of them by `explain`",
+        each(on),
+        each(explained),
     );
 }
 

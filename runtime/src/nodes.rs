@@ -196,11 +196,12 @@ mod on {
         detail: impl FnOnce() -> Detail,
         poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
     ) -> Poll<T> {
-        // First, so that a runtime that is not explained pays one load and one branch.
-        if !ON.get() {
-            return poll(cx);
-        }
-        let entered = begin(cx, origin, detail().0);
+        // One call of `poll` and not two, so that the compiler can inline it.
+        let entered = if ON.get() {
+            begin(cx, origin, detail().0)
+        } else {
+            None
+        };
         let result = poll(cx);
         if let Some(entered) = entered {
             end(&entered, result.is_pending());
@@ -217,10 +218,11 @@ mod on {
         poll: impl FnOnce(&mut S, &mut Context<'a>) -> Poll<T>,
         detail: impl FnOnce(&S) -> Detail,
     ) -> Poll<T> {
-        if !ON.get() {
-            return poll(state, cx);
-        }
-        let entered = begin(cx, origin, Subject::Named(None));
+        let entered = if ON.get() {
+            begin(cx, origin, Subject::Named(None))
+        } else {
+            None
+        };
         let result = poll(state, cx);
         if let Some(entered) = entered {
             if result.is_pending() {

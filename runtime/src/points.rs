@@ -121,7 +121,9 @@ mod on {
         /// The reporter of that runtime.
         static REPORTER: ManuallyDrop<RefCell<Option<Rc<dyn Reporter>>>> =
             const { ManuallyDrop::new(RefCell::new(None)) };
-        /// The blocking job that this thread runs, if its runtime reports.
+        /// True while this thread runs a blocking job whose runtime reports.
+        static IN_JOB: Cell<bool> = const { Cell::new(false) };
+        /// That job.
         static JOB: ManuallyDrop<RefCell<Option<Arc<dyn JobReporter>>>> =
             const { ManuallyDrop::new(RefCell::new(None)) };
     }
@@ -235,15 +237,37 @@ mod on {
         }
     }
 
-    /// Calls `f` while the activity of the thread is another one.
-    fn while_doing<T>(doing: impl FnOnce(&dyn Reporter) -> Doing, f: impl FnOnce() -> T) -> T {
-        let Some(reporter) = reporter() else {
-            return f();
-        };
+    /// Restores the activity of the thread when it drops. `None` if the thread reports nothing.
+    struct Activity(
+        #[expect(dead_code, reason = "its drop has the effect")] Option<ActivityBefore>,
+    );
+
+    struct ActivityBefore {
+        reporter: Rc<dyn Reporter>,
+        before: Doing,
+    }
+
+    impl Activity {
+        /// Begins another activity.
+        // A guard and not a closure around the work: that would be a call in two places, and so not inlined.
+        #[inline]
+        fn begin(doing: impl FnOnce(&dyn Reporter) -> Doing) -> Self {
+            Self(if is_on() { begin_activity(doing) } else { None })
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_activity(doing: impl FnOnce(&dyn Reporter) -> Doing) -> Option<ActivityBefore> {
+        let reporter = reporter()?;
         let before = reporter.doing().replace(doing(&*reporter));
-        let result = f();
-        reporter.doing().set(before);
-        result
+        Some(ActivityBefore { reporter, before })
+    }
+
+    impl Drop for ActivityBefore {
+        fn drop(&mut self) {
+            self.reporter.doing().set(self.before);
+        }
     }
 
     /// A task has got a name.
@@ -260,7 +284,16 @@ mod on {
     }
 
     /// This thread sends a wake to the inbox of a runtime. If it runs a job of that runtime, the job is the cause.
+    #[inline]
     pub(crate) fn wake_is_sent(runtime: RuntimeId, task: TaskId) {
+        if IN_JOB.get() {
+            job_wakes(runtime, task);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn job_wakes(runtime: RuntimeId, task: TaskId) {
         JOB.with(|job| {
             if let Some(job) = &*job.borrow() {
                 job.wakes(runtime, task);
@@ -308,21 +341,15 @@ mod on {
     /// Wakes the waiter of a task that has ended.
     #[inline]
     pub(crate) fn ending<T>(task: TaskId, wake: impl FnOnce() -> T) -> T {
-        if is_on() {
-            while_doing(|_| Doing::Join(task), wake)
-        } else {
-            wake()
-        }
+        let _activity = Activity::begin(|_| Doing::Join(task));
+        wake()
     }
 
     /// Reads a message of another thread: a wake of this task, or a closure.
     #[inline]
     pub(crate) fn from_mail<T>(task: Option<TaskId>, read: impl FnOnce() -> T) -> T {
-        if is_on() {
-            while_doing(|reporter| reporter.mail_is_read(task), read)
-        } else {
-            read()
-        }
+        let _activity = Activity::begin(|reporter| reporter.mail_is_read(task));
+        read()
     }
 
     /// A system call has returned.
@@ -457,6 +484,7 @@ mod on {
             reporter.starts();
             // A thread may run a job itself if it cannot start another one, so jobs nest.
             let outer = JOB.with(|job| job.replace(Some(reporter.clone())));
+            IN_JOB.set(true);
             let _running = RunningJob { reporter, outer };
             job(order);
         })
@@ -470,6 +498,7 @@ mod on {
 
     impl Drop for RunningJob {
         fn drop(&mut self) {
+            IN_JOB.set(self.outer.is_some());
             JOB.with(|job| job.replace(self.outer.take()));
             self.reporter.ends();
         }

@@ -118,7 +118,7 @@ impl Gate {
             let woken = self.changed.wait(inner);
             inner = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        // An opened gate has no steps left.
+        // Saturating, because the wait may have ended by an opened gate, which has no steps.
         inner.steps = inner.steps.saturating_sub(1);
         inner.stopped = None;
         let stopped = began.elapsed();

@@ -1,6 +1,13 @@
 //! Watch the runtime run: which tasks there are, why each of them waits, and what is wrong.
 //!
-//! `explain` keeps the present state, for a dump of it, and `inspect` also keeps the past, as a trace of events.
+//! A runtime is inspected if its builder was told so. There are two calls, because the second one costs more:
+//!
+//! | call | keeps | and has |
+//! |---|---|---|
+//! | [`RuntimeBuilder::explain`](crate::RuntimeBuilder::explain) | the present: why each task waits | [`dump()`], the watchdog, SIGUSR1 |
+//! | [`RuntimeBuilder::inspect`](crate::RuntimeBuilder::inspect) | that, and the past: each event | all of this module |
+//!
+//! `inspect` includes `explain` with its defaults. Call both, in any order, to change these.
 //!
 //! A runtime that was made with [`RuntimeBuilder::explain`](crate::RuntimeBuilder::explain) records each future of this
 //! crate while it is polled. A [`dump()`] shows the futures *within* each task:

@@ -185,7 +185,7 @@ impl Trace {
     /// Copies the events from this number on.
     pub(crate) fn of(inspected: &Inspected, from: u64) -> Self {
         let ring = &inspected.ring;
-        // In this order: events that come meanwhile are not part of this copy.
+        // In this order: if the ring goes on between the two, the copy misses events, and counts them as lost.
         let (begin, written) = (ring.oldest().max(from), ring.written());
         let mut raw: Vec<_> = (begin..written)
             .filter_map(|seq| Some((seq, ring.read(seq)?)))
@@ -354,7 +354,7 @@ impl Trace {
     /// Writes the trace as JSON; see [the type](Self#json).
     #[must_use]
     pub fn to_json(&self) -> String {
-        // An event has about 100 bytes.
+        // An event has about 100 bytes, and a string that grows would copy megabytes.
         let mut json = String::with_capacity(100 * (self.events.len() + self.tasks.len()) + 200);
         // Writing to a string does not fail.
         _ = self.write_json(&mut json);

@@ -156,8 +156,9 @@ impl fmt::Display for Short {
             _ => ("s", 1_000_000_000),
         };
         // Whole numbers of 64 bits: a dump writes ten thousands of them, and a division of 128 bits is a call.
-        let hundredths = (nanos * 100 + divisor / 2) / divisor + self.0.as_secs().saturating_mul(100);
-        // Three digits are enough, and a rest of zero is left out.
+        let hundredths =
+            (nanos * 100 + divisor / 2) / divisor + self.0.as_secs().saturating_mul(100);
+        // Rounded to three digits. A reader compares waits, and more digits would hide the first ones.
         let rounded = match hundredths {
             0..1_000 => hundredths,
             1_000..10_000 => (hundredths + 5) / 10 * 10,
@@ -292,7 +293,7 @@ impl TreeNames<'_> {
         }
         if reason.label == "timeout" {
             let whole = Duration::from_nanos(deadline.saturating_sub(reason.since));
-            // A string takes any text.
+            // Writing to a string does not fail.
             _ = write!(text, "{}, ", Short(whole));
         }
         // A deadline that has passed shows zero: the timer is due, and the wheel has not moved yet.
