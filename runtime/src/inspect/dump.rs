@@ -448,7 +448,7 @@ struct Members<'a> {
 
 fn groups(tasks: &[Snapshot], names: &TreeNames<'_>) -> Vec<Group> {
     let mut members: Vec<Members<'_>> = Vec::new();
-    let mut index_of: HashMap<u64, usize> = HashMap::new();
+    let mut index_of: HashMap<u64, usize> = HashMap::with_capacity(tasks.len());
     for task in tasks {
         let index = *index_of.entry(shape(task)).or_insert_with(|| {
             members.push(Members { tasks: Vec::new() });

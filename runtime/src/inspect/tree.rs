@@ -286,7 +286,8 @@ impl TreeNames<'_> {
     }
 
     fn until(&self, reason: &WaitNode, deadline: u64) -> String {
-        let mut text = String::new();
+        // Room for both times, so that the text does not move while it grows.
+        let mut text = String::with_capacity(32);
         // A deadline beyond the clock is that of a sleep without an end.
         if deadline == u64::MAX {
             return "never".to_owned();
