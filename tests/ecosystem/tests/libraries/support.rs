@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "these tests use a part of them")]
 
+#[path = "../../../support/postgres.rs"]
+pub(crate) mod postgres;
 #[path = "../../../support/programs.rs"]
 pub(crate) mod programs;
 #[path = "../../../support/runtime.rs"]
