@@ -21,7 +21,7 @@ const STAND_IN: &str = "\"@waterwheel-data@\"";
 pub struct Made {
     /// The record, as `Trace::to_json` of the real runtime writes it.
     pub json: String,
-    /// What the record is to show, and whether it does.
+    /// The sentences about the record, each with true if it holds.
     pub claims: Vec<(bool, String)>,
     /// The reason why the scene came to no end.
     pub fault: Option<String>,

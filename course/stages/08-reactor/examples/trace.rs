@@ -8,7 +8,7 @@ use std::time::Duration;
 use my_stage_08::{Direction, Registration, block_on, sleep, spawn};
 use watch::{Cause, by_socket, by_timer};
 
-/// Reads some bytes, as a task does: it tries, and waits if there are none.
+/// Reads some bytes, as a task does: it tries, and waits if no bytes are there.
 async fn read(mut socket: UnixStream) -> usize {
     let registration = Registration::new(&socket).unwrap();
     loop {
