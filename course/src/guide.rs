@@ -29,7 +29,7 @@ pub fn next() -> io::Result<()> {
 
 /// Tells what to read, what to edit, and what fails.
 fn tell(stage: &Stage, outcome: &Outcome) -> io::Result<()> {
-    println!("Read    {}", shown(&stage.page()));
+    println!("Read    {}", stages::shown(&stage.page()));
     let open = open_todos(stage)?;
     for (place, part) in &open {
         println!("Edit    {place}  {part}");
@@ -51,9 +51,16 @@ fn tell(stage: &Stage, outcome: &Outcome) -> io::Result<()> {
                 for line in first.output.lines().filter(|line| !line.is_empty()) {
                     println!("    {line}");
                 }
+                if let Some(part) = first.also_needs() {
+                    let place = open
+                        .iter()
+                        .find(|(_, name)| *name == format!("TODO {part}"));
+                    let place = place.map_or_else(String::new, |(place, _)| format!(": {place}"));
+                    println!("\n  This claim also needs TODO {part}{place}");
+                }
                 println!(
                     "\nThe claims are in {}",
-                    shown(&stage.home().join("tests/claims.rs"))
+                    stages::shown(&stage.home().join("tests/claims.rs"))
                 );
             }
         }
@@ -77,7 +84,7 @@ fn open_todos(stage: &Stage) -> io::Result<Vec<(String, String)>> {
                 continue;
             };
             let line = own[..at].lines().count() + 1;
-            found.push((part, format!("{}:{line}", shown(&path))));
+            found.push((part, format!("{}:{line}", stages::shown(&path))));
         }
     }
     // The parts have an order of their own, which is not that of the files.
@@ -88,12 +95,6 @@ fn open_todos(stage: &Stage) -> io::Result<Vec<(String, String)>> {
         .collect())
 }
 
-/// Returns a path as the learner would write it in the folder of the course.
-fn shown(path: &std::path::Path) -> String {
-    let path = path.strip_prefix(stages::root()).unwrap_or(path);
-    path.display().to_string()
-}
-
 /// Prints the titles of all stages.
 pub fn list() {
     for stage in STAGES {
@@ -101,7 +102,7 @@ pub fn list() {
             "{:4}  {:32} {}",
             stage.number,
             stage.title,
-            shown(&stage.page())
+            stages::shown(&stage.page())
         );
     }
 }
@@ -113,7 +114,7 @@ pub fn list() {
 /// Fails if a file cannot be written.
 pub fn reset(stage: &Stage) -> io::Result<()> {
     stage.write(Form::Start)?;
-    println!("{} is as at the start.", shown(&stage.home()));
+    println!("{} is as at the start.", stages::shown(&stage.home()));
     Ok(())
 }
 
@@ -124,7 +125,7 @@ pub fn reset(stage: &Stage) -> io::Result<()> {
 /// Fails if a file cannot be written.
 pub fn solution(stage: &Stage) -> io::Result<()> {
     stage.write(Form::Finished)?;
-    println!("{} has the solution now.", shown(&stage.home()));
+    println!("{} has the solution now.", stages::shown(&stage.home()));
     Ok(())
 }
 

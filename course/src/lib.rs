@@ -5,3 +5,4 @@ pub mod guide;
 pub mod markers;
 pub mod run;
 pub mod stages;
+pub mod trace;

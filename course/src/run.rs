@@ -2,7 +2,8 @@
 
 use std::env;
 use std::io;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use crate::stages;
 
@@ -24,6 +25,19 @@ pub struct Failed {
     pub name: String,
     /// The output of the test.
     pub output: String,
+}
+
+impl Failed {
+    /// Returns the part that the test has come to and that is not written, if this is not the first part in its name.
+    pub fn also_needs(&self) -> Option<u32> {
+        let number = |text: &str| {
+            let digits = text.split(|letter: char| !letter.is_ascii_digit()).next();
+            digits?.parse().ok()
+        };
+        let (_, after) = self.output.split_once("not yet implemented: TODO ")?;
+        let first: u32 = number(self.name.strip_prefix("todo_")?)?;
+        number(after).filter(|part| *part != first)
+    }
 }
 
 impl Outcome {
@@ -72,6 +86,42 @@ pub fn build(packages: &[String]) -> io::Result<()> {
     } else {
         Err(io::Error::other("a crate does not compile"))
     }
+}
+
+/// Builds an example of a crate. Returns false if it does not compile.
+///
+/// # Errors
+///
+/// Fails if cargo cannot be started.
+pub fn build_example(package: &str, example: &str) -> io::Result<bool> {
+    let mut build = cargo(&[
+        "build",
+        "--quiet",
+        "--package",
+        package,
+        "--example",
+        example,
+    ]);
+    Ok(build.status()?.success())
+}
+
+/// Runs an example of a crate, with a path as its argument.
+///
+/// # Errors
+///
+/// Fails if cargo cannot be started.
+pub fn example(package: &str, example: &str, path: &Path) -> io::Result<Output> {
+    cargo(&[
+        "run",
+        "--quiet",
+        "--package",
+        package,
+        "--example",
+        example,
+        "--",
+    ])
+    .arg(path)
+    .output()
 }
 
 fn cargo(arguments: &[&str]) -> Command {
@@ -154,6 +204,30 @@ failures:
         assert_eq!(failed[0].name, "todo_1_c");
         assert_eq!(failed[0].output, "assertion failed");
         assert!(failed[1].output.ends_with("not yet implemented: TODO 2"));
+    }
+
+    #[test]
+    fn a_claim_that_comes_to_another_part_needs_it_too() {
+        let rows = [
+            ("todo_1_a_wake_ends_the_wait", "TODO 3", Some(3)),
+            ("todo_1_a_wake_ends_the_wait", "TODO 1", None),
+            ("todo_1_and_3_a_read_waits", "TODO 3", Some(3)),
+            ("todo_1_to_4_a_job_runs", "TODO 1", None),
+            ("todo_1_to_4_a_job_runs", "TODO 15", Some(15)),
+            ("epoll_reports_an_edge_once", "TODO 1", None),
+        ];
+        for (name, part, expected) in rows {
+            let failed = Failed {
+                name: name.to_owned(),
+                output: format!("thread 'a' panicked\nnot yet implemented: {part}\n"),
+            };
+            assert_eq!(failed.also_needs(), expected, "{name} {part}");
+        }
+        let other = Failed {
+            name: "todo_1_a".to_owned(),
+            output: "assertion failed".to_owned(),
+        };
+        assert_eq!(other.also_needs(), None);
     }
 
     #[test]

@@ -47,6 +47,12 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Returns a path as the learner would write it in the folder of the course.
+pub fn shown(path: &Path) -> String {
+    let path = path.strip_prefix(root()).unwrap_or(path);
+    path.display().to_string()
+}
+
 impl Stage {
     /// The name of the learner's crate.
     pub fn package(&self) -> String {
@@ -121,7 +127,7 @@ impl Stage {
             }
         }
         // A module of an earlier form would stay behind.
-        for folder in ["src", "tests"] {
+        for folder in ["src", "tests", "examples"] {
             for path in files_in(&self.home().join(folder))? {
                 let is_made = made.iter().any(|(name, _)| self.home().join(name) == path);
                 if !is_made {

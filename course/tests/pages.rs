@@ -7,9 +7,10 @@ use std::path::Path;
 use course::markers::{self, Form};
 use course::stages::{self, STAGES, Stage};
 
-const SECTIONS: [&str; 3] = [
+const SECTIONS: [&str; 4] = [
     "\n## Build it\n",
     "\n## Exercises\n",
+    "\n## Watch it\n",
     "\n## Where this lives in the real code\n",
 ];
 

@@ -507,7 +507,7 @@ impl Board {
     }
 
     pub(crate) fn ended(&self, task: TaskId) {
-        // Dropped after the lock is released.
+        // Freed after the lock is released, so that a reader waits for the removal only.
         let removed = self.census().remove(task);
         drop(removed);
     }
@@ -559,7 +559,8 @@ impl Board {
     pub(crate) fn publish(&self, task: TaskId, has_yielded: bool) {
         let now = self.now();
         let mut running = self.running();
-        // Before the census changes: a reader in between sees a task that waits for its old reasons.
+        // Before the census changes. A reader takes the locks in this order, too. So between the two it sees a task
+        // that waits for the reasons of its poll before, and not one that runs and has none.
         running.task = None;
         running.entered = None;
         let new = std::mem::take(&mut running.reasons);

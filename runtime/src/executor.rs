@@ -147,6 +147,7 @@ impl Executor {
             tasks: Rc::new(RefCell::new(Tasks::new(
                 remote.clone(),
                 settings.tracker.clone(),
+                reports.clone(),
             ))),
             reactor,
             timers: Timers::new(),

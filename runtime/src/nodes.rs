@@ -63,6 +63,12 @@ mod on {
         ends: HashMap<i32, SocketEnd>,
     }
 
+    /// Returns true during a poll of a task whose runtime is inspected, and so has a watchdog.
+    #[cfg(any(debug_assertions, feature = "watch"))]
+    pub(crate) fn is_explained() -> bool {
+        ON.get()
+    }
+
     /// Calls `f` with the poll that runs. `f` calls no code of the user.
     fn with_active<T>(f: impl FnOnce(&mut Active) -> T) -> Option<T> {
         // `try_`, because the drop of an `Active` may be under way on this thread.
@@ -190,11 +196,12 @@ mod on {
         detail: impl FnOnce() -> Detail,
         poll: impl FnOnce(&mut Context<'a>) -> Poll<T>,
     ) -> Poll<T> {
-        // First, so that a runtime that is not explained pays one load and one branch.
-        if !ON.get() {
-            return poll(cx);
-        }
-        let entered = begin(cx, origin, detail().0);
+        // One call of `poll` and not two, so that the compiler can inline it.
+        let entered = if ON.get() {
+            begin(cx, origin, detail().0)
+        } else {
+            None
+        };
         let result = poll(cx);
         if let Some(entered) = entered {
             end(&entered, result.is_pending());
@@ -211,10 +218,11 @@ mod on {
         poll: impl FnOnce(&mut S, &mut Context<'a>) -> Poll<T>,
         detail: impl FnOnce(&S) -> Detail,
     ) -> Poll<T> {
-        if !ON.get() {
-            return poll(state, cx);
-        }
-        let entered = begin(cx, origin, Subject::Named(None));
+        let entered = if ON.get() {
+            begin(cx, origin, Subject::Named(None))
+        } else {
+            None
+        };
         let result = poll(state, cx);
         if let Some(entered) = entered {
             if result.is_pending() {
@@ -605,6 +613,11 @@ mod off {
 
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Origin;
+
+    #[cfg(any(debug_assertions, feature = "watch"))]
+    pub(crate) fn is_explained() -> bool {
+        false
+    }
 
     impl Origin {
         pub(crate) fn here(_: &'static str) -> Self {

@@ -121,7 +121,9 @@ mod on {
         /// The reporter of that runtime.
         static REPORTER: ManuallyDrop<RefCell<Option<Rc<dyn Reporter>>>> =
             const { ManuallyDrop::new(RefCell::new(None)) };
-        /// The blocking job that this thread runs, if its runtime reports.
+        /// True while this thread runs a blocking job whose runtime reports.
+        static IN_JOB: Cell<bool> = const { Cell::new(false) };
+        /// That job.
         static JOB: ManuallyDrop<RefCell<Option<Arc<dyn JobReporter>>>> =
             const { ManuallyDrop::new(RefCell::new(None)) };
     }
@@ -150,7 +152,7 @@ mod on {
     }
 
     /// The reporter of a runtime, if it reports.
-    #[derive(Clone)]
+    #[derive(Clone, Default)]
     pub(crate) struct Reports(Option<Rc<dyn Reporter>>);
 
     /// Keeps the switch as the runtime needs it while a thread is inside it.
@@ -196,6 +198,13 @@ mod on {
             }
         }
 
+        /// A task is about to end although it is not ready. The thread may be outside the runtime.
+        pub(crate) fn cancelled(&self, task: TaskId, reason: Reason, place: MaybePlace) {
+            if let Some(reporter) = &self.0 {
+                reporter.cancelled(task, reason, place);
+            }
+        }
+
         /// Turns the switch while a thread is inside the runtime.
         #[inline]
         pub(crate) fn enter(&self) -> Switch {
@@ -228,15 +237,37 @@ mod on {
         }
     }
 
-    /// Calls `f` while the activity of the thread is another one.
-    fn while_doing<T>(doing: impl FnOnce(&dyn Reporter) -> Doing, f: impl FnOnce() -> T) -> T {
-        let Some(reporter) = reporter() else {
-            return f();
-        };
+    /// Restores the activity of the thread when it drops. `None` if the thread reports nothing.
+    struct Activity(
+        #[expect(dead_code, reason = "its drop has the effect")] Option<ActivityBefore>,
+    );
+
+    struct ActivityBefore {
+        reporter: Rc<dyn Reporter>,
+        before: Doing,
+    }
+
+    impl Activity {
+        /// Begins another activity.
+        // A guard and not a closure around the work: that would be a call in two places, and so not inlined.
+        #[inline]
+        fn begin(doing: impl FnOnce(&dyn Reporter) -> Doing) -> Self {
+            Self(if is_on() { begin_activity(doing) } else { None })
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_activity(doing: impl FnOnce(&dyn Reporter) -> Doing) -> Option<ActivityBefore> {
+        let reporter = reporter()?;
         let before = reporter.doing().replace(doing(&*reporter));
-        let result = f();
-        reporter.doing().set(before);
-        result
+        Some(ActivityBefore { reporter, before })
+    }
+
+    impl Drop for ActivityBefore {
+        fn drop(&mut self) {
+            self.reporter.doing().set(self.before);
+        }
     }
 
     /// A task has got a name.
@@ -253,7 +284,16 @@ mod on {
     }
 
     /// This thread sends a wake to the inbox of a runtime. If it runs a job of that runtime, the job is the cause.
+    #[inline]
     pub(crate) fn wake_is_sent(runtime: RuntimeId, task: TaskId) {
+        if IN_JOB.get() {
+            job_wakes(runtime, task);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn job_wakes(runtime: RuntimeId, task: TaskId) {
         JOB.with(|job| {
             if let Some(job) = &*job.borrow() {
                 job.wakes(runtime, task);
@@ -301,21 +341,15 @@ mod on {
     /// Wakes the waiter of a task that has ended.
     #[inline]
     pub(crate) fn ending<T>(task: TaskId, wake: impl FnOnce() -> T) -> T {
-        if is_on() {
-            while_doing(|_| Doing::Join(task), wake)
-        } else {
-            wake()
-        }
+        let _activity = Activity::begin(|_| Doing::Join(task));
+        wake()
     }
 
     /// Reads a message of another thread: a wake of this task, or a closure.
     #[inline]
     pub(crate) fn from_mail<T>(task: Option<TaskId>, read: impl FnOnce() -> T) -> T {
-        if is_on() {
-            while_doing(|reporter| reporter.mail_is_read(task), read)
-        } else {
-            read()
-        }
+        let _activity = Activity::begin(|reporter| reporter.mail_is_read(task));
+        read()
     }
 
     /// A system call has returned.
@@ -450,19 +484,23 @@ mod on {
             reporter.starts();
             // A thread may run a job itself if it cannot start another one, so jobs nest.
             let outer = JOB.with(|job| job.replace(Some(reporter.clone())));
-            let running = RunningJob(outer);
+            IN_JOB.set(true);
+            let _running = RunningJob { reporter, outer };
             job(order);
-            drop(running);
-            reporter.ends();
         })
     }
 
-    /// Restores the job around the present one when it drops.
-    struct RunningJob(Option<Arc<dyn JobReporter>>);
+    /// Restores the job around the present one when it drops, and reports the end. A job may panic.
+    struct RunningJob {
+        reporter: Arc<dyn JobReporter>,
+        outer: Option<Arc<dyn JobReporter>>,
+    }
 
     impl Drop for RunningJob {
         fn drop(&mut self) {
-            JOB.with(|job| job.replace(self.0.take()));
+            IN_JOB.set(self.outer.is_some());
+            JOB.with(|job| job.replace(self.outer.take()));
+            self.reporter.ends();
         }
     }
 }
@@ -485,7 +523,7 @@ mod off {
     #[derive(Default)]
     pub(crate) struct ReportWish;
 
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Default)]
     pub(crate) struct Reports;
 
     pub(crate) struct Switch;
@@ -495,14 +533,15 @@ mod off {
             Self
         }
 
-        pub(crate) fn are_on(self) -> bool {
+        pub(crate) fn are_on(&self) -> bool {
             false
         }
 
-        pub(crate) fn root(self, _: MaybePlace) {}
-        pub(crate) fn spawned(self, _: TaskId, _: MaybePlace, _: usize) {}
+        pub(crate) fn root(&self, _: MaybePlace) {}
+        pub(crate) fn spawned(&self, _: TaskId, _: MaybePlace, _: usize) {}
+        pub(crate) fn cancelled(&self, _: TaskId, _: Reason, _: MaybePlace) {}
 
-        pub(crate) fn enter(self) -> Switch {
+        pub(crate) fn enter(&self) -> Switch {
             Switch
         }
     }

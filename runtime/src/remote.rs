@@ -107,6 +107,7 @@ impl Remote {
     }
 
     /// Makes a task ready through the inbox.
+    #[inline] // with `inspect` it would be a call of its own
     pub(crate) fn send_wake(&self, task: TaskId) {
         points::wake_is_sent(self.id, task);
         // An error means that the runtime has ended, and all its tasks with it.

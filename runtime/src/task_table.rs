@@ -63,7 +63,7 @@ use crate::join_error::JoinError;
 use crate::local_queue::TaskId;
 use crate::nodes::Tracker;
 use crate::panics;
-use crate::points;
+use crate::points::{self, Reports};
 use crate::remote::Remote;
 use crate::task_names::{Id, Info, NamedTask, TaskNames};
 use crate::waiter::Waiter;
@@ -90,6 +90,8 @@ pub(crate) struct Tasks {
     names: TaskNames,
     /// Learns of each task, if the runtime is inspected.
     tracker: Tracker,
+    /// Learns of aborts, which may come while no thread is inside the runtime.
+    reports: Reports,
 }
 
 /// An empty table with room for more tasks than this is freed.
@@ -162,7 +164,7 @@ trait Run {
 }
 
 impl Tasks {
-    pub(crate) fn new(remote: Arc<Remote>, tracker: Tracker) -> Self {
+    pub(crate) fn new(remote: Arc<Remote>, tracker: Tracker, reports: Reports) -> Self {
         Self {
             slots: Slab::new(),
             next_generation: NonZeroU32::MIN,
@@ -173,6 +175,7 @@ impl Tasks {
             remote,
             names: TaskNames::default(),
             tracker,
+            reports,
         }
     }
 
@@ -518,7 +521,7 @@ pub(crate) fn end_all(tasks: &RefCell<Tasks>) -> bool {
 pub(crate) mod handle {
     use super::{
         Any, ArcWake, Place, Reason, RefCell, Stage, TaskId, Tasks, Waiter, Waker, current_task,
-        mem, panics, points,
+        mem, panics,
     };
 
     /// The result of [`try_wait`].
@@ -613,7 +616,6 @@ pub(crate) mod handle {
         place: Option<Place>,
     ) {
         let mut tasks = tasks.borrow_mut();
-        let within = tasks.remote.is_entered();
         let Some(slot) = tasks.slot_mut(task) else {
             return;
         };
@@ -621,14 +623,14 @@ pub(crate) mod handle {
             return;
         }
         slot.stage = Stage::Aborting;
-        // Outside the runtime, the points are not those of this task.
-        if within {
-            points::cancelled(task, reason, place.and_then(Place::location));
-        }
+        let waker = slot.runnable.as_ref().map(|task| task.waker.clone());
+        // Not a point: outside the runtime, the points are those of another runtime or of none.
+        let place = place.and_then(Place::location);
+        tasks.reports.cancelled(task, reason, place);
         // The wake runs no foreign code, because the waker is the runtime's own. A running task has no waker
         // in its slot. It is queued by its id, and finds the mark at its next poll.
-        match &slot.runnable {
-            Some(runnable) => ArcWake::wake_by_ref(&runnable.waker),
+        match waker {
+            Some(waker) => ArcWake::wake_by_ref(&waker),
             None => tasks.remote.wake(task),
         }
     }

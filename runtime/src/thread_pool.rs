@@ -22,7 +22,8 @@ use std::thread;
 
 use crate::blocking::Blocking;
 use crate::panics::discard;
-use crate::pool::Order;
+use crate::points;
+use crate::pool::{Job, Order};
 
 /// A pool with a fixed number of threads. It does not belong to a runtime.
 ///
@@ -48,7 +49,7 @@ use crate::pool::Order;
 /// ```
 pub struct ThreadPool {
     /// The sending half of the queue. `None` once the pool is being dropped, so that the threads end.
-    jobs: Option<Sender<Box<dyn FnOnce() + Send>>>,
+    jobs: Option<Sender<Job>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -91,7 +92,7 @@ impl ThreadPool {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         // A receiver has one owner, so the threads share it behind a lock.
-        let (jobs, queue) = channel::<Box<dyn FnOnce() + Send>>();
+        let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         let mut pool = Self {
             jobs: Some(jobs),
@@ -117,10 +118,7 @@ impl ThreadPool {
     ///
     /// If the job panics, its thread continues with the next job.
     pub fn execute(&self, job: impl FnOnce() + Send + 'static) {
-        if let Some(jobs) = &self.jobs {
-            // The threads keep the receiver until this sender is dropped, so sending cannot fail.
-            drop(jobs.send(Box::new(job)));
-        }
+        self.push(Box::new(|_| job()));
     }
 
     /// Queues a job and returns the future of its value, which any runtime can await.
@@ -140,18 +138,28 @@ impl ThreadPool {
         F: FnOnce() -> T + Send + 'static,
     {
         let (job, value) = Blocking::of(job);
-        self.execute(|| job(Order::Run));
+        self.push(Box::new(job));
         value
     }
 }
 
+impl ThreadPool {
+    fn push(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            let job = points::job(job, |_| true);
+            // The threads keep the receiver until this sender is dropped, so sending cannot fail.
+            drop(jobs.send(job));
+        }
+    }
+}
+
 /// Runs jobs until the pool is dropped and its queue is empty.
-fn work(queue: &Mutex<Receiver<Box<dyn FnOnce() + Send>>>) {
+fn work(queue: &Mutex<Receiver<Job>>) {
     // The closure releases the lock when it returns, before the job runs. In the condition of `while let`, the
     // guard would live until the end of the body.
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(job) = next() {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| job(Order::Run))) {
             // The job has ended, so a second panic here costs no more than the first one.
             discard(payload);
         }

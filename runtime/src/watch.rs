@@ -11,7 +11,8 @@
 //! # Invariants
 //!
 //! - Never: a report in a release build without the feature `watch`.
-//! - Never: two reports of one poll.
+//! - Never: two reports of one poll. In a runtime that explains, the watchdog reports the poll while it runs, so this
+//!   module does not.
 
 #[cfg(not(any(debug_assertions, feature = "watch")))]
 pub(crate) use off::Watch;
@@ -98,6 +99,7 @@ mod on {
     use std::time::{Duration, Instant};
 
     use super::Place;
+    use crate::nodes;
 
     /// A poll may take this long before it is reported.
     const HELD_MAX: Duration = Duration::from_secs(1);
@@ -128,6 +130,7 @@ mod on {
             let reported = REPORTED_UNTIL.get().filter(|until| *until > self.started);
             let held = reported.unwrap_or(self.started).elapsed();
             if held > HELD_MAX
+                && !nodes::is_explained()
                 && let Some(place) = self.place
             {
                 REPORTED_UNTIL.set(Some(Instant::now()));

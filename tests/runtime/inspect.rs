@@ -16,7 +16,8 @@ use waterwheel::runtime::net::TcpListener;
 use waterwheel::runtime::task::JoinSet;
 use waterwheel::runtime::time::{self, sleep};
 use waterwheel::runtime::{
-    Notify, Runtime, race, spawn, spawn_blocking, spawn_detached, task, yield_now,
+    Notify, Runtime, ThreadPool, block_on, race, spawn, spawn_blocking, spawn_detached, task,
+    yield_now,
 };
 
 /// A runtime that records, and its recorder.
@@ -637,4 +638,111 @@ fn a_library_can_record_why_it_drops_a_future() {
         )
     });
     assert_eq!(of_client.count(), 1);
+}
+
+/// Returns the lines of the aborts of a task, each with its file.
+fn aborts(trace: &Trace, of: task::Id) -> Vec<String> {
+    let of_task = |event: &inspect::Event| match event.kind {
+        EventKind::Cancel {
+            task,
+            cause: CancelCause::Abort,
+            place,
+        } if task == of => Some(place?.to_string()),
+        _ => None,
+    };
+    trace.events().iter().filter_map(of_task).collect()
+}
+
+#[test]
+fn an_abort_from_outside_has_its_event_and_its_place() {
+    let (runtime, recorder) = recorded();
+    let tasks: [_; 4] = std::array::from_fn(|_| runtime.spawn(pending::<()>()));
+    let ids = [0, 1, 2, 3].map(|task: usize| tasks[task].id());
+    runtime.poll();
+    let begin = line!();
+    tasks[0].abort(); // between two calls of the runtime
+    tasks[1].abort_handle().abort();
+    let on_another_thread = tasks[2].abort_handle();
+    thread::spawn(move || on_another_thread.abort()) // on another thread
+        .join()
+        .unwrap();
+    block_on(async { tasks[3].abort() }); // within another runtime
+    tasks[0].abort(); // again, without an effect
+    runtime.block_on(async {
+        for task in tasks {
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+    });
+    let trace = recorder.trace();
+    for (task, line) in ids.into_iter().zip([1, 2, 4, 7]) {
+        let place = format!("tests/runtime/inspect.rs:{}:", begin + line);
+        let found = aborts(&trace, task);
+        assert!(
+            found.len() == 1 && found[0].starts_with(&place),
+            "{place} {found:?}"
+        );
+        assert_eq!(outcome(&trace, task), Some(TaskOutcome::Cancelled));
+    }
+}
+
+#[test]
+fn a_job_of_a_thread_pool_has_its_events() {
+    let (runtime, recorder) = recorded();
+    let pool = ThreadPool::new(1);
+    let task = runtime.block_on(async {
+        pool.execute(|| panic!("planned")); // its end is an event, too
+        let job = pool.spawn(|| thread::sleep(Duration::from_millis(2)));
+        let task = spawn(async { job.await.unwrap() });
+        let id = task.id();
+        task.await.unwrap();
+        id
+    });
+    drop(pool);
+    pool_outside();
+    let trace = recorder.trace();
+    let jobs: Vec<_> = trace
+        .events()
+        .iter()
+        .filter_map(|event| match event.kind {
+            EventKind::JobStart { job } => Some((job, "start")),
+            EventKind::JobEnd { job } => Some((job, "end")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(jobs, [(1, "start"), (1, "end"), (2, "start"), (2, "end")]);
+    assert_eq!(causes(&trace, task), [WakeCause::Job(2)]);
+}
+
+/// A pool that no runtime uses reports to no runtime.
+fn pool_outside() {
+    let pool = ThreadPool::new(1);
+    pool.execute(|| ());
+}
+
+#[test]
+fn events_of_other_threads_stand_where_they_happened() {
+    let (runtime, recorder) = recorded();
+    runtime.block_on(async {
+        let (runs, wait_until_it_runs) = std::sync::mpsc::channel();
+        let job = spawn_blocking(move || runs.send(()).unwrap());
+        wait_until_it_runs.recv().unwrap();
+        // The job ends, and this thread writes events of its own before it collects those of the job.
+        thread::sleep(Duration::from_millis(10));
+        for _ in 0..3 {
+            spawn(async {}).await.unwrap();
+        }
+        job.await.unwrap();
+    });
+    drop(runtime);
+    let trace = recorder.trace();
+    let times: Vec<_> = trace.events().iter().map(|event| event.at).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    let position = |is_it: &dyn Fn(&EventKind) -> bool| {
+        let found = trace.events().iter().position(|event| is_it(&event.kind));
+        found.unwrap_or_else(|| panic!("{:#?}", trace.events()))
+    };
+    let start = position(&|kind| matches!(kind, EventKind::JobStart { .. }));
+    let end = position(&|kind| matches!(kind, EventKind::JobEnd { .. }));
+    let spawn = position(&|kind| matches!(kind, EventKind::Spawn { .. }));
+    assert!(start < end && end < spawn);
 }

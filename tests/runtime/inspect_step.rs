@@ -349,3 +349,22 @@ fn the_dump_of_a_stopped_runtime_stands_still() {
     assert!(!late.contains("starved task"), "{late}");
     assert_eq!(early, late);
 }
+
+#[test]
+fn a_runtime_whose_last_control_is_dropped_runs_on() {
+    let (runtime, recorder) = recorded();
+    let first = recorder.control();
+    let second = recorder.control();
+    first.pause();
+    drop(first.clone());
+    drop(first);
+    assert_eq!(second.state(), ControlState::Stopping, "one is left");
+    let lecturer = thread::spawn(move || {
+        assert!(matches!(second.wait(PATIENCE), ControlState::BeforePoll(_)));
+        drop(second);
+    });
+    // Without the end of the stop, this waits for ever.
+    runtime.block_on(yield_now());
+    lecturer.join().unwrap();
+    assert_eq!(recorder.control().state(), ControlState::Running);
+}

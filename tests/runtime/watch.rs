@@ -7,7 +7,8 @@ use crate::support::process::in_child;
 use crate::support::runtime::run;
 use waterwheel::http::testing::TestClient;
 use waterwheel::http::{Request, Responded, Result, StatusCode};
-use waterwheel::runtime::{block_on, spawn, watch, yield_now};
+use waterwheel::runtime::inspect::Explain;
+use waterwheel::runtime::{Runtime, block_on, spawn, watch, yield_now};
 
 const HELD: Duration = Duration::from_millis(1_100);
 
@@ -63,4 +64,27 @@ fn a_poll_that_holds_the_thread_is_reported_once_by_its_place_or_its_name() {
         reports[3].contains("runtime::watch::slow_handler"),
         "{errors}"
     );
+}
+
+/// The watchdog of a runtime that explains names the task and the place already while the poll runs.
+#[test]
+fn a_poll_that_the_watchdog_reports_has_one_report() {
+    let Some(output) = in_child(|| {
+        let runtime = Runtime::builder().explain(Explain::default()).build();
+        runtime.unwrap().block_on(async {
+            let task = spawn(async {
+                watch::poll_named("a part", || {
+                    thread::sleep(HELD + Duration::from_millis(300));
+                });
+            });
+            task.await.unwrap();
+        });
+    }) else {
+        return;
+    };
+    assert!(output.status.success());
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let reports = errors.lines().filter(|line| line.contains("the thread"));
+    assert_eq!(reports.count(), 1, "{errors}");
+    assert!(errors.contains("tests/runtime/watch.rs"), "{errors}");
 }

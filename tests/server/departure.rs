@@ -8,8 +8,9 @@ use waterwheel::http::testing::TestClient;
 use waterwheel::http::{
     Builder, Limits, OnDisconnect, OnHalfClose, Request, Responded, Result, Server, StatusCode,
 };
+use waterwheel::runtime::inspect::{self, CancelCause, EventKind};
 use waterwheel::runtime::time::{self, Instant, sleep};
-use waterwheel::runtime::{block_on, race};
+use waterwheel::runtime::{Runtime, block_on, race};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -185,4 +186,39 @@ fn a_client_with_a_closed_write_half_receives_its_answer_an_hour_later() {
         assert_eq!(client.answer().await.text(), "an hour later");
         assert_eq!(client.read_to_end().await, b"");
     });
+}
+
+/// Returns the causes of the cancels of a runtime that records, while a client leaves or a handler takes too long.
+fn cancel_causes(builder: Builder) -> Vec<CancelCause> {
+    let runtime = Runtime::builder().inspect(inspect::Options::default());
+    runtime.build().unwrap().block_on(async {
+        time::pause();
+        let mut client = TestClient::with(builder, async |request: Request<'_>| {
+            sleep(Duration::from_secs(60)).await;
+            request.respond(StatusCode::OK, "late", ()).await
+        });
+        client.send(REQUEST).await;
+        sleep(Duration::from_secs(5)).await;
+        drop(client);
+        sleep(Duration::from_secs(70)).await;
+        let trace = inspect::recorder().unwrap().trace();
+        let cause = |event: &inspect::Event| match event.kind {
+            EventKind::Cancel { cause, .. } => Some(cause),
+            _ => None,
+        };
+        trace.events().iter().filter_map(cause).collect()
+    })
+}
+
+#[test]
+fn the_trace_of_a_handler_that_is_dropped_has_the_cause() {
+    let drops = Server::builder().on_disconnect(OnDisconnect::DropHandler);
+    assert_eq!(cancel_causes(drops), [CancelCause::ClientGone]);
+    let limits = Limits {
+        handler_duration_max: Some(Duration::from_secs(3)),
+        ..Limits::default()
+    };
+    let limited = Server::builder().limits(limits);
+    assert_eq!(cancel_causes(limited), [CancelCause::Timeout]);
+    assert_eq!(cancel_causes(Server::builder()), []);
 }

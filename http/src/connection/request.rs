@@ -73,7 +73,7 @@ use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::Version;
 use waterwheel_runtime::time::{Instant, Sleep, sleep_until};
@@ -154,17 +154,21 @@ impl<T: Io> Connection<T> {
         let _flushed = exchange.poll_flush(cx); // the handler's next write meets an error again
         if exchange.is_stalled() && !is_known {
             // No write of the handler waits, so the handler would not learn of it.
+            reasons::client_gone();
             return Poll::Ready(Outcome::Gone);
         }
         // The clock starts at the first wait, and not with the request: most handlers never wait, and need no timer.
         if let Some(duration) = self.shared.limits.handler_duration_max {
             let time = time.get_or_insert_with(|| sleep_until(Instant::of_turn() + duration));
             if poll_due(time, cx).is_ready() {
+                reasons::handler_too_slow();
                 return Poll::Ready(Outcome::Failed(Refusal::HandlerTooSlow.into()));
             }
         }
         if self.shared.departure.disconnect == OnDisconnect::DropHandler {
-            return exchange.poll_gone(cx).map(|()| Outcome::Gone);
+            ready!(exchange.poll_gone(cx));
+            reasons::client_gone();
+            return Poll::Ready(Outcome::Gone);
         }
         Poll::Pending
     }

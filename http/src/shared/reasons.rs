@@ -4,16 +4,16 @@
 //!
 //! A dump of the runtime shows a connection as `connection(idle) > read fd 12 of 127.0.0.1:4711`, and one whose handler
 //! waits as `connection(handling) > handler(GET /slow) > sleep(3 s left)`. Without the feature `inspect`, the functions
-//! here only call their arguments.
+//! here only call their arguments. A trace of the runtime has the cause why a handler was dropped.
 //!
 //! # Invariants
 //!
 //! - Never: a query of a request in a name, because it may be a secret.
 
 #[cfg(not(feature = "inspect"))]
-pub(crate) use off::{handler, named, poll_connection};
+pub(crate) use off::{client_gone, handler, handler_too_slow, named, poll_connection};
 #[cfg(feature = "inspect")]
-pub(crate) use on::{handler, named, poll_connection};
+pub(crate) use on::{client_gone, handler, handler_too_slow, named, poll_connection};
 
 /// The names of a build with the feature.
 #[cfg(feature = "inspect")]
@@ -22,7 +22,7 @@ mod on {
     use std::task::{Context, Poll};
 
     use http::Method;
-    use waterwheel_runtime::inspect::{self, Named};
+    use waterwheel_runtime::inspect::{self, CancelCause, Named};
 
     use crate::shared::connections::Phase;
 
@@ -58,6 +58,20 @@ mod on {
         }
     }
 
+    /// Records that a handler is about to be dropped, because its client has left or takes no byte.
+    #[cold]
+    #[track_caller]
+    pub(crate) fn client_gone() {
+        inspect::cancelled(CancelCause::ClientGone);
+    }
+
+    /// Records that a handler is about to be dropped, because its time is over.
+    #[cold]
+    #[track_caller]
+    pub(crate) fn handler_too_slow() {
+        inspect::cancelled(CancelCause::Timeout);
+    }
+
     /// Polls a handler, and shows its request.
     #[inline]
     pub(crate) fn handler<'a, T>(
@@ -87,6 +101,9 @@ mod off {
     pub(crate) fn named<F: Future>(_: &'static str, future: F) -> F {
         future
     }
+
+    pub(crate) fn client_gone() {}
+    pub(crate) fn handler_too_slow() {}
 
     #[inline]
     pub(crate) fn poll_connection<S, T>(

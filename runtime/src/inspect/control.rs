@@ -38,7 +38,8 @@ use crate::task_names::Id;
 /// - [`std::time::Instant`], and an [`Instant`](crate::time::Instant) of a thread outside the runtime. These are ahead
 ///   of the runtime's clock after a stop.
 ///
-/// A runtime that is stopped for ever never ends: its thread waits in `block_on`. If the thread is outside of the
+/// A stopped runtime waits for a `Control`, so when the last one of a runtime is dropped, the runtime runs on. A
+/// page (`waterwheel::inspect::serve`) has one, too. If the thread is outside of the
 /// runtime (between two calls of [`poll_timeout`](crate::Runtime::poll_timeout), for example), the state is
 /// [`Stopping`](ControlState::Stopping) until the next call.
 ///
@@ -64,7 +65,6 @@ use crate::task_names::Id;
 /// lecturer.join().unwrap();
 /// # std::io::Result::Ok(())
 /// ```
-#[derive(Clone)]
 pub struct Control {
     inspected: Arc<Inspected>,
 }
@@ -112,13 +112,30 @@ impl Recorder {
     /// ```
     #[must_use]
     pub fn control(&self) -> Control {
-        Control {
-            inspected: self.inspected.clone(),
-        }
+        Control::of(&self.inspected)
+    }
+}
+
+impl Clone for Control {
+    fn clone(&self) -> Self {
+        Self::of(&self.inspected)
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.inspected.gate.remove_control();
     }
 }
 
 impl Control {
+    fn of(inspected: &Arc<Inspected>) -> Self {
+        inspected.gate.add_control();
+        Self {
+            inspected: inspected.clone(),
+        }
+    }
+
     /// Makes the runtime stop before its next poll, or before its next wait. Returns at once; see
     /// [`wait`](Self::wait).
     pub fn pause(&self) {

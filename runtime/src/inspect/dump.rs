@@ -16,6 +16,7 @@ use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::findings::{self, Evidence, Finding};
@@ -102,7 +103,7 @@ struct RunningTask {
 pub struct Group {
     count: usize,
     tasks: Vec<String>,
-    name: Option<String>,
+    name: Option<Arc<str>>,
     place: Option<&'static Location<'static>>,
     state: &'static str,
     waits: RangeInclusive<Duration>,
@@ -171,7 +172,7 @@ impl Dump {
 
     /// Copies what a board has.
     pub(super) fn of(board: &Board) -> Self {
-        // Copied and released before the next lock, so that this thread never holds two.
+        // Each lock is held for its copy only. With two at once, this thread and the runtime's could block each other.
         let Some(running) = board.read_running().map(|running| running.clone()) else {
             return Self::refused("the thread of the runtime keeps its lock");
         };
@@ -207,7 +208,7 @@ impl Dump {
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut json = String::new();
-        // A string takes any text.
+        // Writing to a string does not fail.
         _ = self.write_json(&mut json);
         json
     }
@@ -362,7 +363,7 @@ impl Copied {
             let is_queued = tracked.is_queued() && !is_running;
             tracked.note_queued(is_queued, run_time);
             let mut tracked = tracked.clone();
-            // The list of the last poll is out of date while the next one runs.
+            // While a task runs, the census still has the reasons of its poll before.
             if is_running {
                 tracked.reasons.clone_from(&running.reasons);
             }
@@ -393,7 +394,7 @@ impl Copied {
         if let Some(poll) = present.clone()
             && Duration::from_nanos(poll.nanos) >= board.poll_max()
         {
-            // The watchdog has perhaps reported this poll with an earlier time.
+            // The watchdog may have reported this poll already, with a shorter time.
             long_polls.retain(|other| other.task != poll.task);
             long_polls.push(poll);
         }
@@ -447,7 +448,7 @@ struct Members<'a> {
 
 fn groups(tasks: &[Snapshot], names: &TreeNames<'_>) -> Vec<Group> {
     let mut members: Vec<Members<'_>> = Vec::new();
-    let mut index_of: HashMap<u64, usize> = HashMap::new();
+    let mut index_of: HashMap<u64, usize> = HashMap::with_capacity(tasks.len());
     for task in tasks {
         let index = *index_of.entry(shape(task)).or_insert_with(|| {
             members.push(Members { tasks: Vec::new() });
@@ -474,7 +475,8 @@ fn state(task: &Snapshot) -> &'static str {
 
 /// Returns a number that is the same for tasks of one group.
 fn shape(task: &Snapshot) -> u64 {
-    // A hash and not the parts: with 64 bits, two shapes of one program do not meet.
+    // A hash, because a list of the parts would be an allocation for each task. Two shapes of one program do not
+    // collide within 64 bits.
     let mut hasher = DefaultHasher::new();
     let tracked = &task.tracked;
     let address = |site: Option<&'static Location<'static>>| {
@@ -553,7 +555,7 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
     Group {
         count: members.tasks.len(),
         tasks: ids.map(|task| names.id(task.tracked.task)).collect(),
-        name: example.name.as_deref().map(str::to_owned),
+        name: example.name.clone(),
         place: example.site,
         state: state(first),
         waits: least..=most,

@@ -39,7 +39,8 @@ use crate::task_names::Id;
 #[non_exhaustive]
 pub struct Event {
     /// The number of the event. The first event of a runtime has the number zero. Numbers that are missing belong to
-    /// events that were overwritten, or that only name a task.
+    /// events that were overwritten, or that only name a task. An event of another thread (a blocking job, the watchdog)
+    /// gets its number late, when the runtime's thread collects it.
     pub seq: u64,
     /// The time since the runtime was opened, without the time for which it was [paused](super::Control::pause).
     pub at: Duration,

@@ -49,7 +49,7 @@ impl Explain {
     /// Sets the time after which a poll is reported as a long one, while it still runs. The default is a second.
     ///
     /// The report is a warning of `tracing`, or a line on stderr if no subscriber is set. Later dumps have it as a
-    /// finding.
+    /// finding. It replaces the report of debug builds and of the feature `watch`, which comes at the end of the poll.
     #[must_use]
     pub fn poll_max(mut self, duration: Duration) -> Self {
         self.poll_max = duration;

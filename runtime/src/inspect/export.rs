@@ -154,7 +154,7 @@ impl<'a> Export<'a> {
                 let by = match cause {
                     WakeCause::Task(by) => Some(by),
                     WakeCause::Myself => Some(task),
-                    // The waiter of a task is woken within the poll in which that task ends.
+                    // A task ends within its poll, which wakes its waiter. So the arrow begins in the slice of that poll.
                     _ => self.polling.map(|(polled, ..)| polled),
                 };
                 self.queue(event, task, by);
@@ -219,7 +219,7 @@ impl<'a> Export<'a> {
         self.end_reactor_slice(at);
         let from = at.max(self.reactor_until);
         let record = self.records.len();
-        // The record stands before the arrows of the slice, and its end completes it.
+        // Pushed now, without its duration: Perfetto binds an arrow to a slice that stands before it.
         self.push(from, REACTOR, String::new());
         self.reactor = Some(ReactorSlice { name, from, record });
         self.reactor_until = from;
@@ -243,9 +243,9 @@ impl<'a> Export<'a> {
         let (track, at) = if let Some(by) = in_poll {
             (self.track(by), event.at)
         } else {
-            // Between two polls, the thread reads messages or delivers events.
+            // No task is polled, so the cause is an event or a message. Its arrow begins in a slice of the reactor.
             self.deliver(event.at);
-            // An arrow binds to a slice only if it begins inside it.
+            // The slice must reach to the arrow, or Perfetto binds the arrow to no slice.
             self.reactor_until = self.reactor_until.max(event.at);
             (REACTOR, self.reactor_until)
         };
@@ -259,7 +259,7 @@ impl<'a> Export<'a> {
     }
 
     fn arrow(&mut self, at: Duration, track: usize, phase: char, number: u64) {
-        // The end of an arrow would otherwise bind to the next slice.
+        // "bp":"e" binds the end of an arrow to the slice around it. Without that, Perfetto takes the next slice.
         let binds = if phase == 'f' { r#","bp":"e""# } else { "" };
         let fields = format!(r#""ph":"{phase}","id":{number},"name":"wake","cat":"wake"{binds}"#);
         self.push(at, track, fields);
@@ -281,7 +281,7 @@ impl<'a> Export<'a> {
             );
         }
         self.polling = Some((task, at, self.records.len()));
-        // The duration is known at the end of the poll.
+        // Pushed now, without its duration, so that it stands before its arrows. The end of the poll completes it.
         self.push(at, track, String::new());
         if let Some(Queued { arrow, .. }) = queued {
             self.arrow(at, track, 'f', arrow);
@@ -290,7 +290,7 @@ impl<'a> Export<'a> {
 
     fn poll_ends(&mut self, at: Duration, task: Id, ready: bool) {
         let Some((_, from, record)) = self.polling.take() else {
-            // The ring has overwritten its begin.
+            // The ring has overwritten the begin of this poll.
             return;
         };
         let lasts = Micros(at.saturating_sub(from));

@@ -73,7 +73,7 @@ impl FactsTable {
             (0..len).map(|_| FactsSlot::default()).collect()
         });
         let slot = &slots[position];
-        // The same steps as in the ring.
+        // The steps and the orderings of `EventRing::write`: a reader sees a zero, or whole facts.
         slot.generation.store(0, Ordering::Relaxed);
         fence(Ordering::Release);
         slot.parent.store(facts.parent, Ordering::Relaxed);

@@ -184,7 +184,7 @@ fn storms(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
     for task in evidence.tasks {
         let tracked = &task.tracked;
-        // A few wakes by itself are normal: a task that has looked too early tries again.
+        // A few wakes by itself are normal: a task that was polled too early may try again.
         if tracked.self_wakes >= STORM_MIN {
             findings.push(Finding {
                 kind: "self-wake storm",
@@ -254,7 +254,7 @@ fn starved_tasks(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         .filter(|task| queued_for(task).is_some());
     for (site, tasks) in by_site(starved) {
         let longest = tasks.iter().filter_map(|task| queued_for(task)).max();
-        // The one that runs has kept the others from running, or follows the one that has.
+        // The running task is named, because it is probably the one that keeps the others waiting.
         let by = evidence.tasks.iter().find(|task| task.is_running);
         let by = by.map_or_else(String::new, |by| {
             format!(", while {} runs", names.task(by.tracked.task))
@@ -284,7 +284,7 @@ struct WaitEdge<'a> {
 fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'a>>> {
     let holders = names.holders;
     let reasons = &task.tracked.reasons;
-    // Such a task will run, or waits for something unknown. Both make it free.
+    // A queued or running task goes on. One without a reason waits for a future of another library, which may wake it.
     if !task.is_waiting() || reasons.is_empty() {
         return None;
     }
@@ -355,7 +355,7 @@ fn wait_cycles(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
-    // Step 2: the rest waits for the rest. A walk along it comes to a task that it has seen.
+    // Step 2: each of the other tasks waits for one of them. So a walk from one to the next ends in a cycle.
     let mut seen = HashSet::new();
     for start in 0..tasks.len() {
         let mut way: Vec<(usize, &WaitNode)> = Vec::new();
@@ -370,7 +370,7 @@ fn wait_cycles(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
                 break;
             }
             way.push((at, edge.reason));
-            // Any target serves: all of them wait within the rest, so each walk ends in a cycle.
+            // The first target is as good as any other, because none of them is free.
             at = edge.targets[0];
         }
     }
@@ -410,7 +410,7 @@ fn cycle(way: &[(usize, &WaitNode)], evidence: &Evidence<'_>) -> Finding {
             text.push_str("; ");
         }
         let waiter = names.task(task(*index));
-        // A string takes any text.
+        // Writing to a string does not fail.
         _ = write!(text, "{waiter} waits for {thing}");
     }
     let ids = way.iter().take(IDS_MAX);
@@ -459,7 +459,7 @@ fn grown(population: &Population, now: u64) -> Option<u64> {
         .rfind(|(alive, ..)| *alive <= quarter)?;
     let spawned_since = population.spawned - spawned;
     let grown = population.alive - alive;
-    // One in ten may end.
+    // Some tasks always end. It is growth if nine in ten of the new ones are alive.
     (grown * 10 >= spawned_since * 9).then_some(spawned_since)
 }
 

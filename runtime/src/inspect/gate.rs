@@ -46,6 +46,8 @@ struct Inner {
     /// The number of steps that the executor may take through the closed gate.
     steps: u32,
     stopped: Option<StopPoint>,
+    /// The number of the handles that can open the gate again.
+    controls: usize,
 }
 
 /// The gate of one runtime, and its clock.
@@ -116,7 +118,7 @@ impl Gate {
             let woken = self.changed.wait(inner);
             inner = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        // An opened gate has no steps left.
+        // Saturating, because the wait may have ended by an opened gate, which has no steps.
         inner.steps = inner.steps.saturating_sub(1);
         inner.stopped = None;
         let stopped = began.elapsed();
@@ -140,11 +142,29 @@ impl Gate {
 
     /// Opens the gate.
     pub(crate) fn open(&self) {
-        let mut inner = self.lock();
+        self.open_locked(&mut self.lock());
+    }
+
+    fn open_locked(&self, inner: &mut Inner) {
         inner.is_closed = false;
         inner.steps = 0;
         self.is_closed.store(false, Ordering::Relaxed);
         self.changed.notify_all();
+    }
+
+    /// Counts a handle that can open the gate.
+    pub(crate) fn add_control(&self) {
+        self.lock().controls += 1;
+    }
+
+    /// Opens the gate if no handle is left that could.
+    pub(crate) fn remove_control(&self) {
+        let mut inner = self.lock();
+        inner.controls -= 1;
+        // Under one lock, or a new handle could close the gate between the two.
+        if inner.controls == 0 {
+            self.open_locked(&mut inner);
+        }
     }
 
     /// Grants one step. Returns false if the executor is not stopped here, or if its last step has not begun.

@@ -1,6 +1,13 @@
 //! Watch the runtime run: which tasks there are, why each of them waits, and what is wrong.
 //!
-//! `explain` keeps the present state, for a dump of it, and `inspect` also keeps the past, as a trace of events.
+//! A runtime is inspected if its builder was told so. There are two calls, because the second one costs more:
+//!
+//! | call | keeps | and has |
+//! |---|---|---|
+//! | [`RuntimeBuilder::explain`](crate::RuntimeBuilder::explain) | the present: why each task waits | [`dump()`], the watchdog, SIGUSR1 |
+//! | [`RuntimeBuilder::inspect`](crate::RuntimeBuilder::inspect) | that, and the past: each event | all of this module |
+//!
+//! `inspect` includes `explain` with its defaults. Call both, in any order, to change these.
 //!
 //! A runtime that was made with [`RuntimeBuilder::explain`](crate::RuntimeBuilder::explain) records each future of this
 //! crate while it is polled. A [`dump()`] shows the futures *within* each task:
@@ -34,10 +41,14 @@
 //! # What it costs
 //!
 //! A build without the feature `inspect` has no code of this module. With the feature, a runtime that neither records
-//! nor explains spends a load and a branch at each point. A request costs 0.9 % more instructions alone, and 0.1 %
-//! more among sixteen; `benches/micro/check --inspect` counts them. A recorded event costs 20 to 30 ns;
-//! `cargo bench --bench inspect` measures it. With `explain`, each point takes a lock, which no other thread holds
-//! but for the time of a copy.
+//! nor explains spends a load and a branch at each point. `benches/micro/check --inspect` counts the instructions:
+//! 2.4 % more for a request alone, 3.8 % for each of sixteen in a row, 3 % for a wake and its poll, 6 % for a spawn and
+//! its join.
+//!
+//! `cargo bench --bench inspect` measures a runtime that records. Writing an event takes 20 to 30 ns. The reasons of
+//! `explain` take 40 to 75 ns more for each event, because each poll takes two locks, which no other thread holds but
+//! for the time of a copy. A dump of 10,000 equal tasks takes 2 ms, and one of 10,000 tasks with different names takes
+//! 11 ms (the median of 51 dumps).
 
 mod control;
 mod dump;

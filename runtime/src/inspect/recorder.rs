@@ -263,13 +263,13 @@ fn link(inspected: &Arc<Inspected>, board: Arc<Board>) {
         };
         let place = poll.site.or(poll.task_site);
         inspected.leave(RawEvent {
-            at: inspected.gate.now(),
             code: code::LONG_POLL,
             task: word(poll.task),
             other: poll.nanos,
             extra: place
                 .map_or(0, |place| inspected.place_number(place))
                 .into(),
+            ..RawEvent::default()
         });
         inspected.trigger("long poll");
     };
@@ -349,7 +349,7 @@ impl fmt::Debug for Recorder {
 ///
 /// `next` returns `None` if there is no new event at present. Later it returns the next one. So ask again after a
 /// while, for example ten times a second. A reader that is too slow misses events, and [`missed`](Self::missed)
-/// counts them.
+/// counts them. The events of other threads come late: their times may lie before that of the event before them.
 ///
 /// # Examples
 ///

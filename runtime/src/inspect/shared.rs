@@ -73,6 +73,8 @@ pub(crate) struct Inspected {
 #[derive(Default)]
 struct LeftBehind {
     events: Vec<RawEvent>,
+    /// The time of the last one.
+    last_at: u64,
     /// The wakes that blocking jobs have sent: the task as a word, and the job.
     job_wakes: Vec<(u64, u32)>,
 }
@@ -205,9 +207,13 @@ impl Inspected {
 
 /// The events of other threads.
 impl Inspected {
-    /// Leaves an event for the runtime's thread.
-    pub(crate) fn leave(&self, event: RawEvent) {
+    /// Leaves an event for the runtime's thread, with the present time.
+    pub(crate) fn leave(&self, mut event: RawEvent) {
         let left = &mut *lock(&self.left);
+        // Read under the lock, and never less than before: a thread that reads the clock at the end of a stop may see
+        // a time that lies ahead.
+        left.last_at = left.last_at.max(self.gate.now());
+        event.at = left.last_at;
         if left.events.len() < LEFT_MAX {
             left.events.push(event);
             self.has_left.store(true, Ordering::Release);

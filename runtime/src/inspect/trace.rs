@@ -25,7 +25,7 @@ use super::shared::Inspected;
 use super::writer::code;
 use crate::task_names::Id;
 
-/// A copy of the events of a runtime, oldest first.
+/// A copy of the events of a runtime, in the order of their times.
 ///
 /// [`Recorder::trace`](super::Recorder::trace) makes it. In a test, claims about it are exact: each poll and each wake
 /// is an event.
@@ -185,7 +185,7 @@ impl Trace {
     /// Copies the events from this number on.
     pub(crate) fn of(inspected: &Inspected, from: u64) -> Self {
         let ring = &inspected.ring;
-        // In this order: events that come meanwhile are not part of this copy.
+        // In this order: if the ring goes on between the two, the copy misses events, and counts them as lost.
         let (begin, written) = (ring.oldest().max(from), ring.written());
         let mut raw: Vec<_> = (begin..written)
             .filter_map(|seq| Some((seq, ring.read(seq)?)))
@@ -193,6 +193,8 @@ impl Trace {
         let copied = u64::try_from(raw.len()).unwrap_or_default();
         // The events of other threads will get these numbers, unless the runtime writes some of its own before.
         raw.extend((written..).zip(inspected.left()));
+        // The events of other threads come late into the ring, and have the times at which they happened.
+        raw.sort_by_key(|(_, event)| event.at);
         let mut tasks = TaskList::new(inspected);
         raw.iter().for_each(|(_, event)| tasks.add(*event));
         let event = |&(seq, raw)| Event::of(inspected, seq, raw);
@@ -229,7 +231,7 @@ impl Trace {
         self.reason.as_deref()
     }
 
-    /// Returns the events, oldest first.
+    /// Returns the events in the order of their times.
     #[must_use]
     pub fn events(&self) -> &[Event] {
         &self.events
@@ -352,7 +354,7 @@ impl Trace {
     /// Writes the trace as JSON; see [the type](Self#json).
     #[must_use]
     pub fn to_json(&self) -> String {
-        // An event has about 100 bytes.
+        // An event has about 100 bytes, and a string that grows would copy megabytes.
         let mut json = String::with_capacity(100 * (self.events.len() + self.tasks.len()) + 200);
         // Writing to a string does not fail.
         _ = self.write_json(&mut json);

@@ -147,16 +147,18 @@ pub(super) struct Short(pub(super) Duration);
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.as_nanos();
-        let (unit, divisor) = match nanos {
-            0..1_000 => ("ns", 1),
-            1_000..1_000_000 => ("µs", 1_000),
-            1_000_000..999_500_000 => ("ms", 1_000_000),
+        let nanos = u64::from(self.0.subsec_nanos());
+        // Below half a millisecond less than a second, or the rounding would show 1000 ms.
+        let (unit, divisor) = match (self.0.as_secs(), nanos) {
+            (0, 0..1_000) => ("ns", 1),
+            (0, 1_000..1_000_000) => ("µs", 1_000),
+            (0, 1_000_000..999_500_000) => ("ms", 1_000_000),
             _ => ("s", 1_000_000_000),
         };
-        // Whole numbers, because a rounded `f64` may print 1000 µs for 1 ms.
-        let hundredths = (nanos * 100 + divisor / 2) / divisor;
-        // Three digits are enough, and a rest of zero is left out.
+        // Whole numbers of 64 bits: a dump writes ten thousands of them, and a division of 128 bits is a call.
+        let hundredths =
+            (nanos * 100 + divisor / 2) / divisor + self.0.as_secs().saturating_mul(100);
+        // Rounded to three digits. A reader compares waits, and more digits would hide the first ones.
         let rounded = match hundredths {
             0..1_000 => hundredths,
             1_000..10_000 => (hundredths + 5) / 10 * 10,
@@ -284,14 +286,15 @@ impl TreeNames<'_> {
     }
 
     fn until(&self, reason: &WaitNode, deadline: u64) -> String {
-        let mut text = String::new();
+        // Room for both times, so that the text does not move while it grows.
+        let mut text = String::with_capacity(32);
         // A deadline beyond the clock is that of a sleep without an end.
         if deadline == u64::MAX {
             return "never".to_owned();
         }
         if reason.label == "timeout" {
             let whole = Duration::from_nanos(deadline.saturating_sub(reason.since));
-            // A string takes any text.
+            // Writing to a string does not fail.
             _ = write!(text, "{}, ", Short(whole));
         }
         // A deadline that has passed shows zero: the timer is due, and the wheel has not moved yet.

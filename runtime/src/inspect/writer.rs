@@ -27,7 +27,8 @@
 //!
 //! # Invariants
 //!
-//! - Always: the times of the events do not go back, except for those of other threads.
+//! - Always: the times of the events do not go back, except for those of other threads. A [trace](super::Trace) sorts
+//!   these in.
 //! - Never: user code called from here.
 
 use std::any::Any;
@@ -188,7 +189,7 @@ impl EventWriter {
     fn place_number(&self, place: MaybePlace) -> u32 {
         let Some(place) = place else { return 0 };
         let address = std::ptr::from_ref(place).addr();
-        // A location has 24 bytes, so the lowest bits tell little.
+        // Locations stand side by side in the binary. So this division numbers them one by one, and few collide.
         let cached = &self.places[address / size_of::<Location<'_>>() % PLACES];
         if cached.get().0 != address {
             cached.set((address, self.inspected.place_number(place)));
@@ -328,7 +329,7 @@ impl Reporter for EventWriter {
         self.may_wait.set(false);
         self.is_present.set(false);
         self.called(Call::EpollWait, -1, CallResult::Number(events));
-        // A check without a wait has no pair of events.
+        // A check without a wait has written no `PARK`.
         if self.is_parked.take() {
             self.write_now(code::UNPARK, 0, events as u64, 0);
         }
@@ -387,13 +388,13 @@ impl Reporter for EventWriter {
             wake_next();
             self.doing.set(before);
         }
-        // The memory is kept for the next turn.
+        // The lists come back with their memory, so that the next turn allocates none.
         keep(&self.marks, marks);
         keep(&self.due_ticks, ticks);
     }
 
     fn mail_is_read(&self, task: Option<TaskId>) -> Doing {
-        // The message may be a closure of the user.
+        // The message may be a closure of the user, so time passes until the next event.
         self.is_present.set(false);
         let job = task.and_then(|task| self.inspected.waking_job(word(task)));
         job.map_or(Doing::Mail, Doing::Job)
@@ -466,7 +467,6 @@ struct JobEvents {
 impl JobEvents {
     fn leave(&self, code: u8) {
         self.inspected.leave(RawEvent {
-            at: self.inspected.gate.now(),
             code,
             other: self.job.into(),
             ..RawEvent::default()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::local_queue::{self, LocalQueue};
 use crate::nodes::Tracker;
 use crate::panics;
+use crate::points::Reports;
 use crate::primitives::Unpark;
 use crate::remote::{Message, Remote};
 use crate::task_table::{self, Tasks};
@@ -26,7 +27,11 @@ impl Executor {
         let remote = Remote::new(unpark.clone());
         Self {
             queue: Rc::new(LocalQueue::new(remote.id(), None)),
-            tasks: RefCell::new(Tasks::new(remote.clone(), Tracker::default())),
+            tasks: RefCell::new(Tasks::new(
+                remote.clone(),
+                Tracker::default(),
+                Reports::default(),
+            )),
             remote,
             unpark,
         }

@@ -48,6 +48,8 @@ const COMMAND_BYTES_MAX: u64 = 16;
 /// All that the answers share.
 pub(super) struct PageAnswers {
     recorder: Recorder,
+    /// Kept from one command to the next, because a program runs on without one.
+    control: Control,
     token: PageToken,
     /// The number of browsers that follow the events.
     followers: Cell<usize>,
@@ -56,6 +58,7 @@ pub(super) struct PageAnswers {
 impl PageAnswers {
     pub(super) fn new(recorder: Recorder, token: PageToken) -> Rc<Self> {
         Rc::new(Self {
+            control: recorder.control(),
             recorder,
             token,
             followers: Cell::new(0),
@@ -150,16 +153,21 @@ impl PageAnswers {
     fn last(&self, duration: Duration) -> Trace {
         let trace = self.recorder.trace();
         let begin = trace.now().saturating_sub(duration);
-        let first = trace.events().iter().find(|event| event.at >= begin);
+        let events = trace.events().iter();
+        // The events of other threads have late numbers, so the earliest event need not have the lowest one.
+        let first = events
+            .filter(|event| event.at >= begin)
+            .map(|event| event.seq)
+            .min();
         // The second copy has the tasks of its own events alone.
         self.recorder
-            .trace_since(first.map_or(self.recorder.next_seq(), |first| first.seq))
+            .trace_since(first.unwrap_or_else(|| self.recorder.next_seq()))
     }
 
     /// Pauses, steps or resumes the program.
     async fn control(&self, request: Request<'_>) -> Result<Responded> {
         let command = request.body().bytes(COMMAND_BYTES_MAX).await?;
-        let control = self.recorder.control();
+        let control = &self.control;
         match command.as_slice() {
             b"pause" => control.pause(),
             b"resume" => control.resume(),
@@ -215,7 +223,7 @@ impl Drop for Follower {
         spawn_detached(async move {
             sleep(RELOAD_MAX).await;
             if answers.followers.get() == 0 {
-                answers.recorder.control().resume();
+                answers.control.resume();
             }
         });
     }

@@ -133,6 +133,7 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         self.server.stopper().cut();
+        // At once: the page's own control ends only with its thread.
         self.recorder.control().resume();
     }
 }
