@@ -214,10 +214,8 @@ fn cancel_causes(builder: Builder) -> Vec<CancelCause> {
 fn the_trace_of_a_handler_that_is_dropped_has_the_cause() {
     let drops = Server::builder().on_disconnect(OnDisconnect::DropHandler);
     assert_eq!(cancel_causes(drops), [CancelCause::ClientGone]);
-    let limits = Limits {
-        handler_duration_max: Some(Duration::from_secs(3)),
-        ..Limits::default()
-    };
+    let limits =
+        Limits::default().with(|limits| limits.handler_duration_max = Some(Duration::from_secs(3)));
     let limited = Server::builder().limits(limits);
     assert_eq!(cancel_causes(limited), [CancelCause::Timeout]);
     assert_eq!(cancel_causes(Server::builder()), []);
