@@ -26,6 +26,7 @@ mod process;
 mod rouille;
 mod rows;
 mod runtime;
+mod secure;
 mod served;
 mod tally;
 mod tiny_http;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::rows::{ROWS, SUITES};
 
 /// The smallest number of rows, and of the suites' tests, that are done. It only grows.
-const DONE_MIN: (usize, usize) = (181, 35);
+const DONE_MIN: (usize, usize) = (186, 35);
 
 /// The files that hold the rows' tests.
 const SOURCES: &[&str] = &[
@@ -20,6 +20,7 @@ const SOURCES: &[&str] = &[
     include_str!("nim_types.rs"),
     include_str!("rouille.rs"),
     include_str!("runtime.rs"),
+    include_str!("secure.rs"),
     include_str!("tiny_http.rs"),
     include_str!("web_input.rs"),
     include_str!("web_response.rs"),
