@@ -79,7 +79,7 @@ fn waterwheel(work: &Work) -> Result<(), Failure> {
                 }));
             }
             for task in tasks {
-                task.await.map_err(|error| error.to_string())?;
+                task.await.map_err(|error| error.to_string())??;
             }
         }
         work.print(marks[1], cpu_nanoseconds()?);
