@@ -148,4 +148,5 @@ def main():
         print(f"{name:12} {median:6.2f} us ({min(cost):.2f} to {max(cost):.2f}), {median / best:.2f} of the best")
 
 
-main()
+if __name__ == "__main__":
+    main()
