@@ -61,7 +61,7 @@ fn a_11_an_http_1_0_request_is_served() {
 
 #[test]
 fn a_12_a_malformed_request_is_answered_400() {
-    let encrypted = refused("400 Bad Request", "control byte in the head");
+    let encrypted = refused("400 Bad Request", "this port speaks HTTP, not TLS");
     let method = refused("400 Bad Request", "malformed method");
     check(
         &server(),
