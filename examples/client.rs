@@ -4,6 +4,8 @@
 //! cargo run --example client -- http://example.org/
 //! cargo run --example client -- PUT http://127.0.0.1:8080/ < file
 //! ```
+//!
+//! You should see the head of the answer and then its body, or an error that says what happened and where.
 
 use std::error::Error;
 use std::time::Duration;
