@@ -311,6 +311,7 @@ mod tests {
         let times = |factor: u64| (number.parse::<u64>().unwrap_or(0) * factor).to_string();
         match unit {
             "" if default == "none" => "None".to_owned(),
+            "s" if number == "0" => "0ns".to_owned(),
             "s" => format!("{number}s"),
             "KiB" => times(1024),
             "MiB" => times(1024 * 1024),

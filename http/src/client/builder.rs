@@ -86,7 +86,7 @@ impl Default for ClientOptions {
 ///     .idle_timeout(Duration::from_secs(4)) // the server closes after five
 ///     .idle_per_host_max(8)
 ///     .body_bytes_max(64 * 1024 * 1024)
-///     .limits(Limits { fields_max: 200, ..Limits::DEFAULT })
+///     .limits(Limits::default().with(|limits| limits.fields_max = 200))
 ///     .redirects(Redirects::follow(10))
 ///     .build();
 /// # drop(client);
