@@ -1,6 +1,7 @@
 //! A scene for the player: two blocking jobs, and a task that goes on beside them.
 
 use std::process::ExitCode;
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -11,16 +12,32 @@ fn main() -> ExitCode {
     watch::main(
         || {
             block_on(watch::root(async {
-                let ticks = spawn(watch::task("ticks", async {
-                    for _ in 0..5 {
+                // The jobs meet, and then one of them waits until the task has ticked beside them.
+                let meeting = Arc::new(Barrier::new(2));
+                let (begun, begins) = mpsc::channel();
+                let (ticked, end) = mpsc::channel();
+                let ticks = spawn(watch::task("ticks", async move {
+                    let mut ticks_left = 5;
+                    let mut have_begun = false;
+                    while ticks_left > 0 {
                         by_timer(sleep(Duration::from_millis(4))).await;
+                        have_begun |= begins.try_recv().is_ok();
+                        ticks_left -= u32::from(have_begun);
                     }
+                    ticked.send(()).unwrap();
                 }));
-                let jobs = [40, 60].map(|millis| {
+                let meet = meeting.clone();
+                let jobs = [
                     spawn_blocking(watch::job(move || {
-                        thread::sleep(Duration::from_millis(millis));
-                    }))
-                });
+                        meet.wait();
+                        begun.send(()).unwrap();
+                        end.recv().unwrap();
+                    })),
+                    spawn_blocking(watch::job(move || {
+                        meeting.wait();
+                        thread::sleep(Duration::from_millis(40));
+                    })),
+                ];
                 let [one, other] = jobs;
                 let (one, other) = join(one, other).await;
                 one.and(other).unwrap();
