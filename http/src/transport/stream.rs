@@ -26,7 +26,7 @@ use crate::transport::io::Io;
 ///     .transport(async |stream: Stream, _: &mut TransportInfo| {
 ///         match &stream {
 ///             Stream::Tcp(stream) => println!("TCP from {:?}", stream.peer_address()),
-///             Stream::Unix(_) => println!("a client of this machine, {:?}", stream.peer_address()),
+///             _ => println!("a client of this machine, {:?}", stream.peer_address()),
 ///         }
 ///         Ok(stream)
 ///     })
