@@ -11,7 +11,7 @@ const USAGE: &str = "\
 cargo run -p course                   tests the stages in order, and tells what is next
 cargo run -p course -- list           lists the stages and their pages
 cargo run -p course -- answers 3      prints the answers to the exercises of stage 3
-cargo run -p course -- trace 3        makes a picture of stage 3 at work: who is polled, who wakes whom
+cargo run -p course -- trace 3        makes a picture of stage 3 at work: its polls, its wakes, its sleep
 cargo run -p course -- trace all      makes the pictures of all stages, and a page that lists them
 cargo run -p course -- diff 3         shows the given code that is new in stage 3
 cargo run -p course -- reset 3        writes the start of stage 3 again: your work there is lost

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     /// Where it listens.
     pub(crate) address: String,
     folder: PathBuf,
-    /// What it serves.
+    /// The kind of answers that the program serves.
     pub(crate) part: Part,
 }
 
