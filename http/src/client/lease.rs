@@ -1,7 +1,6 @@
 //! Connections for the proxy: those of a client, without its requests.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use http::Uri;
@@ -22,8 +21,6 @@ pub(crate) struct Lease {
     input: BytesMut,
     origin: Origin,
     shared: Rc<ClientShared>,
-    /// How long the server keeps an idle connection, if it has announced that.
-    announced: Option<Duration>,
 }
 
 impl Client {
@@ -46,7 +43,6 @@ impl Client {
             input: BytesMut::new(),
             origin: origin.clone(),
             shared: self.shared.clone(),
-            announced: None,
         }
     }
 
@@ -61,18 +57,11 @@ impl Lease {
         (&*self.link.io, &mut self.input)
     }
 
-    /// Notes how long the server keeps an idle connection, in seconds.
-    pub(crate) fn heed(&mut self, seconds: Option<u64>) {
-        // One second less, for the time on the way.
-        self.announced = seconds.map(|seconds| Duration::from_secs(seconds.saturating_sub(1)));
-    }
-
-    /// Lets the connection wait for its next request, unless an unused byte was read.
-    pub(crate) fn give_back(self) {
-        let own = self.shared.options.idle_timeout;
-        let limit = self.announced.map_or(own, |announced| announced.min(own));
+    /// Lets the connection wait for its next request, unless an unused byte was read. `announced` is how many seconds
+    /// the server keeps it, if it says so.
+    pub(crate) fn give_back(self, announced: Option<u64>) {
         if self.input.is_empty() {
-            put_back(&self.shared, &self.origin, self.link, limit, true);
+            put_back(&self.shared, &self.origin, self.link, announced, true);
         }
     }
 

@@ -151,15 +151,20 @@ fn is_alive(io: &dyn Io, cx: &mut Context<'_>) -> bool {
     io.poll_read(cx, &mut [0]).is_pending()
 }
 
-/// Puts a connection into the pool, for at most `limit`. Closes it if no task would watch it later: `may_spawn` is
-/// false in a drop, which may happen outside a runtime.
+/// Puts a connection into the pool. `announced` is how many seconds the server keeps an idle connection, if it says so.
+/// Closes the connection if no task would watch it later: `may_spawn` is false in a drop, which may happen outside a
+/// runtime.
 pub(super) fn put_back(
     shared: &Rc<ClientShared>,
     origin: &Origin,
     link: Link,
-    limit: Duration,
+    announced: Option<u64>,
     may_spawn: bool,
 ) {
+    let own = shared.options.idle_timeout;
+    // A second before the server, because its close must not meet our next request.
+    let announced = announced.map(|seconds| Duration::from_secs(seconds.saturating_sub(1)));
+    let limit = announced.map_or(own, |announced| announced.min(own));
     let is_off = limit.is_zero() || shared.options.idle_per_host_max == 0;
     if is_off || !(may_spawn || shared.pool.borrow().is_watched) {
         return;

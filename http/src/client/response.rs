@@ -431,13 +431,8 @@ impl<'b> ClientResponse<'b> {
         if !is_clean {
             return;
         }
-        let limit = self.shared.options.idle_timeout;
-        let limit = match self.scratch.head.keep_alive_seconds() {
-            // A second before the server, because its close must not meet our next request.
-            Some(seconds) => limit.min(Duration::from_secs(seconds.saturating_sub(1))),
-            None => limit,
-        };
-        put_back(&self.shared, &self.origin, link, limit, may_spawn);
+        let announced = self.scratch.head.keep_alive_seconds();
+        put_back(&self.shared, &self.origin, link, announced, may_spawn);
     }
 
     /// Notes that `count` bytes of `data` were returned.

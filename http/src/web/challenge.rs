@@ -13,3 +13,8 @@ pub(super) fn quoted(text: &str) -> String {
         .collect();
     format!("\"{escaped}\"")
 }
+
+/// Returns the challenge for a name and a password (RFC 7617, 2).
+pub(super) fn basic(realm: &str) -> String {
+    format!("Basic realm={}, charset=\"UTF-8\"", quoted(realm))
+}

@@ -11,7 +11,6 @@ use http::{HeaderMap, HeaderName};
 use waterwheel_runtime::time::{Instant, sleep_until};
 
 use crate::error::{Error, Refusal, of_peer};
-use crate::exchange::request::Request;
 use crate::headers::white_space::members;
 
 /// A failure behind this server. The client receives the status of `refusal`, and the log has the text.
@@ -51,18 +50,6 @@ pub(super) fn late(text: impl Into<String>) -> Error {
 #[cold]
 pub(super) fn client_has_left() -> Error {
     of_peer(io::ErrorKind::ConnectionReset.into()).into()
-}
-
-/// Returns true if the client of a request uses TLS.
-#[cfg(feature = "tls-core")]
-pub(super) fn is_https(request: &Request<'_>) -> bool {
-    request.connection().get::<crate::tls::TlsInfo>().is_some()
-}
-
-/// Returns false: without its feature, there is no TLS.
-#[cfg(not(feature = "tls-core"))]
-pub(super) fn is_https(_: &Request<'_>) -> bool {
-    false
 }
 
 /// Removes the fields that are about one connection (RFC 9110, 7.6.1).

@@ -11,7 +11,7 @@
 //! | `files` | folders of static files, with `range`, `coding` and `conditional` |
 //! | `health` | `/healthz` and `/readyz` |
 //! | `input`, `json` | queries, forms, JSON, cookies, credentials |
-//! | `inspect` | a page that shows a runtime at work |
+//! | `inspect` | a page that shows a runtime at work; not part of `web` |
 //! | `middleware` | access log, request ids, limits, CORS, CSRF, security headers, handlers that block |
 //! | `multipart` | forms with files |
 //! | `proxy` | a reverse proxy; not part of `web` |
@@ -21,7 +21,7 @@
 //! | `templates` | pages |
 //! | `tower` | services of tower, such as axum's, as handlers; not part of `web` |
 //! | `trace` | a span of `tracing` for each request, with `traceparent` |
-//! | `websocket` | WebSockets, which `web` does not contain |
+//! | `websocket` | WebSockets; not part of `web` |
 //!
 //! Begin with `routes`: its first page has a whole program. The arguments of its handlers lead to `input`,
 //! and their values to `response`. `examples/site.rs` shows most parts together on one screen.
@@ -35,6 +35,8 @@ pub mod auth;
 #[cfg(feature = "cgi")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cgi")))]
 pub mod cgi;
+#[cfg(feature = "response")]
+mod challenge;
 #[cfg(feature = "client-address")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client-address")))]
 pub mod client_address;
@@ -97,6 +99,8 @@ pub mod response;
 #[cfg(feature = "routes")]
 #[cfg_attr(docsrs, doc(cfg(feature = "routes")))]
 pub mod routes;
+#[cfg(any(feature = "cgi", feature = "proxy", feature = "sessions"))]
+mod scheme;
 #[cfg(feature = "sessions")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sessions")))]
 pub mod session;
@@ -119,6 +123,8 @@ pub mod tower;
 #[cfg(feature = "trace")]
 #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
 pub mod trace;
+#[cfg(any(feature = "middleware", feature = "trace"))]
+mod unique;
 #[cfg(feature = "websocket")]
 #[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
 pub mod websocket;

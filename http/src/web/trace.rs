@@ -9,10 +9,8 @@
 //!
 //! - Never: a trace id, a version or a flag that the client has written in a wrong form.
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::task::Poll;
@@ -22,6 +20,7 @@ use tracing::{Span, field, info_span};
 use crate::error::Result;
 use crate::exchange::handler::{Handler, Responded};
 use crate::exchange::request::Request;
+use crate::web::unique::UniqueIds;
 
 /// The place of a request in a trace (W3C Trace Context).
 ///
@@ -98,7 +97,7 @@ impl fmt::Display for TraceContext {
 /// # drop(page);
 /// ```
 pub fn traces(handler: impl Handler) -> impl Handler {
-    let ids = SpanIds::default();
+    let ids = UniqueIds::default();
     async move |request: Request<'_>| {
         let context = context_of(&request, &ids);
         let span = span_of(&request, &context);
@@ -211,15 +210,16 @@ impl Drop for OpenSpan {
     }
 }
 
-fn context_of(request: &Request<'_>, ids: &SpanIds) -> TraceContext {
+fn context_of(request: &Request<'_>, ids: &UniqueIds) -> TraceContext {
     let headers = request.headers();
     let mut parents = headers.get_all("traceparent");
     let parent = parents.next().filter(|_| parents.next().is_none());
     let Some((trace_id, parent_id, is_sampled)) = parent.and_then(parse_parent) else {
+        let [high, low] = ids.next();
         return TraceContext {
-            trace_id: u128::from(ids.next()) << 64 | u128::from(ids.next()),
+            trace_id: u128::from(high.max(1)) << 64 | u128::from(low),
             parent_id: None,
-            span_id: ids.next(),
+            span_id: span_id(ids),
             is_sampled: true,
             state: None,
         };
@@ -230,7 +230,7 @@ fn context_of(request: &Request<'_>, ids: &SpanIds) -> TraceContext {
     TraceContext {
         trace_id,
         parent_id: Some(parent_id),
-        span_id: ids.next(),
+        span_id: span_id(ids),
         is_sampled,
         state: state.filter(|text| (1..=512).contains(&text.len()) && text.bytes().all(is_plain)),
     }
@@ -263,18 +263,8 @@ fn parse_parent(value: &[u8]) -> Option<(u128, u64, bool)> {
     Some((trace, parent, flags & 1 == 1))
 }
 
-/// A counter, hashed with a secret, so that ids do not repeat between servers.
-#[derive(Default)]
-struct SpanIds {
-    secret: RandomState,
-    count: Cell<u64>,
-}
-
-impl SpanIds {
-    /// Returns an id that is not 0.
-    fn next(&self) -> u64 {
-        let count = self.count.get();
-        self.count.set(count + 1);
-        self.secret.hash_one(count).max(1)
-    }
+/// Returns an id of a span, which is not 0.
+fn span_id(ids: &UniqueIds) -> u64 {
+    let [id, _] = ids.next();
+    id.max(1)
 }

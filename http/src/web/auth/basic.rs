@@ -2,10 +2,10 @@
 
 use http::StatusCode;
 
-use super::challenge::quoted;
 use crate::error::{ClientError, Result};
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
+use crate::web::challenge;
 use crate::web::input::{self, Credentials};
 
 /// Lets only requests with a name and a password of Basic authentication reach a handler (RFC 7617).
@@ -39,7 +39,7 @@ pub fn basic<U: 'static>(
     verify: impl AsyncFn(Credentials) -> Result<Option<U>> + 'static,
     handler: impl Handler,
 ) -> impl Handler {
-    let challenge = format!("Basic realm={}, charset=\"UTF-8\"", quoted(realm));
+    let challenge = challenge::basic(realm);
     async move |request: Request<'_>| {
         let user = match input::basic_auth(&request) {
             Some(credentials) => verify(credentials).await?,

@@ -2,11 +2,11 @@
 
 use http::StatusCode;
 
-use super::challenge::quoted;
 use crate::error::{ClientError, Result};
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::headers::white_space::trim_text;
+use crate::web::challenge::quoted;
 use crate::web::single::only;
 
 /// The reason for which a bearer token is refused (RFC 6750, 3.1).

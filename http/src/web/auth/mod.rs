@@ -13,7 +13,6 @@
 
 mod basic;
 mod bearer;
-mod challenge;
 
 pub use crate::web::input::is_same_secret;
 pub use basic::basic;

@@ -12,7 +12,7 @@ use waterwheel_runtime::process::Command;
 use super::Cgi;
 use crate::error::{ClientError, Result};
 use crate::exchange::request::Request;
-use crate::web::gateway::is_https;
+use crate::web::scheme::is_https;
 use crate::web::{nested, percent};
 
 /// The fields that have no variable `HTTP_*`, or one without the prefix.

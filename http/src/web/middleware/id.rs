@@ -1,11 +1,9 @@
 //! Request ids, which connect the lines of one request in all logs.
 
-use std::cell::Cell;
-use std::hash::{BuildHasher, RandomState};
-
 use crate::exchange::handler::Handler;
 use crate::exchange::request::Request;
 use crate::log;
+use crate::web::unique::UniqueIds;
 
 /// The field that carries the id.
 ///
@@ -45,20 +43,10 @@ pub const REQUEST_ID: &str = log::REQUEST_ID;
 /// assert_eq!(answer.headers[REQUEST_ID], answer.text());
 /// ```
 pub fn request_ids(handler: impl Handler) -> impl Handler {
-    let ids = Ids::default();
+    let ids = UniqueIds::default();
     async move |request: Request<'_>| {
-        let count = ids.count.get();
-        ids.count.set(count + 1);
-        // Two hashes of 64 bits together practically never repeat.
-        let [high, low] = ids.secrets.each_ref().map(|secret| secret.hash_one(count));
+        let [high, low] = ids.next();
         request.add_header(REQUEST_ID, format!("{high:016x}{low:016x}"))?;
         handler.call(request).await
     }
-}
-
-/// A counter, hashed with two secrets. So the next id is not predictable, and all ids differ.
-#[derive(Default)]
-struct Ids {
-    secrets: [RandomState; 2],
-    count: Cell<u64>,
 }

@@ -16,7 +16,8 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 use crate::exchange::request::Request;
 use crate::headers::white_space::members;
 use crate::web::client_address::Networks;
-use crate::web::gateway::{is_https, remove_all, remove_hop_by_hop};
+use crate::web::gateway::{remove_all, remove_hop_by_hop};
+use crate::web::scheme::is_https;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -94,8 +94,7 @@ pub(super) async fn pass(
                 idle,
             } => {
                 if is_reusable {
-                    lease.heed(idle);
-                    lease.give_back();
+                    lease.give_back(idle);
                 }
                 return Ok(responded);
             }

@@ -44,6 +44,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::error::{InvalidAnswer, Result};
 use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
+use crate::web::challenge;
 
 pub use body::ResponseBody;
 #[cfg_attr(docsrs, doc(cfg(feature = "cookies")))]
@@ -290,17 +291,7 @@ impl Response {
     /// ```
     #[doc(alias = "basic_http_auth_login_required")]
     pub fn unauthorized(realm: &str) -> Self {
-        let realm: String = realm
-            .chars()
-            .filter(|c| *c == ' ' || c.is_ascii_graphic())
-            .flat_map(|c| {
-                matches!(c, '"' | '\\')
-                    .then_some('\\')
-                    .into_iter()
-                    .chain([c])
-            })
-            .collect();
-        let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
+        let challenge = challenge::basic(realm);
         Self::empty(StatusCode::UNAUTHORIZED).with_header(WWW_AUTHENTICATE, challenge)
     }
 }

@@ -15,6 +15,7 @@ use super::seal::SessionSettings;
 use super::store::{Changes, SessionStore, Values};
 use crate::error::{Error, Result};
 use crate::exchange::request::Request;
+use crate::web::scheme::is_https;
 
 /// Browsers drop a longer cookie (RFC 6265, 6.1).
 const COOKIE_BYTES_MAX: usize = 4096;
@@ -295,17 +296,9 @@ impl RequestSession {
         request.replace_cookie(&self.settings.name, &field)
     }
 
-    #[cfg_attr(
-        not(feature = "tls-core"),
-        expect(unused_variables, reason = "only TLS asks it")
-    )]
     fn cookie(&self, request: &Request<'_>, value: &str) -> Cookie<'static> {
         let settings = &self.settings;
-        #[cfg(feature = "tls-core")]
-        let has_tls = || request.connection().get::<crate::tls::TlsInfo>().is_some();
-        #[cfg(not(feature = "tls-core"))]
-        let has_tls = || false;
-        let secure = settings.secure.unwrap_or_else(has_tls);
+        let secure = settings.secure.unwrap_or_else(|| is_https(request));
         Cookie::build((settings.name.clone(), value.to_owned()))
             .path("/")
             .http_only(true)
