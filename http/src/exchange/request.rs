@@ -383,8 +383,14 @@ impl<'c> Request<'c> {
     /// ```
     pub fn replace_header(&self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let name = name.as_ref();
+        let is_named = |line: &[u8]| {
+            let found = line.split_at_checked(name.len());
+            found.is_some_and(|(found, rest)| {
+                found.eq_ignore_ascii_case(name) && rest.starts_with(b":")
+            })
+        };
         self.exchange
-            .with_added(|lines| encode::remove_added(lines, name));
+            .with_added(|lines| encode::remove_added(lines, is_named));
         self.add_header(name, value)
     }
 
@@ -392,13 +398,9 @@ impl<'c> Request<'c> {
     #[cfg(feature = "sessions")]
     pub(crate) fn replace_cookie(&self, name: &str, field: &str) -> Result<()> {
         let start = format!("set-cookie: {name}=");
-        self.exchange.with_added(|lines| {
-            let kept = lines.split_inclusive(|byte| *byte == b'\n');
-            *lines = kept
-                .filter(|line| !line.starts_with(start.as_bytes()))
-                .collect::<Vec<_>>()
-                .concat();
-        });
+        let is_named = |line: &[u8]| line.starts_with(start.as_bytes());
+        self.exchange
+            .with_added(|lines| encode::remove_added(lines, is_named));
         self.add_header("set-cookie", field)
     }
 

@@ -174,17 +174,13 @@ pub(crate) fn push_added(
     push_field(out, name, value)
 }
 
-/// Removes the lines with this name.
-pub(crate) fn remove_added(lines: &mut Vec<u8>, name: &[u8]) {
-    let is_named = |line: &[u8]| {
-        line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name)
-    };
-    *lines = lines
-        .split_inclusive(|byte| *byte == b'\n')
-        .filter(|line| !is_named(line))
-        .flatten()
-        .copied()
-        .collect();
+/// Removes the added lines for which `is_removed` returns true.
+pub(crate) fn remove_added(lines: &mut Vec<u8>, is_removed: impl Fn(&[u8]) -> bool) {
+    let all = lines.split_inclusive(|byte| *byte == b'\n');
+    *lines = all
+        .filter(|line| !is_removed(line))
+        .collect::<Vec<_>>()
+        .concat();
 }
 
 /// The fields in the table above.

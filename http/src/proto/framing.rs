@@ -139,19 +139,12 @@ impl Announced {
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(ContentFraming::Tunnel);
         }
-        let framing = match (self.coding, self.length) {
-            (None, None) => ContentFraming::AtClose,
-            (None, Some(0)) => ContentFraming::None,
-            (None, Some(length)) => ContentFraming::Sized(length),
-            (Some(_), _) if version == Version::HTTP_10 => {
-                return Err(Refusal::CodingInOldVersion);
-            }
-            (Some(_), Some(_)) => return Err(Refusal::LengthAndCoding),
-            (Some(Coding::Chunked), None) => ContentFraming::Chunked,
-            (Some(Coding::OthersThenChunked), None) => return Err(Refusal::CodingUnknown),
-            (Some(Coding::NotYetChunked { .. } | Coding::ChunkedNotLast), None) => {
-                return Err(Refusal::CodingNotChunked);
-            }
+        // The fields mean the same as in a request, but none of them means a body until the close.
+        let framing = match self.decide(&Method::GET, version, u64::MAX)? {
+            Framing::None if self.length.is_none() => ContentFraming::AtClose,
+            Framing::None => ContentFraming::None,
+            Framing::Sized(length) => ContentFraming::Sized(length),
+            Framing::Chunked => ContentFraming::Chunked,
         };
         let has_none = *method == Method::HEAD
             || status.is_informational()
