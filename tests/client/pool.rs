@@ -240,6 +240,35 @@ fn a_dropped_send_closes_its_connection() {
     });
 }
 
+/// The request has left as a whole, and its answer comes when the next request waits.
+#[test]
+fn the_answer_to_a_dropped_send_reaches_no_other_request() {
+    for begun in ["", "HTTP/1.1 103 Early Hints\r\n\r\n"] {
+        run(async {
+            let (client, connections) = to(Client::builder(), move |number, mut far| async move {
+                far.head().await;
+                far.send(OK).await;
+                if number == 0 {
+                    far.head().await;
+                    far.send(begun).await;
+                    sleep(Duration::from_millis(20)).await;
+                    far.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstale")
+                        .await;
+                }
+                far.until_closed().await;
+            });
+            // A task that closes idle connections is at work from here on.
+            client.get(URI).send().await.unwrap().bytes().await.unwrap();
+            let sent = timeout(Duration::from_millis(5), client.get(URI).send()).await;
+            assert!(sent.is_err());
+            assert_eq!(client.idle_connections(), 0);
+            let next = client.get(URI).send().await.unwrap();
+            assert_eq!(next.text().await.unwrap(), "water", "{begun:?}");
+            assert_eq!(connections.count(), 2);
+        });
+    }
+}
+
 #[test]
 fn an_idle_connection_is_closed_in_time() {
     // The answer's Keep-Alive, and the seconds until the close.

@@ -124,7 +124,8 @@ impl<'b> ClientResponse<'b> {
             filled: 0..0,
             upload,
             clock,
-            framing: ContentFraming::None,
+            // Until the head is here: a `send` that is dropped must not return a connection that owes an answer.
+            framing: ContentFraming::AtClose,
             decoder: Decoder::default(),
             data: 0..0,
             is_last,
