@@ -4,12 +4,16 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::client::{Client, RequestErrorKind};
+use waterwheel::http::testing::MemoryStream;
+use waterwheel::http::tls::TlsAcceptor;
 use waterwheel::http::{Limits, Method};
 use waterwheel::runtime::time::{self, sleep, timeout};
-use waterwheel::runtime::yield_now;
+use waterwheel::runtime::{spawn, yield_now};
 
 use crate::scripted::{Far, answering, run, run_paused, to};
+use crate::support::tls::configs;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwater";
 const URI: &str = "http://mill/";
@@ -131,6 +135,50 @@ fn a_request_that_meets_the_servers_close_is_sent_again_only_where_it_is_safe() 
                 let closed = Err(RequestErrorKind::Closed);
                 assert_eq!((outcome, connections.count()), (closed, 1), "{method}");
             }
+        });
+    }
+}
+
+/// As many servers of TLS do, this one closes without a `close_notify`.
+#[test]
+fn a_server_of_tls_that_closes_is_met_by_the_same_rules() {
+    let rows = [
+        (Method::GET, Ok(200)),
+        (Method::POST, Err(RequestErrorKind::Closed)),
+    ];
+    for (method, expected) in rows {
+        run(async {
+            let (server, trusting) = configs();
+            let acceptor = Rc::new(TlsAcceptor::new(server));
+            let connections = Rc::new(Cell::new(0));
+            let count = connections.clone();
+            let client = Client::builder().tls(trusting).connector(move |_| {
+                let (near, far) = MemoryStream::pair();
+                let acceptor = acceptor.clone();
+                count.set(count.get() + 1);
+                let is_first = count.get() == 1;
+                spawn(async move {
+                    let mut stream = acceptor.accept(far).await.unwrap();
+                    let mut bytes = [0; 1024];
+                    for number in 0..2 {
+                        let read = stream.read(&mut bytes).await;
+                        if is_first && number == 1 || read.is_err() {
+                            return;
+                        }
+                        stream.write_all(OK.as_bytes()).await.unwrap();
+                        stream.flush().await.unwrap();
+                    }
+                })
+                .detach();
+                async { Ok(near) }
+            });
+            let client = client.build();
+            const URI: &str = "https://localhost/";
+            client.get(URI).send().await.unwrap().bytes().await.unwrap();
+            let sent = client.request(method.clone(), URI).send().await;
+            let outcome = sent.map(|response| response.status().as_u16());
+            assert_eq!(outcome.map_err(|error| error.kind()), expected, "{method}");
+            assert_eq!(connections.get(), if expected.is_ok() { 2 } else { 1 });
         });
     }
 }

@@ -380,6 +380,27 @@ fn another_protocol_begins_behind_the_head() {
     });
 }
 
+/// The rest of the body would be read as bytes of the new protocol.
+#[test]
+fn a_change_of_protocol_within_a_body_is_refused() {
+    run(async {
+        let (client, _) = to(Client::builder(), |_, mut far| async move {
+            far.head().await;
+            far.send("HTTP/1.1 101 Switching Protocols\r\nupgrade: chat\r\n\r\n")
+                .await;
+            far.until_closed().await;
+        });
+        let (reader, writer) = waterwheel::runtime::io::pipe().unwrap();
+        let request = client.post(URI).header("upgrade", "chat");
+        let sent = request.body_reader(reader, Some(4)).send().await;
+        assert_eq!(sent.unwrap_err().kind(), RequestErrorKind::Upgrade);
+        drop(writer);
+        let request = client.post(URI).header("upgrade", "chat").body("rye!");
+        let sent = request.expect_continue(Duration::from_secs(5)).send().await;
+        assert_eq!(sent.unwrap_err().kind(), RequestErrorKind::Upgrade);
+    });
+}
+
 #[test]
 fn a_protocol_changes_only_if_it_is_asked_for() {
     run(async {

@@ -161,6 +161,29 @@ pub(crate) fn push_head(out: &mut Vec<u8>, start: &RequestStart<'_>, fields: &Re
     out.extend_from_slice(b"\r\n");
 }
 
+/// Returns a reference to a place with its forbidden bytes percent-encoded. Many servers send a Location with the letters
+/// of its language in UTF-8, or with a space.
+pub(crate) fn escaped_target(place: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let query = place.iter().position(|byte| *byte == b'?');
+    let query = query.unwrap_or(place.len());
+    let mut escaped = String::with_capacity(place.len());
+    for (at, byte) in place.iter().enumerate() {
+        let fits = if at < query {
+            Path::has(*byte)
+        } else {
+            Query::has(*byte)
+        };
+        if fits {
+            escaped.push(char::from(*byte));
+        } else {
+            let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+            escaped.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    escaped
+}
+
 /// Returns true if `target` may stand in a request line: no space, no control byte, no fragment, only ASCII.
 pub(crate) fn is_target(target: &str) -> bool {
     let bytes = target.as_bytes();
