@@ -154,6 +154,12 @@ fn the_framing_of_an_answer_is_made_anew() {
             GET,
             "HTTP/1.1 204 No Content\r\nvia: 1.1 waterwheel\r\n\r\n",
         ),
+        // RFC 9110, 15.3.6: no content, whatever the server sends.
+        (
+            "HTTP/1.1 205 Reset Content\r\ncontent-length: 3\r\n\r\nrye",
+            GET,
+            "HTTP/1.1 205 Reset Content\r\nvia: 1.1 waterwheel\r\ncontent-length: 0\r\n\r\n",
+        ),
     ] {
         let closes = answer.starts_with("HTTP/1.0");
         let origin = Origin::serve(move |mut client| {

@@ -141,6 +141,27 @@ fn a_protocol_passes_only_if_the_proxy_allows_it() {
     }
 }
 
+/// The server would read the bytes of the tunnel as the rest of the body (RFC 9110, 7.8).
+#[test]
+fn a_change_within_the_body_is_a_502() {
+    let (sender, seen) = mpsc::channel();
+    let origin = Origin::serve(move |mut client| {
+        client.head();
+        client.send(SWITCH);
+        sender.send(client.rest()).unwrap();
+    });
+    let server = proxy(&origin);
+    let mut client = server.client();
+    client.send(OFFER.replace(
+        "GET /chat HTTP/1.1\r\n",
+        "POST / HTTP/1.1\r\ncontent-length: 6\r\n",
+    ));
+    client.send("rye");
+    let answer = client.read_until("\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(seen.recv_timeout(DEADLINE).unwrap().len() <= 3);
+}
+
 /// Our own WebSocket server behind the proxy, and tungstenite before it.
 #[test]
 fn a_websocket_passes_through() {

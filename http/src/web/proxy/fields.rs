@@ -6,10 +6,11 @@
 //!   proxy adds, by naming it in Connection.
 //! - Never: a field of the framing (Content-Length, Transfer-Encoding, Trailer) of the other side.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::{
-    CONTENT_LENGTH, EXPECT, FORWARDED, HeaderName, MAX_FORWARDS, TE, TRAILER, UPGRADE, VIA,
+    CONTENT_LENGTH, DATE, EXPECT, FORWARDED, HeaderName, MAX_FORWARDS, TE, TRAILER, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Method, Version};
 
@@ -69,7 +70,7 @@ impl<'a> ClientFacts<'a> {
             } else {
                 request.client_address()
             },
-            host: request.host(),
+            host: request.host().filter(|host| !host.is_empty()),
             is_https: is_https(request),
             is_trusted,
         }
@@ -121,14 +122,12 @@ pub(super) fn convert_request(fields: &mut HeaderMap, upgrade: Option<&str>) {
 pub(super) fn tell_client(fields: &mut HeaderMap, which: ClientFields, client: &ClientFacts<'_>) {
     if !client.is_trusted {
         remove_all(fields, |name| {
-            matches!(
-                name,
-                "forwarded"
-                    | "x-forwarded-for"
-                    | "x-forwarded-host"
-                    | "x-forwarded-proto"
-                    | "x-real-ip"
-            )
+            // CGI, WSGI and their like do not distinguish `X_Forwarded_For` from `X-Forwarded-For`.
+            let name = match name.contains('_') {
+                true => Cow::Owned(name.replace('_', "-")),
+                false => Cow::Borrowed(name),
+            };
+            matches!(&*name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-")
         });
     }
     if matches!(which, ClientFields::Forwarded | ClientFields::Both)
@@ -202,6 +201,12 @@ impl Via {
 ///
 /// Content-Length stays: the encoder checks it against the body, and drops what the status forbids.
 pub(super) fn convert_answer(fields: &mut HeaderMap) {
+    // An application and its server may both add it. The answer has the first one, as behind nginx.
+    if fields.get_all(DATE).iter().nth(1).is_some()
+        && let Some(first) = fields.remove(DATE)
+    {
+        fields.insert(DATE, first);
+    }
     let trailer: Vec<_> = fields.get_all(TRAILER).iter().cloned().collect();
     remove_hop_by_hop(fields);
     remove_all(fields, |name| {

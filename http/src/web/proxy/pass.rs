@@ -168,6 +168,11 @@ async fn attempt<'c>(
         Err(Ended::Error(error)) => return Err(error),
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        // The server would read the bytes of the tunnel as the rest of the body.
+        if !transfer.is_uploaded.get() {
+            let text = format!("{server} changes the protocol within the request");
+            return Err(gateway::bad(text));
+        }
         return Ok(Attempt::Switched(request, head));
     }
     let (persists, idle) = (head.persists, head.idle_seconds);
@@ -380,7 +385,11 @@ async fn relay(
     if let Some(via) = via {
         via.add(&mut head.headers, head.version);
     }
-    if head.status == StatusCode::NO_CONTENT {
+    // These statuses have no body (RFC 9110, 15.3.5 and 15.3.6).
+    if matches!(
+        head.status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT
+    ) {
         head.headers.remove(CONTENT_LENGTH);
     }
     let mut rest = BodyRest::of(head.framing);
