@@ -121,14 +121,7 @@ pub(super) fn convert_request(fields: &mut HeaderMap, upgrade: Option<&str>) {
 /// Sets the fields about the client. Those that the client has sent itself are removed, unless it is trusted.
 pub(super) fn tell_client(fields: &mut HeaderMap, which: ClientFields, client: &ClientFacts<'_>) {
     if !client.is_trusted {
-        remove_all(fields, |name| {
-            // CGI, WSGI and their like do not distinguish `X_Forwarded_For` from `X-Forwarded-For`.
-            let name = match name.contains('_') {
-                true => Cow::Owned(name.replace('_', "-")),
-                false => Cow::Borrowed(name),
-            };
-            matches!(&*name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-")
-        });
+        remove_all(fields, is_about_client);
     }
     if matches!(which, ClientFields::Forwarded | ClientFields::Both)
         && let Ok(member) = HeaderValue::try_from(client.member())
@@ -149,6 +142,34 @@ pub(super) fn tell_client(fields: &mut HeaderMap, which: ClientFields, client: &
             fields.entry(X_FORWARDED_HOST).or_insert(host);
         }
     }
+}
+
+/// Returns true for a field that tells a server about the client.
+fn is_about_client(name: &str) -> bool {
+    // CGI, WSGI and their like do not distinguish `X_Forwarded_For` from `X-Forwarded-For`.
+    let name = if name.contains('_') {
+        Cow::Owned(name.replace('_', "-"))
+    } else {
+        Cow::Borrowed(name)
+    };
+    matches!(&*name, "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-")
+}
+
+/// Removes the trailers that only a head may have.
+pub(super) fn convert_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    remove_all(trailers, |name| {
+        is_about_client(name)
+            || matches!(
+                name,
+                "cookie"
+                    | "expect"
+                    | "max-forwards"
+                    | "proxy-authenticate"
+                    | "proxy-authorization"
+                    | "via"
+            )
+    });
 }
 
 /// Appends a member to a list, in one field line: some servers read only the first one.

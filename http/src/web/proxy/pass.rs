@@ -320,8 +320,10 @@ async fn upload(
     pending().await
 }
 
-/// Returns the trailers without those that no recipient may use (RFC 9110, 6.5.1).
+/// Returns the trailers without those that no recipient may use (RFC 9110, 6.5.1). Some servers add trailers to the
+/// fields, so those about the client and the connection are removed, too.
 fn harmless(mut trailers: HeaderMap) -> HeaderMap {
+    fields::convert_trailers(&mut trailers);
     for never in NEVER_TRAILERS {
         if let Ok(name) = http::HeaderName::from_bytes(never) {
             trailers.remove(name);
@@ -338,12 +340,19 @@ async fn read_head(
     agreed: &Notify,
 ) -> Result<PassedHead, Ended> {
     let limits = outgoing.client.limits();
-    for _ in 0..INTERIM_MAX {
+    for number in 0..INTERIM_MAX {
         let left = async {
             request.disconnected().await;
             Err(Ended::Error(gateway::client_has_left()))
         };
-        let head = async { Ok(reader.head(request.method(), limits).await?) };
+        let head = async {
+            let head = reader.head(request.method(), limits).await;
+            Ok(head.map_err(|failure| match failure {
+                // The server has seen the request, so it must not be sent again.
+                LinkFailure::Closed if number > 0 => "it has ended after an interim answer".into(),
+                failure => failure,
+            })?)
+        };
         let mut head = race(head, left).await?;
         match head.status {
             // This server sends it to its client itself, when the body is read.
