@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use waterwheel::http::client::{Client, RequestErrorKind};
-use waterwheel::http::testing::MemoryStream;
+use waterwheel::http::testing::{MemoryStream, Torture};
 use waterwheel::http::tls::TlsAcceptor;
 use waterwheel::http::{Limits, Method};
 use waterwheel::runtime::time::{self, sleep, timeout};
 use waterwheel::runtime::{spawn, yield_now};
 
-use crate::scripted::{Far, answering, run, run_paused, to};
+use crate::scripted::{Far, answering, run, run_paused, through, to};
+use crate::support::seeds::{SOME, dice, dropped_after, under_seeds};
 use crate::support::tls::configs;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwater";
@@ -315,6 +316,43 @@ fn the_answer_to_a_dropped_send_reaches_no_other_request() {
             assert_eq!(connections.count(), 2);
         });
     }
+}
+
+/// Requests that are dropped at any poll, over a transport that waits wherever it may.
+#[test]
+fn an_answer_reaches_only_its_own_request() {
+    under_seeds(SOME, |seed| async move {
+        let wrap = move |near| Torture::new(near, seed);
+        let (client, _) = through(Client::builder(), wrap, move |number, mut far| async move {
+            let mut dice = dice(seed + number as u64);
+            loop {
+                let head = far.head().await;
+                let Some(path) = head.split(' ').nth(1) else {
+                    return;
+                };
+                for _ in 0..dice(4) {
+                    yield_now().await;
+                }
+                if dice(4) == 0 {
+                    far.send("HTTP/1.1 103 Early Hints\r\n\r\n").await;
+                }
+                let length = path.len();
+                far.send(format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{path}"
+                ))
+                .await;
+            }
+        });
+        let mut dice = dice(seed);
+        for number in 0..20 {
+            let path = format!("/{number}");
+            let request = client.get(format!("http://mill{path}"));
+            let asked = async { request.send().await?.text().await };
+            if let Some(answer) = dropped_after(dice(40), asked).await {
+                assert_eq!(answer.unwrap(), path);
+            }
+        }
+    });
 }
 
 #[test]
