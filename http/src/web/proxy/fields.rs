@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::{
-    CONTENT_LENGTH, DATE, EXPECT, FORWARDED, HeaderName, MAX_FORWARDS, TE, TRAILER, UPGRADE, VIA,
+    DATE, EXPECT, FORWARDED, HeaderName, MAX_FORWARDS, SERVER, TE, TRAILER, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Method, Version};
 
@@ -218,24 +218,26 @@ impl Via {
     }
 }
 
-/// Turns the fields of a server's answer into those of the proxy's own answer.
+/// Turns the fields of a server's answer into those of the proxy's own answer. Announced trailers stay only if there can
+/// be some.
 ///
 /// Content-Length stays: the encoder checks it against the body, and drops what the status forbids.
-pub(super) fn convert_answer(fields: &mut HeaderMap) {
-    // An application and its server may both add it. The answer has the first one, as behind nginx.
-    if fields.get_all(DATE).iter().nth(1).is_some()
-        && let Some(first) = fields.remove(DATE)
-    {
-        fields.insert(DATE, first);
+pub(super) fn convert_answer(fields: &mut HeaderMap, has_trailers: bool) {
+    for name in [DATE, SERVER] {
+        // An application and its server may both add it. The answer has the first one, as behind nginx.
+        if fields.get_all(&name).iter().nth(1).is_some()
+            && let Some(first) = fields.remove(&name)
+        {
+            fields.insert(name, first);
+        }
     }
     let trailer: Vec<_> = fields.get_all(TRAILER).iter().cloned().collect();
     remove_hop_by_hop(fields);
     remove_all(fields, |name| {
         matches!(name, "proxy-authenticate" | "proxy-authorization")
     });
-    for value in trailer {
-        // A body that has trailers comes in chunks, and leaves in chunks. A length forbids them.
-        if !fields.contains_key(CONTENT_LENGTH) {
+    if has_trailers {
+        for value in trailer {
             fields.append(TRAILER, value);
         }
     }

@@ -26,12 +26,13 @@ use super::link::{BodyRest, LinkFailure, LinkReader, PassedHead, write_all};
 use super::upstreams::{TakenLink, Upstream, Upstreams};
 use crate::client::Client;
 use crate::client::lease::Lease;
-use crate::error::{Error, InvalidAnswer, Result};
+use crate::error::{Error, Result};
 use crate::exchange::body::Body;
 use crate::exchange::handler::Responded;
 use crate::exchange::request::Request;
 use crate::headers::white_space::members;
 use crate::proto::chunked::{NEVER_TRAILERS, push_chunk, push_last_chunk};
+use crate::proto::framing::ContentFraming;
 use crate::transport::io::Io;
 use crate::web::gateway::{self, Watch};
 
@@ -372,9 +373,10 @@ async fn read_head(
                 };
             }
             status if status.is_informational() => {
-                fields::convert_answer(&mut head.headers);
+                fields::convert_answer(&mut head.headers, false);
                 head.headers.remove(CONTENT_LENGTH);
-                request.inform(status, &head.headers)?;
+                let informed = request.inform(status, &head.headers);
+                informed.map_err(|error| gateway::blame("an interim answer", error))?;
             }
             _ => return Ok(head),
         }
@@ -390,23 +392,15 @@ async fn relay(
     via: Option<&Via>,
     server: &str,
 ) -> Result<Responded> {
-    fields::convert_answer(&mut head.headers);
+    let has_trailers = head.framing == ContentFraming::Chunked;
+    fields::convert_answer(&mut head.headers, has_trailers);
     if let Some(via) = via {
         via.add(&mut head.headers, head.version);
     }
-    // These statuses have no body (RFC 9110, 15.3.5 and 15.3.6).
-    if matches!(
-        head.status,
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT
-    ) {
-        head.headers.remove(CONTENT_LENGTH);
-    }
+    gateway::remove_needless_length(head.status, &mut head.headers);
     let mut rest = BodyRest::of(head.framing);
     let started = request.start(head.status, head.headers).await;
-    let mut answer = started.map_err(|error| match error.downcast_ref::<InvalidAnswer>() {
-        Some(fault) => gateway::bad(format!("{server}: {fault}")),
-        None => error,
-    })?;
+    let mut answer = started.map_err(|error| gateway::blame(server, error))?;
     let watch = reader.watch;
     loop {
         let left = async {
@@ -436,7 +430,7 @@ async fn switch(
     lease: Lease,
 ) -> Result<Responded> {
     let protocol = outgoing.upgrade.unwrap_or_default();
-    fields::convert_answer(&mut head.headers);
+    fields::convert_answer(&mut head.headers, false);
     head.headers.remove(CONTENT_LENGTH);
     if let Some(via) = outgoing.via {
         via.add(&mut head.headers, head.version);
