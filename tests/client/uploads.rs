@@ -404,14 +404,38 @@ fn a_change_of_protocol_within_a_body_is_refused() {
 #[test]
 fn a_protocol_changes_only_if_it_is_asked_for() {
     run(async {
-        let (client, _) = to(Client::builder(), |_, mut far| async move {
-            far.head().await;
-            far.send("HTTP/1.1 101 Switching Protocols\r\nupgrade: chat\r\n\r\n")
-                .await;
-            far.until_closed().await;
-        });
-        let error = client.get(URI).send().await.unwrap_err();
-        assert_eq!(error.kind(), RequestErrorKind::Upgrade);
+        // The offer, the choice, and whether the protocol changes (RFC 9110, 7.8).
+        let rows = [
+            ("", "upgrade: chat\r\n", false),
+            ("chat", "upgrade: chat\r\n", true),
+            ("other, CHAT", "upgrade: Chat\r\n", true),
+            ("a, b", "upgrade: b, a\r\n", true),
+            ("chat", "upgrade: other\r\n", false),
+            ("chat", "upgrade: chat, other\r\n", false),
+            ("chat", "upgrade:\r\n", false),
+            ("chat", "", false),
+        ];
+        for (offer, choice, expected) in rows {
+            let (client, _) = to(Client::builder(), move |_, mut far| async move {
+                far.head().await;
+                far.send(format!("HTTP/1.1 101 Switching Protocols\r\n{choice}\r\n"))
+                    .await;
+                far.until_closed().await;
+            });
+            let request = client.get(URI);
+            let request = if offer.is_empty() {
+                request
+            } else {
+                request.header("Upgrade", offer)
+            };
+            let kind = request.send().await.map(drop).map_err(|error| error.kind());
+            let refused = Err(RequestErrorKind::Upgrade);
+            assert_eq!(
+                kind,
+                if expected { Ok(()) } else { refused },
+                "{offer}, {choice}"
+            );
+        }
         let (client, _) = to(Client::builder(), |_, mut far| async move {
             far.head().await;
             far.send(EMPTY).await;

@@ -100,8 +100,8 @@ impl<'b> ClientRequest<'b> {
 
     /// Adds a header field. A field of that name that is there already stays.
     ///
-    /// `connection: close` closes the connection after the answer. An `upgrade` field needs no Connection field. An
-    /// equal Content-Length is accepted. Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect and other members of
+    /// `connection: close` closes the connection after the answer. An `upgrade` field and a `te` field need no
+    /// Connection field. An equal Content-Length is accepted. Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect and other members of
     /// Connection are faults.
     ///
     /// # Examples
@@ -486,9 +486,7 @@ impl<'b> ClientRequest<'b> {
                 (scratch, upload, time),
                 self.fields.is_last(),
             );
-            let head = response
-                .head(self.on_interim.as_mut(), self.fields.asks_for_upgrade())
-                .await;
+            let head = response.head(self.on_interim.as_mut(), &self.fields).await;
             match head {
                 Ok(()) => return Ok(response),
                 Err(error) if error.kind() == RequestErrorKind::Closed && may_retry => {

@@ -36,6 +36,7 @@ use crate::headers::Headers;
 use crate::proto::answer_head::AnswerParser;
 use crate::proto::chunked::{Decoded, Decoder};
 use crate::proto::framing::ContentFraming;
+use crate::proto::request_head::RequestFields;
 
 /// The first size of the input. A head of up to this size needs no second one.
 const INPUT_BYTES: usize = 16 * 1024;
@@ -142,7 +143,7 @@ impl<'b> ClientResponse<'b> {
     pub(super) async fn head(
         &mut self,
         mut on_interim: Option<&mut OnInterim<'b>>,
-        asks_for_upgrade: bool,
+        fields: &RequestFields,
     ) -> Result<(), RequestError> {
         let mut parser = AnswerParser::default();
         // One byte of an answer shows that the server has seen the request, so it must not be sent again.
@@ -159,7 +160,7 @@ impl<'b> ClientResponse<'b> {
             let status = self.status();
             match status {
                 StatusCode::CONTINUE => self.upload.proceed(),
-                StatusCode::SWITCHING_PROTOCOLS if asks_for_upgrade => break,
+                StatusCode::SWITCHING_PROTOCOLS if fields.offer(self.headers()) => break,
                 // The bytes behind it have a meaning that this client does not know.
                 StatusCode::SWITCHING_PROTOCOLS => {
                     self.link = None;

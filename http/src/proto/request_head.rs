@@ -7,7 +7,7 @@
 //! |---|---|
 //! | Host | the authority of the URI, unless the application has its own |
 //! | Content-Length | ours; an equal one of the application passes |
-//! | Connection | `close`, `upgrade` |
+//! | Connection | `close`, `te`, `upgrade` |
 //! | Trailer, TE, Upgrade | as the application has them |
 //! | Transfer-Encoding, Keep-Alive, Proxy-Connection, Expect | never |
 //!
@@ -18,6 +18,7 @@ use http::Method;
 use super::fields::push_field;
 use super::scan::{Class, Path, Query};
 use crate::error::InvalidAnswer;
+use crate::headers::Headers;
 use crate::headers::white_space::members;
 
 /// The fields of the application, as they are sent.
@@ -28,6 +29,7 @@ pub(crate) struct RequestFields {
     /// The application's own Content-Length.
     length: Option<u64>,
     is_last: bool,
+    has_te: bool,
     has_upgrade: bool,
 }
 
@@ -77,6 +79,7 @@ impl RequestFields {
             }
             b"expect" => return Err("an expectation is set by `expect_continue`"),
             b"host" => self.has_host = true,
+            b"te" => self.has_te = true,
             b"upgrade" => self.has_upgrade = true,
             _ => {}
         }
@@ -90,8 +93,9 @@ impl RequestFields {
         for member in members(value) {
             match member.to_ascii_lowercase().as_slice() {
                 b"close" => self.is_last = true,
-                b"upgrade" => {} // sent if there is an Upgrade field, which needs it (RFC 9110, 7.8)
-                _ => return Err("a request sets only close and upgrade of the Connection field"),
+                // Sent if there is such a field, which needs it (RFC 9110, 7.8 and 10.1.4).
+                b"te" | b"upgrade" => {}
+                _ => return Err("a request sets only close, te and upgrade of Connection"),
             }
         }
         Ok(())
@@ -102,9 +106,19 @@ impl RequestFields {
         self.is_last
     }
 
-    /// Returns true if the request asks for another protocol.
-    pub(crate) const fn asks_for_upgrade(&self) -> bool {
-        self.has_upgrade
+    /// Returns true if an answer changes to protocols that this request offers, and to at least one.
+    pub(crate) fn offer(&self, answer: Headers<'_>) -> bool {
+        const NAME: &[u8] = b"upgrade:";
+        let lines = self.lines.split(|byte| matches!(byte, b'\r' | b'\n'));
+        let lines = lines.filter_map(|line| line.split_at_checked(NAME.len()));
+        let offered: Vec<_> = lines
+            .filter(|(name, _)| name.eq_ignore_ascii_case(NAME))
+            .flat_map(|(_, value)| members(value))
+            .collect();
+        let is_offered =
+            |chosen: &[u8]| offered.iter().any(|name| name.eq_ignore_ascii_case(chosen));
+        let mut chosen = answer.members("upgrade").peekable();
+        chosen.peek().is_some() && chosen.all(is_offered)
     }
 
     /// Returns the application's own Content-Length.
@@ -152,11 +166,19 @@ pub(crate) fn push_head(out: &mut Vec<u8>, start: &RequestStart<'_>, fields: &Re
     if start.expects_continue {
         out.extend_from_slice(b"expect: 100-continue\r\n");
     }
-    match (fields.is_last, fields.has_upgrade) {
-        (true, true) => out.extend_from_slice(b"connection: close, upgrade\r\n"),
-        (true, false) => out.extend_from_slice(b"connection: close\r\n"),
-        (false, true) => out.extend_from_slice(b"connection: upgrade\r\n"),
-        (false, false) => {}
+    let options = [
+        (fields.is_last, "close"),
+        (fields.has_te, "te"),
+        (fields.has_upgrade, "upgrade"),
+    ];
+    let mut before = "connection: ";
+    for (_, option) in options.into_iter().filter(|(is_set, _)| *is_set) {
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(option.as_bytes());
+        before = ", ";
+    }
+    if before == ", " {
+        out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
 }
