@@ -9,9 +9,10 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Buf;
@@ -169,6 +170,10 @@ async fn attempt<'c>(
         Err(Ended::Error(error)) => return Err(error),
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        // The last bytes may have left in the poll that found the answer.
+        if let Poll::Ready(ended) = poll_fn(|cx| Poll::Ready(upload.as_mut().poll(cx))).await {
+            match ended? {}
+        }
         // The server would read the bytes of the tunnel as the rest of the body.
         if !transfer.is_uploaded.get() {
             let text = format!("{server} changes the protocol within the request");
