@@ -68,7 +68,7 @@ fn the_bytes_of_a_request() {
         "GET / HTTP/1.1\r\nhost: mill\r\nupgrade: chat\r\nconnection: upgrade\r\n\r\n",
         // RFC 9110, 10.1.4
         "GET / HTTP/1.1\r\nhost: mill\r\nTE: trailers\r\nconnection: te\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost: mill\r\nte: trailers\r\nupgrade: chat\r\nconnection: close, te, upgrade\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: mill\r\nte: trailers\r\nupgrade: chat\r\nconnection: te, close, upgrade\r\n\r\n",
     ];
     assert_eq!(*heads.borrow(), expected);
 }

@@ -143,6 +143,7 @@ fn a_request_that_meets_the_servers_close_is_sent_again_only_where_it_is_safe() 
 /// As many servers of TLS do, this one closes without a `close_notify`.
 #[test]
 fn a_server_of_tls_that_closes_is_met_by_the_same_rules() {
+    const SECURE: &str = "https://localhost/";
     let rows = [
         (Method::GET, Ok(200)),
         (Method::POST, Err(RequestErrorKind::Closed)),
@@ -174,9 +175,15 @@ fn a_server_of_tls_that_closes_is_met_by_the_same_rules() {
                 async { Ok(near) }
             });
             let client = client.build();
-            const URI: &str = "https://localhost/";
-            client.get(URI).send().await.unwrap().bytes().await.unwrap();
-            let sent = client.request(method.clone(), URI).send().await;
+            client
+                .get(SECURE)
+                .send()
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap();
+            let sent = client.request(method.clone(), SECURE).send().await;
             let outcome = sent.map(|response| response.status().as_u16());
             assert_eq!(outcome.map_err(|error| error.kind()), expected, "{method}");
             assert_eq!(connections.get(), if expected.is_ok() { 2 } else { 1 });

@@ -28,9 +28,8 @@ pub(crate) struct RequestFields {
     has_host: bool,
     /// The application's own Content-Length.
     length: Option<u64>,
-    is_last: bool,
-    has_te: bool,
-    has_upgrade: bool,
+    /// The members of Connection.
+    options: Vec<&'static str>,
 }
 
 /// The body of a request.
@@ -79,8 +78,8 @@ impl RequestFields {
             }
             b"expect" => return Err("an expectation is set by `expect_continue`"),
             b"host" => self.has_host = true,
-            b"te" => self.has_te = true,
-            b"upgrade" => self.has_upgrade = true,
+            b"te" => self.announce("te"),
+            b"upgrade" => self.announce("upgrade"),
             _ => {}
         }
         push_field(&mut self.lines, name, value).map_err(|fault| match fault {
@@ -92,7 +91,7 @@ impl RequestFields {
     fn push_options(&mut self, value: &[u8]) -> Result<(), &'static str> {
         for member in members(value) {
             match member.to_ascii_lowercase().as_slice() {
-                b"close" => self.is_last = true,
+                b"close" => self.announce("close"),
                 // Sent if there is such a field, which needs it (RFC 9110, 7.8 and 10.1.4).
                 b"te" | b"upgrade" => {}
                 _ => return Err("a request sets only close, te and upgrade of Connection"),
@@ -101,9 +100,16 @@ impl RequestFields {
         Ok(())
     }
 
+    /// Adds a member of Connection, once.
+    fn announce(&mut self, option: &'static str) {
+        if !self.options.contains(&option) {
+            self.options.push(option);
+        }
+    }
+
     /// Returns true if the application wants no other request on this connection.
-    pub(crate) const fn is_last(&self) -> bool {
-        self.is_last
+    pub(crate) fn is_last(&self) -> bool {
+        self.options.contains(&"close")
     }
 
     /// Returns true if an answer changes to protocols that this request offers, and to at least one.
@@ -166,18 +172,9 @@ pub(crate) fn push_head(out: &mut Vec<u8>, start: &RequestStart<'_>, fields: &Re
     if start.expects_continue {
         out.extend_from_slice(b"expect: 100-continue\r\n");
     }
-    let options = [
-        (fields.is_last, "close"),
-        (fields.has_te, "te"),
-        (fields.has_upgrade, "upgrade"),
-    ];
-    let mut before = "connection: ";
-    for (_, option) in options.into_iter().filter(|(is_set, _)| *is_set) {
-        out.extend_from_slice(before.as_bytes());
-        out.extend_from_slice(option.as_bytes());
-        before = ", ";
-    }
-    if before == ", " {
+    if !fields.options.is_empty() {
+        out.extend_from_slice(b"connection: ");
+        out.extend_from_slice(fields.options.join(", ").as_bytes());
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");

@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -170,15 +170,7 @@ async fn attempt<'c>(
         Err(Ended::Error(error)) => return Err(error),
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        // The last bytes may have left in the poll that found the answer.
-        if let Poll::Ready(ended) = poll_fn(|cx| Poll::Ready(upload.as_mut().poll(cx))).await {
-            match ended? {}
-        }
-        // The server would read the bytes of the tunnel as the rest of the body.
-        if !transfer.is_uploaded.get() {
-            let text = format!("{server} changes the protocol within the request");
-            return Err(gateway::bad(text));
-        }
+        complete(upload, &transfer, server).await?;
         return Ok(Attempt::Switched(request, head));
     }
     let (persists, idle) = (head.persists, head.idle_seconds);
@@ -324,6 +316,23 @@ async fn upload(
     }
     transfer.is_uploaded.set(true);
     pending().await
+}
+
+/// Checks that a request has left as a whole. The server reads the bytes of a tunnel behind it.
+async fn complete(
+    mut upload: Pin<&mut impl Future<Output = Result<Infallible>>>,
+    transfer: &Transfer,
+    server: &str,
+) -> Result<()> {
+    // The last bytes may have left in the poll that found the answer.
+    if let Poll::Ready(ended) = poll_fn(|cx| Poll::Ready(upload.as_mut().poll(cx))).await {
+        match ended? {}
+    }
+    if transfer.is_uploaded.get() {
+        return Ok(());
+    }
+    let text = format!("{server} changes the protocol within the request");
+    Err(gateway::bad(text))
 }
 
 /// Returns the trailers without those that no recipient may use (RFC 9110, 6.5.1). Some servers add trailers to the
