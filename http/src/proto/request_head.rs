@@ -71,7 +71,17 @@ impl RequestFields {
                     Some(_) => Err("a request has one Content-Length"),
                 };
             }
-            b"connection" => return self.push_options(value),
+            b"connection" => {
+                for member in members(value) {
+                    match member.to_ascii_lowercase().as_slice() {
+                        b"close" => self.announce("close"),
+                        // Sent if there is such a field, which needs it (RFC 9110, 7.8 and 10.1.4).
+                        b"te" | b"upgrade" => {}
+                        _ => return Err("a request sets only close, te and upgrade of Connection"),
+                    }
+                }
+                return Ok(());
+            }
             b"transfer-encoding" => return Err("the client decides about Transfer-Encoding"),
             b"keep-alive" | b"proxy-connection" => {
                 return Err("the client decides about the connection");
@@ -86,18 +96,6 @@ impl RequestFields {
             InvalidAnswer::Name => "a header name is not a token",
             _ => "a header value has a control byte",
         })
-    }
-
-    fn push_options(&mut self, value: &[u8]) -> Result<(), &'static str> {
-        for member in members(value) {
-            match member.to_ascii_lowercase().as_slice() {
-                b"close" => self.announce("close"),
-                // Sent if there is such a field, which needs it (RFC 9110, 7.8 and 10.1.4).
-                b"te" | b"upgrade" => {}
-                _ => return Err("a request sets only close, te and upgrade of Connection"),
-            }
-        }
-        Ok(())
     }
 
     /// Adds a member of Connection, once.
