@@ -104,7 +104,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the time for the head of an answer. It begins again whenever the server accepts bytes of the request.
+    /// Sets the time for the head of an answer. It begins again whenever the server accepts bytes of the request, and
+    /// after each interim answer. The bytes of a head do not extend it.
     pub fn head_timeout(mut self, limit: Duration) -> Self {
         self.options.head_timeout = limit;
         self
@@ -145,7 +146,8 @@ impl ClientBuilder {
     }
 
     /// Sets the limits on answers. The client uses those on field lines, fields, heads, chunk lines, chunk extensions
-    /// and trailers. It does not use `body_bytes_max`, because a stream has no limit.
+    /// and trailers. The limit on heads counts those of interim answers, too. It does not use `body_bytes_max`, because a
+    /// stream has no limit.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = Limits {
             body_bytes_max: u64::MAX,

@@ -55,7 +55,8 @@ pub enum RequestErrorKind {
     /// A redirect that is not followed: there are too many, it leads to a weaker scheme, its Location is missing or
     /// malformed, or the request's body cannot be sent twice.
     Redirect,
-    /// The server has changed the protocol without being asked, or has not changed it.
+    /// The server has changed the protocol without being asked, to another one or within the request, or has not
+    /// changed it.
     Upgrade,
 }
 
