@@ -353,7 +353,12 @@ fn an_error_says_what_happened_and_where() {
         assert!(
             text("http://mill /")
                 .await
-                .contains("invalid uri character")
+                .ends_with("its URI is malformed: invalid uri character")
+        );
+        assert!(
+            text("127.0.0.1/no-scheme")
+                .await
+                .contains("its URI is malformed: ")
         );
         assert!(text("http://mill/{a}^").await.contains("percent-encoded"));
         // RFC 9110, 4.2.1: a host is not empty.
@@ -375,7 +380,7 @@ fn an_error_says_what_happened_and_where() {
         assert!(
             error
                 .to_string()
-                .starts_with("GET http://mill/page: the body of the answer has another form")
+                .starts_with("GET http://mill/page: the body of the answer cannot be decoded: ")
         );
     });
 }

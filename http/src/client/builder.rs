@@ -162,7 +162,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the configuration for https. Without it, an https URI is an error.
+    /// Sets the configuration for https, with the feature `tls`, `tls-aws-lc-rs` or `tls-core`. Without a
+    /// configuration, an https URI is an error.
     ///
     /// The client brings no root certificates. Take those of Mozilla (`webpki-roots`), of the system
     /// (`rustls-native-certs`), or the verifier of the system (`rustls-platform-verifier`). If the configuration has
@@ -170,15 +171,23 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use rustls::{ClientConfig, RootCertStore};
-    /// use waterwheel::http::client::Client;
+    /// The public web needs `roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())`. Servers of your own network
+    /// need the certificate of your authority:
     ///
-    /// let roots = RootCertStore::empty(); // with `webpki_roots::TLS_SERVER_ROOTS`, for example
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use waterwheel::http::client::Client;
+    /// use waterwheel::http::tls::rustls::pki_types::{CertificateDer, pem::PemObject};
+    /// use waterwheel::http::tls::rustls::{ClientConfig, RootCertStore};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut roots = RootCertStore::empty();
+    /// roots.add(CertificateDer::from_pem_file("authority.pem")?)?;
     /// let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     /// let client = Client::builder().tls(Arc::new(config)).build();
     /// # drop(client);
+    /// # Ok(())
+    /// # }
     /// ```
     #[cfg(feature = "tls-core")]
     #[cfg_attr(

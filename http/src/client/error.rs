@@ -76,7 +76,7 @@ impl RequestErrorKind {
             Self::CutShort => "the answer ended before its end",
             Self::Io => "the connection failed",
             Self::BodyTooLarge => "the body of the answer is too large (see body_bytes_max)",
-            Self::Content => "the body of the answer has another form",
+            Self::Content => "the body of the answer cannot be decoded",
             Self::Upload => "the body of the request failed",
             Self::Redirect => "the redirect is not followed",
             Self::Upgrade => "the protocol was not changed as asked",

@@ -74,10 +74,11 @@ impl<'b> ClientRequest<'b> {
     ) -> Self {
         let (uri, fault) = match uri {
             Ok(uri) => (uri, None),
-            Err(error) => (
-                Uri::default(),
-                Some(RequestError::of(RequestErrorKind::Request, error)),
-            ),
+            Err(error) => {
+                let text = format!("its URI is malformed: {error}");
+                let fault = RequestError::of(RequestErrorKind::Request, text);
+                (Uri::default(), Some(fault))
+            }
         };
         Self {
             total_timeout: shared.options.total_timeout,
@@ -204,7 +205,7 @@ impl<'b> ClientRequest<'b> {
         self
     }
 
-    /// Sets a JSON body, and `content-type: application/json`.
+    /// Sets a JSON body, and `content-type: application/json`. With the feature `json`.
     ///
     /// # Examples
     ///

@@ -656,7 +656,7 @@ impl<'b> ClientResponse<'b> {
         })
     }
 
-    /// Reads the whole body as JSON. The Content-Type does not matter.
+    /// Reads the whole body as JSON, of any Content-Type and any status. With the feature `json`.
     ///
     /// # Errors
     ///

@@ -32,6 +32,10 @@ const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// | `STOPPING=1` | the server is asked to end |
 /// | `WATCHDOG=1` | each half of `WatchdogSec=`, from the runtime's thread: a blocked thread sends none |
 ///
+/// With [workers](crate::Builder::workers), each worker calls `during` with a value of its own. The first one that serves
+/// sends `READY=1`. systemd then receives signs of life while one worker runs, so it does not notice that another one
+/// is blocked. See [`alive`](Self::alive) for a check of your own.
+///
 /// # Examples
 ///
 /// ```no_run
@@ -167,6 +171,29 @@ impl Systemd {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"))
     }
 
+    /// Sends a sign of life, for programs that check themselves in another way than [`during`](Self::during) does. Call it
+    /// at least once in each [`watchdog`](Self::watchdog), and not in a thread that only sends.
+    ///
+    /// # Errors
+    ///
+    /// As [`ready`](Self::ready).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::Systemd;
+    ///
+    /// let systemd = Systemd::from_env()?;
+    /// let queue_moves = true; // a check of the program
+    /// if queue_moves {
+    ///     systemd.alive()?;
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn alive(&self) -> io::Result<()> {
+        self.send("WATCHDOG=1")
+    }
+
     /// Sets the line that `systemctl status` shows. Line ends become spaces.
     ///
     /// # Errors
@@ -215,7 +242,7 @@ impl Systemd {
             return;
         };
         loop {
-            log_failure(self.send("WATCHDOG=1"));
+            log_failure(self.alive());
             sleep(longest / 2).await;
         }
     }
@@ -339,6 +366,8 @@ mod tests {
         };
         systemd.ready().unwrap();
         assert_eq!(message(), "READY=1");
+        systemd.alive().unwrap();
+        assert_eq!(message(), "WATCHDOG=1");
         systemd.stopping().unwrap();
         assert_eq!(message(), "STOPPING=1");
         systemd.status("two\nlines").unwrap();

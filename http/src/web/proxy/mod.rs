@@ -36,8 +36,15 @@
 //! | TE | only `trailers` | removed |
 //! | Host | stays; see [`replace_host`](ReverseProxy::replace_host) | |
 //! | Via | `1.1 waterwheel` is appended; see [`via`](ReverseProxy::via) | also |
-//! | Forwarded, X-Forwarded-*, X-Real-IP, also with `_` for `-` | removed, unless the peer is [trusted](ReverseProxy::trust). Then those of [`client_fields`](ReverseProxy::client_fields) are set | stay |
+//! | Forwarded, X-Forwarded-*, X-Real-IP, also with `_` for `-` | removed, or kept if the peer is [trusted](ReverseProxy::trust). After that, those of [`client_fields`](ReverseProxy::client_fields) are set | stay |
 //! | Max-Forwards, with OPTIONS | counted down; 204 at 0 | |
+//!
+//! # Paths
+//!
+//! Below a prefix ([`nest`](crate::web::routes::Router::nest)), the server sees the path without the prefix: in the
+//! example above, `/api/sacks` becomes `/sacks`. To keep it, write it into the URL, too
+//! (`ReverseProxy::to("http://127.0.0.1:9000/api")`). Location and Set-Cookie of the answers stay as they are. So a
+//! server that redirects to `/login`, or sets a cookie with a path, needs to know its prefix.
 //!
 //! # Failures
 //!
@@ -54,6 +61,9 @@
 //! that fails so is asked last for the next ten seconds.
 //!
 //! If the client leaves, the connection to the server is closed.
+//!
+//! The body of a 502 or 504 is a line of text. Pages or JSON of yours are the task of `error_responses`, of the router or
+//! of the server. An error page of the server behind passes as it is.
 //!
 //! # Invariants
 //!
@@ -188,8 +198,8 @@ impl ReverseProxy {
     }
 
     /// Uses the connections and the settings of a client: how long to wait for a connection, how many of them are kept
-    /// and for how long, the largest head of an answer, TLS, and a Unix socket. Default: those of a client, with up to
-    /// 256 idle connections of each server.
+    /// and for how long, the largest head of an answer, [TLS](crate::client::ClientBuilder::tls), and a Unix socket.
+    /// Default: those of a client, with up to 256 idle connections of each server.
     ///
     /// # Examples
     ///
@@ -223,6 +233,9 @@ impl ReverseProxy {
     }
 
     /// Sends the host of the server's URL as Host. Default: the Host of the client.
+    ///
+    /// A server that compares Origin with Host then refuses pages of the public name. With this crate, name the public
+    /// origin there: for forms in `Csrf::trust`, for WebSockets in `WebSocketOptions::origins`.
     #[must_use]
     pub fn replace_host(mut self) -> Self {
         self.policy.replaces_host = true;
