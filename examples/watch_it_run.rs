@@ -19,7 +19,7 @@
 //! | `endless-request` | "shutdown waits", after Ctrl-C: the task that keeps the program waiting |
 //! | `impatient` | no finding: the server closes connections that are idle for two seconds, but not while it is paused |
 //!
-//! Ctrl-C ends the program in good order. With `endless-request`, press it a second time.
+//! Ctrl-C ends the program in good order, and a paused one after it resumes. With `endless-request`, press it a second time.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use std::cell::{Cell, RefCell};
