@@ -359,6 +359,16 @@ fn a_saved_recording_is_a_page_that_needs_no_server() {
     );
     browser.wait_for(&tab, "document.querySelectorAll('#strip svg').length >= 3");
     look_at_all(browser, &tab, &scenery, "saved");
+    // The flight recorder writes after a fault: the page begins there, and names it.
+    browser.value(&tab, "const saved = JSON.parse(document.getElementById('embedded').textContent).trace;
+        const fault = { ...saved.events.at(-1), kind: 'end', task: saved.tasks[1].id, outcome: 'panic' };
+        openRecording({ trace: { ...saved, reason: 'panic', events: [...saved.events, fault] } })");
+    browser.wait_for(
+        &tab,
+        "document.getElementById('status').textContent.endsWith('its reason: panic')
+            && document.getElementById('findings').innerText.includes('has ended by a panic')
+            && ui.recording.cursor === ui.recording.length",
+    );
     // A course has several recordings in one page.
     browser.value(&tab, "const { trace } = JSON.parse(document.getElementById('embedded').textContent);
         openRecording({ traces: [{ title: 'one', trace }, { title: 'two', trace: { ...trace, events: trace.events.slice(0, 50) } }] })");
