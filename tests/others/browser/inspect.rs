@@ -446,3 +446,16 @@ fn a_button_that_is_pressed_stays_until_it_is_released() {
     scene.wait_for("ui.chosen !== null");
     scene.finish();
 }
+
+#[test]
+fn a_view_in_the_url_leaves_the_head_of_the_page_in_sight() {
+    let Some(mut scene) = Scene::open("inspect-scroll", &[], "reasons") else {
+        return;
+    };
+    scene.wait_for("document.querySelectorAll('.reason').length >= 6");
+    let Scene { browser, tab, .. } = &mut scene;
+    browser.resize(tab, 390, 844);
+    browser.value(tab, "location.hash = '#lanes'; location.hash = '#reasons'");
+    scene.wait_for("scrollY === 0");
+    scene.finish();
+}
