@@ -90,6 +90,12 @@
 //! [`Numbers::to_prometheus`](crate::http::Numbers::to_prometheus) (feature `prometheus`), and watch the refused requests
 //! and the descriptors.
 //!
+//! # When a server hangs
+//!
+//! Build with the feature `inspect`, and give the runtime a [`Flight`](crate::inspect::Flight) recorder. Then a panic, a slow
+//! request or SIGUSR1 leaves a file with the events before it, and a [`dump`](crate::inspect::dump) names the reason of
+//! each task. [`inspect`](crate::inspect) shows how, and [its costs](waterwheel_runtime::inspect) are measured.
+//!
 //! # Restarts
 //!
 //! A stop has this order, and each step has its own limit:
