@@ -22,7 +22,7 @@
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::web::websocket::error::Violation;
-use crate::web::websocket::frame::{CLIENT_HEAD_BYTES_MAX, FrameHead, unmask};
+use crate::web::websocket::frame::{CLIENT_HEAD_BYTES_MAX, FrameHead, push_unmasked};
 use crate::web::websocket::message::{CloseReason, Message};
 
 /// The most bytes that are reserved for an announced payload before they arrive.
@@ -101,6 +101,14 @@ impl MessageDecoder {
                 let Some(head) = head else {
                     return Ok((used, None));
                 };
+                // Most messages are here as a whole, so they need no state. // LOG W3
+                if let Some(payload) = self.whole_message(head, &bytes[used..], limits) {
+                    let mut bytes = Vec::with_capacity(payload.len());
+                    push_unmasked(&mut bytes, payload, head.mask, 0);
+                    used += bytes.len();
+                    let message = message_of(head.opcode == OpCode::Data(Data::Text), bytes)?;
+                    return Ok((used, Some(Incoming::Message(message))));
+                }
                 self.begin_frame(head, limits)?;
                 continue;
             };
@@ -112,9 +120,7 @@ impl MessageDecoder {
                 (OpCode::Data(_), Some(message)) => &mut message.bytes,
                 _ => &mut self.control,
             };
-            let start = target.len();
-            target.extend_from_slice(here);
-            unmask(&mut target[start..], frame.head.mask, frame.arrived);
+            push_unmasked(target, here, frame.head.mask, frame.arrived);
             frame.arrived += here.len() as u64;
             if frame.arrived < frame.head.payload_bytes {
                 self.check_text()?;
@@ -150,6 +156,22 @@ impl MessageDecoder {
             }
         }
         Ok((bytes.len(), None))
+    }
+
+    /// Returns the payload of a message that is one frame, and that has arrived in full.
+    fn whole_message<'a>(
+        &self,
+        head: FrameHead,
+        bytes: &'a [u8],
+        limits: MessageLimits,
+    ) -> Option<&'a [u8]> {
+        let begins = matches!(head.opcode, OpCode::Data(Data::Text | Data::Binary));
+        if !begins || !head.is_final || head.is_compressed || self.message.is_some() {
+            return None;
+        }
+        let payload = bytes.get(..usize::try_from(head.payload_bytes).ok()?)?;
+        let bytes_max = limits.message_bytes_max.min(limits.frame_bytes_max);
+        (payload.len() <= bytes_max).then_some(payload)
     }
 
     fn begin_frame(&mut self, head: FrameHead, limits: MessageLimits) -> Result<(), Violation> {

@@ -35,7 +35,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::num::NonZeroU8;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -62,6 +61,9 @@ const INPUT_BYTES: usize = 32 * 1024;
 
 /// A message below this size is not compressed, because it would hardly become smaller.
 const COMPRESSED_BYTES_MIN: usize = 64;
+
+/// A message up to this size is copied behind its head.
+const COPIED_BYTES_MAX: usize = 4096;
 
 /// The most bytes of messages that are kept for a reader, besides the last message.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -165,6 +167,16 @@ pub(super) struct Working {
 }
 
 impl Working {
+    /// Returns how many bytes wait to be written, and true if bytes behind the last message have been read.
+    fn waiting(&self) -> Option<(usize, bool)> {
+        let bytes = self.writing.as_ref().map_or(0, |writing| writing.len());
+        let has_rest = self
+            .reading
+            .as_ref()
+            .is_some_and(|reading| reading.has_rest());
+        Some((bytes, has_rest))
+    }
+
     fn is_idle(&self) -> bool {
         self.reading.is_none()
             && self.writing.is_none()
@@ -235,15 +247,6 @@ pub(super) struct SocketParts {
     pub(super) protocol: Option<usize>,
 }
 
-/// The result of the bytes of a read.
-enum TakenIn {
-    /// All are used.
-    All,
-    Message(Message),
-    /// The client's close frame.
-    Close,
-}
-
 impl Socket {
     pub(super) fn new(parts: SocketParts, settings: Rc<SocketSettings>) -> Self {
         let protocol = parts
@@ -293,12 +296,26 @@ impl Socket {
         let own = self.working.take();
         let mut working = own.or_else(|| shared.take()).unwrap_or_default();
         let result = call(&mut working);
-        if working.is_idle() {
-            shared.set(Some(working));
-        } else {
-            self.working.set(Some(working));
-        }
+        self.put_back(working);
         result
+    }
+
+    /// Takes a part out of those that are there while the socket has work. The usual socket has none.
+    fn take_part<T>(&self, take: impl FnOnce(&mut Working) -> Option<T>) -> Option<T> {
+        let mut working = self.working.take()?;
+        let part = take(&mut working);
+        self.put_back(working);
+        part
+    }
+
+    fn put_back(&self, working: Box<Working>) {
+        let is_idle = working.is_idle();
+        let place = if is_idle {
+            &self.settings.shared.working
+        } else {
+            &self.working
+        };
+        place.set(Some(working));
     }
 
     /// Looks at the parts that are there while the socket has work. The usual socket has none.
@@ -354,12 +371,14 @@ impl Socket {
         }
         let before = (self.phase.get(), self.unwritten_bytes());
         let polled = self.poll_message(cx);
-        let is_other = !self.is_driver(cx);
         // The driver writes the frames, reads on, and finishes. It is woken only by a change, because it may poll the
         // handler, which polls this.
         let phase = self.phase.get();
-        let is_changed = phase != before.0 || self.unwritten_bytes() > before.1;
-        if is_other && (is_changed || polled.is_ready() && phase != SocketPhase::Open) {
+        let is_changed = phase != before.0
+            || self.unwritten_bytes() > before.1
+            || polled.is_ready() && phase != SocketPhase::Open;
+        let is_other = (is_changed || polled.is_pending()) && !self.is_driver(cx);
+        if is_other && is_changed {
             self.with_entry(UpgradedEntry::wake);
         }
         match polled {
@@ -408,7 +427,7 @@ impl Socket {
     /// Reads a message. Returns `None` when no more can follow: the phase is a later one then.
     fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let shared = &self.settings.shared;
-        let own = self.with_working(|working| working.reading.take());
+        let own = self.take_part(|working| working.reading.take());
         let mut reading = own.or_else(|| shared.reading.take()).unwrap_or_default();
         let before = self.phase.get();
         let polled = self.poll_io(|io| self.poll_read(io, &mut reading, cx));
@@ -435,11 +454,14 @@ impl Socket {
         reading: &mut Reading,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, WebSocketError>> {
-        let (rest, mut decoded) = reading.take_rest();
-        let taken = self.take_in(&mut reading.decoder, &rest, &mut decoded);
-        reading.put_back(rest, decoded);
-        if let ControlFlow::Break(read) = message_or_close(taken) {
-            return Poll::Ready(read);
+        if reading.has_rest() {
+            let (rest, mut decoded) = reading.take_rest();
+            let taken = self.take_in(&mut reading.decoder, &rest, &mut decoded);
+            reading.put_back(rest, decoded);
+            let message = taken?;
+            if message.is_some() || self.phase.get() >= SocketPhase::Finishing {
+                return Poll::Ready(Ok(message));
+            }
         }
         let mut input = self.settings.shared.input.take();
         input.resize(INPUT_BYTES, 0);
@@ -485,34 +507,38 @@ impl Socket {
             }
             let mut decoded = 0;
             let taken = self.take_in(&mut reading.decoder, &input[..count], &mut decoded);
-            if let ControlFlow::Break(read) = message_or_close(taken) {
+            let message = taken?;
+            if message.is_some() || self.phase.get() >= SocketPhase::Finishing {
                 reading.keep(&input[decoded..count]);
-                return Poll::Ready(read);
+                return Poll::Ready(Ok(message));
             }
         }
     }
 
-    /// Decodes bytes from `done` on, and answers control frames.
+    /// Decodes bytes from `done` on up to the end of a message, and answers control frames. A close frame of the client
+    /// ends the bytes, too.
     fn take_in(
         &self,
         decoder: &mut MessageDecoder,
         bytes: &[u8],
         done: &mut usize,
-    ) -> Result<TakenIn, WebSocketError> {
+    ) -> Result<Option<Message>, WebSocketError> {
         let limits = self.limits();
         while *done < bytes.len() {
             let (used, incoming) = decoder.decode(&bytes[*done..], limits)?;
             *done += used;
             match incoming {
                 None | Some(Incoming::Pong) => {}
-                Some(Incoming::Message(message)) => return Ok(TakenIn::Message(message)),
+                Some(Incoming::Message(message)) => return Ok(Some(message)),
                 Some(Incoming::Compressed { is_text, bytes }) => {
                     let shared = &self.settings.shared.deflate;
                     let bytes = self.with_working(|working| {
                         let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
                         deflate.decompress(bytes, limits.message_bytes_max, shared)
                     })?;
-                    return Ok(TakenIn::Message(message_of(is_text, bytes)?));
+                    return message_of(is_text, bytes)
+                        .map(Some)
+                        .map_err(WebSocketError::from);
                 }
                 Some(Incoming::Ping(payload)) => {
                     if self.phase.get() == SocketPhase::Open {
@@ -521,11 +547,11 @@ impl Socket {
                 }
                 Some(Incoming::Close(reason)) => {
                     self.answer_close(reason);
-                    return Ok(TakenIn::Close);
+                    break;
                 }
             }
         }
-        Ok(TakenIn::All)
+        Ok(None)
     }
 
     fn limits(&self) -> MessageLimits {
@@ -569,10 +595,7 @@ impl Socket {
         if self.reader.get() != ReaderState::Waits {
             return;
         }
-        self.reader.set(ReaderState::Away);
-        let after = (Instant::of_turn() - self.since.get()).as_millis();
-        self.left_after
-            .set(u32::try_from(after).unwrap_or(u32::MAX));
+        self.note_absence();
         // Now the driver reads the client's answer. It knows that if it was the reader.
         if self.phase.get() == SocketPhase::CloseSent
             && self.with_working(|working| working.others.reader.take().is_some())
@@ -592,22 +615,20 @@ impl Socket {
 
     /// Takes a [`drop_reader`](Self::drop_reader) back, because the reading half lives on.
     pub(super) fn keep_reader(&self) {
+        self.note_absence();
+    }
+
+    fn note_absence(&self) {
         self.reader.set(ReaderState::Away);
-        let after = (Instant::of_turn() - self.since.get()).as_millis();
+        let (now, since) = (Instant::of_turn(), self.since.get());
+        // The usual reader leaves with a message that has just arrived.
+        let after = if now == since {
+            0
+        } else {
+            (now - since).as_millis()
+        };
         self.left_after
             .set(u32::try_from(after).unwrap_or(u32::MAX));
-    }
-}
-
-/// Returns the message, or `None` for a close frame, if there is one.
-fn message_or_close(
-    taken: Result<TakenIn, WebSocketError>,
-) -> ControlFlow<Result<Option<Message>, WebSocketError>> {
-    match taken {
-        Ok(TakenIn::All) => ControlFlow::Continue(()),
-        Ok(TakenIn::Message(message)) => ControlFlow::Break(Ok(Some(message))),
-        Ok(TakenIn::Close) => ControlFlow::Break(Ok(None)),
-        Err(error) => ControlFlow::Break(Err(error)),
     }
 }
 
@@ -625,8 +646,8 @@ impl Socket {
         ready!(budget::poll_spend(cx, 1));
         if !*is_accepted {
             // Answers to messages that came with one read leave with one write. // LOG W2
-            let waiting = self.peek(|working| Some(working.writing.as_ref()?.len()));
-            let joins = waiting.unwrap_or(0) + payload.len() <= SINK_BYTES_MAX;
+            let (waiting, has_unread) = self.peek(Working::waiting).unwrap_or_default();
+            let joins = waiting + payload.len() <= SINK_BYTES_MAX;
             if !joins {
                 ready!(self.poll_flush(cx))?;
             }
@@ -634,10 +655,10 @@ impl Socket {
                 return Poll::Ready(Err(WebSocketError::Closed));
             }
             *is_accepted = true;
-            // True if bytes of further messages have been read.
-            let has_unread = self.peek(|working| Some(working.reading.as_ref()?.has_rest()));
-            let may_wait = joins && has_unread == Some(true) && self.is_driver(cx);
-            if may_wait || (joins && waiting.is_some()) || self.compresses(payload) {
+            let may_wait = joins && has_unread && self.is_driver(cx);
+            // A write of one slice costs the kernel less than one of two. // LOG W3
+            let is_small = payload.len() <= COPIED_BYTES_MAX;
+            if may_wait || joins && (waiting > 0 || is_small) || self.compresses(payload) {
                 self.push(data, payload);
             } else if let Err(error) = self.write(cx, data, payload) {
                 return Poll::Ready(Err(self.lose(error)));
@@ -729,19 +750,20 @@ impl Socket {
 
     /// Adds bytes that a flush writes.
     fn write_later(&self, add: impl FnOnce(&mut Writing)) {
-        self.with_working(|working| add(working.writing.get_or_insert_default()));
+        let shared = &self.settings.shared.writing;
+        self.with_working(|working| {
+            let writing = &mut working.writing;
+            add(writing.get_or_insert_with(|| shared.take().unwrap_or_default()));
+        });
     }
 
     /// Writes and flushes all accepted frames.
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
-        if !self.is_writing() {
-            return Poll::Ready(Ok(()));
-        }
-        let Some(mut writing) = self.with_working(|working| working.writing.take()) else {
+        let Some(mut writing) = self.take_part(|working| working.writing.take()) else {
             return Poll::Ready(Ok(()));
         };
         let polled = self.poll_io(|io| writing.poll_flush(io, cx));
-        if polled.is_pending() {
+        let Poll::Ready(flushed) = polled else {
             self.with_working(|working| working.writing = Some(writing));
             if !self.is_driver(cx) {
                 let waker = cx.waker().clone();
@@ -750,9 +772,13 @@ impl Socket {
                     self.with_entry(UpgradedEntry::wake);
                 }
             }
-        }
-        match ready!(polled) {
+            return Poll::Pending;
+        };
+        match flushed {
             Ok(()) => {
+                if writing.clear() {
+                    self.settings.shared.writing.set(Some(writing));
+                }
                 self.wake_others(|others| others.sender.take());
                 Poll::Ready(Ok(()))
             }
@@ -941,11 +967,13 @@ impl Socket {
 
     /// Says goodbye if the server ends, sends a ping, or gives the client up, if the time for that has come.
     pub(super) fn keep_time(&self) {
-        if self.with_entry(UpgradedEntry::is_cut) == Some(true) {
+        let ending = self.with_entry(|entry| (entry.is_ending(), entry.is_cut()));
+        let (is_ending, is_cut) = ending.unwrap_or_default();
+        if is_cut {
             let cut = io::Error::new(io::ErrorKind::ConnectionAborted, "the server has shut down");
             return self.fail(WebSocketError::Lost(of_peer(cut)));
         }
-        if self.is_ending() {
+        if is_ending {
             self.begin_close(CloseCode::GOING_AWAY, "the server shuts down");
         }
         self.forgive_absence();
@@ -986,7 +1014,7 @@ impl Socket {
     }
 
     fn wake_others(&self, which: impl FnOnce(&mut OtherTasks) -> Option<Waker>) {
-        let waker = self.with_working(|working| which(&mut working.others));
+        let waker = self.take_part(|working| which(&mut working.others));
         if let Some(waker) = waker {
             waker.wake();
         }

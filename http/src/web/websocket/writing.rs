@@ -14,7 +14,10 @@ use crate::web::websocket::frame::push_control;
 /// answered later, which is allowed (RFC 6455, 5.5.3).
 const BYTES_BEFORE_PONG_MAX: usize = 4096;
 
-/// Bytes on their way to the transport. A socket has this only while bytes wait.
+/// The most bytes of memory that stay for the next frames of any socket.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes on their way to the transport. A socket takes this from the shared memory while bytes wait, and returns it.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
     bytes: Vec<u8>,
@@ -54,6 +57,14 @@ impl Writing {
     pub(super) fn push_close(&mut self, payload: &[u8]) {
         self.last_pong = None;
         self.push_control(Control::Close, payload);
+    }
+
+    /// Forgets all, so that another socket can use the memory. Returns false if that would be too much.
+    pub(super) fn clear(&mut self) -> bool {
+        self.bytes.clear();
+        (self.written, self.held) = (0, 0);
+        (self.last_pong, self.stalled_since) = (None, None);
+        self.bytes.capacity() <= KEPT_BYTES_MAX
     }
 
     /// Writes and flushes all bytes.
