@@ -168,7 +168,7 @@ pub(super) struct Working {
 
 impl Working {
     /// Returns how many bytes wait to be written, and true if bytes behind the last message have been read.
-    fn waiting(&self) -> Option<(usize, bool)> {
+    fn waiting(&mut self) -> Option<(usize, bool)> {
         let bytes = self.writing.as_ref().map_or(0, |writing| writing.len());
         let has_rest = self
             .reading
@@ -319,9 +319,9 @@ impl Socket {
     }
 
     /// Looks at the parts that are there while the socket has work. The usual socket has none.
-    fn peek<R>(&self, look: impl FnOnce(&Working) -> Option<R>) -> Option<R> {
-        let working = self.working.take()?;
-        let result = look(&working);
+    fn peek<R>(&self, look: impl FnOnce(&mut Working) -> Option<R>) -> Option<R> {
+        let mut working = self.working.take()?;
+        let result = look(&mut working);
         self.working.set(Some(working));
         result
     }
@@ -427,12 +427,14 @@ impl Socket {
     /// Reads a message. Returns `None` when no more can follow: the phase is a later one then.
     fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let shared = &self.settings.shared;
-        let own = self.take_part(|working| working.reading.take());
+        // The rest of the parts stays, because this one comes back, and most times as it was.
+        let own = self.peek(|working| working.reading.take());
         let mut reading = own.or_else(|| shared.reading.take()).unwrap_or_default();
         let before = self.phase.get();
         let polled = self.poll_io(|io| self.poll_read(io, &mut reading, cx));
         if reading.is_idle() {
             shared.reading.set(Some(reading));
+            self.take_part(|_| None::<()>);
         } else if self.phase.get() < SocketPhase::Finishing {
             self.with_working(|working| working.reading = Some(reading));
         }
@@ -591,6 +593,7 @@ impl Socket {
     }
 
     /// Notes that no task waits for a message.
+    #[inline]
     pub(super) fn leave(&self) {
         if self.reader.get() != ReaderState::Waits {
             return;
@@ -598,7 +601,9 @@ impl Socket {
         self.note_absence();
         // Now the driver reads the client's answer. It knows that if it was the reader.
         if self.phase.get() == SocketPhase::CloseSent
-            && self.with_working(|working| working.others.reader.take().is_some())
+            && self
+                .take_part(|working| working.others.reader.take())
+                .is_some()
         {
             self.with_entry(UpgradedEntry::wake);
         }
@@ -699,8 +704,8 @@ impl Socket {
         let is_written = head.is_empty() && payload.is_empty();
         if !is_written || self.poll_io(|io| io.poll_flush(cx)).is_pending() {
             self.write_later(|writing| {
-                writing.push(head);
-                writing.push(payload);
+                writing.push_rest(head);
+                writing.push_rest(payload);
             });
         }
         Ok(())
@@ -716,18 +721,17 @@ impl Socket {
     }
 
     fn push(&self, data: Data, payload: &[u8]) {
-        let shared = &self.settings.shared.deflate;
-        let is_large = self.compresses(payload);
-        let compressed = self.with_working(|working| {
-            let deflate = working.deflate.as_mut().filter(|_| is_large)?;
-            Some(deflate.compress(payload, shared))
-        });
+        let mut compressed = None;
+        if self.compresses(payload) {
+            let shared = &self.settings.shared.deflate;
+            compressed = self.with_working(|working| {
+                let deflate = working.deflate.as_mut()?;
+                Some(deflate.compress(payload, shared))
+            });
+        }
         let payload = compressed.as_deref().unwrap_or(payload);
         let head = ServerHead::new(OpCode::Data(data), compressed.is_some(), payload.len());
-        self.write_later(|writing| {
-            writing.push(head.as_bytes());
-            writing.push(payload);
-        });
+        self.write_later(|writing| writing.push(&head, payload));
     }
 
     /// Waits until a sink has room for a message.

@@ -8,11 +8,14 @@ use waterwheel_runtime::budget;
 use waterwheel_runtime::time::Instant;
 
 use crate::transport::io::Io;
-use crate::web::websocket::frame::push_control;
+use crate::web::websocket::frame::{ServerHead, push_control};
 
 /// The most bytes that wait when a pong is added to them. A client that sends pings and reads no pongs has the last one
 /// answered later, which is allowed (RFC 6455, 5.5.3).
 const BYTES_BEFORE_PONG_MAX: usize = 4096;
+
+/// The first memory for frames. Answers to the messages of one read are usually many.
+const FIRST_BYTES: usize = 1024;
 
 /// The most bytes of memory that stay for the next frames of any socket.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -37,7 +40,17 @@ impl Writing {
         self.bytes.len() - self.written
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    /// Adds a frame.
+    pub(super) fn push(&mut self, head: &ServerHead, payload: &[u8]) {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(FIRST_BYTES);
+        }
+        self.bytes.extend_from_slice(head.as_bytes());
+        self.bytes.extend_from_slice(payload);
+    }
+
+    /// Adds bytes of a frame whose first bytes the transport has accepted.
+    pub(super) fn push_rest(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
