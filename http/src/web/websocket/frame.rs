@@ -141,34 +141,29 @@ pub(super) fn push_control(out: &mut Vec<u8>, control: Control, payload: &[u8]) 
 
 /// Appends a part of a payload without its mask. The part begins `offset` bytes after the start of the payload
 /// (RFC 6455, 5.3).
-pub(super) fn push_unmasked(out: &mut Vec<u8>, part: &[u8], mut mask: [u8; 4], offset: u64) {
+pub(super) fn push_unmasked(out: &mut Vec<u8>, part: &[u8], mask: [u8; 4], offset: u64) {
     // The remainder is below four, so it fits.
-    mask.rotate_left((offset % 4) as usize);
+    let turned = 8 * (offset % 4) as u32;
+    let mask = u32::from_le_bytes(mask).rotate_right(turned).to_le_bytes();
     out.reserve(part.len());
-    // Copied and unmasked in one step. The size of a block is known, so a large one takes few wide registers, and a
-    // short one no loop. // LOG W3
-    let (blocks, rest) = part.as_chunks::<64>();
-    for block in blocks {
-        out.extend_from_slice(&unmasked(*block, mask));
-    }
-    let (words, rest) = rest.as_chunks::<8>();
-    for word in words {
-        out.extend_from_slice(&unmasked(*word, mask));
-    }
-    // A word is two masks, so the rest begins with the first byte of one.
-    out.extend(
-        rest.iter()
-            .enumerate()
-            .map(|(at, byte)| byte ^ mask[at % 4]),
-    );
+    // Copied and unmasked in one step. Each block has a known size, so it needs a few wide registers and no loop within.
+    let rest = push_blocks::<64>(out, part, mask); // LOG W3
+    let rest = push_blocks::<16>(out, rest, mask);
+    let rest = push_blocks::<4>(out, rest, mask);
+    out.extend(rest.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
 }
 
-fn unmasked<const N: usize>(mut block: [u8; N], mask: [u8; 4]) -> [u8; N] {
-    let mask = u32::from_ne_bytes(mask);
-    for four in block.as_chunks_mut().0 {
-        *four = (u32::from_ne_bytes(*four) ^ mask).to_ne_bytes();
+/// Appends whole blocks, of which each is a multiple of the mask. Returns the rest.
+fn push_blocks<'a, const N: usize>(out: &mut Vec<u8>, part: &'a [u8], mask: [u8; 4]) -> &'a [u8] {
+    let (blocks, rest) = part.as_chunks::<N>();
+    for block in blocks {
+        let mut block = *block;
+        for four in block.as_chunks_mut().0 {
+            *four = (u32::from_ne_bytes(*four) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
+        }
+        out.extend_from_slice(&block);
     }
-    block
+    rest
 }
 
 #[cfg(test)]

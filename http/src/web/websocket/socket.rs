@@ -166,15 +166,24 @@ pub(super) struct Working {
     end: Option<SocketEnd>,
 }
 
+#[cold]
+fn new_working() -> Box<Working> {
+    Box::default()
+}
+
 impl Working {
-    /// Returns how many bytes wait to be written, and true if bytes behind the last message have been read.
-    fn waiting(&mut self) -> Option<(usize, bool)> {
-        let bytes = self.writing.as_ref().map_or(0, |writing| writing.len());
+    /// Returns how many bytes wait to be written. The first flag is true if bytes behind the last message have been read,
+    /// and the second one if the driver flushes the bytes that wait.
+    fn waiting(&mut self) -> Option<(usize, bool, bool)> {
+        let writing = self.writing.as_ref();
+        let (bytes, is_flushed) = writing.map_or((0, false), |writing| {
+            (writing.len(), writing.is_flushed_by_driver)
+        });
         let has_rest = self
             .reading
             .as_ref()
             .is_some_and(|reading| reading.has_rest());
-        Some((bytes, has_rest))
+        Some((bytes, has_rest, is_flushed))
     }
 
     fn is_idle(&self) -> bool {
@@ -294,7 +303,7 @@ impl Socket {
     fn with_working<R>(&self, call: impl FnOnce(&mut Working) -> R) -> R {
         let shared = &self.settings.shared.working;
         let own = self.working.take();
-        let mut working = own.or_else(|| shared.take()).unwrap_or_default();
+        let mut working = own.or_else(|| shared.take()).unwrap_or_else(new_working);
         let result = call(&mut working);
         self.put_back(working);
         result
@@ -533,14 +542,8 @@ impl Socket {
                 None | Some(Incoming::Pong) => {}
                 Some(Incoming::Message(message)) => return Ok(Some(message)),
                 Some(Incoming::Compressed { is_text, bytes }) => {
-                    let shared = &self.settings.shared.deflate;
-                    let bytes = self.with_working(|working| {
-                        let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
-                        deflate.decompress(bytes, limits.message_bytes_max, shared)
-                    })?;
-                    return message_of(is_text, bytes)
-                        .map(Some)
-                        .map_err(WebSocketError::from);
+                    let bytes = self.decompress(bytes)?;
+                    return Ok(Some(message_of(is_text, bytes)?));
                 }
                 Some(Incoming::Ping(payload)) => {
                     if self.phase.get() == SocketPhase::Open {
@@ -554,6 +557,15 @@ impl Socket {
             }
         }
         Ok(None)
+    }
+
+    #[inline(never)] // LOG W3
+    fn decompress(&self, bytes: Vec<u8>) -> Result<Vec<u8>, Violation> {
+        let shared = &self.settings.shared.deflate;
+        self.with_working(|working| {
+            let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
+            deflate.decompress(bytes, self.settings.message_bytes_max, shared)
+        })
     }
 
     fn limits(&self) -> MessageLimits {
@@ -623,6 +635,7 @@ impl Socket {
         self.note_absence();
     }
 
+    #[inline]
     fn note_absence(&self) {
         self.reader.set(ReaderState::Away);
         let (now, since) = (Instant::of_turn(), self.since.get());
@@ -651,7 +664,7 @@ impl Socket {
         ready!(budget::poll_spend(cx, 1));
         if !*is_accepted {
             // Answers to messages that came with one read leave with one write. // LOG W2
-            let (waiting, has_unread) = self.peek(Working::waiting).unwrap_or_default();
+            let (waiting, has_unread, is_flushed) = self.peek(Working::waiting).unwrap_or_default();
             let joins = waiting + payload.len() <= SINK_BYTES_MAX;
             if !joins {
                 ready!(self.poll_flush(cx))?;
@@ -660,11 +673,11 @@ impl Socket {
                 return Poll::Ready(Err(WebSocketError::Closed));
             }
             *is_accepted = true;
-            let may_wait = joins && has_unread && self.is_driver(cx);
+            let may_wait = joins && has_unread && (is_flushed || self.is_driver(cx));
             // A write of one slice costs the kernel less than one of two. // LOG W3
             let is_small = payload.len() <= COPIED_BYTES_MAX;
             if may_wait || joins && (waiting > 0 || is_small) || self.compresses(payload) {
-                self.push(data, payload);
+                self.push(data, payload, may_wait);
             } else if let Err(error) = self.write(cx, data, payload) {
                 return Poll::Ready(Err(self.lose(error)));
             }
@@ -716,19 +729,28 @@ impl Socket {
         if self.phase.get() != SocketPhase::Open {
             return Err(WebSocketError::Closed);
         }
-        self.push(message.data(), message.as_bytes());
+        self.push(message.data(), message.as_bytes(), false);
         Ok(())
     }
 
-    fn push(&self, data: Data, payload: &[u8]) {
-        let mut compressed = None;
+    fn push(&self, data: Data, payload: &[u8], is_flushed_by_driver: bool) {
         if self.compresses(payload) {
-            let shared = &self.settings.shared.deflate;
-            compressed = self.with_working(|working| {
-                let deflate = working.deflate.as_mut()?;
-                Some(deflate.compress(payload, shared))
-            });
+            return self.push_compressed(data, payload);
         }
+        let head = ServerHead::new(OpCode::Data(data), false, payload.len());
+        self.write_later(|writing| {
+            writing.push(&head, payload);
+            writing.is_flushed_by_driver |= is_flushed_by_driver;
+        });
+    }
+
+    #[inline(never)] // LOG W3
+    fn push_compressed(&self, data: Data, payload: &[u8]) {
+        let shared = &self.settings.shared.deflate;
+        let compressed = self.with_working(|working| {
+            let deflate = working.deflate.as_mut()?;
+            Some(deflate.compress(payload, shared))
+        });
         let payload = compressed.as_deref().unwrap_or(payload);
         let head = ServerHead::new(OpCode::Data(data), compressed.is_some(), payload.len());
         self.write_later(|writing| writing.push(&head, payload));

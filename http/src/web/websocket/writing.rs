@@ -30,6 +30,8 @@ pub(super) struct Writing {
     last_pong: Option<Vec<u8>>,
     /// The time since which the transport has accepted no byte.
     pub(super) stalled_since: Option<Instant>,
+    /// True if the driver has added a frame, so that it flushes at the end of its poll.
+    pub(super) is_flushed_by_driver: bool,
     /// The bytes that the transport held back at the last poll.
     held: usize,
 }
@@ -77,6 +79,7 @@ impl Writing {
         self.bytes.clear();
         (self.written, self.held) = (0, 0);
         (self.last_pong, self.stalled_since) = (None, None);
+        self.is_flushed_by_driver = false;
         self.bytes.capacity() <= KEPT_BYTES_MAX
     }
 
