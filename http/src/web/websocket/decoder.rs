@@ -93,6 +93,21 @@ impl MessageDecoder {
         bytes: &[u8],
         limits: MessageLimits,
     ) -> Result<(usize, Option<Incoming>), Violation> {
+        // Most messages are here as a whole, so they need no state. // LOG W3
+        if self.is_idle()
+            && let Some((message, used)) = whole_message(bytes, limits)?
+        {
+            return Ok((used, Some(Incoming::Message(message))));
+        }
+        self.decode_frames(bytes, limits)
+    }
+
+    #[inline(never)]
+    fn decode_frames(
+        &mut self,
+        bytes: &[u8],
+        limits: MessageLimits,
+    ) -> Result<(usize, Option<Incoming>), Violation> {
         let mut used = 0;
         loop {
             let Some(frame) = &mut self.frame else {
@@ -101,14 +116,6 @@ impl MessageDecoder {
                 let Some(head) = head else {
                     return Ok((used, None));
                 };
-                // Most messages are here as a whole, so they need no state. // LOG W3
-                if let Some(payload) = self.whole_message(head, &bytes[used..], limits) {
-                    let mut bytes = Vec::with_capacity(payload.len());
-                    push_unmasked(&mut bytes, payload, head.mask, 0);
-                    used += bytes.len();
-                    let message = message_of(head.opcode == OpCode::Data(Data::Text), bytes)?;
-                    return Ok((used, Some(Incoming::Message(message))));
-                }
                 self.begin_frame(head, limits)?;
                 continue;
             };
@@ -156,22 +163,6 @@ impl MessageDecoder {
             }
         }
         Ok((bytes.len(), None))
-    }
-
-    /// Returns the payload of a message that is one frame, and that has arrived in full.
-    fn whole_message<'a>(
-        &self,
-        head: FrameHead,
-        bytes: &'a [u8],
-        limits: MessageLimits,
-    ) -> Option<&'a [u8]> {
-        let begins = matches!(head.opcode, OpCode::Data(Data::Text | Data::Binary));
-        if !begins || !head.is_final || head.is_compressed || self.message.is_some() {
-            return None;
-        }
-        let payload = bytes.get(..usize::try_from(head.payload_bytes).ok()?)?;
-        let bytes_max = limits.message_bytes_max.min(limits.frame_bytes_max);
-        (payload.len() <= bytes_max).then_some(payload)
     }
 
     fn begin_frame(&mut self, head: FrameHead, limits: MessageLimits) -> Result<(), Violation> {
@@ -248,6 +239,34 @@ impl OpenMessage {
         }
         Ok(())
     }
+}
+
+/// Decodes a message that is one frame and has arrived in full. Returns it with the number of its bytes, or `None` if the
+/// bytes begin with another frame.
+#[inline]
+fn whole_message(
+    bytes: &[u8],
+    limits: MessageLimits,
+) -> Result<Option<(Message, usize)>, Violation> {
+    let Some((head, start)) = FrameHead::parse(bytes, limits.may_be_compressed)? else {
+        return Ok(None);
+    };
+    let is_text = match head.opcode {
+        OpCode::Data(Data::Text) => true,
+        OpCode::Data(Data::Binary) => false,
+        _ => return Ok(None),
+    };
+    let bytes_max = limits.message_bytes_max.min(limits.frame_bytes_max);
+    let len = usize::try_from(head.payload_bytes).unwrap_or(usize::MAX);
+    if !head.is_final || head.is_compressed || len > bytes_max {
+        return Ok(None);
+    }
+    let Some(payload) = bytes[start..].get(..len) else {
+        return Ok(None);
+    };
+    let mut message = Vec::with_capacity(len);
+    push_unmasked(&mut message, payload, head.mask, 0);
+    Ok(Some((message_of(is_text, message)?, start + len)))
 }
 
 /// Makes a message. Checks a text.

@@ -40,6 +40,7 @@ pub(super) struct FrameHead {
 
 impl FrameHead {
     /// Parses the head at the start of `bytes`, and returns it with its length. Returns `None` if it is not complete.
+    #[inline]
     pub(super) fn parse(
         bytes: &[u8],
         may_be_compressed: bool,
@@ -111,6 +112,7 @@ pub(super) struct ServerHead {
 }
 
 impl ServerHead {
+    #[inline]
     pub(super) fn new(opcode: OpCode, is_compressed: bool, payload_bytes: usize) -> Self {
         let mut bytes = [0; SERVER_HEAD_BYTES_MAX];
         let length = (payload_bytes as u64).to_be_bytes();

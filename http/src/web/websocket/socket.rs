@@ -402,8 +402,7 @@ impl Socket {
             }
             Poll::Ready(read) => {
                 // Also a reader that did not have to wait leaves now.
-                self.reader.set(ReaderState::Waits);
-                self.leave();
+                self.note_absence();
                 Poll::Ready(read.map(Ok).or_else(|| self.take_error().map(Err)))
             }
         }
@@ -607,10 +606,22 @@ impl Socket {
     /// Notes that no task waits for a message.
     #[inline]
     pub(super) fn leave(&self) {
-        if self.reader.get() != ReaderState::Waits {
-            return;
+        if self.reader.get() == ReaderState::Waits {
+            self.note_absence();
         }
-        self.note_absence();
+    }
+
+    fn note_absence(&self) {
+        self.reader.set(ReaderState::Away);
+        let (now, since) = (Instant::of_turn(), self.since.get());
+        // The usual reader leaves with a message that has just arrived.
+        let after = if now == since {
+            0
+        } else {
+            (now - since).as_millis()
+        };
+        self.left_after
+            .set(u32::try_from(after).unwrap_or(u32::MAX));
         // Now the driver reads the client's answer. It knows that if it was the reader.
         if self.phase.get() == SocketPhase::CloseSent
             && self
@@ -633,20 +644,6 @@ impl Socket {
     /// Takes a [`drop_reader`](Self::drop_reader) back, because the reading half lives on.
     pub(super) fn keep_reader(&self) {
         self.note_absence();
-    }
-
-    #[inline]
-    fn note_absence(&self) {
-        self.reader.set(ReaderState::Away);
-        let (now, since) = (Instant::of_turn(), self.since.get());
-        // The usual reader leaves with a message that has just arrived.
-        let after = if now == since {
-            0
-        } else {
-            (now - since).as_millis()
-        };
-        self.left_after
-            .set(u32::try_from(after).unwrap_or(u32::MAX));
     }
 }
 
