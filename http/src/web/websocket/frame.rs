@@ -115,21 +115,37 @@ impl ServerHead {
     #[inline]
     pub(super) fn new(opcode: OpCode, is_compressed: bool, payload_bytes: usize) -> Self {
         let mut bytes = [0; SERVER_HEAD_BYTES_MAX];
-        let length = (payload_bytes as u64).to_be_bytes();
-        let (form, length) = match payload_bytes {
-            0..126 => (length[7], &[][..]),
-            126..=0xffff => (126, &length[6..]),
-            _ => (127, &length[..]),
-        };
         bytes[0] = u8::from(opcode) | FINAL | if is_compressed { RSV1 } else { 0 };
-        bytes[1] = form;
-        let len = 2 + length.len();
-        bytes[2..len].copy_from_slice(length);
+        let length = (payload_bytes as u64).to_be_bytes();
+        let len = match payload_bytes {
+            0..126 => {
+                bytes[1] = length[7];
+                2
+            }
+            126..=0xffff => {
+                bytes[1] = 126;
+                bytes[2..4].copy_from_slice(&length[6..]);
+                4
+            }
+            _ => {
+                bytes[1] = 127;
+                bytes[2..].copy_from_slice(&length);
+                SERVER_HEAD_BYTES_MAX
+            }
+        };
         Self { bytes, len }
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+
+    #[inline]
+    pub(super) fn push_to(&self, out: &mut Vec<u8>) {
+        let len = out.len() + self.len;
+        // The whole array, because a copy of a known length needs no call. // LOG W3
+        out.extend_from_slice(&self.bytes);
+        out.truncate(len);
     }
 }
 
@@ -137,7 +153,7 @@ impl ServerHead {
 pub(super) fn push_control(out: &mut Vec<u8>, control: Control, payload: &[u8]) {
     let payload = &payload[..payload.len().min(CONTROL_BYTES_MAX)];
     let head = ServerHead::new(OpCode::Control(control), false, payload.len());
-    out.extend_from_slice(head.as_bytes());
+    head.push_to(out);
     out.extend_from_slice(payload);
 }
 

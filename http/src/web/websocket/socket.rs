@@ -378,14 +378,12 @@ impl Socket {
         if self.phase.get() >= SocketPhase::Finishing {
             return Poll::Ready(self.take_error().map(Err));
         }
-        let before = (self.phase.get(), self.unwritten_bytes());
+        let before = self.phase.get();
         let polled = self.poll_message(cx);
-        // The driver writes the frames, reads on, and finishes. It is woken only by a change, because it may poll the
-        // handler, which polls this.
+        // The driver writes the close frame, reads on, and finishes. It is woken only by a change, because it may poll
+        // the handler, which polls this.
         let phase = self.phase.get();
-        let is_changed = phase != before.0
-            || self.unwritten_bytes() > before.1
-            || polled.is_ready() && phase != SocketPhase::Open;
+        let is_changed = phase != before || polled.is_ready() && phase != SocketPhase::Open;
         let is_other = (is_changed || polled.is_pending()) && !self.is_driver(cx);
         if is_other && is_changed {
             self.with_entry(UpgradedEntry::wake);
@@ -439,7 +437,7 @@ impl Socket {
         let own = self.peek(|working| working.reading.take());
         let mut reading = own.or_else(|| shared.reading.take()).unwrap_or_default();
         let before = self.phase.get();
-        let polled = self.poll_io(|io| self.poll_read(io, &mut reading, cx));
+        let polled = self.poll_read(&mut reading, cx);
         if reading.is_idle() {
             shared.reading.set(Some(reading));
             self.take_part(|_| None::<()>);
@@ -460,13 +458,12 @@ impl Socket {
 
     fn poll_read(
         &self,
-        io: &dyn Io,
         reading: &mut Reading,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Message>, WebSocketError>> {
         if reading.has_rest() {
             let (rest, mut decoded) = reading.take_rest();
-            let taken = self.take_in(&mut reading.decoder, &rest, &mut decoded);
+            let taken = self.take_in(&mut reading.decoder, &rest, &mut decoded, cx);
             reading.put_back(rest, decoded);
             let message = taken?;
             if message.is_some() || self.phase.get() >= SocketPhase::Finishing {
@@ -475,7 +472,7 @@ impl Socket {
         }
         let mut input = self.settings.shared.input.take();
         input.resize(INPUT_BYTES, 0);
-        let polled = self.poll_input(io, reading, &mut input, cx);
+        let polled = self.poll_io(|io| self.poll_input(io, reading, &mut input, cx));
         self.settings.shared.input.set(input);
         polled
     }
@@ -516,7 +513,7 @@ impl Socket {
                 self.is_pinged.set(false);
             }
             let mut decoded = 0;
-            let taken = self.take_in(&mut reading.decoder, &input[..count], &mut decoded);
+            let taken = self.take_in(&mut reading.decoder, &input[..count], &mut decoded, cx);
             let message = taken?;
             if message.is_some() || self.phase.get() >= SocketPhase::Finishing {
                 reading.keep(&input[decoded..count]);
@@ -532,6 +529,7 @@ impl Socket {
         decoder: &mut MessageDecoder,
         bytes: &[u8],
         done: &mut usize,
+        cx: &mut Context<'_>,
     ) -> Result<Option<Message>, WebSocketError> {
         let limits = self.limits();
         while *done < bytes.len() {
@@ -547,6 +545,9 @@ impl Socket {
                 Some(Incoming::Ping(payload)) => {
                     if self.phase.get() == SocketPhase::Open {
                         self.write_later(|writing| writing.push_pong(payload));
+                        if !self.is_driver(cx) {
+                            self.with_entry(UpgradedEntry::wake); // it writes the pong
+                        }
                     }
                 }
                 Some(Incoming::Close(reason)) => {
@@ -658,11 +659,14 @@ impl Socket {
         payload: &[u8],
         is_accepted: &mut bool,
     ) -> Poll<Result<(), WebSocketError>> {
-        ready!(budget::poll_spend(cx, 1));
         if !*is_accepted {
             // Answers to messages that came with one read leave with one write. // LOG W2
             let (waiting, has_unread, is_flushed) = self.peek(Working::waiting).unwrap_or_default();
             let joins = waiting + payload.len() <= SINK_BYTES_MAX;
+            let may_wait = joins && has_unread && (is_flushed || self.is_driver(cx));
+            if !may_wait {
+                ready!(budget::poll_spend(cx, 1));
+            }
             if !joins {
                 ready!(self.poll_flush(cx))?;
             }
@@ -670,16 +674,16 @@ impl Socket {
                 return Poll::Ready(Err(WebSocketError::Closed));
             }
             *is_accepted = true;
-            let may_wait = joins && has_unread && (is_flushed || self.is_driver(cx));
+            if may_wait {
+                self.push(data, payload, true);
+                return Poll::Ready(Ok(())); // the driver flushes at the end of its poll
+            }
             // A write of one slice costs the kernel less than one of two. // LOG W3
             let is_small = payload.len() <= COPIED_BYTES_MAX;
-            if may_wait || joins && (waiting > 0 || is_small) || self.compresses(payload) {
-                self.push(data, payload, may_wait);
+            if joins && (waiting > 0 || is_small) || self.compresses(payload) {
+                self.push(data, payload, false);
             } else if let Err(error) = self.write(cx, data, payload) {
                 return Poll::Ready(Err(self.lose(error)));
-            }
-            if may_wait {
-                return Poll::Ready(Ok(())); // the driver flushes at the end of its poll
             }
         }
         ready!(self.poll_flush(cx))?;
@@ -815,12 +819,6 @@ impl Socket {
             self.store_waker(|others| others.sender.take());
             self.with_entry(UpgradedEntry::wake);
         }
-    }
-
-    /// Returns how many bytes are accepted and not written.
-    fn unwritten_bytes(&self) -> usize {
-        self.peek(|working| working.writing.as_ref().map(|writing| writing.len()))
-            .unwrap_or(0)
     }
 
     fn is_writing(&self) -> bool {

@@ -47,7 +47,7 @@ impl Writing {
         if self.bytes.capacity() == 0 {
             self.bytes.reserve(FIRST_BYTES);
         }
-        self.bytes.extend_from_slice(head.as_bytes());
+        head.push_to(&mut self.bytes);
         self.bytes.extend_from_slice(payload);
     }
 
