@@ -93,13 +93,39 @@ impl MessageDecoder {
         bytes: &[u8],
         limits: MessageLimits,
     ) -> Result<(usize, Option<Incoming>), Violation> {
-        // Most messages are here as a whole, so they need no state. // LOG W3
-        if self.is_idle()
-            && let Some((message, used)) = whole_message(bytes, limits)?
-        {
+        // Many messages are small and here as a whole, so they need no state. // LOG W3
+        if let Some((message, used)) = self.decode_small(bytes, limits)? {
             return Ok((used, Some(Incoming::Message(message))));
         }
         self.decode_frames(bytes, limits)
+    }
+
+    /// Decodes a message of one frame and less than 126 bytes that has arrived in full. Returns it with the number of its
+    /// bytes, or `None` if the bytes are not such a message.
+    #[inline]
+    pub(super) fn decode_small(
+        &self,
+        bytes: &[u8],
+        limits: MessageLimits,
+    ) -> Result<Option<(Message, usize)>, Violation> {
+        let [first @ (0x81 | 0x82), second @ 0x80..=0xfd, rest @ ..] = bytes else {
+            return Ok(None);
+        };
+        let len = usize::from(second & 0x7f);
+        let Some((mask, rest)) = rest.split_first_chunk() else {
+            return Ok(None);
+        };
+        let bytes_max = limits.message_bytes_max.min(limits.frame_bytes_max);
+        let Some(payload) = rest
+            .get(..len)
+            .filter(|_| len <= bytes_max && self.is_idle())
+        else {
+            return Ok(None);
+        };
+        let mut message = Vec::with_capacity(len);
+        push_unmasked(&mut message, payload, *mask, 0);
+        let message = message_of(*first == 0x81, message)?;
+        Ok(Some((message, bytes.len() - rest.len() + len)))
     }
 
     #[inline(never)]
@@ -239,34 +265,6 @@ impl OpenMessage {
         }
         Ok(())
     }
-}
-
-/// Decodes a message that is one frame and has arrived in full. Returns it with the number of its bytes, or `None` if the
-/// bytes begin with another frame.
-#[inline]
-fn whole_message(
-    bytes: &[u8],
-    limits: MessageLimits,
-) -> Result<Option<(Message, usize)>, Violation> {
-    let Some((head, start)) = FrameHead::parse(bytes, limits.may_be_compressed)? else {
-        return Ok(None);
-    };
-    let is_text = match head.opcode {
-        OpCode::Data(Data::Text) => true,
-        OpCode::Data(Data::Binary) => false,
-        _ => return Ok(None),
-    };
-    let bytes_max = limits.message_bytes_max.min(limits.frame_bytes_max);
-    let len = usize::try_from(head.payload_bytes).unwrap_or(usize::MAX);
-    if !head.is_final || head.is_compressed || len > bytes_max {
-        return Ok(None);
-    }
-    let Some(payload) = bytes[start..].get(..len) else {
-        return Ok(None);
-    };
-    let mut message = Vec::with_capacity(len);
-    push_unmasked(&mut message, payload, head.mask, 0);
-    Ok(Some((message_of(is_text, message)?, start + len)))
 }
 
 /// Makes a message. Checks a text.

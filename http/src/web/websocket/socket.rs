@@ -369,6 +369,12 @@ impl Socket {
     ) -> Poll<Option<Result<Message, WebSocketError>>> {
         // Many messages may have arrived with one read.
         ready!(budget::poll_spend(cx, 1));
+        if self.phase.get() == SocketPhase::Open
+            && let Some(message) = self.next_of_many()
+        {
+            self.note_absence();
+            return Poll::Ready(Some(Ok(message)));
+        }
         if self.phase.get() != SocketPhase::Open
             && let Some(message) = self.with_working(|working| working.kept.pop())
         {
@@ -404,6 +410,17 @@ impl Socket {
                 Poll::Ready(read.map(Ok).or_else(|| self.take_error().map(Err)))
             }
         }
+    }
+
+    /// Returns a message that has come with others.
+    fn next_of_many(&self) -> Option<Message> {
+        self.peek(|working| {
+            let has_deflate = working.deflate.is_some();
+            working
+                .reading
+                .as_mut()?
+                .next_of_many(self.limits_with(has_deflate))
+        })
     }
 
     /// Reads for the driver, if the reader does not. Returns `Pending` if more may follow.
@@ -569,10 +586,14 @@ impl Socket {
     }
 
     fn limits(&self) -> MessageLimits {
+        self.limits_with(self.has_deflate())
+    }
+
+    fn limits_with(&self, may_be_compressed: bool) -> MessageLimits {
         MessageLimits {
             message_bytes_max: self.settings.message_bytes_max,
             frame_bytes_max: self.settings.frame_bytes_max,
-            may_be_compressed: self.has_deflate(),
+            may_be_compressed,
         }
     }
 
