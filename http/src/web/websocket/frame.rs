@@ -186,7 +186,10 @@ fn push_blocks<'a, const N: usize>(out: &mut Vec<u8>, part: &'a [u8], mask: [u8;
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use proptest::prelude::*;
+    use tungstenite::protocol::frame::FrameHeader;
 
     use super::*;
 
@@ -228,6 +231,35 @@ mod tests {
     }
 
     #[test]
+    fn a_head_of_the_server_is_the_one_of_tungstenite() {
+        let opcodes = [
+            OpCode::Data(Data::Text),
+            OpCode::Data(Data::Binary),
+            OpCode::Control(Control::Close),
+        ];
+        for payload_bytes in [0, 1, 125, 126, 127, 255, 256, 65_535, 65_536, 1 << 40] {
+            for opcode in opcodes {
+                let mut expected = Vec::new();
+                let header = FrameHeader {
+                    opcode,
+                    ..FrameHeader::default()
+                };
+                let formatted = header.format(payload_bytes as u64, &mut expected);
+                formatted.expect("a vector takes all bytes");
+                let head = ServerHead::new(opcode, false, payload_bytes);
+                assert_eq!(head.as_bytes(), expected);
+                let mut pushed = vec![7];
+                head.push_to(&mut pushed);
+                assert_eq!(pushed[1..], expected);
+                // The first reserved bit marks a compressed message (RFC 7692, 6).
+                expected[0] |= 0x40;
+                let compressed = ServerHead::new(opcode, true, payload_bytes);
+                assert_eq!(compressed.as_bytes(), expected);
+            }
+        }
+    }
+
+    #[test]
     fn only_the_first_frame_of_a_message_may_be_compressed() {
         // RFC 7692, 6.1
         let parse = |bytes: &[u8]| FrameHead::parse(bytes, true).map(|head| head.is_some());
@@ -238,6 +270,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_head_that_is_accepted_is_the_one_of_tungstenite(
+            first: u8,
+            second: u8,
+            rest in proptest::collection::vec(prop_oneof![Just(0), any::<u8>()], 0..14),
+        ) {
+            let bytes = [&[first, second][..], &rest].concat();
+            let mut cursor = Cursor::new(&bytes);
+            let theirs = FrameHeader::parse(&mut cursor);
+            match FrameHead::parse(&bytes, true) {
+                Ok(Some((head, used))) => {
+                    let (header, payload_bytes) = theirs.expect("a head").expect("a whole one");
+                    prop_assert_eq!(head.opcode, header.opcode);
+                    prop_assert_eq!(head.is_final, header.is_final);
+                    prop_assert_eq!(head.is_compressed, header.rsv1);
+                    prop_assert_eq!(Some(head.mask), header.mask);
+                    prop_assert_eq!(head.payload_bytes, payload_bytes);
+                    prop_assert_eq!(used as u64, cursor.position());
+                }
+                Ok(None) => prop_assert!(matches!(theirs, Ok(None))),
+                Err(_) => {} // only this parser judges
+            }
+        }
+
         #[test]
         fn a_mask_is_removed_in_pieces_as_in_one(
             bytes in proptest::collection::vec(any::<u8>(), 0..300),
