@@ -220,7 +220,11 @@ impl Socket {
                 None | Some(Incoming::Pong) => {}
                 Some(Incoming::Message(message)) => return Ok(Some(message)),
                 Some(Incoming::Compressed { is_text, bytes }) => {
-                    let bytes = self.decompress(bytes)?;
+                    let shared = &self.settings.shared.deflate;
+                    let bytes = self.with_working(|working| {
+                        let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
+                        deflate.decompress(bytes, limits.message_bytes_max, shared)
+                    })?;
                     return Ok(Some(message_of(is_text, bytes)?));
                 }
                 Some(Incoming::Ping(payload)) => {
@@ -238,15 +242,6 @@ impl Socket {
             }
         }
         Ok(None)
-    }
-
-    #[inline(never)] // LOG W3
-    fn decompress(&self, bytes: Vec<u8>) -> Result<Vec<u8>, Violation> {
-        let shared = &self.settings.shared.deflate;
-        self.with_working(|working| {
-            let deflate = working.deflate.as_mut().ok_or(Violation::ReservedBit)?;
-            deflate.decompress(bytes, self.settings.message_bytes_max, shared)
-        })
     }
 
     fn limits(&self, may_be_compressed: bool) -> MessageLimits {

@@ -121,26 +121,20 @@ impl Socket {
     }
 
     fn push(&self, data: Data, payload: &[u8], is_flushed_by_driver: bool) {
+        let mut compressed = None;
         if self.compresses(payload) {
-            return self.push_compressed(data, payload);
+            let shared = &self.settings.shared.deflate;
+            compressed = self.with_working(|working| {
+                let deflate = working.deflate.as_mut()?;
+                Some(deflate.compress(payload, shared))
+            });
         }
-        let head = ServerHead::new(OpCode::Data(data), false, payload.len());
+        let payload = compressed.as_deref().unwrap_or(payload);
+        let head = ServerHead::new(OpCode::Data(data), compressed.is_some(), payload.len());
         self.write_later(|writing| {
             writing.push(&head, payload);
             writing.is_flushed_by_driver |= is_flushed_by_driver;
         });
-    }
-
-    #[inline(never)] // LOG W3
-    fn push_compressed(&self, data: Data, payload: &[u8]) {
-        let shared = &self.settings.shared.deflate;
-        let compressed = self.with_working(|working| {
-            let deflate = working.deflate.as_mut()?;
-            Some(deflate.compress(payload, shared))
-        });
-        let payload = compressed.as_deref().unwrap_or(payload);
-        let head = ServerHead::new(OpCode::Data(data), compressed.is_some(), payload.len());
-        self.write_later(|writing| writing.push(&head, payload));
     }
 
     /// Waits until a sink has room for a message.
