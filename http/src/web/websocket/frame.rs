@@ -1,7 +1,7 @@
 //! Frames: their heads, and the masks of their payloads (RFC 6455, 5.2).
 //!
-//! A head is taken apart here, because each message has one, and tungstenite needs three times as long for it and is lax
-//! about some rules. // LOG W3
+//! A head is taken apart here, because each message has one. tungstenite needs more than twice as many instructions for
+//! it, and is lax about some rules (LOG W3).
 //!
 //! # Invariants
 //!
