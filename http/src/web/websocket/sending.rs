@@ -23,7 +23,7 @@ use crate::shared::upgraded::UpgradedEntry;
 use crate::web::websocket::error::WebSocketError;
 use crate::web::websocket::frame::ServerHead;
 use crate::web::websocket::message::Message;
-use crate::web::websocket::socket::{Socket, SocketPhase, Working};
+use crate::web::websocket::socket::{Socket, SocketPhase};
 use crate::web::websocket::writing::Writing;
 
 /// A message below this size is not compressed, because it would hardly become smaller.
@@ -47,7 +47,9 @@ impl Socket {
     ) -> Poll<Result<(), WebSocketError>> {
         if !*is_accepted {
             // Answers to messages that came with one read leave with one write. // LOG W2
-            let (waiting, has_unread, is_flushed) = self.peek(Working::waiting).unwrap_or_default();
+            let (waiting, has_unread, is_flushed) = self
+                .peek(|working| Some(working.waiting()))
+                .unwrap_or_default();
             let joins = waiting + payload.len() <= SINK_BYTES_MAX;
             let may_wait = joins && has_unread && (is_flushed || self.is_driver(cx));
             if !may_wait {

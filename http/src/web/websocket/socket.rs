@@ -160,7 +160,7 @@ fn new_working() -> Box<Working> {
 impl Working {
     /// Returns how many bytes wait to be written. The first flag is true if bytes behind the last message have been read,
     /// and the second one if the driver flushes the bytes that wait.
-    pub(super) fn waiting(&mut self) -> Option<(usize, bool, bool)> {
+    pub(super) fn waiting(&self) -> (usize, bool, bool) {
         let writing = self.writing.as_ref();
         let (bytes, is_flushed) = writing.map_or((0, false), |writing| {
             (writing.len(), writing.is_flushed_by_driver)
@@ -169,7 +169,7 @@ impl Working {
             .reading
             .as_ref()
             .is_some_and(|reading| reading.has_rest());
-        Some((bytes, has_rest, is_flushed))
+        (bytes, has_rest, is_flushed)
     }
 
     fn is_idle(&self) -> bool {
