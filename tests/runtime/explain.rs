@@ -601,6 +601,73 @@ fn the_json_has_the_form_of_the_format_and_any_text() {
 }
 
 #[test]
+fn no_text_of_the_program_acts_on_a_terminal_or_fills_a_dump() {
+    explained(async {
+        let long: String = "long ".repeat(200_000);
+        for name in [
+            "\u{1b}[2J\u{9b}31m\nfindings:\n  none\r",
+            "\u{202e}txet",
+            "",
+            "</script>",
+            &long,
+        ] {
+            let part = named("part\u{7}", pending::<()>()).detail(name.to_owned());
+            start(name, part).await;
+        }
+        // A finding names its tasks, too.
+        let dump = inspect::dump();
+        let text = dump.to_string();
+        let acts = |letter: &char| letter.is_control() && *letter != '\n' || *letter == '\u{202e}';
+        assert_eq!(text.chars().find(acts), None, "{text:?}");
+        assert!(
+            text.contains(r"`\u{1b}[2J\u{9b}31m\nfindings:\n  none\r`"),
+            "{text}"
+        );
+        assert!(text.contains(r"part\u{7}(\u{202e}txet)"), "{text}");
+        assert!(text.len() < 10_000, "{}", text.len());
+        // JSON has the whole texts.
+        let json: serde_json::Value = serde_json::from_str(&dump.to_json()).unwrap();
+        let names = json["groups"].as_array().unwrap().iter();
+        assert!(names.filter(|group| group["name"] == long.as_str()).count() == 1);
+    });
+}
+
+/// Waits inside itself at this depth.
+async fn descend(depth: u32) {
+    match depth {
+        0 => sleep(secs(60)).await,
+        depth => named("level", Box::pin(descend(depth - 1))).await,
+    }
+}
+
+#[test]
+fn a_future_that_lies_thousands_deep_has_a_short_dump() {
+    const DEPTH: u32 = 2_000;
+    // The poll itself needs a large stack, the dump must not.
+    let deep = thread::Builder::new().stack_size(64 << 20);
+    let deep = deep.spawn(|| {
+        explained(async {
+            start("deep", descend(DEPTH)).await;
+            let dumper = inspect::dumper().unwrap();
+            let reader = thread::Builder::new().stack_size(256 << 10);
+            let reader = reader.spawn(move || {
+                let dump = dumper.dump();
+                (dump.to_string(), dump.to_json())
+            });
+            let (text, json) = reader.unwrap().join().unwrap();
+            let line = text
+                .lines()
+                .find(|line| line.contains("level > level"))
+                .unwrap();
+            assert!(line.contains("level > …(1954 futures) > sleep("), "{line}");
+            assert!(line.matches("level").count() < 64, "{line}");
+            let _json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        });
+    });
+    deep.unwrap().join().unwrap();
+}
+
+#[test]
 fn a_runtime_that_was_built_without_it_has_no_dump() {
     within_deadline(|| {
         waterwheel::runtime::block_on(async {

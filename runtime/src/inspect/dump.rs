@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::findings::{self, Evidence, Finding};
 use super::json::{JsonText, place};
-use super::tree::{Forest, IDS_MAX, Short, Snapshot, Tree, TreeNames, counted, trees};
+use super::tree::{Forest, IDS_MAX, Short, Shown, Snapshot, Tree, TreeNames, counted, trees};
 use crate::board::{Board, Census, LongPoll, RunningPoll, Subject, WaitNode};
 use crate::local_queue::TaskId;
 
@@ -537,7 +537,7 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
         first.is_waiting(),
     );
     // The members have the same reasons, in the same order.
-    let mut ranges = (0..example.reasons.len()).map(|index| {
+    let range = |index: usize| {
         let since = members
             .tasks
             .iter()
@@ -547,9 +547,9 @@ fn group(members: &Members<'_>, names: &TreeNames<'_>) -> Group {
         });
         let ago = |since: u64| Duration::from_nanos(names.now.saturating_sub(since));
         ago(newest)..=ago(oldest)
-    });
+    };
     for tree in &mut forest {
-        tree.set_ranges(&mut ranges);
+        tree.set_ranges(&range);
     }
     let ids = members.tasks.iter().take(IDS_MAX);
     Group {
@@ -587,7 +587,7 @@ impl fmt::Display for Dump {
                     Short(running.since)
                 )?;
                 if let Some(label) = running.label {
-                    write!(f, ", in `{label}`")?;
+                    write!(f, ", in `{}`", Shown(label))?;
                 }
                 match running.place {
                     Some(place) => writeln!(f, " at {place}")?,
@@ -612,7 +612,7 @@ impl fmt::Display for Group {
             count => write!(f, "{count} tasks")?,
         }
         if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
+            write!(f, " `{}`", Shown(name))?;
         }
         if let Some(place) = self.place {
             write!(f, ", spawned at {place}")?;
@@ -648,7 +648,9 @@ impl Group {
         let mut places = Vec::new();
         for tree in &self.tree {
             tree.each(&mut |tree| {
-                let known = tree.place.map(|place| format!("{} {place}", tree.label));
+                let known = tree
+                    .place
+                    .map(|place| format!("{} {place}", Shown(tree.label)));
                 places.extend(known.filter(|known| !places.contains(known)));
             });
         }

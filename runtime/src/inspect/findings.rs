@@ -24,7 +24,7 @@ use std::fmt::{self, Write as _};
 use std::panic::Location;
 use std::time::Duration;
 
-use super::tree::{IDS_MAX, Short, Snapshot, TreeNames, counted, futures_of};
+use super::tree::{IDS_MAX, Short, Shown, Snapshot, TreeNames, counted, futures_of};
 use crate::board::{LongPoll, Population, Site, Subject, TrackedJob, WaitNode};
 use crate::instant::Instant;
 
@@ -208,8 +208,8 @@ pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> S
     let since = if is_running { "since" } else { "for" };
     // The innermost named future is the closest hint, because a poll has no stack that can be read.
     let part = match (poll.label, poll.site) {
-        (Some(label), Some(site)) => format!(", in `{label}` of {site}"),
-        (Some(label), None) => format!(", in `{label}`"),
+        (Some(label), Some(site)) => format!(", in `{}` of {site}", Shown(label)),
+        (Some(label), None) => format!(", in `{}`", Shown(label)),
         (None, _) => String::new(),
     };
     format!(
@@ -229,7 +229,7 @@ fn long_polls(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         let name = poll
             .name
             .as_ref()
-            .map_or_else(String::new, |name| format!(" `{name}`"));
+            .map_or_else(String::new, |name| format!(" `{}`", Shown(name)));
         let task = format!("task {}{name}", names.id(poll.task));
         findings.push(Finding {
             kind: "long poll",
@@ -509,8 +509,9 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         let part = innermost.map_or_else(String::new, |reason| {
             let waits = Duration::from_nanos(names.now.saturating_sub(reason.since));
             let detail = names.detail(reason);
-            let space = if detail.is_empty() { "" } else { " " };
-            format!(" in {}{space}{detail} since {}", reason.label, Short(waits))
+            let (label, detail) = (Shown(reason.label), Shown(&detail));
+            let space = if detail.0.is_empty() { "" } else { " " };
+            format!(" in {label}{space}{detail} since {}", Short(waits))
         });
         format!("{}{part}", names.task(task.tracked.task))
     });

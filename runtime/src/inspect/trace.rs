@@ -22,6 +22,7 @@ use super::gate::GateState;
 use super::json::{JsonId, JsonText, OrNull, place};
 use super::ring::RawEvent;
 use super::shared::Inspected;
+use super::tree::Shown;
 use super::writer::code;
 use crate::task_names::Id;
 
@@ -141,7 +142,7 @@ impl fmt::Display for TracedTask {
             write!(f, "task {}", self.id)?;
         }
         if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
+            write!(f, " `{}`", Shown(name))?;
         }
         if let Some(place) = self.place {
             write!(f, ", spawned at {place}")?;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ pub struct Tree {
     pub(super) place: Option<&'static Location<'static>>,
     pub(super) waits: RangeInclusive<Duration>,
     pub(super) children: Vec<Self>,
-    /// False for a future of another library, which has recorded no reason.
-    pub(super) is_recorded: bool,
+    /// The position of its reason in the list of the task. `None` for a future of another library.
+    pub(super) reason: Option<usize>,
 }
 
 impl Tree {
@@ -82,18 +82,13 @@ impl Tree {
         &self.children
     }
 
-    /// Stores the times of a group's members, which are in the order of the reasons.
-    pub(super) fn set_ranges(
-        &mut self,
-        ranges: &mut impl Iterator<Item = RangeInclusive<Duration>>,
-    ) {
-        if self.is_recorded
-            && let Some(range) = ranges.next()
-        {
-            self.waits = range;
+    /// Stores the times of a group's members. `range` returns those of a reason.
+    pub(super) fn set_ranges(&mut self, range: &impl Fn(usize) -> RangeInclusive<Duration>) {
+        if let Some(reason) = self.reason {
+            self.waits = range(reason);
         }
         for child in &mut self.children {
-            child.set_ranges(ranges);
+            child.set_ranges(range);
         }
     }
 
@@ -108,11 +103,11 @@ impl Tree {
 
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label)?;
+        Shown(self.label).fmt(f)?;
         match self.detail.as_str() {
             "" => {}
-            detail if detail.starts_with("fd ") => write!(f, " {detail}")?,
-            detail => write!(f, "({detail})")?,
+            detail if detail.starts_with("fd ") => write!(f, " {}", Shown(detail))?,
+            detail => write!(f, "({})", Shown(detail))?,
         }
         if !self.children.is_empty() {
             write!(f, " > {}", Forest(&self.children))?;
@@ -170,6 +165,31 @@ impl fmt::Display for Short {
             rest if rest % 10 == 0 => write!(f, "{whole}.{} {unit}", rest / 10),
             rest => write!(f, "{whole}.{rest:02} {unit}"),
         }
+    }
+}
+
+/// A text of the user within a text for a terminal or a log: on one line, and not longer than a line should be.
+pub(super) struct Shown<'a>(pub(super) &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// A name may be a whole document.
+        const LETTERS_MAX: usize = 200;
+        // A name or a path may come from a client. An escape sequence would act on the terminal, a line feed would
+        // begin a line of its own, and a mark of direction would turn the rest of the line around.
+        let acts = |letter: char| {
+            letter.is_control()
+                || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        let mut letters = self.0.chars();
+        for letter in letters.by_ref().take(LETTERS_MAX) {
+            if acts(letter) {
+                write!(f, "{}", letter.escape_default())?;
+            } else {
+                f.write_char(letter)?;
+            }
+        }
+        f.write_str(if letters.next().is_some() { "…" } else { "" })
     }
 }
 
@@ -241,7 +261,7 @@ impl TreeNames<'_> {
         let id = self.id(task);
         let found = self.find(task).map(|index| &self.tasks[index].tracked);
         match found.and_then(|tracked| tracked.name.as_ref()) {
-            Some(name) => format!("task {id} `{name}`"),
+            Some(name) => format!("task {id} `{}`", Shown(name)),
             None => format!("task {id}"),
         }
     }
@@ -315,50 +335,102 @@ const FOREIGN: &str = "a waker of another library";
 /// The label of a future that has recorded no reason, and that has kept no waker.
 const UNWAKEABLE: &str = "no waker";
 
+/// The label of the futures that lie too deep for a dump.
+const DEEPER: &str = "…";
+
+/// A tree has at most this many levels. A future may call itself for each level of a tree of the user's, and many
+/// readers of JSON refuse more than 128 levels, of which each future takes two.
+const LEVELS_MAX: u32 = 48;
+
+/// The futures of one task, while their trees are made.
+struct Grower<'a> {
+    names: &'a TreeNames<'a>,
+    all: &'a [WaitNode],
+    /// The number of wakers that no reason accounts for.
+    foreign: usize,
+    /// False for a task that is queued or running: then a future without a reason is about to be polled.
+    is_waiting: bool,
+}
+
 /// Makes the trees of a task. `foreign` is the number of its wakers that no reason accounts for. `is_waiting` is false
-/// for a task that is queued or running: then a future without a reason is about to be polled.
+/// for a task that is queued or running.
 pub(super) fn trees(
     reasons: &[WaitNode],
     names: &TreeNames<'_>,
-    mut foreign: usize,
+    foreign: usize,
     is_waiting: bool,
 ) -> Vec<Tree> {
-    let mut trees = below(reasons, names, &mut foreign, is_waiting);
+    let mut grower = Grower {
+        names,
+        all: reasons,
+        foreign,
+        is_waiting,
+    };
+    let mut trees = grower.below(0..reasons.len(), 0);
     if is_waiting && trees.is_empty() {
-        trees.push(unknown(&mut foreign, Duration::ZERO));
+        trees.push(unknown(&mut grower.foreign, Duration::ZERO));
     }
     trees
 }
 
-fn below(
-    mut reasons: &[WaitNode],
-    names: &TreeNames<'_>,
-    foreign: &mut usize,
-    is_waiting: bool,
-) -> Vec<Tree> {
-    let mut trees = Vec::new();
-    while let Some((first, rest)) = reasons.split_first() {
-        let inside = rest.iter().take_while(|reason| reason.depth > first.depth);
-        let (inside, others) = rest.split_at(inside.count());
-        let waited = Duration::from_nanos(names.now.saturating_sub(first.since));
-        let mut children = below(inside, names, foreign, is_waiting);
-        if is_waiting {
-            // A combinator knows how many futures it has. Those that recorded no reason are shown, too.
-            for _ in children.len()..futures_of(first) {
-                children.push(unknown(foreign, waited));
+impl Grower<'_> {
+    /// Makes the trees of the reasons in this range.
+    fn below(&mut self, range: Range<usize>, level: u32) -> Vec<Tree> {
+        let mut trees = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let first = &self.all[at];
+            let rest = &self.all[at + 1..range.end];
+            let inside = rest.iter().take_while(|reason| reason.depth > first.depth);
+            let inside = at + 1..at + 1 + inside.count();
+            let mut tree = self.tree(at);
+            at = inside.end;
+            if level + 2 >= LEVELS_MAX && inside.len() > 1 {
+                tree.children = self.deep(inside);
+            } else {
+                tree.children = self.below(inside, level + 1);
+                if self.is_waiting {
+                    // A combinator knows how many futures it has. Those that recorded no reason are shown, too.
+                    for _ in tree.children.len()..futures_of(first) {
+                        tree.children
+                            .push(unknown(&mut self.foreign, *tree.waits.start()));
+                    }
+                }
             }
+            trees.push(tree);
         }
-        trees.push(Tree {
-            label: first.label,
-            detail: names.detail(first),
-            place: first.site,
-            waits: waited..=waited,
-            children,
-            is_recorded: true,
-        });
-        reasons = others;
+        trees
     }
-    trees
+
+    /// Makes one tree of all futures in this range. It has only those that have no others inside: they tell what the
+    /// task waits for.
+    fn deep(&self, range: Range<usize>) -> Vec<Tree> {
+        const SHOWN_MAX: usize = 8;
+        let depth = |at: usize| self.all[at].depth;
+        let is_leaf = |at: &usize| at + 1 == range.end || depth(at + 1) <= depth(*at);
+        let leaves = range.clone().filter(is_leaf).take(SHOWN_MAX);
+        vec![Tree {
+            label: DEEPER,
+            detail: counted(range.len(), "future"),
+            place: None,
+            children: leaves.map(|at| self.tree(at)).collect(),
+            ..self.tree(range.start)
+        }]
+    }
+
+    /// Makes the tree of the reason at this position.
+    fn tree(&self, at: usize) -> Tree {
+        let reason = &self.all[at];
+        let waited = Duration::from_nanos(self.names.now.saturating_sub(reason.since));
+        Tree {
+            label: reason.label,
+            detail: self.names.detail(reason),
+            place: reason.site,
+            waits: waited..=waited,
+            children: Vec::new(),
+            reason: Some(at),
+        }
+    }
 }
 
 /// Returns the number of futures that must be inside a reason, at least.
@@ -382,6 +454,6 @@ fn unknown(foreign: &mut usize, waited: Duration) -> Tree {
         place: None,
         waits: waited..=waited,
         children: Vec::new(),
-        is_recorded: false,
+        reason: None,
     }
 }

@@ -21,6 +21,7 @@ use signal_hook::{flag, low_level};
 
 use super::dump::Dump;
 use super::findings::long_poll_text;
+use super::tree::Shown;
 use crate::board::{Board, LongPoll, RunningPoll};
 use crate::local_queue::{RuntimeId, TaskId};
 
@@ -112,7 +113,7 @@ fn report(board: &Board, running: &RunningPoll, task: TaskId, nanos: u64) {
     let name = poll
         .name
         .as_ref()
-        .map_or_else(String::new, |name| format!(" `{name}`"));
+        .map_or_else(String::new, |name| format!(" `{}`", Shown(name)));
     let text = long_poll_text(&poll, &format!("task {id}{name}"), true);
     // Without a subscriber the warning would be lost, and this one must be seen.
     if tracing::dispatcher::has_been_set() {
