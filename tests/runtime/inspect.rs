@@ -423,6 +423,41 @@ fn a_task_whose_spawn_was_overwritten_keeps_its_name_and_its_place() {
 }
 
 #[test]
+fn a_program_that_gives_each_task_a_name_of_its_own_keeps_those_of_the_newest_and_the_living() {
+    let options = inspect::Options::default().events(64);
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    runtime.block_on(async {
+        let old = task::Builder::new()
+            .name("old")
+            .spawn(std::future::pending::<()>());
+        let mut newest = None;
+        for number in 0..20_000 {
+            let name = format!("request {number}");
+            let task = task::Builder::new().name(name).spawn(async {});
+            newest = Some(task.id());
+            task.await.unwrap();
+        }
+        old.abort();
+        let trace = inspect::recorder().unwrap().trace();
+        let name = |id| trace.task(id).unwrap().name.clone();
+        assert_eq!(name(newest.unwrap()).as_deref(), Some("request 19999"));
+        assert_eq!(name(old.id()).as_deref(), Some("old"));
+        let long = task::Builder::new()
+            .name("long ".repeat(100_000))
+            .spawn(async {});
+        let id = long.id();
+        long.await.unwrap();
+        let trace = inspect::recorder().unwrap().trace();
+        let name = trace.task(id).unwrap().name.clone().unwrap();
+        assert!(
+            name.starts_with("long long") && name.len() < 300,
+            "{}",
+            name.len()
+        );
+    });
+}
+
+#[test]
 fn the_time_in_the_queue_is_from_the_wake_to_the_poll() {
     let (runtime, recorder) = recorded();
     let second = runtime.block_on(async {

@@ -18,17 +18,24 @@ pub(crate) use on::{client_gone, handler, handler_too_slow, named, poll_connecti
 /// The names of a build with the feature.
 #[cfg(feature = "inspect")]
 mod on {
-    use std::future::Future;
+    use std::future::{Future, poll_fn};
+    use std::pin::{Pin, pin};
     use std::task::{Context, Poll};
 
     use http::Method;
-    use waterwheel_runtime::inspect::{self, CancelCause, Named};
+    use waterwheel_runtime::inspect::{self, CancelCause};
 
     use crate::shared::connections::Phase;
 
     /// Names a part of a server.
-    pub(crate) fn named<F: Future>(name: &'static str, future: F) -> Named<F> {
-        inspect::named(name, future)
+    pub(crate) async fn named<F: Future>(name: &'static str, future: F) -> F::Output {
+        let mut future = pin!(future);
+        // A phase without a text, so that no name of a program is taken for a part of a server.
+        let part = |cx: &mut Context<'_>| {
+            let poll = |future: &mut Pin<&mut F>, cx: &mut Context<'_>| future.as_mut().poll(cx);
+            inspect::poll_in_phases(name, &mut future, cx, poll, |_| "")
+        };
+        poll_fn(part).await
     }
 
     /// Polls a connection, and shows its phase while it waits.

@@ -395,7 +395,7 @@ impl Copied {
             && Duration::from_nanos(poll.nanos) >= board.poll_max()
         {
             // The watchdog may have reported this poll already, with a shorter time.
-            long_polls.retain(|other| other.task != poll.task);
+            long_polls.retain(|other| other.began != poll.began);
             long_polls.push(poll);
         }
         let evidence = Evidence {
@@ -404,6 +404,7 @@ impl Copied {
             populations: &rest.populations.into_values().collect::<Vec<_>>(),
             long_polls: &long_polls,
             poll_max: board.poll_max(),
+            present: present.as_ref().map(|poll| poll.began),
             run_time,
             is_closing: rest.is_closing,
         };
@@ -437,6 +438,7 @@ fn present_poll(tasks: &[Snapshot], running: &RunningPoll, run_time: u64) -> Opt
         task_site: tracked.and_then(|task| task.tracked.site),
         label: innermost.map(|reason| reason.label),
         site: innermost.and_then(|reason| reason.site),
+        began: running.began,
         nanos: run_time.saturating_sub(running.began),
     })
 }

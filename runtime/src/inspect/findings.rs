@@ -109,6 +109,8 @@ pub(super) struct Evidence<'a> {
     pub(super) populations: &'a [(Site, Population)],
     pub(super) long_polls: &'a [LongPoll],
     pub(super) poll_max: Duration,
+    /// The begin of the poll that runs.
+    pub(super) present: Option<u64>,
     /// The time of the real clock without the stops of the step mode.
     pub(super) run_time: u64,
     pub(super) is_closing: bool,
@@ -222,10 +224,9 @@ pub(super) fn long_poll_text(poll: &LongPoll, task: &str, is_running: bool) -> S
 
 fn long_polls(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
-    let running = evidence.tasks.iter().find(|task| task.is_running);
     for poll in evidence.long_polls {
         // The watchdog has seen the poll while it ran, and it may have ended since.
-        let is_running = running.is_some_and(|task| task.tracked.task == poll.task);
+        let is_running = evidence.present == Some(poll.began);
         let name = poll
             .name
             .as_ref()
@@ -282,7 +283,6 @@ struct WaitEdge<'a> {
 
 /// Returns the waits of a task for other tasks. Returns `None` if anything else can end its wait.
 fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'a>>> {
-    let holders = names.holders;
     let reasons = &task.tracked.reasons;
     // A queued or running task goes on. One without a reason waits for a future of another library, which may wake it.
     if !task.is_waiting() || reasons.is_empty() {
@@ -303,11 +303,11 @@ fn edges<'a>(task: &'a Snapshot, names: &TreeNames<'_>) -> Option<Vec<WaitEdge<'
         let targets = match &reason.detail {
             // Only a task can end these three kinds of wait.
             Subject::Task(task) => vec![*task],
-            Subject::Permits(at) => holders.get(at)?.clone(),
+            Subject::Permits(at) => names.holders_of(*at)?,
             Subject::Senders(at, number) => {
-                let users = holders.get(at)?;
+                let users = names.holders_of(*at)?;
                 // A sender that no task has used yet may be anywhere.
-                (users.len() >= *number).then(|| users.clone())?
+                (users.len() >= *number).then_some(users)?
             }
             Subject::None
             | Subject::Named(_)
@@ -473,11 +473,17 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         if jobs.is_empty() && alive.is_empty() {
             return;
         }
-        let mut parts: Vec<_> = jobs.iter().map(|job| job_text(job, evidence)).collect();
-        parts.extend(alive.iter().map(|task| {
+        let mut parts = Vec::new();
+        parts.extend(jobs.iter().take(IDS_MAX).map(|job| job_text(job, evidence)));
+        parts.extend(alive.iter().take(IDS_MAX).map(|task| {
             let task = &task.tracked;
             format!("{}{}", names.task(task.task), spawned_at(task.site))
         }));
+        for (number, noun) in [(jobs.len(), "more job"), (alive.len(), "more task")] {
+            if number > IDS_MAX {
+                parts.push(format!("and {}", counted(number - IDS_MAX, noun)));
+            }
+        }
         findings.push(Finding {
             kind: "shutdown waits",
             text: format!("the runtime ends, and waits for {}", parts.join("; ")),
@@ -485,11 +491,10 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
             place: jobs.first().and_then(|job| job.site),
         });
     }
+    // A phase, because `named` makes names of the program that may be the same.
     let is_in = |task: &Snapshot, label: &str| {
-        task.tracked
-            .reasons
-            .iter()
-            .any(|reason| reason.label == label)
+        let mut reasons = task.tracked.reasons.iter();
+        reasons.any(|reason| reason.label == label && matches!(reason.detail, Subject::Phase(_)))
     };
     // A server waits for its connections in a task of its own, so it is found by the names of the parts.
     let Some(waiter) = evidence.tasks.iter().find(|task| is_in(task, SHUTDOWN)) else {
@@ -500,6 +505,10 @@ fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
         .iter()
         .filter(|task| is_in(task, "connection"))
         .collect();
+    // The end of the last connection is about to end the server.
+    if kept.is_empty() {
+        return;
+    }
     let texts = kept.iter().take(IDS_MAX).map(|task| {
         let reasons = &task.tracked.reasons;
         // The part of the connection says more than the socket inside it.

@@ -202,7 +202,7 @@ impl Trace {
         Self {
             runtime: inspected.runtime,
             started_unix_ms: inspected.started_unix_ms,
-            now: Duration::from_nanos(inspected.gate.now()),
+            now: Duration::from_nanos(inspected.gate.read_now()),
             overflow: (written - from.min(written)) - copied
                 + inspected.lost.load(Ordering::Relaxed),
             is_stopped: matches!(inspected.gate.state(), GateState::Stopped(_)),

@@ -10,7 +10,7 @@ use std::ops::{Range, RangeInclusive};
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::board::{SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
+use crate::board::{HolderMark, SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
 
@@ -230,7 +230,7 @@ pub(super) struct TreeNames<'a> {
     pub(super) runtime: Option<RuntimeId>,
     /// The future of `block_on`, and then the tasks by their slots.
     pub(super) tasks: &'a [Snapshot],
-    pub(super) holders: &'a HashMap<usize, Vec<TaskId>>,
+    pub(super) holders: &'a HashMap<usize, Vec<HolderMark>>,
     pub(super) jobs: &'a HashMap<usize, TrackedJob>,
     /// The time of the runtime's clock.
     pub(super) now: u64,
@@ -245,6 +245,29 @@ impl TreeNames<'_> {
             .tasks
             .binary_search_by_key(&slot(task), |snapshot| slot(snapshot.tracked.task));
         found.ok().filter(|at| self.tasks[*at].tracked.task == task)
+    }
+
+    /// Returns true if a thing is still in the hands of the task that is marked.
+    fn is_certain(&self, mark: &HolderMark) -> bool {
+        let spawns = |at: usize| self.tasks[at].tracked.spawns;
+        // The future of a task that was spawned later may have it.
+        mark.spawns
+            .is_none_or(|marked| self.find(mark.task).map(spawns) == Some(marked))
+    }
+
+    /// Returns the tasks that certainly have a thing.
+    fn certain_holders(&self, thing: usize) -> impl Iterator<Item = TaskId> {
+        let marks = self.holders.get(&thing).into_iter().flatten();
+        marks
+            .filter(|mark| self.is_certain(mark))
+            .map(|mark| mark.task)
+    }
+
+    /// Returns the tasks that have a thing. Returns `None` if another one may have it, too.
+    pub(super) fn holders_of(&self, thing: usize) -> Option<Vec<TaskId>> {
+        let marks = self.holders.get(&thing)?;
+        let all = marks.iter().all(|mark| self.is_certain(mark));
+        all.then(|| marks.iter().map(|mark| mark.task).collect())
     }
 
     /// Returns the identity of a task as the JSON has it.
@@ -279,10 +302,10 @@ impl TreeNames<'_> {
                 SocketEnd::Unknown => format!("fd {fd}"),
             },
             Subject::Task(task) => self.task(*task),
-            Subject::Permits(at) => match self.holders.get(at) {
-                Some(holders) if holders.len() > 3 => format!("held by {} tasks", holders.len()),
-                Some(holders) => format!("held by {}", self.tasks(holders)),
-                None => String::new(),
+            Subject::Permits(at) => match &*self.certain_holders(*at).collect::<Vec<_>>() {
+                [] => String::new(),
+                holders if holders.len() > 3 => format!("held by {} tasks", holders.len()),
+                holders => format!("held by {}", self.tasks(holders)),
             },
             Subject::Senders(_, number) => counted(*number, "sender"),
             Subject::Futures(number) => counted(*number, "future"),
