@@ -204,8 +204,9 @@ mod on {
         } else {
             None
         };
+        let mut entered = Entered(entered);
         let result = poll(cx);
-        if let Some(entered) = entered {
+        if let Some(entered) = entered.0.take() {
             end(&entered, result.is_pending());
         }
         result
@@ -225,8 +226,9 @@ mod on {
         } else {
             None
         };
+        let mut entered = Entered(entered);
         let result = poll(state, cx);
-        if let Some(entered) = entered {
+        if let Some(entered) = entered.0.take() {
             if result.is_pending() {
                 // Before the lock, because the closure is another crate's.
                 let subject = detail(state).0;
@@ -239,6 +241,18 @@ mod on {
             end(&entered, result.is_pending());
         }
         result
+    }
+
+    /// Leaves a reason whose future has panicked. The task may catch the panic, and go on in the same poll.
+    struct Entered(Option<EnteredAt>);
+
+    impl Drop for Entered {
+        #[inline]
+        fn drop(&mut self) {
+            if let Some(entered) = self.0.take() {
+                end(&entered, false);
+            }
+        }
     }
 
     /// A reason that is entered.
@@ -260,8 +274,6 @@ mod on {
     #[cold]
     fn end(entered: &EnteredAt, is_pending: bool) {
         with_active(|active| {
-            // A panic that a future inside has caught may have left reasons open. So the depth is stored, and not
-            // counted down.
             active.depth = entered.depth;
             active.board.running().leave(entered.index, is_pending);
         });

@@ -5,8 +5,8 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::os::fd::{AsFd, AsRawFd};
-use std::panic;
-use std::pin::Pin;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use futures_lite::AsyncReadExt;
+use futures_lite::{AsyncReadExt, FutureExt as _};
 use waterwheel::runtime::inspect::{self, Dump, Explain, Group, named};
 use waterwheel::runtime::net::{TcpListener, UdpSocket};
 use waterwheel::runtime::sync::{self, CancellationToken, Mutex, Notify, Semaphore};
@@ -386,6 +386,22 @@ fn a_future_that_is_ready_is_gone_from_the_dump() {
         assert_eq!(chain(), "timeout(9 s, 7 s left) > join > sleep(1 s left)");
         time::advance(secs(2)).await;
         assert_eq!(chain(), "sleep(99 s left)");
+    });
+}
+
+#[test]
+fn a_future_that_has_panicked_is_gone_from_the_dump() {
+    explained(async {
+        let work = async {
+            let part = named("part", async { panic!("on purpose") });
+            let whole = pin!(AssertUnwindSafe(named("whole", part)).catch_unwind());
+            assert!(whole.await.is_err());
+            sleep(secs(60)).await;
+        };
+        // The task goes on in the same poll, as a server does with its connection.
+        start("survivor", named("connection", work)).await;
+        let dump = inspect::dump();
+        assert_eq!(chain(&dump, "survivor"), "connection > sleep(60 s left)");
     });
 }
 

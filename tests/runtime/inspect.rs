@@ -657,6 +657,36 @@ fn a_reader_on_another_thread_sees_whole_events_in_their_order() {
 }
 
 #[test]
+fn a_copy_that_the_runtime_overtakes_has_no_hole() {
+    let options = inspect::Options::default().events(64);
+    let runtime = Runtime::builder().inspect(options).build().unwrap();
+    let recorder = runtime.block_on(async { inspect::recorder().unwrap() });
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let trace = recorder.trace();
+                        let seqs: Vec<_> = trace.events().iter().map(|event| event.seq).collect();
+                        assert!(seqs.is_sorted_by(|one, next| one + 1 == *next), "{seqs:?}");
+                        let first = seqs.first().map_or(trace.overflow(), |first| *first);
+                        assert_eq!(trace.overflow(), first);
+                    }
+                })
+            })
+            .collect();
+        runtime.block_on(async {
+            for _ in 0..100_000 {
+                yield_now().await;
+            }
+        });
+        is_over.store(true, Ordering::Relaxed);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+#[test]
 fn a_library_can_record_why_it_drops_a_future() {
     let (runtime, recorder) = recorded();
     runtime.block_on(async { inspect::cancelled(CancelCause::ClientGone) });
