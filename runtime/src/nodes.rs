@@ -341,6 +341,10 @@ mod on {
                     .or_else(|| local().map(SocketEnd::Local))
                     .unwrap_or(SocketEnd::Unknown)
             });
+            // A stream that is still connecting waits to write, and will have a peer.
+            if label == "write" && matches!(end, SocketEnd::Local(_)) {
+                active.ends.remove(&fd);
+            }
             let subject = Subject::Socket { fd, end };
             active.push(cx, label, None, subject, [false, was_ready]);
         });

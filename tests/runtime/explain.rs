@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
+use std::net;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, FutureExt as _};
 use waterwheel::runtime::inspect::{self, Dump, Explain, Group, named};
-use waterwheel::runtime::net::{TcpListener, UdpSocket};
+use waterwheel::runtime::net::{TcpListener, TcpStream, UdpSocket};
 use waterwheel::runtime::sync::{self, CancellationToken, Mutex, Notify, Semaphore};
 use waterwheel::runtime::task::{Builder, JoinSet};
 use waterwheel::runtime::time::{self, sleep, timeout};
@@ -402,6 +403,46 @@ fn a_future_that_has_panicked_is_gone_from_the_dump() {
         start("survivor", named("connection", work)).await;
         let dump = inspect::dump();
         assert_eq!(chain(&dump, "survivor"), "connection > sleep(60 s left)");
+    });
+}
+
+#[test]
+fn a_socket_that_has_waited_for_its_connection_shows_its_peer_afterwards() {
+    explained(async {
+        // The queue of one is full, so the kernel answers the next client after an `accept`.
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket
+            .bind(&net::SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        socket.listen(0).unwrap();
+        let listener = net::TcpListener::from(socket);
+        let address = listener.local_addr().unwrap();
+        let first = net::TcpStream::connect(address).unwrap();
+        let client = async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            drop(stream.read(&mut [0; 8]).await);
+        };
+        start("client", client).await;
+        let waits = chain(&inspect::dump(), "client");
+        assert!(matches(&waits, "connect > write fd *"), "{waits}");
+        let kept = [
+            listener.accept().unwrap(),
+            spawn_blocking(move || listener.accept().unwrap())
+                .await
+                .unwrap(),
+        ];
+        let began = Instant::now();
+        loop {
+            let reads = chain(&inspect::dump(), "client");
+            if reads.starts_with("read fd") {
+                assert!(reads.ends_with(&format!(" of {address}")), "{reads}");
+                break;
+            }
+            assert!(began.elapsed() < secs(10), "{reads}");
+            sleep(Duration::from_millis(5)).await;
+        }
+        drop((first, kept));
     });
 }
 

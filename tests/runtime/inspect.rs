@@ -682,7 +682,9 @@ fn a_copy_that_the_runtime_overtakes_has_no_hole() {
             }
         });
         is_over.store(true, Ordering::Relaxed);
-        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        readers
+            .into_iter()
+            .for_each(|reader| reader.join().unwrap());
     });
 }
 

@@ -188,9 +188,15 @@ impl Trace {
         let ring = &inspected.ring;
         // In this order: if the ring goes on between the two, the copy misses events, and counts them as lost.
         let (begin, written) = (ring.oldest().max(from), ring.written());
-        let mut raw: Vec<_> = (begin..written)
-            .filter_map(|seq| Some((seq, ring.read(seq)?)))
-            .collect();
+        let mut raw = Vec::new();
+        for seq in begin..written {
+            match ring.read(seq) {
+                Some(event) => raw.push((seq, event)),
+                // The runtime has overtaken this copy. With the events before, the copy would have a hole in it, and
+                // an export would pair the begin of one poll with the end of another.
+                None => raw.clear(),
+            }
+        }
         let copied = u64::try_from(raw.len()).unwrap_or_default();
         // The events of other threads will get these numbers, unless the runtime writes some of its own before.
         raw.extend((written..).zip(inspected.left()));
