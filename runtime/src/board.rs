@@ -157,6 +157,9 @@ pub(crate) struct Tracked {
     /// The end of its last poll, or the spawn.
     pub(crate) since: u64,
     pub(crate) polls: u64,
+    /// True during a poll. It is set before the poll clears the mark that the task is queued, so a reader sees one of
+    /// the two.
+    pub(crate) is_polled: bool,
     /// The number of tasks that it has spawned.
     pub(crate) spawns: u32,
     /// The number of its last polls that have each ended with a plain wake of the task by itself.
@@ -578,6 +581,7 @@ impl Board {
         let mut census = self.census();
         let (waker, spawns) = census.tracked(task).map_or((0, 0), |tracked| {
             tracked.queued_since = None;
+            tracked.is_polled = true;
             let waker = tracked.waker.as_ptr().cast::<()>() as usize;
             (waker, tracked.spawns)
         });
@@ -598,6 +602,7 @@ impl Board {
         let mut census = self.census();
         if let Some(tracked) = census.tracked(task) {
             tracked.polls += 1;
+            tracked.is_polled = false;
             tracked.since = now;
             let wakes_itself = !has_yielded && tracked.is_queued();
             tracked.self_wakes = if wakes_itself {

@@ -494,6 +494,7 @@ mod on {
             spawned_at: now,
             since: now,
             polls: 0,
+            is_polled: false,
             spawns: 0,
             self_wakes: 0,
             queued_since: None,

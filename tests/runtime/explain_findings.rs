@@ -2,8 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -99,6 +101,46 @@ fn a_task_that_something_can_wake_is_not_lost() {
         assert_none(&inspect::dump(), "lost waker");
         drop((peer, go, bell));
     });
+}
+
+#[test]
+fn no_dump_of_another_thread_takes_the_begin_of_a_poll_for_a_lost_waker() {
+    explained(async {
+        let dumper = inspect::dumper().unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let reads = is_over.clone();
+        let reader = thread::spawn(move || {
+            while !reads.load(Ordering::Relaxed) {
+                assert_none(&dumper.dump(), "lost waker");
+            }
+        });
+        let bell = Rc::new(Notify::new());
+        let rung = bell.clone();
+        let listens = async move {
+            loop {
+                rung.notified().await;
+            }
+        };
+        start("listens", listens).await;
+        let began = std::time::Instant::now();
+        while began.elapsed() < millis(300) && !reader.is_finished() {
+            bell.notify_all();
+            yield_now().await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_future_of_block_on_that_has_panicked_is_no_task_any_more() {
+    let settings = Explain::default();
+    let runtime = Runtime::builder().explain(settings).build().unwrap();
+    let dumper = runtime.block_on(async { inspect::dumper() }).unwrap();
+    let panics = AssertUnwindSafe(|| runtime.block_on(async { panic!("on purpose") }));
+    assert!(catch_unwind(panics).is_err());
+    let dump = dumper.dump();
+    assert!(dump.tasks() == 0 && dump.findings().is_empty(), "{dump}");
 }
 
 /// Wakes its task in each poll, for this many polls, and then waits with a waker in other hands.

@@ -357,14 +357,16 @@ impl Copied {
             .iter_mut()
             .chain(census.tasks.iter_mut().flatten());
         let snapshot = |tracked: &mut crate::board::Tracked| {
-            let is_running = running.task == Some(tracked.task);
+            let is_copied = running.task == Some(tracked.task);
+            // A poll may have begun after the copy of the poll that runs.
+            let is_running = is_copied || tracked.is_polled;
             // In this order: a wake marks the task as queued before its waker is dropped.
             let clones = tracked.clones();
             let is_queued = tracked.is_queued() && !is_running;
             tracked.note_queued(is_queued, run_time);
             let mut tracked = tracked.clone();
             // While a task runs, the census still has the reasons of its poll before.
-            if is_running {
+            if is_copied {
                 tracked.reasons.clone_from(&running.reasons);
             }
             Snapshot {
