@@ -204,7 +204,7 @@ mod on {
         } else {
             None
         };
-        let mut entered = Entered(entered);
+        let mut entered = OpenReason(entered);
         let result = poll(cx);
         if let Some(entered) = entered.0.take() {
             end(&entered, result.is_pending());
@@ -226,7 +226,7 @@ mod on {
         } else {
             None
         };
-        let mut entered = Entered(entered);
+        let mut entered = OpenReason(entered);
         let result = poll(state, cx);
         if let Some(entered) = entered.0.take() {
             if result.is_pending() {
@@ -244,9 +244,9 @@ mod on {
     }
 
     /// Leaves a reason whose future has panicked. The task may catch the panic, and go on in the same poll.
-    struct Entered(Option<EnteredAt>);
+    struct OpenReason(Option<EnteredAt>);
 
-    impl Drop for Entered {
+    impl Drop for OpenReason {
         #[inline]
         fn drop(&mut self) {
             if let Some(entered) = self.0.take() {

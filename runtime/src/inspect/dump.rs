@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::findings::{self, Evidence, Finding};
-use super::json::{JsonText, place};
-use super::tree::{Forest, IDS_MAX, Short, Shown, Snapshot, Tree, TreeNames, counted, trees};
+use super::json::{JsonText, Shown, place};
+use super::tree::{Forest, IDS_MAX, Short, Snapshot, Tree, TreeNames, counted, trees};
 use crate::board::{Board, Census, LongPoll, RunningPoll, Subject, WaitNode};
 use crate::local_queue::TaskId;
 

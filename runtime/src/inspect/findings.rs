@@ -24,7 +24,8 @@ use std::fmt::{self, Write as _};
 use std::panic::Location;
 use std::time::Duration;
 
-use super::tree::{IDS_MAX, Short, Shown, Snapshot, TreeNames, counted, futures_of};
+use super::json::Shown;
+use super::tree::{IDS_MAX, Short, Snapshot, TreeNames, counted, futures_of};
 use crate::board::{LongPoll, Population, Site, Subject, TrackedJob, WaitNode};
 use crate::instant::Instant;
 
@@ -125,6 +126,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
     starved_tasks(evidence, &mut findings);
     wait_cycles(evidence, &mut findings);
     growth(evidence, &mut findings);
+    end_of_runtime(evidence, &mut findings);
     shutdowns(evidence, &mut findings);
     findings
 }
@@ -463,34 +465,41 @@ fn grown(population: &Population, now: u64) -> Option<u64> {
     (grown * 10 >= spawned_since * 9).then_some(spawned_since)
 }
 
+/// Finds what keeps a runtime that ends.
+fn end_of_runtime(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
+    if !evidence.is_closing {
+        return;
+    }
+    let names = evidence.names;
+    // A queued job is dropped at the end of the runtime. Only one that runs keeps it.
+    let jobs: Vec<_> = names.jobs.values().filter(|job| job.began > 0).collect();
+    let alive: Vec<_> = evidence.tasks.iter().collect();
+    // A runtime that ends without a wait is not a fault.
+    if jobs.is_empty() && alive.is_empty() {
+        return;
+    }
+    let mut parts = Vec::new();
+    parts.extend(jobs.iter().take(IDS_MAX).map(|job| job_text(job, evidence)));
+    parts.extend(alive.iter().take(IDS_MAX).map(|task| {
+        let task = &task.tracked;
+        format!("{}{}", names.task(task.task), spawned_at(task.site))
+    }));
+    for (number, noun) in [(jobs.len(), "more job"), (alive.len(), "more task")] {
+        if number > IDS_MAX {
+            parts.push(format!("and {}", counted(number - IDS_MAX, noun)));
+        }
+    }
+    findings.push(Finding {
+        kind: "shutdown waits",
+        text: format!("the runtime ends, and waits for {}", parts.join("; ")),
+        tasks: ids(&alive, names),
+        place: jobs.first().and_then(|job| job.site),
+    });
+}
+
+/// Finds what keeps a server that ends.
 fn shutdowns(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     let names = evidence.names;
-    if evidence.is_closing {
-        // A queued job is dropped at the end of the runtime. Only one that runs keeps it.
-        let jobs: Vec<_> = names.jobs.values().filter(|job| job.began > 0).collect();
-        let alive: Vec<_> = evidence.tasks.iter().collect();
-        // A runtime that ends without a wait is not a fault.
-        if jobs.is_empty() && alive.is_empty() {
-            return;
-        }
-        let mut parts = Vec::new();
-        parts.extend(jobs.iter().take(IDS_MAX).map(|job| job_text(job, evidence)));
-        parts.extend(alive.iter().take(IDS_MAX).map(|task| {
-            let task = &task.tracked;
-            format!("{}{}", names.task(task.task), spawned_at(task.site))
-        }));
-        for (number, noun) in [(jobs.len(), "more job"), (alive.len(), "more task")] {
-            if number > IDS_MAX {
-                parts.push(format!("and {}", counted(number - IDS_MAX, noun)));
-            }
-        }
-        findings.push(Finding {
-            kind: "shutdown waits",
-            text: format!("the runtime ends, and waits for {}", parts.join("; ")),
-            tasks: ids(&alive, names),
-            place: jobs.first().and_then(|job| job.site),
-        });
-    }
     // A phase, because `named` makes names of the program that may be the same.
     let is_in = |task: &Snapshot, label: &str| {
         let mut reasons = task.tracked.reasons.iter();

@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::SIGUSR1;
 use signal_hook::{flag, low_level};
 
+use super::json::Shown;
 use super::shared::{Inspected, Trigger};
 use super::trace::Trace;
-use super::tree::Shown;
 
 /// A thread that waits for a signal looks at its flag this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -89,7 +89,7 @@ impl Flight {
     }
 
     /// Writes files into this folder: `flight-<process>-<runtime>-<number>.json`, each a
-    /// [trace](Trace#json) with a field `reason`. Makes the folder if there is none.
+    /// [trace](Trace#json) with a field `reason`. Makes the folder if it is missing.
     ///
     /// # Examples
     ///
@@ -241,7 +241,7 @@ impl Trigger for FlightRecorder {
     fn finish(&self) {
         let number = self.deliveries.lock();
         let wait = &self.deliveries.ended;
-        // What is not written by then is lost. A program must end.
+        // Later copies are lost, because a program must be able to end.
         drop(wait.wait_timeout_while(number, FINISH_MAX, |number| *number > 0));
     }
 }

@@ -19,10 +19,9 @@ use std::time::Duration;
 use super::event::{Event, EventKind, SyscallResult, WakeCause, task_of};
 use super::facts::{Facts, halves};
 use super::gate::GateState;
-use super::json::{JsonId, JsonText, OrNull, place};
+use super::json::{JsonId, JsonText, OrNull, Shown, place};
 use super::ring::RawEvent;
 use super::shared::Inspected;
-use super::tree::Shown;
 use super::writer::code;
 use crate::task_names::Id;
 

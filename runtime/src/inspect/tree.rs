@@ -10,6 +10,7 @@ use std::ops::{Range, RangeInclusive};
 use std::panic::Location;
 use std::time::Duration;
 
+use super::json::Shown;
 use crate::board::{HolderMark, SocketEnd, Subject, Tracked, TrackedJob, WaitNode};
 use crate::instant::Instant;
 use crate::local_queue::{RuntimeId, TaskId};
@@ -165,31 +166,6 @@ impl fmt::Display for Short {
             rest if rest % 10 == 0 => write!(f, "{whole}.{} {unit}", rest / 10),
             rest => write!(f, "{whole}.{rest:02} {unit}"),
         }
-    }
-}
-
-/// A text of the user within a text for a terminal or a log: on one line, and not longer than a line should be.
-pub(super) struct Shown<'a>(pub(super) &'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// A name may be a whole document.
-        const LETTERS_MAX: usize = 200;
-        // A name or a path may come from a client. An escape sequence would act on the terminal, a line feed would
-        // begin a line of its own, and a mark of direction would turn the rest of the line around.
-        let acts = |letter: char| {
-            letter.is_control()
-                || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        };
-        let mut letters = self.0.chars();
-        for letter in letters.by_ref().take(LETTERS_MAX) {
-            if acts(letter) {
-                write!(f, "{}", letter.escape_default())?;
-            } else {
-                f.write_char(letter)?;
-            }
-        }
-        f.write_str(if letters.next().is_some() { "…" } else { "" })
     }
 }
 

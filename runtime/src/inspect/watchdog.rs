@@ -21,7 +21,7 @@ use signal_hook::{flag, low_level};
 
 use super::dump::Dump;
 use super::findings::long_poll_text;
-use super::tree::Shown;
+use super::json::Shown;
 use crate::board::{Board, LongPoll, RunningPoll};
 use crate::local_queue::{RuntimeId, TaskId};
 
