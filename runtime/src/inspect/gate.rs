@@ -50,6 +50,9 @@ struct Inner {
     controls: usize,
 }
 
+/// The mark of a stop that begins. Readers wait, so that none has a later time than the stop.
+const BEGINS: u64 = u64::MAX;
+
 /// The gate of one runtime, and its clock.
 pub(crate) struct Gate {
     /// A copy of `is_closed`, so that an open gate takes no lock.
@@ -93,9 +96,11 @@ impl Gate {
     /// while they read.
     pub(crate) fn read_now(&self) -> u64 {
         loop {
-            let stands = self.stands_at.load(Ordering::Acquire);
-            if stands > 0 {
-                return stands - 1;
+            match self.stands_at.load(Ordering::Acquire) {
+                0 => {}
+                // Set for the few instructions in which a stop begins.
+                BEGINS => continue,
+                stands => return stands - 1,
             }
             let stopped = self.stopped_nanos.load(Ordering::Acquire);
             let elapsed = nanos(self.opened.elapsed());
@@ -128,6 +133,8 @@ impl Gate {
             return Duration::ZERO;
         }
         // The lock is held from the first to the last line, except in the wait. So a reader sees whole stops.
+        // An exchange, so that no reader still sees the clock run when its time is read.
+        self.stands_at.swap(BEGINS, Ordering::AcqRel);
         let began = Instant::now();
         // Of the same reading as the length of the stop, or the time after the stop would lie before that of the stop.
         let stands = nanos(began - self.opened) - self.stopped_nanos.load(Ordering::Relaxed);
