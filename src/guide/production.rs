@@ -24,7 +24,8 @@
 //! # TLS
 //!
 //! End TLS in the proxy, or here by [`Builder::tls`](crate::http::Builder::tls). Replace certificates without
-//! a restart.
+//! a restart: `TlsReloader` reads them again, and `TlsReloader::with_systemd` tells systemd about it. With
+//! `Type=notify-reload`, `systemctl reload` sends SIGHUP and waits until the new certificate is in use.
 //!
 //! # A proxy in front
 //!
