@@ -202,6 +202,121 @@ fn a_request_that_crosses_the_close_of_its_idle_connection_is_served() {
 }
 
 #[test]
+fn a_connection_whose_answer_has_promised_more_has_a_moment_for_the_next_request() {
+    block_on(async {
+        let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
+        let address = server.local_address();
+        let serving = spawn({
+            let server = server.clone();
+            let handler = async move |request: Request<'_>| {
+                if request.path() != "/long" {
+                    return handler(request).await;
+                }
+                // The head leaves before the server ends, and the body after that.
+                let ending = request.shutdown_signal();
+                let mut body = request
+                    .start(StatusCode::OK, [("content-length", "4")])
+                    .await?;
+                body.write(b"he").await?;
+                body.flush().await?;
+                ending.wait().await;
+                sleep(Duration::from_millis(300)).await;
+                body.write(b"re").await?;
+                body.finish().await
+            };
+            async move { server.serve(handler).await }
+        });
+        let client = spawn_blocking(move || {
+            let mut client = asking(address, "/long");
+            let answer = answer(&mut client);
+            assert!(!answer.contains("connection: close"), "{answer}");
+            thread::sleep(Duration::from_millis(30));
+            client.write_all(GET).unwrap();
+            rest(client)
+        });
+        // A client that sends no other request.
+        let silent = spawn_blocking(move || {
+            let mut client = asking(address, "/long");
+            answer(&mut client);
+            rest(client)
+        });
+        while server.numbers().in_flight < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let start = Instant::now();
+        let (report, clients) = join(server.shutdown(DEADLINE), join(client, silent)).await;
+        assert_eq!(clients.0.unwrap(), LAST);
+        assert_eq!(clients.1.unwrap(), "");
+        assert!(start.elapsed() < Duration::from_secs(2));
+        assert_eq!(
+            (report.finished, report.idle, report.cut),
+            (2, 0, 0),
+            "{report}"
+        );
+        serving.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_request_that_comes_while_the_thread_is_blocked_beyond_the_idle_time_is_served() {
+    let limits = Limits::default().with(|limits| {
+        limits.idle_duration_max = Duration::from_millis(100);
+    });
+    block_on(async {
+        let server = Server::builder().limits(limits).bind("127.0.0.1:0");
+        let server = Rc::new(server.unwrap());
+        let address = server.local_address();
+        let serving = spawn({
+            let server = server.clone();
+            async move { server.serve(handler).await }
+        });
+        let client = spawn_blocking(move || {
+            let mut client = asking(address, "/");
+            answer(&mut client);
+            client
+        });
+        let mut client = client.await.unwrap();
+        thread::sleep(Duration::from_millis(80));
+        client.write_all(GET).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        let late = spawn_blocking(move || answer(&mut client));
+        assert!(late.await.unwrap().starts_with("HTTP/1.1 200"));
+        serving.abort();
+    });
+}
+
+#[test]
+fn answers_in_the_unready_time_announce_the_end_of_their_connections() {
+    let limits = Limits::default().with(|limits| {
+        limits.unready_duration = Duration::from_millis(400);
+    });
+    let server = Server::builder().limits(limits);
+    let server = server.stoppable("127.0.0.1:0", || handler).unwrap();
+    let address = server.local_address();
+    let pool: Vec<_> = (0..3)
+        .map(|_| {
+            let mut client = asking(address, "/");
+            let answer = answer(&mut client);
+            assert!(!answer.contains("connection: close"), "{answer}");
+            client
+        })
+        .collect();
+    server.stopper().stop();
+    // A proxy empties its pool by this, so that no request of it meets the close of an idle connection.
+    for mut client in pool {
+        client.write_all(GET).unwrap();
+        assert_eq!(rest(client), LAST);
+    }
+    assert_eq!(rest(asking(address, "/")), LAST);
+    let report = server.join().unwrap();
+    assert_eq!(
+        (report.finished, report.idle, report.cut),
+        (0, 0, 0),
+        "{report}"
+    );
+}
+
+#[test]
 fn serve_returns_when_a_shutdown_in_another_task_has_finished_the_requests_under_way() {
     block_on(async {
         let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
