@@ -11,6 +11,7 @@ use waterwheel::http::{
 use waterwheel::runtime::time::{pause, sleep};
 
 use crate::support::runtime::run;
+use crate::support::server::TestServer;
 
 async fn hello(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, "hello", ()).await
@@ -385,6 +386,30 @@ fn requests_that_another_site_causes_are_refused() {
         );
         assert_eq!(ask(hooks(), "POST", &[OTHER]).await.0, 403);
     });
+}
+
+#[test]
+fn a_page_of_http_changes_nothing_behind_tls() {
+    // An attacker in the network can write such a page. Browsers of before 2023 send no Sec-Fetch-Site.
+    for (is_tls, scheme, status) in [
+        (true, "http", 403),
+        (true, "https", 200),
+        (false, "http", 200),
+        (false, "https", 200), // a proxy in front has TLS
+    ] {
+        let server = if is_tls {
+            TestServer::over_tls(Server::builder(), || csrf(hello))
+        } else {
+            TestServer::start_plain(Server::builder(), || csrf(hello))
+        };
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: mill.example\r\norigin: {scheme}://mill.example\r\n\
+             content-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let answer = server.exchange(&[head.as_bytes()]);
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{is_tls} {scheme}: {answer}");
+    }
 }
 
 #[test]
