@@ -337,7 +337,9 @@ impl<'c> Request<'c> {
     /// Adds a field to the answer, before the answer is made. This handler, another handler, or the server
     /// after an error may make it. Middleware uses this.
     ///
-    /// Interim answers do not have the field.
+    /// Interim answers do not have the field. If the answer of the handler has a field of that name, both are sent. But a
+    /// field of which browsers take one value, such as X-Frame-Options or Access-Control-Allow-Origin, is then the
+    /// handler's alone.
     ///
     /// # Errors
     ///
