@@ -130,10 +130,8 @@ fn push_added_beside(out: &mut Vec<u8>, added: &[u8], headers: &impl AnswerHeade
     for line in added.split_inclusive(|byte| *byte == b'\n') {
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
         let has_one = || {
-            let look = |own: &[u8], _: &[u8]| match own.eq_ignore_ascii_case(name) {
-                true => Err(()),
-                false => Ok(()),
-            };
+            let differs = |own: &[u8]| !own.eq_ignore_ascii_case(name);
+            let look = |own: &[u8], _: &[u8]| differs(own).then_some(()).ok_or(());
             headers.try_for_each(look).is_err()
         };
         let is_once = |once: &&str| name.eq_ignore_ascii_case(once.as_bytes());

@@ -138,6 +138,7 @@ pub(crate) struct Connections {
     changed: Notify,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct ConnectionEntry {
     phase: Phase,
     /// True if the connection must close as soon as no request is under way.

@@ -58,10 +58,11 @@ struct Reloadable {
 }
 
 /// The systemd that is told about reloads.
-#[cfg(feature = "systemd")]
-type Observer = OnceLock<Systemd>;
-#[cfg(not(feature = "systemd"))]
-type Observer = ();
+#[derive(Default)]
+struct Observer {
+    #[cfg(feature = "systemd")]
+    systemd: OnceLock<Systemd>,
+}
 
 type Load = Box<dyn Fn() -> Result<TlsConfig, TlsConfigError> + Send + Sync>;
 
@@ -101,7 +102,7 @@ impl TlsReloader {
     #[cfg_attr(docsrs, doc(cfg(feature = "systemd")))]
     #[must_use]
     pub fn with_systemd(self, systemd: &Systemd) -> Self {
-        self.0.observer.get_or_init(|| systemd.clone());
+        self.0.observer.systemd.get_or_init(|| systemd.clone());
         self
     }
 
@@ -115,7 +116,7 @@ impl TlsReloader {
         let Some(load) = &self.0.load else {
             return Ok(());
         };
-        observed(&self.0.observer, || {
+        self.0.observer.reload(|| {
             self.replace(load()?);
             Ok(())
         })
@@ -166,18 +167,20 @@ impl From<TlsConfig> for TlsReloader {
     }
 }
 
-/// Does the work of a reload, and tells systemd about it.
-#[cfg(feature = "systemd")]
-fn observed<T>(observer: &Observer, work: impl FnOnce() -> T) -> T {
-    match observer.get() {
-        Some(systemd) => systemd.reload(work),
-        None => work(),
+impl Observer {
+    #[cfg(feature = "systemd")]
+    fn reload<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self.systemd.get() {
+            Some(systemd) => systemd.reload(work),
+            None => work(),
+        }
     }
-}
 
-#[cfg(not(feature = "systemd"))]
-fn observed<T>((): &Observer, work: impl FnOnce() -> T) -> T {
-    work()
+    #[cfg(not(feature = "systemd"))]
+    #[expect(clippy::unused_self, reason = "no systemd is told")]
+    fn reload<T>(&self, work: impl FnOnce() -> T) -> T {
+        work()
+    }
 }
 
 impl fmt::Debug for TlsReloader {
@@ -218,9 +221,12 @@ mod tests {
         let systemd = Systemd::connected(&format!("@{name}")).unwrap();
         let fails = Arc::new(AtomicBool::new(false));
         let source = fails.clone();
-        let load = move || match source.load(Ordering::Relaxed) {
-            false => made(),
-            true => TlsConfig::from_pem("", ""),
+        let load = move || {
+            if source.load(Ordering::Relaxed) {
+                TlsConfig::from_pem("", "")
+            } else {
+                made()
+            }
         };
         let tls = TlsReloader::new(load).unwrap().with_systemd(&systemd);
         systemd.ready().unwrap();

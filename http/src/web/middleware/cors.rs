@@ -349,16 +349,15 @@ pub(super) fn is_origin(text: &str) -> bool {
         && scheme
             .bytes()
             .all(|byte| is_small(byte) || b"+-.".contains(&byte));
-    let (is_host, port) = match place
+    let bracketed = place
         .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-    {
-        Some((address, rest)) => (address.parse::<Ipv6Addr>().is_ok(), rest),
-        None => {
-            let (host, port) = place.split_at(place.find(':').unwrap_or(place.len()));
-            let is_host = |byte| is_small(byte) || b"-._".contains(&byte);
-            (!host.is_empty() && host.bytes().all(is_host), port)
-        }
+        .and_then(|rest| rest.split_once(']'));
+    let (is_host, port) = if let Some((address, port)) = bracketed {
+        (address.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (host, port) = place.split_at(place.find(':').unwrap_or(place.len()));
+        let is_host = |byte| is_small(byte) || b"-._".contains(&byte);
+        (!host.is_empty() && host.bytes().all(is_host), port)
     };
     // A browser leaves out the port of the scheme.
     let is_usual = matches!((scheme, port), ("https", ":443") | ("http", ":80"));

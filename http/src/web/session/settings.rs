@@ -133,6 +133,15 @@ impl<S: SessionStore> Sessions<S> {
 
     /// Sets `Secure`, in place of the default: if the connection has TLS, or if browsers refuse the cookie without it
     /// ([`name`](Self::name), [`same_site`](Self::same_site)). Set it behind a proxy that has TLS.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use waterwheel::http::web::session::{MemoryStore, Sessions};
+    ///
+    /// let behind_nginx = Sessions::in_store(MemoryStore::new(10_000)).secure(true);
+    /// # drop(behind_nginx);
+    /// ```
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.settings.secure = Some(secure);
@@ -174,8 +183,16 @@ impl<S: SessionStore> Sessions<S> {
         );
         let (store, settings) = (Rc::new(store), Rc::new(settings));
         async move |request: Request<'_>| {
-            let live = settings.find(&request, &*store).await?;
-            let state = Rc::new(RequestSession::new(settings.clone(), store.clone(), live));
+            let named = input::cookies(&request).filter(|(name, _)| *name == settings.name);
+            let mut live = None;
+            for (_, text) in named.take(CANDIDATES_MAX) {
+                live = settings.read(text, &*store).await?;
+                if live.is_some() {
+                    break;
+                }
+            }
+            let (live, store) = (live.unwrap_or_default(), store.clone());
+            let state = Rc::new(RequestSession::new(settings.clone(), store, live));
             request.extensions().insert(state.clone());
             state.renew_if_half_over(&request);
             let exchange = request.exchange();
@@ -193,17 +210,6 @@ impl<S: SessionStore> Sessions<S> {
 }
 
 impl SessionSettings {
-    /// Returns the session of the first cookie that is valid, or a new one.
-    async fn find(&self, request: &Request<'_>, store: &impl SessionStore) -> Result<Live> {
-        let named = input::cookies(request).filter(|(name, _)| *name == self.name);
-        for (_, text) in named.take(CANDIDATES_MAX) {
-            if let Some(live) = self.read(text, store).await? {
-                return Ok(live);
-            }
-        }
-        Ok(Live::default())
-    }
-
     /// Returns the session of a cookie, or `None` if the cookie is not valid, or no longer.
     async fn read(&self, text: &str, store: &impl SessionStore) -> Result<Option<Live>> {
         let live = match &self.sealing {
