@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::server::{DEADLINE, without_dates};
 use crate::support::system::raise_limit;
-use waterwheel::http::{Limits, Report, Request, Responded, Result, Server, StatusCode};
-use waterwheel::runtime::{
-    Runtime, block_on, descriptors, join, spawn, spawn_blocking, time::sleep, time::timeout,
-};
+use waterwheel::http::testing::TestClient;
+use waterwheel::http::{Limits, Report, Request, Responded, Result, Server, StatusCode, shared};
+use waterwheel::runtime::time::{self, pause, sleep, timeout};
+use waterwheel::runtime::{Runtime, block_on, descriptors, join, spawn, spawn_blocking};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const LAST: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nhere";
@@ -204,56 +204,53 @@ fn a_request_that_crosses_the_close_of_its_idle_connection_is_served() {
 #[test]
 fn a_connection_whose_answer_has_promised_more_has_a_moment_for_the_next_request() {
     block_on(async {
-        let server = Rc::new(Server::bind("127.0.0.1:0").unwrap());
-        let address = server.local_address();
-        let serving = spawn({
-            let server = server.clone();
-            let handler = async move |request: Request<'_>| {
-                if request.path() != "/long" {
-                    return handler(request).await;
-                }
-                // The head leaves before the server ends, and the body after that.
-                let ending = request.shutdown_signal();
-                let mut body = request
-                    .start(StatusCode::OK, [("content-length", "4")])
-                    .await?;
-                body.write(b"he").await?;
-                body.flush().await?;
-                ending.wait().await;
-                sleep(Duration::from_millis(300)).await;
-                body.write(b"re").await?;
-                body.finish().await
-            };
-            async move { server.serve(handler).await }
+        pause();
+        let server = Server::builder().without_listener();
+        let handler = shared(async |request: Request<'_>| {
+            if request.path() != "/long" {
+                return handler(request).await;
+            }
+            // The head leaves before the server ends, and the body after that.
+            let ending = request.shutdown_signal();
+            let length = [("content-length", "4")];
+            let mut body = request.start(StatusCode::OK, length).await?;
+            body.write(b"he").await?;
+            body.flush().await?;
+            ending.wait().await;
+            sleep(Duration::from_millis(300)).await;
+            body.write(b"re").await?;
+            body.finish().await
         });
-        let client = spawn_blocking(move || {
-            let mut client = asking(address, "/long");
-            let answer = answer(&mut client);
-            assert!(!answer.contains("connection: close"), "{answer}");
-            thread::sleep(Duration::from_millis(30));
-            client.write_all(GET).unwrap();
-            rest(client)
-        });
-        // A client that sends no other request.
-        let silent = spawn_blocking(move || {
-            let mut client = asking(address, "/long");
-            answer(&mut client);
-            rest(client)
-        });
-        while server.numbers().in_flight < 2 {
-            sleep(Duration::from_millis(1)).await;
-        }
-        let start = Instant::now();
-        let (report, clients) = join(server.shutdown(DEADLINE), join(client, silent)).await;
-        assert_eq!(clients.0.unwrap(), LAST);
-        assert_eq!(clients.1.unwrap(), "");
+        let mut next = TestClient::of(&server, handler.clone());
+        let mut silent = TestClient::of(&server, handler);
+        let clients = async {
+            for client in [&mut next, &mut silent] {
+                client.send(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            }
+            for client in [&mut next, &mut silent] {
+                let answer = client.answer().await;
+                assert_eq!(answer.text(), "here");
+                assert!(!answer.headers.contains_key("connection"));
+            }
+            sleep(Duration::from_millis(60)).await;
+            next.send(GET).await;
+            let last = next.answer().await;
+            assert_eq!(last.headers["connection"], "close");
+            assert!(silent.read_to_end().await.is_empty());
+        };
+        let end = async {
+            sleep(Duration::from_millis(10)).await;
+            server.shutdown(DEADLINE).await
+        };
+        let start = time::Instant::now();
+        let ((), report) = join(clients, end).await;
+        // Not the whole grace. A second is for the client that reads its last answer.
         assert!(start.elapsed() < Duration::from_secs(2));
         assert_eq!(
             (report.finished, report.idle, report.cut),
             (2, 0, 0),
             "{report}"
         );
-        serving.await.unwrap().unwrap();
     });
 }
 
@@ -288,7 +285,7 @@ fn a_request_that_comes_while_the_thread_is_blocked_beyond_the_idle_time_is_serv
 #[test]
 fn answers_in_the_unready_time_announce_the_end_of_their_connections() {
     let limits = Limits::default().with(|limits| {
-        limits.unready_duration = Duration::from_millis(400);
+        limits.unready_duration = Duration::from_secs(30);
     });
     let server = Server::builder().limits(limits);
     let server = server.stoppable("127.0.0.1:0", || handler).unwrap();
@@ -302,18 +299,19 @@ fn answers_in_the_unready_time_announce_the_end_of_their_connections() {
         })
         .collect();
     server.stopper().stop();
+    let start = Instant::now();
+    while !answer(&mut asking(address, "/")).contains("connection: close") {
+        assert!(start.elapsed() < DEADLINE); // the server's thread has not seen it yet
+    }
     // A proxy empties its pool by this, so that no request of it meets the close of an idle connection.
     for mut client in pool {
         client.write_all(GET).unwrap();
         assert_eq!(rest(client), LAST);
     }
     assert_eq!(rest(asking(address, "/")), LAST);
-    let report = server.join().unwrap();
-    assert_eq!(
-        (report.finished, report.idle, report.cut),
-        (0, 0, 0),
-        "{report}"
-    );
+    server.stopper().cut();
+    let Report { idle, cut, .. } = server.join().unwrap();
+    assert_eq!((idle, cut), (0, 0));
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use waterwheel::http::testing::{Answer, TestClient};
 use waterwheel::http::web::middleware::{Cors, Csrf, RateLimit, SecurityHeaders, csrf};
+use waterwheel::http::web::response::Response;
 use waterwheel::http::web::routes::Router;
 use waterwheel::http::{
-    ClientError, Handler, Method, Request, Responded, Result, Server, StatusCode, shared,
+    ClientError, Handler, Limits, Method, Request, Responded, Result, Server, StatusCode, shared,
 };
 use waterwheel::runtime::time::{pause, sleep};
 
@@ -188,6 +189,50 @@ fn a_star_among_the_names_of_fields_is_refused() {
 fn a_star_among_the_exposed_fields_is_refused_with_credentials() {
     // Fetch standard, 3.2.3: it is a name then.
     drop(cors().expose(["*"]).credentials().around(hello));
+}
+
+#[test]
+fn answers_that_are_late_cached_or_of_another_layer_have_the_fields_of_cors() {
+    run(async {
+        pause();
+        let limits = Limits::default().with(|limits| {
+            limits.handler_duration_max = Some(Duration::from_secs(1));
+            limits.body_bytes_max = 4;
+        });
+        let server = Server::builder().limits(limits).without_listener();
+        let page = async |request: Request<'_>| match request.path() {
+            "/slow" => std::future::pending().await,
+            "/body" => {
+                request.bytes().await?;
+                request.respond(StatusCode::OK, "", ()).await
+            }
+            "/private" => Response::unauthorized("mill").send(request).await,
+            _ => Response::text("hello").with_etag("1").send(request).await,
+        };
+        let site = shared(cors().around(page));
+        for (method, path, more, status) in [
+            (Method::GET, "/", ("if-none-match", "\"1\""), 304),
+            (Method::HEAD, "/", ("x-a", "1"), 200),
+            (Method::GET, "/private", ("x-a", "1"), 401),
+            (Method::GET, "/slow", ("x-a", "1"), 503),
+        ] {
+            let mut client = TestClient::of(&server, site.clone());
+            let answer = client.request(&method, path, &[PAGE, more], b"").await;
+            assert_eq!(answer.status.as_u16(), status, "{path}");
+            let fields = fields_of(&answer);
+            let expected = "vary: origin\naccess-control-allow-origin: https://app.example.org\n";
+            assert!(fields.contains(expected), "{status} {path}: {fields}");
+        }
+        // A length that is too large is refused before there is a handler, and this one while it is read.
+        let mut client = TestClient::of(&server, site);
+        let head = format!("POST /body HTTP/1.1\r\nhost: x\r\norigin: {}\r\n", PAGE.1);
+        client
+            .send(head + "transfer-encoding: chunked\r\n\r\n8\r\ntoo much\r\n0\r\n\r\n")
+            .await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status.as_u16(), 413);
+        assert_eq!(answer.headers["access-control-allow-origin"], PAGE.1);
+    });
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Health checks: on the wire through a whole drain, and with checks that hang.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,7 +14,7 @@ use waterwheel::http::{Handler, Method, Request, Responded, Result, Server, Stat
 use waterwheel::runtime::time::{Instant, pause, sleep};
 use waterwheel::runtime::{block_on, join, spawn};
 
-use crate::support::programs::start_example;
+use crate::support::programs::Owned;
 
 async fn hello(request: Request<'_>) -> Result<Responded> {
     request.respond(StatusCode::OK, "hello\n", ()).await
@@ -32,10 +34,26 @@ fn ask(address: SocketAddr, method: &str, path: &str) -> std::io::Result<(u16, S
     Ok((status.unwrap_or(0), answer))
 }
 
+/// Starts `examples/deploy`. Returns its process and its address.
+fn start_unready_for(seconds: &str) -> (Owned, SocketAddr) {
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("examples/deploy");
+    assert!(program.exists(), "first: cargo build --example deploy");
+    let mut command = Command::new(program);
+    command.arg("127.0.0.1:0").env("UNREADY_SECONDS", seconds);
+    let mut example = Owned(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(example.0.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    // The rest is read, because the example writes an access log.
+    thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+    let (_, address) = line.trim_end().split_once("://").unwrap();
+    (example, address.parse().unwrap())
+}
+
 #[test]
 fn a_balancer_sees_503_from_sigterm_on_while_requests_still_succeed() {
-    // The example is unready for two seconds.
-    let (mut example, address) = start_example("deploy", &["127.0.0.1:0"]);
+    let (mut example, address) = start_unready_for("3");
     for path in ["/readyz", "/healthz", "/"] {
         assert_eq!(ask(address, "GET", path).unwrap().0, 200, "{path}");
     }
@@ -44,7 +62,7 @@ fn a_balancer_sees_503_from_sigterm_on_while_requests_still_succeed() {
     while ask(address, "GET", "/readyz").unwrap().0 == 200 {
         assert!(start.elapsed() < Duration::from_secs(1));
     }
-    // As long as a balancer may need to see it. The rest of the two seconds is for a slow machine.
+    // The rest of the three seconds is for a slow machine.
     let mut rounds = 0;
     while start.elapsed() < Duration::from_secs(1) {
         let (status, answer) = ask(address, "GET", "/readyz").unwrap();
@@ -63,7 +81,7 @@ fn a_balancer_sees_503_from_sigterm_on_while_requests_still_succeed() {
     }
     assert!(rounds > 0);
     assert!(example.0.wait().unwrap().success());
-    assert!(start.elapsed() >= Duration::from_secs(2));
+    assert!(start.elapsed() >= Duration::from_secs(3));
     assert!(ask(address, "GET", "/healthz").is_err());
 }
 

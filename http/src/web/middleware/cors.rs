@@ -31,6 +31,8 @@ use crate::web::single::only;
 /// | a preflight (OPTIONS with Access-Control-Request-Method) | 204, with the fields that allow the request if all of it is allowed. The handler does not see it |
 ///
 /// Put it outside of middleware that asks for credentials: a preflight has none, and a page must see a 401 to act on it.
+/// A refusal of the server before there is a handler has no such field, such as a 413 for a length above
+/// [`Limits::body_bytes_max`](crate::Limits::body_bytes_max). Browsers report it as an error of CORS.
 ///
 /// # Examples
 ///
