@@ -392,6 +392,7 @@ impl Buffers {
         self.is_held.get()
     }
 
+    #[cfg(feature = "sessions")]
     pub(crate) fn set_held(&self, is_held: bool) {
         self.is_held.set(is_held);
     }
